@@ -1,1 +1,24 @@
+//! What both sides of the kernel border agree on.
+//!
+//! Everything here is `no_std`, allocation-free and compiled twice: for the eBPF target, where the
+//! verifier reads it, and for the host, where tests, fuzzers and `sgctl check` run the very same code.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`abi`] | the bytes in maps, and their version |
+//! | [`verdict`] | accept or drop, and why |
+//! | [`packet`] | a frame, read into the fields that rules and flows look at |
+//! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
+//! | [`image`] | reading a compiled policy |
+//! | [`exceptions`] | the traffic that works without a rule |
+//!
+//! This crate must never know rules, groups, files or aya programs.
+
 #![no_std]
+
+pub mod abi;
+pub mod exceptions;
+pub mod flow;
+pub mod image;
+pub mod packet;
+pub mod verdict;

@@ -1,1 +1,11 @@
-#![doc = "To be filled."]
+//! The user-space side of the security group engine, in rooms:
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`model`] | groups, rules, lists, NICs; the only place that knows precedence |
+//! | [`compile`] | effective policy → image |
+//! | [`kernel`] | load, attach, publish, pin, counters, test runs |
+
+pub mod compile;
+pub mod kernel;
+pub mod model;

@@ -1,0 +1,69 @@
+//! The bytes in maps, and their version.
+//!
+//! Every type here, and [`FlowKey`](crate::flow::FlowKey) and [`FlowEntry`](crate::flow::FlowEntry), is `repr(C)`, integers only, padded by hand: the kernel
+//! and the agent may be of different builds, and a bit pattern that one writes must mean something to the
+//! other. `tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
+
+use crate::flow::Timeouts;
+
+/// The version of everything in this file. Part of the path under which maps are pinned, so two versions
+/// never share a map.
+pub const VERSION: u32 = 1;
+
+/// What one counter holds, on each CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Counter {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes, with Ethernet headers.
+    pub bytes: u64,
+}
+
+/// What the agent sets for every NIC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Settings {
+    /// In jiffies, see [`crate::flow::timeout_index`].
+    pub timeouts: Timeouts,
+}
+
+/// Counters that a NIC has for itself: 32 for each direction, by [`crate::verdict::Reason`].
+pub const NIC_COUNTERS: u32 = 64;
+
+/// Counters below this number belong to the host: packets of devices that are no NIC, by reason.
+pub const HOST_COUNTERS: u32 = 64;
+
+/// The number of the counter for `reason` in `direction` of a NIC whose counters begin at `first`.
+#[inline(always)]
+#[must_use]
+pub const fn reason_counter(
+    first: u32,
+    direction: crate::flow::Direction,
+    reason: crate::verdict::Reason,
+) -> u32 {
+    first + direction as u32 * 32 + reason as u32
+}
+
+const _: () = {
+    assert!(size_of::<Counter>() == 16);
+    assert!(size_of::<Settings>() == 32);
+};
+
+/// The one place that promises aya that these types are plain bytes.
+#[cfg(feature = "user")]
+mod pod {
+    #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
+    use super::{Counter, Settings};
+    use crate::flow::{FlowEntry, FlowKey};
+
+    // SAFETY: for this and the next three: repr(C), integers only, no padding (sizes asserted above and in `flow`), so every
+    // bit pattern is a value.
+    unsafe impl aya::Pod for Counter {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FlowEntry {}
+}

@@ -1,0 +1,318 @@
+//! Who talks to whom over a NIC, the state of that talk, and its timeouts.
+//!
+//! Everything here is a pure function of the entry, the packet and `now`. The datapath calls it for every
+//! packet, the agent's sweep for every entry. It must never look at rules: whether a flow may live is the
+//! image's answer, this file only remembers it.
+
+use crate::{
+    image::{Dimension, Keys, service_key},
+    packet::{Address, Family, Icmp, Packet, has_ports, is_icmp, protocol, tcp},
+    verdict::Decision,
+};
+
+/// As seen by the owner of the NIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Direction {
+    /// Towards the owner.
+    Ingress = 0,
+    /// From the owner.
+    Egress = 1,
+}
+
+impl Direction {
+    /// The other one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+}
+
+/// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
+/// directions have the same key. 40 bytes, no padding, integers only.
+///
+/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
+/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
+/// question, a question the other way does not. Other protocols have zeroes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// The other end, see [`Address`].
+    pub remote_high: u64,
+    /// The other end, see [`Address`].
+    pub remote_low: u64,
+    /// This end, see [`Address`].
+    pub local_high: u64,
+    /// This end, see [`Address`].
+    pub local_low: u64,
+    /// In host order.
+    pub remote_port: u16,
+    /// In host order.
+    pub local_port: u16,
+    /// The NIC's slot: no flow of one NIC ever answers for another.
+    pub nic: u16,
+    /// IANA number.
+    pub protocol: u8,
+    /// [`Family`] as a number.
+    pub family: u8,
+}
+
+impl FlowKey {
+    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
+    /// echo) and are judged one by one.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
+        let (remote, local) = ends(direction, packet.source, packet.destination);
+        let (remote_port, local_port) = match packet.icmp() {
+            None => ends(direction, packet.source_port, packet.detail),
+            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
+            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
+            Some(Icmp::Error | Icmp::Other) => return None,
+        };
+        Some(Self {
+            remote_high: remote.high,
+            remote_low: remote.low,
+            local_high: local.high,
+            local_low: local.low,
+            remote_port,
+            local_port,
+            nic,
+            protocol: packet.protocol,
+            family: packet.family as u8,
+        })
+    }
+
+    /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
+    /// is judged again.
+    #[inline(always)]
+    #[must_use]
+    pub fn original(&self, direction: Direction) -> Keys {
+        let family = if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 };
+        let (source_port, detail) = if is_icmp(family, self.protocol) {
+            let echo_request = match family {
+                Family::V4 => 8 << 8,
+                Family::V6 => 128 << 8,
+            };
+            (0, echo_request)
+        } else {
+            // An end is an end: who was the source then is who is the remote of an inbound packet now.
+            ends(direction, self.remote_port, self.local_port)
+        };
+        keys(
+            Address { high: self.remote_high, low: self.remote_low },
+            Address { high: self.local_high, low: self.local_low },
+            service_key(self.protocol, detail),
+            source_port,
+        )
+    }
+}
+
+/// (source, destination) to (remote, local), and back: the same swap.
+#[inline(always)]
+fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
+    match direction {
+        Direction::Ingress => (source, destination),
+        Direction::Egress => (destination, source),
+    }
+}
+
+/// What a policy is asked about `packet`.
+#[inline(always)]
+#[must_use]
+pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
+    let (remote, local) = ends(direction, packet.source, packet.destination);
+    keys(remote, local, service_key(packet.protocol, packet.detail), packet.source_port)
+}
+
+#[inline(always)]
+fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
+    let mut keys = Keys::default();
+    keys[Dimension::RemoteHigh as usize] = remote.high;
+    keys[Dimension::RemoteLow as usize] = remote.low;
+    keys[Dimension::Service as usize] = service;
+    keys[Dimension::SourcePort as usize] = u64::from(source_port);
+    keys[Dimension::LocalHigh as usize] = local.high;
+    keys[Dimension::LocalLow as usize] = local.low;
+    keys
+}
+
+/// How far a flow has come. ABI: [`FlowEntry::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Packets went one way only.
+    New = 0,
+    /// Packets went both ways.
+    Established = 1,
+    /// TCP: a reset, or a FIN from both ends.
+    Closing = 2,
+}
+
+/// Bits of [`FlowEntry::flags`].
+pub mod flags {
+    /// TCP: the end that opened the flow sent FIN.
+    pub const FIN_ORIGINAL: u8 = 1;
+    /// TCP: the other end sent FIN.
+    pub const FIN_REPLY: u8 = 2;
+    /// The policy no longer accepts the flow. The entry stays while either end keeps trying: without it the
+    /// next packet of the end that may speak first would open the flow anew, the other way round.
+    pub const CUT: u8 = 4;
+}
+
+/// What is remembered of a flow. 64 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FlowEntry {
+    /// When the last packet passed, in jiffies.
+    pub last_seen: u64,
+    /// When the first packet passed, in jiffies.
+    pub opened: u64,
+    /// The [`Decision`] that accepted the flow, or that cut it.
+    pub decision: u64,
+    /// Packets, of the end that opened the flow and of the other.
+    pub packets: [u64; 2],
+    /// Bytes, likewise, with Ethernet headers.
+    pub bytes: [u64; 2],
+    /// The generation of the policy that judged the flow last.
+    pub generation: u32,
+    /// [`State`] as a number.
+    pub state: u8,
+    /// The [`Direction`] of the first packet, as a number.
+    pub direction: u8,
+    /// See [`flags`].
+    pub flags: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// Timeouts in jiffies, by what [`timeout_index`] says.
+pub type Timeouts = [u32; 8];
+
+/// How long a flow may be silent, in seconds. Defaults are Alibaba Cloud's and Huawei Cloud's documented ones:
+/// TCP 910 s established and 3 s closing; UDP 30 s one way and 180 s both ways; ICMP 30 s.
+pub const DEFAULT_TIMEOUTS_SECONDS: Timeouts = [30, 910, 3, 30, 180, 30, 30, 180];
+
+/// Which of [`Timeouts`] holds for a flow: TCP new, established, closing; UDP new, established; ICMP; other
+/// protocols new, established.
+#[inline(always)]
+#[must_use]
+pub const fn timeout_index(family: u8, number: u8, state: u8) -> usize {
+    let both_ways = (state != State::New as u8) as usize;
+    if number == protocol::TCP {
+        let state = state as usize;
+        if state > 2 { 2 } else { state }
+    } else if number == protocol::UDP {
+        3 + both_ways
+    } else if (family == Family::V4 as u8 && number == protocol::ICMP)
+        || (family == Family::V6 as u8 && number == protocol::ICMPV6)
+    {
+        5
+    } else {
+        6 + both_ways
+    }
+}
+
+impl FlowEntry {
+    /// The entry of a flow whose first packet was just accepted.
+    #[inline(always)]
+    #[must_use]
+    pub fn open(direction: Direction, decision: Decision, generation: u32, now: u64) -> Self {
+        Self {
+            last_seen: now,
+            opened: now,
+            decision: decision.word(),
+            generation,
+            direction: direction as u8,
+            ..Self::default()
+        }
+    }
+
+    /// The direction of the first packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn direction(&self) -> Direction {
+        if self.direction == Direction::Ingress as u8 { Direction::Ingress } else { Direction::Egress }
+    }
+
+    /// Whether the policy cut this flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        self.flags & flags::CUT != 0
+    }
+
+    /// Whether the flow has been silent for too long. `now` in jiffies.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
+        let timeout = timeouts[timeout_index(key.family, key.protocol, self.state) & 7];
+        now.wrapping_sub(self.last_seen) > u64::from(timeout)
+    }
+
+    /// Whether the policy must be asked again before a packet passes. A cut flow always asks a new policy,
+    /// whatever `revalidate` says: it may have been accepted again.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_stale(&self, generation: u32, revalidate: bool) -> bool {
+        self.generation != generation && (revalidate || self.is_cut())
+    }
+
+    /// Notes what the policy of `generation` says of this flow.
+    #[inline(always)]
+    pub fn rejudge(&mut self, decision: Decision, generation: u32) {
+        self.generation = generation;
+        self.decision = decision.word();
+        if decision.accepts() {
+            self.flags &= !flags::CUT;
+        } else {
+            self.flags |= flags::CUT;
+        }
+    }
+
+    /// Notes a packet of this flow that was seen, `length` bytes long and going in `direction`.
+    #[inline(always)]
+    pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u32, now: u64) {
+        // Another CPU may do the same at the same time: a count can be lost, a verdict cannot.
+        let reply = direction as u8 != self.direction;
+        // One jiffy is finer than any timeout; not dirtying the line for nothing is what many CPUs want.
+        if self.last_seen != now {
+            self.last_seen = now;
+        }
+        let side = reply as usize & 1;
+        self.packets[side] += 1;
+        self.bytes[side] += u64::from(length);
+        self.state = self.next_state(packet, reply);
+    }
+
+    #[inline(always)]
+    fn next_state(&mut self, packet: &Packet, reply: bool) -> u8 {
+        if packet.protocol == protocol::TCP && packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
+            if packet.tcp_flags & tcp::FIN != 0 {
+                self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            }
+            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+            if packet.tcp_flags & tcp::RST != 0 || self.flags & both == both {
+                return State::Closing as u8;
+            }
+        }
+        if reply && self.state == State::New as u8 { State::Established as u8 } else { self.state }
+    }
+}
+
+/// Whether an accepted packet opens a flow, so that its answers pass. An echo reply answers; it opens nothing.
+#[inline(always)]
+#[must_use]
+pub const fn opens(packet: &Packet) -> bool {
+    !matches!(packet.icmp(), Some(Icmp::EchoReply))
+}
+
+const _: () = {
+    assert!(size_of::<FlowKey>() == 40);
+    assert!(size_of::<FlowEntry>() == 64);
+    assert!(has_ports(protocol::TCP));
+};

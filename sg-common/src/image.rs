@@ -1,0 +1,321 @@
+//! Reading a policy image: the walk that turns a packet's keys into a decision.
+//!
+//! An image is one flat array of 64-bit words, immutable once published. It holds a header and a graph of
+//! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight
+//! intervals; behind each interval stands a deeper node of the same dimension, a node of another
+//! dimension, or a [`Decision`]. Which dimension comes after which is data, chosen by the compiler per
+//! policy; a dimension that no rule looks at has no node and costs nothing.
+//!
+//! ```text
+//! words 0..16   header                            see `header`
+//! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
+//!               tables of 8 references
+//!
+//! reference     bit 63 set: a decision            bit 63 clear: a node
+//!                                                 bits 0..32  offset of the node in words
+//!                                                 bits 32..35 its dimension
+//!                                                 bit  35     two nodes stand here, the second for keys ≥ 2⁶³
+//! control word  bits 0..32  offset of the first child
+//!               bit  32     the children are references (else they are nodes of 8 words)
+//! ```
+//!
+//! A bound is the first key of the interval it opens. Bounds and keys are compared by subtraction, whose
+//! sign bit is right for keys below 2⁶³ only; hence the pair of nodes where a dimension has 64-bit keys.
+//! The subtraction is deliberate: a comparison would become a branch for each of the seven bounds, and the
+//! verifier would follow every path through every level.
+//!
+//! Offsets are masked by the size of the image, so a damaged image gives a wrong answer or none
+//! ([`Walk`] ends after [`MAX_STEPS`]), never a read outside it. This file must never know what a rule is;
+//! the compiler in user space writes images, and the datapath, the tests and `sgctl check` read them here.
+
+use crate::verdict::Decision;
+
+/// The version of the layout above, and of the header below.
+pub const VERSION: u32 = 1;
+
+/// "sgim" in ASCII, the upper half of an image's first word.
+const MAGIC: u32 = 0x7367_696d;
+
+/// The longest walk, in nodes. The compiler refuses images that need more.
+pub const MAX_STEPS: u32 = 40;
+
+/// Words in a node or a table of references.
+pub const NODE_WORDS: usize = 8;
+
+/// Intervals that one node tells apart.
+pub const FANOUT: usize = 8;
+
+/// The bound of an interval that does not exist: no key reaches it.
+pub const NO_BOUND: u64 = 1 << 63;
+
+/// The sizes of images, in words: 64 KiB, 1 MiB, 16 MiB, 64 MiB. The kernel wants every inner map of one
+/// outer map to have the same size, so there is one outer map a class.
+pub const CLASS_WORDS: [usize; 4] = [1 << 13, 1 << 17, 1 << 21, 1 << 23];
+
+/// Where things stand in the header, in words.
+pub mod header {
+    /// Magic (upper half) and [`super::VERSION`] (lower half).
+    pub const MAGIC_VERSION: usize = 0;
+    /// Generation (lower half) and flags (upper half).
+    pub const GENERATION_FLAGS: usize = 1;
+    /// The first of the NIC's own counters.
+    pub const COUNTERS: usize = 2;
+    /// Four references: `direction * 2 + family`.
+    pub const ROOTS: usize = 4;
+    /// Two references, by family: which local addresses are the NIC's own. A decision that accepts means yes.
+    pub const OWN: usize = 8;
+    /// Words of the header.
+    pub const WORDS: usize = 16;
+}
+
+/// Flags in the header.
+pub mod flags {
+    /// The device is the host end of a guest's NIC: what it receives is the guest's outbound.
+    pub const GUEST: u32 = 1;
+    /// Live flows are judged again after a policy change.
+    pub const REVALIDATE: u32 = 2;
+    /// Outbound packets must come from an address of the NIC.
+    pub const ANTI_SPOOFING: u32 = 4;
+}
+
+/// What an image can be asked for: any array of words whose length is a power of two.
+pub trait Words {
+    /// The word at `index`, wrapped around the end.
+    fn word(&self, index: usize) -> u64;
+}
+
+impl<const N: usize> Words for [u64; N] {
+    #[inline(always)]
+    fn word(&self, index: usize) -> u64 {
+        const { assert!(N.is_power_of_two()) };
+        // The mask is what proves to the verifier, and to the compiler, that the read is inside.
+        self[index & (N - 1)]
+    }
+}
+
+impl Words for [u64] {
+    /// For hosts, where the length is known at run time only. An empty slice reads as zeroes.
+    fn word(&self, index: usize) -> u64 {
+        let mask = self.len().checked_next_power_of_two().unwrap_or(1).wrapping_sub(1);
+        self.get(index & mask).copied().unwrap_or(0)
+    }
+}
+
+/// The dimensions of a packet, as indices into [`Keys`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Dimension {
+    /// IPv4: the remote address. IPv6: its upper half.
+    RemoteHigh = 0,
+    /// IPv6: the lower half of the remote address.
+    RemoteLow = 1,
+    /// Protocol, and destination port or ICMP type and code: see [`service_key`].
+    Service = 2,
+    /// The source port.
+    SourcePort = 3,
+    /// Like `RemoteHigh`, of this end.
+    LocalHigh = 4,
+    /// Like `RemoteLow`, of this end.
+    LocalLow = 5,
+}
+
+/// One key a dimension; the last two are unused and make the array a power of two long.
+pub type Keys = [u64; 8];
+
+/// The key of [`Dimension::Service`]: protocol, then 16 bits of destination port, or of ICMP type and code,
+/// or zero.
+#[inline(always)]
+#[must_use]
+pub const fn service_key(protocol: u8, detail: u16) -> u64 {
+    (protocol as u64) << 16 | detail as u64
+}
+
+/// What stands behind an interval, see the module's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reference(u64);
+
+impl Reference {
+    const PAIRED: u64 = 1 << 35;
+    const OFFSET: u64 = 0xffff_ffff;
+
+    /// A node at `offset` words that splits `dimension`; `paired` where two stand there.
+    #[must_use]
+    pub const fn node(offset: u32, dimension: Dimension, paired: bool) -> Self {
+        Self((paired as u64) << 35 | (dimension as u64) << 32 | offset as u64)
+    }
+
+    /// The end of a walk.
+    #[must_use]
+    pub const fn decision(decision: Decision) -> Self {
+        Self(decision.word())
+    }
+
+    /// The word to store.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+}
+
+/// The control word of a node whose children are references.
+#[must_use]
+pub const fn leaf_control(table: u32) -> u64 {
+    1 << 32 | table as u64
+}
+
+/// The control word of a node whose children are nodes of the same dimension.
+#[must_use]
+pub const fn inner_control(first_child: u32) -> u64 {
+    first_child as u64
+}
+
+/// The header's fixed part, read once a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Counts the policies of this NIC; a flow remembers under which one it was accepted.
+    pub generation: u32,
+    /// See [`flags`].
+    pub flags: u32,
+    /// The first of the NIC's own counters.
+    pub counters: u32,
+}
+
+impl Header {
+    /// The first word of an image of this version.
+    #[must_use]
+    pub const fn magic_version() -> u64 {
+        (MAGIC as u64) << 32 | VERSION as u64
+    }
+
+    /// Reads the header.
+    ///
+    /// Returns none where the image is of another version.
+    #[inline(always)]
+    pub fn read<I: Words + ?Sized>(image: &I) -> Option<Self> {
+        if image.word(header::MAGIC_VERSION) != Self::magic_version() {
+            return None;
+        }
+        let generation_flags = image.word(header::GENERATION_FLAGS);
+        Some(Self {
+            generation: generation_flags as u32,
+            flags: (generation_flags >> 32) as u32,
+            counters: image.word(header::COUNTERS) as u32,
+        })
+    }
+}
+
+/// A walk through an image, from a root to a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    at: u64,
+}
+
+impl Walk {
+    /// Starts at the reference in word `root` of the header.
+    #[inline(always)]
+    pub fn from<I: Words + ?Sized>(image: &I, root: usize) -> Self {
+        Self { at: image.word(root) }
+    }
+
+    /// Goes down until a decision. `None` where the image is damaged.
+    #[inline(always)]
+    pub fn run<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> Option<Decision> {
+        for _ in 0..MAX_STEPS {
+            if let Some(decision) = Decision::from_word(self.at) {
+                return Some(decision);
+            }
+            self.step(image, keys);
+        }
+        Decision::from_word(self.at)
+    }
+
+    #[inline(always)]
+    fn step<I: Words + ?Sized>(&mut self, image: &I, keys: &Keys) {
+        let key = keys[(self.at >> 32) as usize & 7];
+        let second = (key >> 63) & (self.at >> 35);
+        let node = ((self.at & Reference::OFFSET) + second * NODE_WORDS as u64) as usize;
+        let key = key & (NO_BOUND - 1);
+
+        let mut below = 0;
+        let mut index = 0;
+        while index < FANOUT - 1 {
+            below += key.wrapping_sub(image.word(node + index)) >> 63;
+            index += 1;
+        }
+        let child = (FANOUT as u64 - 1) - below;
+
+        let control = image.word(node + FANOUT - 1);
+        let first = control & Reference::OFFSET;
+        if control >> 32 & 1 == 1 {
+            self.at = image.word((first + child) as usize);
+        } else {
+            let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
+            self.at = same_dimension | (first + child * NODE_WORDS as u64) & Reference::OFFSET;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::{Reason, Verdict};
+
+    fn rule(number: u32) -> u64 {
+        Decision::new(Verdict::Accept, Reason::Rule, number).word()
+    }
+
+    #[test]
+    fn a_key_finds_its_interval() {
+        let mut image = [0_u64; 64];
+        image[0] = Reference::node(16, Dimension::Service, false).word();
+        image[16..24].copy_from_slice(&[
+            10,
+            20,
+            30,
+            NO_BOUND,
+            NO_BOUND,
+            NO_BOUND,
+            NO_BOUND,
+            leaf_control(24),
+        ]);
+        for child in 0..8 {
+            image[24 + child] = rule(child as u32);
+        }
+        for (key, expected) in
+            [(0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (29, 2), (30, 3), (u64::MAX >> 1, 3)]
+        {
+            let mut keys = Keys::default();
+            keys[Dimension::Service as usize] = key;
+            let found = Walk::from(&image, 0).run(&image, &keys);
+            assert_eq!(found.map(Decision::number), Some(expected), "key {key}");
+        }
+    }
+
+    #[test]
+    fn a_pair_tells_the_upper_half_of_the_keys() {
+        let mut image = [0_u64; 64];
+        image[0] = Reference::node(16, Dimension::RemoteHigh, true).word();
+        image[16..24].fill(NO_BOUND);
+        image[23] = leaf_control(32);
+        image[24..32].fill(NO_BOUND);
+        image[24] = 5;
+        image[31] = leaf_control(40);
+        image[32..40].fill(rule(1));
+        image[40] = rule(2);
+        image[41..48].fill(rule(3));
+        for (key, expected) in [(0, 1), (u64::MAX >> 1, 1), (1 << 63, 2), ((1 << 63) + 5, 3), (u64::MAX, 3)] {
+            let mut keys = Keys::default();
+            keys[Dimension::RemoteHigh as usize] = key;
+            let found = Walk::from(&image, 0).run(&image, &keys);
+            assert_eq!(found.map(Decision::number), Some(expected), "key {key:#x}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_image_ends_without_a_decision() {
+        let image = [0_u64; 64];
+        assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), None);
+        assert_eq!(Walk::from(&[][..], 0).run(&[][..], &Keys::default()), None);
+        assert_eq!(Header::read(&image), None);
+    }
+}

@@ -1,0 +1,413 @@
+//! A frame, read into the fields that rules and flows look at. Each field of a header is parsed here and
+//! nowhere else.
+//!
+//! Reading is generic over [`Frame`], so the same parser runs over packet memory in the kernel and over a
+//! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
+//! back as a [`Reason`], and the datapath drops it.
+
+use crate::verdict::Reason;
+
+/// Bytes of an Ethernet header.
+pub const ETHERNET: usize = 14;
+
+/// IPv6 extension headers that are walked before the packet is given up.
+pub const MAX_EXTENSION_HEADERS: u32 = 6;
+
+/// EtherTypes (IEEE 802 numbers).
+pub mod ethertype {
+    /// RFC 791.
+    pub const IPV4: u16 = 0x0800;
+    /// RFC 826.
+    pub const ARP: u16 = 0x0806;
+    /// RFC 8200.
+    pub const IPV6: u16 = 0x86dd;
+}
+
+/// Protocol numbers (IANA).
+pub mod protocol {
+    /// RFC 792.
+    pub const ICMP: u8 = 1;
+    /// RFC 9293.
+    pub const TCP: u8 = 6;
+    /// RFC 768.
+    pub const UDP: u8 = 17;
+    /// RFC 2784.
+    pub const GRE: u8 = 47;
+    /// RFC 4443.
+    pub const ICMPV6: u8 = 58;
+    /// RFC 9260.
+    pub const SCTP: u8 = 132;
+
+    /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const DESTINATION_OPTIONS: u8 = 60;
+}
+
+/// TCP flags (RFC 9293 3.1).
+pub mod tcp {
+    /// The sender is done.
+    pub const FIN: u8 = 0x01;
+    /// The connection opens.
+    pub const SYN: u8 = 0x02;
+    /// The connection is gone.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+}
+
+/// The bytes of a frame, from its Ethernet header on.
+pub trait Frame {
+    /// `N` bytes of it.
+    type Window<const N: usize>: Window;
+
+    /// The whole length in bytes, whether or not all of it can be read.
+    fn length(&self) -> usize;
+
+    /// The `N` bytes at `offset`, or none where the frame ends before.
+    fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<N>>;
+}
+
+/// A few bytes that are known to be there. Offsets are constants below the window's size.
+pub trait Window: Copy {
+    /// One byte.
+    fn byte(self, offset: usize) -> u8;
+    /// Two bytes in network order.
+    fn be16(self, offset: usize) -> u16;
+    /// Four bytes in network order.
+    fn be32(self, offset: usize) -> u32;
+    /// Eight bytes in network order.
+    fn be64(self, offset: usize) -> u64;
+}
+
+/// The address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4.
+    V4 = 0,
+    /// IPv6.
+    V6 = 1,
+}
+
+/// An address as two words in host order. IPv4: the address in `high`, zero in `low`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// IPv4: the address. IPv6: the first 64 bits.
+    pub high: u64,
+    /// IPv6: the last 64 bits.
+    pub low: u64,
+}
+
+impl Address {
+    /// Whether this IPv6 address is in fe80::/10 (RFC 4291 2.5.6).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_link_local(self) -> bool {
+        self.high >> 54 == 0xfe80 >> 6
+    }
+
+    /// Whether this is the unspecified address, `0.0.0.0` or `::`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unspecified(self) -> bool {
+        self.high == 0 && self.low == 0
+    }
+}
+
+impl From<core::net::IpAddr> for Address {
+    fn from(address: core::net::IpAddr) -> Self {
+        match address {
+            core::net::IpAddr::V4(v4) => Self { high: u64::from(v4.to_bits()), low: 0 },
+            core::net::IpAddr::V6(v6) => Self { high: (v6.to_bits() >> 64) as u64, low: v6.to_bits() as u64 },
+        }
+    }
+}
+
+/// What rules and flows look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The address family.
+    pub family: Family,
+    /// The transport protocol; IPv6 extension headers are behind us.
+    pub protocol: u8,
+    /// Time to live or hop limit.
+    pub hop_limit: u8,
+    /// TCP: the flags, see [`tcp`].
+    pub tcp_flags: u8,
+    /// Who sent it.
+    pub source: Address,
+    /// Whom it is for.
+    pub destination: Address,
+    /// TCP, UDP, SCTP: the source port. Else 0.
+    pub source_port: u16,
+    /// TCP, UDP, SCTP: the destination port. ICMP and ICMPv6: type in the upper byte, code in the lower.
+    /// Else 0.
+    pub detail: u16,
+    /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
+    pub identifier: u16,
+    /// Where the transport header starts, in bytes from the start of the frame.
+    pub transport: usize,
+}
+
+/// ICMP in the family it belongs to: 1 in IPv4, 58 in IPv6. Elsewhere the numbers are just numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Icmp {
+    /// An echo request.
+    EchoRequest,
+    /// An echo reply.
+    EchoReply,
+    /// An error about another packet, which stands behind the ICMP header.
+    Error,
+    /// Anything else.
+    Other,
+}
+
+impl Packet {
+    /// Whether the protocol is the ICMP of the family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_icmp(&self) -> bool {
+        is_icmp(self.family, self.protocol)
+    }
+
+    /// The kind of ICMP message; none where it is not ICMP. Types: RFC 792, RFC 4443.
+    #[inline(always)]
+    #[must_use]
+    pub const fn icmp(&self) -> Option<Icmp> {
+        if !self.is_icmp() {
+            return None;
+        }
+        Some(match (self.family, self.detail >> 8) {
+            (Family::V4, 8) | (Family::V6, 128) => Icmp::EchoRequest,
+            (Family::V4, 0) | (Family::V6, 129) => Icmp::EchoReply,
+            (Family::V4, 3 | 11 | 12) | (Family::V6, 1..=4) => Icmp::Error,
+            _ => Icmp::Other,
+        })
+    }
+
+    /// Whether this packet asks for a new TCP connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_syn(&self) -> bool {
+        self.protocol == protocol::TCP && self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+}
+
+/// Whether `number` is the ICMP of `family`.
+#[inline(always)]
+#[must_use]
+pub const fn is_icmp(family: Family, number: u8) -> bool {
+    match family {
+        Family::V4 => number == protocol::ICMP,
+        Family::V6 => number == protocol::ICMPV6,
+    }
+}
+
+/// Whether packets of this protocol carry ports that rules can name.
+#[inline(always)]
+#[must_use]
+pub const fn has_ports(number: u8) -> bool {
+    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
+}
+
+/// What a frame turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Parsed {
+    /// An IP packet.
+    Packet(Packet),
+    /// ARP, which is not filtered.
+    Arp,
+    /// Unreadable, for this reason.
+    Refused(Reason),
+}
+
+/// Reads a frame.
+#[inline(always)]
+pub fn parse<F: Frame>(frame: &F) -> Parsed {
+    let Some(ethernet) = frame.window::<ETHERNET>(0) else {
+        return Parsed::Refused(Reason::Malformed);
+    };
+    let family = match ethernet.be16(12) {
+        ethertype::IPV4 => Family::V4,
+        ethertype::IPV6 => Family::V6,
+        ethertype::ARP => return Parsed::Arp,
+        _ => return Parsed::Refused(Reason::NotIp),
+    };
+    match network(frame, family, ETHERNET) {
+        Ok(packet) => Parsed::Packet(packet),
+        Err(reason) => Parsed::Refused(reason),
+    }
+}
+
+/// Reads the packet that an ICMP error speaks about: the IP header and at least eight bytes of the
+/// transport header of a packet that was sent the other way (RFC 792; RFC 4443 2.4).
+///
+/// # Errors
+/// Where it cannot be read.
+#[inline(always)]
+pub fn embedded<F: Frame>(frame: &F, error: &Packet) -> Result<Packet, Reason> {
+    const ICMP_HEADER: usize = 8;
+    network(frame, error.family, error.transport + ICMP_HEADER)
+}
+
+#[inline(always)]
+fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Packet, Reason> {
+    let mut packet = match family {
+        Family::V4 => ipv4(frame, offset)?,
+        Family::V6 => ipv6(frame, offset)?,
+    };
+    transport(frame, &mut packet)?;
+    Ok(packet)
+}
+
+/// RFC 791 3.1.
+#[inline(always)]
+fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
+    const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
+    let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
+    let header = usize::from(ip.byte(0) & 0x0f) * 4;
+    if ip.byte(0) >> 4 != 4 || header < 20 {
+        return Err(Reason::Malformed);
+    }
+    // Zero is what the kernel writes for a TCP super-packet of more than 64 KiB (include/linux/ip.h,
+    // iph_totlen); from a wire it would not get past ip_rcv.
+    let total = usize::from(ip.be16(2));
+    if total != 0 && total < header {
+        return Err(Reason::Malformed);
+    }
+    if ip.be16(6) & OFFSET_OF_FRAGMENT != 0 {
+        return Err(Reason::Fragment);
+    }
+    Ok(Packet {
+        family: Family::V4,
+        protocol: ip.byte(9),
+        hop_limit: ip.byte(8),
+        tcp_flags: 0,
+        source: Address { high: u64::from(ip.be32(12)), low: 0 },
+        destination: Address { high: u64::from(ip.be32(16)), low: 0 },
+        source_port: 0,
+        detail: 0,
+        identifier: 0,
+        transport: offset + header,
+    })
+}
+
+/// RFC 8200 3 and 4.
+#[inline(always)]
+fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
+    let ip = frame.window::<40>(offset).ok_or(Reason::Malformed)?;
+    if ip.byte(0) >> 4 != 6 {
+        return Err(Reason::Malformed);
+    }
+    let (protocol, transport) = extension_headers(frame, ip.byte(6), offset + 40)?;
+    Ok(Packet {
+        family: Family::V6,
+        protocol,
+        hop_limit: ip.byte(7),
+        tcp_flags: 0,
+        source: Address { high: ip.be64(8), low: ip.be64(16) },
+        destination: Address { high: ip.be64(24), low: ip.be64(32) },
+        source_port: 0,
+        detail: 0,
+        identifier: 0,
+        transport,
+    })
+}
+
+/// Walks to the transport header; returns its protocol and offset.
+///
+/// A packet that ends where an extension header should begin is a packet of that protocol number: there is
+/// nothing behind it that a rule could miss.
+#[inline(always)]
+fn extension_headers<F: Frame>(frame: &F, first: u8, start: usize) -> Result<(u8, usize), Reason> {
+    let (mut next, mut offset) = (first, start);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        if !matches!(
+            next,
+            protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS
+        ) {
+            return Ok((next, offset));
+        }
+        if offset == frame.length() {
+            return Ok((next, offset));
+        }
+        let header = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
+        if next == protocol::FRAGMENT {
+            if header.be16(2) >> 3 != 0 {
+                return Err(Reason::Fragment);
+            }
+            offset += 8;
+        } else {
+            offset += (usize::from(header.byte(1)) + 1) * 8;
+        }
+        next = header.byte(0);
+    }
+    Err(Reason::TooManyHeaders)
+}
+
+#[inline(always)]
+fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
+    const TCP_FLAGS: usize = 13;
+    if has_ports(packet.protocol) {
+        let ports = frame.window::<4>(packet.transport).ok_or(Reason::Malformed)?;
+        packet.source_port = ports.be16(0);
+        packet.detail = ports.be16(2);
+        if packet.protocol == protocol::TCP {
+            // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens
+            // nothing and closes nothing.
+            packet.tcp_flags =
+                frame.window::<1>(packet.transport + TCP_FLAGS).map_or(0, |flags| flags.byte(0));
+        }
+    } else if packet.is_icmp() {
+        let icmp = frame.window::<8>(packet.transport).ok_or(Reason::Malformed)?;
+        packet.detail = icmp.be16(0);
+        packet.identifier = icmp.be16(4);
+    }
+    Ok(())
+}
+
+/// A frame in user space.
+impl Frame for &[u8] {
+    type Window<const N: usize> = Bytes<N>;
+
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
+        let bytes = self.get(offset..)?.first_chunk::<N>()?;
+        Some(Bytes(*bytes))
+    }
+}
+
+/// `N` bytes, copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes<const N: usize>([u8; N]);
+
+impl<const N: usize> Bytes<N> {
+    fn take<const M: usize>(self, offset: usize) -> [u8; M] {
+        let mut taken = [0; M];
+        for (index, byte) in taken.iter_mut().enumerate() {
+            *byte = self.0.get(offset + index).copied().unwrap_or(0);
+        }
+        taken
+    }
+}
+
+impl<const N: usize> Window for Bytes<N> {
+    fn byte(self, offset: usize) -> u8 {
+        self.take::<1>(offset)[0]
+    }
+    fn be16(self, offset: usize) -> u16 {
+        u16::from_be_bytes(self.take(offset))
+    }
+    fn be32(self, offset: usize) -> u32 {
+        u32::from_be_bytes(self.take(offset))
+    }
+    fn be64(self, offset: usize) -> u64 {
+        u64::from_be_bytes(self.take(offset))
+    }
+}

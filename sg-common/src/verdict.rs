@@ -1,0 +1,226 @@
+//! Accept or drop, and why.
+//!
+//! Every packet leaves the datapath with exactly one [`Decision`]; the same type is the leaf of a policy
+//! image, the memory of a flow and the answer of `sgctl check`. Nothing here decides; called by everyone.
+
+/// What happens to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The packet goes on.
+    Accept,
+    /// The packet ends here, silently.
+    Drop,
+}
+
+/// Why a verdict was reached. The discriminants are ABI: they travel in decisions and index counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Reason {
+    /// A rule of a group matched.
+    Rule = 1,
+    /// The remote is a member of a basic group of this NIC that lets its members talk.
+    IntraGroup = 2,
+    /// No rule matched: the default of the direction and group type.
+    Default = 3,
+    /// An ICMP error about an accepted flow.
+    IcmpError = 4,
+    /// ARP is not filtered.
+    Arp = 5,
+    /// IPv6 neighbour discovery or multicast listener discovery of the link.
+    NeighbourDiscovery = 6,
+    /// DHCP for the NIC's own address.
+    Dhcp = 7,
+    /// The source of an outbound packet is not an address of the NIC.
+    AntiSpoofing = 8,
+    /// The frame ends before its headers do, or a header contradicts itself.
+    Malformed = 9,
+    /// Neither IPv4, IPv6 nor ARP.
+    NotIp = 10,
+    /// A fragment other than the first: it carries no ports to judge.
+    Fragment = 11,
+    /// More IPv6 extension headers than are walked.
+    TooManyHeaders = 12,
+    /// The device has no NIC in the agent's table.
+    NoNic = 13,
+    /// The NIC has no policy image yet.
+    NoImage = 14,
+    /// The image was written for another version of the program.
+    ImageVersion = 15,
+    /// The image led nowhere: it is damaged.
+    ImageFault = 16,
+    /// Not a verdict: the flow table was full, the packet was judged without remembering its flow.
+    FlowTableFull = 17,
+}
+
+impl Reason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 17] = [
+        Self::Rule,
+        Self::IntraGroup,
+        Self::Default,
+        Self::IcmpError,
+        Self::Arp,
+        Self::NeighbourDiscovery,
+        Self::Dhcp,
+        Self::AntiSpoofing,
+        Self::Malformed,
+        Self::NotIp,
+        Self::Fragment,
+        Self::TooManyHeaders,
+        Self::NoNic,
+        Self::NoImage,
+        Self::ImageVersion,
+        Self::ImageFault,
+        Self::FlowTableFull,
+    ];
+
+    /// The word that users read in `sgctl check` and `sgctl stats`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::IntraGroup => "intra-group",
+            Self::Default => "default",
+            Self::IcmpError => "icmp-error",
+            Self::Arp => "arp",
+            Self::NeighbourDiscovery => "neighbour-discovery",
+            Self::Dhcp => "dhcp",
+            Self::AntiSpoofing => "anti-spoofing",
+            Self::Malformed => "malformed",
+            Self::NotIp => "not-ip",
+            Self::Fragment => "fragment",
+            Self::TooManyHeaders => "too-many-headers",
+            Self::NoNic => "no-nic",
+            Self::NoImage => "no-image",
+            Self::ImageVersion => "image-version",
+            Self::ImageFault => "image-fault",
+            Self::FlowTableFull => "flow-table-full",
+        }
+    }
+}
+
+/// A number that names no reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownReason(
+    /// The number found.
+    pub u8,
+);
+
+impl TryFrom<u8> for Reason {
+    type Error = UnknownReason;
+
+    fn try_from(number: u8) -> Result<Self, UnknownReason> {
+        match number {
+            1..=17 => Ok(Self::ALL[usize::from(number) - 1]),
+            _ => Err(UnknownReason(number)),
+        }
+    }
+}
+
+/// A verdict with its reason and the number of the counter that records it, packed into one word so that
+/// it fits a leaf of an image, a field of a flow and two words of a socket buffer.
+///
+/// ```text
+/// bit 63        40        32                0
+///     1 … verdict | reason  | counter number |
+/// ```
+///
+/// Bit 63 is always set: it tells a decision from a reference to a node of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+#[must_use = "a decision that is not acted on lets every packet pass"]
+pub struct Decision(u64);
+
+impl Decision {
+    const MARK: u64 = 1 << 63;
+    const ACCEPT: u64 = 1 << 40;
+    const REASON_SHIFT: u32 = 32;
+
+    /// A decision from its parts. `number` is an index into the counters.
+    #[inline(always)]
+    pub const fn new(verdict: Verdict, reason: Reason, number: u32) -> Self {
+        let accept = match verdict {
+            Verdict::Accept => Self::ACCEPT,
+            Verdict::Drop => 0,
+        };
+        Self(Self::MARK | accept | (reason as u64) << Self::REASON_SHIFT | number as u64)
+    }
+
+    /// The decision in `word`, or none where the word is something else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Option<Self> {
+        if word & Self::MARK == 0 { None } else { Some(Self(word)) }
+    }
+
+    /// The word to store.
+    #[inline(always)]
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// Whether the packet goes on.
+    #[inline(always)]
+    #[must_use]
+    pub const fn accepts(self) -> bool {
+        self.0 & Self::ACCEPT != 0
+    }
+
+    /// Accept or drop.
+    #[must_use]
+    pub const fn verdict(self) -> Verdict {
+        if self.accepts() { Verdict::Accept } else { Verdict::Drop }
+    }
+
+    /// The number of the reason, see [`Reason`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn reason_number(self) -> u8 {
+        (self.0 >> Self::REASON_SHIFT) as u8
+    }
+
+    /// Why.
+    ///
+    /// # Errors
+    /// Where the word was not written by this version of the project.
+    pub fn reason(self) -> Result<Reason, UnknownReason> {
+        Reason::try_from(self.reason_number())
+    }
+
+    /// The index of the counter that records this decision.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_keeps_its_parts() {
+        for verdict in [Verdict::Accept, Verdict::Drop] {
+            for reason in Reason::ALL {
+                let decision = Decision::new(verdict, reason, 0xdead_beef);
+                assert_eq!(Decision::from_word(decision.word()), Some(decision));
+                assert_eq!(
+                    (decision.verdict(), decision.reason(), decision.number()),
+                    (verdict, Ok(reason), 0xdead_beef)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_are_numbered_in_order_and_named_apart() {
+        for (index, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index + 1);
+            assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
+        }
+        assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
+        assert_eq!(Reason::try_from(18), Err(UnknownReason(18)));
+    }
+}

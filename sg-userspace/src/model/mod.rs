@@ -1,0 +1,25 @@
+//! Groups, rules, prefix and port lists, NICs: what a policy means.
+//!
+//! A [`Policy`] is valid by construction: references point at something, ranges are not reversed, ports stand
+//! only where there are ports. This room is the only place that knows precedence ([`precedence`]) and
+//! membership ([`membership`]). It must never do I/O. The document room builds policies; the oracle and the
+//! compiler read them.
+
+mod group;
+mod membership;
+mod nic;
+mod policy;
+pub mod precedence;
+mod rule;
+mod service;
+
+pub use group::{Group, GroupType};
+pub use nic::{MAX_GROUPS_PER_NIC, Nic, Role};
+pub use policy::{
+    Decider, Established, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
+    PortListIndex, PrefixListIndex, RuleIndex,
+};
+pub use precedence::Precedence;
+pub use rule::{Action, Priority, Remote, Rule};
+pub use service::{IcmpMessage, PortRange, Ports, Service};
+pub use sg_common::{flow::Direction, packet::Family};

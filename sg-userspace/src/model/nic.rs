@@ -1,0 +1,46 @@
+//! A NIC: a device whose traffic is judged, and the groups it holds.
+
+use std::net::IpAddr;
+
+use super::GroupIndex;
+
+/// The most groups one NIC may hold.
+pub const MAX_GROUPS_PER_NIC: usize = 10;
+
+/// Whose NIC the device is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The host's own: what the device receives is inbound.
+    Host,
+    /// The host end of a guest's NIC: what the device receives from the guest is the guest's outbound.
+    Guest,
+}
+
+/// A NIC of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nic {
+    /// The name of the device, unique within the policy.
+    pub device: String,
+    /// Whose it is.
+    pub role: Role,
+    /// Its private addresses. Where `addresses_from_device` is set, those that were configured on the device
+    /// when it was last looked at.
+    pub addresses: Vec<IpAddr>,
+    /// The document names no addresses: they are the device's.
+    pub addresses_from_device: bool,
+    /// As written; see [`Nic::anti_spoofing`].
+    pub anti_spoofing_written: Option<bool>,
+    /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
+    pub groups: Vec<GroupIndex>,
+}
+
+impl Nic {
+    /// Whether packets from the NIC must have one of its addresses as their source.
+    ///
+    /// Off for a host, on for a guest, unless the document says otherwise. A guest of which no address is
+    /// known could send nothing at all, so there it is on only where the document asks for it.
+    #[must_use]
+    pub fn anti_spoofing(&self) -> bool {
+        self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
+    }
+}

@@ -1,0 +1,369 @@
+//! A whole policy, and the checks that make it valid.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use thiserror::Error;
+
+use super::{
+    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Precedence, Remote, Rule,
+    Service,
+};
+
+macro_rules! index {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(
+            /// The place in the policy's list.
+            pub usize,
+        );
+    };
+}
+index!(
+    /// A group of the policy.
+    GroupIndex
+);
+index!(
+    /// A prefix list of the policy.
+    PrefixListIndex
+);
+index!(
+    /// A port list of the policy.
+    PortListIndex
+);
+
+/// A rule of the policy: its group, direction and position as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleIndex {
+    /// The group it stands in.
+    pub group: GroupIndex,
+    /// The direction it stands in.
+    pub direction: Direction,
+    /// Its position there, from 0.
+    pub position: usize,
+}
+
+/// What decided about a packet that starts a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Decider {
+    /// The remote is a member of this group, which lets its members talk.
+    IntraGroup(GroupIndex),
+    /// This rule matched.
+    Rule(RuleIndex),
+    /// Nothing matched: the default of the direction.
+    Default(Direction),
+}
+
+/// What a policy change does to live flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Established {
+    /// They are judged again, with their original addresses and direction, on their next packet.
+    #[default]
+    Revalidate,
+    /// They live on until they end.
+    Keep,
+}
+
+/// What a policy is made of. References are indices into the lists here; [`Policy::new`] checks them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyParts {
+    /// How the rules of several groups are put into one order.
+    pub precedence: Precedence,
+    /// What a policy change does to live flows.
+    pub established: Established,
+    /// Name and prefixes, host bits zero.
+    pub prefix_lists: Vec<(String, Vec<IpNet>)>,
+    /// Name and ranges.
+    pub port_lists: Vec<(String, Vec<PortRange>)>,
+    /// Members that are not NICs of this host.
+    pub members: BTreeMap<GroupIndex, Vec<IpAddr>>,
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// The NICs.
+    pub nics: Vec<Nic>,
+}
+
+/// Where in a policy something is. The document room turns it into a line and a column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A group.
+    Group(GroupIndex),
+    /// A rule.
+    Rule(RuleIndex),
+    /// A NIC by its position.
+    Nic(usize),
+    /// The group at a position of a NIC's list: NIC, position.
+    NicGroup(usize, usize),
+}
+
+/// Why parts do not make a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct InvalidPolicy {
+    /// Where.
+    pub place: Place,
+    /// Why, and what would be right.
+    pub reason: InvalidReason,
+}
+
+/// Why parts do not make a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidReason {
+    /// Two groups, lists or NICs of one name.
+    #[error("{what} {name:?} is there twice: names are unique")]
+    Duplicate {
+        /// What it is.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Two rules of one direction of a group with the same id.
+    #[error("rule id {id:?} is there twice in this direction of the group: give each rule an id of its own")]
+    DuplicateRule {
+        /// The id.
+        id: String,
+    },
+    /// A reference to something that is not there.
+    #[error("a reference to a {what} that does not exist")]
+    Dangling {
+        /// What it should be.
+        what: &'static str,
+    },
+    /// An IPv4 part and an IPv6 part in one rule.
+    #[error(
+        "{first} is {first_family} and {second} is {second_family}: one rule has one family; write two rules"
+    )]
+    MixedFamilies {
+        /// A part of the rule.
+        first: &'static str,
+        /// Its family.
+        first_family: FamilyName,
+        /// Another part.
+        second: &'static str,
+        /// Its family.
+        second_family: FamilyName,
+    },
+    /// `inner_access: accept` on an enterprise group.
+    #[error("an enterprise group never lets its members talk by itself: inner_access is always drop")]
+    EnterpriseInnerAccess,
+    /// Too few or too many groups on a NIC.
+    #[error("a NIC holds 1 to {MAX_GROUPS_PER_NIC} groups, this one {found}")]
+    GroupCount {
+        /// How many.
+        found: usize,
+    },
+    /// One group twice on a NIC.
+    #[error("group {name:?} stands twice on this NIC")]
+    GroupTwice {
+        /// Which.
+        name: String,
+    },
+    /// Basic and enterprise groups on one NIC.
+    #[error(
+        "group {name:?} is of another type than {first:?}: one NIC holds groups of one type, basic or enterprise"
+    )]
+    MixedTypes {
+        /// The first group of the NIC.
+        first: String,
+        /// The one that differs.
+        name: String,
+    },
+}
+
+/// A family, as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyName(pub Family);
+
+impl fmt::Display for FamilyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+        })
+    }
+}
+
+/// A valid policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    parts: PolicyParts,
+}
+
+impl Policy {
+    /// Checks the parts.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the order of the document.
+    pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
+        let policy = Self { parts };
+        policy.check_groups()?;
+        policy.check_nics()?;
+        Ok(policy)
+    }
+
+    fn check_groups(&self) -> Result<(), InvalidPolicy> {
+        for (position, group) in self.parts.groups.iter().enumerate() {
+            let index = GroupIndex(position);
+            let fail = |reason| Err(InvalidPolicy { place: Place::Group(index), reason });
+            if self.parts.groups[..position].iter().any(|other| other.name == group.name) {
+                return fail(InvalidReason::Duplicate { what: "group", name: group.name.clone() });
+            }
+            if group.kind == GroupType::Enterprise && group.inner_access {
+                return fail(InvalidReason::EnterpriseInnerAccess);
+            }
+            for direction in [Direction::Ingress, Direction::Egress] {
+                let mut seen = std::collections::HashSet::new();
+                for (position, rule) in group.rules(direction).iter().enumerate() {
+                    let place = Place::Rule(RuleIndex { group: index, direction, position });
+                    if !seen.insert(&rule.id) {
+                        let reason = InvalidReason::DuplicateRule { id: rule.id.clone() };
+                        return Err(InvalidPolicy { place, reason });
+                    }
+                    self.check_rule(rule).map_err(|reason| InvalidPolicy { place, reason })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_rule(&self, rule: &Rule) -> Result<(), InvalidReason> {
+        let exists = |ports: &Ports| match ports {
+            Ports::List(list) => list.0 < self.parts.port_lists.len(),
+            Ports::Any | Ports::Ranges(_) => true,
+        };
+        if let Service::Ported { destination, source, .. } = &rule.service
+            && !(exists(destination) && exists(source))
+        {
+            return Err(InvalidReason::Dangling { what: "port list" });
+        }
+        let remote = match rule.remote {
+            Remote::Net(net) => Some(("remote", family_of(net))),
+            Remote::Group(group) if group.0 >= self.parts.groups.len() => {
+                return Err(InvalidReason::Dangling { what: "group" });
+            }
+            Remote::PrefixList(list) if list.0 >= self.parts.prefix_lists.len() => {
+                return Err(InvalidReason::Dangling { what: "prefix list" });
+            }
+            Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => None,
+        };
+        let local = rule.local.map(|net| ("local", family_of(net)));
+        let service = rule.service.family().map(|family| ("protocol", family));
+        let mut parts = [service, remote, local].into_iter().flatten();
+        if let Some((first, first_family)) = parts.next()
+            && let Some((second, second_family)) = parts.find(|&(_, family)| family != first_family)
+        {
+            let (first_family, second_family) = (FamilyName(first_family), FamilyName(second_family));
+            return Err(InvalidReason::MixedFamilies { first, first_family, second, second_family });
+        }
+        Ok(())
+    }
+
+    fn check_nics(&self) -> Result<(), InvalidPolicy> {
+        for (position, nic) in self.parts.nics.iter().enumerate() {
+            let fail = |place, reason| Err(InvalidPolicy { place, reason });
+            if self.parts.nics[..position].iter().any(|other| other.device == nic.device) {
+                let reason = InvalidReason::Duplicate { what: "device", name: nic.device.clone() };
+                return fail(Place::Nic(position), reason);
+            }
+            if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
+                return fail(Place::Nic(position), InvalidReason::GroupCount { found: nic.groups.len() });
+            }
+            for (place, group) in nic.groups.iter().enumerate() {
+                let here = Place::NicGroup(position, place);
+                let Some(found) = self.parts.groups.get(group.0) else {
+                    return fail(here, InvalidReason::Dangling { what: "group" });
+                };
+                if nic.groups[..place].contains(group) {
+                    return fail(here, InvalidReason::GroupTwice { name: found.name.clone() });
+                }
+                // Unwrap: the first group was looked up in the first round of this loop.
+                let first = self.group(nic.groups[0]);
+                if first.kind != found.kind {
+                    let (first, name) = (first.name.clone(), found.name.clone());
+                    return fail(here, InvalidReason::MixedTypes { first, name });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the rules of several groups are put into one order.
+    #[must_use]
+    pub const fn precedence(&self) -> Precedence {
+        self.parts.precedence
+    }
+
+    /// What a policy change does to live flows.
+    #[must_use]
+    pub const fn established(&self) -> Established {
+        self.parts.established
+    }
+
+    /// The groups as written.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.parts.groups
+    }
+
+    /// A group.
+    ///
+    /// # Panics
+    /// Where the index is of another policy.
+    #[must_use]
+    pub fn group(&self, index: GroupIndex) -> &Group {
+        &self.parts.groups[index.0]
+    }
+
+    /// A rule. Panics like [`Self::group`].
+    #[must_use]
+    pub fn rule(&self, index: RuleIndex) -> &Rule {
+        &self.group(index.group).rules(index.direction)[index.position]
+    }
+
+    /// The prefixes of a list. Panics like [`Self::group`].
+    #[must_use]
+    pub fn prefixes(&self, index: PrefixListIndex) -> &[IpNet] {
+        &self.parts.prefix_lists[index.0].1
+    }
+
+    /// The ranges of a port list. Panics like [`Self::group`].
+    #[must_use]
+    pub fn port_list(&self, index: PortListIndex) -> &[PortRange] {
+        &self.parts.port_lists[index.0].1
+    }
+
+    /// The members of a group that are not NICs of this host.
+    #[must_use]
+    pub fn members_elsewhere(&self, group: GroupIndex) -> &[IpAddr] {
+        self.parts.members.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The NICs as written.
+    #[must_use]
+    pub fn nics(&self) -> &[Nic] {
+        &self.parts.nics
+    }
+
+    /// The NIC of a device.
+    #[must_use]
+    pub fn nic(&self, device: &str) -> Option<&Nic> {
+        self.parts.nics.iter().find(|nic| nic.device == device)
+    }
+
+    /// Fills in the addresses of the NICs for which the document names none. `addresses` tells those that are
+    /// configured on a device; none where it does not exist.
+    pub fn set_device_addresses(&mut self, addresses: impl Fn(&str) -> Vec<IpAddr>) {
+        for nic in self.parts.nics.iter_mut().filter(|nic| nic.addresses_from_device) {
+            nic.addresses = addresses(&nic.device);
+        }
+    }
+}
+
+/// The family of a prefix.
+fn family_of(net: IpNet) -> Family {
+    match net {
+        IpNet::V4(_) => Family::V4,
+        IpNet::V6(_) => Family::V6,
+    }
+}

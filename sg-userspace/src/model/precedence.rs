@@ -1,0 +1,68 @@
+//! Which rule is asked first: the order of everything that can decide about a packet of one NIC and one
+//! direction. The first step that decides, decides.
+//!
+//! 1. Inbound only: the members of the NIC's basic groups that let their members talk.
+//! 2. The rules of the NIC's groups, in the order of [`Precedence`].
+//! 3. The default: inbound drops; outbound accepts for basic groups and drops for enterprise groups.
+
+use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Rule, RuleIndex};
+
+/// How the rules of several groups are put into one order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precedence {
+    /// Group by group in the NIC's order; inside a group by priority, on a tie drop before accept, then as
+    /// written. (Huawei Cloud's order.)
+    #[default]
+    Sequence,
+    /// All groups' rules together by priority, on a tie drop before accept, then by the order of the groups,
+    /// then as written. (Alibaba Cloud's order.)
+    Merged,
+}
+
+/// Everything that can decide about a packet of one NIC and one direction, in order.
+#[derive(Clone, Debug)]
+pub struct Effective<'a> {
+    /// The groups whose members are accepted before any rule is asked.
+    pub intra_groups: Vec<GroupIndex>,
+    /// The enabled rules, each with its place in the policy.
+    pub rules: Vec<(RuleIndex, &'a Rule)>,
+    /// What happens where nothing matched.
+    pub default: Action,
+}
+
+impl Policy {
+    /// What decides about packets of `nic` in `direction`.
+    #[must_use]
+    pub fn effective(&self, nic: &Nic, direction: Direction) -> Effective<'_> {
+        let intra_groups = match direction {
+            Direction::Ingress => {
+                nic.groups.iter().copied().filter(|&group| self.group(group).inner_access).collect()
+            }
+            Direction::Egress => Vec::new(),
+        };
+        let mut rules: Vec<(usize, RuleIndex, &Rule)> = nic
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(place, &group)| {
+                let rules = self.group(group).rules(direction).iter().enumerate();
+                rules.map(move |(position, rule)| (place, RuleIndex { group, direction, position }, rule))
+            })
+            .filter(|(_, _, rule)| rule.enabled)
+            .collect();
+        // Stable sorts: what the key leaves equal stays in group order, then as written.
+        match self.precedence() {
+            Precedence::Sequence => {
+                rules.sort_by_key(|&(place, _, rule)| (place, rule.priority, rule.action))
+            }
+            Precedence::Merged => rules.sort_by_key(|&(_, _, rule)| (rule.priority, rule.action)),
+        }
+        let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);
+        let default = match direction {
+            Direction::Egress if !enterprise => Action::Accept,
+            Direction::Ingress | Direction::Egress => Action::Drop,
+        };
+        let rules = rules.into_iter().map(|(_, index, rule)| (index, rule)).collect();
+        Effective { intra_groups, rules, default }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a rule says of protocol, ports and ICMP messages.
+
+use std::fmt;
+
+use sg_common::packet::{Family, has_ports, protocol};
+
+use super::PortListIndex;
+
+/// Ports from `first` to `last`, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// A range, or none where it is reversed.
+    #[must_use]
+    pub const fn new(first: u16, last: u16) -> Option<Self> {
+        if first <= last { Some(Self { first, last }) } else { None }
+    }
+
+    /// The lowest port.
+    #[must_use]
+    pub const fn first(self) -> u16 {
+        self.first
+    }
+
+    /// The highest port.
+    #[must_use]
+    pub const fn last(self) -> u16 {
+        self.last
+    }
+
+    /// Whether `port` is in it.
+    #[must_use]
+    pub const fn contains(self, port: u16) -> bool {
+        self.first <= port && port <= self.last
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
+/// The ports of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ports {
+    /// Every port.
+    Any,
+    /// These.
+    Ranges(Vec<PortRange>),
+    /// Those of a port list.
+    List(PortListIndex),
+}
+
+/// A type of ICMP message, of one code or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpMessage {
+    /// 0–255.
+    pub kind: u8,
+    /// 0–255; none means every code.
+    pub code: Option<u8>,
+}
+
+/// The packets that a rule speaks of, as far as protocol and ports go. Ports exist only where the protocol has
+/// them, ICMP messages only for ICMP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Every protocol.
+    All,
+    /// TCP, UDP or SCTP.
+    Ported {
+        /// The IANA number.
+        protocol: u8,
+        /// The packet's destination port.
+        destination: Ports,
+        /// The packet's source port.
+        source: Ports,
+    },
+    /// ICMP (IPv4 only) or ICMPv6 (IPv6 only).
+    Icmp {
+        /// Which of the two.
+        family: Family,
+        /// None means every message.
+        message: Option<IcmpMessage>,
+    },
+    /// Any other protocol, by its IANA number.
+    Other(u8),
+}
+
+impl Service {
+    /// The service of a protocol number with nothing more said.
+    #[must_use]
+    pub fn of(number: u8) -> Self {
+        match number {
+            protocol::ICMP => Self::Icmp { family: Family::V4, message: None },
+            protocol::ICMPV6 => Self::Icmp { family: Family::V6, message: None },
+            number if has_ports(number) => {
+                Self::Ported { protocol: number, destination: Ports::Any, source: Ports::Any }
+            }
+            number => Self::Other(number),
+        }
+    }
+
+    /// The only family whose packets can match, where there is one.
+    #[must_use]
+    pub const fn family(&self) -> Option<Family> {
+        match self {
+            Self::Icmp { family, .. } => Some(*family),
+            Self::All | Self::Ported { .. } | Self::Other(_) => None,
+        }
+    }
+}

@@ -132,7 +132,8 @@ fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
         } else if !packet.is_syn() {
             // A SYN asks for a new connection: whatever was there before, it meets the policy.
             entry.observe(packet, nic.direction, ctx.len(), view::now());
-            return Decision::from_word(entry.decision).unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
+            return Decision::from_word(entry.decision)
+                .unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
         }
     }
 

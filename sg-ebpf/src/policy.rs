@@ -4,8 +4,8 @@
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
 use sg_common::{
-    image::{Header, Keys, Walk, CLASS_WORDS, header},
     flow::Direction,
+    image::{CLASS_WORDS, Header, Keys, Walk, header},
     packet::Family,
     verdict::Decision,
 };

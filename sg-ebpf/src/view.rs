@@ -171,7 +171,6 @@ pub fn now() -> u64 {
     unsafe { bpf_jiffies64() }
 }
 
-
 /// Counts a packet of `length` bytes. This CPU's own slot: nobody else writes it.
 #[inline(always)]
 pub fn add(counter: *mut Counter, length: u64) {

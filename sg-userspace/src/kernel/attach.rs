@@ -124,7 +124,10 @@ impl Links {
             .map_err(KernelError::call("take over a link"))?;
         match pin {
             // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
-            Some(path) => drop(link.pin(&path).map_err(KernelError::call(format_args!("pin a link at {}", path.display())))?),
+            Some(path) => drop(
+                link.pin(&path)
+                    .map_err(KernelError::call(format_args!("pin a link at {}", path.display())))?,
+            ),
             None => drop(self.held.insert((program, device.index), link)),
         }
         Ok(())
@@ -161,17 +164,26 @@ fn replace_pinned(classifier: &mut SchedClassifier, path: &PathBuf) -> bool {
     true
 }
 
-fn add_filter(classifier: &mut SchedClassifier, program: Program, device: &Device) -> Result<(), KernelError> {
+fn add_filter(
+    classifier: &mut SchedClassifier,
+    program: Program,
+    device: &Device,
+) -> Result<(), KernelError> {
     match tc::qdisc_add_clsact(&device.name) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
         Err(error) => return Err(attach_error(device, error.into())),
     }
-    let options = || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle: HANDLE, classid: None });
+    let options =
+        || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle: HANDLE, classid: None });
     let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
         // An earlier run's filter: replaced in one step.
-        Err(ProgramError::TcError(TcError::NetlinkError(error))) if error.raw_os_error() == Some(libc::EEXIST) => {
-            classifier.attach_to_link(filter(program, device)?).map_err(|error| attach_error(device, error))?
+        Err(ProgramError::TcError(TcError::NetlinkError(error)))
+            if error.raw_os_error() == Some(libc::EEXIST) =>
+        {
+            classifier
+                .attach_to_link(filter(program, device)?)
+                .map_err(|error| attach_error(device, error))?
         }
         other => other.map_err(|error| attach_error(device, error))?,
     };

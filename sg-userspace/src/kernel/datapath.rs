@@ -126,7 +126,8 @@ impl Datapath {
         }
 
         let hertz = clock::jiffies_per_second()?;
-        let settings = Settings { timeouts: DEFAULT_TIMEOUTS_SECONDS.map(|seconds| seconds.saturating_mul(hertz)) };
+        let settings =
+            Settings { timeouts: DEFAULT_TIMEOUTS_SECONDS.map(|seconds| seconds.saturating_mul(hertz)) };
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
 
@@ -318,12 +319,9 @@ pub(super) fn read_counter(
 
 fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
     move |error| match error {
-        MapError::OutOfBounds { max_entries, .. } => KernelError::OutOfRange {
-            what: "counter",
-            number,
-            size: max_entries,
-            option: "--max-counters",
-        },
+        MapError::OutOfBounds { max_entries, .. } => {
+            KernelError::OutOfRange { what: "counter", number, size: max_entries, option: "--max-counters" }
+        }
         error => KernelError::call(format_args!("counter {number}"))(error),
     }
 }

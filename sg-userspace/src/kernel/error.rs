@@ -31,7 +31,9 @@ pub enum KernelError {
         hint: &'static str,
     },
     /// The verifier refused a program.
-    #[error("the kernel refused program {program}: {summary} (the whole log: `--bpf-log trace`, or RUST_LOG=debug)")]
+    #[error(
+        "the kernel refused program {program}: {summary} (the whole log: `--bpf-log trace`, or RUST_LOG=debug)"
+    )]
     Refused {
         /// Which.
         program: &'static str,
@@ -108,7 +110,9 @@ impl KernelError {
     /// An error of loading `program`.
     pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
         move |source| match &source {
-            ProgramError::LoadError { io_error, verifier_log } if io_error.raw_os_error() != Some(libc::EPERM) => {
+            ProgramError::LoadError { io_error, verifier_log }
+                if io_error.raw_os_error() != Some(libc::EPERM) =>
+            {
                 let log = verifier_log.to_string();
                 log::debug!("verifier log of {program}:\n{log}");
                 Self::Refused { program, summary: format!("{io_error}: {}", last_words(&log)) }

@@ -23,9 +23,8 @@ use super::{
 pub const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 8] = [
-    "NICS", "IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M", "FLOWS", "COUNTERS", "SETTINGS",
-];
+pub(super) const MAPS: [&str; 8] =
+    ["NICS", "IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M", "FLOWS", "COUNTERS", "SETTINGS"];
 
 /// The directory of an instance, of this layout version: another version never meets these maps.
 #[must_use]
@@ -48,9 +47,8 @@ pub(super) fn link_name(program: Program, device: u32) -> String {
 pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
     if directory.starts_with(BPFFS) && !is_mounted() {
         log::info!("mounting bpffs on {BPFFS}");
-        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), None::<&str>).map_err(KernelError::call(
-            format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})"),
-        ))?;
+        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), None::<&str>)
+            .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})")))?;
     }
     let failed = |source| KernelError::Path { doing: "make directory", path: directory.into(), source };
     fs::create_dir_all(directory).map_err(failed)
@@ -85,7 +83,9 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     };
     // Links first: a program never runs with its maps half gone (it holds them anyway).
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort_by_key(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_")));
+    paths.sort_by_key(|path| {
+        !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_"))
+    });
     for path in &paths {
         remove_file(path)?;
     }

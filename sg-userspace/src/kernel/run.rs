@@ -9,10 +9,7 @@ use std::time::Duration;
 use aya::{TestRun as _, programs::TestRunOptions};
 use sg_common::verdict::Decision;
 
-use super::{
-    Datapath, KernelError, Program,
-    datapath::classifier,
-};
+use super::{Datapath, KernelError, Program, datapath::classifier};
 
 /// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;

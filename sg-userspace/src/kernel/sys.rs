@@ -26,9 +26,8 @@ pub(super) fn delete_element(map: BorrowedFd<'_>, index: u32) -> io::Result<bool
     let key = std::ptr::from_ref(&index) as u64;
     let mut attr = ElementAttr { map_fd: map.as_raw_fd().cast_unsigned(), pad: 0, key, value: 0, flags: 0 };
     // SAFETY: the attribute is as long as we say, and the key it points to outlives the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, &raw mut attr, size_of::<ElementAttr>())
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, &raw mut attr, size_of::<ElementAttr>()) };
     if result == 0 {
         return Ok(true);
     }

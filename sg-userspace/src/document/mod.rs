@@ -31,4 +31,4 @@ mod yaml;
 pub use error::{DocumentError, Notice, Warning};
 pub use load::{Loaded, MAX_BYTES, load, parse};
 pub use place::{KeyPath, Position, Step};
-pub use problem::{Excerpt, Names, Near, Problem};
+pub use problem::{Excerpt, Limit, Names, Near, Problem};

@@ -69,7 +69,7 @@ impl Node {
             Value::Null => Excerpt::word("nothing"),
             Value::Boolean(value) => Excerpt::word(value),
             Value::Integer(value) => Excerpt::word(value),
-            Value::Float(value) => Excerpt::word(value),
+            Value::Float(value) => Excerpt::word(format_args!("{value:?}")),
             Value::Text(text) => Excerpt::of(text),
             Value::List(items) if items.is_empty() => Excerpt::word("an empty list"),
             Value::List(_) => Excerpt::word("a list"),

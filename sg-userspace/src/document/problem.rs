@@ -4,7 +4,11 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
-use super::{load::MAX_BYTES, place::Position};
+use super::{
+    load::MAX_BYTES,
+    place::Position,
+    yaml::{MAX_DEPTH, MAX_NODES, MAX_REPEATED},
+};
 use crate::model::{InvalidReason, PortRange};
 
 /// What is wrong with a document. Every message says what was found and what is allowed.
@@ -43,17 +47,17 @@ pub enum Problem {
     #[error("a second document begins: one file holds one policy, put the other in a file of its own")]
     SeveralDocuments,
     /// The reader of YAML does not understand it.
-    #[error("not YAML: {message}")]
+    #[error("cannot be read as YAML: {message}")]
     Syntax {
         /// In the reader's words, one line.
         message: String,
     },
     /// It is YAML, and would take too much time or memory.
-    #[error("too large to be a policy: {limit}")]
-    TooComplex {
-        /// Which limit was reached.
-        limit: String,
-    },
+    #[error("too much for a policy: {0}")]
+    TooComplex(
+        /// The limit that was reached.
+        Limit,
+    ),
     /// A key twice in one mapping.
     #[error("key {key} is there twice{}: write each key once", first.map(|at| format!(", first at {at}")).unwrap_or_default())]
     DuplicateKey {
@@ -191,6 +195,20 @@ pub enum Problem {
     ),
 }
 
+/// What bounds the time and the memory that a document takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Limit {
+    /// Of lists and mappings within each other.
+    #[error("lists and mappings are nested deeper than {MAX_DEPTH}")]
+    Depth,
+    /// Of values.
+    #[error("it holds more than {MAX_NODES} values")]
+    Nodes,
+    /// Of what aliases and merge keys may stand for.
+    #[error("its anchors, aliases and merge keys repeat more than {MAX_REPEATED} values; write them out")]
+    Repeated,
+}
+
 /// A piece of the document, quoted and cut so that it fits into a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);
@@ -238,7 +256,7 @@ impl Near {
 
 impl fmt::Display for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |word| write!(f, ", did you mean {word}?"))
+        self.0.as_ref().map_or(Ok(()), |word| write!(f, " (did you mean {word}?)"))
     }
 }
 
@@ -276,7 +294,7 @@ impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { few, more } = self;
         let Some((first, rest)) = few.split_first() else { return f.write_str(": the document has none") };
-        write!(f, ": there is {first}")?;
+        write!(f, ": the document has {first}")?;
         rest.iter().try_for_each(|name| write!(f, ", {name}"))?;
         if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
     }
@@ -289,8 +307,8 @@ mod tests {
     #[test]
     fn a_slip_is_close_and_another_word_is_not() {
         let near = |found| Near::to(found, ["ingress", "egress", "type"].into_iter()).to_string();
-        assert_eq!(near("ingres"), ", did you mean \"ingress\"?");
-        assert_eq!(near("Egress"), ", did you mean \"egress\"?");
+        assert_eq!(near("ingres"), " (did you mean \"ingress\"?)");
+        assert_eq!(near("Egress"), " (did you mean \"egress\"?)");
         assert_eq!(near("rules"), "");
     }
 

@@ -96,12 +96,12 @@ impl<'d> Lowering<'d> {
 
     fn remote(&mut self, node: &'d Node) -> Read<'d, Remote> {
         match &node.value {
-            Value::Map(entries) => {
+            Value::Map(_) => {
                 let fields = node.fields(&["group", "prefix_list"])?;
                 match (fields.get("group"), fields.get("prefix_list")) {
                     (Some(group), None) => self.groups.find(group).map(Remote::Group),
                     (None, Some(list)) => self.prefix_lists.find(list).map(Remote::PrefixList),
-                    _ => Err(entries.last().map_or(node, |(key, _)| key).unfit(REMOTE)),
+                    _ => Err(node.unfit(REMOTE)),
                 }
             }
             Value::Text(text) if text == "any" => Ok(Remote::Any),

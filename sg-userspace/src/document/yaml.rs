@@ -11,7 +11,7 @@ use super::{
     node::Node,
     outline::Outline,
     place::{KeyPath, Position},
-    problem::{Excerpt, Problem},
+    problem::{Excerpt, Limit, Problem},
 };
 
 /// A problem of the text.
@@ -21,24 +21,31 @@ pub(super) struct BrokenText {
     pub(super) problem: Problem,
 }
 
+/// Lists and mappings within each other. A policy has at most 6: the remote of a rule is the sixth.
+pub(super) const MAX_DEPTH: usize = 16;
+
+/// Values of a document. A million prefixes and their rules fit.
+pub(super) const MAX_NODES: usize = 4_000_000;
+
+/// Values that aliases and merge keys stand for, taken together.
+pub(super) const MAX_REPEATED: usize = 100_000;
+
 /// The limits of a document that is worth reading. They bound time and memory whatever is in it.
-///
-/// A million prefixes fit; the deepest thing in a policy is the group of a rule's remote, at 6.
-fn limits() -> Options {
+fn options() -> Options {
     options! {
         budget: budget! {
-            max_events: 8_000_000,
-            max_nodes: 4_000_000,
-            max_depth: 16,
-            flow_nesting_limit: 16,
-            max_documents: 1,
-            max_aliases: 10_000,
-            max_anchors: 10_000,
-            // What aliases repeat is bounded below, so their number alone says nothing.
+            max_depth: MAX_DEPTH,
+            // Beyond the depth, so that the depth is what the error names.
+            flow_nesting_limit: 2 * MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            // A list or mapping has two events.
+            max_events: 2 * MAX_NODES,
+            max_recorded_anchor_events: MAX_REPEATED,
+            // What aliases repeat is bounded by itself, so their number alone says nothing.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: alias_limits! {
-            max_total_replayed_events: 100_000,
+            max_total_replayed_events: MAX_REPEATED,
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         // `yes` and `on` are text, as in YAML 1.2 and JSON.
@@ -52,7 +59,7 @@ fn limits() -> Options {
 
 /// Reads the one document of `text`.
 pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
-    let node = serde_saphyr::from_str_with_options::<Node>(text, limits());
+    let node = serde_saphyr::from_str_with_options::<Node>(text, options());
     let node = node.map_err(|error| translate(text, &error))?;
     if node.is_null() {
         return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty });
@@ -66,10 +73,6 @@ fn translate(text: &str, error: &Error) -> BrokenText {
         .location()
         .map(|location| Position { line: location.line() as u32, column: location.column() as u32 });
     let outline = at.map(|at| Outline::until(text, at)).unwrap_or_default();
-    let message = |error: &Error| {
-        let message = UserMessageFormatter.format_message(error);
-        message.lines().next().unwrap_or_default().escape_debug().to_string()
-    };
     let problem = match root_cause(error) {
         Error::Eof { .. } => Problem::Empty,
         Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
@@ -77,13 +80,20 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             key: key.as_deref().map_or_else(|| Excerpt::word("of a mapping"), Excerpt::of),
             first: outline.first_of_key,
         },
-        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => Problem::SeveralDocuments,
-        error @ (Error::Budget { .. }
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Problem::TooComplex(Limit::Depth),
+        Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => {
+            Problem::TooComplex(Limit::Nodes)
+        }
+        Error::Budget { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }) => Problem::TooComplex { limit: message(error) },
-        error => Problem::Syntax { message: message(error) },
+        | Error::AliasExpansionLimitExceeded { .. } => Problem::TooComplex(Limit::Repeated),
+        error => {
+            // One line, whatever the document put into it.
+            let message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
+            Problem::Syntax { message }
+        }
     };
     BrokenText { at, path: outline.path, problem }
 }

@@ -3,9 +3,13 @@
 //! | room | owns |
 //! |---|---|
 //! | [`model`] | groups, rules, lists, NICs; the only place that knows precedence |
+//! | [`probe`] | what can be asked about a policy, and what is answered |
+//! | [`oracle`] | the verdict by walking the rules as written, and the explanation |
 //! | [`compile`] | effective policy → image |
 //! | [`kernel`] | load, attach, publish, pin, counters, test runs |
 
 pub mod compile;
 pub mod kernel;
 pub mod model;
+pub mod oracle;
+pub mod probe;

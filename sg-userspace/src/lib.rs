@@ -5,9 +5,11 @@
 //! | [`model`] | groups, rules, lists, NICs; the only place that knows precedence |
 //! | [`probe`] | what can be asked about a policy, and what is answered |
 //! | [`oracle`] | the verdict by walking the rules as written, and the explanation |
+//! | [`check`] | the engines that answer probes, and the stream of probes through one |
 //! | [`compile`] | effective policy → image |
 //! | [`kernel`] | load, attach, publish, pin, counters, test runs |
 
+pub mod check;
 pub mod compile;
 pub mod kernel;
 pub mod model;

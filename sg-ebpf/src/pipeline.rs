@@ -10,7 +10,7 @@ use sg_common::{
     exceptions,
     flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
     image::{self, Header, Keys},
-    packet::{ETHERNET, Family, Icmp, Packet, Payload, embedded_offset},
+    packet::{ETHERNET, Family, Icmp, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
 };
 

@@ -26,7 +26,12 @@ pub(super) struct Typed {
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     /// Probes, one JSON object a line; `-` is the standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "TypedPacket", conflicts_with = "TypedPacket")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "TypedPacket",
+        conflicts_with = "TypedPacket"
+    )]
     probes: Option<PathBuf>,
     /// Who answers [default: image for --probes, oracle for a single packet].
     #[arg(long)]
@@ -111,7 +116,11 @@ impl Typed {
             (None, Some(packet)) => {
                 let probe = packet.meaning(policy).map_err(Failure::Input)?;
                 let engine = engine.unwrap_or(EngineKind::Oracle);
-                Ok(if self.json { Request::Answer { probe, engine } } else { Request::Explain { probe, engine } })
+                Ok(if self.json {
+                    Request::Answer { probe, engine }
+                } else {
+                    Request::Explain { probe, engine }
+                })
             }
             (None, None) => Err(Failure::input(anyhow!("either --probes or a packet is needed"))),
         }

@@ -63,6 +63,7 @@ pub struct Device {
 }
 
 /// What is attached, and where it is pinned.
+#[derive(Debug)]
 pub(super) struct Links {
     attachment: Attachment,
     pins: Option<PathBuf>,

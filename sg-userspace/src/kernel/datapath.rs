@@ -1,6 +1,6 @@
 //! The loaded program and its maps.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -93,6 +93,12 @@ pub struct Datapath {
     counters: PerCpuArray<MapData, Counter>,
     flows: HashMap<MapData, FlowKey, FlowEntry>,
     settings: Settings,
+}
+
+impl fmt::Debug for Datapath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datapath").field("links", &self.links).finish_non_exhaustive()
+    }
 }
 
 impl Datapath {

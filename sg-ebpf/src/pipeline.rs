@@ -184,6 +184,20 @@ fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<&'static mut
     Some(entry)
 }
 
+/// The stage of [`decide`] that asks the rules, on its own: for measurements.
+#[inline(always)]
+pub fn classify(ctx: &TcContext, hook: Hook) -> Decision {
+    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
+        return host_drop(Reason::NoImage);
+    };
+    let Payload::Ip(family) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
+    if let Err(reason) = view::read(ctx, family, ETHERNET, &mut scratch.packet) {
+        return host_drop(reason);
+    }
+    scratch.keys = packet_keys(nic.direction, &scratch.packet);
+    nic.classify(nic.direction, family, &scratch.keys)
+}
+
 #[inline(always)]
 fn count(number: u32, length: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {

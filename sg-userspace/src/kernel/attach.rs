@@ -218,7 +218,7 @@ fn filter(program: Program, device: &Device) -> Result<SchedClassifierLink, Kern
 const fn hook(program: Program) -> TcAttachType {
     match program {
         Program::Egress => TcAttachType::Egress,
-        Program::Ingress | Program::Empty | Program::Clock => TcAttachType::Ingress,
+        Program::Ingress | Program::Classify | Program::Empty | Program::Clock => TcAttachType::Ingress,
     }
 }
 

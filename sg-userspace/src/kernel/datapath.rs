@@ -62,7 +62,9 @@ pub enum Program {
     Ingress,
     /// What a device is given to send.
     Egress,
-    /// Does nothing: what measurements subtract.
+    /// Asks the rules only: a stage, for measurements. Never attached.
+    Classify,
+    /// Does nothing: what measurements subtract. Never attached.
     Empty,
     /// Returns the lower half of jiffies.
     Clock,
@@ -70,7 +72,7 @@ pub enum Program {
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 4] = [Self::Ingress, Self::Egress, Self::Empty, Self::Clock];
+    pub const ALL: [Self; 5] = [Self::Ingress, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
 
     /// Its name in the object and in `bpftool prog`.
     #[must_use]
@@ -78,6 +80,7 @@ impl Program {
         match self {
             Self::Ingress => "sg_ingress",
             Self::Egress => "sg_egress",
+            Self::Classify => "sg_classify",
             Self::Empty => "sg_empty",
             Self::Clock => "sg_clock",
         }
@@ -265,6 +268,20 @@ impl Datapath {
             }
         }
         Ok(forgotten)
+    }
+
+    /// Enters flows as they are: for tests and measurements that need a full table.
+    ///
+    /// # Errors
+    /// Where the table is full.
+    pub fn enter_flows(
+        &mut self,
+        flows: impl IntoIterator<Item = (FlowKey, FlowEntry)>,
+    ) -> Result<(), KernelError> {
+        for (key, entry) in flows {
+            self.flows.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))?;
+        }
+        Ok(())
     }
 
     /// How many instructions the verifier walked through, by program.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{privilege::Privilege, shell};
 
 /// Installs `packages`; where it cannot, the error says what to do by hand.
-pub(crate) fn install(packages: &[String], privilege: Privilege) -> Result<()> {
+pub(crate) fn install(packages: &[&str], privilege: Privilege) -> Result<()> {
     let names = packages.join(" ");
     if shell::find("apt-get").is_none() {
         bail!("this is no Debian: install by hand what these Debian packages hold: {names}");
@@ -23,7 +23,7 @@ pub(crate) fn install(packages: &[String], privilege: Privilege) -> Result<()> {
         println!("    {error:#}; going on with the lists that are here");
     }
     shell::announce(&format!("installing {names} (a minute or two)"));
-    apt_get(privilege, &[&["install", "--yes", "--no-install-recommends"][..], &refs(packages)].concat())
+    apt_get(privilege, &[&["install", "--yes", "--no-install-recommends"][..], packages].concat())
         .with_context(|| {
             format!(
                 "could not install {names}. LLVM of the pinned compiler is in the security suite of Debian 12 \
@@ -37,8 +37,4 @@ fn apt_get(privilege: Privilege, arguments: &[&str]) -> Result<()> {
     // Through `env`, because sudo may drop the variable.
     let mut command = privilege.command("env")?;
     shell::run_quietly(command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]).args(arguments))
-}
-
-fn refs(names: &[String]) -> Vec<&str> {
-    names.iter().map(String::as_str).collect()
 }

@@ -71,13 +71,16 @@ fn bring_cargo_fuzz() -> Result<()> {
 }
 
 fn run_one(target: &str, seconds: u32) -> Result<()> {
+    let target_dir = shell::target_dir()?;
     // The first corpus directory is the one libFuzzer writes to.
-    let finds = shell::release_dir()?.with_file_name("fuzz-corpus").join(target);
+    let finds = target_dir.join("fuzz-corpus").join(target);
     fs::create_dir_all(&finds).with_context(|| format!("cannot make {}", finds.display()))?;
     let seeds = Path::new("fuzz/corpus").join(target);
 
     let mut fuzz = shell::cargo("fuzz");
-    fuzz.args(["run", "--fuzz-dir", "fuzz", target]).arg(finds);
+    // A target directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
+    fuzz.args(["run", "--fuzz-dir", "fuzz", "--target-dir"]).arg(target_dir.join("fuzz"));
+    fuzz.arg(target).arg(finds);
     if seeds.exists() {
         fuzz.arg(seeds);
     }

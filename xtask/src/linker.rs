@@ -36,9 +36,9 @@ pub(crate) fn prerequisites(rustc: &Rustc) -> [Prerequisite; 2] {
     ]
 }
 
-/// Builds and installs the linker; takes about a minute.
+/// Builds and installs the linker; takes a minute or two.
 pub(crate) fn install(llvm: u32) -> Result<()> {
-    shell::announce(&format!("installing bpf-linker {VERSION} for LLVM {llvm} (about a minute)"));
+    shell::announce(&format!("installing bpf-linker {VERSION} for LLVM {llvm} (a minute or two)"));
     let prefix = llvm_prefix(llvm).with_context(|| {
         format!("no LLVM {llvm} with its headers is here: install it and set LLVM_PREFIX to where it lies")
     })?;

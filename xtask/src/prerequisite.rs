@@ -99,8 +99,8 @@ impl Prerequisite {
         all
     }
 
-    /// Whether it is missing and only the user can do something about it.
-    pub(crate) fn is_beyond_us(&self) -> bool {
-        !self.state.is_ok() && self.stage != Stage::Advice && matches!(self.remedy, Remedy::ByHand(_))
+    /// Whether only the user can do something about it.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self.remedy, Remedy::ByHand(_))
     }
 }

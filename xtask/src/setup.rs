@@ -20,76 +20,72 @@ pub(crate) fn run() -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     let stages = [Stage::Build, Stage::Run, Stage::Check];
-    bring(&stages, &rustc, privilege)?;
-    refuse_the_hopeless(&Prerequisite::of(&stages, &rustc, privilege))?;
+    bring(&lacking(&stages, &rustc, privilege), privilege)?;
+    refuse(&lacking(&stages, &rustc, privilege))?;
     println!("everything is here");
     Ok(())
 }
 
 /// Makes the machine ready for `stages`, or says what it cannot do before anything long is started.
 pub(crate) fn ready(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Result<()> {
-    refuse_the_hopeless(&Prerequisite::of(stages, rustc, privilege))?;
+    let missing = lacking(stages, rustc, privilege);
+    let (by_hand, to_bring): (Vec<_>, Vec<_>) = missing.into_iter().partition(Prerequisite::is_by_hand);
+    refuse(&by_hand)?;
     if stages.contains(&Stage::Run) {
         privilege.acquire()?;
     }
-    bring(stages, rustc, privilege)
-}
-
-fn refuse_the_hopeless(prerequisites: &[Prerequisite]) -> Result<()> {
-    let lines: Vec<String> =
-        prerequisites.iter().filter(|prerequisite| prerequisite.is_beyond_us()).map(describe).collect();
-    if !lines.is_empty() {
-        bail!("this machine lacks what cannot be brought:\n{}", lines.join("\n"));
+    if !to_bring.is_empty() {
+        bring(&to_bring, privilege)?;
+        refuse(&lacking(stages, rustc, privilege))?;
     }
     Ok(())
 }
 
-/// Brings what it can of what is missing, then looks again.
-fn bring(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Result<()> {
-    let missing = missing(stages, rustc, privilege);
+/// What `stages` need and this machine does not have.
+fn lacking(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Prerequisite> {
+    let mut all = Prerequisite::of(stages, rustc, privilege);
+    all.retain(|prerequisite| !prerequisite.state.is_ok());
+    all
+}
+
+/// An error that names the remedy of each of `missing`, if there is one.
+fn refuse(missing: &[Prerequisite]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-
-    let packages: Vec<String> = missing
+    let lines: Vec<String> = missing
         .iter()
-        .filter_map(|prerequisite| match &prerequisite.remedy {
-            Remedy::Packages(names) => Some(names.as_slice()),
+        .map(|Prerequisite { name, state, remedy, .. }| {
+            format!("  {name}: {state}, {}\n      remedy: {remedy}", state.found())
+        })
+        .collect();
+    bail!("this machine is not ready:\n{}", lines.join("\n"));
+}
+
+/// Does the remedy of each of `missing`, but for what only the user can do.
+fn bring(missing: &[Prerequisite], privilege: Privilege) -> Result<()> {
+    let remedies = || missing.iter().map(|prerequisite| &prerequisite.remedy);
+    // All packages at once, and first: bpf-linker is linked with the LLVM that they bring.
+    let packages: Vec<&str> = remedies()
+        .filter_map(|remedy| match remedy {
+            Remedy::Packages(names) => Some(names),
             _ => None,
         })
         .flatten()
-        .cloned()
+        .map(String::as_str)
         .collect();
     if !packages.is_empty() {
         apt::install(&packages, privilege)?;
     }
-    for prerequisite in &missing {
-        match prerequisite.remedy {
+    for remedy in remedies() {
+        match remedy {
             Remedy::Component(name) => {
                 shell::announce(&format!("adding {name} to the Rust toolchain"));
                 shell::run_quietly(Command::new("rustup").args(["component", "add", name]))?;
             }
-            // After the packages: it is linked with the LLVM that they bring.
-            Remedy::BpfLinker { llvm } => linker::install(llvm)?,
+            Remedy::BpfLinker { llvm } => linker::install(*llvm)?,
             Remedy::Packages(_) | Remedy::ByHand(_) => {}
         }
     }
-
-    let still: Vec<String> = self::missing(stages, rustc, privilege).iter().map(describe).collect();
-    if !still.is_empty() {
-        bail!("installed, and still not as it should be:\n{}", still.join("\n"));
-    }
     Ok(())
-}
-
-/// What is missing and can be brought.
-fn missing(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Prerequisite> {
-    let mut all = Prerequisite::of(stages, rustc, privilege);
-    all.retain(|prerequisite| !prerequisite.state.is_ok() && !prerequisite.is_beyond_us());
-    all
-}
-
-fn describe(prerequisite: &Prerequisite) -> String {
-    let Prerequisite { name, state, remedy, .. } = prerequisite;
-    format!("  {name}: {state}, {}\n      remedy: {remedy}", state.found())
 }

@@ -59,13 +59,16 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// The directory of the release binaries of this build.
-pub(crate) fn release_dir() -> Result<PathBuf> {
-    // Cargo put us into `<target directory>/debug`: what it builds with `--release` goes beside that,
-    // however the user has set the target directory.
+/// The directory this workspace is built into, however the user has set it.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    // Cargo put us into `<target directory>/debug`.
     let exe = env::current_exe().context("cannot tell where this program lies")?;
-    let profile_dir = exe.parent().context("this program lies in no directory")?;
-    Ok(profile_dir.with_file_name("release"))
+    exe.ancestors().nth(2).map(PathBuf::from).context("this program lies in no target directory")
+}
+
+/// The directory of what is built with `--release`.
+pub(crate) fn release_dir() -> Result<PathBuf> {
+    target_dir().map(|dir| dir.join("release"))
 }
 
 /// The command as one would type it.

@@ -36,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut steps = Steps::default();
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
     steps.run("clippy", || passed(&mut clippy()));
-    steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()));
+    steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()?));
     steps.run("documentation", || {
         passed(shell::cargo("doc").args(["--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
     });
@@ -83,7 +83,7 @@ fn clippy() -> Command {
 }
 
 /// Clippy of `sg-ebpf`, with the flags that aya-build compiles it with.
-fn clippy_of_the_programs() -> Command {
+fn clippy_of_the_programs() -> Result<Command> {
     let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
     let flags = [
         format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
@@ -94,12 +94,13 @@ fn clippy_of_the_programs() -> Command {
     clippy
         .args(["--release", "--package", "sg-ebpf", "-Z", "build-std=core"])
         .args(["--target", &format!("bpf{endian}-unknown-none")])
-        // A directory of its own: what RUSTC_BOOTSTRAP touches is compiled again by every step without it.
-        .args(["--target-dir", "target/clippy-ebpf"])
+        // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
+        .arg("--target-dir")
+        .arg(shell::target_dir()?.join("clippy-ebpf"))
         .args(["--", "-D", "warnings"])
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    clippy
+    Ok(clippy)
 }
 
 fn fuzzing(seconds: u32) -> Result<Outcome> {
@@ -113,7 +114,7 @@ fn licences() -> Result<Outcome> {
     if shell::find("cargo-deny").is_none() {
         return Ok(not_installed("cargo-deny"));
     }
-    passed(shell::cargo("deny").args(["check", "licenses", "bans", "sources"]))
+    passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
 }
 
 fn deny_advisories() -> Result<Outcome> {

@@ -33,7 +33,15 @@ pub(crate) fn prerequisites(privilege: Privilege) -> [Prerequisite; 6] {
             present("/sys/kernel/btf/vmlinux"),
             "boot a kernel with CONFIG_DEBUG_INFO_BTF=y (every distribution kernel has it), with /sys mounted",
         ),
-        row("root", Stage::Run, root_state(privilege), privilege::REMEDY),
+        row(
+            "root",
+            Stage::Run,
+            root_state(privilege),
+            match privilege {
+                Privilege::Root => "run this on the host, or in a privileged container",
+                Privilege::Sudo | Privilege::None => privilege::REMEDY,
+            },
+        ),
         row(
             "BPF file system",
             Stage::Run,

@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .run("agent and client", || passed(shell::cargo("build").args(["--release", "--bins"]).args(TESTED)));
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
-        tests.args(["--release"]).args(TESTED).env("SG_BIN_DIR", shell::release_dir()?);
+        tests.args(["--release", "--no-fail-fast"]).args(TESTED).env("SG_BIN_DIR", shell::release_dir()?);
         if options.deep {
             tests.env("SG_DEEP", "1");
         }

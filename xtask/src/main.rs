@@ -73,10 +73,12 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    // Paths in this program are relative to the repository, wherever it is called from.
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no repository")?;
+    // Paths in this program are relative to the repository, wherever it is called from. Asked at run time: a
+    // target directory can be shared by two checkouts, or move with one.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    let repository = Path::new(&xtask).parent().context("xtask lies in no repository")?;
     std::env::set_current_dir(repository)
-        .with_context(|| format!("the repository has moved away from {}", repository.display()))?;
+        .with_context(|| format!("cannot enter the repository {}", repository.display()))?;
 
     match command {
         Command::Setup => setup::run(),

@@ -5,9 +5,9 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::OsStr,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -73,7 +73,8 @@ pub(crate) fn release_dir() -> Result<PathBuf> {
 
 /// The command as one would type it.
 fn line_of(command: &Command) -> String {
-    let words: Vec<OsString> =
-        std::iter::once(command.get_program()).chain(command.get_args()).map(Into::into).collect();
-    words.join(&OsString::from(" ")).to_string_lossy().into_owned()
+    let program = Path::new(command.get_program());
+    let program = program.file_name().unwrap_or(program.as_os_str());
+    let words: Vec<&OsStr> = std::iter::once(program).chain(command.get_args()).collect();
+    words.join(OsStr::new(" ")).to_string_lossy().into_owned()
 }

@@ -69,7 +69,8 @@ impl Instance {
     #[must_use]
     pub fn pinned_versions(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.pins) else { return Vec::new() };
-        let holds_pins = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        let holds_pins =
+            |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
         let mut found: Vec<PathBuf> =
             entries.filter_map(|entry| Some(entry.ok()?.path())).filter(holds_pins).collect();
         found.sort();
@@ -87,8 +88,7 @@ impl Instance {
             source,
         })?;
         let path = self.files.join("lock");
-        let failed =
-            |doing, source: std::io::Error| AgentError::Io { doing, path: path.clone(), source };
+        let failed = |doing, source: std::io::Error| AgentError::Io { doing, path: path.clone(), source };
         // Not truncated on opening: until the lock is ours, the pid in it is another's.
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|source| failed("open", source))?;

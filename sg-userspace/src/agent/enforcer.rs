@@ -1,0 +1,97 @@
+//! The kernel as the agent sees it: the few things it asks for, and the only place that asks them of the kernel room.
+//! Behind a trait, so that what the agent does can be tested without root. It must never decide anything.
+
+use std::{error::Error, path::Path};
+
+use sg_common::abi::Counter;
+
+use super::AgentError;
+use crate::{
+    compile::Image,
+    kernel::{Datapath, Device, KernelError},
+};
+
+/// Why the kernel did not do it, for people.
+pub type EnforcerError = Box<dyn Error + Send + Sync>;
+
+/// What the agent asks of the kernel; see [`Datapath`] for what each means.
+pub trait Enforcer {
+    /// Hooks the program into `device` as NIC `slot`, whose image is published already.
+    ///
+    /// # Errors
+    /// Where the kernel refuses; so for all of these.
+    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
+    /// Takes the program off; no error where the device is gone.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
+    /// Publishes an image in one step.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn publish(&mut self, slot: u16, image: &Image) -> Result<(), EnforcerError>;
+    /// Takes the image away.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError>;
+    /// Sets counters to zero.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError>;
+    /// Forgets the flows of a NIC.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError>;
+    /// Deletes flows that were silent for too long.
+    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
+    fn sweep(&mut self) -> Result<usize, EnforcerError>;
+}
+
+impl Enforcer for Datapath {
+    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
+        Ok(Self::attach(self, slot, device)?)
+    }
+
+    fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
+        Ok(Self::detach(self, slot, device)?)
+    }
+
+    fn publish(&mut self, slot: u16, image: &Image) -> Result<(), EnforcerError> {
+        Ok(Self::publish(self, slot, image)?)
+    }
+
+    fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        Ok(Self::withdraw(self, slot)?)
+    }
+
+    fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError> {
+        Ok(Self::reset_counters(self, numbers)?)
+    }
+
+    fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        Self::forget_flows(self, slot)?;
+        Ok(())
+    }
+
+    fn sweep(&mut self) -> Result<usize, EnforcerError> {
+        Ok(Self::sweep(self)?)
+    }
+}
+
+/// The counters `numbers` of an instance, in the same order, without loading a program: an agent may run or not.
+///
+/// # Errors
+/// Where the pinned map cannot be read.
+pub fn read_counters(pins: &Path, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
+    // Merge: `kernel::pinned::Counters::open(pins)?.read(numbers)`.
+    let _ = (pins, numbers);
+    Err(KernelError::Unbuilt)
+}
+
+/// Takes the programs of an instance off `devices` and removes its pins.
+pub(super) fn remove_pins(pins: &Path, devices: &[Device]) -> Result<(), AgentError> {
+    // Merge: `kernel::pinned::remove(pins, devices)`.
+    let _ = devices;
+    Err(AgentError::Remove { path: pins.to_owned(), source: KernelError::Unbuilt })
+}
+
+/// Begins to pass what the program itself logs on to `log`. Called where `--bpf-log` is not off, inside the
+/// runtime; the task it spawns owns what it needs and ends with the process.
+pub(super) fn spawn_program_log(datapath: &mut Datapath) {
+    // Merge: take aya-log's ring buffer from the datapath, `tokio::spawn` a task that flushes it when readable.
+    let _ = datapath;
+}

@@ -1,0 +1,150 @@
+//! What can wake the agent, and how many events become one wake-up.
+//!
+//! An event says where to look, never what is there: a hundred of them are answered by one look. This file
+//! must never look itself. `sources` and `policy_file` send events, `run` takes the wake-ups.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, timeout_at},
+};
+
+/// Quiet for so long, and a burst is over: an editor's rename-over is several events, a new device dozens.
+const QUIET: Duration = Duration::from_millis(50);
+/// A burst that does not end is answered all the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The policy file may be another one.
+    PolicyFile,
+    /// SIGHUP: read the policy, changed or not.
+    Reload,
+    /// A link or an address came, changed or went.
+    Devices,
+    /// Time passed.
+    Tick,
+    /// SIGTERM or SIGINT, by name.
+    Stop(&'static str),
+}
+
+/// The events of a burst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wake {
+    pub(super) policy_file: bool,
+    pub(super) reload: bool,
+    pub(super) devices: bool,
+    pub(super) tick: bool,
+    pub(super) stop: Option<&'static str>,
+}
+
+impl Wake {
+    fn add(&mut self, event: Event) {
+        match event {
+            Event::PolicyFile => self.policy_file = true,
+            Event::Reload => self.reload = true,
+            Event::Devices => self.devices = true,
+            Event::Tick => self.tick = true,
+            Event::Stop(signal) => self.stop = Some(signal),
+        }
+    }
+
+    /// Whether more of the same is likely to follow at once.
+    fn may_be_a_burst(&self) -> bool {
+        self.stop.is_none() && (self.policy_file || self.devices)
+    }
+}
+
+/// Where sources send events.
+pub(super) type Sender = UnboundedSender<Event>;
+
+/// Where wake-ups come from.
+#[derive(Debug)]
+pub(super) struct Events {
+    receiver: UnboundedReceiver<Event>,
+}
+
+/// Both ends.
+pub(super) fn channel() -> (Sender, Events) {
+    let (sender, receiver) = unbounded_channel();
+    (sender, Events { receiver })
+}
+
+impl Events {
+    /// Waits for an event, and for the rest of its burst. None when there is no source any more.
+    pub(super) async fn next(&mut self) -> Option<Wake> {
+        let mut wake = Wake::default();
+        wake.add(self.receiver.recv().await?);
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            // What is there already belongs to this wake-up, burst or not.
+            while let Ok(event) = self.receiver.try_recv() {
+                wake.add(event);
+            }
+            if !wake.may_be_a_burst() {
+                return Some(wake);
+            }
+            let quiet = Instant::now() + QUIET;
+            match timeout_at(quiet.min(patience), self.receiver.recv()).await {
+                Ok(Some(event)) => wake.add(event),
+                Ok(None) | Err(_) => return Some(wake),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_burst_is_one_wake_up() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    sender.send(Event::Devices).unwrap();
+                    tokio::time::sleep(QUIET / 5).await;
+                }
+                sender.send(Event::PolicyFile).unwrap();
+            });
+            let wake = events.next().await.unwrap();
+            assert_eq!(wake, Wake { devices: true, policy_file: true, ..Wake::default() });
+            assert_eq!(events.next().await, None, "nothing is left");
+        });
+    }
+
+    #[test]
+    fn a_burst_without_an_end_is_answered() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            tokio::spawn(async move {
+                while sender.send(Event::Devices).is_ok() {
+                    tokio::time::sleep(QUIET / 5).await;
+                }
+            });
+            let before = Instant::now();
+            assert!(events.next().await.unwrap().devices);
+            assert!(before.elapsed() < PATIENCE * 2);
+        });
+    }
+
+    #[test]
+    fn a_signal_to_stop_waits_for_nothing() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            sender.send(Event::Devices).unwrap();
+            sender.send(Event::Stop("SIGTERM")).unwrap();
+            let before = Instant::now();
+            assert_eq!(events.next().await.unwrap().stop, Some("SIGTERM"));
+            assert!(before.elapsed() < QUIET);
+            drop(sender);
+        });
+    }
+}

@@ -1,0 +1,347 @@
+//! The agent: it makes what is in force equal to what is wanted, and remembers it in the catalog.
+//!
+//! Everything that can refuse a policy (too many NICs or rules, an image over budget) comes before the first
+//! step, so a refused policy changes nothing. A step that fails is reported, the steps of other NICs go on,
+//! and what is missing is tried again. This file must never print, watch or wait: `run` does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    path::PathBuf,
+};
+
+use sg_common::{abi::NIC_COUNTERS, image::header};
+
+use super::{
+    AgentError, Catalog, Enforcer, EnforcerError, NicRecord, Numbers,
+    announce::Line,
+    devices::{Devices, Found},
+    nic_block,
+    numbers::Renumbered,
+    plan::{Step, Wanted, plan},
+    slots,
+};
+use crate::{
+    compile::{Image, ImageOptions, compile},
+    model::{Direction, Nic, Policy},
+};
+
+/// What one look brought.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub(super) lines: Vec<Line>,
+    pub(super) errors: Vec<AgentError>,
+    /// How many images were published.
+    pub(super) published: usize,
+}
+
+/// An image that is ready to be published.
+struct Compiled {
+    image: Image,
+    generation: u32,
+    fingerprint: u64,
+}
+
+/// The policy in force, and what enforces it.
+#[derive(Debug)]
+pub(super) struct Agent<E> {
+    enforcer: E,
+    catalog: Catalog,
+    path: PathBuf,
+    budget_words: usize,
+    policy: Option<Policy>,
+    /// The devices of the policy's NICs when they were last looked at.
+    seen: Vec<Option<Found>>,
+    /// NICs whose device does not exist, as far as that was said.
+    waiting: BTreeSet<String>,
+    /// Numbers that have a new owner and still count the old one's packets.
+    unreset: Vec<u32>,
+    /// The file is behind the catalog.
+    unsaved: bool,
+    settled: bool,
+    hashes: RandomState,
+}
+
+impl<E: Enforcer> Agent<E> {
+    /// An agent that continues `catalog`, which is kept in the file `path`.
+    pub(super) fn new(enforcer: E, mut catalog: Catalog, path: PathBuf, budget_words: usize) -> Self {
+        catalog.pid = std::process::id();
+        Self {
+            enforcer,
+            catalog,
+            path,
+            budget_words,
+            policy: None,
+            seen: Vec::new(),
+            waiting: BTreeSet::new(),
+            unreset: Vec::new(),
+            unsaved: true,
+            settled: false,
+            hashes: RandomState::new(),
+        }
+    }
+
+    /// Makes `policy` the one in force. On an error everything is as it was.
+    pub(super) fn apply(&mut self, mut policy: Policy, devices: &Devices) -> Result<Report, AgentError> {
+        if let Some(error) = unfit(&policy, devices).pop() {
+            return Err(error);
+        }
+        let report = self.reconcile(&mut policy, devices)?;
+        self.seen = seen(&policy, devices);
+        self.policy = Some(policy);
+        Ok(report)
+    }
+
+    /// Looks whether the devices are still as the policy in force needs them.
+    pub(super) fn look_again(&mut self, devices: &Devices) -> Result<Report, AgentError> {
+        let Some(mut policy) = self.policy.take() else { return Ok(Report::default()) };
+        let seen = seen(&policy, devices);
+        let result = if self.settled && seen == self.seen {
+            Ok(Report::default())
+        } else {
+            self.reconcile(&mut policy, devices).map(|mut report| {
+                report.errors.extend(unfit(&policy, devices));
+                report
+            })
+        };
+        // Also after an error: the same devices would only give the same error again.
+        self.seen = seen;
+        self.policy = Some(policy);
+        result
+    }
+
+    /// Whether nothing is left to be done until something changes.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// The NICs, and how many of them are attached.
+    pub(super) fn nics(&self) -> (usize, usize) {
+        (self.catalog.nics.len(), self.hooked().count())
+    }
+
+    /// Deletes flows that were silent for too long.
+    pub(super) fn sweep(&mut self) -> Result<usize, AgentError> {
+        let failed = |source| AgentError::Step { doing: "sweep the flow table".to_owned(), source };
+        self.enforcer.sweep().map_err(failed)
+    }
+
+    fn reconcile(&mut self, policy: &mut Policy, devices: &Devices) -> Result<Report, AgentError> {
+        let addresses = |device: &str| devices.get(device).map(|found| found.addresses.clone());
+        policy.set_device_addresses(|device| addresses(device).unwrap_or_default());
+
+        // What may refuse.
+        let limits = self.catalog.limits;
+        let names: Vec<&str> = policy.nics().iter().map(|nic| nic.device.as_str()).collect();
+        let slots = slots::assign(&names, &self.catalog.nics, limits.nics)?;
+        let Renumbered { numbers, reused } =
+            self.catalog.numbers.renumber(policy, limits.nics, limits.counters)?;
+        let compiled = self.compile_all(policy, &slots, &numbers)?;
+
+        // What may not.
+        let index = |device: &str| devices.get(device).filter(|found| found.has_ethernet_header());
+        let wanted: Vec<Wanted> = names
+            .iter()
+            .zip(&slots)
+            .map(|(device, slot)| Wanted {
+                device: (*device).to_owned(),
+                slot: *slot,
+                index: index(device).map(|found| found.index),
+                fingerprint: compiled[slot].fingerprint,
+            })
+            .collect();
+        let pass = Pass { fresh: fresh_records(policy, &slots), compiled };
+        self.unsaved |= numbers != self.catalog.numbers;
+        self.catalog.numbers = numbers;
+        self.unreset.extend(reused);
+        let steps = plan(&wanted, &self.catalog.nics, self.unreset.clone());
+        let hooked: BTreeSet<String> = self.hooked().map(|nic| nic.device.clone()).collect();
+        let mut report = Report::default();
+        self.carry_out(&steps, &pass, &mut report);
+        self.describe(&pass.fresh);
+        if self.unsaved
+            && let Err(error) = self.save()
+        {
+            report.errors.push(error);
+        }
+        self.note_absent(&wanted, &hooked, &mut report);
+        self.settled = report.errors.is_empty();
+        Ok(report)
+    }
+
+    fn compile_all(
+        &self,
+        policy: &Policy,
+        slots: &[u16],
+        numbers: &Numbers,
+    ) -> Result<BTreeMap<u16, Compiled>, AgentError> {
+        let mut all = BTreeMap::new();
+        for (nic, &slot) in policy.nics().iter().zip(slots) {
+            let last = self.catalog.nic(&nic.device).map_or(0, |record| record.generation);
+            let generation = last.wrapping_add(1);
+            let options =
+                ImageOptions { generation, counters: nic_block(slot), budget_words: self.budget_words };
+            let image = compile(policy, nic, &options, &mut |decider| numbers.counter(slot, decider))?;
+            let fingerprint = self.fingerprint(image.words());
+            all.insert(slot, Compiled { image, generation, fingerprint });
+        }
+        Ok(all)
+    }
+
+    /// Of an image but for its generation: an image that says the same is not published again.
+    fn fingerprint(&self, words: &[u64]) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        for (place, word) in words.iter().enumerate().take(header::WORDS) {
+            let word = if place == header::GENERATION_FLAGS { word >> 32 } else { *word };
+            word.hash(&mut hasher);
+        }
+        words.get(header::WORDS..).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn carry_out(&mut self, steps: &[Step], pass: &Pass, report: &mut Report) {
+        let mut failed = BTreeSet::new();
+        for step in steps {
+            if step.slot().is_some_and(|slot| failed.contains(&slot)) {
+                log::debug!("left out after a failure: {step}");
+                continue;
+            }
+            log::debug!("{step}");
+            if let Err(source) = self.act(step, pass, report) {
+                failed.extend(step.slot());
+                report.errors.push(AgentError::Step { doing: step.to_string(), source });
+            }
+        }
+    }
+
+    fn act(&mut self, step: &Step, pass: &Pass, report: &mut Report) -> Result<(), EnforcerError> {
+        let record = step.slot().and_then(|slot| self.catalog.slot_mut(slot));
+        let compiled = step.slot().and_then(|slot| pass.compiled.get(&slot));
+        match (step, record, compiled) {
+            (Step::Record, _, _) => {
+                self.describe(&pass.fresh);
+                self.save()?;
+            }
+            (Step::ResetCounters { numbers }, _, _) => {
+                self.enforcer.reset_counters(numbers)?;
+                self.unreset.clear();
+            }
+            (Step::ForgetFlows { slot, .. }, _, _) => self.enforcer.forget_flows(*slot)?,
+            (Step::Claim { slot, .. }, _, _) => {
+                let block = nic_block(*slot);
+                self.enforcer.forget_flows(*slot)?;
+                self.enforcer.reset_counters(&(block..block + NIC_COUNTERS).collect::<Vec<u32>>())?;
+                self.catalog.nics.extend(pass.fresh.iter().find(|nic| nic.slot == *slot).cloned());
+                self.unsaved = true;
+            }
+            (Step::Withdraw { slot, device }, _, _) => {
+                self.enforcer.withdraw(*slot)?;
+                self.catalog.nics.retain(|nic| nic.slot != *slot);
+                report.lines.push(Line::Detached { device: device.clone() });
+                self.unsaved = true;
+            }
+            (Step::Detach { slot, device }, Some(record), _) => {
+                self.enforcer.detach(*slot, device)?;
+                (record.ifindex, record.current) = (None, false);
+                self.unsaved = true;
+            }
+            (Step::Stamp { .. }, Some(record), Some(compiled)) => {
+                record.generation = compiled.generation;
+                self.unsaved = true;
+            }
+            (Step::Publish { slot, .. }, Some(record), Some(compiled)) => {
+                // Whatever a failure leaves in force, it is not known to be this one.
+                record.published = None;
+                self.enforcer.publish(*slot, &compiled.image)?;
+                record.published = Some(compiled.fingerprint);
+                report.published += 1;
+            }
+            (Step::Attach { slot, device }, Some(record), _) => {
+                self.enforcer.attach(*slot, device)?;
+                (record.ifindex, record.current) = (Some(device.index), true);
+                report.lines.push(Line::Attached { device: device.name.clone() });
+                self.unsaved = true;
+            }
+            // A NIC that was never entered: the step that failed to enter it was reported.
+            (Step::Detach { .. } | Step::Stamp { .. } | Step::Publish { .. } | Step::Attach { .. }, _, _) => {
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the catalog say of each NIC what the policy says, in the order of the document.
+    fn describe(&mut self, fresh: &[NicRecord]) {
+        let place = |slot: u16| fresh.iter().position(|nic| nic.slot == slot).unwrap_or(usize::MAX);
+        let before = self.catalog.nics.clone();
+        self.catalog.nics.sort_by_key(|record| place(record.slot));
+        for record in &mut self.catalog.nics {
+            let NicRecord { slot, ifindex, generation, published, current, .. } = *record;
+            let same = |nic: &&NicRecord| nic.slot == slot && nic.device == record.device;
+            if let Some(nic) = fresh.iter().find(same).cloned() {
+                *record = NicRecord { ifindex, generation, published, current, ..nic };
+            }
+        }
+        self.unsaved |= before != self.catalog.nics;
+    }
+
+    fn save(&mut self) -> Result<(), AgentError> {
+        self.unsaved = true;
+        self.catalog.save(&self.path)?;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    fn hooked(&self) -> impl Iterator<Item = &NicRecord> {
+        self.catalog.nics.iter().filter(|nic| nic.ifindex.is_some())
+    }
+
+    /// Says once of each NIC that its device is not there. `hooked` were attached before.
+    fn note_absent(&mut self, wanted: &[Wanted], hooked: &BTreeSet<String>, report: &mut Report) {
+        let absent = wanted.iter().filter(|nic| nic.index.is_none()).map(|nic| nic.device.clone());
+        let absent: BTreeSet<String> = absent.collect();
+        for device in absent.difference(&self.waiting).cloned() {
+            let gone = hooked.contains(&device);
+            report.lines.push(if gone { Line::Gone { device } } else { Line::Waiting { device } });
+        }
+        self.waiting = absent;
+    }
+}
+
+/// What a pass works with, once nothing can refuse any more.
+struct Pass {
+    /// What the catalog says of each NIC, were it new.
+    fresh: Vec<NicRecord>,
+    compiled: BTreeMap<u16, Compiled>,
+}
+
+fn fresh_records(policy: &Policy, slots: &[u16]) -> Vec<NicRecord> {
+    let record = |(nic, &slot): (&Nic, &u16)| NicRecord {
+        device: nic.device.clone(),
+        slot,
+        ifindex: None,
+        generation: 0,
+        groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
+        ingress_default: policy.effective(nic, Direction::Ingress).default.into(),
+        egress_default: policy.effective(nic, Direction::Egress).default.into(),
+        published: None,
+        current: false,
+    };
+    policy.nics().iter().zip(slots).map(record).collect()
+}
+
+/// What the policy's NICs look like on the host.
+fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
+    policy.nics().iter().map(|nic| devices.get(&nic.device).cloned()).collect()
+}
+
+/// The devices of the policy that exist and cannot be filtered.
+fn unfit(policy: &Policy, devices: &Devices) -> Vec<AgentError> {
+    let unfit = |nic: &Nic| {
+        let found = devices.get(&nic.device).filter(|found| !found.has_ethernet_header())?;
+        Some(AgentError::NoEthernetHeader { device: nic.device.clone(), link_type: found.link_type })
+    };
+    policy.nics().iter().filter_map(unfit).collect()
+}
+
+#[cfg(test)]
+mod tests;

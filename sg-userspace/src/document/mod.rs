@@ -38,7 +38,8 @@ impl fmt::Display for DocumentError {
 /// # Errors
 /// Where the file cannot be read or is wrong.
 pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
-    let text = std::fs::read_to_string(path).map_err(|e| DocumentError(format!("{}: {e}", path.display())))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| DocumentError(format!("{}: {e}", path.display())))?;
     let group = crate::model::Group {
         name: "web".into(),
         kind: crate::model::GroupType::Basic,
@@ -59,7 +60,6 @@ pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
         })
         .collect();
     let parts = PolicyParts { groups: vec![group], nics, ..PolicyParts::default() };
-    let policy =
-        Policy::new(parts).map_err(|e| DocumentError(format!("{}: {e}", path.display())))?;
+    let policy = Policy::new(parts).map_err(|e| DocumentError(format!("{}: {e}", path.display())))?;
     Ok(Loaded { policy, warnings: Vec::new() })
 }

@@ -15,29 +15,20 @@ use crate::{
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
 
 /// What the agent asks of the kernel; see [`Datapath`] for what each means.
-pub trait Enforcer {
+pub(super) trait Enforcer {
     /// Hooks the program into `device` as NIC `slot`, whose image is published already.
-    ///
-    /// # Errors
-    /// Where the kernel refuses; so for all of these.
     fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
     /// Takes the program off; no error where the device is gone.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
     /// Publishes an image in one step.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn publish(&mut self, slot: u16, image: &Image) -> Result<(), EnforcerError>;
     /// Takes the image away.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError>;
     /// Sets counters to zero.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError>;
     /// Forgets the flows of a NIC.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError>;
     /// Deletes flows that were silent for too long.
-    #[expect(clippy::missing_errors_doc, reason = "said once, at `attach`")]
     fn sweep(&mut self) -> Result<usize, EnforcerError>;
 }
 

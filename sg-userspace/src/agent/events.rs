@@ -30,11 +30,19 @@ pub(super) enum Event {
     Stop(&'static str),
 }
 
+/// How the policy is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reading {
+    /// Where the file is not what was read last.
+    IfChanged,
+    /// Whatever the file is.
+    Anyway,
+}
+
 /// The events of a burst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wake {
-    pub(super) policy_file: bool,
-    pub(super) reload: bool,
+    pub(super) policy: Option<Reading>,
     pub(super) devices: bool,
     pub(super) tick: bool,
     pub(super) stop: Option<&'static str>,
@@ -43,8 +51,8 @@ pub(super) struct Wake {
 impl Wake {
     fn add(&mut self, event: Event) {
         match event {
-            Event::PolicyFile => self.policy_file = true,
-            Event::Reload => self.reload = true,
+            Event::PolicyFile => self.policy = self.policy.max(Some(Reading::IfChanged)),
+            Event::Reload => self.policy = Some(Reading::Anyway),
             Event::Devices => self.devices = true,
             Event::Tick => self.tick = true,
             Event::Stop(signal) => self.stop = Some(signal),
@@ -53,7 +61,7 @@ impl Wake {
 
     /// Whether more of the same is likely to follow at once.
     fn may_be_a_burst(&self) -> bool {
-        self.stop.is_none() && (self.policy_file || self.devices)
+        self.stop.is_none() && (self.policy.is_some() || self.devices)
     }
 }
 
@@ -115,7 +123,7 @@ mod tests {
                 sender.send(Event::PolicyFile).unwrap();
             });
             let wake = events.next().await.unwrap();
-            assert_eq!(wake, Wake { devices: true, policy_file: true, ..Wake::default() });
+            assert_eq!(wake, Wake { devices: true, policy: Some(Reading::IfChanged), ..Wake::default() });
             assert_eq!(events.next().await, None, "nothing is left");
         });
     }

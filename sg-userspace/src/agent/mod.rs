@@ -28,7 +28,7 @@ mod start;
 mod teardown;
 
 pub use catalog::{Catalog, CatalogError, NicRecord, Outcome};
-pub use enforcer::{Enforcer, EnforcerError, read_counters};
+pub use enforcer::{EnforcerError, read_counters};
 pub use error::AgentError;
 pub use instance::{Instance, InstanceLock};
 pub use numbers::{GroupNumbers, Numbers, RuleNumber, nic_block};

@@ -156,7 +156,7 @@ mod tests {
         runtime.block_on(async {
             change();
             let waited = tokio::time::timeout(Duration::from_millis(600), events.next()).await;
-            waited.is_ok_and(|wake| wake.is_some_and(|wake| wake.policy_file))
+            waited.is_ok_and(|wake| wake.is_some_and(|wake| wake.policy.is_some()))
         })
     }
 

@@ -13,9 +13,10 @@ use std::{
 use sg_common::{abi::NIC_COUNTERS, image::header};
 
 use super::{
-    AgentError, Catalog, Enforcer, EnforcerError, NicRecord, Numbers,
+    AgentError, Catalog, EnforcerError, NicRecord, Numbers,
     announce::Line,
     devices::{Devices, Found},
+    enforcer::Enforcer,
     nic_block,
     numbers::Renumbered,
     plan::{Step, Wanted, plan},

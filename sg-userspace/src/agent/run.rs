@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use super::{
-    AgentError, Enforcer, Instance, Removed,
+    AgentError, Instance, Removed,
     announce::{Line, say},
     devices,
-    events::{Events, Wake, channel},
+    enforcer::Enforcer,
+    events::{Events, Reading, Wake, channel},
     policy_file::PolicyFile,
     reconcile::{Agent, Report},
     sources,
@@ -71,7 +72,9 @@ fn end(options: &RunOptions, signal: &str) -> Result<(), AgentError> {
         return Ok(());
     }
     if let Removed::Filter { devices } = teardown(&options.instance, &[])? {
-        devices.into_iter().for_each(|device| say(&Line::Detached { device }));
+        for device in devices {
+            say(&Line::Detached { device });
+        }
     }
     log::info!("{signal}: the agent ends and so does the filter (--detach-on-exit)");
     Ok(())
@@ -100,12 +103,10 @@ impl<E: Enforcer> Session<'_, E> {
     }
 
     fn answer(&mut self, wake: Wake) {
-        let loaded = if wake.reload {
-            Some(self.file.load())
-        } else if wake.policy_file {
-            self.file.load_changed()
-        } else {
-            None
+        let loaded = match wake.policy {
+            Some(Reading::Anyway) => Some(self.file.load()),
+            Some(Reading::IfChanged) => self.file.load_changed(),
+            None => None,
         };
         match loaded {
             Some(loaded) => {

@@ -49,7 +49,7 @@ fn spawn_clock(events: &Sender) {
 fn device_news() -> io::Result<TokioSocket> {
     let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
     let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
-    socket.socket_mut().bind(&SocketAddr::new(0, groups as u32))?;
+    socket.socket_mut().bind(&SocketAddr::new(0, groups.cast_unsigned()))?;
     Ok(socket)
 }
 
@@ -63,7 +63,7 @@ async fn pass_on_news(news: TokioSocket, events: Sender) {
         }
         match looked {
             // ENOBUFS: more news than the socket holds. What was lost is found by looking.
-            Ok(_) => {}
+            Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
             Err(error) => {
                 log::error!(

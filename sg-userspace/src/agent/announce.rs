@@ -36,7 +36,12 @@ impl fmt::Display for Line {
                 write!(f, "applied cause={cause} nics={nics} published={published}")
             }
             Self::Refused { path, reason } => {
-                write!(f, "refused {}: {}", path.display(), reason.lines().next().unwrap_or_default())
+                let (path, reason) = (path.display().to_string(), reason.lines().next().unwrap_or_default());
+                if reason.starts_with(&path) {
+                    write!(f, "refused {reason}")
+                } else {
+                    write!(f, "refused {path}: {reason}")
+                }
             }
             Self::Attached { device } => write!(f, "attached {device}"),
             Self::Waiting { device } => write!(f, "waiting for {device}"),
@@ -62,5 +67,7 @@ mod tests {
     fn a_refusal_is_one_line() {
         let line = Line::Refused { path: "p.yaml".into(), reason: "3:5: no such group\n  |\n3 | …".into() };
         assert_eq!(line.to_string(), "refused p.yaml: 3:5: no such group");
+        let line = Line::Refused { path: "p.yaml".into(), reason: "p.yaml:3:5: no such group".into() };
+        assert_eq!(line.to_string(), "refused p.yaml:3:5: no such group");
     }
 }

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use nix::{ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
+use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex, sys::socket::SockaddrStorage};
 
 use super::AgentError;
 
@@ -38,8 +38,13 @@ pub(super) fn scan() -> Result<Devices, AgentError> {
     for entry in entries {
         // The name of an IPv4 alias ("eth0:1") is a label of the address, not a device.
         let name = entry.interface_name.split(':').next().unwrap_or_default();
-        let Some(address) = entry.address else { continue };
         let found = devices.entry(name.to_owned()).or_default();
+        let Some(address) = entry.address else {
+            // A link without a hardware address: a tunnel. glibc leaves out everything but its name.
+            found.index = if_nametoindex(name).unwrap_or(0);
+            found.link_type = libc::ARPHRD_NONE;
+            continue;
+        };
         if let Some(link) = address.as_link_addr() {
             found.index = link.ifindex() as u32;
             found.link_type = link.hatype();

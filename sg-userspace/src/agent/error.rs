@@ -18,7 +18,7 @@ pub enum AgentError {
     },
     /// Another agent of this instance runs.
     #[error(
-        "instance {instance}: an agent runs already ({}); stop it first, or give this one another --instance",
+        "instance {instance}: an agent runs already ({}); stop it first, or name another --instance",
         pid_text(*pid)
     )]
     Running {
@@ -81,7 +81,7 @@ pub enum AgentError {
     },
     /// A device whose packets have no Ethernet header.
     #[error(
-        "device {device} has no Ethernet header (link type {link_type}): it cannot be filtered; \
+        "device {device} has no Ethernet header (ARPHRD link type {link_type}): it cannot be filtered; \
          name its Ethernet device instead, or take it out of `nics`"
     )]
     NoEthernetHeader {

@@ -10,8 +10,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Quiet for so long, and a burst is over: an editor's rename-over is several events, a new device dozens.
-const QUIET: Duration = Duration::from_millis(50);
+/// Quiet for so long, and a burst is over. An editor's rename-over is several events over some time; a new
+/// device is a dozen in a row, and until it is looked at it is not filtered.
+const QUIET_FILE: Duration = Duration::from_millis(50);
+const QUIET_DEVICES: Duration = Duration::from_millis(5);
 /// A burst that does not end is answered all the same.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -59,9 +61,14 @@ impl Wake {
         }
     }
 
-    /// Whether more of the same is likely to follow at once.
-    fn may_be_a_burst(&self) -> bool {
-        self.stop.is_none() && (self.policy.is_some() || self.devices)
+    /// How long to wait for more of the same; none where nothing more is likely to follow at once.
+    fn quiet(&self) -> Option<Duration> {
+        match self {
+            Self { stop: Some(_), .. } => None,
+            Self { policy: Some(_), .. } => Some(QUIET_FILE),
+            Self { devices: true, .. } => Some(QUIET_DEVICES),
+            _ => None,
+        }
     }
 }
 
@@ -91,11 +98,8 @@ impl Events {
             while let Ok(event) = self.receiver.try_recv() {
                 wake.add(event);
             }
-            if !wake.may_be_a_burst() {
-                return Some(wake);
-            }
-            let quiet = Instant::now() + QUIET;
-            match timeout_at(quiet.min(patience), self.receiver.recv()).await {
+            let Some(quiet) = wake.quiet() else { return Some(wake) };
+            match timeout_at(patience.min(Instant::now() + quiet), self.receiver.recv()).await {
                 Ok(Some(event)) => wake.add(event),
                 Ok(None) | Err(_) => return Some(wake),
             }
@@ -117,10 +121,10 @@ mod tests {
             let (sender, mut events) = channel();
             tokio::spawn(async move {
                 for _ in 0..5 {
-                    sender.send(Event::Devices).unwrap();
-                    tokio::time::sleep(QUIET / 5).await;
+                    sender.send(Event::PolicyFile).unwrap();
+                    tokio::time::sleep(QUIET_FILE / 5).await;
                 }
-                sender.send(Event::PolicyFile).unwrap();
+                sender.send(Event::Devices).unwrap();
             });
             let wake = events.next().await.unwrap();
             assert_eq!(wake, Wake { devices: true, policy: Some(Reading::IfChanged), ..Wake::default() });
@@ -129,16 +133,28 @@ mod tests {
     }
 
     #[test]
+    fn a_new_device_is_looked_at_sooner_than_a_file() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            sender.send(Event::Devices).unwrap();
+            sender.send(Event::Tick).unwrap();
+            let before = Instant::now();
+            assert_eq!(events.next().await, Some(Wake { devices: true, tick: true, ..Wake::default() }));
+            assert!(before.elapsed() < QUIET_FILE);
+        });
+    }
+
+    #[test]
     fn a_burst_without_an_end_is_answered() {
         block_on(async {
             let (sender, mut events) = channel();
             tokio::spawn(async move {
-                while sender.send(Event::Devices).is_ok() {
-                    tokio::time::sleep(QUIET / 5).await;
+                while sender.send(Event::PolicyFile).is_ok() {
+                    tokio::time::sleep(QUIET_FILE / 5).await;
                 }
             });
             let before = Instant::now();
-            assert!(events.next().await.unwrap().devices);
+            assert!(events.next().await.unwrap().policy.is_some());
             assert!(before.elapsed() < PATIENCE * 2);
         });
     }
@@ -147,11 +163,11 @@ mod tests {
     fn a_signal_to_stop_waits_for_nothing() {
         block_on(async {
             let (sender, mut events) = channel();
-            sender.send(Event::Devices).unwrap();
+            sender.send(Event::PolicyFile).unwrap();
             sender.send(Event::Stop("SIGTERM")).unwrap();
             let before = Instant::now();
             assert_eq!(events.next().await.unwrap().stop, Some("SIGTERM"));
-            assert!(before.elapsed() < QUIET);
+            assert!(before.elapsed() < QUIET_FILE);
             drop(sender);
         });
     }

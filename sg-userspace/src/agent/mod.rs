@@ -16,6 +16,7 @@ mod enforcer;
 mod error;
 mod events;
 mod host;
+mod images;
 mod instance;
 mod numbers;
 mod plan;

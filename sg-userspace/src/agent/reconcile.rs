@@ -6,26 +6,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher, Hash, Hasher, RandomState},
     path::PathBuf,
 };
 
-use sg_common::{abi::NIC_COUNTERS, image::header};
+use sg_common::abi::NIC_COUNTERS;
 
 use super::{
-    AgentError, Catalog, EnforcerError, NicRecord, Numbers,
+    AgentError, Catalog, EnforcerError, NicRecord,
     announce::Line,
     devices::{Devices, Found},
     enforcer::Enforcer,
+    images::{Compiled, Images},
     nic_block,
     numbers::Renumbered,
     plan::{Step, Wanted, plan},
     slots,
 };
-use crate::{
-    compile::{Image, ImageOptions, compile},
-    model::{Direction, Nic, Policy},
-};
+use crate::model::{Direction, Nic, Policy};
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -36,20 +33,13 @@ pub(super) struct Report {
     pub(super) published: usize,
 }
 
-/// An image that is ready to be published.
-struct Compiled {
-    image: Image,
-    generation: u32,
-    fingerprint: u64,
-}
-
 /// The policy in force, and what enforces it.
 #[derive(Debug)]
 pub(super) struct Agent<E> {
     enforcer: E,
     catalog: Catalog,
     path: PathBuf,
-    budget_words: usize,
+    images: Images,
     policy: Option<Policy>,
     /// The devices of the policy's NICs when they were last looked at.
     seen: Vec<Option<Found>>,
@@ -60,7 +50,8 @@ pub(super) struct Agent<E> {
     /// The file is behind the catalog.
     unsaved: bool,
     settled: bool,
-    hashes: RandomState,
+    /// A NIC has a device that cannot be filtered. Nothing to try again, and not all is well.
+    unfit: bool,
 }
 
 impl<E: Enforcer> Agent<E> {
@@ -71,14 +62,14 @@ impl<E: Enforcer> Agent<E> {
             enforcer,
             catalog,
             path,
-            budget_words,
+            images: Images::new(budget_words),
             policy: None,
             seen: Vec::new(),
             waiting: BTreeSet::new(),
             unreset: Vec::new(),
             unsaved: true,
             settled: false,
-            hashes: RandomState::new(),
+            unfit: false,
         }
     }
 
@@ -90,6 +81,7 @@ impl<E: Enforcer> Agent<E> {
         let report = self.reconcile(&mut policy, devices)?;
         self.seen = seen(&policy, devices);
         self.policy = Some(policy);
+        self.unfit = false;
         Ok(report)
     }
 
@@ -101,7 +93,9 @@ impl<E: Enforcer> Agent<E> {
             Ok(Report::default())
         } else {
             self.reconcile(&mut policy, devices).map(|mut report| {
-                report.errors.extend(unfit(&policy, devices));
+                let unfit = unfit(&policy, devices);
+                self.unfit = !unfit.is_empty();
+                report.errors.extend(unfit);
                 report
             })
         };
@@ -114,6 +108,11 @@ impl<E: Enforcer> Agent<E> {
     /// Whether nothing is left to be done until something changes.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
+    }
+
+    /// Whether every NIC whose device exists is filtered.
+    pub(super) fn is_complete(&self) -> bool {
+        self.settled && !self.unfit
     }
 
     /// The NICs, and how many of them are attached.
@@ -137,7 +136,7 @@ impl<E: Enforcer> Agent<E> {
         let slots = slots::assign(&names, &self.catalog.nics, limits.nics)?;
         let Renumbered { numbers, reused } =
             self.catalog.numbers.renumber(policy, limits.nics, limits.counters)?;
-        let compiled = self.compile_all(policy, &slots, &numbers)?;
+        let compiled = self.images.compile_all(policy, &slots, &numbers, &self.catalog)?;
 
         // What may not.
         let index = |device: &str| devices.get(device).filter(|found| found.has_ethernet_header());
@@ -168,36 +167,6 @@ impl<E: Enforcer> Agent<E> {
         self.note_absent(&wanted, &hooked, &mut report);
         self.settled = report.errors.is_empty();
         Ok(report)
-    }
-
-    fn compile_all(
-        &self,
-        policy: &Policy,
-        slots: &[u16],
-        numbers: &Numbers,
-    ) -> Result<BTreeMap<u16, Compiled>, AgentError> {
-        let mut all = BTreeMap::new();
-        for (nic, &slot) in policy.nics().iter().zip(slots) {
-            let last = self.catalog.nic(&nic.device).map_or(0, |record| record.generation);
-            let generation = last.wrapping_add(1);
-            let options =
-                ImageOptions { generation, counters: nic_block(slot), budget_words: self.budget_words };
-            let image = compile(policy, nic, &options, &mut |decider| numbers.counter(slot, decider))?;
-            let fingerprint = self.fingerprint(image.words());
-            all.insert(slot, Compiled { image, generation, fingerprint });
-        }
-        Ok(all)
-    }
-
-    /// Of an image but for its generation: an image that says the same is not published again.
-    fn fingerprint(&self, words: &[u64]) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        for (place, word) in words.iter().enumerate().take(header::WORDS) {
-            let word = if place == header::GENERATION_FLAGS { word >> 32 } else { *word };
-            word.hash(&mut hasher);
-        }
-        words.get(header::WORDS..).hash(&mut hasher);
-        hasher.finish()
     }
 
     fn carry_out(&mut self, steps: &[Step], pass: &Pass, report: &mut Report) {

@@ -157,7 +157,7 @@ impl<E: Enforcer> Session<'_, E> {
         if let Some(cause) = cause {
             say(&Line::Applied { cause, nics, published });
         }
-        if !self.ready && self.agent.is_settled() {
+        if !self.ready && self.agent.is_complete() {
             self.ready = true;
             say(&Line::Ready { instance: self.options.instance.name().to_owned(), nics, attached });
         }

@@ -62,6 +62,8 @@ pub(super) fn start(options: &RunOptions) -> Result<Agent<Datapath>, AgentError>
     if options.program_log > 0 {
         spawn_program_log(&mut datapath);
     }
+    // From here on pins have a catalog, whatever becomes of the first policy.
+    catalog.save(&instance.catalog())?;
     Ok(Agent::new(datapath, catalog, instance.catalog(), options.budget_words))
 }
 

@@ -5,6 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, net::IpAddr, rc::Rc};
 use super::*;
 use crate::{
     agent::plan::samples::{LIMITS, group, policy},
+    compile::Image,
     kernel::{Attachment, Device},
 };
 
@@ -220,6 +221,7 @@ fn a_device_without_ethernet_is_named() {
     assert!(refused.concerns_policy() && refused.to_string().contains("tun0"));
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(report.errors.len(), 1, "and so it is when it comes later");
+    assert!(!bench.agent.is_complete());
 }
 
 #[test]

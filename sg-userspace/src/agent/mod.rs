@@ -21,6 +21,7 @@ mod instance;
 mod numbers;
 mod plan;
 mod policy_file;
+mod prepare;
 mod reconcile;
 mod run;
 mod slots;

@@ -1,13 +1,9 @@
 //! The agent: it makes what is in force equal to what is wanted, and remembers it in the catalog.
 //!
-//! Everything that can refuse a policy (too many NICs or rules, an image over budget) comes before the first
-//! step, so a refused policy changes nothing. A step that fails is reported, the steps of other NICs go on,
+//! Everything that can refuse a policy comes before the first step (`prepare`), so a refused policy changes nothing. A step that fails is reported, the steps of other NICs go on,
 //! and what is missing is tried again. This file must never print, watch or wait: `run` does.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, mem::take, path::PathBuf};
 
 use sg_common::abi::NIC_COUNTERS;
 
@@ -16,13 +12,12 @@ use super::{
     announce::Line,
     devices::{Devices, Found},
     enforcer::Enforcer,
-    images::{Compiled, Images},
+    images::Images,
     nic_block,
-    numbers::Renumbered,
     plan::{Step, Wanted, plan},
-    slots,
+    prepare::{Prepared, prepare, unfit},
 };
-use crate::model::{Direction, Nic, Policy};
+use crate::model::Policy;
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -75,9 +70,7 @@ impl<E: Enforcer> Agent<E> {
 
     /// Makes `policy` the one in force. On an error everything is as it was.
     pub(super) fn apply(&mut self, mut policy: Policy, devices: &Devices) -> Result<Report, AgentError> {
-        if let Some(error) = unfit(&policy, devices).pop() {
-            return Err(error);
-        }
+        unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
         let report = self.reconcile(&mut policy, devices)?;
         self.seen = seen(&policy, devices);
         self.policy = Some(policy);
@@ -127,49 +120,28 @@ impl<E: Enforcer> Agent<E> {
     }
 
     fn reconcile(&mut self, policy: &mut Policy, devices: &Devices) -> Result<Report, AgentError> {
-        let addresses = |device: &str| devices.get(device).map(|found| found.addresses.clone());
-        policy.set_device_addresses(|device| addresses(device).unwrap_or_default());
-
-        // What may refuse.
-        let limits = self.catalog.limits;
-        let names: Vec<&str> = policy.nics().iter().map(|nic| nic.device.as_str()).collect();
-        let slots = slots::assign(&names, &self.catalog.nics, limits.nics)?;
-        let Renumbered { numbers, reused } =
-            self.catalog.numbers.renumber(policy, limits.nics, limits.counters)?;
-        let compiled = self.images.compile_all(policy, &slots, &numbers, &self.catalog)?;
-
-        // What may not.
-        let index = |device: &str| devices.get(device).filter(|found| found.has_ethernet_header());
-        let wanted: Vec<Wanted> = names
-            .iter()
-            .zip(&slots)
-            .map(|(device, slot)| Wanted {
-                device: (*device).to_owned(),
-                slot: *slot,
-                index: index(device).map(|found| found.index),
-                fingerprint: compiled[slot].fingerprint,
-            })
-            .collect();
-        let pass = Pass { fresh: fresh_records(policy, &slots), compiled };
+        let mut prepared = prepare(policy, devices, &self.catalog, &self.images)?;
+        // From here on nothing refuses.
+        let numbers = take(&mut prepared.numbers);
         self.unsaved |= numbers != self.catalog.numbers;
         self.catalog.numbers = numbers;
-        self.unreset.extend(reused);
-        let steps = plan(&wanted, &self.catalog.nics, self.unreset.clone());
+        self.unreset.append(&mut prepared.reused);
+        let steps = plan(&prepared.wanted, &self.catalog.nics, self.unreset.clone());
         let hooked: BTreeSet<String> = self.hooked().map(|nic| nic.device.clone()).collect();
         let mut report = Report::default();
-        self.carry_out(&steps, &pass, &mut report);
-        self.describe(&pass.fresh);
+        self.carry_out(&steps, &prepared, &mut report);
+        self.describe(&prepared.fresh);
         if self.unsaved
             && let Err(error) = self.save()
         {
             report.errors.push(error);
         }
-        self.note_absent(&wanted, &hooked, &mut report);
+        self.note_absent(&prepared.wanted, &hooked, &mut report);
         self.settled = report.errors.is_empty();
         Ok(report)
     }
 
-    fn carry_out(&mut self, steps: &[Step], pass: &Pass, report: &mut Report) {
+    fn carry_out(&mut self, steps: &[Step], prepared: &Prepared, report: &mut Report) {
         let mut failed = BTreeSet::new();
         for step in steps {
             if step.slot().is_some_and(|slot| failed.contains(&slot)) {
@@ -177,19 +149,19 @@ impl<E: Enforcer> Agent<E> {
                 continue;
             }
             log::debug!("{step}");
-            if let Err(source) = self.act(step, pass, report) {
+            if let Err(source) = self.act(step, prepared, report) {
                 failed.extend(step.slot());
                 report.errors.push(AgentError::Step { doing: step.to_string(), source });
             }
         }
     }
 
-    fn act(&mut self, step: &Step, pass: &Pass, report: &mut Report) -> Result<(), EnforcerError> {
+    fn act(&mut self, step: &Step, prepared: &Prepared, report: &mut Report) -> Result<(), EnforcerError> {
         let record = step.slot().and_then(|slot| self.catalog.slot_mut(slot));
-        let compiled = step.slot().and_then(|slot| pass.compiled.get(&slot));
+        let compiled = step.slot().and_then(|slot| prepared.compiled.get(&slot));
         match (step, record, compiled) {
             (Step::Record, _, _) => {
-                self.describe(&pass.fresh);
+                self.describe(&prepared.fresh);
                 self.save()?;
             }
             (Step::ResetCounters { numbers }, _, _) => {
@@ -201,7 +173,7 @@ impl<E: Enforcer> Agent<E> {
                 let block = nic_block(*slot);
                 self.enforcer.forget_flows(*slot)?;
                 self.enforcer.reset_counters(&(block..block + NIC_COUNTERS).collect::<Vec<u32>>())?;
-                self.catalog.nics.extend(pass.fresh.iter().find(|nic| nic.slot == *slot).cloned());
+                self.catalog.nics.extend(prepared.fresh.iter().find(|nic| nic.slot == *slot).cloned());
                 self.unsaved = true;
             }
             (Step::Withdraw { slot, device }, _, _) => {
@@ -277,40 +249,9 @@ impl<E: Enforcer> Agent<E> {
     }
 }
 
-/// What a pass works with, once nothing can refuse any more.
-struct Pass {
-    /// What the catalog says of each NIC, were it new.
-    fresh: Vec<NicRecord>,
-    compiled: BTreeMap<u16, Compiled>,
-}
-
-fn fresh_records(policy: &Policy, slots: &[u16]) -> Vec<NicRecord> {
-    let record = |(nic, &slot): (&Nic, &u16)| NicRecord {
-        device: nic.device.clone(),
-        slot,
-        ifindex: None,
-        generation: 0,
-        groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
-        ingress_default: policy.effective(nic, Direction::Ingress).default.into(),
-        egress_default: policy.effective(nic, Direction::Egress).default.into(),
-        published: None,
-        current: false,
-    };
-    policy.nics().iter().zip(slots).map(record).collect()
-}
-
 /// What the policy's NICs look like on the host.
 fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
     policy.nics().iter().map(|nic| devices.get(&nic.device).cloned()).collect()
-}
-
-/// The devices of the policy that exist and cannot be filtered.
-fn unfit(policy: &Policy, devices: &Devices) -> Vec<AgentError> {
-    let unfit = |nic: &Nic| {
-        let found = devices.get(&nic.device).filter(|found| !found.has_ethernet_header())?;
-        Some(AgentError::NoEthernetHeader { device: nic.device.clone(), link_type: found.link_type })
-    };
-    policy.nics().iter().filter_map(unfit).collect()
 }
 
 #[cfg(test)]

@@ -48,10 +48,10 @@ pub async fn run(options: &RunOptions) -> Result<(), AgentError> {
     // The document first: whether it is right can be told without root. Watched before it is read, as devices
     // are before they are looked at: what changes in between is an event.
     let mut file = PolicyFile::watch(&options.policy, sender.clone())?;
-    let policy = file.load()?;
+    let mut policy = file.load()?;
     let lock = options.instance.lock()?;
     sources::spawn(&sender)?;
-    let mut agent = start(options)?;
+    let mut agent = start(options, &mut policy)?;
     let report = agent.apply(policy, &devices::scan()?)?;
 
     let mut session = Session { agent, file, options, ready: false, complaints: Vec::new() };

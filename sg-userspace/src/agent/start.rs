@@ -6,10 +6,15 @@ use super::{
     AgentError, Catalog, CatalogError, Instance, RunOptions, devices,
     enforcer::spawn_program_log,
     host,
+    images::Images,
+    prepare::{prepare, unfit},
     reconcile::Agent,
     teardown::{every_device, teardown},
 };
-use crate::kernel::{Attachment, Datapath, Options};
+use crate::{
+    kernel::{Attachment, Datapath, Options},
+    model::Policy,
+};
 
 /// What to do about what is there.
 #[derive(Debug)]
@@ -25,8 +30,9 @@ enum Beginning {
     },
 }
 
-/// Prepares the host, loads the program and hands over an agent that knows what is in force.
-pub(super) fn start(options: &RunOptions) -> Result<Agent<Datapath>, AgentError> {
+/// Prepares the host, loads the program and hands over an agent that knows what is in force. `policy` is the
+/// one that comes next.
+pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
     host::ensure_bpffs()?;
     let instance = &options.instance;
@@ -48,7 +54,11 @@ pub(super) fn start(options: &RunOptions) -> Result<Agent<Datapath>, AgentError>
                 "starting afresh: {why}. The old filter is taken off before the new one is attached; \
                  flows and counts are lost"
             );
-            teardown(instance, &every_device(&devices::scan()?))?;
+            let devices = devices::scan()?;
+            // A policy that would be refused must not cost the host the filter that it has.
+            unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
+            prepare(policy, &devices, &fresh(), &Images::new(options.budget_words))?;
+            teardown(instance, &every_device(&devices))?;
             fresh()
         }
     };

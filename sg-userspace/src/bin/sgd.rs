@@ -90,7 +90,8 @@ impl RunArguments {
 }
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
     let Command::Run(arguments) = Arguments::parse().command;
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,7 @@ use super::{
     teardown::{every_device, teardown},
 };
 use crate::{
-    kernel::{Attachment, Datapath, Options},
+    kernel::{Attachment, Datapath, Limits, Options},
     model::Policy,
 };
 
@@ -42,22 +42,23 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
         Beginning::Adopt(catalog) => {
             log::info!("adopting what an earlier agent (pid {}) left in force", catalog.pid);
             if catalog.limits != options.limits {
+                let Limits { nics, flows, counters } = catalog.limits;
                 log::warn!(
-                    "the tables keep the sizes they were made with ({:?}); `sgctl detach` first to change them",
-                    catalog.limits
+                    "the tables keep the sizes they were made with ({nics} NICs, {flows} flows, {counters} \
+                     counters); `sgctl detach` first to change them"
                 );
             }
             catalog
         }
         Beginning::Replace { why } => {
-            log::warn!(
-                "starting afresh: {why}. The old filter is taken off before the new one is attached; \
-                 flows and counts are lost"
-            );
             let devices = devices::scan()?;
             // A policy that would be refused must not cost the host the filter that it has.
             unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
             prepare(policy, &devices, &fresh(), &Images::new(options.budget_words))?;
+            log::warn!(
+                "starting afresh: {why}. The old filter is taken off before the new one is attached; \
+                 flows and counts are lost"
+            );
             teardown(instance, &every_device(&devices))?;
             fresh()
         }

@@ -5,10 +5,11 @@
 //! `src/bin/sgctl.rs` calls it.
 
 mod check;
-mod devices;
+mod detach;
 mod explain;
 mod failure;
 mod policy;
+mod stats;
 mod validate;
 
 use std::{
@@ -31,6 +32,8 @@ struct Typed {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Typed),
+    Detach(detach::Typed),
+    Stats(stats::Typed),
     Validate(validate::Typed),
 }
 
@@ -41,6 +44,8 @@ pub fn main() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let done = match typed.command {
         Command::Check(typed) => check::run(typed, &mut out),
+        Command::Detach(typed) => detach::run(&typed, &mut out),
+        Command::Stats(typed) => stats::run(&typed, &mut out),
         Command::Validate(typed) => validate::run(&typed, &mut out),
     };
     // What was said before a failure is said whether or not it failed.

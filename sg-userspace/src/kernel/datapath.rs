@@ -7,10 +7,13 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
     programs::SchedClassifier,
 };
+use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
     flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
 };
+
+use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     KernelError,
@@ -304,12 +307,14 @@ impl Datapath {
         Ok(counts)
     }
 
-    /// The program's own log, where it was loaded with a log level.
+    /// The program's own log, where it was loaded with a log level. To be called inside a tokio runtime.
     ///
     /// # Errors
     /// Where the ring buffer cannot be opened.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
+    pub fn logger(&mut self) -> Result<AsyncFd<EbpfLogger<&'static dyn log::Log>>, KernelError> {
+        const DOING: &str = "open the program's log";
+        let logger = EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call(DOING))?;
+        AsyncFd::with_interest(logger, Interest::READABLE).map_err(KernelError::call(DOING))
     }
 }
 

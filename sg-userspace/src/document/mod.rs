@@ -26,9 +26,11 @@ mod read;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod words;
 mod yaml;
 
 pub use error::{DocumentError, Notice, Warning};
 pub use load::{Loaded, MAX_BYTES, load, parse};
 pub use place::{KeyPath, Position, Step};
-pub use problem::{Excerpt, Limit, Names, Near, Problem};
+pub use problem::{Limit, Problem};
+pub use words::{Excerpt, Names, Near};

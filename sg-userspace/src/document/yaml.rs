@@ -12,14 +12,15 @@ use super::{
     node::Node,
     outline::Outline,
     place::{KeyPath, Position},
-    problem::{Excerpt, Limit, Problem},
+    problem::{Limit, Problem},
+    words::Excerpt,
 };
 
 /// A problem of the text.
 pub(super) struct BrokenText {
     pub(super) at: Option<Position>,
     pub(super) path: KeyPath,
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
 }
 
 /// Lists and mappings within each other. A policy has at most 6: the remote of a rule is the sixth.
@@ -63,7 +64,7 @@ pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
     let node = serde_saphyr::from_str_with_options::<Node>(text, options());
     let node = node.map_err(|error| translate(text, &error))?;
     if node.is_null() {
-        return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty });
+        return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty.into() });
     }
     Ok(node)
 }
@@ -96,7 +97,7 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             Problem::Syntax { message }
         }
     };
-    BrokenText { at, path: outline.path, problem }
+    BrokenText { at, path: outline.path, problem: problem.into() }
 }
 
 /// The error within the wrappings that tell of aliases and snippets.

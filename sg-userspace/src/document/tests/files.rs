@@ -6,7 +6,7 @@ use super::super::{MAX_BYTES, load};
 
 /// Loads what must be refused, and returns the message.
 fn refused(path: &Path) -> String {
-    load(path).map(|loaded| panic!("{loaded:?}")).unwrap_or_else(|error| error.to_string())
+    load(path).map_or_else(|error| error.to_string(), |loaded| panic!("{loaded:?}"))
 }
 
 #[test]

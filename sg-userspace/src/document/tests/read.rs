@@ -43,10 +43,9 @@ fn rule(id: &str, service: Service) -> Rule {
     }
 }
 
-/// What [`EXAMPLE`] says.
-fn example() -> Policy {
-    let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
-    let web = vec![
+/// The inbound rules of the group web of [`EXAMPLE`].
+fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListIndex) -> Vec<Rule> {
+    vec![
         Rule {
             priority: Priority::new(10).unwrap(),
             ..rule(
@@ -96,7 +95,13 @@ fn example() -> Policy {
             description: Some("tunnels".to_owned()),
             ..rule("web/ingress/7", Service::Other(protocol::GRE))
         },
-    ];
+    ]
+}
+
+/// What [`EXAMPLE`] says.
+fn example() -> Policy {
+    let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
+    let web = web_ingress(ops, office, web_ports);
     let egress = Rule {
         action: Action::Drop,
         ..rule("web/egress/0", ported(protocol::TCP, Ports::Ranges(vec![range(0, 65535)])))
@@ -283,4 +288,27 @@ fn warnings_without_end_are_counted() {
     let loaded = accepted(&format!("prefix_lists: {{ l: [ {prefixes} ] }}"));
     assert_eq!(loaded.warnings.len(), 1001);
     assert_eq!(loaded.warnings[1000].notice, Notice::More { count: 2000 });
+}
+
+/// A look-up that walks all names would take minutes here.
+#[test]
+fn many_names_take_seconds() {
+    use std::{fmt::Write, time::Instant};
+
+    const MANY: usize = 20_000;
+    let mut text = "groups:\n".to_owned();
+    for group in 0..MANY {
+        let other = MANY - 1 - group;
+        writeln!(text, " g{group}: {{ ingress: [ {{ protocol: all, remote: {{ group: g{other} }} }} ] }}")
+            .unwrap();
+    }
+    text.push_str("nics:\n");
+    for nic in 0..MANY {
+        writeln!(text, "- {{ device: e{nic}, addresses: [], groups: [g{nic}] }}").unwrap();
+    }
+    let start = Instant::now();
+    let policy = accepted(&text).policy;
+    assert_eq!(policy.nics().len(), MANY);
+    // Generous: this is a debug build, perhaps on a busy machine.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

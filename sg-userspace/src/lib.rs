@@ -2,6 +2,7 @@
 //!
 //! | room | owns |
 //! |---|---|
+//! | [`document`] | YAML or JSON → policy, or an error with its place |
 //! | [`model`] | groups, rules, lists, NICs; the only place that knows precedence |
 //! | [`probe`] | what can be asked about a policy, and what is answered |
 //! | [`oracle`] | the verdict by walking the rules as written, and the explanation |
@@ -13,6 +14,7 @@
 pub mod check;
 pub mod cli;
 pub mod compile;
+pub mod document;
 pub mod kernel;
 pub mod model;
 pub mod oracle;

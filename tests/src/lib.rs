@@ -1,1 +1,3 @@
-#![doc = "To be filled."]
+//! What the project's tests share.
+
+pub mod generate;

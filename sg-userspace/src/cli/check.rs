@@ -19,8 +19,14 @@ use crate::{
     probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
 };
 
+// clap would show the flags of both ways in one line, as if both were needed.
+const USAGE: &str = "sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
+       sgctl check --policy <FILE> --nic <NIC> --direction <DIRECTION> --protocol <PROTOCOL>
+                   --src <ADDRESS> --dst <ADDRESS> [--dport <PORT>] [--icmp-type <NUMBER>] [...]";
+
 /// What would happen to a packet that starts a flow, and why; no interface is touched.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(super) struct Typed {
     /// The policy document.
     #[arg(long, value_name = "FILE")]

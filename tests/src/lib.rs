@@ -1,1 +1,3 @@
-#![doc = "To be filled."]
+//! What proves the engine from outside: a lab of network namespaces with real traffic.
+
+pub mod lab;

@@ -6,8 +6,9 @@ use sg_tests::lab::{Datagrams, End, Family, FrameSocket, Lab, Outcome, PATIENCE,
 use crate::{
     routed::Routed,
     scene::{
-        Scene, question,
+        Scene,
         Who::{self, Client, Server, Stranger},
+        question,
     },
     suite::Suite,
 };

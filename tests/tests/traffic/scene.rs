@@ -135,10 +135,7 @@ pub(crate) fn web(role: Role, rules: &str) -> String {
 }
 
 fn indented(rules: &str) -> String {
-    rules.trim_matches('
-').replace('
-', "
-    ")
+    rules.trim_matches('\n').replace('\n', "\n    ")
 }
 
 /// Checks that `counted` grows by `expected` while `work` runs.

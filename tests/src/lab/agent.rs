@@ -87,9 +87,31 @@ enum Said {
 pub struct Agent {
     host: Host,
     binaries: Binaries,
-    process: Child,
+    options: Options,
+    process: Process,
+}
+
+/// A run of `sgd`.
+#[derive(Debug)]
+struct Process {
+    child: Child,
     said: Receiver<Said>,
     complaints: Arc<Mutex<String>>,
+}
+
+impl Process {
+    fn start(host: &Host, binaries: &Binaries, options: Options) -> Result<Self> {
+        let mut sgd = Command::new(binaries.sgd());
+        sgd.arg("run").arg("--policy").arg(policy_file(host));
+        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
+        if options.detach_on_exit {
+            sgd.arg("--detach-on-exit");
+        }
+        let mut child = host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let said = listen(child.stdout.take().context("no standard output")?);
+        let complaints = keep(child.stderr.take().context("no standard error")?);
+        Ok(Self { child, said, complaints })
+    }
 }
 
 impl Agent {
@@ -100,19 +122,19 @@ impl Agent {
     pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
         let binaries = Binaries::find()?;
         write_policy(host, policy)?;
-        let mut sgd = Command::new(binaries.sgd());
-        sgd.arg("run").arg("--policy").arg(policy_file(host));
-        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
-        if options.detach_on_exit {
-            sgd.arg("--detach-on-exit");
-        }
-        let mut process =
-            host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-        let said = listen(process.stdout.take().context("no standard output")?);
-        let complaints = keep(process.stderr.take().context("no standard error")?);
-        let mut agent = Self { host: host.clone(), binaries, process, said, complaints };
+        let process = Process::start(host, &binaries, options)?;
+        let mut agent = Self { host: host.clone(), binaries, options, process };
         agent.hear(&[Said::Ready])?;
         Ok(agent)
+    }
+
+    /// Starts it again where it has ended, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it does not, with what it complained about.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.process = Process::start(&self.host, &self.binaries, self.options)?;
+        self.hear(&[Said::Ready]).map(drop)
     }
 
     /// Changes the policy file and waits until the agent has applied it.
@@ -139,7 +161,7 @@ impl Agent {
 
     fn offer(&mut self, policy: &str) -> Result<Said> {
         // An answer to an earlier change is no answer to this one.
-        while self.said.try_recv().is_ok() {}
+        while self.process.said.try_recv().is_ok() {}
         write_policy(&self.host, policy)?;
         self.hear(&[Said::Applied, Said::Refused])
     }
@@ -149,7 +171,7 @@ impl Agent {
     /// # Errors
     /// Where it does not.
     pub fn reread(&mut self) -> Result<()> {
-        while self.said.try_recv().is_ok() {}
+        while self.process.said.try_recv().is_ok() {}
         self.signal(Signal::SIGHUP)?;
         self.hear(&[Said::Applied]).map(drop)
     }
@@ -162,7 +184,7 @@ impl Agent {
         self.signal(Signal::SIGTERM)?;
         let mut status = None;
         wait::until("sgd ends on SIGTERM", || {
-            status = self.process.try_wait()?;
+            status = self.process.child.try_wait()?;
             Ok(status.is_some())
         })?;
         status.context("no status")
@@ -174,7 +196,7 @@ impl Agent {
     /// Where the process is not there.
     pub fn kill(&mut self) -> Result<()> {
         self.signal(Signal::SIGKILL)?;
-        self.process.wait()?;
+        self.process.child.wait()?;
         Ok(())
     }
 
@@ -221,17 +243,17 @@ impl Agent {
     /// What it said on its standard error.
     #[must_use]
     pub fn complaints(&self) -> String {
-        self.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
+        self.process.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
     }
 
     fn hear(&mut self, wanted: &[Said]) -> Result<Said> {
         let start = Instant::now();
-        while let Ok(said) = self.said.recv_timeout(START.saturating_sub(start.elapsed())) {
+        while let Ok(said) = self.process.said.recv_timeout(START.saturating_sub(start.elapsed())) {
             if wanted.contains(&said) {
                 return Ok(said);
             }
         }
-        let state = match self.process.try_wait()? {
+        let state = match self.process.child.try_wait()? {
             Some(status) => format!("sgd ended ({status})"),
             None => format!("sgd said nothing for {} s", START.as_secs()),
         };
@@ -239,15 +261,15 @@ impl Agent {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.process.id().cast_signed()), signal).context("cannot signal sgd")
+        kill(Pid::from_raw(self.process.child.id().cast_signed()), signal).context("cannot signal sgd")
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
         // Whatever fails here, the lab takes all of it with it in the end.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.process.child.kill();
+        let _ = self.process.child.wait();
         let _ = self.detach();
     }
 }

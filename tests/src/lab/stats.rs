@@ -100,13 +100,18 @@ impl Stats {
         self.sum(|counter| matches!(counter, Counter::Reason { reason, .. } if reason == name))
     }
 
+    /// Packets that this counter holds.
+    #[must_use]
+    pub fn packets(&self, counter: &Counter) -> u64 {
+        self.0.get(counter).copied().unwrap_or(0)
+    }
+
     /// The counters that moved since `before`, with by how much.
     #[must_use]
     pub fn moved_since(&self, before: &Self) -> Vec<(Counter, u64)> {
-        let earlier = |counter| before.0.get(counter).copied().unwrap_or(0);
         self.0
             .iter()
-            .map(|(counter, packets)| (counter.clone(), packets.saturating_sub(earlier(counter))))
+            .map(|(counter, packets)| (counter.clone(), packets.saturating_sub(before.packets(counter))))
             .filter(|(_, packets)| *packets > 0)
             .collect()
     }

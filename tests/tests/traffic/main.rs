@@ -9,11 +9,20 @@ use anyhow::Result;
 use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
+mod changes;
+mod devices;
+mod frames;
+mod groups;
 mod left_behind;
+mod life;
 mod plain;
+mod road;
 mod routed;
 mod scene;
+mod stateful;
 mod suite;
+mod unasked;
+mod verdicts;
 
 use suite::Suite;
 
@@ -25,7 +34,19 @@ fn main() -> Result<ExitCode> {
     // Most of a test is waiting.
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("only listed") } else { Lab::enter()? });
-    plain::tests(&mut suite);
-    left_behind::tests(&mut suite);
+    for room in [
+        left_behind::tests,
+        plain::tests,
+        verdicts::tests,
+        stateful::tests,
+        changes::tests,
+        groups::tests,
+        unasked::tests,
+        frames::tests,
+        devices::tests,
+        life::tests,
+    ] {
+        room(&mut suite);
+    }
     Ok(suite.run(&arguments))
 }

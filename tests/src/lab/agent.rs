@@ -291,11 +291,15 @@ fn listen(output: impl Read + Send + 'static) -> Receiver<Said> {
     let (tell, said) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let known = [("ready", Said::Ready), ("applied", Said::Applied), ("refused", Said::Refused)];
-            for (_, said) in known.into_iter().filter(|(word, _)| line.starts_with(word)) {
-                // Nobody listens any more: the agent was dropped.
-                let _ = tell.send(said);
-            }
+            let said = match line.split_whitespace().next() {
+                Some("ready") => Said::Ready,
+                // A change of devices is applied, too, but answers no change of the policy.
+                Some("applied") if !line.contains("cause=devices") => Said::Applied,
+                Some("refused") => Said::Refused,
+                _ => continue,
+            };
+            // Nobody listening any more means that the agent was dropped.
+            let _ = tell.send(said);
         }
     });
     said

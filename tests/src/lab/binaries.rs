@@ -32,6 +32,12 @@ impl Binaries {
         Ok(found)
     }
 
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
     /// The agent.
     #[must_use]
     pub fn sgd(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use sg_tests::lab::{Entered, Lab, until};
+use sg_tests::lab::{Binaries, Entered, Lab, until};
 
 use crate::suite::Suite;
 
@@ -42,22 +42,51 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.add("lab::nothing_is_left_after_sigterm", |_| ends_with(Signal::SIGTERM, |lab| lab[0]));
     suite.add("lab::nothing_is_left_after_kill_of_the_outside", |_| ends_with(Signal::SIGKILL, |lab| lab[0]));
     suite.add("lab::nothing_is_left_after_kill_of_the_inside", |_| ends_with(Signal::SIGKILL, |lab| lab[1]));
+    suite.add("demo::shows_what_is_expected", |_| demo_shows_what_is_expected());
+    suite.add("demo::nothing_is_left_after_ctrl_c", |_| {
+        leaves_nothing(&mut demo()?, "ready: ", Signal::SIGINT, |lab| lab[0])
+    });
+}
+
+fn demo() -> Result<Command> {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_sg-demo"));
+    demo.env("SG_BIN_DIR", Binaries::find()?.directory());
+    Ok(demo)
+}
+
+fn demo_shows_what_is_expected() -> Result<()> {
+    let output = demo()?.output()?;
+    ensure!(
+        output.status.success(),
+        "sg-demo ended with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// Enters a second lab, ends it with `signal` to one of its processes, and looks around.
 fn ends_with(signal: Signal, whom: impl FnOnce(&[i32]) -> i32) -> Result<()> {
+    let mut idle = Command::new(env::current_exe()?);
+    leaves_nothing(idle.env(IDLE, "1"), BUILT, signal, whom)
+}
+
+/// Starts a program that enters a lab, ends it when it has printed `line`, and looks around.
+fn leaves_nothing(
+    program: &mut Command,
+    line: &str,
+    signal: Signal,
+    whom: impl FnOnce(&[i32]) -> i32,
+) -> Result<()> {
     let before = surroundings()?;
-    let mut outside = Command::new(env::current_exe()?)
-        .env(IDLE, "1")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = outside.stdout.take().context("no standard output")?;
-    let built = BufReader::new(output).lines().next();
-    ensure!(built.transpose()?.as_deref() == Some(BUILT), "the second lab was not built");
+    let mut outside = program.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = BufReader::new(outside.stdout.take().context("no standard output")?);
+    let printed = output.lines().map_while(Result::ok).any(|printed| printed.contains(line));
+    ensure!(printed, "the second lab was not built: {line:?} was not printed");
 
     let lab = family_of(outside.id().cast_signed())?;
-    ensure!(lab.len() == 3, "outside, inside and a sleeper, but: {lab:?}");
+    ensure!(lab.len() >= 3, "outside, inside and another, but: {lab:?}");
     kill(Pid::from_raw(whom(&lab)), signal)?;
     outside.wait()?;
     until("every process of the second lab has ended", || Ok(lab.iter().all(|&pid| has_ended(pid))))?;

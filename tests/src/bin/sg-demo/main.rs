@@ -43,6 +43,7 @@ fn demonstrate(lab: Lab) -> Result<ExitCode> {
     let mut table = Table::new();
     let sendings = sending::all();
     let foretold = check::foretell(&agent, &sendings)?;
+    println!("ready: {} questions, over both families …", sendings.len());
     for (sending, foretold) in sendings.iter().zip(foretold) {
         table.add(sending::send(&network, &agent, sending, &foretold)?);
     }

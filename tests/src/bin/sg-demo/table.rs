@@ -24,7 +24,7 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new() -> Self {
         let mut table = comfy_table::Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header([
+        table.load_style(UTF8_FULL_CONDENSED).set_header([
             "sent",
             "from",
             "to",

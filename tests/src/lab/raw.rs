@@ -4,7 +4,6 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd as _,
     sync::atomic::{AtomicU16, Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,6 @@ use nix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    answer::{LOOK, Wanted},
     ask::{Outcome, Question},
     frame::checksum,
     service::{Family, Service},
@@ -49,23 +47,6 @@ pub(super) fn ask(question: &Question, patience: Duration) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Silent)
-}
-
-/// Answers what is a question, in a thread.
-pub(super) fn answer(address: IpAddr, service: Service, wanted: &Wanted) -> Result<()> {
-    let socket = RawSocket::open(address, service, LOOK)?;
-    let wanted = wanted.clone();
-    thread::spawn(move || {
-        while wanted.still() {
-            if let Ok(Some((asker, question))) = socket.receive()
-                && question.last() == Some(&QUESTION)
-            {
-                // Where the answer cannot be sent, the asker hears nothing, and that is what it reports.
-                let _ = socket.send(asker, &answer_to(service, socket.family, &question));
-            }
-        }
-    });
-    Ok(())
 }
 
 /// The packet that asks, behind its IP header.
@@ -128,14 +109,14 @@ fn with_checksum(mut packet: Vec<u8>, service: Service, family: Family) -> Vec<u
 
 /// A raw IP socket. It is not connected: a kernel that does not know the protocol says so with an ICMP error,
 /// and that is no answer.
-struct RawSocket {
+pub(super) struct RawSocket {
     socket: Socket,
     service: Service,
     family: Family,
 }
 
 impl RawSocket {
-    fn open(address: IpAddr, service: Service, patience: Duration) -> Result<Self> {
+    pub(super) fn open(address: IpAddr, service: Service, patience: Duration) -> Result<Self> {
         let family = Family::from(address);
         let bound = SocketAddr::new(address, 0);
         let protocol = Protocol::from(i32::from(service.protocol(family)));
@@ -143,6 +124,16 @@ impl RawSocket {
         socket.bind(&bound.into())?;
         socket.set_read_timeout(Some(patience))?;
         Ok(Self { socket, service, family })
+    }
+
+    /// Answers the next packet, where it comes in time and is a question.
+    pub(super) fn answer_one(&self) {
+        if let Ok(Some((asker, question))) = self.receive()
+            && question.last() == Some(&QUESTION)
+        {
+            // Where the answer cannot be sent, the asker hears nothing, and that is what it reports.
+            let _ = self.send(asker, &answer_to(self.service, self.family, &question));
+        }
     }
 
     fn send(&self, to: IpAddr, packet: &[u8]) -> Result<()> {

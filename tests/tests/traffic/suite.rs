@@ -2,18 +2,21 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, ensure};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use sg_tests::lab::{Attach, Entered, Lab, Version, kernel};
+use sg_tests::lab::{Attach, Binaries, Entered, Lab, kernel};
 
 pub(crate) struct Suite {
     entered: Entered,
+    /// What is missing to filter at all.
+    missing: Option<String>,
     trials: Vec<Trial>,
 }
 
 impl Suite {
     pub(crate) fn new(entered: Entered) -> Self {
-        Self { entered, trials: Vec::new() }
+        let missing = Binaries::find().err().map(|error| error.to_string());
+        Self { entered, missing, trials: Vec::new() }
     }
 
     /// A test that needs no filter.
@@ -22,7 +25,7 @@ impl Suite {
         name: impl Into<String>,
         test: impl FnOnce(Lab) -> Result<()> + Send + 'static,
     ) {
-        self.add_since(Version(0, 0), "", name.into(), test);
+        self.push(name.into(), |lab| test(lab).map(|()| Completion::Completed));
     }
 
     /// A test that is run over each way to attach the filter.
@@ -32,41 +35,37 @@ impl Suite {
         test: impl FnOnce(Lab, Attach) -> Result<()> + Clone + Send + 'static,
     ) {
         for attach in Attach::ALL {
-            let test = test.clone();
-            let name = format!("{attach}::{name}");
-            self.add_since(attach.since(), &attach.to_string(), name, move |lab| test(lab, attach));
+            let (test, missing) = (test.clone(), self.missing.is_some());
+            self.push(format!("{attach}::{name}"), move |lab| {
+                ensure!(!missing, "sgd or sgctl is missing, see above");
+                let (needed, running) = (attach.since(), kernel()?);
+                if running < needed {
+                    let why = format!("{attach} needs Linux {needed}, this is {running}");
+                    return Ok(Completion::ignored_with(why));
+                }
+                test(lab, attach).map(|()| Completion::Completed)
+            });
         }
     }
 
-    fn add_since(
-        &mut self,
-        since: Version,
-        feature: &str,
-        name: String,
-        test: impl FnOnce(Lab) -> Result<()> + Send + 'static,
-    ) {
-        let feature = feature.to_owned();
+    fn push(&mut self, name: String, test: impl FnOnce(Lab) -> Result<Completion> + Send + 'static) {
         self.trials.push(match self.entered {
             Entered::Inside(lab) => Trial::ignorable_test(name, move || {
-                let running = kernel()?;
-                if running < since {
-                    return Ok(Completion::ignored_with(format!(
-                        "{feature} needs Linux {since}, this is {running}"
-                    )));
-                }
-                test(lab).map(|()| Completion::Completed).map_err(|error| Failed::from(format!("{error:?}")))
+                test(lab).map_err(|error| Failed::from(format!("{error:?}")))
             }),
             Entered::LeftOut(why) => {
-                Trial::test(name, move || Err(anyhow!("left out: {why}").into())).with_ignored_flag(true)
+                Trial::test(name, move || Err(format!("left out: {why}").into())).with_ignored_flag(true)
             }
         });
     }
 
     pub(crate) fn run(self, arguments: &Arguments) -> ExitCode {
-        if let Entered::LeftOut(why) = self.entered
-            && !arguments.list
-        {
-            println!("left out: {} traffic tests {why}: run `cargo xtask test`", self.trials.len());
+        if let Entered::LeftOut(why) = self.entered {
+            if !arguments.list {
+                println!("left out: {} traffic tests {why}: run `cargo xtask test`", self.trials.len());
+            }
+        } else if let Some(missing) = self.missing {
+            println!("{missing}");
         }
         libtest_mimic::run(arguments, self.trials).exit_code()
     }

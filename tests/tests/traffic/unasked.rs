@@ -23,7 +23,7 @@ egress:
 ";
 const UDP: u8 = 17;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// `IFA_F_DADFAILED` (linux/if_addr.h).
+/// `IFA_F_DADFAILED` (`linux/if_addr.h`).
 const DAD_FAILED: u8 = 0x08;
 
 pub(crate) fn tests(suite: &mut Suite) {

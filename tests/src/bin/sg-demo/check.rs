@@ -46,7 +46,7 @@ impl fmt::Display for Foretold {
 pub(crate) fn foretell(agent: &Agent, sendings: &[Sending]) -> Result<Vec<Foretold>> {
     let policy = agent.policy_file();
     let probes = policy.with_file_name("probes.jsonl");
-    let lines: Vec<_> = sendings.iter().map(|sending| probe(sending).to_string()).collect();
+    let lines: Vec<_> = sendings.iter().map(|&sending| probe(sending).to_string()).collect();
     fs::write(&probes, lines.join("\n") + "\n")?;
     let utf8 = "the path is no UTF-8";
     let output = agent.sgctl(&[
@@ -71,7 +71,7 @@ pub(crate) fn foretell(agent: &Agent, sendings: &[Sending]) -> Result<Vec<Foreto
     Ok(foretold)
 }
 
-fn probe(sending: &Sending) -> Value {
+fn probe(sending: Sending) -> Value {
     let question = sending.question();
     let direction = if sending.from == Who::Server { "egress" } else { "ingress" };
     let mut probe = json!({

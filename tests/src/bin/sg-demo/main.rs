@@ -44,7 +44,7 @@ fn demonstrate(lab: Lab) -> Result<ExitCode> {
     let sendings = sending::all();
     let foretold = check::foretell(&agent, &sendings)?;
     println!("ready: {} questions, over both families …", sendings.len());
-    for (sending, foretold) in sendings.iter().zip(foretold) {
+    for (sending, foretold) in sendings.into_iter().zip(foretold) {
         table.add(sending::send(&network, &agent, sending, &foretold)?);
     }
     table.add(revoke::while_connected(&network, &mut agent, &policy)?);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
-use sg_tests::lab::{Family, Host, Lab};
+use sg_tests::lab::{Family, Host, Lab, Lan};
 
 pub(crate) const PICTURE: &str = "
   client-a 10.77.0.2 fd77::2 ───┐
@@ -41,6 +41,8 @@ pub(crate) struct Network {
     pub(crate) server: Host,
     client_a: Host,
     client_b: Host,
+    /// The switch goes when it is dropped.
+    _lan: Lan,
 }
 
 impl Network {
@@ -50,7 +52,8 @@ impl Network {
             let [v4, v6] = Family::ALL.map(|family| who.address(family));
             lan.host(who.name(), &[&format!("{v4}/24"), &format!("{v6}/64")])
         };
-        Ok(Self { server: host(Who::Server)?, client_a: host(Who::ClientA)?, client_b: host(Who::ClientB)? })
+        let (server, client_a, client_b) = (host(Who::Server)?, host(Who::ClientA)?, host(Who::ClientB)?);
+        Ok(Self { server, client_a, client_b, _lan: lan })
     }
 
     pub(crate) fn host(&self, who: Who) -> &Host {

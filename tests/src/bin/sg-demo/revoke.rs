@@ -41,16 +41,16 @@ pub(crate) fn while_connected(network: &Network, agent: &mut Agent, policy: &str
     }
     let decided = Decided::between(&before, &agent.stats()?);
     Ok(Row {
-        from: question.from.to_string(),
-        to: question.to.to_string(),
-        what: format!("an open connection, {}, after tcp 80 was revoked from client-b", sending.service),
+        sending,
+        remark: ", open when revoked",
         happened: match outcome {
             Outcome::Silent => "cut, both ways".into(),
             other => happened(other).into(),
         },
-        decided: decided.to_string(),
-        foretold: "—".into(),
-        as_expected: outcome == sending.expected && decided.to_string().contains(REVOKED),
+        decided: decided.names(),
+        counted: decided.counts(),
+        check: "about new flows only".into(),
+        as_expected: outcome == sending.expected && decided.names().contains(REVOKED),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What is sent, and what became of it.
 
-use std::{fmt, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use anyhow::Result;
 use sg_tests::lab::{
@@ -63,13 +63,13 @@ pub(crate) fn all() -> Vec<Sending> {
 }
 
 impl Sending {
-    pub(crate) fn question(&self) -> Question {
+    pub(crate) fn question(self) -> Question {
         Question::new(self.from.address(self.family), self.to.address(self.family), self.service)
     }
 }
 
 /// Sends it, and tells what became of it.
-pub(crate) fn send(network: &Network, agent: &Agent, sending: &Sending, foretold: &Foretold) -> Result<Row> {
+pub(crate) fn send(network: &Network, agent: &Agent, sending: Sending, foretold: &Foretold) -> Result<Row> {
     let _answering = answer(network.host(sending.to), sending.to.address(sending.family), sending.service)?;
     let before = agent.stats()?;
     let patience = if sending.expected == Outcome::Silent { SILENCE } else { PATIENCE };
@@ -77,17 +77,16 @@ pub(crate) fn send(network: &Network, agent: &Agent, sending: &Sending, foretold
     thread::sleep(CLOSING);
     let decided = Decided::between(&before, &agent.stats()?);
 
-    let accepted = outcome == Outcome::Answered;
+    let agrees = foretold.accepts() == (outcome == Outcome::Answered)
+        && decided.counter().is_some_and(|counter| foretold.names(counter));
     Ok(Row {
-        from: sending.question().from.to_string(),
-        to: sending.question().to.to_string(),
-        what: format!("{} to {}: {}", sending.from.name(), sending.to.name(), sending.service),
+        sending,
+        remark: "",
         happened: happened(outcome).into(),
-        decided: decided.to_string(),
-        foretold: foretold.to_string(),
-        as_expected: outcome == sending.expected
-            && foretold.accepts() == accepted
-            && decided.counter().is_some_and(|counter| foretold.names(counter)),
+        decided: decided.names(),
+        counted: decided.counts(),
+        check: if agrees { "agrees".into() } else { format!("says {foretold}") },
+        as_expected: outcome == sending.expected && agrees,
     })
 }
 
@@ -120,19 +119,18 @@ impl Decided {
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Decided {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return f.write_str("nobody");
-        }
-        for (number, (counter, by, total)) in self.0.iter().enumerate() {
-            let comma = if number == 0 { "" } else { ", " };
-            let group =
-                if let Counter::Rule { group, .. } = counter { format!("{group}: ") } else { String::new() };
-            write!(f, "{comma}{group}{counter}, +{by} = {total}")?;
-        }
-        Ok(())
+    pub(crate) fn names(&self) -> String {
+        let name = |(counter, ..): &(Counter, u64, u64)| match counter {
+            Counter::Rule { group, rule } => format!("{group}: {rule}"),
+            other => other.to_string(),
+        };
+        self.0.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// By how much each moved, and to what.
+    pub(crate) fn counts(&self) -> String {
+        let count = |(_, by, total): &(Counter, u64, u64)| format!("+{by} = {total}");
+        self.0.iter().map(count).collect::<Vec<_>>().join(", ")
     }
 }

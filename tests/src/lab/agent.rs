@@ -2,27 +2,20 @@
 
 use std::{
     fmt, fs,
-    io::{BufRead as _, BufReader, Read},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{
-        Arc, Mutex,
-        mpsc::{self, Receiver},
-    },
-    thread,
-    time::{Duration, Instant},
+    process::{Command, ExitStatus, Output, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use nix::sys::signal::Signal;
+
+use super::{
+    binaries::Binaries,
+    host::Host,
+    kernel::Version,
+    sgd::{Said, Sgd},
+    stats::Stats,
 };
-
-use super::{binaries::Binaries, host::Host, kernel::Version, stats::Stats, wait};
-
-/// How long the agent may take to load, attach or apply; a machine that is busy otherwise takes its time.
-const START: Duration = Duration::from_secs(20);
 
 /// How the filter is attached to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,44 +67,13 @@ impl From<Attach> for Options {
     }
 }
 
-/// A line that the agent printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Ready,
-    Applied,
-    Refused,
-}
-
 /// An agent on a host. Dropped, it is killed and its filters are taken off.
 #[derive(Debug)]
 pub struct Agent {
     host: Host,
     binaries: Binaries,
     options: Options,
-    process: Process,
-}
-
-/// A run of `sgd`.
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    said: Receiver<Said>,
-    complaints: Arc<Mutex<String>>,
-}
-
-impl Process {
-    fn start(host: &Host, binaries: &Binaries, options: Options) -> Result<Self> {
-        let mut sgd = Command::new(binaries.sgd());
-        sgd.arg("run").arg("--policy").arg(policy_file(host));
-        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
-        if options.detach_on_exit {
-            sgd.arg("--detach-on-exit");
-        }
-        let mut child = host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-        let said = listen(child.stdout.take().context("no standard output")?);
-        let complaints = keep(child.stderr.take().context("no standard error")?);
-        Ok(Self { child, said, complaints })
-    }
+    sgd: Sgd,
 }
 
 impl Agent {
@@ -122,9 +84,9 @@ impl Agent {
     pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
         let binaries = Binaries::find()?;
         write_policy(host, policy)?;
-        let process = Process::start(host, &binaries, options)?;
-        let mut agent = Self { host: host.clone(), binaries, options, process };
-        agent.hear(&[Said::Ready])?;
+        let sgd = Sgd::start(host, &binaries, &policy_file(host), options)?;
+        let mut agent = Self { host: host.clone(), binaries, options, sgd };
+        agent.sgd.hear(&[Said::Ready])?;
         Ok(agent)
     }
 
@@ -133,8 +95,8 @@ impl Agent {
     /// # Errors
     /// Where it does not, with what it complained about.
     pub fn start_again(&mut self) -> Result<()> {
-        self.process = Process::start(&self.host, &self.binaries, self.options)?;
-        self.hear(&[Said::Ready]).map(drop)
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        self.sgd.hear(&[Said::Ready]).map(drop)
     }
 
     /// Changes the policy file and waits until the agent has applied it.
@@ -148,22 +110,21 @@ impl Agent {
         }
     }
 
-    /// Changes the policy file and waits until the agent has refused it; returns its complaint.
+    /// Changes the policy file and waits until the agent has refused it.
     ///
     /// # Errors
     /// Where it applies it.
-    pub fn refuses(&mut self, policy: &str) -> Result<String> {
+    pub fn refuses(&mut self, policy: &str) -> Result<()> {
         match self.offer(policy)? {
-            Said::Refused => Ok(self.complaints()),
+            Said::Refused => Ok(()),
             said => bail!("the policy was not refused, but {said:?}:\n{policy}"),
         }
     }
 
     fn offer(&mut self, policy: &str) -> Result<Said> {
-        // An answer to an earlier change is no answer to this one.
-        while self.process.said.try_recv().is_ok() {}
+        self.sgd.forget();
         write_policy(&self.host, policy)?;
-        self.hear(&[Said::Applied, Said::Refused])
+        self.sgd.hear(&[Said::Applied, Said::Refused])
     }
 
     /// Asks it, by signal, to read the policy file again, and waits until it has.
@@ -171,9 +132,9 @@ impl Agent {
     /// # Errors
     /// Where it does not.
     pub fn reread(&mut self) -> Result<()> {
-        while self.process.said.try_recv().is_ok() {}
-        self.signal(Signal::SIGHUP)?;
-        self.hear(&[Said::Applied]).map(drop)
+        self.sgd.forget();
+        self.sgd.signal(Signal::SIGHUP)?;
+        self.sgd.hear(&[Said::Applied]).map(drop)
     }
 
     /// Ends it, with SIGTERM, and returns how it ended.
@@ -181,13 +142,8 @@ impl Agent {
     /// # Errors
     /// Where it does not end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        self.signal(Signal::SIGTERM)?;
-        let mut status = None;
-        wait::until("sgd ends on SIGTERM", || {
-            status = self.process.child.try_wait()?;
-            Ok(status.is_some())
-        })?;
-        status.context("no status")
+        self.sgd.signal(Signal::SIGTERM)?;
+        self.sgd.end()
     }
 
     /// Kills it: `kill -9`.
@@ -195,9 +151,8 @@ impl Agent {
     /// # Errors
     /// Where the process is not there.
     pub fn kill(&mut self) -> Result<()> {
-        self.signal(Signal::SIGKILL)?;
-        self.process.child.wait()?;
-        Ok(())
+        self.sgd.signal(Signal::SIGKILL)?;
+        self.sgd.end().map(drop)
     }
 
     /// What the kernel counted.
@@ -243,33 +198,14 @@ impl Agent {
     /// What it said on its standard error.
     #[must_use]
     pub fn complaints(&self) -> String {
-        self.process.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
-    }
-
-    fn hear(&mut self, wanted: &[Said]) -> Result<Said> {
-        let start = Instant::now();
-        while let Ok(said) = self.process.said.recv_timeout(START.saturating_sub(start.elapsed())) {
-            if wanted.contains(&said) {
-                return Ok(said);
-            }
-        }
-        let state = match self.process.child.try_wait()? {
-            Some(status) => format!("sgd ended ({status})"),
-            None => format!("sgd said nothing for {} s", START.as_secs()),
-        };
-        bail!("{state}, while it should say one of {wanted:?}:\n{}", self.complaints());
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        kill(Pid::from_raw(self.process.child.id().cast_signed()), signal).context("cannot signal sgd")
+        self.sgd.complaints()
     }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
         // Whatever fails here, the lab takes all of it with it in the end.
-        let _ = self.process.child.kill();
-        let _ = self.process.child.wait();
+        let _ = self.kill();
         let _ = self.detach();
     }
 }
@@ -285,36 +221,4 @@ fn write_policy(host: &Host, policy: &str) -> Result<()> {
     fs::create_dir_all(file.parent().context("no directory")?)?;
     fs::write(&new, policy)?;
     fs::rename(new, file).context("cannot write the policy file")
-}
-
-fn listen(output: impl Read + Send + 'static) -> Receiver<Said> {
-    let (tell, said) = mpsc::channel();
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let said = match line.split_whitespace().next() {
-                Some("ready") => Said::Ready,
-                // A change of devices is applied, too, but answers no change of the policy.
-                Some("applied") if !line.contains("cause=devices") => Said::Applied,
-                Some("refused") => Said::Refused,
-                _ => continue,
-            };
-            // Nobody listening any more means that the agent was dropped.
-            let _ = tell.send(said);
-        }
-    });
-    said
-}
-
-fn keep(output: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let complaints = Arc::<Mutex<String>>::default();
-    let kept = Arc::clone(&complaints);
-    thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Ok(mut kept) = kept.lock() {
-                kept.push_str(&line);
-                kept.push('\n');
-            }
-        }
-    });
-    complaints
 }

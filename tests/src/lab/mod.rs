@@ -19,6 +19,7 @@ mod mount;
 mod pair;
 mod raw;
 mod service;
+mod sgd;
 mod stats;
 mod stream;
 mod wait;

@@ -45,9 +45,9 @@ fn demonstrate(lab: Lab) -> Result<ExitCode> {
     let foretold = check::foretell(&agent, &sendings)?;
     println!("ready: {} questions, over both families …", sendings.len());
     for (sending, foretold) in sendings.into_iter().zip(foretold) {
-        table.add(sending::send(&network, &agent, sending, &foretold)?);
+        table.add(&sending::send(&network, &agent, sending, &foretold)?);
     }
-    table.add(revoke::while_connected(&network, &mut agent, &policy)?);
+    table.add(&revoke::while_connected(&network, &mut agent, &policy)?);
 
     println!("\n{table}\n");
     Ok(match table.surprises() {

@@ -44,7 +44,7 @@ impl Table {
         Self { text, rows: 0, surprises: 0 }
     }
 
-    pub(crate) fn add(&mut self, row: Row) {
+    pub(crate) fn add(&mut self, row: &Row) {
         self.rows += 1;
         self.surprises += usize::from(!row.as_expected);
         let expected = if row.as_expected { "yes" } else { "NO" };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{
-    Agent, Attach, End, Family, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams,
+    Agent, Attach, End, Family, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams, until,
 };
 
 use crate::{

@@ -64,15 +64,17 @@ fn is_link_control(packet: &Packet, direction: Direction) -> bool {
 #[inline(always)]
 fn is_dhcp(packet: &Packet, family: Family, direction: Direction, own: impl FnOnce() -> bool) -> bool {
     match (family, direction, packet.source_port, packet.detail) {
-        (Family::V4, Direction::Egress, DHCP4_CLIENT, DHCP4_SERVER) => {
-            packet.source.is_unspecified() || own()
-        }
-        (Family::V4, Direction::Ingress, DHCP4_SERVER, DHCP4_CLIENT) => {
-            packet.destination.high == BROADCAST || own()
+        (Family::V4, Direction::Egress, DHCP4_CLIENT, DHCP4_SERVER)
+        | (Family::V4, Direction::Ingress, DHCP4_SERVER, DHCP4_CLIENT) => {
+            let nobody_yet = match direction {
+                Direction::Egress => packet.source.is_unspecified(),
+                Direction::Ingress => packet.destination.high == BROADCAST,
+            };
+            nobody_yet || own()
         }
         (Family::V6, Direction::Egress, DHCP6_CLIENT, DHCP6_SERVER) => {
-            packet.source.is_link_local()
-                && (packet.destination.high, packet.destination.low) == DHCP6_SERVERS
+            let to = packet.destination;
+            packet.source.is_link_local() && (to.high, to.low) == DHCP6_SERVERS
         }
         (Family::V6, Direction::Ingress, DHCP6_SERVER, DHCP6_CLIENT) => {
             packet.source.is_link_local() && packet.destination.is_link_local()

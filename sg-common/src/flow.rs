@@ -87,12 +87,19 @@ impl FlowKey {
         })
     }
 
+    /// The address family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 }
+    }
+
     /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
     /// is judged again.
     #[inline(always)]
     #[must_use]
     pub fn original(&self, direction: Direction) -> Keys {
-        let family = if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 };
+        let family = self.family();
         let (source_port, detail) = if is_icmp(family, self.protocol) {
             let echo_request = match family {
                 Family::V4 => 8 << 8,
@@ -246,6 +253,14 @@ impl FlowEntry {
         self.flags & flags::CUT != 0
     }
 
+    /// Whether a connection that was opened in `direction` is on its way, so that another SYN in that direction
+    /// is the same one again.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_live_from(&self, direction: Direction) -> bool {
+        !self.is_cut() && self.direction == direction as u8 && self.state != State::Closing as u8
+    }
+
     /// Whether the flow has been silent for too long. `now` in jiffies.
     #[inline(always)]
     #[must_use]
@@ -304,11 +319,12 @@ impl FlowEntry {
     }
 }
 
-/// Whether an accepted packet opens a flow, so that its answers pass. An echo reply answers; it opens nothing.
+/// Whether an accepted packet opens a flow, so that its answers pass. Of ICMP only an echo request
+/// does: the other messages answer, or stand alone.
 #[inline(always)]
 #[must_use]
 pub const fn opens(packet: &Packet) -> bool {
-    !matches!(packet.icmp(), Some(Icmp::EchoReply))
+    matches!(packet.icmp(), None | Some(Icmp::EchoRequest))
 }
 
 const _: () = {

@@ -42,6 +42,9 @@ pub const MAX_STEPS: u32 = 40;
 /// Words in a node or a table of references.
 pub const NODE_WORDS: usize = 8;
 
+/// `NODE_WORDS` as a shift.
+const INNER_SHIFT: u64 = 3;
+
 /// Intervals that one node tells apart.
 pub const FANOUT: usize = 8;
 
@@ -78,10 +81,14 @@ pub mod flags {
     pub const ANTI_SPOOFING: u32 = 4;
 }
 
-/// What an image can be asked for: any array of words whose length is a power of two.
+/// What an image can be asked for: any array of words whose length is a power of two, and at least a node.
 pub trait Words {
     /// The word at `index`, wrapped around the end.
     fn word(&self, index: usize) -> u64;
+
+    /// Word `index` (below [`NODE_WORDS`]) of the node at `node`, which is rounded down to where nodes stand and
+    /// wrapped around the end.
+    fn node_word(&self, node: usize, index: usize) -> u64;
 }
 
 impl<const N: usize> Words for [u64; N] {
@@ -91,13 +98,24 @@ impl<const N: usize> Words for [u64; N] {
         // The mask is what proves to the verifier, and to the compiler, that the read is inside.
         self[index & (N - 1)]
     }
+
+    #[inline(always)]
+    fn node_word(&self, node: usize, index: usize) -> u64 {
+        const { assert!(N >= NODE_WORDS) };
+        // One mask for the eight words of a node: its lower bits are zero, so adding below eight stays inside.
+        self[(node & (N - NODE_WORDS)) + (index & (NODE_WORDS - 1))]
+    }
 }
 
 impl Words for [u64] {
     /// For hosts, where the length is known at run time only. An empty slice reads as zeroes.
     fn word(&self, index: usize) -> u64 {
-        let mask = self.len().checked_next_power_of_two().unwrap_or(1).wrapping_sub(1);
+        let mask = self.len().checked_next_power_of_two().unwrap_or(1) - 1;
         self.get(index & mask).copied().unwrap_or(0)
+    }
+
+    fn node_word(&self, node: usize, index: usize) -> u64 {
+        self.word((node & !(NODE_WORDS - 1)) + (index & (NODE_WORDS - 1)))
     }
 }
 
@@ -220,11 +238,10 @@ impl Walk {
     /// Goes down until a decision. `None` where the image is damaged.
     #[inline(always)]
     pub fn run<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> Option<Decision> {
-        for _ in 0..MAX_STEPS {
-            if let Some(decision) = Decision::from_word(self.at) {
-                return Some(decision);
-            }
+        let mut steps = 0;
+        while steps < MAX_STEPS && Decision::from_word(self.at).is_none() {
             self.step(image, keys);
+            steps += 1;
         }
         Decision::from_word(self.at)
     }
@@ -239,19 +256,20 @@ impl Walk {
         let mut below = 0;
         let mut index = 0;
         while index < FANOUT - 1 {
-            below += key.wrapping_sub(image.word(node + index)) >> 63;
+            below += key.wrapping_sub(image.node_word(node, index)) >> 63;
             index += 1;
         }
         let child = (FANOUT as u64 - 1) - below;
 
-        let control = image.word(node + FANOUT - 1);
-        let first = control & Reference::OFFSET;
-        if control >> 32 & 1 == 1 {
-            self.at = image.word((first + child) as usize);
-        } else {
-            let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
-            self.at = same_dimension | (first + child * NODE_WORDS as u64) & Reference::OFFSET;
-        }
+        // Without a branch, again for the verifier: after one it would hold two different beliefs about `at` and
+        // follow both through every further step. The word that is read in vain is the first of the next node.
+        let control = image.node_word(node, FANOUT - 1);
+        let leaf = (control >> 32) & 1;
+        let next = (control & Reference::OFFSET) + (child << (INNER_SHIFT - INNER_SHIFT * leaf));
+        let reference = image.word(next as usize);
+        let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
+        let inner = same_dimension | next & Reference::OFFSET;
+        self.at = inner ^ ((inner ^ reference) & leaf.wrapping_neg());
     }
 }
 

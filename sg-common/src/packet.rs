@@ -93,6 +93,7 @@ pub enum Family {
 
 /// An address as two words in host order. IPv4: the address in `high`, zero in `low`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
 pub struct Address {
     /// IPv4: the address. IPv6: the first 64 bits.
     pub high: u64,
@@ -127,6 +128,7 @@ impl From<core::net::IpAddr> for Address {
 
 /// What rules and flows look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Packet {
     /// The address family.
     pub family: Family,
@@ -149,6 +151,22 @@ pub struct Packet {
     pub identifier: u16,
     /// Where the transport header starts, in bytes from the start of the frame.
     pub transport: usize,
+}
+
+impl Packet {
+    /// A packet of nothing, to be overwritten.
+    pub const EMPTY: Self = Self {
+        family: Family::V4,
+        protocol: 0,
+        hop_limit: 0,
+        tcp_flags: 0,
+        source: Address { high: 0, low: 0 },
+        destination: Address { high: 0, low: 0 },
+        source_port: 0,
+        detail: 0,
+        identifier: 0,
+        transport: 0,
+    };
 }
 
 /// ICMP in the family it belongs to: 1 in IPv4, 58 in IPv6. Elsewhere the numbers are just numbers.
@@ -212,6 +230,56 @@ pub const fn has_ports(number: u8) -> bool {
     matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
 }
 
+/// What an Ethernet header announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Payload {
+    /// An IP packet; [`network`] reads it.
+    Ip(Family),
+    /// ARP, which is not filtered.
+    Arp,
+    /// Something else, for this reason.
+    Refused(Reason),
+}
+
+/// Reads the Ethernet header.
+#[inline(always)]
+pub fn ethernet<F: Frame>(frame: &F) -> Payload {
+    let Some(header) = frame.window::<ETHERNET>(0) else {
+        return Payload::Refused(Reason::Malformed);
+    };
+    match header.be16(12) {
+        ethertype::IPV4 => Payload::Ip(Family::V4),
+        ethertype::IPV6 => Payload::Ip(Family::V6),
+        ethertype::ARP => Payload::Arp,
+        _ => Payload::Refused(Reason::NotIp),
+    }
+}
+
+/// Reads the IP packet whose header is `offset` bytes into the frame: behind the Ethernet header, or at
+/// [`embedded_offset`].
+///
+/// # Errors
+/// Why it cannot be read.
+#[inline(always)]
+pub fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Packet, Reason> {
+    let mut packet = match family {
+        Family::V4 => ipv4(frame, offset)?,
+        Family::V6 => ipv6(frame, offset)?,
+    };
+    transport(frame, &mut packet)?;
+    Ok(packet)
+}
+
+/// Where the packet that an ICMP error speaks about begins: an IP header and at least eight bytes of the transport
+/// header of a packet that was sent the other way (RFC 792; RFC 4443 2.4).
+#[inline(always)]
+#[must_use]
+pub const fn embedded_offset(error: &Packet) -> usize {
+    const ICMP_HEADER: usize = 8;
+    error.transport + ICMP_HEADER
+}
+
 /// What a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -224,43 +292,16 @@ pub enum Parsed {
     Refused(Reason),
 }
 
-/// Reads a frame.
-#[inline(always)]
+/// Reads a frame: [`ethernet`], then [`network`].
 pub fn parse<F: Frame>(frame: &F) -> Parsed {
-    let Some(ethernet) = frame.window::<ETHERNET>(0) else {
-        return Parsed::Refused(Reason::Malformed);
-    };
-    let family = match ethernet.be16(12) {
-        ethertype::IPV4 => Family::V4,
-        ethertype::IPV6 => Family::V6,
-        ethertype::ARP => return Parsed::Arp,
-        _ => return Parsed::Refused(Reason::NotIp),
-    };
-    match network(frame, family, ETHERNET) {
-        Ok(packet) => Parsed::Packet(packet),
-        Err(reason) => Parsed::Refused(reason),
+    match ethernet(frame) {
+        Payload::Ip(family) => match network(frame, family, ETHERNET) {
+            Ok(packet) => Parsed::Packet(packet),
+            Err(reason) => Parsed::Refused(reason),
+        },
+        Payload::Arp => Parsed::Arp,
+        Payload::Refused(reason) => Parsed::Refused(reason),
     }
-}
-
-/// Reads the packet that an ICMP error speaks about: the IP header and at least eight bytes of the
-/// transport header of a packet that was sent the other way (RFC 792; RFC 4443 2.4).
-///
-/// # Errors
-/// Where it cannot be read.
-#[inline(always)]
-pub fn embedded<F: Frame>(frame: &F, error: &Packet) -> Result<Packet, Reason> {
-    const ICMP_HEADER: usize = 8;
-    network(frame, error.family, error.transport + ICMP_HEADER)
-}
-
-#[inline(always)]
-fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Packet, Reason> {
-    let mut packet = match family {
-        Family::V4 => ipv4(frame, offset)?,
-        Family::V6 => ipv6(frame, offset)?,
-    };
-    transport(frame, &mut packet)?;
-    Ok(packet)
 }
 
 /// RFC 791 3.1.

@@ -1,2 +1,72 @@
+//! The programs in the kernel. A packet is decided in [`pipeline`], on one page.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`pipeline`] | the datapath: from a frame to a decision |
+//! | [`policy`] | the published image of a NIC |
+//! | [`flows`] | the flow table |
+//! | [`view`] | reading packet memory; the unsafe part |
+//! | [`maps`] | every map |
+//!
+//! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
+
 #![no_std]
 #![no_main]
+
+mod flows;
+mod maps;
+mod pipeline;
+mod policy;
+mod view;
+
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
+    macros::classifier,
+    programs::TcContext,
+};
+use sg_common::verdict::Decision;
+
+use crate::pipeline::Hook;
+
+/// What the device receives.
+#[classifier]
+pub fn sg_ingress(ctx: TcContext) -> i32 {
+    act(&ctx, pipeline::judge(&ctx, Hook::Received))
+}
+
+/// What the device is given to send.
+#[classifier]
+pub fn sg_egress(ctx: TcContext) -> i32 {
+    act(&ctx, pipeline::judge(&ctx, Hook::Sent))
+}
+
+/// Returns nothing and does nothing: what `benches` subtract.
+#[classifier]
+pub fn sg_empty(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
+}
+
+/// Tells the agent the lower half of jiffies, the clock of the flow table.
+#[classifier]
+pub fn sg_clock(_ctx: TcContext) -> i32 {
+    view::now() as i32
+}
+
+/// Turns a decision into what the kernel wants to hear. An accepted packet goes on to the next program
+/// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
+#[inline(always)]
+fn act(ctx: &TcContext, decision: Decision) -> i32 {
+    view::note(ctx, decision);
+    if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier rejects a program that could come here.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

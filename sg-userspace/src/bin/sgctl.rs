@@ -1,2 +1,7 @@
-//! The agent.
-fn main() {}
+//! The client.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sg_userspace::cli::main()
+}

@@ -1,10 +1,32 @@
 //! Effective policy of a NIC → policy image: pure, deterministic (the same input gives the same bytes), with a
 //! size budget. It must never touch the kernel. The agent and `sgctl check` call [`compile`].
+//!
+//! | file | owns |
+//! |---|---|
+//! | `clause` | what can decide, in order, as ranges of keys |
+//! | `ranges` | sets of keys as sorted, disjoint ranges |
+//! | `graph` | clauses → a graph of splits, equal parts stored once |
+//! | `layout` | the graph → words that `sg_common::image` reads |
 
-use sg_common::image;
+mod clause;
+mod graph;
+mod layout;
+mod ranges;
+
+use sg_common::{
+    flow::Direction,
+    image::{CLASS_WORDS, Header, MAX_STEPS, VERSION, flags, header},
+    packet::Family,
+    verdict::{Decision, Reason, Verdict},
+};
 use thiserror::Error;
 
-use crate::model::{Decider, Nic, Policy};
+use self::{
+    clause::{Clause, Resolver},
+    graph::Graph,
+    layout::Layout,
+};
+use crate::model::{Decider, Established, Nic, Policy, Role};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +35,12 @@ pub struct ImageOptions {
     pub generation: u32,
     /// The first of the NIC's own counters ([`sg_common::abi::NIC_COUNTERS`] of them).
     pub counters: u32,
-    /// The most words an image may have; at most the largest of [`image::CLASS_WORDS`].
+    /// The most words an image may have; at most the largest of [`CLASS_WORDS`].
     pub budget_words: usize,
 }
+
+/// The largest image there can be, in words.
+pub const LARGEST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];
 
 /// A compiled policy of one NIC: words for `sg_common::image` to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,18 +54,53 @@ impl Image {
     pub fn words(&self) -> &[u64] {
         &self.words
     }
+
+    /// Whether another image decides the same: equal in all but the generation.
+    #[must_use]
+    pub fn same_policy(&self, other: &Self) -> bool {
+        const GENERATION: u64 = 0xffff_ffff;
+        let differs = |(index, (a, b)): (usize, (&u64, &u64))| {
+            let mask = if index == header::GENERATION_FLAGS { !GENERATION } else { u64::MAX };
+            a & mask != b & mask
+        };
+        self.words.len() == other.words.len() && !self.words.iter().zip(&other.words).enumerate().any(differs)
+    }
+
+    /// The same policy under another generation.
+    #[must_use]
+    pub fn with_generation(mut self, generation: u32) -> Self {
+        let word = &mut self.words[header::GENERATION_FLAGS];
+        *word = *word & !0xffff_ffff | u64::from(generation);
+        self
+    }
 }
 
 /// Why a policy has no image.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CompileError {
     /// The image would be too large.
-    #[error("NIC {device}: the policy image needs more than the budget of {budget_bytes} bytes")]
+    #[error(
+        "NIC {device}: the policy image would need more than the budget of {budget_bytes} bytes; the rules that \
+         cost most: {}. Give them fewer prefixes or ports, or raise --image-budget (at most 64 MiB)",
+        costliest.join(", ")
+    )]
     OverBudget {
         /// The NIC.
         device: String,
         /// The budget.
         budget_bytes: usize,
+        /// The rules with the most combinations of prefixes and ports, most first.
+        costliest: Vec<String>,
+    },
+    /// A walk through the image would be too long for the program.
+    #[error(
+        "NIC {device}: a packet would need {steps} steps through the policy image, {MAX_STEPS} are the most"
+    )]
+    TooDeep {
+        /// The NIC.
+        device: String,
+        /// How many.
+        steps: u32,
     },
 }
 
@@ -55,6 +115,75 @@ pub fn compile(
     options: &ImageOptions,
     number: &mut dyn FnMut(Decider) -> u32,
 ) -> Result<Image, CompileError> {
-    let _ = (policy, nic, options, number);
-    Ok(Image { words: vec![0; image::header::WORDS] })
+    let mut resolver = Resolver::new(policy);
+    let budget_words = options.budget_words.min(LARGEST_WORDS);
+    let mut layout = Layout::new(header::WORDS, budget_words);
+    let over_budget = |resolver: &mut Resolver<'_>| CompileError::OverBudget {
+        device: nic.device.clone(),
+        budget_bytes: budget_words * size_of::<u64>(),
+        costliest: resolver.costliest(nic),
+    };
+    for direction in [Direction::Ingress, Direction::Egress] {
+        let decisions = decisions(policy, nic, direction, number);
+        for family in [Family::V4, Family::V6] {
+            let clauses = resolver.clauses(nic, direction, family, &decisions);
+            let root = graph::smallest(&clauses, family, budget_words)
+                .and_then(|graph| layout.place(&graph))
+                .ok_or_else(|| over_budget(&mut resolver))?;
+            layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root.word();
+        }
+    }
+    for family in [Family::V4, Family::V6] {
+        let own = Clause::own_addresses(nic, family);
+        let root = Graph::build(&own, family, &graph::ADDRESS_FIRST, budget_words)
+            .and_then(|graph| layout.place(&graph))
+            .ok_or_else(|| over_budget(&mut resolver))?;
+        layout.words[header::OWN + family as usize] = root.word();
+    }
+    if layout.steps > MAX_STEPS {
+        return Err(CompileError::TooDeep { device: nic.device.clone(), steps: layout.steps });
+    }
+    let mut words = layout.words;
+    words[header::MAGIC_VERSION] = Header::magic_version();
+    words[header::GENERATION_FLAGS] =
+        u64::from(image_flags(policy, nic)) << 32 | u64::from(options.generation);
+    words[header::COUNTERS] = u64::from(options.counters);
+    const { assert!(VERSION == 1) };
+    Ok(Image { words })
+}
+
+fn image_flags(policy: &Policy, nic: &Nic) -> u32 {
+    let flag = |condition, flag| if condition { flag } else { 0 };
+    flag(nic.role == Role::Guest, flags::GUEST)
+        | flag(policy.established() == Established::Revalidate, flags::REVALIDATE)
+        | flag(nic.anti_spoofing(), flags::ANTI_SPOOFING)
+}
+
+/// What can decide in one direction, in order, each with its decision.
+fn decisions(
+    policy: &Policy,
+    nic: &Nic,
+    direction: Direction,
+    number: &mut dyn FnMut(Decider) -> u32,
+) -> Vec<(Decider, Decision)> {
+    use crate::model::Action;
+    let verdict = |action| match action {
+        Action::Accept => Verdict::Accept,
+        Action::Drop => Verdict::Drop,
+    };
+    let effective = policy.effective(nic, direction);
+    let intra_groups = effective
+        .intra_groups
+        .iter()
+        .map(|&group| (Decider::IntraGroup(group), Verdict::Accept, Reason::IntraGroup));
+    let rules = effective
+        .rules
+        .iter()
+        .map(|&(index, rule)| (Decider::Rule(index), verdict(rule.action), Reason::Rule));
+    let default = (Decider::Default(direction), verdict(effective.default), Reason::Default);
+    intra_groups
+        .chain(rules)
+        .chain([default])
+        .map(|(decider, verdict, reason)| (decider, Decision::new(verdict, reason, number(decider))))
+        .collect()
 }

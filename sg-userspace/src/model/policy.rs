@@ -1,6 +1,10 @@
 //! A whole policy, and the checks that make it valid.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    net::IpAddr,
+};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -203,17 +207,18 @@ impl Policy {
     }
 
     fn check_groups(&self) -> Result<(), InvalidPolicy> {
+        let mut names = HashSet::new();
         for (position, group) in self.parts.groups.iter().enumerate() {
             let index = GroupIndex(position);
             let fail = |reason| Err(InvalidPolicy { place: Place::Group(index), reason });
-            if self.parts.groups[..position].iter().any(|other| other.name == group.name) {
+            if !names.insert(&group.name) {
                 return fail(InvalidReason::Duplicate { what: "group", name: group.name.clone() });
             }
             if group.kind == GroupType::Enterprise && group.inner_access {
                 return fail(InvalidReason::EnterpriseInnerAccess);
             }
             for direction in [Direction::Ingress, Direction::Egress] {
-                let mut seen = std::collections::HashSet::new();
+                let mut seen = HashSet::new();
                 for (position, rule) in group.rules(direction).iter().enumerate() {
                     let place = Place::Rule(RuleIndex { group: index, direction, position });
                     if !seen.insert(&rule.id) {
@@ -260,9 +265,10 @@ impl Policy {
     }
 
     fn check_nics(&self) -> Result<(), InvalidPolicy> {
+        let mut devices = HashSet::new();
         for (position, nic) in self.parts.nics.iter().enumerate() {
             let fail = |place, reason| Err(InvalidPolicy { place, reason });
-            if self.parts.nics[..position].iter().any(|other| other.device == nic.device) {
+            if !devices.insert(&nic.device) {
                 let reason = InvalidReason::Duplicate { what: "device", name: nic.device.clone() };
                 return fail(Place::Nic(position), reason);
             }

@@ -1,0 +1,60 @@
+//! Every map. The agent looks them up by these names; sizes are defaults that it may override at load.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray},
+    macros::btf_map,
+};
+use sg_common::{
+    abi::{Counter, Settings},
+    flow::{FlowEntry, FlowKey},
+    image::CLASS_WORDS,
+};
+
+use crate::view::Scratch;
+
+const MAX_NICS: usize = 1024;
+const MAX_FLOWS: usize = 1 << 18;
+const MAX_COUNTERS: usize = 1 << 17;
+
+/// One element whose value is a whole image: one lookup gives a pointer, and every read after that is a load.
+type ImageMap<const WORDS: usize> = Array<[u64; WORDS], 1, { BPF_F_MMAPABLE as usize }>;
+
+/// Images by NIC slot. One map of maps a size class; a slot has its image in one of them, and while it moves
+/// between classes the smaller wins (see [`crate::policy`]).
+type Images<const WORDS: usize> = ArrayOfMaps<ImageMap<WORDS>, MAX_NICS>;
+
+/// Device number to NIC slot.
+#[btf_map]
+pub static NICS: HashMap<u32, u32, MAX_NICS> = HashMap::new();
+
+#[btf_map]
+pub static IMAGES_64K: Images<{ CLASS_WORDS[0] }> = Images::new();
+#[btf_map]
+pub static IMAGES_1M: Images<{ CLASS_WORDS[1] }> = Images::new();
+#[btf_map]
+pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
+#[btf_map]
+pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
+
+#[btf_map]
+pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
+
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();
+
+#[btf_map]
+pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+
+#[btf_map]
+pub static SETTINGS: Array<Settings, 1> = Array::new();
+
+/// The NIC slot of a device.
+#[inline(always)]
+pub fn slot_of(device: u32) -> Option<u32> {
+    #[expect(unsafe_code, reason = "the map hands out references that an update could reuse")]
+    // SAFETY: the value is one word, read at once; an entry is deleted only after its programs are detached.
+    unsafe {
+        NICS.get(&device).copied()
+    }
+}

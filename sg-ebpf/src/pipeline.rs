@@ -1,0 +1,192 @@
+//! The datapath: how a packet is decided. Read [`decide`] from top to bottom.
+//!
+//! Everything fails closed: what cannot be read, judged or looked up is dropped, with a reason that is counted.
+//! This page must never know TCX from clsact, nor IPv4 from IPv6, nor what a rule is.
+
+use aya_ebpf::programs::TcContext;
+use aya_log_ebpf::warn;
+use sg_common::{
+    abi::reason_counter,
+    exceptions,
+    flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
+    image::{self, Header, Keys},
+    packet::{ETHERNET, Family, Icmp, Packet, Payload, embedded_offset},
+    verdict::{Decision, Reason, Verdict},
+};
+
+use crate::{
+    flows,
+    maps::{self, COUNTERS},
+    policy::Image,
+    view::{self, Scratch},
+};
+
+/// Where on a device the program sits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// What the device receives.
+    Received,
+    /// What the device is given to send.
+    Sent,
+}
+
+/// A NIC under its current policy, from the point of view of one packet.
+#[derive(Clone, Copy)]
+struct Nic {
+    slot: u16,
+    image: Image,
+    header: Header,
+    direction: Direction,
+}
+
+impl Nic {
+    #[inline(always)]
+    fn has(&self, flag: u32) -> bool {
+        self.header.flags & flag != 0
+    }
+
+    /// What the rules say of a packet that starts a flow in `direction`.
+    #[inline(always)]
+    fn classify(&self, direction: Direction, family: Family, keys: &Keys) -> Decision {
+        match self.image.classify(direction, family, keys) {
+            Some(decision) => decision,
+            None => self.decision(Verdict::Drop, Reason::ImageFault),
+        }
+    }
+
+    /// A decision that no rule made.
+    #[inline(always)]
+    fn decision(&self, verdict: Verdict, reason: Reason) -> Decision {
+        Decision::new(verdict, reason, reason_counter(self.header.counters, self.direction, reason))
+    }
+}
+
+/// Decides about a packet and counts it.
+#[inline(always)]
+pub fn judge(ctx: &TcContext, hook: Hook) -> Decision {
+    let decision = match (nic_of(ctx, hook), view::scratch()) {
+        (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
+        (Err(reason), _) => host_drop(reason),
+        (Ok(_), None) => host_drop(Reason::ImageFault),
+    };
+    count(decision.number(), ctx.len());
+    decision
+}
+
+/// A packet that belongs to no NIC: counted for the host.
+#[inline(always)]
+fn host_drop(reason: Reason) -> Decision {
+    Decision::new(Verdict::Drop, reason, reason as u32)
+}
+
+/// Whose packet this is, and which policy holds; errs with why there is none.
+#[inline(always)]
+fn nic_of(ctx: &TcContext, hook: Hook) -> Result<Nic, Reason> {
+    let slot = maps::slot_of(view::device(ctx)).ok_or(Reason::NoNic)?;
+    let image = Image::of(slot).ok_or(Reason::NoImage)?;
+    let header = image.header().ok_or(Reason::ImageVersion)?;
+    // What a host's device receives is inbound; what the host end of a guest's NIC receives is the guest's
+    // outbound.
+    let guest = header.flags & image::flags::GUEST != 0;
+    let direction = if (hook == Hook::Received) == guest { Direction::Egress } else { Direction::Ingress };
+    Ok(Nic { slot: slot as u16, image, header, direction })
+}
+
+#[inline(always)]
+fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
+    let Scratch { packet, embedded, keys, original, entry } = scratch;
+    let read = match view::payload(ctx) {
+        Payload::Ip(family) => view::read(ctx, family, ETHERNET, packet),
+        Payload::Arp => return nic.decision(Verdict::Accept, Reason::Arp),
+        Payload::Refused(reason) => Err(reason),
+    };
+    if let Err(reason) = read {
+        return nic.decision(Verdict::Drop, reason);
+    }
+    let packet = &*packet;
+    *keys = packet_keys(nic.direction, packet);
+    let owned = || nic.image.owns(packet.family, keys);
+
+    // A guest speaks for itself only.
+    let spoofed = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING) && !owned();
+
+    // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way.
+    let error = packet.icmp() == Some(Icmp::Error)
+        && view::read(ctx, packet.family, embedded_offset(packet), embedded).is_ok();
+    let key = if error {
+        FlowKey::of(nic.slot, nic.direction.reversed(), embedded)
+    } else {
+        FlowKey::of(nic.slot, nic.direction, packet)
+    };
+    let mut known = None;
+    if let Some(key) = &key
+        && !spoofed
+    {
+        known = current(nic, key, original);
+    }
+    if let Some(entry) = known.as_deref_mut() {
+        if error {
+            if !entry.is_cut() {
+                return nic.decision(Verdict::Accept, Reason::IcmpError);
+            }
+        } else if !packet.is_syn() {
+            // A SYN asks for a new connection: whatever was there before, it meets the policy.
+            entry.observe(packet, nic.direction, ctx.len(), view::now());
+            return Decision::from_word(entry.decision)
+                .unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
+        }
+    }
+
+    // What works without a rule.
+    if let Some(reason) = exceptions::passes(packet, nic.direction, || !spoofed && owned()) {
+        return nic.decision(Verdict::Accept, reason);
+    }
+    if spoofed {
+        return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
+    }
+
+    // A new flow: the rules decide, and an accepted one is remembered.
+    let decision = nic.classify(nic.direction, packet.family, keys);
+    if !decision.accepts() || !flow::opens(packet) {
+        return decision;
+    }
+    let Some(key) = &key else { return decision };
+    match known {
+        // The same SYN again.
+        Some(known) if known.is_live_from(nic.direction) => {
+            known.observe(packet, nic.direction, ctx.len(), view::now());
+        }
+        _ => {
+            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, view::now());
+            entry.observe(packet, nic.direction, ctx.len(), view::now());
+            if !flows::keep(key, entry) {
+                // The rules have spoken; without memory the answers need a rule of their own.
+                warn!(ctx, "NIC {}: the flow table is full", nic.slot);
+                count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+            }
+        }
+    }
+    decision
+}
+
+/// The live entry of a flow, judged by the policy in force.
+#[inline(always)]
+fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<&'static mut FlowEntry> {
+    let entry = flows::find(key)?;
+    if entry.is_expired(key, flows::timeouts()?, view::now()) {
+        return None;
+    }
+    if entry.is_stale(nic.header.generation, nic.has(image::flags::REVALIDATE)) {
+        let first = entry.direction();
+        *original = key.original(first);
+        entry.rejudge(nic.classify(first, key.family(), original), nic.header.generation);
+    }
+    Some(entry)
+}
+
+#[inline(always)]
+fn count(number: u32, length: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
+        view::add(counter, u64::from(length));
+    }
+}

@@ -1,0 +1,100 @@
+//! The published image of a NIC. A packet takes the pointer once, so it is judged by one policy, never by parts
+//! of two; the kernel frees an old image when the last packet that holds it is done.
+
+#![expect(unsafe_code, reason = "global functions take pointers")]
+
+use sg_common::{
+    flow::Direction,
+    image::{CLASS_WORDS, Header, Keys, Walk, header},
+    packet::Family,
+    verdict::Decision,
+};
+
+use crate::maps::{IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M};
+
+/// An image, by its size class: the mask of an offset must be a constant to be cheap, so the reader exists once
+/// a class.
+#[derive(Clone, Copy)]
+pub enum Image {
+    K64(&'static [u64; CLASS_WORDS[0]]),
+    M1(&'static [u64; CLASS_WORDS[1]]),
+    M16(&'static [u64; CLASS_WORDS[2]]),
+    M64(&'static [u64; CLASS_WORDS[3]]),
+}
+
+impl Image {
+    /// The image of a NIC. Where it is in two classes, because it is moving, the smaller class is the one in
+    /// force: whichever way it moves, one write of the agent makes the change.
+    #[inline(always)]
+    pub fn of(slot: u32) -> Option<Self> {
+        if let Some(image) = IMAGES_64K.get_value(slot, &0) {
+            return Some(Self::K64(image));
+        }
+        if let Some(image) = IMAGES_1M.get_value(slot, &0) {
+            return Some(Self::M1(image));
+        }
+        if let Some(image) = IMAGES_16M.get_value(slot, &0) {
+            return Some(Self::M16(image));
+        }
+        IMAGES_64M.get_value(slot, &0).map(Self::M64)
+    }
+
+    /// The header, or none where the image is of another version.
+    #[inline(always)]
+    pub fn header(self) -> Option<Header> {
+        match self {
+            Self::K64(image) => Header::read(image),
+            Self::M1(image) => Header::read(image),
+            Self::M16(image) => Header::read(image),
+            Self::M64(image) => Header::read(image),
+        }
+    }
+
+    /// What the rules say of a packet that starts a flow. None where the image is damaged.
+    #[inline(always)]
+    pub fn classify(self, direction: Direction, family: Family, keys: &Keys) -> Option<Decision> {
+        self.walk(header::ROOTS + direction as usize * 2 + family as usize, keys)
+    }
+
+    /// Whether the local address of `keys` is one of the NIC's own.
+    #[inline(always)]
+    pub fn owns(self, family: Family, keys: &Keys) -> bool {
+        matches!(self.walk(header::OWN + family as usize, keys), Some(decision) if decision.accepts())
+    }
+
+    #[inline(always)]
+    fn walk(self, root: usize, keys: &Keys) -> Option<Decision> {
+        let root = root as u64;
+        Decision::from_word(match self {
+            Self::K64(image) => sg_walk_64k(image, root, keys),
+            Self::M1(image) => sg_walk_1m(image, root, keys),
+            Self::M16(image) => sg_walk_16m(image, root, keys),
+            Self::M64(image) => sg_walk_64m(image, root, keys),
+        })
+    }
+}
+
+/// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,
+/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its forty steps would be
+/// followed again from every state the datapath can be in, past a million instructions.
+///
+/// A global function must expect null where it is given a pointer.
+macro_rules! walk {
+    ($name:ident, $words:expr) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $name(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
+            // SAFETY: the callers pass references; the verifier checks the size of what they point to.
+            match unsafe { (image.as_ref(), keys.as_ref()) } {
+                (Some(image), Some(keys)) => {
+                    Walk::from(image, root as usize).run(image, keys).map_or(0, Decision::word)
+                }
+                _ => 0,
+            }
+        }
+    };
+}
+walk!(sg_walk_64k, CLASS_WORDS[0]);
+walk!(sg_walk_1m, CLASS_WORDS[1]);
+walk!(sg_walk_16m, CLASS_WORDS[2]);
+walk!(sg_walk_64m, CLASS_WORDS[3]);

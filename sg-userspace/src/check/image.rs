@@ -1,0 +1,112 @@
+//! The compiled tables as an engine, read in user space with the very code that the kernel runs.
+
+use sg_common::{
+    exceptions,
+    flow::{Direction, packet_keys},
+    image::{CLASS_WORDS, Header, Keys, Walk, flags, header},
+    packet::{Packet, Parsed, parse},
+    verdict::{Decision, Reason, Verdict},
+};
+
+use super::{Engine, EngineError, ImageFault};
+use crate::{
+    compile::{self, CompileError, Image, ImageOptions},
+    model::{Decider, Nic, Policy},
+    probe::{Answer, Probe},
+};
+
+/// The image of a NIC, and what the numbers in it stand for.
+#[derive(Debug)]
+pub struct CompiledNic {
+    /// The image.
+    pub image: Image,
+    /// The number of a decision is a position here.
+    pub deciders: Vec<Decider>,
+}
+
+impl CompiledNic {
+    /// Compiles the policy of `nic` as a check does: the first generation, numbers from 0.
+    ///
+    /// # Errors
+    /// Where the policy has no image.
+    pub fn new(policy: &Policy, nic: &Nic) -> Result<Self, CompileError> {
+        let options = ImageOptions {
+            generation: 1,
+            counters: 0,
+            budget_words: CLASS_WORDS.iter().copied().max().unwrap_or(0),
+        };
+        let mut deciders = Vec::new();
+        let image = compile::compile(policy, nic, &options, &mut |decider| {
+            deciders.push(decider);
+            deciders.len() as u32 - 1
+        })?;
+        Ok(Self { image, deciders })
+    }
+}
+
+/// Reads the compiled tables.
+#[derive(Debug)]
+pub struct ImageEngine<'a> {
+    policy: &'a Policy,
+    /// By the NIC's position; compiled when the first probe asks.
+    nics: Vec<Option<CompiledNic>>,
+}
+
+impl<'a> ImageEngine<'a> {
+    /// An engine for probes of `policy`.
+    #[must_use]
+    pub fn new(policy: &'a Policy) -> Self {
+        Self { policy, nics: policy.nics().iter().map(|_| None).collect() }
+    }
+}
+
+impl Engine for ImageEngine<'_> {
+    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+        let position = probe.nic();
+        let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
+            return Err(EngineError::NoNic { nic: position });
+        };
+        let compiled = match place {
+            Some(compiled) => compiled,
+            None => place.insert(CompiledNic::new(self.policy, nic)?),
+        };
+        // The frame, not the probe: what a parser makes of a packet is part of the answer.
+        let Parsed::Packet(packet) = parse(&&probe.frame()[..]) else {
+            return Err(EngineError::Frame { probe: Box::new(*probe) });
+        };
+        compiled
+            .judge(&packet, probe.direction())
+            .map_err(|fault| EngineError::Image { device: nic.device.clone(), fault })
+    }
+}
+
+impl CompiledNic {
+    /// What the datapath does with a packet that starts a flow, step by step.
+    fn judge(&self, packet: &Packet, direction: Direction) -> Result<Answer, ImageFault> {
+        let words = self.image.words();
+        let header = Header::read(words).ok_or(ImageFault::Version)?;
+        let keys = packet_keys(direction, packet);
+        let walk = |root, keys: &Keys| Walk::from(words, root).run(words, keys).ok_or(ImageFault::Walk);
+        let family = packet.family as usize;
+        let own = walk(header::OWN + family, &keys)?.accepts();
+        if let Some(reason) = exceptions::passes(packet, direction, || own) {
+            return Ok(Answer::without_policy(Verdict::Accept, reason));
+        }
+        let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
+        if guarded && !own {
+            return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
+        }
+        self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)
+    }
+
+    /// The answer in a decision.
+    fn decided(&self, decision: Decision) -> Result<Answer, ImageFault> {
+        let number = decision.number();
+        let decider = self.deciders.get(number as usize).ok_or(ImageFault::Number { number })?;
+        let answer = Answer::of(*decider, decision.verdict());
+        if decision.reason() != Ok(answer.reason) {
+            return Err(ImageFault::Reason { reason: decision.reason_number(), number });
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,22 @@
+//! What would happen to this packet: engines that answer probes, and the stream of probes through one of them.
+//!
+//! | engine | what it runs |
+//! |---|---|
+//! | oracle | the rules as written |
+//! | image | the compiled tables, read in user space |
+//! | kernel | the eBPF program, over a real packet |
+//!
+//! The three must always agree; tests and `sgctl check` compare them. This room must never touch an interface
+//! nor decide anything itself. `cli` and the tests call it.
+
+mod engine;
+mod image;
+mod kernel;
+mod oracle;
+mod stream;
+
+pub use engine::{Engine, EngineError, EngineKind, ImageFault, UnknownEngine};
+pub use image::{CompiledNic, ImageEngine};
+pub use kernel::KernelEngine;
+pub use oracle::OracleEngine;
+pub use stream::{Form, StreamError, stream};

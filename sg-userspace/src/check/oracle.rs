@@ -1,0 +1,33 @@
+//! The oracle as an engine.
+
+use super::{Engine, EngineError};
+use crate::{
+    model::Policy,
+    oracle::Oracle,
+    probe::{Answer, Probe},
+};
+
+/// Walks the rules as written.
+#[derive(Debug)]
+pub struct OracleEngine<'a> {
+    policy: &'a Policy,
+    oracle: Oracle<'a>,
+}
+
+impl<'a> OracleEngine<'a> {
+    /// An engine for probes of `policy`.
+    #[must_use]
+    pub fn new(policy: &'a Policy) -> Self {
+        Self { policy, oracle: Oracle::new(policy) }
+    }
+}
+
+impl Engine for OracleEngine<'_> {
+    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+        let nic = probe.nic();
+        if nic >= self.policy.nics().len() {
+            return Err(EngineError::NoNic { nic });
+        }
+        Ok(self.oracle.judge(probe))
+    }
+}

@@ -1,0 +1,66 @@
+//! How a command ends when it does not end well.
+
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
+
+use crate::check::StreamError;
+
+/// Why a command failed; the kind is its exit code.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// 2: the policy, a probe or an argument is wrong.
+    Input(anyhow::Error),
+    /// 1: anything else.
+    Other(anyhow::Error),
+    /// 1, without a word: whoever reads our output went away.
+    Unheard,
+}
+
+impl Failure {
+    /// The input is wrong, and this is how.
+    pub(super) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self::Input(error.into())
+    }
+
+    /// Something else is wrong.
+    pub(super) fn other(error: impl Into<anyhow::Error>) -> Self {
+        Self::Other(error.into())
+    }
+
+    /// Says it on the error output and gives the exit code.
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            Self::Input(error) => {
+                eprintln!("sgctl: {error:#}");
+                ExitCode::from(2)
+            }
+            Self::Other(error) => {
+                eprintln!("sgctl: {error:#}");
+                ExitCode::FAILURE
+            }
+            Self::Unheard => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Of writing the output.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::Unheard,
+            _ => Self::Other(anyhow::Error::new(error).context("writing the output")),
+        }
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Line { .. } | StreamError::LongLine { .. } => Self::input(error),
+            StreamError::Write(error) => error.into(),
+            StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
+        }
+    }
+}

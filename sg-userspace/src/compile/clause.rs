@@ -1,0 +1,220 @@
+//! What can decide about a packet, in order, as ranges of keys.
+
+use std::{cmp::Reverse, collections::HashMap, rc::Rc};
+
+use ipnet::IpNet;
+use sg_common::{
+    flow::Direction,
+    image::service_key,
+    packet::Family,
+    verdict::{Decision, Reason, Verdict},
+};
+
+use super::ranges::{Addresses, Range};
+use crate::model::{
+    Decider, GroupIndex, IcmpMessage, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
+};
+
+/// A condition on every dimension, and what holds where all are met. Earlier clauses win.
+#[derive(Clone, Debug)]
+pub(super) struct Clause {
+    pub(super) remote: Rc<Addresses>,
+    pub(super) service: Vec<Range>,
+    pub(super) source_port: Vec<Range>,
+    pub(super) local: Rc<Addresses>,
+    pub(super) decision: Decision,
+}
+
+impl Clause {
+    fn always(decision: Decision) -> Self {
+        let any = Rc::new(Addresses::any());
+        let full = vec![Range::FULL];
+        Self { remote: any.clone(), service: full.clone(), source_port: full, local: any, decision }
+    }
+
+    /// The clauses that tell the NIC's own addresses from others: own ones accept.
+    pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
+        let answer = |verdict| Decision::new(verdict, Reason::Rule, 0);
+        let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
+        let yes = own.map(|own| Self { local: Rc::new(own), ..Self::always(answer(Verdict::Accept)) });
+        yes.into_iter().chain([Self::always(answer(Verdict::Drop))]).collect()
+    }
+}
+
+/// Turns references into addresses, each once.
+pub(super) struct Resolver<'a> {
+    policy: &'a Policy,
+    known: HashMap<(Source, Family), Option<Rc<Addresses>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    Group(GroupIndex),
+    PrefixList(PrefixListIndex),
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(policy: &'a Policy) -> Self {
+        Self { policy, known: HashMap::new() }
+    }
+
+    /// The clauses of one direction and family. What cannot match in the family is left out; the last one always
+    /// matches.
+    pub(super) fn clauses(
+        &mut self,
+        nic: &Nic,
+        direction: Direction,
+        family: Family,
+        decisions: &[(Decider, Decision)],
+    ) -> Vec<Clause> {
+        debug_assert!(nic.groups.iter().all(|group| group.0 < self.policy.groups().len()));
+        let clause = |&(decider, decision): &(Decider, Decision)| match decider {
+            Decider::IntraGroup(group) => {
+                let remote = self.resolve(Source::Group(group), family)?;
+                Some(Clause { remote, ..Clause::always(decision) })
+            }
+            Decider::Rule(index) => self.rule(self.policy.rule(index), family, decision),
+            Decider::Default(found) => (found == direction).then(|| Clause::always(decision)),
+        };
+        decisions.iter().filter_map(clause).collect()
+    }
+
+    fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<Clause> {
+        if rule.service.family().is_some_and(|only| only != family) {
+            return None;
+        }
+        let remote = match rule.remote {
+            Remote::Any => Rc::new(Addresses::any()),
+            Remote::Net(net) => Rc::new(addresses(family, [net])?),
+            Remote::Group(group) => self.resolve(Source::Group(group), family)?,
+            Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
+        };
+        let local = match rule.local {
+            None => Addresses::any(),
+            Some(net) => addresses(family, [net])?,
+        };
+        let (service, source_port) = self.service(&rule.service);
+        Some(Clause { remote, service, source_port, local: Rc::new(local), decision })
+    }
+
+    /// The keys of the two dimensions that a service speaks of.
+    fn service(&self, service: &Service) -> (Vec<Range>, Vec<Range>) {
+        let whole =
+            |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
+        match service {
+            Service::All => (vec![Range::FULL], vec![Range::FULL]),
+            Service::Other(protocol) => (vec![whole(*protocol)], vec![Range::FULL]),
+            Service::Icmp { family, message } => {
+                let protocol = match family {
+                    Family::V4 => sg_common::packet::protocol::ICMP,
+                    Family::V6 => sg_common::packet::protocol::ICMPV6,
+                };
+                let range = message.map_or(whole(protocol), |IcmpMessage { kind, code }| {
+                    let detail = |code| service_key(protocol, u16::from_be_bytes([kind, code]));
+                    Range { first: detail(code.unwrap_or(0)), last: detail(code.unwrap_or(u8::MAX)) }
+                });
+                (vec![range], vec![Range::FULL])
+            }
+            Service::Ported { protocol, destination, source } => {
+                let destination = match self.ports(destination) {
+                    None => vec![whole(*protocol)],
+                    Some(ranges) => {
+                        let key = |port| service_key(*protocol, port as u16);
+                        let keys = |range: Range| Range { first: key(range.first), last: key(range.last) };
+                        ranges.into_iter().map(keys).collect()
+                    }
+                };
+                (destination, self.ports(source).unwrap_or_else(|| vec![Range::FULL]))
+            }
+        }
+    }
+
+    /// None means every port.
+    fn ports(&self, ports: &Ports) -> Option<Vec<Range>> {
+        let ranges = match ports {
+            Ports::Any => return None,
+            Ports::Ranges(ranges) => ranges,
+            Ports::List(list) => self.policy.port_list(*list),
+        };
+        let range = |range: &crate::model::PortRange| Range {
+            first: u64::from(range.first()),
+            last: u64::from(range.last()),
+        };
+        let ranges = Range::normalise(ranges.iter().map(range).collect(), u64::from(u16::MAX));
+        (ranges != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
+    }
+
+    fn resolve(&mut self, source: Source, family: Family) -> Option<Rc<Addresses>> {
+        let policy = self.policy;
+        self.known
+            .entry((source, family))
+            .or_insert_with(|| {
+                let found = match source {
+                    Source::Group(group) => {
+                        addresses(family, policy.members(group).into_iter().map(IpNet::from))
+                    }
+                    Source::PrefixList(list) => addresses(family, policy.prefixes(list).iter().copied()),
+                };
+                found.map(Rc::new)
+            })
+            .clone()
+    }
+
+    /// The rules of a NIC with the most combinations of prefixes and ports, most first.
+    pub(super) fn costliest(&mut self, nic: &Nic) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let mut costs = Vec::new();
+        let nothing = Decision::new(Verdict::Drop, Reason::Default, 0);
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for (index, rule) in self.policy.effective(nic, direction).rules {
+                let cost: usize = [Family::V4, Family::V6]
+                    .into_iter()
+                    .filter_map(|family| self.rule(rule, family, nothing))
+                    .map(|clause| {
+                        clause.remote.pieces.len()
+                            * clause.service.len()
+                            * clause.source_port.len()
+                            * clause.local.pieces.len()
+                    })
+                    .sum();
+                costs.push((cost, index, rule));
+            }
+        }
+        costs.sort_by_key(|&(cost, index, _)| (Reverse(cost), index));
+        let name = |(cost, index, rule): (usize, crate::model::RuleIndex, &Rule)| {
+            format!("{} of group {} ({cost} combinations)", rule.id, self.policy.group(index.group).name)
+        };
+        costs.into_iter().take(SHOWN).map(name).collect()
+    }
+}
+
+/// The addresses of one family among `nets`; none where there are none.
+fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
+    let nets = nets.into_iter();
+    let found = match family {
+        Family::V4 => {
+            let ranges: Vec<Range> = nets
+                .filter_map(|net| match net {
+                    IpNet::V4(net) => Some(Range {
+                        first: u64::from(net.network().to_bits()),
+                        last: u64::from(net.broadcast().to_bits()),
+                    }),
+                    IpNet::V6(_) => None,
+                })
+                .collect();
+            Addresses::v4(ranges)
+        }
+        Family::V6 => {
+            let ranges: Vec<Range<u128>> = nets
+                .filter_map(|net| match net {
+                    IpNet::V6(net) => {
+                        Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })
+                    }
+                    IpNet::V4(_) => None,
+                })
+                .collect();
+            Addresses::v6(ranges)
+        }
+    };
+    (!found.pieces.is_empty()).then_some(found)
+}

@@ -1,0 +1,321 @@
+//! Clauses → a graph of splits: each split cuts one dimension into intervals, behind each of which stands another
+//! split or a decision. Equal parts are stored once.
+//!
+//! Building goes dimension by dimension. The clauses that are still possible are swept over the dimension's
+//! keys; where the set of possible clauses changes, an interval begins. Intervals with the same set lead to the
+//! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
+//! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sg_common::{image::Dimension, packet::Family, verdict::Decision};
+
+use super::{
+    clause::Clause,
+    ranges::{Addresses, Range},
+};
+
+/// An order in which dimensions nest.
+pub(super) type Order = [Dimension; 6];
+
+/// For policies like access lists: many remotes, few ports each.
+pub(super) const ADDRESS_FIRST: Order = [
+    Dimension::RemoteHigh,
+    Dimension::RemoteLow,
+    Dimension::Service,
+    Dimension::SourcePort,
+    Dimension::LocalHigh,
+    Dimension::LocalLow,
+];
+
+/// For policies like firewalls: many ports, each with overlapping remotes.
+const SERVICE_FIRST: Order = [
+    Dimension::Service,
+    Dimension::RemoteHigh,
+    Dimension::RemoteLow,
+    Dimension::SourcePort,
+    Dimension::LocalHigh,
+    Dimension::LocalLow,
+];
+
+/// A graph this small is taken without trying another order.
+const SMALL_WORDS: usize = 1 << 12;
+
+/// Clauses noted over all intervals, as a multiple of the budget: what bounds the work and the memory where a
+/// policy explodes.
+const NOTES_PER_WORD: usize = 8;
+
+/// Where an interval leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    Decision(Decision),
+    Split(u32),
+}
+
+/// One dimension, cut into intervals: each begins at its key and ends where the next begins. The first begins
+/// at zero.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Split {
+    pub(super) dimension: Dimension,
+    pub(super) intervals: Vec<(u64, Target)>,
+}
+
+/// The graph of one direction and family. Splits stand after the splits they lead to.
+#[derive(Clone, Debug)]
+pub(super) struct Graph {
+    pub(super) splits: Vec<Split>,
+    pub(super) root: Target,
+    /// An estimate of the words it takes.
+    pub(super) words: usize,
+    /// Addresses have 64-bit keys: the family is IPv6.
+    pub(super) wide: bool,
+}
+
+/// The smaller of the graphs that the two orders give; none where both are over the budget.
+pub(super) fn smallest(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Graph> {
+    let first = Graph::build(clauses, family, &ADDRESS_FIRST, budget_words);
+    match first {
+        Some(graph) if graph.words <= SMALL_WORDS => Some(graph),
+        Some(graph) => {
+            let second = Graph::build(clauses, family, &SERVICE_FIRST, graph.words);
+            Some(second.filter(|second| second.words < graph.words).unwrap_or(graph))
+        }
+        None => Graph::build(clauses, family, &SERVICE_FIRST, budget_words),
+    }
+}
+
+impl Graph {
+    /// Builds the graph of `clauses`, the last of which always matches. None where it is over the budget.
+    pub(super) fn build(
+        clauses: &[Clause],
+        family: Family,
+        order: &Order,
+        budget_words: usize,
+    ) -> Option<Self> {
+        let mut builder = Builder {
+            clauses,
+            order,
+            lows: Lows::default(),
+            splits: Vec::new(),
+            by_content: HashMap::new(),
+            by_candidates: HashMap::new(),
+            words: 0,
+            budget_words,
+            notes: 0,
+        };
+        let all = (0..clauses.len() as u32).map(Candidate::new).collect();
+        let root = builder.target(0, all)?;
+        Some(Self { splits: builder.splits, root, words: builder.words, wide: family == Family::V6 })
+    }
+}
+
+/// A clause that is still possible, and what is left to ask of the lower halves of its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Candidate {
+    clause: u32,
+    remote_low: LowId,
+    local_low: LowId,
+}
+
+impl Candidate {
+    fn new(clause: u32) -> Self {
+        Self { clause, remote_low: LowId::ANY, local_low: LowId::ANY }
+    }
+}
+
+/// A list of ranges of lower halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct LowId(u32);
+
+impl LowId {
+    /// No condition.
+    const ANY: Self = Self(0);
+}
+
+#[derive(Default)]
+struct Lows {
+    lists: Vec<Vec<Range>>,
+    ids: HashMap<Vec<Range>, LowId>,
+}
+
+impl Lows {
+    fn id(&mut self, low: Option<&Vec<Range>>) -> LowId {
+        let Some(low) = low else { return LowId::ANY };
+        if let Some(&id) = self.ids.get(low) {
+            return id;
+        }
+        self.lists.push(low.clone());
+        let id = LowId(self.lists.len() as u32);
+        self.ids.insert(low.clone(), id);
+        id
+    }
+
+    fn ranges(&self, id: LowId) -> &[Range] {
+        match id {
+            LowId::ANY => &[Range::FULL],
+            LowId(number) => &self.lists[number as usize - 1],
+        }
+    }
+}
+
+struct Builder<'a> {
+    clauses: &'a [Clause],
+    order: &'a Order,
+    lows: Lows,
+    splits: Vec<Split>,
+    by_content: HashMap<Split, u32>,
+    by_candidates: HashMap<(usize, Box<[Candidate]>), Target>,
+    words: usize,
+    budget_words: usize,
+    notes: usize,
+}
+
+impl Builder<'_> {
+    /// Where packets go for which `candidates`, in order, are possible and the dimensions from `depth` on are
+    /// still to be asked. None where the budget is used up.
+    fn target(&mut self, depth: usize, mut candidates: Vec<Candidate>) -> Option<Target> {
+        self.cut_shadowed(depth, &mut candidates);
+        // The last clause always matches, so there is a first candidate, and without a condition it decides.
+        let first = *candidates.first()?;
+        if !self.asks_from(depth, first) {
+            return Some(Target::Decision(self.clauses[first.clause as usize].decision));
+        }
+        let asks_here = |&candidate: &Candidate| self.asks(self.order[depth], candidate);
+        if !candidates.iter().any(asks_here) {
+            return self.target(depth + 1, candidates);
+        }
+        let key = (depth, candidates.into_boxed_slice());
+        if let Some(&known) = self.by_candidates.get(&key) {
+            return Some(known);
+        }
+        let target = self.split(depth, &key.1)?;
+        self.by_candidates.insert(key, target);
+        Some(target)
+    }
+
+    /// Cuts what stands behind a candidate that has no condition left.
+    fn cut_shadowed(&self, depth: usize, candidates: &mut Vec<Candidate>) {
+        if let Some(sure) = candidates.iter().position(|&candidate| !self.asks_from(depth, candidate)) {
+            candidates.truncate(sure + 1);
+        }
+    }
+
+    fn asks_from(&self, depth: usize, candidate: Candidate) -> bool {
+        self.order[depth..].iter().any(|&dimension| self.asks(dimension, candidate))
+    }
+
+    /// Whether `candidate` has a condition on `dimension`.
+    fn asks(&self, dimension: Dimension, candidate: Candidate) -> bool {
+        let clause = &self.clauses[candidate.clause as usize];
+        match dimension {
+            Dimension::RemoteHigh => !clause.remote.is_any(),
+            Dimension::RemoteLow => candidate.remote_low != LowId::ANY,
+            Dimension::Service => clause.service != [Range::FULL],
+            Dimension::SourcePort => clause.source_port != [Range::FULL],
+            Dimension::LocalHigh => !clause.local.is_any(),
+            Dimension::LocalLow => candidate.local_low != LowId::ANY,
+        }
+    }
+
+    fn split(&mut self, depth: usize, candidates: &[Candidate]) -> Option<Target> {
+        let dimension = self.order[depth];
+        let mut edges = self.edges(dimension, candidates);
+        edges.sort_unstable();
+        let mut possible: BTreeMap<usize, Candidate> = BTreeMap::new();
+        let mut intervals: Vec<(u64, Target)> = Vec::new();
+        let mut seen: HashMap<Vec<Candidate>, Target> = HashMap::new();
+        let mut edges = edges.into_iter().peekable();
+        while let Some(&Edge { key, .. }) = edges.peek() {
+            while let Some(edge) = edges.next_if(|edge| edge.key == key) {
+                match edge.opens {
+                    Some(candidate) => possible.insert(edge.position, candidate),
+                    None => possible.remove(&edge.position),
+                };
+            }
+            let now: Vec<Candidate> = possible.values().copied().collect();
+            let target = match seen.get(&now) {
+                Some(&target) => target,
+                None => {
+                    self.notes += now.len();
+                    if self.notes > self.budget_words.saturating_mul(NOTES_PER_WORD) {
+                        return None;
+                    }
+                    let target = self.target(depth + 1, now.clone())?;
+                    seen.insert(now, target);
+                    target
+                }
+            };
+            if intervals.last().is_none_or(|&(_, before)| before != target) {
+                intervals.push((key, target));
+            }
+        }
+        match intervals[..] {
+            [(_, only)] => Some(only),
+            _ => self.keep(Split { dimension, intervals }),
+        }
+    }
+
+    /// Stores a split, or finds the equal one that is stored already.
+    fn keep(&mut self, split: Split) -> Option<Target> {
+        if let Some(&known) = self.by_content.get(&split) {
+            return Some(Target::Split(known));
+        }
+        self.words += super::layout::words(split.intervals.len());
+        if self.words > self.budget_words {
+            return None;
+        }
+        let number = self.splits.len() as u32;
+        self.splits.push(split.clone());
+        self.by_content.insert(split, number);
+        Some(Target::Split(number))
+    }
+
+    /// Where candidates become possible and impossible along a dimension.
+    fn edges(&mut self, dimension: Dimension, candidates: &[Candidate]) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        let mut between = |position: usize, range: Range, candidate: Candidate| {
+            edges.push(Edge { key: range.first, position, opens: Some(candidate) });
+            if range.last != u64::MAX {
+                edges.push(Edge { key: range.last + 1, position, opens: None });
+            }
+        };
+        for (position, &candidate) in candidates.iter().enumerate() {
+            let clause = &self.clauses[candidate.clause as usize];
+            let mut plain = |ranges: &[Range]| {
+                for &range in ranges {
+                    between(position, range, candidate);
+                }
+            };
+            match dimension {
+                Dimension::RemoteLow => plain(self.lows.ranges(candidate.remote_low)),
+                Dimension::LocalLow => plain(self.lows.ranges(candidate.local_low)),
+                Dimension::Service => plain(&clause.service),
+                Dimension::SourcePort => plain(&clause.source_port),
+                Dimension::RemoteHigh | Dimension::LocalHigh => {
+                    let remote = dimension == Dimension::RemoteHigh;
+                    let addresses: &Addresses = if remote { &clause.remote } else { &clause.local };
+                    for piece in &addresses.pieces {
+                        let low = self.lows.id(piece.low.as_ref());
+                        let candidate = if remote {
+                            Candidate { remote_low: low, ..candidate }
+                        } else {
+                            Candidate { local_low: low, ..candidate }
+                        };
+                        between(position, piece.high, candidate);
+                    }
+                }
+            }
+        }
+        edges
+    }
+}
+
+/// A place where a candidate becomes possible, or stops being so. In the order of keys; at one key the ends stand
+/// before the beginnings, so that a range that touches its successor is replaced by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Edge {
+    key: u64,
+    /// `None` sorts first.
+    opens: Option<Candidate>,
+    position: usize,
+}

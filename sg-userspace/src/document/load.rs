@@ -1,0 +1,112 @@
+//! A file or bytes → a policy.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use super::{
+    error::{DocumentError, Warning},
+    lower::{Lowered, lower},
+    place::{KeyPath, Position},
+    problem::Problem,
+    read::Failure,
+    yaml::{self, BrokenText},
+};
+use crate::model::Policy;
+
+/// The longest document that is read. A million prefixes take about 20 MB.
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// A document that was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub policy: Policy,
+    /// What it may not mean, in the order in which it was found.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the document in a file, or in a pipe.
+///
+/// # Errors
+/// The file cannot be read or is too large, or what [`parse`] says of its bytes.
+pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
+    let file = path.display().to_string();
+    match contents(path) {
+        Ok(bytes) => parse(&file, &bytes),
+        Err(problem) => {
+            Err(DocumentError { file, at: None, path: KeyPath::default(), problem: problem.into() })
+        }
+    }
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
+    let cannot = Problem::Unreadable;
+    let mut file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if metadata.is_dir() {
+        return Err(Problem::Directory);
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(Problem::TooLarge { size: metadata.len(), more: false });
+    }
+    // The length is a promise that pipes do not make and growing files do not keep.
+    let mut bytes = Vec::new();
+    let size = read_at_most(&mut file, MAX_BYTES + 1, &mut bytes).map_err(cannot)?;
+    if size > MAX_BYTES { Err(Problem::TooLarge { size: MAX_BYTES, more: true }) } else { Ok(bytes) }
+}
+
+fn read_at_most(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> io::Result<u64> {
+    file.take(most).read_to_end(bytes).map(|size| size as u64)
+}
+
+/// Reads a document. `name` is what errors and warnings call it.
+///
+/// Time and memory are bounded whatever the bytes are.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
+    let fail = |BrokenText { at, path, problem }| DocumentError {
+        file: name.to_owned(),
+        at,
+        path,
+        problem: Box::new(problem),
+    };
+    let root = text(bytes).and_then(yaml::read).map_err(fail)?;
+    match lower(&root) {
+        Ok(Lowered { policy, warnings }) => {
+            let nodes: Vec<_> = warnings.iter().map(|&(node, _)| node).collect();
+            let warnings = root
+                .paths(&nodes)
+                .into_iter()
+                .zip(warnings)
+                .map(|(path, (node, notice))| Warning { file: name.to_owned(), at: node.at, path, notice });
+            Ok(Loaded { warnings: warnings.collect(), policy })
+        }
+        Err(Failure { node, problem }) => {
+            let path = root.paths(&[node]).pop().unwrap_or_default();
+            Err(DocumentError { file: name.to_owned(), at: Some(node.at), path, problem })
+        }
+    }
+}
+
+/// The text that the bytes are, without the mark that some editors put at its beginning.
+fn text(bytes: &[u8]) -> Result<&str, BrokenText> {
+    let broken = |at, problem| BrokenText { at, path: KeyPath::default(), problem };
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(broken(None, Problem::TooLarge { size: bytes.len() as u64, more: false }));
+    }
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let offset = error.valid_up_to();
+        // What is before the offset is UTF-8.
+        let before = str::from_utf8(&bytes[..offset]).unwrap_or_default();
+        broken(Some(Position::after(before)), Problem::NotUtf8 { offset })
+    })?;
+    if let Some(offset) = text.find('\0') {
+        return Err(broken(Some(Position::after(&text[..offset])), Problem::Nul { offset }));
+    }
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}

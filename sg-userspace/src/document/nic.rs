@@ -1,0 +1,57 @@
+//! One NIC.
+
+use super::{
+    address::address,
+    error::Notice,
+    lower::Lowering,
+    node::{Node, Value},
+    problem::Problem,
+    read::Read,
+};
+use crate::model::{Nic, Role};
+
+const KEYS: &[&str] = &["device", "role", "addresses", "anti_spoofing", "groups"];
+
+const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
+
+const ADDRESSES: &str =
+    "write a list of addresses; leave the key out for those of the device, write [] for none";
+
+const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
+
+/// The longest name of a device: IFNAMSIZ less the final NUL.
+const LONGEST_DEVICE: usize = 15;
+
+impl<'d> Lowering<'d> {
+    pub(super) fn nic(&mut self, node: &'d Node) -> Read<'d, Nic> {
+        let fields = node.fields(KEYS)?;
+        let device = fields.required("device", "write the name of a network device, such as eth0")?;
+        let device = device_name(device)?;
+        let role = fields.read("role", |role| role.one_of(ROLES))?.unwrap_or(Role::Host);
+        let addresses = fields.read("addresses", |node| match &node.value {
+            Value::List(items) => items.iter().map(address).collect(),
+            _ => Err(node.unfit(ADDRESSES)),
+        })?;
+        if role == Role::Guest && addresses.is_none() {
+            self.warn(node, Notice::GuestWithoutAddresses { device: device.to_owned() });
+        }
+        let groups = fields.required("groups", GROUPS)?.items(GROUPS)?;
+        Ok(Nic {
+            device: device.to_owned(),
+            role,
+            addresses_from_device: addresses.is_none(),
+            addresses: addresses.unwrap_or_default(),
+            anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
+            groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A name that Linux lets a device have: `dev_valid_name` in net/core/dev.c.
+fn device_name(node: &Node) -> Read<'_, &str> {
+    let name = node.text()?;
+    let fits = (1..=LONGEST_DEVICE).contains(&name.len())
+        && !matches!(name, "." | "..")
+        && !name.chars().any(|c| matches!(c, '/' | ':') || c.is_whitespace());
+    if fits { Ok(name) } else { Err(node.fails(Problem::DeviceName { found: node.excerpt() })) }
+}

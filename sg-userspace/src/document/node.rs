@@ -1,0 +1,216 @@
+//! The document as a tree that knows its lines and columns.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::Spanned;
+
+use super::{
+    place::{KeyPath, Position, Step},
+    problem::Excerpt,
+};
+
+/// A value and where it is written.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where. Of an alias: where its anchor is, for that is the text to mend.
+    pub(super) at: Position,
+    /// What.
+    pub(super) value: Value,
+}
+
+/// What YAML knows (its core schema).
+#[derive(Debug)]
+pub(super) enum Value {
+    Null,
+    Boolean(bool),
+    /// Whole numbers beyond `i64` are beyond every range here, so `Float` does for them.
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the order of the document. No key is there twice.
+    Map(Vec<(Node, Node)>),
+}
+
+impl Node {
+    /// The value of a key, where this is a map that has it.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.iter().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
+    }
+
+    /// An item, where this is a list that has it.
+    pub(super) fn item(&self, position: usize) -> Option<&Self> {
+        let Value::List(items) = &self.value else { return None };
+        items.get(position)
+    }
+
+    /// The value of the entry at `position`, where this is a map that has it.
+    pub(super) fn value_at(&self, position: usize) -> Option<&Self> {
+        let Value::Map(entries) = &self.value else { return None };
+        entries.get(position).map(|(_, value)| value)
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(&self.value, Value::Text(own) if own == text)
+    }
+
+    /// What was found here, for an error.
+    pub(super) fn excerpt(&self) -> Excerpt {
+        match &self.value {
+            Value::Null => Excerpt::word("nothing"),
+            Value::Boolean(value) => Excerpt::word(value),
+            Value::Integer(value) => Excerpt::word(value),
+            Value::Float(value) => Excerpt::word(format_args!("{value:?}")),
+            Value::Text(text) => Excerpt::of(text),
+            Value::List(items) if items.is_empty() => Excerpt::word("an empty list"),
+            Value::List(_) => Excerpt::word("a list"),
+            Value::Map(entries) if entries.is_empty() => Excerpt::word("an empty mapping"),
+            Value::Map(_) => Excerpt::word("a mapping"),
+        }
+    }
+
+    /// The path of each of `wanted`, which are nodes of this tree, keys or values. One walk finds them all.
+    pub(super) fn paths(&self, wanted: &[&Self]) -> Vec<KeyPath> {
+        // Nodes are told apart by where they are in memory: aliases make equal nodes at equal positions.
+        let mut places: Vec<(*const Self, usize)> =
+            wanted.iter().enumerate().map(|(place, &node)| (std::ptr::from_ref(node), place)).collect();
+        places.sort_unstable();
+        let mut walk = Walk { places, here: Vec::new(), found: vec![KeyPath::default(); wanted.len()] };
+        walk.visit(self);
+        walk.found
+    }
+}
+
+/// A search for nodes by their identity.
+struct Walk<'d> {
+    /// Sorted.
+    places: Vec<(*const Node, usize)>,
+    here: Vec<Segment<'d>>,
+    found: Vec<KeyPath>,
+}
+
+/// A [`Step`] that owns nothing.
+enum Segment<'d> {
+    Key(&'d Node),
+    Item(usize),
+}
+
+impl<'d> Walk<'d> {
+    fn visit(&mut self, node: &'d Node) {
+        self.note(node);
+        match &node.value {
+            Value::List(items) => {
+                for (position, item) in items.iter().enumerate() {
+                    self.here.push(Segment::Item(position));
+                    self.visit(item);
+                    self.here.pop();
+                }
+            }
+            Value::Map(entries) => {
+                for (key, value) in entries {
+                    self.here.push(Segment::Key(key));
+                    self.note(key);
+                    self.visit(value);
+                    self.here.pop();
+                }
+            }
+            Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
+        }
+    }
+
+    fn note(&mut self, node: &Node) {
+        let node = std::ptr::from_ref(node);
+        let from = self.places.partition_point(|&(wanted, _)| wanted < node);
+        for &(_, place) in self.places[from..].iter().take_while(|&&(wanted, _)| wanted == node) {
+            self.found[place] = KeyPath(self.here.iter().map(Segment::step).collect());
+        }
+    }
+}
+
+impl Segment<'_> {
+    fn step(&self) -> Step {
+        match self {
+            Self::Item(position) => Step::Item(*position),
+            Self::Key(Node { value: Value::Text(text), .. }) => Step::Key(text.clone()),
+            Self::Key(other) => Step::Key(other.excerpt().to_string()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Spanned { value, defined, .. } = Spanned::<Value>::deserialize(deserializer)?;
+        let at = Position { line: defined.line() as u32, column: defined.column() as u32 };
+        Ok(Self { at, value })
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value, a list or a mapping")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "only its being too large counts")]
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value).map_or(Value::Float(value as f64), Value::Integer))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Text(text.to_owned()))
+    }
+
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Value, E> {
+        Ok(Value::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Value::Map(entries))
+    }
+}

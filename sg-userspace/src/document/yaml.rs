@@ -1,0 +1,107 @@
+//! Text → tree. Everything that YAML itself can be wrong about ends here.
+
+use serde_saphyr::{
+    Error, MessageFormatter, Options, UserMessageFormatter, alias_limits, budget,
+    budget::BudgetBreach,
+    options,
+    options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
+};
+
+use super::{
+    node::Node,
+    outline::Outline,
+    place::{KeyPath, Position},
+    problem::{Excerpt, Limit, Problem},
+};
+
+/// A problem of the text.
+pub(super) struct BrokenText {
+    pub(super) at: Option<Position>,
+    pub(super) path: KeyPath,
+    pub(super) problem: Problem,
+}
+
+/// Lists and mappings within each other. A policy has at most 6: the remote of a rule is the sixth.
+pub(super) const MAX_DEPTH: usize = 16;
+
+/// Values of a document. A million prefixes and their rules fit.
+pub(super) const MAX_NODES: usize = 4_000_000;
+
+/// Values that aliases and merge keys stand for, taken together.
+pub(super) const MAX_REPEATED: usize = 100_000;
+
+/// The limits of a document that is worth reading. They bound time and memory whatever is in it.
+fn options() -> Options {
+    options! {
+        budget: budget! {
+            max_depth: MAX_DEPTH,
+            // Beyond the depth, so that the depth is what the error names.
+            flow_nesting_limit: 2 * MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            // A list or mapping has two events.
+            max_events: 2 * MAX_NODES,
+            max_recorded_anchor_events: MAX_REPEATED,
+            // What aliases repeat is bounded by itself, so their number alone says nothing.
+            enforce_alias_anchor_ratio: false,
+        },
+        alias_limits: alias_limits! {
+            max_total_replayed_events: MAX_REPEATED,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        // `yes` and `on` are text, as in YAML 1.2 and JSON.
+        strict_booleans: true,
+        // A tag such as !include promises something that does not happen here.
+        reject_unsupported_tags: true,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        with_snippet: false,
+    }
+}
+
+/// Reads the one document of `text`.
+pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
+    let node = serde_saphyr::from_str_with_options::<Node>(text, options());
+    let node = node.map_err(|error| translate(text, &error))?;
+    if node.is_null() {
+        return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty });
+    }
+    Ok(node)
+}
+
+/// What the reader of YAML says, in the words of this room.
+fn translate(text: &str, error: &Error) -> BrokenText {
+    let at = error
+        .location()
+        .map(|location| Position { line: location.line() as u32, column: location.column() as u32 });
+    let outline = at.map(|at| Outline::until(text, at)).unwrap_or_default();
+    let problem = match root_cause(error) {
+        Error::Eof { .. } => Problem::Empty,
+        Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
+        Error::DuplicateMappingKey { key, .. } => Problem::DuplicateKey {
+            key: key.as_deref().map_or_else(|| Excerpt::word("of a mapping"), Excerpt::of),
+            first: outline.first_of_key,
+        },
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Problem::TooComplex(Limit::Depth),
+        Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => {
+            Problem::TooComplex(Limit::Nodes)
+        }
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. } => Problem::TooComplex(Limit::Repeated),
+        error => {
+            // One line, whatever the document put into it.
+            let message = UserMessageFormatter.format_message(error).replace(char::is_control, " ");
+            Problem::Syntax { message }
+        }
+    };
+    BrokenText { at, path: outline.path, problem }
+}
+
+/// The error within the wrappings that tell of aliases and snippets.
+fn root_cause(error: &Error) -> &Error {
+    match error {
+        Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => root_cause(error),
+        error => error,
+    }
+}

@@ -1,0 +1,238 @@
+//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere.
+//!
+//! Nobody else's program or qdisc is touched: a TCX link is ours alone, and a filter is named by a preference and
+//! handle of its own.
+
+use std::{collections::HashMap, fs, io, path::PathBuf};
+
+use aya::{
+    programs::{
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        links::{FdLink, LinkError, PinnedLink},
+        tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+    },
+    util::KernelVersion,
+};
+
+use super::{KernelError, Program, pins};
+
+/// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
+const PREFERENCE: u16 = 0x5347;
+
+/// The handle of our filters.
+const HANDLE: TcHandle = TcHandle::new(0, 1);
+
+/// How programs are hooked into a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Attachment {
+    /// TCX where the kernel has it (6.6), clsact elsewhere.
+    #[default]
+    Auto,
+    /// TCX links.
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+}
+
+impl Attachment {
+    /// What `Auto` means on this kernel.
+    ///
+    /// # Errors
+    /// Where TCX is asked for and the kernel is older than 6.6.
+    pub fn resolve(self) -> Result<Self, KernelError> {
+        let has_tcx = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0));
+        match self {
+            Self::Auto => Ok(if has_tcx { Self::Tcx } else { Self::Clsact }),
+            Self::Tcx if !has_tcx => Err(KernelError::Unsupported {
+                feature: "a TCX link",
+                minimum: "6.6",
+                hint: ": leave --attach at auto, or use clsact",
+            }),
+            given => Ok(given),
+        }
+    }
+}
+
+/// A device as the kernel knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Device {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+}
+
+/// What is attached, and where it is pinned.
+pub(super) struct Links {
+    attachment: Attachment,
+    pins: Option<PathBuf>,
+    /// Links that end with this process, because nothing is pinned.
+    held: HashMap<(Program, u32), FdLink>,
+}
+
+impl Links {
+    pub(super) fn new(attachment: Attachment, pins: Option<PathBuf>) -> Result<Self, KernelError> {
+        Ok(Self { attachment: attachment.resolve()?, pins, held: HashMap::new() })
+    }
+
+    pub(super) fn attach(
+        &mut self,
+        classifier: &mut SchedClassifier,
+        program: Program,
+        device: &Device,
+    ) -> Result<(), KernelError> {
+        match self.attachment {
+            Attachment::Clsact => {
+                add_filter(classifier, program, device)?;
+                self.drop_link(program, device)
+            }
+            Attachment::Tcx | Attachment::Auto => {
+                self.add_link(classifier, program, device)?;
+                remove_filter(program, device)
+            }
+        }
+    }
+
+    pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
+        self.drop_link(program, device)?;
+        remove_filter(program, device)
+    }
+
+    fn pin(&self, program: Program, device: &Device) -> Option<PathBuf> {
+        self.pins.as_ref().map(|directory| directory.join(pins::link_name(program, device.index)))
+    }
+
+    fn add_link(
+        &mut self,
+        classifier: &mut SchedClassifier,
+        program: Program,
+        device: &Device,
+    ) -> Result<(), KernelError> {
+        let pin = self.pin(program, device);
+        if let Some(path) = &pin
+            && replace_pinned(classifier, path)
+        {
+            return Ok(());
+        }
+        let id = classifier
+            .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(LinkOrder::default()))
+            .map_err(|error| attach_error(device, error))?;
+        let link: FdLink = classifier
+            .take_link(id)
+            .map_err(KernelError::call("take over a link"))?
+            .try_into()
+            .map_err(KernelError::call("take over a link"))?;
+        match pin {
+            // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
+            Some(path) => drop(
+                link.pin(&path)
+                    .map_err(KernelError::call(format_args!("pin a link at {}", path.display())))?,
+            ),
+            None => drop(self.held.insert((program, device.index), link)),
+        }
+        Ok(())
+    }
+
+    fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
+        self.held.remove(&(program, device.index));
+        match self.pin(program, device) {
+            Some(path) => pins::remove_file(&path),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Puts the program into the link that an earlier run pinned, in one step. False where there is none, or where it
+/// belongs to a device that is gone: then the pin is taken away.
+fn replace_pinned(classifier: &mut SchedClassifier, path: &PathBuf) -> bool {
+    let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
+    let replaced = SchedClassifierLink::try_from(FdLink::from(pinned))
+        .map_err(|error: LinkError| error.to_string())
+        .and_then(|link| classifier.attach_to_link(link).map_err(|error| error.to_string()))
+        .and_then(|id| classifier.take_link(id).map_err(|error| error.to_string()));
+    match replaced {
+        // Dropping it closes our descriptor only; the pin holds the link.
+        Ok(link) => drop(link),
+        Err(error) => {
+            log::debug!("{}: not the link of this device any more: {error}", path.display());
+            if let Err(error) = fs::remove_file(path) {
+                log::warn!("remove {}: {error}", path.display());
+            }
+            return false;
+        }
+    }
+    true
+}
+
+fn add_filter(
+    classifier: &mut SchedClassifier,
+    program: Program,
+    device: &Device,
+) -> Result<(), KernelError> {
+    match tc::qdisc_add_clsact(&device.name) {
+        Ok(()) | Err(TcError::AlreadyAttached) => {}
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
+        Err(error) => return Err(attach_error(device, error.into())),
+    }
+    let options =
+        || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle: HANDLE, classid: None });
+    let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
+        // An earlier run's filter: replaced in one step.
+        Err(ProgramError::TcError(TcError::NetlinkError(error)))
+            if error.raw_os_error() == Some(libc::EEXIST) =>
+        {
+            classifier
+                .attach_to_link(filter(program, device)?)
+                .map_err(|error| attach_error(device, error))?
+        }
+        other => other.map_err(|error| attach_error(device, error))?,
+    };
+    let link = classifier.take_link(id).map_err(KernelError::call("take over a filter"))?;
+    // A filter needs nobody to hold it; dropping this would take it off.
+    std::mem::forget(link);
+    Ok(())
+}
+
+/// Takes our filter off a device. No error where there is none, or no device.
+pub(super) fn remove_filter(program: Program, device: &Device) -> Result<(), KernelError> {
+    use aya::programs::Link as _;
+    let Ok(link) = filter(program, device) else { return Ok(()) };
+    match link.detach() {
+        Ok(()) => Ok(()),
+        // No such filter (ENOENT), no clsact qdisc (EINVAL), no device (ENODEV).
+        Err(ProgramError::NetlinkError(error))
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV)) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(KernelError::call(format_args!("take the filter off {}", device.name))(error)),
+    }
+}
+
+fn filter(program: Program, device: &Device) -> Result<SchedClassifierLink, KernelError> {
+    SchedClassifierLink::attached(&device.name, hook(program), PREFERENCE, HANDLE, None)
+        .map_err(|error| attach_error(device, TcError::IoError(error).into()))
+}
+
+const fn hook(program: Program) -> TcAttachType {
+    match program {
+        Program::Egress => TcAttachType::Egress,
+        Program::Ingress | Program::Empty | Program::Clock => TcAttachType::Ingress,
+    }
+}
+
+fn attach_error(device: &Device, error: ProgramError) -> KernelError {
+    let gone = match &error {
+        ProgramError::UnknownInterface { .. } => true,
+        ProgramError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::ENODEV),
+        ProgramError::TcError(TcError::IoError(error)) => {
+            error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+        }
+        ProgramError::TcError(TcError::NetlinkError(error)) => error.raw_os_error() == Some(libc::ENODEV),
+        _ => false,
+    };
+    if gone {
+        return KernelError::NoDevice { device: device.name.clone() };
+    }
+    KernelError::call(format_args!("attach to {}", device.name))(error)
+}

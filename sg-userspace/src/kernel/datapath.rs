@@ -1,0 +1,335 @@
+//! The loaded program and its maps.
+
+use std::path::PathBuf;
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
+    programs::SchedClassifier,
+};
+use sg_common::{
+    abi::{Counter, Settings},
+    flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
+};
+
+use super::{
+    KernelError,
+    attach::{Attachment, Device, Links},
+    clock,
+    images::Images,
+    pins::{self, MAPS},
+};
+use crate::compile::Image;
+
+/// The eBPF object, or nothing where it could not be built (see `build.rs`).
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
+
+/// How much the tables hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// NICs.
+    pub nics: u32,
+    /// Flows of all NICs.
+    pub flows: u32,
+    /// Counters: 64 for the host, 64 a NIC, one a rule.
+    pub counters: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { nics: 1024, flows: 1 << 18, counters: 1 << 17 }
+    }
+}
+
+/// What a datapath is loaded with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. None:
+    /// nothing is pinned and everything ends with the process (`sgctl check`, tests).
+    pub pins: Option<PathBuf>,
+    /// How programs are hooked into devices.
+    pub attachment: Attachment,
+    /// What the program itself logs: 0 off, 1 error … 5 trace.
+    pub log_level: u8,
+    /// How much the tables hold; a pinned table keeps the size it was made with.
+    pub limits: Limits,
+}
+
+/// A program of the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Program {
+    /// What a device receives.
+    Ingress,
+    /// What a device is given to send.
+    Egress,
+    /// Does nothing: what measurements subtract.
+    Empty,
+    /// Returns the lower half of jiffies.
+    Clock,
+}
+
+impl Program {
+    /// Every program.
+    pub const ALL: [Self; 4] = [Self::Ingress, Self::Egress, Self::Empty, Self::Clock];
+
+    /// Its name in the object and in `bpftool prog`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "sg_ingress",
+            Self::Egress => "sg_egress",
+            Self::Empty => "sg_empty",
+            Self::Clock => "sg_clock",
+        }
+    }
+}
+
+/// The program in the kernel with its maps.
+pub struct Datapath {
+    pub(super) ebpf: Ebpf,
+    pub(super) links: Links,
+    pub(super) nics: HashMap<MapData, u32, u32>,
+    images: Images,
+    counters: PerCpuArray<MapData, Counter>,
+    flows: HashMap<MapData, FlowKey, FlowEntry>,
+    settings: Settings,
+}
+
+impl Datapath {
+    /// Loads the program. Adopts the pinned maps of an earlier run where there are any, with their images, flows
+    /// and counters.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, each with its remedy.
+    pub fn load(options: &Options) -> Result<Self, KernelError> {
+        if OBJECT.is_empty() {
+            return Err(KernelError::NoPrograms);
+        }
+        let mut loader = EbpfLoader::new();
+        loader
+            .map_max_entries("NICS", options.limits.nics)
+            .map_max_entries("FLOWS", options.limits.flows)
+            .map_max_entries("COUNTERS", options.limits.counters)
+            .override_global(aya_log::LEVEL, &options.log_level, false);
+        for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
+            loader.map_max_entries(images, options.limits.nics);
+        }
+        if let Some(directory) = &options.pins {
+            pins::make(directory)?;
+            for map in MAPS {
+                loader.map_pin_path(map, directory.join(map));
+            }
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(KernelError::call("create the eBPF maps"))?;
+        for program in Program::ALL {
+            classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;
+        }
+
+        let hertz = clock::jiffies_per_second()?;
+        let settings =
+            Settings { timeouts: DEFAULT_TIMEOUTS_SECONDS.map(|seconds| seconds.saturating_mul(hertz)) };
+        let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
+        table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
+
+        Ok(Self {
+            links: Links::new(options.attachment, options.pins.clone())?,
+            nics: open(&mut ebpf, "NICS")?,
+            images: Images::take(&mut ebpf)?,
+            counters: open(&mut ebpf, "COUNTERS")?,
+            flows: open(&mut ebpf, "FLOWS")?,
+            settings,
+            ebpf,
+        })
+    }
+
+    /// Hooks the program into both directions of `device`, as NIC `slot`. Where an earlier run left it there, the
+    /// program is replaced in one step. Publish an image first: a NIC without one drops everything.
+    ///
+    /// # Errors
+    /// Where the device is gone or the kernel refuses; then nothing of this call stays.
+    pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
+        self.nics
+            .insert(device.index, u32::from(slot), 0)
+            .map_err(KernelError::call(format_args!("enter device {}", device.name)))?;
+        for program in [Program::Ingress, Program::Egress] {
+            let attached = classifier(&mut self.ebpf, program)
+                .and_then(|classifier| self.links.attach(classifier, program, device));
+            if let Err(error) = attached {
+                // Half a filter is none: the caller tries again from nothing.
+                if let Err(second) = self.detach(device) {
+                    log::warn!("{second}");
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the program off `device` again. No error where it is not there.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
+        for program in [Program::Ingress, Program::Egress] {
+            self.links.detach(program, device)?;
+        }
+        absent_is_fine(self.nics.remove(&device.index))
+            .map_err(KernelError::call(format_args!("remove device {}", device.name)))
+    }
+
+    /// Publishes the policy image of NIC `slot` in one step; returns when no packet is judged by the old one.
+    ///
+    /// # Errors
+    /// Where memory or the table is short; then the old image stays.
+    pub fn publish(&mut self, slot: u16, image: &Image) -> Result<(), KernelError> {
+        self.images.publish(u32::from(slot), image)
+    }
+
+    /// Takes the image of NIC `slot` away.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn withdraw(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.images.withdraw(u32::from(slot))
+    }
+
+    /// The counters `numbers`, summed over the CPUs, in the same order.
+    ///
+    /// # Errors
+    /// Where a number is outside the table.
+    pub fn counters(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
+        numbers.iter().map(|&number| read_counter(&self.counters, number)).collect()
+    }
+
+    /// Sets counters to zero: a number that is given to another rule starts from nothing.
+    ///
+    /// # Errors
+    /// Where a number is outside the table.
+    pub fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), KernelError> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
+        for &number in numbers {
+            let zero = PerCpuValues::try_from(vec![Counter::default(); cpus])
+                .map_err(KernelError::call("make zero counters"))?;
+            self.counters.set(number, zero, 0).map_err(counter_error(number))?;
+        }
+        Ok(())
+    }
+
+    /// Deletes flows that were silent for too long; returns how many. To be called every few seconds.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub fn sweep(&mut self) -> Result<usize, KernelError> {
+        let now = self.now()?;
+        let timeouts = self.settings.timeouts;
+        self.forget(|key, entry| {
+            // `now` is the lower half only; an entry is never older than half of what that can tell.
+            let age = now.wrapping_sub(entry.last_seen as u32);
+            let since = FlowEntry { last_seen: 0, ..*entry };
+            age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age))
+        })
+    }
+
+    /// Forgets the flows of NIC `slot`, which is given to another NIC; returns how many.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
+        self.forget(|key, _| key.nic == slot)
+    }
+
+    /// Forgets one flow. No error where it is not there.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn forget_flow(&mut self, key: &FlowKey) -> Result<(), KernelError> {
+        absent_is_fine(self.flows.remove(key)).map_err(KernelError::call("delete a flow"))
+    }
+
+    fn forget(&mut self, which: impl Fn(&FlowKey, &FlowEntry) -> bool) -> Result<usize, KernelError> {
+        let keys: Vec<FlowKey> =
+            self.flows.keys().collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))?;
+        let mut forgotten = 0;
+        for key in keys {
+            // Read again right before the deletion: a packet may have passed since.
+            let Ok(entry) = self.flows.get(&key, 0) else { continue };
+            if which(&key, &entry) {
+                self.forget_flow(&key)?;
+                forgotten += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    /// How many instructions the verifier walked through, by program.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell (Linux 5.16 does).
+    pub fn verified_instructions(&mut self) -> Result<Vec<(Program, u32)>, KernelError> {
+        let mut counts = Vec::new();
+        for program in Program::ALL {
+            let info = classifier(&mut self.ebpf, program)?
+                .info()
+                .map_err(KernelError::call(format_args!("ask about program {}", program.name())))?;
+            let count = info.verified_instruction_count().ok_or(KernelError::Unsupported {
+                feature: "the count of verified instructions",
+                minimum: "5.16",
+                hint: "",
+            })?;
+            counts.push((program, count));
+        }
+        Ok(counts)
+    }
+
+    /// The program's own log, where it was loaded with a log level.
+    ///
+    /// # Errors
+    /// Where the ring buffer cannot be opened.
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
+        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
+    }
+}
+
+/// A program of the object.
+pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, KernelError> {
+    let missing = KernelError::Missing { what: "program", name: program.name() };
+    ebpf.program_mut(program.name()).and_then(|program| program.try_into().ok()).ok_or(missing)
+}
+
+/// A map of the object, taken out of it.
+pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
+}
+
+fn open<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, KernelError> {
+    M::try_from(take_map(ebpf, name)?).map_err(KernelError::call(format_args!("open map {name}")))
+}
+
+/// One counter, summed over the CPUs.
+pub(super) fn read_counter(
+    counters: &PerCpuArray<MapData, Counter>,
+    number: u32,
+) -> Result<Counter, KernelError> {
+    let values = counters.get(&number, 0).map_err(counter_error(number))?;
+    Ok(values.iter().fold(Counter::default(), |sum, cpu| Counter {
+        packets: sum.packets + cpu.packets,
+        bytes: sum.bytes + cpu.bytes,
+    }))
+}
+
+fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
+    move |error| match error {
+        MapError::OutOfBounds { max_entries, .. } => {
+            KernelError::OutOfRange { what: "counter", number, size: max_entries, option: "--max-counters" }
+        }
+        error => KernelError::call(format_args!("counter {number}"))(error),
+    }
+}
+
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,81 @@
+//! `BPF_PROG_TEST_RUN`: the real program over real packet bytes, without a device.
+//!
+//! A test run happens on the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`,
+//! net/bpf/test_run.c), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
+//! entry is in this datapath's own table; no program is attached anywhere.
+
+use std::time::Duration;
+
+use aya::{TestRun as _, programs::TestRunOptions};
+use sg_common::verdict::Decision;
+
+use super::{Datapath, KernelError, Program, datapath::classifier};
+
+/// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
+const LOOPBACK: u32 = 1;
+
+/// Bytes of struct `__sk_buff`, and where `cb` is in it (include/uapi/linux/bpf.h).
+const SK_BUFF: usize = 192;
+const CB: usize = 48;
+
+/// `TC_ACT_SHOT` (include/uapi/linux/pkt_cls.h).
+const SHOT: u32 = 2;
+
+/// What a test run gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the return value lets the packet pass.
+    pub passed: bool,
+    /// The decision that the program noted, none where it noted nothing.
+    pub decision: Option<Decision>,
+    /// The mean time of a run, in whole nanoseconds.
+    pub duration: Duration,
+}
+
+impl Datapath {
+    /// Makes test runs meet the policy of NIC `slot`.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.nics
+            .insert(LOOPBACK, u32::from(slot), 0)
+            .map_err(KernelError::call("enter the loopback device for a test run"))
+    }
+
+    /// Runs `program` over `frame` `repeat` times.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, for instance a frame shorter than 14 bytes.
+    pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
+        let mut context = [0; SK_BUFF];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            ctx_out: Some(&mut context),
+            repeat,
+            ..TestRunOptions::default()
+        };
+        let result = classifier(&mut self.ebpf, program)?
+            .test_run(options)
+            .map_err(KernelError::call(format_args!("test run of {}", program.name())))?;
+        let word = |index: usize| {
+            let at = CB + index * 4;
+            u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))
+        };
+        Ok(Outcome {
+            passed: result.return_value != SHOT,
+            decision: Decision::from_word(word(1) << 32 | word(0)),
+            duration: result.duration,
+        })
+    }
+
+    /// The lower half of jiffies.
+    pub(super) fn now(&mut self) -> Result<u32, KernelError> {
+        const SHORTEST: [u8; 14] = [0; 14];
+        let options = TestRunOptions { data_in: Some(&SHORTEST), ..TestRunOptions::default() };
+        let result = classifier(&mut self.ebpf, Program::Clock)?
+            .test_run(options)
+            .map_err(KernelError::call("read jiffies"))?;
+        Ok(result.return_value)
+    }
+}

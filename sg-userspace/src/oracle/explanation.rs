@@ -1,0 +1,59 @@
+//! Why a packet gets its verdict: who was asked before, and who would have said something too.
+
+use super::{Mismatch, Oracle, matching};
+use crate::{
+    model::{GroupIndex, RuleIndex},
+    probe::{Answer, Probe},
+};
+
+/// Somebody who was asked and did not decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The remote is no member of a group that lets its members talk.
+    NoMember(GroupIndex),
+    /// The rule does not match.
+    NoMatch(RuleIndex, Mismatch),
+}
+
+/// An answer and the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// The answer.
+    pub answer: Answer,
+    /// Who was asked before, in order. Empty where the packet never met the groups (DHCP, anti-spoofing).
+    pub asked: Vec<Step>,
+    /// The rules behind the one that decided which match the packet too: for this packet they are shadowed.
+    pub shadowed: Vec<RuleIndex>,
+}
+
+impl Oracle<'_> {
+    /// What happens to `probe`, and why.
+    #[must_use]
+    pub fn explain(&mut self, probe: &Probe) -> Explanation {
+        let answer = self.judge(probe);
+        let mut explanation = Explanation { answer, asked: Vec::new(), shadowed: Vec::new() };
+        let policy = self.policy();
+        let Some(nic) = policy.nics().get(probe.nic()) else { return explanation };
+        if super::judge::before_rules(nic, probe).is_some() {
+            return explanation;
+        }
+        let order = self.order(probe.nic(), nic, probe.direction());
+        let mut decided = false;
+        for (group, members) in &order.intra_groups {
+            if members.contains(probe.remote()) {
+                decided = true;
+                break;
+            }
+            explanation.asked.push(Step::NoMember(*group));
+        }
+        for (index, rule, named) in &order.rules {
+            match matching::mismatch(policy, rule, named.as_deref(), probe) {
+                None if decided => explanation.shadowed.push(*index),
+                None => decided = true,
+                Some(_) if decided => {}
+                Some(mismatch) => explanation.asked.push(Step::NoMatch(*index, mismatch)),
+            }
+        }
+        explanation
+    }
+}

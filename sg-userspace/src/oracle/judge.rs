@@ -1,0 +1,121 @@
+//! The walk itself: from what a NIC does without rules to the default.
+
+use std::{collections::HashMap, rc::Rc};
+
+use sg_common::verdict::{Reason, Verdict};
+
+use super::{addresses::AddressSet, exceptions, matching};
+use crate::{
+    model::{Action, Decider, Direction, GroupIndex, Nic, Policy, Remote, Rule, RuleIndex},
+    probe::{Answer, Probe},
+};
+
+/// Judges packets by the rules of a policy as they are written.
+///
+/// What is asked in which order, and who is a member of what, is looked up once and kept; nothing else is
+/// prepared.
+#[derive(Debug)]
+pub struct Oracle<'a> {
+    policy: &'a Policy,
+    orders: HashMap<(usize, Direction), Rc<Order<'a>>>,
+    groups: HashMap<GroupIndex, Rc<AddressSet>>,
+    prefix_lists: HashMap<crate::model::PrefixListIndex, Rc<AddressSet>>,
+}
+
+/// Everything that can decide about a packet of one NIC and one direction, in order.
+#[derive(Debug)]
+pub(super) struct Order<'a> {
+    /// The groups whose members are accepted before any rule is asked, with their members.
+    pub(super) intra_groups: Vec<(GroupIndex, Rc<AddressSet>)>,
+    /// The rules, with the addresses of the group or prefix list that they name as their remote.
+    pub(super) rules: Vec<(RuleIndex, &'a Rule, Option<Rc<AddressSet>>)>,
+    /// Where nothing matched.
+    pub(super) default: Action,
+}
+
+impl<'a> Oracle<'a> {
+    /// An oracle of `policy`.
+    #[must_use]
+    pub fn new(policy: &'a Policy) -> Self {
+        Self { policy, orders: HashMap::new(), groups: HashMap::new(), prefix_lists: HashMap::new() }
+    }
+
+    /// What happens to `probe`, and who decides. The probe's NIC must be of the oracle's policy; a NIC it does
+    /// not have drops.
+    #[must_use]
+    pub fn judge(&mut self, probe: &Probe) -> Answer {
+        let policy = self.policy;
+        let Some(nic) = policy.nics().get(probe.nic()) else {
+            return Answer::without_policy(Verdict::Drop, Reason::NoNic);
+        };
+        if let Some(answer) = before_rules(nic, probe) {
+            return answer;
+        }
+        let order = self.order(probe.nic(), nic, probe.direction());
+        if let Some((group, _)) = order.intra_groups.iter().find(|(_, set)| set.contains(probe.remote())) {
+            return Answer::of(Decider::IntraGroup(*group), Verdict::Accept);
+        }
+        let matching = order
+            .rules
+            .iter()
+            .find(|(_, rule, named)| matching::mismatch(policy, rule, named.as_deref(), probe).is_none());
+        match matching {
+            Some((index, rule, _)) => Answer::of(Decider::Rule(*index), verdict(rule.action)),
+            None => Answer::of(Decider::Default(probe.direction()), verdict(order.default)),
+        }
+    }
+
+    pub(super) const fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
+    pub(super) fn order(&mut self, position: usize, nic: &Nic, direction: Direction) -> Rc<Order<'a>> {
+        if let Some(order) = self.orders.get(&(position, direction)) {
+            return Rc::clone(order);
+        }
+        let effective = self.policy.effective(nic, direction);
+        let order = Rc::new(Order {
+            intra_groups: effective.intra_groups.iter().map(|&group| (group, self.members(group))).collect(),
+            rules: effective
+                .rules
+                .into_iter()
+                .map(|(index, rule)| (index, rule, self.named(rule.remote)))
+                .collect(),
+            default: effective.default,
+        });
+        self.orders.insert((position, direction), Rc::clone(&order));
+        order
+    }
+
+    fn members(&mut self, group: GroupIndex) -> Rc<AddressSet> {
+        let members = || Rc::new(self.policy.members(group).into_iter().collect());
+        Rc::clone(self.groups.entry(group).or_insert_with(members))
+    }
+
+    fn named(&mut self, remote: Remote) -> Option<Rc<AddressSet>> {
+        match remote {
+            Remote::Any | Remote::Net(_) => None,
+            Remote::Group(group) => Some(self.members(group)),
+            Remote::PrefixList(list) => {
+                let prefixes = || Rc::new(self.policy.prefixes(list).iter().copied().collect());
+                Some(Rc::clone(self.prefix_lists.entry(list).or_insert_with(prefixes)))
+            }
+        }
+    }
+}
+
+/// What a NIC does whatever its groups say.
+pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
+    if exceptions::is_dhcp(probe, nic) {
+        return Some(Answer::without_policy(Verdict::Accept, Reason::Dhcp));
+    }
+    let foreign = probe.direction() == Direction::Egress && !nic.addresses.contains(&probe.source());
+    (foreign && nic.anti_spoofing()).then(|| Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing))
+}
+
+const fn verdict(action: Action) -> Verdict {
+    match action {
+        Action::Accept => Verdict::Accept,
+        Action::Drop => Verdict::Drop,
+    }
+}

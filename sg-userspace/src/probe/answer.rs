@@ -1,0 +1,80 @@
+//! The answer to a probe, and how it is written.
+
+use std::fmt;
+
+use serde::Serialize;
+use sg_common::verdict::{Reason, Verdict};
+
+use crate::model::{Decider, GroupIndex, Policy, RuleIndex};
+
+/// What happens to a packet, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Accept or drop.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// The group of the rule, or whose member the remote is.
+    pub group: Option<GroupIndex>,
+    /// The rule that matched.
+    pub rule: Option<RuleIndex>,
+}
+
+impl Answer {
+    /// The answer of something that stands in the policy.
+    #[must_use]
+    pub const fn of(decider: Decider, verdict: Verdict) -> Self {
+        match decider {
+            Decider::IntraGroup(group) => {
+                Self { verdict, reason: Reason::IntraGroup, group: Some(group), rule: None }
+            }
+            Decider::Rule(rule) => {
+                Self { verdict, reason: Reason::Rule, group: Some(rule.group), rule: Some(rule) }
+            }
+            Decider::Default(_) => Self::without_policy(verdict, Reason::Default),
+        }
+    }
+
+    /// The answer where no group and no rule decided.
+    #[must_use]
+    pub const fn without_policy(verdict: Verdict, reason: Reason) -> Self {
+        Self { verdict, reason, group: None, rule: None }
+    }
+
+    /// The answer with the names of `policy`: to be written as JSON or as words.
+    #[must_use]
+    pub fn written(self, policy: &Policy) -> WrittenAnswer<'_> {
+        WrittenAnswer {
+            verdict: match self.verdict {
+                Verdict::Accept => "accept",
+                Verdict::Drop => "drop",
+            },
+            reason: self.reason.name(),
+            group: self.group.map(|group| policy.group(group).name.as_str()),
+            rule: self.rule.map(|rule| policy.rule(rule).id.as_str()),
+        }
+    }
+}
+
+/// An answer in the names of its policy. The order of the fields is that of the JSON object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WrittenAnswer<'a> {
+    /// `accept` or `drop`.
+    pub verdict: &'static str,
+    /// See [`Reason::name`].
+    pub reason: &'static str,
+    /// The name of the group.
+    pub group: Option<&'a str>,
+    /// The id of the rule.
+    pub rule: Option<&'a str>,
+}
+
+impl fmt::Display for WrittenAnswer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.group, self.rule) {
+            (Some(group), Some(rule)) => write!(f, "{} by rule {rule} of group {group}", self.verdict),
+            (Some(group), None) => write!(f, "{} by {} of group {group}", self.verdict, self.reason),
+            _ => write!(f, "{} by {}", self.verdict, self.reason),
+        }
+    }
+}

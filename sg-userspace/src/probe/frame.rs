@@ -1,0 +1,253 @@
+//! A probe as the bytes of an Ethernet frame, as a sender would put them on the wire.
+
+use bytes::{BufMut, BytesMut};
+use sg_common::packet::{ETHERNET, ethertype, protocol, tcp};
+
+use super::{Content, Ends, Probe};
+
+/// The hop limit of every probe: what a Linux host sends with.
+pub const HOP_LIMIT: u8 = 64;
+
+/// What a Linux host offers in a SYN.
+const WINDOW: u16 = 64_240;
+
+/// The flag of IPv4 (RFC 791 3.1).
+const DO_NOT_FRAGMENT: u16 = 0x4000;
+
+/// Locally administered, so they are nobody's (IEEE 802c).
+const SENDER: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
+const RECEIVER: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
+
+impl Probe {
+    /// The frame of this packet. A TCP probe is a SYN; an ICMP message has identifier and sequence 0; a
+    /// protocol that rules know by number only carries eight zero bytes, which is enough for any reader.
+    #[must_use]
+    pub fn frame(&self) -> BytesMut {
+        let transport = self.transport();
+        let mut frame = BytesMut::with_capacity(ETHERNET + 40 + transport.len());
+        frame.put_slice(&RECEIVER);
+        frame.put_slice(&SENDER);
+        match self.ends() {
+            Ends::V4 { source, destination } => {
+                frame.put_u16(ethertype::IPV4);
+                let mut header = BytesMut::with_capacity(20);
+                header.put_u8(0x45);
+                header.put_u8(0);
+                header.put_u16(20 + transport.len() as u16);
+                header.put_u16(0); // identification
+                header.put_u16(DO_NOT_FRAGMENT);
+                header.put_u8(HOP_LIMIT);
+                header.put_u8(self.protocol());
+                header.put_u16(0);
+                header.put_slice(&source.octets());
+                header.put_slice(&destination.octets());
+                let sum = checksum(&[&header]);
+                header[10..12].copy_from_slice(&sum.to_be_bytes());
+                frame.put_slice(&header);
+            }
+            Ends::V6 { source, destination } => {
+                frame.put_u16(ethertype::IPV6);
+                frame.put_u32(6 << 28);
+                frame.put_u16(transport.len() as u16);
+                frame.put_u8(self.protocol());
+                frame.put_u8(HOP_LIMIT);
+                frame.put_slice(&source.octets());
+                frame.put_slice(&destination.octets());
+            }
+        }
+        frame.put_slice(&transport);
+        frame
+    }
+
+    /// The transport header, with its checksum.
+    fn transport(&self) -> BytesMut {
+        let mut bytes = BytesMut::with_capacity(20);
+        let checksum_at = match self.content() {
+            Content::Ports { source, destination } => {
+                bytes.put_u16(source);
+                bytes.put_u16(destination);
+                self.behind_ports(&mut bytes)
+            }
+            Content::Icmp { kind, code } => {
+                bytes.put_slice(&[kind, code, 0, 0, 0, 0, 0, 0]);
+                Some(2)
+            }
+            Content::Bare => {
+                if !self.ends_after_network_header() {
+                    bytes.put_bytes(0, 8);
+                }
+                None
+            }
+        };
+        if let Some(at) = checksum_at {
+            // ICMP of IPv4 is the one that does not sum the addresses too (RFC 792).
+            let sum = match self.content() {
+                Content::Icmp { .. } if matches!(self.ends(), Ends::V4 { .. }) => checksum(&[&bytes]),
+                _ => checksum(&[&self.pseudo_header(bytes.len() as u16), &bytes]),
+            };
+            // A UDP checksum of zero would say that there is none (RFC 768).
+            let sum = if sum == 0 && self.protocol() == protocol::UDP { u16::MAX } else { sum };
+            bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// What TCP, UDP and SCTP have behind their ports. Returns where the checksum stands.
+    fn behind_ports(&self, bytes: &mut BytesMut) -> Option<usize> {
+        match self.protocol() {
+            protocol::TCP => {
+                bytes.put_u32(1); // sequence number
+                bytes.put_u32(0); // acknowledgement number
+                bytes.put_u8(5 << 4); // words of the header
+                bytes.put_u8(tcp::SYN);
+                bytes.put_u16(WINDOW);
+                bytes.put_u32(0); // checksum, urgent pointer
+                Some(16)
+            }
+            protocol::UDP => {
+                bytes.put_u16(8);
+                bytes.put_u16(0);
+                Some(6)
+            }
+            // SCTP: an INIT has verification tag 0. Its CRC32c stays 0: nothing on a probe's way reads it.
+            _ => {
+                bytes.put_u64(0);
+                None
+            }
+        }
+    }
+
+    /// IPv6 packets of an extension header's number would be walked on behind it; these end there, which makes
+    /// the number the packet's protocol.
+    fn ends_after_network_header(&self) -> bool {
+        matches!(self.ends(), Ends::V6 { .. }) && matches!(self.protocol(), 0 | 43 | 44 | 60)
+    }
+
+    /// What the checksum of a transport covers beyond itself (RFC 9293 3.1, RFC 8200 8.1).
+    fn pseudo_header(&self, length: u16) -> BytesMut {
+        let mut bytes = BytesMut::with_capacity(36);
+        match self.ends() {
+            Ends::V4 { source, destination } => {
+                bytes.put_slice(&source.octets());
+                bytes.put_slice(&destination.octets());
+            }
+            Ends::V6 { source, destination } => {
+                bytes.put_slice(&source.octets());
+                bytes.put_slice(&destination.octets());
+            }
+        }
+        bytes.put_u16(u16::from(self.protocol()));
+        bytes.put_u16(length);
+        bytes
+    }
+}
+
+/// RFC 1071 over parts of even length.
+fn checksum(parts: &[&[u8]]) -> u16 {
+    let words = parts.iter().flat_map(|part| part.chunks_exact(2));
+    let mut sum: u32 = words.map(|word| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::{IpNumber, PacketBuilder};
+    use sg_common::packet::{Address, Packet, Parsed, has_ports, is_icmp, parse};
+
+    use super::*;
+    use crate::{
+        model::{Direction, Family},
+        probe::ProbeParts,
+    };
+
+    fn probe(family: Family, number: u8) -> Probe {
+        let (source, destination) = match family {
+            Family::V4 => ("192.0.2.1", "10.0.0.5"),
+            Family::V6 => ("2001:db8::1", "2001:db8:ffff::5"),
+        };
+        let (ports, icmp) = (has_ports(number), is_icmp(family, number));
+        Probe::new(ProbeParts {
+            nic: 0,
+            direction: Direction::Ingress,
+            protocol: number,
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            source_port: ports.then_some(50_001),
+            destination_port: ports.then_some(8_080),
+            icmp_type: icmp.then_some(13),
+            icmp_code: icmp.then_some(7),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn the_datapath_reads_the_probe_that_was_written() {
+        for family in [Family::V4, Family::V6] {
+            for number in 0..=255 {
+                let probe = probe(family, number);
+                let frame = probe.frame();
+                let Parsed::Packet(packet) = parse(&&frame[..]) else {
+                    panic!("{family:?} {number}: {:?}", parse(&&frame[..]))
+                };
+                let (source_port, detail) = match probe.content() {
+                    Content::Ports { source, destination } => (source, destination),
+                    Content::Icmp { kind, code } => (0, u16::from_be_bytes([kind, code])),
+                    Content::Bare => (0, 0),
+                };
+                let expected = Packet {
+                    family,
+                    protocol: number,
+                    hop_limit: 64,
+                    tcp_flags: if number == protocol::TCP { tcp::SYN } else { 0 },
+                    source: Address::from(probe.source()),
+                    destination: Address::from(probe.destination()),
+                    source_port,
+                    detail,
+                    identifier: 0,
+                    transport: if family == Family::V4 { 34 } else { 54 },
+                };
+                assert_eq!(packet, expected, "{family:?} {number}");
+            }
+        }
+    }
+
+    /// A writer that is not ours.
+    #[test]
+    fn etherparse_writes_the_same_bytes() {
+        for family in [Family::V4, Family::V6] {
+            for number in [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::ICMPV6] {
+                let probe = probe(family, number);
+                let link = PacketBuilder::ethernet2(SENDER, RECEIVER);
+                let network = match probe.ends() {
+                    Ends::V4 { source, destination } => {
+                        link.ipv4(source.octets(), destination.octets(), HOP_LIMIT)
+                    }
+                    Ends::V6 { source, destination } => {
+                        link.ipv6(source.octets(), destination.octets(), HOP_LIMIT)
+                    }
+                };
+                let mut expected = Vec::new();
+                match (probe.content(), number) {
+                    (Content::Ports { source, destination }, protocol::TCP) => {
+                        network.tcp(source, destination, 1, WINDOW).syn().write(&mut expected, &[])
+                    }
+                    (Content::Ports { source, destination }, _) => {
+                        network.udp(source, destination).write(&mut expected, &[])
+                    }
+                    (Content::Icmp { kind, code }, protocol::ICMP) => {
+                        network.icmpv4_raw(kind, code, [0; 4]).write(&mut expected, &[])
+                    }
+                    (Content::Icmp { kind, code }, _) => {
+                        network.icmpv6_raw(kind, code, [0; 4]).write(&mut expected, &[])
+                    }
+                    (Content::Bare, _) => network.write(&mut expected, IpNumber(number), &[0; 8]),
+                }
+                .unwrap();
+                assert_eq!(probe.frame(), expected, "{family:?} {number}");
+            }
+        }
+    }
+}

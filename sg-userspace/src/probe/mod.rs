@@ -1,0 +1,17 @@
+//! What can be asked about a policy, and what is answered: a packet that starts a flow, in words, as JSON and
+//! as the bytes of a frame; and the verdict with its reason.
+//!
+//! It knows the model only for the names in questions and answers. It must never decide anything. The oracle
+//! and the engines of the check room read probes and build answers; `sgctl check` and tests call all of it.
+
+mod answer;
+mod frame;
+mod line;
+mod protocol_name;
+mod question;
+
+pub use answer::{Answer, WrittenAnswer};
+pub use frame::HOP_LIMIT;
+pub use line::{LineReason, Reader};
+pub use protocol_name::{ProtocolName, UnknownProtocol};
+pub use question::{Content, DEFAULT_SOURCE_PORT, Ends, InvalidProbe, Probe, ProbeParts};

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{host::Host, raw, service::Service, stream};
+use super::{host::Host, raw, service::Service, stream, wait::uninterrupted};
 
 /// What the asker saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn udp(question: &Question, patience: Duration) -> Result<Outcome> {
     let socket = UdpSocket::bind(question.source())?;
     socket.connect(question.destination())?;
     socket.set_read_timeout(Some(patience))?;
-    outcome(socket.send(b"?").and_then(|_| socket.recv(&mut [0])).map(drop))
+    outcome(socket.send(b"?").and_then(|_| uninterrupted(|| socket.recv(&mut [0]))).map(drop))
 }
 
 fn outcome(exchanged: io::Result<()>) -> Result<Outcome> {

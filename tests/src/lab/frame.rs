@@ -15,7 +15,7 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::host::Host;
+use super::{host::Host, wait::uninterrupted};
 
 /// Sends frames on a device, and receives those of one `EtherType`.
 ///
@@ -70,10 +70,10 @@ impl FrameSocket {
         loop {
             let left = PollTimeout::try_from(patience.saturating_sub(start.elapsed()))?;
             let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut ready, left)? == 0 {
+            if uninterrupted(|| Ok(poll(&mut ready, left)?))? == 0 {
                 return Ok(false);
             }
-            let length = (&self.socket).read(&mut frame)?;
+            let length = uninterrupted(|| (&self.socket).read(&mut frame))?;
             if is_it(&frame[..length]) {
                 return Ok(true);
             }

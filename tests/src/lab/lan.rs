@@ -1,10 +1,14 @@
 //! A LAN: hosts on one switch.
 
+use std::fs;
+
 use anyhow::Result;
 
 use super::{enter::Lab, host::Host};
 
 const MTU: u16 = 1500;
+/// There where br_netfilter is loaded, which drops what it cannot parse before our filter sees it.
+const NETFILTER: &str = "net/bridge";
 
 /// Hosts on one switch, which is a bridge in a namespace of its own.
 #[derive(Clone, Debug)]
@@ -22,6 +26,11 @@ impl Lab {
         let switch = self.host("switch")?;
         // The switch must not speak itself.
         switch.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
+        if switch.inside(|| Ok(fs::exists(format!("/proc/sys/{NETFILTER}/bridge-nf-call-iptables"))?))? {
+            for hook in ["iptables", "ip6tables", "arptables"] {
+                switch.sysctl(&format!("{NETFILTER}/bridge-nf-call-{hook}"), "0")?;
+            }
+        }
         switch.ip("link add bridge type bridge stp_state 0 mcast_snooping 0\nlink set bridge up")?;
         Ok(Lan { lab: self, switch })
     }

@@ -9,7 +9,13 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{answer::is_silence, ask::Question, host::Host, stream, wait::PATIENCE};
+use super::{
+    answer::is_silence,
+    ask::Question,
+    host::Host,
+    stream,
+    wait::{PATIENCE, uninterrupted},
+};
 
 /// An end of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +99,7 @@ impl Pair for Streams {
         while self.received[at as usize] < self.sent[at.other() as usize] {
             let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
             self.ends[at as usize].set_read_timeout(Some(left))?;
-            match self.ends[at as usize].read(&mut buffer) {
+            match uninterrupted(|| self.ends[at as usize].read(&mut buffer)) {
                 Ok(length) => {
                     ensure!(length > 0, "the connection was closed");
                     self.received[at as usize] += length;
@@ -149,7 +155,7 @@ impl Pair for Datagrams {
         while !self.received[at as usize].contains(&newest) {
             let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
             self.ends[at as usize].set_read_timeout(Some(left))?;
-            match self.ends[at as usize].recv(&mut number) {
+            match uninterrupted(|| self.ends[at as usize].recv(&mut number)) {
                 Ok(_) => {
                     self.received[at as usize].insert(u32::from_be_bytes(number));
                 }

@@ -15,9 +15,11 @@ use nix::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
+    answer::is_silence,
     ask::{Outcome, Question},
     frame::checksum,
     service::{Family, Service},
+    wait::uninterrupted,
 };
 
 /// The last byte of a question, and that of an answer to it.
@@ -137,17 +139,21 @@ impl RawSocket {
     }
 
     fn send(&self, to: IpAddr, packet: &[u8]) -> Result<()> {
-        self.socket.send_to(packet, &SocketAddr::new(to, 0).into())?;
-        Ok(())
+        match self.socket.send_to(packet, &SocketAddr::new(to, 0).into()) {
+            // A filter on the way out dropped it: with IPv6 the kernel says so.
+            Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => Ok(()),
+            sent => sent.map(drop).context("cannot send"),
+        }
     }
 
     /// The next packet, behind its IP header, and who sent it; none where nothing came in time.
     fn receive(&self) -> Result<Option<(IpAddr, Vec<u8>)>> {
         let mut packet = vec![0; 2048];
-        let (length, source) = match recvfrom::<SockaddrStorage>(self.socket.as_raw_fd(), &mut packet) {
-            Ok(received) => received,
-            Err(Errno::EAGAIN) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
+        let received =
+            uninterrupted(|| Ok(recvfrom::<SockaddrStorage>(self.socket.as_raw_fd(), &mut packet)?));
+        let (length, source) = match received {
+            Err(error) if is_silence(&error) => return Ok(None),
+            received => received?,
         };
         packet.truncate(length);
         let source = source.context("a packet from nowhere")?;

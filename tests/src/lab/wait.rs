@@ -1,7 +1,7 @@
 //! Waiting, in one place: how long, and for what.
 
 use std::{
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,16 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait for what must not come. Within the lab a packet arrives in microseconds; a dropped one is
 /// also seen in a counter.
 pub const SILENCE: Duration = Duration::from_millis(250);
+
+/// Makes a system call again where a signal came in between.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
 
 /// Waits until `done`, for [`PATIENCE`].
 ///

@@ -1,7 +1,7 @@
 //! Frames that cannot be judged are dropped, and counted under why.
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab};
+use sg_tests::lab::{Attach, Family, Lab, checksum};
 
 use crate::{
     road::{ARP, Road},
@@ -50,9 +50,11 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
 
     let mut later_v4 = v4.packet(UDP, b"the rest");
     later_v4[6..8].copy_from_slice(&5_u16.to_be_bytes());
+    summed(&mut later_v4);
     let later_v6 = v6.packet(FRAGMENT_HEADER, &[&[UDP, 0, 0, 8, 0, 0, 0, 1][..], b"the rest"].concat());
     let mut long_header = v4.packet(UDP, &crate::road::udp(7, 7, b"odd"));
     long_header[0] = 0x4f;
+    summed(&mut long_header);
     long_header.truncate(24);
     let options = [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(7);
     let unknown = Road::open(&scene, from, to, Family::V4, EXPERIMENTAL)?;
@@ -81,6 +83,13 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
         .with_context(|| what.to_owned())?;
     }
     arp_passes(&scene, from, to)
+}
+
+/// Puts the right checksum into an IPv4 header of twenty bytes.
+fn summed(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let sum = checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// The other control: what is not IP is not all dropped.

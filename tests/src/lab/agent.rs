@@ -1,0 +1,224 @@
+//! `sgd` on a host, driven as a user drives it: by its command line, its policy file, signals and `sgctl`.
+
+use std::{
+    fmt, fs,
+    path::PathBuf,
+    process::{Command, ExitStatus, Output, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use super::{
+    binaries::Binaries,
+    host::Host,
+    kernel::Version,
+    sgd::{Said, Sgd},
+    stats::Stats,
+};
+
+/// How the filter is attached to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// TCX links.
+    Tcx,
+    /// Filters of the qdisc clsact.
+    Clsact,
+    /// Whatever the kernel offers.
+    Auto,
+}
+
+impl Attach {
+    /// The two hooks.
+    pub const ALL: [Self; 2] = [Self::Tcx, Self::Clsact];
+
+    /// The first kernel that has it.
+    #[must_use]
+    pub const fn since(self) -> Version {
+        match self {
+            Self::Tcx => Version(6, 6),
+            Self::Clsact | Self::Auto => Version(4, 5),
+        }
+    }
+}
+
+impl fmt::Display for Attach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+/// How to run it.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// `--attach`.
+    pub attach: Attach,
+    /// `--detach-on-exit`.
+    pub detach_on_exit: bool,
+}
+
+impl From<Attach> for Options {
+    fn from(attach: Attach) -> Self {
+        Self { attach, detach_on_exit: false }
+    }
+}
+
+/// An agent on a host. Dropped, it is killed and its filters are taken off.
+#[derive(Debug)]
+pub struct Agent {
+    host: Host,
+    binaries: Binaries,
+    options: Options,
+    sgd: Sgd,
+}
+
+impl Agent {
+    /// Starts an agent on `host` and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it does not, with what it complained about.
+    pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
+        let binaries = Binaries::find()?;
+        write_policy(host, policy)?;
+        let sgd = Sgd::start(host, &binaries, &policy_file(host), options)?;
+        let mut agent = Self { host: host.clone(), binaries, options, sgd };
+        agent.sgd.hear(&[Said::Ready])?;
+        Ok(agent)
+    }
+
+    /// Starts it again where it has ended, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it does not, with what it complained about.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        self.sgd.hear(&[Said::Ready]).map(drop)
+    }
+
+    /// Changes the policy file and waits until the agent has applied it.
+    ///
+    /// # Errors
+    /// Where it refuses, with what it complained about.
+    pub fn apply(&mut self, policy: &str) -> Result<()> {
+        match self.offer(policy)? {
+            Said::Applied => Ok(()),
+            said => bail!("the policy was not applied, but {said:?}:\n{policy}\n{}", self.complaints()),
+        }
+    }
+
+    /// Changes the policy file and waits until the agent has refused it.
+    ///
+    /// # Errors
+    /// Where it applies it.
+    pub fn refuses(&mut self, policy: &str) -> Result<()> {
+        match self.offer(policy)? {
+            Said::Refused => Ok(()),
+            said => bail!("the policy was not refused, but {said:?}:\n{policy}"),
+        }
+    }
+
+    fn offer(&mut self, policy: &str) -> Result<Said> {
+        self.sgd.forget();
+        write_policy(&self.host, policy)?;
+        self.sgd.hear(&[Said::Applied, Said::Refused])
+    }
+
+    /// Asks it, by signal, to read the policy file again, and waits until it has.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub fn reread(&mut self) -> Result<()> {
+        self.sgd.forget();
+        self.sgd.signal(Signal::SIGHUP)?;
+        self.sgd.hear(&[Said::Applied]).map(drop)
+    }
+
+    /// Ends it, with SIGTERM, and returns how it ended.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.sgd.signal(Signal::SIGTERM)?;
+        self.sgd.end()
+    }
+
+    /// Kills it: `kill -9`.
+    ///
+    /// # Errors
+    /// Where the process is not there.
+    pub fn kill(&mut self) -> Result<()> {
+        self.sgd.signal(Signal::SIGKILL)?;
+        self.sgd.end().map(drop)
+    }
+
+    /// What the kernel counted.
+    ///
+    /// # Errors
+    /// Where `sgctl stats` fails.
+    pub fn stats(&self) -> Result<Stats> {
+        Stats::read(&self.sgctl(&["stats", "--instance", self.host.netns(), "--json"])?.stdout)
+    }
+
+    /// Takes the filters off.
+    ///
+    /// # Errors
+    /// Where `sgctl detach` fails.
+    pub fn detach(&self) -> Result<()> {
+        self.sgctl(&["detach", "--instance", self.host.netns()]).map(drop)
+    }
+
+    /// Runs `sgctl` on the agent's host.
+    ///
+    /// # Errors
+    /// Where it fails, with what it complained about.
+    pub fn sgctl(&self, arguments: &[&str]) -> Result<Output> {
+        let mut sgctl = Command::new(self.binaries.sgctl());
+        sgctl.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = self.host.spawn(&mut sgctl)?.wait_with_output()?;
+        ensure!(
+            output.status.success(),
+            "`sgctl {}` failed ({}): {}",
+            arguments.join(" "),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(output)
+    }
+
+    /// The policy file.
+    #[must_use]
+    pub fn policy_file(&self) -> PathBuf {
+        policy_file(&self.host)
+    }
+
+    /// What it said on its standard error.
+    #[must_use]
+    pub fn complaints(&self) -> String {
+        self.sgd.complaints()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // Whatever fails here, the lab takes all of it with it in the end.
+        let _ = self.kill();
+        let _ = self.detach();
+    }
+}
+
+fn policy_file(host: &Host) -> PathBuf {
+    PathBuf::from(format!("/run/lab/{}/policy.yaml", host.netns()))
+}
+
+/// Writes the file as an editor does: beside it, then over it.
+fn write_policy(host: &Host, policy: &str) -> Result<()> {
+    let file = policy_file(host);
+    let new = file.with_extension("new");
+    fs::create_dir_all(file.parent().context("no directory")?)?;
+    fs::write(&new, policy)?;
+    fs::rename(new, file).context("cannot write the policy file")
+}

@@ -1,0 +1,122 @@
+//! Answering: what a host serves.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use socket2::SockRef;
+
+use super::{host::Host, raw::RawSocket, service::Service, stream};
+
+/// How often a thread that answers looks whether it is still wanted.
+pub(super) const LOOK: Duration = Duration::from_millis(10);
+
+/// A service that answers until this is dropped; then its port is free again.
+#[derive(Debug)]
+#[must_use = "a service that is dropped answers nobody"]
+pub struct Answering {
+    wanted: Wanted,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.wanted.0.store(false, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked answered nobody, and that is what was seen.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Whether a thread that answers is still wanted.
+#[derive(Clone, Debug)]
+struct Wanted(Arc<AtomicBool>);
+
+impl Wanted {
+    fn still(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Repeats `serve`, which returns after [`LOOK`] at the latest, in a thread as long as it is wanted.
+    fn thread(&self, mut serve: impl FnMut() + Send + 'static) -> JoinHandle<()> {
+        let wanted = self.clone();
+        thread::spawn(move || {
+            while wanted.still() {
+                serve();
+            }
+        })
+    }
+}
+
+/// Makes `host` answer questions for `service` at `address`. Echoes need nobody: the kernel answers them.
+///
+/// # Errors
+/// Where the address or port cannot be had.
+pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Answering> {
+    let wanted = Wanted(Arc::new(AtomicBool::new(true)));
+    let at = SocketAddr::new(address, service.port().unwrap_or(0));
+    let thread = host
+        .inside(|| match service {
+            Service::Tcp(_) => tcp(stream::listen(at)?, &wanted).map(Some),
+            Service::Udp(_) => udp(UdpSocket::bind(at)?, &wanted).map(Some),
+            Service::Echo => Ok(None),
+            Service::Sctp(_) | Service::Gre | Service::Other(_) => {
+                let socket = RawSocket::open(address, service, LOOK)?;
+                Ok(Some(wanted.thread(move || socket.answer_one())))
+            }
+        })
+        .with_context(|| format!("answering {service} at {address}"))?;
+    Ok(Answering { wanted, thread })
+}
+
+/// Whether a receive call ended because nothing came in time.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+fn tcp(listener: TcpListener, wanted: &Wanted) -> Result<JoinHandle<()>> {
+    // On Linux it bounds `accept`, too.
+    SockRef::from(&listener).set_read_timeout(Some(LOOK))?;
+    let connections_wanted = wanted.clone();
+    Ok(wanted.thread(move || {
+        if let Ok((stream, _)) = listener.accept() {
+            let wanted = connections_wanted.clone();
+            thread::spawn(move || echo(stream, &wanted));
+        }
+    }))
+}
+
+/// Sends back what comes, until the end of the stream.
+fn echo(mut stream: TcpStream, wanted: &Wanted) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    stream.set_read_timeout(Some(LOOK))?;
+    while wanted.still() {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => stream.write_all(&buffer[..length])?,
+            Err(error) if is_silence(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn udp(socket: UdpSocket, wanted: &Wanted) -> Result<JoinHandle<()>> {
+    socket.set_read_timeout(Some(LOOK))?;
+    let mut buffer = vec![0; 64 * 1024];
+    Ok(wanted.thread(move || {
+        if let Ok((length, asker)) = socket.recv_from(&mut buffer) {
+            // Where the answer cannot be sent, the asker hears nothing, and that is what it reports.
+            let _ = socket.send_to(&buffer[..length], asker);
+        }
+    }))
+}

@@ -1,0 +1,111 @@
+//! Asking a host for a service, and what came of it.
+
+use std::{
+    fmt,
+    io::{self, Read as _, Write as _},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::{host::Host, raw, service::Service, stream, wait::uninterrupted};
+
+/// What the asker saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The question was answered; over TCP, data went both ways.
+    Answered,
+    /// Nobody serves there, and somebody said so: a reset or an ICMP error.
+    Refused,
+    /// Nothing came back.
+    Silent,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Silent => "silent",
+        })
+    }
+}
+
+/// Who asks whom for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The asker's address.
+    pub from: IpAddr,
+    /// The asker's port; 0 for any free one.
+    pub source_port: u16,
+    /// Whom it asks.
+    pub to: IpAddr,
+    /// For what.
+    pub service: Service,
+}
+
+impl Question {
+    /// A question from any free port.
+    #[must_use]
+    pub fn new(from: IpAddr, to: IpAddr, service: Service) -> Self {
+        Self { from, source_port: 0, to, service }
+    }
+
+    pub(super) fn source(&self) -> SocketAddr {
+        SocketAddr::new(self.from, self.source_port)
+    }
+
+    pub(super) fn destination(&self) -> SocketAddr {
+        SocketAddr::new(self.to, self.service.port().unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {} to {}", self.service, self.from, self.to)
+    }
+}
+
+/// Asks from `host` and waits for the answer, at most for `patience`.
+///
+/// # Errors
+/// Where the question could not even be sent.
+pub fn ask(host: &Host, question: &Question, patience: Duration) -> Result<Outcome> {
+    host.inside(|| match question.service {
+        Service::Tcp(_) => tcp(question, patience),
+        Service::Udp(_) => udp(question, patience),
+        Service::Echo | Service::Sctp(_) | Service::Gre | Service::Other(_) => raw::ask(question, patience),
+    })
+    .with_context(|| format!("asking {question}"))
+}
+
+fn tcp(question: &Question, patience: Duration) -> Result<Outcome> {
+    let start = Instant::now();
+    let connected = stream::connect(question.source(), question.destination(), patience);
+    let exchanged = connected.and_then(|mut stream| {
+        let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+        stream.set_read_timeout(Some(left))?;
+        stream.write_all(b"?")?;
+        stream.read_exact(&mut [0])
+    });
+    outcome(exchanged)
+}
+
+fn udp(question: &Question, patience: Duration) -> Result<Outcome> {
+    let socket = UdpSocket::bind(question.source())?;
+    socket.connect(question.destination())?;
+    socket.set_read_timeout(Some(patience))?;
+    outcome(socket.send(b"?").and_then(|_| uninterrupted(|| socket.recv(&mut [0]))).map(drop))
+}
+
+fn outcome(exchanged: io::Result<()>) -> Result<Outcome> {
+    match exchanged {
+        Ok(()) => Ok(Outcome::Answered),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Ok(Outcome::Refused),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Ok(Outcome::Silent),
+            _ => Err(error.into()),
+        },
+    }
+}

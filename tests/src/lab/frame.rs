@@ -1,0 +1,102 @@
+//! Ethernet frames as they are, for what no other socket would send.
+
+use std::{
+    io::Read as _,
+    os::fd::{AsFd as _, AsRawFd as _},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use nix::{
+    errno::Errno,
+    ifaddrs::getifaddrs,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{LinkAddr, bind},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{host::Host, wait::uninterrupted};
+
+/// Sends frames on a device, and receives those of one `EtherType`.
+///
+/// What a filter drops on the way in is not received: a socket for one `EtherType` comes behind the hooks of
+/// traffic control (`__netif_receive_skb_core` in net/core/dev.c), other than one for all of them.
+#[derive(Debug)]
+pub struct FrameSocket {
+    socket: Socket,
+    address: [u8; 6],
+}
+
+impl FrameSocket {
+    /// A socket on `device` of `host`.
+    ///
+    /// # Errors
+    /// Where there is no such device.
+    pub fn open(host: &Host, device: &str, ethertype: u16) -> Result<Self> {
+        host.inside(|| {
+            let link = link(device)?;
+            let protocol = Protocol::from(i32::from(ethertype.to_be()));
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
+            bind(socket.as_raw_fd(), &link)?;
+            Ok(Self { socket, address: link.addr().context("no link address")? })
+        })
+        .with_context(|| format!("a packet socket on {device}"))
+    }
+
+    /// The link address of the device.
+    #[must_use]
+    pub fn address(&self) -> [u8; 6] {
+        self.address
+    }
+
+    /// Sends `frame`, from its Ethernet header on.
+    ///
+    /// # Errors
+    /// Where the device does not take it. That a filter on its way out dropped it is no error.
+    pub fn send(&self, frame: &[u8]) -> Result<()> {
+        match self.socket.send(frame) {
+            Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => Ok(()),
+            sent => sent.map(drop).context("cannot send the frame"),
+        }
+    }
+
+    /// Whether a frame that `is_it` comes within `patience`.
+    ///
+    /// # Errors
+    /// Where the socket cannot be read.
+    pub fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
+        let start = Instant::now();
+        let mut frame = vec![0; 64 * 1024];
+        loop {
+            let left = PollTimeout::try_from(patience.saturating_sub(start.elapsed()))?;
+            let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+            if uninterrupted(|| Ok(poll(&mut ready, left)?))? == 0 {
+                return Ok(false);
+            }
+            let length = uninterrupted(|| (&self.socket).read(&mut frame))?;
+            if is_it(&frame[..length]) {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// The link address of a device of this thread's network. Bound to it, a socket keeps the `EtherType` that it
+/// was made for (`packet_bind` in `net/packet/af_packet.c`).
+fn link(device: &str) -> Result<LinkAddr> {
+    let addresses = getifaddrs()?.filter(|found| found.interface_name == device);
+    let mut links = addresses.filter_map(|found| found.address?.as_link_addr().copied());
+    links.next().with_context(|| format!("no device {device}"))
+}
+
+/// The checksum of IP, ICMP, TCP and UDP (RFC 1071).
+#[must_use]
+pub fn checksum(bytes: &[u8]) -> u16 {
+    let words =
+        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}

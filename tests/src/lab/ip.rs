@@ -1,0 +1,36 @@
+//! The command `ip`: it is what operators know, and its errors are what they know to read.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs `commands`, one a line, in the named network namespace.
+///
+/// # Errors
+/// Says the commands, and what `ip` said.
+pub(super) fn batch(namespace: Option<&str>, commands: &str) -> Result<()> {
+    let mut ip = Command::new("ip");
+    if let Some(namespace) = namespace {
+        ip.args(["-netns", namespace]);
+    }
+    let mut ip = ip
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run `ip` (package iproute2)")?;
+    if let Some(mut stdin) = ip.stdin.take() {
+        // Where `ip` gave up early, what it says is the better error.
+        let _ = stdin.write_all(commands.as_bytes());
+    }
+    let output = ip.wait_with_output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`ip` in namespace {} failed: {}\n{commands}", namespace.unwrap_or("of the lab"), said.trim());
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! Two hosts that talk for longer than one question.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    answer::is_silence,
+    ask::Question,
+    host::Host,
+    stream,
+    wait::{PATIENCE, uninterrupted},
+};
+
+/// An end of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Who opened the flow.
+    Asker = 0,
+    /// The other one.
+    Answerer = 1,
+}
+
+impl End {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Asker, Self::Answerer];
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Asker => Self::Answerer,
+            Self::Answerer => Self::Asker,
+        }
+    }
+}
+
+/// A flow with both ends in hand.
+pub trait Pair {
+    /// Sends one message more from this end.
+    ///
+    /// # Errors
+    /// Where the socket does not take it.
+    fn send(&mut self, from: End) -> Result<()>;
+
+    /// Whether the newest message of the other end arrives at this one within `patience`.
+    ///
+    /// # Errors
+    /// Where the socket failed for another reason than silence.
+    fn arrives(&mut self, at: End, patience: Duration) -> Result<bool>;
+}
+
+/// A TCP connection. Its messages are bytes: what was lost is sent again, so all of them arrive or none of
+/// the newest.
+#[derive(Debug)]
+pub struct Streams {
+    ends: [TcpStream; 2],
+    sent: [usize; 2],
+    received: [usize; 2],
+}
+
+impl Streams {
+    /// Connects `asker` with `answerer`, which listens for just this connection.
+    ///
+    /// # Errors
+    /// Where the connection does not come about.
+    pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
+        let listener = answerer.inside(|| Ok(stream::listen(question.destination())?))?;
+        let near = asker
+            .inside(|| Ok(stream::connect(question.source(), question.destination(), PATIENCE)?))
+            .with_context(|| format!("connecting: {question}"))?;
+        let (far, _) = listener.accept()?;
+        far.set_nodelay(true)?;
+        Ok(Self { ends: [near, far], sent: [0; 2], received: [0; 2] })
+    }
+
+    /// The socket of an end.
+    #[must_use]
+    pub fn socket(&self, end: End) -> &TcpStream {
+        &self.ends[end as usize]
+    }
+}
+
+impl Pair for Streams {
+    fn send(&mut self, from: End) -> Result<()> {
+        self.ends[from as usize].write_all(b".")?;
+        self.sent[from as usize] += 1;
+        Ok(())
+    }
+
+    fn arrives(&mut self, at: End, patience: Duration) -> Result<bool> {
+        let start = Instant::now();
+        let mut buffer = [0; 1024];
+        while self.received[at as usize] < self.sent[at.other() as usize] {
+            let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+            self.ends[at as usize].set_read_timeout(Some(left))?;
+            match uninterrupted(|| self.ends[at as usize].read(&mut buffer)) {
+                Ok(length) => {
+                    ensure!(length > 0, "the connection was closed");
+                    self.received[at as usize] += length;
+                }
+                Err(error) if is_silence(&error) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A UDP flow. Its messages are numbered datagrams: what was lost stays lost.
+#[derive(Debug)]
+pub struct Datagrams {
+    ends: [UdpSocket; 2],
+    sent: [u32; 2],
+    received: [BTreeSet<u32>; 2],
+}
+
+impl Datagrams {
+    /// A socket on each host, which know each other. Nothing is sent.
+    ///
+    /// # Errors
+    /// Where an address or port cannot be had.
+    pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
+        let bind = |host: &Host, at: SocketAddr| host.inside(|| Ok(UdpSocket::bind(at)?));
+        let near = bind(asker, question.source())?;
+        let far = bind(answerer, question.destination())?;
+        near.connect(far.local_addr()?)?;
+        far.connect(near.local_addr()?)?;
+        Ok(Self { ends: [near, far], sent: [0; 2], received: Default::default() })
+    }
+
+    /// How many messages of the other end never arrived at this one.
+    #[must_use]
+    pub fn lost(&self, at: End) -> usize {
+        self.sent[at.other() as usize] as usize - self.received[at as usize].len()
+    }
+}
+
+impl Pair for Datagrams {
+    fn send(&mut self, from: End) -> Result<()> {
+        self.sent[from as usize] += 1;
+        self.ends[from as usize].send(&self.sent[from as usize].to_be_bytes())?;
+        Ok(())
+    }
+
+    fn arrives(&mut self, at: End, patience: Duration) -> Result<bool> {
+        let newest = self.sent[at.other() as usize];
+        let start = Instant::now();
+        let mut number = [0; 4];
+        while !self.received[at as usize].contains(&newest) {
+            let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
+            self.ends[at as usize].set_read_timeout(Some(left))?;
+            match uninterrupted(|| self.ends[at as usize].recv(&mut number)) {
+                Ok(_) => {
+                    self.received[at as usize].insert(u32::from_be_bytes(number));
+                }
+                Err(error) if is_silence(&error) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+}

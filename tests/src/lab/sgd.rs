@@ -1,0 +1,130 @@
+//! A run of `sgd`: its process, what it says and what it complains about.
+
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
+
+use super::{agent::Options, binaries::Binaries, host::Host, wait};
+
+/// How long the agent may take to load, attach or apply; a machine that is busy otherwise takes its time.
+const START: Duration = Duration::from_secs(20);
+/// How long the last words of a process may take to get here.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// A line that it printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Ready,
+    Applied,
+    Refused,
+}
+
+#[derive(Debug)]
+pub(super) struct Sgd {
+    child: Child,
+    said: Receiver<Said>,
+    complaints: Arc<Mutex<String>>,
+}
+
+impl Sgd {
+    /// Starts it on `host`, whose name in `ip netns` is that of the instance, too.
+    pub(super) fn start(host: &Host, binaries: &Binaries, policy: &Path, options: Options) -> Result<Self> {
+        let mut sgd = Command::new(binaries.sgd());
+        sgd.arg("run").arg("--policy").arg(policy);
+        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
+        if options.detach_on_exit {
+            sgd.arg("--detach-on-exit");
+        }
+        let mut child = host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let said = listen(child.stdout.take().context("no standard output")?);
+        let complaints = keep(child.stderr.take().context("no standard error")?);
+        Ok(Self { child, said, complaints })
+    }
+
+    /// Waits until it says one of these.
+    pub(super) fn hear(&mut self, wanted: &[Said]) -> Result<Said> {
+        let start = Instant::now();
+        while let Ok(said) = self.said.recv_timeout(START.saturating_sub(start.elapsed())) {
+            if wanted.contains(&said) {
+                return Ok(said);
+            }
+        }
+        thread::sleep(LAST_WORDS);
+        let state = match self.child.try_wait()? {
+            Some(status) => format!("sgd ended ({status})"),
+            None => format!("sgd said nothing for {} s", START.as_secs()),
+        };
+        bail!("{state}, while it should say one of {wanted:?}:\n{}", self.complaints());
+    }
+
+    /// Forgets what it said: an answer to an earlier change is no answer to the next.
+    pub(super) fn forget(&self) {
+        while self.said.try_recv().is_ok() {}
+    }
+
+    /// What it said on its standard error.
+    pub(super) fn complaints(&self) -> String {
+        self.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        signal::kill(pid, signal).with_context(|| format!("cannot send {signal} to sgd"))
+    }
+
+    /// Waits until it has ended.
+    pub(super) fn end(&mut self) -> Result<ExitStatus> {
+        let mut status = None;
+        wait::until("sgd ends", || {
+            status = self.child.try_wait()?;
+            Ok(status.is_some())
+        })?;
+        status.context("no status")
+    }
+}
+
+fn listen(output: impl Read + Send + 'static) -> Receiver<Said> {
+    let (tell, said) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let said = match line.split_whitespace().next() {
+                Some("ready") => Said::Ready,
+                // A change of devices is applied, too, but answers no change of the policy.
+                Some("applied") if !line.contains("cause=devices") => Said::Applied,
+                Some("refused") => Said::Refused,
+                _ => continue,
+            };
+            // Nobody listening any more means that the agent was dropped.
+            let _ = tell.send(said);
+        }
+    });
+    said
+}
+
+fn keep(output: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let complaints = Arc::<Mutex<String>>::default();
+    let kept = Arc::clone(&complaints);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if let Ok(mut kept) = kept.lock() {
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        }
+    });
+    complaints
+}

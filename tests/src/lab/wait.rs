@@ -1,0 +1,40 @@
+//! Waiting, in one place: how long, and for what.
+
+use std::{
+    io, thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+/// How long to wait for what must come. Nothing gets slower by it: what comes ends the wait.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait for what must not come. Within the lab a packet arrives in microseconds; a dropped one is
+/// also seen in a counter.
+pub const SILENCE: Duration = Duration::from_millis(250);
+
+/// Makes a system call again where a signal came in between.
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+/// Waits until `done`, for [`PATIENCE`].
+///
+/// # Errors
+/// Those of `done`, and where it did not come; `what` says what was waited for.
+pub fn until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while !done()? {
+        if start.elapsed() > PATIENCE {
+            bail!("waited {} s in vain: {what}", PATIENCE.as_secs());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}

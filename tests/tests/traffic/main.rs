@@ -1,0 +1,52 @@
+//! Tests over real packets: namespaces, real sockets, the real agent.
+//!
+//! Each test builds a little network of its own in the lab and is written as rules in, packets out. Without
+//! root all of them are left out, and the run says so.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod changes;
+mod devices;
+mod frames;
+mod groups;
+mod left_behind;
+mod life;
+mod plain;
+mod road;
+mod routed;
+mod scene;
+mod stateful;
+mod suite;
+mod unasked;
+mod verdicts;
+
+use suite::Suite;
+
+fn main() -> Result<ExitCode> {
+    if left_behind::idle()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut arguments = Arguments::from_args();
+    // Most of a test is waiting.
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("only listed") } else { Lab::enter()? });
+    for room in [
+        left_behind::tests,
+        plain::tests,
+        verdicts::tests,
+        stateful::tests,
+        changes::tests,
+        groups::tests,
+        unasked::tests,
+        frames::tests,
+        devices::tests,
+        life::tests,
+    ] {
+        room(&mut suite);
+    }
+    Ok(suite.run(&arguments))
+}

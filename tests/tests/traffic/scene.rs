@@ -1,0 +1,166 @@
+//! The scene of most tests: a server whose NIC is filtered, a client and a stranger, on one switch.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeBounds,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{
+    Agent, Attach, Family, Host, Lab, Lan, Options, Outcome, PATIENCE, Question, SILENCE, Service, Stats,
+    answer, ask,
+};
+
+/// Who is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Server = 1,
+    Client = 2,
+    Stranger = 3,
+}
+
+use Who::{Client, Server, Stranger};
+
+impl Who {
+    pub(crate) fn address(self, family: Family) -> IpAddr {
+        match family {
+            Family::V4 => Ipv4Addr::new(10, 77, 0, self as u8).into(),
+            Family::V6 => Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, self as u16).into(),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Server => "server",
+            Client => "client",
+            Stranger => "stranger",
+        }
+    }
+}
+
+/// Where the filter sits: on the server's own NIC, or on the port of the switch that is the host end of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Host,
+    Guest,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 2] = [Self::Host, Self::Guest];
+
+    /// The policy `text`, with the server's NIC in `groups`.
+    pub(crate) fn policy(self, groups: &str, text: &str) -> String {
+        let nic = match self {
+            Self::Host => "device: eth0".to_owned(),
+            Self::Guest => format!(
+                "device: server, role: guest, addresses: [{}, \"{}\"]",
+                Server.address(Family::V4),
+                Server.address(Family::V6)
+            ),
+        };
+        format!("{text}\nnics:\n  - {{ {nic}, groups: [{groups}] }}\n")
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Host => "host",
+            Self::Guest => "guest",
+        })
+    }
+}
+
+/// The question that `from` puts to `to`.
+pub(crate) fn question(from: Who, to: Who, family: Family, service: Service) -> Question {
+    Question::new(from.address(family), to.address(family), service)
+}
+
+/// Three hosts on a switch.
+pub(crate) struct Scene {
+    pub(crate) lan: Lan,
+    hosts: [Host; 3],
+}
+
+impl Scene {
+    pub(crate) fn new(lab: Lab) -> Result<Self> {
+        let lan = lab.lan()?;
+        let host = |who: Who| {
+            let [v4, v6] = Family::ALL.map(|family| who.address(family));
+            lan.host(who.name(), &[&format!("{v4}/24"), &format!("{v6}/64")])
+        };
+        let hosts = [host(Server)?, host(Client)?, host(Stranger)?];
+        Ok(Self { lan, hosts })
+    }
+
+    pub(crate) fn host(&self, who: Who) -> &Host {
+        &self.hosts[who as usize - 1]
+    }
+
+    /// The filter on the server's NIC, under this policy.
+    pub(crate) fn agent(&self, role: Role, options: impl Into<Options>, policy: &str) -> Result<Agent> {
+        let host = match role {
+            Role::Host => self.host(Server),
+            Role::Guest => self.lan.switch(),
+        };
+        Agent::start(host, policy, options.into())
+    }
+
+    /// `from` asks `to`, who would answer.
+    pub(crate) fn asks(
+        &self,
+        from: Who,
+        to: Who,
+        family: Family,
+        service: Service,
+        expected: Outcome,
+    ) -> Result<()> {
+        let _answering = answer(self.host(to), to.address(family), service)?;
+        self.puts(from, &question(from, to, family, service), expected)
+    }
+
+    /// `from` puts this question; whether anybody would answer is the test's affair.
+    pub(crate) fn puts(&self, from: Who, question: &Question, expected: Outcome) -> Result<()> {
+        let patience = if expected == Outcome::Silent { SILENCE } else { PATIENCE };
+        let outcome = ask(self.host(from), question, patience)?;
+        ensure!(outcome == expected, "{question}: expected {expected}, but {outcome}");
+        Ok(())
+    }
+}
+
+/// A policy with one NIC, which is in the group `web`; `rules` are those of the group.
+pub(crate) fn web(role: Role, rules: &str) -> String {
+    role.policy("web", &format!("groups:\n  web:\n    {}", indented(rules)))
+}
+
+fn indented(rules: &str) -> String {
+    rules.trim_matches('\n').replace('\n', "\n    ")
+}
+
+/// Checks that `counted` grows by `expected` while `work` runs.
+pub(crate) fn counts(
+    agent: &Agent,
+    what: &str,
+    counted: impl Fn(&Stats) -> u64,
+    expected: impl RangeBounds<u64> + fmt::Debug,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let before = agent.stats()?;
+    work()?;
+    let after = agent.stats()?;
+    let moved = counted(&after) - counted(&before);
+    ensure!(
+        expected.contains(&moved),
+        "{what} counted {moved} packets, expected {expected:?}; what moved: {:?}",
+        after.moved_since(&before)
+    );
+    Ok(())
+}
+
+/// A filtered scene over one way to attach: what most tests begin with.
+pub(crate) fn filtered(lab: Lab, attach: Attach, role: Role, policy: &str) -> Result<(Scene, Agent)> {
+    let scene = Scene::new(lab)?;
+    let agent = scene.agent(role, attach, policy).context("starting the agent")?;
+    Ok((scene, agent))
+}

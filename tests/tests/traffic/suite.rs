@@ -1,0 +1,72 @@
+//! The list of tests, and what each needs.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use sg_tests::lab::{Attach, Binaries, Entered, Lab, kernel};
+
+pub(crate) struct Suite {
+    entered: Entered,
+    /// What is missing to filter at all.
+    missing: Option<String>,
+    trials: Vec<Trial>,
+}
+
+impl Suite {
+    pub(crate) fn new(entered: Entered) -> Self {
+        let missing = Binaries::find().err().map(|error| error.to_string());
+        Self { entered, missing, trials: Vec::new() }
+    }
+
+    /// A test that needs no filter.
+    pub(crate) fn add(
+        &mut self,
+        name: impl Into<String>,
+        test: impl FnOnce(Lab) -> Result<()> + Send + 'static,
+    ) {
+        self.push(name.into(), |lab| test(lab).map(|()| Completion::Completed));
+    }
+
+    /// A test that is run over each way to attach the filter.
+    pub(crate) fn each(
+        &mut self,
+        name: &str,
+        test: impl FnOnce(Lab, Attach) -> Result<()> + Clone + Send + 'static,
+    ) {
+        for attach in Attach::ALL {
+            let (test, missing) = (test.clone(), self.missing.is_some());
+            self.push(format!("{attach}::{name}"), move |lab| {
+                ensure!(!missing, "sgd or sgctl is missing, see above");
+                let (needed, running) = (attach.since(), kernel()?);
+                if running < needed {
+                    let why = format!("{attach} needs Linux {needed}, this is {running}");
+                    return Ok(Completion::ignored_with(why));
+                }
+                test(lab, attach).map(|()| Completion::Completed)
+            });
+        }
+    }
+
+    fn push(&mut self, name: String, test: impl FnOnce(Lab) -> Result<Completion> + Send + 'static) {
+        self.trials.push(match self.entered {
+            Entered::Inside(lab) => Trial::ignorable_test(name, move || {
+                test(lab).map_err(|error| Failed::from(format!("{error:?}")))
+            }),
+            Entered::LeftOut(why) => {
+                Trial::test(name, move || Err(format!("left out: {why}").into())).with_ignored_flag(true)
+            }
+        });
+    }
+
+    pub(crate) fn run(self, arguments: &Arguments) -> ExitCode {
+        if let Entered::LeftOut(why) = self.entered {
+            if !arguments.list {
+                println!("left out: {} traffic tests {why}: run `cargo xtask test`", self.trials.len());
+            }
+        } else if let Some(missing) = self.missing {
+            println!("{missing}");
+        }
+        libtest_mimic::run(arguments, self.trials).exit_code()
+    }
+}

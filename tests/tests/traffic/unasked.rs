@@ -1,0 +1,150 @@
+//! What works without a rule, under a policy that drops everything: finding neighbours, and getting an address.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{Attach, Family, FrameSocket, Lab, Outcome, PATIENCE, Service, until};
+
+use crate::{
+    road::{ARP, IPV4, IPV6, Road, packet, udp},
+    scene::{
+        Role,
+        Who::{self, Client, Server},
+        counts, filtered, question, web,
+    },
+    suite::Suite,
+};
+
+const NOTHING: &str = "
+ingress:
+  - { action: drop, protocol: all }
+egress:
+  - { action: drop, protocol: all }
+";
+const UDP: u8 = 17;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// `IFA_F_DADFAILED` (`linux/if_addr.h`).
+const DAD_FAILED: u8 = 0x08;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        suite.each(&format!("unasked::neighbours_are_found_{role}"), move |lab, attach| {
+            neighbours_are_found(lab, attach, role)
+        });
+        suite.each(&format!("unasked::duplicate_addresses_are_found_{role}"), move |lab, attach| {
+            duplicate_addresses_are_found(lab, attach, role)
+        });
+        suite.each(&format!("unasked::dhcp_works_{role}"), move |lab, attach| dhcp_works(lab, attach, role));
+    }
+}
+
+/// Both ways: each asks for the other, whose answer comes.
+fn neighbours_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    for (family, ethertype, reason) in [(Family::V4, ARP, "arp"), (Family::V6, IPV6, "neighbour-discovery")] {
+        let is_answer = |frame: &[u8]| match family {
+            Family::V4 => frame.get(20..22) == Some(&[0, 2]),
+            Family::V6 => frame.get(54) == Some(&NEIGHBOUR_ADVERTISEMENT),
+        };
+        for (asker, asked) in [(Client, Server), (Server, Client)] {
+            let heard = FrameSocket::open(scene.host(asker), "eth0", ethertype)?;
+            scene.host(asker).ip("neighbour flush dev eth0")?;
+            counts(
+                &agent,
+                reason,
+                |stats| stats.reason(reason),
+                2..,
+                || {
+                    // What makes the kernel look for the neighbour goes nowhere.
+                    scene.puts(asker, &question(asker, asked, family, Service::Udp(9)), Outcome::Silent)?;
+                    ensure!(heard.hears(PATIENCE, is_answer)?, "{family}: no answer for the {asker:?}");
+                    Ok(())
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The server is given an address that the client has: its probe goes out, the client's objection comes in.
+fn duplicate_addresses_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let (scene, _agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    let server = scene.host(Server);
+    for device in ["all", "eth0"] {
+        server.sysctl(&format!("net/ipv6/conf/{device}/accept_dad"), "1")?;
+    }
+    scene.host(Client).address("eth0", &["fd77::99/64"])?;
+    server.address("eth0", &["fd77::99/64"])?;
+    until("the duplicate address is found", || {
+        let addresses = server.inside(|| Ok(std::fs::read_to_string("/proc/thread-self/net/if_inet6")?))?;
+        let duplicate = addresses.lines().find(|line| line.starts_with("fd77") && line.contains("99 "));
+        let flags = duplicate.and_then(|line| line.split_whitespace().nth(4)).context("no such address")?;
+        Ok(u8::from_str_radix(flags, 16)? & DAD_FAILED != 0)
+    })
+}
+
+/// A message of DHCP, without the message: the ports and addresses are what the filter goes by.
+struct Message {
+    what: &'static str,
+    from: Who,
+    source: &'static str,
+    destination: &'static str,
+    ports: [u16; 2],
+    passes: bool,
+}
+
+const fn message(
+    what: &'static str,
+    from: Who,
+    [source, destination]: [&'static str; 2],
+    ports: [u16; 2],
+    passes: bool,
+) -> Message {
+    Message { what, from, source, destination, ports, passes }
+}
+
+const MESSAGES: [Message; 12] = [
+    message("discover", Server, ["0.0.0.0", "255.255.255.255"], [68, 67], true),
+    message("offer", Client, ["10.77.0.2", "255.255.255.255"], [67, 68], true),
+    message("request to renew", Server, ["10.77.0.1", "10.77.0.2"], [68, 67], true),
+    message("acknowledgement", Client, ["10.77.0.2", "10.77.0.1"], [67, 68], true),
+    message("solicit", Server, ["fe80::1", "ff02::1:2"], [546, 547], true),
+    message("advertise", Client, ["fe80::2", "fe80::1"], [547, 546], true),
+    // And no more than that.
+    message("the server as a DHCP server", Server, ["10.77.0.1", "10.77.0.2"], [67, 68], false),
+    message("a question to it as one", Client, ["0.0.0.0", "255.255.255.255"], [68, 67], false),
+    message("an offer for another", Client, ["10.77.0.2", "10.77.0.9"], [67, 68], false),
+    message("the server as a DHCPv6 server", Server, ["fe80::1", "fe80::2"], [547, 546], false),
+    message("an advertisement to a global address", Client, ["fe80::2", "fd77::1"], [547, 546], false),
+    message("a broadcast of no concern", Server, ["10.77.0.1", "255.255.255.255"], [68, 69], false),
+];
+
+fn dhcp_works(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    for message in MESSAGES {
+        let (source, destination): (IpAddr, IpAddr) = (message.source.parse()?, message.destination.parse()?);
+        let to = if message.from == Server { Client } else { Server };
+        let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
+        let road = Road::open(&scene, message.from, to, family, ethertype)?;
+        let [source_port, port] = message.ports;
+        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(source_port, port, b"dhcp")));
+        let counted = u64::from(message.passes);
+        counts(
+            &agent,
+            "dhcp",
+            |stats| stats.reason("dhcp"),
+            counted..=counted,
+            || {
+                let arrived = road.carries(&frame, message.passes)?;
+                ensure!(
+                    arrived == message.passes,
+                    "it {}",
+                    if arrived { "arrived" } else { "did not arrive" }
+                );
+                Ok(())
+            },
+        )
+        .context(message.what)?;
+    }
+    Ok(())
+}

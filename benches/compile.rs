@@ -1,6 +1,6 @@
 //! What compiling a policy costs, by number of rules.
 
-#![expect(clippy::expect_used, missing_docs, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sg_benches::policy;

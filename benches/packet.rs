@@ -3,7 +3,7 @@
 //! Run it with `cargo xtask bench`. The last lines say what is added to the empty program; those are the figures
 //! that count, absolute times depend on the machine.
 
-#![expect(clippy::expect_used, missing_docs, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
 use std::{
     collections::BTreeMap,

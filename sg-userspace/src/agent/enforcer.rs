@@ -1,7 +1,7 @@
 //! The kernel as the agent sees it: the few things it asks for, and the only place that asks them of the kernel room.
 //! Behind a trait, so that what the agent does can be tested without root. It must never decide anything.
 
-use std::{error::Error, path::Path};
+use std::{error::Error, path::Path, time::Duration};
 
 use sg_common::abi::Counter;
 
@@ -10,6 +10,9 @@ use crate::{
     compile::Image,
     kernel::{Datapath, Device, KernelError, pins},
 };
+
+/// How often the program's own log is passed on, where it is on.
+const PROGRAM_LOG_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Why the kernel did not do it, for people.
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
@@ -82,10 +85,10 @@ pub(super) fn remove_pins(pins: &Path, devices: &[Device]) -> Result<(), AgentEr
 pub(super) fn spawn_program_log(datapath: &mut Datapath) -> Result<(), KernelError> {
     let mut logger = datapath.logger()?;
     tokio::spawn(async move {
-        // Flushing prints what is there; a failure would end the log, never the filter.
-        while let Ok(mut ready) = logger.readable_mut().await {
-            ready.get_inner_mut().flush();
-            ready.clear_ready();
+        let mut often = tokio::time::interval(PROGRAM_LOG_INTERVAL);
+        loop {
+            often.tick().await;
+            logger.flush();
         }
     });
     Ok(())

@@ -13,7 +13,6 @@ use sg_common::{
     flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
 };
 
-use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     KernelError,
@@ -307,14 +306,12 @@ impl Datapath {
         Ok(counts)
     }
 
-    /// The program's own log, where it was loaded with a log level. To be called inside a tokio runtime.
+    /// The program's own log, where it was loaded with a log level: `flush` passes on what is there.
     ///
     /// # Errors
     /// Where the ring buffer cannot be opened.
-    pub fn logger(&mut self) -> Result<AsyncFd<EbpfLogger<&'static dyn log::Log>>, KernelError> {
-        const DOING: &str = "open the program's log";
-        let logger = EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call(DOING))?;
-        AsyncFd::with_interest(logger, Interest::READABLE).map_err(KernelError::call(DOING))
+    pub fn logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, KernelError> {
+        EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
     }
 }
 

@@ -10,7 +10,7 @@ use sg_common::{
     exceptions,
     flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
     image::{self, Header, Keys},
-    packet::{ETHERNET, Family, Icmp, Packet, Payload, embedded_offset},
+    packet::{ETHERNET, Family, Icmp, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -182,6 +182,20 @@ fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<&'static mut
         entry.rejudge(nic.classify(first, key.family(), original), nic.header.generation);
     }
     Some(entry)
+}
+
+/// The stage of [`decide`] that asks the rules, on its own: for measurements.
+#[inline(always)]
+pub fn classify(ctx: &TcContext, hook: Hook) -> Decision {
+    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
+        return host_drop(Reason::NoImage);
+    };
+    let Payload::Ip(family) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
+    if let Err(reason) = view::read(ctx, family, ETHERNET, &mut scratch.packet) {
+        return host_drop(reason);
+    }
+    scratch.keys = packet_keys(nic.direction, &scratch.packet);
+    nic.classify(nic.direction, family, &scratch.keys)
 }
 
 #[inline(always)]

@@ -4,13 +4,17 @@
 //! |---|---|
 //! | [`document`] | YAML or JSON → policy, or an error with its place |
 //! | [`model`] | groups, rules, lists, NICs; the only place that knows precedence |
-//! | [`probe`] | what can be asked about a policy, and what is answered |
 //! | [`oracle`] | the verdict by walking the rules as written, and the explanation |
-//! | [`check`] | the engines that answer probes, and the stream of probes through one |
-//! | [`cli`] | `sgctl`, the client |
 //! | [`compile`] | effective policy → image |
 //! | [`kernel`] | load, attach, publish, pin, counters, test runs |
+//! | [`agent`] | time: reconciling what is wanted with what is in force (`sgd`) |
+//! | [`probe`] | what can be asked about a policy, and what is answered |
+//! | [`check`] | the engines that answer probes, and the stream of probes through one |
+//! | [`cli`] | `sgctl`, the client |
+//!
+//! Arrows point one way: cli → {agent, check} → {compile, kernel, oracle} → model → `sg-common`.
 
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod compile;

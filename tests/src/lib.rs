@@ -1,3 +1,4 @@
-//! What proves the engine from outside: a lab of network namespaces with real traffic.
+//! What the project's tests share.
 
+pub mod generate;
 pub mod lab;

@@ -1,1 +1,92 @@
-fn main() {}
+//! `cargo xtask`: how the project is set up, shown, tested and measured.
+//!
+//! Owns the command line. Every command is one file that says what it does; what several of them need
+//! (prerequisites, privileges, running programs) has a file each. It is a program for people and for
+//! `.ci/run`; no crate may depend on it, and it links none of ours, so that it builds on a machine where
+//! nothing else builds yet.
+
+mod apt;
+mod bench;
+mod build;
+mod demo;
+mod doctor;
+mod fuzz;
+mod kernel;
+mod linker;
+mod prerequisite;
+mod privilege;
+mod setup;
+mod shell;
+mod steps;
+mod test;
+mod toolchain;
+mod tools;
+mod version;
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+
+/// Sets up, shows, tests and measures the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring what is missing on this machine: packages, Rust components, bpf-linker
+    Setup,
+    /// Say what is here, what is missing, and the remedy for each
+    Doctor,
+    /// Build the agent and the client, in release mode
+    Build,
+    /// Build, then run the demonstration as root
+    Demo {
+        /// Handed to the demonstration as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run every check and test of the project
+    Test(test::Options),
+    /// Run one fuzz target, or all of them in turn
+    Fuzz(fuzz::Options),
+    /// Run the benchmarks as root
+    Bench {
+        /// Handed to `cargo bench` as they are
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    // Paths in this program are relative to the repository, wherever it is called from. Asked at run time: a
+    // target directory can be shared by two checkouts, or move with one.
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
+    let repository = Path::new(&xtask).parent().context("xtask lies in no repository")?;
+    std::env::set_current_dir(repository)
+        .with_context(|| format!("cannot enter the repository {}", repository.display()))?;
+
+    match command {
+        Command::Setup => setup::run(),
+        Command::Doctor => doctor::run(),
+        Command::Build => build::run(),
+        Command::Demo { args } => demo::run(&args),
+        Command::Test(options) => test::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Bench { args } => bench::run(&args),
+    }
+}

@@ -1,2 +1,111 @@
-//! The agent.
-fn main() {}
+//! The agent: keeps the policy of a document in force on the NICs of this host.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use sg_userspace::{
+    agent::{AgentError, Instance, RunOptions, run},
+    kernel::{Attachment, Limits},
+};
+
+/// Keeps the policy of a document in force on the NICs of this host.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Logging goes to stderr; RUST_LOG sets what is logged (default: info).")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put a policy in force and keep it there until SIGTERM or SIGINT; SIGHUP reads it again.
+    Run(RunArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// The policy document; it is read again whenever it changes.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    /// The name of this agent's files and pins.
+    #[arg(long, value_name = "NAME", default_value = "sgd")]
+    instance: String,
+    /// How the program is hooked into devices.
+    #[arg(long, value_enum, default_value = "auto")]
+    attach: Attach,
+    /// Take the filter off when the agent ends. Without it the filter stays in force.
+    #[arg(long)]
+    detach_on_exit: bool,
+    /// What the program in the kernel logs.
+    #[arg(long, value_enum, default_value = "off")]
+    bpf_log: BpfLog,
+    /// The most memory of one NIC's policy.
+    #[arg(long, value_name = "MiB", default_value = "64", value_parser = value_parser!(u32).range(1..=64))]
+    image_budget: u32,
+    /// The most flows of all NICs.
+    #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
+    max_flows: u32,
+    /// The most NICs.
+    #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(1..=65536))]
+    max_nics: u32,
+    /// The most counters: 64 for the host, 64 a NIC, one a rule.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(128..))]
+    max_counters: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Attach {
+    /// tcx where the kernel has it (6.6), clsact elsewhere.
+    Auto,
+    Tcx,
+    Clsact,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BpfLog {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl RunArguments {
+    fn options(self) -> Result<RunOptions, AgentError> {
+        Ok(RunOptions {
+            policy: self.policy,
+            instance: Instance::new(&self.instance)?,
+            attachment: match self.attach {
+                Attach::Auto => Attachment::Auto,
+                Attach::Tcx => Attachment::Tcx,
+                Attach::Clsact => Attachment::Clsact,
+            },
+            detach_on_exit: self.detach_on_exit,
+            program_log: self.bpf_log as u8,
+            budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),
+            limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
+    let Command::Run(arguments) = Arguments::parse().command;
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sgd: {error}");
+            let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
+            ExitCode::from(if concerns_policy { 2 } else { 1 })
+        }
+    }
+}
+
+fn serve(arguments: RunArguments) -> anyhow::Result<()> {
+    let options = arguments.options()?;
+    // One thread: the agent does one thing at a time, and between two events it sleeps.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(run(&options))?)
+}

@@ -44,6 +44,14 @@ pub enum EngineError {
         /// What was found.
         fault: ImageFault,
     },
+    /// The program returned one thing and noted another, or nothing: a defect of this program.
+    #[error("NIC {device}: the program let the packet {} without a decision that says so", if *passed { "pass" } else { "end" })]
+    Undecided {
+        /// The NIC.
+        device: String,
+        /// What the return value said.
+        passed: bool,
+    },
     /// The frame of a probe that cannot be read: a defect of this program.
     #[error("the frame of the probe {probe} cannot be read")]
     Frame {

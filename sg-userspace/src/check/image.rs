@@ -99,13 +99,18 @@ impl CompiledNic {
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)
     }
 
-    /// The answer in a decision.
-    fn decided(&self, decision: Decision) -> Result<Answer, ImageFault> {
+    /// The answer in a decision of the program or the image.
+    pub(super) fn decided(&self, decision: Decision) -> Result<Answer, ImageFault> {
         let number = decision.number();
+        let reason =
+            decision.reason().map_err(|_| ImageFault::Reason { reason: decision.reason_number(), number })?;
+        if !matches!(reason, Reason::Rule | Reason::IntraGroup | Reason::Default) {
+            return Ok(Answer::without_policy(decision.verdict(), reason));
+        }
         let decider = self.deciders.get(number as usize).ok_or(ImageFault::Number { number })?;
         let answer = Answer::of(*decider, decision.verdict());
-        if decision.reason() != Ok(answer.reason) {
-            return Err(ImageFault::Reason { reason: decision.reason_number(), number });
+        if reason != answer.reason {
+            return Err(ImageFault::Reason { reason: reason as u8, number });
         }
         Ok(answer)
     }

@@ -1,16 +1,29 @@
-//! The program in the kernel as an engine.
+//! The program in the kernel as an engine: the real program over real packets.
 
-use super::{Engine, EngineError};
+use sg_common::{
+    flow::{self, Direction, FlowKey},
+    packet::{Parsed, parse},
+};
+
+use super::{CompiledNic, Engine, EngineError};
 use crate::{
-    kernel::KernelError,
-    model::Policy,
+    kernel::{Datapath, KernelError, Limits, Options, Program},
+    model::{Policy, Role},
     probe::{Answer, Probe},
 };
+
+/// A datapath for checks: no pins, no devices, and no more flows than the one that a probe opens.
+const LIMITS: Limits = Limits { nics: 1 << 12, flows: 64, counters: 64 };
 
 /// Runs the eBPF program over real packets, through `BPF_PROG_TEST_RUN`.
 #[derive(Debug)]
 pub struct KernelEngine<'a> {
-    _policy: &'a Policy,
+    policy: &'a Policy,
+    datapath: Datapath,
+    /// By the NIC's position, which is its slot; compiled and published when the first probe asks.
+    nics: Vec<Option<CompiledNic>>,
+    /// The NIC that test runs meet now.
+    current: Option<usize>,
 }
 
 impl<'a> KernelEngine<'a> {
@@ -18,13 +31,73 @@ impl<'a> KernelEngine<'a> {
     ///
     /// # Errors
     /// Where the kernel does not let the program in.
-    pub const fn new(_policy: &'a Policy) -> Result<Self, EngineError> {
-        Err(EngineError::Kernel(KernelError::Unbuilt))
+    pub fn new(policy: &'a Policy) -> Result<Self, EngineError> {
+        Ok(Self::over(Self::datapath()?, policy))
+    }
+
+    /// A datapath for [`Self::over`]: loading takes longer than many probes, so tests of many policies keep one.
+    ///
+    /// # Errors
+    /// Where the kernel does not let the program in.
+    pub fn datapath() -> Result<Datapath, KernelError> {
+        Datapath::load(&Options { limits: LIMITS, ..Options::default() })
+    }
+
+    /// An engine for probes of `policy` over a datapath that is there already.
+    #[must_use]
+    pub fn over(datapath: Datapath, policy: &'a Policy) -> Self {
+        Self { policy, datapath, nics: policy.nics().iter().map(|_| None).collect(), current: None }
+    }
+
+    /// Gives the datapath back.
+    #[must_use]
+    pub fn into_datapath(self) -> Datapath {
+        self.datapath
     }
 }
 
 impl Engine for KernelEngine<'_> {
-    fn answer(&mut self, _probe: &Probe) -> Result<Answer, EngineError> {
-        Err(EngineError::Kernel(KernelError::Unbuilt))
+    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+        let position = probe.nic();
+        let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
+            return Err(EngineError::NoNic { nic: position });
+        };
+        let slot = u16::try_from(position).map_err(|_| EngineError::NoNic { nic: position })?;
+        let compiled = match place {
+            Some(compiled) => compiled,
+            None => {
+                let compiled = CompiledNic::new(self.policy, nic)?;
+                self.datapath.publish(slot, &compiled.image)?;
+                place.insert(compiled)
+            }
+        };
+        if self.current != Some(position) {
+            self.datapath.stand_in(slot)?;
+            self.current = Some(position);
+        }
+
+        // Inbound of a host is what its device receives; inbound of a guest is what the host end sends.
+        let program = match (nic.role, probe.direction()) {
+            (Role::Host, Direction::Ingress) | (Role::Guest, Direction::Egress) => Program::Ingress,
+            (Role::Host, Direction::Egress) | (Role::Guest, Direction::Ingress) => Program::Egress,
+        };
+        let frame = probe.frame();
+        let outcome = self.datapath.run(program, &frame, 1)?;
+        let decision = outcome.decision.filter(|decision| decision.accepts() == outcome.passed);
+        let Some(decision) = decision else {
+            return Err(EngineError::Undecided { device: nic.device.clone(), passed: outcome.passed });
+        };
+
+        // The next probe starts a flow too, whatever this one was.
+        let Parsed::Packet(packet) = parse(&&frame[..]) else {
+            return Err(EngineError::Frame { probe: Box::new(*probe) });
+        };
+        if decision.accepts()
+            && flow::opens(&packet)
+            && let Some(key) = FlowKey::of(slot, probe.direction(), &packet)
+        {
+            self.datapath.forget_flow(&key)?;
+        }
+        compiled.decided(decision).map_err(|fault| EngineError::Image { device: nic.device.clone(), fault })
     }
 }

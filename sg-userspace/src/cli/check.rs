@@ -19,14 +19,25 @@ use crate::{
     probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
 };
 
+// clap would show the flags of both ways in one line, as if both were needed.
+const USAGE: &str = "sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
+       sgctl check --policy <FILE> --nic <NIC> --direction <DIRECTION> --protocol <PROTOCOL>
+                   --src <ADDRESS> --dst <ADDRESS> [--dport <PORT>] [--icmp-type <NUMBER>] [...]";
+
 /// What would happen to a packet that starts a flow, and why; no interface is touched.
 #[derive(Debug, Args)]
+#[command(override_usage = USAGE)]
 pub(super) struct Typed {
     /// The policy document.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     /// Probes, one JSON object a line; `-` is the standard input.
-    #[arg(long, value_name = "FILE", required_unless_present = "TypedPacket", conflicts_with = "TypedPacket")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "TypedPacket",
+        conflicts_with = "TypedPacket"
+    )]
     probes: Option<PathBuf>,
     /// Who answers [default: image for --probes, oracle for a single packet].
     #[arg(long)]
@@ -111,7 +122,11 @@ impl Typed {
             (None, Some(packet)) => {
                 let probe = packet.meaning(policy).map_err(Failure::Input)?;
                 let engine = engine.unwrap_or(EngineKind::Oracle);
-                Ok(if self.json { Request::Answer { probe, engine } } else { Request::Explain { probe, engine } })
+                Ok(if self.json {
+                    Request::Answer { probe, engine }
+                } else {
+                    Request::Explain { probe, engine }
+                })
             }
             (None, None) => Err(Failure::input(anyhow!("either --probes or a packet is needed"))),
         }

@@ -29,19 +29,21 @@ impl Failure {
         Self::Other(error.into())
     }
 
-    /// Says it on the error output and gives the exit code.
-    pub(super) fn report(self) -> ExitCode {
+    /// The exit code.
+    pub(super) const fn code(&self) -> u8 {
         match self {
-            Self::Input(error) => {
-                eprintln!("sgctl: {error:#}");
-                ExitCode::from(2)
-            }
-            Self::Other(error) => {
-                eprintln!("sgctl: {error:#}");
-                ExitCode::FAILURE
-            }
-            Self::Unheard => ExitCode::FAILURE,
+            Self::Input(_) => 2,
+            Self::Other(_) | Self::Unheard => 1,
         }
+    }
+
+    /// Says it on the error output and gives the exit code.
+    pub(super) fn report(&self) -> ExitCode {
+        match self {
+            Self::Input(error) | Self::Other(error) => eprintln!("sgctl: {error:#}"),
+            Self::Unheard => {}
+        }
+        ExitCode::from(self.code())
     }
 }
 

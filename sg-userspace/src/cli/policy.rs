@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{devices, failure::Failure};
-use crate::{document, model::Policy};
+use super::failure::Failure;
+use crate::{agent::devices, document, model::Policy};
 
 /// Loads the document at `path`. Its warnings are said on the error output.
 pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
@@ -12,8 +12,10 @@ pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
         eprintln!("sgctl: warning: {warning}");
     }
     if policy.nics().iter().any(|nic| nic.addresses_from_device) {
-        let devices = devices::addresses().map_err(Failure::other)?;
-        policy.set_device_addresses(|device| devices.get(device).cloned().unwrap_or_default());
+        let devices = devices::scan().map_err(Failure::other)?;
+        let addresses =
+            |device: &str| devices.get(device).map_or_else(Vec::new, |found| found.addresses.clone());
+        policy.set_device_addresses(addresses);
     }
     Ok(policy)
 }

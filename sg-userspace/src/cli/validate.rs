@@ -4,8 +4,9 @@ use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 
-use super::{devices, failure::Failure, policy};
+use super::{failure::Failure, policy};
 use crate::{
+    agent::devices,
     check::CompiledNic,
     model::{Nic, Policy, Role},
 };
@@ -19,6 +20,7 @@ pub(super) struct Typed {
 
 pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
     let policy = policy::load(&typed.file)?;
+    let devices = devices::scan().map_err(Failure::other)?;
     let rules = policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum();
     writeln!(
         out,
@@ -33,7 +35,7 @@ pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
         let compiled = CompiledNic::new(&policy, nic).map_err(Failure::input)?;
         let bytes = size_of_val(compiled.image.words());
         writeln!(out, "NIC {}: {}; image {bytes} bytes", nic.device, summary(&policy, nic))?;
-        if !devices::exists(&nic.device) {
+        if !devices.contains_key(&nic.device) {
             writeln!(out, "NIC {}: this host has no such device yet", nic.device)?;
         }
     }

@@ -6,8 +6,9 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::{
     node::{Node, Value},
-    problem::{Excerpt, Problem},
+    problem::Problem,
     read::Read,
+    words::Excerpt,
 };
 use crate::model::{Family, FamilyName};
 

@@ -7,7 +7,8 @@ use thiserror::Error;
 
 use super::{
     place::{KeyPath, Position},
-    problem::{Excerpt, Problem},
+    problem::Problem,
+    words::Excerpt,
 };
 
 /// Why a document is not a policy. Reads like

@@ -69,12 +69,7 @@ fn read_at_most(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> io::Result<u
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
-    let fail = |BrokenText { at, path, problem }| DocumentError {
-        file: name.to_owned(),
-        at,
-        path,
-        problem: Box::new(problem),
-    };
+    let fail = |BrokenText { at, path, problem }| DocumentError { file: name.to_owned(), at, path, problem };
     let root = text(bytes).and_then(yaml::read).map_err(fail)?;
     match lower(&root) {
         Ok(Lowered { policy, warnings }) => {
@@ -95,7 +90,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
 
 /// The text that the bytes are, without the mark that some editors put at its beginning.
 fn text(bytes: &[u8]) -> Result<&str, BrokenText> {
-    let broken = |at, problem| BrokenText { at, path: KeyPath::default(), problem };
+    let broken = |at, problem: Problem| BrokenText { at, path: KeyPath::default(), problem: problem.into() };
     if bytes.len() as u64 > MAX_BYTES {
         return Err(broken(None, Problem::TooLarge { size: bytes.len() as u64, more: false }));
     }

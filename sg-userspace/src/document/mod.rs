@@ -2,7 +2,7 @@
 //!
 //! A document is read in three steps, each in its file:
 //!
-//! 1. `yaml`: text → a tree of [`Node`](node::Node)s, each of which knows its line and column. What is not
+//! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. What is not
 //!    YAML ends here, and so do documents that would cost too much time or memory.
 //! 2. `lower` (with `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It asks each node for
 //!    what it should be (`read`), so every answer that does not fit has its place.
@@ -26,9 +26,11 @@ mod read;
 mod rule;
 #[cfg(test)]
 mod tests;
+mod words;
 mod yaml;
 
 pub use error::{DocumentError, Notice, Warning};
 pub use load::{Loaded, MAX_BYTES, load, parse};
 pub use place::{KeyPath, Position, Step};
-pub use problem::{Excerpt, Limit, Names, Near, Problem};
+pub use problem::{Limit, Problem};
+pub use words::{Excerpt, Names, Near};

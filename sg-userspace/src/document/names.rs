@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use super::{
     node::Node,
-    problem::{Excerpt, Names, Near, Problem},
+    problem::Problem,
     read::Read,
+    words::{Excerpt, Names, Near},
 };
 
 /// The groups of a document, or its lists of one kind: a name and a node each, in the order of the document.

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     place::{KeyPath, Position, Step},
-    problem::Excerpt,
+    words::Excerpt,
 };
 
 /// A value and where it is written.

@@ -48,7 +48,7 @@ impl Outline {
                 _ => {}
             }
         }
-        let first_of_key = open.last().and_then(|last| last.first_of_last_key());
+        let first_of_key = open.last().and_then(Open::first_of_last_key);
         Self { path: KeyPath(open.iter().filter_map(Open::last_step).collect()), first_of_key }
     }
 }

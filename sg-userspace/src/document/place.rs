@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::problem::Excerpt;
+use super::words::Excerpt;
 
 /// A line and a column of the document, both counted from 1; columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

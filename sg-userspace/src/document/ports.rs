@@ -2,8 +2,9 @@
 
 use super::{
     node::{Node, Value},
-    problem::{Excerpt, Problem},
+    problem::Problem,
     read::Read,
+    words::Excerpt,
 };
 use crate::model::PortRange;
 

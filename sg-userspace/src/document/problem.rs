@@ -1,12 +1,13 @@
 //! What can be wrong with a document, and what would be right.
 
-use std::{fmt, io};
+use std::io;
 
 use thiserror::Error;
 
 use super::{
     load::MAX_BYTES,
     place::Position,
+    words::{Excerpt, Names, Near},
     yaml::{MAX_DEPTH, MAX_NODES, MAX_REPEATED},
 };
 use crate::model::{InvalidReason, PortRange};
@@ -207,114 +208,4 @@ pub enum Limit {
     /// Of what aliases and merge keys may stand for.
     #[error("its anchors, aliases and merge keys repeat more than {MAX_REPEATED} values; write them out")]
     Repeated,
-}
-
-/// A piece of the document, quoted and cut so that it fits into a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt(String);
-
-impl Excerpt {
-    /// Longer texts are cut.
-    pub(super) const LONGEST: usize = 64;
-
-    /// A text, quoted.
-    pub(super) fn of(text: &str) -> Self {
-        let short: String = text.chars().take(Self::LONGEST).collect();
-        let rest = if short.len() < text.len() { "…" } else { "" };
-        Self(format!("{short:?}{rest}"))
-    }
-
-    /// A word that is not text: a number, or the name of a kind.
-    pub(super) fn word(word: impl fmt::Display) -> Self {
-        Self(word.to_string())
-    }
-}
-
-impl fmt::Display for Excerpt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The word that was meant, where one is close.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Near(pub(super) Option<Excerpt>);
-
-impl Near {
-    /// The closest of `words`, if it is a typing error away.
-    pub(super) fn to<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Self {
-        let slips = |word: &str| {
-            // Only words of about the same length can be close: with many words this saves nearly all work.
-            (found.len().abs_diff(word.len()) <= 2 && word.len() <= Excerpt::LONGEST)
-                .then(|| distance(found.as_bytes(), word.as_bytes()))
-                .filter(|&slips| slips <= 2 && slips < word.len())
-        };
-        let best = words.filter_map(|word| Some((slips(word)?, word))).min_by_key(|&(slips, _)| slips);
-        Self(best.map(|(_, word)| Excerpt::of(word)))
-    }
-}
-
-impl fmt::Display for Near {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |word| write!(f, " (did you mean {word}?)"))
-    }
-}
-
-/// How many letters must be changed, added or left out to get from `a` to `b` (Levenshtein).
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(!x.eq_ignore_ascii_case(y));
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// The names there are: a few of them, and how many more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    few: Vec<Excerpt>,
-    more: usize,
-}
-
-impl Names {
-    /// The first few of `names`.
-    pub(super) fn few<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Self {
-        const FEW: usize = 5;
-        let more = names.len().saturating_sub(FEW);
-        Self { few: names.take(FEW).map(Excerpt::of).collect(), more }
-    }
-}
-
-impl fmt::Display for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { few, more } = self;
-        let Some((first, rest)) = few.split_first() else { return f.write_str(": the document has none") };
-        write!(f, ": the document has {first}")?;
-        rest.iter().try_for_each(|name| write!(f, ", {name}"))?;
-        if *more > 0 { write!(f, " and {more} more") } else { Ok(()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slip_is_close_and_another_word_is_not() {
-        let near = |found| Near::to(found, ["ingress", "egress", "type"].into_iter()).to_string();
-        assert_eq!(near("ingres"), " (did you mean \"ingress\"?)");
-        assert_eq!(near("Egress"), " (did you mean \"egress\"?)");
-        assert_eq!(near("rules"), "");
-    }
-
-    #[test]
-    fn a_long_text_is_cut() {
-        let text = Excerpt::of(&"x".repeat(1000)).to_string();
-        assert!(text.len() < 100 && text.ends_with("\"…"), "{text}");
-    }
 }

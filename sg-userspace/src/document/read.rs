@@ -4,7 +4,8 @@ use std::slice;
 
 use super::{
     node::{Node, Value},
-    problem::{Excerpt, Near, Problem},
+    problem::Problem,
+    words::{Excerpt, Near},
 };
 
 /// A problem and the node it is about.

@@ -1,8 +1,9 @@
 //! Text → tree. Everything that YAML itself can be wrong about ends here.
 
 use serde_saphyr::{
-    Error, MessageFormatter, Options, UserMessageFormatter, alias_limits, budget,
+    Error, ExternalMessageSource, MessageFormatter, Options, UserMessageFormatter, alias_limits, budget,
     budget::BudgetBreach,
+    granit_parser::ErrorKind,
     options,
     options::{DuplicateKeyPolicy, NonFiniteFloatPolicy},
 };
@@ -11,21 +12,22 @@ use super::{
     node::Node,
     outline::Outline,
     place::{KeyPath, Position},
-    problem::{Excerpt, Limit, Problem},
+    problem::{Limit, Problem},
+    words::Excerpt,
 };
 
 /// A problem of the text.
 pub(super) struct BrokenText {
     pub(super) at: Option<Position>,
     pub(super) path: KeyPath,
-    pub(super) problem: Problem,
+    pub(super) problem: Box<Problem>,
 }
 
 /// Lists and mappings within each other. A policy has at most 6: the remote of a rule is the sixth.
 pub(super) const MAX_DEPTH: usize = 16;
 
 /// Values of a document. A million prefixes and their rules fit.
-pub(super) const MAX_NODES: usize = 4_000_000;
+pub(super) const MAX_NODES: usize = 2_000_000;
 
 /// Values that aliases and merge keys stand for, taken together.
 pub(super) const MAX_REPEATED: usize = 100_000;
@@ -35,8 +37,8 @@ fn options() -> Options {
     options! {
         budget: budget! {
             max_depth: MAX_DEPTH,
-            // Beyond the depth, so that the depth is what the error names.
-            flow_nesting_limit: 2 * MAX_DEPTH,
+            // The scanner, which runs ahead of the tree, counts what is in brackets by itself.
+            flow_nesting_limit: MAX_DEPTH,
             max_nodes: MAX_NODES,
             // A list or mapping has two events.
             max_events: 2 * MAX_NODES,
@@ -62,7 +64,7 @@ pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
     let node = serde_saphyr::from_str_with_options::<Node>(text, options());
     let node = node.map_err(|error| translate(text, &error))?;
     if node.is_null() {
-        return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty });
+        return Err(BrokenText { at: None, path: KeyPath::default(), problem: Problem::Empty.into() });
     }
     Ok(node)
 }
@@ -80,7 +82,7 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             key: key.as_deref().map_or_else(|| Excerpt::word("of a mapping"), Excerpt::of),
             first: outline.first_of_key,
         },
-        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => Problem::TooComplex(Limit::Depth),
+        error if is_too_deep(error) => Problem::TooComplex(Limit::Depth),
         Error::Budget { breach: BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. }, .. } => {
             Problem::TooComplex(Limit::Nodes)
         }
@@ -95,7 +97,7 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             Problem::Syntax { message }
         }
     };
-    BrokenText { at, path: outline.path, problem }
+    BrokenText { at, path: outline.path, problem: problem.into() }
 }
 
 /// The error within the wrappings that tell of aliases and snippets.
@@ -103,5 +105,16 @@ fn root_cause(error: &Error) -> &Error {
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => root_cause(error),
         error => error,
+    }
+}
+
+/// Whether lists and mappings are nested too deep, which the tree and the scanner before it tell differently.
+fn is_too_deep(error: &Error) -> bool {
+    match error {
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => true,
+        Error::ExternalMessage { source, .. } => {
+            matches!(&**source, ExternalMessageSource::Parser(error) if *error.kind() == ErrorKind::RecursionLimitExceeded)
+        }
+        _ => false,
     }
 }

@@ -63,6 +63,7 @@ pub struct Device {
 }
 
 /// What is attached, and where it is pinned.
+#[derive(Debug)]
 pub(super) struct Links {
     attachment: Attachment,
     pins: Option<PathBuf>,
@@ -217,7 +218,7 @@ fn filter(program: Program, device: &Device) -> Result<SchedClassifierLink, Kern
 const fn hook(program: Program) -> TcAttachType {
     match program {
         Program::Egress => TcAttachType::Egress,
-        Program::Ingress | Program::Empty | Program::Clock => TcAttachType::Ingress,
+        Program::Ingress | Program::Classify | Program::Empty | Program::Clock => TcAttachType::Ingress,
     }
 }
 

@@ -1,16 +1,19 @@
 //! The loaded program and its maps.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
     programs::SchedClassifier,
 };
+use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
     flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
 };
+
+use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     KernelError,
@@ -62,7 +65,9 @@ pub enum Program {
     Ingress,
     /// What a device is given to send.
     Egress,
-    /// Does nothing: what measurements subtract.
+    /// Asks the rules only: a stage, for measurements. Never attached.
+    Classify,
+    /// Does nothing: what measurements subtract. Never attached.
     Empty,
     /// Returns the lower half of jiffies.
     Clock,
@@ -70,7 +75,7 @@ pub enum Program {
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 4] = [Self::Ingress, Self::Egress, Self::Empty, Self::Clock];
+    pub const ALL: [Self; 5] = [Self::Ingress, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
 
     /// Its name in the object and in `bpftool prog`.
     #[must_use]
@@ -78,6 +83,7 @@ impl Program {
         match self {
             Self::Ingress => "sg_ingress",
             Self::Egress => "sg_egress",
+            Self::Classify => "sg_classify",
             Self::Empty => "sg_empty",
             Self::Clock => "sg_clock",
         }
@@ -93,6 +99,12 @@ pub struct Datapath {
     counters: PerCpuArray<MapData, Counter>,
     flows: HashMap<MapData, FlowKey, FlowEntry>,
     settings: Settings,
+}
+
+impl fmt::Debug for Datapath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datapath").field("links", &self.links).finish_non_exhaustive()
+    }
 }
 
 impl Datapath {
@@ -261,6 +273,20 @@ impl Datapath {
         Ok(forgotten)
     }
 
+    /// Enters flows as they are: for tests and measurements that need a full table.
+    ///
+    /// # Errors
+    /// Where the table is full.
+    pub fn enter_flows(
+        &mut self,
+        flows: impl IntoIterator<Item = (FlowKey, FlowEntry)>,
+    ) -> Result<(), KernelError> {
+        for (key, entry) in flows {
+            self.flows.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))?;
+        }
+        Ok(())
+    }
+
     /// How many instructions the verifier walked through, by program.
     ///
     /// # Errors
@@ -281,12 +307,14 @@ impl Datapath {
         Ok(counts)
     }
 
-    /// The program's own log, where it was loaded with a log level.
+    /// The program's own log, where it was loaded with a log level. To be called inside a tokio runtime.
     ///
     /// # Errors
     /// Where the ring buffer cannot be opened.
-    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>, KernelError> {
-        aya_log::EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
+    pub fn logger(&mut self) -> Result<AsyncFd<EbpfLogger<&'static dyn log::Log>>, KernelError> {
+        const DOING: &str = "open the program's log";
+        let logger = EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call(DOING))?;
+        AsyncFd::with_interest(logger, Interest::READABLE).map_err(KernelError::call(DOING))
     }
 }
 

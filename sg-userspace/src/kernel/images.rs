@@ -21,6 +21,7 @@ use crate::compile::Image;
 const MMAPABLE: u32 = 1 << 10;
 
 /// The image tables, smallest class first.
+#[derive(Debug)]
 pub(super) struct Images {
     classes: [Box<dyn Class>; CLASS_WORDS.len()],
 }
@@ -65,7 +66,7 @@ impl Images {
 }
 
 /// The table of one size class.
-trait Class {
+trait Class: std::fmt::Debug {
     fn place(&mut self, slot: u32, words: &[u64]) -> Result<(), KernelError>;
     fn holds(&self, slot: u32) -> Result<bool, KernelError>;
     fn clear(&mut self, slot: u32) -> Result<(), KernelError>;
@@ -73,6 +74,7 @@ trait Class {
 
 type Inner<const WORDS: usize> = Array<MapData, [u64; WORDS]>;
 
+#[derive(Debug)]
 struct Table<const WORDS: usize> {
     outer: ArrayOfMaps<MapData, Inner<WORDS>>,
     /// `outer` again, as a plain map: for what aya's type does not offer.

@@ -3,15 +3,15 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`datapath`](Datapath) | the loaded program and its maps |
-//! | [`images`] | filling and publishing policy images |
-//! | [`attach`] | hooking the program into devices |
+//! | `datapath` | the loaded program and its maps |
+//! | `images` | filling and publishing policy images |
+//! | `attach` | hooking the program into devices |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
-//! | [`sys`] | the one system call that aya lacks |
+//! | `sys` | the one system call that aya lacks |
 
-pub mod attach;
+mod attach;
 pub mod clock;
 mod datapath;
 mod error;
@@ -20,5 +20,6 @@ pub mod pins;
 pub mod run;
 mod sys;
 
+pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, Limits, Options, Program};
 pub use error::KernelError;

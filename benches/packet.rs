@@ -1,0 +1,159 @@
+//! What a packet costs in the kernel, by `BPF_PROG_TEST_RUN`: each figure beside the empty program of the same run.
+//!
+//! Run it with `cargo xtask bench`. The last lines say what is added to the empty program; those are the figures
+//! that count, absolute times depend on the machine.
+
+#![expect(clippy::expect_used, missing_docs, reason = "a measurement that fails has nothing to go on with")]
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+use criterion::Criterion;
+use sg_benches::{LOCAL, Sequence, policy};
+use sg_common::{
+    flow::{Direction, FlowEntry, FlowKey},
+    packet::{Parsed, parse},
+    verdict::{Decision, Reason, Verdict},
+};
+use sg_userspace::{
+    check::CompiledNic,
+    kernel::{Datapath, Limits, Options, Program},
+    model::Policy,
+};
+
+/// Different packets in a measurement, so that no single path through the tables stays hot.
+const PACKETS: usize = 256;
+
+/// Runs of one packet before the next: what a system call costs is spread over them.
+const REPEAT: u32 = 2_000;
+
+const FLOWS: usize = 16_384;
+
+/// A TCP segment from `source` to port `port` of the NIC.
+fn frame(source: Ipv4Addr, source_port: u16, port: u16, flags: u8) -> Vec<u8> {
+    let mut frame = vec![0; 12];
+    frame.extend([0x08, 0x00]);
+    frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
+    frame.extend(source.octets());
+    frame.extend(LOCAL.octets());
+    frame.extend(source_port.to_be_bytes());
+    frame.extend(port.to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame
+}
+
+struct Bench {
+    datapath: Datapath,
+    /// The smallest mean of a run in nanoseconds, by name.
+    best: BTreeMap<String, f64>,
+}
+
+impl Bench {
+    fn publish(&mut self, policy: &Policy) -> usize {
+        let nic = CompiledNic::new(policy, &policy.nics()[0]).expect("the policy fits an image");
+        self.datapath.publish(0, &nic.image).expect("an image can be published");
+        nic.image.words().len() * 8
+    }
+
+    fn measure(&mut self, criterion: &mut Criterion, name: &str, program: Program, frames: &[Vec<u8>]) {
+        let Self { datapath, best } = self;
+        let mut next = frames.iter().cycle();
+        let best = best.entry(name.to_owned()).or_insert(f64::INFINITY);
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut left = iterations;
+                let mut total = Duration::ZERO;
+                while left > 0 {
+                    let repeat = left.min(u64::from(REPEAT)) as u32;
+                    let frame = next.next().expect("there are frames");
+                    let start = Instant::now();
+                    datapath.run(program, frame, repeat).expect("a test run works");
+                    total += start.elapsed();
+                    left -= u64::from(repeat);
+                }
+                if iterations >= u64::from(REPEAT) {
+                    *best = best.min(total.as_nanos() as f64 / iterations as f64);
+                }
+                total
+            });
+        });
+    }
+}
+
+fn main() {
+    let limits = Limits { nics: 4, flows: 1 << 17, counters: 1 << 17 };
+    let datapath = Datapath::load(&Options { limits, ..Options::default() })
+        .unwrap_or_else(|error| panic_with(&error.to_string()));
+    let mut bench = Bench { datapath, best: BTreeMap::new() };
+    let mut criterion = Criterion::default()
+        .without_plots()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args();
+    bench.datapath.stand_in(0).expect("loopback can stand in");
+
+    let mut random = Sequence(11);
+    let mut source = || Ipv4Addr::from_bits(random.next() as u32);
+    let strangers: Vec<Vec<u8>> = (0..PACKETS).map(|_| frame(source(), 40_000, 80, 0x02)).collect();
+    bench.measure(&mut criterion, "empty", Program::Empty, &strangers);
+
+    for rules in [10, 100, 1_000, 10_000] {
+        let policy = policy(rules, 1);
+        let bytes = bench.publish(&policy);
+        println!("{rules} rules: an image of {bytes} bytes");
+        let frames: Vec<Vec<u8>> =
+            (0..PACKETS).map(|number| hit_or_miss(&policy, number, source())).collect();
+        bench.measure(&mut criterion, &format!("classify/{rules}"), Program::Classify, &frames);
+        bench.measure(&mut criterion, &format!("deny/{rules}"), Program::Ingress, &strangers);
+    }
+    for groups in [1, 5, 10] {
+        let policy = policy(1_000, groups);
+        bench.publish(&policy);
+        let frames: Vec<Vec<u8>> =
+            (0..PACKETS).map(|number| hit_or_miss(&policy, number, source())).collect();
+        bench.measure(&mut criterion, &format!("groups/{groups}"), Program::Classify, &frames);
+    }
+
+    bench.publish(&policy(1_000, 1));
+    let accepted = Decision::new(Verdict::Accept, Reason::Rule, 1);
+    let flows: Vec<Vec<u8>> =
+        (0..FLOWS).map(|number| frame(source(), 1_024 + (number % 60_000) as u16, 443, 0x10)).collect();
+    let entries = flows.iter().map(|frame| {
+        let Parsed::Packet(packet) = parse(&&frame[..]) else { unreachable!("frames are packets") };
+        let key = FlowKey::of(0, Direction::Ingress, &packet).expect("TCP has flows");
+        // Last seen in the future: no measurement is long enough to see it expire.
+        let entry = FlowEntry::open(Direction::Ingress, accepted, 1, u64::from(u32::MAX));
+        (key, FlowEntry { last_seen: 0, ..entry })
+    });
+    let entries: Vec<_> = entries.collect();
+    bench.datapath.enter_flows(entries).expect("the flow table has room");
+    let sample: Vec<Vec<u8>> = flows.iter().step_by(FLOWS / PACKETS).cloned().collect();
+    bench.measure(&mut criterion, "established/16k", Program::Ingress, &sample);
+    criterion.final_summary();
+
+    let Some(&empty) = bench.best.get("empty") else { return };
+    println!("\nadded over the empty program ({empty:.1} ns), best mean of a run:");
+    for (name, best) in bench.best.iter().filter(|(_, best)| best.is_finite()) {
+        println!("{name:>20} {:6.1} ns", best - empty);
+    }
+}
+
+/// A packet that some rule of the policy speaks of, or one of a stranger, in turns.
+fn hit_or_miss(policy: &Policy, number: usize, stranger: Ipv4Addr) -> Vec<u8> {
+    let group = &policy.groups()[number % policy.groups().len()];
+    let rule = &group.ingress[number * 31 % group.ingress.len()];
+    match rule.remote {
+        sg_userspace::model::Remote::Net(ipnet::IpNet::V4(net)) if number % 2 == 0 => {
+            frame(net.broadcast(), 40_000, 443, 0x02)
+        }
+        _ => frame(stranger, 40_000, 443, 0x02),
+    }
+}
+
+fn panic_with(message: &str) -> ! {
+    eprintln!("{message}");
+    std::process::exit(1)
+}

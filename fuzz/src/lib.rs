@@ -1,1 +1,0 @@
-#![doc = "To be filled."]

@@ -1,0 +1,73 @@
+//! The lines on stdout: what people and tests wait for. One line an event, the word first, fields that are
+//! only ever added to. Errors in full go to the log on stderr.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Every NIC whose device exists is attached and enforcing. Once.
+    Ready { instance: String, nics: usize, attached: usize },
+    /// A change is in force.
+    Applied { cause: &'static str, nics: usize, published: usize },
+    /// A document is not used; the policy before it stays in force.
+    Refused { path: PathBuf, reason: String },
+    /// The program is on a device.
+    Attached { device: String },
+    /// A NIC of the policy has no device yet.
+    Waiting { device: String },
+    /// A device disappeared.
+    Gone { device: String },
+    /// A NIC left the policy.
+    Detached { device: String },
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready { instance, nics, attached } => {
+                write!(f, "ready instance={instance} nics={nics} attached={attached}")
+            }
+            Self::Applied { cause, nics, published } => {
+                write!(f, "applied cause={cause} nics={nics} published={published}")
+            }
+            Self::Refused { path, reason } => {
+                let (path, reason) = (path.display().to_string(), reason.lines().next().unwrap_or_default());
+                if reason.starts_with(&path) {
+                    write!(f, "refused {reason}")
+                } else {
+                    write!(f, "refused {path}: {reason}")
+                }
+            }
+            Self::Attached { device } => write!(f, "attached {device}"),
+            Self::Waiting { device } => write!(f, "waiting for {device}"),
+            Self::Gone { device } => write!(f, "gone {device}"),
+            Self::Detached { device } => write!(f, "detached {device}"),
+        }
+    }
+}
+
+/// Prints a line at once. Nobody listening is no reason to stop filtering.
+pub(super) fn say(line: &Line) {
+    let mut out = io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        log::debug!("stdout is closed: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_line() {
+        let line = Line::Refused { path: "p.yaml".into(), reason: "3:5: no such group\n  |\n3 | …".into() };
+        assert_eq!(line.to_string(), "refused p.yaml: 3:5: no such group");
+        let line = Line::Refused { path: "p.yaml".into(), reason: "p.yaml:3:5: no such group".into() };
+        assert_eq!(line.to_string(), "refused p.yaml:3:5: no such group");
+    }
+}

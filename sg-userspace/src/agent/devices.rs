@@ -1,0 +1,93 @@
+//! The network devices of the host, as they are now: one scan, no memory. It must never know which of them
+//! the policy names. Called by `run` whenever something may have changed, and by
+//! `sgctl` where a policy leaves addresses to the device.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex, sys::socket::SockaddrStorage};
+
+use super::AgentError;
+
+/// A device as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its number; a device that is made anew has another one.
+    pub index: u32,
+    /// ARPHRD number.
+    pub link_type: u16,
+    /// All addresses configured on it, link-local ones included: its owner may talk from each of them.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Found {
+    /// Whether its packets begin with an Ethernet header.
+    #[must_use]
+    pub fn has_ethernet_header(&self) -> bool {
+        matches!(self.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
+    }
+}
+
+/// The devices, by name.
+pub type Devices = BTreeMap<String, Found>;
+
+/// Looks once.
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn scan() -> Result<Devices, AgentError> {
+    let mut devices = Devices::new();
+    let entries = getifaddrs().map_err(|source| AgentError::Devices { source })?;
+    for entry in entries {
+        // The name of an IPv4 alias ("eth0:1") is a label of the address, not a device.
+        let name = entry.interface_name.split(':').next().unwrap_or_default();
+        let found = devices.entry(name.to_owned()).or_default();
+        let Some(address) = entry.address else {
+            // A link without a hardware address: a tunnel. glibc leaves out everything but its name.
+            found.index = if_nametoindex(name).unwrap_or(0);
+            found.link_type = libc::ARPHRD_NONE;
+            continue;
+        };
+        if let Some(link) = address.as_link_addr() {
+            found.index = link.ifindex() as u32;
+            found.link_type = link.hatype();
+        } else if let Some(address) = ip(&address) {
+            found.addresses.push(address);
+        }
+    }
+    // A device that vanished during the scan can leave addresses without a device.
+    devices.retain(|_, found| found.index != 0);
+    for found in devices.values_mut() {
+        // The kernel's order is no property of the device; an image must not change with it.
+        found.addresses.sort_unstable();
+        found.addresses.dedup();
+    }
+    Ok(devices)
+}
+
+fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = || Some(IpAddr::V4(address.as_sockaddr_in()?.ip()));
+    let v6 = || Some(IpAddr::V6(Ipv6Addr::from(address.as_sockaddr_in6()?.ip().octets())));
+    v4().or_else(v6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_device_is_found_with_its_number() {
+        let devices = scan().unwrap();
+        let lo = devices.get("lo").expect("every network namespace has lo");
+        assert!(lo.index > 0 && lo.has_ethernet_header());
+    }
+
+    #[test]
+    fn tunnels_have_no_ethernet_header() {
+        let tun = Found { link_type: libc::ARPHRD_NONE, ..Found::default() };
+        let wire = Found { link_type: libc::ARPHRD_ETHER, ..Found::default() };
+        assert!(!tun.has_ethernet_header() && wire.has_ethernet_header());
+    }
+}

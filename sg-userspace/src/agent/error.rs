@@ -1,0 +1,173 @@
+//! What can go wrong in the agent. Each message says what, where and what to do.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use super::enforcer::EnforcerError;
+use crate::{compile::CompileError, kernel::KernelError};
+
+/// What went wrong in the agent.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// An instance whose name cannot be part of a path.
+    #[error("instance name {name:?}: 1 to 64 letters, digits, '-' and '_' are allowed")]
+    InstanceName {
+        /// As written.
+        name: String,
+    },
+    /// Another agent of this instance runs.
+    #[error(
+        "instance {instance}: an agent runs already ({}); stop it first, or name another --instance",
+        pid_text(*pid)
+    )]
+    Running {
+        /// The instance.
+        instance: String,
+        /// The process, where the lock file tells.
+        pid: Option<u32>,
+    },
+    /// A file or directory that the agent needs.
+    #[error("cannot {doing} {path:?}: {source}{}", remedy(source))]
+    Io {
+        /// "open", "write", …
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Capabilities that the process does not have.
+    #[error("{} missing: run sgd as root, or grant it (setcap, or AmbientCapabilities= of systemd)", missing.join(", "))]
+    Privileges {
+        /// Their names.
+        missing: Vec<&'static str>,
+    },
+    /// bpffs is not mounted, and mounting it failed.
+    #[error(
+        "no bpffs at /sys/fs/bpf and mounting it failed ({source}): run `mount -t bpf bpf /sys/fs/bpf` as root"
+    )]
+    Bpffs {
+        /// Why.
+        source: nix::Error,
+    },
+    /// A document that is no policy.
+    #[error("{text}")]
+    Policy {
+        /// The document room's words, with file, line and column.
+        text: String,
+    },
+    /// A policy with more NICs than there are slots.
+    #[error(
+        "the policy has {needed} NICs and this instance was made for {limit}: \
+         run `sgctl detach` and start sgd with a larger --max-nics"
+    )]
+    TooManyNics {
+        /// How many are wanted.
+        needed: usize,
+        /// How many fit.
+        limit: u32,
+    },
+    /// A policy with more rules than there are counters.
+    #[error(
+        "the policy needs {needed} counters (one a rule) and this instance was made for {limit}: \
+         run `sgctl detach` and start sgd with a larger --max-counters"
+    )]
+    TooManyRules {
+        /// How many are wanted.
+        needed: usize,
+        /// How many fit.
+        limit: u32,
+    },
+    /// A device whose packets have no Ethernet header.
+    #[error(
+        "device {device} has no Ethernet header (ARPHRD link type {link_type}): it cannot be filtered; \
+         name its Ethernet device instead, or take it out of `nics`"
+    )]
+    NoEthernetHeader {
+        /// The device.
+        device: String,
+        /// ARPHRD number.
+        link_type: u16,
+    },
+    /// A policy that has no image.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The program could not be loaded.
+    #[error("cannot load the filter program: {source}")]
+    Load {
+        /// Why.
+        source: KernelError,
+    },
+    /// A step that failed. The agent tries again.
+    #[error("cannot {doing}: {source}; it is tried again")]
+    Step {
+        /// The step, in words, with the NIC.
+        doing: String,
+        /// Why.
+        source: EnforcerError,
+    },
+    /// Old pins that could not be removed.
+    #[error("cannot remove the pins {path:?}: {source}")]
+    Remove {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: KernelError,
+    },
+    /// The policy file cannot be watched.
+    #[error("cannot watch {path:?} for changes: {source}")]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: notify::Error,
+    },
+    /// A source of events that does not start.
+    #[error("cannot listen to {what}: {source}")]
+    Source {
+        /// Which.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The devices of the host cannot be listed.
+    #[error("cannot list the network devices of the host: {source}")]
+    Devices {
+        /// Why.
+        source: nix::Error,
+    },
+}
+
+impl AgentError {
+    /// Whether the policy is at fault, not the host: `sgd` ends with 2 then.
+    #[must_use]
+    pub fn concerns_policy(&self) -> bool {
+        match self {
+            Self::Policy { .. }
+            | Self::TooManyNics { .. }
+            | Self::TooManyRules { .. }
+            | Self::NoEthernetHeader { .. }
+            | Self::Compile(_)
+            | Self::InstanceName { .. } => true,
+            Self::Running { .. }
+            | Self::Io { .. }
+            | Self::Privileges { .. }
+            | Self::Bpffs { .. }
+            | Self::Load { .. }
+            | Self::Step { .. }
+            | Self::Remove { .. }
+            | Self::Watch { .. }
+            | Self::Source { .. }
+            | Self::Devices { .. } => false,
+        }
+    }
+}
+
+fn pid_text(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "its pid is not known".to_owned(), |pid| format!("pid {pid}"))
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    if source.kind() == io::ErrorKind::PermissionDenied { " (run it as root)" } else { "" }
+}

@@ -1,0 +1,174 @@
+//! What can wake the agent, and how many events become one wake-up.
+//!
+//! An event says where to look, never what is there: a hundred of them are answered by one look. This file
+//! must never look itself. `sources` and `policy_file` send events, `run` takes the wake-ups.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, timeout_at},
+};
+
+/// Quiet for so long, and a burst is over. An editor's rename-over is several events over some time; a new
+/// device is a dozen in a row, and until it is looked at it is not filtered.
+const QUIET_FILE: Duration = Duration::from_millis(50);
+const QUIET_DEVICES: Duration = Duration::from_millis(5);
+/// A burst that does not end is answered all the same.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Something happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The policy file may be another one.
+    PolicyFile,
+    /// SIGHUP: read the policy, changed or not.
+    Reload,
+    /// A link or an address came, changed or went.
+    Devices,
+    /// Time passed.
+    Tick,
+    /// SIGTERM or SIGINT, by name.
+    Stop(&'static str),
+}
+
+/// How the policy is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reading {
+    /// Where the file is not what was read last.
+    IfChanged,
+    /// Whatever the file is.
+    Anyway,
+}
+
+/// The events of a burst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wake {
+    pub(super) policy: Option<Reading>,
+    pub(super) devices: bool,
+    pub(super) tick: bool,
+    pub(super) stop: Option<&'static str>,
+}
+
+impl Wake {
+    fn add(&mut self, event: Event) {
+        match event {
+            Event::PolicyFile => self.policy = self.policy.max(Some(Reading::IfChanged)),
+            Event::Reload => self.policy = Some(Reading::Anyway),
+            Event::Devices => self.devices = true,
+            Event::Tick => self.tick = true,
+            Event::Stop(signal) => self.stop = Some(signal),
+        }
+    }
+
+    /// How long to wait for more of the same; none where nothing more is likely to follow at once.
+    fn quiet(&self) -> Option<Duration> {
+        match self {
+            Self { stop: Some(_), .. } => None,
+            Self { policy: Some(_), .. } => Some(QUIET_FILE),
+            Self { devices: true, .. } => Some(QUIET_DEVICES),
+            _ => None,
+        }
+    }
+}
+
+/// Where sources send events.
+pub(super) type Sender = UnboundedSender<Event>;
+
+/// Where wake-ups come from.
+#[derive(Debug)]
+pub(super) struct Events {
+    receiver: UnboundedReceiver<Event>,
+}
+
+/// Both ends.
+pub(super) fn channel() -> (Sender, Events) {
+    let (sender, receiver) = unbounded_channel();
+    (sender, Events { receiver })
+}
+
+impl Events {
+    /// Waits for an event, and for the rest of its burst. None when there is no source any more.
+    pub(super) async fn next(&mut self) -> Option<Wake> {
+        let mut wake = Wake::default();
+        wake.add(self.receiver.recv().await?);
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            // What is there already belongs to this wake-up, burst or not.
+            while let Ok(event) = self.receiver.try_recv() {
+                wake.add(event);
+            }
+            let Some(quiet) = wake.quiet() else { return Some(wake) };
+            match timeout_at(patience.min(Instant::now() + quiet), self.receiver.recv()).await {
+                Ok(Some(event)) => wake.add(event),
+                Ok(None) | Err(_) => return Some(wake),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_burst_is_one_wake_up() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    sender.send(Event::PolicyFile).unwrap();
+                    tokio::time::sleep(QUIET_FILE / 5).await;
+                }
+                sender.send(Event::Devices).unwrap();
+            });
+            let wake = events.next().await.unwrap();
+            assert_eq!(wake, Wake { devices: true, policy: Some(Reading::IfChanged), ..Wake::default() });
+            assert_eq!(events.next().await, None, "nothing is left");
+        });
+    }
+
+    #[test]
+    fn a_new_device_is_looked_at_sooner_than_a_file() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            sender.send(Event::Devices).unwrap();
+            sender.send(Event::Tick).unwrap();
+            let before = Instant::now();
+            assert_eq!(events.next().await, Some(Wake { devices: true, tick: true, ..Wake::default() }));
+            assert!(before.elapsed() < QUIET_FILE);
+        });
+    }
+
+    #[test]
+    fn a_burst_without_an_end_is_answered() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            tokio::spawn(async move {
+                while sender.send(Event::PolicyFile).is_ok() {
+                    tokio::time::sleep(QUIET_FILE / 5).await;
+                }
+            });
+            let before = Instant::now();
+            assert!(events.next().await.unwrap().policy.is_some());
+            assert!(before.elapsed() < PATIENCE * 2);
+        });
+    }
+
+    #[test]
+    fn a_signal_to_stop_waits_for_nothing() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            sender.send(Event::PolicyFile).unwrap();
+            sender.send(Event::Stop("SIGTERM")).unwrap();
+            let before = Instant::now();
+            assert_eq!(events.next().await.unwrap().stop, Some("SIGTERM"));
+            assert!(before.elapsed() < QUIET_FILE);
+            drop(sender);
+        });
+    }
+}

@@ -1,0 +1,286 @@
+//! Which counter belongs to whom.
+//!
+//! ```text
+//! 0        64           64 + slot * 64              64 + nics * 64
+//! | host   | NIC slot 0 | NIC slot 1 | …           | rules and groups, one number each
+//! ```
+//!
+//! A rule is known by its group, direction and id, the entry of a group's members by the group: each keeps its
+//! number, and so its counts, over any change of its neighbours. A number that fell vacant is given away only
+//! when none is unused any more, the one that is vacant longest first: a flow that was accepted under the
+//! old policy may go on counting there for a while. This file must never touch the kernel: it says which numbers
+//! must be set to zero, `reconcile` does it.
+
+use std::collections::{HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use sg_common::abi::{HOST_COUNTERS, NIC_COUNTERS, reason_counter};
+use sg_common::verdict::Reason;
+
+use super::{AgentError, Outcome};
+use crate::model::{Decider, Direction, Policy, Rule};
+
+/// The first counter of NIC `slot`.
+#[must_use]
+pub fn nic_block(slot: u16) -> u32 {
+    HOST_COUNTERS + u32::from(slot) * NIC_COUNTERS
+}
+
+/// The first number of rules.
+fn first_rule(nics: u32) -> u32 {
+    HOST_COUNTERS + nics * NIC_COUNTERS
+}
+
+/// A rule and its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleNumber {
+    /// Unique within its direction of its group.
+    pub id: String,
+    /// For those who read counts without the policy.
+    pub action: Outcome,
+    /// The counter.
+    pub number: u32,
+}
+
+/// A group and its numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupNumbers {
+    /// The group.
+    pub name: String,
+    /// The counter of its members' traffic, where it lets its members talk.
+    pub intra_group: Option<u32>,
+    /// Its rules for packets towards the NIC, as written.
+    pub ingress: Vec<RuleNumber>,
+    /// Its rules for packets from the NIC, as written.
+    pub egress: Vec<RuleNumber>,
+}
+
+impl GroupNumbers {
+    /// The rules of one direction.
+    #[must_use]
+    pub fn rules(&self, direction: Direction) -> &[RuleNumber] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// Every number that is given away, in the order of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// The groups of the policy that is in force.
+    pub groups: Vec<GroupNumbers>,
+    /// Numbers that fell vacant, longest ago first.
+    vacant: VecDeque<u32>,
+    /// How many numbers were ever given away; those after them are unused.
+    used: u32,
+}
+
+/// Numbers for another policy.
+#[derive(Debug)]
+pub(super) struct Renumbered {
+    pub(super) numbers: Numbers,
+    /// Given away a second time: to be set to zero before the first packet counts there.
+    pub(super) reused: Vec<u32>,
+}
+
+/// What has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Owner<'a> {
+    Members(&'a str),
+    Rule(&'a str, Direction, &'a str),
+}
+
+impl Numbers {
+    /// Numbers for `policy`: what had one keeps it. `nics` and `counters` are the limits the maps were made
+    /// with.
+    pub(super) fn renumber<'a>(
+        &'a self,
+        policy: &'a Policy,
+        nics: u32,
+        counters: u32,
+    ) -> Result<Renumbered, AgentError> {
+        let known = self.owners();
+        let mut giver = Giver {
+            left: known.clone(),
+            known,
+            vacant: self.vacant.clone(),
+            used: self.used,
+            room: counters.saturating_sub(first_rule(nics)),
+            first: first_rule(nics),
+            reused: Vec::new(),
+            wanting: 0,
+        };
+        let mut groups: Vec<GroupNumbers> = Vec::with_capacity(policy.groups().len());
+        // Two passes: first those that keep their number, so that a number is known to be vacant before it is
+        // given away.
+        for group in policy.groups() {
+            if group.inner_access {
+                giver.keep(Owner::Members(&group.name));
+            }
+            for direction in [Direction::Ingress, Direction::Egress] {
+                for rule in group.rules(direction) {
+                    giver.keep(Owner::Rule(&group.name, direction, &rule.id));
+                }
+            }
+        }
+        giver.vacate();
+        for group in policy.groups() {
+            let mut rules = |direction| {
+                let number = |rule: &'a Rule| RuleNumber {
+                    id: rule.id.clone(),
+                    action: rule.action.into(),
+                    number: giver.number(Owner::Rule(&group.name, direction, &rule.id)),
+                };
+                group.rules(direction).iter().map(number).collect()
+            };
+            let (ingress, egress) = (rules(Direction::Ingress), rules(Direction::Egress));
+            let intra_group = group.inner_access.then(|| giver.number(Owner::Members(&group.name)));
+            groups.push(GroupNumbers { name: group.name.clone(), intra_group, ingress, egress });
+        }
+        if giver.wanting > 0 {
+            let needed = counters as usize + giver.wanting;
+            return Err(AgentError::TooManyRules { needed, limit: counters });
+        }
+        let Giver { vacant, used, reused, .. } = giver;
+        Ok(Renumbered { numbers: Self { groups, vacant, used }, reused })
+    }
+
+    fn owners(&self) -> HashMap<Owner<'_>, u32> {
+        let mut owners = HashMap::new();
+        for group in &self.groups {
+            owners.extend(group.intra_group.map(|number| (Owner::Members(&group.name), number)));
+            for direction in [Direction::Ingress, Direction::Egress] {
+                let rules = group.rules(direction).iter();
+                owners.extend(rules.map(|rule| (Owner::Rule(&group.name, direction, &rule.id), rule.number)));
+            }
+        }
+        owners
+    }
+
+    /// The counter of what decides about packets of NIC `slot`. The policy must be the one that was numbered.
+    pub(super) fn counter(&self, slot: u16, decider: Decider) -> u32 {
+        let found = match decider {
+            Decider::Default(direction) => Some(reason_counter(nic_block(slot), direction, Reason::Default)),
+            Decider::IntraGroup(group) => self.groups.get(group.0).and_then(|group| group.intra_group),
+            Decider::Rule(rule) => self
+                .groups
+                .get(rule.group.0)
+                .and_then(|group| group.rules(rule.direction).get(rule.position))
+                .map(|rule| rule.number),
+        };
+        // Another policy than the one that was numbered: count where nobody looks rather than for another rule.
+        found.unwrap_or(0)
+    }
+}
+
+/// Gives numbers away.
+struct Giver<'a> {
+    known: HashMap<Owner<'a>, u32>,
+    left: HashMap<Owner<'a>, u32>,
+    vacant: VecDeque<u32>,
+    used: u32,
+    room: u32,
+    first: u32,
+    reused: Vec<u32>,
+    wanting: usize,
+}
+
+impl<'a> Giver<'a> {
+    fn keep(&mut self, owner: Owner<'a>) {
+        self.left.remove(&owner);
+    }
+
+    /// What is left after everyone said `keep` has no owner any more.
+    fn vacate(&mut self) {
+        let mut vacant: Vec<u32> = self.left.drain().map(|(_, number)| number).collect();
+        // Sorted, so that the same change gives the same numbers.
+        vacant.sort_unstable();
+        self.vacant.extend(vacant);
+    }
+
+    fn number(&mut self, owner: Owner<'a>) -> u32 {
+        if let Some(&number) = self.known.get(&owner) {
+            return number;
+        }
+        if self.used < self.room {
+            self.used += 1;
+            return self.first + self.used - 1;
+        }
+        if let Some(number) = self.vacant.pop_front() {
+            self.reused.push(number);
+            return number;
+        }
+        self.wanting += 1;
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        agent::plan::samples::{group, policy},
+        model::{GroupIndex, RuleIndex},
+    };
+
+    /// Limits of two NICs and room for `rules` numbers.
+    fn renumber(old: &Numbers, policy: &Policy, rules: u32) -> Result<Renumbered, AgentError> {
+        old.renumber(policy, 2, first_rule(2) + rules)
+    }
+
+    fn ids(numbers: &Numbers, group: usize) -> Vec<(&str, u32)> {
+        numbers.groups[group].ingress.iter().map(|rule| (rule.id.as_str(), rule.number)).collect()
+    }
+
+    #[test]
+    fn blocks_do_not_overlap() {
+        assert_eq!((nic_block(0), nic_block(1), first_rule(2)), (64, 128, 192));
+    }
+
+    #[test]
+    fn a_rule_keeps_its_number_whatever_its_neighbours_do() {
+        let before = policy(vec![group("web", &["a", "b", "c"])], &[]);
+        let first = renumber(&Numbers::default(), &before, 100).unwrap().numbers;
+        assert_eq!(ids(&first, 0), [("a", 192), ("b", 193), ("c", 194)]);
+
+        let after = policy(vec![group("ops", &["x"]), group("web", &["c", "new", "a"])], &[]);
+        let second = renumber(&first, &after, 100).unwrap();
+        assert_eq!(ids(&second.numbers, 1), [("c", 194), ("new", 198), ("a", 192)]);
+        assert_eq!(second.numbers.groups[1].intra_group, first.groups[0].intra_group);
+        assert!(second.reused.is_empty(), "unused numbers come before vacant ones");
+    }
+
+    #[test]
+    fn a_vacant_number_is_reused_only_when_none_is_unused_and_is_named() {
+        let first =
+            renumber(&Numbers::default(), &policy(vec![group("web", &["a", "b"])], &[]), 4).unwrap().numbers;
+        let second = renumber(&first, &policy(vec![group("web", &["b", "c"])], &[]), 4).unwrap();
+        assert!(second.reused.is_empty());
+        let third = renumber(&second.numbers, &policy(vec![group("web", &["b", "c", "d"])], &[]), 4).unwrap();
+        assert_eq!(third.reused, [192], "a's number");
+        assert_eq!(ids(&third.numbers, 0), [("b", 193), ("c", 195), ("d", 192)]);
+    }
+
+    #[test]
+    fn too_many_rules_are_refused_with_both_numbers() {
+        let refused =
+            renumber(&Numbers::default(), &policy(vec![group("web", &["a", "b", "c"])], &[]), 2).unwrap_err();
+        assert!(
+            matches!(refused, AgentError::TooManyRules { needed: 196, limit: 194 }),
+            "three rules and the members: {refused}"
+        );
+    }
+
+    #[test]
+    fn every_decider_has_its_counter() {
+        let policy = policy(vec![group("web", &["a", "b"])], &[]);
+        let numbers = renumber(&Numbers::default(), &policy, 100).unwrap().numbers;
+        let rule = RuleIndex { group: GroupIndex(0), direction: Direction::Ingress, position: 1 };
+        assert_eq!(numbers.counter(1, Decider::Rule(rule)), 193);
+        assert_eq!(numbers.counter(1, Decider::IntraGroup(GroupIndex(0))), 194);
+        assert_eq!(numbers.counter(1, Decider::Default(Direction::Ingress)), 128 + 3);
+        assert_eq!(numbers.counter(1, Decider::Default(Direction::Egress)), 128 + 32 + 3);
+    }
+}

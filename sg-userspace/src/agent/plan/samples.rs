@@ -1,0 +1,62 @@
+//! Small policies and records for the tests of this room.
+
+use crate::{
+    agent::{NicRecord, Outcome},
+    kernel::Limits,
+    model::{
+        Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, Priority, Remote, Role, Rule, Service,
+    },
+};
+
+pub(in crate::agent) const LIMITS: Limits = Limits { nics: 4, flows: 64, counters: 512 };
+
+/// A basic group with an ingress rule for each id.
+pub(in crate::agent) fn group(name: &str, rules: &[&str]) -> Group {
+    let rule = |id: &&str| Rule {
+        id: (*id).into(),
+        enabled: true,
+        action: Action::Accept,
+        priority: Priority::FIRST,
+        service: Service::All,
+        remote: Remote::Any,
+        local: None,
+        description: None,
+    };
+    Group {
+        name: name.into(),
+        kind: GroupType::Basic,
+        inner_access: true,
+        description: None,
+        ingress: rules.iter().map(rule).collect(),
+        egress: Vec::new(),
+    }
+}
+
+/// The groups, and a NIC for each device that holds the first of them.
+pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
+    let nic = |device: &&str| Nic {
+        device: (*device).into(),
+        role: Role::Host,
+        addresses: Vec::new(),
+        addresses_from_device: true,
+        anti_spoofing_written: None,
+        groups: vec![GroupIndex(0)],
+    };
+    let nics = devices.iter().map(nic).collect();
+    Policy::new(PolicyParts { groups, nics, ..PolicyParts::default() }).unwrap()
+}
+
+/// A NIC that an earlier agent left.
+pub(in crate::agent) fn record(device: &str, slot: u16, ifindex: Option<u32>) -> NicRecord {
+    NicRecord {
+        device: device.into(),
+        slot,
+        ifindex,
+        generation: 1,
+        groups: vec!["web".into()],
+        ingress_default: Outcome::Drop,
+        egress_default: Outcome::Accept,
+        published: None,
+        current: false,
+    }
+}

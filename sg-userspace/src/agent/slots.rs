@@ -1,0 +1,54 @@
+//! Slots: the place of a NIC in the maps, its own as long as it is in the policy. Pure; called by `reconcile`.
+
+use std::collections::BTreeSet;
+
+use super::{AgentError, NicRecord};
+
+/// A slot for each of `wanted`, in the same order. Who has one keeps it. The slot of a NIC that leaves is
+/// given away only where there is no other: it must be empty before.
+pub(super) fn assign(wanted: &[&str], actual: &[NicRecord], limit: u32) -> Result<Vec<u16>, AgentError> {
+    let (mut kept, mut leaving) = (BTreeSet::new(), BTreeSet::new());
+    for nic in actual {
+        if wanted.contains(&nic.device.as_str()) {
+            kept.insert(nic.slot)
+        } else {
+            leaving.insert(nic.slot)
+        };
+    }
+    let limit = limit.min(1 << 16);
+    let slots = || (0..limit).map(|slot| slot as u16).filter(|slot| !kept.contains(slot));
+    let unused = slots().filter(|slot| !leaving.contains(slot));
+    let mut free = unused.chain(slots().filter(|slot| leaving.contains(slot)));
+    wanted
+        .iter()
+        .map(|device| {
+            let known = actual.iter().find(|nic| nic.device == *device).map(|nic| nic.slot);
+            known.or_else(|| free.next()).ok_or(AgentError::TooManyNics { needed: wanted.len(), limit })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::plan::samples::record;
+
+    #[test]
+    fn a_nic_keeps_its_slot_and_a_new_one_takes_an_unused_one() {
+        let actual = [record("a", 0, None), record("b", 1, None), record("c", 2, None)];
+        assert_eq!(assign(&["c", "new", "a"], &actual, 8).unwrap(), [2, 3, 0]);
+    }
+
+    #[test]
+    fn a_leaving_nic_makes_room_where_there_is_no_other() {
+        let actual = [record("a", 0, None), record("b", 1, None)];
+        assert_eq!(assign(&["b", "new"], &actual, 2).unwrap(), [1, 0]);
+        assert_eq!(assign(&["x", "y"], &actual, 2).unwrap(), [0, 1]);
+    }
+
+    #[test]
+    fn more_nics_than_slots_are_refused() {
+        let refused = assign(&["a", "b", "c"], &[], 2).unwrap_err();
+        assert!(matches!(refused, AgentError::TooManyNics { needed: 3, limit: 2 }));
+    }
+}

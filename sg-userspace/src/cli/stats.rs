@@ -1,0 +1,262 @@
+//! `sgctl stats`: what every rule, default and reason counted. It reads the catalog and the pinned counters, so
+//! it answers whether an agent runs or not. It must never change either.
+
+use std::io::Write;
+
+use anyhow::{Context, anyhow};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use sg_common::{
+    abi::{Counter, reason_counter},
+    flow::Direction,
+    verdict::Reason,
+};
+
+use super::failure::Failure;
+use crate::{
+    agent::{Catalog, CatalogError, Instance, Outcome, nic_block, read_counters},
+    kernel::KernelError,
+};
+
+/// Show what rules, defaults and reasons counted.
+#[derive(Debug, clap::Args)]
+pub(super) struct Typed {
+    /// The agent whose filter it is.
+    #[arg(long, value_name = "NAME", default_value = "sgd")]
+    instance: String,
+    /// One JSON document instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Only this NIC, and the rules of its groups. A rule counts the packets of all NICs that hold its group.
+    #[arg(long, value_name = "DEVICE")]
+    nic: Option<String>,
+    /// Also what counted nothing.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
+    let instance = Instance::new(&typed.instance).map_err(Failure::input)?;
+    let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
+        CatalogError::Missing { .. } => Failure::other(anyhow!(
+            "nothing of instance {} is in force: start it with `sgd run`",
+            instance.name()
+        )),
+        error => Failure::other(error),
+    })?;
+    if let Some(device) = &typed.nic
+        && catalog.nic(device).is_none()
+    {
+        let known: Vec<&str> = catalog.nics.iter().map(|nic| nic.device.as_str()).collect();
+        let known = known.join(", ");
+        return Err(Failure::input(anyhow!("no NIC {device:?} in the policy in force; there are: {known}")));
+    }
+    let pins = instance.pins();
+    let mut stats = Stats::collect(&catalog, typed.nic.as_deref(), |numbers| read_counters(&pins, numbers))
+        .with_context(|| format!("cannot read the counters pinned in {}", pins.display()))
+        .map_err(Failure::other)?;
+    if typed.json {
+        if !typed.all {
+            stats.reasons.retain(|row| row.count.packets > 0);
+        }
+        writeln!(out, "{}", serde_json::to_string(&stats).map_err(Failure::other)?)?;
+    } else {
+        out.write_all(stats.tables(typed.all).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Count {
+    packets: u64,
+    bytes: u64,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct RuleRow {
+    group: String,
+    rule: String,
+    direction: &'static str,
+    action: Outcome,
+    #[serde(flatten)]
+    count: Count,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct GroupRow {
+    group: String,
+    #[serde(flatten)]
+    count: Count,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct DefaultRow {
+    nic: String,
+    direction: &'static str,
+    verdict: Outcome,
+    #[serde(flatten)]
+    count: Count,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct ReasonRow {
+    /// None: packets of devices that are no NIC.
+    nic: Option<String>,
+    direction: &'static str,
+    reason: &'static str,
+    #[serde(flatten)]
+    count: Count,
+}
+
+/// Everything that is counted, in the order of the document.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Stats {
+    rules: Vec<RuleRow>,
+    intra_group: Vec<GroupRow>,
+    defaults: Vec<DefaultRow>,
+    reasons: Vec<ReasonRow>,
+}
+
+const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")];
+
+impl Stats {
+    /// Counts of `nic`, or of all. `read` gives the counters of numbers, in their order.
+    fn collect(
+        catalog: &Catalog,
+        nic: Option<&str>,
+        read: impl FnOnce(&[u32]) -> Result<Vec<Counter>, KernelError>,
+    ) -> Result<Self, KernelError> {
+        let (mut stats, numbers) = Self::rows(catalog, nic);
+        let counters = read(&numbers)?;
+        for (count, counter) in stats.counts().zip(counters) {
+            *count = Count { packets: counter.packets, bytes: counter.bytes };
+        }
+        Ok(stats)
+    }
+
+    /// Rows without their counts, and the number of each, in the order of [`Self::counts`].
+    fn rows(catalog: &Catalog, only: Option<&str>) -> (Self, Vec<u32>) {
+        let (mut stats, mut numbers, count) = (Self::default(), Vec::new(), Count::default());
+        let nics = || catalog.nics.iter().filter(|nic| only.is_none_or(|only| nic.device == only));
+        let groups = || {
+            let holds = |name: &String| nics().any(|nic| nic.groups.contains(name));
+            catalog.numbers.groups.iter().filter(move |group| only.is_none() || holds(&group.name))
+        };
+        for group in groups() {
+            for (direction, name) in DIRECTIONS {
+                for rule in group.rules(direction) {
+                    let (group, action) = (group.name.clone(), rule.action);
+                    stats.rules.push(RuleRow {
+                        group,
+                        rule: rule.id.clone(),
+                        direction: name,
+                        action,
+                        count,
+                    });
+                    numbers.push(rule.number);
+                }
+            }
+        }
+        for group in groups() {
+            if let Some(number) = group.intra_group {
+                stats.intra_group.push(GroupRow { group: group.name.clone(), count });
+                numbers.push(number);
+            }
+        }
+        for nic in nics() {
+            for (direction, name) in DIRECTIONS {
+                let verdict = match direction {
+                    Direction::Ingress => nic.ingress_default,
+                    Direction::Egress => nic.egress_default,
+                };
+                stats.defaults.push(DefaultRow { nic: nic.device.clone(), direction: name, verdict, count });
+                numbers.push(reason_counter(nic_block(nic.slot), direction, Reason::Default));
+            }
+        }
+        let blocks = nics().map(|nic| (Some(nic.device.clone()), nic_block(nic.slot)));
+        let host = only.is_none().then_some((None, 0));
+        for (nic, first) in blocks.chain(host) {
+            for (direction, name) in DIRECTIONS {
+                for reason in Reason::ALL.into_iter().filter(|&reason| has_own_counter(reason)) {
+                    let nic = nic.clone();
+                    stats.reasons.push(ReasonRow { nic, direction: name, reason: reason.name(), count });
+                    numbers.push(reason_counter(first, direction, reason));
+                }
+            }
+        }
+        (stats, numbers)
+    }
+
+    fn counts(&mut self) -> impl Iterator<Item = &mut Count> {
+        let rules = self.rules.iter_mut().map(|row| &mut row.count);
+        let groups = self.intra_group.iter_mut().map(|row| &mut row.count);
+        let defaults = self.defaults.iter_mut().map(|row| &mut row.count);
+        let reasons = self.reasons.iter_mut().map(|row| &mut row.count);
+        rules.chain(groups).chain(defaults).chain(reasons)
+    }
+
+    /// What people read; `all` also shows what counted nothing.
+    fn tables(&self, all: bool) -> String {
+        let wanted = |count: Count| all || count.packets > 0;
+        let owned = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<String>>();
+        let rules = self
+            .rules
+            .iter()
+            .map(|row| (owned(&[&row.group, &row.rule, row.direction, row.action.name()]), row.count));
+        let groups = self
+            .intra_group
+            .iter()
+            .map(|row| (owned(&[&row.group, "(between members)", "ingress", "accept"]), row.count));
+        let defaults = self.defaults.iter().map(|row| {
+            (owned(&[&row.nic, row.direction, "(no rule matched)", row.verdict.name()]), row.count)
+        });
+        let reasons = self.reasons.iter().map(|row| {
+            (owned(&[row.nic.as_deref().unwrap_or("(no NIC)"), row.direction, row.reason]), row.count)
+        });
+        let rules: Vec<Row> = rules.chain(groups).filter(|row| wanted(row.1)).collect();
+        let defaults: Vec<Row> = defaults.filter(|row| wanted(row.1)).collect();
+        let reasons: Vec<Row> = reasons.filter(|row| wanted(row.1)).collect();
+        let tables = [
+            table(&["GROUP", "RULE", "DIRECTION", "ACTION"], rules),
+            table(&["NIC", "DIRECTION", "DEFAULT", "ACTION"], defaults),
+            table(&["NIC", "DIRECTION", "REASON"], reasons),
+        ];
+        let text: Vec<String> = tables.into_iter().flatten().collect();
+        if text.is_empty() {
+            "nothing was counted yet; --all shows zeros, too\n".to_owned()
+        } else {
+            text.join("\n")
+        }
+    }
+}
+
+/// Whether packets decided for this reason are counted by reason: others count for their rule, group or default.
+fn has_own_counter(reason: Reason) -> bool {
+    !matches!(reason, Reason::Rule | Reason::IntraGroup | Reason::Default)
+}
+
+/// The cells of a row but for its count.
+type Row = (Vec<String>, Count);
+
+fn table(columns: &[&str], rows: Vec<Row>) -> Option<String> {
+    if rows.is_empty() {
+        return None;
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(columns.iter().copied().chain(["PACKETS", "BYTES"]));
+    for (mut cells, count) in rows {
+        cells.extend([count.packets.to_string(), count.bytes.to_string()]);
+        table.add_row(cells);
+    }
+    for index in [columns.len(), columns.len() + 1] {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    Some(format!("{}\n", table.trim_fmt()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Command lines in; output and exit code out.
+
+use std::io::Write as _;
+
+use clap::Parser;
+use tempfile::NamedTempFile;
+
+use super::{Typed, explain, failure::Failure};
+use crate::{document, oracle::Oracle, probe::Reader};
+
+const POLICY: &str = "
+groups:
+  web:
+    ingress:
+      - { id: ssh, protocol: tcp, ports: 22, remote: 10.0.0.0/8, description: from inside }
+      - { id: no-scan, action: drop, protocol: all, remote: 198.51.100.0/24 }
+      - { action: drop, priority: 9, protocol: all }
+nics:
+  - { device: no-such-dev0, addresses: [10.0.0.5], groups: [web] }
+";
+const SSH: &str = r#"{"nic":"no-such-dev0","direction":"ingress","protocol":"tcp","src":"10.9.9.9","dst":"10.0.0.5","dport":22}"#;
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// Output and exit code, with the error if there is one.
+fn run(words: &[&str]) -> (String, u8, String) {
+    let mut out = Vec::new();
+    let done = match Typed::try_parse_from([&["sgctl"], words].concat()) {
+        Ok(typed) => typed.run(&mut out),
+        Err(error) => {
+            return (String::new(), u8::try_from(error.exit_code()).unwrap(), error.to_string());
+        }
+    };
+    let (code, error) = match done {
+        Ok(()) => (0, String::new()),
+        Err(failure) => {
+            let code = failure.code();
+            let (Failure::Input(error) | Failure::Other(error)) = failure else { return Default::default() };
+            (code, format!("{error:#}"))
+        }
+    };
+    (String::from_utf8(out).unwrap(), code, error)
+}
+
+fn check(policy: &str, rest: &[&str]) -> (String, u8, String) {
+    let policy = file(policy);
+    run(&[&["check", "--engine", "oracle", "--json", "--policy", policy.path().to_str().unwrap()], rest]
+        .concat())
+}
+
+const PACKET: [&str; 10] = [
+    "--nic",
+    "no-such-dev0",
+    "--direction",
+    "ingress",
+    "--protocol",
+    "TCP",
+    "--src",
+    "10.9.9.9",
+    "--dst",
+    "10.0.0.5",
+];
+const ACCEPTED: &str = "{\"verdict\":\"accept\",\"reason\":\"rule\",\"group\":\"web\",\"rule\":\"ssh\"}\n";
+
+#[test]
+fn a_packet_or_a_file_of_packets() {
+    let answer = (ACCEPTED.to_owned(), 0, String::new());
+    assert_eq!(check(POLICY, &[&PACKET[..], &["--dport", "22"]].concat()), answer);
+    let probes = file(&format!("{SSH}\n{SSH}\n"));
+    let (answers, code, _) = check(POLICY, &["--probes", probes.path().to_str().unwrap()]);
+    assert_eq!((answers, code), (ACCEPTED.repeat(2), 0));
+}
+
+#[test]
+fn bad_input_is_2() {
+    let probes = file(&format!("{SSH}\n{{}}\n"));
+    let (answers, code, error) = check(POLICY, &["--probes", probes.path().to_str().unwrap()]);
+    assert_eq!((answers.as_str(), code), (ACCEPTED, 2));
+    assert!(error.ends_with(":2: column 2: missing field `nic`"), "{error}");
+
+    let missing_port = &PACKET[..];
+    let no_destination = &[&PACKET[..8], &["--dport", "22"]].concat();
+    let both = &[&PACKET[..], &["--dport", "22", "--probes", "-"]].concat();
+    let bad_port = &[&PACKET[..], &["--dport", "65536"]].concat();
+    for (words, message) in [
+        (missing_port, "tcp needs dport"),
+        (no_destination, "--dst"),
+        (both, "cannot be used with"),
+        (bad_port, "65536 is not in 0..=65535"),
+        (&[], "required"),
+        (&["--probes", "/no/such/file"], "/no/such/file: No such file"),
+    ] {
+        let (_, code, error) = check(POLICY, words);
+        assert_eq!(code, 2, "{words:?}");
+        assert!(error.contains(message), "{words:?}: {error}");
+    }
+    let (_, code, _) = check("groups: {", &[&PACKET[..], &["--dport", "22"]].concat());
+    assert_eq!(code, 2);
+    let (_, code, _) = check(&POLICY.replace("groups: [web]", "groups: [db]"), &["--probes", "-"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn validate_says_what_a_document_comes_to() {
+    let policy = file(POLICY);
+    let (out, code, _) = run(&["validate", policy.path().to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(out.contains(": 1 group, 3 rules, 1 NIC\n"), "{out}");
+    assert!(out.contains("NIC no-such-dev0: host; groups web; 10.0.0.5; image "), "{out}");
+    assert!(out.contains("no such device yet"), "{out}");
+    assert_eq!(run(&["validate", "/no/such/file"]).1, 2);
+}
+
+#[test]
+fn an_explanation_for_people() {
+    let policy = document::parse("policy", POLICY.as_bytes()).unwrap().policy;
+    let probe = Reader::new(&policy).probe(SSH.as_bytes()).unwrap();
+    let mut out = Vec::new();
+    explain::write(&policy, &probe, &Oracle::new(&policy).explain(&probe), &mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "no-such-dev0 ingress tcp 10.9.9.9:40000 -> 10.0.0.5:22
+accept by rule ssh of group web
+  from inside
+asked before:
+  members of web: 10.9.9.9 is none
+  no-scan of web (drop, priority 1): remote: the other end is 10.9.9.9
+shadowed (they match this packet too, but are never asked):
+  web/ingress/2 of web (drop, priority 9)
+"
+    );
+}

@@ -1,0 +1,291 @@
+//! What is accepted, and what it means.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use sg_common::packet::protocol;
+
+use super::{super::Notice, EXAMPLE, accepted};
+use crate::model::{
+    Action, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
+};
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn remote(text: &str) -> Remote {
+    Remote::Net(text.parse().unwrap())
+}
+
+fn range(first: u16, last: u16) -> PortRange {
+    PortRange::new(first, last).unwrap()
+}
+
+fn port(port: u16) -> PortRange {
+    range(port, port)
+}
+
+fn ported(protocol: u8, destination: Ports) -> Service {
+    Service::Ported { protocol, destination, source: Ports::Any }
+}
+
+fn rule(id: &str, service: Service) -> Rule {
+    Rule {
+        id: id.to_owned(),
+        enabled: true,
+        action: Action::Accept,
+        priority: Priority::FIRST,
+        service,
+        remote: Remote::Any,
+        local: None,
+        description: None,
+    }
+}
+
+/// The inbound rules of the group web of [`EXAMPLE`].
+fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListIndex) -> Vec<Rule> {
+    vec![
+        Rule {
+            priority: Priority::new(10).unwrap(),
+            ..rule(
+                "web/ingress/0",
+                ported(protocol::TCP, Ports::Ranges(vec![port(80), port(443), range(8080, 8090)])),
+            )
+        },
+        Rule {
+            remote: Remote::PrefixList(office),
+            ..rule("web/ingress/1", ported(protocol::TCP, Ports::List(web_ports)))
+        },
+        Rule {
+            action: Action::Drop,
+            priority: Priority::LAST,
+            remote: remote("198.51.100.0/24"),
+            ..rule("no-scan", Service::All)
+        },
+        Rule {
+            enabled: false,
+            remote: Remote::Group(ops),
+            ..rule("web/ingress/3", ported(protocol::SCTP, Ports::Ranges(vec![port(22)])))
+        },
+        rule(
+            "web/ingress/4",
+            Service::Icmp { family: Family::V4, message: Some(IcmpMessage { kind: 8, code: Some(0) }) },
+        ),
+        Rule {
+            local: Some("10.0.0.5/32".parse().unwrap()),
+            ..rule(
+                "web/ingress/5",
+                Service::Ported {
+                    protocol: protocol::UDP,
+                    destination: Ports::Ranges(vec![range(5000, 5010)]),
+                    source: Ports::Ranges(vec![port(53)]),
+                },
+            )
+        },
+        Rule {
+            remote: remote("::/0"),
+            local: Some("2001:db8::5/128".parse().unwrap()),
+            ..rule(
+                "web/ingress/6",
+                Service::Icmp { family: Family::V6, message: Some(IcmpMessage { kind: 128, code: None }) },
+            )
+        },
+        Rule {
+            description: Some("tunnels".to_owned()),
+            ..rule("web/ingress/7", Service::Other(protocol::GRE))
+        },
+    ]
+}
+
+/// What [`EXAMPLE`] says.
+fn example() -> Policy {
+    let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
+    let web = web_ingress(ops, office, web_ports);
+    let egress = Rule {
+        action: Action::Drop,
+        ..rule("web/egress/0", ported(protocol::TCP, Ports::Ranges(vec![range(0, 65535)])))
+    };
+    let group = |name: &str, kind, inner_access| Group {
+        name: name.to_owned(),
+        kind,
+        inner_access,
+        description: None,
+        ingress: Vec::new(),
+        egress: Vec::new(),
+    };
+    let nic = |device: &str, groups| Nic {
+        device: device.to_owned(),
+        role: Role::Host,
+        addresses: Vec::new(),
+        addresses_from_device: false,
+        anti_spoofing_written: None,
+        groups,
+    };
+    let parts = PolicyParts {
+        precedence: Precedence::Merged,
+        established: Established::Keep,
+        prefix_lists: vec![
+            (
+                "office".to_owned(),
+                vec!["203.0.113.0/24".parse().unwrap(), "2001:db8:1::/48".parse().unwrap()],
+            ),
+            ("none".to_owned(), Vec::new()),
+        ],
+        port_lists: vec![(
+            "web".to_owned(),
+            vec![port(80), port(443), range(8080, 8090), port(22), port(53)],
+        )],
+        members: BTreeMap::from([(ops, vec![address("10.1.0.7"), address("2001:db8::7")])]),
+        groups: vec![
+            Group {
+                description: Some("public web servers".to_owned()),
+                ingress: web,
+                egress: vec![egress],
+                ..group("web", GroupType::Basic, false)
+            },
+            group("ops", GroupType::Basic, true),
+            group("strict", GroupType::Enterprise, false),
+        ],
+        nics: vec![
+            Nic {
+                addresses: vec![address("10.0.0.5"), address("2001:db8::5")],
+                ..nic("eth0", vec![GroupIndex(0), GroupIndex(1)])
+            },
+            Nic { role: Role::Guest, anti_spoofing_written: Some(true), ..nic("tap0", vec![GroupIndex(2)]) },
+            Nic { addresses_from_device: true, ..nic("eth1", vec![GroupIndex(1)]) },
+        ],
+    };
+    Policy::new(parts).unwrap()
+}
+
+#[test]
+fn the_example_means_what_it_says() {
+    let loaded = accepted(EXAMPLE);
+    assert_eq!(loaded.policy, example());
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn json_says_the_same() {
+    let json = include_str!("example.json");
+    let _: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(accepted(json).policy, example());
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let loaded = accepted(
+        "groups: { g: { ingress: [ { protocol: all } ] } }\nnics: [ { device: eth0, groups: [g] } ]",
+    );
+    let policy = &loaded.policy;
+    assert_eq!(policy.precedence(), Precedence::Sequence);
+    assert_eq!(policy.established(), Established::Revalidate);
+    let group = &policy.groups()[0];
+    assert_eq!((group.kind, group.inner_access), (GroupType::Basic, true));
+    assert_eq!(group.ingress, [rule("g/ingress/0", Service::All)]);
+    assert!(group.egress.is_empty());
+    let nic = &policy.nics()[0];
+    assert_eq!((nic.role, nic.addresses_from_device, nic.anti_spoofing()), (Role::Host, true, false));
+}
+
+#[test]
+fn nothing_stands_for_an_empty_thing() {
+    let empty = accepted("{}").policy;
+    assert_eq!(empty, Policy::new(PolicyParts::default()).unwrap());
+    for text in [
+        "groups:",
+        "nics:\ngroups: {}\nmembers:\nprefix_lists:\nport_lists:",
+        "\u{feff}{}",
+        "---\n{}\n...\n",
+        "{}\r\n",
+    ] {
+        assert_eq!(accepted(text).policy, empty, "{text:?}");
+    }
+    let lists = accepted("prefix_lists: { a: }\nport_lists: { b: }\ngroups: { g: }\nmembers: { g: }").policy;
+    assert_eq!(lists.prefixes(PrefixListIndex(0)), []);
+    assert_eq!(lists.port_list(PortListIndex(0)), []);
+    assert!(lists.members_elsewhere(GroupIndex(0)).is_empty());
+}
+
+#[test]
+fn every_way_to_write_ports() {
+    let ports = |written: &str| {
+        let text = format!("groups: {{ g: {{ ingress: [ {{ protocol: tcp, ports: {written} }} ] }} }}");
+        let policy = accepted(&text).policy;
+        match &policy.groups()[0].ingress[0].service {
+            Service::Ported { destination: Ports::Ranges(ranges), .. } => ranges.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ports("22"), [port(22)]);
+    assert_eq!(ports("\"22\""), [port(22)]);
+    assert_eq!(ports("0"), [port(0)]);
+    assert_eq!(ports("8000-8100"), [range(8000, 8100)]);
+    assert_eq!(ports("65535-65535"), [port(65535)]);
+    assert_eq!(ports("\"22, 80 - 90\""), [port(22), range(80, 90)]);
+}
+
+#[test]
+fn a_rule_may_name_its_own_group() {
+    let policy = accepted("groups: { g: { egress: [ { protocol: all, remote: { group: g } } ] } }").policy;
+    assert_eq!(policy.groups()[0].egress[0].remote, Remote::Group(GroupIndex(0)));
+}
+
+#[test]
+fn anchors_aliases_and_merge_keys_work() {
+    let text = "
+groups:
+  g:
+    ingress:
+      - &ssh { protocol: tcp, ports: 22 }
+      - { <<: *ssh, ports: 23, action: drop }
+    egress: [ *ssh ]
+";
+    let policy = accepted(text).policy;
+    let group = &policy.groups()[0];
+    assert_eq!(group.ingress[1].service, ported(protocol::TCP, Ports::Ranges(vec![port(23)])));
+    assert_eq!(group.egress[0], Rule { id: "g/egress/0".to_owned(), ..group.ingress[0].clone() });
+}
+
+#[test]
+fn host_bits_are_cleared_with_a_warning() {
+    let text = "
+prefix_lists: { l: [10.0.0.0/8, 10.1.2.3/8] }
+groups:
+  g:
+    ingress:
+      - { protocol: all, remote: \"2001:db8::1/32\", local: fe80::1/10 }
+";
+    let loaded = accepted(text);
+    let rule = &loaded.policy.groups()[0].ingress[0];
+    assert_eq!(rule.remote, remote("2001:db8::/32"));
+    assert_eq!(rule.local, Some("fe80::/10".parse().unwrap()));
+    let ten = "10.0.0.0/8".parse().unwrap();
+    assert_eq!(loaded.policy.prefixes(PrefixListIndex(0)), [ten, ten]);
+    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "policy.yaml:2:33: prefix_lists.l[1]: \"10.1.2.3/8\" has bits beyond its length: read as 10.0.0.0/8",
+            "policy.yaml:6:34: groups.g.ingress[0].remote: \"2001:db8::1/32\" has bits beyond its length: read as 2001:db8::/32",
+            "policy.yaml:6:59: groups.g.ingress[0].local: \"fe80::1/10\" has bits beyond its length: read as fe80::/10",
+        ]
+    );
+}
+
+#[test]
+fn a_guest_without_addresses_is_asked_for_them() {
+    let loaded = accepted("groups: { g: }\nnics: [ { device: tap0, role: guest, groups: [g] } ]");
+    let warning = &loaded.warnings[0];
+    assert_eq!(warning.notice, Notice::GuestWithoutAddresses { device: "tap0".to_owned() });
+    assert_eq!((warning.at.line, warning.at.column, warning.path.to_string().as_str()), (2, 9, "nics[0]"));
+}
+
+#[test]
+fn warnings_without_end_are_counted() {
+    let prefixes = "10.0.0.1/8, ".repeat(3000);
+    let loaded = accepted(&format!("prefix_lists: {{ l: [ {prefixes} ] }}"));
+    assert_eq!(loaded.warnings.len(), 1001);
+    assert_eq!(loaded.warnings[1000].notice, Notice::More { count: 2000 });
+}

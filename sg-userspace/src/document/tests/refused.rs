@@ -1,0 +1,95 @@
+//! What is refused: each with its line, its column, its path, what was found and what is allowed.
+
+use std::time::{Duration, Instant};
+
+use super::refused;
+
+/// The cases of a table, see its head: a text and what is said about it.
+fn cases(table: &str) -> impl Iterator<Item = (&str, &str)> {
+    let blocks = table.split("\n\n").filter(|block| !block.starts_with('#'));
+    blocks.map(|block| block.trim_end().split_once("\n=> ").unwrap())
+}
+
+#[test]
+fn documents() {
+    for (document, message) in cases(include_str!("refused/documents.txt")) {
+        assert_eq!(refused(document.as_bytes()), format!("policy.yaml:{message}"), "{document}");
+    }
+}
+
+#[test]
+fn rules() {
+    for (rule, message) in cases(include_str!("refused/rules.txt")) {
+        let document = format!("groups:\n  g: {{ ingress: [\n{rule}\n] }}\n  h:\n");
+        assert_eq!(refused(document.as_bytes()), format!("policy.yaml:{message}"), "{rule}");
+    }
+}
+
+#[test]
+fn nothing() {
+    for document in ["", " \n# a comment\n", "---\n", "~", "null"] {
+        let message = "policy.yaml: the document is empty: a policy that protects nothing is written {}";
+        assert_eq!(refused(document.as_bytes()), message);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text() {
+    let cases: &[(&[u8], &str)] = &[
+        (b"groups:\n  \xff: {}", "policy.yaml:2:3: byte 10 is not UTF-8: save the document as UTF-8"),
+        (b"\xff\xfe{\0}\0", "policy.yaml:1:1: byte 0 is not UTF-8: save the document as UTF-8"),
+        (b"groups: {}\nnics: \0", "policy.yaml:2:7: byte 17 is NUL: a document is text"),
+    ];
+    for (bytes, message) in cases {
+        assert_eq!(refused(bytes), *message);
+    }
+}
+
+/// A list of ten ones, a list of ten of those, and so on, `levels` times.
+fn laughs(levels: u8) -> String {
+    (1..levels).fold("l0: &l0 [1,1,1,1,1,1,1,1,1,1]\n".to_owned(), |text, level| {
+        let below = format!("*l{},", level - 1).repeat(10);
+        text + &format!("l{level}: &l{level} [{below}]\n")
+    })
+}
+
+/// What is refused for its cost: the text, and the end of the message.
+#[test]
+fn bombs_are_refused_quickly() {
+    let merges = (1..10).fold("m0: &m0 { k: 1 }\n".to_owned(), |text, level| {
+        let below = format!("*m{},", level - 1).repeat(10);
+        text + &format!("m{level}: &m{level} {{ k{level}: 1, <<: [{below}] }}\n")
+    });
+    let deep = "lists and mappings are nested deeper than 16";
+    let repeated = "its anchors, aliases and merge keys repeat more than 100000 values; write them out";
+    let cases = [
+        (laughs(10), repeated),
+        (merges, repeated),
+        ("[".repeat(1_000_000), deep),
+        ("{a: ".repeat(1_000_000), deep),
+        ("- ".repeat(1_000_000), deep),
+        ("? ".repeat(1_000_000), deep),
+    ];
+    for (text, end) in cases {
+        let start = Instant::now();
+        let message = refused(text.as_bytes());
+        assert!(message.ends_with(&format!("too much for a policy: {end}")), "{message}");
+        // Generous: this is a debug build, perhaps on a busy machine.
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}: {message}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_message_is_one_short_line_whatever_the_document_says() {
+    let long = "x".repeat(100_000);
+    for text in [
+        format!("{{ \"{long}\": 1 }}"),
+        format!("precedence: {long}"),
+        format!("? |\n  {long}\n  two lines\n: 1"),
+        "groups: { \"a\\nb\\e[31m\": { typo: 1 } }".to_owned(),
+        "groups: { g: !\u{1b}[31m x }".to_owned(),
+    ] {
+        let message = refused(text.as_bytes());
+        assert!(message.chars().count() < 400 && !message.contains(char::is_control), "{message:?}");
+    }
+}

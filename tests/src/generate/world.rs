@@ -1,0 +1,142 @@
+//! What a policy speaks of: a few addresses around which everything crowds, so that prefixes nest and overlap;
+//! groups, lists and NICs.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use fastrand::Rng;
+use sg_userspace::model::{
+    Direction, Established, Family, Group, GroupIndex, GroupType, MAX_GROUPS_PER_NIC, Nic, PolicyParts,
+    PortRange, Precedence, Role,
+};
+
+use super::{address, pick, rules};
+
+/// The addresses and list lengths of a policy before it has rules.
+#[derive(Debug)]
+pub(super) struct World {
+    /// Where the rest of the world lives, by family.
+    remote: [Vec<IpAddr>; 2],
+    /// Where the NICs live, by family.
+    local: [Vec<IpAddr>; 2],
+    /// Basic groups come first, enterprise groups behind them.
+    pub(super) groups: usize,
+    basic: usize,
+    pub(super) prefix_lists: usize,
+    pub(super) port_lists: usize,
+}
+
+impl World {
+    pub(super) fn new(random: &mut Rng) -> Self {
+        let mut crowd = |count| {
+            [Family::V4, Family::V6]
+                .map(|family| (0..count).map(|_| address::any(random, family)).collect::<Vec<_>>())
+        };
+        let (remote, local) = (crowd(3), crowd(2));
+        let groups = random.usize(1..=12);
+        let basic = match random.u8(..10) {
+            0..5 => groups,
+            5..8 => 0,
+            _ => random.usize(..=groups),
+        };
+        let (prefix_lists, port_lists) = (random.usize(..4), random.usize(..4));
+        Self { remote, local, groups, basic, prefix_lists, port_lists }
+    }
+
+    /// An address of the other side of `family`.
+    pub(super) fn remote(&self, random: &mut Rng, family: Family) -> IpAddr {
+        pick(random, &self.remote[family as usize], family)
+    }
+
+    /// An address of this side of `family`.
+    pub(super) fn local(&self, random: &mut Rng, family: Family) -> IpAddr {
+        pick(random, &self.local[family as usize], family)
+    }
+
+    pub(super) fn parts(&self, random: &mut Rng) -> PolicyParts {
+        let groups = (0..self.groups).map(|position| self.group(random, position)).collect();
+        let prefix_lists = (0..self.prefix_lists).map(|position| {
+            let prefixes = (0..random.usize(..6)).map(|_| {
+                let family = pick::family(random);
+                rules::prefix_around(self.remote(random, family), random)
+            });
+            (format!("prefixes-{position}"), prefixes.collect())
+        });
+        let prefix_lists = prefix_lists.collect();
+        let port_lists = (0..self.port_lists).map(|position| {
+            let ranges: Vec<PortRange> = (0..random.usize(1..5)).map(|_| rules::port_range(random)).collect();
+            (format!("ports-{position}"), ranges)
+        });
+        let port_lists = port_lists.collect();
+        let mut members = BTreeMap::new();
+        for group in 0..self.groups {
+            let count = random.usize(..4);
+            let mut member = || {
+                let family = pick::family(random);
+                self.remote(random, family)
+            };
+            members.insert(GroupIndex(group), (0..count).map(|_| member()).collect());
+        }
+        PolicyParts {
+            precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
+            established: Established::default(),
+            prefix_lists,
+            port_lists,
+            members,
+            groups,
+            nics: (0..random.usize(1..=3)).map(|position| self.nic(random, position)).collect(),
+        }
+    }
+
+    fn group(&self, random: &mut Rng, position: usize) -> Group {
+        let kind = if position < self.basic { GroupType::Basic } else { GroupType::Enterprise };
+        let mut rules = |direction| {
+            let word = match direction {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            };
+            let count = if random.u8(..20) == 0 { random.usize(..40) } else { random.usize(..7) };
+            let rule = |place| rules::rule(random, self, format!("group-{position}/{word}/{place}"));
+            (0..count).map(rule).collect::<Vec<_>>()
+        };
+        let (ingress, egress) = (rules(Direction::Ingress), rules(Direction::Egress));
+        Group {
+            name: format!("group-{position}"),
+            kind,
+            inner_access: kind == GroupType::Basic && random.bool(),
+            description: None,
+            ingress,
+            egress,
+        }
+    }
+
+    fn nic(&self, random: &mut Rng, position: usize) -> Nic {
+        let mut groups: Vec<_> = match self.basic {
+            0 => 0..self.groups,
+            basic if basic == self.groups || random.bool() => 0..basic,
+            basic => basic..self.groups,
+        }
+        .map(GroupIndex)
+        .collect();
+        random.shuffle(&mut groups);
+        groups.truncate(random.usize(1..=MAX_GROUPS_PER_NIC));
+        let addresses = (0..random.usize(..5)).map(|_| {
+            let family = pick::family(random);
+            self.local(random, family)
+        });
+        Nic {
+            device: format!("nic{position}"),
+            addresses: addresses.collect(),
+            addresses_from_device: false,
+            role: if random.bool() { Role::Host } else { Role::Guest },
+            anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
+            groups,
+        }
+    }
+}
+
+/// One of the crowd itself, or a near neighbour.
+fn pick(random: &mut Rng, crowd: &[IpAddr], family: Family) -> IpAddr {
+    let Some(&base) = pick::among(random, crowd) else { return address::any(random, family) };
+    let free = pick::of(random, [0, 0, 1, 3, 8]);
+    address::near(random, base, free)
+}

@@ -1,0 +1,15 @@
+//! `cargo xtask build`: the agent and the client, with the eBPF programs inside.
+//!
+//! How the programs are compiled is the business of `sg-userspace/build.rs`; nothing of it is known here.
+
+use anyhow::Result;
+
+use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
+
+pub(crate) fn run() -> Result<()> {
+    setup::ready(&[Stage::Build], &Rustc::ask()?, Privilege::detect())?;
+    shell::announce("building sgd and sgctl");
+    shell::run(shell::cargo("build").args(["--release", "--package", "sg-userspace"]))?;
+    println!("sgd and sgctl are in {}", shell::release_dir()?.display());
+    Ok(())
+}

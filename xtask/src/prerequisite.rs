@@ -1,0 +1,106 @@
+//! `Prerequisite`: one thing a machine must have, how to see whether it is there, and what to do if not.
+//!
+//! Owns the words only. Which prerequisites there are is said by `toolchain`, `linker`, `tools` and `kernel`;
+//! `doctor` prints them and `setup` brings them.
+
+use std::fmt;
+
+use crate::{kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, tools};
+
+/// What a prerequisite is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Compiling the agent and the programs it carries.
+    Build,
+    /// Running them: the demonstration, the tests, the benchmarks.
+    Run,
+    /// The checks of the test command that are no tests of ours: format, lints, fuzzing.
+    Check,
+    /// Nothing: it is slower without.
+    Advice,
+}
+
+/// Whether it is there; the text says what was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Ok(String),
+    Missing(String),
+    TooOld(String),
+}
+
+impl State {
+    pub(crate) fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok(_))
+    }
+
+    pub(crate) fn found(&self) -> &str {
+        let (Self::Ok(found) | Self::Missing(found) | Self::TooOld(found)) = self;
+        found
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok(_) => "ok",
+            Self::Missing(_) => "missing",
+            Self::TooOld(_) => "too old",
+        })
+    }
+}
+
+/// What to do when it is not there. All but `ByHand` are done by `setup`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Debian packages.
+    Packages(Vec<String>),
+    /// A component of the pinned Rust toolchain.
+    Component(&'static str),
+    /// bpf-linker, built against this major version of LLVM.
+    BpfLinker { llvm: u32 },
+    /// Nothing that this program should do to a machine.
+    ByHand(String),
+}
+
+impl Remedy {
+    pub(crate) fn packages(names: &[&str]) -> Self {
+        Self::Packages(names.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packages(names) => write!(f, "apt-get install {}", names.join(" ")),
+            Self::Component(name) => write!(f, "rustup component add {name}"),
+            Self::BpfLinker { llvm } => write!(f, "{}", linker::install_line(*llvm)),
+            Self::ByHand(what) => f.write_str(what),
+        }
+    }
+}
+
+/// One thing a machine must have.
+#[derive(Clone, Debug)]
+pub(crate) struct Prerequisite {
+    pub(crate) name: &'static str,
+    pub(crate) stage: Stage,
+    pub(crate) state: State,
+    pub(crate) remedy: Remedy,
+}
+
+impl Prerequisite {
+    /// Looks at the machine and says how it stands with everything `stages` need.
+    pub(crate) fn of(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Self> {
+        let mut all = toolchain::prerequisites(rustc);
+        all.extend(linker::prerequisites(rustc));
+        all.extend(tools::prerequisites());
+        all.extend(kernel::prerequisites(privilege));
+        all.retain(|prerequisite| stages.contains(&prerequisite.stage));
+        all
+    }
+
+    /// Whether only the user can do something about it.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        matches!(self.remedy, Remedy::ByHand(_))
+    }
+}

@@ -1,0 +1,146 @@
+//! `cargo xtask test`: every check and test of the project, in the order in which they are cheap.
+//!
+//! One profile, release, for all of them: the differential tests need its speed, and nothing is compiled
+//! twice. Builds run as the caller, tests as root (they make namespaces and load programs).
+
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    fuzz,
+    prerequisite::Stage,
+    privilege::Privilege,
+    setup, shell,
+    steps::{Outcome, Steps},
+    toolchain::Rustc,
+};
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run the long forms of the tests too
+    #[arg(long)]
+    deep: bool,
+    /// How long to run each fuzz target; 0 leaves fuzzing out
+    #[arg(long, default_value_t = 20)]
+    fuzz_seconds: u32,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let rustc = Rustc::ask()?;
+    let privilege = Privilege::detect();
+    shell::announce("setup");
+    setup::ready(&[Stage::Build, Stage::Run, Stage::Check], &rustc, privilege)?;
+
+    let mut steps = Steps::default();
+    steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
+    steps.run("clippy", || passed(&mut clippy()));
+    steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()?));
+    steps.run("documentation", || {
+        passed(shell::cargo("doc").args(["--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
+    });
+    steps
+        .run("agent and client", || passed(shell::cargo("build").args(["--release", "--bins"]).args(TESTED)));
+    steps.run("tests", || {
+        let mut tests = shell::cargo("test");
+        tests.args(["--release", "--no-fail-fast"]).args(TESTED).env("SG_BIN_DIR", shell::release_dir()?);
+        if options.deep {
+            tests.env("SG_DEEP", "1");
+        }
+        privilege.run_built_as_root(&mut tests, &rustc.host);
+        passed(&mut tests)
+    });
+    steps.run("fuzzing", || fuzzing(options.fuzz_seconds));
+    steps.run("licences and sources", licences);
+    steps.run("advisories (cargo deny)", deny_advisories);
+    steps.run("advisories (cargo audit)", audit);
+    steps.finish()
+}
+
+/// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
+/// targets and benchmarks have commands of their own.
+const TESTED: [&str; 7] =
+    ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz", "--exclude", "sg-benches"];
+
+fn passed(command: &mut Command) -> Result<Outcome> {
+    shell::run(command).map(|()| Outcome::Passed)
+}
+
+fn clippy() -> Command {
+    let mut clippy = shell::cargo("clippy");
+    clippy.args([
+        "--release",
+        "--workspace",
+        "--exclude",
+        "sg-ebpf",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    clippy
+}
+
+/// Clippy of `sg-ebpf`, with the flags that aya-build compiles it with.
+fn clippy_of_the_programs() -> Result<Command> {
+    let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
+    let flags = [
+        format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
+        "-Cdebuginfo=2".into(),
+        "-Clink-arg=--btf".into(),
+    ];
+    let mut clippy = shell::cargo("clippy");
+    clippy
+        .args(["--release", "--package", "sg-ebpf", "-Z", "build-std=core"])
+        .args(["--target", &format!("bpf{endian}-unknown-none")])
+        // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
+        .arg("--target-dir")
+        .arg(shell::target_dir()?.join("clippy-ebpf"))
+        .args(["--", "-D", "warnings"])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    Ok(clippy)
+}
+
+fn fuzzing(seconds: u32) -> Result<Outcome> {
+    if seconds == 0 {
+        return Ok(Outcome::Skipped("--fuzz-seconds 0".into()));
+    }
+    fuzz::run_all(&fuzz::targets()?, seconds).map(|()| Outcome::Passed)
+}
+
+fn licences() -> Result<Outcome> {
+    if shell::find("cargo-deny").is_none() {
+        return Ok(not_installed("cargo-deny"));
+    }
+    passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
+}
+
+fn deny_advisories() -> Result<Outcome> {
+    if shell::find("cargo-deny").is_none() {
+        return Ok(not_installed("cargo-deny"));
+    }
+    if shell::read(shell::cargo("deny").args(["fetch", "db"])).is_none() {
+        return Ok(Outcome::Skipped("the advisory database cannot be reached".into()));
+    }
+    passed(shell::cargo("deny").args(["check", "--disable-fetch", "advisories"]))
+}
+
+fn audit() -> Result<Outcome> {
+    if shell::find("cargo-audit").is_none() {
+        return Ok(not_installed("cargo-audit"));
+    }
+    let output = shell::cargo("audit").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() && said.contains("couldn't fetch advisory database") {
+        return Ok(Outcome::Skipped("the advisory database cannot be reached".into()));
+    }
+    print!("{}{said}", String::from_utf8_lossy(&output.stdout));
+    anyhow::ensure!(output.status.success(), "`cargo audit` failed ({})", output.status);
+    Ok(Outcome::Passed)
+}
+
+fn not_installed(tool: &str) -> Outcome {
+    Outcome::Skipped(format!("{tool} is not installed: cargo install {tool} --locked"))
+}

@@ -1,4 +1,5 @@
-//! What the project's tests share.
+//! What proves the engine from outside: random policies and probes for its engines, and a lab of network namespaces
+//! with real traffic for the whole.
 
 pub mod generate;
 pub mod lab;

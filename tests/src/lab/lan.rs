@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{enter::Lab, host::Host};
 
 const MTU: u16 = 1500;
-/// There where br_netfilter is loaded, which drops what it cannot parse before our filter sees it.
+/// There where `br_netfilter` is loaded, which drops what it cannot parse before our filter sees it.
 const NETFILTER: &str = "net/bridge";
 
 /// Hosts on one switch, which is a bridge in a namespace of its own.

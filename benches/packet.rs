@@ -125,7 +125,7 @@ fn main() {
         let Parsed::Packet(packet) = parse(&&frame[..]) else { unreachable!("frames are packets") };
         let key = FlowKey::of(0, Direction::Ingress, &packet).expect("TCP has flows");
         // Last seen in the future: no measurement is long enough to see it expire.
-        let entry = FlowEntry::open(Direction::Ingress, accepted, 1, u64::from(u32::MAX));
+        let entry = FlowEntry::open(Direction::Ingress, accepted, 1, 54, 0);
         (key, FlowEntry { last_seen: 0, ..entry })
     });
     let entries: Vec<_> = entries.collect();

@@ -157,8 +157,7 @@ fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
             known.observe(packet, nic.direction, ctx.len(), view::now());
         }
         _ => {
-            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, view::now());
-            entry.observe(packet, nic.direction, ctx.len(), view::now());
+            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, ctx.len(), view::now());
             if !flows::keep(key, entry) {
                 // The rules have spoken; without memory the answers need a rule of their own.
                 warn!(ctx, "NIC {}: the flow table is full", nic.slot);

@@ -10,7 +10,7 @@
 use sg_userspace::{check::EngineKind, document, probe::Reader};
 
 /// Everyone who must give these answers.
-const ENGINES: &[EngineKind] = &[EngineKind::Oracle];
+const ENGINES: &[EngineKind] = &[EngineKind::Oracle, EngineKind::Image];
 
 struct Vector {
     /// The document without its precedence.

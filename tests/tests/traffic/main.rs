@@ -33,7 +33,7 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     // Most of a test is waiting for silence.
     arguments.test_threads = arguments.test_threads.or(Some(8));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("only listed") } else { Lab::enter()? });
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
     for room in [
         left_behind::tests,
         plain::tests,

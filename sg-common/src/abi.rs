@@ -28,6 +28,9 @@ pub struct Settings {
     pub timeouts: Timeouts,
 }
 
+/// Devices with a lower number are found in an array, others in a hash.
+pub const NEAR_DEVICES: u32 = 1 << 14;
+
 /// Counters that a NIC has for itself: 32 for each direction, by [`crate::verdict::Reason`].
 pub const NIC_COUNTERS: u32 = 64;
 

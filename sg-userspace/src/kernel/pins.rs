@@ -23,8 +23,17 @@ use super::{
 pub const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 8] =
-    ["NICS", "IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M", "FLOWS", "COUNTERS", "SETTINGS"];
+pub(super) const MAPS: [&str; 9] = [
+    "NICS",
+    "FAR_NICS",
+    "IMAGES_64K",
+    "IMAGES_1M",
+    "IMAGES_16M",
+    "IMAGES_64M",
+    "FLOWS",
+    "COUNTERS",
+    "SETTINGS",
+];
 
 /// The directory of an instance, of this layout version: another version never meets these maps.
 #[must_use]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use aya::{TestRun as _, programs::TestRunOptions};
 use sg_common::verdict::Decision;
 
-use super::{Datapath, KernelError, Program, datapath::classifier};
+use super::{Datapath, Device, KernelError, Program, datapath::classifier};
 
 /// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -38,9 +38,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.nics
-            .insert(LOOPBACK, u32::from(slot), 0)
-            .map_err(KernelError::call("enter the loopback device for a test run"))
+        self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)
     }
 
     /// Runs `program` over `frame` `repeat` times.

@@ -44,7 +44,7 @@ impl Datapath {
     /// Runs `program` over `frame` `repeat` times.
     ///
     /// # Errors
-    /// Where the kernel refuses, for instance a frame shorter than 14 bytes.
+    /// Where the kernel refuses, for instance a frame of no more than an Ethernet header.
     pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
         let mut context = [0; SK_BUFF];
         let options = TestRunOptions {
@@ -69,8 +69,9 @@ impl Datapath {
 
     /// The lower half of jiffies.
     pub(super) fn now(&mut self) -> Result<u32, KernelError> {
-        const SHORTEST: [u8; 14] = [0; 14];
-        let options = TestRunOptions { data_in: Some(&SHORTEST), ..TestRunOptions::default() };
+        // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
+        const FRAME: [u8; 64] = [0; 64];
+        let options = TestRunOptions { data_in: Some(&FRAME), ..TestRunOptions::default() };
         let result = classifier(&mut self.ebpf, Program::Clock)?
             .test_run(options)
             .map_err(KernelError::call("read jiffies"))?;

@@ -1,4 +1,5 @@
-//! Two things that an image must be, by the lowest bit of the input's first byte:
+//! Two things that an image must be, by the lowest bit of the input's first byte (the next bit asks for a policy's
+//! image twice):
 //!
 //! - 0: any words are an image that gives a decision or none, in bounded time, and gives the same whether it is
 //!   read as the kernel reads it or as hosts do.
@@ -30,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     if first & 1 == 0 {
         any_words(rest);
     } else {
-        any_policy(rest);
+        any_policy(rest, first & 2 != 0);
     }
 });
 
@@ -67,14 +68,14 @@ fn padded<const N: usize>(image: &[u64]) -> [u64; N] {
     std::array::from_fn(|index| image.get(index).copied().unwrap_or(0))
 }
 
-fn any_policy(bytes: &[u8]) {
+fn any_policy(bytes: &[u8], twice: bool) {
     let mut source = Source::new(bytes);
     let parts = source.parts();
     let policy = match Policy::new(parts) {
         Ok(policy) => policy,
         Err(error) => panic!("the target made an invalid policy: {error}"),
     };
-    check_images(&policy);
+    check_images(&policy, twice);
     let (mut oracle, mut image) = (OracleEngine::new(&policy), ImageEngine::new(&policy));
     for _ in 0..PROBES {
         let Some(probe) = source.probe() else { break };
@@ -83,11 +84,13 @@ fn any_policy(bytes: &[u8]) {
 }
 
 /// The same policy gives the same words, which fit, and whose walks end for keys that no packet has too.
-fn check_images(policy: &Policy) {
+fn check_images(policy: &Policy, twice: bool) {
     for nic in policy.nics() {
         let compiled = CompiledNic::new(policy, nic).unwrap_or_else(|error| panic!("{error}"));
-        let again = CompiledNic::new(policy, nic).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(compiled.image, again.image, "the same policy twice");
+        if twice {
+            let again = CompiledNic::new(policy, nic).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(compiled.image, again.image, "the same policy twice");
+        }
         let words = compiled.image.words();
         assert!(words.len() <= LARGEST_WORDS && words.len() % 8 == 0);
         for key in [0, 1, u64::from(u32::MAX), 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {

@@ -18,7 +18,7 @@ use sg_userspace::{
 };
 
 /// Rules in each direction of a group, at most.
-const RULES: usize = 8;
+const RULES: usize = 5;
 
 /// A reader of bytes that remembers the edges of what it made.
 pub(crate) struct Source<'a> {

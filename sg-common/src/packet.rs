@@ -396,16 +396,20 @@ fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
         let ports = frame.window::<4>(packet.transport).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
         packet.detail = ports.be16(2);
-        if packet.protocol == protocol::TCP {
-            // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens
-            // nothing and closes nothing.
-            packet.tcp_flags =
-                frame.window::<1>(packet.transport + TCP_FLAGS).map_or(0, |flags| flags.byte(0));
+        // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens nothing
+        // and closes nothing. Flags that are there must be read: where the kernel shows only the front of a
+        // frame, that it is malformed makes the caller ask for more.
+        let flags = packet.transport + TCP_FLAGS;
+        if packet.protocol == protocol::TCP && flags < frame.length() {
+            packet.tcp_flags = frame.window::<1>(flags).ok_or(Reason::Malformed)?.byte(0);
         }
     } else if packet.is_icmp() {
         let icmp = frame.window::<8>(packet.transport).ok_or(Reason::Malformed)?;
         packet.detail = icmp.be16(0);
         packet.identifier = icmp.be16(4);
+    } else if packet.transport > frame.length() {
+        // Nothing of this transport is read, but the headers before it must have ended within the frame.
+        return Err(Reason::Malformed);
     }
     Ok(())
 }

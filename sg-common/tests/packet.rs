@@ -1,0 +1,418 @@
+//! Frames in, fields or a reason out.
+
+mod frames;
+
+use frames::{
+    DESTINATION4, DESTINATION6, HOP_LIMIT, SOURCE4, SOURCE6, ethernet, extension, fragment, icmp, ipv4,
+    ipv4_header, ipv6, ipv6_header, sctp, tcp, udp,
+};
+use sg_common::{
+    packet::{
+        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed,
+        embedded_offset, has_ports, network, parse, protocol,
+    },
+    verdict::Reason,
+};
+
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+
+fn read(frame: &[u8]) -> Packet {
+    match parse(&frame) {
+        Parsed::Packet(packet) => packet,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(frame: &[u8]) -> Reason {
+    match parse(&frame) {
+        Parsed::Refused(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The packets of the frame builders, all fields that a transport does not fill at zero.
+fn expected(family: Family, protocol: u8, transport: usize) -> Packet {
+    let v6 = |bytes: [u8; 16]| Address::from(std::net::IpAddr::from(bytes));
+    let v4 = |bytes: [u8; 4]| Address::from(std::net::IpAddr::from(bytes));
+    let (source, destination) = match family {
+        Family::V4 => (v4(SOURCE4), v4(DESTINATION4)),
+        Family::V6 => (v6(SOURCE6), v6(DESTINATION6)),
+    };
+    Packet { family, protocol, hop_limit: HOP_LIMIT, source, destination, transport, ..Packet::EMPTY }
+}
+
+#[test]
+fn every_field_of_every_transport_is_read() {
+    type Transport = (u8, Vec<u8>, fn(Packet) -> Packet);
+    let transports: [Transport; 7] = [
+        (6, tcp(40_000, 22, SYN), |packet| Packet {
+            source_port: 40_000,
+            detail: 22,
+            tcp_flags: SYN,
+            ..packet
+        }),
+        (17, udp(0x1234, 0x5678), |packet| Packet { source_port: 0x1234, detail: 0x5678, ..packet }),
+        (132, sctp(1, 65_535), |packet| Packet { source_port: 1, detail: 65_535, ..packet }),
+        (47, vec![0xff; 8], |packet| packet),
+        (50, vec![0xff; 1], |packet| packet),
+        (255, Vec::new(), |packet| packet),
+        // IPv6 has no next header: nothing behind it is looked at.
+        (59, vec![0xff; 8], |packet| packet),
+    ];
+    for (number, payload, fill) in transports {
+        let packet = read(&ipv4(number, &payload));
+        assert_eq!(packet, fill(expected(Family::V4, number, ETHERNET + 20)), "IPv4, protocol {number}");
+        let packet = read(&ipv6(number, &payload));
+        assert_eq!(packet, fill(expected(Family::V6, number, ETHERNET + 40)), "IPv6, protocol {number}");
+    }
+}
+
+#[test]
+fn icmp_is_icmp_only_in_its_own_family() {
+    let message = icmp(8, 3, 0x1234, &[]);
+    let (own, foreign) = ((0x0803, 0x1234), (0, 0));
+    for (frame, number, wanted) in [
+        (ipv4(1, &message), 1, own),
+        (ipv6(58, &message), 58, own),
+        (ipv4(58, &message), 58, foreign),
+        (ipv6(1, &message), 1, foreign),
+    ] {
+        let packet = read(&frame);
+        assert_eq!(packet.protocol, number);
+        assert_eq!((packet.detail, packet.identifier), wanted, "{packet:?}");
+        assert_eq!((packet.source_port, packet.tcp_flags), (0, 0));
+        assert_eq!(packet.icmp().is_some(), wanted == own);
+    }
+}
+
+#[test]
+fn every_icmp_type_has_its_kind() {
+    for kind in 0..=255 {
+        let wanted = match kind {
+            8 => Icmp::EchoRequest,
+            0 => Icmp::EchoReply,
+            // Destination unreachable, time exceeded, parameter problem. Source quench and redirect are not
+            // let through on an error's ticket.
+            3 | 11 | 12 => Icmp::Error,
+            _ => Icmp::Other,
+        };
+        assert_eq!(read(&ipv4(1, &icmp(kind, 0, 0, &[]))).icmp(), Some(wanted), "ICMP type {kind}");
+        let wanted = match kind {
+            128 => Icmp::EchoRequest,
+            129 => Icmp::EchoReply,
+            1..=4 => Icmp::Error,
+            _ => Icmp::Other,
+        };
+        assert_eq!(read(&ipv6(58, &icmp(kind, 0, 0, &[]))).icmp(), Some(wanted), "ICMPv6 type {kind}");
+    }
+}
+
+#[test]
+fn a_frame_cut_at_any_byte_is_refused_or_says_the_same_with_less() {
+    let hop_by_hop = [extension(6, 2), tcp(40_000, 22, SYN)].concat();
+    // The frame, and how much of it must be there to be read.
+    let table = [
+        (ipv4(6, &tcp(40_000, 22, SYN)), 14 + 20 + 4),
+        (ipv4(17, &udp(40_000, 53)), 14 + 20 + 4),
+        (ipv4(1, &icmp(8, 0, 1, &[1, 2, 3])), 14 + 20 + 8),
+        (ipv4(47, &[0; 8]), 14 + 20),
+        (ethernet(0x0800, &ipv4_header(47, &[1; 40], &[0; 8])), 14 + 60),
+        (ipv6(6, &tcp(40_000, 22, SYN)), 14 + 40 + 4),
+        (ipv6(0, &hop_by_hop), 14 + 40 + 16 + 4),
+        (ipv6(44, &[fragment(17, 0, true), udp(1, 2)].concat()), 14 + 40 + 8 + 4),
+        (ipv6(60, &[extension(47, 2), vec![0; 8]].concat()), 14 + 40 + 16),
+    ];
+    for (frame, needed) in table {
+        let whole = read(&frame);
+        for length in 0..frame.len() {
+            match parse(&&frame[..length]) {
+                Parsed::Refused(reason) => {
+                    assert_eq!(reason, Reason::Malformed, "{length} bytes of {frame:02x?}");
+                    assert!(length < needed, "{length} bytes of {frame:02x?}");
+                }
+                // What ends where an extension header should begin has the header's number as its protocol.
+                Parsed::Packet(packet) if packet.protocol != whole.protocol => {
+                    assert!(length < needed && packet.transport == length);
+                    assert!(matches!(packet.protocol, 0 | 44 | 60), "{packet:?}");
+                }
+                Parsed::Packet(packet) => {
+                    assert!(length >= needed, "{length} bytes of {frame:02x?}");
+                    let flags = if length > whole.transport + 13 { whole.tcp_flags } else { 0 };
+                    assert_eq!(packet, Packet { tcp_flags: flags, ..whole });
+                }
+                Parsed::Arp => panic!("{length} bytes of {frame:02x?} are ARP"),
+            }
+        }
+    }
+}
+
+#[test]
+fn ipv4_options_are_stepped_over() {
+    for words in 0..=10 {
+        let options = vec![1; words * 4];
+        let packet = read(&ethernet(0x0800, &ipv4_header(17, &options, &udp(40_000, 53))));
+        assert_eq!((packet.transport, packet.detail), (ETHERNET + 20 + words * 4, 53));
+    }
+}
+
+#[test]
+fn an_ipv4_header_that_contradicts_itself_is_malformed() {
+    let good = ipv4(17, &udp(40_000, 53));
+    let with = |at: usize, bytes: &[u8]| {
+        let mut frame = good.clone();
+        frame[at..at + bytes.len()].copy_from_slice(bytes);
+        frame
+    };
+    for length in 0..5 {
+        assert_eq!(refused(&with(14, &[0x40 | length])), Reason::Malformed, "IHL {length}");
+    }
+    for version in (0..=15).filter(|&version| version != 4) {
+        assert_eq!(refused(&with(14, &[version << 4 | 5])), Reason::Malformed, "version {version}");
+    }
+    for total in 1..20 {
+        assert_eq!(refused(&with(16, &[0, total])), Reason::Malformed, "total length {total}");
+    }
+    // Total length 20 is enough for five words, not for six.
+    assert_eq!(read(&with(16, &[0, 20])).detail, 53);
+    assert_eq!(refused(&with(14, &[0x46, 0, 0, 20])), Reason::Malformed);
+    // Zero is a super-packet of the kernel's own making.
+    assert_eq!(read(&with(16, &[0, 0])).detail, 53);
+    // The header is longer than the frame, of a protocol of which nothing else is read.
+    let mut gre = ipv4(47, &[0; 39]);
+    (gre[14], gre[17]) = (0x4f, 60);
+    assert_eq!(refused(&gre), Reason::Malformed);
+    gre.push(0);
+    assert_eq!(read(&gre).transport, gre.len());
+}
+
+#[test]
+fn later_fragments_of_ipv4_are_refused_and_first_ones_read() {
+    let with = |word: u16| {
+        let mut frame = ipv4(17, &udp(40_000, 53));
+        frame[20..22].copy_from_slice(&word.to_be_bytes());
+        frame
+    };
+    const DO_NOT: u16 = 0x4000;
+    const MORE: u16 = 0x2000;
+    const RESERVED: u16 = 0x8000;
+    for word in [0, DO_NOT, MORE, RESERVED, DO_NOT | MORE | RESERVED] {
+        assert_eq!(read(&with(word)).detail, 53, "{word:#06x}");
+    }
+    for word in [1, 0x1fff, MORE | 1, DO_NOT | 0x1000, 0xffff] {
+        assert_eq!(refused(&with(word)), Reason::Fragment, "{word:#06x}");
+    }
+    // Whether it is a fragment is known before there are ports.
+    assert_eq!(refused(&with(1)[..34]), Reason::Fragment);
+    assert_eq!(refused(&with(MORE)[..34]), Reason::Malformed);
+}
+
+#[test]
+fn ipv6_extension_headers_are_walked_to_the_transport() {
+    let datagram = udp(40_000, 53);
+    for (what, first, headers, behind) in [
+        ("hop-by-hop", 0, vec![extension(17, 1)], 8),
+        ("routing", 43, vec![extension(17, 3)], 24),
+        ("destination options", 60, vec![extension(17, 1)], 8),
+        ("the longest", 60, vec![extension(17, 255)], 2040),
+        ("first fragment", 44, vec![fragment(17, 0, true)], 8),
+        ("only fragment", 44, vec![fragment(17, 0, false)], 8),
+        ("all", 0, vec![extension(60, 1), extension(43, 2), extension(44, 1), fragment(17, 0, true)], 40),
+        ("out of order", 60, vec![extension(0, 1), extension(17, 1)], 16),
+    ] {
+        let packet = read(&ipv6(first, &[headers.concat(), datagram.clone()].concat()));
+        let wanted =
+            Packet { source_port: 40_000, detail: 53, ..expected(Family::V6, 17, ETHERNET + 40 + behind) };
+        assert_eq!(packet, wanted, "{what}");
+    }
+}
+
+#[test]
+fn later_fragments_of_ipv6_are_refused_wherever_the_header_stands() {
+    for offset in [1, 2, 0x1fff] {
+        for more in [false, true] {
+            let later = [fragment(17, offset, more), udp(40_000, 53)].concat();
+            assert_eq!(refused(&ipv6(44, &later)), Reason::Fragment);
+            assert_eq!(refused(&ipv6(0, &[extension(44, 1), later].concat())), Reason::Fragment);
+        }
+    }
+    // The reserved bits beside the offset are not the offset.
+    let mut reserved = [fragment(17, 0, false), udp(40_000, 53)].concat();
+    reserved[3] |= 0b110;
+    assert_eq!(read(&ipv6(44, &reserved)).detail, 53);
+    // A fragment header has no length: its second byte is reserved.
+    let mut reserved = [fragment(17, 0, false), udp(40_000, 53)].concat();
+    reserved[1] = 9;
+    assert_eq!(read(&ipv6(44, &reserved)).detail, 53);
+}
+
+#[test]
+fn too_many_extension_headers_are_given_up() {
+    let chain = |count: u32| {
+        let headers: Vec<u8> =
+            (1..=count).flat_map(|number| extension(if number == count { 17 } else { 60 }, 1)).collect();
+        ipv6(60, &[headers, udp(40_000, 53)].concat())
+    };
+    for count in 1..MAX_EXTENSION_HEADERS {
+        assert_eq!(read(&chain(count)).detail, 53, "{count} headers");
+    }
+    for count in MAX_EXTENSION_HEADERS..MAX_EXTENSION_HEADERS + 3 {
+        assert_eq!(refused(&chain(count)), Reason::TooManyHeaders, "{count} headers");
+    }
+}
+
+#[test]
+fn a_packet_that_ends_where_an_extension_header_should_begin_is_of_that_protocol() {
+    for number in [0, 43, 44, 60] {
+        assert_eq!(read(&ipv6(number, &[])), expected(Family::V6, number, ETHERNET + 40));
+        let packet = read(&ipv6(60, &extension(number, 2)));
+        assert_eq!(packet, expected(Family::V6, number, ETHERNET + 56));
+        for length in 1..8 {
+            let begun = ipv6(number, &vec![0; length]);
+            assert_eq!(refused(&begun), Reason::Malformed, "{length} bytes of header {number}");
+        }
+    }
+}
+
+#[test]
+fn an_extension_header_must_end_within_the_frame() {
+    // Its length says 16 bytes, the frame has 8 or 15 of them; behind it nothing would be read.
+    for next in [47, 59, 60, 17] {
+        for length in [8, 15] {
+            let frame = ipv6(60, &extension(next, 2)[..length]);
+            assert_eq!(refused(&frame), Reason::Malformed, "next header {next}, {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn an_ipv6_header_of_another_version_is_malformed() {
+    for version in (0..=15).filter(|&version| version != 6) {
+        let mut frame = ipv6(17, &udp(40_000, 53));
+        frame[14] = version << 4;
+        assert_eq!(refused(&frame), Reason::Malformed, "version {version}");
+    }
+    // Traffic class and flow label are nobody's business.
+    let mut frame = ipv6(17, &udp(40_000, 53));
+    frame[14..18].copy_from_slice(&[0x6f, 0xff, 0xff, 0xff]);
+    assert_eq!(read(&frame).detail, 53);
+}
+
+#[test]
+fn an_ethertype_is_ip_arp_or_refused() {
+    assert_eq!(parse(&&ethernet(0x0806, &[])[..]), Parsed::Arp);
+    assert_eq!(parse(&&ethernet(0x0806, &[0; 28])[..]), Parsed::Arp);
+    let ip = ipv4_header(17, &[], &udp(1, 2));
+    for kind in [0x0000, 0x002e, 0x05ff, 0x0801, 0x0805, 0x0807, 0x8100, 0x88a8, 0x86dc, 0x86de, 0xffff] {
+        assert_eq!(refused(&ethernet(kind, &ip)), Reason::NotIp, "{kind:#06x}");
+    }
+    for length in 0..ETHERNET {
+        assert_eq!(refused(&vec![0; length]), Reason::Malformed, "{length} bytes");
+    }
+    // The header and the EtherType must agree.
+    assert_eq!(refused(&ethernet(0x86dd, &ip)), Reason::Malformed);
+    assert_eq!(refused(&ethernet(0x0800, &ipv6_header(17, &udp(1, 2)))), Reason::Malformed);
+}
+
+#[test]
+fn the_packet_of_an_icmp_error_is_read_from_its_first_eight_bytes() {
+    let segment = tcp(22, 40_000, SYN);
+    for (error, embedded) in [
+        (ipv4(1, &icmp(3, 1, 0, &ipv4_header(6, &[], &segment[..8]))), Family::V4),
+        (ipv4(1, &icmp(11, 0, 0, &ipv4_header(6, &[1; 8], &segment[..8]))), Family::V4),
+        (ipv6(58, &icmp(1, 0, 0, &ipv6_header(6, &segment[..8]))), Family::V6),
+        (ipv6(58, &icmp(2, 0, 0, &ipv6_header(60, &[&extension(6, 1), &segment[..8]].concat()))), Family::V6),
+    ] {
+        let frame = &error[..];
+        let outer = read(frame);
+        assert_eq!(outer.icmp(), Some(Icmp::Error));
+        let found = network(&frame, embedded, embedded_offset(&outer)).unwrap();
+        assert_eq!((found.protocol, found.source_port, found.detail), (protocol::TCP, 22, 40_000));
+        assert_eq!(found.tcp_flags, 0, "flags that are not there are not set");
+        assert!(!found.is_syn());
+        assert_eq!(found.transport + 8, frame.len());
+
+        // With three bytes less there are no ports.
+        let short = &frame[..found.transport + 3];
+        assert_eq!(network(&short, embedded, embedded_offset(&outer)), Err(Reason::Malformed));
+    }
+    // An error without a packet.
+    let frame = &ipv4(1, &icmp(3, 1, 0, &[]))[..];
+    assert_eq!(network(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Malformed));
+    // An error about a later fragment: nobody knows whose.
+    let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
+    inner[7] = 1;
+    let frame = &ipv4(1, &icmp(3, 1, 0, &inner))[..];
+    assert_eq!(network(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Fragment));
+}
+
+/// A frame of which the kernel shows the front only, as with data in pages.
+struct Front<'a> {
+    linear: &'a [u8],
+    length: usize,
+}
+
+impl Frame for Front<'_> {
+    type Window<const N: usize> = Bytes<N>;
+
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
+        self.linear.window(offset)
+    }
+}
+
+#[test]
+fn tcp_flags_outside_the_readable_front_are_asked_for_and_not_assumed() {
+    let frame = ipv4(6, &tcp(40_000, 22, SYN));
+    for linear in 0..frame.len() {
+        let parsed = parse(&Front { linear: &frame[..linear], length: frame.len() });
+        let wanted =
+            if linear > 34 + 13 { Parsed::Packet(read(&frame)) } else { Parsed::Refused(Reason::Malformed) };
+        assert_eq!(parsed, wanted, "{linear} bytes");
+    }
+}
+
+#[test]
+fn a_syn_asks_for_a_connection_only_without_ack_and_only_in_tcp() {
+    for (number, flags, asks) in [
+        (6, SYN, true),
+        (6, SYN | 0xc0, true),
+        (6, SYN | ACK, false),
+        (6, ACK, false),
+        (6, 0, false),
+        (17, SYN, false),
+    ] {
+        let packet = Packet { protocol: number, tcp_flags: flags, ..Packet::EMPTY };
+        assert_eq!(packet.is_syn(), asks, "protocol {number}, flags {flags:#04x}");
+    }
+}
+
+#[test]
+fn three_protocols_have_ports() {
+    let found: Vec<u8> = (0..=255).filter(|&number| has_ports(number)).collect();
+    assert_eq!(found, [protocol::TCP, protocol::UDP, protocol::SCTP]);
+}
+
+#[test]
+fn addresses_know_their_special_kinds() {
+    let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
+    for (text, link_local, unspecified) in [
+        ("fe80::1", true, false),
+        ("febf:ffff::", true, false),
+        ("fec0::", false, false),
+        ("fe7f:ffff::", false, false),
+        ("::", false, true),
+        ("::1", false, false),
+        ("0.0.0.0", false, true),
+        ("0.0.0.1", false, false),
+        ("254.128.0.0", false, false),
+    ] {
+        assert_eq!(address(text).is_link_local(), link_local, "{text}");
+        assert_eq!(address(text).is_unspecified(), unspecified, "{text}");
+    }
+    assert_eq!(address("192.0.2.1"), Address { high: 0xc000_0201, low: 0 });
+    assert_eq!(address("2001:db8::5"), Address { high: 0x2001_0db8 << 32, low: 5 });
+}

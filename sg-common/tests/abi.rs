@@ -1,0 +1,199 @@
+//! The layout of everything that crosses the kernel border, as text, against committed copies: `abi-v1.txt` for
+//! what stands in maps, `image-v1.txt` for images.
+//!
+//! A copy is named by its version: a layout that changes needs a new version, and with it a new file.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    mem::offset_of,
+    path::{Path, PathBuf},
+};
+
+use sg_common::{
+    abi::{self, Counter, Settings, reason_counter},
+    flow::{self, Direction, FlowEntry, FlowKey, State},
+    image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
+    packet::Family,
+    verdict::{Decision, Reason, Verdict},
+};
+
+macro_rules! layout {
+    ($text:ident, $kind:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        // A field that is missing here, or has another type, does not compile.
+        let $kind { $($field),* } = $kind::default();
+        $(let _: $type = $field;)*
+        let _ = writeln!($text, "{}: {} bytes, aligned to {}", stringify!($kind), size_of::<$kind>(), align_of::<$kind>());
+        $(let _ = writeln!($text, "  {:>3} {}: {}", offset_of!($kind, $field), stringify!($field), stringify!($type));)*
+    };
+}
+
+macro_rules! values {
+    ($text:ident, $title:literal, $($value:expr),* $(,)?) => {
+        let _ = writeln!($text, $title);
+        $(let _ = writeln!($text, "  {} = {:#x}", stringify!($value), $value);)*
+    };
+}
+
+/// What stands in maps.
+fn maps() -> String {
+    let mut text = String::new();
+    layout!(text, Counter { packets: u64, bytes: u64 });
+    layout!(text, Settings { timeouts: [u32; 8] });
+    layout!(
+        text,
+        FlowKey {
+            remote_high: u64,
+            remote_low: u64,
+            local_high: u64,
+            local_low: u64,
+            remote_port: u16,
+            local_port: u16,
+            nic: u16,
+            protocol: u8,
+            family: u8,
+        }
+    );
+    layout!(
+        text,
+        FlowEntry {
+            last_seen: u64,
+            opened: u64,
+            decision: u64,
+            packets: [u64; 2],
+            bytes: [u64; 2],
+            generation: u32,
+            state: u8,
+            direction: u8,
+            flags: u8,
+            pad: u8,
+        }
+    );
+    values!(
+        text,
+        "\nflows",
+        Direction::Ingress as u8,
+        Direction::Egress as u8,
+        Family::V4 as u8,
+        Family::V6 as u8,
+        State::New as u8,
+        State::Established as u8,
+        State::Closing as u8,
+        flow::flags::FIN_ORIGINAL,
+        flow::flags::FIN_REPLY,
+        flow::flags::CUT,
+    );
+    let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
+        .map(|(protocol, state)| flow::timeout_index(Family::V4 as u8, protocol, state));
+    let _ = writeln!(text, "  timeouts of TCP 0 1 2, UDP 0 1, ICMP, other 0 1: {indices:?}");
+    values!(
+        text,
+        "\ncounters",
+        abi::NIC_COUNTERS,
+        abi::HOST_COUNTERS,
+        reason_counter(0, Direction::Ingress, Reason::Rule),
+        reason_counter(0, Direction::Egress, Reason::Rule),
+    );
+    text.push_str("\nreasons\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(text, "  {} {}", reason as u8, reason.name());
+    }
+    values!(
+        text,
+        "\ndecisions",
+        Decision::new(Verdict::Accept, Reason::Rule, 1).word(),
+        Decision::new(Verdict::Drop, Reason::Rule, 1).word(),
+    );
+    text
+}
+
+/// What stands in images.
+fn images() -> String {
+    let mut text = String::new();
+    values!(
+        text,
+        "image",
+        Header::magic_version(),
+        image::MAX_STEPS,
+        image::NODE_WORDS,
+        image::FANOUT,
+        image::NO_BOUND,
+        header::MAGIC_VERSION,
+        header::GENERATION_FLAGS,
+        header::COUNTERS,
+        header::ROOTS,
+        header::OWN,
+        header::WORDS,
+        image::flags::GUEST,
+        image::flags::REVALIDATE,
+        image::flags::ANTI_SPOOFING,
+        Dimension::RemoteHigh as u8,
+        Dimension::RemoteLow as u8,
+        Dimension::Service as u8,
+        Dimension::SourcePort as u8,
+        Dimension::LocalHigh as u8,
+        Dimension::LocalLow as u8,
+        Reference::node(1, Dimension::SourcePort, true).word(),
+        leaf_control(1),
+        inner_control(1),
+        service_key(6, 22),
+    );
+    let _ = writeln!(text, "  CLASS_WORDS = {:?}", image::CLASS_WORDS);
+    text
+}
+
+#[track_caller]
+fn compare(what: &str, version: u32, found: &str) {
+    let name = format!("{what}-v{version}.txt");
+    let committed = fs::read_to_string(tests().join(&name)).unwrap_or_default();
+    if found == committed {
+        return;
+    }
+    let differing = found.lines().zip(committed.lines()).find(|(found, committed)| found != committed);
+    let fresh = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+    fs::write(&fresh, found).unwrap();
+    panic!(
+        "what the kernel and the agent share is not what sg-common/tests/{name} says (first difference, found and \
+         committed: {differing:?}).\n\
+         The change was not meant: undo it.\n\
+         It was meant: raise {what}::VERSION, so that two builds never take each other's bytes for their own; copy \
+         {} to sg-common/tests/{what}-v<new version>.txt and remove the old file.",
+        fresh.display()
+    );
+}
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
+}
+
+#[test]
+fn a_layout_in_maps_never_changes_without_its_version() {
+    compare("abi", abi::VERSION, &maps());
+}
+
+#[test]
+fn a_layout_in_images_never_changes_without_its_version() {
+    compare("image", image::VERSION, &images());
+}
+
+#[test]
+fn there_are_no_copies_of_other_versions() {
+    let mut found: Vec<String> = fs::read_dir(tests())
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.ends_with(".txt"))
+        .collect();
+    found.sort();
+    assert_eq!(found, [format!("abi-v{}.txt", abi::VERSION), format!("image-v{}.txt", image::VERSION)]);
+}
+
+#[test]
+fn counters_of_reasons_never_meet() {
+    let mut seen = [false; abi::NIC_COUNTERS as usize];
+    for direction in [Direction::Ingress, Direction::Egress] {
+        for reason in Reason::ALL {
+            let number = reason_counter(1000, direction, reason) - 1000;
+            assert!(!std::mem::replace(&mut seen[number as usize], true), "{direction:?} {reason:?}");
+        }
+    }
+}

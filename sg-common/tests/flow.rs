@@ -1,0 +1,302 @@
+//! Which packets are of one flow, and what becomes of it.
+
+use proptest::prelude::*;
+use sg_common::{
+    flow::{
+        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, State, flags, opens, packet_keys,
+        timeout_index,
+    },
+    packet::{Address, Family, Icmp, Packet, has_ports, is_icmp},
+    verdict::{Decision, Reason, Verdict},
+};
+
+const FIN: u8 = 1;
+const SYN: u8 = 2;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+const ACCEPT: Decision = Decision::new(Verdict::Accept, Reason::Rule, 9);
+const DROP: Decision = Decision::new(Verdict::Drop, Reason::Default, 3);
+
+/// Packets as the parser makes them: ports where there are ports, types where there is ICMP, else zeroes.
+fn packet() -> impl Strategy<Value = Packet> {
+    let number = prop_oneof![Just(6_u8), Just(17), Just(132), Just(1), Just(58), any::<u8>()];
+    let kind = prop_oneof![Just(8_u8), Just(0), Just(128), Just(129), any::<u8>()];
+    let code = prop_oneof![4 => Just(0_u8), 1 => any::<u8>()];
+    let ends = prop::array::uniform4(prop_oneof![any::<u64>(), 0..3_u64]);
+    (any::<bool>(), number, ends, prop::array::uniform3(any::<u16>()), kind, code).prop_map(
+        |(wide, protocol, ends, [source_port, destination_port, identifier], kind, code)| {
+            let family = if wide { Family::V6 } else { Family::V4 };
+            let address = |high: u64, low| match family {
+                Family::V4 => Address { high: high & 0xffff_ffff, low: 0 },
+                Family::V6 => Address { high, low },
+            };
+            let packet = Packet {
+                family,
+                protocol,
+                source: address(ends[0], ends[1]),
+                destination: address(ends[2], ends[3]),
+                ..Packet::EMPTY
+            };
+            if has_ports(protocol) {
+                Packet { source_port, detail: destination_port, ..packet }
+            } else if is_icmp(family, protocol) {
+                Packet { detail: u16::from_be_bytes([kind, code]), identifier, ..packet }
+            } else {
+                packet
+            }
+        },
+    )
+}
+
+fn direction() -> impl Strategy<Value = Direction> {
+    any::<bool>().prop_map(|egress| if egress { Direction::Egress } else { Direction::Ingress })
+}
+
+/// The same packet from the other end.
+fn from_the_other_end(packet: &Packet) -> Packet {
+    let swapped = Packet { source: packet.destination, destination: packet.source, ..*packet };
+    if has_ports(packet.protocol) {
+        Packet { source_port: packet.detail, detail: packet.source_port, ..swapped }
+    } else {
+        swapped
+    }
+}
+
+fn with_type(packet: &Packet, kind: u8) -> Packet {
+    Packet { detail: u16::from_be_bytes([kind, packet.detail as u8]), ..*packet }
+}
+
+proptest! {
+    #[test]
+    fn both_directions_have_one_key(packet in packet(), direction in direction(), nic in any::<u16>()) {
+        let Some(key) = FlowKey::of(nic, direction, &packet) else {
+            prop_assert!(matches!(packet.icmp(), Some(Icmp::Error | Icmp::Other)));
+            return Ok(());
+        };
+        prop_assert_eq!((key.nic, key.protocol, key.family()), (nic, packet.protocol, packet.family));
+        let back = from_the_other_end(&packet);
+        let (question, answer) = if packet.family == Family::V4 { (8, 0) } else { (128, 129) };
+        let back_key = match packet.icmp() {
+            None => FlowKey::of(nic, direction.reversed(), &back),
+            Some(Icmp::EchoRequest) => FlowKey::of(nic, direction.reversed(), &with_type(&back, answer)),
+            Some(_) => FlowKey::of(nic, direction.reversed(), &with_type(&back, question)),
+        };
+        prop_assert_eq!(Some(key), back_key);
+        // The same packet of another NIC, or of another protocol, is another flow.
+        prop_assert_ne!(Some(key), FlowKey::of(nic.wrapping_add(1), direction, &packet));
+        if packet.icmp().is_some() {
+            // A question the other way with the same identifier is a flow of its own.
+            prop_assert_ne!(Some(key), FlowKey::of(nic, direction.reversed(), &back));
+        }
+    }
+
+    #[test]
+    fn a_flow_gives_back_what_its_first_packet_asked(packet in packet(), direction in direction()) {
+        let code_is_zero = packet.detail as u8 == 0;
+        if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && code_is_zero {
+            let key = FlowKey::of(1, direction, &packet).unwrap();
+            prop_assert_eq!(key.original(direction), packet_keys(direction, &packet));
+        }
+    }
+
+    #[test]
+    fn only_what_has_a_flow_and_asks_opens_one(packet in packet()) {
+        prop_assert_eq!(opens(&packet), matches!(packet.icmp(), None | Some(Icmp::EchoRequest)));
+        if opens(&packet) {
+            prop_assert!(FlowKey::of(1, Direction::Ingress, &packet).is_some());
+        }
+    }
+
+    #[test]
+    fn a_flow_counts_every_packet_once_and_never_goes_back(
+        steps in prop::collection::vec((direction(), any::<u8>(), 60..1500_u32), 0..40),
+        opener in direction(),
+    ) {
+        let mut entry = FlowEntry::open(opener, ACCEPT, 1, 0);
+        let mut counted = [[0, 0], [0, 0]];
+        for (now, (way, tcp_flags, length)) in (1..).zip(steps) {
+            let before = entry.state;
+            entry.observe(&Packet { protocol: 6, tcp_flags, ..Packet::EMPTY }, way, length, now);
+            let side = usize::from(way != opener);
+            counted[0][side] += 1;
+            counted[1][side] += u64::from(length);
+            prop_assert!(entry.state >= before);
+            prop_assert_eq!(entry.last_seen, now);
+        }
+        prop_assert_eq!([entry.packets, entry.bytes], counted);
+        prop_assert_eq!((entry.opened, entry.direction(), entry.decision), (0, opener, ACCEPT.word()));
+    }
+}
+
+#[test]
+fn the_identifier_tells_echoes_apart() {
+    for (family, protocol, question) in [(Family::V4, 1, 8), (Family::V6, 58, 128)] {
+        let echo = Packet { family, protocol, detail: question << 8, identifier: 5, ..Packet::EMPTY };
+        let key = |packet: &Packet| FlowKey::of(1, Direction::Egress, packet);
+        assert_ne!(key(&echo), key(&Packet { identifier: 6, ..echo }));
+        assert_eq!(key(&echo).map(|key| (key.remote_port, key.local_port)), Some((5, 1)));
+        let inbound = FlowKey::of(1, Direction::Ingress, &echo);
+        assert_eq!(inbound.map(|key| (key.remote_port, key.local_port)), Some((5, 0)));
+    }
+}
+
+/// Packets that the end that opened sends are `true`.
+fn state_after(protocol: u8, packets: &[(bool, u8)]) -> (u8, u8) {
+    let mut entry = FlowEntry::open(Direction::Egress, ACCEPT, 1, 0);
+    for &(original, tcp_flags) in packets {
+        let way = if original { Direction::Egress } else { Direction::Ingress };
+        entry.observe(&Packet { protocol, tcp_flags, ..Packet::EMPTY }, way, 60, 1);
+    }
+    (entry.state, entry.flags)
+}
+
+#[test]
+fn a_flow_goes_from_new_to_established_to_closing() {
+    const ORIGINAL: bool = true;
+    const REPLY: bool = false;
+    let (new, established, closing) = (State::New as u8, State::Established as u8, State::Closing as u8);
+    for (what, protocol, packets, wanted) in [
+        ("one way", 6, &[(ORIGINAL, SYN), (ORIGINAL, SYN), (ORIGINAL, ACK)][..], (new, 0)),
+        ("an answer", 6, &[(ORIGINAL, SYN), (REPLY, SYN | ACK)], (established, 0)),
+        ("an answer without flags", 6, &[(ORIGINAL, SYN), (REPLY, 0)], (established, 0)),
+        ("the opener's FIN", 6, &[(REPLY, ACK), (ORIGINAL, FIN | ACK)], (established, flags::FIN_ORIGINAL)),
+        ("the opener's FIN, alone", 6, &[(ORIGINAL, FIN)], (new, flags::FIN_ORIGINAL)),
+        ("the other's FIN", 6, &[(REPLY, FIN | ACK)], (established, flags::FIN_REPLY)),
+        ("FIN twice from one end", 6, &[(ORIGINAL, FIN), (ORIGINAL, FIN)], (new, flags::FIN_ORIGINAL)),
+        ("FIN from both ends", 6, &[(ORIGINAL, FIN), (REPLY, FIN | ACK)], (closing, 3)),
+        ("FIN, the other end first", 6, &[(REPLY, FIN), (ORIGINAL, FIN | ACK)], (closing, 3)),
+        ("the last ACK", 6, &[(REPLY, FIN), (ORIGINAL, FIN), (REPLY, ACK)], (closing, 3)),
+        ("the opener's RST", 6, &[(ORIGINAL, SYN), (ORIGINAL, RST)], (closing, 0)),
+        ("the other's RST", 6, &[(ORIGINAL, SYN), (REPLY, RST | ACK)], (closing, 0)),
+        ("data after RST", 6, &[(REPLY, RST), (ORIGINAL, ACK), (REPLY, ACK)], (closing, 0)),
+        ("UDP, one way", 17, &[(ORIGINAL, 0), (ORIGINAL, 0)], (new, 0)),
+        ("UDP, both ways", 17, &[(ORIGINAL, 0), (REPLY, 0)], (established, 0)),
+        (
+            "flags mean something in TCP only",
+            17,
+            &[(ORIGINAL, FIN | RST), (REPLY, FIN | RST)],
+            (established, 0),
+        ),
+    ] {
+        assert_eq!(state_after(protocol, packets), wanted, "{what}");
+    }
+}
+
+#[test]
+fn every_protocol_and_state_has_its_timeout() {
+    let (v4, v6) = (Family::V4 as u8, Family::V6 as u8);
+    for (family, protocol, seconds) in [
+        (v4, 6, [30, 910, 3]),
+        (v6, 6, [30, 910, 3]),
+        (v4, 17, [30, 180, 180]),
+        (v6, 17, [30, 180, 180]),
+        (v4, 1, [30, 30, 30]),
+        (v6, 58, [30, 30, 30]),
+        // ICMP of the other family is any protocol.
+        (v6, 1, [30, 180, 180]),
+        (v4, 58, [30, 180, 180]),
+        (v4, 47, [30, 180, 180]),
+        (v6, 132, [30, 180, 180]),
+    ] {
+        for (state, wanted) in (0..).zip(seconds) {
+            let index = timeout_index(family, protocol, state);
+            assert_eq!(DEFAULT_TIMEOUTS_SECONDS[index], wanted, "{protocol} in state {state}");
+        }
+    }
+    // The indices are ABI: the order of `Settings::timeouts`.
+    let indices: Vec<usize> = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
+        .map(|(protocol, state)| timeout_index(v4, protocol, state))
+        .to_vec();
+    assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6, 7]);
+    for state in 0..=255 {
+        for protocol in 0..=255 {
+            assert!(timeout_index(v4, protocol, state) < 8 && timeout_index(v6, protocol, state) < 8);
+        }
+    }
+}
+
+#[test]
+fn a_flow_expires_after_its_timeout_and_not_at_it() {
+    let key = FlowKey { protocol: 17, ..FlowKey::default() };
+    let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
+    let entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 1000);
+    for (now, expired) in [(1000, false), (1100, false), (1101, true), (u64::MAX, true)] {
+        assert_eq!(entry.is_expired(&key, &timeouts, now), expired, "at {now}");
+    }
+    let both_ways = FlowEntry { state: State::Established as u8, ..entry };
+    assert!(!both_ways.is_expired(&key, &timeouts, 1200) && both_ways.is_expired(&key, &timeouts, 1201));
+    // Jiffies begin near their end (INITIAL_JIFFIES) and go round.
+    let late = FlowEntry { last_seen: u64::MAX - 50, ..entry };
+    assert!(!late.is_expired(&key, &timeouts, 49) && late.is_expired(&key, &timeouts, 50));
+    // A state that no version writes is read as some state, not out of bounds.
+    let strange = FlowEntry { state: 255, ..entry };
+    assert!(!strange.is_expired(&key, &timeouts, 1200) && strange.is_expired(&key, &timeouts, 1201));
+}
+
+#[test]
+fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_was_cut() {
+    for (generation, revalidate, cut, stale) in [
+        (1, true, false, false),
+        (1, true, true, false),
+        (1, false, true, false),
+        (2, true, false, true),
+        (2, true, true, true),
+        (2, false, false, false),
+        (2, false, true, true),
+        // Generations are names, not an order: a lower one is another one too.
+        (0, true, false, true),
+    ] {
+        let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 0);
+        if cut {
+            entry.rejudge(DROP, 1);
+        }
+        assert_eq!(
+            entry.is_stale(generation, revalidate),
+            stale,
+            "generation {generation}, revalidate {revalidate}, cut {cut}"
+        );
+    }
+}
+
+#[test]
+fn judging_again_cuts_and_mends() {
+    let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 0);
+    entry.flags |= flags::FIN_REPLY;
+    let state = entry;
+    entry.rejudge(DROP, 2);
+    assert!(entry.is_cut());
+    assert_eq!((entry.generation, entry.decision), (2, DROP.word()));
+    assert_eq!(entry.flags, flags::FIN_REPLY | flags::CUT);
+    entry.rejudge(DROP, 3);
+    assert!(entry.is_cut(), "cut twice is cut");
+    entry.rejudge(ACCEPT, 4);
+    assert_eq!(entry, FlowEntry { generation: 4, ..state }, "nothing else is touched");
+}
+
+#[test]
+fn a_connection_is_live_only_for_the_end_that_opened_it() {
+    use Direction::{Egress, Ingress};
+    let entry = FlowEntry::open(Egress, ACCEPT, 1, 0);
+    let closing = FlowEntry { state: State::Closing as u8, ..entry };
+    let established = FlowEntry { state: State::Established as u8, ..entry };
+    let mut cut = entry;
+    cut.rejudge(DROP, 1);
+    for (what, entry, live) in [
+        ("new", entry, true),
+        ("established", established, true),
+        ("closing", closing, false),
+        ("cut", cut, false),
+    ] {
+        assert_eq!(entry.is_live_from(Egress), live, "{what}");
+        assert!(!entry.is_live_from(Ingress), "{what}, the other way");
+    }
+}
+
+#[test]
+fn a_direction_reversed_twice_is_itself() {
+    for direction in [Direction::Ingress, Direction::Egress] {
+        assert_ne!(direction.reversed(), direction);
+        assert_eq!(direction.reversed().reversed(), direction);
+    }
+}

@@ -1,0 +1,124 @@
+//! Two readers of images, the kernel's and the host's, read the same.
+
+use proptest::prelude::*;
+use sg_common::{
+    image::{
+        Dimension, Header, Keys, MAX_STEPS, NO_BOUND, Reference, VERSION, Walk, Words, header, inner_control,
+        leaf_control, service_key,
+    },
+    verdict::{Decision, Reason, Verdict},
+};
+
+type Reading = (Option<Header>, Vec<Option<Decision>>, Vec<u64>, Vec<u64>);
+
+fn reading<I: Words + ?Sized>(image: &I, keys: &Keys, places: &[usize]) -> Reading {
+    (
+        Header::read(image),
+        (0..header::WORDS).map(|root| Walk::from(image, root).run(image, keys)).collect(),
+        places.iter().map(|&place| image.word(place)).collect(),
+        places.iter().map(|&place| image.node_word(place, place >> 3)).collect(),
+    )
+}
+
+/// As a map's value has it: zero behind the image.
+fn padded<const N: usize>(image: &[u64]) -> [u64; N] {
+    std::array::from_fn(|index| image.get(index).copied().unwrap_or(0))
+}
+
+/// Words that are often references, controls and bounds that mean something within 64 words.
+fn word() -> impl Strategy<Value = u64> {
+    let offset = 0..96_u32;
+    let dimension = prop_oneof![
+        Just(Dimension::RemoteHigh),
+        Just(Dimension::RemoteLow),
+        Just(Dimension::Service),
+        Just(Dimension::LocalLow)
+    ];
+    prop_oneof![
+        (offset.clone(), dimension, any::<bool>())
+            .prop_map(|(offset, dimension, paired)| Reference::node(offset, dimension, paired).word()),
+        offset.clone().prop_map(leaf_control),
+        offset.prop_map(inner_control),
+        any::<u32>().prop_map(|number| Decision::new(Verdict::Accept, Reason::Rule, number).word()),
+        Just(NO_BOUND),
+        Just(Header::magic_version()),
+        0..20_u64,
+        any::<u64>(),
+    ]
+}
+
+fn keys() -> impl Strategy<Value = Keys> {
+    prop::array::uniform8(prop_oneof![0..20_u64, any::<u64>(), Just(NO_BOUND), Just(u64::MAX)])
+}
+
+proptest! {
+    #[test]
+    fn a_slice_of_any_length_reads_as_the_array_that_the_kernel_has(
+        image in prop::collection::vec(word(), 33..=64),
+        keys in keys(),
+        places in prop::collection::vec(0..200_usize, 16),
+    ) {
+        prop_assert_eq!(reading(&image[..], &keys, &places), reading(&padded::<64>(&image), &keys, &places));
+        let image = &image[..17];
+        prop_assert_eq!(reading(image, &keys, &places), reading(&padded::<32>(image), &keys, &places));
+    }
+
+    #[test]
+    fn decisions_and_references_are_told_apart_by_one_bit(word in any::<u64>()) {
+        prop_assert_eq!(Decision::from_word(word).is_some(), word >= 1 << 63);
+        if let Some(decision) = Decision::from_word(word) {
+            prop_assert_eq!(decision.word(), word);
+            prop_assert_eq!(decision.number(), word as u32);
+        }
+    }
+}
+
+#[test]
+fn a_walk_has_exactly_so_many_steps() {
+    // A chain: each node's table leads to the next node, the last to a decision.
+    let accept = Decision::new(Verdict::Accept, Reason::Rule, 7);
+    for (steps, wanted) in [(1, Some(accept)), (MAX_STEPS, Some(accept)), (MAX_STEPS + 1, None)] {
+        let mut image = [0_u64; 1024];
+        image[0] = Reference::node(16, Dimension::Service, false).word();
+        for step in 0..steps {
+            let node = 16 + step as usize * 16;
+            let next = Reference::node(node as u32 + 16, Dimension::Service, false);
+            image[node..node + 7].fill(NO_BOUND);
+            image[node + 7] = leaf_control(node as u32 + 8);
+            image[node + 8..node + 16].fill(next.word());
+            if step + 1 == steps {
+                image[node + 8..node + 16].fill(accept.word());
+            }
+        }
+        assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), wanted, "{steps} steps");
+    }
+}
+
+#[test]
+fn a_circle_ends() {
+    let mut image = [0_u64; 32];
+    image[0] = Reference::node(16, Dimension::Service, false).word();
+    image[16..23].fill(NO_BOUND);
+    image[23] = inner_control(16);
+    assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), None);
+}
+
+#[test]
+fn a_header_of_another_version_is_not_read() {
+    let mut image = [0_u64; 16];
+    image[header::MAGIC_VERSION] = Header::magic_version();
+    image[header::GENERATION_FLAGS] = 5 << 32 | 0xffff_ffff;
+    image[header::COUNTERS] = 128;
+    assert_eq!(Header::read(&image), Some(Header { generation: u32::MAX, flags: 5, counters: 128 }));
+    for wrong in [u64::from(VERSION), Header::magic_version() + 1, Header::magic_version() ^ 1 << 63] {
+        image[header::MAGIC_VERSION] = wrong;
+        assert_eq!(Header::read(&image), None, "{wrong:#x}");
+    }
+}
+
+#[test]
+fn services_are_ordered_by_protocol_then_port() {
+    assert_eq!(service_key(6, 22), 6 << 16 | 22);
+    assert!(service_key(6, u16::MAX) < service_key(7, 0));
+    assert_eq!(service_key(255, u16::MAX), 0xff_ffff);
+}

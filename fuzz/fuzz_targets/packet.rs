@@ -192,7 +192,7 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         assert!(timeout_index(key.family, key.protocol, entry.state) < 8);
         assert!(!entry.is_expired(key, &[0; 8], now) && entry.is_expired(key, &[0; 8], now + 1));
     }
-    assert_eq!(entry.packets, [3, 1]);
+    assert_eq!(entry.packets, [4, 1]);
     assert_eq!(
         (entry.decision, entry.opened, entry.generation, entry.direction()),
         (accepted.word(), 100, 1, direction)

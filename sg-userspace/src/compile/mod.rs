@@ -12,6 +12,8 @@ mod clause;
 mod graph;
 mod layout;
 mod ranges;
+#[cfg(test)]
+mod tests;
 
 use sg_common::{
     flow::Direction,

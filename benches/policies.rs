@@ -44,7 +44,7 @@ pub fn policy(rules: usize, groups: usize) -> Policy {
         Rule {
             id: id.to_string(),
             enabled: true,
-            action: if random.next() % 8 == 0 { Action::Drop } else { Action::Accept },
+            action: if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept },
             priority: Priority::new((random.next() % 100 + 1) as u8).unwrap_or(Priority::FIRST),
             service: Service::Ported { protocol: 6, destination: ports, source: Ports::Any },
             remote: Remote::Net(IpNet::V4(net)),

@@ -30,7 +30,7 @@ const DHCP4_CLIENT: u16 = 68;
 const DHCP6_CLIENT: u16 = 546;
 const DHCP6_SERVER: u16 = 547;
 const BROADCAST: u64 = 0xffff_ffff;
-/// ff02::1:2, All_DHCP_Relay_Agents_and_Servers (RFC 8415 7.1).
+/// `ff02::1:2`, `All_DHCP_Relay_Agents_and_Servers` (RFC 8415 7.1).
 const DHCP6_SERVERS: (u64, u64) = (0xff02_0000_0000_0000, 0x0000_0000_0001_0002);
 
 /// Why `packet` passes without a rule, or none where it needs one. `own` tells whether the local address of

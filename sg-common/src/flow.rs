@@ -303,7 +303,7 @@ impl FlowEntry {
         if self.last_seen != now {
             self.last_seen = now;
         }
-        let side = reply as usize & 1;
+        let side = usize::from(reply);
         self.packets[side] += 1;
         self.bytes[side] += u64::from(length);
         self.state = self.next_state(packet, reply);

@@ -13,7 +13,7 @@ pub const ETHERNET: usize = 14;
 /// IPv6 extension headers that are walked before the packet is given up.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
 
-/// EtherTypes (IEEE 802 numbers).
+/// `EtherType` numbers (IEEE 802 numbers).
 pub mod ethertype {
     /// RFC 791.
     pub const IPV4: u16 = 0x0800;
@@ -102,7 +102,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Whether this IPv6 address is in fe80::/10 (RFC 4291 2.5.6).
+    /// Whether this IPv6 address is in `fe80::/10` (RFC 4291 2.5.6).
     #[inline(always)]
     #[must_use]
     pub const fn is_link_local(self) -> bool {
@@ -391,17 +391,23 @@ fn extension_headers<F: Frame>(frame: &F, first: u8, start: usize) -> Result<(u8
 
 #[inline(always)]
 fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
-    const TCP_FLAGS: usize = 13;
-    if has_ports(packet.protocol) {
+    const TO_TCP_FLAGS: usize = 14;
+    if packet.protocol == protocol::TCP
+        && let Some(header) = frame.window::<TO_TCP_FLAGS>(packet.transport)
+    {
+        packet.source_port = header.be16(0);
+        packet.detail = header.be16(2);
+        packet.tcp_flags = header.byte(TO_TCP_FLAGS - 1);
+    } else if has_ports(packet.protocol) {
         let ports = frame.window::<4>(packet.transport).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
         packet.detail = ports.be16(2);
-        // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens nothing
-        // and closes nothing. Flags that are there must be read: where the kernel shows only the front of a
-        // frame, that it is malformed makes the caller ask for more.
-        let flags = packet.transport + TCP_FLAGS;
-        if packet.protocol == protocol::TCP && flags < frame.length() {
-            packet.tcp_flags = frame.window::<1>(flags).ok_or(Reason::Malformed)?.byte(0);
+        // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens nothing and
+        // closes nothing. But flags that are there must be read: where the kernel shows only the front of a frame,
+        // that it is malformed makes the caller ask for more.
+        if packet.protocol == protocol::TCP && frame.length().saturating_sub(packet.transport) >= TO_TCP_FLAGS
+        {
+            return Err(Reason::Malformed);
         }
     } else if packet.is_icmp() {
         let icmp = frame.window::<8>(packet.transport).ok_or(Reason::Malformed)?;

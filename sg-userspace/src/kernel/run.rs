@@ -1,7 +1,7 @@
 //! `BPF_PROG_TEST_RUN`: the real program over real packet bytes, without a device.
 //!
 //! A test run happens on the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`,
-//! net/bpf/test_run.c), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
+//! `net/bpf/test_run.c`), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
 //! entry is in this datapath's own table; no program is attached anywhere.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ const LOOPBACK: u32 = 1;
 const SK_BUFF: usize = 192;
 const CB: usize = 48;
 
-/// `TC_ACT_SHOT` (include/uapi/linux/pkt_cls.h).
+/// `TC_ACT_SHOT` (`include/uapi/linux/pkt_cls.h`).
 const SHOT: u32 = 2;
 
 /// What a test run gave.

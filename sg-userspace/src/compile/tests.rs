@@ -1,0 +1,358 @@
+//! What an image costs, and that it is the same image every time. That it decides what the rules say is the
+//! business of the differential test.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    env,
+    hash::{Hash, Hasher},
+    net::{IpAddr, Ipv4Addr},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sg_common::{
+    flow::Direction,
+    image::{CLASS_WORDS, Header, Keys, Walk, flags, header, service_key},
+    packet::{Address, Family},
+    verdict::{Decision, Reason, Verdict},
+};
+
+use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
+use crate::model::{
+    Action, Decider, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
+    Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service,
+};
+
+const OPTIONS: ImageOptions = ImageOptions { generation: 3, counters: 128, budget_words: LARGEST_WORDS };
+
+/// 1 MiB.
+const SMALL_BUDGET: ImageOptions = ImageOptions { budget_words: CLASS_WORDS[1], ..OPTIONS };
+
+fn rule(number: usize, service: Service, remote: Remote) -> Rule {
+    Rule {
+        id: format!("rule-{number}"),
+        enabled: true,
+        action: if number % 3 == 2 { Action::Drop } else { Action::Accept },
+        priority: Priority::FIRST,
+        service,
+        remote,
+        local: None,
+        description: None,
+    }
+}
+
+fn tcp(first: u16, last: u16) -> Service {
+    let destination = Ports::Ranges(vec![PortRange::new(first, last).unwrap()]);
+    Service::Ported { protocol: 6, destination, source: Ports::Any }
+}
+
+fn group(name: &str, ingress: Vec<Rule>) -> Group {
+    Group {
+        name: name.to_owned(),
+        kind: GroupType::Basic,
+        inner_access: false,
+        description: None,
+        ingress,
+        egress: Vec::new(),
+    }
+}
+
+fn nic(groups: usize) -> Nic {
+    Nic {
+        device: "eth0".to_owned(),
+        role: Role::Host,
+        addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
+        addresses_from_device: false,
+        anti_spoofing_written: None,
+        groups: (0..groups).map(GroupIndex).collect(),
+    }
+}
+
+/// A policy of one NIC that holds all of `groups`.
+fn parts(groups: Vec<Group>) -> PolicyParts {
+    PolicyParts { nics: vec![nic(groups.len())], groups, ..PolicyParts::default() }
+}
+
+fn policy(groups: Vec<Group>) -> Policy {
+    Policy::new(parts(groups)).unwrap()
+}
+
+/// Compiles for the first NIC. Numbers are given in the order in which they are asked for, from 0.
+fn try_compile(policy: &Policy, options: &ImageOptions) -> (Result<Image, CompileError>, Vec<Decider>) {
+    let mut deciders = Vec::new();
+    let image = compile(policy, &policy.nics()[0], options, &mut |decider| {
+        deciders.push(decider);
+        deciders.len() as u32 - 1
+    });
+    (image, deciders)
+}
+
+fn image(policy: &Policy) -> Image {
+    try_compile(policy, &OPTIONS).0.unwrap()
+}
+
+/// Numbers spread over their range, the same on every machine.
+fn spread(number: usize) -> u32 {
+    (number as u32).wrapping_mul(0x9e37_79b1)
+}
+
+/// `count` hosts, no two of which touch.
+fn hosts(count: usize) -> Vec<IpNet> {
+    let host = |number| IpNet::from(IpAddr::V4(Ipv4Addr::from_bits((spread(number) >> 1) << 1)));
+    (0..count).map(host).collect()
+}
+
+fn list_policy(prefixes: Vec<IpNet>) -> Policy {
+    let rule = rule(0, tcp(443, 443), Remote::PrefixList(PrefixListIndex(0)));
+    let prefix_lists = vec![("list".to_owned(), prefixes)];
+    Policy::new(PolicyParts { prefix_lists, ..parts(vec![group("web", vec![rule])]) }).unwrap()
+}
+
+/// What stands behind inbound TCP over IPv4.
+fn decision(image: &Image, remote: &str, port: u16) -> Decision {
+    let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
+    let mut keys = Keys::default();
+    keys[0] = Address::from(remote.parse::<IpAddr>().unwrap()).high;
+    keys[2] = service_key(6, port);
+    Walk::from(image.words(), root).run(image.words(), &keys).unwrap()
+}
+
+/// A policy with something of everything.
+fn mixed() -> Policy {
+    let remotes = |number: usize| match number % 4 {
+        0 => Remote::Any,
+        1 => Remote::Net(IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(spread(number)), 20).unwrap().trunc())),
+        2 => Remote::Group(GroupIndex(number % 2)),
+        _ => Remote::PrefixList(PrefixListIndex(0)),
+    };
+    let port = |number: usize| number as u16 * 37;
+    let rules = |from: usize| {
+        (from..from + 60)
+            .map(move |number| rule(number, tcp(port(number), port(number) + 100), remotes(number)))
+    };
+    let six =
+        |number: u16| IpNet::V6(Ipv6Net::new([0x2001, 0xdb8, number, 0, 0, 0, 0, 0].into(), 48).unwrap());
+    let mut groups = vec![group("web", rules(0).collect()), group("db", rules(60).collect())];
+    groups[0].egress = rules(0).collect();
+    groups[1].inner_access = true;
+    let prefixes = hosts(40).into_iter().chain((0..40).map(six)).collect();
+    let prefix_lists = vec![("list".to_owned(), prefixes)];
+    let members = [0, 1].map(|place| {
+        (GroupIndex(place), hosts(30).into_iter().skip(place * 10).map(|net| net.addr()).collect())
+    });
+    let members = members.into_iter().collect();
+    Policy::new(PolicyParts { prefix_lists, members, ..parts(groups) }).unwrap()
+}
+
+fn digest(image: &Image) -> u64 {
+    // This hasher has fixed keys.
+    let mut hasher = DefaultHasher::new();
+    image.words().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Set in the process that [`the_same_policy_gives_the_same_bytes_in_every_process`] starts.
+const CHILD: &str = "SG_COMPILE_DIGEST";
+
+#[test]
+fn the_same_policy_gives_the_same_bytes_in_every_process() {
+    let once = image(&mixed());
+    if env::var_os(CHILD).is_some() {
+        println!("\ndigest {:#x}.", digest(&once));
+        return;
+    }
+    assert_eq!(once, image(&mixed()));
+    // Hash maps are ordered by the process: another one must not write another image.
+    let name = "compile::tests::the_same_policy_gives_the_same_bytes_in_every_process";
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(said.contains(&format!("digest {:#x}.", digest(&once))), "{said}");
+}
+
+#[test]
+fn the_header_says_what_the_nic_is() {
+    let base = parts(vec![group("web", Vec::new())]);
+    for (role, written, established, wanted) in [
+        (Role::Host, None, Established::Revalidate, flags::REVALIDATE),
+        (Role::Host, None, Established::Keep, 0),
+        (Role::Host, Some(true), Established::Keep, flags::ANTI_SPOOFING),
+        (Role::Guest, None, Established::Keep, flags::GUEST | flags::ANTI_SPOOFING),
+        (Role::Guest, Some(false), Established::Revalidate, flags::GUEST | flags::REVALIDATE),
+    ] {
+        let nics = vec![Nic { role, anti_spoofing_written: written, ..nic(1) }];
+        let policy = Policy::new(PolicyParts { established, nics, ..base.clone() }).unwrap();
+        let header = Header::read(image(&policy).words());
+        assert_eq!(header, Some(Header { generation: 3, flags: wanted, counters: 128 }));
+    }
+}
+
+#[test]
+fn a_generation_is_not_a_policy() {
+    let first = image(&mixed());
+    let second = first.clone().with_generation(u32::MAX);
+    assert_ne!(first, second);
+    assert!(first.same_policy(&second) && second.same_policy(&first));
+    let header = |image: &Image| Header::read(image.words()).unwrap();
+    assert_eq!(header(&second), Header { generation: u32::MAX, ..header(&first) });
+    assert_eq!(second.with_generation(3), first);
+
+    let by_hand = try_compile(&mixed(), &ImageOptions { generation: 9, ..OPTIONS }).0.unwrap();
+    assert_eq!(by_hand, first.clone().with_generation(9));
+    let other_counters = try_compile(&mixed(), &ImageOptions { counters: 0, ..OPTIONS }).0.unwrap();
+    assert!(!first.same_policy(&other_counters));
+    // The flags stand in the same word as the generation.
+    let mut kept = parts(vec![group("web", Vec::new())]);
+    let revalidated = image(&Policy::new(kept.clone()).unwrap());
+    kept.established = Established::Keep;
+    assert!(!revalidated.same_policy(&image(&Policy::new(kept).unwrap())));
+    assert!(!revalidated.same_policy(&first), "of another length");
+}
+
+#[test]
+fn every_decider_is_asked_for_its_number_once() {
+    let policy = mixed();
+    let (image, mut deciders) = try_compile(&policy, &OPTIONS);
+    image.unwrap();
+    let asked = deciders.len();
+    deciders.sort();
+    deciders.dedup();
+    // Two groups of 60 inbound rules, 60 outbound ones, one group whose members talk, two defaults.
+    assert_eq!((asked, deciders.len()), (183, 183));
+}
+
+#[test]
+fn a_hundred_thousand_prefixes_cost_less_than_eight_words_each() {
+    let words = |count| image(&list_policy(hosts(count))).words().len();
+    let empty = words(0);
+    let (tenth, whole) = (words(10_000) - empty, words(100_000) - empty);
+    println!("10,000 prefixes: {tenth} words; 100,000: {whole}");
+    assert!(whole < 100_000 * 8, "{whole} words");
+    assert!(whole < tenth * 11, "10,000 prefixes cost {tenth} words, 100,000 cost {whole}: not linear");
+}
+
+#[test]
+fn prefixes_that_touch_cost_what_one_does() {
+    let touching = (0..1 << 16).map(|host| IpNet::from(IpAddr::from([10, 1, (host >> 8) as u8, host as u8])));
+    let one = list_policy(vec!["10.1.0.0/16".parse().unwrap()]);
+    assert_eq!(image(&list_policy(touching.collect())), image(&one));
+}
+
+#[test]
+fn equal_parts_are_stored_once() {
+    let with_ports = |ports: fn(usize) -> u16| {
+        let rules = hosts(1000).into_iter().enumerate().map(|(number, host)| {
+            let ports = tcp(ports(number), ports(number) + 10);
+            Rule { action: Action::Accept, ..rule(number, ports, Remote::Net(host)) }
+        });
+        let policy = policy(vec![group("web", rules.collect())]);
+        // One number for all rules: what is shared is what is equal, counters too.
+        compile(&policy, &policy.nics()[0], &OPTIONS, &mut |_| 0).unwrap().words().len()
+    };
+    let (same, different) = (with_ports(|_| 443), with_ports(|number| number as u16 * 20));
+    println!("1,000 prefixes, the same ports: {same} words; different ones: {different}");
+    assert!(same * 3 < different, "the same ports cost {same} words, different ones {different}");
+}
+
+#[test]
+fn a_rule_that_is_shadowed_costs_nothing() {
+    // Of one priority, drops are asked first.
+    let all = Rule { id: "all".to_owned(), action: Action::Drop, ..rule(0, Service::All, Remote::Any) };
+    let behind = |rules: Vec<Rule>| image(&policy(vec![group("web", [vec![all.clone()], rules].concat())]));
+    let hidden = hosts(500).into_iter().enumerate();
+    let hidden = hidden.map(|(number, host)| rule(number, tcp(number as u16, 60_000), Remote::Net(host)));
+    assert_eq!(behind(hidden.collect()).words().len(), behind(Vec::new()).words().len());
+}
+
+/// Rules that overlap in every dimension: nested, shifted prefixes, port ranges and source port ranges.
+fn overlapping(count: usize) -> Policy {
+    let rules = (0..count).map(|number| {
+        let at = |turn: u32| (spread(number) >> turn) as u16;
+        let range = |a: u16, b: u16| Ports::Ranges(vec![PortRange::new(a.min(b), a.max(b)).unwrap()]);
+        let service =
+            Service::Ported { protocol: 6, destination: range(at(0), at(5)), source: range(at(3), at(9)) };
+        let net = Ipv4Net::new(Ipv4Addr::from_bits(spread(number)), 1 + (number % 24) as u8).unwrap().trunc();
+        let local =
+            Ipv4Net::new(Ipv4Addr::from_bits(spread(number + 7)), (number % 17) as u8).unwrap().trunc();
+        Rule { local: Some(local.into()), ..rule(number, service, Remote::Net(net.into())) }
+    });
+    policy(vec![group("web", rules.collect())])
+}
+
+#[test]
+fn a_policy_that_explodes_is_refused_quickly_and_by_name() {
+    let mut parts = parts(vec![group("web", overlapping(2000).groups()[0].ingress.clone())]);
+    let list =
+        Rule { id: "the-list".to_owned(), ..rule(0, tcp(1, 2), Remote::PrefixList(PrefixListIndex(0))) };
+    parts.prefix_lists = vec![("list".to_owned(), hosts(300))];
+    parts.groups[0].ingress.push(list);
+    let policy = Policy::new(parts).unwrap();
+    let begun = Instant::now();
+    let error = try_compile(&policy, &SMALL_BUDGET).0.unwrap_err();
+    let took = begun.elapsed();
+    println!("refused after {took:?}: {error}");
+    // Without optimisation, beside other tests; a release build takes a fraction.
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let CompileError::OverBudget { device, budget_bytes, costliest } = &error else { panic!("{error}") };
+    assert_eq!((device.as_str(), *budget_bytes, costliest.len()), ("eth0", 1 << 20, 3));
+    assert_eq!(costliest[0], "the-list of group web (300 combinations)");
+    assert!(error.to_string().contains("--image-budget"));
+}
+
+#[test]
+fn a_policy_is_over_budget_or_within_it() {
+    let policy = list_policy(hosts(2000));
+    let needed = image(&policy).words().len();
+    for (budget_words, fits) in [(needed, true), (needed - 1, false), (needed / 2, false), (0, false)] {
+        let (found, _) = try_compile(&policy, &ImageOptions { budget_words, ..OPTIONS });
+        assert_eq!(found.is_ok(), fits, "{budget_words} words of {needed}");
+    }
+    // More than the largest image there can be is that.
+    let (found, _) = try_compile(&policy, &ImageOptions { budget_words: usize::MAX, ..OPTIONS });
+    assert_eq!(found.unwrap(), image(&policy));
+}
+
+#[test]
+fn ten_groups_are_asked_in_their_order() {
+    // Every group accepts or drops port 22 from a net of its own, each wider than the one before.
+    let groups: Vec<Group> = (0..10)
+        .map(|place| {
+            let net = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 30 - 2 * place as u8).unwrap();
+            let action = if place % 2 == 0 { Action::Accept } else { Action::Drop };
+            let rule = Rule { action, ..rule(place, tcp(22, 22), Remote::Net(net.into())) };
+            group(&format!("group-{place}"), vec![rule])
+        })
+        .collect();
+    for (precedence, remote, wanted) in [
+        (Precedence::Sequence, "10.0.0.3", Some(0)),
+        (Precedence::Sequence, "10.0.0.4", Some(1)),
+        (Precedence::Sequence, "10.0.0.16", Some(2)),
+        (Precedence::Sequence, "10.15.255.255", Some(9)),
+        (Precedence::Sequence, "10.16.0.0", None),
+        // Together, drops come before accepts of the same priority.
+        (Precedence::Merged, "10.0.0.3", Some(1)),
+        (Precedence::Merged, "10.0.0.16", Some(3)),
+        (Precedence::Merged, "10.3.255.255", Some(9)),
+    ] {
+        let policy = Policy::new(PolicyParts { precedence, ..parts(groups.clone()) }).unwrap();
+        let (image, deciders) = try_compile(&policy, &OPTIONS);
+        let found = decision(&image.unwrap(), remote, 22);
+        let decider = match wanted {
+            Some(group) => Decider::Rule(RuleIndex {
+                group: GroupIndex(group),
+                direction: Direction::Ingress,
+                position: 0,
+            }),
+            None => Decider::Default(Direction::Ingress),
+        };
+        assert_eq!(deciders[found.number() as usize], decider, "{precedence:?} from {remote}");
+        let accepts = wanted.is_some_and(|group| group % 2 == 0);
+        assert_eq!(found.verdict(), if accepts { Verdict::Accept } else { Verdict::Drop });
+        let reason = if wanted.is_some() { Reason::Rule } else { Reason::Default };
+        assert_eq!(found.reason(), Ok(reason));
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! Every type here, and [`FlowKey`](crate::flow::FlowKey) and [`FlowEntry`](crate::flow::FlowEntry), is `repr(C)`, integers only, padded by hand: the kernel
 //! and the agent may be of different builds, and a bit pattern that one writes must mean something to the
-//! other. `tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
+//! other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
 
 use crate::flow::Timeouts;
 

@@ -157,7 +157,7 @@ pub(super) fn run(typed: Typed, out: &mut dyn Write) -> Result<(), Failure> {
     let policy = policy::load(&typed.policy)?;
     match typed.meaning(&policy)? {
         Request::Stream { probes, engine, form } => {
-            let mut engine = engine.start(&policy).map_err(Failure::other)?;
+            let mut engine = engine.start(&policy)?;
             let (file, mut probes) = open(&probes).map_err(Failure::Input)?;
             Ok(check::stream(&policy, &file, &mut *probes, &mut *engine, form, out)?)
         }
@@ -181,7 +181,7 @@ fn open(path: &Path) -> anyhow::Result<(String, Box<dyn BufRead>)> {
 }
 
 fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<Answer, Failure> {
-    engine.start(policy).and_then(|mut engine| engine.answer(probe)).map_err(Failure::other)
+    Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
 }
 
 /// The explanation of `probe`, then every other engine's opinion. An engine that was not asked for by name may

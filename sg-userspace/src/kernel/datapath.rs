@@ -15,7 +15,7 @@ use sg_common::{
 
 use super::{
     KernelError,
-    attach::{Attachment, Device, Links},
+    attach::{Attached, Attachment, Device, Links},
     clock,
     images::Images,
     nics::Nics,
@@ -33,7 +33,7 @@ pub struct Limits {
     pub nics: u32,
     /// Flows of all NICs.
     pub flows: u32,
-    /// Counters: 64 for the host, 64 a NIC, one a rule.
+    /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
 }
 
@@ -157,18 +157,28 @@ impl Datapath {
     /// program is replaced in one step. Publish an image first: a NIC without one drops everything.
     ///
     /// # Errors
-    /// Where the device is gone or the kernel refuses; then nothing of this call stays.
+    /// Where the device is gone or the kernel refuses; then nothing of this call stays, and what an earlier run left
+    /// in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
         self.nics.enter(device, slot)?;
+        let mut added = Vec::new();
+        let mut adopted = false;
         for program in [Program::Ingress, Program::Egress] {
             let attached = classifier(&mut self.ebpf, program)
                 .and_then(|classifier| self.links.attach(classifier, program, device));
-            if let Err(error) = attached {
-                // Half a filter is none: the caller tries again from nothing.
-                if let Err(second) = self.detach(device) {
-                    log::warn!("{second}");
+            match attached {
+                Ok(Attached::New) => added.push(program),
+                Ok(Attached::Replaced) => adopted = true,
+                Err(error) => {
+                    // Half a filter is none: the caller tries again from nothing.
+                    for program in added {
+                        self.links.detach(program, device)?;
+                    }
+                    if !adopted && !self.links.are_pinned(device) {
+                        self.nics.remove(device)?;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! that they read packets as user space does.
 
 use sg_common::{
+    abi::reason_counter,
     flow::{Direction, FlowEntry, FlowKey},
     packet::{Parsed, parse},
     verdict::Reason,
@@ -29,7 +30,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// What the agent's sweep of old flows needs: a clock, and entries that are old by it.
 fn old_flows_are_swept() {
-    let mut datapath = judging("accept");
+    let mut datapath = judging("accept", "accept");
     assert!(datapath.run(Program::Ingress, &segment(0x02, 40_000), 1).unwrap().passed);
     assert_eq!(datapath.sweep().unwrap(), 0, "a flow of this moment stays");
     let Parsed::Packet(packet) = parse(&&segment(0x02, 40_001)[..]) else { panic!("a segment is a packet") };
@@ -43,10 +44,11 @@ fn old_flows_are_swept() {
 const JUDGES: [Program; 2] = [Program::Ingress, Program::Egress];
 
 /// A datapath whose test runs meet a NIC with one rule each way.
-fn judging(action: &str) -> Datapath {
-    let rule = format!("[{{ action: {action}, protocol: all }}]");
+fn judging(ingress: &str, egress: &str) -> Datapath {
+    let rule = |action| format!("[{{ action: {action}, protocol: all }}]");
+    let (ingress, egress) = (rule(ingress), rule(egress));
     let text = format!(
-        "groups: {{ g: {{ inner_access: drop, ingress: {rule}, egress: {rule} }} }}\n\
+        "groups: {{ g: {{ inner_access: drop, ingress: {ingress}, egress: {egress} }} }}\n\
          nics: [{{ device: nic, addresses: [10.0.0.5], groups: [g] }}]"
     );
     let policy = document::parse("program", text.as_bytes()).unwrap().policy;
@@ -76,7 +78,7 @@ fn stay_within_the_verifier_budget() {
 fn each_drops_and_passes_by_the_rules() {
     for program in JUDGES {
         for (action, passes) in [("drop", false), ("accept", true)] {
-            let outcome = judging(action).run(program, &segment(0x02, 40_000), 1).unwrap();
+            let outcome = judging(action, action).run(program, &segment(0x02, 40_000), 1).unwrap();
             assert_eq!(outcome.passed, passes, "{program:?} under {action}");
             let decision = outcome.decision.expect("a decision is noted");
             assert_eq!((decision.accepts(), decision.reason()), (passes, Ok(Reason::Rule)));
@@ -101,7 +103,7 @@ fn each_drops_without_a_nic_or_an_image() {
 /// Frames cut short and with single bytes changed: the program refuses what the parser in user space refuses, for the
 /// same reason, and nothing else.
 fn read_frames_as_user_space_does() {
-    let mut datapath = judging("accept");
+    let mut datapath = judging("accept", "accept");
     let mut random = fastrand::Rng::with_seed(3);
     let mut v6 = vec![0; 12];
     v6.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 56, 0, 64]);
@@ -139,15 +141,28 @@ fn read_frames_as_user_space_does() {
     println!("the program read {compared} frames as user space does");
 }
 
-/// More flows than there is room for: the rules still decide about each packet, and answers to what is not remembered
-/// need a rule of their own.
+/// More flows than there is room for: the rules still decide about each packet; of the answers only those to flows that
+/// are remembered pass; and what could not be remembered is counted.
 fn a_full_flow_table_does_not_open_anything() {
-    let mut open = judging("accept");
-    for port in 0..500 {
-        assert!(open.run(Program::Ingress, &segment(0x02, 1_000 + port), 1).unwrap().passed);
+    const FLOWS: u16 = 500;
+    let mut datapath = judging("accept", "drop");
+    for port in 0..FLOWS {
+        assert!(datapath.run(Program::Ingress, &segment(0x02, 1_000 + port), 1).unwrap().passed);
     }
-    let mut shut = judging("drop");
-    for port in 0..500 {
-        assert!(!shut.run(Program::Ingress, &segment(0x10, 1_000 + port), 1).unwrap().passed);
-    }
+    let answered = (0..FLOWS)
+        .filter(|port| datapath.run(Program::Egress, &answer(1_000 + port), 1).unwrap().passed)
+        .count();
+    let number = reason_counter(0, Direction::Ingress, Reason::FlowTableFull);
+    let forgotten = datapath.counters(&[number]).unwrap()[0].packets;
+    assert!((1..usize::from(FLOWS)).contains(&answered), "{answered} flows are remembered");
+    assert_eq!(answered as u64 + forgotten, u64::from(FLOWS));
+}
+
+/// The answer to a [`segment`].
+fn answer(port: u16) -> Vec<u8> {
+    let mut frame = segment(0x12, 80);
+    frame[26..30].copy_from_slice(&[10, 0, 0, 5]);
+    frame[30..34].copy_from_slice(&[192, 0, 2, 1]);
+    frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame
 }

@@ -3,6 +3,8 @@
 //!
 //! A copy is named by its version: a layout that changes needs a new version, and with it a new file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use std::{
     fmt::Write as _,
     fs,

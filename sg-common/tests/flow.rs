@@ -1,5 +1,7 @@
 //! Which packets are of one flow, and what becomes of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use proptest::prelude::*;
 use sg_common::{
     flow::{

@@ -1,5 +1,7 @@
 //! Two readers of images, the kernel's and the host's, read the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use proptest::prelude::*;
 use sg_common::{
     image::{

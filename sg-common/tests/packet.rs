@@ -1,5 +1,7 @@
 //! Frames in, fields or a reason out.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 mod frames;
 
 use frames::{

@@ -79,7 +79,11 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
 }
 
 /// Whether `policy` can be in force on this host, before anything is made or taken away for it. Returns the devices.
-fn fits(policy: &mut Policy, options: &RunOptions, catalog: &Catalog) -> Result<Devices, AgentError> {
+fn fits(
+    policy: &mut Policy,
+    options: &RunOptions,
+    catalog: &Catalog,
+) -> Result<devices::Devices, AgentError> {
     let devices = devices::scan()?;
     unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
     prepare(policy, &devices, catalog, &Images::new(options.budget_words))?;

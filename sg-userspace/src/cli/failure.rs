@@ -70,9 +70,10 @@ impl From<EngineError> for Failure {
 impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Line { .. } | StreamError::LongLine { .. } => Self::input(error),
             // A policy without an image is a bad policy.
-            StreamError::Engine { error: EngineError::Compile(_), .. } => Self::input(error),
+            StreamError::Line { .. }
+            | StreamError::LongLine { .. }
+            | StreamError::Engine { error: EngineError::Compile(_), .. } => Self::input(error),
             StreamError::Write(error) => error.into(),
             StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
         }

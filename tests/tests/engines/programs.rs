@@ -89,7 +89,7 @@ fn each_drops_and_passes_by_the_rules() {
 fn each_drops_without_a_nic_or_an_image() {
     for program in JUDGES {
         let mut datapath = KernelEngine::datapath().unwrap();
-        let mut reason = |datapath: &mut Datapath| {
+        let reason = |datapath: &mut Datapath| {
             let outcome = datapath.run(program, &segment(0x02, 40_000), 1).unwrap();
             assert!(!outcome.passed);
             outcome.decision.unwrap().reason().unwrap()

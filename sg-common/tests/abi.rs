@@ -183,7 +183,7 @@ fn there_are_no_copies_of_other_versions() {
     let mut found: Vec<String> = fs::read_dir(tests())
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
-        .filter(|name| name.ends_with(".txt"))
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "txt"))
         .collect();
     found.sort();
     assert_eq!(found, [format!("abi-v{}.txt", abi::VERSION), format!("image-v{}.txt", image::VERSION)]);

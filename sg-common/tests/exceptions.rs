@@ -1,5 +1,7 @@
 //! The table of `sg_common::exceptions`, row by row, and every row with one condition not met.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::net::IpAddr;
 
 use sg_common::{

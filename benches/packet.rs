@@ -75,7 +75,7 @@ impl Bench {
                     datapath.run(program, &frames[packet], repeat).expect("a test run works");
                     let taken = start.elapsed();
                     if repeat == REPEAT {
-                        best[packet] = best[packet].min(taken.as_nanos() as f64 / f64::from(repeat));
+                        best[packet] = best[packet].min(taken.as_secs_f64() * 1e9 / f64::from(repeat));
                     }
                     total += taken;
                     left -= u64::from(repeat);
@@ -149,8 +149,9 @@ fn main() {
 
 /// The mean of those packets that were measured; none where none was.
 fn mean(packets: &[f64]) -> Option<f64> {
-    let measured: Vec<f64> = packets.iter().copied().filter(|figure| figure.is_finite()).collect();
-    (!measured.is_empty()).then(|| measured.iter().sum::<f64>() / measured.len() as f64)
+    let measured = packets.iter().filter(|figure| figure.is_finite());
+    let (sum, count) = measured.fold((0.0, 0.0), |(sum, count), figure| (sum + figure, count + 1.0));
+    (count > 0.0).then(|| sum / count)
 }
 
 /// A packet that some rule of the policy speaks of, or one of a stranger, in turns.

@@ -1,6 +1,6 @@
 //! Frames in, fields or a reason out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+#![expect(clippy::panic, reason = "a panic is how a test reports")]
 
 mod frames;
 
@@ -190,14 +190,14 @@ fn an_ipv4_header_that_contradicts_itself_is_malformed() {
 
 #[test]
 fn later_fragments_of_ipv4_are_refused_and_first_ones_read() {
+    const DO_NOT: u16 = 0x4000;
+    const MORE: u16 = 0x2000;
+    const RESERVED: u16 = 0x8000;
     let with = |word: u16| {
         let mut frame = ipv4(17, &udp(40_000, 53));
         frame[20..22].copy_from_slice(&word.to_be_bytes());
         frame
     };
-    const DO_NOT: u16 = 0x4000;
-    const MORE: u16 = 0x2000;
-    const RESERVED: u16 = 0x8000;
     for word in [0, DO_NOT, MORE, RESERVED, DO_NOT | MORE | RESERVED] {
         assert_eq!(read(&with(word)).detail, 53, "{word:#06x}");
     }

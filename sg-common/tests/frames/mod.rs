@@ -5,7 +5,7 @@
 /// 192.0.2.1 and 10.0.0.5.
 pub(crate) const SOURCE4: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const DESTINATION4: [u8; 4] = [10, 0, 0, 5];
-/// 2001:db8:f::1 and 2001:db8::5.
+/// `2001:db8:f::1` and `2001:db8::5`.
 pub(crate) const SOURCE6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 pub(crate) const DESTINATION6: [u8; 16] = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
 

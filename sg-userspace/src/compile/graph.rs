@@ -41,9 +41,13 @@ const SERVICE_FIRST: Order = [
 /// A graph this small is taken without trying another order.
 const SMALL_WORDS: usize = 1 << 12;
 
+/// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
+/// decides about the budget is what is written in the end; this only bounds the work.
+const GENEROUS: usize = 4;
+
 /// Clauses noted over all intervals, as a multiple of the budget: what bounds the work and the memory where a
 /// policy explodes.
-const NOTES_PER_WORD: usize = 8;
+const NOTES_PER_WORD: usize = 2;
 
 /// Where an interval leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,7 +81,7 @@ pub(super) fn smallest(clauses: &[Clause], family: Family, budget_words: usize) 
     match first {
         Some(graph) if graph.words <= SMALL_WORDS => Some(graph),
         Some(graph) => {
-            let second = Graph::build(clauses, family, SERVICE_FIRST, graph.words);
+            let second = Graph::build(clauses, family, SERVICE_FIRST, budget_words);
             Some(second.filter(|second| second.words < graph.words).unwrap_or(graph))
         }
         None => Graph::build(clauses, family, SERVICE_FIRST, budget_words),
@@ -100,7 +104,7 @@ impl Graph {
             by_content: HashMap::new(),
             by_candidates: HashMap::new(),
             words: 0,
-            budget_words,
+            budget_words: budget_words.saturating_mul(GENEROUS),
             notes: 0,
         };
         let all = (0..clauses.len() as u32).map(Candidate::new).collect();

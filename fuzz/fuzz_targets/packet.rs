@@ -173,7 +173,7 @@ fn answer_to(packet: &Packet) -> Packet {
 /// Packets back and forth: a flow goes forward only, and is closing only where TCP says so.
 fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direction) {
     let accepted = Decision::new(Verdict::Accept, Reason::Rule, 1);
-    let mut entry = FlowEntry::open(direction, accepted, 1, 100);
+    let mut entry = FlowEntry::open(direction, accepted, 1, 60, 100);
     let is_tcp = packet.protocol == packet::protocol::TCP;
     let steps =
         [(packet, direction), (packet, direction), (answer, direction.reversed()), (packet, direction)];
@@ -192,7 +192,7 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         assert!(timeout_index(key.family, key.protocol, entry.state) < 8);
         assert!(!entry.is_expired(key, &[0; 8], now) && entry.is_expired(key, &[0; 8], now + 1));
     }
-    assert_eq!(entry.packets, [3, 1]);
+    assert_eq!(entry.packets, [4, 1]);
     assert_eq!(
         (entry.decision, entry.opened, entry.generation, entry.direction()),
         (accepted.word(), 100, 1, direction)

@@ -2,7 +2,7 @@
 //!
 //! Every type here, and [`FlowKey`](crate::flow::FlowKey) and [`FlowEntry`](crate::flow::FlowEntry), is `repr(C)`, integers only, padded by hand: the kernel
 //! and the agent may be of different builds, and a bit pattern that one writes must mean something to the
-//! other. `tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
+//! other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
 
 use crate::flow::Timeouts;
 
@@ -27,6 +27,9 @@ pub struct Settings {
     /// In jiffies, see [`crate::flow::timeout_index`].
     pub timeouts: Timeouts,
 }
+
+/// Devices with a lower number are found in an array, others in a hash.
+pub const NEAR_DEVICES: u32 = 1 << 14;
 
 /// Counters that a NIC has for itself: 32 for each direction, by [`crate::verdict::Reason`].
 pub const NIC_COUNTERS: u32 = 64;

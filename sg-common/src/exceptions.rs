@@ -10,7 +10,7 @@
 //! | neighbour solicitation and advertisement | both | ICMPv6 135, 136, hop limit 255 |
 //! | multicast listener report, done | egress | ICMPv6 131, 132, 143, hop limit 1, from `fe80::/10` or `::` |
 //! | multicast listener query | ingress | ICMPv6 130, hop limit 1, from `fe80::/10` |
-//! | DHCPv4 | egress | UDP 68 to 67, from an own address or `0.0.0.0` |
+//! | DHCPv4 | egress | UDP 68 to 67, from `0.0.0.0` to `255.255.255.255`, or from an own address |
 //! | DHCPv4 | ingress | UDP 67 to 68, to an own address or `255.255.255.255` |
 //! | DHCPv6 | egress | UDP 546 to 547, from `fe80::/10` to `ff02::1:2` |
 //! | DHCPv6 | ingress | UDP 547 to 546, from `fe80::/10` to `fe80::/10` |
@@ -30,7 +30,7 @@ const DHCP4_CLIENT: u16 = 68;
 const DHCP6_CLIENT: u16 = 546;
 const DHCP6_SERVER: u16 = 547;
 const BROADCAST: u64 = 0xffff_ffff;
-/// ff02::1:2, All_DHCP_Relay_Agents_and_Servers (RFC 8415 7.1).
+/// `ff02::1:2`, `All_DHCP_Relay_Agents_and_Servers` (RFC 8415 7.1).
 const DHCP6_SERVERS: (u64, u64) = (0xff02_0000_0000_0000, 0x0000_0000_0001_0002);
 
 /// Why `packet` passes without a rule, or none where it needs one. `own` tells whether the local address of
@@ -67,7 +67,7 @@ fn is_dhcp(packet: &Packet, family: Family, direction: Direction, own: impl FnOn
         (Family::V4, Direction::Egress, DHCP4_CLIENT, DHCP4_SERVER)
         | (Family::V4, Direction::Ingress, DHCP4_SERVER, DHCP4_CLIENT) => {
             let nobody_yet = match direction {
-                Direction::Egress => packet.source.is_unspecified(),
+                Direction::Egress => packet.source.is_unspecified() && packet.destination.high == BROADCAST,
                 Direction::Ingress => packet.destination.high == BROADCAST,
             };
             nobody_yet || own()

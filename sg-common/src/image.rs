@@ -3,7 +3,8 @@
 //! An image is one flat array of 64-bit words, immutable once published. It holds a header and a graph of
 //! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight
 //! intervals; behind each interval stands a deeper node of the same dimension, a node of another
-//! dimension, or a [`Decision`]. Which dimension comes after which is data, chosen by the compiler per
+//! dimension, or a [`Decision`]. Where a dimension has many intervals a *directory* stands before its nodes: a
+//! table by some bits of the key, which is one step where a tree is three. Which dimension comes after which is data, chosen by the compiler per
 //! policy; a dimension that no rule looks at has no node and costs nothing.
 //!
 //! ```text
@@ -11,10 +12,15 @@
 //! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
 //!               tables of 8 references
 //!
-//! reference     bit 63 set: a decision            bit 63 clear: a node
-//!                                                 bits 0..32  offset of the node in words
+//!               directories of references
+//!
+//! reference     bit 63 set: a decision            bit 63 clear: a node or directory
+//!                                                 bits 0..32  its offset in words
 //!                                                 bits 32..35 its dimension
 //!                                                 bit  35     two nodes stand here, the second for keys ≥ 2⁶³
+//!                                                 bit  36     a directory:
+//!                                                 bits 40..46 the key is shifted right by this,
+//!                                                 bits 48..53 and of what is left, so many bits are the index
 //! control word  bits 0..32  offset of the first child
 //!               bit  32     the children are references (else they are nodes of 8 words)
 //! ```
@@ -154,12 +160,20 @@ pub struct Reference(u64);
 
 impl Reference {
     const PAIRED: u64 = 1 << 35;
+    const DIRECTORY: u64 = 1 << 36;
     const OFFSET: u64 = 0xffff_ffff;
 
     /// A node at `offset` words that splits `dimension`; `paired` where two stand there.
     #[must_use]
     pub const fn node(offset: u32, dimension: Dimension, paired: bool) -> Self {
         Self((paired as u64) << 35 | (dimension as u64) << 32 | offset as u64)
+    }
+
+    /// A directory at `offset` words: its index is `bits` bits of the key, above the `shift` lowest.
+    #[must_use]
+    pub const fn directory(offset: u32, dimension: Dimension, shift: u32, bits: u32) -> Self {
+        let place = Self::node(offset, dimension, false).0;
+        Self(place | Self::DIRECTORY | ((shift & 63) as u64) << 40 | ((bits & 31) as u64) << 48)
     }
 
     /// The end of a walk.
@@ -249,17 +263,23 @@ impl Walk {
     #[inline(always)]
     fn step<I: Words + ?Sized>(&mut self, image: &I, keys: &Keys) {
         let key = keys[(self.at >> 32) as usize & 7];
+        if self.at & Reference::DIRECTORY != 0 {
+            let (shift, bits) = ((self.at >> 40) & 63, (self.at >> 48) & 31);
+            let index = (key >> shift) & ((1 << bits) - 1);
+            self.at = image.word(((self.at & Reference::OFFSET) + index) as usize);
+            return;
+        }
         let second = (key >> 63) & (self.at >> 35);
         let node = ((self.at & Reference::OFFSET) + second * NODE_WORDS as u64) as usize;
-        let key = key & (NO_BOUND - 1);
 
-        let mut below = 0;
+        // How many bounds are not above the key: of those, bound - (key + 1) is negative.
+        let above = (key & (NO_BOUND - 1)) + 1;
+        let mut child = 0;
         let mut index = 0;
         while index < FANOUT - 1 {
-            below += key.wrapping_sub(image.node_word(node, index)) >> 63;
+            child += image.node_word(node, index).wrapping_sub(above) >> 63;
             index += 1;
         }
-        let child = (FANOUT as u64 - 1) - below;
 
         // Without a branch, again for the verifier: after one it would hold two different beliefs about `at` and
         // follow both through every further step. The word that is read in vain is the first of the next node.

@@ -13,7 +13,7 @@ pub const ETHERNET: usize = 14;
 /// IPv6 extension headers that are walked before the packet is given up.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
 
-/// EtherTypes (IEEE 802 numbers).
+/// `EtherType` numbers (IEEE 802 numbers).
 pub mod ethertype {
     /// RFC 791.
     pub const IPV4: u16 = 0x0800;
@@ -102,7 +102,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Whether this IPv6 address is in fe80::/10 (RFC 4291 2.5.6).
+    /// Whether this IPv6 address is in `fe80::/10` (RFC 4291 2.5.6).
     #[inline(always)]
     #[must_use]
     pub const fn is_link_local(self) -> bool {

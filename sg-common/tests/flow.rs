@@ -1,5 +1,7 @@
 //! Which packets are of one flow, and what becomes of it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use proptest::prelude::*;
 use sg_common::{
     flow::{
@@ -113,8 +115,8 @@ proptest! {
         steps in prop::collection::vec((direction(), any::<u8>(), 60..1500_u32), 0..40),
         opener in direction(),
     ) {
-        let mut entry = FlowEntry::open(opener, ACCEPT, 1, 0);
-        let mut counted = [[0, 0], [0, 0]];
+        let mut entry = FlowEntry::open(opener, ACCEPT, 1, 60, 0);
+        let mut counted = [[1, 0], [60, 0]];
         for (now, (way, tcp_flags, length)) in (1..).zip(steps) {
             let before = entry.state;
             entry.observe(&Packet { protocol: 6, tcp_flags, ..Packet::EMPTY }, way, length, now);
@@ -143,7 +145,7 @@ fn the_identifier_tells_echoes_apart() {
 
 /// Packets that the end that opened sends are `true`.
 fn state_after(protocol: u8, packets: &[(bool, u8)]) -> (u8, u8) {
-    let mut entry = FlowEntry::open(Direction::Egress, ACCEPT, 1, 0);
+    let mut entry = FlowEntry::open(Direction::Egress, ACCEPT, 1, 60, 0);
     for &(original, tcp_flags) in packets {
         let way = if original { Direction::Egress } else { Direction::Ingress };
         entry.observe(&Packet { protocol, tcp_flags, ..Packet::EMPTY }, way, 60, 1);
@@ -220,7 +222,7 @@ fn every_protocol_and_state_has_its_timeout() {
 fn a_flow_expires_after_its_timeout_and_not_at_it() {
     let key = FlowKey { protocol: 17, ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
-    let entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 1000);
+    let entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 1000);
     for (now, expired) in [(1000, false), (1100, false), (1101, true), (u64::MAX, true)] {
         assert_eq!(entry.is_expired(&key, &timeouts, now), expired, "at {now}");
     }
@@ -247,7 +249,7 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
         // Generations are names, not an order: a lower one is another one too.
         (0, true, false, true),
     ] {
-        let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 0);
+        let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 0);
         if cut {
             entry.rejudge(DROP, 1);
         }
@@ -261,7 +263,7 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
 
 #[test]
 fn judging_again_cuts_and_mends() {
-    let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 0);
+    let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 0);
     entry.flags |= flags::FIN_REPLY;
     let state = entry;
     entry.rejudge(DROP, 2);
@@ -277,7 +279,7 @@ fn judging_again_cuts_and_mends() {
 #[test]
 fn a_connection_is_live_only_for_the_end_that_opened_it() {
     use Direction::{Egress, Ingress};
-    let entry = FlowEntry::open(Egress, ACCEPT, 1, 0);
+    let entry = FlowEntry::open(Egress, ACCEPT, 1, 60, 0);
     let closing = FlowEntry { state: State::Closing as u8, ..entry };
     let established = FlowEntry { state: State::Established as u8, ..entry };
     let mut cut = entry;

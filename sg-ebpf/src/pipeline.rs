@@ -4,7 +4,7 @@
 //! This page must never know TCX from clsact, nor IPv4 from IPv6, nor what a rule is.
 
 use aya_ebpf::programs::TcContext;
-use aya_log_ebpf::warn;
+use aya_log_ebpf::debug;
 use sg_common::{
     abi::reason_counter,
     exceptions,
@@ -157,11 +157,10 @@ fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
             known.observe(packet, nic.direction, ctx.len(), view::now());
         }
         _ => {
-            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, view::now());
-            entry.observe(packet, nic.direction, ctx.len(), view::now());
+            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, ctx.len(), view::now());
             if !flows::keep(key, entry) {
                 // The rules have spoken; without memory the answers need a rule of their own.
-                warn!(ctx, "NIC {}: the flow table is full", nic.slot);
+                debug!(ctx, "NIC {}: the flow table is full", nic.slot);
                 count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
             }
         }

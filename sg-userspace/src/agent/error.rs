@@ -43,14 +43,6 @@ pub enum AgentError {
         /// Their names.
         missing: Vec<&'static str>,
     },
-    /// bpffs is not mounted, and mounting it failed.
-    #[error(
-        "no bpffs at /sys/fs/bpf and mounting it failed ({source}): run `mount -t bpf bpf /sys/fs/bpf` as root"
-    )]
-    Bpffs {
-        /// Why.
-        source: nix::Error,
-    },
     /// A document that is no policy.
     #[error("{text}")]
     Policy {
@@ -153,7 +145,6 @@ impl AgentError {
             Self::Running { .. }
             | Self::Io { .. }
             | Self::Privileges { .. }
-            | Self::Bpffs { .. }
             | Self::Load { .. }
             | Self::Step { .. }
             | Self::Remove { .. }

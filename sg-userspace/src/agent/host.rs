@@ -1,16 +1,9 @@
-//! What the host must offer before anything is loaded: capabilities and bpffs. It must never look at a
+//! What the host must offer before anything is loaded: capabilities. It must never look at a
 //! policy. Called once, by `start`.
 
-use std::{fs, path::Path};
-
-use nix::{
-    mount::{MsFlags, mount},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
+use std::fs;
 
 use super::AgentError;
-
-const BPFFS: &str = "/sys/fs/bpf";
 
 /// Capability numbers of `linux/capability.h`.
 const NET_ADMIN: u32 = 12;
@@ -39,18 +32,6 @@ fn missing_capabilities(status: &str) -> Vec<&'static str> {
         ("CAP_NET_ADMIN", has(NET_ADMIN)),
     ];
     needed.into_iter().filter(|&(_, there)| !there).map(|(name, _)| name).collect()
-}
-
-/// Mounts bpffs where it is not there yet.
-pub(super) fn ensure_bpffs() -> Result<(), AgentError> {
-    let there = statfs(Path::new(BPFFS)).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC);
-    if there {
-        return Ok(());
-    }
-    mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
-        .map_err(|source| AgentError::Bpffs { source })?;
-    log::info!("mounted bpffs at {BPFFS}: pinned programs and maps live there");
-    Ok(())
 }
 
 #[cfg(test)]

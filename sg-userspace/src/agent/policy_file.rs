@@ -30,6 +30,8 @@ pub(super) struct PolicyFile {
     path: PathBuf,
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
+    /// Of the file that was read last.
+    identity: Option<(u64, u64)>,
     /// Of the bytes that were read last, good or bad: several events about one change are one change.
     read: Option<u64>,
     hashes: RandomState,
@@ -53,8 +55,14 @@ impl PolicyFile {
             }
         });
         let watcher = watcher.map_err(failed)?;
-        let mut file =
-            Self { path, watcher, directories: BTreeSet::new(), read: None, hashes: RandomState::new() };
+        let mut file = Self {
+            path,
+            watcher,
+            directories: BTreeSet::new(),
+            identity: None,
+            read: None,
+            hashes: RandomState::new(),
+        };
         file.watch_directories()?;
         Ok(file)
     }
@@ -86,9 +94,12 @@ impl PolicyFile {
         if let Err(error) = self.watch_directories() {
             log::warn!("{error}; send SIGHUP after a change");
         }
-        self.read = self.look();
-        let loaded =
-            document::load(&self.path).map_err(|error| AgentError::Policy { text: error.to_string() })?;
+        self.identity = identity(&self.path);
+        let bytes = document::read(&self.path);
+        self.read = bytes.as_ref().ok().map(|bytes| self.hashes.hash_one(bytes));
+        let loaded = bytes
+            .and_then(|bytes| document::parse(&self.path.display().to_string(), &bytes))
+            .map_err(|error| AgentError::Policy { text: error.to_string() })?;
         for warning in &loaded.warnings {
             log::warn!("{warning}");
         }
@@ -101,8 +112,29 @@ impl PolicyFile {
     }
 
     fn look(&self) -> Option<u64> {
-        Some(self.hashes.hash_one(fs::read(&self.path).ok()?))
+        Some(self.hashes.hash_one(document::read(&self.path).ok()?))
     }
+
+    /// Reads the file where it is another than the one that was read last and nobody said so: a directory on the way
+    /// to it was replaced, and the watch went with the old one. To be called every few seconds.
+    pub(super) fn load_replaced(&mut self) -> Option<Result<Policy, AgentError>> {
+        let found = identity(&self.path);
+        if found.is_none() || found == self.identity {
+            return None;
+        }
+        for old in std::mem::take(&mut self.directories) {
+            let _ = self.watcher.unwatch(&old);
+        }
+        self.identity = found;
+        self.watch_directories().err().map(Err).or_else(|| self.load_changed())
+    }
+}
+
+/// Which file it is, whatever it is called, and in which directory.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    let directory = fs::metadata(path.parent()?).ok()?;
+    Some((directory.ino(), fs::metadata(path).ok()?.ino()))
 }
 
 /// Tells events that may mean another document from the rest: in `/etc` or `/tmp` there is a lot of rest.

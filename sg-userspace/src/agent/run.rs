@@ -106,6 +106,7 @@ impl<E: Enforcer> Session<'_, E> {
         let loaded = match wake.policy {
             Some(Reading::Anyway) => Some(self.file.load()),
             Some(Reading::IfChanged) => self.file.load_changed(),
+            None if wake.tick => self.file.load_replaced(),
             None => None,
         };
         match loaded {

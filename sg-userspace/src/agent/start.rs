@@ -34,11 +34,13 @@ enum Beginning {
 /// one that comes next.
 pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
-    host::ensure_bpffs()?;
     let instance = &options.instance;
     let fresh = || Catalog::new(options.limits, options.attachment);
     let catalog = match beginning(instance, options.attachment) {
-        Beginning::Fresh => fresh(),
+        Beginning::Fresh => {
+            fits(policy, options, &fresh())?;
+            fresh()
+        }
         Beginning::Adopt(catalog) => {
             log::info!("adopting what an earlier agent (pid {}) left in force", catalog.pid);
             if catalog.limits != options.limits {
@@ -51,10 +53,8 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
             catalog
         }
         Beginning::Replace { why } => {
-            let devices = devices::scan()?;
             // A policy that would be refused must not cost the host the filter that it has.
-            unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
-            prepare(policy, &devices, &fresh(), &Images::new(options.budget_words))?;
+            let devices = fits(policy, options, &fresh())?;
             log::warn!(
                 "starting afresh: {why}. The old filter is taken off before the new one is attached; \
                  flows and counts are lost"
@@ -76,6 +76,18 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
     // From here on pins have a catalog, whatever becomes of the first policy.
     catalog.save(&instance.catalog())?;
     Ok(Agent::new(datapath, catalog, instance.catalog(), options.budget_words))
+}
+
+/// Whether `policy` can be in force on this host, before anything is made or taken away for it. Returns the devices.
+fn fits(
+    policy: &mut Policy,
+    options: &RunOptions,
+    catalog: &Catalog,
+) -> Result<devices::Devices, AgentError> {
+    let devices = devices::scan()?;
+    unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
+    prepare(policy, &devices, catalog, &Images::new(options.budget_words))?;
+    Ok(devices)
 }
 
 fn beginning(instance: &Instance, attachment: Attachment) -> Beginning {

@@ -63,13 +63,12 @@ impl Engine for KernelEngine<'_> {
             return Err(EngineError::NoNic { nic: position });
         };
         let slot = u16::try_from(position).map_err(|_| EngineError::NoNic { nic: position })?;
-        let compiled = match place {
-            Some(compiled) => compiled,
-            None => {
-                let compiled = CompiledNic::new(self.policy, nic)?;
-                self.datapath.publish(slot, &compiled.image)?;
-                place.insert(compiled)
-            }
+        let compiled = if let Some(compiled) = place {
+            compiled
+        } else {
+            let compiled = CompiledNic::new(self.policy, nic)?;
+            self.datapath.publish(slot, &compiled.image)?;
+            place.insert(compiled)
         };
         if self.current != Some(position) {
             self.datapath.stand_in(slot)?;

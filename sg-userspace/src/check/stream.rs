@@ -1,6 +1,6 @@
 //! Probes in, answers out, line by line, in constant memory.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 
 use thiserror::Error;
 
@@ -73,7 +73,7 @@ pub enum StreamError {
 pub fn stream(
     policy: &Policy,
     file: &str,
-    probes: &mut dyn BufRead,
+    probes: &mut BufReader<Box<dyn Read + '_>>,
     engine: &mut dyn Engine,
     form: Form,
     answers: &mut dyn Write,
@@ -86,7 +86,7 @@ pub fn stream(
 fn answer_lines(
     policy: &Policy,
     file: &str,
-    probes: &mut dyn BufRead,
+    probes: &mut BufReader<Box<dyn Read + '_>>,
     engine: &mut dyn Engine,
     form: Form,
     answers: &mut dyn Write,
@@ -96,6 +96,10 @@ fn answer_lines(
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
+        if probes.buffer().is_empty() {
+            // The next read may wait for whoever waits for our answers.
+            answers.flush().map_err(StreamError::Write)?;
+        }
         let length = probes
             .take(LONGEST_LINE)
             .read_until(b'\n', &mut bytes)
@@ -161,7 +165,14 @@ mod tests {
         let policy = policy();
         let mut answers = Vec::new();
         let mut engine = OracleEngine::new(&policy);
-        let result = stream(&policy, "probes.jsonl", &mut probes.as_bytes(), &mut engine, form, &mut answers);
+        let result = stream(
+            &policy,
+            "probes.jsonl",
+            &mut BufReader::new(Box::new(probes.as_bytes())),
+            &mut engine,
+            form,
+            &mut answers,
+        );
         (String::from_utf8(answers).unwrap(), result.err().map(|error| error.to_string()))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufReader, Read, Write},
     net::IpAddr,
     path::{Path, PathBuf},
 };
@@ -157,9 +157,9 @@ pub(super) fn run(typed: Typed, out: &mut dyn Write) -> Result<(), Failure> {
     let policy = policy::load(&typed.policy)?;
     match typed.meaning(&policy)? {
         Request::Stream { probes, engine, form } => {
-            let mut engine = engine.start(&policy).map_err(Failure::other)?;
+            let mut engine = engine.start(&policy)?;
             let (file, mut probes) = open(&probes).map_err(Failure::Input)?;
-            Ok(check::stream(&policy, &file, &mut *probes, &mut *engine, form, out)?)
+            Ok(check::stream(&policy, &file, &mut probes, &mut *engine, form, out)?)
         }
         Request::Answer { probe, engine } => {
             let answer = answer(&policy, engine, &probe)?.written(&policy);
@@ -170,18 +170,18 @@ pub(super) fn run(typed: Typed, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<(String, Box<dyn BufRead>)> {
+fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {
     const BUFFER: usize = 64 * 1024;
     if path == Path::new("-") {
-        return Ok(("<stdin>".to_owned(), Box::new(BufReader::with_capacity(BUFFER, io::stdin().lock()))));
+        return Ok(("<stdin>".to_owned(), BufReader::with_capacity(BUFFER, Box::new(io::stdin()))));
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| name.clone())?;
-    Ok((name, Box::new(BufReader::with_capacity(BUFFER, file))))
+    Ok((name, BufReader::with_capacity(BUFFER, Box::new(file))))
 }
 
 fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<Answer, Failure> {
-    engine.start(policy).and_then(|mut engine| engine.answer(probe)).map_err(Failure::other)
+    Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
 }
 
 /// The explanation of `probe`, then every other engine's opinion. An engine that was not asked for by name may

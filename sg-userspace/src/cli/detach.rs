@@ -25,10 +25,10 @@ pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
     match teardown(&instance, &[]).map_err(Failure::other)? {
         Removed::Nothing => writeln!(out, "nothing of instance {name} is in force")?,
         Removed::Filter { devices } if devices.is_empty() => {
-            writeln!(out, "removed the pins of instance {name}")?
+            writeln!(out, "removed the pins of instance {name}")?;
         }
         Removed::Filter { devices } => {
-            writeln!(out, "detached {}: everything passes now", devices.join(", "))?
+            writeln!(out, "detached {}: everything passes now", devices.join(", "))?;
         }
     }
     Ok(())

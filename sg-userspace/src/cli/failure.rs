@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use crate::check::StreamError;
+use crate::check::{EngineError, StreamError};
 
 /// Why a command failed; the kind is its exit code.
 #[derive(Debug)]
@@ -57,10 +57,23 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            // A policy without an image is a bad policy.
+            EngineError::Compile(_) => Self::input(error),
+            error => Self::other(error),
+        }
+    }
+}
+
 impl From<StreamError> for Failure {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Line { .. } | StreamError::LongLine { .. } => Self::input(error),
+            // A policy without an image is a bad policy.
+            StreamError::Line { .. }
+            | StreamError::LongLine { .. }
+            | StreamError::Engine { error: EngineError::Compile(_), .. } => Self::input(error),
             StreamError::Write(error) => error.into(),
             StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
         }

@@ -73,14 +73,14 @@ pub(super) struct Graph {
 
 /// The smaller of the graphs that the two orders give; none where both are over the budget.
 pub(super) fn smallest(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Graph> {
-    let first = Graph::build(clauses, family, &ADDRESS_FIRST, budget_words);
+    let first = Graph::build(clauses, family, ADDRESS_FIRST, budget_words);
     match first {
         Some(graph) if graph.words <= SMALL_WORDS => Some(graph),
         Some(graph) => {
-            let second = Graph::build(clauses, family, &SERVICE_FIRST, graph.words);
+            let second = Graph::build(clauses, family, SERVICE_FIRST, graph.words);
             Some(second.filter(|second| second.words < graph.words).unwrap_or(graph))
         }
-        None => Graph::build(clauses, family, &SERVICE_FIRST, budget_words),
+        None => Graph::build(clauses, family, SERVICE_FIRST, budget_words),
     }
 }
 
@@ -89,7 +89,7 @@ impl Graph {
     pub(super) fn build(
         clauses: &[Clause],
         family: Family,
-        order: &Order,
+        order: Order,
         budget_words: usize,
     ) -> Option<Self> {
         let mut builder = Builder {
@@ -160,7 +160,7 @@ impl Lows {
 
 struct Builder<'a> {
     clauses: &'a [Clause],
-    order: &'a Order,
+    order: Order,
     lows: Lows,
     splits: Vec<Split>,
     by_content: HashMap<Split, u32>,
@@ -233,17 +233,16 @@ impl Builder<'_> {
                 };
             }
             let now: Vec<Candidate> = possible.values().copied().collect();
-            let target = match seen.get(&now) {
-                Some(&target) => target,
-                None => {
-                    self.notes += now.len();
-                    if self.notes > self.budget_words.saturating_mul(NOTES_PER_WORD) {
-                        return None;
-                    }
-                    let target = self.target(depth + 1, now.clone())?;
-                    seen.insert(now, target);
-                    target
+            let target = if let Some(&target) = seen.get(&now) {
+                target
+            } else {
+                self.notes += now.len();
+                if self.notes > self.budget_words.saturating_mul(NOTES_PER_WORD) {
+                    return None;
                 }
+                let target = self.target(depth + 1, now.clone())?;
+                seen.insert(now, target);
+                target
             };
             if intervals.last().is_none_or(|&(_, before)| before != target) {
                 intervals.push((key, target));

@@ -1,17 +1,27 @@
 //! A graph → words. How they are read is written in `sg_common::image`.
 //!
 //! A split becomes a search tree of nodes with eight children, built from the bottom: first the tables of
-//! references, then the nodes over them, then the nodes over those, until one node is left.
+//! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
+//! directory before many small trees instead.
 
 use sg_common::image::{Dimension, FANOUT, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control};
 
 use super::graph::{Graph, Split, Target};
 
-/// Words that a split of `intervals` intervals takes, rounded up.
+/// Intervals of a bucket of a directory, on average: most buckets are one node.
+const BUCKET: usize = 4;
+
+/// The index of the largest directory, in bits.
+const DIRECTORY_BITS: u32 = 16;
+
+/// Words that a split of `intervals` intervals takes, about, and rather more than less.
 pub(super) fn words(intervals: usize) -> usize {
     // A pair has two trees; the second adds a node and a table at least.
     let nodes = intervals.div_ceil(FANOUT) + 1;
-    2 * NODE_WORDS * nodes + NODE_WORDS * nodes.div_ceil(FANOUT - 1)
+    let tree = 2 * NODE_WORDS * nodes + NODE_WORDS * nodes.div_ceil(FANOUT - 1);
+    // Before a directory's buckets are filled, each has a node and a table of its own.
+    let directory = if intervals > FANOUT { intervals / BUCKET * 2 * NODE_WORDS } else { 0 };
+    tree + directory
 }
 
 /// An image while it is written.
@@ -56,6 +66,10 @@ impl Layout {
             })
             .collect();
         let paired = wide && !matches!(split.dimension, Dimension::Service | Dimension::SourcePort);
+        if let Some(bits) = directory_bits(split.dimension, paired, intervals.len()) {
+            let (root, height) = self.directory(split.dimension, bits, &intervals);
+            return (root, deepest + height);
+        }
         if !paired {
             let (root, height) = self.tree(&intervals);
             let offset = self.push(&root);
@@ -74,6 +88,34 @@ impl Layout {
         let offset = self.push(&first);
         self.push(&second);
         (Reference::node(offset, split.dimension, true), deepest + height.max(second_height))
+    }
+
+    /// Writes a directory with the trees behind it; returns its reference and the longest walk from it to the end of
+    /// the dimension.
+    fn directory(&mut self, dimension: Dimension, bits: u32, intervals: &[(u64, u64)]) -> (Reference, u32) {
+        let shift = key_bits(dimension) - bits;
+        let offset = self.words.len();
+        // A multiple of eight words: see `directory_bits`.
+        self.words.resize(offset + (1 << bits), 0);
+        let mut height = 0;
+        let mut first = 0;
+        for bucket in 0..1_u64 << bits {
+            let begins = bucket << shift;
+            let ends = begins + (1 << shift);
+            // `first` is the interval in which the bucket begins.
+            first += intervals[first + 1..].iter().take_while(|&&(key, _)| key <= begins).count();
+            let inside = intervals[first + 1..].iter().take_while(|&&(key, _)| key < ends).count();
+            self.words[offset + bucket as usize] = if inside == 0 {
+                intervals[first].1
+            } else {
+                let mut own = vec![(begins, intervals[first].1)];
+                own.extend_from_slice(&intervals[first + 1..=first + inside]);
+                let (root, own_height) = self.tree(&own);
+                height = height.max(own_height);
+                Reference::node(self.push(&root), dimension, false).word()
+            };
+        }
+        (Reference::directory(offset as u32, dimension, shift, bits), height + 1)
     }
 
     /// Writes all of a tree but its root; returns the root and the height.
@@ -109,6 +151,25 @@ impl Layout {
         let offset = self.words.len() as u32;
         self.words.extend_from_slice(words);
         offset
+    }
+}
+
+/// How many bits index the directory of a split, or none where a tree alone is as good: it is, up to two levels.
+/// IPv6 addresses have none: their upper bits are all alike.
+fn directory_bits(dimension: Dimension, paired: bool, intervals: usize) -> Option<u32> {
+    if paired || intervals <= FANOUT * 2 {
+        return None;
+    }
+    let bits = (intervals / BUCKET).next_power_of_two().ilog2();
+    Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits(dimension)))
+}
+
+/// Bits of the keys of a dimension, where its keys are not 64 bits wide.
+const fn key_bits(dimension: Dimension) -> u32 {
+    match dimension {
+        Dimension::Service => 24,
+        Dimension::SourcePort => 16,
+        Dimension::RemoteHigh | Dimension::RemoteLow | Dimension::LocalHigh | Dimension::LocalLow => 32,
     }
 }
 

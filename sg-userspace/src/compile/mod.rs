@@ -137,7 +137,7 @@ pub fn compile(
     }
     for family in [Family::V4, Family::V6] {
         let own = Clause::own_addresses(nic, family);
-        let root = Graph::build(&own, family, &graph::ADDRESS_FIRST, budget_words)
+        let root = Graph::build(&own, family, graph::ADDRESS_FIRST, budget_words)
             .and_then(|graph| layout.place(&graph))
             .ok_or_else(|| over_budget(&mut resolver))?;
         layout.words[header::OWN + family as usize] = root.word();

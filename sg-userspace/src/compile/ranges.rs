@@ -70,7 +70,7 @@ impl Addresses {
             split(range, |high, low| match (pieces.last_mut(), low) {
                 // The same upper half again: its lower halves are a list.
                 (Some(Piece { high: before, low: Some(lows) }), Some(low)) if *before == high => {
-                    lows.push(low)
+                    lows.push(low);
                 }
                 (_, low) => pieces.push(Piece { high, low: low.map(|low| vec![low]) }),
             });

@@ -1,10 +1,13 @@
 //! A file or bytes → a policy.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::{
     error::{DocumentError, Warning},
@@ -33,18 +36,26 @@ pub struct Loaded {
 /// # Errors
 /// The file cannot be read or is too large, or what [`parse`] says of its bytes.
 pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
-    let file = path.display().to_string();
-    match contents(path) {
-        Ok(bytes) => parse(&file, &bytes),
-        Err(problem) => {
-            Err(DocumentError { file, at: None, path: KeyPath::default(), problem: problem.into() })
-        }
-    }
+    parse(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads the bytes of the document in a file, or in a pipe: never more than [`MAX_BYTES`], and never waiting for
+/// somebody to open the other end of a pipe.
+///
+/// # Errors
+/// The file cannot be read or is too large.
+pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
+    contents(path).map_err(|problem| DocumentError {
+        file: path.display().to_string(),
+        at: None,
+        path: KeyPath::default(),
+        problem: problem.into(),
+    })
 }
 
 fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
     let cannot = Problem::Unreadable;
-    let mut file = File::open(path).map_err(cannot)?;
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     if metadata.is_dir() {
         return Err(Problem::Directory);
@@ -52,6 +63,8 @@ fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
     if metadata.len() > MAX_BYTES {
         return Err(Problem::TooLarge { size: metadata.len(), more: false });
     }
+    // Opening must not wait; reading waits for a pipe that somebody writes to.
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| cannot(error.into()))?;
     // The length is a promise that pipes do not make and growing files do not keep.
     let mut bytes = Vec::new();
     let size = read_at_most(&mut file, MAX_BYTES + 1, &mut bytes).map_err(cannot)?;

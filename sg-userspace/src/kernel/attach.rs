@@ -62,6 +62,15 @@ pub struct Device {
     pub index: u32,
 }
 
+/// How a program came to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attached {
+    /// It was not there before.
+    New,
+    /// It took the place of an earlier run's.
+    Replaced,
+}
+
 /// What is attached, and where it is pinned.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -81,17 +90,26 @@ impl Links {
         classifier: &mut SchedClassifier,
         program: Program,
         device: &Device,
-    ) -> Result<(), KernelError> {
+    ) -> Result<Attached, KernelError> {
         match self.attachment {
             Attachment::Clsact => {
-                add_filter(classifier, program, device)?;
-                self.drop_link(program, device)
+                let attached = add_filter(classifier, program, device)?;
+                self.drop_link(program, device)?;
+                Ok(attached)
             }
             Attachment::Tcx | Attachment::Auto => {
-                self.add_link(classifier, program, device)?;
-                remove_filter(program, device)
+                let attached = self.add_link(classifier, program, device)?;
+                remove_filter(program, device)?;
+                Ok(attached)
             }
         }
+    }
+
+    /// Whether an earlier run's links are there.
+    pub(super) fn are_pinned(&self, device: &Device) -> bool {
+        [Program::Ingress, Program::Egress]
+            .into_iter()
+            .any(|program| self.pin(program, device).is_some_and(|path| path.exists()))
     }
 
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
@@ -108,12 +126,12 @@ impl Links {
         classifier: &mut SchedClassifier,
         program: Program,
         device: &Device,
-    ) -> Result<(), KernelError> {
+    ) -> Result<Attached, KernelError> {
         let pin = self.pin(program, device);
         if let Some(path) = &pin
             && replace_pinned(classifier, path)
         {
-            return Ok(());
+            return Ok(Attached::Replaced);
         }
         let id = classifier
             .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(LinkOrder::default()))
@@ -131,7 +149,7 @@ impl Links {
             ),
             None => drop(self.held.insert((program, device.index), link)),
         }
-        Ok(())
+        Ok(Attached::New)
     }
 
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
@@ -169,7 +187,7 @@ fn add_filter(
     classifier: &mut SchedClassifier,
     program: Program,
     device: &Device,
-) -> Result<(), KernelError> {
+) -> Result<Attached, KernelError> {
     match tc::qdisc_add_clsact(&device.name) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
@@ -177,11 +195,13 @@ fn add_filter(
     }
     let options =
         || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle: HANDLE, classid: None });
+    let mut attached = Attached::New;
     let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
         // An earlier run's filter: replaced in one step.
         Err(ProgramError::TcError(TcError::NetlinkError(error)))
             if error.raw_os_error() == Some(libc::EEXIST) =>
         {
+            attached = Attached::Replaced;
             classifier
                 .attach_to_link(filter(program, device)?)
                 .map_err(|error| attach_error(device, error))?
@@ -191,7 +211,7 @@ fn add_filter(
     let link = classifier.take_link(id).map_err(KernelError::call("take over a filter"))?;
     // A filter needs nobody to hold it; dropping this would take it off.
     std::mem::forget(link);
-    Ok(())
+    Ok(attached)
 }
 
 /// Takes our filter off a device. No error where there is none, or no device.

@@ -13,12 +13,12 @@ use sg_common::{
     flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
 };
 
-
 use super::{
     KernelError,
-    attach::{Attachment, Device, Links},
+    attach::{Attached, Attachment, Device, Links},
     clock,
     images::Images,
+    nics::Nics,
     pins::{self, MAPS},
 };
 use crate::compile::Image;
@@ -33,7 +33,7 @@ pub struct Limits {
     pub nics: u32,
     /// Flows of all NICs.
     pub flows: u32,
-    /// Counters: 64 for the host, 64 a NIC, one a rule.
+    /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
 }
 
@@ -93,7 +93,7 @@ impl Program {
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) links: Links,
-    pub(super) nics: HashMap<MapData, u32, u32>,
+    pub(super) nics: Nics,
     images: Images,
     counters: PerCpuArray<MapData, Counter>,
     flows: HashMap<MapData, FlowKey, FlowEntry>,
@@ -118,7 +118,7 @@ impl Datapath {
         }
         let mut loader = EbpfLoader::new();
         loader
-            .map_max_entries("NICS", options.limits.nics)
+            .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("FLOWS", options.limits.flows)
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global(aya_log::LEVEL, &options.log_level, false);
@@ -144,7 +144,7 @@ impl Datapath {
 
         Ok(Self {
             links: Links::new(options.attachment, options.pins.clone())?,
-            nics: open(&mut ebpf, "NICS")?,
+            nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
             counters: open(&mut ebpf, "COUNTERS")?,
             flows: open(&mut ebpf, "FLOWS")?,
@@ -157,20 +157,28 @@ impl Datapath {
     /// program is replaced in one step. Publish an image first: a NIC without one drops everything.
     ///
     /// # Errors
-    /// Where the device is gone or the kernel refuses; then nothing of this call stays.
+    /// Where the device is gone or the kernel refuses; then nothing of this call stays, and what an earlier run left
+    /// in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
-        self.nics
-            .insert(device.index, u32::from(slot), 0)
-            .map_err(KernelError::call(format_args!("enter device {}", device.name)))?;
+        self.nics.enter(device, slot)?;
+        let mut added = Vec::new();
+        let mut adopted = false;
         for program in [Program::Ingress, Program::Egress] {
             let attached = classifier(&mut self.ebpf, program)
                 .and_then(|classifier| self.links.attach(classifier, program, device));
-            if let Err(error) = attached {
-                // Half a filter is none: the caller tries again from nothing.
-                if let Err(second) = self.detach(device) {
-                    log::warn!("{second}");
+            match attached {
+                Ok(Attached::New) => added.push(program),
+                Ok(Attached::Replaced) => adopted = true,
+                Err(error) => {
+                    // Half a filter is none: the caller tries again from nothing.
+                    for program in added {
+                        self.links.detach(program, device)?;
+                    }
+                    if !adopted && !self.links.are_pinned(device) {
+                        self.nics.remove(device)?;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
         }
         Ok(())
@@ -184,8 +192,7 @@ impl Datapath {
         for program in [Program::Ingress, Program::Egress] {
             self.links.detach(program, device)?;
         }
-        absent_is_fine(self.nics.remove(&device.index))
-            .map_err(KernelError::call(format_args!("remove device {}", device.name)))
+        self.nics.remove(device)
     }
 
     /// Publishes the policy image of NIC `slot` in one step; returns when no packet is judged by the old one.
@@ -326,7 +333,10 @@ pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, Kerne
     ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
 }
 
-fn open<M: TryFrom<Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, KernelError> {
+pub(super) fn open<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, KernelError> {
     M::try_from(take_map(ebpf, name)?).map_err(KernelError::call(format_args!("open map {name}")))
 }
 
@@ -351,7 +361,7 @@ fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
     }
 }
 
-fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::KeyNotFound) => Ok(()),
         Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),

@@ -31,9 +31,7 @@ pub enum KernelError {
         hint: &'static str,
     },
     /// The verifier refused a program.
-    #[error(
-        "the kernel refused program {program}: {summary} (the whole log: `--bpf-log trace`, or RUST_LOG=debug)"
-    )]
+    #[error("the kernel refused program {program}: {summary} (the whole log: RUST_LOG=debug)")]
     Refused {
         /// Which.
         program: &'static str,

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
 //! | `images` | filling and publishing policy images |
+//! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
@@ -16,6 +17,7 @@ pub mod clock;
 mod datapath;
 mod error;
 mod images;
+mod nics;
 pub mod pins;
 pub mod run;
 mod sys;

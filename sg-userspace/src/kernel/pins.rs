@@ -20,11 +20,20 @@ use super::{
 };
 
 /// Where bpffs is.
-pub const BPFFS: &str = "/sys/fs/bpf";
+const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 8] =
-    ["NICS", "IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M", "FLOWS", "COUNTERS", "SETTINGS"];
+pub(super) const MAPS: [&str; 9] = [
+    "NICS",
+    "FAR_NICS",
+    "IMAGES_64K",
+    "IMAGES_1M",
+    "IMAGES_16M",
+    "IMAGES_64M",
+    "FLOWS",
+    "COUNTERS",
+    "SETTINGS",
+];
 
 /// The directory of an instance, of this layout version: another version never meets these maps.
 #[must_use]
@@ -47,7 +56,7 @@ pub(super) fn link_name(program: Program, device: u32) -> String {
 pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
     if directory.starts_with(BPFFS) && !is_mounted() {
         log::info!("mounting bpffs on {BPFFS}");
-        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), None::<&str>)
+        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
             .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})")))?;
     }
     let failed = |source| KernelError::Path { doing: "make directory", path: directory.into(), source };
@@ -55,8 +64,7 @@ pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
 }
 
 /// Whether bpffs is mounted where it belongs.
-#[must_use]
-pub fn is_mounted() -> bool {
+fn is_mounted() -> bool {
     statfs(BPFFS).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
 }
 

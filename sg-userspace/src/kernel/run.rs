@@ -1,7 +1,7 @@
 //! `BPF_PROG_TEST_RUN`: the real program over real packet bytes, without a device.
 //!
 //! A test run happens on the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`,
-//! net/bpf/test_run.c), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
+//! `net/bpf/test_run.c`), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
 //! entry is in this datapath's own table; no program is attached anywhere.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use aya::{TestRun as _, programs::TestRunOptions};
 use sg_common::verdict::Decision;
 
-use super::{Datapath, KernelError, Program, datapath::classifier};
+use super::{Datapath, Device, KernelError, Program, datapath::classifier};
 
 /// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -18,7 +18,7 @@ const LOOPBACK: u32 = 1;
 const SK_BUFF: usize = 192;
 const CB: usize = 48;
 
-/// `TC_ACT_SHOT` (include/uapi/linux/pkt_cls.h).
+/// `TC_ACT_SHOT` (`include/uapi/linux/pkt_cls.h`).
 const SHOT: u32 = 2;
 
 /// What a test run gave.
@@ -38,15 +38,13 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.nics
-            .insert(LOOPBACK, u32::from(slot), 0)
-            .map_err(KernelError::call("enter the loopback device for a test run"))
+        self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)
     }
 
     /// Runs `program` over `frame` `repeat` times.
     ///
     /// # Errors
-    /// Where the kernel refuses, for instance a frame shorter than 14 bytes.
+    /// Where the kernel refuses, for instance a frame of no more than an Ethernet header.
     pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
         let mut context = [0; SK_BUFF];
         let options = TestRunOptions {
@@ -71,8 +69,9 @@ impl Datapath {
 
     /// The lower half of jiffies.
     pub(super) fn now(&mut self) -> Result<u32, KernelError> {
-        const SHORTEST: [u8; 14] = [0; 14];
-        let options = TestRunOptions { data_in: Some(&SHORTEST), ..TestRunOptions::default() };
+        // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
+        const FRAME: [u8; 64] = [0; 64];
+        let options = TestRunOptions { data_in: Some(&FRAME), ..TestRunOptions::default() };
         let result = classifier(&mut self.ebpf, Program::Clock)?
             .test_run(options)
             .map_err(KernelError::call("read jiffies"))?;

@@ -2,7 +2,7 @@
 //!
 //! A [`Policy`] is valid by construction: references point at something, ranges are not reversed, ports stand
 //! only where there are ports. This room is the only place that knows precedence ([`precedence`]) and
-//! membership ([`membership`]). It must never do I/O. The document room builds policies; the oracle and the
+//! membership (`membership`). It must never do I/O. The document room builds policies; the oracle and the
 //! compiler read them.
 
 mod group;

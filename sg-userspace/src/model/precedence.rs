@@ -53,7 +53,7 @@ impl Policy {
         // Stable sorts: what the key leaves equal stays in group order, then as written.
         match self.precedence() {
             Precedence::Sequence => {
-                rules.sort_by_key(|&(place, _, rule)| (place, rule.priority, rule.action))
+                rules.sort_by_key(|&(place, _, rule)| (place, rule.priority, rule.action));
             }
             Precedence::Merged => rules.sort_by_key(|&(_, _, rule)| (rule.priority, rule.action)),
         }

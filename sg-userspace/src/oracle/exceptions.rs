@@ -23,8 +23,9 @@ pub(super) fn is_dhcp(probe: &Probe, nic: &Nic) -> bool {
     };
     let own = |address| nic.addresses.contains(&IpAddr::V4(address));
     match (probe.ends(), probe.direction()) {
-        (Ends::V4 { source, .. }, Direction::Egress) => {
-            (from, to) == (68, 67) && (source == Ipv4Addr::UNSPECIFIED || own(source))
+        (Ends::V4 { source, destination }, Direction::Egress) => {
+            let asks_everyone = source == Ipv4Addr::UNSPECIFIED && destination == Ipv4Addr::BROADCAST;
+            (from, to) == (68, 67) && (asks_everyone || own(source))
         }
         (Ends::V4 { destination, .. }, Direction::Ingress) => {
             (from, to) == (67, 68) && (destination == Ipv4Addr::BROADCAST || own(destination))

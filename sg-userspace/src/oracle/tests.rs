@@ -324,6 +324,7 @@ fn dhcp_passes_for_the_own_address_only() {
     let link = "fe80::1";
     for (direction, from, to, source, destination, passes) in [
         (Direction::Egress, 68, 67, "0.0.0.0", "255.255.255.255", true),
+        (Direction::Egress, 68, 67, "0.0.0.0", "10.0.0.1", false),
         (Direction::Egress, 68, 67, OWN, "10.0.0.1", true),
         (Direction::Egress, 68, 67, "10.0.0.6", "10.0.0.1", false),
         (Direction::Egress, 67, 68, OWN, "10.0.0.1", false),

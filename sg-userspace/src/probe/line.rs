@@ -56,6 +56,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// What is wrong, and what is allowed.
     pub fn probe(&self, line: &[u8]) -> Result<Probe, LineReason> {
+        if line.trim_ascii_start().first() != Some(&b'{') {
+            let message = "a probe is one JSON object".to_owned();
+            return Err(LineReason::Json { column: 1, message });
+        }
         let written: Written<'_> = serde_json::from_slice(line).map_err(|error| {
             // serde_json appends its own place, whose line is always 1 here.
             let place = format!(" at line {} column {}", error.line(), error.column());

@@ -29,7 +29,7 @@ pub struct Lab(());
 pub enum Entered {
     /// In the lab.
     Inside(Lab),
-    /// Outside, for this reason.
+    /// Outside, for want of this.
     LeftOut(&'static str),
 }
 
@@ -47,7 +47,7 @@ impl Lab {
             return arrive().map(Entered::Inside).context("cannot set up the lab");
         }
         if !Uid::effective().is_root() {
-            return Ok(Entered::LeftOut("needs root"));
+            return Ok(Entered::LeftOut("root"));
         }
         unshare(CloneFlags::CLONE_NEWPID).context("cannot make a pid namespace (CAP_SYS_ADMIN is needed)")?;
         let mut inside = Command::new(env::current_exe()?)

@@ -156,5 +156,5 @@ fn what_still_accepts_loses_nothing(lab: Lab, attach: Attach) -> Result<()> {
     })?;
     let lost = End::ALL.map(|end| datagrams.lost(end));
     ensure!(lost == [0, 0], "{lost:?} datagrams were lost while the policy changed");
-    Ok(())
+    scene.asks(Client, Server, Family::V4, Service::Udp(81), Outcome::Silent).context("what no rule accepts")
 }

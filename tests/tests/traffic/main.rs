@@ -31,9 +31,9 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut arguments = Arguments::from_args();
-    // Most of a test is waiting.
-    arguments.test_threads = arguments.test_threads.or(Some(4));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("only listed") } else { Lab::enter()? });
+    // Most of a test is waiting for silence.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
     for room in [
         left_behind::tests,
         plain::tests,

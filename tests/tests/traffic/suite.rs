@@ -53,16 +53,15 @@ impl Suite {
             Entered::Inside(lab) => Trial::ignorable_test(name, move || {
                 test(lab).map_err(|error| Failed::from(format!("{error:?}")))
             }),
-            Entered::LeftOut(why) => {
-                Trial::test(name, move || Err(format!("left out: {why}").into())).with_ignored_flag(true)
-            }
+            Entered::LeftOut(why) => Trial::test(name, move || Err(format!("left out: needs {why}").into()))
+                .with_ignored_flag(true),
         });
     }
 
     pub(crate) fn run(self, arguments: &Arguments) -> ExitCode {
         if let Entered::LeftOut(why) = self.entered {
             if !arguments.list {
-                println!("left out: {} traffic tests {why}: run `cargo xtask test`", self.trials.len());
+                println!("left out: {} traffic tests need {why}: run `cargo xtask test`", self.trials.len());
             }
         } else if let Some(missing) = self.missing {
             println!("{missing}");

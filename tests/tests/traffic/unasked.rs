@@ -1,9 +1,9 @@
 //! What works without a rule, under a policy that drops everything: finding neighbours, and getting an address.
 
-use std::net::IpAddr;
+use std::{fs, net::IpAddr};
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, FrameSocket, Lab, Outcome, PATIENCE, Service, until};
+use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Service, until};
 
 use crate::{
     road::{ARP, IPV4, IPV6, Road, packet, udp},
@@ -68,19 +68,29 @@ fn neighbours_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
 
 /// The server is given an address that the client has: its probe goes out, the client's objection comes in.
 fn duplicate_addresses_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, _agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
     let server = scene.host(Server);
     for device in ["all", "eth0"] {
         server.sysctl(&format!("net/ipv6/conf/{device}/accept_dad"), "1")?;
     }
     scene.host(Client).address("eth0", &["fd77::99/64"])?;
-    server.address("eth0", &["fd77::99/64"])?;
-    until("the duplicate address is found", || {
-        let addresses = server.inside(|| Ok(std::fs::read_to_string("/proc/thread-self/net/if_inet6")?))?;
-        let duplicate = addresses.lines().find(|line| line.starts_with("fd77") && line.contains("99 "));
-        let flags = duplicate.and_then(|line| line.split_whitespace().nth(4)).context("no such address")?;
-        Ok(u8::from_str_radix(flags, 16)? & DAD_FAILED != 0)
-    })
+    counts(
+        &agent,
+        "neighbour-discovery",
+        |stats| stats.reason("neighbour-discovery"),
+        2..,
+        || {
+            server.address("eth0", &["fd77::99/64"])?;
+            until("the duplicate address is found", || is_duplicate(server))
+        },
+    )
+}
+
+fn is_duplicate(host: &Host) -> Result<bool> {
+    let addresses = host.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/if_inet6")?))?;
+    let address = addresses.lines().find(|line| line.starts_with("fd77") && line.contains("99 "));
+    let flags = address.and_then(|line| line.split_whitespace().nth(4)).context("no such address")?;
+    Ok(u8::from_str_radix(flags, 16)? & DAD_FAILED != 0)
 }
 
 /// A message of DHCP, without the message: the ports and addresses are what the filter goes by.

@@ -23,9 +23,9 @@ const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/demo.yaml
 fn main() -> Result<ExitCode> {
     match Lab::enter()? {
         Entered::Inside(lab) => demonstrate(lab),
-        Entered::LeftOut(why) => {
+        Entered::LeftOut(missing) => {
             eprintln!(
-                "sg-demo {why}: it makes network namespaces and loads eBPF programs. `cargo xtask demo` asks for it."
+                "sg-demo needs {missing}: it makes network namespaces and loads eBPF programs. `cargo xtask demo` asks for it."
             );
             Ok(ExitCode::from(2))
         }

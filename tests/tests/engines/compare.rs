@@ -5,7 +5,8 @@ use std::fmt;
 
 use sg_tests::generate::Generator;
 use sg_userspace::{
-    check::{Engine, EngineError, EngineKind, OracleEngine},
+    check::{Engine, EngineError, EngineKind, KernelEngine, OracleEngine},
+    kernel::Datapath,
     model::{Direction, GroupIndex, Policy, PolicyParts},
     probe::{Answer, Probe},
 };
@@ -55,45 +56,62 @@ pub(crate) struct Disagreement {
 /// Compares over seeds from 0. Returns how many probes were agreed on.
 pub(crate) fn run(opponent: Opponent, size: Size) -> Result<usize, Box<Disagreement>> {
     let mut agreed = 0;
+    let mut datapath = None;
     for seed in 0..size.policies {
         let mut generator = Generator::new(seed);
         let parts = generator.parts();
         let probes = generator.probes(&Policy::new(parts.clone()).unwrap(), size.probes);
-        if let Some(disagreement) = compare(opponent, seed, &parts, &probes) {
-            return Err(Box::new(shrunk(opponent, disagreement)));
+        if let Some(disagreement) = compare(opponent, &mut datapath, seed, &parts, &probes) {
+            return Err(Box::new(shrunk(opponent, &mut datapath, disagreement)));
         }
         agreed += probes.len();
     }
     Ok(agreed)
 }
 
-/// The first of `probes` over which the two disagree.
-fn compare(opponent: Opponent, seed: u64, parts: &PolicyParts, probes: &[Probe]) -> Option<Disagreement> {
+/// The first of `probes` over which the two disagree. The program is loaded once for all policies, into `datapath`.
+fn compare(
+    opponent: Opponent,
+    datapath: &mut Option<Datapath>,
+    seed: u64,
+    parts: &PolicyParts,
+    probes: &[Probe],
+) -> Option<Disagreement> {
     let mut spoiled = parts.clone();
     (opponent.spoil)(&mut spoiled);
     let (policy, spoiled) = (Policy::new(parts.clone()).ok()?, Policy::new(spoiled).ok()?);
     let mut oracle = OracleEngine::new(&policy);
-    let mut engine = opponent.engine.start(&spoiled);
-    probes.iter().find_map(|&probe| {
-        let expected = oracle.answer(&probe).unwrap();
-        let found = match &mut engine {
-            Ok(engine) => engine.answer(&probe),
-            Err(error) => panic!("the engine {} cannot be had: {error}", opponent.engine),
-        };
-        if found.as_ref().is_ok_and(|found| *found == expected) {
-            return None;
-        }
-        let (opponent, parts) = (opponent.engine, parts.clone());
-        Some(Disagreement { seed, opponent, probe, parts, expected, found })
-    })
+    let mut first_difference = |engine: &mut dyn Engine| {
+        probes.iter().find_map(|&probe| {
+            let expected = oracle.answer(&probe).unwrap();
+            let found = engine.answer(&probe);
+            if found.as_ref().is_ok_and(|found| *found == expected) {
+                return None;
+            }
+            let (opponent, parts) = (opponent.engine, parts.clone());
+            Some(Disagreement { seed, opponent, probe, parts, expected, found })
+        })
+    };
+    if opponent.engine != EngineKind::Kernel {
+        return first_difference(&mut *opponent.engine.start(&spoiled).unwrap());
+    }
+    let loaded = datapath.take().unwrap_or_else(|| KernelEngine::datapath().unwrap());
+    let mut engine = KernelEngine::over(loaded, &spoiled);
+    let difference = first_difference(&mut engine);
+    *datapath = Some(engine.into_datapath());
+    difference
 }
 
 /// Takes away rules, members and groups, one by one, as long as the two still disagree.
-fn shrunk(opponent: Opponent, mut disagreement: Disagreement) -> Disagreement {
+fn shrunk(
+    opponent: Opponent,
+    datapath: &mut Option<Datapath>,
+    mut disagreement: Disagreement,
+) -> Disagreement {
     loop {
         let seed = disagreement.seed;
         let smaller = reductions(&disagreement.parts)
-            .find_map(|parts| compare(opponent, seed, &parts, &[disagreement.probe]));
+            .find_map(|parts| compare(opponent, datapath, seed, &parts, &[disagreement.probe]));
         match smaller {
             Some(smaller) => disagreement = smaller,
             None => return disagreement,

@@ -1,0 +1,45 @@
+//! Which device is which NIC.
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData},
+};
+use sg_common::abi::NEAR_DEVICES;
+
+use super::{
+    Device, KernelError,
+    datapath::{absent_is_fine, open},
+};
+
+/// The tables of the program: an array for devices with small numbers, a hash for the others. Both hold the slot
+/// plus one.
+pub(super) struct Nics {
+    near: Array<MapData, u32>,
+    far: HashMap<MapData, u32, u32>,
+}
+
+impl Nics {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self { near: open(ebpf, "NICS")?, far: open(ebpf, "FAR_NICS")? })
+    }
+
+    pub(super) fn enter(&mut self, device: &Device, slot: u16) -> Result<(), KernelError> {
+        let entry = u32::from(slot) + 1;
+        let entered = if device.index < NEAR_DEVICES {
+            self.near.set(device.index, entry, 0)
+        } else {
+            self.far.insert(device.index, entry, 0)
+        };
+        entered.map_err(KernelError::call(format_args!("enter device {}", device.name)))
+    }
+
+    /// No error where it is not there.
+    pub(super) fn remove(&mut self, device: &Device) -> Result<(), KernelError> {
+        let removed = if device.index < NEAR_DEVICES {
+            self.near.set(device.index, 0, 0)
+        } else {
+            absent_is_fine(self.far.remove(&device.index))
+        };
+        removed.map_err(KernelError::call(format_args!("remove device {}", device.name)))
+    }
+}

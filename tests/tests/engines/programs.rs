@@ -1,0 +1,168 @@
+//! The programs by themselves, through `BPF_PROG_TEST_RUN`: what they cost the verifier, that each really drops, and
+//! that they read packets as user space does.
+
+use sg_common::{
+    abi::reason_counter,
+    flow::{Direction, FlowEntry, FlowKey},
+    packet::{Parsed, parse},
+    verdict::Reason,
+};
+use sg_userspace::{
+    check::{CompiledNic, KernelEngine},
+    document,
+    kernel::{Datapath, Program},
+};
+
+/// Instructions that the verifier may walk through, a program.
+const BUDGET: u32 = 100_000;
+
+/// A room for each test here.
+type Test = (&'static str, fn());
+
+pub(crate) const TESTS: &[Test] = &[
+    ("stay_within_the_verifier_budget", stay_within_the_verifier_budget),
+    ("each_drops_and_passes_by_the_rules", each_drops_and_passes_by_the_rules),
+    ("each_drops_without_a_nic_or_an_image", each_drops_without_a_nic_or_an_image),
+    ("read_frames_as_user_space_does", read_frames_as_user_space_does),
+    ("old_flows_are_swept", old_flows_are_swept),
+    ("a_full_flow_table_does_not_open_anything", a_full_flow_table_does_not_open_anything),
+];
+
+/// What the agent's sweep of old flows needs: a clock, and entries that are old by it.
+fn old_flows_are_swept() {
+    let mut datapath = judging("accept", "accept");
+    assert!(datapath.run(Program::Ingress, &segment(0x02, 40_000), 1).unwrap().passed);
+    assert_eq!(datapath.sweep().unwrap(), 0, "a flow of this moment stays");
+    let Parsed::Packet(packet) = parse(&&segment(0x02, 40_001)[..]) else { panic!("a segment is a packet") };
+    let key = FlowKey::of(0, Direction::Ingress, &packet).unwrap();
+    // Never seen since the machine began to count: older than any timeout, unless the machine is younger.
+    datapath.enter_flows([(key, FlowEntry { last_seen: 1, ..FlowEntry::default() })]).unwrap();
+    assert_eq!(datapath.sweep().unwrap(), 1);
+    assert_eq!(datapath.forget_flows(0).unwrap(), 1, "the flow of this moment stayed");
+}
+
+const JUDGES: [Program; 2] = [Program::Ingress, Program::Egress];
+
+/// A datapath whose test runs meet a NIC with one rule each way.
+fn judging(ingress: &str, egress: &str) -> Datapath {
+    let rule = |action| format!("[{{ action: {action}, protocol: all }}]");
+    let (ingress, egress) = (rule(ingress), rule(egress));
+    let text = format!(
+        "groups: {{ g: {{ inner_access: drop, ingress: {ingress}, egress: {egress} }} }}\n\
+         nics: [{{ device: nic, addresses: [10.0.0.5], groups: [g] }}]"
+    );
+    let policy = document::parse("program", text.as_bytes()).unwrap().policy;
+    let mut datapath = KernelEngine::datapath().unwrap();
+    datapath.publish(0, &CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image).unwrap();
+    datapath.stand_in(0).unwrap();
+    datapath
+}
+
+/// A TCP segment with the flags given, from a source port.
+fn segment(flags: u8, source_port: u16) -> Vec<u8> {
+    let mut frame = vec![0; 12];
+    frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 10, 0, 0, 5]);
+    frame.extend(source_port.to_be_bytes());
+    frame.extend([0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame
+}
+
+fn stay_within_the_verifier_budget() {
+    let mut datapath = KernelEngine::datapath().unwrap();
+    for (program, count) in datapath.verified_instructions().unwrap() {
+        println!("verifier: {} walks through {count} instructions of {BUDGET}", program.name());
+        assert!(count <= BUDGET, "{} costs {count}", program.name());
+    }
+}
+
+fn each_drops_and_passes_by_the_rules() {
+    for program in JUDGES {
+        for (action, passes) in [("drop", false), ("accept", true)] {
+            let outcome = judging(action, action).run(program, &segment(0x02, 40_000), 1).unwrap();
+            assert_eq!(outcome.passed, passes, "{program:?} under {action}");
+            let decision = outcome.decision.expect("a decision is noted");
+            assert_eq!((decision.accepts(), decision.reason()), (passes, Ok(Reason::Rule)));
+        }
+    }
+}
+
+fn each_drops_without_a_nic_or_an_image() {
+    for program in JUDGES {
+        let mut datapath = KernelEngine::datapath().unwrap();
+        let reason = |datapath: &mut Datapath| {
+            let outcome = datapath.run(program, &segment(0x02, 40_000), 1).unwrap();
+            assert!(!outcome.passed);
+            outcome.decision.unwrap().reason().unwrap()
+        };
+        assert_eq!(reason(&mut datapath), Reason::NoNic);
+        datapath.stand_in(3).unwrap();
+        assert_eq!(reason(&mut datapath), Reason::NoImage);
+    }
+}
+
+/// Frames cut short and with single bytes changed: the program refuses what the parser in user space refuses, for the
+/// same reason, and nothing else.
+fn read_frames_as_user_space_does() {
+    let mut datapath = judging("accept", "accept");
+    let mut random = fastrand::Rng::with_seed(3);
+    let mut v6 = vec![0; 12];
+    v6.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 56, 0, 64]);
+    v6.extend([0x20; 32]);
+    // Hop-by-hop, destination options, fragment (first), routing, then TCP.
+    v6.extend([
+        60, 0, 1, 4, 0, 0, 0, 0, 44, 0, 1, 4, 0, 0, 0, 0, 43, 0, 0, 1, 0, 0, 0, 7, 6, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    v6.extend([0, 80, 0, 90, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+    let mut compared = 0;
+    // The kernel takes no frame that ends inside its IP header (`bpf_prog_test_run_skb`); the lab sends those.
+    for (whole, least) in [(segment(0x10, 40_000), 34), (v6, 54)] {
+        for round in 0..20_000 {
+            let mut frame = whole.clone();
+            if round % 3 != 0 {
+                for _ in 0..random.usize(1..4) {
+                    let place = random.usize(14..frame.len());
+                    frame[place] = random.u8(..);
+                }
+            }
+            frame.truncate(random.usize(least..=frame.len() + 8).min(whole.len()));
+            let expected = match parse(&&frame[..]) {
+                Parsed::Refused(reason) => Some(reason),
+                Parsed::Arp | Parsed::Packet(_) => None,
+            };
+            let outcome = datapath.run(JUDGES[round % 2], &frame, 1).unwrap();
+            let found = outcome.decision.unwrap().reason().unwrap();
+            assert_eq!(outcome.passed, expected.is_none(), "{found:?} for {frame:02x?}");
+            if let Some(expected) = expected {
+                assert_eq!(found, expected, "{frame:02x?}");
+            }
+            compared += 1;
+        }
+    }
+    println!("the program read {compared} frames as user space does");
+}
+
+/// More flows than there is room for: the rules still decide about each packet; of the answers only those to flows that
+/// are remembered pass; and what could not be remembered is counted.
+fn a_full_flow_table_does_not_open_anything() {
+    const FLOWS: u16 = 500;
+    let mut datapath = judging("accept", "drop");
+    for port in 0..FLOWS {
+        assert!(datapath.run(Program::Ingress, &segment(0x02, 1_000 + port), 1).unwrap().passed);
+    }
+    let answered = (0..FLOWS)
+        .filter(|port| datapath.run(Program::Egress, &answer(1_000 + port), 1).unwrap().passed)
+        .count();
+    let number = reason_counter(0, Direction::Ingress, Reason::FlowTableFull);
+    let forgotten = datapath.counters(&[number]).unwrap()[0].packets;
+    assert!((1..usize::from(FLOWS)).contains(&answered), "{answered} flows are remembered");
+    assert_eq!(answered as u64 + forgotten, u64::from(FLOWS));
+}
+
+/// The answer to a [`segment`].
+fn answer(port: u16) -> Vec<u8> {
+    let mut frame = segment(0x12, 80);
+    frame[26..30].copy_from_slice(&[10, 0, 0, 5]);
+    frame[30..34].copy_from_slice(&[192, 0, 2, 1]);
+    frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame
+}

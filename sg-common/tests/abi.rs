@@ -136,6 +136,7 @@ fn images() -> String {
         Dimension::LocalHigh as u8,
         Dimension::LocalLow as u8,
         Reference::node(1, Dimension::SourcePort, true).word(),
+        Reference::directory(1, Dimension::SourcePort, 2, 3).word(),
         leaf_control(1),
         inner_control(1),
         service_key(6, 22),

@@ -1,5 +1,7 @@
 //! Two readers of images, the kernel's and the host's, read the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use proptest::prelude::*;
 use sg_common::{
     image::{
@@ -118,7 +120,7 @@ fn a_header_of_another_version_is_not_read() {
 
 #[test]
 fn services_are_ordered_by_protocol_then_port() {
-    assert_eq!(service_key(6, 22), 0x0006_0016);
+    assert_eq!(service_key(6, 22), 0x06_0016);
     assert!(service_key(6, u16::MAX) < service_key(7, 0));
     assert_eq!(service_key(255, u16::MAX), 0xff_ffff);
 }

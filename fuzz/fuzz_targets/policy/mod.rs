@@ -64,19 +64,8 @@ impl<'a> Source<'a> {
         let kind = if chosen(0) { GroupType::Enterprise } else { GroupType::Basic };
         let groups = 1 + self.below(4);
         let name = |what: &str, position: usize| format!("{what}-{position}");
-        let prefix_lists = (0..2)
-            .map(|position| {
-                (
-                    name("prefixes", position),
-                    self.list(12, |source| {
-                        let family = source.family();
-                        source.net(family)
-                    }),
-                )
-            })
-            .collect();
-        let port_lists =
-            (0..2).map(|position| (name("ports", position), self.list(4, Self::range))).collect();
+        let prefix_lists = (0..2).map(|position| (name("prefixes", position), self.prefix_list())).collect();
+        let port_lists = (0..2).map(|position| (name("ports", position), self.port_list())).collect();
         let members: BTreeMap<_, _> = (0..groups)
             .map(|group| {
                 (
@@ -109,6 +98,35 @@ impl<'a> Source<'a> {
             groups,
             nics,
         }
+    }
+
+    /// Some prefixes, or so many at equal distances that a tree would be high.
+    fn prefix_list(&mut self) -> Vec<IpNet> {
+        if !self.bit() {
+            return self.list(12, |source| {
+                let family = source.family();
+                source.net(family)
+            });
+        }
+        let family = self.family();
+        let (from, step) = (self.bits(family), 1_u128 << self.below(120));
+        let width = if family == Family::V4 { 32 } else { 128 };
+        let length = width - self.byte() % 8;
+        let count = u128::from(self.byte());
+        (0..count).map(|place| self.edges_of(family, from.wrapping_add(place * step), length)).collect()
+    }
+
+    /// The same of ports.
+    fn port_list(&mut self) -> Vec<PortRange> {
+        if !self.bit() {
+            return self.list(4, Self::range);
+        }
+        let (from, step, count) = (self.wide(2) as u16, 2 + self.wide(1) as u16, u16::from(self.byte()));
+        let ports = (0..count).map(|place| from.wrapping_add(place.wrapping_mul(step)));
+        let ports: Vec<u16> = ports.collect();
+        self.ports.extend(ports.iter().flat_map(|&port| [port, port.wrapping_add(1)]));
+        // Unwrap: one port is a range.
+        ports.into_iter().map(|port| PortRange::new(port, port).unwrap()).collect()
     }
 
     fn nic(&mut self, position: usize, groups: usize) -> Nic {
@@ -234,7 +252,12 @@ impl<'a> Source<'a> {
         let bits = self.bits(family);
         let width = if family == Family::V4 { 32 } else { 128 };
         let length = self.byte() % (width + 1);
-        // Unwrap: the length was just made to fit.
+        self.edges_of(family, bits, length)
+    }
+
+    /// The prefix, its edges noted. The length must fit the family.
+    fn edges_of(&mut self, family: Family, bits: u128, length: u8) -> IpNet {
+        // Unwrap: see above.
         let net = IpNet::new(address(family, bits), length).unwrap().trunc();
         let (first, last) = match net {
             IpNet::V4(net) => (u128::from(net.network().to_bits()), u128::from(net.broadcast().to_bits())),
@@ -278,19 +301,22 @@ impl<'a> Source<'a> {
     }
 
     fn end(&mut self, family: Family) -> IpAddr {
-        let chosen = self.byte();
-        let bits = match &self.addresses[family as usize][..] {
-            edges if chosen < 224 && !edges.is_empty() => edges[usize::from(chosen) % edges.len()],
-            _ => self.bits(family),
+        let edges = self.addresses[family as usize].len();
+        let bits = if self.byte() < 224 && edges > 0 {
+            let chosen = self.wide(2) as usize % edges;
+            self.addresses[family as usize][chosen]
+        } else {
+            self.bits(family)
         };
         address(family, bits)
     }
 
     fn port(&mut self) -> u16 {
-        let chosen = self.byte();
-        match &self.ports[..] {
-            edges if chosen < 224 && !edges.is_empty() => edges[usize::from(chosen) % edges.len()],
-            _ => self.wide(2) as u16,
+        if self.byte() < 224 && !self.ports.is_empty() {
+            let chosen = self.wide(2) as usize % self.ports.len();
+            self.ports[chosen]
+        } else {
+            self.wide(2) as u16
         }
     }
 

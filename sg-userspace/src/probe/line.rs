@@ -267,7 +267,11 @@ mod tests {
             ),
             (line(r#""protocol":"tcp""#), "tcp needs dport"),
             (line(r#""dport":22"#), "missing field `protocol`"),
-            ("[]".to_owned(), "invalid"),
+            ("[]".to_owned(), "a probe is one JSON object"),
+            (
+                r#"["eth0","ingress","tcp","192.0.2.1","10.0.0.5",1500,22,null,null]"#.to_owned(),
+                "one JSON object",
+            ),
             ("{".to_owned(), "EOF while parsing"),
             (
                 line(r#""protocol":47"#).replace("eth0", "eth1"),

@@ -225,7 +225,6 @@ fn a_device_without_ethernet_is_named() {
 }
 
 #[test]
-#[ignore = "the compiler is a stand-in whose images are all the same"]
 fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
     let mut bench = Bench::new();
     let mut there = devices(&[("eth0", 2)]);

@@ -16,6 +16,12 @@ pub(crate) struct Suite {
 impl Suite {
     pub(crate) fn new(entered: Entered) -> Self {
         let missing = Binaries::find().err().map(|error| error.to_string());
+        // `cargo xtask test` builds them and says where they are; a plain `cargo test` need not have them.
+        let expected = std::env::var_os("SG_BIN_DIR").is_some();
+        let entered = match entered {
+            Entered::Inside(_) if missing.is_some() && !expected => Entered::LeftOut("sgd and sgctl"),
+            entered => entered,
+        };
         Self { entered, missing, trials: Vec::new() }
     }
 

@@ -68,8 +68,10 @@ fn demo_shows_what_is_expected() -> Result<()> {
 
 /// Enters a second lab, ends it with `signal` to one of its processes, and looks around.
 fn ends_with(signal: Signal, whom: impl FnOnce(&[i32]) -> i32) -> Result<()> {
-    let mut idle = Command::new(env::current_exe()?);
-    leaves_nothing(idle.env(IDLE, "1"), BUILT, signal, whom)
+    // A shell starts what it runs in the background with SIGINT ignored, and so would be what the tests start.
+    let mut idle = Command::new("env");
+    idle.arg("--default-signal=INT").arg(env::current_exe()?).env(IDLE, "1");
+    leaves_nothing(&mut idle, BUILT, signal, whom)
 }
 
 /// Starts a program that enters a lab, ends it when it has printed `line`, and looks around.

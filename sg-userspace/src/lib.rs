@@ -10,9 +10,11 @@
 //! | [`agent`] | time: reconciling what is wanted with what is in force (`sgd`) |
 //! | [`probe`] | what can be asked about a policy, and what is answered |
 //! | [`check`] | the engines that answer probes, and the stream of probes through one |
+//! | [`store`] | what must survive: records, and the file that keeps them |
+//! | [`service`] | the operations on them, their limits and refusals, once for every face |
 //! | [`cli`] | `sgctl`, the client |
 //!
-//! Arrows point one way: cli → {agent, check} → {compile, kernel, oracle} → model → `sg-common`.
+//! Arrows point one way: cli → {agent, check, service} → service → {store, agent}; agent, check → {compile, kernel, oracle} → model → `sg-common`.
 
 pub mod agent;
 pub mod check;
@@ -23,3 +25,5 @@ pub mod kernel;
 pub mod model;
 pub mod oracle;
 pub mod probe;
+pub mod service;
+pub mod store;

@@ -1,0 +1,1 @@
+//! The operations of the domain: written once, called by every face.

@@ -1,0 +1,44 @@
+//! What must survive: records, and the store that keeps them.
+//!
+//! A [`Store`] knows two things: everything there is, and how to make a list of changes happen as a whole or not at
+//! all. A store for one host keeps them in a file; one for many hosts has the same two. This room must never
+//! know limits, HTTP or aya; only the service room writes to it.
+
+mod change;
+mod error;
+mod ids;
+mod ports;
+mod record;
+mod rule;
+mod schema;
+
+pub use change::{Change, Key, Record};
+pub use error::StoreError;
+pub use ids::{GroupId, InstanceId, KeyId, NicId, PortListId, PrefixListId, RuleId, VpcId};
+pub use ports::{PortSet, PortSetError, port_range};
+pub use record::{
+    AccessKey, Established, Family, Group, GroupType, Instance, Label, Limits, Member, Nic, Order, PortEntry,
+    PortList, PrefixEntry, PrefixList, Role, Settings, Token, Vpc,
+};
+pub use rule::{
+    Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
+    shortest,
+};
+
+/// The form of the records. A store of an older one is migrated when it is opened, one of a newer one is refused.
+pub const SCHEMA: u32 = 1;
+
+/// What keeps records.
+pub trait Store: Send {
+    /// Everything, in no particular order.
+    ///
+    /// # Errors
+    /// Where something cannot be read.
+    fn load(&mut self) -> Result<Vec<Record>, StoreError>;
+
+    /// Makes `changes` happen in their order, all or none. When it returns they survive a crash of the host.
+    ///
+    /// # Errors
+    /// Where they could not be written: then none of them happened.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}

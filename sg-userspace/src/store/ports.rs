@@ -1,0 +1,82 @@
+//! Sets of ports, as rules and port lists write them: `22`, `8000-8100`, `22,80-90`.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::schema::text_schema;
+use crate::model::PortRange;
+
+/// One or more ranges, as written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PortSet(Vec<PortRange>);
+text_schema!(PortSet, "22,80-90");
+
+/// A text that is no set of ports.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{found:?} is no set of ports: write 22, 8000-8100 or 22,80-90 with ports from 0 to 65535, the lower first"
+)]
+pub struct PortSetError {
+    /// The part that is wrong.
+    pub found: String,
+}
+
+impl PortSet {
+    /// A set of one range.
+    #[must_use]
+    pub fn range(range: PortRange) -> Self {
+        Self(vec![range])
+    }
+
+    /// The ranges, as written; never empty.
+    #[must_use]
+    pub fn ranges(&self) -> &[PortRange] {
+        &self.0
+    }
+}
+
+/// Reads one port or range with `separator` between its ends.
+#[must_use]
+pub fn port_range(text: &str, separator: char) -> Option<PortRange> {
+    // `parse` alone would take "+6", too.
+    let port =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let (first, last) = text.split_once(separator).unwrap_or((text, text));
+    PortRange::new(port(first.trim())?, port(last.trim())?)
+}
+
+impl FromStr for PortSet {
+    type Err = PortSetError;
+
+    fn from_str(text: &str) -> Result<Self, PortSetError> {
+        let range = |part: &str| port_range(part, '-').ok_or_else(|| PortSetError { found: part.to_owned() });
+        text.split(',').map(range).collect::<Result<Vec<_>, _>>().map(Self)
+    }
+}
+
+impl TryFrom<String> for PortSet {
+    type Error = PortSetError;
+
+    fn try_from(text: String) -> Result<Self, PortSetError> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for PortSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, range) in self.0.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(f, "{comma}{range}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<PortSet> for String {
+    fn from(set: PortSet) -> Self {
+        set.to_string()
+    }
+}

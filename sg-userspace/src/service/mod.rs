@@ -36,6 +36,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
@@ -129,6 +130,14 @@ impl Service {
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
         self.committed.load_full()
+    }
+
+    /// What an operation would do, on a copy that is dropped. Whether it could be in force is not asked.
+    ///
+    /// # Errors
+    /// Why it would not be done.
+    pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        operation.run(&mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
     }
 
     /// Does an operation. It returns when what was done is stored and in force on this host.

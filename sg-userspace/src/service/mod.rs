@@ -25,6 +25,8 @@ mod refusal;
 mod rule_check;
 mod rules;
 mod state;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tx;
 mod vpcs;
 mod writer;

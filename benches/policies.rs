@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports, Priority, Remote, Role,
-    Rule, Service,
+    Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
+    Precedence, Priority, Remote, Role, Rule, Service,
 };
 
 /// The address of the NIC.
@@ -90,6 +90,8 @@ fn of(rules: &[Rule], groups: usize) -> Policy {
         addresses: vec![IpAddr::V4(LOCAL)],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        precedence: Precedence::default(),
+        established: Established::default(),
         groups: (0..groups.len()).map(GroupIndex).collect(),
     };
     #[expect(clippy::expect_used, reason = "a measurement without a policy is none")]

@@ -147,17 +147,16 @@ pub fn compile(
     }
     let mut words = layout.words;
     words[header::MAGIC_VERSION] = Header::magic_version();
-    words[header::GENERATION_FLAGS] =
-        u64::from(image_flags(policy, nic)) << 32 | u64::from(options.generation);
+    words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
     const { assert!(VERSION == 1) };
     Ok(Image { words })
 }
 
-fn image_flags(policy: &Policy, nic: &Nic) -> u32 {
+fn image_flags(nic: &Nic) -> u32 {
     let flag = |condition, flag| if condition { flag } else { 0 };
     flag(nic.role == Role::Guest, flags::GUEST)
-        | flag(policy.established() == Established::Revalidate, flags::REVALIDATE)
+        | flag(nic.established == Established::Revalidate, flags::REVALIDATE)
         | flag(nic.anti_spoofing(), flags::ANTI_SPOOFING)
 }
 

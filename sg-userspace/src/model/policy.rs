@@ -10,8 +10,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Precedence, Remote, Rule,
-    Service,
+    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Remote, Rule, Service,
 };
 
 macro_rules! index {
@@ -59,23 +58,9 @@ pub enum Decider {
     Default(Direction),
 }
 
-/// What a policy change does to live flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Established {
-    /// They are judged again, with their original addresses and direction, on their next packet.
-    #[default]
-    Revalidate,
-    /// They live on until they end.
-    Keep,
-}
-
 /// What a policy is made of. References are indices into the lists here; [`Policy::new`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyParts {
-    /// How the rules of several groups are put into one order.
-    pub precedence: Precedence,
-    /// What a policy change does to live flows.
-    pub established: Established,
     /// Name and prefixes, host bits zero.
     pub prefix_lists: Vec<(String, Vec<IpNet>)>,
     /// Name and ranges.
@@ -292,18 +277,6 @@ impl Policy {
             }
         }
         Ok(())
-    }
-
-    /// How the rules of several groups are put into one order.
-    #[must_use]
-    pub const fn precedence(&self) -> Precedence {
-        self.parts.precedence
-    }
-
-    /// What a policy change does to live flows.
-    #[must_use]
-    pub const fn established(&self) -> Established {
-        self.parts.established
     }
 
     /// The groups as written.

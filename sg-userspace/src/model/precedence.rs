@@ -51,7 +51,7 @@ impl Policy {
             .filter(|(_, _, rule)| rule.enabled)
             .collect();
         // Stable sorts: what the key leaves equal stays in group order, then as written.
-        match self.precedence() {
+        match nic.precedence {
             Precedence::Sequence => {
                 rules.sort_by_key(|&(place, _, rule)| (place, rule.priority, rule.action));
             }

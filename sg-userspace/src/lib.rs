@@ -10,11 +10,13 @@
 //! | [`agent`] | time: reconciling what is wanted with what is in force (`sgd`) |
 //! | [`probe`] | what can be asked about a policy, and what is answered |
 //! | [`check`] | the engines that answer probes, and the stream of probes through one |
+//! | [`api`] | the faces of `sgd serve`: sockets, signatures, requests and replies |
 //! | [`cli`] | `sgctl`, the client |
 //!
 //! Arrows point one way: cli → {agent, check} → {compile, kernel, oracle} → model → `sg-common`.
 
 pub mod agent;
+pub mod api;
 pub mod check;
 pub mod cli;
 pub mod compile;

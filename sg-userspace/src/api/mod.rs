@@ -1,0 +1,11 @@
+//! The faces of `sgd serve`: how a request reaches the domain, and how its answer goes back.
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
+//!
+//! A face must never decide anything about groups and rules: it reads a request, calls one operation and writes
+//! what came of it. Whoever a request comes from is a stranger until its face has checked that; everything here
+//! is made for bytes that somebody wrote to do harm.
+
+pub mod listen;

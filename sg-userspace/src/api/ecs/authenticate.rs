@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Call, Fault, Format,
-    call::VERSION,
+    call::{VERSION, VPC_ACTION, VPC_VERSION},
     nonces::{Replay, WINDOW},
     router::Ecs,
     wire::{Pairs, Wire, is_acs3},
@@ -50,7 +50,8 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
         Replay::Forgotten => expired(),
     })?;
     drop(nonces);
-    if claim.version != VERSION {
+    let of_vpcs = claim.version == VPC_VERSION && claim.action == VPC_ACTION;
+    if claim.version != VERSION && !of_vpcs {
         return Err(Fault::bad("InvalidVersion", "Specified parameter Version is not valid."));
     }
 

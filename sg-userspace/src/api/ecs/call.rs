@@ -4,6 +4,10 @@ use super::params::{Fields, Parameters};
 
 /// The version of the API.
 pub(super) const VERSION: &str = "2014-05-26";
+/// The one action that clients also ask of the vendor's VPC product, and that product's version.
+pub(super) const VPC_ACTION: &str = "DescribeVpcs";
+/// See [`VPC_ACTION`].
+pub(super) const VPC_VERSION: &str = "2016-04-28";
 
 /// How the answer is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -19,6 +19,11 @@ impl From<BTreeMap<String, String>> for Parameters {
 }
 
 impl Parameters {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     /// All of them, to be read.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {

@@ -17,6 +17,7 @@ use super::{
     reply::Manner,
     wire::{self, Wire},
 };
+use crate::service::Service;
 
 /// What time it is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -29,6 +30,8 @@ pub fn system_clock() -> Clock {
 
 /// What this face knows.
 pub struct Ecs {
+    /// The domain.
+    pub service: Service,
     /// Whose signatures are accepted.
     pub keys: Arc<dyn Keys>,
     /// What time it is.

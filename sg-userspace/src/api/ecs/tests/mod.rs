@@ -28,6 +28,10 @@ use tower::ServiceExt;
 
 use super::{Clock, Ecs, Keys, Nonces, Region, Secret, router};
 use crate::api::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
+use crate::service::{
+    Service,
+    tests::{InForce, Remembers},
+};
 
 const KEY: (&str, &str) = ("testid", "testsecret");
 const NOW: &str = "2026-11-21T12:00:00Z";
@@ -46,7 +50,14 @@ fn ecs(now: &str) -> Ecs {
     let clock: Clock = Arc::new(move || now);
     let region =
         Region { id: "cn-hangzhou".into(), name: "<here & now>".into(), endpoint: "127.0.0.1:8080".into() };
-    Ecs { keys: Arc::new(OneKey), clock, nonces: Mutex::new(Nonces::default()), regions: vec![region] }
+    let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
+    Ecs {
+        service,
+        keys: Arc::new(OneKey),
+        clock,
+        nonces: Mutex::new(Nonces::default()),
+        regions: vec![region],
+    }
 }
 
 /// The router of a face whose clock says [`NOW`].

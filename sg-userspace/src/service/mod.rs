@@ -11,6 +11,7 @@
 //! called, and it alone writes to the store.
 
 mod access;
+mod clone;
 mod groups;
 mod labels;
 mod lists;
@@ -22,11 +23,13 @@ mod page;
 mod project;
 mod quota;
 mod refusal;
+mod restore;
 mod rule_check;
 mod rules;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
 mod tx;
 mod vpcs;
 mod writer;
@@ -42,6 +45,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
 pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
 pub use lists::{
@@ -54,8 +58,10 @@ pub use page::{LARGEST_PAGE, Page, PageRequest};
 pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_with};
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Limit, Refusal};
+pub use restore::{RestoreRules, Restored};
 pub use rules::{Authorize, Identity, ModifyRule, Revoke, RevokeMatching};
 pub use state::State;
+pub use transfer::{ImportReport, ImportRow, ImportRules, Imported, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 pub use vpcs::{CreateVpc, DeleteVpc, ModifyVpc};
 

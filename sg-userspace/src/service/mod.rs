@@ -11,8 +11,10 @@
 //! called, and it alone writes to the store.
 
 mod access;
+mod check;
 mod clone;
 mod groups;
+mod health;
 mod labels;
 mod lists;
 mod membership;
@@ -21,6 +23,7 @@ mod nics;
 mod once;
 mod page;
 mod project;
+mod query;
 mod quota;
 mod refusal;
 mod restore;
@@ -45,8 +48,10 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
 pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
+pub use health::{Finding, FindingKind, Scope, Severity, health};
 pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
 pub use lists::{
     CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,
@@ -56,6 +61,11 @@ pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveIns
 pub use once::Once;
 pub use page::{LARGEST_PAGE, Page, PageRequest};
 pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_with};
+pub use query::{
+    Filter, GroupQuery, GroupView, ListView, NicQuery, Reference, RuleQuery, find_groups, find_instances,
+    find_nics, find_port_lists, find_prefix_lists, find_rules, find_vpcs, port_list_associations,
+    prefix_list_associations, references,
+};
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Limit, Refusal};
 pub use restore::{RestoreRules, Restored};

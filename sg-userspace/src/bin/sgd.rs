@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_userspace::{
-    agent::{AgentError, Instance, RunOptions, run},
+    agent::{AgentError, AgentOptions, Instance, run},
     kernel::{Attachment, Limits},
 };
 
@@ -72,9 +72,8 @@ enum BpfLog {
 }
 
 impl RunArguments {
-    fn options(self) -> Result<RunOptions, AgentError> {
-        Ok(RunOptions {
-            policy: self.policy,
+    fn options(&self) -> Result<AgentOptions, AgentError> {
+        Ok(AgentOptions {
             instance: Instance::new(&self.instance)?,
             attachment: match self.attach {
                 Attach::Auto => Attachment::Auto,
@@ -93,7 +92,7 @@ fn main() -> ExitCode {
     // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
     let Command::Run(arguments) = Arguments::parse().command;
-    match serve(arguments) {
+    match run_until_told(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sgd: {error}");
@@ -103,9 +102,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(arguments: RunArguments) -> anyhow::Result<()> {
+fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
     let options = arguments.options()?;
     // One thread: the agent does one thing at a time, and between two events it sleeps.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(run(&options))?)
+    Ok(runtime.block_on(run(&arguments.policy, &options))?)
 }

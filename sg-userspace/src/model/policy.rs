@@ -177,6 +177,8 @@ impl fmt::Display for FamilyName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     parts: PolicyParts,
+    /// Which NICs hold each group.
+    holders: Vec<Vec<usize>>,
 }
 
 impl Policy {
@@ -185,9 +187,14 @@ impl Policy {
     /// # Errors
     /// The first thing that is wrong, in the order of the document.
     pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
-        let policy = Self { parts };
+        let mut policy = Self { holders: vec![Vec::new(); parts.groups.len()], parts };
         policy.check_groups()?;
         policy.check_nics()?;
+        for (position, nic) in policy.parts.nics.iter().enumerate() {
+            for group in &nic.groups {
+                policy.holders[group.0].push(position);
+            }
+        }
         Ok(policy)
     }
 
@@ -279,6 +286,12 @@ impl Policy {
         Ok(())
     }
 
+    /// What it is made of, to be changed and checked again.
+    #[must_use]
+    pub fn into_parts(self) -> PolicyParts {
+        self.parts
+    }
+
     /// The groups as written.
     #[must_use]
     pub fn groups(&self) -> &[Group] {
@@ -322,6 +335,11 @@ impl Policy {
     #[must_use]
     pub fn nics(&self) -> &[Nic] {
         &self.parts.nics
+    }
+
+    /// The NICs that hold a group.
+    pub fn holders(&self, group: GroupIndex) -> impl Iterator<Item = &Nic> {
+        self.holders.get(group.0).into_iter().flatten().map(|&position| &self.parts.nics[position])
     }
 
     /// The NIC of a device.

@@ -95,7 +95,6 @@ fn parts(groups: Vec<Group>) -> PolicyParts {
         members: BTreeMap::from([(GroupIndex(0), vec!["10.1.0.7".parse().unwrap()])]),
         nics: vec![nic(groups.len())],
         groups,
-        ..PolicyParts::default()
     }
 }
 

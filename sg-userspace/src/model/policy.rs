@@ -292,6 +292,12 @@ impl Policy {
         self.parts
     }
 
+    /// What it is made of.
+    #[must_use]
+    pub const fn parts(&self) -> &PolicyParts {
+        &self.parts
+    }
+
     /// The groups as written.
     #[must_use]
     pub fn groups(&self) -> &[Group] {

@@ -11,6 +11,7 @@
 //! called, and it alone writes to the store.
 
 mod access;
+mod apply;
 mod check;
 mod clone;
 mod groups;
@@ -48,6 +49,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use apply::{Apply, Changed, Difference, Happens};
 pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
 pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
@@ -76,25 +78,10 @@ pub use tx::Tx;
 pub use vpcs::{CreateVpc, DeleteVpc, ModifyVpc};
 
 use crate::{
-    model::Policy,
+    agent::{AgentError, Enforcement},
     store::{Store, StoreError},
 };
 use writer::{Job, Writer};
-
-/// What puts policies in force; the agent, and in tests whatever they like.
-pub trait Enforcement: Send {
-    /// Everything that can refuse `policy`, before anything is changed.
-    ///
-    /// # Errors
-    /// Why it cannot be in force on this host.
-    fn prepare(&mut self, policy: Policy) -> Result<(), String>;
-
-    /// Puts what was prepared last in force; when it returns no packet meets the policy before.
-    ///
-    /// # Errors
-    /// What is not in force yet.
-    fn enforce(&mut self) -> Result<(), String>;
-}
 
 /// Something that changes what there is.
 pub trait Operation: Send + 'static {
@@ -132,9 +119,9 @@ impl Service {
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
         let policy = policy(&state)?;
-        enforcement.prepare(policy).map_err(|reason| StartError::Unenforceable { reason })?;
-        if let Err(reason) = enforcement.enforce() {
-            log::error!("not in force yet: {reason}");
+        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        if let Err(error) = enforcement.enforce() {
+            log::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(state));
         let (queue, waiting) = mpsc::channel();
@@ -180,10 +167,10 @@ pub enum StartError {
     #[error("what is stored cannot be put in force: {0}")]
     Project(#[from] ProjectError),
     /// The agent refuses it.
-    #[error("what is stored cannot be put in force: {reason}")]
+    #[error("what is stored cannot be put in force: {source}")]
     Unenforceable {
         /// Why.
-        reason: String,
+        source: AgentError,
     },
     /// There is no thread.
     #[error("cannot start a thread: {source}")]

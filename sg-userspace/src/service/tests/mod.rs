@@ -11,10 +11,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{
-    Authorize, CreateGroup, CreateVpc, Enforcement, NewLabel, Operation, Refusal, RegisterNic, State, Tx,
-};
+use super::{Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx};
 use crate::{
+    agent::{AgentError, Enforced, Enforcement},
     model::Policy,
     store::{Change, Direction, Group, Key, Nic, Protocol, Record, Rule, RuleSpec, Store, StoreError, Vpc},
 };
@@ -48,17 +47,17 @@ pub(crate) struct InForce {
 }
 
 impl Enforcement for InForce {
-    fn prepare(&mut self, policy: Policy) -> Result<(), String> {
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
         if format!("{policy:?}").contains("first: 666") {
-            return Err("port 666 is too much for this kernel".to_owned());
+            return Err(AgentError::Policy { text: "port 666 is too much for this kernel".to_owned() });
         }
         self.prepared = Some(policy);
         Ok(())
     }
 
-    fn enforce(&mut self) -> Result<(), String> {
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
         self.policies.lock().unwrap().extend(self.prepared.take());
-        Ok(())
+        Ok(Enforced::default())
     }
 }
 

@@ -1,4 +1,7 @@
-//! The agent: keeps the policy of a document in force on the NICs of this host.
+//! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
+//! clients change (`serve`).
+
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,7 +11,7 @@ use sg_userspace::{
     kernel::{Attachment, Limits},
 };
 
-/// Keeps the policy of a document in force on the NICs of this host.
+/// Keeps security groups in force on the NICs of this host.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Logging goes to stderr; RUST_LOG sets what is logged (default: info).")]
 struct Arguments {
@@ -20,6 +23,9 @@ struct Arguments {
 enum Command {
     /// Put a policy in force and keep it there until SIGTERM or SIGINT; SIGHUP reads it again.
     Run(RunArguments),
+    /// Keep groups, rules and NICs in a store, serve the clients that change them, and keep them in force until
+    /// SIGTERM or SIGINT.
+    Serve(serve::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +33,12 @@ struct RunArguments {
     /// The policy document; it is read again whenever it changes.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    #[command(flatten)]
+    agent: AgentArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct AgentArguments {
     /// The name of this agent's files and pins.
     #[arg(long, value_name = "NAME", default_value = "sgd")]
     instance: String,
@@ -71,7 +83,7 @@ enum BpfLog {
     Trace,
 }
 
-impl RunArguments {
+impl AgentArguments {
     fn options(&self) -> Result<AgentOptions, AgentError> {
         Ok(AgentOptions {
             instance: Instance::new(&self.instance)?,
@@ -91,11 +103,14 @@ impl RunArguments {
 fn main() -> ExitCode {
     // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
-    let Command::Run(arguments) = Arguments::parse().command;
-    match run_until_told(&arguments) {
+    let ended = match Arguments::parse().command {
+        Command::Run(arguments) => run_until_told(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sgd: {error}");
+            eprintln!("sgd: {error:#}");
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
             ExitCode::from(if concerns_policy { 2 } else { 1 })
         }
@@ -103,7 +118,7 @@ fn main() -> ExitCode {
 }
 
 fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
-    let options = arguments.options()?;
+    let options = arguments.agent.options()?;
     // One thread: the agent does one thing at a time, and between two events it sleeps.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(run(&arguments.policy, &options))?)

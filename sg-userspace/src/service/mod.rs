@@ -27,6 +27,7 @@ mod project;
 mod query;
 mod quota;
 mod refusal;
+mod replace;
 mod restore;
 mod rule_check;
 mod rules;
@@ -70,6 +71,7 @@ pub use query::{
 };
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Limit, Refusal};
+pub use replace::{ReplaceState, Replaced};
 pub use restore::{RestoreRules, Restored};
 pub use rules::{Authorize, Identity, ModifyRule, Revoke, RevokeMatching};
 pub use state::State;

@@ -14,9 +14,9 @@ use crate::{
     agent::{Catalog, devices},
     service::{
         Apply, CheckPacket, Checked, CommonCheck, CreateKey, DeleteKey, Finding, KeyView, ModifyLimits,
-        Scope, State, check_common, check_packet, health,
+        ReplaceState, Scope, State, check_common, check_packet, health,
     },
-    store::Limits,
+    store::{Limits, transfer},
 };
 
 /// How things are.
@@ -93,6 +93,14 @@ struct HealthQuery {
     nic: Option<String>,
 }
 
+/// What an export holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct ExportQuery {
+    /// Also access keys with their secrets.
+    secrets: bool,
+}
+
 /// The addresses of this host's devices.
 fn addresses() -> Result<impl Fn(&str) -> Vec<IpAddr>, Failed> {
     let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
@@ -128,6 +136,20 @@ pub(super) fn declare(routes: &mut Routes) {
 
     let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
     routes.change::<Apply>(apply, |_, _| {});
+
+    let export = Route::get("/v1/export", "Everything there is, as a file").with::<ExportQuery>();
+    routes.ask::<String>(export, |_, state, asked| {
+        let ExportQuery { secrets } = asked.query()?;
+        if secrets && !asked.is_root() {
+            return Err(Failed::Malformed("only root is shown secrets, over the socket".to_owned()));
+        }
+        let mut file = Vec::new();
+        transfer::export(state.records(), &mut file, secrets)
+            .map_err(|error| Failed::Malformed(error.to_string()))?;
+        Ok(String::from_utf8_lossy(&file).into_owned())
+    });
+    let import = Route::post("/v1/import", "Replace everything by what a file holds");
+    routes.file::<ReplaceState>(import, |_, text| Ok(ReplaceState { text: text.to_owned() }));
 
     routes.ask::<Vec<KeyView>>(Route::get("/v1/keys", "List access keys"), |_, state, _| {
         Ok(state.keys().values().map(|key| KeyView::from(&**key)).collect())

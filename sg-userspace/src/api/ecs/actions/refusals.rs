@@ -212,7 +212,7 @@ fn too_many(limit: Limit, about: About) -> (StatusCode, &'static str) {
         Limit::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
         Limit::MaxEntries => match about {
             About::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
-            _ => (Is::BAD_REQUEST, "LimitExceed.Entry"),
+            _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
         Limit::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         Limit::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),

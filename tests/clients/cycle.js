@@ -221,7 +221,8 @@ async function run(client, connect) {
         if ((step.not_with ?? []).includes(client)) continue;
         const name = `${client}: ${path.basename(file, '.yaml')}: ${step.step}`;
         try {
-          await one(step, connected, 'times' in step ? Object.assign(known, { N: String(number) }) : known, environment);
+          if ('times' in step) known.N = String(number);
+          await one(step, connected, known, environment);
         } catch (error) {
           console.log(`FAILED  ${name}\n  ${why(error)}`);
           process.exit(1);

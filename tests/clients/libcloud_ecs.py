@@ -1,4 +1,4 @@
-"""apache-libcloud, driver ALIYUN_ECS: V1, GET, and XML. What the driver has no method for goes through its connection."""
+"""apache-libcloud, driver ALIYUN_ECS: V1, GET, XML. What the driver has no method for goes through its connection."""
 
 import ast
 import secrets

@@ -10,15 +10,16 @@ use anyhow::Context as _;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Typed, failure::Failure, session::count};
+use super::{Typed, failure::Failure, output::count};
+
+const WHERE: &str = "Examples:
+  sgctl completion bash > /etc/bash_completion.d/sgctl
+  sgctl completion zsh > ~/.zfunc/_sgctl
+  sgctl completion fish > ~/.config/fish/completions/sgctl.fish";
 
 /// Write what makes a shell complete commands to the output.
-///
-/// bash: sgctl completion bash > /etc/bash_completion.d/sgctl
-/// zsh:  sgctl completion zsh > "${fpath[1]}/_sgctl"
-/// fish: sgctl completion fish > ~/.config/fish/completions/sgctl.fish
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = WHERE)]
 pub(super) struct Completion {
     /// Which shell.
     #[arg(value_enum)]
@@ -26,10 +27,8 @@ pub(super) struct Completion {
 }
 
 /// Write a manual page for every command.
-///
-/// sgctl man /usr/local/share/man/man1
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = "Example:\n  sgctl man /usr/local/share/man/man1")]
 pub(super) struct Man {
     /// The directory for the pages; it is made where there is none.
     dir: PathBuf,

@@ -11,7 +11,8 @@ use super::{
     list::Length,
     membership::{JoinArgs, LeaveArgs},
     nic_spec::nic,
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::service::{InstanceView, RegisterInstance, RegisterNic};
@@ -120,8 +121,8 @@ impl Shown for InstanceView {
         self.instance.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.instance.label.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.instance.label.name)
     }
 }
 
@@ -143,7 +144,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 nics: register.nics,
             };
             let view: InstanceView = session.change(Method::POST, instances, &body)?;
-            session.done("registered", &view)
+            session.output.done("registered", &view)
         }
         Verb::Remove { instances, yes } => session.delete("instance", "instances", &instances, yes),
         Verb::Join(join) => join.run(session),

@@ -9,7 +9,8 @@ use super::{
     client::Call,
     failure::Failure,
     list::Length,
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::service::{CreateKey, KeyView, NewKey};
@@ -80,8 +81,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             // With a token the server would keep the answer, and with it the secret, for a day.
             let call = Call::change(Method::POST, Address::of(&["keys"])).without_token().with_json(&body)?;
             let key: NewKey = session.client.call(&call)?;
-            session.one(&key)?;
-            session.remark("nothing shows the secret again");
+            session.output.one(&key)?;
+            session.output.remark("nothing shows the secret again");
             Ok(())
         }
         Verb::Delete { keys, yes } => session.delete("key", "keys", &keys, yes),

@@ -4,12 +4,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use super::{
-    address::Address,
-    failure::Failure,
-    session::{Format, Session},
-    table,
-};
+use super::{address::Address, failure::Failure, output::Format, session::Session, table};
 use crate::{service::ModifyLimits, store::Limits};
 
 const EXAMPLES: &str = "Examples:
@@ -55,15 +50,15 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             session.change(Method::PATCH, address, &body)?
         }
     };
-    if session.format.is_data() {
-        return session.data(&limits);
+    if session.output.format.is_data() {
+        return session.output.data(&limits);
     }
     let fields = serde_json::to_value(&limits).map_err(Failure::other)?;
     let rows = fields.as_object().into_iter().flatten();
-    if session.format == Format::Name {
-        return rows.map(|(name, _)| name).try_for_each(|name| session.line(name));
+    if session.output.format == Format::Name {
+        return rows.map(|(name, _)| name).try_for_each(|name| session.output.line(name));
     }
     let rows = rows.map(|(name, value)| vec![name.clone(), value.to_string()]);
-    let text = table::lines(&["LIMIT", "VALUE"], rows, &[1], session.colour);
-    session.text(&text)
+    let text = table::lines(&["LIMIT", "VALUE"], rows, &[1], session.output.colour);
+    session.output.text(&text)
 }

@@ -4,11 +4,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use super::{
-    address::Address,
-    client::Call,
-    failure::Failure,
-    session::{Session, count},
-    table::Shown,
+    address::Address, client::Call, failure::Failure, output::count, session::Session, table::Shown,
 };
 use crate::service::{LARGEST_PAGE, Page};
 
@@ -32,9 +28,10 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let most = if length.all { usize::MAX } else { length.limit };
         let (things, total) = self.pages::<T>(address, most)?;
-        self.many(&things)?;
-        if let Some(more) = total.checked_sub(things.len()).filter(|&more| more > 0) {
-            self.remark(&format!(
+        self.output.many(&things)?;
+        let more = total.saturating_sub(things.len());
+        if things.len() >= most && more > 0 {
+            self.output.remark(&format!(
                 "{} not listed; --all or a greater --limit lists more",
                 count(more, T::NOUN)
             ));
@@ -48,7 +45,7 @@ impl Session<'_> {
         address: &Address,
         most: usize,
     ) -> Result<(Vec<T>, usize), Failure> {
-        let progress = self.progress("reading");
+        let progress = self.output.progress("reading");
         let (mut things, mut after) = (Vec::new(), None);
         loop {
             let limit = (most - things.len()).clamp(1, LARGEST_PAGE);

@@ -10,7 +10,8 @@ use super::{
     args::named,
     failure::Failure,
     list::Length,
-    session::{Format, Session, count},
+    output::{Format, count},
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{service::ChangeMembers, store::Member};
@@ -85,12 +86,13 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
 }
 
 fn change(group: &str, body: &ChangeMembers, session: &mut Session<'_>) -> Result<(), Failure> {
-    let members: usize = session.change(Method::POST, Address::of(&["groups", group, "members"]), body)?;
-    match session.format {
+    let members: usize =
+        session.change_one(Method::POST, Address::of(&["groups", group, "members"]), "group", body)?;
+    match session.output.format {
         Format::Table | Format::Wide => {
-            session.line(&format!("group {group} has {} on other hosts", count(members, "member")))
+            session.output.line(&format!("group {group} has {} on other hosts", count(members, "member")))
         }
-        Format::Json | Format::Yaml => session.data(&serde_json::json!({ "members": members })),
+        Format::Json | Format::Yaml => session.output.data(&serde_json::json!({ "members": members })),
         Format::Name => Ok(()),
     }
 }

@@ -7,7 +7,8 @@ use super::{
     address::Address,
     args::{named, write_ids},
     failure::Failure,
-    session::{Format, Session},
+    output::Format,
+    session::Session,
     table::Shown as _,
 };
 use crate::{
@@ -59,21 +60,21 @@ impl LeaveArgs {
 impl Session<'_> {
     /// Says which groups a NIC holds now.
     pub(super) fn ordered(&mut self, nic: &Nic) -> Result<(), Failure> {
-        match self.format {
+        match self.output.format {
             Format::Table | Format::Wide => {
-                let name = nic.device.as_deref().or(Some(nic.name()).filter(|name| !name.is_empty()));
+                let name = nic.device.as_deref().or(nic.name().filter(|name| !name.is_empty()));
                 let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-                self.line(&format!("NIC {}{name} holds {}", nic.id, write_ids(&nic.groups)))
+                self.output.line(&format!("NIC {}{name} holds {}", nic.id, write_ids(&nic.groups)))
             }
-            Format::Json | Format::Yaml | Format::Name => self.one(nic),
+            Format::Json | Format::Yaml | Format::Name => self.output.one(nic),
         }
     }
 
     /// Says which groups NICs hold now.
     fn all_ordered(&mut self, nics: &[Nic]) -> Result<(), Failure> {
-        match self.format {
+        match self.output.format {
             Format::Table | Format::Wide => nics.iter().try_for_each(|nic| self.ordered(nic)),
-            Format::Json | Format::Yaml | Format::Name => self.many(nics),
+            Format::Json | Format::Yaml | Format::Name => self.output.many(nics),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod address;
 mod args;
 mod check;
+mod check_policy;
 mod client;
 mod client_error;
 mod detach;
@@ -23,6 +24,7 @@ mod member;
 mod membership;
 mod nic;
 mod nic_spec;
+mod output;
 mod policy;
 mod port_list;
 mod prefix_list;
@@ -100,10 +102,10 @@ impl Typed {
             Command::Served(typed) => {
                 Session::new(&common, out).and_then(|mut session| typed.run(&mut session))
             }
-            Command::Check(typed) => check::run(typed, out),
-            Command::Validate(typed) => validate::run(&typed, out),
-            Command::Stats(typed) => stats::run(&typed, out),
-            Command::Detach(typed) => detach::run(&typed, out),
+            Command::Check(typed) => check::run(typed, &common, out),
+            Command::Validate(typed) => validate::run(&typed, &common, out),
+            Command::Stats(typed) => stats::run(&typed, &common, out),
+            Command::Detach(typed) => detach::run(&typed, &common, out),
             Command::Completion(typed) => generate::completion(&typed, out),
             Command::Man(typed) => generate::man(&typed, out),
         };

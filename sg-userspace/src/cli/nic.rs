@@ -12,7 +12,8 @@ use super::{
     label::{self, LabelChangeArgs, NewLabelArgs},
     list::Length,
     membership::{JoinArgs, LeaveArgs},
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{
@@ -198,8 +199,8 @@ impl Shown for Nic {
         self.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.label.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
     }
 }
 
@@ -246,25 +247,26 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
         Verb::Show { nic } => session.show::<Nic>(Address::of(&["nics", &nic])),
         Verb::Register(register) => {
             let nic: Nic = session.change(Method::POST, nics, &register.meaning())?;
-            session.done("registered", &nic)
+            session.output.done("registered", &nic)
         }
         Verb::Modify(modify) => {
             let address = Address::of(&["nics", &modify.nic]);
-            let nic: Nic = session.change(Method::PATCH, address, &modify.meaning())?;
-            session.done("changed", &nic)
+            let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.meaning())?;
+            session.output.done("changed", &nic)
         }
         Verb::Remove { nics, yes } => session.delete("NIC", "nics", &nics, yes),
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
         Verb::SetGroups { nic, groups } => {
             let body = SetGroups { target: String::new(), groups };
-            let nic: Nic = session.change(Method::PUT, Address::of(&["nics", &nic, "groups"]), &body)?;
+            let nic: Nic =
+                session.change_one(Method::PUT, Address::of(&["nics", &nic, "groups"]), "target", &body)?;
             session.ordered(&nic)
         }
         Verb::Move { nic, group, to } => {
             let body = MoveGroup { target: String::new(), group, to };
             let address = Address::of(&["nics", &nic, "groups", "move"]);
-            let nic: Nic = session.change(Method::POST, address, &body)?;
+            let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;
             session.ordered(&nic)
         }
     }

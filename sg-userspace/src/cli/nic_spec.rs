@@ -64,7 +64,8 @@ mod tests {
             (all.device.as_deref(), all.role, all.anti_spoofing),
             (Some("tap3"), Role::Guest, Some(false))
         );
-        assert_eq!(all.addresses, ["10.0.0.5", "2001:db8::5"].map(|text| text.parse().unwrap()));
+        let addresses: Vec<String> = all.addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["10.0.0.5", "2001:db8::5"]);
         assert_eq!(all.groups, ["web", "ops"]);
     }
 

@@ -9,7 +9,8 @@ use super::{
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
     list::Length,
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{
@@ -137,8 +138,8 @@ impl Shown for PortList {
         self.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.label.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
     }
 }
 
@@ -158,7 +159,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 entries: create.entries,
             };
             let list: PortList = session.change(Method::POST, lists, &body)?;
-            session.done("created", &list)
+            session.output.done("created", &list)
         }
         Verb::Modify(modify) => {
             let body = ModifyPortList {
@@ -169,8 +170,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 remove: modify.remove,
             };
             let address = Address::of(&["port-lists", &modify.list]);
-            let list: PortList = session.change(Method::PATCH, address, &body)?;
-            session.done("changed", &list)
+            let list: PortList = session.change_one(Method::PATCH, address, "list", &body)?;
+            session.output.done("changed", &list)
         }
         Verb::Delete { lists, yes } => session.delete("port list", "port-lists", &lists, yes),
         Verb::Associations { list } => session.associations(&["port-lists", &list, "associations"]),

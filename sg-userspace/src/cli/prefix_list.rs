@@ -10,7 +10,8 @@ use super::{
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
     list::Length,
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{
@@ -143,8 +144,8 @@ impl Shown for PrefixList {
         self.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.label.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
     }
 }
 
@@ -166,7 +167,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 entries: create.entries,
             };
             let list: PrefixList = session.change(Method::POST, lists, &body)?;
-            session.done("created", &list)
+            session.output.done("created", &list)
         }
         Verb::Modify(modify) => {
             let body = ModifyPrefixList {
@@ -177,8 +178,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 remove: modify.remove,
             };
             let address = Address::of(&["prefix-lists", &modify.list]);
-            let list: PrefixList = session.change(Method::PATCH, address, &body)?;
-            session.done("changed", &list)
+            let list: PrefixList = session.change_one(Method::PATCH, address, "list", &body)?;
+            session.output.done("changed", &list)
         }
         Verb::Delete { lists, yes } => session.delete("prefix list", "prefix-lists", &lists, yes),
         Verb::Associations { list } => session.associations(&["prefix-lists", &list, "associations"]),

@@ -8,8 +8,9 @@ use super::{
     args::{named, word, write_ports, write_remote, write_time, yes_no},
     failure::Failure,
     list::Length,
+    output::{Yes, count},
     rule_args::{NewRule, RuleChange},
-    session::{Session, Yes, count},
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{
@@ -130,8 +131,8 @@ impl Shown for Rule {
         self.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.spec.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.spec.name)
     }
 }
 
@@ -167,15 +168,15 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             let body =
                 Authorize { group: String::new(), direction: add.direction, rules: add.rule.meaning() };
             let address = Address::of(&["groups", &add.group, "rules"]);
-            let rules: Vec<Rule> = session.change(Method::POST, address, &body)?;
-            session.done_all("in force:", &rules)
+            let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
+            session.output.done_all("in force:", &rules)
         }
         Verb::Modify(modify) => {
             let mut body = modify.change.meaning();
             body.group = modify.which.group;
             let address = Address::of(&["rules", &modify.which.rule]);
-            let rule: Rule = session.change(Method::PATCH, address, &body)?;
-            session.done("changed", &rule)
+            let rule: Rule = session.change_one(Method::PATCH, address, "rule", &body)?;
+            session.output.done("changed", &rule)
         }
         Verb::Revoke(revoke) => self::revoke(revoke, session),
     }
@@ -186,9 +187,9 @@ fn revoke(typed: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
         return session.delete("rule", "rules", &typed.rules, typed.yes);
     };
     let question = format!("Revoke {} of group {group}?", count(typed.rules.len(), "rule"));
-    session.confirm(&question, typed.yes.yes)?;
+    session.output.confirm(&question, typed.yes.yes)?;
     let body = Revoke { group: String::new(), direction: typed.direction, rules: typed.rules };
     let address = Address::of(&["groups", &group, "rules", "revoke"]);
-    let revoked: Vec<String> = session.change(Method::POST, address, &body)?;
-    session.done_ids("revoked", "rule", &revoked)
+    let revoked: Vec<String> = session.change_one(Method::POST, address, "group", &body)?;
+    session.output.done_ids("revoked", "rule", &revoked)
 }

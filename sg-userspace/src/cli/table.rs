@@ -16,9 +16,9 @@ pub(super) trait Shown: Serialize + 'static {
     /// What names it for programs.
     fn id(&self) -> String;
 
-    /// What people call it; empty: nothing.
-    fn name(&self) -> &str {
-        ""
+    /// What people call it.
+    fn name(&self) -> Option<&str> {
+        None
     }
 }
 
@@ -93,6 +93,10 @@ pub(super) fn lines(
         table.add_row(&row);
         texts.push(row);
     }
+    for column in table.column_iter_mut() {
+        // Nothing before the first one: what is copied from it is what was meant.
+        column.set_padding((0, 2));
+    }
     for &index in numbers {
         if let Some(column) = table.column_mut(index) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -135,7 +139,7 @@ pub(super) fn one<T: Shown>(thing: &T, colour: bool) -> String {
                 Some(style) if colour => paint(value, style),
                 _ => value.clone(),
             };
-            text.push_str(&format!("{title}{padding}{value}\n"));
+            text.extend([&title, &padding, &value, "\n"]);
         }
     }
     text

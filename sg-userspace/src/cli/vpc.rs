@@ -9,7 +9,8 @@ use super::{
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
     list::Length,
-    session::{Session, Yes},
+    output::Yes,
+    session::Session,
     table::{Column, Shown},
 };
 use crate::{
@@ -113,8 +114,8 @@ impl Shown for Vpc {
         self.id.to_string()
     }
 
-    fn name(&self) -> &str {
-        &self.label.name
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
     }
 }
 
@@ -134,7 +135,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 established: create.established,
             };
             let vpc: Vpc = session.change(Method::POST, Address::of(&["vpcs"]), &body)?;
-            session.done("created", &vpc)
+            session.output.done("created", &vpc)
         }
         Verb::Modify(modify) => {
             let body = ModifyVpc {
@@ -144,8 +145,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 established: modify.established,
             };
             let address = Address::of(&["vpcs", &modify.vpc]);
-            let vpc: Vpc = session.change(Method::PATCH, address, &body)?;
-            session.done("changed", &vpc)
+            let vpc: Vpc = session.change_one(Method::PATCH, address, "vpc", &body)?;
+            session.output.done("changed", &vpc)
         }
         Verb::Delete { vpcs, yes } => session.delete("VPC", "vpcs", &vpcs, yes),
     }

@@ -1,5 +1,9 @@
 //! Command lines in; output and exit code out.
 
+mod arguments;
+mod client;
+mod server;
+
 use std::io::Write as _;
 
 use clap::Parser;

@@ -221,10 +221,6 @@ impl Catalog {
     pub fn nic(&self, device: &str) -> Option<&NicRecord> {
         self.nics.iter().find(|nic| nic.device == device)
     }
-
-    pub(super) fn slot_mut(&mut self, slot: u16) -> Option<&mut NicRecord> {
-        self.nics.iter_mut().find(|nic| nic.slot == slot)
-    }
 }
 
 #[cfg(test)]

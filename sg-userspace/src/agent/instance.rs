@@ -58,7 +58,7 @@ impl Instance {
         self.files.join("catalog.json")
     }
 
-    /// Where the native API is served.
+    /// Where `sgd serve` is asked things.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.files.join("api.sock")

@@ -26,6 +26,12 @@ use crate::compile::Image;
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
 
+/// Whether this binary was built with the programs. Without bpf-linker it is built without them.
+#[must_use]
+pub const fn has_programs() -> bool {
+    !OBJECT.is_empty()
+}
+
 /// How much the tables hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -113,7 +119,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses, each with its remedy.
     pub fn load(options: &Options) -> Result<Self, KernelError> {
-        if OBJECT.is_empty() {
+        if !has_programs() {
             return Err(KernelError::NoPrograms);
         }
         let mut loader = EbpfLoader::new();

@@ -11,7 +11,11 @@
 //! called, and it alone writes to the store.
 
 mod access;
+mod apply;
+mod check;
+mod clone;
 mod groups;
+mod health;
 mod labels;
 mod lists;
 mod membership;
@@ -20,11 +24,17 @@ mod nics;
 mod once;
 mod page;
 mod project;
+mod query;
 mod quota;
 mod refusal;
+mod replace;
+mod restore;
 mod rule_check;
 mod rules;
 mod state;
+#[cfg(test)]
+pub(crate) mod tests;
+mod transfer;
 mod tx;
 mod vpcs;
 mod writer;
@@ -40,7 +50,11 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use apply::{Apply, Changed, Difference, Happens};
+pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
+pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
+pub use health::{Finding, FindingKind, Scope, Severity, health};
 pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
 pub use lists::{
     CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,
@@ -50,33 +64,26 @@ pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveIns
 pub use once::Once;
 pub use page::{LARGEST_PAGE, Page, PageRequest};
 pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_with};
+pub use query::{
+    Filter, GroupQuery, GroupView, ListView, NicQuery, Reference, RuleQuery, find_groups, find_instances,
+    find_nics, find_port_lists, find_prefix_lists, find_rules, find_vpcs, port_list_associations,
+    prefix_list_associations, references,
+};
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Limit, Refusal};
+pub use replace::{ReplaceState, Replaced};
+pub use restore::{RestoreRules, Restored};
 pub use rules::{Authorize, Identity, ModifyRule, Revoke, RevokeMatching};
 pub use state::State;
+pub use transfer::{ImportReport, ImportRow, ImportRules, Imported, RuleFile, RuleRow, export_rules};
 pub use tx::Tx;
 pub use vpcs::{CreateVpc, DeleteVpc, ModifyVpc};
 
 use crate::{
-    model::Policy,
+    agent::{AgentError, Enforcement},
     store::{Store, StoreError},
 };
 use writer::{Job, Writer};
-
-/// What puts policies in force; the agent, and in tests whatever they like.
-pub trait Enforcement: Send {
-    /// Everything that can refuse `policy`, before anything is changed.
-    ///
-    /// # Errors
-    /// Why it cannot be in force on this host.
-    fn prepare(&mut self, policy: Policy) -> Result<(), String>;
-
-    /// Puts what was prepared last in force; when it returns no packet meets the policy before.
-    ///
-    /// # Errors
-    /// What is not in force yet.
-    fn enforce(&mut self) -> Result<(), String>;
-}
 
 /// Something that changes what there is.
 pub trait Operation: Send + 'static {
@@ -114,9 +121,9 @@ impl Service {
     ) -> Result<(Self, JoinHandle<()>), StartError> {
         let state = State::new(store.load()?);
         let policy = policy(&state)?;
-        enforcement.prepare(policy).map_err(|reason| StartError::Unenforceable { reason })?;
-        if let Err(reason) = enforcement.enforce() {
-            log::error!("not in force yet: {reason}");
+        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        if let Err(error) = enforcement.enforce() {
+            log::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(state));
         let (queue, waiting) = mpsc::channel();
@@ -162,10 +169,10 @@ pub enum StartError {
     #[error("what is stored cannot be put in force: {0}")]
     Project(#[from] ProjectError),
     /// The agent refuses it.
-    #[error("what is stored cannot be put in force: {reason}")]
+    #[error("what is stored cannot be put in force: {source}")]
     Unenforceable {
         /// Why.
-        reason: String,
+        source: AgentError,
     },
     /// There is no thread.
     #[error("cannot start a thread: {source}")]

@@ -2,13 +2,14 @@
 //! neither repeats nor hides anything else.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Field, Refusal};
 
 /// Which part of a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub struct PageRequest {
     /// The most items; 100 where nothing is said, at most 1000.
     pub limit: Option<usize>,

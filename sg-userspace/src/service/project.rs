@@ -250,6 +250,7 @@ impl Projection<'_> {
     }
 
     fn nic(&mut self, nic: &Nic) {
+        let vpc = nic.vpc.as_ref().and_then(|vpc| self.state.vpc(vpc));
         let groups = nic.groups.iter();
         let groups =
             groups.filter_map(|id| self.indices.groups.get(&(id.clone(), nic.nic_type))).copied().collect();
@@ -259,6 +260,8 @@ impl Projection<'_> {
             addresses: nic.addresses.clone(),
             addresses_from_device: nic.addresses.is_empty(),
             anti_spoofing_written: nic.anti_spoofing,
+            precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
+            established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
             groups,
         });
     }

@@ -20,8 +20,11 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{Enforcement, Refusal, State, Tx, project};
-use crate::store::Store;
+use super::{Refusal, State, Tx, project};
+use crate::{
+    agent::{AgentError, Enforcement},
+    store::Store,
+};
 
 /// The most operations that are answered together.
 const BATCH: usize = 1024;
@@ -90,16 +93,17 @@ impl<E: Enforcement> Writer<E> {
         }
         let unenforceable = |reason: String| Refusal::Unenforceable { reason };
         let policy = project::policy(&tx).map_err(|error| unenforceable(error.to_string()))?;
-        self.enforcement.prepare(policy).map_err(unenforceable)?;
+        self.enforcement.prepare(policy).map_err(|error| match error {
+            AgentError::Stopped => Refusal::Ending,
+            error => unenforceable(error.to_string()),
+        })?;
         self.store.commit(tx.changes()).map_err(|error| {
             log::error!("{error}");
             Refusal::NotStored { reason: error.to_string() }
         })?;
         self.committed.store(Arc::new(tx.into_state()));
-        self.enforcement.enforce().map_err(|reason| {
-            log::error!("stored and not in force yet: {reason}");
-            Refusal::NotYetInForce { reason }
-        })
+        let not_yet = |error: AgentError| Refusal::NotYetInForce { reason: error.to_string() };
+        self.enforcement.enforce().map(drop).map_err(not_yet)
     }
 }
 

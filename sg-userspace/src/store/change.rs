@@ -1,6 +1,6 @@
 //! Records of all kinds, and changes of them.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,19 +10,31 @@ use super::{
 };
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident($record:ty, $key:ty) = |$value:ident| $of:expr;)*) => {
+    ($($(#[$doc:meta])* $kind:ident $name:literal ($record:ty, $key:ty) = |$value:ident| $of:expr;)*) => {
         /// A record of any kind.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case", tag = "kind", content = "record")]
+        #[serde(tag = "kind", content = "record")]
         pub enum Record {
-            $($(#[$doc])* $kind(Arc<$record>),)*
+            $($(#[$doc])* #[serde(rename = $name)] $kind(Arc<$record>),)*
         }
 
         /// What names a record.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(rename_all = "snake_case", tag = "kind", content = "key")]
+        #[serde(tag = "kind", content = "key")]
         pub enum Key {
-            $($(#[$doc])* $kind($key),)*
+            $($(#[$doc])* #[serde(rename = $name)] $kind($key),)*
+        }
+
+        /// `rule sgr-…`: the same text for the same key only.
+        impl fmt::Display for Key {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$kind(key) => {
+                        f.write_str($name)?;
+                        key.follow(f)
+                    })*
+                }
+            }
         }
 
         impl Record {
@@ -42,29 +54,57 @@ macro_rules! kinds {
         })*
     };
 }
+/// What stands behind the kind in the text of a key.
+trait Follow {
+    fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+}
+
+macro_rules! follow {
+    ($($key:ty),*) => {
+        $(impl Follow for $key {
+            fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, " {self}")
+            }
+        })*
+    };
+}
+follow!(VpcId, GroupId, RuleId, PrefixListId, PortListId, InstanceId, NicId, KeyId, String);
+
+impl Follow for (GroupId, IpAddr) {
+    fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " {} {}", self.0, self.1)
+    }
+}
+
+impl Follow for () {
+    fn follow(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ok(())
+    }
+}
+
 kinds! {
     /// A VPC.
-    Vpc(Vpc, VpcId) = |vpc| vpc.id.clone();
+    Vpc "vpc" (Vpc, VpcId) = |vpc| vpc.id.clone();
     /// A group.
-    Group(Group, GroupId) = |group| group.id.clone();
+    Group "group" (Group, GroupId) = |group| group.id.clone();
     /// A rule.
-    Rule(Rule, RuleId) = |rule| rule.id.clone();
+    Rule "rule" (Rule, RuleId) = |rule| rule.id.clone();
     /// A member on another host.
-    Member(Member, (GroupId, IpAddr)) = |member| (member.group.clone(), member.address);
+    Member "member" (Member, (GroupId, IpAddr)) = |member| (member.group.clone(), member.address);
     /// A prefix list.
-    PrefixList(PrefixList, PrefixListId) = |list| list.id.clone();
+    PrefixList "prefix_list" (PrefixList, PrefixListId) = |list| list.id.clone();
     /// A port list.
-    PortList(PortList, PortListId) = |list| list.id.clone();
+    PortList "port_list" (PortList, PortListId) = |list| list.id.clone();
     /// An instance.
-    Instance(Instance, InstanceId) = |instance| instance.id.clone();
+    Instance "instance" (Instance, InstanceId) = |instance| instance.id.clone();
     /// A NIC.
-    Nic(Nic, NicId) = |nic| nic.id.clone();
+    Nic "nic" (Nic, NicId) = |nic| nic.id.clone();
     /// An access key.
-    AccessKey(AccessKey, KeyId) = |key| key.id.clone();
+    AccessKey "access_key" (AccessKey, KeyId) = |key| key.id.clone();
     /// The answer to an operation with a token.
-    Token(Token, String) = |token| token.token.clone();
+    Token "token" (Token, String) = |token| token.token.clone();
     /// What holds for everything; there is one.
-    Settings(Settings, ()) = |_settings| ();
+    Settings "settings" (Settings, ()) = |_settings| ();
 }
 
 /// One change.

@@ -23,6 +23,20 @@ pub enum StoreError {
         /// Where it is.
         path: PathBuf,
     },
+    /// Others than its owner could read or change it.
+    #[error(
+        "{} has mode {mode:03o}: others could read the secrets in the store or change it; chmod it to {allowed:03o}, and \
+         make its access keys anew if somebody may have read them",
+        path.display()
+    )]
+    Exposed {
+        /// The file or its directory.
+        path: PathBuf,
+        /// What it has.
+        mode: u32,
+        /// What it may have.
+        allowed: u32,
+    },
     /// A newer program wrote it.
     #[error(
         "the store {} has schema {found}, this program knows up to {known}: use the program that wrote it, or export there \
@@ -37,6 +51,18 @@ pub enum StoreError {
         /// What is known.
         known: u32,
     },
+    /// An older program wrote it, and it cannot be brought to the schema of this one.
+    #[error("the store {} has schema {found} and cannot be brought to {known}: {reason}", path.display())]
+    Migration {
+        /// Where it is.
+        path: PathBuf,
+        /// What it has.
+        found: u32,
+        /// What is known.
+        known: u32,
+        /// Why not.
+        reason: String,
+    },
     /// A record that cannot be read.
     #[error("the record {key} of the store {} is damaged: {reason}", path.display())]
     Damaged {
@@ -44,6 +70,23 @@ pub enum StoreError {
         path: PathBuf,
         /// Which.
         key: String,
+        /// Why.
+        reason: String,
+    },
+    /// A record that could be written and not be read again.
+    #[error("the record {key} cannot be stored: {reason}")]
+    Unwritable {
+        /// Which.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The disk failed in the middle of a commit, and what it holds cannot be seen. Only who loads everything again
+    /// knows.
+    #[error("whether the last change is in the store {} is not known: {reason}; start sgd again", path.display())]
+    Doubtful {
+        /// Where it is.
+        path: PathBuf,
         /// Why.
         reason: String,
     },

@@ -5,12 +5,19 @@
 //! know limits, HTTP or aya; only the service room writes to it.
 
 mod change;
+mod directory;
 mod error;
 mod ids;
+mod migrate;
 mod ports;
 mod record;
+mod redb;
 mod rule;
 mod schema;
+#[cfg(test)]
+mod tests;
+mod text;
+pub mod transfer;
 
 pub use change::{Change, Key, Record};
 pub use error::StoreError;
@@ -20,13 +27,15 @@ pub use record::{
     AccessKey, Established, Family, Group, GroupType, Instance, Label, Limits, Member, Nic, Order, PortEntry,
     PortList, PrefixEntry, PrefixList, Role, Settings, Token, Vpc,
 };
+pub use redb::RedbStore;
 pub use rule::{
     Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
     shortest,
 };
+pub use transfer::{ImportError, Imported, export, import};
 
 /// The form of the records. A store of an older one is migrated when it is opened, one of a newer one is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = migrate::LADDER.newest();
 
 /// What keeps records.
 pub trait Store: Send {
@@ -39,6 +48,7 @@ pub trait Store: Send {
     /// Makes `changes` happen in their order, all or none. When it returns they survive a crash of the host.
     ///
     /// # Errors
-    /// Where they could not be written: then none of them happened.
+    /// Where they could not be written: then none of them happened. Where even that is not known the error is
+    /// [`StoreError::Doubtful`], and every commit gets it until everything was loaded again.
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 }

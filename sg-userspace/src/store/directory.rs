@@ -1,0 +1,202 @@
+//! The directory of a store: `state.redb`, for its owner only, and for one process at a time.
+//!
+//! The file appears at once and whole: it is made under another name, and gets its own when there is a store in it.
+//! So whatever has the name and is no store was damaged. Called by the store; it must never know what is in the file.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::StoreError;
+
+const FILE: &str = "state.redb";
+const UNFINISHED: &str = "state.redb.new";
+
+/// A directory that is locked as long as this lives.
+#[derive(Debug)]
+pub(super) struct Directory {
+    path: PathBuf,
+    locked: File,
+}
+
+impl Directory {
+    /// Makes the directory where there is none, and locks it.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        make(path).map_err(|source| failed("make", path, source))?;
+        // Absolute: it may be opened again when the process is elsewhere.
+        let path = fs::canonicalize(path).map_err(|source| failed("open", path, source))?;
+        let locked = File::open(&path).map_err(|source| failed("open", &path, source))?;
+        match locked.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
+            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+        }
+        // Who can write in it can put another file in the place of the store.
+        guarded(&locked, &path, 0o755)?;
+        Ok(Self { path, locked })
+    }
+
+    /// Where the store is.
+    pub(super) fn file(&self) -> PathBuf {
+        self.path.join(FILE)
+    }
+
+    /// Whether there is a store.
+    pub(super) fn has_file(&self) -> Result<bool, StoreError> {
+        let path = self.file();
+        path.try_exists().map_err(|source| failed("find", &path, source))
+    }
+
+    /// The file of the store that is there.
+    pub(super) fn open_file(&self) -> Result<File, StoreError> {
+        let path = self.file();
+        let open = || {
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
+            if file.metadata()?.len() == 0 {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty: something cut it off"));
+            }
+            Ok(file)
+        };
+        let file = open().map_err(|source| failed("open", &path, source))?;
+        guarded(&file, &path, 0o600)?;
+        Ok(file)
+    }
+
+    /// An empty file to make a store in.
+    pub(super) fn begin_file(&self) -> Result<File, StoreError> {
+        let path = self.path.join(UNFINISHED);
+        let begin = || {
+            // Left by a process that was killed here.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)
+        };
+        begin().map_err(|source| failed("make", &path, source))
+    }
+
+    /// The store that was made is the store now, also after a crash of the host.
+    pub(super) fn finish_file(&self) -> Result<(), StoreError> {
+        let path = self.file();
+        let finish = || {
+            fs::rename(self.path.join(UNFINISHED), &path)?;
+            self.locked.sync_all()
+        };
+        finish().map_err(|source| failed("make", &path, source))
+    }
+}
+
+fn failed(doing: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { doing, path: path.to_owned(), source }
+}
+
+/// Makes a directory and those above it, and makes sure that a crash of the host leaves them.
+fn make(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Refuses what others may use in more ways than `allowed`. Its owner has to know: they may have done so already.
+fn guarded(file: &File, path: &Path, allowed: u32) -> Result<(), StoreError> {
+    let metadata = file.metadata().map_err(|source| failed("look at", path, source))?;
+    let mode = metadata.mode() & 0o777;
+    // What the owner may do is their own business.
+    if mode & 0o077 & !allowed != 0 {
+        return Err(StoreError::Exposed { path: path.to_owned(), mode, allowed });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn directories_are_made_for_their_owner_only() {
+        let above = tempfile::tempdir().unwrap();
+        let path = above.path().join("var/sgd");
+        let directory = Directory::open(&path).unwrap();
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o700, 0o700));
+        assert!(!directory.has_file().unwrap());
+        drop(directory.begin_file().unwrap());
+        assert_eq!(mode(&path.join(UNFINISHED)), 0o600);
+        assert!(!directory.has_file().unwrap());
+        // Again, as after a crash.
+        drop(directory.begin_file().unwrap());
+        directory.finish_file().unwrap();
+        assert!(directory.has_file().unwrap() && !path.join(UNFINISHED).exists());
+    }
+
+    #[test]
+    fn what_others_could_use_is_refused() {
+        let path = tempfile::tempdir().unwrap();
+        let path = path.path();
+        for wrong in [0o770, 0o702] {
+            chmod(path, wrong);
+            let error = Directory::open(path).unwrap_err();
+            assert!(
+                matches!(error, StoreError::Exposed { mode, allowed: 0o755, .. } if mode == wrong),
+                "{error}"
+            );
+        }
+        chmod(path, 0o755);
+        let directory = Directory::open(path).unwrap();
+        fs::write(directory.file(), "x").unwrap();
+        for wrong in [0o640, 0o604, 0o620] {
+            chmod(&directory.file(), wrong);
+            let error = directory.open_file().unwrap_err();
+            assert!(
+                matches!(error, StoreError::Exposed { mode, allowed: 0o600, .. } if mode == wrong),
+                "{error}"
+            );
+        }
+        chmod(&directory.file(), 0o600);
+        directory.open_file().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_not_taken_for_a_new_one() {
+        let path = tempfile::tempdir().unwrap();
+        let directory = Directory::open(path.path()).unwrap();
+        drop(directory.begin_file().unwrap());
+        directory.finish_file().unwrap();
+        let error = directory.open_file().unwrap_err().to_string();
+        assert!(error.contains("it is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_is_for_one_at_a_time() {
+        let path = tempfile::tempdir().unwrap();
+        let first = Directory::open(path.path()).unwrap();
+        assert!(matches!(Directory::open(path.path()), Err(StoreError::InUse { .. })));
+        drop(first);
+        Directory::open(path.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_directory_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Directory::open(file.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Io { doing: "make", .. }), "{error}");
+    }
+}

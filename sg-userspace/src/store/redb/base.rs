@@ -1,0 +1,197 @@
+//! The database of a store: two tables, and everything that is done with them.
+//!
+//! ```text
+//! records  "rule sgr-…" ─► {"kind":"rule","record":{…}}
+//! numbers  "schema"     ─► 1
+//!          "commits"    ─► how many there were
+//! ```
+//!
+//! It must never decide what a failure means for who called the store; the store does.
+
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Builder, Database, Error, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+
+use super::super::{Change, Record, StoreError, migrate::Ladder, text};
+
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const SCHEMA: &str = "schema";
+const COMMITS: &str = "commits";
+
+/// Everything is read once and then lives elsewhere: what is cached serves commits only.
+const CACHE: usize = 32 << 20;
+
+/// A database with records in it.
+pub(super) struct Base {
+    path: PathBuf,
+    database: Database,
+}
+
+/// A key and what it is to be; none: to be deleted.
+pub(super) type Entry = (String, Option<Vec<u8>>);
+
+/// What a change writes.
+pub(super) fn entry(change: &Change) -> Result<Entry, StoreError> {
+    Ok(match change {
+        Change::Put(record) => (record.key().to_string(), Some(text::encode(record)?)),
+        Change::Delete(key) => (key.to_string(), None),
+    })
+}
+
+/// What an error of the database is for who opened the store.
+pub(super) fn failed(path: &Path, doing: &'static str, error: impl Into<Error>) -> StoreError {
+    let path = path.to_owned();
+    match error.into() {
+        Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+        Error::Io(source) => StoreError::Io { doing, path, source },
+        error => StoreError::Database { doing, path, reason: error.to_string() },
+    }
+}
+
+impl Base {
+    /// Makes a database with nothing in it.
+    pub(super) fn make(
+        path: &Path,
+        backend: impl StorageBackend,
+        ladder: Ladder,
+    ) -> Result<Self, StoreError> {
+        let base = Self::raw(path, "make", backend)?;
+        base.transaction("make", |transaction| {
+            transaction.open_table(RECORDS)?;
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(SCHEMA, u64::from(ladder.newest()))?;
+            numbers.insert(COMMITS, 0)?;
+            Ok(())
+        })?;
+        Ok(base)
+    }
+
+    /// Opens a database, and brings what an older program left to the schema of this one.
+    pub(super) fn open(
+        path: &Path,
+        backend: impl StorageBackend,
+        ladder: Ladder,
+    ) -> Result<Self, StoreError> {
+        let base = Self::raw(path, "open", backend)?;
+        let found = u32::try_from(base.number(SCHEMA)?).unwrap_or(u32::MAX);
+        let known = ladder.newest();
+        if found > known {
+            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        }
+        if found < known {
+            base.migrate(found, ladder)?;
+            log::info!("the store {} was brought from schema {found} to {known}", path.display());
+        }
+        Ok(base)
+    }
+
+    fn raw(path: &Path, doing: &'static str, backend: impl StorageBackend) -> Result<Self, StoreError> {
+        let database = Builder::new().set_cache_size(CACHE).create_with_backend(backend);
+        let database = database.map_err(|error| failed(path, doing, error))?;
+        Ok(Self { path: path.to_owned(), database })
+    }
+
+    fn migrate(&self, found: u32, ladder: Ladder) -> Result<(), StoreError> {
+        let mut old = Vec::new();
+        self.each(|key, value| {
+            let read = serde_json::from_slice(value);
+            old.push(read.map_err(|_| self.damaged(key, "it is no JSON".to_owned()))?);
+            Ok(())
+        })?;
+        let known = ladder.newest();
+        let migration = |reason| StoreError::Migration { path: self.path.clone(), found, known, reason };
+        let records = ladder.climb(found, old).map_err(migration)?;
+        let entries = records.into_iter().map(|record| entry(&Change::Put(record)));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        self.transaction("migrate", |transaction| {
+            transaction.delete_table(RECORDS)?;
+            put(transaction, &entries)?;
+            transaction.open_table(NUMBERS)?.insert(SCHEMA, u64::from(known))?;
+            Ok(())
+        })
+    }
+
+    /// How many commits there were.
+    pub(super) fn commits(&self) -> Result<u64, StoreError> {
+        self.number(COMMITS)
+    }
+
+    /// Every record.
+    pub(super) fn load(&self) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        self.each(|key, value| {
+            let record = text::decode(value).map_err(|reason| self.damaged(key, reason))?;
+            if record.key().to_string() != key {
+                return Err(self.damaged(key, format!("it says that it is {}", record.key())));
+            }
+            records.push(record);
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Writes `entries` in their order, all or none; durable when it returns.
+    pub(super) fn write(&self, entries: &[Entry], commits: u64) -> Result<(), StoreError> {
+        self.transaction("write", |transaction| {
+            put(transaction, entries)?;
+            transaction.open_table(NUMBERS)?.insert(COMMITS, commits)?;
+            Ok(())
+        })
+    }
+
+    fn transaction(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&WriteTransaction) -> Result<(), Error>,
+    ) -> Result<(), StoreError> {
+        let transaction = || {
+            let mut transaction = self.database.begin_write()?;
+            // The pages are on the disk before anything names them. With one phase a crash is recognised by
+            // checksums that are no match for who chooses what is written.
+            transaction.set_two_phase_commit(false);
+            work(&transaction)?;
+            Ok(transaction.commit()?)
+        };
+        transaction().map_err(|error: Error| failed(&self.path, doing, error))
+    }
+
+    fn number(&self, name: &str) -> Result<u64, StoreError> {
+        let read = || -> Result<_, Error> {
+            let numbers = self.database.begin_read()?.open_table(NUMBERS)?;
+            Ok(numbers.get(name)?.map(|number| number.value()))
+        };
+        let number = read().map_err(|error| failed(&self.path, "read", error))?;
+        number.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
+    }
+
+    /// Every key with its text.
+    fn each(&self, mut take: impl FnMut(&str, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let failed = |error: Error| failed(&self.path, "read", error);
+        let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;
+        let records = transaction.open_table(RECORDS).map_err(|error| failed(error.into()))?;
+        for entry in records.iter().map_err(|error| failed(error.into()))? {
+            let (key, value) = entry.map_err(|error| failed(error.into()))?;
+            take(key.value(), value.value())?;
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, key: &str, reason: String) -> StoreError {
+        StoreError::Damaged { path: self.path.clone(), key: key.escape_debug().to_string(), reason }
+    }
+}
+
+fn put(transaction: &WriteTransaction, entries: &[Entry]) -> Result<(), Error> {
+    let mut records = transaction.open_table(RECORDS)?;
+    for (key, value) in entries {
+        match value {
+            Some(value) => records.insert(key.as_str(), value.as_slice())?,
+            None => records.remove(key.as_str())?,
+        };
+    }
+    Ok(())
+}

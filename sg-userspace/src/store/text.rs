@@ -1,0 +1,106 @@
+//! A record as text, the same in the store's file and in an export: `{"kind":"rule","record":{…}}`.
+//!
+//! What is written here can be read again: a record that could not would stop the next start. Called by the store
+//! and by the transfer of its state; it must never know either.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{Record, StoreError};
+
+/// The longest text of a record. Two hundred thousand entries of a list fit.
+pub(super) const LONGEST: usize = 16 << 20;
+
+/// Whether who may see the state may not see this record: keys are secrets, and an answer may show one.
+pub(super) const fn is_secret(record: &Record) -> bool {
+    matches!(record, Record::AccessKey(_) | Record::Token(_))
+}
+
+/// The text of a record, on one line.
+pub(super) fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
+    let key = record.key();
+    let unwritable = |reason| StoreError::Unwritable { key: key.to_string(), reason };
+    let text = serde_json::to_vec(record).map_err(|error| unwritable(error.to_string()))?;
+    if text.len() > LONGEST {
+        return Err(unwritable(format!("it takes {} bytes, at most {LONGEST} are allowed", text.len())));
+    }
+    match decode(&text) {
+        Ok(read) if read.key() == key => Ok(text),
+        Ok(read) => Err(unwritable(format!("it would be read as {}", read.key()))),
+        Err(reason) => Err(unwritable(format!("it could not be read again: {reason}"))),
+    }
+}
+
+/// The record of a text, or what is wrong with it.
+pub(super) fn decode(text: &[u8]) -> Result<Record, String> {
+    serde_json::from_slice(text).map_err(|error| reason(text, &error))
+}
+
+/// What is wrong, without a value of a record that is secret: reasons are logged.
+fn reason(text: &[u8], error: &serde_json::Error) -> String {
+    #[derive(Deserialize)]
+    struct Kind<'a> {
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+    }
+    // What is wrong with the syntax is said without values.
+    if !error.is_data() {
+        return error.to_string();
+    }
+    match serde_json::from_slice::<Kind<'_>>(text) {
+        Ok(Kind { kind }) if !matches!(&*kind, "access_key" | "token") => error.to_string(),
+        _ => format!("a field is missing, or has a value that it cannot have, at column {}", error.column()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::{super::*, *};
+
+    fn token(answer: Value) -> Record {
+        let (token, fingerprint) = ("me/1".to_owned(), "f".to_owned());
+        Token { token, fingerprint, answer, created: Timestamp::UNIX_EPOCH }.into()
+    }
+
+    #[test]
+    fn text_names_kind_and_record() {
+        let record = Record::from(Settings::default());
+        let text = String::from_utf8(encode(&record).unwrap()).unwrap();
+        assert!(text.starts_with(r#"{"kind":"settings","record":{"limits":{"#), "{text}");
+        assert_eq!(decode(text.as_bytes()), Ok(record));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let mut deep = json!(1);
+        for _ in 0..200 {
+            deep = json!([deep]);
+        }
+        let error = encode(&token(deep)).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the record token me/1 cannot be stored: it could not be read again"),
+            "{error}"
+        );
+        let error = encode(&token(json!("x".repeat(LONGEST)))).unwrap_err().to_string();
+        assert!(error.contains("at most 16777216 are allowed"), "{error}");
+    }
+
+    #[test]
+    fn reasons_show_no_secrets() {
+        for wrong in [
+            r#"{"kind":"access_key","record":{"id":"ak-1","secret":"hush","description":"","created":"hush"}}"#,
+            r#"{"record":{"id":"ak-1","secret":["hush"]},"kind":"access_key"}"#,
+            r#"{"kind":"token","record":"hush"}"#,
+            r#"{"kind":"access_key","record":{"id":"ak-1","secret":"hush""#,
+        ] {
+            let reason = decode(wrong.as_bytes()).unwrap_err();
+            assert!(!reason.contains("hush") && reason.contains("column"), "{reason}");
+        }
+        let rule = r#"{"kind":"rule","record":{"id":"sgr-1","group":"sg-1","direction":"up"}}"#;
+        assert!(decode(rule.as_bytes()).unwrap_err().contains("unknown variant `up`"));
+    }
+}

@@ -1,0 +1,34 @@
+//! The whole state as a file that people can read and compare: a head, then a record a line, ordered by kind and key.
+//!
+//! ```text
+//! {"format":"sgd state","schema":1,"secrets":false,"records":2}
+//! {"kind":"group","record":{"id":"sg-…", …}}
+//! {"kind":"settings","record":{…}}
+//! ```
+//!
+//! The head says how many records follow: a file that was cut off is not taken for a smaller state. It must never know
+//! what becomes of the records; called by the service, and by programs that look at a file.
+
+mod error;
+mod export;
+mod import;
+
+pub use error::ImportError;
+pub use export::export;
+#[cfg(test)]
+pub(super) use import::import_with;
+pub use import::{Imported, import};
+use serde::{Deserialize, Serialize};
+
+/// What the first line says the file is.
+const FORMAT: &str = "sgd state";
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: String,
+    schema: u32,
+    /// Whether records that are secrets are among them.
+    secrets: bool,
+    records: u64,
+}

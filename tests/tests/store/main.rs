@@ -1,0 +1,33 @@
+//! The store when things go wrong: killed, without power, on a disk that fails. Whenever it happens, what is there
+//! afterwards is the state before the commit that was under way or the one after it, and what was said to be stored is.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod disk;
+mod failing;
+mod killed;
+mod power;
+mod script;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    if killed::is_victim() {
+        return ExitCode::SUCCESS;
+    }
+    let arguments = Arguments::from_args();
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial("store::survives_being_killed_at_every_write", killed::at_every_write),
+        trial("store::survives_losing_power_at_every_write", power::at_every_write),
+        trial("store::survives_a_disk_that_fails_at_every_write", failing::at_every_write),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,90 @@
+//! The power goes at a chosen write: what was not synced is lost, or some sectors of it are; and it may go again while
+//! the store recovers.
+
+use fastrand::Rng;
+use sg_userspace::store::{RedbStore, Store as _, StoreError};
+
+use crate::{
+    disk::{Disk, Trouble},
+    script::{Script, exported_state, state},
+};
+
+pub(crate) fn at_every_write() {
+    let script = Script::new();
+    let empty = empty();
+    let (mut losses, mut states, mut recoveries) = (0_u64, 0_u64, 0_u64);
+    for at in 1.. {
+        let disk = Disk::with(empty.clone());
+        disk.trouble_at(at, Trouble::PowerLoss);
+        let done = run(&disk, &script);
+        if !disk.is_troubled() {
+            break;
+        }
+        losses += 1;
+        let twice = usize::try_from(at).unwrap() % WAYS;
+        for (number, mut lands) in ways(at).into_iter().enumerate() {
+            let left = disk.after_power_loss(&mut *lands);
+            let found = script.check(&exported_state(&mut open(&Disk::with(left.clone())).unwrap()), done);
+            states += 1;
+            // It goes again while the store recovers. That takes long, so after each loss in one way only.
+            for again in (1..).take_while(|_| number == twice) {
+                let disk = Disk::with(left.clone());
+                disk.trouble_at(again, Trouble::PowerLoss);
+                drop(open(&disk));
+                if !disk.is_troubled() {
+                    break;
+                }
+                let disk = Disk::with(disk.after_power_loss(&mut *lands));
+                assert!(state(&mut open(&disk).unwrap()) == script.states[found], "write {at}, then {again}");
+                recoveries += 1;
+            }
+        }
+    }
+    println!(
+        "power lost at {losses} writes, {states} contents of the disk; {recoveries} more while recovering"
+    );
+    assert!(losses > 100, "{losses} writes are too few to have met every kind");
+}
+
+/// What is on a disk with a store in which there is nothing.
+fn empty() -> Vec<u8> {
+    let disk = Disk::default();
+    drop(open(&disk));
+    disk.after_power_loss(|| true)
+}
+
+fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
+    let disk = disk.clone();
+    RedbStore::with_backend("disk", move || Ok(disk.clone()))
+}
+
+/// Does the script as far as there is power; says how many commits were stored.
+fn run(disk: &Disk, script: &Script) -> usize {
+    let Ok(mut store) = open(disk) else { return 0 };
+    script.commits.iter().take_while(|changes| store.commit(changes).is_ok()).count()
+}
+
+const WAYS: usize = 6;
+
+/// Which sectors that were not synced come to the disk: none, all, one half or the other, few, most.
+fn ways(seed: u64) -> [Box<dyn FnMut() -> bool>; WAYS] {
+    let random = |salt: u64, of_ten: u8| {
+        let mut rng = Rng::with_seed(seed << 8 | salt);
+        move || rng.u8(..10) < of_ten
+    };
+    let turn = |first: bool| {
+        let mut lands = first;
+        move || {
+            lands = !lands;
+            lands
+        }
+    };
+    [
+        Box::new(|| false),
+        Box::new(|| true),
+        Box::new(turn(true)),
+        Box::new(turn(false)),
+        Box::new(random(1, 2)),
+        Box::new(random(2, 8)),
+    ]
+}

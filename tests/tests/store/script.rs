@@ -1,0 +1,171 @@
+//! What the store is made to do, and what must be there after each step.
+
+use std::collections::BTreeMap;
+
+use sg_userspace::store::{
+    AccessKey, Change, Direction, Key, Label, Member, PrefixEntry, PrefixList, Record, Rule, RuleSpec,
+    Settings, Store, Token, Vpc, export, import,
+};
+
+pub(crate) type State = BTreeMap<Key, Record>;
+
+/// Lists of changes, and the state before the first, after the first, and so on.
+pub(crate) struct Script {
+    pub(crate) commits: Vec<Vec<Change>>,
+    pub(crate) states: Vec<State>,
+}
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        let commits = commits();
+        let mut state = State::new();
+        let mut states = vec![state.clone()];
+        for changes in &commits {
+            apply(&mut state, changes);
+            states.push(state.clone());
+        }
+        let unlike_the_next = states.windows(2).all(|pair| pair[0] != pair[1]);
+        assert!(unlike_the_next, "a commit that changes nothing cannot be seen to have happened");
+        Self { commits, states }
+    }
+
+    /// Makes sure that `found` is what it may be after `done` commits were said to be stored and no more. Says how many
+    /// there are.
+    pub(crate) fn check(&self, found: &State, done: usize) -> usize {
+        let next = self.states.get(done + 1);
+        if *found == self.states[done] {
+            done
+        } else if Some(found) == next {
+            done + 1
+        } else {
+            let like = self.states.iter().position(|state| state == found);
+            panic!("{done} commits were stored, found {} records, the state after {like:?}", found.len());
+        }
+    }
+}
+
+/// What is in the store.
+pub(crate) fn state(store: &mut dyn Store) -> State {
+    let records = store.load().expect("what was stored can be loaded");
+    let count = records.len();
+    let state: State = records.into_iter().map(|record| (record.key(), record)).collect();
+    assert_eq!(state.len(), count, "a key is there twice");
+    state
+}
+
+/// What is in the store, which can be exported and imported.
+pub(crate) fn exported_state(store: &mut dyn Store) -> State {
+    let state = state(store);
+    let mut text = Vec::new();
+    export(state.values().cloned(), &mut text, true).expect("what was loaded can be exported");
+    let imported = import(&*text).expect("what was exported can be imported").records;
+    assert!(imported.iter().eq(state.values()), "an export lost something");
+    state
+}
+
+fn apply(state: &mut State, changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::Put(record) => state.insert(record.key(), record.clone()),
+            Change::Delete(key) => state.remove(key),
+        };
+    }
+}
+
+/// Small and large, growing and shrinking, with records that take many pages of the file.
+fn commits() -> Vec<Vec<Change>> {
+    let put = |records: Vec<Record>| records.into_iter().map(Change::Put).collect::<Vec<_>>();
+    let delete = |records: Vec<Record>| -> Vec<_> {
+        records.into_iter().map(|record| Change::Delete(record.key())).collect()
+    };
+    let rules = |numbers: std::ops::Range<u16>, words: &str| -> Vec<Record> {
+        numbers.map(|number| rule(number, words)).collect()
+    };
+    let mut all = vec![
+        put(vec![settings(1)]),
+        put(vec![vpc(), settings(2)]),
+        put(rules(0..30, "first")),
+        put(vec![list(500)]),
+        put(vec![settings(3)]),
+        put(rules(20..80, "second")),
+        delete(rules(0..25, "")),
+        put(vec![list(10)]),
+        // A rule moves: gone here and there again there, in one.
+        [delete(rules(25..26, "")), put(vec![rule(900, "moved"), member(1), key(1)])].concat(),
+        put(vec![list(700), token(1)]),
+        [delete(rules(26..80, "")), delete(vec![list(0), key(1)])].concat(),
+        put(vec![settings(4), member(2)]),
+    ];
+    all.extend((5..8).map(|serial| put(vec![settings(serial)])));
+    all
+}
+
+fn settings(serial: u64) -> Record {
+    Settings { serial, ..Settings::default() }.into()
+}
+
+fn label(name: &str) -> Label {
+    Label {
+        name: name.to_owned(),
+        description: String::new(),
+        tags: BTreeMap::new(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+        owner: None,
+    }
+}
+
+fn vpc() -> Record {
+    let region = "here".to_owned();
+    let (order, established) = Default::default();
+    Vpc { id: "vpc-1".into(), region, label: label("one"), order, established }.into()
+}
+
+fn rule(number: u16, words: &str) -> Record {
+    let mut spec = RuleSpec::accept("tcp".parse().expect("a protocol"));
+    words.clone_into(&mut spec.description);
+    let (id, group) = (format!("sgr-{number}").into(), "sg-1".into());
+    let created = jiff::Timestamp::UNIX_EPOCH;
+    Rule { id, group, direction: Direction::Ingress, serial: number.into(), created, spec }.into()
+}
+
+/// A prefix list that takes many pages of the file.
+fn list(entries: u16) -> Record {
+    let entries = (0..entries).map(|number| {
+        let [high, low] = number.to_be_bytes();
+        let cidr = format!("10.{high}.{low}.0/24").parse().expect("a prefix");
+        PrefixEntry { cidr, description: String::new() }
+    });
+    PrefixList {
+        id: "pl-1".into(),
+        region: "here".to_owned(),
+        label: label("long"),
+        family: None,
+        max_entries: 1_000,
+        entries: entries.collect(),
+    }
+    .into()
+}
+
+fn member(number: u8) -> Record {
+    Member { group: "sg-1".into(), address: [10, 0, 0, number].into(), owner: None }.into()
+}
+
+fn key(number: u8) -> Record {
+    AccessKey {
+        id: format!("ak-{number}").into(),
+        secret: "hush".to_owned(),
+        description: String::new(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+    }
+    .into()
+}
+
+fn token(number: u8) -> Record {
+    Token {
+        token: format!("me/{number}"),
+        fingerprint: "0".to_owned(),
+        answer: number.into(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+    }
+    .into()
+}

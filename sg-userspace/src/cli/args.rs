@@ -1,20 +1,24 @@
 //! Arguments that several nouns have, and how they are read.
 
-use std::{fs::File, io::Read as _, net::IpAddr, path::Path};
+use std::net::IpAddr;
 
-use anyhow::{Context as _, anyhow};
-use clap::{ValueEnum, builder::NonEmptyStringValueParser};
+use clap::{
+    ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
+};
 use ipnet::IpNet;
 
-use super::failure::Failure;
+use super::names::Names;
 use crate::store::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
-
-/// The largest file that is sent; the server takes no more either.
-const LARGEST_FILE: u64 = 256 << 20;
 
 /// An id or a name: a text with something in it.
 pub(super) fn named() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
+}
+
+/// `yes` or `no`.
+pub(super) fn said() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["yes", "no"]).map(|text| text == "yes")
 }
 
 /// What an argument calls a value.
@@ -35,11 +39,11 @@ pub(super) fn remote(text: &str) -> Result<Remote, String> {
 }
 
 /// A remote as [`remote`] reads it.
-pub(super) fn write_remote(remote: &Remote) -> String {
+pub(super) fn write_remote(remote: &Remote, names: &Names) -> String {
     match remote {
         Remote::Any | Remote::Net(_) => remote.to_string(),
-        Remote::Group(group) => format!("group:{group}"),
-        Remote::PrefixList(list) => format!("prefix-list:{list}"),
+        Remote::Group(group) => format!("group:{}", names.of(group)),
+        Remote::PrefixList(list) => format!("prefix-list:{}", names.of(list)),
     }
 }
 
@@ -55,10 +59,10 @@ pub(super) fn ports(text: &str) -> Result<Ports, String> {
 }
 
 /// Ports as [`ports`] reads them.
-pub(super) fn write_ports(ports: &Ports) -> String {
+pub(super) fn write_ports(ports: &Ports, names: &Names) -> String {
     match ports {
         Ports::Any | Ports::Ranges(_) => ports.to_string(),
-        Ports::List(list) => format!("port-list:{list}"),
+        Ports::List(list) => format!("port-list:{}", names.of(list)),
     }
 }
 
@@ -87,37 +91,22 @@ pub(super) fn write_time(time: jiff::Timestamp) -> String {
     format!("{time:.0}")
 }
 
-/// The whole of a file; `-` is the standard input.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let name = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LARGEST_FILE + 1).read_to_end(&mut bytes)
-    } else {
-        File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-    };
-    read.with_context(|| name.clone()).map_err(Failure::Input)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(Failure::input(anyhow!("{name}: larger than {} MiB", LARGEST_FILE >> 20)));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_shown_can_be_typed() {
+        let names = Names::default();
         for text in ["any", "10.0.0.0/8", "2001:db8::1", "group:web", "prefix-list:a:b"] {
-            assert_eq!(write_remote(&remote(text).unwrap()), text);
+            assert_eq!(write_remote(&remote(text).unwrap(), &names), text);
         }
-        assert_eq!(write_remote(&remote("ANY").unwrap()), "any");
+        assert_eq!(write_remote(&remote("ANY").unwrap(), &names), "any");
         for text in ["", "web", "group:", "port-list:web", "10.0.0.0/33"] {
             remote(text).unwrap_err();
         }
         for text in ["any", "22,80-90", "port-list:web"] {
-            assert_eq!(write_ports(&ports(text).unwrap()), text);
+            assert_eq!(write_ports(&ports(text).unwrap(), &names), text);
         }
         for text in ["", "ssh", "90-80", "port-list:", "group:web"] {
             ports(text).unwrap_err();

@@ -2,30 +2,48 @@
 
 use std::{io::Write, path::PathBuf};
 
-use clap::Args;
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
 
 use super::{
+    check_nic::{self, CommonArgs, PacketArgs},
     check_policy::{self, TypedProbes},
     failure::Failure,
-    session::Common,
+    session::{Common, Session},
 };
 
 // clap would show the flags of all ways in one line, as if all were needed.
-const USAGE: &str = "sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
+const USAGE: &str = "sgctl check packet <NIC> --protocol <PROTOCOL> --remote <ADDRESS> [--port <PORT>] [...]
+       sgctl check common <NIC> --remote <ADDRESS>
+       sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
        sgctl check --policy <FILE> --nic <NIC> --direction <DIRECTION> --protocol <PROTOCOL>
                    --src <ADDRESS> --dst <ADDRESS> [--dport <PORT>] [--icmp-type <NUMBER>] [...]";
 
 /// What would happen to a packet that starts a flow, and why; no interface is touched.
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE)]
+#[command(override_usage = USAGE, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Typed {
+    #[command(subcommand)]
+    on_nic: Option<OnNic>,
     /// The policy document.
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    policy: Option<PathBuf>,
     #[command(flatten)]
     probes: TypedProbes,
 }
 
+/// Checks that `sgd serve` answers.
+#[derive(Debug, Subcommand)]
+enum OnNic {
+    Packet(PacketArgs),
+    Common(CommonArgs),
+}
+
 pub(super) fn run(typed: Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
-    check_policy::run(typed.probes, &typed.policy, common.format(), out)
+    match (typed.on_nic, typed.policy) {
+        (Some(OnNic::Packet(packet)), _) => check_nic::packet(packet, &mut Session::new(common, out)?),
+        (Some(OnNic::Common(typed)), _) => check_nic::common(&typed, &mut Session::new(common, out)?),
+        (None, Some(policy)) => check_policy::run(typed.probes, &policy, common.format(), out),
+        (None, None) => Err(Failure::input(anyhow!("either --policy, or `packet` or `common` is needed"))),
+    }
 }

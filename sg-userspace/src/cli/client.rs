@@ -21,7 +21,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::client_error::{ApiError, ClientError};
+use super::client_error::ClientError;
+use crate::api::native::ErrorBody;
 
 /// How often a request is sent again after its connection broke: `sgd` may just have been started anew.
 const RETRIES: u32 = 3;
@@ -145,9 +146,9 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        Err(match ApiError::read(&body) {
-            Some(error) => ClientError::Refused { status, error },
-            None => ClientError::NoApi { socket: self.socket.clone(), status },
+        Err(match serde_json::from_slice(&body) {
+            Ok(ErrorBody { error }) => ClientError::Refused { status, error },
+            Err(_) => ClientError::NoApi { socket: self.socket.clone(), status },
         })
     }
 }

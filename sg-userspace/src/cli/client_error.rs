@@ -9,10 +9,10 @@ use std::{
 
 use hyper::StatusCode;
 use nix::unistd::{Gid, Group, Uid, User};
-use serde::Deserialize;
 use thiserror::Error;
 
 use super::failure::Failure;
+use crate::api::native::ErrorDetail;
 
 /// Why there is no answer, or none that helps.
 #[derive(Debug, Error)]
@@ -44,7 +44,7 @@ pub(super) enum ClientError {
     )]
     Timeout { seconds: u64, changes: bool },
     #[error("{}", error.message)]
-    Refused { status: StatusCode, error: ApiError },
+    Refused { status: StatusCode, error: ErrorDetail },
     #[error("what serves {} is not sgd, or another version of it: it answers {status}", socket.display())]
     NoApi { socket: PathBuf, status: StatusCode },
     #[error("what serves {} is not sgd, or another version of it: its answer to {address} cannot be read", socket.display())]
@@ -73,12 +73,9 @@ impl ClientError {
     /// Whether the request was wrong, and not the world.
     fn is_input(&self) -> bool {
         let Self::Refused { status, .. } = self else { return false };
-        let of_the_world = [
-            StatusCode::UNAUTHORIZED,
-            StatusCode::FORBIDDEN,
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::TOO_MANY_REQUESTS,
-        ];
+        // 403 is a limit of the domain; who may not use the socket does not get as far.
+        let of_the_world =
+            [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
         status.is_client_error() && !of_the_world.contains(status)
     }
 }
@@ -98,20 +95,4 @@ fn who_may(socket: &Path) -> String {
     let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
     let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
     if for_group { format!("{owner} and the members of group {group}") } else { owner }
-}
-
-/// What the server says of a request that it refused. Its details are for programs that speak to it themselves.
-#[derive(Debug, Deserialize)]
-pub(super) struct ApiError {
-    pub(super) message: String,
-}
-
-impl ApiError {
-    pub(super) fn read(body: &[u8]) -> Option<Self> {
-        #[derive(Deserialize)]
-        struct Body {
-            error: ApiError,
-        }
-        serde_json::from_slice::<Body>(body).ok().map(|body| body.error)
-    }
 }

@@ -8,8 +8,9 @@ use super::{
     args::{named, write_addresses, write_ids, write_time},
     failure::Failure,
     label::{self, NewLabelArgs},
-    list::Length,
+    list::{Filter, Length},
     membership::{JoinArgs, LeaveArgs},
+    names::Wanted,
     nic_spec::nic,
     output::Yes,
     session::Session,
@@ -61,16 +62,12 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this name; `*` stands for anything.
-    #[arg(long)]
-    name: Option<String>,
-    /// Only those of this VPC.
+    #[command(flatten)]
+    filter: Filter,
+    /// Only those of this VPC; `classic`: of the classic network.
     #[arg(long)]
     vpc: Option<String>,
-    /// Only those of this region.
-    #[arg(long)]
-    region: Option<String>,
-    /// Only those with a NIC that holds this group.
+    /// Only those whose primary NIC holds this group.
     #[arg(long)]
     group: Option<String>,
     #[command(flatten)]
@@ -105,16 +102,16 @@ impl Shown for InstanceView {
             let addresses = view.nics.iter().map(|nic| write_addresses(&nic.addresses));
             write_ids(addresses.filter(|addresses| !addresses.is_empty()))
         }),
-        Column::new("NICS", |view| write_ids(view.nics.iter().map(|nic| &nic.id))),
+        Column::named("GROUPS", |view, names| {
+            let nics = view.nics.iter().map(|nic| names.all(&nic.groups));
+            nics.collect::<Vec<_>>().join(" ")
+        }),
+        Column::wide("NICS", |view| write_ids(view.nics.iter().map(|nic| &nic.id))),
         Column::wide("REGION", |view| view.instance.region.clone()),
         Column::wide("VPC", |view| write_ids(&view.instance.vpc)),
         Column::wide("TAGS", |view| label::tags(&view.instance.label)),
         Column::wide("CREATED", |view| write_time(view.instance.label.created)),
         Column::wide("DESCRIPTION", |view| view.instance.label.description.clone()),
-        Column::alone("GROUPS", |view| {
-            let line = |nic: &crate::store::Nic| format!("{}: {}\n", nic.id, write_ids(&nic.groups));
-            view.nics.iter().map(line).collect()
-        }),
     ];
 
     fn id(&self) -> String {
@@ -124,14 +121,18 @@ impl Shown for InstanceView {
     fn name(&self) -> Option<&str> {
         Some(&self.instance.label.name)
     }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.ids("groups", self.nics.iter().flat_map(|nic| &nic.groups));
+    }
 }
 
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     let instances = Address::of(&["instances"]);
     match typed.verb {
         Verb::List(list) => {
-            let address = instances.with_some("name", list.name).with_some("vpc", list.vpc);
-            let address = address.with_some("region", list.region).with_some("group", list.group);
+            let address = list.filter.of(instances).with_some("vpc", list.vpc);
+            let address = address.with_some("group", list.group);
             session.list::<InstanceView>(&address, list.length)
         }
         Verb::Show { instance } => session.show::<InstanceView>(Address::of(&["instances", &instance])),

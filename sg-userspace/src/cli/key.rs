@@ -8,7 +8,7 @@ use super::{
     args::{named, write_time},
     client::Call,
     failure::Failure,
-    list::Length,
+    names::Names,
     output::Yes,
     session::Session,
     table::{Column, Shown},
@@ -30,10 +30,7 @@ pub(super) struct Typed {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List keys, without their secrets.
-    List {
-        #[command(flatten)]
-        length: Length,
-    },
+    List,
     /// Make one, and show its secret, this one time.
     Create {
         /// Who it is for.
@@ -75,13 +72,16 @@ impl Shown for NewKey {
 
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
-        Verb::List { length } => session.list::<KeyView>(&Address::of(&["keys"]), length),
+        Verb::List => {
+            let keys: Vec<KeyView> = session.get(Address::of(&["keys"]))?;
+            session.output.many(&keys, &Names::default())
+        }
         Verb::Create { description } => {
             let body = CreateKey { description: description.unwrap_or_default() };
             // With a token the server would keep the answer, and with it the secret, for a day.
             let call = Call::change(Method::POST, Address::of(&["keys"])).without_token().with_json(&body)?;
             let key: NewKey = session.client.call(&call)?;
-            session.output.one(&key)?;
+            session.output.one(&key, &Names::default())?;
             session.output.remark("nothing shows the secret again");
             Ok(())
         }

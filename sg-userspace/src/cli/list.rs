@@ -8,6 +8,31 @@ use super::{
 };
 use crate::service::{LARGEST_PAGE, Page};
 
+/// What names, places and tags must be.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Filter {
+    /// Only those with one of these ids or names; `*` stands for anything.
+    #[arg(long, value_name = "NAME,…")]
+    name: Option<String>,
+    /// Only those of this region.
+    #[arg(long)]
+    region: Option<String>,
+    /// Only those with this tag; may be said several times.
+    #[arg(long = "tag", value_name = "KEY[=VALUE]")]
+    tags: Vec<String>,
+    /// Only those that belong to this applied document.
+    #[arg(long, value_name = "DOCUMENT")]
+    owner: Option<String>,
+}
+
+impl Filter {
+    /// An address with this filter in its query.
+    pub(super) fn of(self, address: Address) -> Address {
+        let address = address.with_some("name", self.name).with_some("region", self.region);
+        address.with_list("tag", &self.tags).with_some("owner", self.owner)
+    }
+}
+
 /// How much of a list.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Length {
@@ -28,7 +53,8 @@ impl Session<'_> {
     ) -> Result<(), Failure> {
         let most = if length.all { usize::MAX } else { length.limit };
         let (things, total) = self.pages::<T>(address, most)?;
-        self.output.many(&things)?;
+        let names = self.names_for(&things)?;
+        self.output.many(&things, &names)?;
         let more = total.saturating_sub(things.len());
         if things.len() >= most && more > 0 {
             self.output.remark(&format!(

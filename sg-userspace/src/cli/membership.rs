@@ -5,11 +5,10 @@ use hyper::Method;
 
 use super::{
     address::Address,
-    args::{named, write_ids},
+    args::named,
     failure::Failure,
-    output::Format,
     session::Session,
-    table::Shown as _,
+    table::{Shown as _, cell},
 };
 use crate::{
     service::{Join, Leave},
@@ -45,7 +44,7 @@ impl JoinArgs {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let body = Join { groups: self.groups, targets: self.targets, place: self.place };
         let nics: Vec<Nic> = session.change(Method::POST, Address::of(&["join"]), &body)?;
-        session.all_ordered(&nics)
+        session.ordered(&nics)
     }
 }
 
@@ -53,28 +52,23 @@ impl LeaveArgs {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let body = Leave { groups: self.groups, targets: self.targets };
         let nics: Vec<Nic> = session.change(Method::POST, Address::of(&["leave"]), &body)?;
-        session.all_ordered(&nics)
+        session.ordered(&nics)
     }
 }
 
 impl Session<'_> {
-    /// Says which groups a NIC holds now.
-    pub(super) fn ordered(&mut self, nic: &Nic) -> Result<(), Failure> {
-        match self.output.format {
-            Format::Table | Format::Wide => {
-                let name = nic.device.as_deref().or(nic.name().filter(|name| !name.is_empty()));
-                let name = name.map(|name| format!(" ({name})")).unwrap_or_default();
-                self.output.line(&format!("NIC {}{name} holds {}", nic.id, write_ids(&nic.groups)))
-            }
-            Format::Json | Format::Yaml | Format::Name => self.output.one(nic),
-        }
-    }
-
     /// Says which groups NICs hold now.
-    fn all_ordered(&mut self, nics: &[Nic]) -> Result<(), Failure> {
-        match self.output.format {
-            Format::Table | Format::Wide => nics.iter().try_for_each(|nic| self.ordered(nic)),
-            Format::Json | Format::Yaml | Format::Name => self.output.many(nics),
+    pub(super) fn ordered(&mut self, nics: &[Nic]) -> Result<(), Failure> {
+        let names = self.names_for(nics)?;
+        if !self.output.format.is_table() {
+            return self.output.many(nics, &names);
         }
+        for nic in nics {
+            let called = nic.device.as_deref().or(nic.name().filter(|name| !name.is_empty()));
+            let called = called.map(|name| format!(" ({name})")).unwrap_or_default();
+            let groups = names.all(&nic.groups);
+            self.output.line(&format!("NIC {}{called} holds {}", nic.id, cell(&groups)))?;
+        }
+        Ok(())
     }
 }

@@ -6,15 +6,22 @@
 //! `src/bin/sgctl.rs` calls it.
 
 mod address;
+mod apply;
 mod args;
 mod check;
+mod check_nic;
 mod check_policy;
 mod client;
 mod client_error;
 mod detach;
 mod explain;
 mod failure;
+mod file;
 mod generate;
+mod group;
+mod group_copy;
+mod group_file;
+mod health;
 mod instance;
 mod key;
 mod label;
@@ -22,19 +29,23 @@ mod limit;
 mod list;
 mod member;
 mod membership;
+mod names;
 mod nic;
 mod nic_spec;
 mod output;
 mod policy;
 mod port_list;
 mod prefix_list;
+mod reference;
 mod rule;
 mod rule_args;
 mod session;
 mod stats;
+mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod validate;
 mod vpc;
 
@@ -73,7 +84,9 @@ enum Command {
 /// What `sgd serve` is asked for.
 #[derive(Debug, Subcommand)]
 enum Served {
+    Status(status::Typed),
     Vpc(vpc::Typed),
+    Group(group::Typed),
     Rule(rule::Typed),
     Nic(nic::Typed),
     Instance(instance::Typed),
@@ -82,6 +95,10 @@ enum Served {
     Member(member::Typed),
     Key(key::Typed),
     Limit(limit::Typed),
+    Health(health::Typed),
+    Apply(apply::Typed),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
 }
 
 /// Reads the command line, does what it says and tells how it went: 0 done, 2 bad input, 1 anything else.
@@ -117,7 +134,9 @@ impl Typed {
 impl Served {
     fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
+            Self::Status(typed) => status::run(&typed, session),
             Self::Vpc(typed) => vpc::run(typed, session),
+            Self::Group(typed) => group::run(typed, session),
             Self::Rule(typed) => rule::run(typed, session),
             Self::Nic(typed) => nic::run(typed, session),
             Self::Instance(typed) => instance::run(typed, session),
@@ -126,6 +145,10 @@ impl Served {
             Self::Member(typed) => member::run(typed, session),
             Self::Key(typed) => key::run(typed, session),
             Self::Limit(typed) => limit::run(typed, session),
+            Self::Health(typed) => health::run(typed, session),
+            Self::Apply(typed) => apply::run(typed, session),
+            Self::Export(typed) => transfer::export(&typed, session),
+            Self::Import(typed) => transfer::import(&typed, session),
         }
     }
 }

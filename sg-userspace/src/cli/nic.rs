@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use clap::{Args, Subcommand, builder::BoolishValueParser};
+use clap::{Args, Subcommand};
 use hyper::Method;
 
 use super::{
     address::Address,
-    args::{named, word, write_addresses, write_ids, write_time, yes_no},
+    args::{named, said, word, write_addresses, write_ids, write_time, yes_no},
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
-    list::Length,
+    list::{Filter, Length},
     membership::{JoinArgs, LeaveArgs},
+    names::Wanted,
     output::Yes,
     session::Session,
     table::{Column, Shown},
@@ -89,10 +90,9 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this name; `*` stands for anything.
-    #[arg(long)]
-    name: Option<String>,
-    /// Only those of this VPC.
+    #[command(flatten)]
+    filter: Filter,
+    /// Only those of this VPC; `classic`: of the classic network.
     #[arg(long)]
     vpc: Option<String>,
     /// Only those that hold this group.
@@ -101,6 +101,15 @@ struct List {
     /// Only those of this instance.
     #[arg(long)]
     instance: Option<String>,
+    /// Only that of this device.
+    #[arg(long)]
+    device: Option<String>,
+    /// Only that with this address.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// Only those of this host, or with `no` only others.
+    #[arg(long, value_name = "YES", value_parser = said())]
+    local: Option<bool>,
     #[command(flatten)]
     length: Length,
 }
@@ -132,7 +141,7 @@ struct Register {
     #[arg(long = "address", value_name = "ADDRESS", value_delimiter = ',')]
     addresses: Vec<IpAddr>,
     /// Whether packets from it must have one of its addresses as their source [default: no for host, yes for guest].
-    #[arg(long, value_name = "YES", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, default_value = "intranet")]
@@ -163,7 +172,7 @@ struct Modify {
     #[arg(long, conflicts_with = "addresses")]
     device_addresses: bool,
     /// Whether packets from it must have one of its addresses as their source.
-    #[arg(long, value_name = "YES", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
 }
 
@@ -182,8 +191,8 @@ impl Shown for Nic {
         Column::new("NAME", |nic| nic.label.name.clone()),
         Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
         Column::new("ADDRESSES", |nic| write_addresses(&nic.addresses)),
-        Column::new("GROUPS", |nic| write_ids(&nic.groups)),
-        Column::new("INSTANCE", |nic| write_ids(&nic.instance)),
+        Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
+        Column::named("INSTANCE", |nic, names| names.all(&nic.instance)),
         Column::wide("PRIMARY", |nic| yes_no(nic.primary)),
         Column::wide("REGION", |nic| nic.region.clone()),
         Column::wide("VPC", |nic| write_ids(&nic.vpc)),
@@ -201,6 +210,11 @@ impl Shown for Nic {
 
     fn name(&self) -> Option<&str> {
         Some(&self.label.name)
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.ids("groups", &self.groups);
+        wanted.ids("instances", &self.instance);
     }
 }
 
@@ -240,9 +254,10 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     let nics = Address::of(&["nics"]);
     match typed.verb {
         Verb::List(list) => {
-            let address = nics.with_some("name", list.name).with_some("vpc", list.vpc);
+            let address = list.filter.of(nics).with_some("vpc", list.vpc);
             let address = address.with_some("group", list.group).with_some("instance", list.instance);
-            session.list::<Nic>(&address, list.length)
+            let address = address.with_some("device", list.device).with_some("address", list.address);
+            session.list::<Nic>(&address.with_some("local", list.local), list.length)
         }
         Verb::Show { nic } => session.show::<Nic>(Address::of(&["nics", &nic])),
         Verb::Register(register) => {
@@ -261,13 +276,13 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             let body = SetGroups { target: String::new(), groups };
             let nic: Nic =
                 session.change_one(Method::PUT, Address::of(&["nics", &nic, "groups"]), "target", &body)?;
-            session.ordered(&nic)
+            session.ordered(&[nic])
         }
         Verb::Move { nic, group, to } => {
             let body = MoveGroup { target: String::new(), group, to };
             let address = Address::of(&["nics", &nic, "groups", "move"]);
             let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;
-            session.ordered(&nic)
+            session.ordered(&[nic])
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     env,
     io::{self, IsTerminal as _, Write},
+    path::Path,
     time::Duration,
 };
 
@@ -14,6 +15,8 @@ use serde::Serialize;
 
 use super::{
     failure::Failure,
+    file,
+    names::Names,
     table::{self, Shown},
 };
 
@@ -33,6 +36,11 @@ pub(super) enum Format {
 }
 
 impl Format {
+    /// Whether people read it.
+    pub(super) const fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+
     /// Whether a program reads it.
     pub(super) const fn is_data(self) -> bool {
         matches!(self, Self::Json | Self::Yaml)
@@ -59,16 +67,16 @@ impl<'a> Output<'a> {
     }
 
     /// Shows one thing.
-    pub(super) fn one<T: Shown>(&mut self, thing: &T) -> Result<(), Failure> {
+    pub(super) fn one<T: Shown>(&mut self, thing: &T, names: &Names) -> Result<(), Failure> {
         match self.format {
-            Format::Table | Format::Wide => self.text(&table::one(thing, self.colour)),
+            Format::Table | Format::Wide => self.text(&table::one(thing, names, self.colour)),
             Format::Json | Format::Yaml => self.data(thing),
             Format::Name => self.line(&thing.id()),
         }
     }
 
     /// Shows many.
-    pub(super) fn many<T: Shown>(&mut self, things: &[T]) -> Result<(), Failure> {
+    pub(super) fn many<T: Shown>(&mut self, things: &[T], names: &Names) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide if things.is_empty() => {
                 // Not on the output: whoever counts its lines counts none.
@@ -76,7 +84,7 @@ impl<'a> Output<'a> {
                 Ok(())
             }
             Format::Table | Format::Wide => {
-                self.text(&table::many(things, self.format == Format::Wide, self.colour))
+                self.text(&table::many(things, names, self.format == Format::Wide, self.colour))
             }
             Format::Json | Format::Yaml => self.data(&things),
             Format::Name => things.iter().try_for_each(|thing| self.line(&thing.id())),
@@ -91,7 +99,7 @@ impl<'a> Output<'a> {
                 let name = name.map(|name| format!(" ({})", table::cell(name))).unwrap_or_default();
                 self.line(&format!("{done} {} {}{name}", T::NOUN, thing.id()))
             }
-            Format::Json | Format::Yaml | Format::Name => self.one(thing),
+            Format::Json | Format::Yaml | Format::Name => self.one(thing, &Names::default()),
         }
     }
 
@@ -99,7 +107,7 @@ impl<'a> Output<'a> {
     pub(super) fn done_all<T: Shown>(&mut self, done: &str, things: &[T]) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => things.iter().try_for_each(|thing| self.done(done, thing)),
-            Format::Json | Format::Yaml | Format::Name => self.many(things),
+            Format::Json | Format::Yaml | Format::Name => self.many(things, &Names::default()),
         }
     }
 
@@ -127,6 +135,22 @@ impl<'a> Output<'a> {
     /// Writes a text.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
         Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// Writes a file, or to the output where there is none.
+    pub(super) fn file(&mut self, path: Option<&Path>, text: &str) -> Result<(), Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return self.text(text) };
+        file::write(path, text.as_bytes())?;
+        self.remark(&format!("wrote {}", path.display()));
+        Ok(())
+    }
+
+    /// A text in the colour of a word, where there are colours.
+    pub(super) fn paint_as(&self, word: &str, text: &str) -> String {
+        match table::style_of(word) {
+            Some(style) if self.colour => table::paint(text, style),
+            _ => text.to_owned(),
+        }
     }
 
     /// Writes a line.

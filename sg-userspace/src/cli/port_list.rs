@@ -8,13 +8,13 @@ use super::{
     args::{named, write_time},
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
-    list::Length,
+    list::{Filter, Length},
     output::Yes,
     session::Session,
     table::{Column, Shown},
 };
 use crate::{
-    service::{CreatePortList, ModifyPortList},
+    service::{CreatePortList, ListView, ModifyPortList},
     store::{PortEntry, PortList, PortSet, PortSetError},
 };
 
@@ -65,12 +65,8 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this name; `*` stands for anything.
-    #[arg(long)]
-    name: Option<String>,
-    /// Only those of this region.
-    #[arg(long)]
-    region: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     length: Length,
 }
@@ -143,12 +139,31 @@ impl Shown for PortList {
     }
 }
 
+impl Shown for ListView<PortList> {
+    const NOUN: &'static str = PortList::NOUN;
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ID", |view| view.list.id.to_string()),
+        Column::new("NAME", |view| view.list.label.name.clone()),
+        Column::number("ENTRIES", |view| view.list.entries.len().to_string()),
+        Column::number("MAX", |view| view.list.max_entries.to_string()),
+        Column::number("GROUPS", |view| view.associations.to_string()),
+        Column::wide("REGION", |view| view.list.region.clone()),
+        Column::wide("TAGS", |view| label::tags(&view.list.label)),
+        Column::wide("CREATED", |view| write_time(view.list.label.created)),
+        Column::wide("DESCRIPTION", |view| view.list.label.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.list.id()
+    }
+}
+
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     let lists = Address::of(&["port-lists"]);
     match typed.verb {
         Verb::List(list) => {
-            let address = lists.with_some("name", list.name).with_some("region", list.region);
-            session.list::<PortList>(&address, list.length)
+            let address = list.filter.of(lists);
+            session.list::<ListView<PortList>>(&address, list.length)
         }
         Verb::Show { list } => session.show::<PortList>(Address::of(&["port-lists", &list])),
         Verb::Create(create) => {
@@ -174,6 +189,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             session.output.done("changed", &list)
         }
         Verb::Delete { lists, yes } => session.delete("port list", "port-lists", &lists, yes),
-        Verb::Associations { list } => session.associations(&["port-lists", &list, "associations"]),
+        Verb::Associations { list } => {
+            session.referenced(&Address::of(&["port-lists", &list, "associations"]))
+        }
     }
 }

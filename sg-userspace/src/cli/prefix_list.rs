@@ -9,13 +9,13 @@ use super::{
     args::{named, prefix, write_time},
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
-    list::Length,
+    list::{Filter, Length},
     output::Yes,
     session::Session,
     table::{Column, Shown},
 };
 use crate::{
-    service::{CreatePrefixList, ModifyPrefixList},
+    service::{CreatePrefixList, ListView, ModifyPrefixList},
     store::{Family, PrefixEntry, PrefixList, shortest},
 };
 
@@ -66,12 +66,8 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this name; `*` stands for anything.
-    #[arg(long)]
-    name: Option<String>,
-    /// Only those of this region.
-    #[arg(long)]
-    region: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     length: Length,
 }
@@ -117,14 +113,16 @@ fn entry(text: &str) -> Result<PrefixEntry, String> {
     Ok(PrefixEntry { cidr: prefix(net)?, description: description.to_owned() })
 }
 
+fn family(list: &PrefixList) -> String {
+    list.family.map_or_else(|| "both".to_owned(), |family| family.to_string())
+}
+
 impl Shown for PrefixList {
     const NOUN: &'static str = "prefix list";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |list| list.id.to_string()),
         Column::new("NAME", |list| list.label.name.clone()),
-        Column::new("FAMILY", |list| {
-            list.family.map_or_else(|| "both".to_owned(), |family| family.to_string())
-        }),
+        Column::new("FAMILY", family),
         Column::number("ENTRIES", |list| list.entries.len().to_string()),
         Column::number("MAX", |list| list.max_entries.to_string()),
         Column::wide("REGION", |list| list.region.clone()),
@@ -149,12 +147,32 @@ impl Shown for PrefixList {
     }
 }
 
+impl Shown for ListView<PrefixList> {
+    const NOUN: &'static str = PrefixList::NOUN;
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ID", |view| view.list.id.to_string()),
+        Column::new("NAME", |view| view.list.label.name.clone()),
+        Column::new("FAMILY", |view| family(&view.list)),
+        Column::number("ENTRIES", |view| view.list.entries.len().to_string()),
+        Column::number("MAX", |view| view.list.max_entries.to_string()),
+        Column::number("GROUPS", |view| view.associations.to_string()),
+        Column::wide("REGION", |view| view.list.region.clone()),
+        Column::wide("TAGS", |view| label::tags(&view.list.label)),
+        Column::wide("CREATED", |view| write_time(view.list.label.created)),
+        Column::wide("DESCRIPTION", |view| view.list.label.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.list.id()
+    }
+}
+
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     let lists = Address::of(&["prefix-lists"]);
     match typed.verb {
         Verb::List(list) => {
-            let address = lists.with_some("name", list.name).with_some("region", list.region);
-            session.list::<PrefixList>(&address, list.length)
+            let address = list.filter.of(lists);
+            session.list::<ListView<PrefixList>>(&address, list.length)
         }
         Verb::Show { list } => session.show::<PrefixList>(Address::of(&["prefix-lists", &list])),
         Verb::Create(create) => {
@@ -182,6 +200,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             session.output.done("changed", &list)
         }
         Verb::Delete { lists, yes } => session.delete("prefix list", "prefix-lists", &lists, yes),
-        Verb::Associations { list } => session.associations(&["prefix-lists", &list, "associations"]),
+        Verb::Associations { list } => {
+            session.referenced(&Address::of(&["prefix-lists", &list, "associations"]))
+        }
     }
 }

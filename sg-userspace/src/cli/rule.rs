@@ -8,14 +8,15 @@ use super::{
     args::{named, word, write_ports, write_remote, write_time, yes_no},
     failure::Failure,
     list::Length,
+    names::{Names, Wanted},
     output::{Yes, count},
     rule_args::{NewRule, RuleChange},
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Shown, cell},
 };
 use crate::{
     service::{Authorize, Revoke},
-    store::{Direction, Rule, RuleSpec, shortest},
+    store::{Direction, NicType, Rule, RuleSpec, shortest},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -39,7 +40,11 @@ enum Verb {
     /// List the rules of a group.
     List(List),
     /// Show one.
-    Show(Which),
+    Show {
+        /// Its id, or a name that no other rule has.
+        #[arg(value_parser = named())]
+        rule: String,
+    },
     /// Add rules to a group. One that is there already is not added again.
     #[command(visible_alias = "create", after_long_help = EXAMPLES)]
     Add(Add),
@@ -58,18 +63,11 @@ struct List {
     /// Only rules of this direction.
     #[arg(long, value_enum)]
     direction: Option<Direction>,
+    /// In a classic group: only rules for NICs of this network.
+    #[arg(long, value_enum)]
+    nic_type: Option<NicType>,
     #[command(flatten)]
     length: Length,
-}
-
-#[derive(Debug, Args)]
-struct Which {
-    /// Its id; with --group also its name.
-    #[arg(value_parser = named())]
-    rule: String,
-    /// The group it is in.
-    #[arg(long, value_parser = named())]
-    group: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -86,8 +84,12 @@ struct Add {
 
 #[derive(Debug, Args)]
 struct Modify {
-    #[command(flatten)]
-    which: Which,
+    /// Its id; with --group also its name.
+    #[arg(value_parser = named())]
+    rule: String,
+    /// The group it is in.
+    #[arg(long, value_parser = named())]
+    group: Option<String>,
     #[command(flatten)]
     change: RuleChange,
 }
@@ -116,9 +118,9 @@ impl Shown for Rule {
         Column::number("PRIORITY", |rule| rule.spec.priority.to_string()),
         Column::new("ACTION", |rule| action(&rule.spec)),
         Column::new("PROTOCOL", |rule| rule.spec.protocol.to_string()),
-        Column::new("PORTS", |rule| ports(&rule.spec)),
-        Column::new("REMOTE", |rule| write_remote(&rule.spec.remote)),
-        Column::wide("SOURCE-PORTS", |rule| write_ports(&rule.spec.source_ports)),
+        Column::named("PORTS", |rule, names| ports(&rule.spec, names)),
+        Column::named("REMOTE", |rule, names| write_remote(&rule.spec.remote, names)),
+        Column::wide("SOURCE-PORTS", |rule| write_ports(&rule.spec.source_ports, &Names::default())),
         Column::wide("LOCAL", |rule| rule.spec.local.map_or_else(|| "any".to_owned(), shortest)),
         Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
         Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
@@ -134,6 +136,11 @@ impl Shown for Rule {
     fn name(&self) -> Option<&str> {
         Some(&self.spec.name)
     }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.remote(&self.spec.remote);
+        wanted.ports(&self.spec.ports);
+    }
 }
 
 /// A rule that does not count decides nothing.
@@ -142,28 +149,33 @@ fn action(spec: &RuleSpec) -> String {
 }
 
 /// Its ports, or the ICMP messages that it is for.
-pub(super) fn ports(spec: &RuleSpec) -> String {
+pub(super) fn ports(spec: &RuleSpec, names: &Names) -> String {
     match (spec.icmp_type, spec.icmp_code) {
-        (None, _) => write_ports(&spec.ports),
+        (None, _) => write_ports(&spec.ports, names),
         (Some(kind), None) => format!("type {kind}"),
         (Some(kind), Some(code)) => format!("type {kind} code {code}"),
     }
 }
 
-impl Which {
-    fn address(&self) -> Address {
-        Address::of(&["rules", &self.rule]).with_some("group", self.group.as_ref())
-    }
+/// A rule in one line of words.
+pub(super) fn words(rule: &Rule, names: &Names) -> String {
+    let spec = &rule.spec;
+    let [from, to] = match rule.direction {
+        Direction::Ingress => [write_remote(&spec.remote, names), ports(spec, names)],
+        Direction::Egress => [ports(spec, names), write_remote(&spec.remote, names)],
+    };
+    let (direction, protocol, priority) = (rule.direction, spec.protocol, spec.priority);
+    cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
 }
 
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List(list) => {
             let address = Address::of(&["groups", &list.group, "rules"]);
-            let address = address.with_some("direction", list.direction);
+            let address = address.with_some("direction", list.direction).with_some("nic_type", list.nic_type);
             session.list::<Rule>(&address, list.length)
         }
-        Verb::Show(which) => session.show::<Rule>(which.address()),
+        Verb::Show { rule } => session.show::<Rule>(Address::of(&["rules", &rule])),
         Verb::Add(add) => {
             let body =
                 Authorize { group: String::new(), direction: add.direction, rules: add.rule.meaning() };
@@ -173,8 +185,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
         }
         Verb::Modify(modify) => {
             let mut body = modify.change.meaning();
-            body.group = modify.which.group;
-            let address = Address::of(&["rules", &modify.which.rule]);
+            body.group = modify.group;
+            let address = Address::of(&["rules", &modify.rule]);
             let rule: Rule = session.change_one(Method::PATCH, address, "rule", &body)?;
             session.output.done("changed", &rule)
         }

@@ -1,9 +1,9 @@
 //! The fields of a rule, as they are typed.
 
-use clap::{ArgAction, Args};
+use clap::Args;
 use ipnet::IpNet;
 
-use super::args::{ports, prefix, remote};
+use super::args::{ports, prefix, remote, said};
 use crate::{
     service::ModifyRule,
     store::{Action, NicType, Ports, Protocol, Remote, RuleSpec},
@@ -110,7 +110,7 @@ pub(super) struct RuleChange {
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
     /// Whether it counts.
-    #[arg(long, value_name = "YES", action = ArgAction::Set)]
+    #[arg(long, value_name = "YES", value_parser = said())]
     enabled: Option<bool>,
     /// What it is for; '' takes its description away.
     #[arg(long, value_name = "TEXT")]

@@ -119,7 +119,8 @@ impl<'a> Session<'a> {
         address: impl Into<String>,
     ) -> Result<(), Failure> {
         let thing: T = self.get(address)?;
-        self.output.one(&thing)
+        let names = self.names_for(std::slice::from_ref(&thing))?;
+        self.output.one(&thing, &names)
     }
 
     /// Deletes things one after the other, after asking. What was deleted before one that is refused stays deleted.
@@ -166,9 +167,4 @@ impl OneOrMore {
     }
 }
 
-impl Session<'_> {
-    pub(super) fn associations(&mut self, parts: &[&str]) -> Result<(), Failure> {
-        let answer: serde_json::Value = self.get(Address::of(parts))?;
-        self.output.data(&answer)
-    }
-}
+impl Session<'_> {}

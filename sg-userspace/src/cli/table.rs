@@ -6,6 +6,8 @@ use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use super::names::{Names, Wanted};
+
 /// A thing that can be shown in every format.
 pub(super) trait Shown: Serialize + 'static {
     /// What one is called.
@@ -20,6 +22,16 @@ pub(super) trait Shown: Serialize + 'static {
     fn name(&self) -> Option<&str> {
         None
     }
+
+    /// Says which other things it speaks of by their ids.
+    fn mentions(&self, _wanted: &mut Wanted) {}
+}
+
+/// How a column becomes text.
+enum Text<T: ?Sized> {
+    Plain(fn(&T) -> String),
+    /// With the names of other things in place of their ids.
+    Named(fn(&T, &Names) -> String),
 }
 
 /// Where a column is shown.
@@ -36,7 +48,7 @@ enum Place {
 /// Something that a thing shows.
 pub(super) struct Column<T: ?Sized> {
     title: &'static str,
-    text: fn(&T) -> String,
+    text: Text<T>,
     place: Place,
     number: bool,
 }
@@ -44,27 +56,39 @@ pub(super) struct Column<T: ?Sized> {
 impl<T: ?Sized> Column<T> {
     /// A column of every table.
     pub(super) const fn new(title: &'static str, text: fn(&T) -> String) -> Self {
-        Self { title, text, place: Place::Everywhere, number: false }
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of every table that speaks of other things.
+    pub(super) const fn named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
+        Self { title, text: Text::Named(text), place: Place::Everywhere, number: false }
     }
 
     /// A column of wide tables.
     pub(super) const fn wide(title: &'static str, text: fn(&T) -> String) -> Self {
-        Self { place: Place::Wide, ..Self::new(title, text) }
+        Self { title, text: Text::Plain(text), place: Place::Wide, number: false }
     }
 
     /// A field that only a thing alone shows; it may have lines.
     pub(super) const fn alone(title: &'static str, text: fn(&T) -> String) -> Self {
-        Self { place: Place::Alone, ..Self::new(title, text) }
+        Self { title, text: Text::Plain(text), place: Place::Alone, number: false }
     }
 
     /// A column of every table, aligned as numbers are.
     pub(super) const fn number(title: &'static str, text: fn(&T) -> String) -> Self {
-        Self { number: true, ..Self::new(title, text) }
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: true }
+    }
+
+    fn text(&self, thing: &T, names: &Names) -> String {
+        match self.text {
+            Text::Plain(text) => text(thing),
+            Text::Named(text) => text(thing, names),
+        }
     }
 }
 
 /// Many things, one a line.
-pub(super) fn many<T: Shown>(things: &[T], wide: bool, colour: bool) -> String {
+pub(super) fn many<T: Shown>(things: &[T], names: &Names, wide: bool, colour: bool) -> String {
     let shown = |column: &&Column<T>| match column.place {
         Place::Everywhere => true,
         Place::Wide => wide,
@@ -72,7 +96,7 @@ pub(super) fn many<T: Shown>(things: &[T], wide: bool, colour: bool) -> String {
     };
     let columns: Vec<&Column<T>> = T::COLUMNS.iter().filter(shown).collect();
     let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
-    let rows = things.iter().map(|thing| columns.iter().map(|column| (column.text)(thing)).collect());
+    let rows = things.iter().map(|thing| columns.iter().map(|column| column.text(thing, names)).collect());
     let numbers: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| c.number).map(|(i, _)| i).collect();
     lines(&titles, rows, &numbers, colour)
 }
@@ -118,11 +142,11 @@ pub(super) fn lines(
 }
 
 /// One thing, a field a line.
-pub(super) fn one<T: Shown>(thing: &T, colour: bool) -> String {
+pub(super) fn one<T: Shown>(thing: &T, names: &Names, colour: bool) -> String {
     let width = T::COLUMNS.iter().map(|column| column.title.len()).max().unwrap_or_default();
     let mut text = String::new();
     for column in T::COLUMNS {
-        let value = (column.text)(thing);
+        let value = column.text(thing, names);
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
             Place::Everywhere | Place::Wide => vec![cell(&value)],
@@ -163,7 +187,7 @@ pub(super) fn cell(text: &str) -> String {
 }
 
 /// Words that have a colour wherever they stand alone in a cell.
-fn style_of(word: &str) -> Option<Style> {
+pub(super) fn style_of(word: &str) -> Option<Style> {
     let colour = match word {
         "accept" | "add" | "added" | "running" => AnsiColor::Green,
         "drop" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
@@ -173,7 +197,7 @@ fn style_of(word: &str) -> Option<Style> {
     Some(colour.on_default())
 }
 
-fn paint(text: &str, style: Style) -> String {
+pub(super) fn paint(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
 }
 

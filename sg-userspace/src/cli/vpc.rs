@@ -8,7 +8,7 @@ use super::{
     args::{named, word, write_time},
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
-    list::Length,
+    list::{Filter, Length},
     output::Yes,
     session::Session,
     table::{Column, Shown},
@@ -57,12 +57,8 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those of this name; `*` stands for anything.
-    #[arg(long)]
-    name: Option<String>,
-    /// Only those of this region.
-    #[arg(long)]
-    region: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     length: Length,
 }
@@ -122,8 +118,7 @@ impl Shown for Vpc {
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List(list) => {
-            let address =
-                Address::of(&["vpcs"]).with_some("name", list.name).with_some("region", list.region);
+            let address = list.filter.of(Address::of(&["vpcs"]));
             session.list::<Vpc>(&address, list.length)
         }
         Verb::Show { vpc } => session.show::<Vpc>(Address::of(&["vpcs", &vpc])),

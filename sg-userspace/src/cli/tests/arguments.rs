@@ -19,7 +19,7 @@ fn every_noun_has_the_same_verbs() {
         };
         noun.get_subcommands().flat_map(all).collect()
     };
-    for noun in ["vpc", "nic", "instance", "prefix-list", "port-list", "rule"] {
+    for noun in ["vpc", "group", "nic", "instance", "prefix-list", "port-list", "rule"] {
         for verb in ["list", "show", "create", "delete"] {
             assert!(verbs(noun).contains(&verb.to_owned()), "{noun} {verb}");
         }
@@ -79,6 +79,12 @@ fn arguments_that_cannot_be_meant_are_refused() {
         (&["prefix-list", "create", "x"], "--max-entries"),
         (&["vpc", "modify", "x", "--tag", "a=b", "--no-tags"], "cannot be used with"),
         (&["vpc", "modify", "x", "--tag", "=b"], "KEY=VALUE"),
+        (&["check", "packet", "eth0", "--protocol", "tcp"], "--remote"),
+        (&["check", "packet", "eth0", "--policy", "x"], "unexpected argument"),
+        (&["check"], "--policy"),
+        (&["apply"], "--file"),
+        (&["health", "--group", "a", "--nic", "b"], "cannot be used with"),
+        (&["group", "clone", "a", "b", "--vpc", "c", "--classic"], "cannot be used with"),
         (&["limit", "modify", "rules_per_nic=many"], "is no number"),
         (&["vpc", "list", "--limit", "3", "--all"], "cannot be used with"),
     ] {

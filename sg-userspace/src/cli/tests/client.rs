@@ -105,7 +105,8 @@ fn a_secret_is_made_once_and_no_answer_of_it_kept() {
 #[test]
 fn a_refusal_is_2_and_anything_else_is_1() {
     let body = r#"{"error":{"code":"not_found","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
-    for (status, expected) in [(404, 2), (400, 2), (409, 2), (403, 1), (429, 1), (500, 1), (503, 1)] {
+    for (status, expected) in [(404, 2), (400, 2), (409, 2), (403, 2), (401, 1), (429, 1), (500, 1), (503, 1)]
+    {
         let server = Server::new(vec![Answer::Say(status, body)]);
         let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
         assert_eq!((code, error.as_str()), (expected, "there is no VPC \"x\""), "{status}");

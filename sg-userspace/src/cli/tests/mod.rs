@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod server;
+mod whole;
 
 use std::io::Write as _;
 

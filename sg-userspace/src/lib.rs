@@ -23,3 +23,4 @@ pub mod kernel;
 pub mod model;
 pub mod oracle;
 pub mod probe;
+mod workers;

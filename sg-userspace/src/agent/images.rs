@@ -4,10 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, Hash, Hasher, RandomState},
-    iter,
-    panic::resume_unwind,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    thread::{self, available_parallelism},
+    thread::available_parallelism,
 };
 
 use sg_common::image::header;
@@ -16,6 +13,7 @@ use super::{AgentError, Numbers, inputs::Inputs, nic_block};
 use crate::{
     compile::{Compiler, Image, ImageOptions},
     model::{Nic, Policy},
+    workers,
 };
 
 /// An image that is ready to be published, but for its generation.
@@ -76,13 +74,14 @@ impl Images {
         let mut fingerprints: Vec<Option<u64>> =
             asked.iter().zip(&inputs).map(|(asked, input)| self.known(asked, *input)).collect();
         let left: Vec<usize> = (0..asked.len()).filter(|&place| fingerprints[place].is_none()).collect();
-        let images = in_parallel(left.len(), |jobs| {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let images = workers::share(left.len(), processors, |jobs| {
             let mut compiler = Compiler::new(policy);
             jobs.map(|job| (job, self.compile(&mut compiler, numbers, &asked[left[job]]))).collect()
         });
         let mut compiled = BTreeMap::new();
-        for (job, image) in images {
-            let (image, place) = (image?, left[job]);
+        for (place, image) in left.into_iter().zip(images) {
+            let image = image?;
             fingerprints[place] = Some(image.fingerprint);
             compiled.insert(asked[place].slot, image);
         }
@@ -130,38 +129,9 @@ impl Images {
     }
 }
 
-/// Does jobs 0 to `count` on as many threads as there are processors; each takes the next job that is left, until
-/// there is none. The results are in the order of the jobs.
-fn in_parallel<T: Send>(
-    count: usize,
-    work: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, T)> + Sync,
-) -> Vec<(usize, T)> {
-    let next = AtomicUsize::new(0);
-    let worker = || work(&mut iter::from_fn(|| Some(next.fetch_add(1, Relaxed)).filter(|&job| job < count)));
-    let others = available_parallelism().map_or(1, usize::from).min(count).saturating_sub(1);
-    let mut results = thread::scope(|scope| {
-        let others: Vec<_> = (0..others).map(|_| scope.spawn(worker)).collect();
-        let mut results = worker();
-        for other in others {
-            results.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        results
-    });
-    results.sort_unstable_by_key(|&(job, _)| job);
-    results
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_job_is_done_once() {
-        for count in [0, 1, 2, 100] {
-            let done = in_parallel(count, |jobs| jobs.map(|job| (job, job * 2)).collect());
-            assert_eq!(done, (0..count).map(|job| (job, job * 2)).collect::<Vec<_>>());
-        }
-    }
 
     #[test]
     fn a_fingerprint_is_of_everything_but_the_generation() {

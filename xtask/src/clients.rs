@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Makes both environments, or leaves them as they are. Answers where they are.
-fn bring() -> Result<PathBuf> {
+pub(crate) fn bring() -> Result<PathBuf> {
     let directory = shell::target_dir()?.join("clients");
     let sources = Path::new(SOURCES);
     python(sources, &directory.join("python"))?;

@@ -55,8 +55,11 @@ fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<
     served.done("POST", "/v1/instances", &instance)?;
 
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let program =
-        if script.ends_with(".py") { clients.join("python/bin/python") } else { PathBuf::from("node") };
+    let program = if Path::new(script).extension().is_some_and(|extension| extension == "py") {
+        clients.join("python/bin/python")
+    } else {
+        PathBuf::from("node")
+    };
     let mut client = Command::new(program);
     client.arg(scripts.join(script)).args(arguments).current_dir(&scripts);
     client.env("NODE_PATH", clients.join("node/node_modules")).env("PYTHONDONTWRITEBYTECODE", "1");

@@ -74,7 +74,7 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
         let lost: Vec<&String> = answered.iter().filter(|id| !there.contains(id)).collect();
         ensure!(lost.is_empty(), "round {round}: answered and lost: {lost:?}");
         let ports: BTreeSet<u64> = found.iter().map(|(_, port)| *port).collect();
-        let halves = ports.iter().filter(|port| !ports.contains(&((*port - 1 ^ 1) + 1)));
+        let halves = ports.iter().filter(|port| !ports.contains(&(((*port - 1) ^ 1) + 1)));
         ensure!(halves.clone().next().is_none(), "round {round}: by half: {:?}", halves.collect::<Vec<_>>());
         // What is in force is what is stored.
         let (_, port) = found.last().context("no rule was made before the agent was killed")?;

@@ -92,15 +92,6 @@ fn alike(expected: &[&str], printed: &str) -> bool {
     let printed: Vec<&str> = printed.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let expected: Vec<&str> =
         expected.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
-    // A line that is `…` stands for any number of lines.
-    fn lines(expected: &[&str], printed: &[&str]) -> bool {
-        match (expected.split_first(), printed.split_first()) {
-            (None, None) => true,
-            (Some((&"…", rest)), _) => (0..=printed.len()).any(|skipped| lines(rest, &printed[skipped..])),
-            (Some((wanted, rest)), Some((line, others))) => matches(wanted, line) && lines(rest, others),
-            _ => false,
-        }
-    }
     lines(&expected, &printed)
 }
 
@@ -113,4 +104,14 @@ fn matches(pattern: &str, line: &str) -> bool {
         rest = &rest[at + part.len()..];
     }
     rest.ends_with(last)
+}
+
+/// A line that is `…` stands for any number of lines.
+fn lines(expected: &[&str], printed: &[&str]) -> bool {
+    match (expected.split_first(), printed.split_first()) {
+        (None, None) => true,
+        (Some((&"…", rest)), _) => (0..=printed.len()).any(|skipped| lines(rest, &printed[skipped..])),
+        (Some((wanted, rest)), Some((line, others))) => matches(wanted, line) && lines(rest, others),
+        _ => false,
+    }
 }

@@ -4,6 +4,7 @@
 //! * `change/check`: a valid policy of its parts
 //! * `change/prepare`: everything that can refuse it; what changed is compiled
 //! * `change/enforce`: the catalog is written; asking the kernel is left out
+//! * `change/publish/N`: as many images in the kernel, which answers when no packet meets the old ones (as root)
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -13,21 +14,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
+};
 use ipnet::{IpNet, Ipv4Net};
-use sg_benches::host;
+use sg_benches::{host, policy};
 use sg_userspace::{
     agent::{
         Enforcement as _, Rehearsal,
         devices::{Devices, Found},
     },
-    compile::LARGEST_WORDS,
-    kernel::Limits,
+    check::CompiledNic,
+    compile::{Image, LARGEST_WORDS},
+    kernel::{Datapath, Limits, Options},
     model::{Policy, PolicyParts, Priority, Remote, Rule},
 };
 
 const NICS: usize = 200;
 const RULES: usize = 100;
+
+const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18 };
 
 /// ARPHRD number of Ethernet.
 const ETHERNET: u16 = 1;
@@ -102,7 +108,27 @@ fn change(criterion: &mut Criterion) {
     group.bench_function("enforce", |bencher| {
         bencher.iter_custom(|iterations| sum(iterations, |(_, enforce, _)| enforce));
     });
+    match Datapath::load(&Options { limits: LIMITS, ..Options::default() }) {
+        Ok(mut datapath) => {
+            for count in [1, 50, 200] {
+                publish(&mut group, &mut datapath, count);
+            }
+        }
+        Err(error) => println!("change/publish is left out: {error}"),
+    }
     group.finish();
+}
+
+fn publish(group: &mut BenchmarkGroup<'_, WallTime>, datapath: &mut Datapath, count: u16) {
+    let policy = policy(RULES, 1);
+    let nic = CompiledNic::new(&policy, &policy.nics()[0]).expect("the policy fits an image");
+    let images: Vec<(u16, &Image)> = (0..count).map(|slot| (slot, &nic.image)).collect();
+    group.bench_function(format!("publish/{count}"), |bencher| {
+        bencher.iter(|| {
+            let results = datapath.publish_all(&images);
+            assert!(results.iter().all(Result::is_ok), "an image can be published");
+        });
+    });
 }
 
 criterion_group!(benches, change);

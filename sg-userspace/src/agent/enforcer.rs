@@ -8,7 +8,7 @@ use sg_common::abi::Counter;
 use super::AgentError;
 use crate::{
     compile::Image,
-    kernel::{Datapath, Device, KernelError, pins},
+    kernel::{Datapath, Device, KernelError, Swept, pins},
 };
 
 /// How often the program's own log is passed on, where it is on.
@@ -31,8 +31,8 @@ pub(super) trait Enforcer {
     fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError>;
     /// Forgets the flows of a NIC.
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError>;
-    /// Deletes flows that were silent for too long.
-    fn sweep(&mut self) -> Result<usize, EnforcerError>;
+    /// Deletes flows that were silent for too long, in a part of the table.
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError>;
 }
 
 impl Enforcer for Datapath {
@@ -62,8 +62,8 @@ impl Enforcer for Datapath {
         Ok(())
     }
 
-    fn sweep(&mut self) -> Result<usize, EnforcerError> {
-        Ok(Self::sweep(self)?)
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Self::sweep_some(self)?)
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     prepare::{Prepared, prepare, unfit},
     records::Records,
 };
-use crate::{compile::Image, model::Policy};
+use crate::{compile::Image, kernel::Swept, model::Policy};
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -157,11 +157,12 @@ impl<E: Enforcer> Agent<E> {
         (self.records.len(), self.hooked().count())
     }
 
-    /// Deletes flows that were silent for too long.
-    pub(super) fn sweep(&mut self) -> Result<usize, AgentError> {
-        let doing = || "sweep the flow table".to_owned();
-        let failed = |source| AgentError::Step { device: None, doing: doing(), source };
-        self.enforcer.as_mut().map_or(Ok(0), Enforcer::sweep).map_err(failed)
+    /// Deletes flows that were silent for too long, in a part of the table.
+    pub(super) fn sweep_some(&mut self) -> Result<Swept, AgentError> {
+        let nothing = Swept { swept: 0, is_last: true };
+        let swept = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::sweep_some);
+        let doing = "sweep the flow table".to_owned();
+        swept.map_err(|source| AgentError::Step { device: None, doing, source })
     }
 
     fn put_in_force(&mut self, mut prepared: Prepared) -> Result<Report, AgentError> {
@@ -337,4 +338,4 @@ fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
 #[cfg(test)]
 mod incremental;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

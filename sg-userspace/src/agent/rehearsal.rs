@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     compile::Image,
-    kernel::{Attachment, Device, Limits},
+    kernel::{Attachment, Device, Limits, Swept},
     model::Policy,
 };
 
@@ -84,7 +84,7 @@ impl Enforcer for Nobody {
         Ok(())
     }
 
-    fn sweep(&mut self) -> Result<usize, EnforcerError> {
-        Ok(0)
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Swept { swept: 0, is_last: true })
     }
 }

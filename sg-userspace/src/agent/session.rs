@@ -1,6 +1,8 @@
 //! A running agent: it answers events and orders, says what happened, and tries again what failed. It must never
 //! know how a policy is put in force: `reconcile` does. Called by `run`.
 
+use tokio::task::yield_now;
+
 use super::{
     AgentError, Enforced,
     announce::{Line, say},
@@ -11,7 +13,7 @@ use super::{
     policy_file::PolicyFile,
     reconcile::{Agent, Report},
 };
-use crate::model::Policy;
+use crate::{kernel::Swept, model::Policy};
 
 /// Where policies come from.
 pub(super) enum Policies {
@@ -38,17 +40,20 @@ pub(super) struct Session<'a, E> {
     ready: bool,
     /// What was complained about last: the same every few seconds helps nobody.
     complaints: Vec<String>,
+    /// Old flows are being deleted, part by part.
+    sweeping: bool,
 }
 
 impl<'a, E: Enforcer> Session<'a, E> {
     pub(super) fn new(agent: Agent<E>, instance: &'a str) -> Self {
-        Self { agent, instance, ready: false, complaints: Vec::new() }
+        Self { agent, instance, ready: false, complaints: Vec::new(), sweeping: false }
     }
 
     /// Answers events and orders until one of them says stop; returns why.
     pub(super) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
         loop {
             tokio::select! {
+                biased;
                 order = policies.order() => match order {
                     None => return "nobody is left to give it orders",
                     Some(Order::Stop { why }) => return why,
@@ -60,6 +65,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(Wake { stop: Some(signal), .. }) => return signal,
                     Some(wake) => self.wake(wake, policies),
                 },
+                // Where there is nothing else to do: a full table takes a tenth of a second.
+                () = yield_now(), if self.sweeping => self.sweep_some(),
             }
         }
     }
@@ -89,10 +96,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
             None if wake.devices || !self.agent.is_settled() => self.look_again(),
             None => {}
         }
-        if wake.tick {
-            match self.agent.sweep() {
-                Ok(swept) => log::trace!("swept {swept} flows"),
-                Err(error) => log::error!("{error}"),
+        self.sweeping |= wake.tick;
+    }
+
+    /// Sweeps a part of the flow table.
+    fn sweep_some(&mut self) {
+        match self.agent.sweep_some() {
+            Ok(Swept { swept, is_last }) => {
+                log::trace!("swept {swept} flows");
+                self.sweeping = !is_last;
+            }
+            Err(error) => {
+                log::error!("{error}");
+                self.sweeping = false;
             }
         }
     }
@@ -170,5 +186,83 @@ impl<'a, E: Enforcer> Session<'a, E> {
             }
         }
         self.complaints = complaints;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::{
+        agent::{
+            Catalog, Control, control,
+            events::{Event, Sender, channel},
+            plan::samples::{LIMITS, group, policy},
+            reconcile::tests::Fake,
+        },
+        kernel::Attachment,
+    };
+
+    /// What `orders` come to in a session over a fake kernel; and why it ended.
+    fn session(orders: impl FnOnce(Control, Fake, Sender) + Send) -> &'static str {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, fake) = (dir.path().join("catalog.json"), Fake::default());
+        let (control, received) = control();
+        let (sender, mut events) = channel();
+        let loaded = fake.clone();
+        thread::scope(|scope| {
+            scope.spawn(move || orders(control, fake, sender));
+            let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
+            let agent = Agent::new(load, Catalog::new(LIMITS, Attachment::Auto), path, 1 << 13);
+            let mut session = Session::new(agent, "test");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(session.serve(&mut Policies::Control(received), &mut events))
+        })
+    }
+
+    /// A policy for the one device that every host has.
+    fn lo(rule: &str) -> Policy {
+        policy(vec![group("web", &[rule])], &["lo"])
+    }
+
+    #[test]
+    fn an_order_is_answered_when_it_is_carried_out() {
+        let why = session(|control, fake, _events| {
+            control.prepare(lo("a")).unwrap();
+            assert!(fake.asked().is_empty());
+            let enforced = control.enforce().unwrap();
+            assert_eq!(enforced, Enforced { published: 1, nics: 1, attached: 1 });
+            assert!(fake.asked().contains(&"publish 0".to_owned()));
+            assert_eq!(control.enforce().unwrap(), Enforced { published: 0, nics: 1, attached: 1 });
+
+            let many: Vec<String> = (0..=LIMITS.nics).map(|number| format!("tap{number}")).collect();
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            let refused = control.prepare(policy(vec![group("web", &[])], &many)).unwrap_err();
+            assert!(refused.is_refusal() && fake.asked().is_empty());
+            control.clone().stop("the test is over");
+            assert!(matches!(control.enforce(), Err(AgentError::Stopped)));
+        });
+        assert_eq!(why, "the test is over");
+    }
+
+    #[test]
+    fn what_is_not_in_force_is_named_and_tried_again() {
+        let why = session(|control, fake, events| {
+            fake.refuses.lock().unwrap().insert("publish 0".to_owned());
+            control.prepare(lo("a")).unwrap();
+            let AgentError::NotInForce { delayed } = control.enforce().unwrap_err() else { panic!() };
+            assert_eq!(delayed.len(), 1);
+            assert_eq!(delayed[0].device.as_deref(), Some("lo"));
+            assert!(delayed[0].reason.contains("refused by the test"), "{}", delayed[0].reason);
+            fake.refuses.lock().unwrap().clear();
+            fake.asked();
+            events.send(Event::Tick).unwrap();
+            while fake.asked().is_empty() {
+                thread::yield_now();
+            }
+            assert_eq!(control.enforce().unwrap(), Enforced { published: 0, nics: 1, attached: 1 });
+        });
+        assert_eq!(why, "nobody is left to give it orders");
     }
 }

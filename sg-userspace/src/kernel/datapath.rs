@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
+    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
     programs::SchedClassifier,
 };
 use aya_log::EbpfLogger;
@@ -17,6 +17,7 @@ use super::{
     KernelError,
     attach::{Attached, Attachment, Device, Links},
     clock,
+    flows::Flows,
     images::Images,
     nics::Nics,
     pins::{self, MAPS},
@@ -95,6 +96,15 @@ impl Program {
     }
 }
 
+/// What a part of a sweep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Flows that were deleted.
+    pub swept: usize,
+    /// The whole table was swept.
+    pub is_last: bool,
+}
+
 /// The program in the kernel with its maps.
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
@@ -102,7 +112,9 @@ pub struct Datapath {
     pub(super) nics: Nics,
     images: Images,
     counters: PerCpuArray<MapData, Counter>,
-    flows: HashMap<MapData, FlowKey, FlowEntry>,
+    flows: Flows,
+    /// Where the next part of a sweep begins.
+    swept_to: Option<u32>,
     settings: Settings,
 }
 
@@ -153,7 +165,8 @@ impl Datapath {
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
             counters: open(&mut ebpf, "COUNTERS")?,
-            flows: open(&mut ebpf, "FLOWS")?,
+            flows: Flows::take(&mut ebpf)?,
+            swept_to: None,
             settings,
             ebpf,
         })
@@ -247,19 +260,38 @@ impl Datapath {
         Ok(())
     }
 
-    /// Deletes flows that were silent for too long; returns how many. To be called every few seconds.
+    /// Deletes flows that were silent for too long; returns how many.
     ///
     /// # Errors
     /// Where the table cannot be read.
     pub fn sweep(&mut self) -> Result<usize, KernelError> {
+        let mut swept = 0;
+        loop {
+            let part = self.sweep_some()?;
+            swept += part.swept;
+            if part.is_last {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Deletes flows that were silent for too long in the next part of the table, which takes a millisecond or two. To be
+    /// called every few seconds until it was the last.
+    ///
+    /// # Errors
+    /// Where the table cannot be read; then it begins anew.
+    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
         let now = self.now()?;
         let timeouts = self.settings.timeouts;
-        self.forget(|key, entry| {
+        let from = self.swept_to.take();
+        let part = self.flows.forget_some(from, |key, entry| {
             // `now` is the lower half only; an entry is never older than half of what that can tell.
             let age = now.wrapping_sub(entry.last_seen as u32);
             let since = FlowEntry { last_seen: 0, ..*entry };
             age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age))
-        })
+        })?;
+        self.swept_to = part.next;
+        Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
     }
 
     /// Forgets the flows of NIC `slot`, which is given to another NIC; returns how many.
@@ -267,7 +299,7 @@ impl Datapath {
     /// # Errors
     /// Where the table cannot be read.
     pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
-        self.forget(|key, _| key.nic == slot)
+        self.flows.forget(|key, _| key.nic == slot)
     }
 
     /// Forgets one flow. No error where it is not there.
@@ -275,22 +307,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn forget_flow(&mut self, key: &FlowKey) -> Result<(), KernelError> {
-        absent_is_fine(self.flows.remove(key)).map_err(KernelError::call("delete a flow"))
-    }
-
-    fn forget(&mut self, which: impl Fn(&FlowKey, &FlowEntry) -> bool) -> Result<usize, KernelError> {
-        let keys: Vec<FlowKey> =
-            self.flows.keys().collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))?;
-        let mut forgotten = 0;
-        for key in keys {
-            // Read again right before the deletion: a packet may have passed since.
-            let Ok(entry) = self.flows.get(&key, 0) else { continue };
-            if which(&key, &entry) {
-                self.forget_flow(&key)?;
-                forgotten += 1;
-            }
-        }
-        Ok(forgotten)
+        self.flows.forget_one(key)
     }
 
     /// Enters flows as they are: for tests and measurements that need a full table.
@@ -302,7 +319,7 @@ impl Datapath {
         flows: impl IntoIterator<Item = (FlowKey, FlowEntry)>,
     ) -> Result<(), KernelError> {
         for (key, entry) in flows {
-            self.flows.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))?;
+            self.flows.enter(&key, &entry)?;
         }
         Ok(())
     }

@@ -5,17 +5,19 @@
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
 //! | `images` | filling and publishing policy images |
+//! | `flows` | forgetting flows |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
-//! | `sys` | the one system call that aya lacks |
+//! | `sys` | the system calls that aya lacks |
 
 mod attach;
 pub mod clock;
 mod datapath;
 mod error;
+mod flows;
 mod images;
 mod nics;
 pub mod pins;
@@ -23,5 +25,5 @@ pub mod run;
 mod sys;
 
 pub use attach::{Attachment, Device};
-pub use datapath::{Datapath, Limits, Options, Program, has_programs};
+pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};
 pub use error::KernelError;

@@ -1,4 +1,4 @@
-//! The system calls that aya 0.14 lacks: writing and deleting elements of an array of maps from several threads.
+//! The system calls that aya 0.14 lacks: elements of an array of maps from several threads, and entries in batches.
 
 #![expect(unsafe_code, reason = "raw bpf(2) calls")]
 
@@ -7,10 +7,13 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
 };
 
+use aya::Pod;
+
 /// Commands of enum `bpf_cmd` (include/uapi/linux/bpf.h).
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 
 /// The part of union `bpf_attr` that element commands use.
 #[repr(C)]
@@ -56,4 +59,57 @@ fn element(command: libc::c_int, map: BorrowedFd<'_>, key: &u32, value: Option<&
     // keys and values of an array of maps are 32 bits wide.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<ElementAttr>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The part of union `bpf_attr` that batch commands use.
+#[repr(C)]
+struct BatchAttr {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// Entries that were read.
+pub(super) struct Batch {
+    /// How many.
+    pub(super) count: usize,
+    /// Where the next ones begin; none where there are no more.
+    pub(super) next: Option<u32>,
+}
+
+/// Reads entries of a hash map, from its beginning or from where a batch before ended. `keys` and `values` are of the map's
+/// types.
+pub(super) fn read_batch<K: Pod, V: Pod>(
+    map: BorrowedFd<'_>,
+    from: Option<u32>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<Batch> {
+    let mut next = 0_u32;
+    let mut attr = BatchAttr {
+        in_batch: from.as_ref().map_or(0, |from| std::ptr::from_ref(from) as u64),
+        out_batch: &raw mut next as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: keys.len().min(values.len()) as u32,
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the attribute is as long as we say; what it points to outlives the call and has room for `count` entries of
+    // the map's types, any bytes of which are values. Places in a hash map are 32 bits wide.
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<BatchAttr>()) };
+    let count = attr.count as usize;
+    if result == 0 {
+        return Ok(Batch { count, next: Some(next) });
+    }
+    let error = io::Error::last_os_error();
+    // The last ones come with ENOENT.
+    if error.raw_os_error() == Some(libc::ENOENT) { Ok(Batch { count, next: None }) } else { Err(error) }
 }

@@ -10,7 +10,7 @@ use sg_common::{
 use sg_userspace::{
     check::{CompiledNic, KernelEngine},
     document,
-    kernel::{Datapath, Program},
+    kernel::{Datapath, Limits, Options, Program},
 };
 
 /// Instructions that the verifier may walk through, a program.
@@ -25,6 +25,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("each_drops_without_a_nic_or_an_image", each_drops_without_a_nic_or_an_image),
     ("read_frames_as_user_space_does", read_frames_as_user_space_does),
     ("old_flows_are_swept", old_flows_are_swept),
+    ("a_large_table_is_swept_in_parts", a_large_table_is_swept_in_parts),
     ("a_full_flow_table_does_not_open_anything", a_full_flow_table_does_not_open_anything),
 ];
 
@@ -39,6 +40,34 @@ fn old_flows_are_swept() {
     datapath.enter_flows([(key, FlowEntry { last_seen: 1, ..FlowEntry::default() })]).unwrap();
     assert_eq!(datapath.sweep().unwrap(), 1);
     assert_eq!(datapath.forget_flows(0).unwrap(), 1, "the flow of this moment stayed");
+}
+
+/// A table of more flows than are read at a time.
+fn a_large_table_is_swept_in_parts() {
+    const FLOWS: u32 = 30_000;
+    let limits = Limits { nics: 4, flows: 1 << 16, counters: 512 };
+    let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
+    let flow = |number: u32| {
+        let mut frame = segment(0x02, number as u16);
+        frame[26..30].copy_from_slice(&number.to_be_bytes());
+        let Parsed::Packet(packet) = parse(&&frame[..]) else { panic!("a segment is a packet") };
+        let key = FlowKey::of((number % 3) as u16, Direction::Ingress, &packet).unwrap();
+        (key, FlowEntry { last_seen: 1, ..FlowEntry::default() })
+    };
+    datapath.enter_flows((0..FLOWS).map(flow)).unwrap();
+    assert_eq!(datapath.forget_flows(1).unwrap(), FLOWS as usize / 3, "those of one NIC");
+    let (mut parts, mut swept) = (0, 0);
+    loop {
+        let part = datapath.sweep_some().unwrap();
+        parts += 1;
+        swept += part.swept;
+        if part.is_last {
+            break;
+        }
+    }
+    assert_eq!(swept, FLOWS as usize / 3 * 2, "those of the others");
+    assert!(parts > 1);
+    assert_eq!(datapath.sweep().unwrap(), 0);
 }
 
 const JUDGES: [Program; 2] = [Program::Ingress, Program::Egress];

@@ -13,7 +13,7 @@ use crate::{
     agent::plan::samples::LIMITS,
     compile::{ImageOptions, compile},
     document,
-    kernel::{Attachment, Device},
+    kernel::{Attachment, Device, Swept},
     model::{
         Action, Established, GroupIndex, GroupType, IcmpMessage, PolicyParts, PortListIndex, PortRange,
         Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
@@ -198,8 +198,8 @@ impl Enforcer for Keeper {
     fn forget_flows(&mut self, _: u16) -> Result<(), EnforcerError> {
         Ok(())
     }
-    fn sweep(&mut self) -> Result<usize, EnforcerError> {
-        Ok(0)
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Swept { swept: 0, is_last: true })
     }
 }
 

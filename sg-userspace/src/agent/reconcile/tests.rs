@@ -13,14 +13,14 @@ use super::*;
 use crate::{
     agent::plan::samples::{LIMITS, group, policy},
     compile::Image,
-    kernel::{Attachment, Device},
+    kernel::{Attachment, Device, Swept},
 };
 
 /// What a kernel was asked for, and what it refuses.
 #[derive(Clone, Debug, Default)]
-struct Fake {
+pub(in crate::agent) struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
-    refuses: Arc<Mutex<BTreeSet<String>>>,
+    pub(in crate::agent) refuses: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Fake {
@@ -31,7 +31,7 @@ impl Fake {
     }
 
     /// What was asked since the last call.
-    fn asked(&self) -> Vec<String> {
+    pub(in crate::agent) fn asked(&self) -> Vec<String> {
         take(&mut *self.asked.lock().unwrap())
     }
 }
@@ -55,8 +55,8 @@ impl Enforcer for Fake {
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.ask(format!("forget {slot}"))
     }
-    fn sweep(&mut self) -> Result<usize, EnforcerError> {
-        Ok(0)
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Swept { swept: 0, is_last: true })
     }
 }
 

@@ -73,7 +73,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
 fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, Failure> {
     let progress = session.output.progress(what);
     let answer = session.client.call(call);
-    progress.finish_and_clear();
+    drop(progress);
     Ok(answer?)
 }
 

@@ -43,14 +43,14 @@ pub(super) struct Names(BTreeMap<String, String>);
 
 impl Names {
     /// What something is called: its name, or its id where it has none.
-    pub(super) fn of(&self, id: impl ToString) -> String {
+    pub(super) fn of(&self, id: &impl ToString) -> String {
         let id = id.to_string();
         self.0.get(&id).cloned().unwrap_or(id)
     }
 
     /// Several, as a column shows them.
     pub(super) fn all(&self, ids: impl IntoIterator<Item = impl ToString>) -> String {
-        ids.into_iter().map(|id| self.of(id)).collect::<Vec<_>>().join(",")
+        ids.into_iter().map(|id| self.of(&id)).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -65,7 +65,9 @@ impl Session<'_> {
     pub(super) fn names_for<T: Shown>(&mut self, things: &[T]) -> Result<Names, Failure> {
         let mut wanted = Wanted::default();
         if self.output.format == Format::Table {
-            things.iter().for_each(|thing| thing.mentions(&mut wanted));
+            for thing in things {
+                thing.mentions(&mut wanted);
+            }
         }
         self.names(&wanted)
     }

@@ -184,13 +184,21 @@ fn to(text: &str) -> Result<Move, String> {
     }
 }
 
+/// Its addresses, or where they come from.
+fn addresses(nic: &Nic) -> String {
+    match (nic.addresses.as_slice(), &nic.device) {
+        ([], Some(_)) => "(the device's)".to_owned(),
+        (addresses, _) => write_addresses(addresses),
+    }
+}
+
 impl Shown for Nic {
     const NOUN: &'static str = "NIC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |nic| nic.id.to_string()),
         Column::new("NAME", |nic| nic.label.name.clone()),
         Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
-        Column::new("ADDRESSES", |nic| write_addresses(&nic.addresses)),
+        Column::new("ADDRESSES", addresses),
         Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
         Column::named("INSTANCE", |nic, names| names.all(&nic.instance)),
         Column::wide("PRIMARY", |nic| yes_no(nic.primary)),

@@ -47,7 +47,7 @@ pub(super) fn export(typed: &ExportArgs, session: &mut Session<'_>) -> Result<()
     let progress = session.output.progress("exporting");
     let address = Address::of(&["export"]).with_some("secrets", typed.secrets.then_some(true));
     let text: Result<String, _> = session.client.call(&Call::get(address));
-    progress.finish_and_clear();
+    drop(progress);
     session.output.file(typed.file.as_deref(), &text?)
 }
 
@@ -72,7 +72,7 @@ pub(super) fn import(typed: &ImportArgs, session: &mut Session<'_>) -> Result<()
 fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Replaced, Failure> {
     let progress = session.output.progress(what);
     let answer = session.client.call(call);
-    progress.finish_and_clear();
+    drop(progress);
     Ok(answer?)
 }
 

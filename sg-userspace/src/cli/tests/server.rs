@@ -80,10 +80,10 @@ fn read(reader: &mut BufReader<UnixStream>) -> Option<Asked> {
         match header.trim().split_once(": ") {
             None => break,
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().unwrap()
+                length = value.parse().unwrap();
             }
             Some((name, value)) if name.eq_ignore_ascii_case("idempotency-key") => {
-                token = Some(value.to_owned())
+                token = Some(value.to_owned());
             }
             Some(_) => {}
         }

@@ -14,7 +14,7 @@ use super::{
     membership::{JoinArgs, LeaveArgs},
     names::Wanted,
     output::Yes,
-    session::Session,
+    session::{REMOVE, Session},
     table::{Column, Shown},
 };
 use crate::{
@@ -144,7 +144,7 @@ struct Register {
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
     /// In the classic network: which network it faces.
-    #[arg(long, value_enum, default_value = "intranet")]
+    #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
     /// A group's id or name; may be said several times, the first has the highest priority [default: the default
     /// group, which is made where there is none].
@@ -277,7 +277,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.meaning())?;
             session.output.done("changed", &nic)
         }
-        Verb::Remove { nics, yes } => session.delete("NIC", "nics", &nics, yes),
+        Verb::Remove { nics, yes } => session.each(REMOVE, "NIC", "nics", &nics, yes),
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
         Verb::SetGroups { nic, groups } => {

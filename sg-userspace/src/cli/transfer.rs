@@ -15,7 +15,9 @@ use super::{
 };
 use crate::service::Replaced;
 
-/// Write everything there is to a file: groups, rules, lists, NICs, instances, limits.
+/// Write everything there is to a file.
+///
+/// Groups, rules, lists, NICs, instances and limits; access keys on request.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl export > state.jsonl
@@ -28,7 +30,9 @@ pub(super) struct ExportArgs {
     secrets: bool,
 }
 
-/// Replace everything there is by what an export holds. Keys stay where the export has no secrets.
+/// Replace everything there is by what an export holds.
+///
+/// Access keys stay where the export has no secrets.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl import backup.jsonl --dry-run

@@ -30,3 +30,4 @@ pub mod oracle;
 pub mod probe;
 pub mod service;
 pub mod store;
+mod workers;

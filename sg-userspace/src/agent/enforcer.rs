@@ -46,7 +46,7 @@ impl Enforcer for Datapath {
     }
 
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
-        images.iter().map(|&(slot, image)| Ok(Self::publish(self, slot, image)?)).collect()
+        self.publish_all(images).into_iter().map(|result| Ok(result?)).collect()
     }
 
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {

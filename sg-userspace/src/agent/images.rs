@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, Hash, Hasher, RandomState},
+    thread::available_parallelism,
 };
 
 use sg_common::image::header;
@@ -12,6 +13,7 @@ use super::{AgentError, Numbers, inputs::Inputs, nic_block};
 use crate::{
     compile::{Compiler, Image, ImageOptions},
     model::{Nic, Policy},
+    workers,
 };
 
 /// An image that is ready to be published, but for its generation.
@@ -24,6 +26,25 @@ pub(super) struct Compiled {
 /// Which image comes of which input, as fingerprints. Images themselves are large, and not kept once they are
 /// published.
 pub(super) type Known = HashMap<u64, u64>;
+
+/// A NIC whose image is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) nic: &'a Nic,
+    pub(super) slot: u16,
+    /// Whether there is anything that its image could be for.
+    pub(super) has_device: bool,
+    /// The fingerprint of the image in force.
+    pub(super) published: Option<u64>,
+}
+
+/// What is known of the images that were asked for.
+pub(super) struct Answer {
+    /// In the order in which they were asked for.
+    pub(super) fingerprints: Vec<u64>,
+    /// Those that are to be published, by slot.
+    pub(super) compiled: BTreeMap<u16, Compiled>,
+    pub(super) known: Known,
+}
 
 /// Compiles images and tells them apart.
 #[derive(Debug)]
@@ -40,16 +61,55 @@ impl Images {
         Self { budget_words, hashes: RandomState::new(), known: Known::new() }
     }
 
-    /// Begins with another policy.
-    pub(super) fn batch<'a>(&'a self, policy: &'a Policy, numbers: &'a Numbers) -> Batch<'a> {
-        Batch {
-            images: self,
-            numbers,
-            inputs: Inputs::new(policy, numbers, &self.hashes),
-            compiler: Compiler::new(policy),
-            compiled: BTreeMap::new(),
-            known: Known::new(),
+    /// The images of the NICs of `policy` that are to be published, and the fingerprints of all. One that cannot be
+    /// compiled refuses all.
+    pub(super) fn of(
+        &self,
+        policy: &Policy,
+        numbers: &Numbers,
+        asked: &[Asked<'_>],
+    ) -> Result<Answer, AgentError> {
+        let mut inputs = Inputs::new(policy, numbers, &self.hashes);
+        let inputs: Vec<u64> = asked.iter().map(|asked| inputs.fingerprint(asked.nic, asked.slot)).collect();
+        let mut fingerprints: Vec<Option<u64>> =
+            asked.iter().zip(&inputs).map(|(asked, input)| self.known(asked, *input)).collect();
+        let left: Vec<usize> = (0..asked.len()).filter(|&place| fingerprints[place].is_none()).collect();
+        let processors = available_parallelism().map_or(1, usize::from);
+        let images = workers::share(left.len(), processors, |jobs| {
+            let mut compiler = Compiler::new(policy);
+            jobs.map(|job| (job, self.compile(&mut compiler, numbers, &asked[left[job]]))).collect()
+        });
+        let mut compiled = BTreeMap::new();
+        for (place, image) in left.into_iter().zip(images) {
+            let image = image?;
+            fingerprints[place] = Some(image.fingerprint);
+            compiled.insert(asked[place].slot, image);
         }
+        let fingerprints: Vec<u64> = fingerprints.into_iter().flatten().collect();
+        let known = inputs.into_iter().zip(fingerprints.iter().copied()).collect();
+        Ok(Answer { fingerprints, compiled, known })
+    }
+
+    /// The fingerprint of an image that need not be compiled: it is known what comes of the input, and it is published or
+    /// has no device yet.
+    fn known(&self, asked: &Asked<'_>, input: u64) -> Option<u64> {
+        let known = self.known.get(&input).copied();
+        known.filter(|&known| !asked.has_device || asked.published == Some(known))
+    }
+
+    fn compile(
+        &self,
+        compiler: &mut Compiler<'_>,
+        numbers: &Numbers,
+        asked: &Asked<'_>,
+    ) -> Result<Compiled, AgentError> {
+        let &Asked { nic, slot, .. } = asked;
+        // The generation is counted when it is known that there will be another.
+        let options =
+            ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.budget_words };
+        let image = compiler.compile(nic, &options, &mut |decider| numbers.counter(slot, decider))?;
+        let fingerprint = self.fingerprint(image.words());
+        Ok(Compiled { image, fingerprint })
     }
 
     /// Remembers what is known of the policy that is in force now.
@@ -66,53 +126,6 @@ impl Images {
         }
         words.get(header::WORDS..).hash(&mut hasher);
         hasher.finish()
-    }
-}
-
-/// The images of one policy.
-pub(super) struct Batch<'a> {
-    images: &'a Images,
-    numbers: &'a Numbers,
-    inputs: Inputs<'a>,
-    compiler: Compiler<'a>,
-    compiled: BTreeMap<u16, Compiled>,
-    known: Known,
-}
-
-impl Batch<'_> {
-    /// The fingerprint of the image of `nic`. It is compiled where nobody knows what comes of it, or where it is
-    /// to be `published` and is not.
-    pub(super) fn fingerprint(
-        &mut self,
-        nic: &Nic,
-        slot: u16,
-        has_device: bool,
-        published: Option<u64>,
-    ) -> Result<u64, AgentError> {
-        let input = self.inputs.fingerprint(nic, slot);
-        let known = self.images.known.get(&input).copied();
-        let fingerprint = match known.filter(|&known| !has_device || published == Some(known)) {
-            Some(fingerprint) => fingerprint,
-            None => self.compile(nic, slot)?,
-        };
-        self.known.insert(input, fingerprint);
-        Ok(fingerprint)
-    }
-
-    fn compile(&mut self, nic: &Nic, slot: u16) -> Result<u64, AgentError> {
-        // The generation is counted when it is known that there will be another.
-        let options =
-            ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.images.budget_words };
-        let image =
-            self.compiler.compile(nic, &options, &mut |decider| self.numbers.counter(slot, decider))?;
-        let fingerprint = self.images.fingerprint(image.words());
-        self.compiled.insert(slot, Compiled { image, fingerprint });
-        Ok(fingerprint)
-    }
-
-    /// The images, by slot, and what is known of them and all others.
-    pub(super) fn end(self) -> (BTreeMap<u16, Compiled>, Known) {
-        (self.compiled, self.known)
     }
 }
 

@@ -4,15 +4,16 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
-    mem::discriminant,
+    hash::{BuildHasher, Hasher, RandomState},
     net::IpAddr,
 };
 
+use ipnet::IpNet;
+
 use super::Numbers;
 use crate::model::{
-    Decider, Direction, Group, GroupIndex, Nic, Policy, PortListIndex, Ports, PrefixListIndex, Remote, Rule,
-    RuleIndex, Service,
+    Action, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
 };
 
 /// Reads the policy that was numbered.
@@ -39,7 +40,7 @@ impl<'a> Inputs<'a> {
 
     /// Of everything that makes the image of `nic` in `slot`, but for its generation.
     pub(super) fn fingerprint(&mut self, nic: &Nic, slot: u16) -> u64 {
-        // All fields are named: a new one is either read by the compiler or not.
+        // Here and below all fields are named: a new one is either read by the compiler or not.
         let Nic {
             device: _,
             role,
@@ -50,92 +51,203 @@ impl<'a> Inputs<'a> {
             established,
             groups,
         } = nic;
-        let mut hasher = self.hashes.build_hasher();
-        (slot, role, addresses, nic.anti_spoofing(), precedence, established).hash(&mut hasher);
-        for &group in groups {
-            self.part(Part::Group(group)).hash(&mut hasher);
+        let mut text = Text::default();
+        text.number(slot.into());
+        text.tag(match role {
+            Role::Host => 0,
+            Role::Guest => 1,
+        });
+        text.tag(nic.anti_spoofing().into());
+        text.tag(match precedence {
+            Precedence::Sequence => 0,
+            Precedence::Merged => 1,
+        });
+        text.tag(match established {
+            Established::Revalidate => 0,
+            Established::Keep => 1,
+        });
+        text.number(addresses.len() as u64);
+        for address in addresses {
+            text.address(*address);
         }
-        hasher.finish()
+        for &group in groups {
+            let group = self.part(Part::Group(group));
+            text.number(group);
+        }
+        text.fingerprint(self.hashes)
     }
 
     fn part(&mut self, part: Part) -> u64 {
         if let Some(&known) = self.known.get(&part) {
             return known;
         }
-        let mut hasher = self.hashes.build_hasher();
+        let mut text = Text::default();
         match part {
-            Part::Group(group) => self.group(group, &mut hasher),
+            Part::Group(group) => self.group(group, &mut text),
             Part::Members(group) => {
                 // A set: in which order the NICs stand makes no difference.
-                let elsewhere = self.policy.members_elsewhere(group);
-                let mut members: Vec<&IpAddr> =
-                    elsewhere.iter().chain(self.policy.members_here(group)).collect();
+                let elsewhere = self.policy.members_elsewhere(group).iter();
+                let mut members: Vec<IpAddr> =
+                    elsewhere.chain(self.policy.members_here(group)).copied().collect();
                 members.sort_unstable();
                 members.dedup();
-                members.hash(&mut hasher);
+                for address in members {
+                    text.address(address);
+                }
             }
-            Part::PrefixList(list) => self.policy.prefixes(list).hash(&mut hasher),
-            Part::PortList(list) => self.policy.port_list(list).hash(&mut hasher),
+            Part::PrefixList(list) => {
+                for &net in self.policy.prefixes(list) {
+                    text.net(net);
+                }
+            }
+            Part::PortList(list) => text.ranges(self.policy.port_list(list)),
         }
-        let fingerprint = hasher.finish();
+        let fingerprint = text.fingerprint(self.hashes);
         self.known.insert(part, fingerprint);
         fingerprint
     }
 
-    fn group(&mut self, index: GroupIndex, hasher: &mut impl Hasher) {
+    fn group(&mut self, index: GroupIndex, text: &mut Text) {
         let policy = self.policy;
         let group = policy.group(index);
         let Group { name: _, kind, inner_access, description: _, ingress: _, egress: _ } = group;
-        (kind, inner_access).hash(hasher);
+        text.tag(match kind {
+            GroupType::Basic => 0,
+            GroupType::Enterprise => 1,
+        });
+        text.tag((*inner_access).into());
         if *inner_access {
-            self.counter(Decider::IntraGroup(index)).hash(hasher);
-            self.part(Part::Members(index)).hash(hasher);
+            text.number(self.counter(Decider::IntraGroup(index)));
+            text.number(self.part(Part::Members(index)));
         }
         for direction in [Direction::Ingress, Direction::Egress] {
             for (position, rule) in group.rules(direction).iter().enumerate().filter(|(_, rule)| rule.enabled)
             {
-                1_u8.hash(hasher);
-                self.counter(Decider::Rule(RuleIndex { group: index, direction, position })).hash(hasher);
-                self.rule(rule, hasher);
+                text.tag(1);
+                text.number(self.counter(Decider::Rule(RuleIndex { group: index, direction, position })));
+                self.rule(rule, text);
             }
-            0_u8.hash(hasher);
+            text.tag(0);
         }
     }
 
     /// The numbers of rules and groups do not depend on the slot.
-    fn counter(&self, decider: Decider) -> u32 {
-        self.numbers.counter(0, decider)
+    fn counter(&self, decider: Decider) -> u64 {
+        self.numbers.counter(0, decider).into()
     }
 
-    fn rule(&mut self, rule: &Rule, hasher: &mut impl Hasher) {
+    fn rule(&mut self, rule: &Rule, text: &mut Text) {
         let Rule { id: _, enabled: _, action, priority, service, remote, local, description: _ } = rule;
-        (action, priority, local).hash(hasher);
-        discriminant(service).hash(hasher);
+        text.tag(match action {
+            Action::Drop => 0,
+            Action::Accept => 1,
+        });
+        text.tag(priority.get());
         match service {
-            Service::All => {}
+            Service::All => text.tag(0),
             Service::Ported { protocol, destination, source } => {
-                protocol.hash(hasher);
-                self.ports(destination, hasher);
-                self.ports(source, hasher);
+                text.tag(1);
+                text.tag(*protocol);
+                self.ports(destination, text);
+                self.ports(source, text);
             }
-            Service::Icmp { family, message } => (family, message).hash(hasher),
-            Service::Other(protocol) => protocol.hash(hasher),
+            Service::Icmp { family, message } => {
+                text.tag(2);
+                text.tag(match family {
+                    Family::V4 => 0,
+                    Family::V6 => 1,
+                });
+                text.number(match message {
+                    None => 0,
+                    Some(IcmpMessage { kind, code: None }) => 1 << 16 | u64::from(*kind),
+                    Some(IcmpMessage { kind, code: Some(code) }) => {
+                        2 << 16 | u64::from(*code) << 8 | u64::from(*kind)
+                    }
+                });
+            }
+            Service::Other(protocol) => {
+                text.tag(3);
+                text.tag(*protocol);
+            }
         }
-        discriminant(remote).hash(hasher);
         match remote {
-            Remote::Any => {}
-            Remote::Net(net) => net.hash(hasher),
-            Remote::Group(group) => self.part(Part::Members(*group)).hash(hasher),
-            Remote::PrefixList(list) => self.part(Part::PrefixList(*list)).hash(hasher),
+            Remote::Any => text.tag(0),
+            Remote::Net(net) => {
+                text.tag(1);
+                text.net(*net);
+            }
+            Remote::Group(group) => {
+                text.tag(2);
+                text.number(self.part(Part::Members(*group)));
+            }
+            Remote::PrefixList(list) => {
+                text.tag(3);
+                text.number(self.part(Part::PrefixList(*list)));
+            }
+        }
+        text.tag(local.is_some().into());
+        if let Some(net) = local {
+            text.net(*net);
         }
     }
 
-    fn ports(&mut self, ports: &Ports, hasher: &mut impl Hasher) {
-        discriminant(ports).hash(hasher);
+    fn ports(&mut self, ports: &Ports, text: &mut Text) {
         match ports {
-            Ports::Any => {}
-            Ports::Ranges(ranges) => ranges.hash(hasher),
-            Ports::List(list) => self.part(Part::PortList(*list)).hash(hasher),
+            Ports::Any => text.tag(0),
+            Ports::Ranges(ranges) => {
+                text.tag(1);
+                text.number(ranges.len() as u64);
+                text.ranges(ranges);
+            }
+            Ports::List(list) => {
+                text.tag(2);
+                text.number(self.part(Part::PortList(*list)));
+            }
         }
+    }
+}
+
+/// What is read, as bytes that can be read in one way only.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn tag(&mut self, tag: u8) {
+        self.0.push(tag);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_ne_bytes());
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                self.tag(4);
+                self.0.extend_from_slice(&address.octets());
+            }
+            IpAddr::V6(address) => {
+                self.tag(6);
+                self.0.extend_from_slice(&address.octets());
+            }
+        }
+    }
+
+    fn net(&mut self, net: IpNet) {
+        self.address(net.addr());
+        self.tag(net.prefix_len());
+    }
+
+    fn ranges(&mut self, ranges: &[PortRange]) {
+        for range in ranges {
+            self.0.extend_from_slice(&range.first().to_ne_bytes());
+            self.0.extend_from_slice(&range.last().to_ne_bytes());
+        }
+    }
+
+    fn fingerprint(&self, hashes: &RandomState) -> u64 {
+        let mut hasher = hashes.build_hasher();
+        hasher.write(&self.0);
+        hasher.finish()
     }
 }

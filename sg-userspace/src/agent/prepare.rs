@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     AgentError, Catalog, NicRecord, Numbers,
     devices::Devices,
-    images::{Compiled, Images, Known},
+    images::{Answer, Asked, Compiled, Images, Known},
     numbers::Renumbered,
     plan::Wanted,
     records::Records,
@@ -54,17 +54,28 @@ pub(super) fn prepare(
     let slots = slots::assign(&names, records, limits.nics)?;
     let Renumbered { numbers, reused } = catalog.numbers.renumber(policy, limits.nics, limits.counters)?;
 
-    let mut batch = images.batch(policy, &numbers);
-    let (mut wanted, mut fresh) = (Vec::new(), Vec::new());
-    for (nic, &slot) in policy.nics().iter().zip(&slots) {
-        let found = devices.get(&nic.device).filter(|found| found.has_ethernet_header());
-        let published = records.of(slot, &nic.device).and_then(|record| record.published);
-        let fingerprint = batch.fingerprint(nic, slot, found.is_some(), published)?;
-        let index = found.map(|found| found.index);
-        wanted.push(Wanted { device: nic.device.clone(), slot, index, fingerprint });
-        fresh.push(fresh_record(policy, nic, slot));
-    }
-    let (compiled, known) = batch.end();
+    let found: Vec<Option<u32>> = policy
+        .nics()
+        .iter()
+        .map(|nic| Some(devices.get(&nic.device).filter(|found| found.has_ethernet_header())?.index))
+        .collect();
+    let asked: Vec<Asked<'_>> = policy
+        .nics()
+        .iter()
+        .zip(slots.iter().zip(&found))
+        .map(|(nic, (&slot, found))| {
+            let published = records.of(slot, &nic.device).and_then(|record| record.published);
+            Asked { nic, slot, has_device: found.is_some(), published }
+        })
+        .collect();
+    let Answer { fingerprints, compiled, known } = images.of(policy, &numbers, &asked)?;
+    let wanted = asked.iter().zip(found.into_iter().zip(fingerprints));
+    let wanted = wanted.map(|(asked, (index, fingerprint))| {
+        let (device, slot) = (asked.nic.device.clone(), asked.slot);
+        Wanted { device, slot, index, fingerprint }
+    });
+    let wanted = wanted.collect();
+    let fresh = asked.iter().map(|asked| fresh_record(policy, asked.nic, asked.slot)).collect();
     let places = slots.into_iter().zip(0..).collect();
     Ok(Prepared { wanted, fresh, places, numbers, reused, compiled, known })
 }

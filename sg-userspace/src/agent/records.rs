@@ -44,8 +44,8 @@ impl Records {
         self.by_slot.remove(&slot);
     }
 
-    /// Lets the records say of each NIC what the policy says, and returns them in its order; then those that are not
-    /// in it.
+    /// Lets the records say of each NIC what the policy says, and returns what the catalog is to say: them in its
+    /// order, then those that are not in it, without what only this process knows.
     pub(super) fn describe(&mut self, prepared: &Prepared) -> Vec<NicRecord> {
         for new in &prepared.fresh {
             let Some(record) = self.by_slot.get_mut(&new.slot).filter(|old| old.device == new.device) else {
@@ -54,7 +54,9 @@ impl Records {
             let NicRecord { ifindex, generation, published, current, .. } = *record;
             *record = NicRecord { ifindex, generation, published, current, ..new.clone() };
         }
-        let mut records: Vec<NicRecord> = self.by_slot.values().cloned().collect();
+        let known = self.by_slot.values().cloned();
+        let mut records: Vec<NicRecord> =
+            known.map(|record| NicRecord { published: None, current: false, ..record }).collect();
         records.sort_by_key(|record| prepared.places.get(&record.slot).copied().unwrap_or(usize::MAX));
         records
     }

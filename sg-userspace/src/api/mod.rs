@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
 //! | [`signature`] | the vendors' recipes for signing a request, as pure functions |
-//! | [`native`] | our own API: JSON, described by an OpenAPI document |
+//! | [`native`] | our own API: JSON, described by an `OpenAPI` document |
 //! | [`ecs`] | the RPC protocol that the clients of Alibaba Cloud ECS speak |
 //!
 //! A face must never decide anything about groups and rules: it reads a request, calls one operation and writes

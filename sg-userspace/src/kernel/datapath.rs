@@ -206,7 +206,15 @@ impl Datapath {
     /// # Errors
     /// Where memory or the table is short; then the old image stays.
     pub fn publish(&mut self, slot: u16, image: &Image) -> Result<(), KernelError> {
-        self.images.publish(u32::from(slot), image)
+        self.publish_all(&[(slot, image)]).into_iter().collect()
+    }
+
+    /// Publishes images by slot, each like [`Self::publish`], and waits for all of them at the same time. What became
+    /// of each, in the same order.
+    pub fn publish_all(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), KernelError>> {
+        let images: Vec<(u32, &Image)> =
+            images.iter().map(|&(slot, image)| (u32::from(slot), image)).collect();
+        self.images.publish(&images)
     }
 
     /// Takes the image of NIC `slot` away.

@@ -1,11 +1,8 @@
 //! A whole policy, and the checks that make it valid.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
+use foldhash::{HashSet, HashSetExt as _};
 use ipnet::IpNet;
 use thiserror::Error;
 

@@ -61,7 +61,7 @@ pub enum Ports {
 }
 
 /// A type of ICMP message, of one code or of all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpMessage {
     /// 0–255.
     pub kind: u8,

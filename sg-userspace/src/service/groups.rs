@@ -160,7 +160,9 @@ impl Operation for DeleteGroups {
         }
         for group in &ids {
             let rules: Vec<Key> = tx.rules_of(group).map(|rule| Key::Rule(rule.id.clone())).collect();
-            rules.into_iter().for_each(|rule| tx.delete(rule));
+            for rule in rules {
+                tx.delete(rule);
+            }
             tx.delete(Key::Group(group.clone()));
         }
         Ok(ids.into_iter().collect())

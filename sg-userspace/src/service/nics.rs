@@ -295,7 +295,9 @@ impl Operation for RemoveInstances {
         for text in &self.instances {
             let id = tx.find_instance(text)?.id.clone();
             let nics: Vec<Key> = tx.nics_of_instance(&id).map(|nic| Key::Nic(nic.id.clone())).collect();
-            nics.into_iter().for_each(|nic| tx.delete(nic));
+            for nic in nics {
+                tx.delete(nic);
+            }
             tx.delete(Key::Instance(id.clone()));
             removed.push(id);
         }

@@ -1,5 +1,6 @@
 //! An operation that comes with a token is done once: coming again with the same token it is answered as the first time.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
@@ -33,7 +34,7 @@ impl<O> Once<O> {
         }
         let request = serde_json::to_vec(request).unwrap_or_default();
         let digest = Sha256::digest([std::any::type_name::<O>().as_bytes(), &request].concat());
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = STANDARD_NO_PAD.encode(digest);
         Ok(Self { token: format!("{caller}/{token}"), fingerprint, operation })
     }
 }
@@ -73,5 +74,7 @@ fn forget(tx: &mut Tx, oldest: Timestamp) {
     let old = tx.tokens_by_age().take(AT_ONCE).enumerate();
     let old = old.filter(|(place, token)| token.created <= oldest || *place < excess);
     let old: Vec<Key> = old.map(|(_, token)| Key::Token(token.token.clone())).collect();
-    old.into_iter().for_each(|key| tx.delete(key));
+    for key in old {
+        tx.delete(key);
+    }
 }

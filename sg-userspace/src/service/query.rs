@@ -33,6 +33,8 @@ pub struct Filter {
 struct Wanted<'a> {
     names: Vec<&'a str>,
     region: Option<&'a str>,
+    /// None: any network; the inner none is the classic one.
+    #[expect(clippy::option_option, reason = "no wish, and the wish for no VPC, are two things")]
     vpc: Option<Option<VpcId>>,
     tags: Vec<(&'a str, Option<&'a str>)>,
     owner: Option<&'a str>,

@@ -45,8 +45,12 @@ impl Operation for ReplaceState {
             .filter(|record| tx.get(&record.key()).as_ref() != Some(record))
             .collect();
         let replaced = Replaced { removed: gone.len(), put: new.len() };
-        gone.into_iter().for_each(|key| tx.delete(key));
-        new.into_iter().for_each(|record| tx.put(record));
+        for key in gone {
+            tx.delete(key);
+        }
+        for record in new {
+            tx.put(record);
+        }
         whole(tx)?;
         Ok(replaced)
     }

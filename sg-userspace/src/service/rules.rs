@@ -283,7 +283,9 @@ impl Operation for Revoke {
             }
             revoked.push(rule.id.clone());
         }
-        revoked.iter().for_each(|rule| tx.delete(Key::Rule(rule.clone())));
+        for rule in &revoked {
+            tx.delete(Key::Rule(rule.clone()));
+        }
         Ok(revoked)
     }
 }
@@ -317,7 +319,9 @@ impl Operation for RevokeMatching {
         }
         revoked.sort_unstable();
         revoked.dedup();
-        revoked.iter().for_each(|rule| tx.delete(Key::Rule(rule.clone())));
+        for rule in &revoked {
+            tx.delete(Key::Rule(rule.clone()));
+        }
         Ok(revoked)
     }
 }

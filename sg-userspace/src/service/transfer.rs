@@ -80,10 +80,7 @@ impl RuleFile {
         let _ = rows.iter().try_for_each(|row| writer.serialize(row));
         let text =
             writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        match self.permissions.is_empty() {
-            false => text,
-            true => text.lines().take(1).map(|line| format!("{line}\n")).collect(),
-        }
+        if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
     }
 
     /// From JSON: an object with `Permissions`, or the list alone; what an API answers is taken, too.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod damaged;
 mod disk;
 mod failing;
 mod killed;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("store::survives_being_killed_at_every_write", killed::at_every_write),
         trial("store::survives_losing_power_at_every_write", power::at_every_write),
+        trial("store::is_not_fooled_by_flipped_bits", damaged::at_any_bit),
         trial("store::survives_a_disk_that_fails_at_every_write", failing::at_every_write),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

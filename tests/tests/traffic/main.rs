@@ -15,6 +15,7 @@ mod frames;
 mod groups;
 mod left_behind;
 mod life;
+mod orders;
 mod plain;
 mod road;
 mod routed;
@@ -45,6 +46,7 @@ fn main() -> Result<ExitCode> {
         frames::tests,
         devices::tests,
         life::tests,
+        orders::tests,
     ] {
         room(&mut suite);
     }

@@ -4,7 +4,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
@@ -34,20 +34,15 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
         },
         Caller::Keys => key(&native.service, request.headers()),
     };
-    match who {
-        Some(who) => {
-            request.extensions_mut().insert(Identity(who));
-            next.run(request).await
-        }
-        None => {
-            let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
-            let mut response =
-                ErrorBody::new("unauthenticated", message).into_response(StatusCode::UNAUTHORIZED);
-            let basic = header::HeaderValue::from_static("Basic realm=\"sgd\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
-            response.into_response()
-        }
-    }
+    let Some(who) = who else {
+        let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
+        let mut response = ErrorBody::new("unauthenticated", message).into_response(StatusCode::UNAUTHORIZED);
+        let basic = header::HeaderValue::from_static("Basic realm=\"sgd\", charset=\"UTF-8\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+        return response;
+    };
+    request.extensions_mut().insert(Identity(who));
+    next.run(request).await
 }
 
 /// The key that a request says, where its secret is right.

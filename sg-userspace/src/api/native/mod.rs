@@ -5,7 +5,7 @@
 //!            who asks   one table  ask:    query ─► function of a snapshot
 //! ```
 //!
-//! * `routes`: how a route is declared. What is declared is both served and described: the router and the OpenAPI document
+//! * `routes`: how a route is declared. What is declared is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come of the same table, so neither can know what the other does not.
 //! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Ids and names are taken alike.
 //! * `error`: what a refusal is called here.
@@ -48,7 +48,6 @@ pub struct Native {
 }
 
 /// The router of this face.
-#[must_use]
 pub fn router(native: Native) -> Router {
     let (router, document) = table().build();
     let document = Arc::new(document);
@@ -64,7 +63,7 @@ pub fn router(native: Native) -> Router {
         .with_state(native)
 }
 
-/// The OpenAPI document.
+/// The `OpenAPI` document.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     table().build().1

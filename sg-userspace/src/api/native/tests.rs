@@ -1,1 +1,163 @@
+//! The router, asked as a client asks it.
 
+use axum::{
+    Router,
+    body::Body,
+    http::{Method, Request},
+};
+use http_body_util::BodyExt as _;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::{Caller, Native, document, router};
+use crate::{
+    agent::Instance,
+    api::listen::Peer,
+    service::{
+        Service,
+        tests::{InForce, Remembers},
+    },
+};
+
+fn face(caller: Caller) -> Router {
+    let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
+    router(Native { service, instance: Instance::new("native-test").unwrap(), caller })
+}
+
+async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
+    let answer = face.clone().oneshot(request).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    request.extensions_mut().insert(Peer::Process { uid: 0, gid: 0, pid: None });
+    request
+}
+
+async fn ask(face: &Router, method: Method, path: &str, body: Value) -> (u16, Value) {
+    send(face, request(method, path, body.to_string())).await
+}
+
+fn code(answer: &Value) -> &str {
+    answer["error"]["code"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn every_route_of_the_document_is_served() {
+    let face = face(Caller::Socket);
+    let document = serde_json::to_value(document()).unwrap();
+    let mut routes = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path.split('/').map(|part| if part.starts_with('{') { "nothing" } else { part });
+        let path = path.collect::<Vec<_>>().join("/");
+        for method in methods.as_object().unwrap().keys() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let (status, answer) = ask(&face, method.clone(), &path, json!({})).await;
+            assert!(status < 500, "{method} {path}: {answer}");
+            assert!(
+                !["no_such_path", "no_such_method"].contains(&code(&answer)),
+                "{method} {path}: {answer}"
+            );
+            routes += 1;
+        }
+    }
+    assert!(routes > 50, "{routes}");
+    let (status, served) = ask(&face, Method::GET, "/v1/openapi.json", json!({})).await;
+    assert_eq!((status, served), (200, document));
+}
+
+#[tokio::test]
+async fn a_group_from_its_making_to_its_end() {
+    let face = face(Caller::Socket);
+    assert_eq!(ask(&face, Method::POST, "/v1/vpcs", json!({"name": "net"})).await.0, 200);
+    let group = json!({"name": "web", "vpc": "net"});
+    let (status, tried) = ask(&face, Method::POST, "/v1/groups?dry_run=true", group.clone()).await;
+    assert_eq!((status, tried["name"].as_str()), (200, Some("web")));
+    assert_eq!(ask(&face, Method::GET, "/v1/groups/web", json!({})).await.0, 404);
+    let (_, made) = ask(&face, Method::POST, "/v1/groups", group).await;
+    let rules = json!({"direction": "ingress", "rules": [{"protocol": "tcp", "ports": "22", "remote": "10.0.0.0/8"}]});
+    let (status, rules) = ask(&face, Method::POST, "/v1/groups/web/rules", rules).await;
+    assert_eq!((status, &rules[0]["group"]), (200, &made["id"]));
+    let (_, list) = ask(&face, Method::GET, "/v1/groups?name=w*&limit=1", json!({})).await;
+    assert_eq!((&list["total"], &list["items"][0]["rules"]), (&json!(1), &json!(1)));
+    let (_, csv) = ask(&face, Method::GET, "/v1/groups/web/rules/export?csv=true", json!({})).await;
+    assert!(csv.as_str().unwrap().contains("22/22"));
+    let import =
+        request(Method::POST, "/v1/groups/web/rules/import?csv=true", csv.as_str().unwrap().to_owned());
+    assert_eq!(send(&face, import).await.1["skipped"], 1);
+    assert_eq!(ask(&face, Method::DELETE, "/v1/groups/web", json!({})).await.0, 200);
+    let (status, answer) = ask(&face, Method::DELETE, "/v1/groups/web", json!({})).await;
+    assert_eq!((status, code(&answer)), (404, "not_found"));
+}
+
+#[tokio::test]
+async fn a_request_with_a_key_is_done_once() {
+    let face = face(Caller::Socket);
+    let once = |body: Value| {
+        let mut request = request(Method::POST, "/v1/vpcs", body.to_string());
+        request.headers_mut().insert("idempotency-key", "a".parse().unwrap());
+        request
+    };
+    let first = send(&face, once(json!({"name": "net"}))).await;
+    assert_eq!(send(&face, once(json!({"name": "net"}))).await, first);
+    let (status, other) = send(&face, once(json!({"name": "other"}))).await;
+    assert_eq!((status, code(&other)), (409, "token_reused"));
+}
+
+#[tokio::test]
+async fn what_is_misspelt_is_refused_by_name() {
+    let face = face(Caller::Socket);
+    let (status, answer) = ask(&face, Method::POST, "/v1/groups", json!({"nmae": "web"})).await;
+    assert_eq!(status, 400);
+    assert!(answer["error"]["message"].as_str().unwrap().contains("did you mean \"name\"?"), "{answer}");
+    assert_eq!(ask(&face, Method::GET, "/v1/groups?nmae=web", json!({})).await.0, 400);
+    assert_eq!(ask(&face, Method::GET, "/v2/groups", json!({})).await.0, 404);
+    assert_eq!(ask(&face, Method::PUT, "/v1/groups", json!({})).await.0, 405);
+}
+
+#[tokio::test]
+async fn over_tcp_only_a_key_gets_in() {
+    let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
+    let key = service.submit(crate::service::CreateKey::default()).await.unwrap();
+    let instance = Instance::new("native-test").unwrap();
+    let face = router(Native { service, instance, caller: Caller::Keys });
+    let with = |credentials: &str| {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(credentials);
+        let header = format!("Basic {text}");
+        Request::builder().uri("/v1/status").header("authorization", header).body(Body::empty()).unwrap()
+    };
+    assert_eq!(send(&face, with(&format!("{}:{}", key.id, key.secret))).await.0, 200);
+    for wrong in
+        [format!("{}:{}x", key.id, key.secret), format!("{}:", key.id), "x:y".to_owned(), String::new()]
+    {
+        assert_eq!(send(&face, with(&wrong)).await.0, 401, "{wrong}");
+    }
+    let (status, answer) = send(&face, request(Method::GET, "/v1/openapi.json", Body::empty())).await;
+    assert_eq!((status, code(&answer)), (401, "unauthenticated"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_body_makes_it_fail(body in any::<Vec<u8>>(), text in "[{}\\[\\]\":,a-z0-9]{0,60}", route in 0_usize..8) {
+        const ROUTES: [&str; 8] = [
+            "/v1/groups", "/v1/groups/x/rules", "/v1/nics", "/v1/join", "/v1/apply", "/v1/check", "/v1/import",
+            "/v1/prefix-lists",
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let face = face(Caller::Socket);
+            for body in [Body::from(body), Body::from(text)] {
+                let (status, answer) = send(&face, request(Method::POST, ROUTES[route], body)).await;
+                prop_assert!(status < 500, "{}: {answer}", ROUTES[route]);
+            }
+            Ok(())
+        })?;
+    }
+}

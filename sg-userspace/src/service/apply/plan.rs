@@ -101,8 +101,8 @@ impl<'a> Plan<'a> {
                 vpc
             }
             Some(vpc) => {
-                let mut detail = differs("order", vpc.order, order);
-                detail.extend(differs("established", vpc.established, established));
+                let mut detail = differs("order", &vpc.order, &order);
+                detail.extend(differs("established", &vpc.established, &established));
                 let vpc = Vpc { order, established, ..vpc };
                 if !detail.is_empty() {
                     self.tx.put(vpc.clone());
@@ -130,7 +130,7 @@ impl<'a> Plan<'a> {
                     |entries: &[PrefixEntry]| entries.iter().map(|entry| entry.cidr.to_string()).collect();
                 let detail = sets(&texts(&list.entries), &texts(&entries));
                 let max_entries = list.max_entries.max(size);
-                (Happens::Change, PrefixList { entries, max_entries, ..list }, detail)
+                (Happens::Change, PrefixList { max_entries, entries, ..list }, detail)
             }
             None => {
                 let (id, region) = (PrefixListId::random(), self.region.clone());
@@ -162,7 +162,7 @@ impl<'a> Plan<'a> {
                     |entries: &[PortEntry]| entries.iter().map(|entry| entry.ports.to_string()).collect();
                 let detail = sets(&texts(&list.entries), &texts(&entries));
                 let max_entries = list.max_entries.max(size);
-                (Happens::Change, PortList { entries, max_entries, ..list }, detail)
+                (Happens::Change, PortList { max_entries, entries, ..list }, detail)
             }
             None => {
                 let (id, region) = (PortListId::random(), self.region.clone());
@@ -205,8 +205,8 @@ impl<'a> Plan<'a> {
                 group.id
             }
             Some(mut group) => {
-                let mut detail = differs("type", group.kind, kind);
-                detail.extend(differs("inner_access", group.inner_access, wanted.inner_access));
+                let mut detail = differs("type", &group.kind, &kind);
+                detail.extend(differs("inner_access", &group.inner_access, &wanted.inner_access));
                 detail.extend(differs("description", &group.label.description, &description));
                 if !detail.is_empty() {
                     (group.kind, group.inner_access) = (kind, wanted.inner_access);
@@ -262,9 +262,9 @@ impl<'a> Plan<'a> {
                 return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id });
             }
             Some(nic) => {
-                let mut detail = differs("role", nic.role, role);
+                let mut detail = differs("role", &nic.role, &role);
                 detail.extend(differs("addresses", &nic.addresses, &addresses));
-                detail.extend(differs("anti_spoofing", nic.anti_spoofing, wanted.anti_spoofing_written));
+                detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -385,8 +385,12 @@ impl<'a> Plan<'a> {
         }
         let rules: Vec<Key> = self.tx.rules_of(id).map(|rule| Key::Rule(rule.id.clone())).collect();
         let detail = vec![format!("with {} rules and {} members", rules.len(), members.len())];
-        rules.into_iter().for_each(|rule| self.tx.delete(rule));
-        members.into_iter().for_each(|member| self.tx.delete(Record::from(member).key()));
+        for rule in rules {
+            self.tx.delete(rule);
+        }
+        for member in members {
+            self.tx.delete(Record::from(member).key());
+        }
         self.tx.delete(Key::Group(id.clone()));
         self.note(Happens::Remove, Kind::Group, id.as_str(), &group.label.name, detail);
         Ok(())
@@ -409,7 +413,7 @@ fn unused(kind: Kind, id: &str, by: Vec<String>) -> Result<(), Refusal> {
 }
 
 /// Says in what two values of a field differ.
-pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: T, after: T) -> Vec<String> {
+pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: &T, after: &T) -> Vec<String> {
     if before == after { Vec::new() } else { vec![format!("{field}: {before:?} → {after:?}")] }
 }
 

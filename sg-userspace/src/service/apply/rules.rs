@@ -1,7 +1,10 @@
 //! The rules of one group of a document. A rule that says the same as before stays the rule it is, whatever it is called now
 //! and wherever it stands: its counters go on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+};
 
 use super::{Happens, plan::Plan};
 use crate::{
@@ -106,13 +109,13 @@ fn summary(spec: &RuleSpec) -> String {
     let mut text = format!("{} {} {}", spec.action, spec.priority, spec.protocol);
     let ports = [("ports", &spec.ports), ("from ports", &spec.source_ports)];
     for (what, ports) in ports.into_iter().filter(|(_, ports)| !ports.is_any()) {
-        text += &format!(" {what} {ports}");
+        let _ = write!(text, " {what} {ports}");
     }
     if let Some(kind) = spec.icmp_type {
-        text += &format!(" type {kind}");
+        let _ = write!(text, " type {kind}");
         text += &spec.icmp_code.map(|code| format!(" code {code}")).unwrap_or_default();
     }
-    text += &format!(" remote {}", spec.remote);
+    let _ = write!(text, " remote {}", spec.remote);
     text += &spec.local.map(|local| format!(" local {local}")).unwrap_or_default();
     if !spec.enabled {
         text += " (not enabled)";

@@ -1,6 +1,12 @@
 //! Random operations, done to the service and to a model that is as simple as it can be: results, refusals and the
 //! verdicts that follow are the same.
 
+#![expect(
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "one table of operations, each in a few lines"
+)]
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::{collection::vec, prelude::*};
@@ -539,7 +545,9 @@ impl Both {
         }
         if why.is_empty() {
             self.model.rules.retain(|rule| !groups.contains(&rule.group));
-            groups.iter().for_each(|&group| self.model.groups[group] = None);
+            for &group in groups {
+                self.model.groups[group] = None;
+            }
         }
         (said.map(drop), why)
     }

@@ -263,7 +263,7 @@ fn rules_are_added_once_and_told_apart_by_what_they_say() {
         rules: vec![(spec, with_priority)],
     };
     assert!(world.run(&matching(tcp(81, "10.0.0.0/8"), false)).unwrap().is_empty());
-    assert_eq!(world.run(&matching(tcp(80, "10.0.0.0/8"), true)).unwrap(), [first.id.clone()]);
+    assert_eq!(world.run(&matching(tcp(80, "10.0.0.0/8"), true)).unwrap(), std::slice::from_ref(&first.id));
     let revoke = |rules: Vec<String>| Revoke { group: "web".to_owned(), direction: None, rules };
     assert!(matches!(world.run(&revoke(vec![first.id.to_string()])), Err(Refusal::NotFound { .. })));
     assert_eq!(world.run(&revoke(vec![second.id.to_string(), egress.id.to_string()])).unwrap().len(), 2);

@@ -8,7 +8,10 @@
 //!
 //! It must never decide what a failure means for who called the store; the store does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
 
 use redb::{
     Builder, Database, Error, ReadableDatabase as _, ReadableTable as _, StorageBackend, TableDefinition,
@@ -48,6 +51,10 @@ pub(super) fn failed(path: &Path, doing: &'static str, error: impl Into<Error>) 
     match error.into() {
         Error::DatabaseAlreadyOpen => StoreError::InUse { path },
         Error::Io(source) => StoreError::Io { doing, path, source },
+        Error::Corrupted(reason) => {
+            let reason = format!("it is damaged ({reason}); make it anew from an export");
+            StoreError::Database { doing, path, reason }
+        }
         error => StoreError::Database { doing, path, reason: error.to_string() },
     }
 }
@@ -89,8 +96,19 @@ impl Base {
         Ok(base)
     }
 
+    /// Reads the whole file once and compares all checksums: a bit that flipped must not become another rule. After a
+    /// crash the database does so by itself, after a shutdown it trusts the file.
     fn raw(path: &Path, doing: &'static str, backend: impl StorageBackend) -> Result<Self, StoreError> {
-        let database = Builder::new().set_cache_size(CACHE).create_with_backend(backend);
+        let open = || -> Result<_, Error> {
+            let mut database = Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
+            if !database.check_integrity()? {
+                log::warn!("the store {} was damaged where no record is, and is repaired", path.display());
+            }
+            Ok(database)
+        };
+        // It reads some of the file before it compares, and meets things that it takes for impossible.
+        let panicked = |_| Err(Error::Corrupted("something impossible is in it".to_owned()));
+        let database = catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(panicked);
         let database = database.map_err(|error| failed(path, doing, error))?;
         Ok(Self { path: path.to_owned(), database })
     }
@@ -152,7 +170,7 @@ impl Base {
             let mut transaction = self.database.begin_write()?;
             // The pages are on the disk before anything names them. With one phase a crash is recognised by
             // checksums that are no match for who chooses what is written.
-            transaction.set_two_phase_commit(false);
+            transaction.set_two_phase_commit(true);
             work(&transaction)?;
             Ok(transaction.commit()?)
         };

@@ -232,7 +232,7 @@ prop_compose! {
 
 prop_compose! {
     fn settings()(serial in any::<u64>(), tags in any::<u32>(), rules_per_nic in any::<u32>()) -> Settings {
-        Settings { limits: Limits { tags, rules_per_nic, ..Limits::default() }, serial }
+        Settings { limits: Limits { rules_per_nic, tags, ..Limits::default() }, serial }
     }
 }
 

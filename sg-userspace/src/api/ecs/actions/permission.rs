@@ -222,14 +222,12 @@ fn range(fields: &Fields<'_>, name: &str, code: &'static str) -> Result<Option<P
     if text == "-1/-1" {
         return Ok(Some(Ports::Any));
     }
-    match vendor_range(text) {
-        Some(range) => Ok(Some(Ports::Ranges(PortSet::range(range)))),
-        None => {
-            let message =
-                format!("The specified parameter \"{name}\" is not valid: 1/65535 or -1/-1 is expected.");
-            Err(Fault::bad(code, message))
-        }
-    }
+    let range = vendor_range(text).ok_or_else(|| {
+        let message =
+            format!("The specified parameter \"{name}\" is not valid: 1/65535 or -1/-1 is expected.");
+        Fault::bad(code, message)
+    })?;
+    Ok(Some(Ports::Ranges(PortSet::range(range))))
 }
 
 /// `22/80`.

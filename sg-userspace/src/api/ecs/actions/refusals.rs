@@ -62,10 +62,11 @@ fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
         Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
         Refusal::TooMany { limit, .. } => too_many(*limit, about),
-        Refusal::HasMembers { .. } | Refusal::Referenced { .. } => (Is::FORBIDDEN, "DependencyViolation"),
         Refusal::InUse { kind: Kind::PrefixList, .. } => (Is::BAD_REQUEST, "NotAllowed.AssociationExist"),
         Refusal::InUse { kind: Kind::PortList, .. } => (Is::BAD_REQUEST, "InvalidOperation.Conflict"),
-        Refusal::InUse { .. } => (Is::FORBIDDEN, "DependencyViolation"),
+        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => {
+            (Is::FORBIDDEN, "DependencyViolation")
+        }
         Refusal::AlreadyMember { .. } => (Is::FORBIDDEN, "InvalidInstanceId.AlreadyExists"),
         Refusal::NotMember { .. } | Refusal::NoMemberAddress { .. } => {
             (Is::BAD_REQUEST, "InvalidSecurityGroupAssociation.NotFound")
@@ -212,7 +213,7 @@ fn too_many(limit: Limit, about: About) -> (StatusCode, &'static str) {
         Limit::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
         Limit::MaxEntries => match about {
             About::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
-            _ => (Is::BAD_REQUEST, "LimitExceed.Entry"),
+            _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
         Limit::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         Limit::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),

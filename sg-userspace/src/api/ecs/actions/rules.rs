@@ -69,38 +69,35 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'
         let group = group(&state, call)?;
         let fields = call.fields();
         let parts = Parts::read(&fields, direction)?;
-        let operation = match fields.text("SecurityGroupRuleId") {
-            Some(id) => {
-                let rule = RuleId::from(id);
-                let known = state.rule(&rule).filter(|known| known.group == group.id);
-                let missing = || {
-                    let message = "The specified SecurityGroupRuleId does not exist.";
-                    Fault::not_found("InvalidSecurityGroupRuleId.NotFound", message)
-                };
-                let known = known.ok_or_else(missing)?;
-                if group.vpc.is_none() && parts.nic_type.is_some_and(|wanted| wanted != known.spec.nic_type) {
-                    let message = "The NicType of a rule cannot be modified.";
-                    return Err(Fault::bad("InvalidOperation.ModifyNicType", message));
-                }
-                changes(parts, id.to_owned(), direction)
+        let operation = if let Some(id) = fields.text("SecurityGroupRuleId") {
+            let rule = RuleId::from(id);
+            let known = state.rule(&rule).filter(|known| known.group == group.id);
+            let missing = || {
+                let message = "The specified SecurityGroupRuleId does not exist.";
+                Fault::not_found("InvalidSecurityGroupRuleId.NotFound", message)
+            };
+            let known = known.ok_or_else(missing)?;
+            if group.vpc.is_none() && parts.nic_type.is_some_and(|wanted| wanted != known.spec.nic_type) {
+                let message = "The NicType of a rule cannot be modified.";
+                return Err(Fault::bad("InvalidOperation.ModifyNicType", message));
             }
+            changes(parts, id.to_owned(), direction)
+        } else {
             // The old form says the rule by what it matches, and changes its description.
-            None => {
-                let description = parts.description.clone();
-                let permission = parts.whole(direction, &group)?;
-                let same = RevokeMatching {
-                    group: group.id.to_string(),
-                    direction,
-                    rules: vec![(permission.spec, permission.with_priority)],
-                };
-                let found = ecs.service.try_out(&same).map_err(|refusal| about(&refusal, direction))?;
-                let missing = || {
-                    let message = "The specified rule does not exist in the specified security group.";
-                    Fault::not_found("SecurityGroupRule.NotFound", message)
-                };
-                let rule = found.first().ok_or_else(missing)?.to_string();
-                ModifyRule { rule, direction: Some(direction), description, ..ModifyRule::default() }
-            }
+            let description = parts.description.clone();
+            let permission = parts.whole(direction, &group)?;
+            let same = RevokeMatching {
+                group: group.id.to_string(),
+                direction,
+                rules: vec![(permission.spec, permission.with_priority)],
+            };
+            let found = ecs.service.try_out(&same).map_err(|refusal| about(&refusal, direction))?;
+            let missing = || {
+                let message = "The specified rule does not exist in the specified security group.";
+                Fault::not_found("SecurityGroupRule.NotFound", message)
+            };
+            let rule = found.first().ok_or_else(missing)?.to_string();
+            ModifyRule { rule, direction: Some(direction), description, ..ModifyRule::default() }
         };
         submit(ecs, call, About::Rules(direction), operation).await?;
         Ok(Answer::done())

@@ -1,0 +1,67 @@
+//! Bits that flip in the file: it is refused, or what was stored is there all the same. No bit makes another rule.
+
+use std::panic;
+
+use fastrand::Rng;
+use sg_userspace::store::{RedbStore, Store as _, StoreError};
+
+use crate::{
+    disk::Disk,
+    script::{Script, State, state},
+};
+
+const FLIPS: u32 = 500;
+
+pub(crate) fn at_any_bit() {
+    quieten_the_database();
+    let script = Script::new();
+    // Much is in the store then.
+    let done = 10;
+    let disk = Disk::default();
+    let mut store = open(&disk).unwrap();
+    for changes in &script.commits[..done] {
+        store.commit(changes).unwrap();
+    }
+    let crashed = disk.after_power_loss(|| true);
+    drop(store);
+    let shut_down = disk.after_power_loss(|| true);
+
+    let mut rng = Rng::with_seed(7);
+    for (name, content) in [("crash", crashed), ("shutdown", shut_down)] {
+        let written: Vec<_> = (0..content.len()).filter(|&place| content[place] != 0).collect();
+        let (mut unharmed, mut refused) = (0, 0);
+        for _ in 0..FLIPS {
+            let place = *rng.choice(&written).unwrap();
+            let mut content = content.clone();
+            content[place] ^= 1 << rng.u8(..8);
+            match load(content) {
+                Ok(found) => {
+                    assert!(found == script.states[done], "byte {place} after a {name} makes another state");
+                    unharmed += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        println!("after a {name}: {refused} of {FLIPS} flips refused, {unharmed} did no harm");
+        assert!(refused > 0 && unharmed > 0);
+    }
+}
+
+fn open(disk: &Disk) -> Result<RedbStore, StoreError> {
+    let disk = disk.clone();
+    RedbStore::with_backend("disk", move || Ok(disk.clone()))
+}
+
+fn load(content: Vec<u8>) -> Result<State, StoreError> {
+    open(&Disk::with(content)).map(|mut store| state(&mut store))
+}
+
+/// The store catches what the database panics at; nobody needs to read of it.
+fn quieten_the_database() {
+    let loud = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !info.location().is_some_and(|place| place.file().contains("/redb-")) {
+            loud(info);
+        }
+    }));
+}

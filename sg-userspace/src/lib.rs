@@ -15,7 +15,8 @@
 //! | [`api`] | the faces of `sgd serve`: sockets, signatures, requests and replies |
 //! | [`cli`] | `sgctl`, the client |
 //!
-//! Arrows point one way: cli → {agent, check, service} → service → {store, agent}; agent, check → {compile, kernel, oracle} → model → `sg-common`.
+//! Arrows point one way: cli → {agent, api, check, service}; api → service → {store, agent}; agent, check → {compile, kernel,
+//! oracle} → model → `sg-common`. Of `api` the client uses the types of answers only.
 
 pub mod agent;
 pub mod api;

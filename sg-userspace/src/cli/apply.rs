@@ -11,7 +11,7 @@ use super::{
     client::Call,
     failure::Failure,
     file,
-    output::{Yes, count},
+    output::{Output, Yes, count},
     session::Session,
     table::cell,
 };
@@ -21,8 +21,9 @@ const EXAMPLES: &str = "Examples:
   sgctl apply -f policy.yaml --dry-run
   sgctl apply -f policy.yaml --name production --yes";
 
-/// Make what a policy document owns as the document says. The difference is shown first; what the document does not own
-/// is not touched.
+/// Make what a policy document owns as the document says.
+///
+/// The difference is shown first. What the document does not own is not touched.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Typed {
@@ -59,11 +60,16 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     }
     if session.output.format.is_table() {
         show(session, &difference)?;
+    } else if !typed.yes.yes {
+        // Whoever is asked has to see about what; the output is for the answer.
+        for line in diff(&session.output, &difference) {
+            eprintln!("{line}");
+        }
     }
     let changes = count(difference.changes.len(), "change");
     session.output.confirm(&format!("Make {changes}?"), typed.yes.yes)?;
     let done = waiting(session, "applying", &Call::change(Method::POST, address).with_json(&body)?)?;
-    if done.changes.len() != difference.changes.len() && session.output.format.is_table() {
+    if session.output.format.is_table() && !same(&done, &difference) {
         session.output.line("something else changed meanwhile; this was done:")?;
         show(session, &done)?;
     }
@@ -73,11 +79,16 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
 fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, Failure> {
     let progress = session.output.progress(what);
     let answer = session.client.call(call);
-    progress.finish_and_clear();
+    drop(progress);
     Ok(answer?)
 }
 
-/// The difference as a diff of things.
+/// Whether what was done is what was shown. What is new has another id each time.
+fn same(done: &Difference, shown: &Difference) -> bool {
+    let what = |change: &Changed| (change.action, change.kind.clone(), change.name.clone());
+    done.changes.iter().map(what).eq(shown.changes.iter().map(what))
+}
+
 fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failure> {
     let output = &mut session.output;
     if output.format.is_data() {
@@ -86,6 +97,13 @@ fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failur
     if !output.format.is_table() {
         return difference.changes.iter().try_for_each(|change| output.line(&change.id));
     }
+    diff(output, difference).iter().try_for_each(|line| output.line(line))?;
+    output.line(&summary(difference, ["to add", "to change", "to remove"]))
+}
+
+/// The difference, a thing a line and what is different of it below.
+fn diff(output: &Output<'_>, difference: &Difference) -> Vec<String> {
+    let mut lines = Vec::new();
     for change in &difference.changes {
         let (sign, word) = match change.action {
             Happens::Add => ("+", "add"),
@@ -93,10 +111,10 @@ fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failur
             Happens::Remove => ("-", "remove"),
         };
         let line = format!("{sign} {} {}", change.kind, called(change));
-        output.line(&output.paint_as(word, &line))?;
-        change.detail.iter().try_for_each(|detail| output.line(&format!("    {}", cell(detail))))?;
+        lines.push(output.paint_as(word, &line));
+        lines.extend(change.detail.iter().map(|detail| format!("    {}", cell(detail))));
     }
-    output.line(&summary(difference, ["to add", "to change", "to remove"]))
+    lines
 }
 
 fn called(change: &Changed) -> String {

@@ -23,7 +23,7 @@ pub(super) enum ClientError {
         socket.display()
     )]
     NobodyThere { socket: PathBuf },
-    #[error("no permission to use {}: {who} may", socket.display())]
+    #[error("no permission to use {}: {who}", socket.display())]
     NotAllowed { socket: PathBuf, who: String },
     #[error("cannot connect to {}", socket.display())]
     Connect { socket: PathBuf, source: io::Error },
@@ -88,11 +88,34 @@ impl From<ClientError> for Failure {
 
 /// The owner and the group of a socket, as far as they can be seen.
 fn who_may(socket: &Path) -> String {
-    let Ok(found) = fs::metadata(socket) else { return "root".to_owned() };
+    let Ok(found) = fs::metadata(socket) else { return "root may".to_owned() };
     let owner = User::from_uid(Uid::from_raw(found.uid())).ok().flatten();
     let owner = owner.map_or_else(|| format!("user {}", found.uid()), |user| user.name);
-    let for_group = found.mode() & 0o020 != 0;
+    let for_group = found.mode() & 0o020 != 0 && found.gid() != 0;
+    if !for_group {
+        return format!("{owner} may; `sgd serve --socket-group GROUP` lets the members of a group in, too");
+    }
     let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
     let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
-    if for_group { format!("{owner} and the members of group {group}") } else { owner }
+    format!("{owner} and the members of group {group} may")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn no_permission_says_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("api.sock");
+        fs::write(&socket, "").unwrap();
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o600)).unwrap();
+        let error = ClientError::connecting(&socket, ErrorKind::PermissionDenied.into());
+        let owner = User::from_uid(Uid::current()).unwrap().map_or_else(String::new, |user| user.name);
+        assert!(error.to_string().contains(&format!("{owner} may; `sgd serve --socket-group")), "{error}");
+        let hidden = ClientError::connecting(Path::new("/no/such"), ErrorKind::PermissionDenied.into());
+        assert_eq!(hidden.to_string(), "no permission to use /no/such: root may");
+    }
 }

@@ -11,7 +11,9 @@ use super::{
 };
 use crate::agent::{Instance, Removed, teardown};
 
-/// Take the filter off the devices and remove what is pinned. From then on everything passes.
+/// Take the filter off the devices: everything passes then.
+///
+/// What is pinned is removed, too.
 #[derive(Debug, clap::Args)]
 pub(super) struct Typed {
     /// The agent whose filter it is; the same as --agent.

@@ -80,7 +80,7 @@ impl ImportArgs {
         let call = Call::change(Method::POST, address).with_body(text, "text/plain");
         let progress = session.output.progress(format!("importing {}", self.file.display()));
         let report = session.client.call(&call);
-        progress.finish_and_clear();
+        drop(progress);
         show(session, &report?, self.preview)
     }
 }

@@ -13,7 +13,7 @@ use super::{
     names::Wanted,
     nic_spec::nic,
     output::Yes,
-    session::Session,
+    session::{REMOVE, Session},
     table::{Column, Shown},
 };
 use crate::service::{InstanceView, RegisterInstance, RegisterNic};
@@ -147,7 +147,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             let view: InstanceView = session.change(Method::POST, instances, &body)?;
             session.output.done("registered", &view)
         }
-        Verb::Remove { instances, yes } => session.delete("instance", "instances", &instances, yes),
+        Verb::Remove { instances, yes } => session.each(REMOVE, "instance", "instances", &instances, yes),
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
     }

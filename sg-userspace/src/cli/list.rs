@@ -81,9 +81,8 @@ impl Session<'_> {
             let ends = page.items.is_empty() || page.next.is_none() || page.next == after;
             things.extend(page.items);
             things.truncate(most);
-            progress.set_message(format!("reading {} of {}", things.len(), page.total));
+            progress.say(format!("reading {} of {}", things.len(), page.total));
             if ends || things.len() >= most {
-                progress.finish_and_clear();
                 return Ok((things, page.total));
             }
             after = page.next;

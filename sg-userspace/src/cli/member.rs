@@ -20,7 +20,9 @@ const EXAMPLES: &str = "Examples:
   sgctl member add ops 10.1.0.7 2001:db8::7
   sgctl member list ops";
 
-/// Members of groups on other hosts. Those on this host are NICs: see `sgctl nic`.
+/// Members of groups on other hosts.
+///
+/// Those on this host are NICs: see `sgctl nic`.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Typed {

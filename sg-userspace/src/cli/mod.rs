@@ -36,6 +36,7 @@ mod output;
 mod policy;
 mod port_list;
 mod prefix_list;
+mod progress;
 mod reference;
 mod rule;
 mod rule_args;

@@ -87,3 +87,10 @@ impl Session<'_> {
         Ok(names)
     }
 }
+
+#[cfg(test)]
+impl FromIterator<(String, String)> for Names {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(names: I) -> Self {
+        Self(names.into_iter().collect())
+    }
+}

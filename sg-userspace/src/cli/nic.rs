@@ -14,7 +14,7 @@ use super::{
     membership::{JoinArgs, LeaveArgs},
     names::Wanted,
     output::Yes,
-    session::Session,
+    session::{REMOVE, Session},
     table::{Column, Shown},
 };
 use crate::{
@@ -144,7 +144,7 @@ struct Register {
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
     /// In the classic network: which network it faces.
-    #[arg(long, value_enum, default_value = "intranet")]
+    #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
     /// A group's id or name; may be said several times, the first has the highest priority [default: the default
     /// group, which is made where there is none].
@@ -184,13 +184,21 @@ fn to(text: &str) -> Result<Move, String> {
     }
 }
 
+/// Its addresses, or where they come from.
+fn addresses(nic: &Nic) -> String {
+    match (nic.addresses.as_slice(), &nic.device) {
+        ([], Some(_)) => "(the device's)".to_owned(),
+        (addresses, _) => write_addresses(addresses),
+    }
+}
+
 impl Shown for Nic {
     const NOUN: &'static str = "NIC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |nic| nic.id.to_string()),
         Column::new("NAME", |nic| nic.label.name.clone()),
         Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
-        Column::new("ADDRESSES", |nic| write_addresses(&nic.addresses)),
+        Column::new("ADDRESSES", addresses),
         Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
         Column::named("INSTANCE", |nic, names| names.all(&nic.instance)),
         Column::wide("PRIMARY", |nic| yes_no(nic.primary)),
@@ -269,7 +277,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.meaning())?;
             session.output.done("changed", &nic)
         }
-        Verb::Remove { nics, yes } => session.delete("NIC", "nics", &nics, yes),
+        Verb::Remove { nics, yes } => session.each(REMOVE, "NIC", "nics", &nics, yes),
         Verb::Join(join) => join.run(session),
         Verb::Leave(leave) => leave.run(session),
         Verb::SetGroups { nic, groups } => {

@@ -4,19 +4,18 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write},
     path::Path,
-    time::Duration,
 };
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use dialoguer::{Confirm, theme::SimpleTheme};
-use indicatif::{ProgressBar, ProgressStyle};
+use dialoguer::{Input, theme::SimpleTheme};
 use serde::Serialize;
 
 use super::{
     failure::Failure,
     file,
     names::Names,
+    progress::Progress,
     table::{self, Shown},
 };
 
@@ -176,25 +175,35 @@ impl<'a> Output<'a> {
             return Err(Failure::input(anyhow!("{question} {why}")));
         }
         self.out.flush()?;
-        let asked = Confirm::with_theme(&SimpleTheme).with_prompt(question).default(false).interact();
-        match asked {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::other(anyhow!("nothing was changed"))),
+        // Of the prompts that dialoguer has, a line leaves the cursor alone: Ctrl-C ends the process in the middle of it.
+        let asked = Input::<String>::with_theme(&SimpleTheme)
+            .with_prompt(format!("{question} [y/N]"))
+            .allow_empty(true)
+            .report(false)
+            .validate_with(|answer: &String| match answered(answer) {
+                Some(_) => Ok(()),
+                None => Err("yes or no?"),
+            })
+            .interact();
+        match asked.map(|answer| answered(&answer)) {
+            Ok(Some(true)) => Ok(()),
+            Ok(_) => Err(Failure::other(anyhow!("nothing was changed"))),
             Err(dialoguer::Error::IO(error)) => Err(Failure::other(anyhow!(error).context("asking"))),
         }
     }
 
     /// Something that moves while work is under way, where somebody sees it.
-    pub(super) fn progress(&self, what: impl Into<String>) -> ProgressBar {
-        if !self.watched {
-            return ProgressBar::hidden();
-        }
-        let bar = ProgressBar::new_spinner().with_message(what.into());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(120));
-        bar
+    pub(super) fn progress(&self, what: impl Into<String>) -> Progress {
+        Progress::new(what.into(), self.watched)
+    }
+}
+
+/// What an answer to a question means; none: nothing.
+fn answered(answer: &str) -> Option<bool> {
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "" | "n" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -221,4 +230,22 @@ pub(super) struct Yes {
     /// Do not ask.
     #[arg(short, long)]
     pub(super) yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        for (answer, meaning) in [
+            ("y", Some(true)),
+            (" YES ", Some(true)),
+            ("", Some(false)),
+            ("No", Some(false)),
+            ("maybe", None),
+        ] {
+            assert_eq!(answered(answer), meaning, "{answer:?}");
+        }
+    }
 }

@@ -64,7 +64,7 @@ struct List {
     #[arg(long, value_enum)]
     direction: Option<Direction>,
     /// In a classic group: only rules for NICs of this network.
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "NETWORK")]
     nic_type: Option<NicType>,
     #[command(flatten)]
     length: Length,
@@ -196,7 +196,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
 
 fn revoke(typed: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let Some(group) = typed.group else {
-        return session.delete("rule", "rules", &typed.rules, typed.yes);
+        return session.each(["Revoke", "revoked"], "rule", "rules", &typed.rules, typed.yes);
     };
     let question = format!("Revoke {} of group {group}?", count(typed.rules.len(), "rule"));
     session.output.confirm(&question, typed.yes.yes)?;

@@ -21,7 +21,7 @@ pub(super) struct NewRule {
     ports: Option<Ports>,
     /// The other end: `any`, an address or prefix, `group:NAME`, `prefix-list:NAME` [default: any]. Said several times it
     /// makes a rule for each.
-    #[arg(long = "remote", value_parser = remote)]
+    #[arg(long = "remote", value_name = "REMOTE", value_parser = remote)]
     remotes: Vec<Remote>,
     /// What happens to packets that match.
     #[arg(long, value_enum, default_value = "accept")]
@@ -42,7 +42,7 @@ pub(super) struct NewRule {
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
     /// In a classic group: which NICs it is for.
-    #[arg(long, value_enum, default_value = "intranet")]
+    #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
     /// The rule does not count before it is enabled.
     #[arg(long)]

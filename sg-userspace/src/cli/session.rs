@@ -15,6 +15,9 @@ use super::{
 };
 use crate::agent::Instance;
 
+/// How NICs and instances go.
+pub(super) const REMOVE: [&str; 2] = ["Remove", "removed"];
+
 const HEADING: &str = "Options of every command";
 
 /// Where the server is, and how to say what it answers.
@@ -131,7 +134,19 @@ impl<'a> Session<'a> {
         names: &[String],
         yes: Yes,
     ) -> Result<(), Failure> {
-        self.output.confirm(&format!("Delete {noun} {}?", names.join(", ")), yes.yes)?;
+        self.each(["Delete", "deleted"], noun, collection, names, yes)
+    }
+
+    /// Like [`Self::delete`], in other words: what to do, and what was done.
+    pub(super) fn each(
+        &mut self,
+        [verb, done]: [&str; 2],
+        noun: &str,
+        collection: &str,
+        names: &[String],
+        yes: Yes,
+    ) -> Result<(), Failure> {
+        self.output.confirm(&format!("{verb} {noun} {}?", names.join(", ")), yes.yes)?;
         let (mut deleted, mut failure) = (Vec::with_capacity(names.len()), None);
         for name in names {
             let call = Call::change(Method::DELETE, Address::of(&[collection, name]));
@@ -144,7 +159,7 @@ impl<'a> Session<'a> {
             }
         }
         if failure.is_none() || !deleted.is_empty() {
-            self.output.done_ids("deleted", noun, &deleted)?;
+            self.output.done_ids(done, noun, &deleted)?;
         }
         failure.map_or(Ok(()), Err)
     }

@@ -215,3 +215,74 @@ fn paint_cells(line: &str, cells: &[String], painted: &mut String) {
     }
     painted.push_str(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Port {
+        id: u16,
+        action: &'static str,
+        uses: Vec<&'static str>,
+        peer: &'static str,
+    }
+
+    impl Shown for Port {
+        const NOUN: &'static str = "port";
+        const COLUMNS: &'static [Column<Self>] = &[
+            Column::number("ID", |port| port.id.to_string()),
+            Column::new("ACTION", |port| port.action.to_owned()),
+            Column::named("PEER", |port, names| names.of(&port.peer)),
+            Column::wide("FIRST", |port| port.uses.first().copied().unwrap_or_default().to_owned()),
+            Column::alone("USES", |port| port.uses.join("\n")),
+        ];
+
+        fn id(&self) -> String {
+            self.id.to_string()
+        }
+    }
+
+    fn ports() -> [Port; 2] {
+        [
+            Port { id: 7, action: "drop", uses: vec![], peer: "sg-1" },
+            Port { id: 80, action: "accept", uses: vec!["a\u{1b}[2J\nb", "ü"], peer: "sg-2" },
+        ]
+    }
+
+    fn names() -> Names {
+        Names::from_iter([("sg-1".to_owned(), "drop".to_owned())])
+    }
+
+    #[test]
+    fn many_things_in_columns() {
+        assert_eq!(
+            many(&ports(), &names(), false, false),
+            "ID  ACTION  PEER\n 7  drop    drop\n80  accept  sg-2\n"
+        );
+        let wide = many(&ports(), &names(), true, false);
+        assert!(wide.contains("ID  ACTION  PEER  FIRST\n") && wide.contains("a\\u{1b}[2J\\nb\n"), "{wide}");
+    }
+
+    #[test]
+    fn colours_change_no_letter() {
+        let painted = many(&ports(), &names(), false, true);
+        let mut lines = painted.lines();
+        assert_eq!(lines.next(), Some("\u{1b}[1mID  ACTION  PEER\u{1b}[0m"));
+        assert_eq!(lines.next(), Some(" 7  \u{1b}[31mdrop\u{1b}[0m    \u{1b}[31mdrop\u{1b}[0m"));
+        assert_eq!(lines.next(), Some("80  \u{1b}[32maccept\u{1b}[0m  sg-2"));
+    }
+
+    #[test]
+    fn one_thing_a_field_a_line() {
+        let [seven, eighty] = ports();
+        assert_eq!(
+            one(&seven, &names(), false),
+            "ID      7\nACTION  drop\nPEER    drop\nFIRST   -\nUSES    -\n"
+        );
+        assert!(one(&eighty, &names(), false).ends_with("USES    a\\u{1b}[2J\n        b\n        ü\n"));
+        assert!(
+            one(&eighty, &names(), true).contains("\u{1b}[1mACTION\u{1b}[0m  \u{1b}[32maccept\u{1b}[0m\n")
+        );
+    }
+}

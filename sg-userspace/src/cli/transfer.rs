@@ -15,7 +15,9 @@ use super::{
 };
 use crate::service::Replaced;
 
-/// Write everything there is to a file: groups, rules, lists, NICs, instances, limits.
+/// Write everything there is to a file.
+///
+/// Groups, rules, lists, NICs, instances and limits; access keys on request.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl export > state.jsonl
@@ -28,7 +30,9 @@ pub(super) struct ExportArgs {
     secrets: bool,
 }
 
-/// Replace everything there is by what an export holds. Keys stay where the export has no secrets.
+/// Replace everything there is by what an export holds.
+///
+/// Access keys stay where the export has no secrets.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl import backup.jsonl --dry-run
@@ -47,7 +51,7 @@ pub(super) fn export(typed: &ExportArgs, session: &mut Session<'_>) -> Result<()
     let progress = session.output.progress("exporting");
     let address = Address::of(&["export"]).with_some("secrets", typed.secrets.then_some(true));
     let text: Result<String, _> = session.client.call(&Call::get(address));
-    progress.finish_and_clear();
+    drop(progress);
     session.output.file(typed.file.as_deref(), &text?)
 }
 
@@ -72,7 +76,7 @@ pub(super) fn import(typed: &ImportArgs, session: &mut Session<'_>) -> Result<()
 fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Replaced, Failure> {
     let progress = session.output.progress(what);
     let answer = session.client.call(call);
-    progress.finish_and_clear();
+    drop(progress);
     Ok(answer?)
 }
 

@@ -1,7 +1,5 @@
 //! The client and the nouns against a server that answers what it is told to.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use super::{
     run,
     server::{Answer, Server},
@@ -134,18 +132,6 @@ fn nobody_there_says_what_to_start() {
     let (_, code, error) = run(&["--socket", socket.to_str().unwrap(), "vpc", "list"]);
     assert_eq!(code, 1);
     assert!(error.contains("sgd serve --state DIR"), "{error}");
-}
-
-#[test]
-fn no_permission_says_who_has_it() {
-    if nix::unistd::geteuid().is_root() {
-        return;
-    }
-    let server = Server::new(vec![]);
-    std::fs::set_permissions(server.socket(), std::fs::Permissions::from_mode(0o000)).unwrap();
-    let (_, code, error) = ask(&server, &["vpc", "list"]);
-    assert_eq!(code, 1);
-    assert!(error.contains("no permission") && error.contains(" may"), "{error}");
 }
 
 #[test]

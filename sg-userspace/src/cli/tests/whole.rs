@@ -157,7 +157,7 @@ fn rules_are_added_changed_and_revoked() {
     assert!(agent.ok("port-list list").contains(" web "));
     assert!(agent.refused("prefix-list delete office --yes").contains("in use by"));
     let (second, third) = (rules[1]["id"].as_str().unwrap(), rules[2]["id"].as_str().unwrap());
-    assert!(agent.ok(&format!("rule revoke {first} --yes")).contains("deleted rule sgr-"));
+    assert!(agent.ok(&format!("rule revoke {first} --yes")).contains("revoked rule sgr-"));
     assert_eq!(
         agent.json(&format!("rule revoke {second} {third} --group web --yes")).as_array().unwrap().len(),
         2
@@ -206,7 +206,7 @@ fn nics_and_instances_hold_groups_in_an_order() {
     assert!(agent.ok("instance join db-1 --group ops").contains("holds web,ops"));
     assert!(agent.ok("instance list --group ops").contains("db-1"));
     assert!(agent.ok("instance leave db-1 --group ops").contains("holds web\n"));
-    assert!(agent.ok("instance remove db-1 --yes").starts_with("deleted instance i-"));
+    assert!(agent.ok("instance remove db-1 --yes").starts_with("removed instance i-"));
     assert_eq!(agent.json("nic list").as_array().unwrap().len(), 1);
 
     assert_eq!(agent.ok("member add web 10.1.0.7 2001:db8::7"), "group web has 2 members on other hosts\n");

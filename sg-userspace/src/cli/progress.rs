@@ -1,0 +1,57 @@
+//! Something that moves on the terminal while work is under way, where it takes long enough for anybody to wonder.
+
+use std::{
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What takes less is not worth a flicker.
+const PATIENCE: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(120);
+
+/// It is seen until it is dropped.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    waiting: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Progress {
+    /// `watched`: whether somebody sees the error output.
+    pub(super) fn new(what: String, watched: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+            bar.set_style(style);
+        }
+        let waiting = watched.then(|| {
+            let (done, wait) = channel();
+            let shown = bar.clone();
+            let show = move || {
+                if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    shown.set_draw_target(ProgressDrawTarget::stderr());
+                    shown.enable_steady_tick(TICK);
+                }
+            };
+            (done, thread::spawn(show))
+        });
+        Self { bar, waiting }
+    }
+
+    /// Says something else.
+    pub(super) fn say(&self, what: String) {
+        self.bar.set_message(what);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some((done, thread)) = self.waiting.take() {
+            drop(done);
+            // Whatever became of it, the line has to be cleared.
+            let _ = thread.join();
+        }
+        self.bar.finish_and_clear();
+    }
+}

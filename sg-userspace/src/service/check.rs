@@ -107,14 +107,24 @@ pub fn check_packet(
     packet: &CheckPacket,
     addresses: impl Fn(&str) -> Vec<IpAddr>,
 ) -> Result<Checked, Refusal> {
-    let nic = state.find_target(&packet.nic)?;
+    let (policy, position) = judges(state, &packet.nic, addresses)?;
+    let probe = probe(packet, &policy, position)?;
+    answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
+}
+
+/// The policy that judges a NIC, and the NIC's place in it.
+fn judges(
+    state: &State,
+    nic: &str,
+    addresses: impl Fn(&str) -> Vec<IpAddr>,
+) -> Result<(Policy, usize), Refusal> {
+    let nic = state.find_target(nic)?;
     let mut policy =
         policy_with(state, nic).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
     policy.set_device_addresses(addresses);
     let device = device_of(nic);
     let position = policy.nics().iter().position(|nic| nic.device == device).unwrap_or_default();
-    let probe = probe(packet, &policy, position)?;
-    answer(state, &policy, &probe)
+    Ok((policy, position))
 }
 
 fn probe(packet: &CheckPacket, policy: &Policy, nic: usize) -> Result<Probe, Refusal> {
@@ -153,12 +163,17 @@ fn probe(packet: &CheckPacket, policy: &Policy, nic: usize) -> Result<Probe, Ref
         .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))
 }
 
-fn answer(state: &State, policy: &Policy, probe: &Probe) -> Result<Checked, Refusal> {
+fn answer(
+    state: &State,
+    policy: &Policy,
+    tables: &mut ImageEngine<'_>,
+    probe: &Probe,
+) -> Result<Checked, Refusal> {
     let explanation = Oracle::new(policy).explain(probe);
     // The tables that packets meet must say the same as the rules as they are written.
     let broken = |reason: String| Refusal::Unenforceable { reason };
-    let tables = ImageEngine::new(policy).answer(probe).map_err(|error| broken(error.to_string()))?;
-    if tables != explanation.answer {
+    let compiled = tables.answer(probe).map_err(|error| broken(error.to_string()))?;
+    if compiled != explanation.answer {
         return Err(broken("the compiled tables and the rules do not agree; please report this".to_owned()));
     }
     let written = explanation.answer.written(policy);
@@ -217,11 +232,14 @@ pub fn check_common(
         icmp_type: None,
         icmp_code: None,
     };
+    // Six questions, one policy: compiled once.
+    let (policy, position) = judges(state, nic, addresses)?;
+    let mut tables = ImageEngine::new(&policy);
     let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));
     let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));
     tcp.chain([ping])
         .map(|(name, packet)| {
-            let checked = check_packet(state, &packet, &addresses)?;
+            let checked = answer(state, &policy, &mut tables, &probe(&packet, &policy, position)?)?;
             Ok(CommonCheck { name: name.to_owned(), checked })
         })
         .collect()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    CreateGroup, NewLabel, Operation, Refusal, Tx,
+    CreateGroup, Field, NewLabel, Operation, Refusal, Tx,
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
@@ -71,6 +71,18 @@ impl Operation for CloneGroup {
     fn run(&self, tx: &mut Tx) -> Result<Cloned, Refusal> {
         let original = Group::clone(tx.find_group(&self.group)?);
         let same_region = self.region.as_ref().is_none_or(|region| *region == original.region);
+        if let (true, Some(vpc)) = (self.classic, &self.vpc) {
+            return Err(Refusal::OtherNetwork {
+                what: format!("VPC {vpc}"),
+                with: "the classic network".to_owned(),
+                networks: "network types",
+            });
+        }
+        // A VPC does not reach into another region, and nobody leaves one without saying so.
+        if !same_region && !self.classic && self.vpc.is_none() && original.vpc.is_some() {
+            let allowed = "a copy in another region needs a VPC there, or `classic`".to_owned();
+            return Err(Refusal::Missing { field: Field::Region, allowed });
+        }
         let kept = || original.vpc.as_ref().filter(|_| same_region).map(ToString::to_string);
         let vpc = if self.classic { None } else { self.vpc.clone().or_else(kept) };
         let mut label = self.label.clone();
@@ -107,7 +119,6 @@ impl Operation for CloneGroup {
 /// The rule as it may stand in the copy.
 fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
     let mut spec = spec.clone();
-    let elsewhere = from.region != to.region;
     let in_region = |region: Option<&String>| region == Some(&to.region);
     if let Remote::PrefixList(list) = &spec.remote
         && !in_region(tx.prefix_list(list).map(|list| &list.region))
@@ -121,20 +132,19 @@ fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpe
             return Err(format!("port list {list} is in another region"));
         }
     }
-    if let Remote::Group(named) = &spec.remote
-        && (elsewhere || from.vpc != to.vpc)
-    {
-        return Err(format!("group {named} is in another region or network"));
-    }
-    // A rule of its own group is one of the copy's own.
-    if spec.remote == Remote::Group(from.id.clone()) {
-        spec.remote = Remote::Group(to.id.clone());
+    match &spec.remote {
+        // A rule that names its own group names the copy there.
+        Remote::Group(named) if *named == from.id => spec.remote = Remote::Group(to.id.clone()),
+        Remote::Group(named) if from.region != to.region || from.vpc != to.vpc => {
+            return Err(format!("group {named} is in another region or network"));
+        }
+        _ => {}
     }
     if to.vpc.is_some() && spec.nic_type == NicType::Internet {
         return Err("it is for NICs that face the internet, which a VPC does not have".to_owned());
     }
-    let lists = matches!(spec.remote, Remote::PrefixList(_)) || matches!(spec.ports, Ports::List(_));
-    if to.vpc.is_none() && lists {
+    let lists = [&spec.ports, &spec.source_ports].into_iter().any(|ports| matches!(ports, Ports::List(_)));
+    if to.vpc.is_none() && (lists || matches!(spec.remote, Remote::PrefixList(_))) {
         return Err("rules of the classic network name no lists".to_owned());
     }
     checked(tx, to, &spec, Strictness::Document).map_err(|refusal| refusal.to_string())

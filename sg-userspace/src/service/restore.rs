@@ -1,6 +1,6 @@
 //! The rules of a group made like those of another, usually a copy that was made before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,7 +11,7 @@ use super::{
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
-use crate::store::{Direction, Group, Key, Rule, RuleSpec};
+use crate::store::{Direction, Group, Key, Remote, Rule, RuleSpec};
 
 /// Make the rules of a group like those of another.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -61,12 +61,18 @@ impl Operation for RestoreRules {
             return Err(between("network types"));
         }
         let said = |rule: &Rule| (rule.direction, Identity::of(&rule.spec));
-        let here: BTreeMap<Said, Rule> =
+        // A document may say the same twice: here are all of them.
+        let here: Vec<(Said, Rule)> =
             tx.rules_of(&group.id).map(|rule| (said(rule), Rule::clone(rule))).collect();
+        let there: BTreeSet<&Said> = here.iter().map(|(said, _)| said).collect();
         let mut wanted: BTreeMap<Said, Rule> = BTreeMap::new();
         let mut restored = Restored { added: Vec::new(), removed: Vec::new(), kept: 0, skipped: Vec::new() };
         let others: Vec<Rule> = tx.rules_of(&from.id).map(|rule| Rule::clone(rule)).collect();
-        for rule in others {
+        for mut rule in others {
+            // A copy that names itself stands for a group that names itself.
+            if rule.spec.remote == Remote::Group(from.id.clone()) {
+                rule.spec.remote = Remote::Group(group.id.clone());
+            }
             match checked(tx, &group, &rule.spec, Strictness::Document) {
                 Ok(spec) => {
                     let rule = Rule { spec, ..rule };
@@ -76,14 +82,14 @@ impl Operation for RestoreRules {
             }
         }
         if self.complete {
-            for (_, rule) in here.iter().filter(|(said, _)| !wanted.contains_key(*said)) {
+            for (_, rule) in here.iter().filter(|(said, _)| !wanted.contains_key(said)) {
                 tx.delete(Key::Rule(rule.id.clone()));
                 restored.removed.push(rule.clone());
             }
         }
-        restored.kept = wanted.keys().filter(|said| here.contains_key(*said)).count();
+        restored.kept = wanted.keys().filter(|said| there.contains(said)).count();
         for direction in Direction::ALL {
-            let new = wanted.iter().filter(|(said, _)| said.0 == direction && !here.contains_key(*said));
+            let new = wanted.iter().filter(|(said, _)| said.0 == direction && !there.contains(said));
             let mut new: Vec<&Rule> = new.map(|(_, rule)| rule).collect();
             new.sort_by_key(|rule| rule.serial);
             let specs: Vec<RuleSpec> = new.into_iter().map(|rule| rule.spec.clone()).collect();

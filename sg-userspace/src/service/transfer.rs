@@ -129,7 +129,7 @@ impl RuleFile {
             wrong(format!("line {line}"), format!("CSV with a line of names first ({error})"))
         };
         let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
+            .trim(csv::Trim::Headers)
             .flexible(false)
             .from_reader(io::Cursor::new(text.trim_start_matches('\u{feff}')));
         let names = RuleRow::names();
@@ -217,8 +217,43 @@ impl RuleRow {
         *field = shortest(net);
     }
 
+    /// The row without blanks around its fields; what is for people stays as it is.
+    fn trimmed(&self) -> Self {
+        let mut row = self.clone();
+        for field in [
+            &mut row.direction,
+            &mut row.policy,
+            &mut row.priority,
+            &mut row.ip_protocol,
+            &mut row.port_range,
+            &mut row.source_port_range,
+            &mut row.source_cidr_ip,
+            &mut row.ipv6_source_cidr_ip,
+            &mut row.source_group_id,
+            &mut row.source_prefix_list_id,
+            &mut row.dest_cidr_ip,
+            &mut row.ipv6_dest_cidr_ip,
+            &mut row.dest_group_id,
+            &mut row.dest_prefix_list_id,
+            &mut row.port_range_list_id,
+            &mut row.nic_type,
+            &mut row.icmp_type,
+            &mut row.icmp_code,
+            &mut row.enabled,
+        ] {
+            if field.trim().len() < field.len() {
+                *field = field.trim().to_owned();
+            }
+        }
+        row
+    }
+
     /// The rule that a row says.
     fn read(&self) -> Result<(Direction, RuleSpec), String> {
+        self.trimmed().read_trimmed()
+    }
+
+    fn read_trimmed(&self) -> Result<(Direction, RuleSpec), String> {
         let mut row = self.clone();
         let direction = match self.direction.to_ascii_lowercase().as_str() {
             "ingress" => Direction::Ingress,
@@ -407,5 +442,79 @@ impl Operation for ImportRules {
         group_references(tx, &group.id)?;
         let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
         Ok(ImportReport { skipped: rows.len() - added, added, rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{option, prelude::*, sample::select};
+
+    use super::*;
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let remote = select(vec!["any", "0.0.0.0/0", "::/0", "10.1.0.0/16", "10.1.2.3/32", "2001:db8::/32"])
+            .prop_map(|text| text.parse().unwrap());
+        let remote = prop_oneof![
+            4 => remote,
+            1 => Just(Remote::Group(GroupId::from("sg-1"))),
+            1 => Just(Remote::PrefixList(PrefixListId::from("pl-1"))),
+        ];
+        let ports = || {
+            prop_oneof![
+                2 => Just(Ports::Any),
+                2 => select(vec!["22", "80-90", "22,80-90,443", "1-65535"]).prop_map(|text| text.parse().unwrap()),
+                1 => Just(Ports::List(PortListId::from("prl-1"))),
+            ]
+        };
+        let who = (select(Direction::ALL.to_vec()), select(vec![Action::Accept, Action::Drop]), 1..=100_u8);
+        let what = (ports(), ports(), option::of(any::<u8>()), option::of(any::<u8>()), any::<u8>());
+        let local = option::of(select(vec!["10.9.0.0/16", "2001:db8:9::1/128"]));
+        let texts = (any::<String>(), any::<String>(), any::<bool>(), any::<bool>());
+        (who, what, remote, local, texts).prop_map(
+            |(
+                (direction, action, priority),
+                (ports, source_ports, icmp_type, icmp_code, protocol),
+                remote,
+                local,
+                texts,
+            )| {
+                let (name, description, enabled, internet) = texts;
+                let spec = RuleSpec {
+                    action,
+                    priority,
+                    ports,
+                    source_ports,
+                    icmp_type,
+                    icmp_code,
+                    remote,
+                    local: local.map(|text| text.parse().unwrap()),
+                    nic_type: if internet { NicType::Internet } else { NicType::Intranet },
+                    enabled,
+                    name,
+                    description,
+                    ..RuleSpec::accept(Protocol::Number(protocol))
+                };
+                let (id, group) = (crate::store::RuleId::random(), GroupId::from("sg-0"));
+                Rule { id, group, direction, serial: 0, created: jiff::Timestamp::UNIX_EPOCH, spec }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(rules in proptest::collection::vec(rule(), 0..8)) {
+            let file = RuleFile { permissions: rules.iter().map(RuleRow::of).collect() };
+            for again in [RuleFile::from_json(&file.to_json()), RuleFile::from_csv(&file.to_csv())] {
+                let read: Result<Vec<_>, String> = again.unwrap().permissions.iter().map(RuleRow::read).collect();
+                let said: Vec<_> = rules.iter().map(|rule| (rule.direction, rule.spec.clone())).collect();
+                prop_assert_eq!(read.unwrap(), said);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused(text: String) {
+            let _ = RuleFile::from_json(&text);
+            let _ = RuleFile::from_csv(&text);
+        }
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports, Priority, Remote, Role,
-    Rule, Service,
+    Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
+    Precedence, Priority, Remote, Role, Rule, Service,
 };
 
 /// The address of the NIC.
@@ -30,6 +30,11 @@ impl Sequence {
 /// each with one port, a range, or all; one in eight drops.
 #[must_use]
 pub fn policy(rules: usize, groups: usize) -> Policy {
+    of(&mixed(rules), groups)
+}
+
+/// So many inbound rules, as [`policy`] says.
+fn mixed(rules: usize) -> Vec<Rule> {
     let mut random = Sequence(7);
     let mut rule = |id: usize| {
         let length = [16, 20, 24, 24, 24, 28, 32, 32][(random.next() % 8) as usize];
@@ -52,7 +57,40 @@ pub fn policy(rules: usize, groups: usize) -> Policy {
             description: None,
         }
     };
-    of(&(0..rules).map(&mut rule).collect::<Vec<_>>(), groups)
+    (0..rules).map(&mut rule).collect()
+}
+
+/// A host with many guests, and the group among its groups that a change is about.
+///
+/// Each of `nics` NICs has an address and holds five groups, each group has `rules` rules, one in twenty of which names
+/// another group. All groups are held by one NIC but for the first, which three hold.
+#[must_use]
+pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
+    const HELD: usize = 5;
+    let groups = nics * HELD;
+    let mut all = mixed(groups * rules).into_iter();
+    let groups: Vec<Group> = (0..groups)
+        .map(|number| {
+            let mut rules: Vec<Rule> = all.by_ref().take(rules).collect();
+            for (position, rule) in rules.iter_mut().enumerate() {
+                rule.id = format!("sgr-{number:08x}{position:08x}");
+                if position % 20 == 19 {
+                    rule.remote = Remote::Group(GroupIndex((number + position) % groups));
+                }
+            }
+            let egress = rules.split_off(rules.len() * 4 / 5);
+            Group { name: format!("sg-{number:016x}"), ..group(rules, egress) }
+        })
+        .collect();
+    let nic = |position: usize| {
+        let own = (0..HELD).map(|place| GroupIndex(position * HELD + place));
+        let shared = (1..3).contains(&position).then_some(GroupIndex(0));
+        let address = Ipv4Addr::from_bits(LOCAL.to_bits() + position as u32);
+        let groups = shared.into_iter().chain(own).take(HELD).collect();
+        Nic { device: format!("tap{position}"), role: Role::Guest, ..nic(address, groups) }
+    };
+    let nics = (0..nics).map(nic).collect();
+    (PolicyParts { groups, nics, ..PolicyParts::default() }, GroupIndex(0))
 }
 
 /// A policy of one NIC with one rule, which accepts all TCP.
@@ -75,26 +113,39 @@ pub fn open() -> Policy {
 fn of(rules: &[Rule], groups: usize) -> Policy {
     let size = rules.len().div_ceil(groups).max(1);
     let groups: Vec<Group> = (0..groups)
-        .map(|number| Group {
-            name: format!("group-{number}"),
-            kind: GroupType::Basic,
-            inner_access: false,
-            description: None,
-            ingress: rules.iter().skip(number * size).take(size).cloned().collect(),
-            egress: Vec::new(),
+        .map(|number| {
+            let rules = rules.iter().skip(number * size).take(size).cloned().collect();
+            Group { name: format!("group-{number}"), ..group(rules, Vec::new()) }
         })
         .collect();
-    let nic = Nic {
-        device: "eth0".to_owned(),
-        role: Role::Host,
-        addresses: vec![IpAddr::V4(LOCAL)],
-        addresses_from_device: false,
-        anti_spoofing_written: None,
-        groups: (0..groups.len()).map(GroupIndex).collect(),
-    };
+    let nic = nic(LOCAL, (0..groups.len()).map(GroupIndex).collect());
     #[expect(clippy::expect_used, reason = "a measurement without a policy is none")]
     Policy::new(PolicyParts { groups, nics: vec![nic], ..PolicyParts::default() })
         .expect("the parts are valid")
+}
+
+fn group(ingress: Vec<Rule>, egress: Vec<Rule>) -> Group {
+    Group {
+        name: String::new(),
+        kind: GroupType::Basic,
+        inner_access: false,
+        description: None,
+        ingress,
+        egress,
+    }
+}
+
+fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
+    Nic {
+        device: "eth0".to_owned(),
+        role: Role::Host,
+        addresses: vec![IpAddr::V4(address)],
+        addresses_from_device: false,
+        anti_spoofing_written: None,
+        precedence: Precedence::default(),
+        established: Established::default(),
+        groups,
+    }
 }
 
 /// A range, or one port where `last` is lower.

@@ -12,11 +12,13 @@
 //! | [`check`] | the engines that answer probes, and the stream of probes through one |
 //! | [`store`] | what must survive: records, and the file that keeps them |
 //! | [`service`] | the operations on them, their limits and refusals, once for every face |
+//! | [`api`] | the faces of `sgd serve`: sockets, signatures, requests and replies |
 //! | [`cli`] | `sgctl`, the client |
 //!
 //! Arrows point one way: cli → {agent, check, service} → service → {store, agent}; agent, check → {compile, kernel, oracle} → model → `sg-common`.
 
 pub mod agent;
+pub mod api;
 pub mod check;
 pub mod cli;
 pub mod compile;
@@ -27,3 +29,4 @@ pub mod oracle;
 pub mod probe;
 pub mod service;
 pub mod store;
+mod workers;

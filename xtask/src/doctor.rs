@@ -8,10 +8,11 @@ use crate::{
     toolchain::Rustc,
 };
 
-const SECTIONS: [(Stage, &str); 4] = [
+const SECTIONS: [(Stage, &str); 5] = [
     (Stage::Build, "to build"),
     (Stage::Run, "to run"),
     (Stage::Check, "to check and fuzz"),
+    (Stage::Clients, "to try the vendor's clients"),
     (Stage::Advice, "to be fast"),
 ];
 

@@ -8,6 +8,7 @@
 mod apt;
 mod bench;
 mod build;
+mod clients;
 mod demo;
 mod doctor;
 mod fuzz;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Install the vendor's clients that the ECS-compatible API is tried with
+    Clients,
     /// Run every check and test of the project
     Test(test::Options),
     /// Run one fuzz target, or all of them in turn
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<()> {
         Command::Doctor => doctor::run(),
         Command::Build => build::run(),
         Command::Demo { args } => demo::run(&args),
+        Command::Clients => clients::run(),
         Command::Test(options) => test::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench { args } => bench::run(&args),

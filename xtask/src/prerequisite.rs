@@ -1,11 +1,11 @@
 //! `Prerequisite`: one thing a machine must have, how to see whether it is there, and what to do if not.
 //!
-//! Owns the words only. Which prerequisites there are is said by `toolchain`, `linker`, `tools` and `kernel`;
-//! `doctor` prints them and `setup` brings them.
+//! Owns the words only. Which prerequisites there are is said by `toolchain`, `linker`, `tools`, `kernel` and
+//! `clients`; `doctor` prints them and `setup` brings them.
 
 use std::fmt;
 
-use crate::{kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, tools};
+use crate::{clients, kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, tools};
 
 /// What a prerequisite is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Stage {
     Run,
     /// The checks of the test command that are no tests of ours: format, lints, fuzzing.
     Check,
+    /// The vendor's clients that the API is tried with.
+    Clients,
     /// Nothing: it is slower without.
     Advice,
 }
@@ -95,6 +97,7 @@ impl Prerequisite {
         all.extend(linker::prerequisites(rustc));
         all.extend(tools::prerequisites());
         all.extend(kernel::prerequisites(privilege));
+        all.extend(clients::prerequisites());
         all.retain(|prerequisite| stages.contains(&prerequisite.stage));
         all
     }

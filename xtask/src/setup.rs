@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn run() -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
-    let stages = [Stage::Build, Stage::Run, Stage::Check];
+    let stages = [Stage::Build, Stage::Run, Stage::Check, Stage::Clients];
     bring(&lacking(&stages, &rustc, privilege), privilege)?;
     refuse(&lacking(&stages, &rustc, privilege))?;
     println!("everything is here");

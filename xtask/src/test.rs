@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    fuzz,
+    clients, fuzz,
     prerequisite::Stage,
     privilege::Privilege,
     setup, shell,
@@ -42,6 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     });
     steps
         .run("agent and client", || passed(shell::cargo("build").args(["--release", "--bins"]).args(TESTED)));
+    steps.run("the vendor's clients", vendor_clients);
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
         tests.args(["--release", "--no-fail-fast"]).args(TESTED).env("SG_BIN_DIR", shell::release_dir()?);
@@ -108,6 +109,14 @@ fn fuzzing(seconds: u32) -> Result<Outcome> {
         return Ok(Outcome::Skipped("--fuzz-seconds 0".into()));
     }
     fuzz::run_all(&fuzz::targets()?, seconds).map(|()| Outcome::Passed)
+}
+
+/// The tests of the ECS-compatible API run them. Without them those tests are left out, by name.
+fn vendor_clients() -> Result<Outcome> {
+    Ok(match clients::bring() {
+        Ok(_) => Outcome::Passed,
+        Err(error) => Outcome::Skipped(format!("{error:#}; see `cargo xtask clients`")),
+    })
 }
 
 fn licences() -> Result<Outcome> {

@@ -89,15 +89,7 @@ impl<'a> Source<'a> {
             .collect();
         self.nics = 1 + usize::from(chosen(1));
         let nics = (0..self.nics).map(|position| self.nic(position, groups.len())).collect();
-        PolicyParts {
-            precedence: if chosen(2) { Precedence::Merged } else { Precedence::Sequence },
-            established: if chosen(3) { Established::Keep } else { Established::Revalidate },
-            prefix_lists,
-            port_lists,
-            members,
-            groups,
-            nics,
-        }
+        PolicyParts { prefix_lists, port_lists, members, groups, nics }
     }
 
     /// Some prefixes, or so many at equal distances that a tree would be high.
@@ -142,6 +134,8 @@ impl<'a> Source<'a> {
             }),
             addresses_from_device: false,
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
+            precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },
+            established: if shape & 0x80 == 0 { Established::Revalidate } else { Established::Keep },
             groups: (0..held).map(|place| GroupIndex((turn + place) % groups)).collect(),
         }
     }

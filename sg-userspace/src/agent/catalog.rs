@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -208,8 +208,9 @@ impl Catalog {
     pub fn save(&self, path: &Path) -> Result<(), AgentError> {
         let temporary = path.with_extension("json.tmp");
         let write = || {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            let mut file = BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
+            serde_json::to_writer(&mut file, self)?;
+            file.flush()?;
             // No fsync: `/run` is memory, and what it describes does not outlive a crash of the host either.
             fs::rename(&temporary, path)
         };
@@ -220,10 +221,6 @@ impl Catalog {
     #[must_use]
     pub fn nic(&self, device: &str) -> Option<&NicRecord> {
         self.nics.iter().find(|nic| nic.device == device)
-    }
-
-    pub(super) fn slot_mut(&mut self, slot: u16) -> Option<&mut NicRecord> {
-        self.nics.iter_mut().find(|nic| nic.slot == slot)
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) trait Enforcer {
     fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
     /// Takes the program off; no error where the device is gone.
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
-    /// Publishes an image in one step.
-    fn publish(&mut self, slot: u16, image: &Image) -> Result<(), EnforcerError>;
+    /// Publishes images, each in one step, by slot; what became of each, in the same order.
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>>;
     /// Takes the image away.
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError>;
     /// Sets counters to zero.
@@ -45,8 +45,8 @@ impl Enforcer for Datapath {
         Ok(Self::detach(self, device)?)
     }
 
-    fn publish(&mut self, slot: u16, image: &Image) -> Result<(), EnforcerError> {
-        Ok(Self::publish(self, slot, image)?)
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
+        self.publish_all(images).into_iter().map(|result| Ok(result?)).collect()
     }
 
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {

@@ -94,11 +94,22 @@ pub enum AgentError {
     /// A step that failed. The agent tries again.
     #[error("cannot {doing}: {source}; it is tried again")]
     Step {
+        /// The NIC, where the step is about one.
+        device: Option<String>,
         /// The step, in words, with the NIC.
         doing: String,
         /// Why.
         source: EnforcerError,
     },
+    /// A policy of which something is not in force. The agent goes on trying.
+    #[error("not in force yet, and tried again: {}", list(delayed))]
+    NotInForce {
+        /// What, and why.
+        delayed: Vec<Delayed>,
+    },
+    /// The agent has ended; nobody enforces what comes now.
+    #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
+    Stopped,
     /// Old pins that could not be removed.
     #[error("cannot remove the pins {path:?}: {source}")]
     Remove {
@@ -123,6 +134,12 @@ pub enum AgentError {
         /// Why.
         source: io::Error,
     },
+    /// The agent's own thread does not start.
+    #[error("cannot start the agent's thread: {source}")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
     /// The devices of the host cannot be listed.
     #[error("cannot list the network devices of the host: {source}")]
     Devices {
@@ -131,7 +148,40 @@ pub enum AgentError {
     },
 }
 
+/// A part of a policy that is not in force yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delayed {
+    /// The NIC; none where it concerns all of them.
+    pub device: Option<String>,
+    /// Why not, and what is to be done, for people. It names the NIC, too.
+    pub reason: String,
+}
+
 impl AgentError {
+    /// Errors of putting a policy in force, as one.
+    pub(super) fn not_in_force(errors: impl IntoIterator<Item = Self>) -> Self {
+        let delayed = errors.into_iter().map(|error| {
+            let reason = error.to_string();
+            let device = match error {
+                Self::Step { device, .. } => device,
+                Self::NoEthernetHeader { device, .. }
+                | Self::Compile(
+                    CompileError::OverBudget { device, .. } | CompileError::TooDeep { device, .. },
+                ) => Some(device),
+                _ => None,
+            };
+            Delayed { device, reason }
+        });
+        Self::NotInForce { delayed: delayed.collect() }
+    }
+
+    /// Whether a policy was refused and nothing was changed for it. Otherwise it was taken, something of it is not
+    /// in force, and the agent goes on trying; or the agent has ended.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::NotInForce { .. } | Self::Step { .. } | Self::Stopped)
+    }
+
     /// Whether the policy is at fault, not the host: `sgd` ends with 2 then.
     #[must_use]
     pub fn concerns_policy(&self) -> bool {
@@ -150,9 +200,16 @@ impl AgentError {
             | Self::Remove { .. }
             | Self::Watch { .. }
             | Self::Source { .. }
+            | Self::NotInForce { .. }
+            | Self::Stopped
+            | Self::Thread { .. }
             | Self::Devices { .. } => false,
         }
     }
+}
+
+fn list(delayed: &[Delayed]) -> String {
+    delayed.iter().map(|delayed| delayed.reason.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn pid_text(pid: Option<u32>) -> String {

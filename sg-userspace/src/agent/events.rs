@@ -1,7 +1,7 @@
 //! What can wake the agent, and how many events become one wake-up.
 //!
 //! An event says where to look, never what is there: a hundred of them are answered by one look. This file
-//! must never look itself. `sources` and `policy_file` send events, `run` takes the wake-ups.
+//! must never look itself. `sources` and `policy_file` send events, `session` takes the wake-ups.
 
 use std::time::Duration;
 
@@ -79,31 +79,46 @@ pub(super) type Sender = UnboundedSender<Event>;
 #[derive(Debug)]
 pub(super) struct Events {
     receiver: UnboundedReceiver<Event>,
+    /// The burst that is not over yet: whoever stops waiting in between loses nothing.
+    burst: Option<Burst>,
+}
+
+#[derive(Debug)]
+struct Burst {
+    wake: Wake,
+    /// When it is answered, over or not.
+    patience: Instant,
 }
 
 /// Both ends.
 pub(super) fn channel() -> (Sender, Events) {
     let (sender, receiver) = unbounded_channel();
-    (sender, Events { receiver })
+    (sender, Events { receiver, burst: None })
 }
 
 impl Events {
     /// Waits for an event, and for the rest of its burst. None when there is no source any more.
     pub(super) async fn next(&mut self) -> Option<Wake> {
-        let mut wake = Wake::default();
-        wake.add(self.receiver.recv().await?);
-        let patience = Instant::now() + PATIENCE;
+        let burst = match &mut self.burst {
+            Some(burst) => burst,
+            none => {
+                let mut wake = Wake::default();
+                wake.add(self.receiver.recv().await?);
+                none.insert(Burst { wake, patience: Instant::now() + PATIENCE })
+            }
+        };
         loop {
             // What is there already belongs to this wake-up, burst or not.
             while let Ok(event) = self.receiver.try_recv() {
-                wake.add(event);
+                burst.wake.add(event);
             }
-            let Some(quiet) = wake.quiet() else { return Some(wake) };
-            match timeout_at(patience.min(Instant::now() + quiet), self.receiver.recv()).await {
-                Ok(Some(event)) => wake.add(event),
-                Ok(None) | Err(_) => return Some(wake),
+            let Some(quiet) = burst.wake.quiet() else { break };
+            match timeout_at(burst.patience.min(Instant::now() + quiet), self.receiver.recv()).await {
+                Ok(Some(event)) => burst.wake.add(event),
+                Ok(None) | Err(_) => break,
             }
         }
+        self.burst.take().map(|burst| burst.wake)
     }
 }
 
@@ -141,6 +156,19 @@ mod tests {
             let before = Instant::now();
             assert_eq!(events.next().await, Some(Wake { devices: true, tick: true, ..Wake::default() }));
             assert!(before.elapsed() < QUIET_FILE);
+        });
+    }
+
+    #[test]
+    fn who_stops_waiting_loses_nothing() {
+        block_on(async {
+            let (sender, mut events) = channel();
+            sender.send(Event::PolicyFile).unwrap();
+            timeout_at(Instant::now() + QUIET_FILE / 5, events.next()).await.unwrap_err();
+            sender.send(Event::Tick).unwrap();
+            drop(sender);
+            let wake = Wake { policy: Some(Reading::IfChanged), tick: true, ..Wake::default() };
+            assert_eq!(events.next().await, Some(wake));
         });
     }
 

@@ -58,6 +58,12 @@ impl Instance {
         self.files.join("catalog.json")
     }
 
+    /// Where `sgd serve` is asked things.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.files.join("api.sock")
+    }
+
     /// Where maps and links of this version are pinned. Another version has another directory, so an agent
     /// never runs half of each.
     #[must_use]

@@ -1,38 +1,52 @@
 //! Time: a policy that changes, NICs that come and go, flows that end, agents that end before their filter.
 //!
 //! ```text
-//! file, signals, netlink, clock ──> events (merged) ──> agent: number, compile, plan, act ──> enforcer
-//!                                                          └── catalog: what every counter number means
+//! file, signals, netlink, clock ──> events (merged) ──┐
+//! somebody's orders (`Control`) ──────────────────────┴─> session ──> agent: prepare │ plan, act ──> enforcer
+//!                                                       number, compile what changed ┘  └── catalog: what every
+//!                                                                                           number means
 //! ```
 //!
 //! The agent compares what the policy wants with what is in force and does what is missing; doing it again
 //! changes nothing. It must never hold a second copy of the rules' meaning: that is `model` and `compile`.
+//! Policies come from a file ([`run`]) or from whoever holds a [`Control`] ([`serve`]); the rest is the same.
 //! `sgd` runs it; `sgctl stats` and `sgctl detach` read its [`Catalog`] and its [`Instance`].
 
 mod announce;
 mod catalog;
+mod control;
 pub mod devices;
 mod enforcer;
 mod error;
 mod events;
 mod host;
 mod images;
+mod inputs;
 mod instance;
 mod numbers;
+mod options;
 mod plan;
 mod policy_file;
 mod prepare;
 mod reconcile;
+mod records;
+mod rehearsal;
 mod run;
+mod session;
+mod shared;
 mod slots;
 mod sources;
 mod start;
 mod teardown;
 
 pub use catalog::{Catalog, CatalogError, NicRecord, Outcome};
+pub use control::{Control, Enforced, Enforcement, Orders, control};
 pub use enforcer::{EnforcerError, read_counters};
-pub use error::AgentError;
+pub use error::{AgentError, Delayed};
 pub use instance::{Instance, InstanceLock};
 pub use numbers::{GroupNumbers, Numbers, RuleNumber, nic_block};
-pub use run::{RunOptions, run};
+pub use options::AgentOptions;
+pub use rehearsal::Rehearsal;
+pub use run::{AgentThread, run, serve};
+pub use shared::Shared;
 pub use teardown::{Removed, teardown};

@@ -11,14 +11,15 @@
 //! old policy may go on counting there for a while. This file must never touch the kernel: it says which numbers
 //! must be set to zero, `reconcile` does it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use foldhash::HashMap;
 use serde::{Deserialize, Serialize};
 use sg_common::abi::{HOST_COUNTERS, NIC_COUNTERS, reason_counter};
 use sg_common::verdict::Reason;
 
-use super::{AgentError, Outcome};
-use crate::model::{Decider, Direction, Policy, Rule};
+use super::{AgentError, Outcome, shared::Shared};
+use crate::model::{Decider, Direction, Group, Policy, Rule};
 
 /// The first counter of NIC `slot`.
 #[must_use]
@@ -70,7 +71,7 @@ impl GroupNumbers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
     /// The groups of the policy that is in force.
-    pub groups: Vec<GroupNumbers>,
+    pub groups: Vec<Shared<GroupNumbers>>,
     /// Numbers that fell vacant, longest ago first.
     vacant: VecDeque<u32>,
     /// How many numbers were ever given away; those after them are unused.
@@ -85,26 +86,86 @@ pub(super) struct Renumbered {
     pub(super) reused: Vec<u32>,
 }
 
-/// What has a number.
+/// What has a number, in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Owner<'a> {
-    Members(&'a str),
-    Rule(&'a str, Direction, &'a str),
+    Members,
+    Rule(Direction, &'a str),
+}
+
+impl GroupNumbers {
+    fn owners(&self) -> HashMap<Owner<'_>, u32> {
+        let rules = [Direction::Ingress, Direction::Egress].into_iter().flat_map(|direction| {
+            self.rules(direction).iter().map(move |rule| (Owner::Rule(direction, &rule.id), rule.number))
+        });
+        rules.chain(self.intra_group.map(|number| (Owner::Members, number))).collect()
+    }
+
+    /// Whether they are the numbers of `group`, which has the same name.
+    fn fit(&self, group: &Group) -> bool {
+        let alike = |direction| {
+            let (numbers, rules) = (self.rules(direction), group.rules(direction));
+            numbers.len() == rules.len()
+                && numbers
+                    .iter()
+                    .zip(rules)
+                    .all(|(number, rule)| number.id == rule.id && number.action == Outcome::from(rule.action))
+        };
+        self.intra_group.is_some() == group.inner_access
+            && alike(Direction::Ingress)
+            && alike(Direction::Egress)
+    }
+}
+
+/// What the owners of a group's numbers are.
+fn owners(group: &Group) -> impl Iterator<Item = Owner<'_>> {
+    let rules = [Direction::Ingress, Direction::Egress].into_iter().flat_map(|direction| {
+        group.rules(direction).iter().map(move |rule| Owner::Rule(direction, &rule.id))
+    });
+    rules.chain(group.inner_access.then_some(Owner::Members))
+}
+
+/// What is known of a group that gets numbers.
+enum Before<'a> {
+    /// Everything in it has its number.
+    Same(&'a Shared<GroupNumbers>),
+    /// These had one.
+    Other(HashMap<Owner<'a>, u32>),
 }
 
 impl Numbers {
     /// Numbers for `policy`: what had one keeps it. `nics` and `counters` are the limits the maps were made
     /// with.
-    pub(super) fn renumber<'a>(
-        &'a self,
-        policy: &'a Policy,
+    pub(super) fn renumber(
+        &self,
+        policy: &Policy,
         nics: u32,
         counters: u32,
     ) -> Result<Renumbered, AgentError> {
-        let known = self.owners();
+        // Two passes: first those that keep their number, so that a number is known to be vacant before it is
+        // given away.
+        let mut left: HashMap<&str, &Shared<GroupNumbers>> =
+            self.groups.iter().map(|group| (group.name.as_str(), group)).collect();
+        let mut vacant = Vec::new();
+        let before: Vec<Before<'_>> = policy
+            .groups()
+            .iter()
+            .map(|group| match left.remove(group.name.as_str()) {
+                Some(known) if known.fit(group) => Before::Same(known),
+                known => {
+                    let known = known.map(|known| known.owners()).unwrap_or_default();
+                    let mut left = known.clone();
+                    owners(group).for_each(|owner| _ = left.remove(&owner));
+                    vacant.extend(left.into_values());
+                    Before::Other(known)
+                }
+            })
+            .collect();
+        vacant.extend(left.into_values().flat_map(|gone| gone.owners().into_values()));
+        // Sorted, so that the same change gives the same numbers.
+        vacant.sort_unstable();
+
         let mut giver = Giver {
-            left: known.clone(),
-            known,
             vacant: self.vacant.clone(),
             used: self.used,
             room: counters.saturating_sub(first_rule(nics)),
@@ -112,51 +173,18 @@ impl Numbers {
             reused: Vec::new(),
             wanting: 0,
         };
-        let mut groups: Vec<GroupNumbers> = Vec::with_capacity(policy.groups().len());
-        // Two passes: first those that keep their number, so that a number is known to be vacant before it is
-        // given away.
-        for group in policy.groups() {
-            if group.inner_access {
-                giver.keep(Owner::Members(&group.name));
-            }
-            for direction in [Direction::Ingress, Direction::Egress] {
-                for rule in group.rules(direction) {
-                    giver.keep(Owner::Rule(&group.name, direction, &rule.id));
-                }
-            }
-        }
-        giver.vacate();
-        for group in policy.groups() {
-            let mut rules = |direction| {
-                let number = |rule: &'a Rule| RuleNumber {
-                    id: rule.id.clone(),
-                    action: rule.action.into(),
-                    number: giver.number(Owner::Rule(&group.name, direction, &rule.id)),
-                };
-                group.rules(direction).iter().map(number).collect()
-            };
-            let (ingress, egress) = (rules(Direction::Ingress), rules(Direction::Egress));
-            let intra_group = group.inner_access.then(|| giver.number(Owner::Members(&group.name)));
-            groups.push(GroupNumbers { name: group.name.clone(), intra_group, ingress, egress });
-        }
+        giver.vacant.extend(vacant);
+        let groups = policy.groups().iter().zip(before).map(|(group, before)| match before {
+            Before::Same(known) => known.clone(),
+            Before::Other(known) => giver.group(group, &known).into(),
+        });
+        let groups = groups.collect();
         if giver.wanting > 0 {
             let needed = counters as usize + giver.wanting;
             return Err(AgentError::TooManyRules { needed, limit: counters });
         }
         let Giver { vacant, used, reused, .. } = giver;
         Ok(Renumbered { numbers: Self { groups, vacant, used }, reused })
-    }
-
-    fn owners(&self) -> HashMap<Owner<'_>, u32> {
-        let mut owners = HashMap::new();
-        for group in &self.groups {
-            owners.extend(group.intra_group.map(|number| (Owner::Members(&group.name), number)));
-            for direction in [Direction::Ingress, Direction::Egress] {
-                let rules = group.rules(direction).iter();
-                owners.extend(rules.map(|rule| (Owner::Rule(&group.name, direction, &rule.id), rule.number)));
-            }
-        }
-        owners
     }
 
     /// The counter of what decides about packets of NIC `slot`. The policy must be the one that was numbered.
@@ -176,9 +204,7 @@ impl Numbers {
 }
 
 /// Gives numbers away.
-struct Giver<'a> {
-    known: HashMap<Owner<'a>, u32>,
-    left: HashMap<Owner<'a>, u32>,
+struct Giver {
     vacant: VecDeque<u32>,
     used: u32,
     room: u32,
@@ -187,23 +213,24 @@ struct Giver<'a> {
     wanting: usize,
 }
 
-impl<'a> Giver<'a> {
-    fn keep(&mut self, owner: Owner<'a>) {
-        self.left.remove(&owner);
+impl Giver {
+    /// Numbers for a group in which `known` have one.
+    fn group<'a>(&mut self, group: &'a Group, known: &HashMap<Owner<'a>, u32>) -> GroupNumbers {
+        let mut number = |owner: Owner<'a>| known.get(&owner).copied().unwrap_or_else(|| self.another());
+        let mut rules = |direction| {
+            let number = |rule: &'a Rule| RuleNumber {
+                id: rule.id.clone(),
+                action: rule.action.into(),
+                number: number(Owner::Rule(direction, &rule.id)),
+            };
+            group.rules(direction).iter().map(number).collect()
+        };
+        let (ingress, egress) = (rules(Direction::Ingress), rules(Direction::Egress));
+        let intra_group = group.inner_access.then(|| number(Owner::Members));
+        GroupNumbers { name: group.name.clone(), intra_group, ingress, egress }
     }
 
-    /// What is left after everyone said `keep` has no owner any more.
-    fn vacate(&mut self) {
-        let mut vacant: Vec<u32> = self.left.drain().map(|(_, number)| number).collect();
-        // Sorted, so that the same change gives the same numbers.
-        vacant.sort_unstable();
-        self.vacant.extend(vacant);
-    }
-
-    fn number(&mut self, owner: Owner<'a>) -> u32 {
-        if let Some(&number) = self.known.get(&owner) {
-            return number;
-        }
+    fn another(&mut self) -> u32 {
         if self.used < self.room {
             self.used += 1;
             return self.first + self.used - 1;

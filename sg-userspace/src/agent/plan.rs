@@ -9,9 +9,9 @@
 //!
 //! Pure: it must never touch the kernel. `reconcile` gives it both sides and carries the steps out.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
-use super::NicRecord;
+use super::records::Records;
 use crate::kernel::Device;
 
 /// A NIC as the policy and the host want it.
@@ -49,6 +49,23 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// The NIC it is about.
+    pub(super) fn device(&self) -> Option<&str> {
+        match self {
+            Self::Withdraw { device, .. }
+            | Self::Claim { device, .. }
+            | Self::ForgetFlows { device, .. }
+            | Self::Stamp { device, .. }
+            | Self::Publish { device, .. } => Some(device),
+            Self::Detach { device, .. } | Self::Attach { device, .. } => Some(&device.name),
+            Self::ResetCounters { .. } | Self::Record => None,
+        }
+    }
+
+    pub(super) fn is_publish(&self) -> bool {
+        matches!(self, Self::Publish { .. })
+    }
+
     pub(super) fn slot(&self) -> Option<u16> {
         match self {
             Self::Detach { slot, .. }
@@ -80,12 +97,13 @@ impl fmt::Display for Step {
 }
 
 /// The steps from `actual` to `wanted`, in order. `reused` are numbers that change their owner.
-pub(super) fn plan(wanted: &[Wanted], actual: &[NicRecord], reused: Vec<u32>) -> Vec<Step> {
-    let record_of = |nic: &Wanted| actual.iter().find(|record| record.device == nic.device);
+pub(super) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec<Step> {
+    let by_device: HashMap<&str, &Wanted> = wanted.iter().map(|nic| (nic.device.as_str(), nic)).collect();
+    let record_of = |nic: &Wanted| actual.of(nic.slot, &nic.device);
     let mut steps = Vec::new();
 
-    for record in actual {
-        let nic = wanted.iter().find(|nic| nic.device == record.device);
+    for record in actual.iter() {
+        let nic = by_device.get(record.device.as_str()).copied();
         let (slot, device) = (record.slot, record.device.clone());
         if let Some(index) = record.ifindex
             && nic.is_none_or(|nic| nic.index != Some(index))
@@ -136,6 +154,7 @@ pub(super) mod samples;
 #[cfg(test)]
 mod tests {
     use super::{samples::record, *};
+    use crate::agent::NicRecord;
 
     fn wanted(device: &str, slot: u16, index: Option<u32>) -> Wanted {
         Wanted { device: device.into(), slot, index, fingerprint: 1 }
@@ -147,7 +166,7 @@ mod tests {
     }
 
     fn steps(wanted: &[Wanted], actual: &[NicRecord]) -> Vec<String> {
-        plan(wanted, actual, Vec::new()).iter().map(ToString::to_string).collect()
+        plan(wanted, &Records::from(actual.to_vec()), Vec::new()).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -193,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_device_made_anew_is_attached_again() {
-        let actual = [in_force("eth0", 0, 2)];
+        let actual = Records::from(vec![in_force("eth0", 0, 2)]);
         let steps = plan(&[wanted("eth0", 0, Some(9))], &actual, Vec::new());
         assert!(matches!(&steps[0], Step::Detach { device, .. } if device.index == 2));
         assert!(matches!(&steps[1], Step::ForgetFlows { .. }));
@@ -246,7 +265,7 @@ mod tests {
     fn reused_numbers_are_zero_before_anything_counts_there() {
         let steps = plan(
             &[Wanted { fingerprint: 2, ..wanted("eth0", 0, Some(2)) }],
-            &[in_force("eth0", 0, 2)],
+            &Records::from(vec![in_force("eth0", 0, 2)]),
             vec![200],
         );
         let reset = steps.iter().position(|step| matches!(step, Step::ResetCounters { .. })).unwrap();

@@ -1,15 +1,15 @@
 //! Everything that can refuse a policy, before anything is changed: devices that cannot be filtered, too many
-//! NICs or rules, an image over budget. Pure but for the time it takes. Called by `reconcile` for every change,
-//! and by `start` before it takes an old filter off for good.
+//! NICs or rules, an image over budget. Pure but for the time it takes. Called by `reconcile` for every change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     AgentError, Catalog, NicRecord, Numbers,
     devices::Devices,
-    images::{Compiled, Images},
+    images::{Answer, Asked, Compiled, Images, Known},
     numbers::Renumbered,
     plan::Wanted,
+    records::Records,
     slots,
 };
 use crate::model::{Direction, Nic, Policy};
@@ -18,42 +18,66 @@ use crate::model::{Direction, Nic, Policy};
 pub(super) struct Prepared {
     /// The NICs, in the order of the policy.
     pub(super) wanted: Vec<Wanted>,
-    /// What the catalog would say of each, were it new.
+    /// What the catalog would say of each, were it new; in the same order.
     pub(super) fresh: Vec<NicRecord>,
+    /// Where in that order each slot is.
+    pub(super) places: HashMap<u16, usize>,
     pub(super) numbers: Numbers,
     /// Numbers that change their owner.
     pub(super) reused: Vec<u32>,
-    /// The images, by slot.
+    /// The images that are to be published, by slot.
     pub(super) compiled: BTreeMap<u16, Compiled>,
+    /// What is known of all images of the policy.
+    pub(super) known: Known,
 }
 
-/// Fills in what the devices know, and prepares `policy` as the successor of what `catalog` says is in force.
+impl Prepared {
+    /// What the catalog would say of the NIC of a slot, were it new.
+    pub(super) fn fresh_at(&self, slot: u16) -> Option<&NicRecord> {
+        self.places.get(&slot).and_then(|&place| self.fresh.get(place))
+    }
+}
+
+/// Fills in what the devices know, and prepares `policy` as the successor of what is in force: `records` and the numbers of
+/// `catalog`.
 pub(super) fn prepare(
     policy: &mut Policy,
     devices: &Devices,
     catalog: &Catalog,
+    records: &Records,
     images: &Images,
 ) -> Result<Prepared, AgentError> {
     let addresses = |device: &str| devices.get(device).map(|found| found.addresses.clone());
     policy.set_device_addresses(|device| addresses(device).unwrap_or_default());
     let limits = catalog.limits;
     let names: Vec<&str> = policy.nics().iter().map(|nic| nic.device.as_str()).collect();
-    let slots = slots::assign(&names, &catalog.nics, limits.nics)?;
+    let slots = slots::assign(&names, records, limits.nics)?;
     let Renumbered { numbers, reused } = catalog.numbers.renumber(policy, limits.nics, limits.counters)?;
-    let compiled = images.compile_all(policy, &slots, &numbers, catalog)?;
 
-    let (mut wanted, mut fresh) = (Vec::new(), Vec::new());
-    for (nic, (&slot, image)) in policy.nics().iter().zip(slots.iter().map(|slot| (slot, &compiled[slot]))) {
-        let found = devices.get(&nic.device).filter(|found| found.has_ethernet_header());
-        wanted.push(Wanted {
-            device: nic.device.clone(),
-            slot,
-            index: found.map(|found| found.index),
-            fingerprint: image.fingerprint,
-        });
-        fresh.push(fresh_record(policy, nic, slot));
-    }
-    Ok(Prepared { wanted, fresh, numbers, reused, compiled })
+    let found: Vec<Option<u32>> = policy
+        .nics()
+        .iter()
+        .map(|nic| Some(devices.get(&nic.device).filter(|found| found.has_ethernet_header())?.index))
+        .collect();
+    let asked: Vec<Asked<'_>> = policy
+        .nics()
+        .iter()
+        .zip(slots.iter().zip(&found))
+        .map(|(nic, (&slot, found))| {
+            let published = records.of(slot, &nic.device).and_then(|record| record.published);
+            Asked { nic, slot, has_device: found.is_some(), published }
+        })
+        .collect();
+    let Answer { fingerprints, compiled, known } = images.of(policy, &numbers, &asked)?;
+    let wanted = asked.iter().zip(found.into_iter().zip(fingerprints));
+    let wanted = wanted.map(|(asked, (index, fingerprint))| {
+        let (device, slot) = (asked.nic.device.clone(), asked.slot);
+        Wanted { device, slot, index, fingerprint }
+    });
+    let wanted = wanted.collect();
+    let fresh = asked.iter().map(|asked| fresh_record(policy, asked.nic, asked.slot)).collect();
+    let places = slots.into_iter().zip(0..).collect();
+    Ok(Prepared { wanted, fresh, places, numbers, reused, compiled, known })
 }
 
 fn fresh_record(policy: &Policy, nic: &Nic, slot: u16) -> NicRecord {
@@ -63,8 +87,8 @@ fn fresh_record(policy: &Policy, nic: &Nic, slot: u16) -> NicRecord {
         ifindex: None,
         generation: 0,
         groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
-        ingress_default: policy.effective(nic, Direction::Ingress).default.into(),
-        egress_default: policy.effective(nic, Direction::Egress).default.into(),
+        ingress_default: policy.default_of(nic, Direction::Ingress).into(),
+        egress_default: policy.default_of(nic, Direction::Egress).into(),
         published: None,
         current: false,
     }

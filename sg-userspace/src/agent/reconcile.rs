@@ -1,7 +1,8 @@
 //! The agent: it makes what is in force equal to what is wanted, and remembers it in the catalog.
 //!
-//! Everything that can refuse a policy comes before the first step (`prepare`), so a refused policy changes nothing. A step that fails is reported, the steps of other NICs go on,
-//! and what is missing is tried again. This file must never print, watch or wait: `run` does.
+//! Everything that can refuse a policy is asked when it is prepared, so a refused policy changes nothing. The program is
+//! loaded for the first policy that is put in force. A step that fails is reported, the steps of other NICs go on,
+//! and what is missing is tried again. This file must never print, watch or wait: `session` does.
 
 use std::{collections::BTreeSet, mem::take, path::PathBuf};
 
@@ -12,12 +13,13 @@ use super::{
     announce::Line,
     devices::{Devices, Found},
     enforcer::Enforcer,
-    images::Images,
+    images::{Compiled, Images},
     nic_block,
     plan::{Step, Wanted, plan},
     prepare::{Prepared, prepare, unfit},
+    records::Records,
 };
-use crate::model::Policy;
+use crate::{compile::Image, model::Policy};
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -28,13 +30,32 @@ pub(super) struct Report {
     pub(super) published: usize,
 }
 
+/// Loads the program, and takes off what cannot be continued. Called when the first policy is put in force, and again
+/// where that failed.
+pub(super) type Load<E> = Box<dyn FnMut(&Catalog) -> Result<E, AgentError> + Send>;
+
+/// A policy that is ready to be put in force.
+struct Next {
+    policy: Policy,
+    prepared: Prepared,
+    /// The devices that it was prepared for.
+    seen: Vec<Option<Found>>,
+    /// What it was prepared for is what is there, as long as nothing was done since.
+    revision: u64,
+}
+
 /// The policy in force, and what enforces it.
-#[derive(Debug)]
 pub(super) struct Agent<E> {
-    enforcer: E,
+    load: Load<E>,
+    enforcer: Option<E>,
+    /// What the file says, or will say.
     catalog: Catalog,
+    /// What is in force.
+    records: Records,
     path: PathBuf,
     images: Images,
+    next: Option<Next>,
+    /// What is wanted, and in force as far as it is settled.
     policy: Option<Policy>,
     /// The devices of the policy's NICs when they were last looked at.
     seen: Vec<Option<Found>>,
@@ -47,17 +68,22 @@ pub(super) struct Agent<E> {
     settled: bool,
     /// A NIC has a device that cannot be filtered. Nothing to try again, and not all is well.
     unfit: bool,
+    /// Counts the attempts to change anything.
+    revision: u64,
 }
 
 impl<E: Enforcer> Agent<E> {
     /// An agent that continues `catalog`, which is kept in the file `path`.
-    pub(super) fn new(enforcer: E, mut catalog: Catalog, path: PathBuf, budget_words: usize) -> Self {
+    pub(super) fn new(load: Load<E>, mut catalog: Catalog, path: PathBuf, budget_words: usize) -> Self {
         catalog.pid = std::process::id();
         Self {
-            enforcer,
+            load,
+            enforcer: None,
+            records: Records::from(catalog.nics.clone()),
             catalog,
             path,
             images: Images::new(budget_words),
+            next: None,
             policy: None,
             seen: Vec::new(),
             waiting: BTreeSet::new(),
@@ -65,17 +91,33 @@ impl<E: Enforcer> Agent<E> {
             unsaved: true,
             settled: false,
             unfit: false,
+            revision: 0,
         }
     }
 
-    /// Makes `policy` the one in force. On an error everything is as it was.
-    pub(super) fn apply(&mut self, mut policy: Policy, devices: &Devices) -> Result<Report, AgentError> {
+    /// Asks everything that can refuse `policy`, and keeps it as the next one. On an error the one before stays the
+    /// next one, and everything else as it was.
+    pub(super) fn prepare(&mut self, mut policy: Policy, devices: &Devices) -> Result<(), AgentError> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
-        let report = self.reconcile(&mut policy, devices)?;
-        self.seen = seen(&policy, devices);
-        self.policy = Some(policy);
+        let prepared = prepare(&mut policy, devices, &self.catalog, &self.records, &self.images)?;
+        let seen = seen(&policy, devices);
+        self.next = Some(Next { policy, prepared, seen, revision: self.revision });
+        Ok(())
+    }
+
+    /// Puts the policy in force that was prepared last. Where it is not settled afterwards, it is to be looked at
+    /// again.
+    pub(super) fn enforce(&mut self) -> Result<Report, AgentError> {
+        let Some(next) = self.next.take() else { return Ok(Report::default()) };
+        // From here on it is what is wanted, whatever comes.
+        self.policy = Some(next.policy);
+        self.seen = next.seen;
         self.unfit = false;
-        Ok(report)
+        self.settled = false;
+        if next.revision != self.revision {
+            return Ok(Report::default());
+        }
+        self.put_in_force(next.prepared)
     }
 
     /// Looks whether the devices are still as the policy in force needs them.
@@ -85,12 +127,14 @@ impl<E: Enforcer> Agent<E> {
         let result = if self.settled && seen == self.seen {
             Ok(Report::default())
         } else {
-            self.reconcile(&mut policy, devices).map(|mut report| {
-                let unfit = unfit(&policy, devices);
-                self.unfit = !unfit.is_empty();
-                report.errors.extend(unfit);
-                report
-            })
+            prepare(&mut policy, devices, &self.catalog, &self.records, &self.images)
+                .and_then(|prepared| self.put_in_force(prepared))
+                .map(|mut report| {
+                    let unfit = unfit(&policy, devices);
+                    self.unfit = !unfit.is_empty();
+                    report.errors.extend(unfit);
+                    report
+                })
         };
         // Also after an error: the same devices would only give the same error again.
         self.seen = seen;
@@ -100,7 +144,7 @@ impl<E: Enforcer> Agent<E> {
 
     /// Whether nothing is left to be done until something changes.
     pub(super) fn is_settled(&self) -> bool {
-        self.settled
+        self.settled || self.policy.is_none()
     }
 
     /// Whether every NIC whose device exists is filtered.
@@ -110,120 +154,156 @@ impl<E: Enforcer> Agent<E> {
 
     /// The NICs, and how many of them are attached.
     pub(super) fn nics(&self) -> (usize, usize) {
-        (self.catalog.nics.len(), self.hooked().count())
+        (self.records.len(), self.hooked().count())
     }
 
     /// Deletes flows that were silent for too long.
     pub(super) fn sweep(&mut self) -> Result<usize, AgentError> {
-        let failed = |source| AgentError::Step { doing: "sweep the flow table".to_owned(), source };
-        self.enforcer.sweep().map_err(failed)
+        let doing = || "sweep the flow table".to_owned();
+        let failed = |source| AgentError::Step { device: None, doing: doing(), source };
+        self.enforcer.as_mut().map_or(Ok(0), Enforcer::sweep).map_err(failed)
     }
 
-    fn reconcile(&mut self, policy: &mut Policy, devices: &Devices) -> Result<Report, AgentError> {
-        let mut prepared = prepare(policy, devices, &self.catalog, &self.images)?;
+    fn put_in_force(&mut self, mut prepared: Prepared) -> Result<Report, AgentError> {
+        self.revision += 1;
+        let mut enforcer = match self.enforcer.take() {
+            Some(enforcer) => enforcer,
+            None => (self.load)(&self.catalog)?,
+        };
         // From here on nothing refuses.
         let numbers = take(&mut prepared.numbers);
         self.unsaved |= numbers != self.catalog.numbers;
         self.catalog.numbers = numbers;
         self.unreset.append(&mut prepared.reused);
-        let steps = plan(&prepared.wanted, &self.catalog.nics, self.unreset.clone());
+        let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
         let hooked: BTreeSet<String> = self.hooked().map(|nic| nic.device.clone()).collect();
         let mut report = Report::default();
-        self.carry_out(&steps, &prepared, &mut report);
-        self.describe(&prepared.fresh);
+        self.carry_out(&mut enforcer, &steps, &mut prepared, &mut report);
+        self.enforcer = Some(enforcer);
+        self.describe(&prepared);
         if self.unsaved
             && let Err(error) = self.save()
         {
             report.errors.push(error);
         }
         self.note_absent(&prepared.wanted, &hooked, &mut report);
+        self.images.keep(prepared.known);
         self.settled = report.errors.is_empty();
         Ok(report)
     }
 
-    fn carry_out(&mut self, steps: &[Step], prepared: &Prepared, report: &mut Report) {
+    fn carry_out(&mut self, enforcer: &mut E, steps: &[Step], prepared: &mut Prepared, report: &mut Report) {
         let mut failed = BTreeSet::new();
-        for step in steps {
-            if step.slot().is_some_and(|slot| failed.contains(&slot)) {
-                log::debug!("left out after a failure: {step}");
-                continue;
+        // Images are published together: one wait for all of them.
+        for steps in steps.chunk_by(|a, b| a.is_publish() && b.is_publish()) {
+            let is_left = |step: &&Step| step.slot().is_none_or(|slot| !failed.contains(&slot));
+            let steps: Vec<&Step> = steps.iter().filter(is_left).collect();
+            for step in &steps {
+                log::debug!("{step}");
             }
-            log::debug!("{step}");
-            if let Err(source) = self.act(step, prepared, report) {
-                failed.extend(step.slot());
-                report.errors.push(AgentError::Step { doing: step.to_string(), source });
+            let results = match steps[..] {
+                [step] if !step.is_publish() => vec![self.act(enforcer, step, prepared, report)],
+                _ => self.publish(enforcer, &steps, prepared, report),
+            };
+            for (step, result) in steps.iter().zip(results) {
+                if let Err(source) = result {
+                    failed.extend(step.slot());
+                    let device = step.device().map(str::to_owned);
+                    report.errors.push(AgentError::Step { device, doing: step.to_string(), source });
+                }
             }
         }
     }
 
-    fn act(&mut self, step: &Step, prepared: &Prepared, report: &mut Report) -> Result<(), EnforcerError> {
-        let record = step.slot().and_then(|slot| self.catalog.slot_mut(slot));
-        let compiled = step.slot().and_then(|slot| prepared.compiled.get(&slot));
-        match (step, record, compiled) {
-            (Step::Record, _, _) => {
-                self.describe(&prepared.fresh);
-                self.save()?;
-            }
-            (Step::ResetCounters { numbers }, _, _) => {
-                self.enforcer.reset_counters(numbers)?;
-                self.unreset.clear();
-            }
-            (Step::ForgetFlows { slot, .. }, _, _) => self.enforcer.forget_flows(*slot)?,
-            (Step::Claim { slot, .. }, _, _) => {
-                let block = nic_block(*slot);
-                self.enforcer.forget_flows(*slot)?;
-                self.enforcer.reset_counters(&(block..block + NIC_COUNTERS).collect::<Vec<u32>>())?;
-                self.catalog.nics.extend(prepared.fresh.iter().find(|nic| nic.slot == *slot).cloned());
-                self.unsaved = true;
-            }
-            (Step::Withdraw { slot, device }, _, _) => {
-                self.enforcer.withdraw(*slot)?;
-                self.catalog.nics.retain(|nic| nic.slot != *slot);
-                report.lines.push(Line::Detached { device: device.clone() });
-                self.unsaved = true;
-            }
-            (Step::Detach { slot, device }, Some(record), _) => {
-                self.enforcer.detach(*slot, device)?;
-                (record.ifindex, record.current) = (None, false);
-                self.unsaved = true;
-            }
-            (Step::Stamp { .. }, Some(record), Some(compiled)) => {
-                record.generation = compiled.generation;
-                self.unsaved = true;
-            }
-            (Step::Publish { slot, .. }, Some(record), Some(compiled)) => {
+    /// Takes steps that are all [`Step::Publish`].
+    fn publish(
+        &mut self,
+        enforcer: &mut E,
+        steps: &[&Step],
+        prepared: &Prepared,
+        report: &mut Report,
+    ) -> Vec<Result<(), EnforcerError>> {
+        let image = |step: &&Step| step.slot().and_then(|slot| Some((slot, prepared.compiled.get(&slot)?)));
+        let compiled: Vec<(u16, &Compiled)> = steps.iter().filter_map(image).collect();
+        debug_assert_eq!(compiled.len(), steps.len(), "what is to be published was compiled");
+        for (slot, _) in &compiled {
+            if let Some(record) = self.records.at(*slot) {
                 // Whatever a failure leaves in force, it is not known to be this one.
                 record.published = None;
-                self.enforcer.publish(*slot, &compiled.image)?;
+            }
+        }
+        let images: Vec<(u16, &Image)> =
+            compiled.iter().map(|&(slot, compiled)| (slot, &compiled.image)).collect();
+        let results = enforcer.publish(&images);
+        for (&(slot, compiled), result) in compiled.iter().zip(&results) {
+            if let (Some(record), Ok(())) = (self.records.at(slot), result) {
                 record.published = Some(compiled.fingerprint);
                 report.published += 1;
             }
-            (Step::Attach { slot, device }, Some(record), _) => {
-                self.enforcer.attach(*slot, device)?;
+        }
+        results
+    }
+
+    /// Takes any other step.
+    fn act(
+        &mut self,
+        enforcer: &mut E,
+        step: &Step,
+        prepared: &mut Prepared,
+        report: &mut Report,
+    ) -> Result<(), EnforcerError> {
+        let record = step.slot().and_then(|slot| self.records.at(slot));
+        match (step, record) {
+            (Step::Record, _) => {
+                self.describe(prepared);
+                self.save()?;
+            }
+            (Step::ResetCounters { numbers }, _) => {
+                enforcer.reset_counters(numbers)?;
+                self.unreset.clear();
+            }
+            (Step::ForgetFlows { slot, .. }, _) => enforcer.forget_flows(*slot)?,
+            (Step::Claim { slot, .. }, _) => {
+                let block = nic_block(*slot);
+                enforcer.forget_flows(*slot)?;
+                enforcer.reset_counters(&(block..block + NIC_COUNTERS).collect::<Vec<u32>>())?;
+                if let Some(fresh) = prepared.fresh_at(*slot) {
+                    self.records.enter(fresh.clone());
+                }
+            }
+            (Step::Withdraw { slot, device }, _) => {
+                enforcer.withdraw(*slot)?;
+                self.records.remove(*slot);
+                report.lines.push(Line::Detached { device: device.clone() });
+            }
+            (Step::Detach { slot, device }, Some(record)) => {
+                enforcer.detach(*slot, device)?;
+                (record.ifindex, record.current) = (None, false);
+            }
+            (Step::Stamp { slot, .. }, Some(record)) => {
+                record.generation = record.generation.wrapping_add(1);
+                if let Some(compiled) = prepared.compiled.get_mut(slot) {
+                    compiled.image.set_generation(record.generation);
+                }
+            }
+            (Step::Attach { slot, device }, Some(record)) => {
+                enforcer.attach(*slot, device)?;
                 (record.ifindex, record.current) = (Some(device.index), true);
                 report.lines.push(Line::Attached { device: device.name.clone() });
-                self.unsaved = true;
             }
             // A NIC that was never entered: the step that failed to enter it was reported.
-            (Step::Detach { .. } | Step::Stamp { .. } | Step::Publish { .. } | Step::Attach { .. }, _, _) => {
-            }
+            (Step::Detach { .. } | Step::Stamp { .. } | Step::Publish { .. } | Step::Attach { .. }, _) => {}
         }
         Ok(())
     }
 
-    /// Lets the catalog say of each NIC what the policy says, in the order of the document.
-    fn describe(&mut self, fresh: &[NicRecord]) {
-        let place = |slot: u16| fresh.iter().position(|nic| nic.slot == slot).unwrap_or(usize::MAX);
-        let before = self.catalog.nics.clone();
-        self.catalog.nics.sort_by_key(|record| place(record.slot));
-        for record in &mut self.catalog.nics {
-            let NicRecord { slot, ifindex, generation, published, current, .. } = *record;
-            let same = |nic: &&NicRecord| nic.slot == slot && nic.device == record.device;
-            if let Some(nic) = fresh.iter().find(same).cloned() {
-                *record = NicRecord { ifindex, generation, published, current, ..nic };
-            }
+    /// Lets the catalog say of each NIC what the policy says, in the order of the policy.
+    fn describe(&mut self, prepared: &Prepared) {
+        let nics = self.records.describe(prepared);
+        if nics != self.catalog.nics {
+            self.catalog.nics = nics;
+            self.unsaved = true;
         }
-        self.unsaved |= before != self.catalog.nics;
     }
 
     fn save(&mut self) -> Result<(), AgentError> {
@@ -234,7 +314,7 @@ impl<E: Enforcer> Agent<E> {
     }
 
     fn hooked(&self) -> impl Iterator<Item = &NicRecord> {
-        self.catalog.nics.iter().filter(|nic| nic.ifindex.is_some())
+        self.records.iter().filter(|nic| nic.ifindex.is_some())
     }
 
     /// Says once of each NIC that its device is not there. `hooked` were attached before.
@@ -254,5 +334,7 @@ fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
     policy.nics().iter().map(|nic| devices.get(&nic.device).cloned()).collect()
 }
 
+#[cfg(test)]
+mod incremental;
 #[cfg(test)]
 mod tests;

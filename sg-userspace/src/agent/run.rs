@@ -1,73 +1,132 @@
-//! `sgd run`: from the start to the signal to stop. It owns the order of things and what is said about them; it
-//! must never do what another file of this room is for. Called by `bin/sgd.rs`.
+//! An agent from its start to its end. [`run`] has its policies from a file and ends with a signal, [`serve`] has
+//! them from a [`Control`](super::Control) and ends when that says so; all between is the same. It owns the
+//! order of things and must never do what another file of this room is for.
 
-use std::path::PathBuf;
+use std::{path::Path, sync::mpsc::sync_channel, thread};
 
 use super::{
-    AgentError, Instance, Removed,
+    AgentError, AgentOptions, Control, Orders, Removed,
     announce::{Line, say},
-    devices,
-    enforcer::Enforcer,
-    events::{Events, Reading, Wake, channel},
+    control,
+    events::channel,
     policy_file::PolicyFile,
-    reconcile::{Agent, Report},
+    session::{Policies, Session},
     sources,
     start::start,
     teardown::teardown,
 };
-use crate::{
-    kernel::{Attachment, Limits},
-    model::Policy,
-};
 
-/// What `sgd run` was asked for.
-#[derive(Clone, Debug)]
-pub struct RunOptions {
-    /// The document.
-    pub policy: PathBuf,
-    /// Whose files and pins.
-    pub instance: Instance,
-    /// How programs are hooked into devices.
-    pub attachment: Attachment,
-    /// Whether the filter ends with the agent.
-    pub detach_on_exit: bool,
-    /// What the program itself logs: 0 off, 1 error … 5 trace.
-    pub program_log: u8,
-    /// The most words of an image.
-    pub budget_words: usize,
-    /// How much the tables hold, where they are made anew.
-    pub limits: Limits,
-}
-
-/// Runs the agent until it is told to stop.
+/// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again.
 ///
 /// # Errors
 /// Where it cannot start. Once it runs, errors go to the log and are tried again.
-pub async fn run(options: &RunOptions) -> Result<(), AgentError> {
+pub async fn run(policy: &Path, options: &AgentOptions) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
     // The document first: whether it is right can be told without root. Watched before it is read, as devices
     // are before they are looked at: what changes in between is an event.
-    let mut file = PolicyFile::watch(&options.policy, sender.clone())?;
-    let mut policy = file.load()?;
+    let mut file = PolicyFile::watch(policy, sender.clone())?;
+    let policy = file.load()?;
     let lock = options.instance.lock()?;
+    sources::spawn_signals(&sender)?;
     sources::spawn(&sender)?;
-    let mut agent = start(options, &mut policy)?;
-    let report = agent.apply(policy, &devices::scan()?)?;
-
-    let mut session = Session { agent, file, options, ready: false, complaints: Vec::new() };
-    session.tell(report, None);
-    let signal = session.serve(&mut events).await;
+    let mut session = Session::new(start(options)?, options.instance.name());
+    session.prepare(policy)?;
+    session.begin()?;
+    let why = session.serve(&mut Policies::File(file), &mut events).await;
     drop(session);
-    end(options, signal)?;
+    end(options, why)?;
     drop(lock);
     Ok(())
 }
 
-fn end(options: &RunOptions, signal: &str) -> Result<(), AgentError> {
+/// Keeps in force what `orders` say until they say stop, or nobody is left who could. `started` is called when
+/// nothing keeps it from serving any more. Until the first policy is put in force, what an earlier agent left
+/// stays as it is.
+///
+/// # Errors
+/// Where it cannot start, or what it was told to take off stays. Once it runs, errors are answers to orders, go
+/// to the log, and are tried again.
+pub async fn serve(options: &AgentOptions, orders: Orders, started: impl FnOnce()) -> Result<(), AgentError> {
+    let (sender, mut events) = channel();
+    let lock = options.instance.lock()?;
+    sources::spawn(&sender)?;
+    let mut session = Session::new(start(options)?, options.instance.name());
+    started();
+    let why = session.serve(&mut Policies::Control(orders), &mut events).await;
+    drop(session);
+    end(options, why)?;
+    drop(lock);
+    Ok(())
+}
+
+/// An agent that serves on a thread of its own. Dropped, it goes on as long as there is a [`Control`] of it.
+#[derive(Debug)]
+pub struct AgentThread {
+    control: Control,
+    thread: thread::JoinHandle<Result<(), AgentError>>,
+}
+
+impl AgentThread {
+    /// Starts it. It handles no signals: that is the process's business.
+    ///
+    /// # Errors
+    /// Where it cannot start, as [`serve`] says.
+    pub fn spawn(options: AgentOptions) -> Result<Self, AgentError> {
+        let (control, orders) = control();
+        let (started, has_started) = sync_channel::<()>(1);
+        let body = move || {
+            // One thread: the agent does one thing at a time, and between two events it sleeps.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|source| AgentError::Thread { source })?;
+            let told = move || {
+                // `spawn` waits for it.
+                let _ = started.send(());
+            };
+            runtime.block_on(serve(&options, orders, told))
+        };
+        let thread = thread::Builder::new().name("agent".to_owned()).spawn(body);
+        let agent = Self { control, thread: thread.map_err(|source| AgentError::Thread { source })? };
+        match has_started.recv() {
+            Ok(()) => Ok(agent),
+            // It ended before that, and says why.
+            Err(_) => Err(agent.join().err().unwrap_or(AgentError::Stopped)),
+        }
+    }
+
+    /// A handle that gives it orders.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Whether it has ended; `join` says why.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Tells it to end and waits until it has.
+    ///
+    /// # Errors
+    /// What did not work on the way out.
+    pub fn stop(self, why: &'static str) -> Result<(), AgentError> {
+        self.control.stop(why);
+        self.join()
+    }
+
+    fn join(self) -> Result<(), AgentError> {
+        let Self { control, thread } = self;
+        // It would wait for orders from here.
+        drop(control);
+        thread.join().unwrap_or(Err(AgentError::Stopped))
+    }
+}
+
+fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
     let name = options.instance.name();
     if !options.detach_on_exit {
         log::info!(
-            "{signal}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
+            "{why}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
         );
         return Ok(());
     }
@@ -76,103 +135,6 @@ fn end(options: &RunOptions, signal: &str) -> Result<(), AgentError> {
             say(&Line::Detached { device });
         }
     }
-    log::info!("{signal}: the agent ends and so does the filter (--detach-on-exit)");
+    log::info!("{why}: the agent ends and so does the filter (--detach-on-exit)");
     Ok(())
-}
-
-/// A running agent.
-struct Session<'a, E> {
-    agent: Agent<E>,
-    file: PolicyFile,
-    options: &'a RunOptions,
-    ready: bool,
-    /// What was complained about last: the same every few seconds helps nobody.
-    complaints: Vec<String>,
-}
-
-impl<E: Enforcer> Session<'_, E> {
-    /// Answers events until a signal says stop; returns its name.
-    async fn serve(&mut self, events: &mut Events) -> &'static str {
-        loop {
-            let Some(wake) = events.next().await else { return "no event source is left" };
-            if let Some(signal) = wake.stop {
-                return signal;
-            }
-            self.answer(wake);
-        }
-    }
-
-    fn answer(&mut self, wake: Wake) {
-        let loaded = match wake.policy {
-            Some(Reading::Anyway) => Some(self.file.load()),
-            Some(Reading::IfChanged) => self.file.load_changed(),
-            None if wake.tick => self.file.load_replaced(),
-            None => None,
-        };
-        match loaded {
-            Some(loaded) => {
-                if let Err(error) = loaded.and_then(|policy| self.apply(policy)) {
-                    self.refuse(&error);
-                    self.look_again();
-                }
-            }
-            None if wake.devices || !self.agent.is_settled() => self.look_again(),
-            None => {}
-        }
-        if wake.tick {
-            match self.agent.sweep() {
-                Ok(swept) => log::trace!("swept {swept} flows"),
-                Err(error) => log::error!("{error}"),
-            }
-        }
-    }
-
-    fn apply(&mut self, policy: Policy) -> Result<(), AgentError> {
-        let report = self.agent.apply(policy, &devices::scan()?)?;
-        self.tell(report, Some("policy"));
-        Ok(())
-    }
-
-    fn refuse(&self, error: &AgentError) {
-        log::error!("the new policy is refused, what was in force stays in force:\n{error}");
-        let path = self.file.path().to_owned();
-        say(&Line::Refused { path, reason: error.to_string() });
-    }
-
-    fn look_again(&mut self) {
-        match devices::scan().and_then(|devices| self.agent.look_again(&devices)) {
-            Ok(report) => {
-                let cause = (report.published > 0).then_some("devices");
-                self.tell(report, cause);
-            }
-            Err(error) => self.complain(&[error]),
-        }
-    }
-
-    /// Says what a report says; `cause` where a change is in force now.
-    fn tell(&mut self, report: Report, cause: Option<&'static str>) {
-        let Report { lines, errors, published } = report;
-        lines.iter().for_each(say);
-        self.complain(&errors);
-        let (nics, attached) = self.agent.nics();
-        if let Some(cause) = cause {
-            say(&Line::Applied { cause, nics, published });
-        }
-        if !self.ready && self.agent.is_complete() {
-            self.ready = true;
-            say(&Line::Ready { instance: self.options.instance.name().to_owned(), nics, attached });
-        }
-    }
-
-    fn complain(&mut self, errors: &[AgentError]) {
-        let complaints: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        for complaint in &complaints {
-            if self.complaints.contains(complaint) {
-                log::debug!("still: {complaint}");
-            } else {
-                log::error!("{complaint}");
-            }
-        }
-        self.complaints = complaints;
-    }
 }

@@ -17,16 +17,21 @@ use super::{
 /// How often flows are swept, and what failed is tried again.
 const TICK: Duration = Duration::from_secs(5);
 
-/// Listens to everything. What happens from now on wakes the agent.
+/// Listens to the clock and to what becomes of devices. What happens from now on wakes the agent.
 pub(super) fn spawn(events: &Sender) -> Result<(), AgentError> {
-    let failed = |what| move |source| AgentError::Source { what, source };
-    let listen = |kind| signal(kind).map_err(failed("signals"));
+    spawn_clock(events);
+    let what = "the kernel's news about devices (netlink)";
+    let news = device_news().map_err(|source| AgentError::Source { what, source })?;
+    tokio::spawn(pass_on_news(news, events.clone()));
+    Ok(())
+}
+
+/// Listens to the signals of the process, where the agent is all there is in it.
+pub(super) fn spawn_signals(events: &Sender) -> Result<(), AgentError> {
+    let listen = |kind| signal(kind).map_err(|source| AgentError::Source { what: "signals", source });
     spawn_signal(listen(SignalKind::hangup())?, Event::Reload, events);
     spawn_signal(listen(SignalKind::terminate())?, Event::Stop("SIGTERM"), events);
     spawn_signal(listen(SignalKind::interrupt())?, Event::Stop("SIGINT"), events);
-    spawn_clock(events);
-    let news = device_news().map_err(failed("the kernel's news about devices (netlink)"))?;
-    tokio::spawn(pass_on_news(news, events.clone()));
     Ok(())
 }
 

@@ -3,18 +3,13 @@
 //! Called once, by `run`.
 
 use super::{
-    AgentError, Catalog, CatalogError, Instance, RunOptions, devices,
+    AgentError, AgentOptions, Catalog, CatalogError, Instance, devices,
     enforcer::spawn_program_log,
     host,
-    images::Images,
-    prepare::{prepare, unfit},
     reconcile::Agent,
     teardown::{every_device, teardown},
 };
-use crate::{
-    kernel::{Attachment, Datapath, Limits, Options},
-    model::Policy,
-};
+use crate::kernel::{Attachment, Datapath, Limits, Options};
 
 /// What to do about what is there.
 #[derive(Debug)]
@@ -30,17 +25,13 @@ enum Beginning {
     },
 }
 
-/// Prepares the host, loads the program and hands over an agent that knows what is in force. `policy` is the
-/// one that comes next.
-pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<Datapath>, AgentError> {
+/// Looks at the host and hands over an agent that knows what is in force. It loads the program for its first
+/// policy; until then nothing is made and nothing is taken away.
+pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
-    let instance = &options.instance;
-    let fresh = || Catalog::new(options.limits, options.attachment);
-    let catalog = match beginning(instance, options.attachment) {
-        Beginning::Fresh => {
-            fits(policy, options, &fresh())?;
-            fresh()
-        }
+    let (catalog, replaced) = match beginning(&options.instance, options.attachment) {
+        Beginning::Fresh => (Catalog::new(options.limits, options.attachment), None),
+        Beginning::Replace { why } => (Catalog::new(options.limits, options.attachment), Some(why)),
         Beginning::Adopt(catalog) => {
             log::info!("adopting what an earlier agent (pid {}) left in force", catalog.pid);
             if catalog.limits != options.limits {
@@ -50,21 +41,28 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
                      counters); `sgctl detach` first to change them"
                 );
             }
-            catalog
+            (catalog, None)
         }
-        Beginning::Replace { why } => {
-            // A policy that would be refused must not cost the host the filter that it has.
-            let devices = fits(policy, options, &fresh())?;
+    };
+    let (path, budget_words, options) = (options.instance.catalog(), options.budget_words, options.clone());
+    let load = move |catalog: &Catalog| {
+        if let Some(why) = &replaced {
             log::warn!(
                 "starting afresh: {why}. The old filter is taken off before the new one is attached; \
                  flows and counts are lost"
             );
-            teardown(instance, &every_device(&devices))?;
-            fresh()
+            // Not before there is a policy that nothing refuses: that must not cost the host the filter that it has.
+            teardown(&options.instance, &every_device(&devices::scan()?))?;
         }
+        load(&options, catalog)
     };
+    Ok(Agent::new(Box::new(load), catalog, path, budget_words))
+}
+
+/// Loads the program, over the tables of `catalog` where they are there.
+fn load(options: &AgentOptions, catalog: &Catalog) -> Result<Datapath, AgentError> {
     let mut datapath = Datapath::load(&Options {
-        pins: Some(instance.pins()),
+        pins: Some(options.instance.pins()),
         attachment: catalog.attachment,
         log_level: options.program_log,
         limits: catalog.limits,
@@ -74,20 +72,8 @@ pub(super) fn start(options: &RunOptions, policy: &mut Policy) -> Result<Agent<D
         spawn_program_log(&mut datapath).map_err(|source| AgentError::Load { source })?;
     }
     // From here on pins have a catalog, whatever becomes of the first policy.
-    catalog.save(&instance.catalog())?;
-    Ok(Agent::new(datapath, catalog, instance.catalog(), options.budget_words))
-}
-
-/// Whether `policy` can be in force on this host, before anything is made or taken away for it. Returns the devices.
-fn fits(
-    policy: &mut Policy,
-    options: &RunOptions,
-    catalog: &Catalog,
-) -> Result<devices::Devices, AgentError> {
-    let devices = devices::scan()?;
-    unfit(policy, &devices).pop().map_or(Ok(()), Err)?;
-    prepare(policy, &devices, catalog, &Images::new(options.budget_words))?;
-    Ok(devices)
+    catalog.save(&options.instance.catalog())?;
+    Ok(datapath)
 }
 
 fn beginning(instance: &Instance, attachment: Attachment) -> Beginning {

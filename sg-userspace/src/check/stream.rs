@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::{
         check::OracleEngine,
-        model::{Group, GroupIndex, GroupType, Nic, PolicyParts, Role},
+        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
     };
 
     fn policy() -> Policy {
@@ -154,6 +154,8 @@ mod tests {
             addresses: vec!["10.0.0.5".parse().unwrap()],
             addresses_from_device: false,
             anti_spoofing_written: None,
+            precedence: Precedence::default(),
+            established: Established::default(),
             groups: vec![GroupIndex(0)],
         };
         let members = [(GroupIndex(0), vec!["10.0.0.6".parse().unwrap()])].into();

@@ -1,222 +1,49 @@
-//! `sgctl check`: what would happen to a packet, and why.
+//! `sgctl check`: what would happen to a packet, and why: under a document, or on a NIC as it is.
 
-use std::{
-    fs::File,
-    io::{self, BufReader, Read, Write},
-    net::IpAddr,
-    path::{Path, PathBuf},
+use std::{io::Write, path::PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+
+use super::{
+    check_nic::{self, CommonArgs, PacketArgs},
+    check_policy::{self, TypedProbes},
+    failure::Failure,
+    session::{Common, Session},
 };
 
-use anyhow::{Context, anyhow};
-use clap::{Args, ValueEnum};
-use nix::unistd::geteuid;
-
-use super::{explain, failure::Failure, policy};
-use crate::{
-    check::{self, EngineKind, Form},
-    model::{Direction, Policy},
-    oracle::Oracle,
-    probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
-};
-
-// clap would show the flags of both ways in one line, as if both were needed.
-const USAGE: &str = "sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
+// clap would show the flags of all ways in one line, as if all were needed.
+const USAGE: &str = "sgctl check packet <NIC> --protocol <PROTOCOL> --remote <ADDRESS> [--port <PORT>] [...]
+       sgctl check common <NIC> --remote <ADDRESS>
+       sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]
        sgctl check --policy <FILE> --nic <NIC> --direction <DIRECTION> --protocol <PROTOCOL>
                    --src <ADDRESS> --dst <ADDRESS> [--dport <PORT>] [--icmp-type <NUMBER>] [...]";
 
 /// What would happen to a packet that starts a flow, and why; no interface is touched.
 #[derive(Debug, Args)]
-#[command(override_usage = USAGE)]
+#[command(override_usage = USAGE, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Typed {
+    #[command(subcommand)]
+    on_nic: Option<OnNic>,
     /// The policy document.
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// Probes, one JSON object a line; `-` is the standard input.
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "TypedPacket",
-        conflicts_with = "TypedPacket"
-    )]
-    probes: Option<PathBuf>,
-    /// Who answers [default: image for --probes, oracle for a single packet].
-    #[arg(long)]
-    engine: Option<TypedEngine>,
-    /// Answer with one JSON object a line.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten, next_help_heading = "A single packet")]
-    packet: Option<TypedPacket>,
+    #[arg(long, value_name = "FILE", required = true)]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    probes: TypedProbes,
 }
 
-/// A single packet.
-#[derive(Debug, Args)]
-struct TypedPacket {
-    /// The device of the NIC.
-    #[arg(long)]
-    nic: String,
-    /// As seen by the NIC's owner.
-    #[arg(long)]
-    direction: TypedDirection,
-    /// tcp, udp, icmp, icmpv6, gre, sctp or 0 to 255.
-    #[arg(long)]
-    protocol: ProtocolName,
-    /// The sender.
-    #[arg(long, value_name = "ADDRESS")]
-    src: IpAddr,
-    /// The receiver.
-    #[arg(long, value_name = "ADDRESS")]
-    dst: IpAddr,
-    /// The source port [default: 40000].
-    #[arg(long, value_name = "PORT")]
-    sport: Option<u16>,
-    /// The destination port; tcp, udp and sctp need it.
-    #[arg(long, value_name = "PORT")]
-    dport: Option<u16>,
-    /// The ICMP type; icmp and icmpv6 need it.
-    #[arg(long, value_name = "NUMBER")]
-    icmp_type: Option<u8>,
-    /// The ICMP code [default: 0].
-    #[arg(long, value_name = "NUMBER")]
-    icmp_code: Option<u8>,
+/// Checks that `sgd serve` answers.
+#[derive(Debug, Subcommand)]
+enum OnNic {
+    Packet(PacketArgs),
+    Common(CommonArgs),
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TypedDirection {
-    Ingress,
-    Egress,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TypedEngine {
-    /// The rules as written.
-    Oracle,
-    /// The compiled tables, in user space.
-    Image,
-    /// The eBPF program over a real packet; needs root.
-    Kernel,
-}
-
-/// What was meant.
-enum Request {
-    /// Answer all the probes in a file.
-    Stream { probes: PathBuf, engine: EngineKind, form: Form },
-    /// Answer one probe, for a program.
-    Answer { probe: Probe, engine: EngineKind },
-    /// Answer one probe, for people, and hear the other engines too.
-    Explain { probe: Probe, engine: EngineKind },
-}
-
-impl Typed {
-    fn meaning(self, policy: &Policy) -> Result<Request, Failure> {
-        let engine = self.engine.map(|engine| match engine {
-            TypedEngine::Oracle => EngineKind::Oracle,
-            TypedEngine::Image => EngineKind::Image,
-            TypedEngine::Kernel => EngineKind::Kernel,
-        });
-        match (self.probes, self.packet) {
-            (Some(probes), _) => {
-                let form = if self.json { Form::Json } else { Form::Words };
-                Ok(Request::Stream { probes, engine: engine.unwrap_or(EngineKind::Image), form })
-            }
-            (None, Some(packet)) => {
-                let probe = packet.meaning(policy).map_err(Failure::Input)?;
-                let engine = engine.unwrap_or(EngineKind::Oracle);
-                Ok(if self.json {
-                    Request::Answer { probe, engine }
-                } else {
-                    Request::Explain { probe, engine }
-                })
-            }
-            (None, None) => Err(Failure::input(anyhow!("either --probes or a packet is needed"))),
-        }
+pub(super) fn run(typed: Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    match (typed.on_nic, typed.policy) {
+        (Some(OnNic::Packet(packet)), _) => check_nic::packet(packet, &mut Session::new(common, out)?),
+        (Some(OnNic::Common(typed)), _) => check_nic::common(&typed, &mut Session::new(common, out)?),
+        (None, Some(policy)) => check_policy::run(typed.probes, &policy, common.format(), out),
+        (None, None) => Err(Failure::input(anyhow!("either --policy, or `packet` or `common` is needed"))),
     }
-}
-
-impl TypedPacket {
-    fn meaning(&self, policy: &Policy) -> anyhow::Result<Probe> {
-        let parts = ProbeParts {
-            nic: Reader::new(policy).nic(&self.nic)?,
-            direction: match self.direction {
-                TypedDirection::Ingress => Direction::Ingress,
-                TypedDirection::Egress => Direction::Egress,
-            },
-            protocol: self.protocol.0,
-            source: self.src,
-            destination: self.dst,
-            source_port: self.sport,
-            destination_port: self.dport,
-            icmp_type: self.icmp_type,
-            icmp_code: self.icmp_code,
-        };
-        Ok(Probe::new(parts)?)
-    }
-}
-
-pub(super) fn run(typed: Typed, out: &mut dyn Write) -> Result<(), Failure> {
-    let policy = policy::load(&typed.policy)?;
-    match typed.meaning(&policy)? {
-        Request::Stream { probes, engine, form } => {
-            let mut engine = engine.start(&policy)?;
-            let (file, mut probes) = open(&probes).map_err(Failure::Input)?;
-            Ok(check::stream(&policy, &file, &mut probes, &mut *engine, form, out)?)
-        }
-        Request::Answer { probe, engine } => {
-            let answer = answer(&policy, engine, &probe)?.written(&policy);
-            serde_json::to_writer(&mut *out, &answer).map_err(io::Error::from)?;
-            Ok(writeln!(out)?)
-        }
-        Request::Explain { probe, engine } => explain_and_compare(&policy, &probe, engine, out),
-    }
-}
-
-fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {
-    const BUFFER: usize = 64 * 1024;
-    if path == Path::new("-") {
-        return Ok(("<stdin>".to_owned(), BufReader::with_capacity(BUFFER, Box::new(io::stdin()))));
-    }
-    let name = path.display().to_string();
-    let file = File::open(path).with_context(|| name.clone())?;
-    Ok((name, BufReader::with_capacity(BUFFER, Box::new(file))))
-}
-
-fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<Answer, Failure> {
-    Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
-}
-
-/// The explanation of `probe`, then every other engine's opinion. An engine that was not asked for by name may
-/// be missing; one that contradicts is a failure.
-fn explain_and_compare(
-    policy: &Policy,
-    probe: &Probe,
-    engine: EngineKind,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let explanation = Oracle::new(policy).explain(probe);
-    explain::write(policy, probe, &explanation, out)?;
-    let expected = explanation.answer;
-    let mut agreeing = vec![EngineKind::Oracle.name()];
-    for other in [EngineKind::Image, EngineKind::Kernel] {
-        if other == EngineKind::Kernel && engine != other && !geteuid().is_root() {
-            writeln!(out, "not asked: kernel (it needs root)")?;
-            continue;
-        }
-        let found = match answer(policy, other, probe) {
-            Ok(found) => found,
-            Err(Failure::Other(error)) if other == EngineKind::Kernel && engine != other => {
-                writeln!(out, "not asked: kernel ({error:#})")?;
-                continue;
-            }
-            Err(failure) => return Err(failure),
-        };
-        if found != expected {
-            let (expected, found) = (expected.written(policy), found.written(policy));
-            return Err(Failure::other(anyhow!(
-                "the engines disagree: oracle says {expected}; {other} says {found}. This is a defect; please \
-                 report it with the policy and the packet"
-            )));
-        }
-        agreeing.push(other.name());
-    }
-    Ok(writeln!(out, "agreed: {}", agreeing.join(", "))?)
 }

@@ -1,18 +1,53 @@
 //! `sgctl`: what was typed, what it means, and how it ends.
 //!
-//! Each subcommand is a file with its arguments (what was typed, read by clap), and a function from them to a
-//! `Failure` or nothing. This room is a face: it must never hold rules of the domain. Only
+//! A noun is a file with its arguments (what was typed, read by clap), and a function from them to a `Failure` or
+//! nothing. Nouns of the management side are clients of the native API: they send the service room's operations and
+//! show what comes back. This room is a face: it must never hold rules of the domain. Only
 //! `src/bin/sgctl.rs` calls it.
 
+mod address;
+mod apply;
+mod args;
 mod check;
+mod check_nic;
+mod check_policy;
+mod client;
+mod client_error;
 mod detach;
 mod explain;
 mod failure;
+mod file;
+mod generate;
+mod group;
+mod group_copy;
+mod group_file;
+mod health;
+mod instance;
+mod key;
+mod label;
+mod limit;
+mod list;
+mod member;
+mod membership;
+mod names;
+mod nic;
+mod nic_spec;
+mod output;
 mod policy;
+mod port_list;
+mod prefix_list;
+mod reference;
+mod rule;
+mod rule_args;
+mod session;
 mod stats;
+mod status;
+mod table;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod validate;
+mod vpc;
 
 use std::{
     io::{self, BufWriter, Write},
@@ -22,6 +57,7 @@ use std::{
 use clap::{Parser, Subcommand};
 
 use failure::Failure;
+use session::{Common, Session};
 
 /// The client of the security group engine.
 #[derive(Debug, Parser)]
@@ -29,14 +65,40 @@ use failure::Failure;
 struct Typed {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Served(Served),
     Check(check::Typed),
-    Detach(detach::Typed),
-    Stats(stats::Typed),
     Validate(validate::Typed),
+    Stats(stats::Typed),
+    Detach(detach::Typed),
+    Completion(generate::Completion),
+    Man(generate::Man),
+}
+
+/// What `sgd serve` is asked for.
+#[derive(Debug, Subcommand)]
+enum Served {
+    Status(status::Typed),
+    Vpc(vpc::Typed),
+    Group(group::Typed),
+    Rule(rule::Typed),
+    Nic(nic::Typed),
+    Instance(instance::Typed),
+    PrefixList(prefix_list::Typed),
+    PortList(port_list::Typed),
+    Member(member::Typed),
+    Key(key::Typed),
+    Limit(limit::Typed),
+    Health(health::Typed),
+    Apply(apply::Typed),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
 }
 
 /// Reads the command line, does what it says and tells how it went: 0 done, 2 bad input, 1 anything else.
@@ -52,13 +114,41 @@ pub fn main() -> ExitCode {
 
 impl Typed {
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
-        let done = match self.command {
-            Command::Check(typed) => check::run(typed, out),
-            Command::Detach(typed) => detach::run(&typed, out),
-            Command::Stats(typed) => stats::run(&typed, out),
-            Command::Validate(typed) => validate::run(&typed, out),
+        let Self { command, common } = self;
+        let done = match command {
+            Command::Served(typed) => {
+                Session::new(&common, out).and_then(|mut session| typed.run(&mut session))
+            }
+            Command::Check(typed) => check::run(typed, &common, out),
+            Command::Validate(typed) => validate::run(&typed, &common, out),
+            Command::Stats(typed) => stats::run(&typed, &common, out),
+            Command::Detach(typed) => detach::run(&typed, &common, out),
+            Command::Completion(typed) => generate::completion(&typed, out),
+            Command::Man(typed) => generate::man(&typed, out),
         };
         // What was said before a failure is said whether or not it failed.
         done.and(out.flush().map_err(Failure::from))
+    }
+}
+
+impl Served {
+    fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Status(typed) => status::run(&typed, session),
+            Self::Vpc(typed) => vpc::run(typed, session),
+            Self::Group(typed) => group::run(typed, session),
+            Self::Rule(typed) => rule::run(typed, session),
+            Self::Nic(typed) => nic::run(typed, session),
+            Self::Instance(typed) => instance::run(typed, session),
+            Self::PrefixList(typed) => prefix_list::run(typed, session),
+            Self::PortList(typed) => port_list::run(typed, session),
+            Self::Member(typed) => member::run(typed, session),
+            Self::Key(typed) => key::run(typed, session),
+            Self::Limit(typed) => limit::run(typed, session),
+            Self::Health(typed) => health::run(typed, session),
+            Self::Apply(typed) => apply::run(typed, session),
+            Self::Export(typed) => transfer::export(&typed, session),
+            Self::Import(typed) => transfer::import(&typed, session),
+        }
     }
 }

@@ -4,7 +4,6 @@
 use std::io::Write;
 
 use anyhow::{Context, anyhow};
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use sg_common::{
     abi::{Counter, reason_counter},
@@ -12,7 +11,12 @@ use sg_common::{
     verdict::Reason,
 };
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    output::{Format, Output},
+    session::Common,
+    table,
+};
 use crate::{
     agent::{Catalog, CatalogError, Instance, Outcome, nic_block, read_counters},
     kernel::KernelError,
@@ -21,12 +25,9 @@ use crate::{
 /// Show what rules, defaults and reasons counted.
 #[derive(Debug, clap::Args)]
 pub(super) struct Typed {
-    /// The agent whose filter it is.
-    #[arg(long, value_name = "NAME", default_value = "sgd")]
-    instance: String,
-    /// One JSON document instead of tables.
-    #[arg(long)]
-    json: bool,
+    /// The agent whose filter it is; the same as --agent.
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
     /// Only this NIC, and the rules of its groups. A rule counts the packets of all NICs that hold its group.
     #[arg(long, value_name = "DEVICE")]
     nic: Option<String>,
@@ -35,8 +36,9 @@ pub(super) struct Typed {
     all: bool,
 }
 
-pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
-    let instance = Instance::new(&typed.instance).map_err(Failure::input)?;
+pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let instance =
+        Instance::new(typed.instance.as_deref().unwrap_or(&common.agent)).map_err(Failure::input)?;
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
             "nothing of instance {} is in force: start it with `sgd run`",
@@ -55,15 +57,17 @@ pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
     let mut stats = Stats::collect(&catalog, typed.nic.as_deref(), |numbers| read_counters(&pins, numbers))
         .with_context(|| format!("cannot read the counters pinned in {}", pins.display()))
         .map_err(Failure::other)?;
-    if typed.json {
-        if !typed.all {
-            stats.reasons.retain(|row| row.count.packets > 0);
-        }
-        writeln!(out, "{}", serde_json::to_string(&stats).map_err(Failure::other)?)?;
-    } else {
-        out.write_all(stats.tables(typed.all).as_bytes())?;
+    let mut output = Output::new(common.format(), out);
+    if output.format.is_data() && !typed.all {
+        stats.reasons.retain(|row| row.count.packets > 0);
     }
-    Ok(())
+    match output.format {
+        Format::Table | Format::Wide => output.text(&stats.tables(typed.all, output.colour)),
+        // One line, as it always was.
+        Format::Json => output.line(&serde_json::to_string(&stats).map_err(Failure::other)?),
+        Format::Yaml => output.data(&stats),
+        Format::Name => Err(Failure::input(anyhow!("counters have no ids: ask for table, json or yaml"))),
+    }
 }
 
 /// Packets and bytes.
@@ -197,7 +201,7 @@ impl Stats {
     }
 
     /// What people read; `all` also shows what counted nothing.
-    fn tables(&self, all: bool) -> String {
+    fn tables(&self, all: bool, colour: bool) -> String {
         let wanted = |count: Count| all || count.packets > 0;
         let owned = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<String>>();
         let rules = self
@@ -218,9 +222,9 @@ impl Stats {
         let defaults: Vec<Row> = defaults.filter(|row| wanted(row.1)).collect();
         let reasons: Vec<Row> = reasons.filter(|row| wanted(row.1)).collect();
         let tables = [
-            table(&["GROUP", "RULE", "DIRECTION", "ACTION"], rules),
-            table(&["NIC", "DIRECTION", "DEFAULT", "ACTION"], defaults),
-            table(&["NIC", "DIRECTION", "REASON"], reasons),
+            table(&["GROUP", "RULE", "DIRECTION", "ACTION"], rules, colour),
+            table(&["NIC", "DIRECTION", "DEFAULT", "ACTION"], defaults, colour),
+            table(&["NIC", "DIRECTION", "REASON"], reasons, colour),
         ];
         let text: Vec<String> = tables.into_iter().flatten().collect();
         if text.is_empty() {
@@ -239,23 +243,16 @@ fn has_own_counter(reason: Reason) -> bool {
 /// The cells of a row but for its count.
 type Row = (Vec<String>, Count);
 
-fn table(columns: &[&str], rows: Vec<Row>) -> Option<String> {
+fn table(columns: &[&str], rows: Vec<Row>, colour: bool) -> Option<String> {
     if rows.is_empty() {
         return None;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(columns.iter().copied().chain(["PACKETS", "BYTES"]));
-    for (mut cells, count) in rows {
+    let titles: Vec<&str> = columns.iter().copied().chain(["PACKETS", "BYTES"]).collect();
+    let rows = rows.into_iter().map(|(mut cells, count)| {
         cells.extend([count.packets.to_string(), count.bytes.to_string()]);
-        table.add_row(cells);
-    }
-    for index in [columns.len(), columns.len() + 1] {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    Some(format!("{}\n", table.trim_fmt()))
+        cells
+    });
+    Some(table::lines(&titles, rows, &[columns.len(), columns.len() + 1], colour))
 }
 
 #[cfg(test)]

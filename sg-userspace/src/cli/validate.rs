@@ -1,12 +1,18 @@
 //! `sgctl validate`: whether a document is a policy, and what it comes to.
 
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, net::IpAddr, path::PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
-use super::{failure::Failure, policy};
+use super::{
+    failure::Failure,
+    output::{Format, Output, count},
+    policy,
+    session::Common,
+};
 use crate::{
-    agent::devices,
+    agent::devices::{self, Devices},
     check::CompiledNic,
     model::{Nic, Policy, Role},
 };
@@ -18,45 +24,87 @@ pub(super) struct Typed {
     file: PathBuf,
 }
 
-pub(super) fn run(typed: &Typed, out: &mut dyn Write) -> Result<(), Failure> {
+/// What a document comes to.
+#[derive(Debug, Serialize)]
+struct Summary {
+    groups: usize,
+    rules: usize,
+    nics: Vec<NicSummary>,
+}
+
+#[derive(Debug, Serialize)]
+struct NicSummary {
+    device: String,
+    role: &'static str,
+    anti_spoofing: bool,
+    groups: Vec<String>,
+    addresses: Vec<IpAddr>,
+    image_bytes: usize,
+    /// Whether this host has the device.
+    present: bool,
+}
+
+pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let policy = policy::load(&typed.file)?;
-    let devices = devices::scan().map_err(Failure::other)?;
-    let rules = policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum();
-    writeln!(
-        out,
-        "{}: {}, {}, {}",
-        typed.file.display(),
-        count(policy.groups().len(), "group"),
-        count(rules, "rule"),
-        count(policy.nics().len(), "NIC"),
-    )?;
-    for nic in policy.nics() {
-        // A policy without an image can never be applied, so it is the input that is wrong.
-        let compiled = CompiledNic::new(&policy, nic).map_err(Failure::input)?;
-        let bytes = size_of_val(compiled.image.words());
-        writeln!(out, "NIC {}: {}; image {bytes} bytes", nic.device, summary(&policy, nic))?;
-        if !devices.contains_key(&nic.device) {
-            writeln!(out, "NIC {}: this host has no such device yet", nic.device)?;
+    let summary = Summary::of(&policy)?;
+    let mut output = Output::new(common.format(), out);
+    match output.format {
+        Format::Table | Format::Wide => {
+            output.line(&format!("{}: {}", typed.file.display(), summary.words()))?;
+            summary.nics.iter().flat_map(NicSummary::words).try_for_each(|line| output.line(&line))
         }
+        Format::Json | Format::Yaml => output.data(&summary),
+        Format::Name => summary.nics.iter().try_for_each(|nic| output.line(&nic.device)),
     }
-    Ok(())
 }
 
-fn summary(policy: &Policy, nic: &Nic) -> String {
-    let role = match nic.role {
-        Role::Host => "host",
-        Role::Guest => "guest",
-    };
-    let groups: Vec<_> = nic.groups.iter().map(|&group| policy.group(group).name.as_str()).collect();
-    let anti_spoofing = if nic.anti_spoofing() { ", anti-spoofing" } else { "" };
-    let addresses = match nic.addresses.as_slice() {
-        [] => "no address".to_owned(),
-        addresses => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
-    };
-    format!("{role}{anti_spoofing}; groups {}; {addresses}", groups.join(", "))
+impl Summary {
+    fn of(policy: &Policy) -> Result<Self, Failure> {
+        let devices = devices::scan().map_err(Failure::other)?;
+        let rules = policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum();
+        let nics = policy.nics().iter().map(|nic| NicSummary::of(policy, nic, &devices));
+        Ok(Self { groups: policy.groups().len(), rules, nics: nics.collect::<Result<_, _>>()? })
+    }
+
+    fn words(&self) -> String {
+        let [groups, rules, nics] = [(self.groups, "group"), (self.rules, "rule"), (self.nics.len(), "NIC")]
+            .map(|(number, noun)| count(number, noun));
+        format!("{groups}, {rules}, {nics}")
+    }
 }
 
-fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
+impl NicSummary {
+    fn of(policy: &Policy, nic: &Nic, devices: &Devices) -> Result<Self, Failure> {
+        // A policy without an image can never be applied, so it is the input that is wrong.
+        let compiled = CompiledNic::new(policy, nic).map_err(Failure::input)?;
+        Ok(Self {
+            device: nic.device.clone(),
+            role: match nic.role {
+                Role::Host => "host",
+                Role::Guest => "guest",
+            },
+            anti_spoofing: nic.anti_spoofing(),
+            groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
+            addresses: nic.addresses.clone(),
+            image_bytes: size_of_val(compiled.image.words()),
+            present: devices.contains_key(&nic.device),
+        })
+    }
+
+    fn words(&self) -> Vec<String> {
+        let Self { device, role, image_bytes, .. } = self;
+        let anti_spoofing = if self.anti_spoofing { ", anti-spoofing" } else { "" };
+        let groups = self.groups.join(", ");
+        let addresses = match self.addresses.as_slice() {
+            [] => "no address".to_owned(),
+            addresses => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let mut lines = vec![format!(
+            "NIC {device}: {role}{anti_spoofing}; groups {groups}; {addresses}; image {image_bytes} bytes"
+        )];
+        if !self.present {
+            lines.push(format!("NIC {device}: this host has no such device yet"));
+        }
+        lines
+    }
 }

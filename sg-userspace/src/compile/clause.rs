@@ -42,12 +42,13 @@ impl Clause {
 }
 
 /// Turns references into addresses, each once.
+#[derive(Debug)]
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
     known: HashMap<(Source, Family), Option<Rc<Addresses>>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Source {
     Group(GroupIndex),
     PrefixList(PrefixListIndex),

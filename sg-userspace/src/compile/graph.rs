@@ -6,8 +6,9 @@
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
 //! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashMapExt as _};
 use sg_common::{image::Dimension, packet::Family, verdict::Decision};
 
 use super::{

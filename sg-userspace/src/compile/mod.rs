@@ -71,9 +71,14 @@ impl Image {
     /// The same policy under another generation.
     #[must_use]
     pub fn with_generation(mut self, generation: u32) -> Self {
+        self.set_generation(generation);
+        self
+    }
+
+    /// Counts the same policy as another generation.
+    pub fn set_generation(&mut self, generation: u32) {
         let word = &mut self.words[header::GENERATION_FLAGS];
         *word = *word & !0xffff_ffff | u64::from(generation);
-        self
     }
 }
 
@@ -106,6 +111,34 @@ pub enum CompileError {
     },
 }
 
+/// Compiles NICs of one policy; what they have in common is looked up once.
+#[derive(Debug)]
+pub struct Compiler<'a> {
+    policy: &'a Policy,
+    resolver: Resolver<'a>,
+}
+
+impl<'a> Compiler<'a> {
+    /// A compiler of `policy`.
+    #[must_use]
+    pub fn new(policy: &'a Policy) -> Self {
+        Self { policy, resolver: Resolver::new(policy) }
+    }
+
+    /// Compiles the policy of `nic`, as [`compile`] does.
+    ///
+    /// # Errors
+    /// Where the image would not fit the budget.
+    pub fn compile(
+        &mut self,
+        nic: &Nic,
+        options: &ImageOptions,
+        number: &mut dyn FnMut(Decider) -> u32,
+    ) -> Result<Image, CompileError> {
+        image(self.policy, &mut self.resolver, nic, options, number)
+    }
+}
+
 /// Compiles the policy of `nic`. `number` gives the counter number of what can decide; it is asked once for
 /// each, and defaults are asked for too.
 ///
@@ -117,7 +150,16 @@ pub fn compile(
     options: &ImageOptions,
     number: &mut dyn FnMut(Decider) -> u32,
 ) -> Result<Image, CompileError> {
-    let mut resolver = Resolver::new(policy);
+    Compiler::new(policy).compile(nic, options, number)
+}
+
+fn image(
+    policy: &Policy,
+    resolver: &mut Resolver<'_>,
+    nic: &Nic,
+    options: &ImageOptions,
+    number: &mut dyn FnMut(Decider) -> u32,
+) -> Result<Image, CompileError> {
     let budget_words = options.budget_words.min(LARGEST_WORDS);
     let mut layout = Layout::new(header::WORDS, budget_words);
     let over_budget = |resolver: &mut Resolver<'_>| CompileError::OverBudget {
@@ -131,7 +173,7 @@ pub fn compile(
             let clauses = resolver.clauses(nic, direction, family, &decisions);
             let root = graph::smallest(&clauses, family, budget_words)
                 .and_then(|graph| layout.place(&graph))
-                .ok_or_else(|| over_budget(&mut resolver))?;
+                .ok_or_else(|| over_budget(resolver))?;
             layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root.word();
         }
     }
@@ -139,7 +181,7 @@ pub fn compile(
         let own = Clause::own_addresses(nic, family);
         let root = Graph::build(&own, family, graph::ADDRESS_FIRST, budget_words)
             .and_then(|graph| layout.place(&graph))
-            .ok_or_else(|| over_budget(&mut resolver))?;
+            .ok_or_else(|| over_budget(resolver))?;
         layout.words[header::OWN + family as usize] = root.word();
     }
     if layout.steps > MAX_STEPS {
@@ -147,17 +189,16 @@ pub fn compile(
     }
     let mut words = layout.words;
     words[header::MAGIC_VERSION] = Header::magic_version();
-    words[header::GENERATION_FLAGS] =
-        u64::from(image_flags(policy, nic)) << 32 | u64::from(options.generation);
+    words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
     const { assert!(VERSION == 1) };
     Ok(Image { words })
 }
 
-fn image_flags(policy: &Policy, nic: &Nic) -> u32 {
+fn image_flags(nic: &Nic) -> u32 {
     let flag = |condition, flag| if condition { flag } else { 0 };
     flag(nic.role == Role::Guest, flags::GUEST)
-        | flag(policy.established() == Established::Revalidate, flags::REVALIDATE)
+        | flag(nic.established == Established::Revalidate, flags::REVALIDATE)
         | flag(nic.anti_spoofing(), flags::ANTI_SPOOFING)
 }
 

@@ -65,6 +65,8 @@ fn nic(groups: usize) -> Nic {
         addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        precedence: Precedence::default(),
+        established: Established::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }
 }
@@ -184,8 +186,8 @@ fn the_header_says_what_the_nic_is() {
         (Role::Guest, None, Established::Keep, flags::GUEST | flags::ANTI_SPOOFING),
         (Role::Guest, Some(false), Established::Revalidate, flags::GUEST | flags::REVALIDATE),
     ] {
-        let nics = vec![Nic { role, anti_spoofing_written: written, ..nic(1) }];
-        let policy = Policy::new(PolicyParts { established, nics, ..base.clone() }).unwrap();
+        let nics = vec![Nic { role, anti_spoofing_written: written, established, ..nic(1) }];
+        let policy = Policy::new(PolicyParts { nics, ..base.clone() }).unwrap();
         let header = Header::read(image(&policy).words());
         assert_eq!(header, Some(Header { generation: 3, flags: wanted, counters: 128 }));
     }
@@ -208,7 +210,7 @@ fn a_generation_is_not_a_policy() {
     // The flags stand in the same word as the generation.
     let mut kept = parts(vec![group("web", Vec::new())]);
     let revalidated = image(&Policy::new(kept.clone()).unwrap());
-    kept.established = Established::Keep;
+    kept.nics[0].established = Established::Keep;
     assert!(!revalidated.same_policy(&image(&Policy::new(kept).unwrap())));
     assert!(!revalidated.same_policy(&first), "of another length");
 }
@@ -340,7 +342,9 @@ fn ten_groups_are_asked_in_their_order() {
         (Precedence::Merged, "10.0.0.16", Some(3)),
         (Precedence::Merged, "10.3.255.255", Some(9)),
     ] {
-        let policy = Policy::new(PolicyParts { precedence, ..parts(groups.clone()) }).unwrap();
+        let mut parts = parts(groups.clone());
+        parts.nics[0].precedence = precedence;
+        let policy = Policy::new(parts).unwrap();
         let (image, deciders) = try_compile(&policy, &OPTIONS);
         let found = decision(&image.unwrap(), remote, 22);
         let decider = match wanted {

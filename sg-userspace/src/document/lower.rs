@@ -57,12 +57,12 @@ pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
         prefix_lists: Directory::new("prefix list", PrefixListIndex, &prefix_lists),
         port_lists: Directory::new("port list", PortListIndex, &port_lists),
         groups: Directory::new("group", GroupIndex, &groups),
+        precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
+        established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
         warnings: Vec::new(),
         not_kept: 0,
     };
     let parts = PolicyParts {
-        precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
-        established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
         prefix_lists: each(prefix_lists, |name, list| Ok((name.to_owned(), lowering.prefixes(list)?)))?,
         port_lists: each(port_lists, |name, list| Ok((name.to_owned(), port_ranges(list)?)))?,
         members: fields.read("members", |node| lowering.members(node))?.unwrap_or_default(),
@@ -88,6 +88,10 @@ pub(super) struct Lowering<'d> {
     pub(super) prefix_lists: Directory<'d, PrefixListIndex>,
     pub(super) port_lists: Directory<'d, PortListIndex>,
     pub(super) groups: Directory<'d, GroupIndex>,
+    /// Of every NIC: a document has one order and one answer for live flows.
+    pub(super) precedence: Precedence,
+    /// Of every NIC, too.
+    pub(super) established: Established,
     warnings: Vec<(&'d Node, Notice)>,
     not_kept: usize,
 }

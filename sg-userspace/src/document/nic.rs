@@ -37,6 +37,8 @@ impl<'d> Lowering<'d> {
         }
         let groups = fields.required("groups", GROUPS)?.items(GROUPS)?;
         Ok(Nic {
+            precedence: self.precedence,
+            established: self.established,
             device: device.to_owned(),
             role,
             addresses_from_device: addresses.is_none(),

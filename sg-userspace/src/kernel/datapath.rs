@@ -26,6 +26,12 @@ use crate::compile::Image;
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
 
+/// Whether this binary was built with the programs. Without bpf-linker it is built without them.
+#[must_use]
+pub const fn has_programs() -> bool {
+    !OBJECT.is_empty()
+}
+
 /// How much the tables hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -113,7 +119,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses, each with its remedy.
     pub fn load(options: &Options) -> Result<Self, KernelError> {
-        if OBJECT.is_empty() {
+        if !has_programs() {
             return Err(KernelError::NoPrograms);
         }
         let mut loader = EbpfLoader::new();
@@ -200,7 +206,15 @@ impl Datapath {
     /// # Errors
     /// Where memory or the table is short; then the old image stays.
     pub fn publish(&mut self, slot: u16, image: &Image) -> Result<(), KernelError> {
-        self.images.publish(u32::from(slot), image)
+        self.publish_all(&[(slot, image)]).into_iter().collect()
+    }
+
+    /// Publishes images by slot, each like [`Self::publish`], and waits for all of them at the same time. What became
+    /// of each, in the same order.
+    pub fn publish_all(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), KernelError>> {
+        let images: Vec<(u32, &Image)> =
+            images.iter().map(|&(slot, image)| (u32::from(slot), image)).collect();
+        self.images.publish(&images)
     }
 
     /// Takes the image of NIC `slot` away.

@@ -2,52 +2,88 @@
 //!
 //! An image is written into a fresh map through `mmap`, then one write into the slot of the class's array of maps
 //! publishes it. That write returns after an RCU grace period: from then on no packet reads the old image, and
-//! the kernel frees it.
+//! the kernel frees it. A grace period is 4 to 16 ms, whoever waits for it, so many images are written by many threads: they
+//! wait for the same one. (`BPF_MAP_UPDATE_BATCH` waits once too, since Linux 6.8, is no faster, and has no
+//! counterpart that empties slots.)
 
 use std::os::fd::AsFd as _;
 
 use aya::{
     Ebpf,
-    maps::{Array, ArrayOfMaps, Map, MapData, MapError},
+    maps::{Map, MapData},
 };
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use memmap2::MmapOptions;
 use sg_common::image::CLASS_WORDS;
 
 use super::{KernelError, datapath::take_map, sys};
-use crate::compile::Image;
+use crate::{compile::Image, workers};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;
 
+/// Bytes of fresh arrays that are there at a time, before the old ones are freed; one image may be larger.
+const IN_FLIGHT: usize = 256 << 20;
+
+/// Threads that wait for grace periods at the same time.
+const WAITING: usize = 64;
+
 /// The image tables, smallest class first.
 #[derive(Debug)]
 pub(super) struct Images {
-    classes: [Box<dyn Class>; CLASS_WORDS.len()],
+    classes: [Table; CLASS_WORDS.len()],
 }
 
 impl Images {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
             classes: [
-                Table::<{ CLASS_WORDS[0] }>::take(ebpf, "IMAGES_64K")?,
-                Table::<{ CLASS_WORDS[1] }>::take(ebpf, "IMAGES_1M")?,
-                Table::<{ CLASS_WORDS[2] }>::take(ebpf, "IMAGES_16M")?,
-                Table::<{ CLASS_WORDS[3] }>::take(ebpf, "IMAGES_64M")?,
+                Table::take(ebpf, "IMAGES_64K", CLASS_WORDS[0])?,
+                Table::take(ebpf, "IMAGES_1M", CLASS_WORDS[1])?,
+                Table::take(ebpf, "IMAGES_16M", CLASS_WORDS[2])?,
+                Table::take(ebpf, "IMAGES_64M", CLASS_WORDS[3])?,
             ],
         })
     }
 
-    /// Publishes. Where the image changes its class it is for a moment in two; the program takes the smaller. So
-    /// the write that makes the change is the placing when it shrinks and the clearing when it grows.
-    pub(super) fn publish(&mut self, slot: u32, image: &Image) -> Result<(), KernelError> {
-        let words = image.words();
-        let class = CLASS_WORDS
-            .iter()
-            .position(|&size| words.len() <= size)
-            .ok_or(KernelError::TooLarge { words: words.len() })?;
-        self.classes[class].place(slot, words)?;
-        for (other, table) in self.classes.iter_mut().enumerate() {
+    /// Publishes images by slot; what became of each, in the same order. Where an image changes its class it is for a
+    /// moment in two; the program takes the smaller. So the write that makes the change is the placing when it
+    /// shrinks and the clearing when it grows.
+    pub(super) fn publish(&mut self, images: &[(u32, &Image)]) -> Vec<Result<(), KernelError>> {
+        let mut results = Vec::with_capacity(images.len());
+        let mut left = images;
+        while !left.is_empty() {
+            // As many as memory is spent on at a time: until the old ones are free, all are there twice.
+            let mut bytes = 0;
+            let fit = left.iter().take_while(|(_, image)| {
+                bytes += class_of(image).map_or(0, |class| CLASS_WORDS[class] * size_of::<u64>());
+                bytes <= IN_FLIGHT
+            });
+            let (now, later) = left.split_at(fit.count().max(1));
+            results.append(&mut self.publish_together(now));
+            left = later;
+        }
+        results
+    }
+
+    fn publish_together(&self, images: &[(u32, &Image)]) -> Vec<Result<(), KernelError>> {
+        let fill = |&(slot, image): &(u32, &Image)| {
+            let class = class_of(image).ok_or(KernelError::TooLarge { words: image.words().len() })?;
+            Ok((class, slot, self.classes[class].fill(slot, image.words())?))
+        };
+        let filled: Vec<Result<(usize, u32, MapData), KernelError>> = images.iter().map(fill).collect();
+        let place = |job: usize| match &filled[job] {
+            Ok((class, slot, array)) => self.place(*class, *slot, array),
+            Err(_) => Ok(()),
+        };
+        let placed =
+            workers::share(images.len(), WAITING, |jobs| jobs.map(|job| (job, place(job))).collect());
+        filled.into_iter().zip(placed).map(|(filled, placed)| filled.and(placed)).collect()
+    }
+
+    fn place(&self, class: usize, slot: u32, array: &MapData) -> Result<(), KernelError> {
+        self.classes[class].place(slot, array)?;
+        for (other, table) in self.classes.iter().enumerate() {
             if other != class && table.holds(slot)? {
                 table.clear(slot)?;
             }
@@ -65,68 +101,54 @@ impl Images {
     }
 }
 
-/// The table of one size class.
-trait Class: std::fmt::Debug {
-    fn place(&mut self, slot: u32, words: &[u64]) -> Result<(), KernelError>;
-    fn holds(&self, slot: u32) -> Result<bool, KernelError>;
-    fn clear(&mut self, slot: u32) -> Result<(), KernelError>;
+fn class_of(image: &Image) -> Option<usize> {
+    CLASS_WORDS.iter().position(|&size| image.words().len() <= size)
 }
 
-type Inner<const WORDS: usize> = Array<MapData, [u64; WORDS]>;
-
+/// The table of one size class: an array of arrays of one value.
 #[derive(Debug)]
-struct Table<const WORDS: usize> {
-    outer: ArrayOfMaps<MapData, Inner<WORDS>>,
-    /// `outer` again, as a plain map: for what aya's type does not offer.
+struct Table {
     map: MapData,
+    size: u32,
+    /// Words of an image.
+    words: usize,
 }
 
-impl<const WORDS: usize> Table<WORDS> {
-    fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Box<dyn Class>, KernelError> {
-        let doing = format!("open map {name}");
-        let map = take_map(ebpf, name)?;
-        let Map::ArrayOfMaps(data) = &map else {
+impl Table {
+    fn take(ebpf: &mut Ebpf, name: &'static str, words: usize) -> Result<Self, KernelError> {
+        let Map::ArrayOfMaps(map) = take_map(ebpf, name)? else {
             return Err(KernelError::Missing { what: "array of maps", name });
         };
-        let fd = data.fd().as_fd().try_clone_to_owned().map_err(KernelError::call(&doing))?;
-        let duplicate = MapData::from_fd(fd).map_err(KernelError::call(&doing))?;
-        let outer = ArrayOfMaps::try_from(map).map_err(KernelError::call(&doing))?;
-        Ok(Box::new(Self { outer, map: duplicate }))
+        let info = map.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
+        Ok(Self { map, size: info.max_entries(), words })
     }
 
-    fn check(&self, slot: u32) -> Result<(), KernelError> {
-        let size = self.outer.len();
-        if slot < size {
-            return Ok(());
+    /// A fresh array with an image in it, for `slot`.
+    fn fill(&self, slot: u32, words: &[u64]) -> Result<MapData, KernelError> {
+        if slot >= self.size {
+            let (number, size) = (slot, self.size);
+            return Err(KernelError::OutOfRange { what: "NIC", number, size, option: "--max-nics" });
         }
-        Err(KernelError::OutOfRange { what: "NIC", number: slot, size, option: "--max-nics" })
-    }
-}
-
-impl<const WORDS: usize> Class for Table<WORDS> {
-    fn place(&mut self, slot: u32, words: &[u64]) -> Result<(), KernelError> {
-        self.check(slot)?;
-        let doing = format!("make an image map of {} bytes", WORDS * 8);
-        let (array, key, value) = (BPF_MAP_TYPE_ARRAY as u32, size_of::<u32>() as u32, (WORDS * 8) as u32);
+        let doing = format!("make an image map of {} bytes", self.words * 8);
+        let (array, key, value) =
+            (BPF_MAP_TYPE_ARRAY as u32, size_of::<u32>() as u32, (self.words * 8) as u32);
         let definition = aya_obj::Map::new_from_params(array, key, value, 1, MMAPABLE);
         let data = MapData::create(definition, "sg_image", None).map_err(KernelError::call(&doing))?;
         fill(data.fd(), words)?;
-        let inner = Inner::<WORDS>::try_from(Map::Array(data)).map_err(KernelError::call(&doing))?;
-        self.outer
-            .set(slot, &inner, 0)
+        Ok(data)
+    }
+
+    fn place(&self, slot: u32, image: &MapData) -> Result<(), KernelError> {
+        sys::set_element(self.map.fd().as_fd(), slot, image.fd().as_fd())
             .map_err(KernelError::call(format_args!("publish the image of NIC {slot}")))
     }
 
     fn holds(&self, slot: u32) -> Result<bool, KernelError> {
-        self.check(slot)?;
-        match self.outer.get(&slot, 0) {
-            Ok(_) => Ok(true),
-            Err(MapError::KeyNotFound) => Ok(false),
-            Err(error) => Err(KernelError::call(format_args!("look for the image of NIC {slot}"))(error)),
-        }
+        sys::has_element(self.map.fd().as_fd(), slot)
+            .map_err(KernelError::call(format_args!("look for the image of NIC {slot}")))
     }
 
-    fn clear(&mut self, slot: u32) -> Result<(), KernelError> {
+    fn clear(&self, slot: u32) -> Result<(), KernelError> {
         let doing = format_args!("withdraw the image of NIC {slot}");
         sys::delete_element(self.map.fd().as_fd(), slot).map(|_| ()).map_err(KernelError::call(doing))
     }

@@ -23,5 +23,5 @@ pub mod run;
 mod sys;
 
 pub use attach::{Attachment, Device};
-pub use datapath::{Datapath, Limits, Options, Program};
+pub use datapath::{Datapath, Limits, Options, Program, has_programs};
 pub use error::KernelError;

@@ -8,9 +8,11 @@ impl Policy {
     /// The addresses of the members of `group`, on this host and elsewhere.
     #[must_use]
     pub fn members(&self, group: GroupIndex) -> BTreeSet<IpAddr> {
-        let elsewhere = self.members_elsewhere(group).iter().copied();
-        let here =
-            self.nics().iter().filter(|nic| nic.groups.contains(&group)).flat_map(|nic| &nic.addresses);
-        elsewhere.chain(here.copied()).collect()
+        self.members_elsewhere(group).iter().chain(self.members_here(group)).copied().collect()
+    }
+
+    /// The addresses of the NICs of this host that hold `group`.
+    pub fn members_here(&self, group: GroupIndex) -> impl Iterator<Item = &IpAddr> {
+        self.holders(group).flat_map(|nic| &nic.addresses)
     }
 }

@@ -14,10 +14,10 @@ mod rule;
 mod service;
 
 pub use group::{Group, GroupType};
-pub use nic::{MAX_GROUPS_PER_NIC, Nic, Role};
+pub use nic::{Established, MAX_GROUPS_PER_NIC, Nic, Role};
 pub use policy::{
-    Decider, Established, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
-    PortListIndex, PrefixListIndex, RuleIndex,
+    Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,
+    PrefixListIndex, RuleIndex,
 };
 pub use precedence::Precedence;
 pub use rule::{Action, Priority, Remote, Rule};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::GroupIndex;
+use super::{GroupIndex, Precedence};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -14,6 +14,16 @@ pub enum Role {
     Host,
     /// The host end of a guest's NIC: what the device receives from the guest is the guest's outbound.
     Guest,
+}
+
+/// What a policy change does to live flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Established {
+    /// They are judged again, with their original addresses and direction, on their next packet.
+    #[default]
+    Revalidate,
+    /// They live on until they end.
+    Keep,
 }
 
 /// A NIC of this host.
@@ -30,6 +40,10 @@ pub struct Nic {
     pub addresses_from_device: bool,
     /// As written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
+    /// How the rules of its groups are put into one order.
+    pub precedence: Precedence,
+    /// What a policy change does to its live flows.
+    pub established: Established,
     /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
     pub groups: Vec<GroupIndex>,
 }

@@ -1,17 +1,13 @@
 //! A whole policy, and the checks that make it valid.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    fmt,
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
+use foldhash::{HashSet, HashSetExt as _};
 use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Precedence, Remote, Rule,
-    Service,
+    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Remote, Rule, Service,
 };
 
 macro_rules! index {
@@ -59,23 +55,9 @@ pub enum Decider {
     Default(Direction),
 }
 
-/// What a policy change does to live flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Established {
-    /// They are judged again, with their original addresses and direction, on their next packet.
-    #[default]
-    Revalidate,
-    /// They live on until they end.
-    Keep,
-}
-
 /// What a policy is made of. References are indices into the lists here; [`Policy::new`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyParts {
-    /// How the rules of several groups are put into one order.
-    pub precedence: Precedence,
-    /// What a policy change does to live flows.
-    pub established: Established,
     /// Name and prefixes, host bits zero.
     pub prefix_lists: Vec<(String, Vec<IpNet>)>,
     /// Name and ranges.
@@ -192,6 +174,8 @@ impl fmt::Display for FamilyName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     parts: PolicyParts,
+    /// Which NICs hold each group.
+    holders: Vec<Vec<usize>>,
 }
 
 impl Policy {
@@ -200,9 +184,14 @@ impl Policy {
     /// # Errors
     /// The first thing that is wrong, in the order of the document.
     pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
-        let policy = Self { parts };
+        let mut policy = Self { holders: vec![Vec::new(); parts.groups.len()], parts };
         policy.check_groups()?;
         policy.check_nics()?;
+        for (position, nic) in policy.parts.nics.iter().enumerate() {
+            for group in &nic.groups {
+                policy.holders[group.0].push(position);
+            }
+        }
         Ok(policy)
     }
 
@@ -294,16 +283,16 @@ impl Policy {
         Ok(())
     }
 
-    /// How the rules of several groups are put into one order.
+    /// What it is made of, to be changed and checked again.
     #[must_use]
-    pub const fn precedence(&self) -> Precedence {
-        self.parts.precedence
+    pub fn into_parts(self) -> PolicyParts {
+        self.parts
     }
 
-    /// What a policy change does to live flows.
+    /// What it is made of.
     #[must_use]
-    pub const fn established(&self) -> Established {
-        self.parts.established
+    pub const fn parts(&self) -> &PolicyParts {
+        &self.parts
     }
 
     /// The groups as written.
@@ -349,6 +338,11 @@ impl Policy {
     #[must_use]
     pub fn nics(&self) -> &[Nic] {
         &self.parts.nics
+    }
+
+    /// The NICs that hold a group.
+    pub fn holders(&self, group: GroupIndex) -> impl Iterator<Item = &Nic> {
+        self.holders.get(group.0).into_iter().flatten().map(|&position| &self.parts.nics[position])
     }
 
     /// The NIC of a device.

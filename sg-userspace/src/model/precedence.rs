@@ -51,18 +51,23 @@ impl Policy {
             .filter(|(_, _, rule)| rule.enabled)
             .collect();
         // Stable sorts: what the key leaves equal stays in group order, then as written.
-        match self.precedence() {
+        match nic.precedence {
             Precedence::Sequence => {
                 rules.sort_by_key(|&(place, _, rule)| (place, rule.priority, rule.action));
             }
             Precedence::Merged => rules.sort_by_key(|&(_, _, rule)| (rule.priority, rule.action)),
         }
+        let rules = rules.into_iter().map(|(_, index, rule)| (index, rule)).collect();
+        Effective { intra_groups, rules, default: self.default_of(nic, direction) }
+    }
+
+    /// What happens to packets of `nic` in `direction` that nothing matches.
+    #[must_use]
+    pub fn default_of(&self, nic: &Nic, direction: Direction) -> Action {
         let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);
-        let default = match direction {
+        match direction {
             Direction::Egress if !enterprise => Action::Accept,
             Direction::Ingress | Direction::Egress => Action::Drop,
-        };
-        let rules = rules.into_iter().map(|(_, index, rule)| (index, rule)).collect();
-        Effective { intra_groups, rules, default }
+        }
     }
 }

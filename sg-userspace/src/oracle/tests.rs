@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
-        PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-        RuleIndex, Service,
+        Action, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
+        PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role,
+        Rule, RuleIndex, Service,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -79,6 +79,8 @@ fn nic(groups: usize) -> Nic {
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        precedence: Precedence::default(),
+        established: Established::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }
 }
@@ -93,7 +95,6 @@ fn parts(groups: Vec<Group>) -> PolicyParts {
         members: BTreeMap::from([(GroupIndex(0), vec!["10.1.0.7".parse().unwrap()])]),
         nics: vec![nic(groups.len())],
         groups,
-        ..PolicyParts::default()
     }
 }
 
@@ -259,7 +260,8 @@ fn groups_in_sequence_or_merged() {
     let first = group("first", vec![at(100, tcp(Ports::Any))], vec![]);
     let second = group("second", vec![at(1, drops(tcp(Ports::Any)))], vec![]);
     let sequence = parts(vec![first, second]);
-    let merged = PolicyParts { precedence: Precedence::Merged, ..sequence.clone() };
+    let mut merged = sequence.clone();
+    merged.nics[0].precedence = Precedence::Merged;
     assert_eq!(judge(&sequence, &ssh), by_rule(Verdict::Accept, 0, Direction::Ingress, 0));
     assert_eq!(judge(&merged, &ssh), by_rule(Verdict::Drop, 1, Direction::Ingress, 0));
 }

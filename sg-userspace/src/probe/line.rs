@@ -202,7 +202,7 @@ impl<'de, const MAX: u64> Deserialize<'de> for Number<MAX> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Group, GroupIndex, GroupType, Nic, PolicyParts, Role},
+        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
         probe::Content,
     };
 
@@ -221,6 +221,8 @@ mod tests {
             addresses: Vec::new(),
             addresses_from_device: false,
             anti_spoofing_written: None,
+            precedence: Precedence::default(),
+            established: Established::default(),
             groups: vec![GroupIndex(0)],
         };
         Policy::new(PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }).unwrap()

@@ -1,1 +1,208 @@
-//! The operations of the domain: written once, called by every face.
+//! The operations of the domain: create a group, authorise a rule, join, leave, clone … with their limits and refusals,
+//! written once and called by every face.
+//!
+//! ```text
+//! face ──submit(operation)──► writer thread ──► store, agent      answered when it is in force
+//!      ──snapshot()─────────► State             queries: never wait for a writer
+//! ```
+//!
+//! An operation is a struct of what was asked for; [`Operation::run`] does it to a [`Tx`] or refuses it, and what was
+//! done halfway is taken back. A query is a function of a [`State`]. This room must never know which face
+//! called, and it alone writes to the store.
+
+mod access;
+mod apply;
+mod check;
+mod clone;
+mod groups;
+mod health;
+mod labels;
+mod lists;
+mod membership;
+mod names;
+mod nics;
+mod once;
+mod page;
+mod project;
+mod query;
+mod quota;
+mod refusal;
+mod replace;
+mod restore;
+mod rule_check;
+mod rules;
+mod state;
+#[cfg(test)]
+pub(crate) mod tests;
+mod transfer;
+mod tx;
+mod vpcs;
+mod writer;
+
+use std::{
+    fmt,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use apply::{Apply, Changed, Difference, Happens};
+pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
+pub use clone::{CloneGroup, Cloned, LeftOut};
+pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
+pub use health::{Finding, FindingKind, Scope, Severity, health};
+pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
+pub use lists::{
+    CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,
+};
+pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
+pub use once::Once;
+pub use page::{LARGEST_PAGE, Page, PageRequest};
+pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_with};
+pub use query::{
+    Filter, GroupQuery, GroupView, ListView, NicQuery, Reference, RuleQuery, find_groups, find_instances,
+    find_nics, find_port_lists, find_prefix_lists, find_rules, find_vpcs, port_list_associations,
+    prefix_list_associations, references,
+};
+pub use quota::{group_weight, members, weight};
+pub use refusal::{Field, Kind, Limit, Refusal};
+pub use replace::{ReplaceState, Replaced};
+pub use restore::{RestoreRules, Restored};
+pub use rules::{Authorize, Identity, ModifyRule, Revoke, RevokeMatching};
+pub use state::State;
+pub use transfer::{ImportReport, ImportRow, ImportRules, Imported, RuleFile, RuleRow, export_rules};
+pub use tx::Tx;
+pub use vpcs::{CreateVpc, DeleteVpc, ModifyVpc};
+
+use crate::{
+    agent::{AgentError, Enforcement},
+    store::{Store, StoreError},
+};
+use writer::{Job, Writer};
+
+/// Something that changes what there is.
+pub trait Operation: Send + 'static {
+    /// What it answers.
+    type Output: Send + 'static;
+
+    /// Does it. It may be called again on another state, where the first could not be in force.
+    ///
+    /// # Errors
+    /// Why not; then nothing of it happens.
+    fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
+}
+
+/// The service: a handle that can be copied.
+#[derive(Clone)]
+pub struct Service {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    committed: Arc<ArcSwap<State>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Loads what `store` keeps, puts it in force, and starts the writer. It ends when the last handle is dropped.
+    ///
+    /// # Errors
+    /// Where the store cannot be read, or what is in it cannot be put in force.
+    pub fn start(
+        mut store: Box<dyn Store>,
+        mut enforcement: impl Enforcement + 'static,
+    ) -> Result<(Self, JoinHandle<()>), StartError> {
+        let state = State::new(store.load()?);
+        let policy = policy(&state)?;
+        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        if let Err(error) = enforcement.enforce() {
+            log::error!("{error}");
+        }
+        let committed = Arc::new(ArcSwap::from_pointee(state));
+        let (queue, waiting) = mpsc::channel();
+        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
+        let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
+        let thread = thread.map_err(|source| StartError::Thread { source })?;
+        Ok((Self { queue, committed }, thread))
+    }
+
+    /// What there is now. It does not change under its holder.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<State> {
+        self.committed.load_full()
+    }
+
+    /// What an operation would do, on a copy that is dropped. Whether it could be in force is not asked.
+    ///
+    /// # Errors
+    /// Why it would not be done.
+    pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        operation.run(&mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
+    }
+
+    /// Does an operation. It returns when what was done is stored and in force on this host.
+    ///
+    /// # Errors
+    /// Why it was not done, or is not in force.
+    pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let task = Task { operation, output: None, reply };
+        self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
+        answer.await.unwrap_or(Err(Refusal::Ending))
+    }
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is in it is no policy.
+    #[error("what is stored cannot be put in force: {0}")]
+    Project(#[from] ProjectError),
+    /// The agent refuses it.
+    #[error("what is stored cannot be put in force: {source}")]
+    Unenforceable {
+        /// Why.
+        source: AgentError,
+    },
+    /// There is no thread.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// An operation on its way through the writer.
+struct Task<O: Operation> {
+    operation: O,
+    output: Option<Result<O::Output, Refusal>>,
+    reply: oneshot::Sender<Result<O::Output, Refusal>>,
+}
+
+impl<O: Operation> Job for Task<O> {
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        // Where the operation panics this stays: the writer goes on, the caller learns that it was not done.
+        self.output = None;
+        let output = self.operation.run(tx);
+        let done = output.is_ok();
+        self.output = Some(output);
+        done
+    }
+
+    fn answer(self: Box<Self>, fate: Result<(), Refusal>) {
+        let Self { output, reply, .. } = *self;
+        let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
+        // Nobody waits any more where a client went away.
+        let _ = reply.send(fate.and(output.unwrap_or_else(broken)));
+    }
+}

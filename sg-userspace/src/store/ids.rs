@@ -18,6 +18,7 @@ macro_rules! id {
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $name(Arc<str>);
+        text_schema!($name, concat!($prefix, "…"));
 
         impl $name {
             /// What an id of this kind begins with.
@@ -35,8 +36,6 @@ macro_rules! id {
                 &self.0
             }
         }
-
-        text_schema!($name, concat!($prefix, "…"));
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {

@@ -17,7 +17,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod text;
-mod transfer;
+pub mod transfer;
 
 pub use change::{Change, Key, Record};
 pub use error::StoreError;

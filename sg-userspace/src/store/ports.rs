@@ -31,6 +31,16 @@ impl PortSet {
         Self(vec![range])
     }
 
+    /// A set of ranges; every port where there is none.
+    #[must_use]
+    pub fn of(ranges: &[PortRange]) -> Self {
+        if ranges.is_empty() {
+            Self(PortRange::new(0, u16::MAX).into_iter().collect())
+        } else {
+            Self(ranges.to_vec())
+        }
+    }
+
     /// The ranges, as written; never empty.
     #[must_use]
     pub fn ranges(&self) -> &[PortRange] {

@@ -1,10 +1,13 @@
-//! What the API's description says of types that are written as texts.
+//! What the API's description says of types that are written as texts. `ComposeSchema` is what utoipa's own derive
+//! implements; all else it asks for follows from it.
 
 /// A type that is written as a text.
 macro_rules! text_schema {
     ($name:ident, $example:expr) => {
-        impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        impl utoipa::__dev::ComposeSchema for $name {
+            fn compose(
+                _: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>,
+            ) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::schema::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .examples([$example])
@@ -19,15 +22,17 @@ macro_rules! text_schema {
 /// A type that is written as another one.
 macro_rules! same_schema {
     ($name:ident, $as:ident) => {
-        impl utoipa::PartialSchema for $name {
-            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                $as::schema()
+        impl utoipa::__dev::ComposeSchema for $name {
+            fn compose(
+                _: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>,
+            ) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                <$as as utoipa::PartialSchema>::schema()
             }
         }
 
         impl utoipa::ToSchema for $name {
             fn schemas(all: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
-                $as::schemas(all);
+                <$as as utoipa::ToSchema>::schemas(all);
             }
         }
     };

@@ -77,8 +77,6 @@ impl World {
             members.insert(GroupIndex(group), (0..count).map(|_| member()).collect());
         }
         PolicyParts {
-            precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
-            established: Established::default(),
             prefix_lists,
             port_lists,
             members,
@@ -129,6 +127,8 @@ impl World {
             addresses_from_device: false,
             role: if random.bool() { Role::Host } else { Role::Guest },
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
+            precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
+            established: Established::default(),
             groups,
         }
     }

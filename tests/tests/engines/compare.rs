@@ -160,7 +160,7 @@ impl fmt::Display for Disagreement {
             Ok(found) => writeln!(f, "{opponent}: {found:?}")?,
             Err(error) => writeln!(f, "{opponent}: no answer: {error}")?,
         }
-        writeln!(f, "the policy, as small as it could be made: {:?}", parts.precedence)?;
+        writeln!(f, "the policy, as small as it could be made:")?;
         let nic = &parts.nics[probe.nic()];
         writeln!(f, "{nic:?}")?;
         for &group in &nic.groups {

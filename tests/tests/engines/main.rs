@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod compare;
+mod images;
 mod planted;
 mod programs;
 mod vectors;
@@ -46,8 +47,10 @@ fn main() -> ExitCode {
             left_out += add(format!("{engine}::{name}"), kernel, Box::new(move || vector(engine)));
         }
     }
-    for &(name, test) in programs::TESTS {
-        left_out += add(format!("programs::{name}"), true, Box::new(test));
+    for (room, tests) in [("programs", programs::TESTS), ("images", images::TESTS)] {
+        for &(name, test) in tests {
+            left_out += add(format!("{room}::{name}"), true, Box::new(test));
+        }
     }
     if let Some(missing) = missing
         && !arguments.list

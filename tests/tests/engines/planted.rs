@@ -27,10 +27,12 @@ const BUGS: &[Bug] = &[
         rank(parts, |rule, place| (rule.priority, rule.action, Reverse(place)));
     }),
     ("groups are merged where they stand in sequence, and the other way round", |parts| {
-        parts.precedence = match parts.precedence {
-            Precedence::Sequence => Precedence::Merged,
-            Precedence::Merged => Precedence::Sequence,
-        };
+        for nic in &mut parts.nics {
+            nic.precedence = match nic.precedence {
+                Precedence::Sequence => Precedence::Merged,
+                Precedence::Merged => Precedence::Sequence,
+            };
+        }
     }),
     ("disabled rules are asked", |parts| each_rule(parts, |rule| rule.enabled = true)),
     ("the source port is not asked", |parts| {
@@ -144,7 +146,7 @@ fn rank<K: Ord>(parts: &mut PolicyParts, key: impl Fn(&Rule, usize) -> K) {
             rules[place].priority = number.expect("generated groups have fewer than 100 rules a direction");
         }
     };
-    if parts.precedence == Precedence::Sequence {
+    if parts.nics.iter().all(|nic| nic.precedence == Precedence::Sequence) {
         for Group { ingress, egress, .. } in &mut parts.groups {
             rank(ingress);
             rank(egress);

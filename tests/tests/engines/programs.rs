@@ -17,7 +17,7 @@ use sg_userspace::{
 const BUDGET: u32 = 100_000;
 
 /// A room for each test here.
-type Test = (&'static str, fn());
+pub(crate) type Test = (&'static str, fn());
 
 pub(crate) const TESTS: &[Test] = &[
     ("stay_within_the_verifier_budget", stay_within_the_verifier_budget),
@@ -58,12 +58,18 @@ fn judging(ingress: &str, egress: &str) -> Datapath {
     datapath
 }
 
-/// A TCP segment with the flags given, from a source port.
+/// A TCP segment to port 80 with the flags given, from a source port.
 fn segment(flags: u8, source_port: u16) -> Vec<u8> {
+    segment_to(80, flags, source_port)
+}
+
+/// The same to any port.
+pub(crate) fn segment_to(port: u16, flags: u8, source_port: u16) -> Vec<u8> {
     let mut frame = vec![0; 12];
     frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 10, 0, 0, 5]);
     frame.extend(source_port.to_be_bytes());
-    frame.extend([0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    frame.extend(port.to_be_bytes());
+    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
     frame
 }
 

@@ -4,7 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, Priority, Remote, Role, Rule, Service,
+        Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, Precedence, Priority,
+        Remote, Role, Rule, Service,
     },
 };
 
@@ -40,6 +41,8 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses: Vec::new(),
         addresses_from_device: true,
         anti_spoofing_written: None,
+        precedence: Precedence::default(),
+        established: Established::default(),
         groups: vec![GroupIndex(0)],
     };
     let nics = devices.iter().map(nic).collect();

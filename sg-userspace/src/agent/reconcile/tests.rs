@@ -1,6 +1,13 @@
 //! The agent against a kernel that only writes down what it was asked for.
 
-use std::{cell::RefCell, collections::BTreeSet, net::IpAddr, rc::Rc};
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::*;
 use crate::{
@@ -12,20 +19,20 @@ use crate::{
 /// What a kernel was asked for, and what it refuses.
 #[derive(Clone, Debug, Default)]
 struct Fake {
-    asked: Rc<RefCell<Vec<String>>>,
-    refuses: Rc<RefCell<BTreeSet<String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+    refuses: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Fake {
     fn ask(&self, what: String) -> Result<(), EnforcerError> {
-        let refused = self.refuses.borrow().contains(&what);
-        self.asked.borrow_mut().push(what);
+        let refused = self.refuses.lock().unwrap().contains(&what);
+        self.asked.lock().unwrap().push(what);
         if refused { Err("refused by the test".into()) } else { Ok(()) }
     }
 
     /// What was asked since the last call.
     fn asked(&self) -> Vec<String> {
-        self.asked.take()
+        take(&mut *self.asked.lock().unwrap())
     }
 }
 
@@ -36,8 +43,8 @@ impl Enforcer for Fake {
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
         self.ask(format!("detach {slot} {}", device.index))
     }
-    fn publish(&mut self, slot: u16, _: &Image) -> Result<(), EnforcerError> {
-        self.ask(format!("publish {slot}"))
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
+        images.iter().map(|(slot, _)| self.ask(format!("publish {slot}"))).collect()
     }
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.ask(format!("withdraw {slot}"))
@@ -68,8 +75,15 @@ impl Bench {
 
     fn continuing(catalog: Catalog, dir: tempfile::TempDir) -> Self {
         let fake = Fake::default();
-        let agent = Agent::new(fake.clone(), catalog, dir.path().join("catalog.json"), 1 << 13);
+        let loaded = fake.clone();
+        let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
+        let agent = Agent::new(load, catalog, dir.path().join("catalog.json"), 1 << 13);
         Self { agent, fake, dir }
+    }
+
+    fn apply(&mut self, policy: Policy, devices: &Devices) -> Result<Report, AgentError> {
+        self.agent.prepare(policy, devices)?;
+        self.agent.enforce()
     }
 
     fn catalog(&self) -> Catalog {
@@ -102,13 +116,13 @@ fn lines(report: &Report) -> Vec<String> {
 fn a_policy_is_put_in_force_once() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2)]);
-    let report = bench.agent.apply(web(&["eth0", "eth1"]), &there).unwrap();
+    let report = bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
     assert_eq!(lines(&report), ["attached eth0", "waiting for eth1"]);
     let fresh = ["forget 0", "reset 64", "forget 1", "reset 64", "publish 0", "attach 0 2"];
     assert_eq!(bench.fake.asked(), fresh);
     assert!(bench.agent.is_settled());
 
-    let report = bench.agent.apply(web(&["eth0", "eth1"]), &there).unwrap();
+    let report = bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
     assert!(lines(&report).is_empty());
     assert_eq!(report.published, 0);
     bench.agent.look_again(&there).unwrap();
@@ -118,7 +132,7 @@ fn a_policy_is_put_in_force_once() {
 #[test]
 fn nics_come_go_and_come_again() {
     let mut bench = Bench::new();
-    bench.agent.apply(web(&["eth0"]), &devices(&[])).unwrap();
+    bench.apply(web(&["eth0"]), &devices(&[])).unwrap();
     bench.fake.asked();
 
     let report = bench.agent.look_again(&devices(&[("eth0", 2)])).unwrap();
@@ -139,9 +153,9 @@ fn nics_come_go_and_come_again() {
 fn what_leaves_the_policy_is_taken_off_and_forgotten() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2), ("eth1", 3)]);
-    bench.agent.apply(web(&["eth0", "eth1"]), &there).unwrap();
+    bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
     bench.fake.asked();
-    let report = bench.agent.apply(web(&["eth1"]), &there).unwrap();
+    let report = bench.apply(web(&["eth1"]), &there).unwrap();
     assert_eq!(lines(&report), ["detached eth0"]);
     assert_eq!(bench.fake.asked(), ["detach 0 2", "withdraw 0"]);
     assert_eq!(bench.catalog().nics.len(), 1);
@@ -151,14 +165,14 @@ fn what_leaves_the_policy_is_taken_off_and_forgotten() {
 fn a_failure_stops_its_nic_only_and_is_tried_again() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2), ("eth1", 3)]);
-    bench.fake.refuses.borrow_mut().insert("publish 0".into());
-    let report = bench.agent.apply(web(&["eth0", "eth1"]), &there).unwrap();
+    bench.fake.refuses.lock().unwrap().insert("publish 0".into());
+    let report = bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
     assert_eq!(lines(&report), ["attached eth1"]);
     assert_eq!(report.errors.len(), 1);
     assert!(!bench.agent.is_settled());
     assert!(!bench.fake.asked().contains(&"attach 0 2".to_owned()), "no NIC without a policy");
 
-    bench.fake.refuses.borrow_mut().clear();
+    bench.fake.refuses.lock().unwrap().clear();
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(lines(&report), ["attached eth0"]);
     assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2"]);
@@ -169,14 +183,14 @@ fn a_failure_stops_its_nic_only_and_is_tried_again() {
 fn a_slot_that_cannot_be_emptied_is_given_to_nobody() {
     let mut bench = Bench::new();
     let there = devices(&[("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 5)]);
-    bench.agent.apply(web(&["a", "b", "c", "d"]), &there).unwrap();
+    bench.apply(web(&["a", "b", "c", "d"]), &there).unwrap();
     bench.fake.asked();
-    bench.fake.refuses.borrow_mut().insert("detach 0 1".into());
-    bench.agent.apply(web(&["b", "c", "d", "e"]), &there).unwrap();
+    bench.fake.refuses.lock().unwrap().insert("detach 0 1".into());
+    bench.apply(web(&["b", "c", "d", "e"]), &there).unwrap();
     assert_eq!(bench.fake.asked(), ["detach 0 1"]);
     assert!(bench.catalog().nic("a").is_some() && bench.catalog().nic("e").is_none());
 
-    bench.fake.refuses.borrow_mut().clear();
+    bench.fake.refuses.lock().unwrap().clear();
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(lines(&report), ["detached a", "attached e"]);
 }
@@ -185,11 +199,11 @@ fn a_slot_that_cannot_be_emptied_is_given_to_nobody() {
 fn a_restarted_agent_continues_slots_numbers_and_generations() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2)]);
-    bench.agent.apply(web(&["other", "eth0"]), &there).unwrap();
+    bench.apply(web(&["other", "eth0"]), &there).unwrap();
     let before = bench.catalog();
 
     let mut bench = bench.restart();
-    let report = bench.agent.apply(web(&["eth0", "other"]), &there).unwrap();
+    let report = bench.apply(web(&["eth0", "other"]), &there).unwrap();
     assert_eq!(lines(&report), ["attached eth0", "waiting for other"]);
     assert_eq!(bench.fake.asked(), ["publish 1", "attach 1 2"], "no counter is reset, no flow forgotten");
     let after = bench.catalog();
@@ -202,10 +216,10 @@ fn a_restarted_agent_continues_slots_numbers_and_generations() {
 fn a_refused_policy_changes_nothing() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2)]);
-    bench.agent.apply(web(&["eth0"]), &there).unwrap();
+    bench.apply(web(&["eth0"]), &there).unwrap();
     bench.fake.asked();
     let before = bench.catalog();
-    let refused = bench.agent.apply(web(&["a", "b", "c", "d", "e"]), &there).unwrap_err();
+    let refused = bench.apply(web(&["a", "b", "c", "d", "e"]), &there).unwrap_err();
     assert!(matches!(refused, AgentError::TooManyNics { needed: 5, limit: 4 }));
     assert!(bench.fake.asked().is_empty());
     assert_eq!(bench.catalog(), before);
@@ -215,9 +229,9 @@ fn a_refused_policy_changes_nothing() {
 fn a_device_without_ethernet_is_named() {
     let mut bench = Bench::new();
     let mut there = devices(&[("tun0", 2)]);
-    bench.agent.apply(web(&["tun0"]), &devices(&[])).unwrap();
+    bench.apply(web(&["tun0"]), &devices(&[])).unwrap();
     there.get_mut("tun0").unwrap().link_type = libc::ARPHRD_NONE;
-    let refused = bench.agent.apply(web(&["tun0"]), &there).unwrap_err();
+    let refused = bench.apply(web(&["tun0"]), &there).unwrap_err();
     assert!(refused.concerns_policy() && refused.to_string().contains("tun0"));
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(report.errors.len(), 1, "and so it is when it comes later");
@@ -228,10 +242,10 @@ fn a_device_without_ethernet_is_named() {
 fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
     let mut bench = Bench::new();
     let mut there = devices(&[("eth0", 2)]);
-    bench.agent.apply(web(&["eth0"]), &there).unwrap();
+    bench.apply(web(&["eth0"]), &there).unwrap();
     let first = bench.catalog().nics[0].generation;
     bench.fake.asked();
-    bench.agent.apply(policy(vec![group("web", &["b"])], &["eth0"]), &there).unwrap();
+    bench.apply(policy(vec![group("web", &["b"])], &["eth0"]), &there).unwrap();
     assert_eq!(bench.fake.asked(), ["publish 0"]);
     assert_eq!(bench.catalog().nics[0].generation, first + 1);
 
@@ -239,4 +253,60 @@ fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
     there.get_mut("eth0").unwrap().addresses.push(address);
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(report.published, 1, "the NIC's addresses are part of its image");
+}
+
+#[test]
+fn what_is_prepared_changes_nothing_until_it_is_enforced() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2)]);
+    bench.agent.prepare(web(&["eth0"]), &there).unwrap();
+    assert!(bench.fake.asked().is_empty() && !bench.dir.path().join("catalog.json").exists());
+    assert!(bench.agent.is_settled(), "nothing is to be tried again");
+
+    let refused = bench.agent.prepare(web(&["a", "b", "c", "d", "e"]), &there).unwrap_err();
+    assert!(refused.is_refusal());
+    bench.agent.enforce().unwrap();
+    assert_eq!(bench.agent.nics(), (1, 1), "the one before the refused one is the next one");
+    bench.fake.asked();
+    bench.agent.enforce().unwrap();
+    assert!(bench.fake.asked().is_empty(), "and it is enforced once");
+}
+
+#[test]
+fn what_was_prepared_for_another_state_of_things_is_prepared_again() {
+    let mut bench = Bench::new();
+    bench.apply(web(&["eth0"]), &devices(&[("eth0", 2)])).unwrap();
+    bench.agent.prepare(policy(vec![group("web", &["b"])], &["eth0"]), &devices(&[("eth0", 2)])).unwrap();
+    // The device is made anew before the order to enforce.
+    let there = devices(&[("eth0", 3)]);
+    bench.agent.look_again(&there).unwrap();
+    bench.fake.asked();
+    bench.agent.enforce().unwrap();
+    assert!(bench.fake.asked().is_empty() && !bench.agent.is_settled());
+    bench.agent.look_again(&there).unwrap();
+    assert_eq!(bench.fake.asked(), ["publish 0"]);
+    assert!(bench.agent.is_settled());
+}
+
+#[test]
+fn the_program_is_loaded_for_the_first_policy_and_that_is_tried_again() {
+    let mut bench = Bench::new();
+    let (fake, tries) = (bench.fake.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&tries);
+    let load = move |_: &Catalog| match counted.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(AgentError::Stopped),
+        _ => Ok(fake.clone()),
+    };
+    let tries = || tries.load(Ordering::Relaxed);
+    let catalog = Catalog::new(LIMITS, Attachment::Auto);
+    bench.agent = Agent::new(Box::new(load), catalog, bench.dir.path().join("catalog.json"), 1 << 13);
+    let there = devices(&[("eth0", 2)]);
+    assert!(bench.agent.prepare(web(&["a", "b", "c", "d", "e"]), &there).is_err());
+    assert_eq!(tries(), 0, "a policy that is refused loads nothing");
+    bench.agent.prepare(web(&["eth0"]), &there).unwrap();
+    assert_eq!(tries(), 0);
+    bench.agent.enforce().unwrap_err();
+    assert!(!bench.agent.is_settled());
+    let report = bench.agent.look_again(&there).unwrap();
+    assert_eq!((tries(), report.published), (2, 1));
 }

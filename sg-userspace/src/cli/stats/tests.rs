@@ -79,7 +79,7 @@ fn zeros_are_shown_on_request() {
     let catalog: Catalog = serde_json::from_str(CATALOG).unwrap();
     let none = |numbers: &[u32]| Ok(vec![Counter::default(); numbers.len()]);
     let stats = Stats::collect(&catalog, None, none).unwrap();
-    assert!(stats.tables(false).starts_with("nothing was counted"));
-    let all = stats.tables(true);
+    assert!(stats.tables(false, false).starts_with("nothing was counted"));
+    let all = stats.tables(true, false);
     assert!(all.contains("web") && all.contains("(no NIC)") && all.contains("anti-spoofing"), "{all}");
 }

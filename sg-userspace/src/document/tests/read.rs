@@ -120,11 +120,11 @@ fn example() -> Policy {
         addresses: Vec::new(),
         addresses_from_device: false,
         anti_spoofing_written: None,
+        precedence: Precedence::Merged,
+        established: Established::Keep,
         groups,
     };
     let parts = PolicyParts {
-        precedence: Precedence::Merged,
-        established: Established::Keep,
         prefix_lists: vec![
             (
                 "office".to_owned(),
@@ -179,13 +179,12 @@ fn what_is_left_out_has_its_default() {
         "groups: { g: { ingress: [ { protocol: all } ] } }\nnics: [ { device: eth0, groups: [g] } ]",
     );
     let policy = &loaded.policy;
-    assert_eq!(policy.precedence(), Precedence::Sequence);
-    assert_eq!(policy.established(), Established::Revalidate);
     let group = &policy.groups()[0];
     assert_eq!((group.kind, group.inner_access), (GroupType::Basic, true));
     assert_eq!(group.ingress, [rule("g/ingress/0", Service::All)]);
     assert!(group.egress.is_empty());
     let nic = &policy.nics()[0];
+    assert_eq!((nic.precedence, nic.established), (Precedence::Sequence, Established::Revalidate));
     assert_eq!((nic.role, nic.addresses_from_device, nic.anti_spoofing()), (Role::Host, true, false));
 }
 

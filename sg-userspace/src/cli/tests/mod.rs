@@ -1,5 +1,10 @@
 //! Command lines in; output and exit code out.
 
+mod arguments;
+mod client;
+mod server;
+mod whole;
+
 use std::io::Write as _;
 
 use clap::Parser;

@@ -1,14 +1,17 @@
-//! The agent: keeps the policy of a document in force on the NICs of this host.
+//! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
+//! clients change (`serve`).
+
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_userspace::{
-    agent::{AgentError, Instance, RunOptions, run},
+    agent::{AgentError, AgentOptions, Instance, run},
     kernel::{Attachment, Limits},
 };
 
-/// Keeps the policy of a document in force on the NICs of this host.
+/// Keeps security groups in force on the NICs of this host.
 #[derive(Debug, Parser)]
 #[command(version, after_help = "Logging goes to stderr; RUST_LOG sets what is logged (default: info).")]
 struct Arguments {
@@ -20,6 +23,9 @@ struct Arguments {
 enum Command {
     /// Put a policy in force and keep it there until SIGTERM or SIGINT; SIGHUP reads it again.
     Run(RunArguments),
+    /// Keep groups, rules and NICs in a store, serve the clients that change them, and keep them in force until
+    /// SIGTERM or SIGINT.
+    Serve(serve::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +33,12 @@ struct RunArguments {
     /// The policy document; it is read again whenever it changes.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
+    #[command(flatten)]
+    agent: AgentArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct AgentArguments {
     /// The name of this agent's files and pins.
     #[arg(long, value_name = "NAME", default_value = "sgd")]
     instance: String,
@@ -71,10 +83,9 @@ enum BpfLog {
     Trace,
 }
 
-impl RunArguments {
-    fn options(self) -> Result<RunOptions, AgentError> {
-        Ok(RunOptions {
-            policy: self.policy,
+impl AgentArguments {
+    fn options(&self) -> Result<AgentOptions, AgentError> {
+        Ok(AgentOptions {
             instance: Instance::new(&self.instance)?,
             attachment: match self.attach {
                 Attach::Auto => Attachment::Auto,
@@ -92,20 +103,23 @@ impl RunArguments {
 fn main() -> ExitCode {
     // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
-    let Command::Run(arguments) = Arguments::parse().command;
-    match serve(arguments) {
+    let ended = match Arguments::parse().command {
+        Command::Run(arguments) => run_until_told(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sgd: {error}");
+            eprintln!("sgd: {error:#}");
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
             ExitCode::from(if concerns_policy { 2 } else { 1 })
         }
     }
 }
 
-fn serve(arguments: RunArguments) -> anyhow::Result<()> {
-    let options = arguments.options()?;
+fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
+    let options = arguments.agent.options()?;
     // One thread: the agent does one thing at a time, and between two events it sleeps.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(run(&options))?)
+    Ok(runtime.block_on(run(&arguments.policy, &options))?)
 }

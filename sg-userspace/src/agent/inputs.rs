@@ -1,0 +1,253 @@
+//! What the image of a NIC is made of, as a fingerprint: who has the same one has the same image. Every group and
+//! list is read once, however many NICs hold it. It must read all that the compiler reads; what it reads in
+//! vain only costs time. Called by `images`.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+use super::Numbers;
+use crate::model::{
+    Action, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
+};
+
+/// Reads the policy that was numbered.
+pub(super) struct Inputs<'a> {
+    policy: &'a Policy,
+    numbers: &'a Numbers,
+    hashes: &'a RandomState,
+    known: HashMap<Part, u64>,
+}
+
+/// What several NICs or rules may have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Group(GroupIndex),
+    Members(GroupIndex),
+    PrefixList(PrefixListIndex),
+    PortList(PortListIndex),
+}
+
+impl<'a> Inputs<'a> {
+    pub(super) fn new(policy: &'a Policy, numbers: &'a Numbers, hashes: &'a RandomState) -> Self {
+        Self { policy, numbers, hashes, known: HashMap::new() }
+    }
+
+    /// Of everything that makes the image of `nic` in `slot`, but for its generation.
+    pub(super) fn fingerprint(&mut self, nic: &Nic, slot: u16) -> u64 {
+        // Here and below all fields are named: a new one is either read by the compiler or not.
+        let Nic {
+            device: _,
+            role,
+            addresses,
+            addresses_from_device: _,
+            anti_spoofing_written: _,
+            precedence,
+            established,
+            groups,
+        } = nic;
+        let mut text = Text::default();
+        text.number(slot.into());
+        text.tag(match role {
+            Role::Host => 0,
+            Role::Guest => 1,
+        });
+        text.tag(nic.anti_spoofing().into());
+        text.tag(match precedence {
+            Precedence::Sequence => 0,
+            Precedence::Merged => 1,
+        });
+        text.tag(match established {
+            Established::Revalidate => 0,
+            Established::Keep => 1,
+        });
+        text.number(addresses.len() as u64);
+        for address in addresses {
+            text.address(*address);
+        }
+        for &group in groups {
+            let group = self.part(Part::Group(group));
+            text.number(group);
+        }
+        text.fingerprint(self.hashes)
+    }
+
+    fn part(&mut self, part: Part) -> u64 {
+        if let Some(&known) = self.known.get(&part) {
+            return known;
+        }
+        let mut text = Text::default();
+        match part {
+            Part::Group(group) => self.group(group, &mut text),
+            Part::Members(group) => {
+                // A set: in which order the NICs stand makes no difference.
+                let elsewhere = self.policy.members_elsewhere(group).iter();
+                let mut members: Vec<IpAddr> =
+                    elsewhere.chain(self.policy.members_here(group)).copied().collect();
+                members.sort_unstable();
+                members.dedup();
+                for address in members {
+                    text.address(address);
+                }
+            }
+            Part::PrefixList(list) => {
+                for &net in self.policy.prefixes(list) {
+                    text.net(net);
+                }
+            }
+            Part::PortList(list) => text.ranges(self.policy.port_list(list)),
+        }
+        let fingerprint = text.fingerprint(self.hashes);
+        self.known.insert(part, fingerprint);
+        fingerprint
+    }
+
+    fn group(&mut self, index: GroupIndex, text: &mut Text) {
+        let policy = self.policy;
+        let group = policy.group(index);
+        let Group { name: _, kind, inner_access, description: _, ingress: _, egress: _ } = group;
+        text.tag(match kind {
+            GroupType::Basic => 0,
+            GroupType::Enterprise => 1,
+        });
+        text.tag((*inner_access).into());
+        if *inner_access {
+            text.number(self.counter(Decider::IntraGroup(index)));
+            text.number(self.part(Part::Members(index)));
+        }
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for (position, rule) in group.rules(direction).iter().enumerate().filter(|(_, rule)| rule.enabled)
+            {
+                text.tag(1);
+                text.number(self.counter(Decider::Rule(RuleIndex { group: index, direction, position })));
+                self.rule(rule, text);
+            }
+            text.tag(0);
+        }
+    }
+
+    /// The numbers of rules and groups do not depend on the slot.
+    fn counter(&self, decider: Decider) -> u64 {
+        self.numbers.counter(0, decider).into()
+    }
+
+    fn rule(&mut self, rule: &Rule, text: &mut Text) {
+        let Rule { id: _, enabled: _, action, priority, service, remote, local, description: _ } = rule;
+        text.tag(match action {
+            Action::Drop => 0,
+            Action::Accept => 1,
+        });
+        text.tag(priority.get());
+        match service {
+            Service::All => text.tag(0),
+            Service::Ported { protocol, destination, source } => {
+                text.tag(1);
+                text.tag(*protocol);
+                self.ports(destination, text);
+                self.ports(source, text);
+            }
+            Service::Icmp { family, message } => {
+                text.tag(2);
+                text.tag(match family {
+                    Family::V4 => 0,
+                    Family::V6 => 1,
+                });
+                text.number(match message {
+                    None => 0,
+                    Some(IcmpMessage { kind, code: None }) => 1 << 16 | u64::from(*kind),
+                    Some(IcmpMessage { kind, code: Some(code) }) => {
+                        2 << 16 | u64::from(*code) << 8 | u64::from(*kind)
+                    }
+                });
+            }
+            Service::Other(protocol) => {
+                text.tag(3);
+                text.tag(*protocol);
+            }
+        }
+        match remote {
+            Remote::Any => text.tag(0),
+            Remote::Net(net) => {
+                text.tag(1);
+                text.net(*net);
+            }
+            Remote::Group(group) => {
+                text.tag(2);
+                text.number(self.part(Part::Members(*group)));
+            }
+            Remote::PrefixList(list) => {
+                text.tag(3);
+                text.number(self.part(Part::PrefixList(*list)));
+            }
+        }
+        text.tag(local.is_some().into());
+        if let Some(net) = local {
+            text.net(*net);
+        }
+    }
+
+    fn ports(&mut self, ports: &Ports, text: &mut Text) {
+        match ports {
+            Ports::Any => text.tag(0),
+            Ports::Ranges(ranges) => {
+                text.tag(1);
+                text.number(ranges.len() as u64);
+                text.ranges(ranges);
+            }
+            Ports::List(list) => {
+                text.tag(2);
+                text.number(self.part(Part::PortList(*list)));
+            }
+        }
+    }
+}
+
+/// What is read, as bytes that can be read in one way only.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn tag(&mut self, tag: u8) {
+        self.0.push(tag);
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.extend_from_slice(&number.to_ne_bytes());
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(address) => {
+                self.tag(4);
+                self.0.extend_from_slice(&address.octets());
+            }
+            IpAddr::V6(address) => {
+                self.tag(6);
+                self.0.extend_from_slice(&address.octets());
+            }
+        }
+    }
+
+    fn net(&mut self, net: IpNet) {
+        self.address(net.addr());
+        self.tag(net.prefix_len());
+    }
+
+    fn ranges(&mut self, ranges: &[PortRange]) {
+        for range in ranges {
+            self.0.extend_from_slice(&range.first().to_ne_bytes());
+            self.0.extend_from_slice(&range.last().to_ne_bytes());
+        }
+    }
+
+    fn fingerprint(&self, hashes: &RandomState) -> u64 {
+        let mut hasher = hashes.build_hasher();
+        hasher.write(&self.0);
+        hasher.finish()
+    }
+}

@@ -1,0 +1,21 @@
+//! What an agent is started with, wherever its policies come from.
+
+use super::Instance;
+use crate::kernel::{Attachment, Limits};
+
+/// What an agent is started with.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Whose files and pins.
+    pub instance: Instance,
+    /// How programs are hooked into devices.
+    pub attachment: Attachment,
+    /// Whether the filter ends with the agent.
+    pub detach_on_exit: bool,
+    /// What the program itself logs: 0 off, 1 error … 5 trace.
+    pub program_log: u8,
+    /// The most words of an image.
+    pub budget_words: usize,
+    /// How much the tables hold, where they are made anew.
+    pub limits: Limits,
+}

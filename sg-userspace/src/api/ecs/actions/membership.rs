@@ -1,0 +1,120 @@
+//! Who holds which groups.
+
+use std::borrow::Cow;
+
+use super::{About, Answering, Handler, in_region, region, submit};
+use crate::{
+    api::ecs::{Answer, Call, Fault, router::Ecs},
+    service::{Join, Leave, SetGroups, State},
+    store::{GroupId, InstanceId, Nic, NicId},
+};
+
+pub(super) fn action(name: &str) -> Option<Handler> {
+    Some(match name {
+        "JoinSecurityGroup" => join,
+        "LeaveSecurityGroup" => leave,
+        "ModifyInstanceAttribute" => modify_instance,
+        "ModifyNetworkInterfaceAttribute" => modify_interface,
+        _ => return None,
+    })
+}
+
+/// Group, target, and what the action is about.
+fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, About), Fault> {
+    let fields = call.fields();
+    let group = fields.required("SecurityGroupId")?;
+    let unknown = || {
+        Fault::not_found("InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
+    };
+    // The region may be left out with an instance.
+    let group = match &call.region {
+        Some(region) => in_region(state, region, group)?,
+        None => state.group(&GroupId::from(group)).ok_or_else(unknown)?,
+    };
+    let (target, about) = match (fields.text("InstanceId"), fields.text("NetworkInterfaceId")) {
+        (Some(_), Some(_)) => {
+            let message = "InstanceId and NetworkInterfaceId cannot both be given.";
+            return Err(Fault::forbidden("InvalidParam.EniIdAndInstanceId.Conflict", message));
+        }
+        (None, None) => return Err(Fault::missing("InstanceId")),
+        (Some(instance), None) => (primary(state, instance)?, About::Instance),
+        (None, Some(interface)) => (interface_of(state, interface)?, About::Interface),
+    };
+    Ok((group.id.clone(), target.id.clone(), about))
+}
+
+/// The NIC that an instance's groups are those of.
+pub(super) fn primary<'a>(state: &'a State, instance: &str) -> Result<&'a Nic, Fault> {
+    let nic = state.nics_of_instance(&InstanceId::from(instance)).find(|nic| nic.primary);
+    let missing =
+        || Fault::not_found("InvalidInstanceId.NotFound", "The specified InstanceId does not exist.");
+    nic.map(AsRef::as_ref).ok_or_else(missing)
+}
+
+fn interface_of<'a>(state: &'a State, interface: &str) -> Result<&'a Nic, Fault> {
+    let missing =
+        || Fault::not_found("InvalidEniId.NotFound", "The specified NetworkInterfaceId does not exist.");
+    state.nic(&NicId::from(interface)).map(AsRef::as_ref).ok_or_else(missing)
+}
+
+fn join<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let (group, target, about) = both(&ecs.service.snapshot(), call)?;
+        let operation =
+            Join { groups: vec![group.to_string()], targets: vec![target.to_string()], place: None };
+        submit(ecs, call, about, operation).await?;
+        Ok(Answer::done())
+    })
+}
+
+fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let (group, target, about) = both(&ecs.service.snapshot(), call)?;
+        let operation = Leave { groups: vec![group.to_string()], targets: vec![target.to_string()] };
+        submit(ecs, call, about, operation).await?;
+        Ok(Answer::done())
+    })
+}
+
+fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        let state = ecs.service.snapshot();
+        let target = primary(&state, fields.required("InstanceId")?)?;
+        let groups = fields.list("SecurityGroupIds")?;
+        set(ecs, call, &state, target, groups, About::InstanceGroups, "SecurityGroupIds.N").await
+    })
+}
+
+fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        region(call)?;
+        let state = ecs.service.snapshot();
+        let target = interface_of(&state, fields.required("NetworkInterfaceId")?)?;
+        let groups = fields.list("SecurityGroupId")?;
+        set(ecs, call, &state, target, groups, About::InterfaceGroups, "SecurityGroupId.N").await
+    })
+}
+
+/// Replaces all groups. Nothing else of an instance or interface can be changed here.
+async fn set(
+    ecs: &Ecs,
+    call: &Call,
+    state: &State,
+    target: &Nic,
+    groups: Vec<Cow<'_, str>>,
+    about: About,
+    name: &str,
+) -> Result<Answer, Fault> {
+    if groups.is_empty() {
+        return Err(Fault::missing(name));
+    }
+    for group in &groups {
+        in_region(state, &target.region, group)?;
+    }
+    let groups = groups.into_iter().map(Cow::into_owned).collect();
+    let operation = SetGroups { target: target.id.to_string(), groups };
+    submit(ecs, call, about, operation).await?;
+    Ok(Answer::done())
+}

@@ -1,0 +1,109 @@
+//! The actions: one file a noun, each with a table of its own. An action reads its parameters, calls one operation of
+//! the domain and shapes what came of it; it must never know a limit or a refusal of its own making.
+
+mod groups;
+mod membership;
+mod page;
+mod permission;
+mod port_lists;
+mod prefix_lists;
+mod refusals;
+mod resources;
+mod rules;
+
+use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+
+use jiff::{Timestamp, Unit};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{Answer, Call, Fault, params::Fields, router::Ecs};
+use crate::{
+    service::{Once, Operation, State},
+    store::{Group, GroupId, Label},
+};
+use refusals::{About, fault};
+
+/// What an action is going to answer.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send + 'a>>;
+/// An action.
+pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> Answering<'a>;
+
+/// The nouns' tables, asked in turn.
+const NOUNS: [fn(&str) -> Option<Handler>; 6] = [
+    groups::action,
+    rules::action,
+    membership::action,
+    prefix_lists::action,
+    port_lists::action,
+    resources::action,
+];
+
+/// The action of this name.
+pub(super) fn action(name: &str) -> Option<Handler> {
+    NOUNS.iter().find_map(|noun| noun(name))
+}
+
+/// Does an operation; once, where the call has a token.
+async fn submit<O>(ecs: &Ecs, call: &Call, about: About, operation: O) -> Result<O::Output, Fault>
+where
+    O: Operation + Sync,
+    O::Output: Serialize + DeserializeOwned,
+{
+    let refused = |refusal| fault(&refusal, about);
+    match call.fields().text("ClientToken") {
+        None => ecs.service.submit(operation).await.map_err(refused),
+        Some(token) => {
+            // What is sent again is signed again.
+            let signing =
+                |name: &str| name.starts_with("Signature") || name == "Timestamp" || name == "AccessKeyId";
+            let request: BTreeMap<&str, &str> =
+                call.parameters.iter().filter(|(name, _)| !signing(name)).collect();
+            let once =
+                Once::new(&call.key_id, token, &(&call.action, request), operation).map_err(refused)?;
+            ecs.service.submit(once).await.map_err(refused)
+        }
+    }
+}
+
+/// The region of a call that must have one.
+fn region(call: &Call) -> Result<&str, Fault> {
+    call.region.as_deref().filter(|region| !region.is_empty()).ok_or_else(|| Fault::missing("RegionId"))
+}
+
+/// The group that a call is about.
+fn group(state: &State, call: &Call) -> Result<Arc<Group>, Fault> {
+    let region = region(call)?;
+    in_region(state, region, call.fields().required("SecurityGroupId")?).cloned()
+}
+
+/// A group of a region.
+fn in_region<'a>(state: &'a State, region: &str, id: &str) -> Result<&'a Arc<Group>, Fault> {
+    let found = state.group(&GroupId::from(id)).filter(|group| group.region == region);
+    let message = "The specified SecurityGroupId does not exist.";
+    found.ok_or_else(|| Fault::not_found("InvalidSecurityGroupId.NotFound", message))
+}
+
+/// `Tag.N.Key` and `Tag.N.Value`.
+fn tags(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut tags = BTreeMap::new();
+    for tag in fields.objects("Tag")? {
+        let (key, value) = (tag.required("Key")?, tag.text("Value").unwrap_or_default());
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(Fault::bad("Duplicate.TagKey", "The Tag.N.Key contain duplicate key."));
+        }
+    }
+    Ok(tags)
+}
+
+/// Tags as answers have them.
+fn tags_shown(label: &Label) -> Value {
+    let tags: Vec<Value> =
+        label.tags.iter().map(|(key, value)| json!({ "TagKey": key, "TagValue": value })).collect();
+    json!({ "Tag": tags })
+}
+
+/// `2026-11-21T04:00:00Z`.
+fn time(when: Timestamp) -> String {
+    when.round(Unit::Second).unwrap_or(when).to_string()
+}

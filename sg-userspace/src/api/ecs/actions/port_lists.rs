@@ -1,0 +1,169 @@
+//! Port lists. Their answers hold plain arrays, unlike everything older.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{
+    About, Answering, Handler, page::Window, permission::vendor_range, region, submit, tags, tags_shown, time,
+};
+use crate::{
+    api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
+    service::{CreatePortList, DeletePortLists, LabelChange, ModifyPortList, NewLabel, State},
+    store::{PortEntry, PortList, PortListId, PortSet},
+};
+
+pub(super) fn action(name: &str) -> Option<Handler> {
+    Some(match name {
+        "CreatePortRangeList" => create,
+        "DescribePortRangeLists" => describe,
+        "DescribePortRangeListEntries" => describe_entries,
+        "DescribePortRangeListAssociations" => describe_associations,
+        "ModifyPortRangeList" => modify,
+        "DeletePortRangeList" => delete,
+        _ => return None,
+    })
+}
+
+fn ports(fields: &Fields<'_>) -> Result<PortSet, Fault> {
+    let text = fields.required("PortRange")?;
+    vendor_range(text).map(PortSet::range).ok_or_else(|| {
+        let message = format!("The specified parameter \"{}\" is not valid.", fields.place("PortRange"));
+        Fault::bad("InvalidParameter.PortRange", message)
+    })
+}
+
+fn entries(fields: &Fields<'_>, name: &str) -> Result<Vec<PortEntry>, Fault> {
+    let entry = |fields: &Fields<'_>| {
+        let description = fields.text("Description").unwrap_or_default().to_owned();
+        Ok(PortEntry { ports: ports(fields)?, description })
+    };
+    fields.objects(name)?.iter().map(entry).collect()
+}
+
+fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        let operation = CreatePortList {
+            label: NewLabel {
+                name: fields.required("PortRangeListName")?.to_owned(),
+                description: fields.text("Description").unwrap_or_default().to_owned(),
+                tags: tags(&fields)?,
+            },
+            region: region(call)?.to_owned(),
+            max_entries: fields.integer("MaxEntries")?.ok_or_else(|| Fault::missing("MaxEntries"))?,
+            entries: entries(&fields, "Entry")?,
+        };
+        let list = submit(ecs, call, About::PortList, operation).await?;
+        Answer::of(&json!({ "PortRangeListId": list.id }))
+    })
+}
+
+/// The list that the call names, in its region.
+fn list(state: &State, call: &Call) -> Result<Arc<PortList>, Fault> {
+    let (region, id) = (region(call)?, PortListId::from(call.fields().required("PortRangeListId")?));
+    let found = state.port_list(&id).filter(|list| list.region == region).cloned();
+    let missing =
+        || Fault::not_found("InvalidPortRangeListId.NotFound", "The specified port list does not exist.");
+    found.ok_or_else(missing)
+}
+
+/// The groups whose rules name a list.
+fn associated(state: &State, list: &PortListId) -> BTreeSet<String> {
+    state.rules_naming_port_list(list).map(|rule| rule.group.to_string()).collect()
+}
+
+fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        let region = region(call)?;
+        let window = Window::read(&fields, 100)?;
+        let ids = fields.list("PortRangeListId")?;
+        let (name, tags) = (fields.text("PortRangeListName"), tags(&fields)?);
+        let state = ecs.service.snapshot();
+        let admits = |list: &PortList| {
+            list.region == region
+                && (ids.is_empty() || ids.iter().any(|id| id == list.id.as_str()))
+                && name.is_none_or(|name| list.label.name == name)
+                && tags.iter().all(|(key, value)| list.label.tags.get(key) == Some(value))
+        };
+        let found: Vec<_> = state.port_lists().values().filter(|list| admits(list)).collect();
+        let (page, mut answer) = window.of(&found, |list| list.id.to_string())?;
+        let lists: Vec<Value> = page
+            .iter()
+            .map(|list| {
+                json!({
+                    "PortRangeListId": list.id,
+                    "PortRangeListName": list.label.name,
+                    "MaxEntries": list.max_entries,
+                    "AssociationCount": associated(&state, &list.id).len(),
+                    "CreationTime": time(list.label.created),
+                    "Description": list.label.description,
+                    "ResourceGroupId": "",
+                    "Tags": tags_shown(&list.label)["Tag"],
+                })
+            })
+            .collect();
+        answer.insert("PortRangeLists".to_owned(), lists.into());
+        Answer::of(&answer)
+    })
+}
+
+fn describe_entries<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let list = list(&ecs.service.snapshot(), call)?;
+        let shown = |entry: &PortEntry| {
+            let ranges = entry.ports.ranges().iter();
+            let ranges: Vec<String> =
+                ranges.map(|range| format!("{}/{}", range.first(), range.last())).collect();
+            json!({ "PortRange": ranges.join(","), "Description": entry.description })
+        };
+        let entries: Vec<Value> = list.entries.iter().map(shown).collect();
+        Answer::of(&json!({ "PortRangeListId": list.id, "Entries": entries }))
+    })
+}
+
+fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let state = ecs.service.snapshot();
+        let list = list(&state, call)?;
+        let window = Window::read(&call.fields(), 100)?;
+        let groups: Vec<String> = associated(&state, &list.id).into_iter().collect();
+        let (page, mut answer) = window.of(&groups, Clone::clone)?;
+        let shown: Vec<Value> = page
+            .iter()
+            .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))
+            .collect();
+        answer.insert("PortRangeListAssociations".to_owned(), shown.into());
+        Answer::of(&answer)
+    })
+}
+
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let fields = call.fields();
+        let list = list(&ecs.service.snapshot(), call)?;
+        let remove: Result<Vec<PortSet>, Fault> = fields.objects("RemoveEntry")?.iter().map(ports).collect();
+        let operation = ModifyPortList {
+            list: list.id.to_string(),
+            label: LabelChange {
+                name: fields.text("PortRangeListName").map(str::to_owned),
+                description: fields.text("Description").map(str::to_owned),
+                tags: None,
+            },
+            max_entries: fields.integer("MaxEntries")?,
+            add: entries(&fields, "AddEntry")?,
+            remove: remove?,
+        };
+        submit(ecs, call, About::PortList, operation).await?;
+        Ok(Answer::done())
+    })
+}
+
+fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+    Box::pin(async move {
+        let list = list(&ecs.service.snapshot(), call)?.id.to_string();
+        submit(ecs, call, About::PortList, DeletePortLists { lists: vec![list] }).await?;
+        Ok(Answer::done())
+    })
+}

@@ -1,0 +1,223 @@
+//! What the vendor calls each refusal. One thing has several names, by the action that meets it.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+
+use crate::{
+    api::ecs::Fault,
+    service::{Field, Kind, Limit, Refusal},
+    store::Direction,
+};
+
+/// What an action is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum About {
+    /// A group.
+    Group,
+    /// Deleting a group.
+    Deletion,
+    /// Rules of a direction.
+    Rules(Direction),
+    /// An instance that joins or leaves a group.
+    Instance,
+    /// A network interface that joins or leaves a group.
+    Interface,
+    /// All groups of an instance.
+    InstanceGroups,
+    /// All groups of a network interface.
+    InterfaceGroups,
+    /// A prefix list.
+    PrefixList,
+    /// A port list.
+    PortList,
+}
+
+use StatusCode as Is;
+
+/// The fault that a refusal is.
+pub(super) fn fault(refusal: &Refusal, about: About) -> Fault {
+    let (status, code) = named(refusal, about);
+    Fault::new(status, code, Cow::Owned(message(refusal, code)))
+}
+
+/// The vendor's own words where clients show them to people; else ours, which say more.
+fn message(refusal: &Refusal, code: &str) -> String {
+    let documented = match code {
+        "InvalidSecurityGroupId.NotFound" => "The specified SecurityGroupId does not exist.",
+        "DependencyViolation" if matches!(refusal, Refusal::HasMembers { .. }) => {
+            "There is still instance(s) in the specified security group."
+        }
+        "DependencyViolation" => "The specified security group has been authorized in another one.",
+        "InstanceSecurityGroupLimitExceeded" => {
+            "Exceeding the allowed amount of security groups that an instance can be in."
+        }
+        _ => return refusal.to_string(),
+    };
+    format!("{documented} ({refusal})")
+}
+
+fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
+        Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
+        Refusal::TooMany { limit, .. } => too_many(*limit, about),
+        Refusal::InUse { kind: Kind::PrefixList, .. } => (Is::BAD_REQUEST, "NotAllowed.AssociationExist"),
+        Refusal::InUse { kind: Kind::PortList, .. } => (Is::BAD_REQUEST, "InvalidOperation.Conflict"),
+        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => {
+            (Is::FORBIDDEN, "DependencyViolation")
+        }
+        Refusal::AlreadyMember { .. } => (Is::FORBIDDEN, "InvalidInstanceId.AlreadyExists"),
+        Refusal::NotMember { .. } | Refusal::NoMemberAddress { .. } => {
+            (Is::BAD_REQUEST, "InvalidSecurityGroupAssociation.NotFound")
+        }
+        Refusal::LastGroup { .. } => match about {
+            About::Interface | About::InterfaceGroups => {
+                (Is::FORBIDDEN, "InvalidOperation.AtLeastInOneGroup")
+            }
+            _ => (Is::FORBIDDEN, "InstanceLastSecurityGroup"),
+        },
+        Refusal::MixedTypes { .. } => match about {
+            About::InstanceGroups | About::InterfaceGroups => {
+                (Is::FORBIDDEN, "EnterpriseGroupLimited.MutliGroupType")
+            }
+            _ => (Is::BAD_REQUEST, "InvalidOperation.MultiGroupType"),
+        },
+        Refusal::OtherVpc { .. } => other_vpc(about),
+        Refusal::OtherNetwork { .. } => match about {
+            About::Rules(_) => (Is::FORBIDDEN, "InvalidNetworkType.Conflict"),
+            About::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupType.NotSupportClassic"),
+            About::InterfaceGroups => (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc"),
+            _ => other_vpc(about),
+        },
+        Refusal::EnterpriseReference { .. } => (Is::BAD_REQUEST, "InvalidGroupParameter.OperationDenied"),
+        Refusal::EnterpriseInnerAccess { .. } => (Is::NOT_FOUND, "InvalidParameter.InnerAccessPolicy"),
+        Refusal::OwnGroup { .. } => match about {
+            About::Rules(Direction::Egress) => (Is::FORBIDDEN, "InvalidSecurityGroup.IsSame"),
+            _ => (Is::FORBIDDEN, "InvalidParamter.Conflict"),
+        },
+        Refusal::MixedFamilies { first, second } => (Is::BAD_REQUEST, families(first, second)),
+        Refusal::DuplicateRule { .. } => (Is::BAD_REQUEST, "InvalidOperation.RuleDuplicate"),
+        Refusal::Repeated { .. } => (Is::BAD_REQUEST, "InvalidParam.DuplicatePermissions"),
+        Refusal::ChangesKind { field: Field::Ports } => {
+            (Is::BAD_REQUEST, "InvalidOperation.ModifyPortRangeType")
+        }
+        Refusal::ChangesKind { .. } => (Is::BAD_REQUEST, "InvalidOperation.ModifySgRuleEntityType"),
+        Refusal::NothingToChange => (Is::BAD_REQUEST, "InvalidParam.InvalidModifyRuleRequest"),
+        Refusal::OtherRule { .. } => not_found(Kind::Rule, about),
+        Refusal::DeviceTaken { .. } | Refusal::Exists { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
+        Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
+        Refusal::Unenforceable { .. } => (Is::FORBIDDEN, "OperationDenied"),
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
+            (Is::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+        Refusal::Ending => (Is::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+    }
+}
+
+fn not_found(kind: Kind, about: About) -> (StatusCode, &'static str) {
+    match (kind, about) {
+        (Kind::Group, About::Deletion) => (Is::NOT_FOUND, "InvalidSecurityGroup.NotFound"),
+        // The group itself was found before: this is one that a rule names.
+        (Kind::Group, About::Rules(Direction::Ingress)) => (Is::NOT_FOUND, "InvalidSourceGroupId.NotFound"),
+        (Kind::Group, About::Rules(Direction::Egress)) => (Is::NOT_FOUND, "InvalidDestGroupId.NotFound"),
+        (Kind::Group, _) => (Is::NOT_FOUND, "InvalidSecurityGroupId.NotFound"),
+        (Kind::Rule, _) => (Is::NOT_FOUND, "InvalidSecurityGroupRuleId.NotFound"),
+        (Kind::Nic, _) => (Is::NOT_FOUND, "InvalidEniId.NotFound"),
+        (Kind::Instance, _) => (Is::NOT_FOUND, "InvalidInstanceId.NotFound"),
+        (Kind::PrefixList, _) => (Is::NOT_FOUND, "InvalidPrefixListId.NotFound"),
+        (Kind::PortList, _) => (Is::NOT_FOUND, "InvalidPortRangeListId.NotFound"),
+        (Kind::Vpc, _) => (Is::NOT_FOUND, "InvalidVpcId.NotFound"),
+        (Kind::Region, _) => (Is::NOT_FOUND, "InvalidRegionId.NotFound"),
+        (Kind::AccessKey, _) => (Is::NOT_FOUND, "InvalidAccessKeyId.NotFound"),
+    }
+}
+
+fn other_vpc(about: About) -> (StatusCode, &'static str) {
+    match about {
+        About::Rules(Direction::Ingress) => (Is::BAD_REQUEST, "InvalidSourceGroupId.Mismatch"),
+        About::Rules(Direction::Egress) => (Is::BAD_REQUEST, "InvalidDestGroupId.Mismatch"),
+        About::Instance => (Is::BAD_REQUEST, "InvalidInstanceId.Mismatch"),
+        About::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupVpc.NotBelongToOneVpc"),
+        _ => (Is::FORBIDDEN, "InvalidOperation.VpcMismatch"),
+    }
+}
+
+fn families(first: &str, second: &str) -> &'static str {
+    match (first, second) {
+        ("the protocol", _) => "InvalidParam.ProtocolAndAddressFamilyMismatch",
+        _ => "InvalidParam.PrefixListAddressFamilyMismatch",
+    }
+}
+
+fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
+    let code = match field {
+        Field::Name => match about {
+            About::PrefixList => "InvalidParameter.PrefixListName",
+            About::PortList => "InvalidParameter.PortRangeListName",
+            _ => "InvalidSecurityGroupName.Malformed",
+        },
+        Field::Description => "InvalidDescription.Malformed",
+        Field::RuleDescription => "InvalidSecurityGroupDiscription.Malformed",
+        Field::TagKey => "InvalidTagKey.Malformed",
+        Field::TagValue => "InvalidTagValue.Malformed",
+        Field::TagTwice => "Duplicate.TagKey",
+        Field::Protocol => "InvalidIpProtocol.ValueNotSupported",
+        Field::Ports | Field::SourcePorts => match about {
+            About::Rules(_) => "OperationDenied",
+            _ => "InvalidParam.PortRange",
+        },
+        Field::Priority => "InvalidPriority.ValueNotSupported",
+        Field::Local => "InvalidParamter.Conflict",
+        Field::NicType => "InvalidNicType.ValueNotSupported",
+        Field::MaxEntries => match about {
+            About::PortList => "InvalidParameter.MaxEntries",
+            _ => "LimitExceed.MaxEntries",
+        },
+        Field::Cidr => "InvalidParameter.CidrMalformed",
+        Field::CidrTwice => "InvalidParameter.CidrDuplicated",
+        Field::PortRange => "InvalidParameter.PortRange",
+        Field::PortRangeTwice => "InvalidParameter.PortRangeDuplicated",
+        Field::Family => "InvalidParameter.AddressFamily",
+        Field::Groups => return (Is::NOT_FOUND, "InvalidParameter.SecurityGroupIdRepeated"),
+        Field::Region => return (Is::NOT_FOUND, "InvalidRegionId.NotFound"),
+        // Sic: two capitals.
+        Field::PageToken => "InValidParameter.NextToken",
+        Field::ClientToken => "InvalidClientToken.ValueNotSupported",
+        Field::Remote
+        | Field::Icmp
+        | Field::Device
+        | Field::Address
+        | Field::Place
+        | Field::PageSize
+        | Field::Limit
+        | Field::File => "InvalidParameter",
+    };
+    (Is::BAD_REQUEST, code)
+}
+
+fn too_many(limit: Limit, about: About) -> (StatusCode, &'static str) {
+    match limit {
+        Limit::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
+        Limit::RulesPerNic => match about {
+            About::PrefixList | About::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+            _ => (Is::FORBIDDEN, "AclLimitExceed"),
+        },
+        Limit::MembersPerGroup => match about {
+            About::InstanceGroups | About::InterfaceGroups => {
+                (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
+            }
+            _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
+        },
+        Limit::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
+        Limit::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
+        Limit::MaxEntries => match about {
+            About::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
+            _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
+        },
+        Limit::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
+        Limit::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
+        Limit::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+        Limit::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
+    }
+}

@@ -1,0 +1,185 @@
+//! Rules of a group: authorised, modified, revoked, each for both directions.
+
+use super::{
+    About, Answering, Handler, group,
+    permission::{Parts, is_flat},
+    submit,
+};
+use crate::{
+    api::ecs::{Answer, Call, Fault, router::Ecs},
+    service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching},
+    store::{Direction, Group, NicType, RuleId},
+};
+
+/// The most rules, or ids of rules, of one call.
+const MOST: usize = 100;
+
+pub(super) fn action(name: &str) -> Option<Handler> {
+    Some(match name {
+        "AuthorizeSecurityGroup" => |ecs, call| authorize(ecs, call, Direction::Ingress),
+        "AuthorizeSecurityGroupEgress" => |ecs, call| authorize(ecs, call, Direction::Egress),
+        "ModifySecurityGroupRule" => |ecs, call| modify(ecs, call, Direction::Ingress),
+        "ModifySecurityGroupEgressRule" => |ecs, call| modify(ecs, call, Direction::Egress),
+        "RevokeSecurityGroup" => |ecs, call| revoke(ecs, call, Direction::Ingress),
+        "RevokeSecurityGroupEgress" => |ecs, call| revoke(ecs, call, Direction::Egress),
+        _ => return None,
+    })
+}
+
+fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+    Box::pin(async move {
+        let group = group(&ecs.service.snapshot(), call)?;
+        let rules = permissions(call, direction, &group)?.into_iter().map(|(spec, _)| spec).collect();
+        let operation = Authorize { group: group.id.to_string(), direction, rules };
+        submit(ecs, call, About::Rules(direction), operation).await?;
+        Ok(Answer::done())
+    })
+}
+
+/// The rules of a call, in the new form or the old one.
+fn permissions(
+    call: &Call,
+    direction: Direction,
+    group: &Group,
+) -> Result<Vec<(crate::store::RuleSpec, bool)>, Fault> {
+    let fields = call.fields();
+    let elements = fields.objects("Permissions")?;
+    let both = || {
+        Fault::bad("InvalidParam.Permissions", "Permissions and parameters of one rule cannot both be given.")
+    };
+    if !elements.is_empty() && is_flat(&fields) {
+        return Err(both());
+    }
+    if elements.len() > MOST {
+        let message = format!("Permissions holds {} rules; {MOST} are allowed.", elements.len());
+        return Err(Fault::bad("InvalidParam.Permissions", message));
+    }
+    let all = if elements.is_empty() { vec![fields] } else { elements };
+    all.iter()
+        .map(|fields| {
+            let permission = Parts::read(fields, direction)?.whole(direction, group)?;
+            Ok((permission.spec, permission.with_priority))
+        })
+        .collect()
+}
+
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+    Box::pin(async move {
+        let state = ecs.service.snapshot();
+        let group = group(&state, call)?;
+        let fields = call.fields();
+        let parts = Parts::read(&fields, direction)?;
+        let operation = if let Some(id) = fields.text("SecurityGroupRuleId") {
+            let rule = RuleId::from(id);
+            let known = state.rule(&rule).filter(|known| known.group == group.id);
+            let missing = || {
+                let message = "The specified SecurityGroupRuleId does not exist.";
+                Fault::not_found("InvalidSecurityGroupRuleId.NotFound", message)
+            };
+            let known = known.ok_or_else(missing)?;
+            if group.vpc.is_none() && parts.nic_type.is_some_and(|wanted| wanted != known.spec.nic_type) {
+                let message = "The NicType of a rule cannot be modified.";
+                return Err(Fault::bad("InvalidOperation.ModifyNicType", message));
+            }
+            changes(parts, id.to_owned(), direction)
+        } else {
+            // The old form says the rule by what it matches, and changes its description.
+            let description = parts.description.clone();
+            let permission = parts.whole(direction, &group)?;
+            let same = RevokeMatching {
+                group: group.id.to_string(),
+                direction,
+                rules: vec![(permission.spec, permission.with_priority)],
+            };
+            let found = ecs.service.try_out(&same).map_err(|refusal| about(&refusal, direction))?;
+            let missing = || {
+                let message = "The specified rule does not exist in the specified security group.";
+                Fault::not_found("SecurityGroupRule.NotFound", message)
+            };
+            let rule = found.first().ok_or_else(missing)?.to_string();
+            ModifyRule { rule, direction: Some(direction), description, ..ModifyRule::default() }
+        };
+        submit(ecs, call, About::Rules(direction), operation).await?;
+        Ok(Answer::done())
+    })
+}
+
+fn about(refusal: &Refusal, direction: Direction) -> Fault {
+    super::refusals::fault(refusal, About::Rules(direction))
+}
+
+fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
+    let Parts { action, priority, protocol, ports, source_ports, remote, local, nic_type: _, description } =
+        parts;
+    ModifyRule {
+        rule,
+        group: None,
+        direction: Some(direction),
+        action,
+        priority,
+        protocol,
+        ports,
+        source_ports,
+        icmp_type: None,
+        icmp_code: None,
+        remote,
+        local,
+        enabled: None,
+        description,
+    }
+}
+
+fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+    Box::pin(async move {
+        let state = ecs.service.snapshot();
+        let group = group(&state, call)?;
+        let fields = call.fields();
+        let ids = fields.list("SecurityGroupRuleId")?;
+        if ids.is_empty() {
+            let mut rules = permissions(call, direction, &group)?;
+            // Of the classic network, where nothing is said, it may be either side.
+            if group.vpc.is_none() && fields.text("NicType").is_none() {
+                let other = rules.iter().cloned().map(|(mut spec, with_priority)| {
+                    spec.nic_type = NicType::Intranet;
+                    (spec, with_priority)
+                });
+                rules = other.chain(rules.iter().cloned()).collect();
+            }
+            let operation = RevokeMatching { group: group.id.to_string(), direction, rules };
+            submit(ecs, call, About::Rules(direction), operation).await?;
+            return Ok(Answer::done());
+        }
+        if is_flat(&fields) || !fields.objects("Permissions")?.is_empty() {
+            let message = "SecurityGroupRuleId and Permissions cannot both be given.";
+            return Err(Fault::bad("InvalidParam.Permissions", message));
+        }
+        if ids.len() > MOST {
+            let message = format!("{} rule ids; {MOST} are allowed.", ids.len());
+            return Err(Fault::bad("InvalidParam.SecurityGroupRuleId", message));
+        }
+        let unknown = |id: &str| {
+            let rule = state.rule(&RuleId::from(id));
+            rule.is_none_or(|rule| rule.group != group.id || rule.direction != direction)
+        };
+        if let Some(id) = ids.iter().find(|id| unknown(id)) {
+            let code = match direction {
+                Direction::Ingress => "InvalidParam.SecurityGroupRuleId",
+                Direction::Egress => "InvalidSecurityGroupRule.RuleNotExist",
+            };
+            let id: String = id.chars().take(64).collect();
+            return Err(Fault::bad(
+                code,
+                format!("The specified rule {id} does not exist in the security group."),
+            ));
+        }
+        let rules = ids.into_iter().map(std::borrow::Cow::into_owned).collect();
+        let operation = Revoke { group: group.id.to_string(), direction: Some(direction), rules };
+        let done = submit(ecs, call, About::Rules(direction), operation).await;
+        match done {
+            Err(fault) if fault.code == "InvalidParam.DuplicatePermissions" => {
+                Err(fault.named("InvalidParam.SecurityGroupRuleIdRepeated"))
+            }
+            done => done.map(|_| Answer::done()),
+        }
+    })
+}

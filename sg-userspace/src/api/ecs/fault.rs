@@ -1,0 +1,134 @@
+//! Refusals as the vendor documents them: status, code, message. Clients decide by the status and by the code, so
+//! both are part of the interface.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+
+use super::super::{listen::BodyFailure, signature::Malformed};
+
+/// A request that was not answered as it wished.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{code} ({status}): {message}")]
+pub struct Fault {
+    /// The status of the answer; never a success.
+    pub status: StatusCode,
+    /// The vendor's name for what is wrong.
+    pub code: Cow<'static, str>,
+    /// What is wrong, for people.
+    pub message: Cow<'static, str>,
+}
+
+impl Fault {
+    /// A fault of any kind.
+    pub fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status, code: code.into(), message: message.into() }
+    }
+
+    /// 400.
+    pub fn bad(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 403.
+    pub fn forbidden(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    /// 404.
+    pub fn not_found(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// The same fault by the name that one action has for it.
+    #[must_use]
+    pub fn named(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = code.into();
+        self
+    }
+
+    /// A mandatory parameter that is not there. The region has a code of its own.
+    #[must_use]
+    pub fn missing(name: &str) -> Self {
+        let code = if name == "RegionId" { "MissingParameter.RegionId" } else { "MissingParameter" };
+        let message = format!(
+            "The input parameter \"{name}\" that is mandatory for processing this request is not supplied."
+        );
+        Self::bad(code, message)
+    }
+
+    /// A parameter that is not what it should be; `wanted` says what that is. `name` may be a place inside an array.
+    #[must_use]
+    pub fn malformed(name: &str, wanted: &str) -> Self {
+        let message = format!("The specified parameter \"{name}\" is not valid: {wanted}.");
+        Self::bad(malformed_code(name), message)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "InternalError",
+            "The request processing has failed due to some unknown error.",
+        )
+    }
+
+    pub(super) fn unknown_action() -> Self {
+        Self::not_found(
+            "InvalidAction.NotFound",
+            "Specified api is not found, please check your url and method.",
+        )
+    }
+}
+
+/// The code for a parameter that is not what it should be: some have one of their own.
+fn malformed_code(name: &str) -> &'static str {
+    let parts: Vec<&str> =
+        name.split('.').filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit())).collect();
+    match parts.last().copied().unwrap_or_default() {
+        "Priority" => "InvalidPriority.Malformed",
+        "SecurityGroupId" | "SecurityGroupIds" => "InvalidSecurityGroupId.Malformed",
+        "SecurityGroupRuleId" => "InvalidParam.SecurityGroupRuleId",
+        "Permissions" => "InvalidParam.Permissions",
+        // Sic: two capitals.
+        "NextToken" => "InValidParameter.NextToken",
+        _ => "InvalidParameter",
+    }
+}
+
+impl From<Malformed> for Fault {
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::MissingHeader { name } => Self::missing(&name),
+            Malformed::Authorization { .. }
+            | Malformed::UnsignedHeader { .. }
+            | Malformed::RepeatedHeader { .. }
+            | Malformed::BodyHash { .. } => Self::bad(
+                "IncompleteSignature",
+                format!("The request signature does not conform to Aliyun standards: {malformed}."),
+            ),
+        }
+    }
+}
+
+impl From<BodyFailure> for Fault {
+    fn from(failure: BodyFailure) -> Self {
+        let (status, code) = match failure {
+            BodyFailure::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            BodyFailure::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "RequestTimeout"),
+            BodyFailure::Crowded => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            BodyFailure::Broken { .. } => (StatusCode::BAD_REQUEST, "InvalidParameter"),
+        };
+        Self::new(status, code, failure.to_string())
+    }
+}
+
+/// A parameter that occurs twice.
+pub(super) fn repeated(name: &str) -> Fault {
+    // What a stranger sent is repeated to the stranger, but not at any length.
+    let name: String = name.chars().take(64).collect();
+    Fault::malformed(&name, "it occurs more than once")
+}

@@ -1,0 +1,31 @@
+//! Access keys, as far as this room needs to know them.
+
+use std::fmt;
+
+/// Where access keys are looked up.
+pub trait Keys: Send + Sync {
+    /// The secret of the key `id`, where there is such a key and it may be used.
+    fn secret(&self, id: &str) -> Option<Secret>;
+}
+
+/// The secret of an access key. It cannot be shown.
+#[derive(Clone)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// A secret.
+    #[must_use]
+    pub fn new(secret: impl Into<Box<[u8]>>) -> Self {
+        Self(secret.into())
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}

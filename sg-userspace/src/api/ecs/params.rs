@@ -1,0 +1,165 @@
+//! Parameters as what they should be. Arrays are 1-based and written into the names (`Permissions.2.IpProtocol`,
+//! `SecurityGroupId.3`), or one parameter that is a JSON array. What does not fit is a [`Fault`] with the code that
+//! is documented for it; what nobody asks for is ignored, as clients send parameters of their own.
+//!
+//! A blank value is kept where it is signed, and read as one that is not there: clients send those for what is unset.
+
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
+
+use super::Fault;
+
+/// The parameters of a request, decoded.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl From<BTreeMap<String, String>> for Parameters {
+    fn from(all: BTreeMap<String, String>) -> Self {
+        Self(all)
+    }
+}
+
+impl Parameters {
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
+    /// All of them, to be read.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'_> {
+        Fields { all: &self.0, prefix: String::new() }
+    }
+}
+
+/// The parameters of a request, or of one element of an array.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    all: &'a BTreeMap<String, String>,
+    /// Blank, or the element with its dot: `Permissions.2.`.
+    prefix: String,
+}
+
+impl<'a> Fields<'a> {
+    /// The whole name of a field, for what is said about it: `Permissions.2.Priority`.
+    #[must_use]
+    pub fn place(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// A value as it was given, blank or not.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&'a str> {
+        let place = if self.prefix.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(self.place(name)) };
+        self.all.get(place.as_ref()).map(String::as_str)
+    }
+
+    /// A text, where it is there and not blank.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&'a str> {
+        self.given(name).filter(|text| !text.is_empty())
+    }
+
+    /// A text that must be there.
+    ///
+    /// # Errors
+    /// `MissingParameter`.
+    pub fn required(&self, name: &str) -> Result<&'a str, Fault> {
+        self.text(name).ok_or_else(|| Fault::missing(&self.place(name)))
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// The code for a malformed value, also where it does not fit into `N`.
+    pub fn integer<N: FromStr>(&self, name: &str) -> Result<Option<N>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        match text.parse() {
+            // Rust reads "+5" as a number; the API does not.
+            Ok(number) if !text.starts_with('+') => Ok(Some(number)),
+            _ => {
+                Err(Fault::malformed(&self.place(name), "a whole number is expected, or it is out of range"))
+            }
+        }
+    }
+
+    /// `true` or `false`, in any case.
+    ///
+    /// # Errors
+    /// The code for a malformed value.
+    pub fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
+        match self.text(name) {
+            None => Ok(None),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(_) => Err(Fault::malformed(&self.place(name), "true or false is expected")),
+        }
+    }
+
+    /// The texts `name.1`, `name.2`, …, or those of `name` where that is a JSON array; blank ones are left out. Numbers
+    /// may be missing; the order is theirs.
+    ///
+    /// # Errors
+    /// The code for a malformed value: a number that is none, a JSON array that is none, or both ways at once.
+    pub fn list(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Fault> {
+        let elements = self.elements(name)?;
+        let Some(json) = self.text(name) else {
+            let texts = elements.into_iter().filter(|(_, rest, _)| rest.is_none());
+            return Ok(texts.filter(|(.., text)| !text.is_empty()).map(|(.., text)| text.into()).collect());
+        };
+        let wanted = "a JSON array of strings is expected, or numbered parameters";
+        if !elements.is_empty() {
+            return Err(Fault::malformed(&self.place(name), wanted));
+        }
+        let texts: Vec<String> =
+            serde_json::from_str(json).map_err(|_| Fault::malformed(&self.place(name), wanted))?;
+        Ok(texts.into_iter().filter(|text| !text.is_empty()).map(Cow::Owned).collect())
+    }
+
+    /// The elements `name.1.…`, `name.2.…`, … of an array of objects, in the order of their numbers, which may have gaps.
+    ///
+    /// # Errors
+    /// The code for a malformed value, where a number is none.
+    pub fn objects(&self, name: &str) -> Result<Vec<Self>, Fault> {
+        let mut numbers: Vec<u32> = self
+            .elements(name)?
+            .into_iter()
+            .filter(|(_, rest, _)| rest.is_some())
+            .map(|(number, ..)| number)
+            .collect();
+        numbers.dedup();
+        let prefix = |number| format!("{}{name}.{number}.", self.prefix);
+        Ok(numbers.into_iter().map(|number| Self { all: self.all, prefix: prefix(number) }).collect())
+    }
+
+    /// All that is called `name.NUMBER` or `name.NUMBER.REST`, in the order of numbers.
+    fn elements(&self, name: &str) -> Result<Vec<Element<'a>>, Fault> {
+        let start = format!("{}{name}.", self.prefix);
+        let mut elements = Vec::new();
+        let range =
+            self.all.range::<str, _>((std::ops::Bound::Included(start.as_str()), std::ops::Bound::Unbounded));
+        for (place, text) in range {
+            let Some(rest) = place.strip_prefix(&start) else { break };
+            let (number, rest) = match rest.split_once('.') {
+                Some((number, rest)) => (number, Some(rest)),
+                None => (rest, None),
+            };
+            // Somebody's own parameter.
+            if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+                continue;
+            }
+            // `0`, `01` or more than there can be: an element that was meant, and would be lost in silence.
+            let parsed =
+                number.parse().ok().filter(|parsed: &u32| *parsed > 0 && parsed.to_string() == number);
+            let number = parsed.ok_or_else(|| {
+                let wanted = "elements are numbered from 1, without leading zeros";
+                Fault::malformed(&format!("{start}{number}"), wanted)
+            })?;
+            elements.push((number, rest, text.as_str()));
+        }
+        elements.sort_by_key(|(number, ..)| *number);
+        Ok(elements)
+    }
+}
+
+/// Number, what follows it, value.
+type Element<'a> = (u32, Option<&'a str>, &'a str);

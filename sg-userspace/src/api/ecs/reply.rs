@@ -1,0 +1,86 @@
+//! Answers and faults as they go back. The shapes are what the clients' models declare; a success has no `Code` at its
+//! top, because one client takes any for an error.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Fault, Format, xml};
+use crate::api::signature::encode;
+
+/// What an action answers, without the request's id.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer(Map<String, Value>);
+
+impl Answer {
+    /// Nothing but the request's id: what most changes answer.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// The fields of `answer`, by the names that its serialization gives them.
+    ///
+    /// # Errors
+    /// `InternalError`, where it is no object.
+    pub fn of(answer: &impl Serialize) -> Result<Self, Fault> {
+        let Ok(Value::Object(fields)) = serde_json::to_value(answer) else {
+            log::error!("an answer is no object; this is a defect of sgd");
+            return Err(Fault::internal());
+        };
+        Ok(Self(fields))
+    }
+}
+
+/// What every reply needs to know of its request.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    pub(super) format: Format,
+    pub(super) host: String,
+    pub(super) request_id: String,
+}
+
+impl Manner {
+    /// A success. `action` is a known one: it names the root of an XML reply.
+    pub(super) fn succeed(&self, action: &str, answer: Answer) -> Response<Body> {
+        let mut fields = answer.0;
+        fields.insert("RequestId".to_owned(), self.request_id.clone().into());
+        self.write(StatusCode::OK, &format!("{action}Response"), fields)
+    }
+
+    /// A refusal.
+    pub(super) fn fail(&self, fault: Fault) -> Response<Body> {
+        let recommend = format!(
+            "https://api.aliyun.com/troubleshoot?q={}&product=Ecs&requestId={}",
+            encode(&fault.code),
+            self.request_id
+        );
+        let fields = [
+            ("RequestId", self.request_id.clone()),
+            ("HostId", self.host.clone()),
+            ("Code", fault.code.into_owned()),
+            ("Message", fault.message.into_owned()),
+            ("Recommend", recommend),
+        ];
+        let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text)));
+        self.write(fault.status, "Error", fields.collect())
+    }
+
+    fn write(&self, status: StatusCode, root: &str, fields: Map<String, Value>) -> Response<Body> {
+        let (kind, text) = match self.format {
+            Format::Json => ("application/json;charset=utf-8", Value::Object(fields).to_string()),
+            Format::Xml => ("text/xml;charset=utf-8", xml::document(root, &fields)),
+        };
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert("x-acs-request-id", id);
+        }
+        response
+    }
+}

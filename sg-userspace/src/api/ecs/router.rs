@@ -1,0 +1,93 @@
+//! From a request to its reply: the one handler of this face. Everything that arrives gets a reply in the vendor's
+//! form, whatever is wrong with it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    Answer, Call, Fault, Keys, Nonces, actions,
+    authenticate::authenticate,
+    reply::Manner,
+    wire::{self, Wire},
+};
+use crate::service::Service;
+
+/// What time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The clock of the host.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// What this face knows.
+pub struct Ecs {
+    /// The domain.
+    pub service: Service,
+    /// Whose signatures are accepted.
+    pub keys: Arc<dyn Keys>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Which requests were seen.
+    pub nonces: Mutex<Nonces>,
+    /// The regions that clients are told of; some ask before anything else.
+    pub regions: Vec<Region>,
+}
+
+/// A region, as clients are told of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Region {
+    /// `cn-hangzhou`.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Where its API is: host and port, without a scheme.
+    pub endpoint: String,
+}
+
+/// The router of this face. It answers every path and method itself.
+pub fn router(ecs: Ecs) -> Router {
+    let ecs = Arc::new(ecs);
+    Router::new().fallback(move |request: Request<Body>| {
+        let ecs = Arc::clone(&ecs);
+        async move { reply(&ecs, request).await }
+    })
+}
+
+async fn reply(ecs: &Ecs, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let mut manner = Manner {
+        format: wire::early_format(&parts),
+        host: wire::host(&parts),
+        request_id: Uuid::new_v4().to_string().to_uppercase(),
+    };
+    let answered = answer(ecs, Request::from_parts(parts, body), &mut manner).await;
+    match answered {
+        Ok((call, answer)) => {
+            log::debug!("ecs {}: {} by {}", manner.request_id, call.action, call.key_id);
+            manner.succeed(&call.action, answer)
+        }
+        Err(fault) => {
+            // Not its message: that of a wrong signature holds every parameter.
+            log::debug!("ecs {}: {} {}", manner.request_id, fault.status.as_u16(), fault.code);
+            manner.fail(fault)
+        }
+    }
+}
+
+async fn answer(ecs: &Ecs, request: Request<Body>, manner: &mut Manner) -> Result<(Call, Answer), Fault> {
+    let wire = Wire::read(request).await?;
+    manner.format = wire.format()?;
+    let call = authenticate(wire, manner.format, &manner.request_id, ecs)?;
+    let handler = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    let answer = handler(ecs, &call).await?;
+    Ok((call, answer))
+}

@@ -1,0 +1,159 @@
+//! One connection, from its first byte to its last. It must never outlive its deadlines, nor the listener's grace.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, ready},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Request, Response, StatusCode, header},
+};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Semaphore, watch},
+    time::{Instant, Sleep, sleep_until},
+};
+use tower::ServiceExt;
+
+use super::{
+    Limits, Peer,
+    body::{Bounded, Share},
+    pace::{Pace, Paced},
+};
+
+/// How full the house is; what connections do about it is said at [`drive`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum House {
+    /// There is room.
+    Open,
+    /// Somebody may be waiting.
+    Full,
+    /// The listener is told to stop.
+    Closing,
+}
+
+/// What the connections of a listener share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) router: Router,
+    pub(super) limits: Arc<Limits>,
+    /// Memory for bodies, in bytes.
+    pub(super) budget: Arc<Semaphore>,
+    pub(super) house: watch::Receiver<House>,
+}
+
+/// Whom a connection belongs to, and whether they may be served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) peer: Peer,
+    pub(super) admitted: bool,
+}
+
+/// Serves one connection to its end. When the house is full, it ends if it is idle, and otherwise with its next
+/// answer; when the house closes, it ends likewise, and also if nothing was asked yet.
+pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut house = shared.house.clone();
+    let pace = Arc::new(Pace::new(&shared.limits));
+    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
+    let head_bytes = shared.limits.head_bytes;
+    let service = {
+        let pace = Arc::clone(&pace);
+        service_fn(move |request| {
+            // Here, not in the future: whatever happens next, the head was read.
+            pace.serving();
+            serve(request, caller, shared.clone(), Arc::clone(&pace))
+        })
+    };
+    let connection = http1::Builder::new()
+        // The deadlines of `pace` are finer than hyper's: those of a head and of the next request differ.
+        .header_read_timeout(None)
+        .max_buf_size(head_bytes)
+        .serve_connection(stream, service);
+    let mut connection = pin!(connection);
+    let mut alarm = pin!(sleep_until(Instant::now()));
+
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    log::debug!("connection of {:?}: {error}", caller.peer);
+                }
+                return;
+            }
+            () = poll_fn(|context| {
+                let Some(deadline) = pace.deadline() else { return Poll::Pending };
+                poll_alarm(alarm.as_mut(), deadline, context)
+            }) => {
+                log::debug!("connection of {:?}: too slow, or idle for too long; closed", caller.peer);
+                return;
+            }
+            Ok(()) = house.changed() => {
+                let now = *house.borrow_and_update();
+                if now == House::Closing || now == House::Full && pace.is_idle() {
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+}
+
+fn poll_alarm(
+    mut alarm: std::pin::Pin<&mut Sleep>,
+    deadline: Instant,
+    context: &mut std::task::Context<'_>,
+) -> Poll<()> {
+    if alarm.deadline() != deadline {
+        alarm.as_mut().reset(deadline);
+    }
+    ready!(alarm.poll(context));
+    Poll::Ready(())
+}
+
+async fn serve(
+    request: Request<Incoming>,
+    caller: Caller,
+    shared: Shared,
+    pace: Arc<Pace>,
+) -> Result<Response<Body>, Infallible> {
+    let share = Share::of(&shared.budget);
+    let mut response = if caller.admitted {
+        let mut request = request
+            .map(|body| Body::new(Bounded::new(body, &shared.limits, Arc::clone(&share), Arc::clone(&pace))));
+        request.extensions_mut().insert(caller.peer);
+        shared.router.oneshot(request).await?
+    } else {
+        pace.left_unread();
+        refuse(caller.peer)
+    };
+    drop(share);
+    if *shared.house.borrow() != House::Open {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    pace.answered();
+    Ok(response)
+}
+
+/// What a user who is not admitted gets, whatever they asked.
+fn refuse(peer: Peer) -> Response<Body> {
+    log::warn!("{peer:?} is not admitted");
+    let mut response = Response::new(Body::from(
+        "Your user may not use this socket: ask as root, or have sgd started with a group that you are in.\n",
+    ));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}

@@ -1,0 +1,59 @@
+//! Why a listener cannot be made. Each message says what, where and what to do.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use thiserror::Error;
+
+/// Why a listener cannot be made.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// An address that other hosts can reach, where nobody said that they may.
+    #[error(
+        "{address} can be reached from other hosts, and the connection is not encrypted: \
+         name a loopback address, or allow it with {flag}"
+    )]
+    NotLoopback {
+        /// As given.
+        address: SocketAddr,
+        /// The flag that allows it.
+        flag: &'static str,
+    },
+    /// A TCP socket that cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Tcp {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process answers on the socket.
+    #[error("{path:?}: a process listens there already; stop it first, or name another socket")]
+    Taken {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Something else has the socket's name.
+    #[error("{path:?} is there and is not a socket; remove it, or name another socket")]
+    NotASocket {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Another process makes a socket in the same directory and does not end.
+    #[error(
+        "{directory:?} is locked by another process that makes a socket there; start again when it has ended"
+    )]
+    Contended {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A step that the file system refuses.
+    #[error("cannot {doing} {path:?}: {source}")]
+    Io {
+        /// "create", "bind", …
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

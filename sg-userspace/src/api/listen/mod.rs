@@ -1,0 +1,38 @@
+//! Sockets and connections: who may connect, how many at once, how slowly, and how much they may send.
+//!
+//! ```text
+//! Listener ── accept loop (serve) ── one task a connection (connection) ── the face's router
+//!   unix: file, peer's uid    gate: a bound on connections     pace: deadlines     body: size, time, share of memory
+//!   tcp: loopback only
+//! ```
+//!
+//! * **Bounded.** Each listener serves [`Limits::connections`] at once. Whoever comes when the house is full waits in
+//!   the kernel's backlog, which has a bound too; nothing is allocated for them here. Meanwhile connections that wait
+//!   for another request are closed, and those in use end with their answer, so that idle ones keep nobody out.
+//! * **Never waits for ever.** The head of a request, its body, the next request and a reply that nobody reads each
+//!   have their time; a connection that exceeds it is closed.
+//! * **Never ends by itself.** An `accept` that fails, as without file descriptors, is tried again after a pause.
+//!
+//! This room knows HTTP and nothing of what is asked: it must never read a path, a query or a body. The faces give it
+//! a router; `sgd serve` calls it.
+
+mod access;
+mod body;
+mod connection;
+mod descriptors;
+mod error;
+mod limits;
+mod pace;
+mod serve;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod unix;
+
+pub use access::{Access, Peer};
+pub use body::{BodyFailure, collect};
+pub use descriptors::raise_descriptor_limit;
+pub use error::ListenError;
+pub use limits::Limits;
+pub use serve::Listener;
+pub use tcp::Exposure;

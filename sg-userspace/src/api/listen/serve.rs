@@ -1,0 +1,227 @@
+//! A listener and its accept loop. It never ends by itself, and never makes more connections than it may.
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use nix::errno::Errno;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Access, Exposure, Limits, ListenError, Peer,
+    connection::{Caller, House, Shared, drive},
+    tcp,
+    unix::{self, SocketFile},
+};
+
+/// How many connections may wait in the kernel; it takes less where `net.core.somaxconn` is less.
+pub(super) const BACKLOG: u32 = 1024;
+/// How long an `accept` that failed is not tried again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often the log hears of that.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Unix(Local),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens on a unix socket of mode 0660, whose directory is made where it is missing. A socket that is left
+    /// from a process that has ended is replaced.
+    ///
+    /// # Errors
+    /// Where a process answers on it, where the name is taken by another file, or where the system refuses.
+    pub async fn unix(path: &Path, access: Access) -> Result<Self, ListenError> {
+        let (listener, file) = unix::bind(path, &access).await?;
+        Ok(Self(Kind::Unix(Local { listener, access, _file: file })))
+    }
+
+    /// Listens on a TCP address.
+    ///
+    /// # Errors
+    /// Where other hosts could connect and nobody allowed it, or where the system refuses.
+    pub fn tcp(address: SocketAddr, exposure: Exposure) -> Result<Self, ListenError> {
+        tcp::bind(address, exposure).map(|listener| Self(Kind::Tcp(listener)))
+    }
+
+    /// The address of a TCP listener: where port 0 was asked for, the port that it got.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Unix(_) => None,
+            Kind::Tcp(listener) => listener.local_addr().ok(),
+        }
+    }
+
+    /// Serves `router` until `stop`, then closes the socket, lets requests that are being answered end within
+    /// [`Limits::grace`], and returns. Every request carries its [`Peer`] as an extension.
+    pub async fn serve(self, router: Router, limits: Limits, stop: impl Future<Output = ()> + Send) {
+        match self.0 {
+            Kind::Unix(local) => serve(local, router, limits, stop).await,
+            Kind::Tcp(listener) => serve(listener, router, limits, stop).await,
+        }
+    }
+}
+
+/// A unix listener.
+#[derive(Debug)]
+struct Local {
+    listener: UnixListener,
+    access: Access,
+    _file: SocketFile,
+}
+
+/// Where connections come from. A trait, so that a test can say how accepting fails.
+pub(super) trait Accept: Send + Sync {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Waits for the next one.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Caller)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Caller)> {
+        let (stream, address) = Self::accept(self).await?;
+        // Every answer is written at once; waiting for more of it would only cost time. Where the client is gone
+        // already, its connection will tell.
+        if let Err(error) = stream.set_nodelay(true) {
+            log::debug!("{address}: {error}");
+        }
+        Ok((stream, Caller { peer: Peer::Address(address), admitted: true }))
+    }
+}
+
+impl Accept for Local {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Caller)> {
+        let (stream, _) = self.listener.accept().await?;
+        let credentials = stream.peer_cred()?;
+        let (uid, gid) = (credentials.uid(), credentials.gid());
+        let peer = Peer::Process { uid, gid, pid: credentials.pid() };
+        Ok((stream, Caller { peer, admitted: self.access.admits(uid) }))
+    }
+}
+
+/// The accept loop.
+pub(super) async fn serve(
+    listener: impl Accept,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()> + Send,
+) {
+    let mut stop = pin!(stop);
+    let gate = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let budget = Arc::new(Semaphore::new(limits.buffered_bytes.min(Semaphore::MAX_PERMITS)));
+    let (house, watched) = watch::channel(House::Open);
+    let grace = limits.grace;
+    let shared = Shared { router, limits: Arc::new(limits), budget, house: watched };
+    let mut connections = JoinSet::new();
+    let mut complaints = Complaints::default();
+
+    loop {
+        let next = async {
+            // The place first: whoever is not accepted yet costs nothing here.
+            let place = enter(&gate, &house).await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            biased;
+            () = stop.as_mut() => break,
+            next = next => next,
+        };
+        while let Some(ended) = connections.try_join_next() {
+            report(ended);
+        }
+        match accepted {
+            Ok((stream, caller)) => {
+                let shared = shared.clone();
+                connections.spawn(async move {
+                    drive(stream, caller, shared).await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                complaints.note(&error);
+                tokio::select! {
+                    () = stop.as_mut() => break,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    // The socket first: whoever comes now should meet the next process, not wait for this one.
+    drop(listener);
+    house.send_replace(House::Closing);
+    let all_ended = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    if tokio::time::timeout(grace, all_ended).await.is_err() {
+        log::warn!("connections that did not end within {grace:?} are cut");
+    }
+}
+
+/// Waits for a place, and tells the house while there is none.
+async fn enter(gate: &Arc<Semaphore>, house: &watch::Sender<House>) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(gate).try_acquire_owned() {
+        return Some(place);
+    }
+    house.send_replace(House::Full);
+    let place = Arc::clone(gate).acquire_owned().await.ok();
+    house.send_replace(House::Open);
+    place
+}
+
+/// Whether a client that went away is why `accept` failed.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::ECONNABORTED | Errno::ECONNRESET | Errno::EINTR)
+    )
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        log::error!("a connection ended unexpectedly: {error}");
+    }
+}
+
+/// What was said of failed `accept`s: the same four times a second helps nobody.
+#[derive(Default)]
+struct Complaints {
+    last: Option<Instant>,
+}
+
+impl Complaints {
+    fn note(&mut self, error: &io::Error) {
+        if self.last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
+            log::error!("cannot accept a connection: {error}; it is tried again");
+            self.last = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! TCP sockets: loopback, unless somebody said otherwise.
+
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::{ListenError, serve::BACKLOG};
+
+/// Which addresses may be listened on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exposure {
+    /// Those of this host alone.
+    Loopback {
+        /// The command-line flag that allows others, for the refusal.
+        flag: &'static str,
+    },
+    /// Any: the operator allowed it.
+    Anywhere,
+}
+
+/// Listens on `address`.
+pub(super) fn bind(address: SocketAddr, exposure: Exposure) -> Result<TcpListener, ListenError> {
+    if let Exposure::Loopback { flag } = exposure
+        && !address.ip().to_canonical().is_loopback()
+    {
+        return Err(ListenError::NotLoopback { address, flag });
+    }
+    listen(address).map_err(|source| ListenError::Tcp { address, source })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of the process before this one may still be in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

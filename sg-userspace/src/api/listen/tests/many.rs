@@ -1,0 +1,194 @@
+//! More clients than there is room for.
+
+use std::{
+    io::{self, Write},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::{Router, routing::get};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
+
+use super::{super::raise_descriptor_limit, Limits, Server, ask, limits, read_reply, router, until_closed};
+
+/// How many requests are being answered, the most there were, and what they wait for.
+#[derive(Clone)]
+struct Counted {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+    release: Arc<Semaphore>,
+}
+
+impl Counted {
+    fn new() -> Self {
+        Self { now: Arc::default(), most: Arc::default(), release: Arc::new(Semaphore::new(0)) }
+    }
+
+    fn router(&self) -> Router {
+        let counted = self.clone();
+        Router::new().route(
+            "/",
+            get(move || async move {
+                let now = counted.now.fetch_add(1, Ordering::SeqCst) + 1;
+                counted.most.fetch_max(now, Ordering::SeqCst);
+                drop(counted.release.acquire().await);
+                counted.now.fetch_sub(1, Ordering::SeqCst);
+                "ok"
+            }),
+        )
+    }
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < super::PATIENCE, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Files that this process has open.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn thousands_of_clients_are_served_a_few_at_a_time() {
+    const CLIENTS: usize = 2_500;
+    const ROOM: usize = 100;
+    let descriptors = raise_descriptor_limit().unwrap();
+    assert!(descriptors > 2 * CLIENTS as u64, "{descriptors} file descriptors are too few for this test");
+
+    let counted = Counted::new();
+    let limits = Limits { connections: ROOM, head_time: super::PATIENCE, ..limits() };
+    let server = Server::tcp(counted.router(), limits);
+    let address = server.address.unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let clients = {
+        let answered = Arc::clone(&answered);
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut clients = tokio::task::JoinSet::new();
+                for _ in 0..CLIENTS {
+                    let answered = Arc::clone(&answered);
+                    clients.spawn(async move {
+                        // Whom the backlog has no room for tries again, as the kernel does; here, for as long.
+                        let mut stream = connect(address).await.unwrap();
+                        stream
+                            .write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                            .await
+                            .unwrap();
+                        let mut reply = String::new();
+                        stream.read_to_string(&mut reply).await.unwrap();
+                        assert!(reply.ends_with("ok"), "{reply}");
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    });
+                }
+                while let Some(ended) = clients.join_next().await {
+                    ended.unwrap();
+                }
+            });
+        })
+    };
+    eventually("the house is full", || counted.now.load(Ordering::SeqCst) == ROOM);
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(counted.most.load(Ordering::SeqCst), ROOM);
+    assert_eq!(answered.load(Ordering::SeqCst), 0);
+    // Clients have a socket each in this process too; what the server holds is the rest.
+    let files = open_files();
+    assert!(files < CLIENTS + ROOM + 500, "{files}");
+
+    counted.release.add_permits(CLIENTS);
+    clients.join().unwrap();
+    assert_eq!(answered.load(Ordering::SeqCst), CLIENTS);
+    assert_eq!(counted.most.load(Ordering::SeqCst), ROOM);
+    server.stop();
+}
+
+async fn connect(address: std::net::SocketAddr) -> io::Result<tokio::net::TcpStream> {
+    tokio::time::timeout(super::PATIENCE, tokio::net::TcpStream::connect(address))
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[test]
+fn half_open_connections_keep_nobody_out_for_long() {
+    let server = Server::tcp(router(), Limits { connections: 20, ..limits() });
+    let silent: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+    let began = Instant::now();
+    assert!(ask(&mut server.connect(), "/").ends_with("ok"));
+    // Three times the house was full, for the time of a head each.
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    drop(silent);
+    server.stop();
+}
+
+#[test]
+fn idle_connections_leave_when_the_house_is_full() {
+    let server = Server::tcp(router(), Limits { connections: 10, ..Limits::default() });
+    let mut idle: Vec<TcpStream> = (0..9)
+        .map(|_| {
+            let mut stream = server.connect();
+            assert!(ask(&mut stream, "/").ends_with("ok"));
+            stream
+        })
+        .collect();
+    // There is room for all of them.
+    for stream in &mut idle {
+        assert!(ask(stream, "/").ends_with("ok"));
+    }
+    let began = Instant::now();
+    for _ in 0..30 {
+        assert!(ask(&mut server.connect(), "/").ends_with("ok"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let closed = idle.iter_mut().map(until_closed).max().unwrap();
+    assert!(closed < Duration::from_secs(20), "{closed:?}");
+    server.stop();
+}
+
+#[test]
+fn stopping_lets_requests_end() {
+    let counted = Counted::new();
+    let server =
+        Server::tcp(counted.router().merge(Router::new().route("/idle", get(async || "ok"))), limits());
+    let address = server.address.unwrap();
+    let mut asking = server.connect();
+    write!(asking, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    let mut idle = server.connect();
+    assert!(ask(&mut idle, "/idle").ends_with("ok"));
+    let mut silent = server.connect();
+    eventually("the request arrives", || counted.now.load(Ordering::SeqCst) == 1);
+
+    let stopping = thread::spawn(move || server.stop());
+    until_closed(&mut idle);
+    until_closed(&mut silent);
+    assert!(TcpStream::connect(address).is_err());
+    assert!(!stopping.is_finished());
+    counted.release.add_permits(1);
+    let reply = read_reply(&mut asking);
+    assert!(reply.ends_with("ok") && reply.contains("connection: close"), "{reply}");
+    stopping.join().unwrap();
+}
+
+#[test]
+fn stopping_does_not_wait_for_ever() {
+    let counted = Counted::new();
+    let server = Server::tcp(counted.router(), Limits { grace: Duration::from_millis(300), ..limits() });
+    let mut asking = server.connect();
+    write!(asking, "GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    eventually("the request arrives", || counted.now.load(Ordering::SeqCst) == 1);
+    let began = Instant::now();
+    server.stop();
+    assert!(began.elapsed() < Duration::from_secs(10));
+    until_closed(&mut asking);
+}

@@ -1,0 +1,379 @@
+//! How routes are declared: once, for the router and for the document that describes it.
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Query, RawPathParams, Request, State},
+    http::{Method, Uri},
+    response::{IntoResponse as _, Response},
+    routing::{MethodFilter, on},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{
+        ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, RefOr, Required,
+        ResponseBuilder,
+        path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
+        request_body::RequestBodyBuilder,
+        schema::{ComponentsBuilder, Schema},
+    },
+};
+
+use super::{ErrorBody, Native, caller::Identity, error::Failed};
+use crate::{
+    api::listen::collect,
+    service::{Once, Operation, PageRequest, Refusal, State as Snapshot},
+};
+
+/// A request as questions and operations see it.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The parts of the path that are in braces, in their order.
+    path: Vec<String>,
+    uri: Uri,
+    caller: String,
+}
+
+impl Asked {
+    /// The first part of the path that is in braces.
+    pub(super) fn path(&self) -> String {
+        self.path.first().cloned().unwrap_or_default()
+    }
+
+    /// Some parameters of the query.
+    pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Failed> {
+        let query = Query::<Q>::try_from_uri(&self.uri);
+        query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
+    }
+
+    /// Whether the caller may be shown secrets.
+    pub(super) fn is_root(&self) -> bool {
+        self.caller == "uid 0"
+    }
+}
+
+/// The routes.
+#[derive(Default)]
+pub(super) struct Routes {
+    router: Router<Native>,
+    paths: Paths,
+    schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+/// What is said of a route beside what it does.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) query: Vec<Parameter>,
+}
+
+impl Route {
+    pub(super) fn get(path: &'static str, summary: &'static str) -> Self {
+        Self { method: Method::GET, path, summary, query: Vec::new() }
+    }
+
+    pub(super) fn post(path: &'static str, summary: &'static str) -> Self {
+        Self { method: Method::POST, ..Self::get(path, summary) }
+    }
+
+    pub(super) fn put(path: &'static str, summary: &'static str) -> Self {
+        Self { method: Method::PUT, ..Self::get(path, summary) }
+    }
+
+    pub(super) fn patch(path: &'static str, summary: &'static str) -> Self {
+        Self { method: Method::PATCH, ..Self::get(path, summary) }
+    }
+
+    pub(super) fn delete(path: &'static str, summary: &'static str) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path, summary) }
+    }
+
+    /// The route also takes these parameters.
+    pub(super) fn with<Q: IntoParams>(mut self) -> Self {
+        self.query.extend(Q::into_params(|| Some(ParameterIn::Query)));
+        self
+    }
+
+    /// The route answers page by page.
+    pub(super) fn paged(self) -> Self {
+        self.with::<PageRequest>()
+    }
+}
+
+/// `dry_run` and `preview`.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, IntoParams)]
+#[serde(default)]
+struct Trial {
+    /// Only say what would happen.
+    dry_run: bool,
+}
+
+impl Routes {
+    /// A question: a function of a snapshot.
+    pub(super) fn ask<T: Serialize + ToSchema + Send + 'static>(
+        &mut self,
+        route: Route,
+        answer: fn(&Native, &Snapshot, &Asked) -> Result<T, Failed>,
+    ) {
+        let known = names(&route);
+        self.describe::<T>(&route, None);
+        self.serve(route, move |native, request| {
+            let known = known.clone();
+            async move {
+                let (asked, _) = take_apart(request, &known).await?;
+                // A question may take milliseconds; others are answered meanwhile.
+                let answered =
+                    tokio::task::spawn_blocking(move || answer(&native, &native.service.snapshot(), &asked));
+                let answer = answered.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+                Ok(Json(answer).into_response())
+            }
+        });
+    }
+
+    /// A question whose parts are a body: a function of a snapshot, too.
+    pub(super) fn question<Q, T>(
+        &mut self,
+        route: Route,
+        answer: fn(&Native, &Snapshot, &Q) -> Result<T, Failed>,
+    ) where
+        Q: Serialize + DeserializeOwned + ToSchema + Send + 'static,
+        T: Serialize + ToSchema + Send + 'static,
+    {
+        self.describe::<T>(&route, Some(body_of::<Q>()));
+        Q::schemas(&mut self.schemas);
+        self.serve(route, move |native, request| async move {
+            let (_, body) = take_apart(request, &[]).await?;
+            let question: Q = strictly(&body)?;
+            let answered =
+                tokio::task::spawn_blocking(move || answer(&native, &native.service.snapshot(), &question));
+            let answer = answered.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+            Ok(Json(answer).into_response())
+        });
+    }
+
+    /// An operation whose body is `O`; `bind` puts what the path says into it.
+    pub(super) fn change<O>(&mut self, route: Route, bind: fn(&mut O, &Asked))
+    where
+        O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
+        O::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        self.act(route, Some(body_of::<O>()), move |asked, body| {
+            let mut operation: O = strictly(body)?;
+            bind(&mut operation, asked);
+            Ok(operation)
+        });
+        O::schemas(&mut self.schemas);
+    }
+
+    /// An operation without a body.
+    pub(super) fn order<O>(&mut self, route: Route, operation: fn(&Asked) -> O)
+    where
+        O: Operation + Sync + Clone + Serialize,
+        O::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        self.act(route, None, move |asked, _| Ok(operation(asked)));
+    }
+
+    /// An operation that is made of a body of another form than JSON.
+    pub(super) fn file<O>(&mut self, route: Route, read: fn(&Asked, &str) -> Result<O, Failed>)
+    where
+        O: Operation + Sync + Clone + Serialize,
+        O::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        let body = RequestBodyBuilder::new()
+            .content("text/plain", ContentBuilder::new().schema(Some(String::schema())).build())
+            .required(Some(Required::True))
+            .build();
+        self.act(route, Some(body), move |asked, body| {
+            let text = std::str::from_utf8(body);
+            read(asked, text.map_err(|error| Failed::Malformed(format!("the body is no UTF-8: {error}")))?)
+        });
+    }
+
+    fn act<O>(
+        &mut self,
+        route: Route,
+        body: Option<utoipa::openapi::request_body::RequestBody>,
+        make: impl Fn(&Asked, &[u8]) -> Result<O, Failed> + Clone + Send + Sync + 'static,
+    ) where
+        O: Operation + Sync + Clone + Serialize,
+        O::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        let route = route.with::<Trial>();
+        let known = names(&route);
+        self.describe::<O::Output>(&route, body);
+        self.serve(route, move |native, request| {
+            let (known, make) = (known.clone(), make.clone());
+            async move {
+                let token = request.headers().get("idempotency-key").cloned();
+                let (asked, body) = take_apart(request, &known).await?;
+                let operation = make(&asked, &body)?;
+                if asked.query::<Trial>()?.dry_run {
+                    let service = native.service.clone();
+                    let tried = tokio::task::spawn_blocking(move || service.try_out(&operation));
+                    let tried = tried.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+                    return Ok(Json(tried).into_response());
+                }
+                let output = match token {
+                    None => native.service.submit(operation).await?,
+                    Some(token) => {
+                        let token = token.to_str().unwrap_or_default();
+                        let once = Once::new(&asked.caller, token, &operation, operation.clone())?;
+                        native.service.submit(once).await?
+                    }
+                };
+                Ok(Json(output).into_response())
+            }
+        });
+    }
+
+    fn serve<F>(
+        &mut self,
+        route: Route,
+        handler: impl Fn(Native, Request) -> F + Clone + Send + Sync + 'static,
+    ) where
+        F: Future<Output = Result<Response, Failed>> + Send + 'static,
+    {
+        let filter = MethodFilter::try_from(route.method).unwrap_or(MethodFilter::GET);
+        let serve = move |State(native): State<Native>, request: Request| {
+            let answer = handler(native, request);
+            async move { answer.await.unwrap_or_else(Failed::into_response) }
+        };
+        self.router = std::mem::take(&mut self.router).route(route.path, on(filter, serve));
+    }
+
+    fn describe<T: ToSchema>(
+        &mut self,
+        route: &Route,
+        body: Option<utoipa::openapi::request_body::RequestBody>,
+    ) {
+        let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let in_path = in_path.map(|name| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .schema(Some(String::schema()))
+                .build()
+        });
+        let parameters: Vec<Parameter> = in_path.chain(route.query.iter().cloned()).collect();
+        let success =
+            ResponseBuilder::new().description("Done.").content("application/json", json_of::<T>()).build();
+        let failure = ResponseBuilder::new()
+            .description("Not done: what is wrong.")
+            .content("application/json", json_of::<ErrorBody>())
+            .build();
+        let operation = OperationBuilder::new()
+            .operation_id(Some(operation_id(&route.method, route.path)))
+            .summary(Some(route.summary))
+            .parameters(Some(parameters))
+            .request_body(body)
+            .response("200", success)
+            .response("default", failure)
+            .build();
+        let method = match route.method {
+            Method::POST => HttpMethod::Post,
+            Method::PUT => HttpMethod::Put,
+            Method::PATCH => HttpMethod::Patch,
+            Method::DELETE => HttpMethod::Delete,
+            _ => HttpMethod::Get,
+        };
+        let item = PathItem::new(method, operation);
+        match self.paths.paths.get_mut(route.path) {
+            Some(there) => there.merge_operations(item),
+            None => drop(self.paths.paths.insert(route.path.to_owned(), item)),
+        }
+        T::schemas(&mut self.schemas);
+        ErrorBody::schemas(&mut self.schemas);
+    }
+
+    /// The router, and what it says of itself.
+    pub(super) fn build(self) -> (Router<Native>, OpenApi) {
+        let components = ComponentsBuilder::new().schemas_from_iter(self.schemas).build();
+        let info = InfoBuilder::new()
+            .title("sgd")
+            .version(env!("CARGO_PKG_VERSION"))
+            .description(Some("Security groups on this host. Ids and names are taken alike."))
+            .build();
+        let document =
+            OpenApiBuilder::new().info(info).paths(self.paths).components(Some(components)).build();
+        (self.router, document)
+    }
+}
+
+/// `GET /v1/groups/{group}/rules` is `get_groups_group_rules`.
+fn operation_id(method: &Method, path: &str) -> String {
+    let parts = path.split('/').skip(2).map(|part| part.trim_matches(|brace| brace == '{' || brace == '}'));
+    let parts: Vec<String> = parts.map(|part| part.replace('-', "_")).collect();
+    format!("{}_{}", method.as_str().to_lowercase(), parts.join("_"))
+}
+
+fn json_of<T: ToSchema>() -> utoipa::openapi::Content {
+    ContentBuilder::new().schema(Some(T::schema())).build()
+}
+
+fn body_of<T: ToSchema>() -> utoipa::openapi::request_body::RequestBody {
+    RequestBodyBuilder::new()
+        .content("application/json", json_of::<T>())
+        .required(Some(Required::True))
+        .build()
+}
+
+/// The names of the parameters that a route takes.
+fn names(route: &Route) -> Vec<String> {
+    route.query.iter().map(|parameter| parameter.name.clone()).collect()
+}
+
+/// What a request asks, and its body.
+async fn take_apart(request: Request<Body>, known: &[String]) -> Result<(Asked, bytes::Bytes), Failed> {
+    let (mut parts, body) = request.into_parts();
+    let path = axum::RequestPartsExt::extract::<RawPathParams>(&mut parts).await;
+    let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
+    let path = path.iter().map(|(_, part)| part.to_owned()).collect();
+    let query = parts.uri.query().unwrap_or_default();
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        if !known.iter().any(|known| *known == name) {
+            let name: String = name.chars().take(64).collect();
+            return Err(Failed::Malformed(format!(
+                "the query has {name:?}; allowed are: {}",
+                known.join(", ")
+            )));
+        }
+    }
+    let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone()).unwrap_or_default();
+    let body = collect(body).await?;
+    Ok((Asked { path, uri: parts.uri, caller }, body))
+}
+
+/// Reads JSON. A key that nothing reads is refused: a change that was misspelt must not look as if it had been made.
+fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
+    let empty = body.iter().all(u8::is_ascii_whitespace);
+    let written: Value = if empty { Value::Object(serde_json::Map::new()) } else { read(body)? };
+    let Value::Object(fields) = &written else {
+        return Err(Failed::Malformed("a JSON object is expected".to_owned()));
+    };
+    let given: Vec<String> = fields.keys().cloned().collect();
+    let value: T = serde_json::from_value(written).map_err(|error| Failed::Malformed(error.to_string()))?;
+    let understood = serde_json::to_value(&value).unwrap_or_default();
+    let is_known = |key: &String| understood.get(key).is_some();
+    if let Some(unknown) = given.iter().find(|key| !is_known(key)) {
+        let names: Vec<&str> = understood
+            .as_object()
+            .map(|fields| fields.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        let near = names
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
+        let near = near.filter(|near| strsim::jaro_winkler(near, unknown) > 0.7);
+        let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        return Err(Failed::Malformed(format!("unknown field {unknown:?}{hint}")));
+    }
+    Ok(value)
+}
+
+fn read(body: &[u8]) -> Result<Value, Failed> {
+    serde_json::from_slice(body).map_err(|error| Failed::Malformed(format!("this is no JSON: {error}")))
+}

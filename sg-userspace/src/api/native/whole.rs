@@ -1,0 +1,168 @@
+//! What is about everything: the status, checks, health, keys, limits.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    Native,
+    error::Failed,
+    routes::{Route, Routes},
+};
+use crate::{
+    agent::{Catalog, devices},
+    service::{
+        Apply, CheckPacket, Checked, CommonCheck, CreateKey, DeleteKey, Finding, KeyView, ModifyLimits,
+        ReplaceState, Scope, State, check_common, check_packet, health,
+    },
+    store::{Limits, transfer},
+};
+
+/// How things are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// The name of its files and pins.
+    pub instance: String,
+    /// VPCs.
+    pub vpcs: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Rules.
+    pub rules: usize,
+    /// NICs, of this host and others.
+    pub nics: usize,
+    /// NICs of this host.
+    pub local_nics: usize,
+    /// NICs of this host whose packets are judged.
+    pub attached: usize,
+    /// Devices of this host's NICs that are not there, or not filtered yet.
+    pub waiting: Vec<String>,
+    /// Instances.
+    pub instances: usize,
+    /// Prefix lists.
+    pub prefix_lists: usize,
+    /// Port lists.
+    pub port_lists: usize,
+}
+
+fn status(native: &Native, state: &State) -> Status {
+    let catalog = Catalog::load(&native.instance.catalog()).ok();
+    let is_attached = |device: &str| {
+        let record = catalog.as_ref().and_then(|catalog| catalog.nic(device));
+        record.is_some_and(|record| record.ifindex.is_some())
+    };
+    let devices: Vec<&str> = state.local_nics().filter_map(|nic| nic.device.as_deref()).collect();
+    let waiting: Vec<String> =
+        devices.iter().filter(|device| !is_attached(device)).map(|&device| device.to_owned()).collect();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: native.instance.name().to_owned(),
+        vpcs: state.vpcs().len(),
+        groups: state.groups().len(),
+        rules: state.rules().len(),
+        nics: state.nics().len(),
+        local_nics: devices.len(),
+        attached: devices.len() - waiting.len(),
+        waiting,
+        instances: state.instances().len(),
+        prefix_lists: state.prefix_lists().len(),
+        port_lists: state.port_lists().len(),
+    }
+}
+
+/// Which NIC, and who comes to it.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+struct CommonQuery {
+    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    nic: String,
+    /// The other end.
+    #[param(value_type = String)]
+    remote: IpAddr,
+}
+
+/// Whose rules are looked at; nothing said: all groups, each by itself.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct HealthQuery {
+    /// A group by itself.
+    group: Option<String>,
+    /// All groups of a NIC together.
+    nic: Option<String>,
+}
+
+/// What an export holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct ExportQuery {
+    /// Also access keys with their secrets.
+    secrets: bool,
+}
+
+/// The addresses of this host's devices.
+fn addresses() -> Result<impl Fn(&str) -> Vec<IpAddr>, Failed> {
+    let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
+    Ok(move |device: &str| devices.get(device).map(|found| found.addresses.clone()).unwrap_or_default())
+}
+
+pub(super) fn declare(routes: &mut Routes) {
+    routes.ask::<Status>(Route::get("/v1/status", "How things are"), |native, state, _| {
+        Ok(status(native, state))
+    });
+
+    let check = Route::post("/v1/check", "What happens to a packet, and why");
+    routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
+        Ok(check_packet(state, packet, addresses()?)?)
+    });
+    let common = Route::get("/v1/check/common", "What happens on the ports that everybody asks about");
+    routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
+        let CommonQuery { nic, remote } = asked.query()?;
+        Ok(check_common(state, &nic, remote, addresses()?)?)
+    });
+    let look = Route::get("/v1/health", "Rules that never decide, and rules that let everybody in");
+    routes.ask::<Vec<Finding>>(look.with::<HealthQuery>(), |_, state, asked| {
+        let scope = match asked.query()? {
+            HealthQuery { group: Some(_), nic: Some(_) } => {
+                return Err(Failed::Malformed("say a group or a NIC, not both".to_owned()));
+            }
+            HealthQuery { group: Some(group), .. } => Scope::Group(group),
+            HealthQuery { nic: Some(nic), .. } => Scope::Nic(nic),
+            HealthQuery { .. } => Scope::All,
+        };
+        Ok(health(state, &scope)?)
+    });
+
+    let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
+    routes.change::<Apply>(apply, |_, _| {});
+
+    let export = Route::get("/v1/export", "Everything there is, as a file").with::<ExportQuery>();
+    routes.ask::<String>(export, |_, state, asked| {
+        let ExportQuery { secrets } = asked.query()?;
+        if secrets && !asked.is_root() {
+            return Err(Failed::Malformed("only root is shown secrets, over the socket".to_owned()));
+        }
+        let mut file = Vec::new();
+        transfer::export(state.records(), &mut file, secrets)
+            .map_err(|error| Failed::Malformed(error.to_string()))?;
+        Ok(String::from_utf8_lossy(&file).into_owned())
+    });
+    let import = Route::post("/v1/import", "Replace everything by what a file holds");
+    routes.file::<ReplaceState>(import, |_, text| Ok(ReplaceState { text: text.to_owned() }));
+
+    routes.ask::<Vec<KeyView>>(Route::get("/v1/keys", "List access keys"), |_, state, _| {
+        Ok(state.keys().values().map(|key| KeyView::from(&**key)).collect())
+    });
+    routes.change::<CreateKey>(
+        Route::post("/v1/keys", "Make an access key; its secret is shown once"),
+        |_, _| {},
+    );
+    routes.order(Route::delete("/v1/keys/{key}", "Delete an access key"), |asked| DeleteKey {
+        key: asked.path(),
+    });
+    routes.ask::<Limits>(Route::get("/v1/limits", "Show limits"), |_, state, _| {
+        Ok(state.settings().limits.clone())
+    });
+    routes.change::<ModifyLimits>(Route::patch("/v1/limits", "Change limits"), |_, _| {});
+}

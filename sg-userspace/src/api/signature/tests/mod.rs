@@ -1,0 +1,7 @@
+//! The recipes against requests of the vendors' unmodified clients, recorded on the wire, and against the examples in
+//! the vendors' documentation.
+
+mod documented;
+mod recorded;
+
+pub(crate) use recorded::{Recorded, recorded};

@@ -1,0 +1,75 @@
+//! What a request is addressed to: `/v1`, the parts of a path, and a query. Whatever people typed is one part, whatever
+//! is in it.
+
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What may stand in a part as it is (RFC 3986, unreserved).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The address of a request.
+#[derive(Clone, Debug)]
+pub(super) struct Address {
+    path: String,
+    query: Vec<(&'static str, String)>,
+}
+
+impl Address {
+    /// The address with these parts.
+    pub(super) fn of(parts: &[&str]) -> Self {
+        let mut path = "/v1".to_owned();
+        for part in parts {
+            path.push('/');
+            path.extend(utf8_percent_encode(part, RESERVED));
+        }
+        Self { path, query: Vec::new() }
+    }
+
+    /// With a value in its query.
+    pub(super) fn with(mut self, key: &'static str, value: impl Display) -> Self {
+        self.query.push((key, value.to_string()));
+        self
+    }
+
+    /// With a value in its query, if there is one.
+    pub(super) fn with_some(self, key: &'static str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    /// With a list in its query, if there is anything in it.
+    pub(super) fn with_list(self, key: &'static str, values: &[String]) -> Self {
+        if values.is_empty() { self } else { self.with(key, values.join(",")) }
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        let Address { mut path, query } = address;
+        if !query.is_empty() {
+            path.push('?');
+            let query = form_urlencoded::Serializer::new(Self::new()).extend_pairs(query).finish();
+            path.push_str(&query);
+        }
+        path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_stays_one_part() {
+        let address = Address::of(&["groups", "a/b?c#d%ü ..", "rules"]).with("direction", "ingress");
+        let address =
+            address.with_some("name", Some("a&b=c")).with_some("vpc", None::<&str>).with_list("id", &[]);
+        assert_eq!(
+            String::from(address),
+            "/v1/groups/a%2Fb%3Fc%23d%25%C3%BC%20../rules?direction=ingress&name=a%26b%3Dc"
+        );
+    }
+}

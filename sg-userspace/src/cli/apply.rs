@@ -1,0 +1,126 @@
+//! `sgctl apply`: what a document says, made so.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use hyper::Method;
+
+use super::{
+    address::Address,
+    args::named,
+    client::Call,
+    failure::Failure,
+    file,
+    output::{Yes, count},
+    session::Session,
+    table::cell,
+};
+use crate::service::{Apply, Changed, Difference, Happens};
+
+const EXAMPLES: &str = "Examples:
+  sgctl apply -f policy.yaml --dry-run
+  sgctl apply -f policy.yaml --name production --yes";
+
+/// Make what a policy document owns as the document says. The difference is shown first; what the document does not own
+/// is not touched.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Typed {
+    /// The document, YAML or JSON; `-` is the standard input.
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// What the document is called: everything of it belongs to this name, which is also that of its VPC.
+    #[arg(long, default_value = "document", value_parser = named())]
+    name: String,
+    /// Where it is, the first time [default: local].
+    #[arg(long)]
+    region: Option<String>,
+    /// Only show the difference.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+    let text = file::read_text(&typed.file)?;
+    let body = Apply { text, name: typed.name, region: typed.region.unwrap_or_default() };
+    let address = Address::of(&["apply"]);
+    let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
+    let difference = waiting(session, "comparing", &try_out)?;
+    for warning in &difference.warnings {
+        eprintln!("sgctl: warning: {warning}");
+    }
+    if typed.dry_run {
+        return show(session, &difference);
+    }
+    if difference.changes.is_empty() {
+        return finish(session, &difference);
+    }
+    if session.output.format.is_table() {
+        show(session, &difference)?;
+    }
+    let changes = count(difference.changes.len(), "change");
+    session.output.confirm(&format!("Make {changes}?"), typed.yes.yes)?;
+    let done = waiting(session, "applying", &Call::change(Method::POST, address).with_json(&body)?)?;
+    if done.changes.len() != difference.changes.len() && session.output.format.is_table() {
+        session.output.line("something else changed meanwhile; this was done:")?;
+        show(session, &done)?;
+    }
+    finish(session, &done)
+}
+
+fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, Failure> {
+    let progress = session.output.progress(what);
+    let answer = session.client.call(call);
+    progress.finish_and_clear();
+    Ok(answer?)
+}
+
+/// The difference as a diff of things.
+fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failure> {
+    let output = &mut session.output;
+    if output.format.is_data() {
+        return output.data(difference);
+    }
+    if !output.format.is_table() {
+        return difference.changes.iter().try_for_each(|change| output.line(&change.id));
+    }
+    for change in &difference.changes {
+        let (sign, word) = match change.action {
+            Happens::Add => ("+", "add"),
+            Happens::Change => ("~", "change"),
+            Happens::Remove => ("-", "remove"),
+        };
+        let line = format!("{sign} {} {}", change.kind, called(change));
+        output.line(&output.paint_as(word, &line))?;
+        change.detail.iter().try_for_each(|detail| output.line(&format!("    {}", cell(detail))))?;
+    }
+    output.line(&summary(difference, ["to add", "to change", "to remove"]))
+}
+
+fn called(change: &Changed) -> String {
+    match change.name.as_str() {
+        "" => change.id.clone(),
+        name => cell(name),
+    }
+}
+
+fn finish(session: &mut Session<'_>, done: &Difference) -> Result<(), Failure> {
+    if !session.output.format.is_table() {
+        return show(session, done);
+    }
+    let line = if done.changes.is_empty() {
+        "nothing to change: everything is as the document says".to_owned()
+    } else {
+        format!("in force: {}", summary(done, ["added", "changed", "removed"]))
+    };
+    session.output.line(&line)
+}
+
+fn summary(difference: &Difference, words: [&str; 3]) -> String {
+    let number = |action| difference.changes.iter().filter(|change| change.action == action).count();
+    let numbers = [Happens::Add, Happens::Change, Happens::Remove].map(number);
+    let parts = numbers.iter().zip(words).map(|(number, word)| format!("{number} {word}"));
+    parts.collect::<Vec<_>>().join(", ")
+}

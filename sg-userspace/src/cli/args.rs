@@ -1,0 +1,115 @@
+//! Arguments that several nouns have, and how they are read.
+
+use std::net::IpAddr;
+
+use clap::{
+    ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
+};
+use ipnet::IpNet;
+
+use super::names::Names;
+use crate::store::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
+
+/// An id or a name: a text with something in it.
+pub(super) fn named() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
+
+/// `yes` or `no`.
+pub(super) fn said() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["yes", "no"]).map(|text| text == "yes")
+}
+
+/// What an argument calls a value.
+pub(super) fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// `any`, an address or prefix, `group:NAME`, `prefix-list:NAME`.
+pub(super) fn remote(text: &str) -> Result<Remote, String> {
+    match text.split_once(':') {
+        Some(("group", name)) if !name.is_empty() => Ok(Remote::Group(GroupId::from(name))),
+        Some(("prefix-list", name)) if !name.is_empty() => Ok(Remote::PrefixList(PrefixListId::from(name))),
+        _ => text.parse().map_err(|_| {
+            "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME"
+                .to_owned()
+        }),
+    }
+}
+
+/// A remote as [`remote`] reads it.
+pub(super) fn write_remote(remote: &Remote, names: &Names) -> String {
+    match remote {
+        Remote::Any | Remote::Net(_) => remote.to_string(),
+        Remote::Group(group) => format!("group:{}", names.of(group)),
+        Remote::PrefixList(list) => format!("prefix-list:{}", names.of(list)),
+    }
+}
+
+/// `any`, `22,80-90`, `port-list:NAME`.
+pub(super) fn ports(text: &str) -> Result<Ports, String> {
+    match text.split_once(':') {
+        Some(("port-list", name)) if !name.is_empty() => Ok(Ports::List(PortListId::from(name))),
+        _ => text.parse().map_err(|_| {
+            "allowed are any, ports and ranges from 0 to 65535 such as 22,8000-8100, and port-list:NAME"
+                .to_owned()
+        }),
+    }
+}
+
+/// Ports as [`ports`] reads them.
+pub(super) fn write_ports(ports: &Ports, names: &Names) -> String {
+    match ports {
+        Ports::Any | Ports::Ranges(_) => ports.to_string(),
+        Ports::List(list) => format!("port-list:{}", names.of(list)),
+    }
+}
+
+/// An address or prefix, host bits cut.
+pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
+    net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
+}
+
+/// Addresses as a column shows them.
+pub(super) fn write_addresses(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Ids as a column shows them.
+pub(super) fn write_ids(ids: impl IntoIterator<Item = impl ToString>) -> String {
+    ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// `yes` or `no`.
+pub(super) fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+/// A time as a column shows it: no fractions of a second.
+pub(super) fn write_time(time: jiff::Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_typed() {
+        let names = Names::default();
+        for text in ["any", "10.0.0.0/8", "2001:db8::1", "group:web", "prefix-list:a:b"] {
+            assert_eq!(write_remote(&remote(text).unwrap(), &names), text);
+        }
+        assert_eq!(write_remote(&remote("ANY").unwrap(), &names), "any");
+        for text in ["", "web", "group:", "port-list:web", "10.0.0.0/33"] {
+            remote(text).unwrap_err();
+        }
+        for text in ["any", "22,80-90", "port-list:web"] {
+            assert_eq!(write_ports(&ports(text).unwrap(), &names), text);
+        }
+        for text in ["", "ssh", "90-80", "port-list:", "group:web"] {
+            ports(text).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! `sgctl check --policy`: what would happen to a packet under a document, and why. Nothing has to run for it.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Write},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use nix::unistd::geteuid;
+
+use super::{explain, failure::Failure, output::Format, policy};
+use crate::{
+    check::{self, EngineKind, Form},
+    model::{Direction, Policy},
+    oracle::Oracle,
+    probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
+};
+
+/// Probes and who answers them.
+#[derive(Debug, Args)]
+pub(super) struct TypedProbes {
+    /// Probes, one JSON object a line; `-` is the standard input.
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "TypedPacket",
+        conflicts_with = "TypedPacket"
+    )]
+    probes: Option<PathBuf>,
+    /// Who answers [default: image for --probes, oracle for a single packet].
+    #[arg(long)]
+    engine: Option<TypedEngine>,
+    #[command(flatten, next_help_heading = "A single packet")]
+    packet: Option<TypedPacket>,
+}
+
+/// A single packet.
+#[derive(Debug, Args)]
+struct TypedPacket {
+    /// The device of the NIC.
+    #[arg(long)]
+    nic: String,
+    /// As seen by the NIC's owner.
+    #[arg(long)]
+    direction: TypedDirection,
+    /// tcp, udp, icmp, icmpv6, gre, sctp or 0 to 255.
+    #[arg(long)]
+    protocol: ProtocolName,
+    /// The sender.
+    #[arg(long, value_name = "ADDRESS")]
+    src: IpAddr,
+    /// The receiver.
+    #[arg(long, value_name = "ADDRESS")]
+    dst: IpAddr,
+    /// The source port [default: 40000].
+    #[arg(long, value_name = "PORT")]
+    sport: Option<u16>,
+    /// The destination port; tcp, udp and sctp need it.
+    #[arg(long, value_name = "PORT")]
+    dport: Option<u16>,
+    /// The ICMP type; icmp and icmpv6 need it.
+    #[arg(long, value_name = "NUMBER")]
+    icmp_type: Option<u8>,
+    /// The ICMP code [default: 0].
+    #[arg(long, value_name = "NUMBER")]
+    icmp_code: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TypedDirection {
+    Ingress,
+    Egress,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TypedEngine {
+    /// The rules as written.
+    Oracle,
+    /// The compiled tables, in user space.
+    Image,
+    /// The eBPF program over a real packet; needs root.
+    Kernel,
+}
+
+/// What was meant.
+enum Request {
+    /// Answer all the probes in a file.
+    Stream { probes: PathBuf, engine: EngineKind, form: Form },
+    /// Answer one probe, for a program.
+    Answer { probe: Probe, engine: EngineKind },
+    /// Answer one probe, for people, and hear the other engines too.
+    Explain { probe: Probe, engine: EngineKind },
+}
+
+impl TypedProbes {
+    fn meaning(self, policy: &Policy, json: bool) -> Result<Request, Failure> {
+        let engine = self.engine.map(|engine| match engine {
+            TypedEngine::Oracle => EngineKind::Oracle,
+            TypedEngine::Image => EngineKind::Image,
+            TypedEngine::Kernel => EngineKind::Kernel,
+        });
+        match (self.probes, self.packet) {
+            (Some(probes), _) => {
+                let form = if json { Form::Json } else { Form::Words };
+                Ok(Request::Stream { probes, engine: engine.unwrap_or(EngineKind::Image), form })
+            }
+            (None, Some(packet)) => {
+                let probe = packet.meaning(policy).map_err(Failure::Input)?;
+                let engine = engine.unwrap_or(EngineKind::Oracle);
+                Ok(if json { Request::Answer { probe, engine } } else { Request::Explain { probe, engine } })
+            }
+            (None, None) => Err(Failure::input(anyhow!("either --probes or a packet is needed"))),
+        }
+    }
+}
+
+impl TypedPacket {
+    fn meaning(&self, policy: &Policy) -> anyhow::Result<Probe> {
+        let parts = ProbeParts {
+            nic: Reader::new(policy).nic(&self.nic)?,
+            direction: match self.direction {
+                TypedDirection::Ingress => Direction::Ingress,
+                TypedDirection::Egress => Direction::Egress,
+            },
+            protocol: self.protocol.0,
+            source: self.src,
+            destination: self.dst,
+            source_port: self.sport,
+            destination_port: self.dport,
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+        };
+        Ok(Probe::new(parts)?)
+    }
+}
+
+pub(super) fn run(
+    typed: TypedProbes,
+    policy: &Path,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let json = match format {
+        Format::Json => true,
+        Format::Table | Format::Wide => false,
+        Format::Yaml | Format::Name => {
+            return Err(Failure::input(anyhow!(
+                "answers about a document are words, or with --json JSON lines"
+            )));
+        }
+    };
+    let policy = policy::load(policy)?;
+    match typed.meaning(&policy, json)? {
+        Request::Stream { probes, engine, form } => {
+            let mut engine = engine.start(&policy)?;
+            let (file, mut probes) = open(&probes).map_err(Failure::Input)?;
+            Ok(check::stream(&policy, &file, &mut probes, &mut *engine, form, out)?)
+        }
+        Request::Answer { probe, engine } => {
+            let answer = answer(&policy, engine, &probe)?.written(&policy);
+            serde_json::to_writer(&mut *out, &answer).map_err(io::Error::from)?;
+            Ok(writeln!(out)?)
+        }
+        Request::Explain { probe, engine } => explain_and_compare(&policy, &probe, engine, out),
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {
+    const BUFFER: usize = 64 * 1024;
+    if path == Path::new("-") {
+        return Ok(("<stdin>".to_owned(), BufReader::with_capacity(BUFFER, Box::new(io::stdin()))));
+    }
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| name.clone())?;
+    Ok((name, BufReader::with_capacity(BUFFER, Box::new(file))))
+}
+
+fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<Answer, Failure> {
+    Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
+}
+
+/// The explanation of `probe`, then every other engine's opinion. An engine that was not asked for by name may
+/// be missing; one that contradicts is a failure.
+fn explain_and_compare(
+    policy: &Policy,
+    probe: &Probe,
+    engine: EngineKind,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let explanation = Oracle::new(policy).explain(probe);
+    explain::write(policy, probe, &explanation, out)?;
+    let expected = explanation.answer;
+    let mut agreeing = vec![EngineKind::Oracle.name()];
+    for other in [EngineKind::Image, EngineKind::Kernel] {
+        if other == EngineKind::Kernel && engine != other && !geteuid().is_root() {
+            writeln!(out, "not asked: kernel (it needs root)")?;
+            continue;
+        }
+        let found = match answer(policy, other, probe) {
+            Ok(found) => found,
+            Err(Failure::Other(error)) if other == EngineKind::Kernel && engine != other => {
+                writeln!(out, "not asked: kernel ({error:#})")?;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        if found != expected {
+            let (expected, found) = (expected.written(policy), found.written(policy));
+            return Err(Failure::other(anyhow!(
+                "the engines disagree: oracle says {expected}; {other} says {found}. This is a defect; please \
+                 report it with the policy and the packet"
+            )));
+        }
+        agreeing.push(other.name());
+    }
+    Ok(writeln!(out, "agreed: {}", agreeing.join(", "))?)
+}

@@ -1,0 +1,209 @@
+//! The client of the native API: HTTP/1.1 over the unix socket of `sgd serve`, one connection for as long as the command
+//! runs.
+//!
+//! It blocks: a command does one thing after the other. It must never know what the bodies mean; the nouns beside it do.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    client::conn::http1::{SendRequest, handshake},
+    header::{ACCEPT, CONTENT_TYPE, HOST},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    net::UnixStream,
+    runtime::{Builder, Runtime},
+    time,
+};
+use uuid::Uuid;
+
+use super::client_error::ClientError;
+use crate::api::native::ErrorBody;
+
+/// How often a request is sent again after its connection broke: `sgd` may just have been started anew.
+const RETRIES: u32 = 3;
+/// The wait before the first of them; it doubles.
+const WAIT: Duration = Duration::from_millis(100);
+/// With it the server does a request once, however often it comes.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What is asked of the server.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    method: Method,
+    address: String,
+    body: Bytes,
+    media: &'static str,
+    /// Without one a request that changes something is sent once only.
+    token: Option<String>,
+}
+
+impl Call {
+    /// Reads something.
+    pub(super) fn get(address: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            address: address.into(),
+            body: Bytes::new(),
+            media: "application/json",
+            token: None,
+        }
+    }
+
+    /// Changes something. The request carries a token, so sending it again cannot do it twice.
+    pub(super) fn change(method: Method, address: impl Into<String>) -> Self {
+        let token = Some(Uuid::new_v4().simple().to_string());
+        Self { method, token, ..Self::get(address) }
+    }
+
+    /// A request whose answer the server must not keep: a token would make it.
+    pub(super) fn without_token(self) -> Self {
+        Self { token: None, ..self }
+    }
+
+    /// With a body as it is.
+    pub(super) fn with_body(self, body: impl Into<Bytes>, media: &'static str) -> Self {
+        Self { body: body.into(), media, ..self }
+    }
+
+    /// With a value as its body. What is null says nothing, so it is left out: a change holds only what changes.
+    pub(super) fn with_json(self, value: &impl Serialize) -> Result<Self, ClientError> {
+        let mut value = serde_json::to_value(value).map_err(ClientError::Unwritable)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        let body = serde_json::to_vec(&value).map_err(ClientError::Unwritable)?;
+        Ok(self.with_body(body, "application/json"))
+    }
+
+    fn repeatable(&self) -> bool {
+        self.method == Method::GET || self.token.is_some()
+    }
+
+    fn request(&self) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::builder()
+            .method(&self.method)
+            .uri(&self.address)
+            // There is no host behind a socket; HTTP/1.1 wants one said.
+            .header(HOST, "sgd")
+            .header(ACCEPT, "application/json, */*");
+        if !self.body.is_empty() {
+            request = request.header(CONTENT_TYPE, self.media);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(IDEMPOTENCY_KEY, token);
+        }
+        request.body(Full::new(self.body.clone())).map_err(ClientError::Address)
+    }
+}
+
+/// A client of one socket.
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: PathBuf,
+    timeout: Duration,
+    runtime: Runtime,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// A client that is not connected yet. `timeout` is for one answer.
+    pub(super) fn new(socket: PathBuf, timeout: Duration) -> Result<Self, ClientError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
+        Ok(Self { socket, timeout, runtime, connection: None })
+    }
+
+    /// Asks, and reads the answer.
+    pub(super) fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T, ClientError> {
+        let body = self.raw(call)?;
+        // An answer without a body is `null`: done, and nothing to say.
+        let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
+        serde_json::from_slice(&body).map_err(|source| ClientError::Answer {
+            socket: self.socket.clone(),
+            address: call.address.clone(),
+            source,
+        })
+    }
+
+    /// Asks, and gives the answer as it came.
+    pub(super) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
+        let Self { socket, timeout, runtime, connection } = self;
+        let answer = runtime.block_on(async {
+            let exchange = exchange(socket, connection, call);
+            time::timeout(*timeout, exchange).await.unwrap_or_else(|_| {
+                Err(ClientError::Timeout { seconds: timeout.as_secs(), changes: call.method != Method::GET })
+            })
+        });
+        if matches!(answer, Err(ClientError::Timeout { .. })) {
+            // The answer that is still to come belongs to nobody.
+            self.connection = None;
+        }
+        let (status, body) = answer?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(match serde_json::from_slice(&body) {
+            Ok(ErrorBody { error }) => ClientError::Refused { status, error },
+            Err(_) => ClientError::NoApi { socket: self.socket.clone(), status },
+        })
+    }
+}
+
+/// One request and its answer; again where the connection broke and asking twice does no harm.
+async fn exchange(
+    socket: &PathBuf,
+    connection: &mut Option<SendRequest<Full<Bytes>>>,
+    call: &Call,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let mut tries = 0;
+    loop {
+        let broken = match attempt(socket, connection, call).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        *connection = None;
+        let again = match &broken {
+            ClientError::Broken { .. } => call.repeatable(),
+            // Where it was there a moment ago it is being started anew.
+            ClientError::NobodyThere { .. } => tries > 0,
+            _ => false,
+        };
+        if !again || tries == RETRIES {
+            return Err(broken);
+        }
+        time::sleep(WAIT * 2_u32.pow(tries)).await;
+        tries += 1;
+    }
+}
+
+async fn attempt(
+    socket: &PathBuf,
+    connection: &mut Option<SendRequest<Full<Bytes>>>,
+    call: &Call,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let broken = |source| ClientError::Broken { socket: socket.clone(), changes: !call.repeatable(), source };
+    let usable = connection.take_if(|sender| !sender.is_closed());
+    let mut sender = match usable {
+        Some(sender) => sender,
+        None => connect(socket).await?,
+    };
+    sender.ready().await.map_err(broken)?;
+    let response: Response<_> = sender.send_request(call.request()?).await.map_err(broken)?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    *connection = Some(sender);
+    Ok((status, body))
+}
+
+async fn connect(socket: &PathBuf) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::connecting(socket, error))?;
+    let broken = |source| ClientError::Broken { socket: socket.clone(), changes: false, source };
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends with the connection; why it ended the sender says.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}

@@ -1,0 +1,98 @@
+//! What can go wrong between `sgctl` and `sgd`, in words that say what to do.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use hyper::StatusCode;
+use nix::unistd::{Gid, Group, Uid, User};
+use thiserror::Error;
+
+use super::failure::Failure;
+use crate::api::native::ErrorDetail;
+
+/// Why there is no answer, or none that helps.
+#[derive(Debug, Error)]
+pub(super) enum ClientError {
+    #[error(
+        "nothing serves {}: start it with `sgd serve --state DIR`, or say where it is with --agent, --socket or \
+         SGCTL_SOCKET",
+        socket.display()
+    )]
+    NobodyThere { socket: PathBuf },
+    #[error("no permission to use {}: {who} may", socket.display())]
+    NotAllowed { socket: PathBuf, who: String },
+    #[error("cannot connect to {}", socket.display())]
+    Connect { socket: PathBuf, source: io::Error },
+    #[error(
+        "the connection to {} broke{}",
+        socket.display(),
+        if *changes { "; whether it was done is not known" } else { "" }
+    )]
+    Broken {
+        socket: PathBuf,
+        /// Whether something may have changed all the same.
+        changes: bool,
+        source: hyper::Error,
+    },
+    #[error(
+        "no answer within {seconds} seconds (--timeout){}",
+        if *changes { "; whether it was done is not known" } else { "" }
+    )]
+    Timeout { seconds: u64, changes: bool },
+    #[error("{}", error.message)]
+    Refused { status: StatusCode, error: ErrorDetail },
+    #[error("what serves {} is not sgd, or another version of it: it answers {status}", socket.display())]
+    NoApi { socket: PathBuf, status: StatusCode },
+    #[error("what serves {} is not sgd, or another version of it: its answer to {address} cannot be read", socket.display())]
+    Answer { socket: PathBuf, address: String, source: serde_json::Error },
+    #[error("the request cannot be written")]
+    Unwritable(#[source] serde_json::Error),
+    #[error("the request cannot be addressed")]
+    Address(#[source] hyper::http::Error),
+    #[error("cannot start")]
+    Runtime(#[source] io::Error),
+}
+
+impl ClientError {
+    pub(super) fn connecting(socket: &Path, error: io::Error) -> Self {
+        let socket = socket.to_owned();
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => Self::NobodyThere { socket },
+            ErrorKind::PermissionDenied => {
+                let who = who_may(&socket);
+                Self::NotAllowed { socket, who }
+            }
+            _ => Self::Connect { socket, source: error },
+        }
+    }
+
+    /// Whether the request was wrong, and not the world.
+    fn is_input(&self) -> bool {
+        let Self::Refused { status, .. } = self else { return false };
+        // 403 is a limit of the domain; who may not use the socket does not get as far.
+        let of_the_world =
+            [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+        status.is_client_error() && !of_the_world.contains(status)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        if error.is_input() { Self::input(error) } else { Self::other(error) }
+    }
+}
+
+/// The owner and the group of a socket, as far as they can be seen.
+fn who_may(socket: &Path) -> String {
+    let Ok(found) = fs::metadata(socket) else { return "root".to_owned() };
+    let owner = User::from_uid(Uid::from_raw(found.uid())).ok().flatten();
+    let owner = owner.map_or_else(|| format!("user {}", found.uid()), |user| user.name);
+    let for_group = found.mode() & 0o020 != 0;
+    let group = Group::from_gid(Gid::from_raw(found.gid())).ok().flatten();
+    let group = group.map_or_else(|| found.gid().to_string(), |group| group.name);
+    if for_group { format!("{owner} and the members of group {group}") } else { owner }
+}

@@ -1,0 +1,69 @@
+//! `sgctl health`: rules that can never decide, and rules that let everybody in.
+
+use clap::Args;
+
+use super::{
+    address::Address,
+    args::{named, write_ids},
+    failure::Failure,
+    names::Wanted,
+    session::Session,
+    table::{Column, Shown},
+};
+use crate::service::{Finding, FindingKind, Severity};
+
+/// Find rules that never decide, and rules that let everybody in.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  sgctl health
+  sgctl health --nic eth0        # all its groups together, in its order
+  sgctl health --group web --json")]
+pub(super) struct Typed {
+    /// Only this group [default: every group, each by itself].
+    #[arg(long, value_parser = named(), conflicts_with = "nic")]
+    group: Option<String>,
+    /// All groups of this NIC together.
+    #[arg(long, value_parser = named())]
+    nic: Option<String>,
+}
+
+impl Shown for Finding {
+    const NOUN: &'static str = "finding";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("SEVERITY", |finding| {
+            let severity = match finding.severity {
+                Severity::High => "high",
+                Severity::Medium => "medium",
+                Severity::Low => "low",
+            };
+            severity.to_owned()
+        }),
+        Column::new("KIND", |finding| {
+            let kind = match finding.kind {
+                FindingKind::OverOpen => "over-open",
+                FindingKind::Shadowed => "shadowed",
+                FindingKind::Redundant => "redundant",
+            };
+            kind.to_owned()
+        }),
+        Column::named("GROUP", |finding, names| names.of(&finding.group)),
+        Column::new("RULE", |finding| finding.rule.to_string()),
+        Column::wide("BY", |finding| write_ids(&finding.by)),
+        Column::new("WHAT", |finding| finding.message.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.rule.to_string()
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.ids("groups", [&self.group]);
+    }
+}
+
+pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+    let address = Address::of(&["health"]).with_some("group", typed.group).with_some("nic", typed.nic);
+    let findings: Vec<Finding> = session.get(address)?;
+    let names = session.names_for(&findings)?;
+    session.output.many(&findings, &names)
+}

@@ -1,0 +1,74 @@
+//! Name, description and tags, as they are typed of everything that has them.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use crate::{
+    service::{LabelChange, NewLabel},
+    store::Label,
+};
+
+/// Of something new.
+#[derive(Clone, Debug, Args)]
+pub(super) struct NewLabelArgs {
+    /// What to call it.
+    name: Option<String>,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// A tag; may be said several times.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    tags: Vec<(String, String)>,
+}
+
+impl NewLabelArgs {
+    pub(super) fn meaning(self) -> NewLabel {
+        NewLabel {
+            name: self.name.unwrap_or_default(),
+            description: self.description.unwrap_or_default(),
+            tags: self.tags.into_iter().collect(),
+        }
+    }
+}
+
+/// Of something that is there.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LabelChangeArgs {
+    /// What to call it from now on; '' takes its name away.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// What it is for; '' takes its description away.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// A tag; those said here are all it has from now on.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    tags: Vec<(String, String)>,
+    /// Take all tags away.
+    #[arg(long, conflicts_with = "tags")]
+    no_tags: bool,
+}
+
+impl LabelChangeArgs {
+    pub(super) fn meaning(self) -> LabelChange {
+        let tags: BTreeMap<String, String> = self.tags.into_iter().collect();
+        let said = self.no_tags || !tags.is_empty();
+        LabelChange { name: self.name, description: self.description, tags: said.then_some(tags) }
+    }
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() {
+        return Err("a tag is KEY=VALUE, or KEY alone".to_owned());
+    }
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Tags as a column shows them.
+pub(super) fn tags(label: &Label) -> String {
+    let tag = |(key, value): (&String, &String)| {
+        if value.is_empty() { key.clone() } else { format!("{key}={value}") }
+    };
+    label.tags.iter().map(tag).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,98 @@
+//! `sgctl member`: members of groups that are on other hosts, by their addresses.
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+
+use super::{
+    address::Address,
+    args::named,
+    failure::Failure,
+    list::Length,
+    output::{Format, count},
+    session::Session,
+    table::{Column, Shown},
+};
+use crate::{service::ChangeMembers, store::Member};
+
+const EXAMPLES: &str = "Examples:
+  sgctl member add ops 10.1.0.7 2001:db8::7
+  sgctl member list ops";
+
+/// Members of groups on other hosts. Those on this host are NICs: see `sgctl nic`.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Typed {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the addresses of a group's members on other hosts.
+    List {
+        /// The group's id or name.
+        #[arg(value_parser = named())]
+        group: String,
+        #[command(flatten)]
+        length: Length,
+    },
+    /// Add addresses. One that is there already is not added again.
+    #[command(visible_alias = "create")]
+    Add(Change),
+    /// Take addresses away.
+    #[command(visible_alias = "delete")]
+    Remove(Change),
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// The group's id or name.
+    #[arg(value_parser = named())]
+    group: String,
+    /// Addresses of either family.
+    #[arg(required = true, value_name = "ADDRESS")]
+    addresses: Vec<IpAddr>,
+}
+
+impl Shown for Member {
+    const NOUN: &'static str = "member";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ADDRESS", |member| member.address.to_string()),
+        Column::wide("GROUP", |member| member.group.to_string()),
+        Column::wide("OWNER", |member| member.owner.clone().unwrap_or_default()),
+    ];
+
+    fn id(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+    match typed.verb {
+        Verb::List { group, length } => {
+            session.list::<Member>(&Address::of(&["groups", &group, "members"]), length)
+        }
+        Verb::Add(typed) => {
+            let body = ChangeMembers { add: typed.addresses, ..ChangeMembers::default() };
+            change(&typed.group, &body, session)
+        }
+        Verb::Remove(typed) => {
+            let body = ChangeMembers { remove: typed.addresses, ..ChangeMembers::default() };
+            change(&typed.group, &body, session)
+        }
+    }
+}
+
+fn change(group: &str, body: &ChangeMembers, session: &mut Session<'_>) -> Result<(), Failure> {
+    let members: usize =
+        session.change_one(Method::POST, Address::of(&["groups", group, "members"]), "group", body)?;
+    match session.output.format {
+        Format::Table | Format::Wide => {
+            session.output.line(&format!("group {group} has {} on other hosts", count(members, "member")))
+        }
+        Format::Json | Format::Yaml => session.output.data(&serde_json::json!({ "members": members })),
+        Format::Name => Ok(()),
+    }
+}

@@ -1,0 +1,89 @@
+//! What things are called that others speak of by their ids: a group of a NIC, the prefix list of a rule.
+//!
+//! Tables for people show names; wide ones and programs get the ids. Two things may have one name, so whoever has to be
+//! sure looks at the ids.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{address::Address, failure::Failure, output::Format, session::Session, table::Shown};
+use crate::store::{Ports, Remote};
+
+/// The most ids that are asked for at once: an address must not get too long.
+const AT_ONCE: usize = 100;
+
+/// Ids whose names are wanted, by the collection that they are in.
+#[derive(Debug, Default)]
+pub(super) struct Wanted(BTreeMap<&'static str, BTreeSet<String>>);
+
+impl Wanted {
+    pub(super) fn ids(&mut self, collection: &'static str, ids: impl IntoIterator<Item = impl ToString>) {
+        self.0.entry(collection).or_default().extend(ids.into_iter().map(|id| id.to_string()));
+    }
+
+    pub(super) fn remote(&mut self, remote: &Remote) {
+        match remote {
+            Remote::Any | Remote::Net(_) => {}
+            Remote::Group(group) => self.ids("groups", [group]),
+            Remote::PrefixList(list) => self.ids("prefix-lists", [list]),
+        }
+    }
+
+    pub(super) fn ports(&mut self, ports: &Ports) {
+        if let Ports::List(list) = ports {
+            self.ids("port-lists", [list]);
+        }
+    }
+}
+
+/// Names by id.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// What something is called: its name, or its id where it has none.
+    pub(super) fn of(&self, id: &impl ToString) -> String {
+        let id = id.to_string();
+        self.0.get(&id).cloned().unwrap_or(id)
+    }
+
+    /// Several, as a column shows them.
+    pub(super) fn all(&self, ids: impl IntoIterator<Item = impl ToString>) -> String {
+        ids.into_iter().map(|id| self.of(&id)).collect::<Vec<_>>().join(",")
+    }
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    name: String,
+}
+
+impl Session<'_> {
+    /// The names of what things speak of, where people look at them.
+    pub(super) fn names_for<T: Shown>(&mut self, things: &[T]) -> Result<Names, Failure> {
+        let mut wanted = Wanted::default();
+        if self.output.format == Format::Table {
+            for thing in things {
+                thing.mentions(&mut wanted);
+            }
+        }
+        self.names(&wanted)
+    }
+
+    /// The names of ids.
+    pub(super) fn names(&mut self, wanted: &Wanted) -> Result<Names, Failure> {
+        let mut names = Names::default();
+        for (collection, ids) in &wanted.0 {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            for some in ids.chunks(AT_ONCE) {
+                let address = Address::of(&[collection]).with("name", some.join(","));
+                let (found, _) = self.pages::<Named>(&address, some.len())?;
+                let found = found.into_iter().filter(|named| !named.name.is_empty());
+                names.0.extend(found.map(|named| (named.id, named.name)));
+            }
+        }
+        Ok(names)
+    }
+}

@@ -1,0 +1,33 @@
+//! Who names a group or a list in its rules.
+
+use super::{
+    address::Address,
+    args::write_ids,
+    failure::Failure,
+    names::Names,
+    session::Session,
+    table::{Column, Shown},
+};
+use crate::service::Reference;
+
+impl Shown for Reference {
+    const NOUN: &'static str = "reference";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("GROUP", |reference| reference.group.to_string()),
+        Column::new("NAME", |reference| reference.name.clone()),
+        Column::number("RULES", |reference| reference.rules.len().to_string()),
+        Column::wide("RULE-IDS", |reference| write_ids(&reference.rules)),
+    ];
+
+    fn id(&self) -> String {
+        self.group.to_string()
+    }
+}
+
+impl Session<'_> {
+    /// Lists the groups that an address answers with.
+    pub(super) fn referenced(&mut self, address: &Address) -> Result<(), Failure> {
+        let references: Vec<Reference> = self.get(address.clone())?;
+        self.output.many(&references, &Names::default())
+    }
+}

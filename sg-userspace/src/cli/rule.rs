@@ -1,0 +1,207 @@
+//! `sgctl rule`: the rules of groups.
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+
+use super::{
+    address::Address,
+    args::{named, word, write_ports, write_remote, write_time, yes_no},
+    failure::Failure,
+    list::Length,
+    names::{Names, Wanted},
+    output::{Yes, count},
+    rule_args::{NewRule, RuleChange},
+    session::Session,
+    table::{Column, Shown, cell},
+};
+use crate::{
+    service::{Authorize, Revoke},
+    store::{Direction, NicType, Rule, RuleSpec, shortest},
+};
+
+const EXAMPLES: &str = "Examples:
+  sgctl rule add web --direction ingress --protocol tcp --ports 80,443 --remote 10.0.0.0/8
+  sgctl rule add web --direction ingress --protocol all --remote prefix-list:scanners --action drop
+  sgctl rule add db --direction ingress --protocol tcp --ports 5432 --remote group:web --priority 5
+  sgctl rule list web --direction ingress
+  sgctl rule modify sgr-k3… --ports 443 --description 'TLS only'
+  sgctl rule revoke sgr-k3… sgr-p7…";
+
+/// Rules: which packets a group accepts or drops.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Typed {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the rules of a group.
+    List(List),
+    /// Show one.
+    Show {
+        /// Its id, or a name that no other rule has.
+        #[arg(value_parser = named())]
+        rule: String,
+    },
+    /// Add rules to a group. One that is there already is not added again.
+    #[command(visible_alias = "create", after_long_help = EXAMPLES)]
+    Add(Add),
+    /// Change one; what is not said stays.
+    Modify(Modify),
+    /// Take rules out of their group.
+    #[command(visible_alias = "delete")]
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// The group's id or name.
+    #[arg(value_parser = named())]
+    group: String,
+    /// Only rules of this direction.
+    #[arg(long, value_enum)]
+    direction: Option<Direction>,
+    /// In a classic group: only rules for NICs of this network.
+    #[arg(long, value_enum)]
+    nic_type: Option<NicType>,
+    #[command(flatten)]
+    length: Length,
+}
+
+#[derive(Debug, Args)]
+struct Add {
+    /// The group's id or name.
+    #[arg(value_parser = named())]
+    group: String,
+    /// Which way the packets go, seen from the NIC.
+    #[arg(long, value_enum)]
+    direction: Direction,
+    #[command(flatten)]
+    rule: NewRule,
+}
+
+#[derive(Debug, Args)]
+struct Modify {
+    /// Its id; with --group also its name.
+    #[arg(value_parser = named())]
+    rule: String,
+    /// The group it is in.
+    #[arg(long, value_parser = named())]
+    group: Option<String>,
+    #[command(flatten)]
+    change: RuleChange,
+}
+
+#[derive(Debug, Args)]
+struct RevokeArgs {
+    /// Their ids; with --group also their names.
+    #[arg(required = true, value_name = "RULE", value_parser = named())]
+    rules: Vec<String>,
+    /// The group they are in. With it all are revoked, or none.
+    #[arg(long, value_parser = named())]
+    group: Option<String>,
+    /// The direction they must be of.
+    #[arg(long, value_enum, requires = "group")]
+    direction: Option<Direction>,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Shown for Rule {
+    const NOUN: &'static str = "rule";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ID", |rule| rule.id.to_string()),
+        Column::wide("GROUP", |rule| rule.group.to_string()),
+        Column::new("DIRECTION", |rule| rule.direction.to_string()),
+        Column::number("PRIORITY", |rule| rule.spec.priority.to_string()),
+        Column::new("ACTION", |rule| action(&rule.spec)),
+        Column::new("PROTOCOL", |rule| rule.spec.protocol.to_string()),
+        Column::named("PORTS", |rule, names| ports(&rule.spec, names)),
+        Column::named("REMOTE", |rule, names| write_remote(&rule.spec.remote, names)),
+        Column::wide("SOURCE-PORTS", |rule| write_ports(&rule.spec.source_ports, &Names::default())),
+        Column::wide("LOCAL", |rule| rule.spec.local.map_or_else(|| "any".to_owned(), shortest)),
+        Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
+        Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
+        Column::wide("NAME", |rule| rule.spec.name.clone()),
+        Column::wide("CREATED", |rule| write_time(rule.created)),
+        Column::new("DESCRIPTION", |rule| rule.spec.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.spec.name)
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.remote(&self.spec.remote);
+        wanted.ports(&self.spec.ports);
+    }
+}
+
+/// A rule that does not count decides nothing.
+fn action(spec: &RuleSpec) -> String {
+    if spec.enabled { word(&spec.action) } else { "disabled".to_owned() }
+}
+
+/// Its ports, or the ICMP messages that it is for.
+pub(super) fn ports(spec: &RuleSpec, names: &Names) -> String {
+    match (spec.icmp_type, spec.icmp_code) {
+        (None, _) => write_ports(&spec.ports, names),
+        (Some(kind), None) => format!("type {kind}"),
+        (Some(kind), Some(code)) => format!("type {kind} code {code}"),
+    }
+}
+
+/// A rule in one line of words.
+pub(super) fn words(rule: &Rule, names: &Names) -> String {
+    let spec = &rule.spec;
+    let [from, to] = match rule.direction {
+        Direction::Ingress => [write_remote(&spec.remote, names), ports(spec, names)],
+        Direction::Egress => [ports(spec, names), write_remote(&spec.remote, names)],
+    };
+    let (direction, protocol, priority) = (rule.direction, spec.protocol, spec.priority);
+    cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
+}
+
+pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+    match typed.verb {
+        Verb::List(list) => {
+            let address = Address::of(&["groups", &list.group, "rules"]);
+            let address = address.with_some("direction", list.direction).with_some("nic_type", list.nic_type);
+            session.list::<Rule>(&address, list.length)
+        }
+        Verb::Show { rule } => session.show::<Rule>(Address::of(&["rules", &rule])),
+        Verb::Add(add) => {
+            let body =
+                Authorize { group: String::new(), direction: add.direction, rules: add.rule.meaning() };
+            let address = Address::of(&["groups", &add.group, "rules"]);
+            let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
+            session.output.done_all("in force:", &rules)
+        }
+        Verb::Modify(modify) => {
+            let mut body = modify.change.meaning();
+            body.group = modify.group;
+            let address = Address::of(&["rules", &modify.rule]);
+            let rule: Rule = session.change_one(Method::PATCH, address, "rule", &body)?;
+            session.output.done("changed", &rule)
+        }
+        Verb::Revoke(revoke) => self::revoke(revoke, session),
+    }
+}
+
+fn revoke(typed: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    let Some(group) = typed.group else {
+        return session.delete("rule", "rules", &typed.rules, typed.yes);
+    };
+    let question = format!("Revoke {} of group {group}?", count(typed.rules.len(), "rule"));
+    session.output.confirm(&question, typed.yes.yes)?;
+    let body = Revoke { group: String::new(), direction: typed.direction, rules: typed.rules };
+    let address = Address::of(&["groups", &group, "rules", "revoke"]);
+    let revoked: Vec<String> = session.change_one(Method::POST, address, "group", &body)?;
+    session.output.done_ids("revoked", "rule", &revoked)
+}

@@ -1,0 +1,170 @@
+//! What every verb has: the server, and where to say what it answers.
+
+use std::{io::Write, path::PathBuf, time::Duration};
+
+use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
+use hyper::Method;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    address::Address,
+    client::{Call, Client},
+    failure::Failure,
+    output::{Format, Output, Yes},
+    table::Shown,
+};
+use crate::agent::Instance;
+
+const HEADING: &str = "Options of every command";
+
+/// Where the server is, and how to say what it answers.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Common {
+    /// The socket of `sgd serve` [default: that of --agent].
+    #[arg(long, global = true, value_name = "PATH", env = "SGCTL_SOCKET", help_heading = HEADING)]
+    pub(super) socket: Option<PathBuf>,
+    /// The agent that is meant: the `--instance` of its `sgd`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        default_value = "sgd",
+        value_parser = NonEmptyStringValueParser::new(),
+        help_heading = HEADING
+    )]
+    pub(super) agent: String,
+    /// How long to wait for an answer.
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = value_parser!(u32).range(1..),
+        help_heading = HEADING
+    )]
+    timeout: u32,
+    /// The form of the output.
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "table",
+        help_heading = HEADING
+    )]
+    output: Format,
+    /// The same as `--output json`.
+    #[arg(long, global = true, help_heading = HEADING)]
+    json: bool,
+}
+
+impl Common {
+    /// The form of the output.
+    pub(super) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+/// A verb's surroundings.
+pub(super) struct Session<'a> {
+    pub(super) client: Client,
+    pub(super) output: Output<'a>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(common: &Common, out: &'a mut dyn Write) -> Result<Self, Failure> {
+        let socket = match &common.socket {
+            Some(socket) => socket.clone(),
+            None => Instance::new(&common.agent).map_err(Failure::input)?.socket(),
+        };
+        let client = Client::new(socket, Duration::from_secs(u64::from(common.timeout)))?;
+        Ok(Self { client, output: Output::new(common.format(), out) })
+    }
+
+    /// Reads a thing.
+    pub(super) fn get<T: DeserializeOwned>(&mut self, address: impl Into<String>) -> Result<T, Failure> {
+        Ok(self.client.call(&Call::get(address))?)
+    }
+
+    /// Changes something.
+    pub(super) fn change<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        address: impl Into<String>,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let call = Call::change(method, address).with_json(body)?;
+        Ok(self.client.call(&call)?)
+    }
+
+    /// Changes what the address says already: `target` is the field of the body that would say it again.
+    pub(super) fn change_one<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        address: impl Into<String>,
+        target: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut body = serde_json::to_value(body).map_err(Failure::other)?;
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove(target);
+        }
+        self.change(method, address, &body)
+    }
+
+    /// Reads a thing and shows it.
+    pub(super) fn show<T: Shown + DeserializeOwned>(
+        &mut self,
+        address: impl Into<String>,
+    ) -> Result<(), Failure> {
+        let thing: T = self.get(address)?;
+        let names = self.names_for(std::slice::from_ref(&thing))?;
+        self.output.one(&thing, &names)
+    }
+
+    /// Deletes things one after the other, after asking. What was deleted before one that is refused stays deleted.
+    pub(super) fn delete(
+        &mut self,
+        noun: &str,
+        collection: &str,
+        names: &[String],
+        yes: Yes,
+    ) -> Result<(), Failure> {
+        self.output.confirm(&format!("Delete {noun} {}?", names.join(", ")), yes.yes)?;
+        let (mut deleted, mut failure) = (Vec::with_capacity(names.len()), None);
+        for name in names {
+            let call = Call::change(Method::DELETE, Address::of(&[collection, name]));
+            match self.client.call::<OneOrMore>(&call) {
+                Ok(ids) => deleted.extend(ids.texts()),
+                Err(error) => {
+                    failure = Some(error.into());
+                    break;
+                }
+            }
+        }
+        if failure.is_none() || !deleted.is_empty() {
+            self.output.done_ids("deleted", noun, &deleted)?;
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// The id of what was deleted, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn texts(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::More(texts) => texts,
+        }
+    }
+}
+
+impl Session<'_> {}

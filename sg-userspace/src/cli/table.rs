@@ -1,0 +1,217 @@
+//! Tables of fields: what a thing shows of itself, in columns for many, one under the other for one.
+//!
+//! Whatever people called their things may hold anything; a terminal gets no control characters of it.
+
+use clap::builder::styling::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use super::names::{Names, Wanted};
+
+/// A thing that can be shown in every format.
+pub(super) trait Shown: Serialize + 'static {
+    /// What one is called.
+    const NOUN: &'static str;
+    /// What it shows, in its order.
+    const COLUMNS: &'static [Column<Self>];
+
+    /// What names it for programs.
+    fn id(&self) -> String;
+
+    /// What people call it.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Says which other things it speaks of by their ids.
+    fn mentions(&self, _wanted: &mut Wanted) {}
+}
+
+/// How a column becomes text.
+enum Text<T: ?Sized> {
+    Plain(fn(&T) -> String),
+    /// With the names of other things in place of their ids.
+    Named(fn(&T, &Names) -> String),
+}
+
+/// Where a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Always.
+    Everywhere,
+    /// In wide tables, and where one thing is shown alone.
+    Wide,
+    /// Where one thing is shown alone.
+    Alone,
+}
+
+/// Something that a thing shows.
+pub(super) struct Column<T: ?Sized> {
+    title: &'static str,
+    text: Text<T>,
+    place: Place,
+    number: bool,
+}
+
+impl<T: ?Sized> Column<T> {
+    /// A column of every table.
+    pub(super) const fn new(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of every table that speaks of other things.
+    pub(super) const fn named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
+        Self { title, text: Text::Named(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of wide tables.
+    pub(super) const fn wide(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Wide, number: false }
+    }
+
+    /// A field that only a thing alone shows; it may have lines.
+    pub(super) const fn alone(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Alone, number: false }
+    }
+
+    /// A column of every table, aligned as numbers are.
+    pub(super) const fn number(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: true }
+    }
+
+    fn text(&self, thing: &T, names: &Names) -> String {
+        match self.text {
+            Text::Plain(text) => text(thing),
+            Text::Named(text) => text(thing, names),
+        }
+    }
+}
+
+/// Many things, one a line.
+pub(super) fn many<T: Shown>(things: &[T], names: &Names, wide: bool, colour: bool) -> String {
+    let shown = |column: &&Column<T>| match column.place {
+        Place::Everywhere => true,
+        Place::Wide => wide,
+        Place::Alone => false,
+    };
+    let columns: Vec<&Column<T>> = T::COLUMNS.iter().filter(shown).collect();
+    let titles: Vec<&str> = columns.iter().map(|column| column.title).collect();
+    let rows = things.iter().map(|thing| columns.iter().map(|column| column.text(thing, names)).collect());
+    let numbers: Vec<usize> = columns.iter().enumerate().filter(|(_, c)| c.number).map(|(i, _)| i).collect();
+    lines(&titles, rows, &numbers, colour)
+}
+
+/// A table of texts. The columns whose indices are in `numbers` are aligned to the right.
+pub(super) fn lines(
+    titles: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+    numbers: &[usize],
+    colour: bool,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(titles.iter().copied());
+    let mut texts: Vec<Vec<String>> = Vec::new();
+    for row in rows {
+        let row: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        table.add_row(&row);
+        texts.push(row);
+    }
+    for column in table.column_iter_mut() {
+        // Nothing before the first one: what is copied from it is what was meant.
+        column.set_padding((0, 2));
+    }
+    for &index in numbers {
+        if let Some(column) = table.column_mut(index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let text = table.trim_fmt();
+    if !colour {
+        return format!("{text}\n");
+    }
+    let mut painted = String::with_capacity(text.len() * 2);
+    for (number, line) in text.lines().enumerate() {
+        match number.checked_sub(1).and_then(|row| texts.get(row)) {
+            None => painted.push_str(&paint(line, Style::new().bold())),
+            Some(cells) => paint_cells(line, cells, &mut painted),
+        }
+        painted.push('\n');
+    }
+    painted
+}
+
+/// One thing, a field a line.
+pub(super) fn one<T: Shown>(thing: &T, names: &Names, colour: bool) -> String {
+    let width = T::COLUMNS.iter().map(|column| column.title.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for column in T::COLUMNS {
+        let value = column.text(thing, names);
+        let mut values = match column.place {
+            Place::Alone => value.lines().map(cell).collect(),
+            Place::Everywhere | Place::Wide => vec![cell(&value)],
+        };
+        if values.is_empty() {
+            values.push(cell(""));
+        }
+        for (line, value) in values.iter().enumerate() {
+            let title = if line == 0 { column.title } else { "" };
+            let padding = " ".repeat(width - title.len() + 2);
+            let title =
+                if colour && line == 0 { paint(title, Style::new().bold()) } else { title.to_owned() };
+            let value = match style_of(value) {
+                Some(style) if colour => paint(value, style),
+                _ => value.clone(),
+            };
+            text.extend([&title, &padding, &value, "\n"]);
+        }
+    }
+    text
+}
+
+/// A text as it may stand on a terminal, on one line.
+pub(super) fn cell(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        // Beside control characters, those that turn the direction of the line.
+        if letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Words that have a colour wherever they stand alone in a cell.
+pub(super) fn style_of(word: &str) -> Option<Style> {
+    let colour = match word {
+        "accept" | "add" | "added" | "running" => AnsiColor::Green,
+        "drop" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
+        "change" | "exists" | "shadowed" | "redundant" | "disabled" => AnsiColor::Yellow,
+        _ => return None,
+    };
+    Some(colour.on_default())
+}
+
+pub(super) fn paint(text: &str, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// The cells of a line stand in it one after the other, with nothing but blanks between them.
+fn paint_cells(line: &str, cells: &[String], painted: &mut String) {
+    let mut rest = line;
+    for text in cells {
+        let Some(start) = rest.find(text.as_str()) else { break };
+        painted.push_str(&rest[..start]);
+        match style_of(text) {
+            Some(style) => painted.push_str(&paint(text, style)),
+            None => painted.push_str(text),
+        }
+        rest = &rest[start + text.len()..];
+    }
+    painted.push_str(rest);
+}

@@ -1,0 +1,186 @@
+//! The client and the nouns against a server that answers what it is told to.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{
+    run,
+    server::{Answer, Server},
+};
+
+const VPC: &str = r#"{"id":"vpc-1","region":"local","name":"prod","created":"2025-01-02T03:04:05.678Z",
+    "tags":{"team":"net","x":""},"order":"sequence","established":"keep","description":"a\u001b[31mb"}"#;
+
+/// Runs a command against `server`.
+fn ask(server: &Server, words: &[&str]) -> (String, u8, String) {
+    let socket = server.socket();
+    run(&[&["--socket", socket.to_str().unwrap()], words].concat())
+}
+
+fn lines(server: &Server) -> Vec<String> {
+    server.asked().into_iter().map(|asked| asked.line).collect()
+}
+
+#[test]
+fn one_thing_in_every_format() {
+    let formats = [
+        ("table", "CREATED      2025-01-02T03:04:05Z\n"),
+        ("wide", "DESCRIPTION  a\\u{1b}[31mb\n"),
+        ("json", "\"order\": \"sequence\""),
+        ("yaml", "order: sequence\n"),
+        ("name", "vpc-1\n"),
+    ];
+    for (format, expected) in formats {
+        let server = Server::new(vec![Answer::Say(200, VPC)]);
+        let (out, code, error) = ask(&server, &["vpc", "show", "my prod", "-o", format]);
+        assert_eq!((code, error.as_str()), (0, ""), "{format}");
+        assert!(out.contains(expected), "{format}: {out}");
+        assert!(!out.contains('\u{1b}'), "{format}: {out}");
+        assert_eq!(lines(&server), ["GET /v1/vpcs/my%20prod"]);
+    }
+}
+
+#[test]
+fn pages_are_followed_until_there_is_enough() {
+    let page = |next: &str| format!(r#"{{"items":[{VPC}],"total":3,"next":{next}}}"#);
+    let (more, last) = (page("\"vpc-1\"").leak(), page("null").leak());
+    let server = Server::new(vec![Answer::Say(200, more), Answer::Say(200, last)]);
+    let (out, code, _) = ask(&server, &["vpc", "list", "--region", "a b", "-o", "wide"]);
+    assert_eq!(code, 0);
+    assert_eq!(out.lines().count(), 3, "{out}");
+    assert!(out.starts_with("ID     NAME  REGION"), "{out}");
+    assert_eq!(
+        lines(&server),
+        ["GET /v1/vpcs?region=a+b&limit=1000", "GET /v1/vpcs?region=a+b&limit=999&after=vpc-1"]
+    );
+
+    let server = Server::new(vec![Answer::Say(200, more)]);
+    let (out, _, _) = ask(&server, &["vpc", "list", "--limit", "1", "-o", "name"]);
+    assert_eq!((out.as_str(), lines(&server)), ("vpc-1\n", vec!["GET /v1/vpcs?limit=1".to_owned()]));
+}
+
+#[test]
+fn an_empty_list_is_an_empty_output() {
+    let empty = r#"{"items":[],"total":0,"next":null}"#;
+    for (format, expected) in [("table", ""), ("json", "[]\n"), ("yaml", "[]\n"), ("name", "")] {
+        let server = Server::new(vec![Answer::Say(200, empty)]);
+        assert_eq!(ask(&server, &["vpc", "list", "-o", format]).0, expected, "{format}");
+    }
+}
+
+#[test]
+fn a_change_holds_what_changes_and_a_token() {
+    let server = Server::new(vec![Answer::Say(200, VPC)]);
+    let (out, code, _) = ask(&server, &["vpc", "modify", "prod", "--order", "sequence", "--no-tags"]);
+    assert_eq!((out.as_str(), code), ("changed VPC vpc-1 (prod)\n", 0));
+    let asked = &server.asked()[0];
+    assert_eq!(asked.line, "PATCH /v1/vpcs/prod");
+    assert!(asked.token.as_ref().is_some_and(|token| token.len() == 32));
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body, serde_json::json!({"tags": {}, "order": "sequence"}));
+}
+
+#[test]
+fn a_broken_connection_is_tried_again_with_the_same_token() {
+    let server = Server::new(vec![Answer::HangUp, Answer::HangUp, Answer::Say(200, VPC)]);
+    let (_, code, _) = ask(&server, &["vpc", "create", "prod"]);
+    assert_eq!(code, 0);
+    let tokens: Vec<_> = server.asked().into_iter().map(|asked| asked.token.unwrap()).collect();
+    assert!(tokens.len() == 3 && tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+
+    let server = Server::new(vec![]);
+    let (_, code, error) = ask(&server, &["vpc", "list"]);
+    assert_eq!((code, server.asked().len()), (1, 4));
+    assert!(error.contains("broke"), "{error}");
+}
+
+#[test]
+fn a_secret_is_made_once_and_no_answer_of_it_kept() {
+    let server = Server::new(vec![Answer::HangUp]);
+    let (_, code, error) = ask(&server, &["key", "create"]);
+    assert_eq!((code, server.asked().len()), (1, 1));
+    assert!(error.contains("whether it was done is not known"), "{error}");
+    assert_eq!(server.asked()[0].token, None);
+}
+
+#[test]
+fn a_refusal_is_2_and_anything_else_is_1() {
+    let body = r#"{"error":{"code":"not_found","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
+    for (status, expected) in [(404, 2), (400, 2), (409, 2), (403, 2), (401, 1), (429, 1), (500, 1), (503, 1)]
+    {
+        let server = Server::new(vec![Answer::Say(status, body)]);
+        let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
+        assert_eq!((code, error.as_str()), (expected, "there is no VPC \"x\""), "{status}");
+    }
+    for (status, body) in [(404, "<html>"), (200, "<html>"), (200, "{}")] {
+        let server = Server::new(vec![Answer::Say(status, body)]);
+        let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
+        assert_eq!(code, 1);
+        assert!(error.contains("is not sgd, or another version"), "{error}");
+    }
+}
+
+#[test]
+fn no_answer_is_not_waited_for_forever() {
+    let server = Server::new(vec![Answer::Sleep]);
+    let (_, code, error) = ask(&server, &["--timeout", "1", "vpc", "create", "x"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("within 1 second") && error.contains("not known"), "{error}");
+}
+
+#[test]
+fn nobody_there_says_what_to_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("no.sock");
+    let (_, code, error) = run(&["--socket", socket.to_str().unwrap(), "vpc", "list"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("sgd serve --state DIR"), "{error}");
+}
+
+#[test]
+fn no_permission_says_who_has_it() {
+    if nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let server = Server::new(vec![]);
+    std::fs::set_permissions(server.socket(), std::fs::Permissions::from_mode(0o000)).unwrap();
+    let (_, code, error) = ask(&server, &["vpc", "list"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("no permission") && error.contains(" may"), "{error}");
+}
+
+#[test]
+fn destruction_wants_a_yes() {
+    let server = Server::new(vec![]);
+    for words in [&["vpc", "delete", "prod"][..], &["rule", "revoke", "a", "--group", "web"]] {
+        let (_, code, error) = ask(&server, words);
+        assert_eq!(code, 2, "{words:?}");
+        assert!(error.contains("--yes"), "{words:?}: {error}");
+    }
+    assert_eq!(server.asked().len(), 0);
+
+    let refused = r#"{"error":{"code":"in_use","message":"VPC vpc-2 is in use","details":{}}}"#;
+    let server = Server::new(vec![Answer::Say(200, "\"vpc-1\""), Answer::Say(409, refused)]);
+    let (out, code, error) = ask(&server, &["vpc", "delete", "a", "b", "c", "--yes"]);
+    assert_eq!((out.as_str(), code, error.as_str()), ("deleted VPC vpc-1\n", 2, "VPC vpc-2 is in use"));
+    assert_eq!(lines(&server), ["DELETE /v1/vpcs/a", "DELETE /v1/vpcs/b"]);
+}
+
+#[test]
+fn a_rule_for_each_remote() {
+    let server = Server::new(vec![Answer::Say(200, "[]")]);
+    let words = ["rule", "add", "web", "--direction", "ingress", "--protocol", "TCP", "--ports", "80,443"];
+    let rest = ["--remote", "10.1.2.3/8", "--remote", "group:ops", "--action", "drop", "--priority", "5"];
+    assert_eq!(ask(&server, &[&words[..], &rest].concat()).1, 0);
+    let asked = &server.asked()[0];
+    assert_eq!(asked.line, "POST /v1/groups/web/rules");
+    let body: serde_json::Value = serde_json::from_str(&asked.body).unwrap();
+    let rule = |remote: serde_json::Value| {
+        serde_json::json!({
+            "action": "drop", "priority": 5, "protocol": "tcp", "ports": "80,443", "remote": remote,
+            "nic_type": "intranet"
+        })
+    };
+    assert_eq!(body["rules"][0], rule("10.0.0.0/8".into()));
+    assert_eq!(body["rules"][1], rule(serde_json::json!({"group": "ops"})));
+    assert_eq!(body["direction"], "ingress");
+}

@@ -1,0 +1,103 @@
+//! A server of one socket that answers what it is told to, and remembers what it was asked.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::{UnixListener, UnixStream},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use tempfile::TempDir;
+
+/// What to do with a request.
+pub(super) enum Answer {
+    /// Answer with a status and a body.
+    Say(u16, &'static str),
+    /// Close the connection.
+    HangUp,
+    /// Say nothing, and leave the connection open.
+    Sleep,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) line: String,
+    pub(super) token: Option<String>,
+    pub(super) body: String,
+}
+
+pub(super) struct Server {
+    dir: TempDir,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    /// Gives `answers` to requests, in their order.
+    pub(super) fn new(answers: Vec<Answer>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(dir.path().join("api.sock")).unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        thread::spawn(move || {
+            let mut answers = answers.into_iter();
+            let mut left_open = Vec::new();
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                while let Some(request) = read(&mut reader) {
+                    log.lock().unwrap().push(request);
+                    match answers.next() {
+                        Some(Answer::Say(status, body)) => say(&stream, status, body),
+                        Some(Answer::Sleep) => {
+                            left_open.push(stream.try_clone().unwrap());
+                            break;
+                        }
+                        Some(Answer::HangUp) | None => break,
+                    }
+                }
+            }
+        });
+        Self { dir, asked }
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.dir.path().join("api.sock")
+    }
+
+    pub(super) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn read(reader: &mut BufReader<UnixStream>) -> Option<Asked> {
+    let (mut line, mut token, mut length) = (String::new(), None, 0);
+    reader.read_line(&mut line).ok().filter(|&read| read > 0)?;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        match header.trim().split_once(": ") {
+            None => break,
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().unwrap();
+            }
+            Some((name, value)) if name.eq_ignore_ascii_case("idempotency-key") => {
+                token = Some(value.to_owned());
+            }
+            Some(_) => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
+    Some(Asked { line, token, body: String::from_utf8(body).unwrap() })
+}
+
+fn say(mut stream: &UnixStream, status: u16, body: &str) {
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+}

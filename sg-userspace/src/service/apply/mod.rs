@@ -1,0 +1,97 @@
+//! A document made so: what it says is there afterwards, and what an earlier form of it said and it says no longer is gone.
+//! Only what belongs to the document is touched, and the difference says all of it.
+//!
+//! The document room reads it, so it means here what it means to `sgd run`. Its name is that of a VPC, which has the
+//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that somebody added to one of
+//! its groups by hand stays.
+
+mod plan;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Field, Operation, Refusal, Tx,
+    labels::{excerpt, region},
+};
+use crate::document;
+use plan::Plan;
+
+/// Make what a document owns as the document says.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Apply {
+    /// The document, YAML or JSON.
+    pub text: String,
+    /// What it is called: everything of it belongs to this name.
+    #[serde(default = "document")]
+    pub name: String,
+    /// Where it is, the first time.
+    #[serde(default)]
+    pub region: String,
+}
+
+fn document() -> String {
+    "document".to_owned()
+}
+
+/// What happens to a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Happens {
+    /// It is made.
+    Add,
+    /// It becomes another.
+    Change,
+    /// It goes.
+    Remove,
+}
+
+/// A thing, and what happens to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Changed {
+    /// What happens.
+    pub action: Happens,
+    /// What it is: `group`, `rule`, …
+    pub kind: String,
+    /// Its id.
+    pub id: String,
+    /// What the document calls it.
+    pub name: String,
+    /// What is different: for people.
+    pub detail: Vec<String>,
+}
+
+/// Everything that is different.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Difference {
+    /// In the order in which it is done.
+    pub changes: Vec<Changed>,
+    /// What the document says that may not be meant.
+    pub warnings: Vec<String>,
+}
+
+impl Operation for Apply {
+    type Output = Difference;
+
+    fn run(&self, tx: &mut Tx) -> Result<Difference, Refusal> {
+        let named = self.name.chars().next().is_some_and(char::is_alphabetic)
+            && self.name.len() <= 64
+            && self.name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter));
+        if !named {
+            let allowed = "up to 64 letters, digits, `-`, `_`, `.`, beginning with a letter".to_owned();
+            return Err(Refusal::Invalid { field: Field::Name, found: excerpt(&self.name), allowed });
+        }
+        let loaded = document::parse(&self.name, self.text.as_bytes()).map_err(|error| Refusal::Invalid {
+            field: Field::File,
+            found: self.name.clone(),
+            allowed: error.to_string(),
+        })?;
+        let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
+        plan.make(loaded.policy.parts())?;
+        let changes = plan.changes;
+        Ok(Difference { changes, warnings: loaded.warnings.iter().map(ToString::to_string).collect() })
+    }
+}

@@ -1,0 +1,170 @@
+//! The rules of one group of a document. A rule that says the same as before stays the rule it is, whatever it is called now
+//! and wherever it stands: its counters go on.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+};
+
+use super::{Happens, plan::Plan};
+use crate::{
+    model,
+    service::{
+        Kind, Refusal,
+        rule_check::{Strictness, checked},
+        rules::put_rules,
+    },
+    store::{
+        Action, Direction, Group, GroupId, Key, NicType, PortSet, Ports, Protocol, Remote, Rule, RuleSpec,
+    },
+};
+
+/// Makes the rules of a group as the document says.
+pub(super) fn make(plan: &mut Plan<'_>, id: &GroupId, wanted: &model::Group) -> Result<(), Refusal> {
+    let Some(group) = plan.tx.group(id).map(|group| Group::clone(group)) else { return Ok(()) };
+    for direction in Direction::ALL {
+        // A rule without a name is somebody's own.
+        let there =
+            plan.tx.rules_of(id).filter(|rule| rule.direction == direction && !rule.spec.name.is_empty());
+        let mut left: Vec<Rule> = there.map(|rule| Rule::clone(rule)).collect();
+        let mut specs: VecDeque<RuleSpec> = VecDeque::new();
+        for rule in wanted.rules(direction.into()) {
+            let spec = spec(plan, rule);
+            specs.push_back(checked(plan.tx, &group, &spec, Strictness::Document)?);
+        }
+        // First those that say the same, then those of the same name, then those that are new.
+        let mut by_spec: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, rule) in left.iter().enumerate() {
+            by_spec.entry(said(&rule.spec)).or_default().push(place);
+        }
+        let mut taken = vec![false; left.len()];
+        let mut rest = Vec::new();
+        for spec in specs {
+            let places = by_spec.get_mut(&said(&spec));
+            let same_name =
+                |places: &Vec<usize>| places.iter().position(|&place| left[place].spec.name == spec.name);
+            let found = places.and_then(|places| {
+                let at = same_name(places).or_else(|| (!places.is_empty()).then_some(0))?;
+                Some(places.remove(at))
+            });
+            match found {
+                Some(place) => {
+                    taken[place] = true;
+                    if left[place].spec != spec {
+                        change(plan, &left[place], spec);
+                    }
+                }
+                None => rest.push(spec),
+            }
+        }
+        let mut new = Vec::new();
+        for spec in rest {
+            match (0..left.len()).find(|&place| !taken[place] && left[place].spec.name == spec.name) {
+                Some(place) => {
+                    taken[place] = true;
+                    change(plan, &left[place], spec);
+                }
+                None => new.push(spec),
+            }
+        }
+        let mut place = 0;
+        left.retain(|_| {
+            place += 1;
+            !taken[place - 1]
+        });
+        for rule in left {
+            plan.tx.delete(Key::Rule(rule.id.clone()));
+            plan.note(
+                Happens::Remove,
+                Kind::Rule,
+                rule.id.as_str(),
+                &rule.spec.name,
+                vec![summary(&rule.spec)],
+            );
+        }
+        for rule in put_rules(plan.tx, id, direction, new) {
+            plan.note(Happens::Add, Kind::Rule, rule.id.as_str(), &rule.spec.name, vec![summary(&rule.spec)]);
+        }
+    }
+    Ok(())
+}
+
+fn change(plan: &mut Plan<'_>, rule: &Rule, spec: RuleSpec) {
+    let detail = match (summary(&rule.spec), summary(&spec)) {
+        (before, after) if before == after => format!("now called {:?}", spec.name),
+        (before, after) => format!("{before} → {after}"),
+    };
+    plan.note(Happens::Change, Kind::Rule, rule.id.as_str(), &spec.name, vec![detail]);
+    plan.tx.put(Rule { spec, ..rule.clone() });
+}
+
+/// Everything that a rule says but its name.
+fn said(spec: &RuleSpec) -> String {
+    let nameless = RuleSpec { name: String::new(), ..spec.clone() };
+    serde_json::to_string(&nameless).unwrap_or_default()
+}
+
+/// A rule in a line.
+fn summary(spec: &RuleSpec) -> String {
+    let mut text = format!("{} {} {}", spec.action, spec.priority, spec.protocol);
+    let ports = [("ports", &spec.ports), ("from ports", &spec.source_ports)];
+    for (what, ports) in ports.into_iter().filter(|(_, ports)| !ports.is_any()) {
+        let _ = write!(text, " {what} {ports}");
+    }
+    if let Some(kind) = spec.icmp_type {
+        let _ = write!(text, " type {kind}");
+        text += &spec.icmp_code.map(|code| format!(" code {code}")).unwrap_or_default();
+    }
+    let _ = write!(text, " remote {}", spec.remote);
+    text += &spec.local.map(|local| format!(" local {local}")).unwrap_or_default();
+    if !spec.enabled {
+        text += " (not enabled)";
+    }
+    text
+}
+
+/// The rule of a document with the ids of what it names.
+fn spec(plan: &Plan<'_>, rule: &model::Rule) -> RuleSpec {
+    let ports = |ports: &model::Ports| match ports {
+        model::Ports::Any => Ports::Any,
+        model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(ranges)),
+        model::Ports::List(list) => Ports::List(plan.port_lists[list.0].clone()),
+    };
+    let plain = |protocol| RuleSpec::accept(protocol);
+    let service = match &rule.service {
+        model::Service::All => plain(Protocol::All),
+        model::Service::Other(number) => plain(Protocol::Number(*number)),
+        model::Service::Ported { protocol, destination, source } => RuleSpec {
+            ports: ports(destination),
+            source_ports: ports(source),
+            ..plain(Protocol::Number(*protocol))
+        },
+        model::Service::Icmp { family, message } => RuleSpec {
+            icmp_type: message.map(|message| message.kind),
+            icmp_code: message.and_then(|message| message.code),
+            ..plain(Protocol::Number(match family {
+                model::Family::V4 => 1,
+                model::Family::V6 => 58,
+            }))
+        },
+    };
+    RuleSpec {
+        action: match rule.action {
+            model::Action::Accept => Action::Accept,
+            model::Action::Drop => Action::Drop,
+        },
+        priority: rule.priority.get(),
+        remote: match rule.remote {
+            model::Remote::Any => Remote::Any,
+            model::Remote::Net(net) => Remote::Net(net),
+            model::Remote::Group(group) => Remote::Group(plan.groups[group.0].clone()),
+            model::Remote::PrefixList(list) => Remote::PrefixList(plan.prefix_lists[list.0].clone()),
+        },
+        local: rule.local,
+        nic_type: NicType::Intranet,
+        enabled: rule.enabled,
+        name: rule.id.clone(),
+        description: rule.description.clone().unwrap_or_default(),
+        ..service
+    }
+}

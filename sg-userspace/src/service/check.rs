@@ -1,0 +1,228 @@
+//! "Is this port open to this address on this NIC", and why: the same engines that judge packets, asked about one.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Field, Refusal, State, device_of, group_of, policy_with};
+use crate::{
+    check::{Engine as _, ImageEngine},
+    model::{Policy, RuleIndex},
+    oracle::{Oracle, Step},
+    probe::{Probe, ProbeParts},
+    store::{Direction, GroupId, Protocol, Rule, RuleId},
+};
+
+/// A packet that starts a flow.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckPacket {
+    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    pub nic: String,
+    /// As seen by the NIC's owner.
+    pub direction: Direction,
+    /// TCP, ICMP, …
+    pub protocol: Protocol,
+    /// The other end.
+    #[schema(value_type = String)]
+    pub remote: IpAddr,
+    /// The NIC's end; its first address of the family, where nothing is said.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub local: Option<IpAddr>,
+    /// The destination port.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// The source port; 40000 where nothing is said.
+    #[serde(default)]
+    pub source_port: Option<u16>,
+    /// The type of ICMP message; an echo request where nothing is said.
+    #[serde(default)]
+    pub icmp_type: Option<u8>,
+    /// Its code.
+    #[serde(default)]
+    pub icmp_code: Option<u8>,
+}
+
+/// A rule that has to do with an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Concerned {
+    /// Its group.
+    pub group: GroupId,
+    /// The group's name.
+    pub group_name: String,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// Somebody who was asked first and did not decide.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Asked {
+    /// The rule; none: the members of the group.
+    pub rule: Option<RuleId>,
+    /// The group.
+    pub group: GroupId,
+    /// Why it does not match.
+    pub because: String,
+}
+
+/// What happens to a packet, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Checked {
+    /// `accept` or `drop`.
+    pub verdict: String,
+    /// `rule`, `intra-group`, `default`, …
+    pub reason: String,
+    /// The group that decided.
+    pub group: Option<GroupId>,
+    /// Its name.
+    pub group_name: Option<String>,
+    /// The rule that decided.
+    pub rule: Option<Rule>,
+    /// Who was asked before, in order.
+    pub asked: Vec<Asked>,
+    /// The rules behind it that match the packet, too: for this packet they are shadowed.
+    pub shadowed: Vec<Concerned>,
+}
+
+/// One of the ports that everybody asks about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CommonCheck {
+    /// `22 SSH`.
+    pub name: String,
+    /// What happens.
+    pub checked: Checked,
+}
+
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
+
+/// What happens to a packet. `addresses` tells those that are configured on a device of this host.
+///
+/// # Errors
+/// Where there is no such NIC or packet.
+pub fn check_packet(
+    state: &State,
+    packet: &CheckPacket,
+    addresses: impl Fn(&str) -> Vec<IpAddr>,
+) -> Result<Checked, Refusal> {
+    let nic = state.find_target(&packet.nic)?;
+    let mut policy =
+        policy_with(state, nic).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
+    policy.set_device_addresses(addresses);
+    let device = device_of(nic);
+    let position = policy.nics().iter().position(|nic| nic.device == device).unwrap_or_default();
+    let probe = probe(packet, &policy, position)?;
+    answer(state, &policy, &probe)
+}
+
+fn probe(packet: &CheckPacket, policy: &Policy, nic: usize) -> Result<Probe, Refusal> {
+    let invalid = |field, found: String, allowed: String| Refusal::Invalid { field, found, allowed };
+    let Protocol::Number(protocol) = packet.protocol else {
+        let allowed = "a packet has one protocol: tcp, udp, icmp … or 0 to 255".to_owned();
+        return Err(invalid(Field::Protocol, packet.protocol.to_string(), allowed));
+    };
+    let own = policy.nics().get(nic).map(|nic| nic.addresses.clone()).unwrap_or_default();
+    let own = own.into_iter().find(|address| address.is_ipv4() == packet.remote.is_ipv4());
+    let Some(local) = packet.local.or(own) else {
+        let allowed = "the NIC has no address of the remote's family: say the local address".to_owned();
+        return Err(Refusal::Missing { field: Field::Local, allowed });
+    };
+    let (source, destination) = match packet.direction {
+        Direction::Ingress => (packet.remote, local),
+        Direction::Egress => (local, packet.remote),
+    };
+    let echo = match protocol {
+        1 => Some(ECHO_REQUEST),
+        58 => Some(ECHO_REQUEST_V6),
+        _ => None,
+    };
+    let parts = ProbeParts {
+        nic,
+        direction: packet.direction.into(),
+        protocol,
+        source,
+        destination,
+        source_port: packet.source_port,
+        destination_port: packet.port,
+        icmp_type: packet.icmp_type.or(echo),
+        icmp_code: packet.icmp_code,
+    };
+    Probe::new(parts)
+        .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))
+}
+
+fn answer(state: &State, policy: &Policy, probe: &Probe) -> Result<Checked, Refusal> {
+    let explanation = Oracle::new(policy).explain(probe);
+    // The tables that packets meet must say the same as the rules as they are written.
+    let broken = |reason: String| Refusal::Unenforceable { reason };
+    let tables = ImageEngine::new(policy).answer(probe).map_err(|error| broken(error.to_string()))?;
+    if tables != explanation.answer {
+        return Err(broken("the compiled tables and the rules do not agree; please report this".to_owned()));
+    }
+    let written = explanation.answer.written(policy);
+    let group = written.group.map(group_of);
+    let named =
+        |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
+    let rule_of = |index: RuleIndex| state.rule(&RuleId::from(policy.rule(index).id.as_str()));
+    let asked = explanation.asked.iter().map(|step| match *step {
+        Step::NoMember(group) => Asked {
+            rule: None,
+            group: group_of(&policy.group(group).name),
+            because: "the remote is no member".to_owned(),
+        },
+        Step::NoMatch(rule, mismatch) => Asked {
+            rule: Some(RuleId::from(policy.rule(rule).id.as_str())),
+            group: group_of(&policy.group(rule.group).name),
+            because: mismatch.to_string(),
+        },
+    });
+    let shadowed = explanation.shadowed.iter().filter_map(|&index| rule_of(index)).map(|rule| Concerned {
+        group: rule.group.clone(),
+        group_name: named(&rule.group),
+        rule: Rule::clone(rule),
+    });
+    Ok(Checked {
+        verdict: written.verdict.to_owned(),
+        reason: written.reason.to_owned(),
+        group_name: group.as_ref().map(named),
+        group,
+        rule: explanation.answer.rule.and_then(rule_of).map(|rule| Rule::clone(rule)),
+        asked: asked.collect(),
+        shadowed: shadowed.collect(),
+    })
+}
+
+/// What everybody asks about: 22, 80, 443, 3389, 8080 and ping, inbound from `remote`.
+///
+/// # Errors
+/// Like [`check_packet`].
+pub fn check_common(
+    state: &State,
+    nic: &str,
+    remote: IpAddr,
+    addresses: impl Fn(&str) -> Vec<IpAddr>,
+) -> Result<Vec<CommonCheck>, Refusal> {
+    const TCP: [(u16, &str); 5] =
+        [(22, "22 SSH"), (80, "80 HTTP"), (443, "443 HTTPS"), (3389, "3389 RDP"), (8080, "8080 HTTP")];
+    let packet = |protocol, port| CheckPacket {
+        nic: nic.to_owned(),
+        direction: Direction::Ingress,
+        protocol: Protocol::Number(protocol),
+        remote,
+        local: None,
+        port,
+        source_port: None,
+        icmp_type: None,
+        icmp_code: None,
+    };
+    let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));
+    let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));
+    tcp.chain([ping])
+        .map(|(name, packet)| {
+            let checked = check_packet(state, &packet, &addresses)?;
+            Ok(CommonCheck { name: name.to_owned(), checked })
+        })
+        .collect()
+}

@@ -1,0 +1,141 @@
+//! A group copied to a new one, in the same place or another. What cannot be there is left out, and named.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    CreateGroup, NewLabel, Operation, Refusal, Tx,
+    rule_check::{Strictness, checked},
+    rules::put_rules,
+};
+use crate::store::{Direction, Group, NicType, Ports, Remote, Rule, RuleId, RuleSpec};
+
+/// Copy a group.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CloneGroup {
+    /// The original's id or name.
+    pub group: String,
+    /// Name, description, tags of the copy.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where; none: where the VPC is, or where the original is.
+    pub region: Option<String>,
+    /// The VPC of the copy; none: that of the original, where the region is the same.
+    pub vpc: Option<String>,
+    /// The copy is of the classic network.
+    pub classic: bool,
+    /// Copy the rules.
+    pub rules: bool,
+    /// Copy the tags, where the copy has none of its own.
+    pub tags: bool,
+}
+
+impl Default for CloneGroup {
+    fn default() -> Self {
+        Self {
+            group: String::new(),
+            label: NewLabel::default(),
+            region: None,
+            vpc: None,
+            classic: false,
+            rules: true,
+            tags: false,
+        }
+    }
+}
+
+/// A rule that could not be carried over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LeftOut {
+    /// The rule.
+    pub rule: RuleId,
+    /// Why.
+    pub reason: String,
+}
+
+/// A copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cloned {
+    /// The new group.
+    pub group: Group,
+    /// How many rules it has.
+    pub rules: usize,
+    /// What could not be carried over.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Operation for CloneGroup {
+    type Output = Cloned;
+
+    fn run(&self, tx: &mut Tx) -> Result<Cloned, Refusal> {
+        let original = Group::clone(tx.find_group(&self.group)?);
+        let same_region = self.region.as_ref().is_none_or(|region| *region == original.region);
+        let kept = || original.vpc.as_ref().filter(|_| same_region).map(ToString::to_string);
+        let vpc = if self.classic { None } else { self.vpc.clone().or_else(kept) };
+        let mut label = self.label.clone();
+        if self.tags && label.tags.is_empty() {
+            label.tags.clone_from(&original.label.tags);
+        }
+        let here = || if vpc.is_none() { original.region.clone() } else { String::new() };
+        let copy = CreateGroup {
+            label,
+            region: self.region.clone().unwrap_or_else(here),
+            vpc: vpc.clone(),
+            kind: original.kind,
+            inner_access: Some(original.inner_access),
+        };
+        let group = copy.run(tx)?;
+        let (mut rules, mut left_out) = (0, Vec::new());
+        if self.rules {
+            let originals: Vec<Rule> = tx.rules_of(&original.id).map(|rule| Rule::clone(rule)).collect();
+            for direction in Direction::ALL {
+                let mut specs = Vec::new();
+                for rule in originals.iter().filter(|rule| rule.direction == direction) {
+                    match carried(tx, &original, &group, &rule.spec) {
+                        Ok(spec) => specs.push(spec),
+                        Err(reason) => left_out.push(LeftOut { rule: rule.id.clone(), reason }),
+                    }
+                }
+                rules += put_rules(tx, &group.id, direction, specs).len();
+            }
+        }
+        Ok(Cloned { group, rules, left_out })
+    }
+}
+
+/// The rule as it may stand in the copy.
+fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
+    let mut spec = spec.clone();
+    let elsewhere = from.region != to.region;
+    let in_region = |region: Option<&String>| region == Some(&to.region);
+    if let Remote::PrefixList(list) = &spec.remote
+        && !in_region(tx.prefix_list(list).map(|list| &list.region))
+    {
+        return Err(format!("prefix list {list} is in another region"));
+    }
+    for ports in [&spec.ports, &spec.source_ports] {
+        if let Ports::List(list) = ports
+            && !in_region(tx.port_list(list).map(|list| &list.region))
+        {
+            return Err(format!("port list {list} is in another region"));
+        }
+    }
+    if let Remote::Group(named) = &spec.remote
+        && (elsewhere || from.vpc != to.vpc)
+    {
+        return Err(format!("group {named} is in another region or network"));
+    }
+    // A rule of its own group is one of the copy's own.
+    if spec.remote == Remote::Group(from.id.clone()) {
+        spec.remote = Remote::Group(to.id.clone());
+    }
+    if to.vpc.is_some() && spec.nic_type == NicType::Internet {
+        return Err("it is for NICs that face the internet, which a VPC does not have".to_owned());
+    }
+    let lists = matches!(spec.remote, Remote::PrefixList(_)) || matches!(spec.ports, Ports::List(_));
+    if to.vpc.is_none() && lists {
+        return Err("rules of the classic network name no lists".to_owned());
+    }
+    checked(tx, to, &spec, Strictness::Document).map_err(|refusal| refusal.to_string())
+}

@@ -1,0 +1,215 @@
+//! Groups: made, changed, deleted; and the default group, for NICs that are registered without one.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    LabelChange, Limit, NewLabel, Operation, Refusal, State, Tx,
+    labels::{changed, label, region},
+    rules::put_rules,
+};
+use crate::{
+    model,
+    store::{
+        Direction, Group, GroupId, GroupType, Key, Label, NicType, PortSet, Ports, Protocol, Remote,
+        RuleSpec, Vpc, VpcId, net,
+    },
+};
+
+/// Make a group without rules.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CreateGroup {
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where; with a VPC its region.
+    pub region: String,
+    /// The VPC's id or name; none: the classic network.
+    pub vpc: Option<String>,
+    /// Basic or enterprise.
+    #[serde(rename = "type")]
+    pub kind: GroupType,
+    /// Whether members may talk to each other; yes for basic where nothing is said, never for enterprise.
+    pub inner_access: Option<bool>,
+}
+
+impl Operation for CreateGroup {
+    type Output = Group;
+
+    fn run(&self, tx: &mut Tx) -> Result<Group, Refusal> {
+        let (region, vpc) = place(tx, &self.region, self.vpc.as_deref())?;
+        let kind = self.kind;
+        let group = Group {
+            id: GroupId::random(),
+            region,
+            vpc,
+            label: label(tx, &self.label)?,
+            kind,
+            inner_access: self.inner_access.unwrap_or(kind == GroupType::Basic),
+            default: false,
+        };
+        check(&group)?;
+        limit(tx, &group.region)?;
+        tx.put(group.clone());
+        Ok(group)
+    }
+}
+
+/// The region and VPC of something new.
+pub(super) fn place(
+    state: &State,
+    wanted: &str,
+    vpc: Option<&str>,
+) -> Result<(String, Option<VpcId>), Refusal> {
+    let Some(vpc) = vpc else { return Ok((region(wanted)?, None)) };
+    let vpc: &Vpc = state.find_vpc(vpc)?;
+    if !wanted.is_empty() && region(wanted)? != vpc.region {
+        let hint = Some(vpc.region.clone());
+        return Err(Refusal::NotFound {
+            kind: super::Kind::Vpc,
+            name: format!("{} in region {wanted}", vpc.id),
+            hint,
+        });
+    }
+    Ok((vpc.region.clone(), Some(vpc.id.clone())))
+}
+
+fn check(group: &Group) -> Result<(), Refusal> {
+    match group.kind {
+        GroupType::Enterprise if group.inner_access => {
+            Err(Refusal::EnterpriseInnerAccess { group: group.id.clone() })
+        }
+        GroupType::Enterprise if group.vpc.is_none() => Err(Refusal::OtherNetwork {
+            what: "an enterprise group".to_owned(),
+            with: "the classic network".to_owned(),
+            networks: "network types",
+        }),
+        GroupType::Basic | GroupType::Enterprise => Ok(()),
+    }
+}
+
+fn limit(state: &State, region: &str) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().limits.groups_per_region);
+    let needed = 1 + state.groups().values().filter(|group| group.region == region).count() as u64;
+    if needed > allowed {
+        let what = format!("region {region}");
+        return Err(Refusal::TooMany { limit: Limit::GroupsPerRegion, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// Change a group; what is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ModifyGroup {
+    /// Its id or name.
+    pub group: String,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: LabelChange,
+    /// Whether members may talk to each other.
+    pub inner_access: Option<bool>,
+}
+
+impl Operation for ModifyGroup {
+    type Output = Group;
+
+    fn run(&self, tx: &mut Tx) -> Result<Group, Refusal> {
+        let mut group = Group::clone(tx.find_group(&self.group)?);
+        if self.label.is_empty() && self.inner_access.is_none() {
+            return Err(Refusal::NothingToChange);
+        }
+        group.label = changed(tx, &group.label, &self.label)?;
+        group.inner_access = self.inner_access.unwrap_or(group.inner_access);
+        check(&group)?;
+        tx.put(group.clone());
+        Ok(group)
+    }
+}
+
+/// Delete groups that have no members and that no rule of another group names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteGroups {
+    /// Their ids or names. All are deleted, or none.
+    pub groups: Vec<String>,
+}
+
+impl Operation for DeleteGroups {
+    type Output = Vec<GroupId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<GroupId>, Refusal> {
+        let ids: Result<BTreeSet<GroupId>, Refusal> =
+            self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
+        let ids = ids?;
+        for group in &ids {
+            let nics = tx.nics_of(group).map(|nic| nic.id.to_string());
+            let elsewhere = tx.members_of(group).map(|member| member.address.to_string());
+            let members: Vec<String> = nics.chain(elsewhere).collect();
+            if !members.is_empty() {
+                return Err(Refusal::HasMembers { group: group.clone(), members });
+            }
+            let by = referencing(tx, group).filter(|by| !ids.contains(by));
+            let by: BTreeSet<String> = by.map(|by| by.to_string()).collect();
+            if !by.is_empty() {
+                return Err(Refusal::Referenced { group: group.clone(), by: by.into_iter().collect() });
+            }
+        }
+        for group in &ids {
+            let rules: Vec<Key> = tx.rules_of(group).map(|rule| Key::Rule(rule.id.clone())).collect();
+            for rule in rules {
+                tx.delete(rule);
+            }
+            tx.delete(Key::Group(group.clone()));
+        }
+        Ok(ids.into_iter().collect())
+    }
+}
+
+/// The groups other than `group` whose rules name it; one with several such rules comes several times.
+pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = GroupId> {
+    state.rules_naming_group(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
+}
+
+/// The default group of a place, made where there is none: basic, members may talk, and what a console opens
+/// in a new one: SSH, RDP and ping, from everywhere, last.
+pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> Result<GroupId, Refusal> {
+    let here = |group: &Group| group.default && group.region == region && group.vpc.as_ref() == vpc;
+    if let Some(group) = tx.groups().values().find(|group| here(group)) {
+        return Ok(group.id.clone());
+    }
+    limit(tx, region)?;
+    let group = Group {
+        id: GroupId::random(),
+        region: region.to_owned(),
+        vpc: vpc.cloned(),
+        label: Label {
+            name: "default".to_owned(),
+            description: "made for NICs that were registered without a group".to_owned(),
+            tags: std::collections::BTreeMap::new(),
+            created: tx.now(),
+            owner: None,
+        },
+        kind: GroupType::Basic,
+        inner_access: true,
+        default: true,
+    };
+    let id = group.id.clone();
+    tx.put(group);
+    let everyone = net("0.0.0.0/0").map_or(Remote::Any, Remote::Net);
+    let rule = |number: u8, port: Option<u16>| RuleSpec {
+        priority: model::Priority::LAST.get(),
+        ports: port
+            .and_then(|port| model::PortRange::new(port, port))
+            .map_or(Ports::Any, |range| Ports::Ranges(PortSet::range(range))),
+        remote: everyone.clone(),
+        nic_type: NicType::Intranet,
+        ..RuleSpec::accept(Protocol::Number(number))
+    };
+    let specs = [rule(6, Some(22)), rule(6, Some(3389)), rule(1, None)];
+    put_rules(tx, &id, Direction::Ingress, specs.into_iter().collect());
+    Ok(id)
+}

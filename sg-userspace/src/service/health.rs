@@ -1,0 +1,288 @@
+//! What is wrong with rules that are right in themselves: those that can never decide, and those that let everybody in.
+//!
+//! A rule is covered by another where every packet that it matches is matched by the other, too. What is covered by
+//! a rule that is asked first never decides: it is redundant where both do the same, shadowed where not.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Refusal, State};
+use crate::{
+    model::PortRange,
+    store::{Action, Direction, GroupId, NicType, Order, Ports, Protocol, Remote, Rule, RuleId},
+};
+
+/// What is wrong with a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// It lets everybody in: to every port, or to one that is for administration or data.
+    OverOpen,
+    /// It never decides, and what it says does not happen.
+    Shadowed,
+    /// It never decides, and another says the same.
+    Redundant,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Somebody may get in who should not, or cannot who should.
+    High,
+    /// To be looked at.
+    Medium,
+    /// To be tidied up.
+    Low,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// What.
+    pub kind: FindingKind,
+    /// The rule.
+    pub rule: RuleId,
+    /// Its group.
+    pub group: GroupId,
+    /// The rule that is asked first.
+    pub by: Option<RuleId>,
+    /// For people.
+    pub message: String,
+}
+
+/// Whose rules are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All groups, each by itself.
+    All,
+    /// A group by itself.
+    Group(String),
+    /// All groups of a NIC together, in its order.
+    Nic(String),
+}
+
+/// Ports that are for administration or data: nobody wants everybody there.
+const SENSITIVE: [(u16, &str); 12] = [
+    (22, "SSH"),
+    (23, "Telnet"),
+    (135, "RPC"),
+    (445, "SMB"),
+    (1433, "SQL Server"),
+    (2375, "Docker"),
+    (3306, "MySQL"),
+    (3389, "RDP"),
+    (5432, "PostgreSQL"),
+    (6379, "Redis"),
+    (9200, "Elasticsearch"),
+    (27017, "MongoDB"),
+];
+
+/// Looks at rules.
+///
+/// # Errors
+/// Where the scope names something that does not exist.
+pub fn health(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
+    let mut findings = Vec::new();
+    match scope {
+        Scope::All => {
+            for group in state.groups().keys() {
+                of_groups(state, &[group], Order::Merged, None, &mut findings);
+            }
+        }
+        Scope::Group(group) => {
+            of_groups(state, &[&state.find_group(group)?.id], Order::Merged, None, &mut findings);
+        }
+        Scope::Nic(nic) => {
+            let nic = state.find_target(nic)?;
+            let order =
+                nic.vpc.as_ref().and_then(|vpc| state.vpc(vpc)).map(|vpc| vpc.order).unwrap_or_default();
+            let groups: Vec<&GroupId> = nic.groups.iter().collect();
+            let network = nic.vpc.is_none().then_some(nic.nic_type);
+            of_groups(state, &groups, order, network, &mut findings);
+        }
+    }
+    findings.sort_by(|a, b| {
+        (a.severity, a.kind, &a.group, &a.rule).cmp(&(b.severity, b.kind, &b.group, &b.rule))
+    });
+    Ok(findings)
+}
+
+fn of_groups(
+    state: &State,
+    groups: &[&GroupId],
+    order: Order,
+    network: Option<NicType>,
+    findings: &mut Vec<Finding>,
+) {
+    for direction in Direction::ALL {
+        let mut rules: Vec<(usize, &Rule)> = Vec::new();
+        for (place, group) in groups.iter().enumerate() {
+            let all = state.rules_of(group).map(AsRef::as_ref);
+            let all = all.filter(|rule: &&Rule| rule.direction == direction && rule.spec.enabled);
+            let all = all.filter(|rule| network.is_none_or(|network| rule.spec.nic_type == network));
+            rules.extend(all.map(|rule| (place, rule)));
+        }
+        // The order in which they are asked; see the model's precedence.
+        rules.sort_by_key(|&(place, rule)| {
+            let class = u8::from(rule.spec.action == Action::Accept);
+            let before = if order == Order::Sequence { place } else { 0 };
+            (before, rule.spec.priority, class, place, rule.serial)
+        });
+        // What two rules match in common needs one protocol, or one that says all.
+        let mut seen: BTreeMap<Option<Protocol>, Vec<Reach<'_>>> = BTreeMap::new();
+        for (_, rule) in rules {
+            let reach = Reach::of(state, rule);
+            let key = |protocol| (protocol != Protocol::All).then_some(protocol);
+            let own = key(rule.spec.protocol);
+            let candidates = seen.get(&None).into_iter().chain(own.and_then(|_| seen.get(&own))).flatten();
+            if let Some(first) = candidates.into_iter().find(|first| first.covers(&reach)) {
+                findings.push(never_asked(rule, first.rule));
+            }
+            findings.extend(over_open(rule, &reach));
+            seen.entry(own).or_default().push(reach);
+        }
+    }
+}
+
+fn never_asked(rule: &Rule, first: &Rule) -> Finding {
+    let same = rule.spec.action == first.spec.action;
+    let (severity, kind) = match (same, rule.spec.action) {
+        (true, _) => (Severity::Low, FindingKind::Redundant),
+        (false, Action::Drop) => (Severity::High, FindingKind::Shadowed),
+        (false, Action::Accept) => (Severity::Medium, FindingKind::Shadowed),
+    };
+    let what = if same { "does the same" } else { "does the opposite" };
+    let message = format!("rule {} is asked first, matches all that this one matches, and {what}", first.id);
+    let (rule, group) = (rule.id.clone(), rule.group.clone());
+    Finding { severity, kind, rule, group, by: Some(first.id.clone()), message }
+}
+
+fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
+    let everybody = reach.remote.as_ref().is_none_or(|nets| nets.iter().any(|net| net.prefix_len() == 0));
+    if rule.direction != Direction::Ingress || rule.spec.action != Action::Accept || !everybody {
+        return None;
+    }
+    let every_port = reach
+        .ports
+        .as_ref()
+        .is_none_or(|all| all.iter().any(|range| range.first() <= 1 && range.last() == u16::MAX));
+    let has_ports = matches!(rule.spec.protocol, Protocol::All | Protocol::Number(6 | 17 | 132));
+    let names: Vec<&str> = match &reach.ports {
+        Some(ranges) if has_ports => SENSITIVE
+            .into_iter()
+            .filter(|(port, _)| ranges.iter().any(|range| range.contains(*port)))
+            .map(|(_, name)| name)
+            .collect(),
+        _ => Vec::new(),
+    };
+    let message = if has_ports && every_port {
+        "everybody may connect to every port".to_owned()
+    } else if !names.is_empty() {
+        format!("everybody may connect to {}", names.join(", "))
+    } else {
+        return None;
+    };
+    let (rule, group) = (rule.id.clone(), rule.group.clone());
+    Some(Finding { severity: Severity::High, kind: FindingKind::OverOpen, rule, group, by: None, message })
+}
+
+/// The packets that a rule matches, with lists spelled out.
+struct Reach<'a> {
+    rule: &'a Rule,
+    /// None: anyone. Groups stand for themselves: see `group`.
+    remote: Option<Vec<IpNet>>,
+    group: Option<&'a GroupId>,
+    ports: Option<Vec<PortRange>>,
+    source_ports: Option<Vec<PortRange>>,
+}
+
+impl<'a> Reach<'a> {
+    fn of(state: &State, rule: &'a Rule) -> Self {
+        let ports = |ports: &Ports| match ports {
+            Ports::Any => None,
+            Ports::Ranges(set) => Some(set.ranges().to_vec()),
+            Ports::List(list) => Some(state.port_list(list).map_or_else(Vec::new, |list| {
+                list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect()
+            })),
+        };
+        let (mut remote, mut group) = (Some(Vec::new()), None);
+        match &rule.spec.remote {
+            Remote::Any => remote = None,
+            Remote::Net(net) => remote = Some(vec![*net]),
+            Remote::Group(named) => group = Some(named),
+            Remote::PrefixList(list) => {
+                remote =
+                    state.prefix_list(list).map(|list| list.entries.iter().map(|entry| entry.cidr).collect());
+            }
+        }
+        let (to, from) = (ports(&rule.spec.ports), ports(&rule.spec.source_ports));
+        Self { rule, remote, group, ports: to, source_ports: from }
+    }
+
+    /// Whether every packet of `other` is one of this.
+    fn covers(&self, other: &Self) -> bool {
+        let (one, two) = (&self.rule.spec, &other.rule.spec);
+        let icmp = match (one.icmp_type, one.icmp_code) {
+            (None, _) => true,
+            (kind, None) => kind == two.icmp_type,
+            both => both == (two.icmp_type, two.icmp_code),
+        };
+        let local = match (one.local, two.local) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(one), Some(two)) => contains(one, two),
+        };
+        let remote = match (&self.remote, &other.remote) {
+            (None, _) => true,
+            (Some(_), _) if self.group.is_some() => self.group == other.group,
+            (Some(_), None) => false,
+            (Some(_), Some(_)) if other.group.is_some() => false,
+            (Some(ones), Some(twos)) => twos.iter().all(|two| ones.iter().any(|one| contains(*one, *two))),
+        };
+        (one.protocol == Protocol::All || one.protocol == two.protocol)
+            && one.nic_type == two.nic_type
+            && icmp
+            && local
+            && remote
+            && spans(self.ports.as_deref(), other.ports.as_deref())
+            && spans(self.source_ports.as_deref(), other.source_ports.as_deref())
+    }
+}
+
+fn contains(outer: IpNet, inner: IpNet) -> bool {
+    match (outer, inner) {
+        (IpNet::V4(outer), IpNet::V4(inner)) => outer.contains(&inner),
+        (IpNet::V6(outer), IpNet::V6(inner)) => outer.contains(&inner),
+        _ => false,
+    }
+}
+
+/// Whether every port of `inner` is in `outer`, joined where ranges touch.
+fn spans(outer: Option<&[PortRange]>, inner: Option<&[PortRange]>) -> bool {
+    let (outer, inner) = match (outer, inner) {
+        (None, _) => return true,
+        (Some(_), None) => return false,
+        (Some(outer), Some(inner)) => (outer, inner),
+    };
+    let mut sorted: Vec<(u32, u32)> =
+        outer.iter().map(|range| (u32::from(range.first()), u32::from(range.last()))).collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<(u32, u32)> = Vec::new();
+    for (first, last) in sorted {
+        match joined.last_mut() {
+            Some((_, end)) if first <= *end + 1 => *end = (*end).max(last),
+            _ => joined.push((first, last)),
+        }
+    }
+    inner.iter().all(|range| {
+        joined
+            .iter()
+            .any(|(first, last)| *first <= u32::from(range.first()) && u32::from(range.last()) <= *last)
+    })
+}

@@ -1,0 +1,176 @@
+//! Names, descriptions and tags: what they may be, as Alibaba Cloud documents it, and how they change.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Field, Limit, Refusal, Tx};
+use crate::store::Label;
+
+const LONGEST_NAME: usize = 128;
+const LONGEST_DESCRIPTION: usize = 256;
+const LONGEST_RULE_DESCRIPTION: usize = 512;
+const LONGEST_TAG: usize = 128;
+const LONGEST_REGION: usize = 64;
+
+/// What a thing is to be called.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct NewLabel {
+    /// 2 to 128 characters; none: it has no name.
+    pub name: String,
+    /// 2 to 256 characters.
+    pub description: String,
+    /// Keys and values.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What a thing is to be called from now on; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct LabelChange {
+    /// The name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// All tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeMap<String, String>>,
+}
+
+impl LabelChange {
+    /// Whether nothing is said.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.name.is_none() && self.description.is_none() && self.tags.is_none()
+    }
+}
+
+/// A label for something that is made now.
+pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
+    name(&new.name)?;
+    description(&new.description)?;
+    tags(tx, &new.tags)?;
+    Ok(Label {
+        name: new.name.clone(),
+        description: new.description.clone(),
+        tags: new.tags.clone(),
+        created: tx.now(),
+        owner: None,
+    })
+}
+
+/// A label that was changed.
+pub(super) fn changed(tx: &Tx, label: &Label, change: &LabelChange) -> Result<Label, Refusal> {
+    let mut label = label.clone();
+    if let Some(text) = &change.name {
+        name(text)?;
+        label.name.clone_from(text);
+    }
+    if let Some(text) = &change.description {
+        description(text)?;
+        label.description.clone_from(text);
+    }
+    if let Some(all) = &change.tags {
+        tags(tx, all)?;
+        label.tags.clone_from(all);
+    }
+    Ok(label)
+}
+
+fn name(text: &str) -> Result<(), Refusal> {
+    let begins = |text: &str| text.chars().next().is_some_and(char::is_alphabetic);
+    let fits = |letter: char| letter.is_alphanumeric() || ":_.-".contains(letter);
+    let length = text.chars().count();
+    let good =
+        (2..=LONGEST_NAME).contains(&length) && begins(text) && text.chars().all(fits) && !is_address(text);
+    if text.is_empty() || good {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: Field::Name,
+        found: excerpt(text),
+        allowed: "2 to 128 letters, digits, `:`, `_`, `.`, `-`, beginning with a letter".to_owned(),
+    })
+}
+
+fn description(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() || ((2..=LONGEST_DESCRIPTION).contains(&text.chars().count()) && !is_address(text)) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        field: Field::Description,
+        found: excerpt(text),
+        allowed: "2 to 256 characters, not beginning with http:// or https://".to_owned(),
+    })
+}
+
+/// Of a rule.
+pub(super) fn rule_description(text: &str) -> Result<(), Refusal> {
+    if text.chars().count() <= LONGEST_RULE_DESCRIPTION {
+        return Ok(());
+    }
+    let allowed = "up to 512 characters".to_owned();
+    Err(Refusal::Invalid { field: Field::RuleDescription, found: excerpt(text), allowed })
+}
+
+fn tags(tx: &Tx, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let allowed = u64::from(tx.settings().limits.tags);
+    let needed = tags.len() as u64;
+    if needed > allowed {
+        return Err(Refusal::TooMany { limit: Limit::Tags, what: "it".to_owned(), needed, allowed });
+    }
+    let taken = |text: &str| {
+        let lower = text.to_lowercase();
+        lower.starts_with("aliyun") || lower.starts_with("acs:") || is_address(&lower)
+    };
+    for (key, value) in tags {
+        if key.is_empty() || key.chars().count() > LONGEST_TAG || taken(key) {
+            return Err(Refusal::Invalid {
+                field: Field::TagKey,
+                found: excerpt(key),
+                allowed: "1 to 128 characters, not beginning with aliyun, acs:, http:// or https://"
+                    .to_owned(),
+            });
+        }
+        if value.chars().count() > LONGEST_TAG || is_address(value) {
+            return Err(Refusal::Invalid {
+                field: Field::TagValue,
+                found: excerpt(value),
+                allowed: "up to 128 characters, not beginning with http:// or https://".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A region's name, or the default one where none is said.
+pub(super) fn region(text: &str) -> Result<String, Refusal> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if text.is_empty() {
+        return Ok(DEFAULT_REGION.to_owned());
+    }
+    if text.len() <= LONGEST_REGION && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    let allowed = "up to 64 letters, digits, `-`, `_`".to_owned();
+    Err(Refusal::Invalid { field: Field::Region, found: excerpt(text), allowed })
+}
+
+/// The region of whoever names none.
+pub const DEFAULT_REGION: &str = "local";
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+/// As much of a text as fits into a message.
+pub(super) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,319 @@
+//! Prefix lists and port lists: made, changed, deleted. A change reaches every rule that names the list.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Field, Kind, LabelChange, Limit, NewLabel, Operation, Refusal, State, Tx,
+    labels::{changed, label, region},
+    quota,
+};
+use crate::store::{
+    Family, GroupId, Key, PortEntry, PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId,
+    Rule,
+};
+
+/// Make a prefix list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreatePrefixList {
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where.
+    #[serde(default)]
+    pub region: String,
+    /// The family of its entries.
+    pub family: Family,
+    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    pub max_entries: u32,
+    /// The prefixes.
+    #[serde(default)]
+    pub entries: Vec<PrefixEntry>,
+}
+
+impl Operation for CreatePrefixList {
+    type Output = PrefixList;
+
+    fn run(&self, tx: &mut Tx) -> Result<PrefixList, Refusal> {
+        let list = PrefixList {
+            id: PrefixListId::random(),
+            region: region(&self.region)?,
+            label: label(tx, &self.label)?,
+            family: Some(self.family),
+            max_entries: self.max_entries,
+            entries: self.entries.clone(),
+        };
+        check_prefixes(tx, &list)?;
+        tx.put(list.clone());
+        Ok(list)
+    }
+}
+
+fn check_prefixes(state: &State, list: &PrefixList) -> Result<(), Refusal> {
+    let limit = state.settings().limits.entries_per_prefix_list;
+    sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;
+    let mut seen = HashSet::new();
+    for entry in &list.entries {
+        let invalid = |field, allowed: &str| {
+            let found = entry.cidr.to_string();
+            Err(Refusal::Invalid { field, found, allowed: allowed.to_owned() })
+        };
+        if entry.cidr.trunc() != entry.cidr {
+            return invalid(Field::Cidr, "a prefix without host bits");
+        }
+        if let Some(family) = list.family
+            && Family::of(entry.cidr) != family
+        {
+            return invalid(Field::Family, &format!("a list of {family} prefixes"));
+        }
+        if !seen.insert(entry.cidr) {
+            return invalid(Field::CidrTwice, "each prefix once");
+        }
+    }
+    Ok(())
+}
+
+fn sizes(id: &str, max_entries: u32, entries: usize, limit: u32) -> Result<(), Refusal> {
+    if !(1..=limit).contains(&max_entries) {
+        let (found, allowed) = (max_entries.to_string(), format!("1 to {limit} (Limit entries_per_…_list)"));
+        return Err(Refusal::Invalid { field: Field::MaxEntries, found, allowed });
+    }
+    if entries as u64 > u64::from(max_entries) {
+        let (what, needed) = (format!("list {id}"), entries as u64);
+        let allowed = u64::from(max_entries);
+        return Err(Refusal::TooMany { limit: Limit::MaxEntries, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// Change a prefix list; what is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ModifyPrefixList {
+    /// Its id or name.
+    pub list: String,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: LabelChange,
+    /// How many entries it may hold.
+    pub max_entries: Option<u32>,
+    /// New entries; one whose prefix is there gets the new description.
+    pub add: Vec<PrefixEntry>,
+    /// Prefixes that go.
+    #[schema(value_type = Vec<String>)]
+    pub remove: Vec<IpNet>,
+}
+
+impl Operation for ModifyPrefixList {
+    type Output = PrefixList;
+
+    fn run(&self, tx: &mut Tx) -> Result<PrefixList, Refusal> {
+        let mut list = PrefixList::clone(tx.find_prefix_list(&self.list)?);
+        list.label = changed(tx, &list.label, &self.label)?;
+        list.max_entries = self.max_entries.unwrap_or(list.max_entries);
+        for cidr in &self.remove {
+            let invalid = |field, allowed: &str| {
+                Err(Refusal::Invalid { field, found: cidr.to_string(), allowed: allowed.to_owned() })
+            };
+            if self.add.iter().any(|entry| entry.cidr == *cidr) {
+                return invalid(Field::CidrTwice, "a prefix is added or removed, not both");
+            }
+            let Some(place) = list.entries.iter().position(|entry| entry.cidr == *cidr) else {
+                return invalid(Field::Cidr, "a prefix that is in the list");
+            };
+            list.entries.remove(place);
+        }
+        let mut added = HashSet::new();
+        for entry in &self.add {
+            if !added.insert(entry.cidr) {
+                let (found, allowed) = (entry.cidr.to_string(), "each prefix once".to_owned());
+                return Err(Refusal::Invalid { field: Field::CidrTwice, found, allowed });
+            }
+            match list.entries.iter_mut().find(|there| there.cidr == entry.cidr) {
+                Some(there) => there.description.clone_from(&entry.description),
+                None => list.entries.push(entry.clone()),
+            }
+        }
+        check_prefixes(tx, &list)?;
+        tx.put(list.clone());
+        if self.max_entries.is_some() {
+            let groups = groups_of(tx.rules_naming_prefix_list(&list.id).map(AsRef::as_ref));
+            recount(tx, &groups)?;
+        }
+        Ok(list)
+    }
+}
+
+/// The groups of rules.
+fn groups_of<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeSet<GroupId> {
+    rules.map(|rule| rule.group.clone()).collect()
+}
+
+/// Whether no NIC of `groups` has more rules than it may.
+fn recount(state: &State, groups: &BTreeSet<GroupId>) -> Result<(), Refusal> {
+    let mut weights = HashMap::new();
+    let mut nics = groups.iter().flat_map(|group| state.nics_of(group));
+    nics.try_for_each(|nic| quota::rules_of_nic(state, nic, &mut weights))
+}
+
+/// Delete prefix lists that no rule names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePrefixLists {
+    /// Their ids or names. All are deleted, or none.
+    pub lists: Vec<String>,
+}
+
+impl Operation for DeletePrefixLists {
+    type Output = Vec<PrefixListId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<PrefixListId>, Refusal> {
+        let mut deleted = Vec::with_capacity(self.lists.len());
+        for text in &self.lists {
+            let id = tx.find_prefix_list(text)?.id.clone();
+            let by = groups_of(tx.rules_naming_prefix_list(&id).map(AsRef::as_ref));
+            unused(Kind::PrefixList, id.as_str(), &by)?;
+            tx.delete(Key::PrefixList(id.clone()));
+            deleted.push(id);
+        }
+        Ok(deleted)
+    }
+}
+
+fn unused(kind: Kind, id: &str, by: &BTreeSet<GroupId>) -> Result<(), Refusal> {
+    if by.is_empty() {
+        return Ok(());
+    }
+    let by = by.iter().map(|group| format!("rules of group {group}")).collect();
+    Err(Refusal::InUse { kind, id: id.to_owned(), by })
+}
+
+/// Make a port list.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreatePortList {
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where.
+    #[serde(default)]
+    pub region: String,
+    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    pub max_entries: u32,
+    /// The ports.
+    #[serde(default)]
+    pub entries: Vec<PortEntry>,
+}
+
+impl Operation for CreatePortList {
+    type Output = PortList;
+
+    fn run(&self, tx: &mut Tx) -> Result<PortList, Refusal> {
+        let list = PortList {
+            id: PortListId::random(),
+            region: region(&self.region)?,
+            label: label(tx, &self.label)?,
+            max_entries: self.max_entries,
+            entries: self.entries.clone(),
+        };
+        check_ports(tx, &list)?;
+        tx.put(list.clone());
+        Ok(list)
+    }
+}
+
+fn check_ports(state: &State, list: &PortList) -> Result<(), Refusal> {
+    let limit = state.settings().limits.entries_per_port_list;
+    sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;
+    let mut seen = HashSet::new();
+    match list.entries.iter().find(|entry| !seen.insert(&entry.ports)) {
+        Some(entry) => {
+            let (found, allowed) = (entry.ports.to_string(), "each entry once".to_owned());
+            Err(Refusal::Invalid { field: Field::PortRangeTwice, found, allowed })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Change a port list; what is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ModifyPortList {
+    /// Its id or name.
+    pub list: String,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: LabelChange,
+    /// How many entries it may hold.
+    pub max_entries: Option<u32>,
+    /// New entries; one whose ports are there gets the new description.
+    pub add: Vec<PortEntry>,
+    /// Ports that go.
+    pub remove: Vec<PortSet>,
+}
+
+impl Operation for ModifyPortList {
+    type Output = PortList;
+
+    fn run(&self, tx: &mut Tx) -> Result<PortList, Refusal> {
+        let mut list = PortList::clone(tx.find_port_list(&self.list)?);
+        list.label = changed(tx, &list.label, &self.label)?;
+        list.max_entries = self.max_entries.unwrap_or(list.max_entries);
+        for ports in &self.remove {
+            let invalid = |field, allowed: &str| {
+                Err(Refusal::Invalid { field, found: ports.to_string(), allowed: allowed.to_owned() })
+            };
+            if self.add.iter().any(|entry| entry.ports == *ports) {
+                return invalid(Field::PortRangeTwice, "ports are added or removed, not both");
+            }
+            let Some(place) = list.entries.iter().position(|entry| entry.ports == *ports) else {
+                return invalid(Field::PortRange, "ports that are in the list");
+            };
+            list.entries.remove(place);
+        }
+        let mut added = HashSet::new();
+        for entry in &self.add {
+            if !added.insert(&entry.ports) {
+                let (found, allowed) = (entry.ports.to_string(), "each entry once".to_owned());
+                return Err(Refusal::Invalid { field: Field::PortRangeTwice, found, allowed });
+            }
+            match list.entries.iter_mut().find(|there| there.ports == entry.ports) {
+                Some(there) => there.description.clone_from(&entry.description),
+                None => list.entries.push(entry.clone()),
+            }
+        }
+        check_ports(tx, &list)?;
+        tx.put(list.clone());
+        if self.max_entries.is_some() {
+            let groups = groups_of(tx.rules_naming_port_list(&list.id).map(AsRef::as_ref));
+            recount(tx, &groups)?;
+        }
+        Ok(list)
+    }
+}
+
+/// Delete port lists that no rule names.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeletePortLists {
+    /// Their ids or names. All are deleted, or none.
+    pub lists: Vec<String>,
+}
+
+impl Operation for DeletePortLists {
+    type Output = Vec<PortListId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<PortListId>, Refusal> {
+        let mut deleted = Vec::with_capacity(self.lists.len());
+        for text in &self.lists {
+            let id = tx.find_port_list(text)?.id.clone();
+            let by = groups_of(tx.rules_naming_port_list(&id).map(AsRef::as_ref));
+            unused(Kind::PortList, id.as_str(), &by)?;
+            tx.delete(Key::PortList(id.clone()));
+            deleted.push(id);
+        }
+        Ok(deleted)
+    }
+}

@@ -1,0 +1,311 @@
+//! NICs and instances: registered, changed, removed. A NIC without a device is on another host: what is known of it
+//! is its addresses.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Field, Kind, LabelChange, NewLabel, Operation, Refusal, Tx,
+    groups::{default_group, place},
+    labels::{changed, excerpt, label},
+    membership::check_groups,
+    quota,
+};
+use crate::store::{Group, Instance, InstanceId, Key, Nic, NicId, NicType, Role};
+
+/// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
+const LONGEST_DEVICE: usize = 15;
+const LONGEST_ID: usize = 64;
+
+/// Register a NIC.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RegisterNic {
+    /// An id of one's own, `eni-…`; none: one is made.
+    pub id: Option<String>,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where; with a VPC its region.
+    pub region: String,
+    /// The VPC's id or name; none: the classic network, or the instance's.
+    pub vpc: Option<String>,
+    /// The instance it belongs to. Its first NIC is its primary one.
+    pub instance: Option<String>,
+    /// The device on this host; none: it is on another host.
+    pub device: Option<String>,
+    /// Whose the device is.
+    pub role: Role,
+    /// Its private addresses. None: those configured on the device.
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
+    /// None: off for a host, on for a guest.
+    pub anti_spoofing: Option<bool>,
+    /// In the classic network: which network it faces.
+    pub nic_type: NicType,
+    /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
+    pub groups: Vec<String>,
+}
+
+impl Operation for RegisterNic {
+    type Output = Nic;
+
+    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+        let id = chosen(self.id.as_deref(), NicId::PREFIX)?.map_or_else(NicId::random, NicId::from);
+        if tx.nic(&id).is_some() {
+            return Err(Refusal::Exists { kind: Kind::Nic, id: id.to_string() });
+        }
+        let instance =
+            self.instance.as_deref().map(|text| tx.find_instance(text).map(|found| Instance::clone(found)));
+        let instance = instance.transpose()?;
+        let (region, vpc) = match &instance {
+            Some(instance) => (instance.region.clone(), instance.vpc.clone()),
+            None => place(tx, &self.region, self.vpc.as_deref())?,
+        };
+        if let (Some(instance), Some(wanted)) = (&instance, &self.vpc) {
+            let wanted = tx.find_vpc(wanted)?.id.clone();
+            if Some(&wanted) != instance.vpc.as_ref() {
+                let with = format!("instance {}", instance.id);
+                let found = Some(wanted);
+                let wanted = instance.vpc.clone();
+                return Err(Refusal::OtherVpc { what: "the NIC".to_owned(), found, with, wanted });
+            }
+        }
+        if vpc.is_some() && self.nic_type == NicType::Internet {
+            let allowed = "in a VPC every NIC faces intranet".to_owned();
+            return Err(Refusal::Invalid {
+                field: Field::NicType,
+                found: self.nic_type.to_string(),
+                allowed,
+            });
+        }
+        device(tx, self.device.as_deref(), &id)?;
+        addresses(&self.addresses, self.device.is_some())?;
+        let groups = if self.groups.is_empty() {
+            vec![default_group(tx, &region, vpc.as_ref())?]
+        } else {
+            let ids: Result<_, Refusal> =
+                self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
+            ids?
+        };
+        let primary =
+            instance.as_ref().is_some_and(|instance| tx.nics_of_instance(&instance.id).next().is_none());
+        let nic = Nic {
+            id,
+            region,
+            vpc,
+            label: label(tx, &self.label)?,
+            instance: instance.map(|instance| instance.id),
+            primary,
+            device: self.device.clone(),
+            role: self.role,
+            addresses: self.addresses.clone(),
+            anti_spoofing: self.anti_spoofing,
+            nic_type: self.nic_type,
+            groups,
+        };
+        tx.put(nic.clone());
+        check_groups(tx, &nic, &[])?;
+        Ok(nic)
+    }
+}
+
+/// An id that a user chose.
+fn chosen<'a>(id: Option<&'a str>, prefix: &str) -> Result<Option<&'a str>, Refusal> {
+    let Some(id) = id else { return Ok(None) };
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if id.len() > prefix.len() && id.len() <= LONGEST_ID && id.starts_with(prefix) && id.bytes().all(fits) {
+        return Ok(Some(id));
+    }
+    let allowed = format!("{prefix} and up to {} letters, digits, `-`, `_`", LONGEST_ID - prefix.len());
+    Err(Refusal::Invalid { field: Field::Name, found: excerpt(id), allowed })
+}
+
+fn device(tx: &Tx, device: Option<&str>, nic: &NicId) -> Result<(), Refusal> {
+    let Some(name) = device else { return Ok(()) };
+    let printable = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
+    if name.is_empty()
+        || name.len() > LONGEST_DEVICE
+        || !name.bytes().all(printable)
+        || name == "."
+        || name == ".."
+    {
+        let allowed = "the name of a network device, 1 to 15 characters".to_owned();
+        return Err(Refusal::Invalid { field: Field::Device, found: excerpt(name), allowed });
+    }
+    match tx.nic_of_device(name) {
+        Some(other) if other.id != *nic => {
+            Err(Refusal::DeviceTaken { device: name.to_owned(), nic: other.id.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
+    if addresses.is_empty() && !has_device {
+        let allowed =
+            "a NIC without a device is on another host: say its addresses, or its device".to_owned();
+        return Err(Refusal::Missing { field: Field::Address, allowed });
+    }
+    for (place, address) in addresses.iter().enumerate() {
+        if addresses[..place].contains(address) || address.is_unspecified() || address.is_multicast() {
+            let allowed = "the addresses of one NIC, each once".to_owned();
+            return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
+        }
+    }
+    Ok(())
+}
+
+/// Change a NIC; what is left out stays. Its groups have operations of their own.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct ModifyNic {
+    /// Its id, name or device.
+    pub nic: String,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: LabelChange,
+    /// The device; an empty text: it is on another host now.
+    pub device: Option<String>,
+    /// Whose the device is.
+    pub role: Option<Role>,
+    /// Its private addresses.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub addresses: Option<Vec<IpAddr>>,
+    /// Whether packets from it must have one of its addresses as their source.
+    pub anti_spoofing: Option<bool>,
+}
+
+impl Operation for ModifyNic {
+    type Output = Nic;
+
+    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+        let mut nic = Nic::clone(tx.find_nic(&self.nic)?);
+        nic.label = changed(tx, &nic.label, &self.label)?;
+        if let Some(name) = &self.device {
+            nic.device = (!name.is_empty()).then(|| name.clone());
+            device(tx, nic.device.as_deref(), &nic.id)?;
+        }
+        nic.role = self.role.unwrap_or(nic.role);
+        nic.anti_spoofing = self.anti_spoofing.or(nic.anti_spoofing);
+        if let Some(new) = &self.addresses {
+            nic.addresses.clone_from(new);
+        }
+        addresses(&nic.addresses, nic.device.is_some())?;
+        tx.put(nic.clone());
+        for group in &nic.groups {
+            let group = Group::clone(tx.find_group(group.as_str())?);
+            quota::members_of_group(tx, &group)?;
+        }
+        Ok(nic)
+    }
+}
+
+/// Forget NICs. What filtered them is taken off.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveNics {
+    /// Their ids, names or devices. All are removed, or none.
+    pub nics: Vec<String>,
+}
+
+impl Operation for RemoveNics {
+    type Output = Vec<NicId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<NicId>, Refusal> {
+        let mut removed = Vec::with_capacity(self.nics.len());
+        for text in &self.nics {
+            let nic = Nic::clone(tx.find_nic(text)?);
+            tx.delete(Key::Nic(nic.id.clone()));
+            if let Some(instance) = nic.instance.filter(|_| nic.primary) {
+                let heir = tx.nics_of_instance(&instance).next().map(|heir| Nic::clone(heir));
+                if let Some(heir) = heir {
+                    tx.put(Nic { primary: true, ..heir });
+                }
+            }
+            removed.push(nic.id);
+        }
+        Ok(removed)
+    }
+}
+
+/// Register an instance with its NICs; the first is its primary one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct RegisterInstance {
+    /// An id of one's own, `i-…`; none: one is made.
+    pub id: Option<String>,
+    /// Name, description, tags.
+    #[serde(flatten)]
+    pub label: NewLabel,
+    /// Where; with a VPC its region.
+    pub region: String,
+    /// The VPC's id or name; none: the classic network.
+    pub vpc: Option<String>,
+    /// Its NICs.
+    pub nics: Vec<RegisterNic>,
+}
+
+/// An instance and its NICs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InstanceView {
+    /// The instance.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Its NICs, the primary one first.
+    pub nics: Vec<Nic>,
+}
+
+impl Operation for RegisterInstance {
+    type Output = InstanceView;
+
+    fn run(&self, tx: &mut Tx) -> Result<InstanceView, Refusal> {
+        let id =
+            chosen(self.id.as_deref(), InstanceId::PREFIX)?.map_or_else(InstanceId::random, InstanceId::from);
+        if tx.instance(&id).is_some() {
+            return Err(Refusal::Exists { kind: Kind::Instance, id: id.to_string() });
+        }
+        let (region, vpc) = place(tx, &self.region, self.vpc.as_deref())?;
+        let instance = Instance { id: id.clone(), region, vpc, label: label(tx, &self.label)? };
+        tx.put(instance.clone());
+        let mut nics = Vec::with_capacity(self.nics.len());
+        for nic in &self.nics {
+            let nic = RegisterNic { instance: Some(id.to_string()), ..nic.clone() };
+            nics.push(nic.run(tx)?);
+        }
+        Ok(InstanceView { instance, nics })
+    }
+}
+
+/// Forget instances and their NICs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveInstances {
+    /// Their ids or names. All are removed, or none.
+    pub instances: Vec<String>,
+}
+
+impl Operation for RemoveInstances {
+    type Output = Vec<InstanceId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<InstanceId>, Refusal> {
+        let mut removed = Vec::with_capacity(self.instances.len());
+        for text in &self.instances {
+            let id = tx.find_instance(text)?.id.clone();
+            let nics: Vec<Key> = tx.nics_of_instance(&id).map(|nic| Key::Nic(nic.id.clone())).collect();
+            for nic in nics {
+                tx.delete(nic);
+            }
+            tx.delete(Key::Instance(id.clone()));
+            removed.push(id);
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether the rules of a NIC's groups are no more than they may be.
+pub(super) fn rules(tx: &Tx, nic: &Nic) -> Result<(), Refusal> {
+    quota::rules_of_nic(tx, nic, &mut HashMap::new())
+}

@@ -1,0 +1,317 @@
+//! What the groups mean on this host: the policy of its NICs, made from a state.
+//!
+//! Only what these NICs need is in it: the rules of the groups they hold, and the members of the groups that those rules
+//! name. Names in it are ids. A group of the classic network has a model group for each network that its NICs
+//! face, with the rules for that network. It must never decide what a rule means.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use thiserror::Error;
+
+use super::State;
+use crate::{
+    model::{self, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Service},
+    store::{
+        Direction, Group, GroupId, Nic, NicType, PortListId, Ports, PrefixListId, Protocol, Remote, Rule,
+        RuleSpec,
+    },
+};
+
+/// Why a state is no policy. Operations see to it that this does not happen.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProjectError {
+    /// A reference to something that is gone.
+    #[error("{what} {id} is named by {by} and does not exist")]
+    Dangling {
+        /// What it is.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// Who names it.
+        by: String,
+    },
+    /// A rule with parts that do not fit.
+    #[error("{rule}: {reason}")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// What the model says.
+    #[error("{0}")]
+    Model(String),
+}
+
+/// The suffix of the model group for NICs that face the internet.
+const INTERNET: &str = "/internet";
+
+/// What a group is called in a policy, for NICs that face `network`.
+#[must_use]
+pub fn model_name(group: &GroupId, network: NicType) -> String {
+    match network {
+        NicType::Intranet => group.to_string(),
+        NicType::Internet => format!("{group}{INTERNET}"),
+    }
+}
+
+/// The group behind a model group's name.
+#[must_use]
+pub fn group_of(name: &str) -> GroupId {
+    GroupId::from(name.strip_suffix(INTERNET).unwrap_or(name))
+}
+
+/// What a NIC is called in a policy: its device, or its id where it is on another host.
+#[must_use]
+pub fn device_of(nic: &Nic) -> String {
+    nic.device.clone().unwrap_or_else(|| nic.id.to_string())
+}
+
+/// The policy of this host's NICs.
+///
+/// # Errors
+/// Where the state is not what operations leave behind.
+pub fn policy(state: &State) -> Result<Policy, ProjectError> {
+    let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
+    policy_of(state, &nics)
+}
+
+/// The policy of this host's NICs and of `nic`, wherever it is.
+///
+/// # Errors
+/// Like [`policy`].
+pub fn policy_with(state: &State, nic: &Arc<Nic>) -> Result<Policy, ProjectError> {
+    let mut nics: Vec<&Arc<Nic>> = state.local_nics().collect();
+    if nic.device.is_none() {
+        nics.push(nic);
+    }
+    policy_of(state, &nics)
+}
+
+fn policy_of(state: &State, nics: &[&Arc<Nic>]) -> Result<Policy, ProjectError> {
+    let mut projection = Projection { state, parts: PolicyParts::default(), indices: Indices::default() };
+    for nic in nics {
+        for group in &nic.groups {
+            projection.hold(group, nic.nic_type)?;
+        }
+    }
+    projection.fill()?;
+    for nic in nics {
+        projection.nic(nic);
+    }
+    projection.members(nics);
+    Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))
+}
+
+#[derive(Debug, Default)]
+struct Indices {
+    groups: BTreeMap<(GroupId, NicType), GroupIndex>,
+    /// Model groups whose rules are in the policy.
+    held: Vec<(Arc<Group>, NicType, GroupIndex)>,
+    /// Model groups whose members matter.
+    named: Vec<GroupId>,
+    prefix_lists: BTreeMap<PrefixListId, PrefixListIndex>,
+    port_lists: BTreeMap<PortListId, PortListIndex>,
+}
+
+struct Projection<'a> {
+    state: &'a State,
+    parts: PolicyParts,
+    indices: Indices,
+}
+
+impl Projection<'_> {
+    fn hold(&mut self, id: &GroupId, network: NicType) -> Result<(), ProjectError> {
+        if self.indices.groups.contains_key(&(id.clone(), network)) {
+            return Ok(());
+        }
+        let by = || "a NIC".to_owned();
+        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
+            what: "group",
+            id: id.to_string(),
+            by: by(),
+        })?;
+        // Members are known by their private addresses: on the internet nobody is a member.
+        let inner_access = group.inner_access && network == NicType::Intranet;
+        let index = self.group(group, network, inner_access);
+        if inner_access {
+            self.indices.named.push(id.clone());
+        }
+        self.indices.held.push((Arc::clone(group), network, index));
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group, network: NicType, inner_access: bool) -> GroupIndex {
+        let index = GroupIndex(self.parts.groups.len());
+        self.parts.groups.push(model::Group {
+            name: model_name(&group.id, network),
+            kind: group.kind.into(),
+            inner_access,
+            description: None,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        });
+        self.indices.groups.insert((group.id.clone(), network), index);
+        index
+    }
+
+    /// Enters the rules of the groups that are held. Groups that only they name have members, and no rules.
+    fn fill(&mut self) -> Result<(), ProjectError> {
+        for (group, network, index) in self.indices.held.clone() {
+            for rule in self.state.rules_of(&group.id) {
+                if group.vpc.is_none() && rule.spec.nic_type != network {
+                    continue;
+                }
+                let model = self.rule(rule)?;
+                let Some(group) = self.parts.groups.get_mut(index.0) else { continue };
+                match rule.direction {
+                    Direction::Ingress => group.ingress.push(model),
+                    Direction::Egress => group.egress.push(model),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Result<model::Rule, ProjectError> {
+        let by = rule.id.as_str();
+        let wrong = |reason| ProjectError::Rule { rule: by.to_owned(), reason };
+        let spec = &rule.spec;
+        let remote = match &spec.remote {
+            Remote::Any => model::Remote::Any,
+            Remote::Net(net) => model::Remote::Net(*net),
+            Remote::Group(group) => model::Remote::Group(self.named(group, by)?),
+            Remote::PrefixList(list) => model::Remote::PrefixList(self.prefix_list(list, by)?),
+        };
+        let destination = self.ports(&spec.ports, by)?;
+        let source = self.ports(&spec.source_ports, by)?;
+        Ok(model::Rule {
+            id: by.to_owned(),
+            enabled: spec.enabled,
+            action: spec.action.into(),
+            priority: model::Priority::new(spec.priority)
+                .ok_or_else(|| wrong("its priority is not 1 to 100"))?,
+            service: service(spec, destination, source).map_err(wrong)?,
+            remote,
+            local: spec.local,
+            description: None,
+        })
+    }
+
+    /// A group that a rule names.
+    fn named(&mut self, id: &GroupId, by: &str) -> Result<GroupIndex, ProjectError> {
+        self.indices.named.push(id.clone());
+        if let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) {
+            return Ok(*index);
+        }
+        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
+            what: "group",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        Ok(self.group(group, NicType::Intranet, false))
+    }
+
+    fn prefix_list(&mut self, id: &PrefixListId, by: &str) -> Result<PrefixListIndex, ProjectError> {
+        if let Some(index) = self.indices.prefix_lists.get(id) {
+            return Ok(*index);
+        }
+        let list = self.state.prefix_list(id).ok_or_else(|| ProjectError::Dangling {
+            what: "prefix list",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        let index = PrefixListIndex(self.parts.prefix_lists.len());
+        let prefixes = list.entries.iter().map(|entry| entry.cidr).collect();
+        self.parts.prefix_lists.push((id.to_string(), prefixes));
+        self.indices.prefix_lists.insert(id.clone(), index);
+        Ok(index)
+    }
+
+    fn ports(&mut self, ports: &Ports, by: &str) -> Result<model::Ports, ProjectError> {
+        let id = match ports {
+            Ports::Any => return Ok(model::Ports::Any),
+            Ports::Ranges(set) => return Ok(model::Ports::Ranges(set.ranges().to_vec())),
+            Ports::List(id) => id,
+        };
+        if let Some(index) = self.indices.port_lists.get(id) {
+            return Ok(model::Ports::List(*index));
+        }
+        let list = self.state.port_list(id).ok_or_else(|| ProjectError::Dangling {
+            what: "port list",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        let index = PortListIndex(self.parts.port_lists.len());
+        let ranges = list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect();
+        self.parts.port_lists.push((id.to_string(), ranges));
+        self.indices.port_lists.insert(id.clone(), index);
+        Ok(model::Ports::List(index))
+    }
+
+    fn nic(&mut self, nic: &Nic) {
+        let vpc = nic.vpc.as_ref().and_then(|vpc| self.state.vpc(vpc));
+        let groups = nic.groups.iter();
+        let groups =
+            groups.filter_map(|id| self.indices.groups.get(&(id.clone(), nic.nic_type))).copied().collect();
+        self.parts.nics.push(model::Nic {
+            device: device_of(nic),
+            role: nic.role.into(),
+            addresses: nic.addresses.clone(),
+            addresses_from_device: nic.addresses.is_empty(),
+            anti_spoofing_written: nic.anti_spoofing,
+            precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
+            established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
+            groups,
+        });
+    }
+
+    /// The members that are not NICs of the policy, of the groups where that matters.
+    fn members(&mut self, nics: &[&Arc<Nic>]) {
+        let in_policy = |nic: &Nic| nics.iter().any(|here| here.id == nic.id);
+        self.indices.named.sort_unstable();
+        self.indices.named.dedup();
+        for id in &self.indices.named {
+            let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) else { continue };
+            let elsewhere = self.state.nics_of(id).filter(|nic| nic.nic_type == NicType::Intranet);
+            let elsewhere = elsewhere.filter(|nic| nic.device.is_none() && !in_policy(nic));
+            let addresses: Vec<IpAddr> = elsewhere
+                .flat_map(|nic| nic.addresses.iter().copied())
+                .chain(self.state.members_of(id).map(|member| member.address))
+                .collect();
+            self.parts.members.insert(*index, addresses);
+        }
+    }
+}
+
+/// What a rule says of protocol, ports and ICMP messages.
+///
+/// # Errors
+/// What does not fit together.
+pub(super) fn service(
+    spec: &RuleSpec,
+    destination: model::Ports,
+    source: model::Ports,
+) -> Result<Service, &'static str> {
+    let plain = match spec.protocol {
+        Protocol::All => Service::All,
+        Protocol::Number(number) => Service::of(number),
+    };
+    let has_ports = !spec.ports.is_any() || !spec.source_ports.is_any();
+    let has_message = spec.icmp_type.is_some() || spec.icmp_code.is_some();
+    match plain {
+        Service::Ported { protocol, .. } if !has_message => {
+            Ok(Service::Ported { protocol, destination, source })
+        }
+        Service::Icmp { family, .. } if !has_ports => match (spec.icmp_type, spec.icmp_code) {
+            (None, Some(_)) => Err("an ICMP code needs a type"),
+            (None, None) => Ok(Service::Icmp { family, message: None }),
+            (Some(kind), code) => {
+                Ok(Service::Icmp { family, message: Some(model::IcmpMessage { kind, code }) })
+            }
+        },
+        other if !has_ports && !has_message => Ok(other),
+        _ if has_ports => Err("only TCP, UDP and SCTP have ports"),
+        _ => Err("only ICMP and ICMPv6 have message types"),
+    }
+}

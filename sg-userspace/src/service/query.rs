@@ -1,0 +1,382 @@
+//! Questions about what there is: filters, pages, and what a thing looks like to whoever asks. Functions of a snapshot;
+//! they must never change anything.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{InstanceView, Page, PageRequest, Refusal, State, members};
+use crate::store::{
+    Direction, Group, GroupId, GroupType, Instance, Label, Nic, NicType, PortList, PrefixList, Rule, RuleId,
+    Vpc, VpcId,
+};
+
+/// What names, places and tags must be. What is left out may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Ids or names, with commas between them; `*` stands for anything.
+    pub name: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The VPC's id or name; `classic`: the classic network.
+    pub vpc: Option<String>,
+    /// `KEY` or `KEY=VALUE`, with commas between them.
+    pub tag: Option<String>,
+    /// The applied document it belongs to.
+    pub owner: Option<String>,
+}
+
+/// A filter with everything looked up.
+struct Wanted<'a> {
+    names: Vec<&'a str>,
+    region: Option<&'a str>,
+    /// None: any network; the inner none is the classic one.
+    #[expect(clippy::option_option, reason = "no wish, and the wish for no VPC, are two things")]
+    vpc: Option<Option<VpcId>>,
+    tags: Vec<(&'a str, Option<&'a str>)>,
+    owner: Option<&'a str>,
+}
+
+impl Filter {
+    fn wanted<'a>(&'a self, state: &State) -> Result<Wanted<'a>, Refusal> {
+        let list = |text: &'a Option<String>| text.as_deref().into_iter().flat_map(|text| text.split(','));
+        let vpc = match self.vpc.as_deref() {
+            None => None,
+            Some("classic") => Some(None),
+            Some(vpc) => Some(Some(state.find_vpc(vpc)?.id.clone())),
+        };
+        let tag =
+            |text: &'a str| text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
+        Ok(Wanted {
+            names: list(&self.name).map(str::trim).filter(|name| !name.is_empty()).collect(),
+            region: self.region.as_deref(),
+            vpc,
+            tags: list(&self.tag).map(tag).collect(),
+            owner: self.owner.as_deref(),
+        })
+    }
+}
+
+impl Wanted<'_> {
+    /// `vpc` is none for things that are in no network.
+    fn admits(&self, id: &str, label: &Label, region: &str, vpc: Option<&Option<VpcId>>) -> bool {
+        let tagged = |(key, value): &(&str, Option<&str>)| {
+            label.tags.get(*key).is_some_and(|found| value.is_none_or(|value| found == value))
+        };
+        (self.names.is_empty() || self.names.iter().any(|name| *name == id || alike(name, &label.name)))
+            && self.region.is_none_or(|wanted| wanted == region)
+            && self.vpc.as_ref().is_none_or(|wanted| vpc.is_none_or(|vpc| vpc == wanted))
+            && self.tags.iter().all(tagged)
+            && self.owner.is_none_or(|owner| label.owner.as_deref() == Some(owner))
+    }
+}
+
+/// Whether a text is what a pattern says, where `*` stands for anything.
+fn alike(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, behind)) = rest.split_once(part) else { return false };
+        rest = behind;
+    }
+    rest.ends_with(last)
+}
+
+/// A group and how much is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GroupView {
+    /// The group.
+    #[serde(flatten)]
+    pub group: Group,
+    /// How many rules it has.
+    pub rules: usize,
+    /// How many NICs hold it.
+    pub nics: usize,
+    /// How many addresses on other hosts are members.
+    pub members_elsewhere: usize,
+    /// How many members it may still get.
+    pub room: u64,
+}
+
+impl GroupView {
+    /// Of a group.
+    #[must_use]
+    pub fn of(state: &State, group: &Group) -> Self {
+        let (allowed, there) = members(state, group);
+        Self {
+            group: group.clone(),
+            rules: state.rules_of(&group.id).count(),
+            nics: state.nics_of(&group.id).count(),
+            members_elsewhere: state.members_of(&group.id).count(),
+            room: allowed.saturating_sub(there),
+        }
+    }
+}
+
+/// What groups are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct GroupQuery {
+    /// `basic` or `enterprise`.
+    #[serde(rename = "type")]
+    pub kind: Option<GroupType>,
+    /// A NIC or instance that holds them.
+    pub target: Option<String>,
+}
+
+/// The groups that are asked for.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_groups(
+    state: &State,
+    filter: &Filter,
+    query: &GroupQuery,
+    page: &PageRequest,
+) -> Result<Page<GroupView>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let held = query.target.as_deref().map(|target| state.find_target(target)).transpose()?;
+    let admits = |group: &&Arc<Group>| {
+        wanted.admits(group.id.as_str(), &group.label, &group.region, Some(&group.vpc))
+            && query.kind.is_none_or(|kind| group.kind == kind)
+            && held.is_none_or(|nic| nic.groups.contains(&group.id))
+    };
+    let all = state.groups().values().filter(admits);
+    Page::of(all, |group| group.id.to_string(), |group| GroupView::of(state, group), page)
+}
+
+/// What rules are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct RuleQuery {
+    /// Which way.
+    pub direction: Option<Direction>,
+    /// For which network.
+    pub nic_type: Option<NicType>,
+}
+
+/// The rules of a group, in the order in which they were made.
+///
+/// # Errors
+/// Where there is no such group, or the page is none.
+pub fn find_rules(
+    state: &State,
+    group: &str,
+    query: &RuleQuery,
+    page: &PageRequest,
+) -> Result<Page<Rule>, Refusal> {
+    let group = &state.find_group(group)?.id;
+    let admits = |rule: &&Arc<Rule>| {
+        query.direction.is_none_or(|wanted| rule.direction == wanted)
+            && query.nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted)
+    };
+    // As texts of one length, serials are in their own order.
+    let place = |rule: &Arc<Rule>| format!("{:020}", rule.serial);
+    Page::of(state.rules_of(group).filter(admits), place, |rule| Rule::clone(rule), page)
+}
+
+/// The VPCs that are asked for.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<Page<Vpc>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |vpc: &&Arc<Vpc>| wanted.admits(vpc.id.as_str(), &vpc.label, &vpc.region, None);
+    Page::of(state.vpcs().values().filter(admits), |vpc| vpc.id.to_string(), |vpc| Vpc::clone(vpc), page)
+}
+
+/// What NICs are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct NicQuery {
+    /// A group that they hold.
+    pub group: Option<String>,
+    /// The instance that they belong to.
+    pub instance: Option<String>,
+    /// The device of this host.
+    pub device: Option<String>,
+    /// One of their addresses.
+    #[param(value_type = Option<String>)]
+    #[schema(value_type = Option<String>)]
+    pub address: Option<IpAddr>,
+    /// Only those of this host, or only others.
+    pub local: Option<bool>,
+}
+
+/// The NICs that are asked for.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_nics(
+    state: &State,
+    filter: &Filter,
+    query: &NicQuery,
+    page: &PageRequest,
+) -> Result<Page<Nic>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let group = query.group.as_deref().map(|group| state.find_group(group)).transpose()?;
+    let instance = query.instance.as_deref().map(|instance| state.find_instance(instance)).transpose()?;
+    let admits = |nic: &&Arc<Nic>| {
+        wanted.admits(nic.id.as_str(), &nic.label, &nic.region, Some(&nic.vpc))
+            && group.is_none_or(|group| nic.groups.contains(&group.id))
+            && instance.is_none_or(|instance| nic.instance.as_ref() == Some(&instance.id))
+            && query.device.as_ref().is_none_or(|device| nic.device.as_ref() == Some(device))
+            && query.address.is_none_or(|address| nic.addresses.contains(&address))
+            && query.local.is_none_or(|local| nic.device.is_some() == local)
+    };
+    Page::of(state.nics().values().filter(admits), |nic| nic.id.to_string(), |nic| Nic::clone(nic), page)
+}
+
+impl InstanceView {
+    /// Of an instance.
+    #[must_use]
+    pub fn of(state: &State, instance: &Instance) -> Self {
+        let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();
+        nics.sort_by_key(|nic| !nic.primary);
+        Self { instance: instance.clone(), nics }
+    }
+}
+
+/// The instances that are asked for; `group` is one that their primary NIC holds.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_instances(
+    state: &State,
+    filter: &Filter,
+    group: Option<&str>,
+    page: &PageRequest,
+) -> Result<Page<InstanceView>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let group = group.map(|group| state.find_group(group)).transpose()?;
+    let admits = |instance: &&Arc<Instance>| {
+        let holds = |group: &Group| {
+            let mut nics = state.nics_of_instance(&instance.id);
+            nics.any(|nic| nic.primary && nic.groups.contains(&group.id))
+        };
+        wanted.admits(instance.id.as_str(), &instance.label, &instance.region, Some(&instance.vpc))
+            && group.is_none_or(|group| holds(group))
+    };
+    let all = state.instances().values().filter(admits);
+    Page::of(all, |instance| instance.id.to_string(), |instance| InstanceView::of(state, instance), page)
+}
+
+/// A list and who uses it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ListView<L> {
+    /// The list.
+    #[serde(flatten)]
+    pub list: L,
+    /// How many groups have rules that name it.
+    pub associations: usize,
+}
+
+/// The groups whose rules name something, and those rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reference {
+    /// The group whose rules they are.
+    pub group: GroupId,
+    /// Its name.
+    pub name: String,
+    /// The rules.
+    pub rules: Vec<RuleId>,
+}
+
+fn by_group<'a>(state: &State, rules: impl Iterator<Item = &'a Arc<Rule>>) -> Vec<Reference> {
+    let mut groups: BTreeMap<&GroupId, Vec<RuleId>> = BTreeMap::new();
+    for rule in rules {
+        groups.entry(&rule.group).or_default().push(rule.id.clone());
+    }
+    let name = |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
+    groups
+        .into_iter()
+        .map(|(group, rules)| Reference { name: name(group), group: group.clone(), rules })
+        .collect()
+}
+
+/// The other groups whose rules name a group.
+///
+/// # Errors
+/// Where there is no such group.
+pub fn references(state: &State, group: &str) -> Result<Vec<Reference>, Refusal> {
+    let group = &state.find_group(group)?.id;
+    Ok(by_group(state, state.rules_naming_group(group).filter(|rule| rule.group != *group)))
+}
+
+/// The groups whose rules name a prefix list.
+///
+/// # Errors
+/// Where there is no such list.
+pub fn prefix_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
+    Ok(by_group(state, state.rules_naming_prefix_list(&state.find_prefix_list(list)?.id)))
+}
+
+/// The groups whose rules name a port list.
+///
+/// # Errors
+/// Where there is no such list.
+pub fn port_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
+    Ok(by_group(state, state.rules_naming_port_list(&state.find_port_list(list)?.id)))
+}
+
+/// The prefix lists that are asked for.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_prefix_lists(
+    state: &State,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<ListView<PrefixList>>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |list: &&Arc<PrefixList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
+    let view = |list: &Arc<PrefixList>| ListView {
+        list: PrefixList::clone(list),
+        associations: by_group(state, state.rules_naming_prefix_list(&list.id)).len(),
+    };
+    Page::of(state.prefix_lists().values().filter(admits), |list| list.id.to_string(), view, page)
+}
+
+/// The port lists that are asked for.
+///
+/// # Errors
+/// Where a filter names something that does not exist, or the page is none.
+pub fn find_port_lists(
+    state: &State,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<ListView<PortList>>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |list: &&Arc<PortList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
+    let view = |list: &Arc<PortList>| ListView {
+        list: PortList::clone(list),
+        associations: by_group(state, state.rules_naming_port_list(&list.id)).len(),
+    };
+    Page::of(state.port_lists().values().filter(admits), |list| list.id.to_string(), view, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alike;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text) in
+            [("web", "web"), ("*", ""), ("w*b", "web"), ("*e*", "web"), ("a*b*c", "a1b2c"), ("web*", "web-1")]
+        {
+            assert!(alike(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("web", "web1"), ("w*b", "wb1"), ("a*b*c", "acb"), ("", "x"), ("ab*ba", "aba")]
+        {
+            assert!(!alike(pattern, text), "{pattern} {text}");
+        }
+    }
+}

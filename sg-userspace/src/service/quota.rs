@@ -1,0 +1,86 @@
+//! How many of what there may be. Asked after an operation did its work: it is taken back where there is too much.
+
+use std::collections::HashMap;
+
+use super::{Limit, Refusal, State};
+use crate::store::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
+
+/// How many rules a rule counts as: a list counts with all the entries it may hold.
+#[must_use]
+pub fn weight(state: &State, rule: &Rule) -> u64 {
+    let ports = |ports: &Ports| match ports {
+        Ports::List(list) => state.port_list(list).map_or(1, |list| u64::from(list.max_entries)),
+        Ports::Any | Ports::Ranges(_) => 1,
+    };
+    let remote = match &rule.spec.remote {
+        Remote::PrefixList(list) => state.prefix_list(list).map_or(1, |list| u64::from(list.max_entries)),
+        Remote::Any | Remote::Net(_) | Remote::Group(_) => 1,
+    };
+    remote * ports(&rule.spec.ports) * ports(&rule.spec.source_ports)
+}
+
+/// How many rules a group counts as, both directions.
+#[must_use]
+pub fn group_weight(state: &State, group: &GroupId) -> u64 {
+    state.rules_of(group).map(|rule| weight(state, rule)).sum()
+}
+
+/// Whether every NIC that holds `group` still has no more rules than it may.
+pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
+    let mut weights = HashMap::new();
+    state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
+}
+
+/// Whether a NIC has no more rules than it may. `weights` are those of groups that were counted already.
+pub(super) fn rules_of_nic(
+    state: &State,
+    nic: &Nic,
+    weights: &mut HashMap<GroupId, u64>,
+) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().limits.rules_per_nic);
+    let groups = nic.groups.iter();
+    let needed =
+        groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
+    if needed > allowed {
+        let what = format!("NIC {}", nic.id);
+        return Err(Refusal::TooMany { limit: Limit::RulesPerNic, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// Whether a group names no more groups than it may.
+pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().limits.group_references_per_group);
+    let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
+    let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
+    if needed > allowed {
+        let what = format!("group {group}");
+        return Err(Refusal::TooMany { limit: Limit::GroupReferences, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// How many members a group may have, and has: addresses of a basic group, NICs of an enterprise group.
+#[must_use]
+pub fn members(state: &State, group: &Group) -> (u64, u64) {
+    let limits = &state.settings().limits;
+    let elsewhere = state.members_of(&group.id).count();
+    let (allowed, nics) = match group.kind {
+        GroupType::Basic => {
+            let addresses = state.nics_of(&group.id).map(|nic| nic.addresses.len().max(1));
+            (limits.members_per_basic_group, addresses.sum::<usize>())
+        }
+        GroupType::Enterprise => (limits.members_per_enterprise_group, state.nics_of(&group.id).count()),
+    };
+    (u64::from(allowed), (nics + elsewhere) as u64)
+}
+
+/// Whether a group has no more members than it may.
+pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
+    let (allowed, needed) = members(state, group);
+    if needed > allowed {
+        let what = format!("group {}", group.id);
+        return Err(Refusal::TooMany { limit: Limit::MembersPerGroup, what, needed, allowed });
+    }
+    Ok(())
+}

@@ -1,0 +1,450 @@
+//! Why an operation is refused: one list for all faces. Each face gives it its own words on the wire (a status, a
+//! vendor's code); the text here says what, where and what to do.
+
+use std::{fmt, net::IpAddr};
+
+use thiserror::Error;
+
+use crate::store::{GroupId, NicId, RuleId, VpcId};
+
+/// What something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A VPC.
+    Vpc,
+    /// A group.
+    Group,
+    /// A rule.
+    Rule,
+    /// A NIC.
+    Nic,
+    /// An instance.
+    Instance,
+    /// A prefix list.
+    PrefixList,
+    /// A port list.
+    PortList,
+    /// An access key.
+    AccessKey,
+    /// A region.
+    Region,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Vpc => "VPC",
+            Self::Group => "group",
+            Self::Rule => "rule",
+            Self::Nic => "NIC",
+            Self::Instance => "instance",
+            Self::PrefixList => "prefix list",
+            Self::PortList => "port list",
+            Self::AccessKey => "access key",
+            Self::Region => "region",
+        })
+    }
+}
+
+/// A part of an operation that can be wrong in itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// A name.
+    Name,
+    /// A description.
+    Description,
+    /// The description of a rule.
+    RuleDescription,
+    /// The key of a tag.
+    TagKey,
+    /// The value of a tag.
+    TagValue,
+    /// A tag's key that is there twice.
+    TagTwice,
+    /// A rule's protocol.
+    Protocol,
+    /// A rule's destination ports.
+    Ports,
+    /// A rule's source ports.
+    SourcePorts,
+    /// A rule's ICMP message.
+    Icmp,
+    /// A rule's priority.
+    Priority,
+    /// A rule's remote.
+    Remote,
+    /// A rule's local addresses.
+    Local,
+    /// A rule's NIC type.
+    NicType,
+    /// How many entries a list may hold.
+    MaxEntries,
+    /// A prefix of a list.
+    Cidr,
+    /// A prefix that is there twice.
+    CidrTwice,
+    /// Ports of a list.
+    PortRange,
+    /// Ports that are there twice.
+    PortRangeTwice,
+    /// The family of a prefix list.
+    Family,
+    /// A NIC's device.
+    Device,
+    /// An address.
+    Address,
+    /// The place of a group on a NIC.
+    Place,
+    /// The groups of a NIC.
+    Groups,
+    /// A region.
+    Region,
+    /// The size of a page.
+    PageSize,
+    /// The token of a page.
+    PageToken,
+    /// The token of an operation.
+    ClientToken,
+    /// A limit.
+    Limit,
+    /// A file that is imported or applied.
+    File,
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "name",
+            Self::Description | Self::RuleDescription => "description",
+            Self::TagKey | Self::TagTwice => "tag key",
+            Self::TagValue => "tag value",
+            Self::Protocol => "protocol",
+            Self::Ports => "ports",
+            Self::SourcePorts => "source ports",
+            Self::Icmp => "ICMP message",
+            Self::Priority => "priority",
+            Self::Remote => "remote",
+            Self::Local => "local",
+            Self::NicType => "NIC type",
+            Self::MaxEntries => "number of entries",
+            Self::Cidr | Self::CidrTwice => "prefix",
+            Self::PortRange | Self::PortRangeTwice => "port range",
+            Self::Family => "address family",
+            Self::Device => "device",
+            Self::Address => "address",
+            Self::Place => "place",
+            Self::Groups => "groups",
+            Self::Region => "region",
+            Self::PageSize => "page size",
+            Self::PageToken => "page token",
+            Self::ClientToken => "client token",
+            Self::Limit => "limit",
+            Self::File => "file",
+        })
+    }
+}
+
+/// Something of which there may be only so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Groups on a NIC.
+    GroupsPerNic,
+    /// Rules over all groups of a NIC.
+    RulesPerNic,
+    /// Members of a group.
+    MembersPerGroup,
+    /// Rules of a group that name a group.
+    GroupReferences,
+    /// Groups of a region.
+    GroupsPerRegion,
+    /// Entries of a list, as the list itself says.
+    MaxEntries,
+    /// Entries of any list of the kind.
+    EntriesPerList,
+    /// Rules of one operation.
+    RulesPerOperation,
+    /// Rules of one file.
+    RulesPerImport,
+    /// Tags.
+    Tags,
+}
+
+impl Limit {
+    /// What the limit is called in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GroupsPerNic => "groups_per_nic",
+            Self::RulesPerNic => "rules_per_nic",
+            Self::MembersPerGroup => "members_per_basic_group or members_per_enterprise_group",
+            Self::GroupReferences => "group_references_per_group",
+            Self::GroupsPerRegion => "groups_per_region",
+            Self::MaxEntries => "the list's max_entries",
+            Self::EntriesPerList => "entries_per_prefix_list or entries_per_port_list",
+            Self::RulesPerOperation => "rules_per_operation",
+            Self::RulesPerImport => "rules_per_import",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+/// Why an operation was not done. Nothing of it happened, except where it says so.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Something that does not exist.
+    #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
+    NotFound {
+        /// What it should be.
+        kind: Kind,
+        /// The id or name.
+        name: String,
+        /// A name that is nearly the same.
+        hint: Option<String>,
+    },
+    /// A name of several.
+    #[error("there are {} {kind}s named {name:?}: use an id: {}", ids.len(), ids.join(", "))]
+    Ambiguous {
+        /// What it is.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// A value that cannot be.
+    #[error("{field} {found:?}: {allowed}")]
+    Invalid {
+        /// Which.
+        field: Field,
+        /// What was found.
+        found: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A value that must be there.
+    #[error("{field} is missing: {allowed}")]
+    Missing {
+        /// Which.
+        field: Field,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// Too many.
+    #[error("{what} would have {needed}, {allowed} are allowed ({})", limit.name())]
+    TooMany {
+        /// Which limit.
+        limit: Limit,
+        /// Of what.
+        what: String,
+        /// How many there would be.
+        needed: u64,
+        /// How many there may be.
+        allowed: u64,
+    },
+    /// A group that still has members.
+    #[error("group {group} still has members: {}: take them out of the group first", some(members))]
+    HasMembers {
+        /// The group.
+        group: GroupId,
+        /// NICs and addresses.
+        members: Vec<String>,
+    },
+    /// A group that rules of other groups name.
+    #[error("group {group} is named by rules of: {}: revoke those rules first", some(by))]
+    Referenced {
+        /// The group.
+        group: GroupId,
+        /// Groups.
+        by: Vec<String>,
+    },
+    /// A list, VPC or instance that something uses.
+    #[error("{kind} {id} is in use by: {}: change those first", some(by))]
+    InUse {
+        /// What it is.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// Who uses it.
+        by: Vec<String>,
+    },
+    /// A NIC that holds the group already.
+    #[error("NIC {nic} holds group {group} already")]
+    AlreadyMember {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// A NIC that does not hold the group.
+    #[error("NIC {nic} does not hold group {group}")]
+    NotMember {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// An address that is no member.
+    #[error("{address} is no member of group {group}")]
+    NoMemberAddress {
+        /// The address.
+        address: IpAddr,
+        /// The group.
+        group: GroupId,
+    },
+    /// The last group of a NIC.
+    #[error(
+        "group {group} is the last of NIC {nic}: a NIC holds at least one group; give it another one first"
+    )]
+    LastGroup {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// Groups of both types on a NIC.
+    #[error(
+        "group {group} is of another type than {other}: one NIC holds groups of one type, basic or enterprise"
+    )]
+    MixedTypes {
+        /// One.
+        group: GroupId,
+        /// The other.
+        other: GroupId,
+    },
+    /// Things of different VPCs.
+    #[error("{what} is in {}, {with} in {}: both must be in the same VPC", network(found.as_ref()), network(wanted.as_ref()))]
+    OtherVpc {
+        /// One.
+        what: String,
+        /// Its VPC.
+        found: Option<VpcId>,
+        /// The other.
+        with: String,
+        /// Its VPC.
+        wanted: Option<VpcId>,
+    },
+    /// Things of a VPC and of the classic network, or of different regions.
+    #[error("{what} and {with} are in different {networks}")]
+    OtherNetwork {
+        /// One.
+        what: String,
+        /// The other.
+        with: String,
+        /// `network types` or `regions`.
+        networks: &'static str,
+    },
+    /// A reference from or to an enterprise group.
+    #[error("group {group} is an enterprise group: its rules cannot name groups, and no rule can name it")]
+    EnterpriseReference {
+        /// The group.
+        group: GroupId,
+    },
+    /// A group that lets its members talk by itself only where it is basic.
+    #[error("group {group} is an enterprise group: its members never talk by themselves")]
+    EnterpriseInnerAccess {
+        /// The group.
+        group: GroupId,
+    },
+    /// A rule that names its own group.
+    #[error("a rule cannot name its own group {group}: set its inner access to accept instead")]
+    OwnGroup {
+        /// The group.
+        group: GroupId,
+    },
+    /// IPv4 and IPv6 in one rule.
+    #[error("{first} and {second} are of different address families: write two rules")]
+    MixedFamilies {
+        /// A part.
+        first: &'static str,
+        /// Another.
+        second: &'static str,
+    },
+    /// A rule that says the same as another.
+    #[error("rule {rule} says the same already")]
+    DuplicateRule {
+        /// The one that is there.
+        rule: RuleId,
+    },
+    /// Two rules of one operation that say the same.
+    #[error("rules {first} and {second} of this request say the same")]
+    Repeated {
+        /// One, from 1.
+        first: usize,
+        /// The other.
+        second: usize,
+    },
+    /// A change of what kind of thing a rule names.
+    #[error("the {field} of a rule cannot become of another kind: revoke the rule and authorise another")]
+    ChangesKind {
+        /// Which.
+        field: Field,
+    },
+    /// A change from something to nothing.
+    #[error("nothing to change was said")]
+    NothingToChange,
+    /// A rule that is not in the group or not of the direction.
+    #[error("rule {rule} is not {of}")]
+    OtherRule {
+        /// The rule.
+        rule: RuleId,
+        /// What it was expected to be.
+        of: String,
+    },
+    /// The device of another NIC.
+    #[error("device {device:?} is NIC {nic} already")]
+    DeviceTaken {
+        /// The device.
+        device: String,
+        /// Its NIC.
+        nic: NicId,
+    },
+    /// Something that exists already.
+    #[error("{kind} {id} exists already")]
+    Exists {
+        /// What it is.
+        kind: Kind,
+        /// Its id.
+        id: String,
+    },
+    /// A token that was used for another operation.
+    #[error("the client token {token:?} was used for another request: use a new one")]
+    TokenReused {
+        /// The token.
+        token: String,
+    },
+    /// The agent cannot put it in force: an image over budget, too many NICs.
+    #[error("it cannot be put in force on this host: {reason}")]
+    Unenforceable {
+        /// Why.
+        reason: String,
+    },
+    /// It is decided and stored, and not in force yet. The agent goes on trying.
+    #[error("it is stored, but not in force on this host yet: {reason}; sgd goes on trying")]
+    NotYetInForce {
+        /// What is missing.
+        reason: String,
+    },
+    /// It could not be stored.
+    #[error("it could not be stored, nothing was changed: {reason}")]
+    NotStored {
+        /// Why.
+        reason: String,
+    },
+    /// The service ends.
+    #[error("sgd is ending; nothing was changed: try again")]
+    Ending,
+}
+
+/// The first few and how many more.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}
+
+fn network(vpc: Option<&VpcId>) -> String {
+    vpc.map_or_else(|| "the classic network".to_owned(), |vpc| format!("VPC {vpc}"))
+}

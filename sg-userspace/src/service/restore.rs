@@ -1,0 +1,96 @@
+//! The rules of a group made like those of another, usually a copy that was made before.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Identity, LeftOut, Operation, Refusal, Tx,
+    quota::{group_references, rules_of_nics},
+    rule_check::{Strictness, checked},
+    rules::put_rules,
+};
+use crate::store::{Direction, Group, Key, Rule, RuleSpec};
+
+/// Make the rules of a group like those of another.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RestoreRules {
+    /// The group that changes.
+    pub group: String,
+    /// The group whose rules it gets.
+    pub from: String,
+    /// Rules that only the group itself has go, too.
+    pub complete: bool,
+}
+
+/// What became of the rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restored {
+    /// New ones.
+    pub added: Vec<Rule>,
+    /// Those that went.
+    pub removed: Vec<Rule>,
+    /// How many both had.
+    pub kept: usize,
+    /// Rules of the other group that cannot stand here.
+    pub skipped: Vec<LeftOut>,
+}
+
+type Said = (Direction, Identity);
+
+impl Operation for RestoreRules {
+    type Output = Restored;
+
+    fn run(&self, tx: &mut Tx) -> Result<Restored, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        let from = Group::clone(tx.find_group(&self.from)?);
+        if group.id == from.id {
+            return Err(Refusal::NothingToChange);
+        }
+        let between = |networks| Refusal::OtherNetwork {
+            what: format!("group {}", group.id),
+            with: format!("group {}", from.id),
+            networks,
+        };
+        if group.region != from.region {
+            return Err(between("regions"));
+        }
+        if group.vpc.is_some() != from.vpc.is_some() {
+            return Err(between("network types"));
+        }
+        let said = |rule: &Rule| (rule.direction, Identity::of(&rule.spec));
+        let here: BTreeMap<Said, Rule> =
+            tx.rules_of(&group.id).map(|rule| (said(rule), Rule::clone(rule))).collect();
+        let mut wanted: BTreeMap<Said, Rule> = BTreeMap::new();
+        let mut restored = Restored { added: Vec::new(), removed: Vec::new(), kept: 0, skipped: Vec::new() };
+        let others: Vec<Rule> = tx.rules_of(&from.id).map(|rule| Rule::clone(rule)).collect();
+        for rule in others {
+            match checked(tx, &group, &rule.spec, Strictness::Document) {
+                Ok(spec) => {
+                    let rule = Rule { spec, ..rule };
+                    wanted.insert(said(&rule), rule);
+                }
+                Err(refusal) => restored.skipped.push(LeftOut { rule: rule.id, reason: refusal.to_string() }),
+            }
+        }
+        if self.complete {
+            for (_, rule) in here.iter().filter(|(said, _)| !wanted.contains_key(*said)) {
+                tx.delete(Key::Rule(rule.id.clone()));
+                restored.removed.push(rule.clone());
+            }
+        }
+        restored.kept = wanted.keys().filter(|said| here.contains_key(*said)).count();
+        for direction in Direction::ALL {
+            let new = wanted.iter().filter(|(said, _)| said.0 == direction && !here.contains_key(*said));
+            let mut new: Vec<&Rule> = new.map(|(_, rule)| rule).collect();
+            new.sort_by_key(|rule| rule.serial);
+            let specs: Vec<RuleSpec> = new.into_iter().map(|rule| rule.spec.clone()).collect();
+            restored.added.extend(put_rules(tx, &group.id, direction, specs));
+        }
+        rules_of_nics(tx, &group.id)?;
+        group_references(tx, &group.id)?;
+        Ok(restored)
+    }
+}

@@ -1,0 +1,157 @@
+//! Whether a rule may stand in a group; with the ids of what it names.
+
+use super::{
+    Field, Refusal, Tx,
+    labels::{excerpt, rule_description},
+    project::service,
+};
+use crate::{
+    model::{self, Priority},
+    store::{Family, Group, GroupType, NicType, Ports, Remote, RuleSpec},
+};
+
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strictness {
+    /// The clouds': no rule names its own group, enterprise groups name none and are named by none.
+    Cloud,
+    /// A document's: what it can say is right.
+    Document,
+}
+
+/// The rule with ids where names were, if it may stand in `group`.
+pub(super) fn checked(
+    tx: &Tx,
+    group: &Group,
+    spec: &RuleSpec,
+    strictness: Strictness,
+) -> Result<RuleSpec, Refusal> {
+    let mut spec = spec.clone();
+    if Priority::new(spec.priority).is_none() {
+        return Err(Refusal::Invalid {
+            field: Field::Priority,
+            found: spec.priority.to_string(),
+            allowed: "1 (first) to 100 (last)".to_owned(),
+        });
+    }
+    if group.vpc.is_some() && spec.nic_type == NicType::Internet {
+        return Err(Refusal::Invalid {
+            field: Field::NicType,
+            found: spec.nic_type.to_string(),
+            allowed: "in a VPC every rule is for intranet".to_owned(),
+        });
+    }
+    rule_description(&spec.description)?;
+    for ports in [&mut spec.ports, &mut spec.source_ports] {
+        if let Ports::List(list) = ports {
+            *list = tx.find_port_list(list.as_str())?.id.clone();
+        }
+    }
+    fits_together(&spec)?;
+    if let Some(local) = &mut spec.local {
+        *local = local.trunc();
+    }
+    families(tx, &mut spec)?;
+    named_group(tx, group, &mut spec, strictness)?;
+    Ok(spec)
+}
+
+/// Protocol, ports and ICMP messages.
+fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
+    let said = |ports: &Ports| match ports {
+        Ports::Any => model::Ports::Any,
+        Ports::Ranges(_) | Ports::List(_) => model::Ports::Ranges(Vec::new()),
+    };
+    let Err(reason) = service(spec, said(&spec.ports), said(&spec.source_ports)) else { return Ok(()) };
+    let (field, found) = if !spec.ports.is_any() {
+        (Field::Ports, spec.ports.to_string())
+    } else if !spec.source_ports.is_any() {
+        (Field::SourcePorts, spec.source_ports.to_string())
+    } else {
+        (Field::Icmp, spec.icmp_type.map_or_else(String::new, |kind| kind.to_string()))
+    };
+    Err(Refusal::Invalid { field, found, allowed: format!("{reason}; the protocol is {}", spec.protocol) })
+}
+
+/// One rule has one address family.
+fn families(tx: &Tx, spec: &mut RuleSpec) -> Result<(), Refusal> {
+    let protocol = match service(spec, model::Ports::Any, model::Ports::Any) {
+        Ok(service) => service.family().map(|family| match family {
+            model::Family::V4 => Family::V4,
+            model::Family::V6 => Family::V6,
+        }),
+        Err(_) => None,
+    };
+    let remote = match &mut spec.remote {
+        Remote::Any | Remote::Group(_) => None,
+        Remote::Net(net) => {
+            *net = net.trunc();
+            Some(Family::of(*net))
+        }
+        Remote::PrefixList(list) => {
+            let found = tx.find_prefix_list(list.as_str())?;
+            *list = found.id.clone();
+            found.family
+        }
+    };
+    let local = spec.local.map(Family::of);
+    let parts = [("the protocol", protocol), ("the remote", remote), ("the local address", local)];
+    let mut known = parts.into_iter().filter_map(|(part, family)| Some((part, family?)));
+    if let Some((first, family)) = known.next()
+        && let Some((second, _)) = known.find(|(_, other)| *other != family)
+    {
+        return Err(Refusal::MixedFamilies { first, second });
+    }
+    if let (Remote::Net(remote), Some(local)) = (&spec.remote, spec.local)
+        && *remote == local
+        && remote.prefix_len() > 0
+    {
+        let found = excerpt(&local.to_string());
+        let allowed = "another one than the remote: one packet never has both ends there".to_owned();
+        return Err(Refusal::Invalid { field: Field::Local, found, allowed });
+    }
+    Ok(())
+}
+
+/// The group that a rule names.
+fn named_group(tx: &Tx, group: &Group, spec: &mut RuleSpec, strictness: Strictness) -> Result<(), Refusal> {
+    let Remote::Group(name) = &mut spec.remote else { return Ok(()) };
+    let named = tx.find_group_near(name.as_str(), group)?;
+    *name = named.id.clone();
+    if named.vpc != group.vpc {
+        return Err(Refusal::OtherVpc {
+            what: format!("group {}", named.id),
+            found: named.vpc.clone(),
+            with: format!("group {}", group.id),
+            wanted: group.vpc.clone(),
+        });
+    }
+    if named.region != group.region {
+        return Err(Refusal::OtherNetwork {
+            what: format!("group {}", named.id),
+            with: format!("group {}", group.id),
+            networks: "regions",
+        });
+    }
+    if spec.nic_type == NicType::Internet {
+        return Err(Refusal::Invalid {
+            field: Field::NicType,
+            found: spec.nic_type.to_string(),
+            allowed:
+                "a rule that names a group is for intranet: members are known by their private addresses"
+                    .to_owned(),
+        });
+    }
+    if strictness == Strictness::Document {
+        return Ok(());
+    }
+    if named.id == group.id {
+        return Err(Refusal::OwnGroup { group: group.id.clone() });
+    }
+    for one in [group, named] {
+        if one.kind == GroupType::Enterprise {
+            return Err(Refusal::EnterpriseReference { group: one.id.clone() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The service on a store and an enforcement that only remember.
+
+mod model;
+mod operations;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use jiff::Timestamp;
+
+use super::{Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx};
+use crate::{
+    agent::{AgentError, Enforced, Enforcement},
+    model::Policy,
+    store::{Change, Direction, Group, Key, Nic, Protocol, Record, Rule, RuleSpec, Store, StoreError, Vpc},
+};
+
+/// A store that another handle can look into.
+#[derive(Clone, Default)]
+pub(crate) struct Remembers(pub(crate) Arc<Mutex<BTreeMap<Key, Record>>>);
+
+impl Store for Remembers {
+    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+        Ok(self.0.lock().unwrap().values().cloned().collect())
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut records = self.0.lock().unwrap();
+        for change in changes {
+            match change {
+                Change::Put(record) => drop(records.insert(record.key(), record.clone())),
+                Change::Delete(key) => drop(records.remove(key)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was in force, one after the other; refuses policies with a rule on port 666.
+#[derive(Clone, Default)]
+pub(crate) struct InForce {
+    pub(crate) policies: Arc<Mutex<Vec<Policy>>>,
+    prepared: Option<Policy>,
+}
+
+impl Enforcement for InForce {
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
+        if format!("{policy:?}").contains("first: 666") {
+            return Err(AgentError::Policy { text: "port 666 is too much for this kernel".to_owned() });
+        }
+        self.prepared = Some(policy);
+        Ok(())
+    }
+
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+        self.policies.lock().unwrap().extend(self.prepared.take());
+        Ok(Enforced::default())
+    }
+}
+
+/// A state that operations change, without a writer.
+pub(crate) struct World {
+    pub(crate) tx: Tx,
+    pub(crate) vpc: Vpc,
+}
+
+impl World {
+    /// A VPC and nothing in it.
+    pub(crate) fn new() -> Self {
+        let mut tx = Tx::new(State::default(), Timestamp::UNIX_EPOCH);
+        let label = NewLabel { name: "net".to_owned(), ..NewLabel::default() };
+        let vpc = CreateVpc { label, ..CreateVpc::default() }.run(&mut tx).unwrap();
+        Self { tx, vpc }
+    }
+
+    /// Does an operation, all of it or nothing.
+    pub(crate) fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Refusal> {
+        let mark = self.tx.mark();
+        let result = operation.run(&mut self.tx);
+        if result.is_err() {
+            self.tx.go_back(mark);
+        }
+        result
+    }
+
+    /// A basic group in the VPC.
+    pub(crate) fn group(&mut self, name: &str) -> Group {
+        self.run(&new_group(name, &self.vpc)).unwrap()
+    }
+
+    /// A NIC on another host that holds groups.
+    pub(crate) fn nic(&mut self, address: &str, groups: &[&str]) -> Nic {
+        self.run(&RegisterNic {
+            vpc: Some("net".to_owned()),
+            addresses: vec![address.parse().unwrap()],
+            groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            ..RegisterNic::default()
+        })
+        .unwrap()
+    }
+
+    /// Adds a rule.
+    pub(crate) fn rule(
+        &mut self,
+        group: &str,
+        direction: Direction,
+        spec: RuleSpec,
+    ) -> Result<Rule, Refusal> {
+        let authorize = Authorize { group: group.to_owned(), direction, rules: vec![spec] };
+        self.run(&authorize).map(|mut rules| rules.remove(0))
+    }
+}
+
+/// A basic group.
+pub(crate) fn new_group(name: &str, vpc: &Vpc) -> CreateGroup {
+    let label = NewLabel { name: name.to_owned(), ..NewLabel::default() };
+    CreateGroup { label, vpc: Some(vpc.id.to_string()), ..CreateGroup::default() }
+}
+
+/// Accepts TCP to a port from a remote, `any` or a prefix or the id of a group.
+pub(crate) fn tcp(port: u16, remote: &str) -> RuleSpec {
+    RuleSpec {
+        ports: port.to_string().parse().unwrap(),
+        remote: remote
+            .parse()
+            .unwrap_or_else(|_| crate::store::Remote::Group(crate::store::GroupId::from(remote))),
+        ..RuleSpec::accept(Protocol::Number(6))
+    }
+}

@@ -1,0 +1,411 @@
+//! Rules of a group as a file, JSON or CSV, and back. Fields have the names that the clouds' interfaces give them; what only
+//! this engine has (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) stands beside them. An import overwrites nothing:
+//! what is there is skipped, what cannot be is skipped and named.
+
+use std::{collections::HashSet, io};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Field, Identity, Operation, Refusal, State, Tx,
+    labels::excerpt,
+    quota::{group_references, rules_of_nics},
+    rule_check::{Strictness, checked},
+    rules::put_rules,
+};
+use crate::store::{
+    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
+    Remote, Rule, RuleSpec, net, port_range, shortest,
+};
+
+/// A rule as a line of a file. Every field is a text, empty where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RuleRow {
+    direction: String,
+    policy: String,
+    priority: String,
+    ip_protocol: String,
+    port_range: String,
+    source_port_range: String,
+    source_cidr_ip: String,
+    ipv6_source_cidr_ip: String,
+    source_group_id: String,
+    source_prefix_list_id: String,
+    dest_cidr_ip: String,
+    ipv6_dest_cidr_ip: String,
+    dest_group_id: String,
+    dest_prefix_list_id: String,
+    port_range_list_id: String,
+    nic_type: String,
+    icmp_type: String,
+    icmp_code: String,
+    enabled: String,
+    name: String,
+    description: String,
+}
+
+/// Rules as a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct RuleFile {
+    /// The rules.
+    pub permissions: Vec<RuleRow>,
+}
+
+/// The rules of a group as a file.
+///
+/// # Errors
+/// Where there is no such group.
+pub fn export_rules(state: &State, group: &str) -> Result<RuleFile, Refusal> {
+    let group = state.find_group(group)?;
+    Ok(RuleFile { permissions: state.rules_of(&group.id).map(|rule| RuleRow::of(rule)).collect() })
+}
+
+impl RuleFile {
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// As CSV, with a line of names.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let rows = if self.permissions.is_empty() { &[RuleRow::default()][..] } else { &self.permissions };
+        // Writing to memory does not fail.
+        let _ = rows.iter().try_for_each(|row| writer.serialize(row));
+        let text =
+            writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
+    }
+
+    /// From JSON: an object with `Permissions`, or the list alone; what an API answers is taken, too.
+    ///
+    /// # Errors
+    /// Where it is no such file.
+    pub fn from_json(text: &str) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Answer {
+                #[serde(rename = "Permissions")]
+                permissions: Wrapped,
+            },
+            File {
+                #[serde(rename = "Permissions")]
+                permissions: Vec<RuleRow>,
+            },
+            Rows(Vec<RuleRow>),
+        }
+        #[derive(Deserialize)]
+        struct Wrapped {
+            #[serde(rename = "Permission")]
+            permission: Vec<RuleRow>,
+        }
+        let form: Form = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+            let allowed =
+                format!("a JSON object {{\"Permissions\": [rules]}} whose fields are texts ({error})");
+            Refusal::Invalid { field: Field::File, found: excerpt(text), allowed }
+        })?;
+        let permissions = match form {
+            Form::Answer { permissions } => permissions.permission,
+            Form::File { permissions } | Form::Rows(permissions) => permissions,
+        };
+        Ok(Self { permissions })
+    }
+
+    /// From CSV with a line of names.
+    ///
+    /// # Errors
+    /// Where it is no CSV, or a name is none of ours.
+    pub fn from_csv(text: &str) -> Result<Self, Refusal> {
+        let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
+        let broken = |error: csv::Error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            wrong(format!("line {line}"), format!("CSV with a line of names first ({error})"))
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .flexible(false)
+            .from_reader(io::Cursor::new(text.trim_start_matches('\u{feff}')));
+        let names = RuleRow::names();
+        if let Some(unknown) = reader.headers().map_err(broken)?.iter().find(|name| !names.contains(*name)) {
+            let mut allowed: Vec<String> = names.into_iter().collect();
+            allowed.sort_unstable();
+            return Err(wrong(excerpt(unknown), format!("the columns are {}", allowed.join(", "))));
+        }
+        let permissions: Result<Vec<RuleRow>, csv::Error> = reader.deserialize().collect();
+        Ok(Self { permissions: permissions.map_err(broken)? })
+    }
+}
+
+impl RuleRow {
+    /// The names of all fields.
+    fn names() -> HashSet<String> {
+        match serde_json::to_value(Self::default()) {
+            Ok(serde_json::Value::Object(fields)) => fields.keys().cloned().collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    /// The row of a rule.
+    fn of(rule: &Rule) -> Self {
+        let spec = &rule.spec;
+        let text = |number: Option<u8>| number.map_or_else(String::new, |number| number.to_string());
+        let mut row = Self {
+            direction: rule.direction.to_string(),
+            policy: spec.action.to_string(),
+            priority: spec.priority.to_string(),
+            ip_protocol: spec.protocol.to_string().to_uppercase(),
+            port_range: ports_text(&spec.ports),
+            source_port_range: ports_text(&spec.source_ports),
+            nic_type: spec.nic_type.to_string(),
+            icmp_type: text(spec.icmp_type),
+            icmp_code: text(spec.icmp_code),
+            enabled: if spec.enabled { "" } else { "false" }.to_owned(),
+            name: spec.name.clone(),
+            description: spec.description.clone(),
+            ..Self::default()
+        };
+        if let Ports::List(list) = &spec.ports {
+            row.port_range_list_id = list.to_string();
+            row.port_range.clear();
+        }
+        let remote_is_source = rule.direction == Direction::Ingress;
+        match &spec.remote {
+            Remote::Any => {
+                let [v4, v6, ..] = row.end(remote_is_source);
+                "0.0.0.0/0".clone_into(v4);
+                "::/0".clone_into(v6);
+            }
+            Remote::Net(net) => row.put_net(remote_is_source, *net),
+            Remote::Group(group) => *row.end(remote_is_source)[2] = group.to_string(),
+            Remote::PrefixList(list) => *row.end(remote_is_source)[3] = list.to_string(),
+        }
+        if let Some(local) = spec.local {
+            row.put_net(!remote_is_source, local);
+        }
+        row
+    }
+
+    /// The fields of one end: IPv4, IPv6, group, prefix list.
+    fn end(&mut self, source: bool) -> [&mut String; 4] {
+        if source {
+            [
+                &mut self.source_cidr_ip,
+                &mut self.ipv6_source_cidr_ip,
+                &mut self.source_group_id,
+                &mut self.source_prefix_list_id,
+            ]
+        } else {
+            [
+                &mut self.dest_cidr_ip,
+                &mut self.ipv6_dest_cidr_ip,
+                &mut self.dest_group_id,
+                &mut self.dest_prefix_list_id,
+            ]
+        }
+    }
+
+    fn put_net(&mut self, source: bool, net: IpNet) {
+        let [v4, v6, ..] = self.end(source);
+        let field = if Family::of(net) == Family::V4 { v4 } else { v6 };
+        *field = shortest(net);
+    }
+
+    /// The rule that a row says.
+    fn read(&self) -> Result<(Direction, RuleSpec), String> {
+        let mut row = self.clone();
+        let direction = match self.direction.to_ascii_lowercase().as_str() {
+            "ingress" => Direction::Ingress,
+            "egress" => Direction::Egress,
+            _ => return Err(format!("Direction {:?}: ingress or egress", self.direction)),
+        };
+        let protocol: Protocol = self.ip_protocol.parse().map_err(|error| format!("IpProtocol: {error}"))?;
+        let number = |name: &str, text: &str| -> Result<Option<u8>, String> {
+            if text.is_empty() {
+                return Ok(None);
+            }
+            text.parse().map(Some).map_err(|_| format!("{name} {text:?}: a number from 0 to 255"))
+        };
+        let ports = match self.port_range_list_id.as_str() {
+            "" => ports_of("PortRange", &self.port_range)?,
+            list => Ports::List(PortListId::from(list)),
+        };
+        let remote_is_source = direction == Direction::Ingress;
+        let remote = remote_of(row.end(remote_is_source).map(|text| text.clone()))?;
+        let [v4, v6, ..] = row.end(!remote_is_source).map(|text| text.clone());
+        let local = [v4, v6].into_iter().find(|text| !text.is_empty());
+        let local =
+            local.map(|text| net(&text).ok_or_else(|| format!("{text:?} is no prefix"))).transpose()?;
+        let spec = RuleSpec {
+            action: match self.policy.to_ascii_lowercase().as_str() {
+                "" | "accept" => Action::Accept,
+                "drop" => Action::Drop,
+                _ => return Err(format!("Policy {:?}: accept or drop", self.policy)),
+            },
+            priority: number("Priority", &self.priority)?.unwrap_or(1),
+            ports,
+            source_ports: ports_of("SourcePortRange", &self.source_port_range)?,
+            icmp_type: number("IcmpType", &self.icmp_type)?,
+            icmp_code: number("IcmpCode", &self.icmp_code)?,
+            remote,
+            local,
+            nic_type: match self.nic_type.to_ascii_lowercase().as_str() {
+                "" | "intranet" => NicType::Intranet,
+                "internet" => NicType::Internet,
+                _ => return Err(format!("NicType {:?}: internet or intranet", self.nic_type)),
+            },
+            enabled: match self.enabled.to_ascii_lowercase().as_str() {
+                "" | "true" => true,
+                "false" => false,
+                _ => return Err(format!("Enabled {:?}: true or false", self.enabled)),
+            },
+            name: self.name.clone(),
+            description: self.description.clone(),
+            ..RuleSpec::accept(protocol)
+        };
+        Ok((direction, spec))
+    }
+}
+
+fn remote_of([v4, v6, group, list]: [String; 4]) -> Result<Remote, String> {
+    let prefix =
+        |text: &str| net(text).map(Remote::Net).ok_or_else(|| format!("{text:?} is no address or prefix"));
+    match (v4.as_str(), v6.as_str(), group.as_str(), list.as_str()) {
+        ("0.0.0.0/0", "::/0", ..) => Ok(Remote::Any),
+        ("", "", "", "") => Err("no remote: say a prefix, a group or a prefix list".to_owned()),
+        ("", "", "", list) => Ok(Remote::PrefixList(PrefixListId::from(list))),
+        ("", "", group, _) => Ok(Remote::Group(GroupId::from(group))),
+        (v4, "", ..) => prefix(v4),
+        ("", v6, ..) => prefix(v6),
+        _ => Err("an IPv4 and an IPv6 prefix in one rule: write two".to_owned()),
+    }
+}
+
+fn ports_text(ports: &Ports) -> String {
+    match ports {
+        Ports::Any => "-1/-1".to_owned(),
+        Ports::List(list) => list.to_string(),
+        Ports::Ranges(set) => {
+            let ranges = set.ranges().iter().map(|range| format!("{}/{}", range.first(), range.last()));
+            ranges.collect::<Vec<_>>().join(",")
+        }
+    }
+}
+
+fn ports_of(name: &str, text: &str) -> Result<Ports, String> {
+    if text.is_empty() || text == "-1/-1" {
+        return Ok(Ports::Any);
+    }
+    if text.starts_with(PortListId::PREFIX) {
+        return Ok(Ports::List(PortListId::from(text)));
+    }
+    let range = |part: &str| port_range(part, '/').map(|range| range.to_string());
+    let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
+    let set: Option<PortSet> = ranges.and_then(|ranges| ranges.join(",").parse().ok());
+    set.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
+}
+
+/// Add the rules of a file to a group.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImportRules {
+    /// The group's id or name.
+    pub group: String,
+    /// The file.
+    pub file: RuleFile,
+}
+
+/// What becomes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Imported {
+    /// It is a new rule.
+    Added,
+    /// The rule is there already.
+    Exists,
+    /// It cannot be one.
+    Refused,
+}
+
+/// A row and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportRow {
+    /// Its place in the file, from 1.
+    pub row: usize,
+    /// The direction, where it can be read.
+    pub direction: Option<Direction>,
+    /// The rule, where it can be read.
+    pub rule: Option<RuleSpec>,
+    /// What becomes of it.
+    pub outcome: Imported,
+    /// Why it is not added.
+    pub reason: String,
+}
+
+/// What becomes of a file: a preview, where it was only tried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportReport {
+    /// Every row.
+    pub rows: Vec<ImportRow>,
+    /// How many are new rules.
+    pub added: usize,
+    /// How many are not.
+    pub skipped: usize,
+}
+
+impl Operation for ImportRules {
+    type Output = ImportReport;
+
+    fn run(&self, tx: &mut Tx) -> Result<ImportReport, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        let most = tx.settings().limits.rules_per_import as usize;
+        let there = tx.rules_of(&group.id).map(|rule| (rule.direction, Identity::of(&rule.spec)));
+        let mut there: HashSet<(Direction, Identity)> = there.collect();
+        let mut rows = Vec::with_capacity(self.file.permissions.len());
+        for (place, row) in self.file.permissions.iter().enumerate() {
+            let mut report = ImportRow {
+                row: place + 1,
+                direction: None,
+                rule: None,
+                outcome: Imported::Refused,
+                reason: String::new(),
+            };
+            match row.read() {
+                Err(reason) => report.reason = reason,
+                Ok((direction, _)) if place >= most => {
+                    report.direction = Some(direction);
+                    report.reason = format!("a file may hold {most} rules (rules_per_import)");
+                }
+                Ok((direction, spec)) => {
+                    report.direction = Some(direction);
+                    match checked(tx, &group, &spec, Strictness::Cloud) {
+                        Err(refusal) => {
+                            report.reason = refusal.to_string();
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec) if there.insert((direction, Identity::of(&spec))) => {
+                            put_rules(tx, &group.id, direction, vec![spec.clone()]);
+                            report.outcome = Imported::Added;
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec) => {
+                            report.outcome = Imported::Exists;
+                            "a rule that says the same is there".clone_into(&mut report.reason);
+                            report.rule = Some(spec);
+                        }
+                    }
+                }
+            }
+            rows.push(report);
+        }
+        rules_of_nics(tx, &group.id)?;
+        group_references(tx, &group.id)?;
+        let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
+        Ok(ImportReport { skipped: rows.len() - added, added, rows })
+    }
+}

@@ -1,0 +1,83 @@
+//! An operation under way: a state that is being changed, and the changes for the store.
+
+use std::{ops::Deref, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::State;
+use crate::store::{Change, Key, Record, Settings};
+
+/// A state that is being changed.
+#[derive(Debug)]
+pub struct Tx {
+    state: State,
+    changes: Vec<Change>,
+    now: Timestamp,
+}
+
+/// A point to go back to.
+#[derive(Debug)]
+pub(super) struct Mark {
+    state: State,
+    changes: usize,
+}
+
+impl Tx {
+    /// Changes to `state` at the time `now`.
+    pub(super) fn new(state: State, now: Timestamp) -> Self {
+        Self { state, changes: Vec::new(), now }
+    }
+
+    /// The time at which it all happens.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Lets a record be what its key names.
+    pub fn put(&mut self, record: impl Into<Record>) {
+        let record = record.into();
+        self.state.put(record.clone());
+        self.changes.push(Change::Put(record));
+    }
+
+    /// Forgets what a key names.
+    pub fn delete(&mut self, key: Key) {
+        self.state.delete(&key);
+        self.changes.push(Change::Delete(key));
+    }
+
+    /// Places for `count` more rules, the first of them.
+    pub fn serials(&mut self, count: usize) -> u64 {
+        let settings = self.state.settings();
+        let first = settings.serial;
+        let next = Settings { serial: first + count as u64, ..settings.clone() };
+        self.put(Record::Settings(Arc::new(next)));
+        first
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { state: self.state.clone(), changes: self.changes.len() }
+    }
+
+    pub(super) fn go_back(&mut self, mark: Mark) {
+        self.state = mark.state;
+        self.changes.truncate(mark.changes);
+    }
+
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+}
+
+impl Deref for Tx {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}

@@ -1,0 +1,241 @@
+// What the JavaScript scripts share: the steps of `lifecycle`, done through one client and compared. `cycle.py` is the
+// same for Python; how a step is written says README.md.
+'use strict';
+
+const crypto = require('crypto');
+const fs = require('fs');
+const path = require('path');
+const yaml = require('yaml');
+
+// The clients are to talk to nobody but the server under test.
+for (const name of Object.keys(process.env)) {
+  if (name.toLowerCase().endsWith('_proxy')) delete process.env[name];
+}
+
+const REQUEST_ID = '~^[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}$';
+
+/** The API refused. `body` is the whole answer, where the client shows it. */
+class Refused extends Error {
+  constructor(status, code, requestId, body) {
+    super(`${status} ${code}`);
+    Object.assign(this, { status, code, requestId, body });
+  }
+}
+
+/** A step did not go as it should: what was expected, and what was found. */
+class Unexpected extends Error {}
+
+/** What the environment says. */
+function settings() {
+  const value = (name) => {
+    if (process.env[name]) return process.env[name];
+    console.error(`the environment has no ${name}; README.md says what is needed`);
+    process.exit(1);
+  };
+  const [endpoint, key, secret, region, vpc, instance, nic] = [
+    'ENDPOINT', 'KEY_ID', 'SECRET', 'REGION', 'VPC', 'INSTANCE', 'ENI',
+  ].map(value);
+  return { endpoint, key, secret, region, vpc, instance, nic };
+}
+
+const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value);
+const shown = (value) => JSON.stringify(value);
+
+function need(good, expected, found, place) {
+  if (!good) throw new Unexpected(`expected ${expected} as ${place}, found ${shown(found)}`);
+}
+
+/** Compares. `expected` says what must be there, as README.md explains; more may be. */
+function expect(expected, found, place = 'the answer') {
+  if (isObject(expected) && Object.keys(expected).some((key) => key.startsWith('='))) {
+    for (const [matcher, argument] of Object.entries(expected)) MATCHERS[matcher](argument, found, place);
+  } else if (isObject(expected)) {
+    need(isObject(found), 'an object', found, place);
+    for (const [key, value] of Object.entries(expected)) {
+      need(value === null || key in found, `a field ${key}`, found, place);
+      expect(value, found[key], `${place}.${key}`);
+    }
+  } else if (Array.isArray(expected)) {
+    need(Array.isArray(found) && found.length === expected.length, `${expected.length} items`, found, place);
+    expected.forEach((value, index) => expect(value, found[index], `${place}[${index}]`));
+  } else if (expected === null) {
+    need(found === undefined || found === null || found === '', 'nothing', found, place);
+  } else if (typeof expected === 'string' && expected.startsWith('~')) {
+    const like = typeof found === 'string' && new RegExp(expected.slice(1)).test(found);
+    need(like, `a text like ${expected.slice(1)}`, found, place);
+  } else {
+    need(found === expected, shown(expected), found, place);
+  }
+}
+
+function matches(expected, found) {
+  try {
+    expect(expected, found);
+    return true;
+  } catch (error) {
+    if (error instanceof Unexpected) return false;
+    throw error;
+  }
+}
+
+const MATCHERS = {
+  '=has'(items, found, place) {
+    need(Array.isArray(found), 'a list', found, place);
+    const left = [...found];
+    for (const item of items) {
+      const index = left.findIndex((one) => matches(item, one));
+      need(index >= 0, `an item ${shown(item)}`, found, place);
+      left.splice(index, 1);
+    }
+  },
+  '=any_order'(items, found, place) {
+    MATCHERS['=count'](items.length, found, place);
+    MATCHERS['=has'](items, found, place);
+  },
+  '=count'(number, found, place) {
+    need(Array.isArray(found) && found.length === number, `${number} items`, found, place);
+  },
+  '=distinct'(field, found, place) {
+    const values = found.map((item) => item[field]);
+    need(new Set(values).size === values.length, `every ${field} once`, values, place);
+  },
+  '=type'(name, found, place) {
+    const type = Array.isArray(found) ? 'array' : Number.isInteger(found) ? 'integer' : typeof found;
+    need(type === name, `a value of type ${name}`, found, place);
+  },
+};
+
+/** `value` with what is known in the place of names, and with what is to be repeated. */
+function filled(value, known) {
+  if (typeof value === 'string') {
+    if (value.startsWith('$') && value.slice(1) in known) return known[value.slice(1)];
+    if (value.includes('$N') && 'N' in known) {
+      const { N, ...others } = known;
+      return filled(value.replaceAll('$N', N), others);
+    }
+    return value.replace(/\$([A-Z][A-Z0-9_]*)/g, (text, name) => (name in known ? known[name] : text));
+  }
+  if (Array.isArray(value)) return value.map((item) => filled(item, known));
+  if (isObject(value) && 'times' in value && 'of' in value) {
+    const items = Array.from({ length: value.times }, (_, n) => filled(value.of, { ...known, N: String(n + 1) }));
+    return 'join' in value ? items.join(value.join) : items;
+  }
+  if (isObject(value)) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [filled(key, known), filled(item, known)]));
+  }
+  return value;
+}
+
+/** What lies at `where` of an answer: `A.B.0.C`. */
+function at(answer, where) {
+  const found = where.split('.').reduce((value, part) => value?.[part], answer);
+  if (found === undefined) throw new Unexpected(`expected something at ${where}, found ${shown(answer)}`);
+  return found;
+}
+
+/** The last page, with the items of all pages in it. */
+async function allPages(call, action, parameters, where) {
+  const byNumber = 'PageSize' in parameters;
+  const size = byNumber ? parameters.PageSize : parameters.MaxResults;
+  const items = [];
+  for (let page = 1; page < 100; page++) {
+    if (byNumber) parameters = { ...parameters, PageNumber: page };
+    const answer = await call(action, parameters);
+    const found = at(answer, where);
+    need(found.length <= size, `no more than ${size} items`, found, where);
+    items.push(...found);
+    if (byNumber) expect({ PageNumber: page }, answer);
+    if (byNumber ? items.length >= answer.TotalCount || !found.length : !answer.NextToken) {
+      found.splice(0, found.length, ...items);
+      return answer;
+    }
+    if (!byNumber) parameters = { ...parameters, NextToken: answer.NextToken };
+  }
+  throw new Unexpected(`expected an end of the pages of ${action}, found none`);
+}
+
+/** Expects a refusal: `CODE` or `STATUS CODE`, or one of several. */
+async function refusal(wanted, call) {
+  const all = [wanted].flat();
+  let answer;
+  try {
+    answer = await call();
+  } catch (refused) {
+    if (!(refused instanceof Refused)) throw refused;
+    const both = `${refused.status} ${refused.code}`;
+    need(all.includes(both) || all.includes(refused.code), `a refusal ${all.join(' or ')}`, both, 'the answer');
+    expect(REQUEST_ID, refused.requestId, 'RequestId of the refusal');
+    if (refused.body) {
+      const text = { '=type': 'string' };
+      expect({ RequestId: text, HostId: text, Code: text, Message: text, Recommend: text }, refused.body);
+    }
+    return;
+  }
+  throw new Unexpected(`expected a refusal ${all.join(' or ')}, found ${shown(answer)}`);
+}
+
+/** Why a step did not go as it should. */
+function why(error) {
+  if (error instanceof Unexpected) return error.message;
+  if (error instanceof Refused) return `expected an answer, found a refusal ${error.message}`;
+  // What a client says of itself: nobody there, or an answer that it cannot read.
+  return `expected an answer, found ${error.name}: ${error.message}`;
+}
+
+/** Does one step of the life-cycle. */
+async function one(step, connect, known, environment) {
+  step = filled(step, known);
+  const given = Object.entries({ RegionId: environment.region, ...step.with });
+  const parameters = Object.fromEntries(given.filter(([, value]) => value !== null));
+  const call = connect(step.as?.key ?? environment.key, step.as?.secret ?? environment.secret);
+  if ('refused' in step) return refusal(step.refused, () => call(step.call, parameters));
+  const answer = 'pages' in step
+    ? await allPages(call, step.call, parameters, step.pages)
+    : await call(step.call, parameters);
+  expect({ RequestId: REQUEST_ID, Code: null }, answer);
+  expect(step.answer ?? {}, answer);
+  for (const [name, where] of Object.entries(step.keep ?? {})) known[name] = at(answer, where);
+}
+
+/** The whole life-cycle. `connect(key, secret)` gives a function that makes a call: `call(action, parameters)`. */
+async function run(client, connect) {
+  const environment = settings();
+  const known = {
+    REGION: environment.region,
+    VPC: environment.vpc,
+    INSTANCE: environment.instance,
+    ENI: environment.nic,
+    RUN: `${client}-${crypto.randomBytes(3).toString('hex')}`,
+  };
+  const connections = new Map();
+  const connected = (...who) => {
+    const name = who.join('\n');
+    if (!connections.has(name)) connections.set(name, connect(...who));
+    return connections.get(name);
+  };
+  let done = 0;
+  const directory = path.join(__dirname, 'lifecycle');
+  for (const file of fs.readdirSync(directory).filter((name) => name.endsWith('.yaml')).sort()) {
+    for (const step of yaml.parse(fs.readFileSync(path.join(directory, file), 'utf8'))) {
+      for (let number = 1; number <= (step.times ?? 1); number++) {
+        if ((step.not_with ?? []).includes(client)) continue;
+        const name = `${client}: ${path.basename(file, '.yaml')}: ${step.step}`;
+        try {
+          if ('times' in step) known.N = String(number);
+          await one(step, connected, known, environment);
+        } catch (error) {
+          console.log(`FAILED  ${name}\n  ${why(error)}`);
+          process.exit(1);
+        }
+        delete known.N;
+        done += 1;
+        console.log(`ok  ${name}`);
+      }
+    }
+  }
+  console.log(`${client}: ${done} steps as expected`);
+  // Some clients keep their connections open, and the program with them.
+  process.exit(0);
+}
+
+module.exports = { Refused, Unexpected, expect, run, settings };

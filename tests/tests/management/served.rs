@@ -1,0 +1,142 @@
+//! A host with `sgd serve` on it, and what can be asked of it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use sg_tests::lab::{Binaries, Host};
+
+/// How long it may take until it serves.
+const START: Duration = Duration::from_secs(30);
+
+/// `sgd serve` on a host.
+pub(crate) struct Served<'a> {
+    host: &'a Host,
+    state: PathBuf,
+    child: Option<Child>,
+    binaries: Binaries,
+}
+
+impl<'a> Served<'a> {
+    /// Starts it, with nothing in its store.
+    pub(crate) fn start(host: &'a Host) -> Result<Self> {
+        let state = std::env::temp_dir().join(format!("sgd-state-{}", host.netns()));
+        let mut served = Self { host, state, child: None, binaries: Binaries::find()? };
+        served.again()?;
+        Ok(served)
+    }
+
+    /// Starts it again, with what is in its store.
+    pub(crate) fn again(&mut self) -> Result<()> {
+        let mut sgd = Command::new(self.binaries.sgd());
+        sgd.args(["serve", "--instance", self.host.netns(), "--region", "cn-hangzhou", "--state"])
+            .arg(&self.state);
+        let mut child =
+            self.host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
+        let output = child.stdout.take().context("no standard output")?;
+        self.child = Some(child);
+        let (tell, said) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                // Nobody listens any more once it serves.
+                let _ = tell.send(line);
+            }
+        });
+        while let Ok(line) = said.recv_timeout(START) {
+            if line == "serving" {
+                return Ok(());
+            }
+        }
+        bail!("sgd serve does not serve")
+    }
+
+    /// Kills it, as the kernel would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.end(Signal::SIGKILL)
+    }
+
+    fn end(&mut self, signal: Signal) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        kill(Pid::from_raw(child.id().cast_signed()), signal)?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// The socket of its API.
+    pub(crate) fn socket(&self) -> PathBuf {
+        format!("/run/sgd/{}/api.sock", self.host.netns()).into()
+    }
+
+    /// Where the binaries are.
+    pub(crate) fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// What it answers: the status and the body.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
+        ask(&self.socket(), method, path, body)
+    }
+
+    /// What it answers, which must be a success.
+    pub(crate) fn done(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let (status, answer) = self.ask(method, path, body)?;
+        ensure!(status == 200, "{method} {path} {body}: {status} {answer}");
+        Ok(answer)
+    }
+}
+
+impl Drop for Served<'_> {
+    fn drop(&mut self) {
+        // The lab ends what is left.
+        let _ = self.end(Signal::SIGTERM);
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+/// One request over a socket.
+pub(crate) fn ask(socket: &PathBuf, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
+    let mut stream = UnixStream::connect(socket).context("cannot connect")?;
+    stream.set_read_timeout(Some(START))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: sgd\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    // A long answer may come in chunks; what is between their lengths is the body.
+    let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        unchunked(body)
+    } else {
+        body.into()
+    };
+    Ok((status, serde_json::from_str(&body).with_context(|| format!("{method} {path}: {body}"))?))
+}
+
+fn unchunked(mut body: &str) -> String {
+    let mut whole = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length.trim(), 16).unwrap_or(0);
+        if length == 0 || length > rest.len() {
+            break;
+        }
+        whole.push_str(&rest[..length]);
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    whole
+}

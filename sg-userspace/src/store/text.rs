@@ -1,6 +1,6 @@
 //! A record as text, the same in the store's file and in an export: `{"kind":"rule","record":{…}}`.
 //!
-//! What is written here can be read again: a record that could not would stop the next start. Called by the store
+//! What is stored can be read again: a record that could not would stop the next start. Called by the store
 //! and by the transfer of its state; it must never know either.
 
 use std::borrow::Cow;
@@ -19,12 +19,19 @@ pub(super) const fn is_secret(record: &Record) -> bool {
 
 /// The text of a record, on one line.
 pub(super) fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
-    let key = record.key();
-    let unwritable = |reason| StoreError::Unwritable { key: key.to_string(), reason };
+    let unwritable = |reason| StoreError::Unwritable { key: record.key().to_string(), reason };
     let text = serde_json::to_vec(record).map_err(|error| unwritable(error.to_string()))?;
     if text.len() > LONGEST {
         return Err(unwritable(format!("it takes {} bytes, at most {LONGEST} are allowed", text.len())));
     }
+    Ok(text)
+}
+
+/// The text of a record, of which it is sure that it can be read again.
+pub(super) fn encode_checked(record: &Record) -> Result<Vec<u8>, StoreError> {
+    let text = encode(record)?;
+    let key = record.key();
+    let unwritable = |reason| StoreError::Unwritable { key: key.to_string(), reason };
     match decode(&text) {
         Ok(read) if read.key() == key => Ok(text),
         Ok(read) => Err(unwritable(format!("it would be read as {}", read.key()))),
@@ -34,11 +41,13 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
 
 /// The record of a text, or what is wrong with it.
 pub(super) fn decode(text: &[u8]) -> Result<Record, String> {
-    serde_json::from_slice(text).map_err(|error| reason(text, &error))
+    // Once for the whole text, not once for each string in it.
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    serde_json::from_str(text).map_err(|error| reason(text, &error))
 }
 
 /// What is wrong, without a value of a record that is secret: reasons are logged.
-fn reason(text: &[u8], error: &serde_json::Error) -> String {
+fn reason(text: &str, error: &serde_json::Error) -> String {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow)]
@@ -48,7 +57,7 @@ fn reason(text: &[u8], error: &serde_json::Error) -> String {
     if !error.is_data() {
         return error.to_string();
     }
-    match serde_json::from_slice::<Kind<'_>>(text) {
+    match serde_json::from_str::<Kind<'_>>(text) {
         Ok(Kind { kind }) if !matches!(&*kind, "access_key" | "token") => error.to_string(),
         _ => format!("a field is missing, or has a value that it cannot have, at column {}", error.column()),
     }
@@ -80,12 +89,12 @@ mod tests {
         for _ in 0..200 {
             deep = json!([deep]);
         }
-        let error = encode(&token(deep)).unwrap_err().to_string();
+        let error = encode_checked(&token(deep)).unwrap_err().to_string();
         assert!(
             error.starts_with("the record token me/1 cannot be stored: it could not be read again"),
             "{error}"
         );
-        let error = encode(&token(json!("x".repeat(LONGEST)))).unwrap_err().to_string();
+        let error = encode_checked(&token(json!("x".repeat(LONGEST)))).unwrap_err().to_string();
         assert!(error.contains("at most 16777216 are allowed"), "{error}");
     }
 

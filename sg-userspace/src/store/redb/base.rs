@@ -40,7 +40,7 @@ pub(super) type Entry = (String, Option<Vec<u8>>);
 /// What a change writes.
 pub(super) fn entry(change: &Change) -> Result<Entry, StoreError> {
     Ok(match change {
-        Change::Put(record) => (record.key().to_string(), Some(text::encode(record)?)),
+        Change::Put(record) => (record.key().to_string(), Some(text::encode_checked(record)?)),
         Change::Delete(key) => (key.to_string(), None),
     })
 }

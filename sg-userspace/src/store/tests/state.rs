@@ -15,6 +15,8 @@ fn exported(records: &[Record], secrets: bool) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
     #[test]
     fn what_is_exported_is_imported(records in arbitrary::records(40)) {
         let imported = import(&*exported(&records, true)).unwrap();

@@ -1,0 +1,22 @@
+//! Any bytes are a state or an error that says where; and a state that was read can be written and read again.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sg_userspace::store::{Record, export, import};
+
+fuzz_target!(|bytes: &[u8]| {
+    let imported = match import(bytes) {
+        Ok(imported) => imported,
+        Err(error) => return drop(error.to_string()),
+    };
+    let mut text = Vec::new();
+    export(imported.records.iter().cloned(), &mut text, true).expect("what was read can be written");
+    let again = import(&*text).expect("what was written can be read");
+    let keys = |records: &[Record]| {
+        let mut keys: Vec<_> = records.iter().map(Record::key).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&again.records), keys(&imported.records));
+});

@@ -1,9 +1,10 @@
 //! A host with `sgd serve` on it, and what can be asked of it.
 
 use std::{
+    fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -40,11 +41,26 @@ impl<'a> Served<'a> {
 
     /// Starts it again, with what is in its store.
     pub(crate) fn again(&mut self) -> Result<()> {
+        self.spawn(|_| Stdio::inherit())
+    }
+
+    /// Starts it again, with so much of a log; returns the file that the log goes to.
+    pub(crate) fn again_with_log(&mut self, level: &str) -> Result<PathBuf> {
+        let path = self.state.join("log");
+        let log = File::create(&path)?;
+        self.spawn(|sgd| {
+            sgd.env("RUST_LOG", level);
+            log.into()
+        })?;
+        Ok(path)
+    }
+
+    fn spawn(&mut self, log: impl FnOnce(&mut Command) -> Stdio) -> Result<()> {
         let mut sgd = Command::new(self.binaries.sgd());
         sgd.args(["serve", "--instance", self.host.netns(), "--region", "cn-hangzhou", "--state"])
             .arg(&self.state);
-        let mut child =
-            self.host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()))?;
+        let log = log(&mut sgd);
+        let mut child = self.host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log))?;
         let output = child.stdout.take().context("no standard output")?;
         self.child = Some(child);
         let (tell, said) = mpsc::channel();
@@ -74,6 +90,28 @@ impl<'a> Served<'a> {
         Ok(())
     }
 
+    /// The directory of its store.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The memory that it has, in KiB.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(self.process()?.join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> Result<usize> {
+        Ok(fs::read_dir(self.process()?.join("fd"))?.count())
+    }
+
+    fn process(&self) -> Result<PathBuf> {
+        let child = self.child.as_ref().context("it does not run")?;
+        Ok(format!("/proc/{}", child.id()).into())
+    }
+
     /// The socket of its API.
     pub(crate) fn socket(&self) -> PathBuf {
         format!("/run/sgd/{}/api.sock", self.host.netns()).into()
@@ -101,7 +139,7 @@ impl Drop for Served<'_> {
     fn drop(&mut self) {
         // The lab ends what is left.
         let _ = self.end(Signal::SIGTERM);
-        let _ = std::fs::remove_dir_all(&self.state);
+        let _ = fs::remove_dir_all(&self.state);
     }
 }
 

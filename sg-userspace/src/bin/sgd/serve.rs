@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use jiff::Timestamp;
 use nix::unistd::Group;
 use sg_userspace::{
     agent::{AgentThread, Instance},
@@ -158,7 +159,8 @@ async fn listen(
             service: service.clone(),
             keys: Arc::new(StoredKeys(service.clone())),
             clock: ecs::system_clock(),
-            nonces: Mutex::new(Nonces::default()),
+            // What a process before this one has seen is not known.
+            nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
             regions: vec![region],
         };
         face(listener, ecs::router(ecs));

@@ -29,7 +29,7 @@ impl<O> Once<O> {
     /// Where the token is too long or not ASCII.
     pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
         if token.is_empty() || token.len() > LONGEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let allowed = "1 to 64 ASCII characters".to_owned();
+            let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
             return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(token), allowed });
         }
         let request = serde_json::to_vec(request).unwrap_or_default();

@@ -1,5 +1,5 @@
 //! `sgd serve` as its users meet it: the vendor's own clients, the walkthroughs of the documentation, an agent that dies at any
-//! moment, and clients that mean no good. Each test has a host of its own in the lab; clients talk to it over its loopback.
+//! moment, many clients at once, and clients that mean no good. Each test has a host of its own in the lab; clients talk to it over its loopback.
 
 use std::process::ExitCode;
 
@@ -8,6 +8,7 @@ use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
 mod clients;
+mod crowd;
 mod hostile;
 mod life;
 mod served;
@@ -21,7 +22,7 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [clients::tests, walkthrough::tests, life::tests, hostile::tests] {
+    for room in [clients::tests, walkthrough::tests, life::tests, crowd::tests, hostile::tests] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

@@ -144,13 +144,28 @@ impl Drop for Served<'_> {
 }
 
 /// One request over a socket.
-pub(crate) fn ask(socket: &PathBuf, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
+    send(socket, "", method, path, body)
+}
+
+/// One request over a socket, to be done once however often it is sent with this token.
+pub(crate) fn ask_once(
+    socket: &Path,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<(u16, Value)> {
+    send(socket, &format!("Idempotency-Key: {token}\r\n"), method, path, body)
+}
+
+fn send(socket: &Path, header: &str, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
     let mut stream = UnixStream::connect(socket).context("cannot connect")?;
     stream.set_read_timeout(Some(START))?;
     let length = body.len();
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: sgd\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: sgd\r\nConnection: close\r\nContent-Type: application/json\r\n{header}\
          Content-Length: {length}\r\n\r\n{body}"
     )?;
     let mut answer = String::new();

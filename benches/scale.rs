@@ -1,0 +1,407 @@
+//! A large host: 100,000 rules in 1,000 groups, 10,000 NICs, 200 of them here; the others are members on other hosts.
+//! What a start costs, what each query costs, and each single change until its answer: stored on the disk, and with
+//! everything prepared that the kernel is told. What the kernel needs for it comes on top: `change/publish`.
+//!
+//! Prints the median and the worst of each; criterion's statistics would say less about the worst.
+
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+
+use std::{
+    fmt::Debug,
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use sg_userspace::{
+    agent::{
+        Rehearsal,
+        devices::{Devices, Found},
+    },
+    compile::LARGEST_WORDS,
+    kernel::Limits,
+    service::{
+        Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join,
+        LARGEST_PAGE, LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup,
+        NewLabel, NicQuery, Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery,
+        Scope, Service, State, check_common, check_packet, export_rules, find_groups, find_nics, find_rules,
+        health, prefix_list_associations, references,
+    },
+    store::{
+        Action, Change, Direction, Established, Group, GroupId, GroupType, Label, Nic, NicType, Order,
+        PrefixEntry, PrefixList, Record, RedbStore, Remote, Role, Rule, RuleSpec, Store, Vpc, export,
+    },
+};
+
+const RULES_OF_A_GROUP: usize = 100;
+const GROUPS: usize = 1_000;
+const NICS: usize = 10_000;
+/// NICs whose devices are here.
+const HERE: usize = 200;
+/// How often each query and each change is measured.
+const TIMES: usize = 25;
+
+/// ARPHRD number of Ethernet.
+const ETHERNET: u16 = 1;
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+        return;
+    }
+    // Where the build is: `/tmp` is often memory.
+    let program = std::env::current_exe().expect("a program has a place");
+    let place = tempfile::tempdir_in(program.parent().expect("in a directory")).expect("a directory");
+    let mut store = RedbStore::open(place.path()).expect("a store");
+    store.commit(&records().into_iter().map(Change::Put).collect::<Vec<_>>()).expect("it can be written");
+    drop(store);
+
+    println!("{:<44} {:>10} {:>10}", "", "median", "worst");
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let (service, writer) = started(place.path());
+        starts.push(start.elapsed());
+        ended(service, writer);
+    }
+    row("start", starts);
+    let (service, writer) = started(place.path());
+    queries(&service.snapshot());
+    changes(&service);
+    ended(service, writer);
+}
+
+fn row(name: &str, mut times: Vec<Duration>) {
+    times.sort_unstable();
+    let milliseconds = |time: Option<&Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
+    println!(
+        "{name:<44} {:>7.2} ms {:>7.2} ms",
+        milliseconds(times.get(times.len() / 2)),
+        milliseconds(times.last())
+    );
+}
+
+fn samples(times: usize, mut work: impl FnMut(usize)) -> Vec<Duration> {
+    (0..times)
+        .map(|number| {
+            let start = Instant::now();
+            work(number);
+            start.elapsed()
+        })
+        .collect()
+}
+
+/// From the closed store to the policy in force, without the kernel.
+fn started(store: &Path) -> (Service, JoinHandle<()>) {
+    let devices: Devices = (1..)
+        .zip(0..HERE)
+        .map(|(index, nic)| (device(nic), Found { index, link_type: ETHERNET, addresses: Vec::new() }))
+        .collect();
+    let limits = Limits { nics: 512, counters: 1 << 18, ..Limits::default() };
+    // The agent keeps its catalog in `/run`, which is memory.
+    let catalog = Path::new("/dev/shm").join(format!("sg-scale-{}.json", std::process::id()));
+    let rehearsal = Rehearsal::new(devices, limits, catalog, LARGEST_WORDS);
+    let store = RedbStore::open(store).expect("a store");
+    Service::start(Box::new(store), rehearsal).expect("it starts")
+}
+
+/// The store is closed when the writer has ended.
+fn ended(service: Service, writer: JoinHandle<()>) {
+    drop(service);
+    writer.join().expect("the writer ends");
+}
+
+fn device(nic: usize) -> String {
+    format!("tap{nic}")
+}
+
+fn group(number: usize) -> GroupId {
+    format!("sg-{number:017}").into()
+}
+
+fn label(name: String) -> Label {
+    let tags = [("team".to_owned(), format!("t{}", name.len() % 7))].into();
+    Label { name, description: String::new(), tags, created: Timestamp::UNIX_EPOCH, owner: None }
+}
+
+fn address(nic: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + nic as u32))
+}
+
+/// Four groups for each NIC, and for every fifth the first group besides: that one has 2,000 members and is named by
+/// rules of a hundred groups.
+fn records() -> Vec<Record> {
+    let vpc = Vpc {
+        id: "vpc-1".into(),
+        region: "local".into(),
+        label: label("net".into()),
+        order: Order::Merged,
+        established: Established::Revalidate,
+    };
+    let entries = (0..200_u32).map(|number| PrefixEntry {
+        cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
+        description: String::new(),
+    });
+    let list = PrefixList {
+        id: "pl-1".into(),
+        region: "local".into(),
+        label: label("offices".into()),
+        family: Some(sg_userspace::store::Family::V4),
+        max_entries: 201,
+        entries: entries.collect(),
+    };
+    let mut all = vec![vpc.into(), list.into()];
+    for number in 0..GROUPS {
+        all.push(
+            Group {
+                id: group(number),
+                region: "local".into(),
+                vpc: Some("vpc-1".into()),
+                label: label(format!("group-{number}")),
+                kind: GroupType::Basic,
+                inner_access: true,
+                default: false,
+            }
+            .into(),
+        );
+        all.extend((0..RULES_OF_A_GROUP).map(|position| rule(number, position).into()));
+    }
+    for number in 0..NICS {
+        let held = (0..4).map(|place| group(1 + (number * 4 + place) % (GROUPS - 1)));
+        let first = number.is_multiple_of(5).then(|| group(0));
+        let here = number < HERE;
+        all.push(
+            Nic {
+                id: format!("eni-{number:017}").into(),
+                region: "local".into(),
+                vpc: Some("vpc-1".into()),
+                label: label(format!("nic-{number}")),
+                instance: None,
+                primary: false,
+                device: here.then(|| device(number)),
+                role: Role::Guest,
+                addresses: vec![address(number)],
+                anti_spoofing: None,
+                nic_type: NicType::Intranet,
+                groups: first.into_iter().chain(held).collect(),
+            }
+            .into(),
+        );
+    }
+    all
+}
+
+/// One rule in twenty names another group; one group in ten names the first, and one the list.
+fn rule(of: usize, position: usize) -> Rule {
+    let number = (of * RULES_OF_A_GROUP + position) as u32;
+    let mut spec = RuleSpec::accept("tcp".parse().expect("a protocol"));
+    let [_, a, b, c] = number.wrapping_mul(2_654_435_761).to_be_bytes();
+    spec.remote = match position {
+        0 if of % 10 == 3 => Remote::Group(group(0)),
+        0 if of % 10 == 7 => Remote::PrefixList("pl-1".into()),
+        19 | 39 | 59 | 79 => Remote::Group(group((of + position) % GROUPS)),
+        _ => format!("{}.{a}.{b}.0/24", c % 200 + 1).parse().expect("a prefix"),
+    };
+    spec.ports = format!("{},{}-{}", number % 1000 + 1, 2000 + number % 1000, 4000).parse().expect("ports");
+    spec.priority = (number % 100 + 1) as u8;
+    let direction = if position < 80 { Direction::Ingress } else { Direction::Egress };
+    Rule {
+        id: format!("sgr-{number:017}").into(),
+        group: group(of),
+        direction,
+        serial: number.into(),
+        created: Timestamp::UNIX_EPOCH,
+        spec,
+    }
+}
+
+fn queries(state: &State) {
+    let all = Filter::default();
+    let page = |limit, after: Option<String>| PageRequest { limit: Some(limit), after };
+    let target = |number: usize| device(number * 7 % HERE);
+    let elsewhere = |number: usize| format!("eni-{:017}", HERE + number);
+    let packet = |nic: String, port| CheckPacket {
+        nic,
+        direction: Direction::Ingress,
+        protocol: "tcp".parse().expect("a protocol"),
+        remote: IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)),
+        local: None,
+        port: Some(port),
+        source_port: None,
+        icmp_type: None,
+        icmp_code: None,
+    };
+    let by_name = |name: &str| Filter { name: Some(name.to_owned()), ..Filter::default() };
+    let by_tag = Filter { tag: Some("team=t3".to_owned()), ..Filter::default() };
+    let nothing = |_: &str| Vec::new();
+
+    query("groups: the first page of 100", |_| {
+        find_groups(state, &all, &GroupQuery::default(), &page(100, None))
+    });
+    query("groups: the last page", |_| {
+        find_groups(state, &all, &GroupQuery::default(), &page(100, Some(group(900).to_string())))
+    });
+    query("groups: the largest page", |_| {
+        find_groups(state, &all, &GroupQuery::default(), &page(LARGEST_PAGE, None))
+    });
+    query("groups: by name", |n| {
+        find_groups(state, &by_name(&format!("group-{n}")), &GroupQuery::default(), &page(100, None))
+    });
+    query("groups: by pattern", |_| {
+        find_groups(state, &by_name("*-9*"), &GroupQuery::default(), &page(100, None))
+    });
+    query("groups: by tag", |_| find_groups(state, &by_tag, &GroupQuery::default(), &page(100, None)));
+    query("groups: of a NIC", |n| {
+        let held = GroupQuery { target: Some(target(n)), ..GroupQuery::default() };
+        find_groups(state, &all, &held, &page(100, None))
+    });
+    query("groups: who names the first", |_| references(state, group(0).as_str()));
+    query("rules: of a group", |n| {
+        find_rules(state, group(n * 31).as_str(), &RuleQuery::default(), &page(LARGEST_PAGE, None))
+    });
+    query("rules: the export of a group", |n| export_rules(state, group(n * 31).as_str()));
+    query("NICs: the first page of 100", |_| find_nics(state, &all, &NicQuery::default(), &page(100, None)));
+    query("NICs: a page in the middle", |_| {
+        find_nics(state, &all, &NicQuery::default(), &page(100, Some(format!("eni-{:017}", NICS / 2))))
+    });
+    query("NICs: the largest page", |_| {
+        find_nics(state, &all, &NicQuery::default(), &page(LARGEST_PAGE, None))
+    });
+    query("NICs: by name", |n| {
+        find_nics(state, &by_name(&format!("nic-{n}")), &NicQuery::default(), &page(100, None))
+    });
+    query("NICs: of the first group", |_| {
+        let of = NicQuery { group: Some(group(0).to_string()), ..NicQuery::default() };
+        find_nics(state, &all, &of, &page(100, None))
+    });
+    query("NICs: by address", |n| {
+        let of = NicQuery { address: Some(address(n * 399)), ..NicQuery::default() };
+        find_nics(state, &all, &of, &page(100, None))
+    });
+    query("prefix lists: who names one", |_| prefix_list_associations(state, "pl-1"));
+    query("check: a packet, a NIC here", |n| check_packet(state, &packet(target(n), 443), nothing));
+    query("check: a packet, a NIC elsewhere", |n| check_packet(state, &packet(elsewhere(n), 443), nothing));
+    query("check: the common ports", |n| {
+        let remote = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+        check_common(state, &target(n), remote, nothing)
+    });
+    query("health: of a group", |n| health(state, &Scope::Group(group(n * 31).to_string())));
+    query("health: of a NIC", |n| health(state, &Scope::Nic(target(n))));
+    query("health: of everything", |_| health(state, &Scope::All));
+    query("export: everything", |_| {
+        let mut text = Vec::new();
+        export(state.records(), &mut text, false).map(|()| text.len()).map_err(|error| format!("{error:?}"))
+    });
+}
+
+fn query<T, E: Debug>(name: &str, mut ask: impl FnMut(usize) -> Result<T, E>) {
+    let times = samples(TIMES, |number| drop(black_box(ask(number).expect("it is answered"))));
+    row(&format!("query  {name}"), times);
+}
+
+fn changes(service: &Service) {
+    // An ordinary group that NICs of this host hold, and the large one that many rules name.
+    let ordinary = |number: usize| group(1 + number * 13 % 700).to_string();
+    let large = group(0).to_string();
+    let spec = |number: usize| {
+        let mut spec = RuleSpec::accept("udp".parse().expect("a protocol"));
+        spec.remote = format!("192.0.2.{}", number % 250).parse().expect("an address");
+        spec.ports = "53".parse().expect("a port");
+        spec
+    };
+    let add =
+        |group: String, number| Authorize { group, direction: Direction::Ingress, rules: vec![spec(number)] };
+
+    let made = change(service, "add a rule", |n| add(ordinary(n), n));
+    change(service, "modify a rule", |n| ModifyRule {
+        rule: made[n][0].id.to_string(),
+        action: Some(Action::Drop),
+        ..ModifyRule::default()
+    });
+    change(service, "revoke a rule", |n| Revoke {
+        group: ordinary(n),
+        direction: None,
+        rules: vec![made[n][0].id.to_string()],
+    });
+    let made = change(service, "add a rule to the group of 2,000", |n| add(large.clone(), n));
+    change(service, "revoke it again", |n| Revoke {
+        group: large.clone(),
+        direction: None,
+        rules: vec![made[n][0].id.to_string()],
+    });
+    change(service, "add a member elsewhere to the group of 2,000", |n| ChangeMembers {
+        group: large.clone(),
+        add: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0aff_0000 + n as u32))],
+        ..ChangeMembers::default()
+    });
+    change(service, "modify a prefix list", |n| ModifyPrefixList {
+        list: "pl-1".to_owned(),
+        add: vec![PrefixEntry {
+            cidr: "203.0.113.0/24".parse().expect("a prefix"),
+            description: n.to_string(),
+        }],
+        ..ModifyPrefixList::default()
+    });
+    change(service, "create a group", |n| CreateGroup {
+        label: NewLabel { name: format!("new-{n}"), ..NewLabel::default() },
+        region: "local".to_owned(),
+        vpc: Some("net".to_owned()),
+        ..CreateGroup::default()
+    });
+    change(service, "describe a group", |n| ModifyGroup {
+        group: ordinary(n),
+        label: LabelChange { description: Some("described".to_owned()), ..LabelChange::default() },
+        ..ModifyGroup::default()
+    });
+    change(service, "forbid members of a group to talk", |n| ModifyGroup {
+        group: ordinary(n),
+        inner_access: Some(false),
+        ..ModifyGroup::default()
+    });
+    change(service, "a NIC here joins a group", |n| Join {
+        groups: vec![format!("new-{n}")],
+        targets: vec![device(1 + 5 * n)],
+        place: None,
+    });
+    change(service, "the group moves to the front", |n| MoveGroup {
+        target: device(1 + 5 * n),
+        group: format!("new-{n}"),
+        to: Move::To(0),
+    });
+    change(service, "the NIC leaves it", |n| Leave {
+        groups: vec![format!("new-{n}")],
+        targets: vec![device(1 + 5 * n)],
+    });
+    change(service, "delete a group", |n| DeleteGroups { groups: vec![format!("new-{n}")] });
+    change(service, "register a NIC elsewhere in the group of 2,000", |n| RegisterNic {
+        id: Some(format!("eni-new-{n}")),
+        vpc: Some("net".to_owned()),
+        addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0afe_0000 + n as u32))],
+        groups: vec![large.clone()],
+        ..RegisterNic::default()
+    });
+    change(service, "remove it again", |n| RemoveNics { nics: vec![format!("eni-new-{n}")] });
+    change(service, "register a NIC here", |n| RegisterNic {
+        id: Some(format!("eni-here-{n}")),
+        vpc: Some("net".to_owned()),
+        device: Some(format!("new{n}")),
+        role: Role::Guest,
+        addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0afd_0000 + n as u32))],
+        groups: vec![ordinary(n)],
+        ..RegisterNic::default()
+    });
+    change(service, "remove it again", |n| RemoveNics { nics: vec![format!("eni-here-{n}")] });
+}
+
+fn change<O: Operation>(service: &Service, name: &str, mut make: impl FnMut(usize) -> O) -> Vec<O::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut outputs = Vec::new();
+    let times = samples(TIMES, |number| {
+        let output: Result<O::Output, Refusal> = runtime.block_on(service.submit(make(number)));
+        outputs.push(output.map_err(|refusal| refusal.to_string()).expect("it is done"));
+    });
+    row(&format!("change {name}"), times);
+    outputs
+}

@@ -37,27 +37,39 @@ pub fn policy(rules: usize, groups: usize) -> Policy {
 fn mixed(rules: usize) -> Vec<Rule> {
     let mut random = Sequence(7);
     let mut rule = |id: usize| {
-        let length = [16, 20, 24, 24, 24, 28, 32, 32][(random.next() % 8) as usize];
-        let address = Ipv4Addr::from_bits(random.next() as u32);
-        let port = (random.next() % 60_000) as u16;
-        let ports = match random.next() % 4 {
-            0 => Ports::Any,
-            1 => range(port, port + 100),
-            _ => range([22, 80, 443, 3306, 5432, 6379, 8080, 9090][(random.next() % 8) as usize], 0),
-        };
-        let net = Ipv4Net::new(address, length).map(|net| net.trunc()).unwrap_or_default();
+        let net = prefix(&mut random);
+        let ports = ports(&mut random);
         Rule {
             id: id.to_string(),
             enabled: true,
             action: if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept },
             priority: Priority::new((random.next() % 100 + 1) as u8).unwrap_or(Priority::FIRST),
             service: Service::Ported { protocol: 6, destination: ports, source: Ports::Any },
-            remote: Remote::Net(IpNet::V4(net)),
+            remote: Remote::Net(net),
             local: None,
             description: None,
         }
     };
     (0..rules).map(&mut rule).collect()
+}
+
+/// A prefix of 16 to 32 bits, most of them 24.
+#[must_use]
+pub fn prefix(random: &mut Sequence) -> IpNet {
+    let length = [16, 20, 24, 24, 24, 28, 32, 32][(random.next() % 8) as usize];
+    let address = Ipv4Addr::from_bits(random.next() as u32);
+    IpNet::V4(Ipv4Net::new(address, length).map(|net| net.trunc()).unwrap_or_default())
+}
+
+/// Half the time the port of a service that many offer; else a range, or all.
+#[must_use]
+pub fn ports(random: &mut Sequence) -> Ports {
+    let port = (random.next() % 60_000) as u16;
+    match random.next() % 4 {
+        0 => Ports::Any,
+        1 => range(port, port + 100),
+        _ => range([22, 80, 443, 3306, 5432, 6379, 8080, 9090][(random.next() % 8) as usize], 0),
+    }
 }
 
 /// A host with many guests, and the group among its groups that a change is about.

@@ -16,6 +16,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sg_benches::{Sequence, ports, prefix};
 use sg_userspace::{
     agent::{
         Rehearsal,
@@ -23,6 +24,7 @@ use sg_userspace::{
     },
     compile::LARGEST_WORDS,
     kernel::Limits,
+    model,
     service::{
         Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join,
         LARGEST_PAGE, LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup,
@@ -32,7 +34,8 @@ use sg_userspace::{
     },
     store::{
         Action, Change, Direction, Established, Group, GroupId, GroupType, Label, Nic, NicType, Order,
-        PrefixEntry, PrefixList, Record, RedbStore, Remote, Role, Rule, RuleSpec, Store, Vpc, export,
+        PortSet, Ports, PrefixEntry, PrefixList, Record, RedbStore, Remote, Role, Rule, RuleSpec, Store, Vpc,
+        export,
     },
 };
 
@@ -140,7 +143,7 @@ fn records() -> Vec<Record> {
         order: Order::Merged,
         established: Established::Revalidate,
     };
-    let entries = (0..200_u32).map(|number| PrefixEntry {
+    let entries = (0..170_u32).map(|number| PrefixEntry {
         cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
         description: String::new(),
     });
@@ -149,7 +152,7 @@ fn records() -> Vec<Record> {
         region: "local".into(),
         label: label("offices".into()),
         family: Some(sg_userspace::store::Family::V4),
-        max_entries: 201,
+        max_entries: 200,
         entries: entries.collect(),
     };
     let mut all = vec![vpc.into(), list.into()];
@@ -196,16 +199,20 @@ fn records() -> Vec<Record> {
 /// One rule in twenty names another group; one group in ten names the first, and one the list.
 fn rule(of: usize, position: usize) -> Rule {
     let number = (of * RULES_OF_A_GROUP + position) as u32;
+    let mut random = Sequence(number.into());
     let mut spec = RuleSpec::accept("tcp".parse().expect("a protocol"));
-    let [_, a, b, c] = number.wrapping_mul(2_654_435_761).to_be_bytes();
     spec.remote = match position {
         0 if of % 10 == 3 => Remote::Group(group(0)),
         0 if of % 10 == 7 => Remote::PrefixList("pl-1".into()),
         19 | 39 | 59 | 79 => Remote::Group(group((of + position) % GROUPS)),
-        _ => format!("{}.{a}.{b}.0/24", c % 200 + 1).parse().expect("a prefix"),
+        _ => Remote::Net(prefix(&mut random)),
     };
-    spec.ports = format!("{},{}-{}", number % 1000 + 1, 2000 + number % 1000, 4000).parse().expect("ports");
-    spec.priority = (number % 100 + 1) as u8;
+    spec.ports = match ports(&mut random) {
+        model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(&ranges)),
+        _ => Ports::Any,
+    };
+    spec.action = if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept };
+    spec.priority = (random.next() % 100 + 1) as u8;
     let direction = if position < 80 { Direction::Ingress } else { Direction::Egress };
     Rule {
         id: format!("sgr-{number:017}").into(),
@@ -339,8 +346,8 @@ fn changes(service: &Service) {
     change(service, "modify a prefix list", |n| ModifyPrefixList {
         list: "pl-1".to_owned(),
         add: vec![PrefixEntry {
-            cidr: "203.0.113.0/24".parse().expect("a prefix"),
-            description: n.to_string(),
+            cidr: format!("203.0.113.{n}/32").parse().expect("a prefix"),
+            description: String::new(),
         }],
         ..ModifyPrefixList::default()
     });

@@ -6,7 +6,7 @@
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
 //! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
 
-use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use foldhash::{HashMap, HashMapExt as _};
 use sg_common::{image::Dimension, packet::Family, verdict::Decision};
@@ -82,8 +82,9 @@ pub(super) fn smallest(clauses: &[Clause], family: Family, budget_words: usize) 
     match first {
         Some(graph) if graph.words <= SMALL_WORDS => Some(graph),
         Some(graph) => {
-            let second = Graph::build(clauses, family, SERVICE_FIRST, budget_words);
-            Some(second.filter(|second| second.words < graph.words).unwrap_or(graph))
+            // It is of use only where it is smaller: it ends where it is not.
+            let most = graph.words - 1;
+            Some(Graph::within(clauses, family, SERVICE_FIRST, budget_words, most).unwrap_or(graph))
         }
         None => Graph::build(clauses, family, SERVICE_FIRST, budget_words),
     }
@@ -97,6 +98,17 @@ impl Graph {
         order: Order,
         budget_words: usize,
     ) -> Option<Self> {
+        Self::within(clauses, family, order, budget_words, budget_words.saturating_mul(GENEROUS))
+    }
+
+    /// The same, of at most so many words by estimate.
+    fn within(
+        clauses: &[Clause],
+        family: Family,
+        order: Order,
+        budget_words: usize,
+        most_words: usize,
+    ) -> Option<Self> {
         let mut builder = Builder {
             clauses,
             order,
@@ -105,8 +117,9 @@ impl Graph {
             by_content: HashMap::new(),
             by_candidates: HashMap::new(),
             words: 0,
-            budget_words: budget_words.saturating_mul(GENEROUS),
+            most_words,
             notes: 0,
+            most_notes: budget_words.saturating_mul(GENEROUS * NOTES_PER_WORD),
         };
         let all = (0..clauses.len() as u32).map(Candidate::new).collect();
         let root = builder.target(0, all)?;
@@ -115,11 +128,20 @@ impl Graph {
 }
 
 /// A clause that is still possible, and what is left to ask of the lower halves of its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     clause: u32,
     remote_low: LowId,
     local_low: LowId,
+}
+
+/// In one piece: half of a compilation is looking up lists of candidates.
+impl Hash for Candidate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (clause, remote, local) = (self.clause.into(), self.remote_low.0.into(), self.local_low.0.into());
+        let [clause, remote, local]: [u128; 3] = [clause, remote, local];
+        state.write_u128(clause << 64 | remote << 32 | local);
+    }
 }
 
 impl Candidate {
@@ -171,8 +193,9 @@ struct Builder<'a> {
     by_content: HashMap<Split, u32>,
     by_candidates: HashMap<(usize, Box<[Candidate]>), Target>,
     words: usize,
-    budget_words: usize,
+    most_words: usize,
     notes: usize,
+    most_notes: usize,
 }
 
 impl Builder<'_> {
@@ -225,24 +248,29 @@ impl Builder<'_> {
     fn split(&mut self, depth: usize, candidates: &[Candidate]) -> Option<Target> {
         let dimension = self.order[depth];
         let mut edges = self.edges(dimension, candidates);
-        edges.sort_unstable();
-        let mut possible: BTreeMap<usize, Candidate> = BTreeMap::new();
+        // Stable, because it makes use of order that is there: the edges of each candidate are sorted.
+        edges.sort();
+        // In the order of positions.
+        let mut possible: Vec<(usize, Candidate)> = Vec::new();
         let mut intervals: Vec<(u64, Target)> = Vec::new();
         let mut seen: HashMap<Vec<Candidate>, Target> = HashMap::new();
         let mut edges = edges.into_iter().peekable();
         while let Some(&Edge { key, .. }) = edges.peek() {
             while let Some(edge) = edges.next_if(|edge| edge.key == key) {
-                match edge.opens {
-                    Some(candidate) => possible.insert(edge.position, candidate),
-                    None => possible.remove(&edge.position),
-                };
+                let place = possible.binary_search_by_key(&edge.position, |&(position, _)| position);
+                match (edge.opens, place) {
+                    (Some(candidate), Ok(place)) => possible[place].1 = candidate,
+                    (Some(candidate), Err(place)) => possible.insert(place, (edge.position, candidate)),
+                    (None, Ok(place)) => drop(possible.remove(place)),
+                    (None, Err(_)) => {}
+                }
             }
-            let now: Vec<Candidate> = possible.values().copied().collect();
+            let now: Vec<Candidate> = possible.iter().map(|&(_, candidate)| candidate).collect();
             let target = if let Some(&target) = seen.get(&now) {
                 target
             } else {
                 self.notes += now.len();
-                if self.notes > self.budget_words.saturating_mul(NOTES_PER_WORD) {
+                if self.notes > self.most_notes {
                     return None;
                 }
                 let target = self.target(depth + 1, now.clone())?;
@@ -265,7 +293,7 @@ impl Builder<'_> {
             return Some(Target::Split(known));
         }
         self.words += super::layout::words(split.intervals.len());
-        if self.words > self.budget_words {
+        if self.words > self.most_words {
             return None;
         }
         let number = self.splits.len() as u32;

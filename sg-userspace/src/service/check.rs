@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Refusal, State, device_of, group_of, policy_with};
+use super::{Field, Refusal, State, group_of, policy_for};
 use crate::{
     check::{Engine as _, ImageEngine},
     model::{Policy, RuleIndex},
@@ -107,33 +107,24 @@ pub fn check_packet(
     packet: &CheckPacket,
     addresses: impl Fn(&str) -> Vec<IpAddr>,
 ) -> Result<Checked, Refusal> {
-    let (policy, position) = judges(state, &packet.nic, addresses)?;
-    let probe = probe(packet, &policy, position)?;
+    let policy = judges(state, &packet.nic, addresses)?;
+    let probe = probe(packet, &policy)?;
     answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
 }
 
-/// The policy that judges a NIC, and the NIC's place in it.
-fn judges(
-    state: &State,
-    nic: &str,
-    addresses: impl Fn(&str) -> Vec<IpAddr>,
-) -> Result<(Policy, usize), Refusal> {
+/// The policy that judges a NIC: its only one.
+fn judges(state: &State, nic: &str, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Result<Policy, Refusal> {
     let nic = state.find_target(nic)?;
-    let mut policy =
-        policy_with(state, nic).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
-    policy.set_device_addresses(addresses);
-    let device = device_of(nic);
-    let position = policy.nics().iter().position(|nic| nic.device == device).unwrap_or_default();
-    Ok((policy, position))
+    policy_for(state, nic, addresses).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
 }
 
-fn probe(packet: &CheckPacket, policy: &Policy, nic: usize) -> Result<Probe, Refusal> {
+fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
     let invalid = |field, found: String, allowed: String| Refusal::Invalid { field, found, allowed };
     let Protocol::Number(protocol) = packet.protocol else {
         let allowed = "a packet has one protocol: tcp, udp, icmp … or 0 to 255".to_owned();
         return Err(invalid(Field::Protocol, packet.protocol.to_string(), allowed));
     };
-    let own = policy.nics().get(nic).map(|nic| nic.addresses.clone()).unwrap_or_default();
+    let own = policy.nics().first().map(|nic| nic.addresses.clone()).unwrap_or_default();
     let own = own.into_iter().find(|address| address.is_ipv4() == packet.remote.is_ipv4());
     let Some(local) = packet.local.or(own) else {
         let allowed = "the NIC has no address of the remote's family: say the local address".to_owned();
@@ -149,7 +140,7 @@ fn probe(packet: &CheckPacket, policy: &Policy, nic: usize) -> Result<Probe, Ref
         _ => None,
     };
     let parts = ProbeParts {
-        nic,
+        nic: 0,
         direction: packet.direction.into(),
         protocol,
         source,
@@ -233,13 +224,13 @@ pub fn check_common(
         icmp_code: None,
     };
     // Six questions, one policy: compiled once.
-    let (policy, position) = judges(state, nic, addresses)?;
+    let policy = judges(state, nic, addresses)?;
     let mut tables = ImageEngine::new(&policy);
     let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));
     let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));
     tcp.chain([ping])
         .map(|(name, packet)| {
-            let checked = answer(state, &policy, &mut tables, &probe(&packet, &policy, position)?)?;
+            let checked = answer(state, &policy, &mut tables, &probe(&packet, &policy)?)?;
             Ok(CommonCheck { name: name.to_owned(), checked })
         })
         .collect()

@@ -3,7 +3,7 @@
 //! A rule is covered by another where every packet that it matches is matched by the other, too. What is covered by
 //! a rule that is asked first never decides: it is redundant where both do the same, shadowed where not.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, slice, thread};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use super::{Refusal, State};
 use crate::{
     model::PortRange,
-    store::{Action, Direction, GroupId, NicType, Order, Ports, Protocol, Remote, Rule, RuleId},
+    store::{Action, Direction, GroupId, NicType, Order, Ports, PrefixList, Protocol, Remote, Rule, RuleId},
+    workers::share,
 };
 
 /// What is wrong with a rule.
@@ -91,9 +92,17 @@ pub fn health(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
     let mut findings = Vec::new();
     match scope {
         Scope::All => {
-            for group in state.groups().keys() {
-                of_groups(state, &[group], Order::Merged, None, &mut findings);
-            }
+            let groups: Vec<&GroupId> = state.groups().keys().collect();
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            let found = share(groups.len(), threads, |jobs| {
+                let of = |job: usize| {
+                    let mut found = Vec::new();
+                    of_groups(state, &groups[job..=job], Order::Merged, None, &mut found);
+                    (job, found)
+                };
+                jobs.map(of).collect()
+            });
+            findings = found.concat();
         }
         Scope::Group(group) => {
             of_groups(state, &[&state.find_group(group)?.id], Order::Merged, None, &mut findings);
@@ -196,29 +205,29 @@ fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
 struct Reach<'a> {
     rule: &'a Rule,
     /// None: anyone. Groups stand for themselves: see `group`.
-    remote: Option<Vec<IpNet>>,
+    remote: Option<Cow<'a, [IpNet]>>,
     group: Option<&'a GroupId>,
-    ports: Option<Vec<PortRange>>,
-    source_ports: Option<Vec<PortRange>>,
+    ports: Option<Cow<'a, [PortRange]>>,
+    source_ports: Option<Cow<'a, [PortRange]>>,
 }
 
 impl<'a> Reach<'a> {
     fn of(state: &State, rule: &'a Rule) -> Self {
-        let ports = |ports: &Ports| match ports {
+        let ports = |ports: &'a Ports| match ports {
             Ports::Any => None,
-            Ports::Ranges(set) => Some(set.ranges().to_vec()),
-            Ports::List(list) => Some(state.port_list(list).map_or_else(Vec::new, |list| {
+            Ports::Ranges(set) => Some(Cow::Borrowed(set.ranges())),
+            Ports::List(list) => Some(Cow::Owned(state.port_list(list).map_or_else(Vec::new, |list| {
                 list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect()
-            })),
+            }))),
         };
-        let (mut remote, mut group) = (Some(Vec::new()), None);
+        let (mut remote, mut group) = (Some(Cow::default()), None);
         match &rule.spec.remote {
             Remote::Any => remote = None,
-            Remote::Net(net) => remote = Some(vec![*net]),
+            Remote::Net(net) => remote = Some(Cow::Borrowed(slice::from_ref(net))),
             Remote::Group(named) => group = Some(named),
             Remote::PrefixList(list) => {
-                remote =
-                    state.prefix_list(list).map(|list| list.entries.iter().map(|entry| entry.cidr).collect());
+                let entries = |list: &PrefixList| list.entries.iter().map(|entry| entry.cidr).collect();
+                remote = state.prefix_list(list).map(|list| Cow::Owned(entries(list)));
             }
         }
         let (to, from) = (ports(&rule.spec.ports), ports(&rule.spec.source_ports));
@@ -238,7 +247,7 @@ impl<'a> Reach<'a> {
             (Some(_), None) => false,
             (Some(one), Some(two)) => contains(one, two),
         };
-        let remote = match (&self.remote, &other.remote) {
+        let remote = || match (&self.remote, &other.remote) {
             (None, _) => true,
             (Some(_), _) if self.group.is_some() => self.group == other.group,
             (Some(_), None) => false,
@@ -249,16 +258,25 @@ impl<'a> Reach<'a> {
             && one.nic_type == two.nic_type
             && icmp
             && local
-            && remote
+            && remote()
             && spans(self.ports.as_deref(), other.ports.as_deref())
             && spans(self.source_ports.as_deref(), other.source_ports.as_deref())
     }
 }
 
 fn contains(outer: IpNet, inner: IpNet) -> bool {
+    // By bits: this is asked of every pair of rules.
     match (outer, inner) {
-        (IpNet::V4(outer), IpNet::V4(inner)) => outer.contains(&inner),
-        (IpNet::V6(outer), IpNet::V6(inner)) => outer.contains(&inner),
+        (IpNet::V4(outer), IpNet::V4(inner)) => {
+            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
+            outer.prefix_len() <= inner.prefix_len()
+                && differ.checked_shr(32 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
+        }
+        (IpNet::V6(outer), IpNet::V6(inner)) => {
+            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
+            outer.prefix_len() <= inner.prefix_len()
+                && differ.checked_shr(128 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
+        }
         _ => false,
     }
 }

@@ -63,7 +63,7 @@ pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 pub use once::Once;
 pub use page::{LARGEST_PAGE, Page, PageRequest};
-pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_with};
+pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
 pub use query::{
     Filter, GroupQuery, GroupView, ListView, NicQuery, Reference, RuleQuery, find_groups, find_instances,
     find_nics, find_port_lists, find_prefix_lists, find_rules, find_vpcs, port_list_associations,

@@ -73,22 +73,35 @@ pub fn device_of(nic: &Nic) -> String {
 /// Where the state is not what operations leave behind.
 pub fn policy(state: &State) -> Result<Policy, ProjectError> {
     let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
-    policy_of(state, &nics)
+    // Members that are in the policy count by themselves, with the addresses that their devices have.
+    policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
 }
 
-/// The policy of this host's NICs and of `nic`, wherever it is.
+/// The policy of one NIC, wherever it is. `addresses` tells those of a device of this host.
 ///
 /// # Errors
 /// Like [`policy`].
-pub fn policy_with(state: &State, nic: &Arc<Nic>) -> Result<Policy, ProjectError> {
-    let mut nics: Vec<&Arc<Nic>> = state.local_nics().collect();
-    if nic.device.is_none() {
-        nics.push(nic);
-    }
-    policy_of(state, &nics)
+pub fn policy_for(
+    state: &State,
+    nic: &Arc<Nic>,
+    addresses: impl Fn(&str) -> Vec<IpAddr>,
+) -> Result<Policy, ProjectError> {
+    let of_member = |member: &Nic| match &member.device {
+        _ if member.id == nic.id => Vec::new(),
+        Some(device) if member.addresses.is_empty() => addresses(device),
+        _ => member.addresses.clone(),
+    };
+    let mut policy = policy_of(state, &[nic], of_member)?;
+    policy.set_device_addresses(&addresses);
+    Ok(policy)
 }
 
-fn policy_of(state: &State, nics: &[&Arc<Nic>]) -> Result<Policy, ProjectError> {
+/// `of_member` tells the addresses by which a NIC is a member of its groups, beside those that it has in the policy.
+fn policy_of(
+    state: &State,
+    nics: &[&Arc<Nic>],
+    of_member: impl Fn(&Nic) -> Vec<IpAddr>,
+) -> Result<Policy, ProjectError> {
     let mut projection = Projection { state, parts: PolicyParts::default(), indices: Indices::default() };
     for nic in nics {
         for group in &nic.groups {
@@ -99,7 +112,7 @@ fn policy_of(state: &State, nics: &[&Arc<Nic>]) -> Result<Policy, ProjectError> 
     for nic in nics {
         projection.nic(nic);
     }
-    projection.members(nics);
+    projection.members(of_member);
     Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))
 }
 
@@ -267,16 +280,14 @@ impl Projection<'_> {
     }
 
     /// The members that are not NICs of the policy, of the groups where that matters.
-    fn members(&mut self, nics: &[&Arc<Nic>]) {
-        let in_policy = |nic: &Nic| nics.iter().any(|here| here.id == nic.id);
+    fn members(&mut self, of_member: impl Fn(&Nic) -> Vec<IpAddr>) {
         self.indices.named.sort_unstable();
         self.indices.named.dedup();
         for id in &self.indices.named {
             let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) else { continue };
-            let elsewhere = self.state.nics_of(id).filter(|nic| nic.nic_type == NicType::Intranet);
-            let elsewhere = elsewhere.filter(|nic| nic.device.is_none() && !in_policy(nic));
-            let addresses: Vec<IpAddr> = elsewhere
-                .flat_map(|nic| nic.addresses.iter().copied())
+            let nics = self.state.nics_of(id).filter(|nic| nic.nic_type == NicType::Intranet);
+            let addresses: Vec<IpAddr> = nics
+                .flat_map(|nic| of_member(nic))
                 .chain(self.state.members_of(id).map(|member| member.address))
                 .collect();
             self.parts.members.insert(*index, addresses);

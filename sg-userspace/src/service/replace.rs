@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Kind, Operation, Refusal, State, Tx, device_of, policy_with};
+use super::{Field, Kind, Operation, Refusal, State, Tx, device_of, policy_for};
 use crate::store::{Key, Record, transfer};
 
 /// Replace everything by an export.
@@ -86,7 +86,8 @@ fn whole(state: &State) -> Result<(), Refusal> {
     }
     // The NICs of this host are judged by the model when the policy is made; one of another host stands for the rest.
     if let Some(nic) = state.nics().values().find(|nic| nic.device.is_none()) {
-        policy_with(state, nic).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
+        policy_for(state, nic, |_| Vec::new())
+            .map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 /// Where `cargo xtask clients` puts them: below the target directory that this test was built in.
-fn installed() -> Result<PathBuf> {
+pub(crate) fn installed() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let mut above = own.ancestors().map(|directory| directory.join("clients"));
     let found = above.find(|directory| {

@@ -26,7 +26,7 @@ fn crowd<T: Send>(work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     thread::scope(|scope| {
         let work = &work;
         let clients: Vec<_> = (0..CLIENTS).map(|client| scope.spawn(move || work(client))).collect();
-        let joined = clients.into_iter().map(|client| client.join());
+        let joined = clients.into_iter().map(thread::ScopedJoinHandle::join);
         joined.map(|done| done.map_err(|_| anyhow::anyhow!("a client panicked"))?).collect()
     })
 }

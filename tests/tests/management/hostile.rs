@@ -217,10 +217,7 @@ fn ten_thousand_connections(lab: Lab) -> Result<()> {
     judged("meanwhile")?;
     ensure!(served.done("GET", "/v1/status", "")?["attached"] == 1, "its own socket is answered meanwhile");
     let (after, open) = (served.memory()?, served.descriptors()?);
-    println!(
-        "memory {} KiB before, {} KiB with {CONNECTIONS} connections, {open} descriptors",
-        before, after
-    );
+    println!("memory {before} KiB before, {after} KiB with {CONNECTIONS} connections, {open} descriptors");
     ensure!(after < before + (128 << 10), "{before} KiB before, {after} KiB after");
     ensure!(open < 1_100, "{open} descriptors");
     drop(held);

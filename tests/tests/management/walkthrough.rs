@@ -1,6 +1,7 @@
 //! The walkthroughs of the documentation, done line by line. In a block that begins with ```` ```console ````, a line that
 //! begins with `server$` or `client$` is a command on that host; the lines below it are what it prints, where `…` stands
-//! for anything. Text that is not true any more fails here.
+//! for anything. A block that begins with ```` ```python PATH ```` is a file on `server`; who has one needs the vendor's clients.
+//! Text that is not true any more fails here.
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use sg_tests::lab::{Host, Lab};
 
-use crate::{served::Served, suite::Suite};
+use crate::{clients, served::Served, suite::Suite};
 
 const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/walkthroughs");
 
@@ -20,12 +21,39 @@ pub(crate) fn tests(suite: &mut Suite) {
     let mut names: Vec<String> = files.filter_map(|file| file.file_name().into_string().ok()).collect();
     names.sort();
     for name in names.into_iter().filter_map(|name| name.strip_suffix(".md").map(str::to_owned)) {
-        suite.add(format!("walkthrough::{}", name.replace('-', "_")), move |lab| walk(lab, &name));
+        let needs_clients = text(&name).is_ok_and(|text| text.lines().any(|line| line.starts_with(SCRIPT)));
+        let missing = if needs_clients { clients::installed().err() } else { None };
+        suite.when(
+            format!("walkthrough::{}", name.replace('-', "_")),
+            missing.map(|error| error.to_string()),
+            move |lab| walk(lab, &name),
+        );
     }
 }
 
+fn text(name: &str) -> Result<String> {
+    let path = Path::new(DIRECTORY).join(format!("{name}.md"));
+    fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// What a block with a file begins with, before its path.
+const SCRIPT: &str = "```python ";
+
+/// Writes the files of a walkthrough.
+fn write_scripts(text: &str) -> Result<()> {
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(path) = line.strip_prefix(SCRIPT) {
+            let script: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            fs::write(path, script.join("\n"))?;
+        }
+    }
+    Ok(())
+}
+
 fn walk(lab: Lab, name: &str) -> Result<()> {
-    let text = fs::read_to_string(Path::new(DIRECTORY).join(format!("{name}.md")))?;
+    let text = text(name)?;
+    write_scripts(&text)?;
     let lan = lab.lan()?;
     let server = lan.host(&format!("{name}-s"), &["10.77.0.1/24"])?;
     let client = lan.host(&format!("{name}-c"), &["10.77.0.2/24"])?;
@@ -74,11 +102,13 @@ fn commands(text: &str) -> Vec<(usize, (&str, String), Vec<&str>)> {
 }
 
 fn run(host: &Host, served: &Served<'_>, command: &str) -> Result<String> {
-    let path = std::env::var("PATH").unwrap_or_default();
+    let clients = clients::installed().map(|clients| format!("{}:", clients.join("python/bin").display()));
+    let path = clients.unwrap_or_default() + &std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("bash");
     shell.args(["-c", command]).current_dir(std::env::temp_dir());
     shell.env("PATH", format!("{}:{path}", served.binaries().directory().display()));
     shell.env("SGCTL_SOCKET", served.socket()).env("COLUMNS", "200");
+    shell.env("PYTHONDONTWRITEBYTECODE", "1");
     let output = host.spawn(shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
     let output = output.wait_with_output()?;
     if output.status.code().is_none() {

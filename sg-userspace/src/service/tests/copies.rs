@@ -166,7 +166,7 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let mut world = World::new();
     world.group("web");
     let mut add = |priority, action, port, remote| {
-        let spec = RuleSpec { priority, action, ..tcp(port, remote) };
+        let spec = RuleSpec { action, priority, ..tcp(port, remote) };
         world.rule("web", Direction::Ingress, spec).unwrap().id
     };
     let wide = add(1, Action::Accept, 80, "10.0.0.0/8");

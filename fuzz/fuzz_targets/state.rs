@@ -1,6 +1,7 @@
 //! Any bytes are a state or an error that says where; and a state that was read can be written and read again.
 
 #![no_main]
+#![expect(clippy::expect_used, reason = "a finding ends the run")]
 
 use libfuzzer_sys::fuzz_target;
 use sg_userspace::store::{Record, export, import};

@@ -128,7 +128,7 @@ fn main() {
         let Parsed::Packet(packet) = parse(&&frame[..]) else { unreachable!("frames are packets") };
         let key = FlowKey::of(0, Direction::Ingress, &packet).expect("TCP has flows");
         // Last seen at the beginning of time: the first packet of a flow finds it expired and opens it anew.
-        (key, FlowEntry::open(Direction::Ingress, accepted, 1, 54, 0))
+        (key, FlowEntry::open(&packet, Direction::Ingress, accepted, 1, 54, 0))
     });
     let entries: Vec<_> = entries.collect();
     bench.datapath.enter_flows(entries).expect("the flow table has room");

@@ -173,7 +173,7 @@ fn answer_to(packet: &Packet) -> Packet {
 /// Packets back and forth: a flow goes forward only, and is closing only where TCP says so.
 fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direction) {
     let accepted = Decision::new(Verdict::Accept, Reason::Rule, 1);
-    let mut entry = FlowEntry::open(direction, accepted, 1, 60, 100);
+    let mut entry = FlowEntry::open(packet, direction, accepted, 1, 60, 100);
     let is_tcp = packet.protocol == packet::protocol::TCP;
     let steps =
         [(packet, direction), (packet, direction), (answer, direction.reversed()), (packet, direction)];
@@ -182,10 +182,13 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         let reply = way != direction;
         entry.observe(seen, way, 60, now);
         assert!(entry.state >= before.state, "a flow went back from {} to {}", before.state, entry.state);
-        assert!(!reply || entry.state != State::New as u8);
+        // A reset that answers nothing is no answer.
+        let is_reset = is_tcp && seen.tcp_flags & tcp::RST != 0;
+        assert!(!reply || is_reset || entry.state != State::New as u8);
         let both_fins = entry.flags & (flags::FIN_ORIGINAL | flags::FIN_REPLY) == 3;
-        let closes = is_tcp && (both_fins || seen.tcp_flags & tcp::RST != 0);
-        assert_eq!(entry.state == State::Closing as u8, closes || before.state == State::Closing as u8);
+        assert!(!both_fins || entry.state == State::Closing as u8);
+        let closes = is_tcp && (both_fins || is_reset);
+        assert!(entry.state != State::Closing as u8 || closes || before.state == State::Closing as u8);
         assert_eq!(entry.last_seen, now);
         assert_eq!(entry.packets[usize::from(reply)], before.packets[usize::from(reply)] + 1);
         assert_eq!(entry.bytes[usize::from(!reply)], before.bytes[usize::from(!reply)]);

@@ -1,6 +1,6 @@
 //! The bytes in maps, and their version.
 //!
-//! Every type here, and [`FlowKey`](crate::flow::FlowKey) and [`FlowEntry`](crate::flow::FlowEntry), is `repr(C)`, integers only, padded by hand: the kernel
+//! Every type here, and those of [`flow`](crate::flow) and [`fragment`](crate::fragment) that stand in maps, is `repr(C)`, integers only, padded by hand: the kernel
 //! and the agent may be of different builds, and a bit pattern that one writes must mean something to the
 //! other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
 
@@ -8,7 +8,7 @@ use crate::flow::Timeouts;
 
 /// The version of everything in this file. Part of the path under which maps are pinned, so two versions
 /// never share a map.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What one counter holds, on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub struct Counter {
 pub struct Settings {
     /// In jiffies, see [`crate::flow::timeout_index`].
     pub timeouts: Timeouts,
+    /// How long a datagram may wait for its next fragment, in jiffies.
+    pub fragment_timeout: u32,
+    /// Zero.
+    pub pad: u32,
 }
 
 /// Devices with a lower number are found in an array, others in a hash.
@@ -50,7 +54,7 @@ pub const fn reason_counter(
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 32);
+    assert!(size_of::<Settings>() == 40);
 };
 
 /// The one place that promises aya that these types are plain bytes.
@@ -58,9 +62,12 @@ const _: () = {
 mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
-    use crate::flow::{FlowEntry, FlowKey};
+    use crate::{
+        flow::{FlowEntry, FlowKey},
+        fragment::{FragmentEntry, FragmentKey},
+    };
 
-    // SAFETY: for this and the next three: repr(C), integers only, no padding (sizes asserted above and in `flow`), so every
+    // SAFETY: for this and the others: repr(C), integers only, no padding (sizes asserted above and in `flow`), so every
     // bit pattern is a value.
     unsafe impl aya::Pod for Counter {}
     // SAFETY: as above.
@@ -69,4 +76,8 @@ mod pod {
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FragmentKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for FragmentEntry {}
 }

@@ -172,7 +172,7 @@ pub mod flags {
     pub const CUT: u8 = 4;
 }
 
-/// What is remembered of a flow. 64 bytes, no padding, integers only.
+/// What is remembered of a flow. 80 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowEntry {
@@ -186,6 +186,10 @@ pub struct FlowEntry {
     pub packets: [u64; 2],
     /// Bytes, likewise, with Ethernet headers.
     pub bytes: [u64; 2],
+    /// TCP: the number that the next byte of each end will have, likewise.
+    pub sent: [u32; 2],
+    /// TCP: the number that each end expects next, likewise.
+    pub acknowledged: [u32; 2],
     /// The generation of the policy that judged the flow last.
     pub generation: u32,
     /// [`State`] as a number.
@@ -229,13 +233,22 @@ impl FlowEntry {
     /// The entry of a flow whose first packet, `length` bytes long, was just accepted.
     #[inline(always)]
     #[must_use]
-    pub fn open(direction: Direction, decision: Decision, generation: u32, length: u32, now: u64) -> Self {
+    pub fn open(
+        packet: &Packet,
+        direction: Direction,
+        decision: Decision,
+        generation: u32,
+        length: u32,
+        now: u64,
+    ) -> Self {
         Self {
             last_seen: now,
             opened: now,
             decision: decision.word(),
             packets: [1, 0],
             bytes: [u64::from(length), 0],
+            sent: [packet.sequence_end(), 0],
+            acknowledged: [packet.acknowledgement, 0],
             generation,
             state: State::New as u8,
             direction: direction as u8,
@@ -306,23 +319,68 @@ impl FlowEntry {
         let side = usize::from(reply);
         self.packets[side] += 1;
         self.bytes[side] += u64::from(length);
-        self.state = self.next_state(packet, reply);
+        if packet.protocol == protocol::TCP {
+            self.observe_tcp(packet, side);
+        } else if reply && self.state == State::New as u8 {
+            self.state = State::Established as u8;
+        }
     }
 
+    /// Follows a TCP connection. `side` is 0 for a packet of the end that opened it.
+    ///
+    /// A reset or FIN ends the flow only where its number is the very next one, as an end demands of a reset
+    /// (RFC 5961 3.2): who cannot see the connection would have to guess one number in 2³². Others pass, the ends are to
+    /// judge them, and leave the state alone. What is believed about the next number moves on with packets that begin
+    /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
-    fn next_state(&mut self, packet: &Packet, reply: bool) -> u8 {
-        if packet.protocol == protocol::TCP && packet.tcp_flags & (tcp::FIN | tcp::RST) != 0 {
-            if packet.tcp_flags & tcp::FIN != 0 {
-                self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+    fn observe_tcp(&mut self, packet: &Packet, side: usize) {
+        let (own, other) = (side & 1, (side & 1) ^ 1);
+        let reply = own == 1;
+        let is_reset = packet.tcp_flags & tcp::RST != 0;
+        let has_ack = packet.tcp_flags & tcp::ACK != 0;
+        // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
+        let unheard = self.packets[own] == 1 && reply;
+        // Zero: nothing was acknowledged yet.
+        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
+        let answers = has_ack && packet.acknowledgement == self.sent[other];
+        let next = if unheard { answers } else { packet.sequence == self.sent[own] || expected };
+        if is_reset {
+            if next {
+                self.state = State::Closing as u8;
             }
-            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
-            if packet.tcp_flags & tcp::RST != 0 || self.flags & both == both {
-                return State::Closing as u8;
+            return;
+        }
+        if unheard || packet.sequence.wrapping_sub(self.sent[own]).wrapping_add(NEAR) < 2 * NEAR {
+            let end = packet.sequence_end();
+            if unheard || (end.wrapping_sub(self.sent[own]) as i32) > 0 {
+                self.sent[own] = end;
+            }
+            if has_ack {
+                self.acknowledged[own] = packet.acknowledgement;
             }
         }
-        if reply && self.state == State::New as u8 { State::Established as u8 } else { self.state }
+        if packet.tcp_flags & tcp::FIN != 0 && next {
+            self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+        }
+        let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+        if self.flags & both == both {
+            self.state = State::Closing as u8;
+        } else if reply && self.state == State::New as u8 {
+            self.state = State::Established as u8;
+        }
+    }
+
+    /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
+    /// neither was answered yet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_opened_at_once(&self, direction: Direction) -> bool {
+        !self.is_cut() && self.direction != direction as u8 && self.state == State::New as u8
     }
 }
+
+/// How far from the next number of an end a packet may begin for its numbers to be believed: a burst of lost packets.
+const NEAR: u32 = 1 << 18;
 
 /// Whether an accepted packet opens a flow, so that its answers pass. Of ICMP only an echo request
 /// does: the other messages answer, or stand alone.
@@ -334,6 +392,6 @@ pub const fn opens(packet: &Packet) -> bool {
 
 const _: () = {
     assert!(size_of::<FlowKey>() == 40);
-    assert!(size_of::<FlowEntry>() == 64);
+    assert!(size_of::<FlowEntry>() == 80);
     assert!(has_ports(protocol::TCP));
 };

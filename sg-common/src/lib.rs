@@ -9,6 +9,7 @@
 //! | [`verdict`] | accept or drop, and why |
 //! | [`packet`] | a frame, read into the fields that rules and flows look at |
 //! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
+//! | [`fragment`] | which fragments follow an accepted one |
 //! | [`image`] | reading a compiled policy |
 //! | [`exceptions`] | the traffic that works without a rule |
 //!
@@ -19,6 +20,7 @@
 pub mod abi;
 pub mod exceptions;
 pub mod flow;
+pub mod fragment;
 pub mod image;
 pub mod packet;
 pub mod verdict;

@@ -7,8 +7,11 @@
 
 use crate::verdict::Reason;
 
-/// Bytes of an Ethernet header.
+/// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
+
+/// VLAN tags that are looked through (IEEE 802.1Q, and 802.1ad before it).
+const MAX_VLAN_TAGS: usize = 2;
 
 /// IPv6 extension headers that are walked before the packet is given up.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
@@ -21,6 +24,10 @@ pub mod ethertype {
     pub const ARP: u16 = 0x0806;
     /// RFC 8200.
     pub const IPV6: u16 = 0x86dd;
+    /// IEEE 802.1Q: a VLAN tag.
+    pub const VLAN: u16 = 0x8100;
+    /// IEEE 802.1ad: the outer one of two.
+    pub const SERVICE_VLAN: u16 = 0x88a8;
 }
 
 /// Protocol numbers (IANA).
@@ -149,8 +156,38 @@ pub struct Packet {
     pub detail: u16,
     /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
     pub identifier: u16,
+    /// TCP: the number of the first byte. Else 0.
+    pub sequence: u32,
+    /// TCP: the number of the byte that is expected next. Else 0.
+    pub acknowledgement: u32,
+    /// TCP: bytes of the header. Else 0.
+    pub header: u32,
     /// Where the transport header starts, in bytes from the start of the frame.
     pub transport: usize,
+    /// Where the packet ends by its own account, in bytes from the start of the frame.
+    pub end: usize,
+    /// What part of a datagram it is.
+    pub part: Part,
+    /// Of a fragment: what names its datagram. Else 0.
+    pub identification: u32,
+    /// Of a fragment: where its bytes belong, in bytes from the start of the datagram's payload. Else 0.
+    pub offset: u32,
+    /// Of a fragment: where its bytes start, in bytes from the start of the frame. Else 0.
+    pub payload: usize,
+}
+
+/// What part of a datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    Whole = 0,
+    /// The first fragment: it has the transport header.
+    First = 1,
+    /// A fragment in the middle. Nothing of its bytes is a transport header: ports, types and flags are zero.
+    Middle = 2,
+    /// The last one. Likewise.
+    Last = 3,
 }
 
 impl Packet {
@@ -165,7 +202,15 @@ impl Packet {
         source_port: 0,
         detail: 0,
         identifier: 0,
+        sequence: 0,
+        acknowledgement: 0,
+        header: 0,
         transport: 0,
+        end: 0,
+        part: Part::Whole,
+        identification: 0,
+        offset: 0,
+        payload: 0,
     };
 }
 
@@ -197,12 +242,39 @@ impl Packet {
         if !self.is_icmp() {
             return None;
         }
-        Some(match (self.family, self.detail >> 8) {
-            (Family::V4, 8) | (Family::V6, 128) => Icmp::EchoRequest,
-            (Family::V4, 0) | (Family::V6, 129) => Icmp::EchoReply,
-            (Family::V4, 3 | 11 | 12) | (Family::V6, 1..=4) => Icmp::Error,
+        // A later fragment has no type, and an echo has no code but zero: with another one it is judged by itself.
+        if self.is_later_fragment() {
+            return Some(Icmp::Other);
+        }
+        Some(match (self.family, self.detail >> 8, self.detail & 0xff) {
+            (Family::V4, 8, 0) | (Family::V6, 128, 0) => Icmp::EchoRequest,
+            (Family::V4, 0, 0) | (Family::V6, 129, 0) => Icmp::EchoReply,
+            (Family::V4, 3 | 11 | 12, _) | (Family::V6, 1..=4, _) => Icmp::Error,
             _ => Icmp::Other,
         })
+    }
+
+    /// Whether this is a fragment other than the first: it follows the first, and no rule is asked about it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_later_fragment(&self) -> bool {
+        matches!(self.part, Part::Middle | Part::Last)
+    }
+
+    /// Where, in bytes from the start of the datagram's payload, the bytes of this fragment end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fragment_end(&self) -> u32 {
+        self.offset + (self.end as u32).saturating_sub(self.payload as u32)
+    }
+
+    /// TCP: the number that the next byte of the sender will have.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sequence_end(&self) -> u32 {
+        let payload = (self.end as u32).saturating_sub(self.transport as u32).saturating_sub(self.header);
+        let marks = ((self.tcp_flags & tcp::SYN != 0) as u32) + ((self.tcp_flags & tcp::FIN != 0) as u32);
+        self.sequence.wrapping_add(payload).wrapping_add(marks)
     }
 
     /// Whether this packet asks for a new TCP connection.
@@ -234,26 +306,33 @@ pub const fn has_ports(number: u8) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Payload {
-    /// An IP packet; [`network`] reads it.
-    Ip(Family),
+    /// An IP packet that begins so many bytes into the frame; [`network`] reads it.
+    Ip(Family, usize),
     /// ARP, which is not filtered.
     Arp,
     /// Something else, for this reason.
     Refused(Reason),
 }
 
-/// Reads the Ethernet header.
+/// Reads the Ethernet header, through up to two VLAN tags: what stands behind them is judged like anything else.
 #[inline(always)]
 pub fn ethernet<F: Frame>(frame: &F) -> Payload {
-    let Some(header) = frame.window::<ETHERNET>(0) else {
-        return Payload::Refused(Reason::Malformed);
-    };
-    match header.be16(12) {
-        ethertype::IPV4 => Payload::Ip(Family::V4),
-        ethertype::IPV6 => Payload::Ip(Family::V6),
-        ethertype::ARP => Payload::Arp,
-        _ => Payload::Refused(Reason::NotIp),
+    const TAG: usize = 4;
+    let mut offset = ETHERNET;
+    for _ in 0..=MAX_VLAN_TAGS {
+        // The two bytes before the payload say what it is.
+        let Some(kind) = frame.window::<2>(offset - 2) else {
+            return Payload::Refused(Reason::Malformed);
+        };
+        match kind.be16(0) {
+            ethertype::IPV4 => return Payload::Ip(Family::V4, offset),
+            ethertype::IPV6 => return Payload::Ip(Family::V6, offset),
+            ethertype::ARP => return Payload::Arp,
+            ethertype::VLAN | ethertype::SERVICE_VLAN => offset += TAG,
+            _ => return Payload::Refused(Reason::NotIp),
+        }
     }
+    Payload::Refused(Reason::NotIp)
 }
 
 /// Reads the IP packet whose header is `offset` bytes into the frame: behind the Ethernet header, or at
@@ -295,7 +374,7 @@ pub enum Parsed {
 /// Reads a frame: [`ethernet`], then [`network`].
 pub fn parse<F: Frame>(frame: &F) -> Parsed {
     match ethernet(frame) {
-        Payload::Ip(family) => match network(frame, family, ETHERNET) {
+        Payload::Ip(family, offset) => match network(frame, family, offset) {
             Ok(packet) => Parsed::Packet(packet),
             Err(reason) => Parsed::Refused(reason),
         },
@@ -307,6 +386,7 @@ pub fn parse<F: Frame>(frame: &F) -> Parsed {
 /// RFC 791 3.1.
 #[inline(always)]
 fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
+    const MORE_FRAGMENTS: u16 = 0x2000;
     const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
     let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
     let header = usize::from(ip.byte(0) & 0x0f) * 4;
@@ -319,21 +399,34 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
     if total != 0 && total < header {
         return Err(Reason::Malformed);
     }
-    if ip.be16(6) & OFFSET_OF_FRAGMENT != 0 {
-        return Err(Reason::Fragment);
-    }
+    let fragment = ip.be16(6);
+    let part = part(fragment & OFFSET_OF_FRAGMENT, fragment & MORE_FRAGMENTS != 0);
+    let whole = part as u8 == Part::Whole as u8;
     Ok(Packet {
         family: Family::V4,
         protocol: ip.byte(9),
         hop_limit: ip.byte(8),
-        tcp_flags: 0,
         source: Address { high: u64::from(ip.be32(12)), low: 0 },
         destination: Address { high: u64::from(ip.be32(16)), low: 0 },
-        source_port: 0,
-        detail: 0,
-        identifier: 0,
         transport: offset + header,
+        end: if total == 0 { frame.length() } else { offset + total },
+        part,
+        identification: if whole { 0 } else { u32::from(ip.be16(4)) },
+        offset: u32::from(fragment & OFFSET_OF_FRAGMENT) * 8,
+        payload: if whole { 0 } else { offset + header },
+        ..Packet::EMPTY
     })
+}
+
+/// Which part of a datagram stands at `offset`.
+#[inline(always)]
+const fn part(offset: u16, more: bool) -> Part {
+    match (offset, more) {
+        (0, false) => Part::Whole,
+        (0, true) => Part::First,
+        (_, true) => Part::Middle,
+        (_, false) => Part::Last,
+    }
 }
 
 /// RFC 8200 3 and 4.
@@ -343,44 +436,60 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
     if ip.byte(0) >> 4 != 6 {
         return Err(Reason::Malformed);
     }
-    let (protocol, transport) = extension_headers(frame, ip.byte(6), offset + 40)?;
-    Ok(Packet {
+    // Zero: a jumbogram (RFC 2675), and what the kernel writes for a super-packet.
+    let payload = usize::from(ip.be16(4));
+    let mut packet = Packet {
         family: Family::V6,
-        protocol,
+        protocol: ip.byte(6),
         hop_limit: ip.byte(7),
-        tcp_flags: 0,
         source: Address { high: ip.be64(8), low: ip.be64(16) },
         destination: Address { high: ip.be64(24), low: ip.be64(32) },
-        source_port: 0,
-        detail: 0,
-        identifier: 0,
-        transport,
-    })
+        transport: offset + 40,
+        end: if payload == 0 { frame.length() } else { offset + 40 + payload },
+        ..Packet::EMPTY
+    };
+    extension_headers(frame, &mut packet)?;
+    Ok(packet)
 }
 
-/// Walks to the transport header; returns its protocol and offset.
+/// Walks to the transport header.
 ///
 /// A packet that ends where an extension header should begin is a packet of that protocol number: there is
-/// nothing behind it that a rule could miss.
+/// nothing behind it that a rule could miss. Behind the header of a later fragment stand bytes from the middle of a
+/// datagram, whatever its next header says.
 #[inline(always)]
-fn extension_headers<F: Frame>(frame: &F, first: u8, start: usize) -> Result<(u8, usize), Reason> {
-    let (mut next, mut offset) = (first, start);
+fn extension_headers<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
+    let (mut next, mut offset) = (packet.protocol, packet.transport);
     for _ in 0..MAX_EXTENSION_HEADERS {
+        packet.protocol = next;
+        packet.transport = offset;
         if !matches!(
             next,
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS
         ) {
-            return Ok((next, offset));
+            return Ok(());
         }
         if offset == frame.length() {
-            return Ok((next, offset));
+            return Ok(());
         }
         let header = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
         if next == protocol::FRAGMENT {
-            if header.be16(2) >> 3 != 0 {
-                return Err(Reason::Fragment);
-            }
+            let place = header.be16(2);
             offset += 8;
+            // An atomic fragment (RFC 6946) is whole. A header inside the first fragment says nothing new.
+            if packet.part as u8 == Part::Whole as u8 {
+                packet.part = part(place >> 3, place & 1 != 0);
+            }
+            if packet.part as u8 != Part::Whole as u8 {
+                packet.identification = header.be32(4);
+                packet.offset = u32::from(place & !7);
+                packet.payload = offset;
+            }
+            if packet.is_later_fragment() {
+                packet.protocol = header.byte(0);
+                packet.transport = offset;
+                return Ok(());
+            }
         } else {
             offset += (usize::from(header.byte(1)) + 1) * 8;
         }
@@ -392,12 +501,18 @@ fn extension_headers<F: Frame>(frame: &F, first: u8, start: usize) -> Result<(u8
 #[inline(always)]
 fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
     const TO_TCP_FLAGS: usize = 14;
+    if packet.is_later_fragment() {
+        return Ok(());
+    }
     if packet.protocol == protocol::TCP
         && let Some(header) = frame.window::<TO_TCP_FLAGS>(packet.transport)
     {
         packet.source_port = header.be16(0);
         packet.detail = header.be16(2);
         packet.tcp_flags = header.byte(TO_TCP_FLAGS - 1);
+        packet.sequence = header.be32(4);
+        packet.acknowledgement = header.be32(8);
+        packet.header = u32::from(header.byte(12) >> 4) * 4;
     } else if has_ports(packet.protocol) {
         let ports = frame.window::<4>(packet.transport).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);

@@ -36,7 +36,7 @@ pub enum Reason {
     Malformed = 9,
     /// Neither IPv4, IPv6 nor ARP.
     NotIp = 10,
-    /// A fragment other than the first: it carries no ports to judge.
+    /// A fragment that does not follow an accepted first one in order: it carries no ports to judge.
     Fragment = 11,
     /// More IPv6 extension headers than are walked.
     TooManyHeaders = 12,
@@ -50,11 +50,15 @@ pub enum Reason {
     ImageFault = 16,
     /// Not a verdict: the flow table was full, the packet was judged without remembering its flow.
     FlowTableFull = 17,
+    /// A fragment that repeats bytes of its datagram, or other bytes in their place.
+    FragmentOverlap = 18,
+    /// A guest sent a frame with a VLAN tag: it speaks for its own network only.
+    VlanTag = 19,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -72,6 +76,8 @@ impl Reason {
         Self::ImageVersion,
         Self::ImageFault,
         Self::FlowTableFull,
+        Self::FragmentOverlap,
+        Self::VlanTag,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -95,6 +101,8 @@ impl Reason {
             Self::ImageVersion => "image-version",
             Self::ImageFault => "image-fault",
             Self::FlowTableFull => "flow-table-full",
+            Self::FragmentOverlap => "fragment-overlap",
+            Self::VlanTag => "vlan-tag",
         }
     }
 }
@@ -111,7 +119,7 @@ impl TryFrom<u8> for Reason {
 
     fn try_from(number: u8) -> Result<Self, UnknownReason> {
         match number {
-            1..=17 => Ok(Self::ALL[usize::from(number) - 1]),
+            1..=19 => Ok(Self::ALL[usize::from(number) - 1]),
             _ => Err(UnknownReason(number)),
         }
     }
@@ -221,6 +229,6 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
         }
         assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
-        assert_eq!(Reason::try_from(18), Err(UnknownReason(18)));
+        assert_eq!(Reason::try_from(20), Err(UnknownReason(20)));
     }
 }

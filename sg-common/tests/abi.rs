@@ -15,6 +15,7 @@ use std::{
 use sg_common::{
     abi::{self, Counter, Settings, reason_counter},
     flow::{self, Direction, FlowEntry, FlowKey, State},
+    fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
     verdict::{Decision, Reason, Verdict},
@@ -41,7 +42,7 @@ macro_rules! values {
 fn maps() -> String {
     let mut text = String::new();
     layout!(text, Counter { packets: u64, bytes: u64 });
-    layout!(text, Settings { timeouts: [u32; 8] });
+    layout!(text, Settings { timeouts: [u32; 8], fragment_timeout: u32, pad: u32 });
     layout!(
         text,
         FlowKey {
@@ -64,6 +65,8 @@ fn maps() -> String {
             decision: u64,
             packets: [u64; 2],
             bytes: [u64; 2],
+            sent: [u32; 2],
+            acknowledged: [u32; 2],
             generation: u32,
             state: u8,
             direction: u8,
@@ -71,6 +74,20 @@ fn maps() -> String {
             pad: u8,
         }
     );
+    layout!(
+        text,
+        FragmentKey {
+            source_high: u64,
+            source_low: u64,
+            destination_high: u64,
+            destination_low: u64,
+            identification: u32,
+            nic: u16,
+            protocol: u8,
+            way: u8,
+        }
+    );
+    layout!(text, FragmentEntry { decision: u64, last_seen: u64, generation: u32, next: u32 });
     values!(
         text,
         "\nflows",

@@ -115,7 +115,7 @@ proptest! {
         steps in prop::collection::vec((direction(), any::<u8>(), 60..1500_u32), 0..40),
         opener in direction(),
     ) {
-        let mut entry = FlowEntry::open(opener, ACCEPT, 1, 60, 0);
+        let mut entry = FlowEntry::open(&Packet::EMPTY, opener, ACCEPT, 1, 60, 0);
         let mut counted = [[1, 0], [60, 0]];
         for (now, (way, tcp_flags, length)) in (1..).zip(steps) {
             let before = entry.state;
@@ -143,35 +143,101 @@ fn the_identifier_tells_echoes_apart() {
     }
 }
 
-/// Packets that the end that opened sends are `true`.
-fn state_after(protocol: u8, packets: &[(bool, u8)]) -> (u8, u8) {
-    let mut entry = FlowEntry::open(Direction::Egress, ACCEPT, 1, 60, 0);
-    for &(original, tcp_flags) in packets {
-        let way = if original { Direction::Egress } else { Direction::Ingress };
-        entry.observe(&Packet { protocol, tcp_flags, ..Packet::EMPTY }, way, 60, 1);
+/// The two ends of a connection, each with the number that its next byte has.
+struct Talk {
+    next: [u32; 2],
+    entry: Option<FlowEntry>,
+}
+
+/// Packets that the end that opened sends.
+const ORIGINAL: usize = 0;
+const REPLY: usize = 1;
+
+impl Talk {
+    fn new() -> Self {
+        Self { next: [u32::MAX - 1, 5_000], entry: None }
     }
-    (entry.state, entry.flags)
+
+    /// A packet as its end would send it.
+    fn packet(&self, protocol: u8, side: usize, tcp_flags: u8, data: usize) -> Packet {
+        let acknowledgement = if tcp_flags & ACK == 0 { 0 } else { self.next[side ^ 1] };
+        let (sequence, header) = (self.next[side], 20);
+        let packet = Packet { protocol, tcp_flags, sequence, acknowledgement, header, ..Packet::EMPTY };
+        Packet { transport: 34, end: 34 + 20 + data, ..packet }
+    }
+
+    fn see(&mut self, side: usize, packet: &Packet) {
+        let way = if side == ORIGINAL { Direction::Egress } else { Direction::Ingress };
+        match &mut self.entry {
+            Some(entry) => entry.observe(packet, way, 60, 1),
+            None => self.entry = Some(FlowEntry::open(packet, way, ACCEPT, 1, 60, 0)),
+        }
+    }
+
+    fn send(&mut self, protocol: u8, side: usize, tcp_flags: u8, data: usize) {
+        let packet = self.packet(protocol, side, tcp_flags, data);
+        self.see(side, &packet);
+        self.next[side] = packet.sequence_end();
+    }
+
+    fn state(&self) -> (u8, u8) {
+        self.entry.map(|entry| (entry.state, entry.flags)).unwrap()
+    }
+
+    /// A connection over which both ends have sent data.
+    fn established() -> Self {
+        let mut talk = Self::new();
+        for (side, tcp_flags, data) in [
+            (ORIGINAL, SYN, 0),
+            (REPLY, SYN | ACK, 0),
+            (ORIGINAL, ACK, 700),
+            (REPLY, ACK, 1400),
+            (ORIGINAL, ACK, 0),
+        ] {
+            talk.send(6, side, tcp_flags, data);
+        }
+        assert_eq!(talk.state(), (State::Established as u8, 0));
+        talk
+    }
 }
 
 #[test]
 fn a_flow_goes_from_new_to_established_to_closing() {
-    const ORIGINAL: bool = true;
-    const REPLY: bool = false;
     let (new, established, closing) = (State::New as u8, State::Established as u8, State::Closing as u8);
     for (what, protocol, packets, wanted) in [
-        ("one way", 6, &[(ORIGINAL, SYN), (ORIGINAL, SYN), (ORIGINAL, ACK)][..], (new, 0)),
+        ("one way", 6, &[(ORIGINAL, SYN), (ORIGINAL, ACK)][..], (new, 0)),
         ("an answer", 6, &[(ORIGINAL, SYN), (REPLY, SYN | ACK)], (established, 0)),
         ("an answer without flags", 6, &[(ORIGINAL, SYN), (REPLY, 0)], (established, 0)),
-        ("the opener's FIN", 6, &[(REPLY, ACK), (ORIGINAL, FIN | ACK)], (established, flags::FIN_ORIGINAL)),
-        ("the opener's FIN, alone", 6, &[(ORIGINAL, FIN)], (new, flags::FIN_ORIGINAL)),
-        ("the other's FIN", 6, &[(REPLY, FIN | ACK)], (established, flags::FIN_REPLY)),
-        ("FIN twice from one end", 6, &[(ORIGINAL, FIN), (ORIGINAL, FIN)], (new, flags::FIN_ORIGINAL)),
-        ("FIN from both ends", 6, &[(ORIGINAL, FIN), (REPLY, FIN | ACK)], (closing, 3)),
-        ("FIN, the other end first", 6, &[(REPLY, FIN), (ORIGINAL, FIN | ACK)], (closing, 3)),
-        ("the last ACK", 6, &[(REPLY, FIN), (ORIGINAL, FIN), (REPLY, ACK)], (closing, 3)),
+        ("opened at once", 6, &[(ORIGINAL, SYN), (REPLY, SYN), (ORIGINAL, SYN | ACK)], (established, 0)),
+        (
+            "the opener's FIN",
+            6,
+            &[(ORIGINAL, ACK), (REPLY, ACK), (ORIGINAL, FIN | ACK)],
+            (established, flags::FIN_ORIGINAL),
+        ),
+        ("the opener's FIN, alone", 6, &[(ORIGINAL, SYN), (ORIGINAL, FIN)], (new, flags::FIN_ORIGINAL)),
+        ("the other's FIN", 6, &[(ORIGINAL, SYN), (REPLY, FIN | ACK)], (established, flags::FIN_REPLY)),
+        ("FIN from both ends", 6, &[(ORIGINAL, ACK), (ORIGINAL, FIN), (REPLY, FIN | ACK)], (closing, 3)),
+        (
+            "FIN, the other end first",
+            6,
+            &[(ORIGINAL, ACK), (REPLY, FIN | ACK), (ORIGINAL, FIN)],
+            (closing, 3),
+        ),
+        (
+            "the last ACK",
+            6,
+            &[(ORIGINAL, ACK), (REPLY, FIN | ACK), (ORIGINAL, FIN | ACK), (REPLY, ACK)],
+            (closing, 3),
+        ),
         ("the opener's RST", 6, &[(ORIGINAL, SYN), (ORIGINAL, RST)], (closing, 0)),
-        ("the other's RST", 6, &[(ORIGINAL, SYN), (REPLY, RST | ACK)], (closing, 0)),
-        ("data after RST", 6, &[(REPLY, RST), (ORIGINAL, ACK), (REPLY, ACK)], (closing, 0)),
+        ("the other's RST: nobody listens", 6, &[(ORIGINAL, SYN), (REPLY, RST | ACK)], (closing, 0)),
+        (
+            "data after RST",
+            6,
+            &[(ORIGINAL, SYN), (REPLY, RST | ACK), (ORIGINAL, ACK), (REPLY, ACK)],
+            (closing, 0),
+        ),
         ("UDP, one way", 17, &[(ORIGINAL, 0), (ORIGINAL, 0)], (new, 0)),
         ("UDP, both ways", 17, &[(ORIGINAL, 0), (REPLY, 0)], (established, 0)),
         (
@@ -181,8 +247,68 @@ fn a_flow_goes_from_new_to_established_to_closing() {
             (established, 0),
         ),
     ] {
-        assert_eq!(state_after(protocol, packets), wanted, "{what}");
+        let mut talk = Talk::new();
+        for &(side, tcp_flags) in packets {
+            talk.send(protocol, side, tcp_flags, 0);
+        }
+        assert_eq!(talk.state(), wanted, "{what}");
     }
+}
+
+#[test]
+fn who_cannot_see_a_connection_cannot_end_it() {
+    let established = (State::Established as u8, 0);
+    for side in [ORIGINAL, REPLY] {
+        for guess in [0, 1, 1_000, 1 << 20, 1 << 31, u32::MAX] {
+            for tcp_flags in [RST, RST | ACK, FIN, FIN | ACK] {
+                let mut talk = Talk::established();
+                let good = talk.packet(6, side, tcp_flags, 0);
+                let forged = Packet { sequence: good.sequence.wrapping_add(guess), ..good };
+                talk.see(side, &forged);
+                if guess == 0 {
+                    assert_ne!(talk.state(), established, "that of the end itself is believed");
+                    continue;
+                }
+                assert_eq!(talk.state(), established, "{tcp_flags} {guess}");
+                // Data from nowhere does not prepare the guess.
+                talk.see(side, &Packet { tcp_flags: ACK, end: 34 + 20 + 100, ..forged });
+                let after = Packet { sequence: forged.sequence.wrapping_add(100), ..good };
+                talk.see(side, &after);
+                if guess > 1 << 18 && guess < u32::MAX - (1 << 18) {
+                    assert_eq!(talk.state(), established, "{tcp_flags} {guess}, prepared");
+                }
+            }
+        }
+    }
+    // A question that was not answered yet: a reset must answer it.
+    let mut talk = Talk::new();
+    talk.send(6, ORIGINAL, SYN, 0);
+    let refusal = talk.packet(6, REPLY, RST | ACK, 0);
+    for forged in [
+        Packet { sequence: 0, acknowledgement: 0, tcp_flags: RST, ..refusal },
+        Packet { acknowledgement: refusal.acknowledgement.wrapping_add(1), ..refusal },
+    ] {
+        let mut talk = Talk { entry: talk.entry, ..talk };
+        talk.see(REPLY, &forged);
+        assert_eq!(talk.state(), (State::New as u8, 0));
+    }
+}
+
+#[test]
+fn an_end_is_believed_after_packets_were_lost() {
+    let mut talk = Talk::established();
+    // Lost before the filter; then what follows, and the end.
+    talk.next[REPLY] = talk.next[REPLY].wrapping_add(100_000);
+    talk.send(6, REPLY, ACK, 1400);
+    talk.send(6, REPLY, FIN | ACK, 0);
+    talk.send(6, ORIGINAL, FIN | ACK, 0);
+    assert_eq!(talk.state(), (State::Closing as u8, 3));
+    // An end that acknowledged more than the other was seen to send is believed, too.
+    let mut talk = Talk::established();
+    talk.next[REPLY] = talk.next[REPLY].wrapping_add(10_000);
+    talk.send(6, ORIGINAL, ACK, 0);
+    talk.send(6, REPLY, RST, 0);
+    assert_eq!(talk.state(), (State::Closing as u8, 0));
 }
 
 #[test]
@@ -222,7 +348,7 @@ fn every_protocol_and_state_has_its_timeout() {
 fn a_flow_expires_after_its_timeout_and_not_at_it() {
     let key = FlowKey { protocol: 17, ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
-    let entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 1000);
+    let entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 1000);
     for (now, expired) in [(1000, false), (1100, false), (1101, true), (u64::MAX, true)] {
         assert_eq!(entry.is_expired(&key, &timeouts, now), expired, "at {now}");
     }
@@ -249,7 +375,7 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
         // Generations are names, not an order: a lower one is another one too.
         (0, true, false, true),
     ] {
-        let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 0);
+        let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
         if cut {
             entry.rejudge(DROP, 1);
         }
@@ -263,7 +389,7 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
 
 #[test]
 fn judging_again_cuts_and_mends() {
-    let mut entry = FlowEntry::open(Direction::Ingress, ACCEPT, 1, 60, 0);
+    let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
     entry.flags |= flags::FIN_REPLY;
     let state = entry;
     entry.rejudge(DROP, 2);
@@ -279,7 +405,7 @@ fn judging_again_cuts_and_mends() {
 #[test]
 fn a_connection_is_live_only_for_the_end_that_opened_it() {
     use Direction::{Egress, Ingress};
-    let entry = FlowEntry::open(Egress, ACCEPT, 1, 60, 0);
+    let entry = FlowEntry::open(&Packet::EMPTY, Egress, ACCEPT, 1, 60, 0);
     let closing = FlowEntry { state: State::Closing as u8, ..entry };
     let established = FlowEntry { state: State::Established as u8, ..entry };
     let mut cut = entry;

@@ -10,7 +10,7 @@ use frames::{
 };
 use sg_common::{
     packet::{
-        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed,
+        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part,
         embedded_offset, has_ports, network, parse, protocol,
     },
     verdict::Reason,
@@ -34,14 +34,14 @@ fn refused(frame: &[u8]) -> Reason {
 }
 
 /// The packets of the frame builders, all fields that a transport does not fill at zero.
-fn expected(family: Family, protocol: u8, transport: usize) -> Packet {
+fn expected(family: Family, protocol: u8, transport: usize, end: usize) -> Packet {
     let v6 = |bytes: [u8; 16]| Address::from(std::net::IpAddr::from(bytes));
     let v4 = |bytes: [u8; 4]| Address::from(std::net::IpAddr::from(bytes));
     let (source, destination) = match family {
         Family::V4 => (v4(SOURCE4), v4(DESTINATION4)),
         Family::V6 => (v6(SOURCE6), v6(DESTINATION6)),
     };
-    Packet { family, protocol, hop_limit: HOP_LIMIT, source, destination, transport, ..Packet::EMPTY }
+    Packet { family, protocol, hop_limit: HOP_LIMIT, source, destination, transport, end, ..Packet::EMPTY }
 }
 
 #[test]
@@ -52,6 +52,8 @@ fn every_field_of_every_transport_is_read() {
             source_port: 40_000,
             detail: 22,
             tcp_flags: SYN,
+            sequence: 1,
+            header: 20,
             ..packet
         }),
         (17, udp(0x1234, 0x5678), |packet| Packet { source_port: 0x1234, detail: 0x5678, ..packet }),
@@ -63,10 +65,12 @@ fn every_field_of_every_transport_is_read() {
         (59, vec![0xff; 8], |packet| packet),
     ];
     for (number, payload, fill) in transports {
-        let packet = read(&ipv4(number, &payload));
-        assert_eq!(packet, fill(expected(Family::V4, number, ETHERNET + 20)), "IPv4, protocol {number}");
-        let packet = read(&ipv6(number, &payload));
-        assert_eq!(packet, fill(expected(Family::V6, number, ETHERNET + 40)), "IPv6, protocol {number}");
+        for (family, frame, header) in
+            [(Family::V4, ipv4(number, &payload), 20), (Family::V6, ipv6(number, &payload), 40)]
+        {
+            let wanted = fill(expected(family, number, ETHERNET + header, frame.len()));
+            assert_eq!(read(&frame), wanted, "{family:?}, protocol {number}");
+        }
     }
 }
 
@@ -140,8 +144,12 @@ fn a_frame_cut_at_any_byte_is_refused_or_says_the_same_with_less() {
                 }
                 Parsed::Packet(packet) => {
                     assert!(length >= needed, "{length} bytes of {frame:02x?}");
-                    let flags = if length > whole.transport + 13 { whole.tcp_flags } else { 0 };
-                    assert_eq!(packet, Packet { tcp_flags: flags, ..whole });
+                    let wanted = if length > whole.transport + 13 {
+                        whole
+                    } else {
+                        Packet { tcp_flags: 0, sequence: 0, acknowledgement: 0, header: 0, ..whole }
+                    };
+                    assert_eq!(packet, Packet { end: packet.end, ..wanted });
                 }
                 Parsed::Arp => panic!("{length} bytes of {frame:02x?} are ARP"),
             }
@@ -189,24 +197,41 @@ fn an_ipv4_header_that_contradicts_itself_is_malformed() {
 }
 
 #[test]
-fn later_fragments_of_ipv4_are_refused_and_first_ones_read() {
+fn fragments_of_ipv4_say_which_part_they_are() {
     const DO_NOT: u16 = 0x4000;
     const MORE: u16 = 0x2000;
     const RESERVED: u16 = 0x8000;
     let with = |word: u16| {
         let mut frame = ipv4(17, &udp(40_000, 53));
+        frame[18..20].copy_from_slice(&77_u16.to_be_bytes());
         frame[20..22].copy_from_slice(&word.to_be_bytes());
         frame
     };
-    for word in [0, DO_NOT, MORE, RESERVED, DO_NOT | MORE | RESERVED] {
-        assert_eq!(read(&with(word)).detail, 53, "{word:#06x}");
+    for word in [0, DO_NOT, RESERVED, DO_NOT | RESERVED] {
+        let packet = read(&with(word));
+        assert_eq!((packet.part, packet.detail, packet.identification), (Part::Whole, 53, 0), "{word:#06x}");
     }
-    for word in [1, 0x1fff, MORE | 1, DO_NOT | 0x1000, 0xffff] {
-        assert_eq!(refused(&with(word)), Reason::Fragment, "{word:#06x}");
+    for word in [MORE, DO_NOT | MORE | RESERVED] {
+        let packet = read(&with(word));
+        assert_eq!((packet.part, packet.detail, packet.identification), (Part::First, 53, 77), "{word:#06x}");
+        assert_eq!((packet.offset, packet.fragment_end()), (0, 8));
+    }
+    for (word, part) in
+        [(1, Part::Last), (0x1fff, Part::Last), (MORE | 1, Part::Middle), (DO_NOT | 0x1000, Part::Last)]
+    {
+        let packet = read(&with(word));
+        assert_eq!((packet.part, packet.identification), (part, 77), "{word:#06x}");
+        assert_eq!((packet.source_port, packet.detail), (0, 0), "payload is no ports");
+        let offset = u32::from(word & 0x1fff) * 8;
+        assert_eq!((packet.offset, packet.fragment_end()), (offset, offset + 8), "{word:#06x}");
     }
     // Whether it is a fragment is known before there are ports.
-    assert_eq!(refused(&with(1)[..34]), Reason::Fragment);
+    assert_eq!(read(&with(1)[..34]).part, Part::Last);
     assert_eq!(refused(&with(MORE)[..34]), Reason::Malformed);
+    // Bytes that look like an echo are none.
+    let mut echo = ipv4(1, &icmp(8, 0, 0, &[]));
+    echo[21] = 1;
+    assert_eq!(read(&echo).icmp(), Some(Icmp::Other));
 }
 
 #[test]
@@ -223,21 +248,49 @@ fn ipv6_extension_headers_are_walked_to_the_transport() {
         ("out of order", 60, vec![extension(0, 1), extension(17, 1)], 16),
     ] {
         let packet = read(&ipv6(first, &[headers.concat(), datagram.clone()].concat()));
-        let wanted =
-            Packet { source_port: 40_000, detail: 53, ..expected(Family::V6, 17, ETHERNET + 40 + behind) };
+        let part = if what == "first fragment" || what == "all" { Part::First } else { Part::Whole };
+        let payload = if part == Part::First { ETHERNET + 40 + behind } else { 0 };
+        let identification = if part == Part::First { packet.identification } else { 0 };
+        let found = Packet { part, payload, identification, end: packet.end, ..packet };
+        let wanted = Packet {
+            source_port: 40_000,
+            detail: 53,
+            part,
+            payload,
+            identification,
+            ..expected(
+                Family::V6,
+                17,
+                ETHERNET + 40 + behind,
+                ETHERNET + 40 + headers.concat().len() + datagram.len(),
+            )
+        };
+        assert_eq!(packet, found, "{what}");
         assert_eq!(packet, wanted, "{what}");
     }
 }
 
 #[test]
-fn later_fragments_of_ipv6_are_refused_wherever_the_header_stands() {
+fn fragments_of_ipv6_say_which_part_they_are_wherever_the_header_stands() {
     for offset in [1, 2, 0x1fff] {
-        for more in [false, true] {
+        for (more, part) in [(false, Part::Last), (true, Part::Middle)] {
             let later = [fragment(17, offset, more), udp(40_000, 53)].concat();
-            assert_eq!(refused(&ipv6(44, &later)), Reason::Fragment);
-            assert_eq!(refused(&ipv6(0, &[extension(44, 1), later].concat())), Reason::Fragment);
+            for frame in [ipv6(44, &later), ipv6(0, &[extension(44, 1), later.clone()].concat())] {
+                let packet = read(&frame);
+                assert_eq!((packet.part, packet.protocol, packet.detail), (part, 17, 0));
+                let offset = u32::from(offset) * 8;
+                assert_eq!((packet.offset, packet.fragment_end()), (offset, offset + 8));
+            }
+            // Whatever its next header says: behind it stands the middle of a datagram.
+            let packet = read(&ipv6(44, &[fragment(60, offset, more), udp(40_000, 53)].concat()));
+            assert_eq!((packet.part, packet.protocol), (part, 60));
         }
     }
+    // Extension headers behind the fragment header are bytes of the datagram.
+    let first = [fragment(60, 0, true), extension(17, 1), udp(40_000, 53)].concat();
+    let packet = read(&ipv6(44, &first));
+    assert_eq!((packet.part, packet.protocol, packet.detail), (Part::First, 17, 53));
+    assert_eq!(packet.fragment_end(), 16);
     // The reserved bits beside the offset are not the offset.
     let mut reserved = [fragment(17, 0, false), udp(40_000, 53)].concat();
     reserved[3] |= 0b110;
@@ -266,9 +319,10 @@ fn too_many_extension_headers_are_given_up() {
 #[test]
 fn a_packet_that_ends_where_an_extension_header_should_begin_is_of_that_protocol() {
     for number in [0, 43, 44, 60] {
-        assert_eq!(read(&ipv6(number, &[])), expected(Family::V6, number, ETHERNET + 40));
+        let end = ETHERNET + 40;
+        assert_eq!(read(&ipv6(number, &[])), expected(Family::V6, number, end, end));
         let packet = read(&ipv6(60, &extension(number, 2)));
-        assert_eq!(packet, expected(Family::V6, number, ETHERNET + 56));
+        assert_eq!(packet, expected(Family::V6, number, end + 16, end + 16));
         for length in 1..8 {
             let begun = ipv6(number, &vec![0; length]);
             assert_eq!(refused(&begun), Reason::Malformed, "{length} bytes of header {number}");
@@ -345,7 +399,8 @@ fn the_packet_of_an_icmp_error_is_read_from_its_first_eight_bytes() {
     let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
     inner[7] = 1;
     let frame = &ipv4(1, &icmp(3, 1, 0, &inner))[..];
-    assert_eq!(network(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Fragment));
+    let found = network(&frame, Family::V4, embedded_offset(&read(frame))).unwrap();
+    assert!(found.is_later_fragment());
 }
 
 /// A frame of which the kernel shows the front only, as with data in pages.

@@ -1,28 +1,81 @@
-//! The flow table. What an entry means is `sg_common::flow`'s business; here it is found and kept.
+//! The flow tables, and the table of datagrams that come in fragments. What an entry means is the business of
+//! `sg_common`; here it is found and kept.
 
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
-use sg_common::flow::{FlowEntry, FlowKey, Timeouts};
+use sg_common::{
+    abi::Settings,
+    flow::{FlowEntry, FlowKey, State},
+    fragment::{FragmentEntry, FragmentKey},
+};
 
-use crate::maps::{FLOWS, SETTINGS};
+use crate::maps::{FLOWS, FRAGMENTS, HALF_OPEN, SETTINGS};
 
-/// The entry of a flow, to be changed in place: an update of the map would cost three times as much.
+/// A flow that was found.
+pub struct Found {
+    /// To be changed in place: an update of the map would cost three times as much.
+    pub entry: &'static mut FlowEntry,
+    /// It was not answered, as far as the tables know.
+    half_open: bool,
+}
+
+/// The live entry of a flow.
 #[inline(always)]
-pub fn find(key: &FlowKey) -> Option<&'static mut FlowEntry> {
-    let entry = FLOWS.get_ptr_mut(key)?;
-    // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its
+pub fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
+    // SAFETY: the pointers are valid until the program ends (RCU). Other CPUs may write the same entry: its
     // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
+    let known = FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
+    if let Some(entry) = known
+        && !entry.is_expired(key, &settings.timeouts, now)
+    {
+        return Some(Found { entry, half_open: false });
+    }
+    // SAFETY: likewise.
+    let asked = HALF_OPEN.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
+    match asked {
+        Some(entry) if !entry.is_expired(key, &settings.timeouts, now) => {
+            Some(Found { entry, half_open: true })
+        }
+        _ => None,
+    }
+}
+
+/// Keeps a new flow among those that are not answered yet. False where there is no room.
+#[inline(always)]
+pub fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
+    HALF_OPEN.insert(key, entry, 0).is_ok()
+}
+
+/// Moves a flow that was answered to the others. False where there is no room: then it stays where it is.
+#[inline(always)]
+pub fn settle(key: &FlowKey, found: &Found) -> bool {
+    if !found.half_open || found.entry.state != State::Established as u8 {
+        return true;
+    }
+    let settled = FLOWS.insert(key, &*found.entry, 0).is_ok();
+    if settled {
+        // Another CPU may have been faster.
+        let _ = HALF_OPEN.remove(key);
+    }
+    settled
+}
+
+/// What the agent set.
+#[inline(always)]
+pub fn settings() -> Option<&'static Settings> {
+    SETTINGS.get(0)
+}
+
+/// The datagram that a fragment belongs to.
+#[inline(always)]
+pub fn datagram(key: &FragmentKey) -> Option<&'static mut FragmentEntry> {
+    let entry = FRAGMENTS.get_ptr_mut(key)?;
+    // SAFETY: as in `find`; fragments that two CPUs take at the same time do not both follow.
     Some(unsafe { &mut *entry })
 }
 
-/// Keeps a new flow. False where the table is full.
+/// Remembers the first fragment of a datagram. False where there is no room: then the others are dropped.
 #[inline(always)]
-pub fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    FLOWS.insert(key, entry, 0).is_ok()
-}
-
-/// The timeouts in jiffies.
-#[inline(always)]
-pub fn timeouts() -> Option<&'static Timeouts> {
-    SETTINGS.get(0).map(|settings| &settings.timeouts)
+pub fn remember(key: &FragmentKey, entry: &FragmentEntry) -> bool {
+    FRAGMENTS.insert(key, entry, 0).is_ok()
 }

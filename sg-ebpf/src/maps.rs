@@ -2,12 +2,13 @@
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
-    btf_maps::{Array, ArrayOfMaps, HashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
     flow::{FlowEntry, FlowKey},
+    fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
 };
 
@@ -15,6 +16,8 @@ use crate::view::Scratch;
 
 const MAX_NICS: usize = 1024;
 const MAX_FLOWS: usize = 1 << 18;
+const MAX_HALF_OPEN: usize = 1 << 16;
+const MAX_FRAGMENTS: usize = 1 << 13;
 const MAX_COUNTERS: usize = 1 << 17;
 
 /// One element whose value is a whole image: one lookup gives a pointer, and every read after that is a load.
@@ -41,8 +44,18 @@ pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
 #[btf_map]
 pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 
+/// Flows that were answered.
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
+
+/// Flows that were not answered yet, the least recently used of which make room: a flood of questions forgets
+/// questions, and never a talk.
+#[btf_map]
+pub static HALF_OPEN: LruHashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
+
+/// Datagrams of which a first fragment was accepted.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = LruHashMap::new();
 
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();

@@ -9,13 +9,14 @@ use sg_common::{
     abi::reason_counter,
     exceptions,
     flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
+    fragment::{FragmentEntry, FragmentKey},
     image::{self, Header, Keys},
-    packet::{ETHERNET, Family, Icmp, Payload, embedded_offset},
+    packet::{ETHERNET, Family, Icmp, Packet, Part, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
-    flows,
+    flows::{self, Found},
     maps::{self, COUNTERS},
     policy::Image,
     view::{self, Scratch},
@@ -94,25 +95,68 @@ fn nic_of(ctx: &TcContext, hook: Hook) -> Result<Nic, Reason> {
 
 #[inline(always)]
 fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
-    let Scratch { packet, embedded, keys, original, entry } = scratch;
-    let read = match view::payload(ctx) {
-        Payload::Ip(family) => view::read(ctx, family, ETHERNET, packet),
+    let (read, tagged) = match view::payload(ctx) {
+        Payload::Ip(family, offset) => {
+            (view::read(ctx, family, offset, &mut scratch.packet), offset != ETHERNET || view::is_tagged(ctx))
+        }
         Payload::Arp => return nic.decision(Verdict::Accept, Reason::Arp),
-        Payload::Refused(reason) => Err(reason),
+        Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
     if let Err(reason) = read {
         return nic.decision(Verdict::Drop, reason);
     }
+    let protected = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING);
+    if protected && tagged {
+        return nic.decision(Verdict::Drop, Reason::VlanTag);
+    }
+    scratch.keys = packet_keys(nic.direction, &scratch.packet);
+    // A guest speaks for itself only.
+    let spoofed = protected && !nic.image.owns(scratch.packet.family, &scratch.keys);
+    // Fragments: the first has the ports, and the others follow it.
+    if scratch.packet.is_later_fragment() {
+        if spoofed {
+            return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
+        }
+        return follow(nic, scratch);
+    }
+    let decision = decide_first(ctx, nic, scratch, spoofed);
+    if scratch.packet.part == Part::First && decision.accepts() {
+        let Scratch { packet, datagram, fragment, .. } = scratch;
+        *datagram = FragmentKey::of(nic.slot, nic.direction, packet);
+        *fragment = FragmentEntry::open(packet, decision, nic.header.generation, view::now());
+        // Without memory the others are dropped: there is nothing to follow.
+        flows::remember(datagram, fragment);
+    }
+    decision
+}
+
+/// A fragment other than the first.
+#[inline(always)]
+fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
+    scratch.datagram = FragmentKey::of(nic.slot, nic.direction, &scratch.packet);
+    let followed = match (flows::datagram(&scratch.datagram), flows::settings()) {
+        (Some(datagram), Some(settings)) => {
+            datagram.follow(&scratch.packet, nic.header.generation, settings.fragment_timeout, view::now())
+        }
+        _ => Err(Reason::Fragment),
+    };
+    match followed {
+        Ok(decision) => decision,
+        Err(reason) => nic.decision(Verdict::Drop, reason),
+    }
+}
+
+/// Decides about a packet that has a transport header.
+#[inline(always)]
+fn decide_first(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
+    let Scratch { packet, embedded, keys, original, entry, .. } = scratch;
     let packet = &*packet;
-    *keys = packet_keys(nic.direction, packet);
     let owned = || nic.image.owns(packet.family, keys);
 
-    // A guest speaks for itself only.
-    let spoofed = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING) && !owned();
-
-    // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way.
+    // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = packet.icmp() == Some(Icmp::Error)
-        && view::read(ctx, packet.family, embedded_offset(packet), embedded).is_ok();
+        && view::read(ctx, packet.family, embedded_offset(packet), embedded).is_ok()
+        && is_about_its_receiver(packet, embedded);
     let key = if error {
         FlowKey::of(nic.slot, nic.direction.reversed(), embedded)
     } else {
@@ -124,15 +168,20 @@ fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
     {
         known = current(nic, key, original);
     }
-    if let Some(entry) = known.as_deref_mut() {
+    if let Some(known) = &mut known {
         if error {
-            if !entry.is_cut() {
+            if !known.entry.is_cut() {
                 return nic.decision(Verdict::Accept, Reason::IcmpError);
             }
-        } else if !packet.is_syn() {
+        } else if !packet.is_syn() || known.entry.is_opened_at_once(nic.direction) {
             // A SYN asks for a new connection: whatever was there before, it meets the policy.
-            entry.observe(packet, nic.direction, ctx.len(), view::now());
-            return Decision::from_word(entry.decision)
+            known.entry.observe(packet, nic.direction, ctx.len(), view::now());
+            if let Some(key) = &key
+                && !flows::settle(key, known)
+            {
+                count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+            }
+            return Decision::from_word(known.entry.decision)
                 .unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
         }
     }
@@ -153,34 +202,48 @@ fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let Some(key) = &key else { return decision };
     match known {
         // The same SYN again.
-        Some(known) if known.is_live_from(nic.direction) => {
-            known.observe(packet, nic.direction, ctx.len(), view::now());
+        Some(known) if known.entry.is_live_from(nic.direction) => {
+            known.entry.observe(packet, nic.direction, ctx.len(), view::now());
         }
-        _ => {
-            *entry = FlowEntry::open(nic.direction, decision, nic.header.generation, ctx.len(), view::now());
-            if !flows::keep(key, entry) {
-                // The rules have spoken; without memory the answers need a rule of their own.
-                debug!(ctx, "NIC {}: the flow table is full", nic.slot);
-                count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+        known => {
+            let generation = nic.header.generation;
+            *entry = FlowEntry::open(packet, nic.direction, decision, generation, ctx.len(), view::now());
+            match known {
+                // What is left of an earlier connection of the same ends.
+                Some(known) => *known.entry = *entry,
+                None if flows::keep(key, entry) => {}
+                None => {
+                    // The rules have spoken; without memory the answers need a rule of their own.
+                    debug!(ctx, "NIC {}: the flow table is full", nic.slot);
+                    count(
+                        reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull),
+                        ctx.len(),
+                    );
+                }
             }
         }
     }
     decision
 }
 
+/// Whether an ICMP error is for the end that sent the packet it speaks about.
+#[inline(always)]
+fn is_about_its_receiver(error: &Packet, embedded: &Packet) -> bool {
+    let (to, from) = (error.destination, embedded.source);
+    (to.high, to.low) == (from.high, from.low) && !embedded.is_later_fragment()
+}
+
 /// The live entry of a flow, judged by the policy in force.
 #[inline(always)]
-fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<&'static mut FlowEntry> {
-    let entry = flows::find(key)?;
-    if entry.is_expired(key, flows::timeouts()?, view::now()) {
-        return None;
-    }
+fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<Found> {
+    let found = flows::find(key, flows::settings()?, view::now())?;
+    let entry = &mut *found.entry;
     if entry.is_stale(nic.header.generation, nic.has(image::flags::REVALIDATE)) {
         let first = entry.direction();
         *original = key.original(first);
         entry.rejudge(nic.classify(first, key.family(), original), nic.header.generation);
     }
-    Some(entry)
+    Some(found)
 }
 
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
@@ -189,8 +252,8 @@ pub fn classify(ctx: &TcContext, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
         return host_drop(Reason::NoImage);
     };
-    let Payload::Ip(family) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
-    if let Err(reason) = view::read(ctx, family, ETHERNET, &mut scratch.packet) {
+    let Payload::Ip(family, offset) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
+    if let Err(reason) = view::read(ctx, family, offset, &mut scratch.packet) {
         return host_drop(reason);
     }
     scratch.keys = packet_keys(nic.direction, &scratch.packet);

@@ -7,6 +7,7 @@ use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_jiffies64, programs:
 use sg_common::{
     abi::Counter,
     flow::FlowEntry,
+    fragment::{FragmentEntry, FragmentKey},
     image::Keys,
     packet::{Family, Frame, Packet, Payload, Window, ethernet, network},
     verdict::{Decision, Reason},
@@ -45,18 +46,43 @@ impl View {
 /// What the Ethernet header announces.
 #[inline(always)]
 pub fn payload(ctx: &TcContext) -> Payload {
+    let word = sg_payload(ctx.skb.skb);
+    let offset = (word >> 8) as usize;
+    match word & 0xff {
+        V4 => Payload::Ip(Family::V4, offset),
+        V6 => Payload::Ip(Family::V6, offset),
+        ARP => Payload::Arp,
+        NOT_IP => Payload::Refused(Reason::NotIp),
+        _ => Payload::Refused(Reason::Malformed),
+    }
+}
+
+/// What [`sg_payload`] says in its lowest byte. Above stands where an IP packet begins.
+const V4: u64 = 1;
+const V6: u64 = 2;
+const ARP: u64 = 3;
+const NOT_IP: u64 = 4;
+
+/// A global function, as [`sg_packet`] is: what follows need not be checked for each number of VLAN tags.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_payload(skb: *mut __sk_buff) -> u64 {
     // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
-    ethernet(&View::of(ctx))
+    match ethernet(&View::of(&TcContext::new(skb))) {
+        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
+        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
+        Payload::Arp => ARP,
+        Payload::Refused(Reason::NotIp) => NOT_IP,
+        Payload::Refused(_) => 0,
+    }
 }
 
 /// Reads the IP packet at `offset` into `packet`.
 #[inline(always)]
 pub fn read(ctx: &TcContext, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
-    const FRAGMENT: u64 = Reason::Fragment as u64;
     const TOO_MANY_HEADERS: u64 = Reason::TooManyHeaders as u64;
     match sg_packet(ctx.skb.skb, family as u64, offset as u64, packet) {
         0 => Ok(()),
-        FRAGMENT => Err(Reason::Fragment),
         TOO_MANY_HEADERS => Err(Reason::TooManyHeaders),
         _ => Err(Reason::Malformed),
     }
@@ -163,6 +189,13 @@ pub fn device(ctx: &TcContext) -> u32 {
     unsafe { (*ctx.skb.skb).ifindex }
 }
 
+/// Whether the kernel took a VLAN tag off the packet.
+#[inline(always)]
+pub fn is_tagged(ctx: &TcContext) -> bool {
+    // SAFETY: as in `note`.
+    unsafe { (*ctx.skb.skb).vlan_present != 0 }
+}
+
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in
 /// `do_misc_fixups`).
 #[inline(always)]
@@ -192,6 +225,10 @@ pub struct Scratch {
     pub original: Keys,
     /// A new flow.
     pub entry: FlowEntry,
+    /// The datagram that a fragment belongs to.
+    pub datagram: FragmentKey,
+    /// What is remembered of it.
+    pub fragment: FragmentEntry,
 }
 
 /// This CPU's own. A program is not interrupted by another packet on its CPU.

@@ -1,6 +1,6 @@
 //! The loaded program and its maps.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, mem::take, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -11,13 +11,14 @@ use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
     flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
+    fragment,
 };
 
 use super::{
     KernelError,
     attach::{Attached, Attachment, Device, Links},
     clock,
-    flows::Flows,
+    flows::{Flows, Place},
     images::Images,
     nics::Nics,
     pins::{self, MAPS},
@@ -38,10 +39,20 @@ pub const fn has_programs() -> bool {
 pub struct Limits {
     /// NICs.
     pub nics: u32,
-    /// Flows of all NICs.
+    /// Flows of all NICs that were answered, and a quarter as many that were not yet.
     pub flows: u32,
     /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
+}
+
+impl Limits {
+    /// Flows of all NICs that were not answered yet: beyond, the oldest of them are forgotten.
+    #[must_use]
+    pub const fn half_open(&self) -> u32 {
+        // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
+        const LEAST: u32 = 1 << 10;
+        if self.flows / 4 > LEAST { self.flows / 4 } else { LEAST }
+    }
 }
 
 impl Default for Limits {
@@ -114,7 +125,7 @@ pub struct Datapath {
     counters: PerCpuArray<MapData, Counter>,
     flows: Flows,
     /// Where the next part of a sweep begins.
-    swept_to: Option<u32>,
+    swept_to: Place,
     settings: Settings,
 }
 
@@ -138,6 +149,7 @@ impl Datapath {
         loader
             .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("FLOWS", options.limits.flows)
+            .map_max_entries("HALF_OPEN", options.limits.half_open())
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global(aya_log::LEVEL, &options.log_level, false);
         for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
@@ -155,8 +167,12 @@ impl Datapath {
         }
 
         let hertz = clock::jiffies_per_second()?;
-        let settings =
-            Settings { timeouts: DEFAULT_TIMEOUTS_SECONDS.map(|seconds| seconds.saturating_mul(hertz)) };
+        let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
+        let settings = Settings {
+            timeouts: DEFAULT_TIMEOUTS_SECONDS.map(jiffies),
+            fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
+            pad: 0,
+        };
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
 
@@ -166,7 +182,7 @@ impl Datapath {
             images: Images::take(&mut ebpf)?,
             counters: open(&mut ebpf, "COUNTERS")?,
             flows: Flows::take(&mut ebpf)?,
-            swept_to: None,
+            swept_to: Place::default(),
             settings,
             ebpf,
         })
@@ -283,14 +299,14 @@ impl Datapath {
     pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
         let now = self.now()?;
         let timeouts = self.settings.timeouts;
-        let from = self.swept_to.take();
+        let from = take(&mut self.swept_to);
         let part = self.flows.forget_some(from, |key, entry| {
             // `now` is the lower half only; an entry is never older than half of what that can tell.
             let age = now.wrapping_sub(entry.last_seen as u32);
             let since = FlowEntry { last_seen: 0, ..*entry };
             age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age))
         })?;
-        self.swept_to = part.next;
+        self.swept_to = part.next.unwrap_or_default();
         Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
     }
 
@@ -308,6 +324,14 @@ impl Datapath {
     /// Where the kernel refuses.
     pub fn forget_flow(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         self.flows.forget_one(key)
+    }
+
+    /// The flows that are known: those that were answered, then those that were not.
+    ///
+    /// # Errors
+    /// Where a table cannot be read.
+    pub fn flows(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
+        self.flows.list()
     }
 
     /// Enters flows as they are: for tests and measurements that need a full table.

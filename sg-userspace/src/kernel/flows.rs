@@ -1,4 +1,4 @@
-//! The flow table as a whole: forgetting flows, and entering them where a measurement needs a full table. Reading 200,000
+//! The flow tables as a whole: forgetting flows, and entering them where a measurement needs a full table. Reading 200,000
 //! flows takes 300 ms one by one and 85 ms in batches, and who has something else to do can do it between two batches.
 
 use std::{io, os::fd::AsFd as _};
@@ -18,33 +18,34 @@ use super::{
 /// Entries that are read at a time.
 const BATCH: usize = 4096;
 
-/// What was done to a part of the table.
+/// What was done to a part of the tables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) forgotten: usize,
     /// Where the next part begins; none where it was the last.
-    pub(super) next: Option<u32>,
+    pub(super) next: Option<Place>,
 }
 
-/// The flow table.
-pub(super) struct Flows {
-    table: HashMap<MapData, FlowKey, FlowEntry>,
-    /// `table` again, as a plain map: for what aya's type does not offer.
+/// Where a part begins: which table, and where in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Place {
+    table: usize,
+    bucket: Option<u32>,
+}
+
+/// The flow tables: that of flows that were answered first, as the program looks at them.
+pub(super) struct Flows([Table; 2]);
+
+/// One of them.
+struct Table {
+    entries: HashMap<MapData, FlowKey, FlowEntry>,
+    /// `entries` again, as a plain map: for what aya's type does not offer.
     map: MapData,
 }
 
 impl Flows {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let name = "FLOWS";
-        let doing = format!("open map {name}");
-        let map = take_map(ebpf, name)?;
-        let Map::HashMap(data) = &map else {
-            return Err(KernelError::Missing { what: "hash map", name });
-        };
-        let fd = data.fd().as_fd().try_clone_to_owned().map_err(KernelError::call(&doing))?;
-        let duplicate = MapData::from_fd(fd).map_err(KernelError::call(&doing))?;
-        let table = HashMap::try_from(map).map_err(KernelError::call(&doing))?;
-        Ok(Self { table, map: duplicate })
+        Ok(Self([Table::take(ebpf, "FLOWS")?, Table::take(ebpf, "HALF_OPEN")?]))
     }
 
     /// Forgets the flows that `which` names; returns how many.
@@ -52,24 +53,67 @@ impl Flows {
         &mut self,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
     ) -> Result<usize, KernelError> {
-        let (mut from, mut forgotten) = (None, 0);
+        let (mut from, mut forgotten) = (Place::default(), 0);
         loop {
             let part = self.forget_some(from, &which)?;
             forgotten += part.forgotten;
-            from = part.next;
-            if from.is_none() {
-                return Ok(forgotten);
+            match part.next {
+                Some(next) => from = next,
+                None => return Ok(forgotten),
             }
         }
     }
 
-    /// Forgets the flows that `which` names in a part of the table: that at its beginning, or the one that is the next to
-    /// another.
+    /// Forgets the flows that `which` names in a part of a table.
     pub(super) fn forget_some(
+        &mut self,
+        from: Place,
+        which: impl Fn(&FlowKey, &FlowEntry) -> bool,
+    ) -> Result<Part, KernelError> {
+        let Some(table) = self.0.get_mut(from.table) else { return Ok(Part { forgotten: 0, next: None }) };
+        let (forgotten, next) = table.forget_some(from.bucket, which)?;
+        let next = match next {
+            Some(bucket) => Some(Place { bucket: Some(bucket), ..from }),
+            None if from.table + 1 < self.0.len() => Some(Place { table: from.table + 1, bucket: None }),
+            None => None,
+        };
+        Ok(Part { forgotten, next })
+    }
+
+    /// All of them.
+    pub(super) fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
+        let entries = self.0.iter().flat_map(|table| table.entries.iter());
+        entries.collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))
+    }
+
+    pub(super) fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
+        self.0.iter_mut().try_for_each(|table| table.forget_one(key))
+    }
+
+    /// Enters a flow among those that were answered.
+    pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
+        self.0[0].entries.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
+    }
+}
+
+impl Table {
+    fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
+        let doing = format!("open map {name}");
+        let map = take_map(ebpf, name)?;
+        let (Map::HashMap(data) | Map::LruHashMap(data)) = &map else {
+            return Err(KernelError::Missing { what: "hash map", name });
+        };
+        let fd = data.fd().as_fd().try_clone_to_owned().map_err(KernelError::call(&doing))?;
+        let duplicate = MapData::from_fd(fd).map_err(KernelError::call(&doing))?;
+        let entries = HashMap::try_from(map).map_err(KernelError::call(&doing))?;
+        Ok(Self { entries, map: duplicate })
+    }
+
+    fn forget_some(
         &mut self,
         from: Option<u32>,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
-    ) -> Result<Part, KernelError> {
+    ) -> Result<(usize, Option<u32>), KernelError> {
         let (found, next) = match self.find(from, &which) {
             // No batches (before Linux 5.6), or more entries of one hash than a batch holds.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | UNSUPPORTED | libc::ENOSPC)) => {
@@ -80,21 +124,17 @@ impl Flows {
         let mut forgotten = 0;
         for key in found {
             // Read again right before the deletion: a packet may have passed since.
-            let Ok(entry) = self.table.get(&key, 0) else { continue };
+            let Ok(entry) = self.entries.get(&key, 0) else { continue };
             if which(&key, &entry) {
                 self.forget_one(&key)?;
                 forgotten += 1;
             }
         }
-        Ok(Part { forgotten, next })
+        Ok((forgotten, next))
     }
 
-    pub(super) fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
-        absent_is_fine(self.table.remove(key)).map_err(KernelError::call("delete a flow"))
-    }
-
-    pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
-        self.table.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
+    fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
+        absent_is_fine(self.entries.remove(key)).map_err(KernelError::call("delete a flow"))
     }
 
     /// The keys of the flows in a part of the table that `which` names, and where the next part begins.
@@ -115,8 +155,8 @@ impl Flows {
         &self,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
     ) -> Result<Vec<FlowKey>, MapError> {
-        let keys: Vec<FlowKey> = self.table.keys().collect::<Result<_, _>>()?;
-        let is_it = |key: &FlowKey| self.table.get(key, 0).is_ok_and(|entry| which(key, &entry));
+        let keys: Vec<FlowKey> = self.entries.keys().collect::<Result<_, _>>()?;
+        let is_it = |key: &FlowKey| self.entries.get(key, 0).is_ok_and(|entry| which(key, &entry));
         Ok(keys.into_iter().filter(is_it).collect())
     }
 }

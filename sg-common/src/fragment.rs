@@ -1,0 +1,113 @@
+//! Fragments of a datagram: the first one has the ports and is judged, the later ones follow it.
+//!
+//! They follow in order only. A fragment that comes before its predecessor, or that says again what was said, is
+//! dropped: what stands behind the filter would put together a datagram that nobody judged. Linux and the routers on the
+//! way send fragments in order; who loses one loses the datagram anyway. Like `flow`, this is a pure function of the
+//! entry and the packet, and must never look at rules.
+
+use crate::{
+    flow::Direction,
+    packet::{Family, Packet},
+    verdict::{Decision, Reason},
+};
+
+/// How long a datagram may wait for its next fragment, in seconds: what Linux gives it (`IP_FRAG_TIME` and
+/// `IPV6_FRAG_TIMEOUT`, include/net/ip.h and ipv6.h), and more than any sender takes.
+pub const TIMEOUT_SECONDS: u32 = 30;
+
+/// What names a datagram on its way: the NIC, the ends and the sender's number for it. 40 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FragmentKey {
+    /// Who sent it, see [`crate::packet::Address`].
+    pub source_high: u64,
+    /// Who sent it, see [`crate::packet::Address`].
+    pub source_low: u64,
+    /// Whom it is for, see [`crate::packet::Address`].
+    pub destination_high: u64,
+    /// Whom it is for, see [`crate::packet::Address`].
+    pub destination_low: u64,
+    /// RFC 791 3.1, RFC 8200 4.5.
+    pub identification: u32,
+    /// The NIC's slot.
+    pub nic: u16,
+    /// IPv4: the protocol (RFC 791 3.2). IPv6: 0, the number alone names the datagram.
+    pub protocol: u8,
+    /// Bit 0 the [`Direction`], bit 1 the [`Family`].
+    pub way: u8,
+}
+
+impl FragmentKey {
+    /// That of the datagram which `packet` is a fragment of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(nic: u16, direction: Direction, packet: &Packet) -> Self {
+        Self {
+            source_high: packet.source.high,
+            source_low: packet.source.low,
+            destination_high: packet.destination.high,
+            destination_low: packet.destination.low,
+            identification: packet.identification,
+            nic,
+            protocol: match packet.family {
+                Family::V4 => packet.protocol,
+                Family::V6 => 0,
+            },
+            way: direction as u8 | (packet.family as u8) << 1,
+        }
+    }
+}
+
+/// What is remembered of a datagram of which a fragment was accepted. 24 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FragmentEntry {
+    /// The [`Decision`] about the first fragment.
+    pub decision: u64,
+    /// When the last fragment passed, in jiffies.
+    pub last_seen: u64,
+    /// The generation of the policy that judged it.
+    pub generation: u32,
+    /// Where the next fragment must begin, in bytes from the start of the datagram's payload.
+    pub next: u32,
+}
+
+impl FragmentEntry {
+    /// After the first fragment, which was accepted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn open(packet: &Packet, decision: Decision, generation: u32, now: u64) -> Self {
+        Self { decision: decision.word(), last_seen: now, generation, next: packet.fragment_end() }
+    }
+
+    /// Takes the next fragment. `generation` is that of the policy in force, `timeout` in jiffies.
+    ///
+    /// # Errors
+    /// Why it does not follow what was accepted.
+    #[inline(always)]
+    pub fn follow(
+        &mut self,
+        packet: &Packet,
+        generation: u32,
+        timeout: u32,
+        now: u64,
+    ) -> Result<Decision, Reason> {
+        if self.generation != generation || now.wrapping_sub(self.last_seen) > timeout as u64 {
+            return Err(Reason::Fragment);
+        }
+        if packet.offset < self.next {
+            return Err(Reason::FragmentOverlap);
+        }
+        if packet.offset > self.next {
+            return Err(Reason::Fragment);
+        }
+        self.next = packet.fragment_end();
+        self.last_seen = now;
+        Decision::from_word(self.decision).ok_or(Reason::ImageFault)
+    }
+}
+
+const _: () = {
+    assert!(size_of::<FragmentKey>() == 40);
+    assert!(size_of::<FragmentEntry>() == 24);
+};

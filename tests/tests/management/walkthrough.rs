@@ -40,12 +40,12 @@ fn text(name: &str) -> Result<String> {
 const SCRIPT: &str = "```python ";
 
 /// Writes the files of a walkthrough.
-fn write_scripts(text: &str) -> Result<()> {
+fn write_scripts(text: &str, place: &Path) -> Result<()> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(path) = line.strip_prefix(SCRIPT) {
             let script: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-            fs::write(path, script.join("\n"))?;
+            fs::write(place.join(path), script.join("\n"))?;
         }
     }
     Ok(())
@@ -53,7 +53,8 @@ fn write_scripts(text: &str) -> Result<()> {
 
 fn walk(lab: Lab, name: &str) -> Result<()> {
     let text = text(name)?;
-    write_scripts(&text)?;
+    let place = tempfile::tempdir()?;
+    write_scripts(&text, place.path())?;
     let lan = lab.lan()?;
     let server = lan.host(&format!("{name}-s"), &["10.77.0.1/24"])?;
     let client = lan.host(&format!("{name}-c"), &["10.77.0.2/24"])?;
@@ -62,7 +63,8 @@ fn walk(lab: Lab, name: &str) -> Result<()> {
     for (line, command, expected) in commands(&text) {
         let (prompt, command) = command;
         let host = if prompt == "server" { &server } else { &client };
-        let printed = run(host, &served, &command).with_context(|| format!("{name}.md, line {line}"))?;
+        let printed =
+            run(host, &served, place.path(), &command).with_context(|| format!("{name}.md, line {line}"))?;
         ensure!(
             alike(&expected, &printed),
             "{name}.md, line {line}: {prompt}$ {command}\nprinted:\n{printed}\nexpected:\n{}",
@@ -101,11 +103,11 @@ fn commands(text: &str) -> Vec<(usize, (&str, String), Vec<&str>)> {
     all
 }
 
-fn run(host: &Host, served: &Served<'_>, command: &str) -> Result<String> {
+fn run(host: &Host, served: &Served<'_>, place: &Path, command: &str) -> Result<String> {
     let clients = clients::installed().map(|clients| format!("{}:", clients.join("python/bin").display()));
     let path = clients.unwrap_or_default() + &std::env::var("PATH").unwrap_or_default();
     let mut shell = Command::new("bash");
-    shell.args(["-c", command]).current_dir(std::env::temp_dir());
+    shell.args(["-c", command]).current_dir(place);
     shell.env("PATH", format!("{}:{path}", served.binaries().directory().display()));
     shell.env("SGCTL_SOCKET", served.socket()).env("COLUMNS", "200");
     shell.env("PYTHONDONTWRITEBYTECODE", "1");

@@ -14,11 +14,6 @@ use std::{
 use criterion::Criterion;
 use ipnet::IpNet;
 use sg_benches::{LOCAL, Sequence, open, policy};
-use sg_common::{
-    flow::{Direction, FlowEntry, FlowKey},
-    packet::{Parsed, parse},
-    verdict::{Decision, Reason, Verdict},
-};
 use sg_userspace::{
     check::CompiledNic,
     kernel::{Datapath, Limits, Options, Program},
@@ -44,6 +39,16 @@ fn frame(source: Ipv4Addr, source_port: u16, port: u16, flags: u8) -> Vec<u8> {
     frame.extend(port.to_be_bytes());
     frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
     frame
+}
+
+/// The same segment the other way.
+fn answer_to(question: &[u8]) -> Vec<u8> {
+    let mut answer = question.to_vec();
+    for (from, to) in [(26..30, 30), (30..34, 26), (34..36, 36), (36..38, 34)] {
+        let length = from.len();
+        answer[to..to + length].copy_from_slice(&question[from]);
+    }
+    answer
 }
 
 struct Bench {
@@ -121,17 +126,15 @@ fn main() {
     }
 
     bench.publish(&open());
-    let accepted = Decision::new(Verdict::Accept, Reason::Rule, 1);
     let flows: Vec<Vec<u8>> =
         (0..FLOWS).map(|number| frame(source(), 1_024 + (number % 60_000) as u16, 443, 0x10)).collect();
-    let entries = flows.iter().map(|frame| {
-        let Parsed::Packet(packet) = parse(&&frame[..]) else { unreachable!("frames are packets") };
-        let key = FlowKey::of(0, Direction::Ingress, &packet).expect("TCP has flows");
-        // Last seen at the beginning of time: the first packet of a flow finds it expired and opens it anew.
-        (key, FlowEntry::open(&packet, Direction::Ingress, accepted, 1, 54, 0))
-    });
-    let entries: Vec<_> = entries.collect();
-    bench.datapath.enter_flows(entries).expect("the flow table has room");
+    for question in &flows {
+        for (program, frame) in [(Program::Ingress, question), (Program::Egress, &answer_to(question))] {
+            bench.datapath.run(program, frame, 1).expect("a test run works");
+        }
+    }
+    let known = bench.datapath.flows().expect("the flow table can be read").len();
+    assert_eq!(known, FLOWS, "every flow was answered and has its place");
     let sample: Vec<Vec<u8>> = flows.iter().step_by(FLOWS / PACKETS).cloned().collect();
     bench.measure(&mut criterion, "established/16k", Program::Ingress, &sample);
     criterion.final_summary();

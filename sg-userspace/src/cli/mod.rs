@@ -17,6 +17,7 @@ mod detach;
 mod explain;
 mod failure;
 mod file;
+mod flows;
 mod generate;
 mod group;
 mod group_copy;
@@ -77,6 +78,7 @@ enum Command {
     Check(check::Typed),
     Validate(validate::Typed),
     Stats(stats::Typed),
+    Flows(flows::Typed),
     Detach(detach::Typed),
     Completion(generate::Completion),
     Man(generate::Man),
@@ -123,6 +125,7 @@ impl Typed {
             Command::Check(typed) => check::run(typed, &common, out),
             Command::Validate(typed) => validate::run(&typed, &common, out),
             Command::Stats(typed) => stats::run(&typed, &common, out),
+            Command::Flows(typed) => flows::run(&typed, &common, out),
             Command::Detach(typed) => detach::run(&typed, &common, out),
             Command::Completion(typed) => generate::completion(&typed, out),
             Command::Man(typed) => generate::man(&typed, out),

@@ -1,7 +1,7 @@
 //! The flow tables as a whole: forgetting flows, and entering them where a measurement needs a full table. Reading 200,000
 //! flows takes 300 ms one by one and 85 ms in batches, and who has something else to do can do it between two batches.
 
-use std::{io, os::fd::AsFd as _};
+use std::{fmt, io, os::fd::AsFd as _, path::Path};
 
 use aya::{
     Ebpf,
@@ -34,7 +34,15 @@ pub(super) struct Place {
 }
 
 /// The flow tables: that of flows that were answered first, as the program looks at them.
-pub(super) struct Flows([Table; 2]);
+pub struct Flows([Table; 2]);
+
+impl fmt::Debug for Flows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flows").finish_non_exhaustive()
+    }
+}
+
+const TABLES: [&str; 2] = ["FLOWS", "HALF_OPEN"];
 
 /// One of them.
 struct Table {
@@ -45,7 +53,23 @@ struct Table {
 
 impl Flows {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self([Table::take(ebpf, "FLOWS")?, Table::take(ebpf, "HALF_OPEN")?]))
+        let [answered, asked] = TABLES;
+        Ok(Self([Table::of(take_map(ebpf, answered)?, answered)?, Table::of(take_map(ebpf, asked)?, asked)?]))
+    }
+
+    /// Opens the tables that are pinned in `directory`, for readers that load no program.
+    ///
+    /// # Errors
+    /// Where there are none, or they may not be read.
+    pub fn open(directory: &Path) -> Result<Self, KernelError> {
+        let open = |name| {
+            let path = directory.join(name);
+            let doing = format!("open the flows at {}", path.display());
+            let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
+            Table::of(Map::from_map_data(map).map_err(KernelError::call(&doing))?, name)
+        };
+        let [answered, asked] = TABLES;
+        Ok(Self([open(answered)?, open(asked)?]))
     }
 
     /// Forgets the flows that `which` names; returns how many.
@@ -81,12 +105,19 @@ impl Flows {
     }
 
     /// All of them.
-    pub(super) fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
+    ///
+    /// # Errors
+    /// Where a table cannot be read.
+    pub fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
         let entries = self.0.iter().flat_map(|table| table.entries.iter());
         entries.collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))
     }
 
-    pub(super) fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
+    /// Forgets one. No error where it is not there.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         self.0.iter_mut().try_for_each(|table| table.forget_one(key))
     }
 
@@ -97,9 +128,8 @@ impl Flows {
 }
 
 impl Table {
-    fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Self, KernelError> {
+    fn of(map: Map, name: &'static str) -> Result<Self, KernelError> {
         let doing = format!("open map {name}");
-        let map = take_map(ebpf, name)?;
         let (Map::HashMap(data) | Map::LruHashMap(data)) = &map else {
             return Err(KernelError::Missing { what: "hash map", name });
         };

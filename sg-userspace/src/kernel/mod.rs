@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
 //! | `images` | filling and publishing policy images |
-//! | `flows` | forgetting flows |
+//! | `flows` | the flow tables: reading, forgetting |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
 //! | [`pins`] | what outlives the process, under bpffs |
@@ -27,3 +27,4 @@ mod sys;
 pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};
 pub use error::KernelError;
+pub use flows::Flows;

@@ -171,6 +171,12 @@ impl Agent {
         self.sgctl(&["detach", "--instance", self.host.netns()]).map(drop)
     }
 
+    /// What the agent is called.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.host.netns()
+    }
+
     /// Runs `sgctl` on the agent's host.
     ///
     /// # Errors

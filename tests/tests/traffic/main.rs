@@ -11,6 +11,7 @@ use sg_tests::lab::{Entered, Lab};
 
 mod changes;
 mod devices;
+mod flows;
 mod frames;
 mod groups;
 mod left_behind;
@@ -43,6 +44,7 @@ fn main() -> Result<ExitCode> {
         changes::tests,
         groups::tests,
         unasked::tests,
+        flows::tests,
         frames::tests,
         devices::tests,
         life::tests,

@@ -1,0 +1,254 @@
+//! `sgctl flows`: who talks to whom, from the pinned tables: it answers whether an agent runs or not. It deletes flows
+//! on demand, and must never change anything else.
+
+use std::{
+    collections::HashMap,
+    io::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use ipnet::IpNet;
+use serde::Serialize;
+use sg_common::{
+    flow::{Direction, FlowEntry, FlowKey, State},
+    packet::Family,
+    verdict::Decision,
+};
+
+use super::{
+    args,
+    failure::Failure,
+    output::{Format, Output, count},
+    session::Common,
+    table,
+};
+use crate::{
+    agent::{Catalog, CatalogError, Instance},
+    kernel::Flows,
+    store::Protocol,
+};
+
+/// Show who talks to whom, and forget flows.
+///
+/// A flow that is deleted meets the rules again with its next packet, as a new one.
+#[derive(Debug, clap::Args)]
+pub(super) struct Typed {
+    /// Delete what is found, after a question.
+    #[arg(long)]
+    delete: bool,
+    /// Do not ask.
+    #[arg(long, short, requires = "delete")]
+    yes: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// Which flows. What is left out may be anything.
+#[derive(Debug, clap::Args)]
+struct Wanted {
+    /// Of this NIC.
+    #[arg(long, value_name = "DEVICE")]
+    nic: Option<String>,
+    /// tcp, udp, icmp …, or a number.
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// With another end in here.
+    #[arg(long, value_name = "CIDR", value_parser = args::prefix)]
+    remote: Option<IpNet>,
+    /// With this end in here.
+    #[arg(long, value_name = "CIDR", value_parser = args::prefix)]
+    local: Option<IpNet>,
+    /// With this port at either end.
+    #[arg(long)]
+    port: Option<u16>,
+    /// How far it has come.
+    #[arg(long)]
+    state: Option<Progress>,
+    /// That this rule accepted, or cut.
+    #[arg(long, value_name = "ID")]
+    rule: Option<String>,
+}
+
+/// How far a flow has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Progress {
+    /// Asked, and not answered yet.
+    New,
+    /// Answered.
+    Established,
+    /// Ended by a reset, or by a FIN from both ends.
+    Closing,
+    /// The policy accepts it no more.
+    Cut,
+}
+
+/// A flow as it is shown.
+#[derive(Debug, Serialize)]
+struct Row {
+    nic: String,
+    protocol: String,
+    /// Which way the first packet went.
+    direction: &'static str,
+    remote: IpAddr,
+    remote_port: u16,
+    local: IpAddr,
+    local_port: u16,
+    state: Progress,
+    /// The group whose rule decided; none: a default.
+    group: Option<String>,
+    rule: Option<String>,
+    /// Of the end that opened the flow, and of the other.
+    packets: [u64; 2],
+    bytes: [u64; 2],
+}
+
+pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let instance = Instance::new(&common.agent).map_err(Failure::input)?;
+    let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
+        CatalogError::Missing { .. } => Failure::other(anyhow!(
+            "nothing of agent {} is in force: start it with `sgd serve` or `sgd run`",
+            instance.name()
+        )),
+        error => Failure::other(error),
+    })?;
+    let pins = instance.pins();
+    let mut flows = Flows::open(&pins)
+        .with_context(|| format!("cannot read the flows pinned in {}", pins.display()))
+        .map_err(Failure::other)?;
+    let known = Known::of(&catalog);
+    let found: Vec<(FlowKey, Row)> = flows
+        .list()
+        .map_err(Failure::other)?
+        .into_iter()
+        .map(|(key, entry)| (key, known.row(&key, &entry)))
+        .filter(|(key, row)| typed.wanted.admits(key, row))
+        .collect();
+    let mut output = Output::new(common.format(), out);
+    if typed.delete {
+        return delete(typed, &mut flows, &found, &mut output);
+    }
+    let rows: Vec<&Row> = found.iter().map(|(_, row)| row).collect();
+    match output.format {
+        Format::Table | Format::Wide if rows.is_empty() => output.line("no flows"),
+        Format::Table | Format::Wide => output.text(&written(&rows, output.colour)),
+        Format::Json | Format::Yaml => output.data(&rows),
+        Format::Name => Err(Failure::input(anyhow!("flows have no ids: ask for table, json or yaml"))),
+    }
+}
+
+fn delete(
+    typed: &Typed,
+    flows: &mut Flows,
+    found: &[(FlowKey, Row)],
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    if found.is_empty() {
+        return output.line("no flows");
+    }
+    output.confirm(&format!("delete {}?", count(found.len(), "flow")), typed.yes)?;
+    for (key, _) in found {
+        flows.forget_one(key).map_err(Failure::other)?;
+    }
+    output.line(&format!("deleted {}", count(found.len(), "flow")))
+}
+
+fn written(rows: &[&Row], colour: bool) -> String {
+    let end = |address: IpAddr, port: u16| match (address, port) {
+        (address, 0) => address.to_string(),
+        (IpAddr::V4(address), port) => format!("{address}:{port}"),
+        (IpAddr::V6(address), port) => format!("[{address}]:{port}"),
+    };
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.nic.clone(),
+            row.protocol.clone(),
+            row.direction.to_owned(),
+            end(row.remote, row.remote_port),
+            end(row.local, row.local_port),
+            args::word(&row.state),
+            row.group.clone().unwrap_or_else(|| "-".to_owned()),
+            row.rule.clone().unwrap_or_else(|| "-".to_owned()),
+            format!("{}/{}", row.packets[0], row.packets[1]),
+            format!("{}/{}", row.bytes[0], row.bytes[1]),
+        ]
+    });
+    let titles =
+        ["NIC", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES"];
+    table::lines(&titles, cells, &[8, 9], colour)
+}
+
+/// What numbers in the tables stand for.
+struct Known<'a> {
+    nics: HashMap<u16, &'a str>,
+    /// Group and rule, by the number of the counter.
+    rules: HashMap<u32, (&'a str, Option<&'a str>)>,
+}
+
+impl<'a> Known<'a> {
+    fn of(catalog: &'a Catalog) -> Self {
+        let nics = catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
+        let mut rules = HashMap::new();
+        for group in &catalog.numbers.groups {
+            let name = group.name.as_str();
+            for rule in group.ingress.iter().chain(&group.egress) {
+                rules.insert(rule.number, (name, Some(rule.id.as_str())));
+            }
+            rules.extend(group.intra_group.map(|number| (number, (name, None))));
+        }
+        Self { nics, rules }
+    }
+
+    fn row(&self, key: &FlowKey, entry: &FlowEntry) -> Row {
+        let decision = Decision::from_word(entry.decision);
+        let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
+        let text = |text: &str| text.to_owned();
+        // Of an echo, the remote port is its identifier and the local one says who asked.
+        let echo = matches!(key.protocol, 1 | 58);
+        Row {
+            nic: self.nics.get(&key.nic).map_or_else(|| format!("slot {}", key.nic), |name| text(name)),
+            protocol: Protocol::Number(key.protocol).to_string(),
+            direction: match entry.direction() {
+                Direction::Ingress => "ingress",
+                Direction::Egress => "egress",
+            },
+            remote: address(key.family(), key.remote_high, key.remote_low),
+            remote_port: if echo { 0 } else { key.remote_port },
+            local: address(key.family(), key.local_high, key.local_low),
+            local_port: if echo { 0 } else { key.local_port },
+            state: match entry.state {
+                _ if entry.is_cut() => Progress::Cut,
+                state if state == State::New as u8 => Progress::New,
+                state if state == State::Established as u8 => Progress::Established,
+                _ => Progress::Closing,
+            },
+            group: decided.map(|(group, _)| text(group)),
+            rule: decided.and_then(|(_, rule)| rule.map(text)),
+            packets: entry.packets,
+            bytes: entry.bytes,
+        }
+    }
+}
+
+fn address(family: Family, high: u64, low: u64) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits(high as u32).into(),
+        Family::V6 => Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)).into(),
+    }
+}
+
+impl Wanted {
+    fn admits(&self, key: &FlowKey, row: &Row) -> bool {
+        let protocol = |wanted| wanted == Protocol::All || wanted == Protocol::Number(key.protocol);
+        let rule = |wanted: &String| row.rule.as_ref() == Some(wanted);
+        self.nic.as_ref().is_none_or(|wanted| row.nic == *wanted)
+            && self.protocol.is_none_or(protocol)
+            && self.remote.is_none_or(|wanted| wanted.contains(&row.remote))
+            && self.local.is_none_or(|wanted| wanted.contains(&row.local))
+            && self.port.is_none_or(|wanted| [row.remote_port, row.local_port].contains(&wanted))
+            && self.state.is_none_or(|wanted| row.state == wanted)
+            && self.rule.as_ref().is_none_or(rule)
+    }
+}

@@ -128,6 +128,7 @@ fn main() {
     bench.publish(&open());
     let flows: Vec<Vec<u8>> =
         (0..FLOWS).map(|number| frame(source(), 1_024 + (number % 60_000) as u16, 443, 0x10)).collect();
+    bench.datapath.forget_flows(0).expect("flows can be forgotten");
     for question in &flows {
         for (program, frame) in [(Program::Ingress, question), (Program::Egress, &answer_to(question))] {
             bench.datapath.run(program, frame, 1).expect("a test run works");

@@ -352,7 +352,7 @@ impl FlowEntry {
         }
         if unheard || packet.sequence.wrapping_sub(self.sent[own]).wrapping_add(NEAR) < 2 * NEAR {
             let end = packet.sequence_end();
-            if unheard || (end.wrapping_sub(self.sent[own]) as i32) > 0 {
+            if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
                 self.sent[own] = end;
             }
             if has_ack {

@@ -92,7 +92,7 @@ impl FragmentEntry {
         timeout: u32,
         now: u64,
     ) -> Result<Decision, Reason> {
-        if self.generation != generation || now.wrapping_sub(self.last_seen) > timeout as u64 {
+        if self.generation != generation || now.wrapping_sub(self.last_seen) > u64::from(timeout) {
             return Err(Reason::Fragment);
         }
         if packet.offset < self.next {

@@ -16,12 +16,7 @@ pub(crate) fn install(packages: &[&str], privilege: Privilege) -> Result<()> {
         bail!("installing packages needs root; as root: apt-get update && apt-get install {names}");
     }
 
-    shell::announce("reading the package lists");
-    // A fresh machine has no lists, an old one has lists of packages that are gone. One unreachable source
-    // among many is no reason to stop: the installation itself tells whether something is missing.
-    if let Err(error) = apt_get(privilege, &["update"]) {
-        println!("    {error:#}; going on with the lists that are here");
-    }
+    update(privilege);
     shell::announce(&format!("installing {names} (a minute or two)"));
     apt_get(privilege, &[&["install", "--yes", "--no-install-recommends"][..], packages].concat())
         .with_context(|| {
@@ -31,6 +26,16 @@ pub(crate) fn install(packages: &[&str], privilege: Privilege) -> Result<()> {
                  https://apt.llvm.org for other systems: add the source and run this again"
             )
         })
+}
+
+/// Reads the lists of what there is, or says why it cannot.
+pub(crate) fn update(privilege: Privilege) {
+    shell::announce("reading the package lists");
+    // A fresh machine has no lists, an old one has lists of packages that are gone. One unreachable source
+    // among many is no reason to stop: the installation itself tells whether something is missing.
+    if let Err(error) = apt_get(privilege, &["update"]) {
+        println!("    {error:#}; going on with the lists that are here");
+    }
 }
 
 fn apt_get(privilege: Privilege, arguments: &[&str]) -> Result<()> {

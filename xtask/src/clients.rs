@@ -4,7 +4,7 @@
 //! in `tests/clients` name. Does nothing where they hold that already. Never touches the Python or npm of the user.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -15,6 +15,7 @@ use crate::{
     prerequisite::{Prerequisite, Remedy, Stage, State},
     privilege::Privilege,
     setup, shell,
+    stamp::Stamp,
     toolchain::Rustc,
     version::Version,
 };
@@ -86,45 +87,6 @@ fn node(sources: &Path, environment: &Path) -> Result<()> {
     stamp.end()
 }
 
-/// What an environment was made from. Written last, so that one that was interrupted is made again.
-struct Stamp {
-    environment: PathBuf,
-    content: String,
-}
-
-impl Stamp {
-    fn of(environment: &Path, files: &[&Path], version: &str) -> Result<Self> {
-        let mut content = version.to_owned();
-        for file in files {
-            content +=
-                &fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        }
-        Ok(Self { environment: environment.to_owned(), content })
-    }
-
-    fn file(&self) -> PathBuf {
-        self.environment.join("made-from")
-    }
-
-    fn is_there(&self) -> bool {
-        fs::read_to_string(self.file()).is_ok_and(|content| content == self.content)
-    }
-
-    /// An empty directory in place of whatever is there.
-    fn begin(&self) -> Result<()> {
-        match fs::remove_dir_all(&self.environment) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => fs::create_dir_all(&self.environment),
-        }
-        .with_context(|| format!("cannot make {} anew", self.environment.display()))
-    }
-
-    fn end(&self) -> Result<()> {
-        fs::write(self.file(), &self.content)
-            .with_context(|| format!("cannot write {}", self.file().display()))
-    }
-}
-
 /// What installing and running the clients needs.
 pub(crate) fn prerequisites() -> [Prerequisite; 3] {
     let python = asked(&mut python_with_venv(), PYTHON, "no `python3` that can make environments");
@@ -168,7 +130,7 @@ fn prerequisite(name: &'static str, state: State, packages: &[&str]) -> Prerequi
 mod tests {
     use std::process::Command;
 
-    use super::{NODE, Stamp, State, asked};
+    use super::{NODE, State, asked};
     use crate::version::Version;
 
     #[test]
@@ -180,23 +142,5 @@ mod tests {
             asked(&mut Command::new("false"), Version(1, 0, 0), "none"),
             State::Missing("none".into())
         );
-    }
-
-    #[test]
-    fn an_environment_is_made_once_and_again_when_a_list_changes() {
-        let directory = std::env::temp_dir().join(format!("xtask-clients-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let (list, environment) = (directory.join("list"), directory.join("environment"));
-        let stamp = |text: &str| {
-            std::fs::write(&list, text).unwrap();
-            Stamp::of(&environment, &[&list], "3.11.2").unwrap()
-        };
-        let first = stamp("one");
-        first.begin().unwrap();
-        assert!(!first.is_there(), "it is not there before its end");
-        first.end().unwrap();
-        assert!(stamp("one").is_there());
-        assert!(!stamp("two").is_there());
-        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -12,16 +12,20 @@ mod clients;
 mod demo;
 mod doctor;
 mod fuzz;
+mod guest;
 mod kernel;
 mod linker;
+mod matrix;
 mod prerequisite;
 mod privilege;
 mod setup;
 mod shell;
+mod stamp;
 mod steps;
 mod test;
 mod toolchain;
 mod tools;
+mod unpacked;
 mod version;
 
 use std::{path::Path, process::ExitCode};
@@ -53,7 +57,7 @@ enum Command {
     },
     /// Install the vendor's clients that the ECS-compatible API is tried with
     Clients,
-    /// Run every check and test of the project
+    /// Run every check and test of the project, or with `--kernel` some over other kernels
     Test(test::Options),
     /// Run one fuzz target, or all of them in turn
     Fuzz(fuzz::Options),

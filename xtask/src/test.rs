@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    clients, fuzz,
+    clients, fuzz, matrix,
     prerequisite::Stage,
     privilege::Privilege,
     setup, shell,
@@ -25,9 +25,15 @@ pub(crate) struct Options {
     /// How long to run each fuzz target; 0 leaves fuzzing out
     #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
+    /// Run only what tells kernels apart, over this kernel of Debian in an emulated machine; may be given again
+    #[arg(long = "kernel", value_name = "VERSION")]
+    kernels: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if !options.kernels.is_empty() {
+        return matrix::run(&options.kernels);
+    }
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     shell::announce("setup");
@@ -61,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
 /// targets and benchmarks have commands of their own.
-const TESTED: [&str; 7] =
+pub(crate) const TESTED: [&str; 7] =
     ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz", "--exclude", "sg-benches"];
 
 fn passed(command: &mut Command) -> Result<Outcome> {

@@ -19,7 +19,7 @@ use super::{
     attach::{Attached, Attachment, Device, Links},
     clock,
     flows::{Flows, Place},
-    images::Images,
+    images::{self, Images},
     nics::Nics,
     pins::{self, MAPS},
 };
@@ -161,7 +161,10 @@ impl Datapath {
                 loader.map_pin_path(map, directory.join(map));
             }
         }
-        let mut ebpf = loader.load(OBJECT).map_err(KernelError::call("create the eBPF maps"))?;
+        let mut ebpf = loader.load(OBJECT).map_err(|error| match images::supported() {
+            Err(reason @ KernelError::Unsupported { .. }) => reason,
+            _ => KernelError::call("create the eBPF maps")(error),
+        })?;
         for program in Program::ALL {
             classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;
         }

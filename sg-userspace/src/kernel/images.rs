@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 
 use aya::{
     Ebpf,
-    maps::{Map, MapData},
+    maps::{Map, MapData, MapError},
 };
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
 use memmap2::MmapOptions;
@@ -105,6 +105,32 @@ fn class_of(image: &Image) -> Option<usize> {
     CLASS_WORDS.iter().position(|&size| image.words().len() <= size)
 }
 
+/// Whether this kernel has arrays with values as large as an image. In older ones a value ends where `kmalloc` does, at
+/// 4 MiB (`array_map_alloc_check`, kernel/bpf/arraymap.c): tried on 5.10, which has not, and on 6.1, which has.
+///
+/// # Errors
+/// Where it has not, and where it cannot be asked.
+pub(super) fn supported() -> Result<(), KernelError> {
+    match array_of(CLASS_WORDS[CLASS_WORDS.len() - 1]) {
+        Ok(_) => Ok(()),
+        Err(MapError::CreateError { io_error, .. }) if io_error.raw_os_error() == Some(libc::E2BIG) => {
+            Err(KernelError::Unsupported {
+                feature: "an eBPF array with values of 64 MiB",
+                minimum: "6.1",
+                hint: ", which is the oldest kernel that is supported",
+            })
+        }
+        Err(error) => Err(KernelError::call("make an image map")(error)),
+    }
+}
+
+/// A fresh array for an image of so many words.
+fn array_of(words: usize) -> Result<MapData, MapError> {
+    let (array, key, value) = (BPF_MAP_TYPE_ARRAY as u32, size_of::<u32>() as u32, (words * 8) as u32);
+    let definition = aya_obj::Map::new_from_params(array, key, value, 1, MMAPABLE);
+    MapData::create(definition, "sg_image", None)
+}
+
 /// The table of one size class: an array of arrays of one value.
 #[derive(Debug)]
 struct Table {
@@ -130,10 +156,7 @@ impl Table {
             return Err(KernelError::OutOfRange { what: "NIC", number, size, option: "--max-nics" });
         }
         let doing = format!("make an image map of {} bytes", self.words * 8);
-        let (array, key, value) =
-            (BPF_MAP_TYPE_ARRAY as u32, size_of::<u32>() as u32, (self.words * 8) as u32);
-        let definition = aya_obj::Map::new_from_params(array, key, value, 1, MMAPABLE);
-        let data = MapData::create(definition, "sg_image", None).map_err(KernelError::call(&doing))?;
+        let data = array_of(self.words).map_err(KernelError::call(&doing))?;
         fill(data.fd(), words)?;
         Ok(data)
     }

@@ -67,8 +67,11 @@ impl Datapath {
         })
     }
 
-    /// The lower half of jiffies.
-    pub(super) fn now(&mut self) -> Result<u32, KernelError> {
+    /// The clock of flows: the lower half of jiffies.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn now(&mut self) -> Result<u32, KernelError> {
         // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
         const FRAME: [u8; 64] = [0; 64];
         let options = TestRunOptions { data_in: Some(&FRAME), ..TestRunOptions::default() };

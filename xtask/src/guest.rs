@@ -1,0 +1,196 @@
+//! `Guest`: the whole system that a kernel is booted with: a directory, packed as an initramfs.
+//!
+//! Owns its layout: busybox, the programs of ours that are run in it with the libraries of this machine, a few
+//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{shell, unpacked};
+
+/// What the first process prints before the status that the run ended with.
+pub(crate) const ENDED: &str = "the run in the guest ended with ";
+
+/// Modules of the devices that tests make and of the older way to attach.
+const MODULES: [&str; 4] = ["veth", "bridge", "sch_ingress", "cls_bpf"];
+/// What tests call by name.
+const CALLED: [&str; 3] = ["ip", "tc", "ping"];
+/// What the first process calls by name.
+const APPLETS: [&str; 4] = ["sh", "mount", "insmod", "poweroff"];
+/// Where our own programs lie in the guest.
+const OURS: &str = "/ours";
+
+/// The system, being put together.
+pub(crate) struct Guest {
+    root: PathBuf,
+    busybox: PathBuf,
+    modules: Vec<String>,
+}
+
+impl Guest {
+    /// An empty one at `root`, with `busybox`, which is linked with no library.
+    pub(crate) fn new(root: &Path, busybox: &Path) -> Result<Self> {
+        if root.exists() {
+            fs::remove_dir_all(root)?;
+        }
+        for directory in ["bin", "dev", "proc", "run", "sys", "tmp", "modules", &OURS[1..]] {
+            fs::create_dir_all(root.join(directory))?;
+        }
+        fs::copy(busybox, root.join("bin/busybox"))?;
+        for applet in APPLETS {
+            symlink("busybox", root.join("bin").join(applet))?;
+        }
+        let guest = Self { root: root.to_owned(), busybox: fs::canonicalize(busybox)?, modules: Vec::new() };
+        for program in CALLED {
+            let file = shell::find(program).with_context(|| format!("no `{program}` on this machine"))?;
+            fs::copy(&file, guest.root.join("bin").join(program))?;
+            guest.add_libraries(&file)?;
+        }
+        Ok(guest)
+    }
+
+    /// Adds a program of ours as `name`, without the sections for debuggers: they are most of it.
+    pub(crate) fn add(&self, program: &Path, name: &str) -> Result<()> {
+        let to = self.root.join(&OURS[1..]).join(name);
+        shell::run_quietly(Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program))?;
+        self.add_libraries(program)
+    }
+
+    fn add_libraries(&self, program: &Path) -> Result<()> {
+        let listed = shell::read(Command::new("ldd").arg(program))
+            .with_context(|| format!("`ldd {}` failed", program.display()))?;
+        for library in listed.split_whitespace().filter(|word| word.starts_with('/')) {
+            let to = self.root.join(&library[1..]);
+            fs::create_dir_all(to.parent().context("a library without a directory")?)?;
+            fs::copy(library, to).with_context(|| format!("cannot copy {library}"))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the modules that tests need, from the kernel package unpacked in `kernel`.
+    pub(crate) fn add_modules(&mut self, kernel: &Path) -> Result<()> {
+        let built_in = unpacked::find(kernel, &|name| name == "modules.builtin")
+            .and_then(|file| fs::read_to_string(file).ok())
+            .context("the kernel package has no list of what is built in")?;
+        let mut done = BTreeSet::new();
+        MODULES.into_iter().try_for_each(|name| self.add_module(kernel, &built_in, name, &mut done))
+    }
+
+    /// Adds one module behind those that it needs.
+    fn add_module(
+        &mut self,
+        kernel: &Path,
+        built_in: &str,
+        name: &str,
+        done: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        // A file may be named with hyphens; modules name each other with underscores.
+        let is_it =
+            |file: &str| file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name);
+        let is_built_in = || built_in.lines().filter_map(|line| line.rsplit('/').next()).any(is_it);
+        if !done.insert(name.to_owned()) || is_built_in() {
+            return Ok(());
+        }
+        let file = unpacked::find(kernel, &is_it)
+            .with_context(|| format!("the kernel package has no module {name}"))?;
+        let module = match file.extension().and_then(|extension| extension.to_str()) {
+            Some("xz") => {
+                let output = Command::new(&self.busybox).arg("xzcat").arg(&file).output()?;
+                ensure!(output.status.success(), "cannot unpack {}", file.display());
+                output.stdout
+            }
+            _ => fs::read(&file)?,
+        };
+        for needed in depends(&module) {
+            self.add_module(kernel, built_in, &needed, done)?;
+        }
+        fs::write(self.root.join("modules").join(name), module)?;
+        self.modules.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Packs it with a first process that runs `commands` of ours, each with its arguments, until one fails.
+    pub(crate) fn pack(&self, commands: &[&str], image: &Path) -> Result<()> {
+        let init = self.root.join("init");
+        fs::write(&init, script(&self.modules, commands))?;
+        fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
+
+        let mut names = Vec::new();
+        list(&self.root, &self.root, &mut names)?;
+        let mut cpio = Command::new(&self.busybox)
+            .args(["cpio", "-o", "-H", "newc"])
+            .current_dir(&self.root)
+            .stdin(Stdio::piped())
+            .stdout(File::create(image)?)
+            .stderr(Stdio::null())
+            .spawn()?;
+        cpio.stdin.take().context("no standard input")?.write_all(names.join("\n").as_bytes())?;
+        let status = cpio.wait()?;
+        if !status.success() {
+            bail!("`busybox cpio` failed ({status})");
+        }
+        Ok(())
+    }
+}
+
+/// The first process. Ends the machine, whatever happens.
+fn script(modules: &[String], commands: &[&str]) -> String {
+    let mut script = format!(
+        "#!/bin/sh\n\
+         export PATH=/bin SG_BIN_DIR={OURS}\n\
+         steps() {{\n\
+         mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev || return\n\
+         mount -t tmpfs tmp /tmp || return\n"
+    );
+    script.extend(modules.iter().map(|module| format!("insmod /modules/{module} || return\n")));
+    let step = |command: &&str| format!("echo '==> {command}'\n{OURS}/{command} || return\n");
+    script.extend(commands.iter().map(step));
+    script + &format!("}}\nsteps\necho \"{ENDED}$?\"\npoweroff -f\n")
+}
+
+/// The modules that one needs, from its section `.modinfo`: `name=value`, each ended by a zero.
+fn depends(module: &[u8]) -> Vec<String> {
+    let entry = module.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(b"depends="));
+    let names = String::from_utf8_lossy(entry.unwrap_or_default());
+    names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// Everything below `directory`, directories before what they hold, by its name from `root`.
+fn list(root: &Path, directory: &Path, names: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        names.push(path.strip_prefix(root)?.to_str().context("a name that is no text")?.to_owned());
+        if path.is_dir() && !path.is_symlink() {
+            list(root, &path, names)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{depends, script};
+
+    #[test]
+    fn a_module_says_what_it_needs() {
+        assert_eq!(depends(b"\x7fELF\0license=GPL\0depends=llc,stp\0name=bridge\0"), ["llc", "stp"]);
+        assert!(depends(b"\0depends=\0retpoline=Y\0").is_empty());
+    }
+
+    #[test]
+    fn a_command_that_fails_ends_the_run_and_the_machine() {
+        let script = script(&["llc".into()], &["engines programs::", "traffic verdicts::"]);
+        let lines: Vec<&str> = script.lines().collect();
+        assert!(lines.contains(&"insmod /modules/llc || return"));
+        assert!(lines.contains(&"/ours/engines programs:: || return"));
+        assert_eq!(lines.last(), Some(&"poweroff -f"));
+    }
+}

@@ -1,0 +1,286 @@
+//! `cargo xtask test --kernel VERSION`: the tests that tell one kernel from another, over a kernel of Debian.
+//!
+//! Owns `kernels` below the target directory: the packages, unpacked and not installed, and what was booted. The
+//! kernel runs in an emulated machine, with no device and no network of this one. Emulation is by software
+//! everywhere: it is the same on every machine, and a build server rarely lends its processor.
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    apt,
+    guest::{ENDED, Guest},
+    prerequisite::Stage,
+    privilege::Privilege,
+    setup, shell,
+    steps::{Outcome, Steps},
+    test::TESTED,
+    toolchain::Rustc,
+    unpacked,
+};
+
+/// How long a kernel may take, from its start to its end.
+const LIMIT: Duration = Duration::from_mins(30);
+/// What runs in the guest. Everything that the verifier sees, then real packets over each way to attach; one test
+/// at a time, since the guest is slow and tests wait for silence. A test that is left out for want of root or of
+/// the programs counts as failed there; one that needs a newer kernel is named with what it needs.
+const RUNS: [&str; 3] = [
+    "engines --include-ignored --test-threads 1 programs::",
+    "traffic --include-ignored --test-threads 1 verdicts::",
+    "traffic --include-ignored --test-threads 1 life::a_restart",
+];
+const QEMU: &str = "qemu-system-x86_64";
+
+/// Runs them over each of `versions`, such as `6.1` or `6.12`.
+pub(crate) fn run(versions: &[String]) -> Result<()> {
+    ensure!(env::consts::ARCH == "x86_64", "kernels are tried on x86_64 only, this is {}", env::consts::ARCH);
+    ensure!(
+        shell::find("apt-get").is_some(),
+        "this is no Debian: the kernels are Debian's, and apt-get fetches them"
+    );
+    let privilege = Privilege::detect();
+    setup::ready(&[Stage::Build], &Rustc::ask()?, privilege)?;
+
+    let directory = shell::target_dir()?.join("kernels");
+    let tools = Tools::bring(&directory.join("tools"), privilege)?;
+    let programs = built()?;
+    let mut steps = Steps::default();
+    for version in versions {
+        steps.run(&format!("Linux {version}"), || {
+            over(version, &directory.join(version), &tools, &programs).map(|()| Outcome::Passed)
+        });
+    }
+    steps.finish()
+}
+
+/// What boots a guest and fills it.
+struct Tools {
+    qemu: PathBuf,
+    /// Where the libraries and the firmware of an unpacked qemu are; none for one that is installed.
+    unpacked: Option<PathBuf>,
+    busybox: PathBuf,
+}
+
+impl Tools {
+    fn bring(directory: &Path, privilege: Privilege) -> Result<Self> {
+        if unpacked::search("^busybox-static$").is_empty() {
+            apt::update(privilege);
+        }
+        let installed = shell::find(QEMU);
+        let mut packages = vec!["busybox-static".to_owned()];
+        if installed.is_none() {
+            packages.extend(unpacked::with_what_it_needs("qemu-system-x86")?);
+        }
+        unpacked::bring(&packages, directory)?;
+        let here = |name: &str| {
+            unpacked::find(directory, &|file| file == name)
+                .with_context(|| format!("no {name} in the packages in {}", directory.display()))
+        };
+        Ok(Self {
+            unpacked: installed.is_none().then(|| directory.to_owned()),
+            qemu: installed.map_or_else(|| here(QEMU), Ok)?,
+            busybox: here("busybox")?,
+        })
+    }
+
+    fn machine(&self) -> Command {
+        let mut qemu = Command::new(&self.qemu);
+        if let Some(directory) = &self.unpacked {
+            let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|at| directory.join(at));
+            qemu.env("LD_LIBRARY_PATH", libraries.map(|at| at.display().to_string()).join(":"));
+            for firmware in ["usr/share/qemu", "usr/share/seabios"] {
+                qemu.arg("-L").arg(directory.join(firmware));
+            }
+        }
+        qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot", "-nodefaults"]);
+        qemu.args(["-display", "none", "-serial", "stdio"]);
+        qemu
+    }
+}
+
+/// The programs that run in the guest, by the names they have there.
+fn built() -> Result<Vec<(&'static str, PathBuf)>> {
+    shell::announce("agent, client and tests");
+    shell::run(shell::cargo("build").args(["--release", "--bins"]).args(TESTED))?;
+    let mut tests = shell::cargo("test");
+    tests.args(["--release", "--no-run", "--message-format", "json"]).args(TESTED);
+    tests.args(["--test", "engines", "--test", "traffic"]);
+    let said = shell::read(&mut tests).context("the tests do not build: see `cargo xtask test`")?;
+    let release = shell::release_dir()?;
+    Ok(vec![
+        ("sgd", release.join("sgd")),
+        ("sgctl", release.join("sgctl")),
+        ("engines", executable(&said, "engines")?),
+        ("traffic", executable(&said, "traffic")?),
+    ])
+}
+
+/// The executable of the test `name`, among the messages that cargo prints, one a line.
+fn executable(messages: &str, name: &str) -> Result<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| Some(line.split_once("\"executable\":\"")?.1.split_once('"')?.0))
+        .map(PathBuf::from)
+        .find(|path| {
+            let file = path.file_name().map(|file| file.to_string_lossy());
+            file.is_some_and(|file| file.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
+        })
+        .with_context(|| format!("cargo names no executable of the test {name}"))
+}
+
+fn over(version: &str, directory: &Path, tools: &Tools, programs: &[(&str, PathBuf)]) -> Result<()> {
+    let kernel = directory.join("package");
+    unpacked::bring(&[package_of(version)?], &kernel)?;
+    let vmlinuz = unpacked::find(&kernel, &|name| name.starts_with("vmlinuz-"))
+        .context("the kernel package has no kernel")?;
+
+    let mut guest = Guest::new(&directory.join("root"), &tools.busybox)?;
+    guest.add_modules(&kernel)?;
+    for (name, program) in programs {
+        guest.add(program, name)?;
+    }
+    let image = directory.join("initramfs");
+    guest.pack(&RUNS, &image)?;
+
+    let mut machine = tools.machine();
+    machine.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(image);
+    machine.args(["-append", "console=ttyS0 quiet panic=-1"]);
+    match follow(&mut machine)? {
+        Some(0) => Ok(()),
+        Some(status) => bail!("the last command above failed (status {status})"),
+        None => bail!("the guest ended without a word: its kernel stopped, see its last lines above"),
+    }
+}
+
+/// The newest Debian package of the kernel `version`.
+fn package_of(version: &str) -> Result<String> {
+    let all = unpacked::search("^linux-image-[0-9].*-cloud-amd64$");
+    newest(&all, version).with_context(|| {
+        let mut known: Vec<String> = all.iter().filter_map(|name| series(release(name)?)).collect();
+        known.sort_unstable();
+        known.dedup();
+        format!(
+            "apt knows no kernel {version}, but {}: add the source of Debian that has it, and `apt-get update`",
+            known.join(", ")
+        )
+    })
+}
+
+fn newest(packages: &[String], version: &str) -> Option<String> {
+    let belongs = |release: &str| {
+        release
+            .strip_prefix(version)
+            .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+    };
+    let of_version = packages.iter().filter(|name| release(name).is_some_and(belongs));
+    of_version.max_by_key(|name| numbers(release(name).unwrap_or_default())).cloned()
+}
+
+/// `6.1.0-56` of `linux-image-6.1.0-56-cloud-amd64`; nothing of a package that only names another.
+fn release(package: &str) -> Option<&str> {
+    let release = package.strip_prefix("linux-image-")?.strip_suffix("-cloud-amd64")?;
+    (release.matches('.').count() >= 2).then_some(release)
+}
+
+/// `6.1` of `6.1.0-56`.
+fn series(release: &str) -> Option<String> {
+    let mut parts = release.split('.');
+    Some(format!("{}.{}", parts.next()?, parts.next()?))
+}
+
+fn numbers(release: &str) -> Vec<u32> {
+    release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+/// Runs the machine, shows its console, and answers the status that the guest named; none where it named none.
+fn follow(machine: &mut Command) -> Result<Option<i32>> {
+    let mut machine = Machine(
+        machine.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the machine")?,
+    );
+    let console = machine.0.stdout.take().context("no console")?;
+    let (tell, lines) = mpsc::channel();
+    thread::spawn(move || {
+        // Firmware writes what is no text.
+        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+            if tell.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                break;
+            }
+        }
+    });
+    let start = Instant::now();
+    let mut status = None;
+    loop {
+        match lines.recv_timeout(LIMIT.saturating_sub(start.elapsed())) {
+            Ok(line) => match line.strip_prefix(ENDED) {
+                Some(ended) => status = ended.parse().ok(),
+                // What clears a terminal is the firmware's.
+                None if line.contains("\x1b[2J") || line.contains("\x1bc") => {}
+                None => println!("    {line}"),
+            },
+            Err(RecvTimeoutError::Disconnected) => return Ok(status),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("the guest did not end in {} minutes and was stopped", LIMIT.as_secs() / 60)
+            }
+        }
+    }
+}
+
+/// A machine that ends with its owner.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Errors of ending what has ended are of no use to anybody.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, process::Command};
+
+    use super::{ENDED, executable, follow, newest};
+
+    #[test]
+    fn the_newest_kernel_of_a_series_is_taken() {
+        let packages = [
+            "linux-image-6.1.0-9-cloud-amd64",
+            "linux-image-6.1.0-56-cloud-amd64",
+            "linux-image-6.12.117+deb12-cloud-amd64",
+            "linux-image-6.12-cloud-amd64",
+            "linux-image-cloud-amd64",
+        ]
+        .map(str::to_owned);
+        let taken = |version: &str| newest(&packages, version);
+        assert_eq!(taken("6.1").as_ref(), Some(&packages[1]));
+        assert_eq!(taken("6.12").as_ref(), Some(&packages[2]));
+        assert_eq!(taken("6.1.0-9").as_ref(), Some(&packages[0]));
+        assert_eq!(taken("5.10"), None);
+    }
+
+    #[test]
+    fn the_executable_of_a_test_is_found_among_messages() {
+        let messages = "{\"reason\":\"build-finished\"}\n{\"executable\":\"/t/deps/traffic-1b\",\"fresh\":true}\n\
+                        {\"executable\":null}";
+        assert_eq!(executable(messages, "traffic").unwrap(), Path::new("/t/deps/traffic-1b"));
+        assert!(executable(messages, "engines").is_err());
+    }
+
+    #[test]
+    fn the_status_is_the_one_that_the_guest_names() {
+        let say = |text: &str| follow(Command::new("printf").arg(text)).unwrap();
+        assert_eq!(say(&format!("{ENDED}0\n")), Some(0));
+        assert_eq!(say(&format!("hello\r\n{ENDED}101\r\nreboot: Power down\r\n")), Some(101));
+        assert_eq!(say("Kernel panic\n"), None);
+    }
+}

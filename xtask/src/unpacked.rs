@@ -1,0 +1,78 @@
+//! `Unpacked`: the files of Debian packages in a directory of ours.
+//!
+//! Owns what apt is asked without installing anything: the machine stays as it is, and nothing here needs root.
+//! Installing is `apt`'s. Called by `matrix`.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{shell, stamp::Stamp};
+
+/// Fetches `packages` and unpacks them into `directory`, or leaves it where it holds exactly these.
+pub(crate) fn bring(packages: &[String], directory: &Path) -> Result<()> {
+    let stamp = Stamp::of(directory, &[], &packages.join("\n"))?;
+    if stamp.is_there() {
+        return Ok(());
+    }
+    shell::announce(&format!("fetching {}", packages.join(" ")));
+    stamp.begin()?;
+    shell::run_quietly(
+        Command::new("apt-get").args(["-qq", "download"]).args(packages).current_dir(directory),
+    )
+    .context("could not fetch packages: `apt-get update` may help, where the lists are old")?;
+    for deb in files(directory)? {
+        shell::run_quietly(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(directory))?;
+        fs::remove_file(&deb)?;
+    }
+    stamp.end()
+}
+
+/// `package` and what it depends on, as far as this machine does not have it.
+pub(crate) fn with_what_it_needs(package: &str) -> Result<Vec<String>> {
+    let plan = ["-qq", "--simulate", "--no-install-recommends", "install", package];
+    let plan = shell::read(Command::new("apt-get").args(plan))
+        .with_context(|| format!("apt knows no {package}: `apt-get update` may help"))?;
+    let named = |line: &str| line.strip_prefix("Inst ")?.split_whitespace().next().map(str::to_owned);
+    Ok(plan.lines().filter_map(named).collect())
+}
+
+/// The names of the packages that match the regular expression `pattern`.
+pub(crate) fn search(pattern: &str) -> Vec<String> {
+    let found = shell::read(Command::new("apt-cache").args(["search", "--names-only", pattern]));
+    let names = found.unwrap_or_default();
+    names.lines().filter_map(|line| Some(line.split_once(" - ")?.0.to_owned())).collect()
+}
+
+/// The files right in `directory`, without its directories.
+pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let path = entry?.path();
+        if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+/// The first file below `directory`, at any depth, that `is_it` says is the one.
+pub(crate) fn find(directory: &Path, is_it: &impl Fn(&str) -> bool) -> Option<PathBuf> {
+    for entry in fs::read_dir(directory).ok()?.flatten() {
+        let path = entry.path();
+        // Not through symbolic links: they may lead out of the packages, or round in circles.
+        if path.is_dir() && !path.is_symlink() {
+            if let Some(found) = find(&path, is_it) {
+                return Some(found);
+            }
+        } else if path.file_name().and_then(OsStr::to_str).is_some_and(is_it) {
+            return Some(path);
+        }
+    }
+    None
+}

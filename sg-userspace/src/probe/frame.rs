@@ -197,17 +197,22 @@ mod tests {
                     Content::Icmp { kind, code } => (0, u16::from_be_bytes([kind, code])),
                     Content::Bare => (0, 0),
                 };
+                let (tcp_flags, sequence, header) =
+                    if number == protocol::TCP { (tcp::SYN, 1, 20) } else { (0, 0, 0) };
                 let expected = Packet {
                     family,
                     protocol: number,
                     hop_limit: 64,
-                    tcp_flags: if number == protocol::TCP { tcp::SYN } else { 0 },
+                    tcp_flags,
+                    sequence,
+                    header,
                     source: Address::from(probe.source()),
                     destination: Address::from(probe.destination()),
                     source_port,
                     detail,
-                    identifier: 0,
                     transport: if family == Family::V4 { 34 } else { 54 },
+                    end: frame.len(),
+                    ..Packet::EMPTY
                 };
                 assert_eq!(packet, expected, "{family:?} {number}");
             }

@@ -21,7 +21,7 @@ use nix::{
 use super::{agent::Options, binaries::Binaries, host::Host, wait};
 
 /// How long the agent may take to load, attach or apply; a machine that is busy otherwise, or emulated, takes its time.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// How long the last words of a process may take to get here.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 

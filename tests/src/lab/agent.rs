@@ -95,8 +95,17 @@ impl Agent {
     /// # Errors
     /// Where it does not, with what it complained about.
     pub fn start_again(&mut self) -> Result<()> {
-        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        self.launch()?;
         self.sgd.hear(&[Said::Ready]).map(drop)
+    }
+
+    /// Starts it again where it has ended, and waits for nothing.
+    ///
+    /// # Errors
+    /// Where the process cannot be started.
+    pub fn launch(&mut self) -> Result<()> {
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        Ok(())
     }
 
     /// Changes the policy file and waits until the agent has applied it.
@@ -108,6 +117,14 @@ impl Agent {
             Said::Applied => Ok(()),
             said => bail!("the policy was not applied, but {said:?}:\n{policy}\n{}", self.complaints()),
         }
+    }
+
+    /// Changes the policy file and waits for nothing; an agent need not run.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn hand(&self, policy: &str) -> Result<()> {
+        write_policy(&self.host, policy)
     }
 
     /// Changes the policy file and waits until the agent has refused it.

@@ -206,6 +206,12 @@ impl Agent {
         Ok(output)
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.sgd.pid()
+    }
+
     /// The policy file.
     #[must_use]
     pub fn policy_file(&self) -> PathBuf {

@@ -81,6 +81,10 @@ impl Sgd {
         self.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         signal::kill(pid, signal).with_context(|| format!("cannot send {signal} to sgd"))

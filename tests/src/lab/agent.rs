@@ -218,6 +218,17 @@ impl Agent {
         policy_file(&self.host)
     }
 
+    /// The lines that it printed, since they were forgotten.
+    #[must_use]
+    pub fn announced(&self) -> Vec<String> {
+        self.sgd.lines()
+    }
+
+    /// Forgets what it printed.
+    pub fn forget(&self) {
+        self.sgd.forget();
+    }
+
     /// What it said on its standard error.
     #[must_use]
     pub fn complaints(&self) -> String {

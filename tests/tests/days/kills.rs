@@ -49,8 +49,11 @@ fn lose_nothing_and_open_nothing(lab: Lab, attach: Attach) -> Result<()> {
 
     let counted = agent.stats()?.rule("open");
     let meanwhile = Meanwhile::begin(&scene)?;
+    let mut longest = Duration::ZERO;
     for kill in 0..amount(12, 200) {
+        let start = Instant::now();
         agent.kill()?;
+        longest = longest.max(start.elapsed());
         if random.bool() {
             agent.hand(&policy(random.u64(..)))?;
         }
@@ -78,7 +81,10 @@ fn lose_nothing_and_open_nothing(lab: Lab, attach: Attach) -> Result<()> {
         "the rule counted {counted} packets, then {talked}, and it counts {counts} now"
     );
     if amount(false, true) {
-        println!("{attach}: {} kills, ready in {to_ready:?}: {talked}", amount(12, 200));
+        println!(
+            "{attach}: {} kills, ready in {to_ready:?}, gone in {longest:?} at most: {talked}",
+            amount(12, 200)
+        );
     }
     Ok(())
 }

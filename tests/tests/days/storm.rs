@@ -109,7 +109,9 @@ fn storm(lab: Lab, attach: Attach, padding: [u32; 2]) -> Result<()> {
         changed.and(seen).map(|seen| (changes, seen))
     })?;
     let talked = meanwhile.end()?;
-    agent.apply(&policies[0])?;
+    if changes % 2 == 1 {
+        agent.apply(&policies[0])?;
+    }
     let after = Held::by(&agent)?;
 
     ensure!(seen.turns > 0, "no pair saw a change");

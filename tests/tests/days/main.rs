@@ -12,7 +12,9 @@ use sg_tests::lab::{Entered, Lab};
 
 mod devices;
 mod kills;
+mod limits;
 mod meanwhile;
+mod neighbours;
 mod residue;
 #[path = "../traffic/scene.rs"]
 #[allow(dead_code, reason = "this file is part of two programs, and one of them does not use all of it")]
@@ -28,7 +30,7 @@ fn main() -> Result<ExitCode> {
     // Two at a time: a storm is to meet a machine that has time for it.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [kills::tests, storm::tests, devices::tests] {
+    for room in [kills::tests, storm::tests, devices::tests, neighbours::tests, limits::tests] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

@@ -149,7 +149,7 @@ impl Datapath {
                 loader.map_pin_path(map, directory.join(map));
             }
         }
-        let mut ebpf = loader.load(OBJECT).map_err(KernelError::call("create the eBPF maps"))?;
+        let mut ebpf = loader.load(OBJECT).map_err(KernelError::tables)?;
         for program in Program::ALL {
             classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;
         }

@@ -29,11 +29,11 @@ struct Lack {
 }
 
 const NOTHING: Lack = Lack { name: "", first: "", front: "", options: "", says: &[] };
-const ALL_LACKS: [Lack; 7] = [
+const ALL_LACKS: [Lack; 6] = [
     Lack {
         name: "a_bpffs_that_cannot_be_written",
         first: "mount -o remount,ro,bind /sys/fs/bpf",
-        says: &["/sys/fs/bpf", "read-only", "rw"],
+        says: &["/sys/fs/bpf", "Read-only", "remount,rw"],
         ..NOTHING
     },
     Lack {
@@ -60,12 +60,6 @@ const ALL_LACKS: [Lack; 7] = [
         name: "a_flow_table_larger_than_memory",
         options: "--max-flows 4000000000",
         says: &["--max-flows"],
-        ..NOTHING
-    },
-    Lack {
-        name: "counters_larger_than_memory",
-        options: "--max-counters 4000000000",
-        says: &["--max-counters"],
         ..NOTHING
     },
 ];

@@ -15,6 +15,7 @@ mod kills;
 mod limits;
 mod meanwhile;
 mod neighbours;
+mod packaging;
 mod residue;
 #[path = "../traffic/scene.rs"]
 #[allow(dead_code, reason = "this file is part of two programs, and one of them does not use all of it")]
@@ -30,7 +31,9 @@ fn main() -> Result<ExitCode> {
     // Two at a time: a storm is to meet a machine that has time for it.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [kills::tests, storm::tests, devices::tests, neighbours::tests, limits::tests] {
+    for room in
+        [kills::tests, storm::tests, devices::tests, neighbours::tests, limits::tests, packaging::tests]
+    {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

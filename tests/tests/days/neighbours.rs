@@ -136,11 +136,8 @@ fn detach_leaves_nothing(lab: Lab, attach: Attach) -> Result<()> {
     let mut agent = scene.agent(Role::Host, attach, &policy)?;
     let ours = residue::ours(server, &agent)?;
     ensure!(ours.iter().all(|(_, numbers)| !numbers.is_empty()), "nothing of ours is seen: {ours:?}");
-    ensure!(
-        residue::programs(server)?.len() == 4,
-        "two programs on each device: {:?}",
-        residue::programs(server)?
-    );
+    let programs = residue::programs(server, &agent, attach)?;
+    ensure!(programs == 4, "two programs on each of two devices, but {programs}");
     agent.kill()?;
     server.ip("link set spare name moved")?;
     agent.detach()?;

@@ -99,14 +99,10 @@ fn held(agent: &Agent, host: &Host) -> Result<Counts> {
 /// Guests that start and end: each has a NIC in the policy. Then none of them has left anything.
 fn hundreds_come_and_go(lab: Lab, attach: Attach) -> Result<()> {
     const AT_ONCE: usize = 20;
-    let nics: String = (0..AT_ONCE)
-        .map(|n| {
-            format!(
-                "  - {{ device: storm{n}, groups: [web], role: guest, addresses: [10.78.0.{}] }}\n",
-                n + 1
-            )
-        })
-        .collect();
+    let nic = |n| {
+        format!("  - {{ device: storm{n}, groups: [web], role: guest, addresses: [10.78.0.{}] }}\n", n + 1)
+    };
+    let nics = (0..AT_ONCE).map(nic).collect::<Vec<_>>().concat();
     let bare = web(Role::Host, RULES);
     let full = format!("{bare}{nics}");
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &bare)?;

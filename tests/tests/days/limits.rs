@@ -115,7 +115,7 @@ fn refuses(lab: Lab, attach: Attach, lack: &Lack) -> Result<()> {
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)
 }
 
-/// Since Linux 5.11 maps are charged to the memory cgroup, not to RLIMIT_MEMLOCK.
+/// Since Linux 5.11 maps are charged to the memory cgroup, not to `RLIMIT_MEMLOCK`.
 fn little_locked_memory_is_enough(lab: Lab, attach: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let lack = Lack { first: "ulimit -l 64", ..NOTHING };

@@ -59,7 +59,8 @@ fn run(
     fs::write(&policy, web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"))?;
     ensure!(said("RuntimeDirectory")? == "sgd" && said("ProtectSystem")? == "strict");
     let writable: Vec<_> = said("ReadWritePaths")?.split_whitespace().chain(["/run/sgd"]).collect();
-    let binds: String = writable.iter().map(|path| format!("mount --bind {path} {path}\n")).collect();
+    let bind = |path: &&str| format!("mount --bind {path} {path}\n");
+    let binds = writable.iter().map(bind).collect::<Vec<_>>().concat();
     // Binds are mounts of their own: what was made read-only below them does not make them so.
     let line = format!(
         "set -e\n{binds}mount -o remount,ro,bind /\nmount -o remount,ro,bind /run\nmount -o remount,ro,bind /sys\n\

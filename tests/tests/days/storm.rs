@@ -51,10 +51,10 @@ ingress:
 ",
         TELLING[which]
     );
-    for n in 0..padding {
+    rules.extend((0..padding).map(|n| {
         let (net, port) = (n % 250, 10_000 + n);
-        rules += &format!("  - {{ protocol: tcp, remote: 10.99.{net}.{}/32, ports: {port} }}\n", n / 250);
-    }
+        format!("  - {{ protocol: tcp, remote: 10.99.{net}.{}/32, ports: {port} }}\n", n / 250)
+    }));
     web(Role::Host, &(rules + "egress:\n  - { id: nothing-out, action: drop, protocol: all }\n"))
 }
 

@@ -119,7 +119,7 @@ pub enum AgentError {
         source: KernelError,
     },
     /// The policy file cannot be watched.
-    #[error("cannot watch {path:?} for changes: {source}")]
+    #[error("cannot watch {path:?} for changes: {source}{}", watch_remedy(source))]
     Watch {
         /// The directory.
         path: PathBuf,
@@ -205,6 +205,19 @@ impl AgentError {
             | Self::Thread { .. }
             | Self::Devices { .. } => false,
         }
+    }
+}
+
+/// What to do where a watch cannot be had.
+fn watch_remedy(error: &notify::Error) -> &'static str {
+    match &error.kind {
+        // EMFILE is also what inotify says where a user has too many instances of it.
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            ": raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit) or of \
+             fs.inotify.max_user_instances"
+        }
+        notify::ErrorKind::MaxFilesWatch => ": raise fs.inotify.max_user_watches",
+        _ => "",
     }
 }
 

@@ -13,6 +13,7 @@ use aya::{
     },
     util::KernelVersion,
 };
+use nix::net::if_::if_indextoname;
 
 use super::{KernelError, Program, pins};
 
@@ -217,6 +218,9 @@ fn add_filter(
 /// Takes our filter off a device. No error where there is none, or no device.
 pub(super) fn remove_filter(program: Program, device: &Device) -> Result<(), KernelError> {
     use aya::programs::Link as _;
+    // It may be called otherwise by now, and its old name may be another device's. A filter stays with the number.
+    let Ok(name) = if_indextoname(device.index) else { return Ok(()) };
+    let device = &Device { name: name.to_string_lossy().into_owned(), index: device.index };
     let Ok(link) = filter(program, device) else { return Ok(()) };
     match link.detach() {
         Ok(()) => Ok(()),

@@ -163,7 +163,7 @@ impl Datapath {
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| match images::supported() {
             Err(reason @ KernelError::Unsupported { .. }) => reason,
-            _ => KernelError::call("create the eBPF maps")(error),
+            _ => KernelError::tables(error),
         })?;
         for program in Program::ALL {
             classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use aya::programs::ProgramError;
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use thiserror::Error;
 
 /// What went wrong between user space and the kernel.
@@ -19,6 +19,16 @@ pub enum KernelError {
     NotPermitted {
         /// What was tried.
         doing: String,
+    },
+    /// The host gives too little of something.
+    #[error("{doing}: {why}: {remedy}")]
+    Lacking {
+        /// What was tried.
+        doing: String,
+        /// What the kernel said.
+        why: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// The kernel lacks something.
     #[error("{feature} needs Linux {minimum} or newer{hint}")]
@@ -98,10 +108,31 @@ impl KernelError {
     {
         move |source| {
             let doing = doing.to_string();
-            if is_not_permitted(&source) {
+            let bottom = bottom(&source);
+            if bottom.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied) {
                 return Self::NotPermitted { doing };
             }
+            if let Some((why, remedy)) = bottom.and_then(|io| Some((io.to_string(), remedy(io)?))) {
+                return Self::Lacking { doing, why, remedy };
+            }
             Self::Call { doing, source: Box::new(source) }
+        }
+    }
+
+    /// An error of making the tables, of which the larger ones have a size that was asked for.
+    pub(super) fn tables(source: EbpfError) -> Self {
+        match &source {
+            EbpfError::MapError(MapError::CreateError { name, io_error })
+                if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
+            {
+                let remedy = match name.as_str() {
+                    "FLOWS" => "start sgd with a smaller --max-flows",
+                    "COUNTERS" => "start sgd with a smaller --max-counters",
+                    _ => "start sgd with a smaller --max-nics, or give this host more memory",
+                };
+                Self::Lacking { doing: format!("make the table {name}"), why: io_error.to_string(), remedy }
+            }
+            _ => Self::call("make the tables")(source),
         }
     }
 
@@ -130,16 +161,27 @@ fn last_words(log: &str) -> String {
     lines[lines.len().saturating_sub(3)..].join(" / ")
 }
 
-/// Whether EPERM or EACCES is at the bottom of an error.
-fn is_not_permitted(error: &(dyn std::error::Error + 'static)) -> bool {
+/// What the kernel said, at the bottom of an error.
+fn bottom<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::PermissionDenied
-        {
-            return true;
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(io);
         }
         next = error.source();
     }
-    false
+    None
+}
+
+/// What an operator does about it, where it is the host that gives too little.
+fn remedy(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        libc::EMFILE | libc::ENFILE => {
+            Some("raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit)")
+        }
+        libc::EROFS => {
+            Some("mount it to be written (`mount -o remount,rw /sys/fs/bpf`, ReadWritePaths= of a unit)")
+        }
+        _ => None,
+    }
 }

@@ -61,8 +61,8 @@ pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
         mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
             .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})")))?;
     }
-    let failed = |source| KernelError::Path { doing: "make directory", path: directory.into(), source };
-    fs::create_dir_all(directory).map_err(failed)
+    fs::create_dir_all(directory)
+        .map_err(KernelError::call(format_args!("make directory {}", directory.display())))
 }
 
 /// Whether bpffs is mounted where it belongs.

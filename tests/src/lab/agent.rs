@@ -95,8 +95,17 @@ impl Agent {
     /// # Errors
     /// Where it does not, with what it complained about.
     pub fn start_again(&mut self) -> Result<()> {
-        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        self.launch()?;
         self.sgd.hear(&[Said::Ready]).map(drop)
+    }
+
+    /// Starts it again where it has ended, and waits for nothing.
+    ///
+    /// # Errors
+    /// Where the process cannot be started.
+    pub fn launch(&mut self) -> Result<()> {
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        Ok(())
     }
 
     /// Changes the policy file and waits until the agent has applied it.
@@ -108,6 +117,14 @@ impl Agent {
             Said::Applied => Ok(()),
             said => bail!("the policy was not applied, but {said:?}:\n{policy}\n{}", self.complaints()),
         }
+    }
+
+    /// Changes the policy file and waits for nothing; an agent need not run.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn hand(&self, policy: &str) -> Result<()> {
+        write_policy(&self.host, policy)
     }
 
     /// Changes the policy file and waits until the agent has refused it.
@@ -195,10 +212,27 @@ impl Agent {
         Ok(output)
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.sgd.pid()
+    }
+
     /// The policy file.
     #[must_use]
     pub fn policy_file(&self) -> PathBuf {
         policy_file(&self.host)
+    }
+
+    /// The lines that it printed, since they were forgotten.
+    #[must_use]
+    pub fn announced(&self) -> Vec<String> {
+        self.sgd.lines()
+    }
+
+    /// Forgets what it printed.
+    pub fn forget(&self) {
+        self.sgd.forget();
     }
 
     /// What it said on its standard error.

@@ -37,8 +37,12 @@ pub(super) enum Said {
 pub(super) struct Sgd {
     child: Child,
     said: Receiver<Said>,
-    complaints: Arc<Mutex<String>>,
+    lines: Lines,
+    complaints: Lines,
 }
+
+/// Lines that are added to as they come.
+type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Sgd {
     /// Starts it on `host`, whose name in `ip netns` is that of the instance, too.
@@ -50,9 +54,11 @@ impl Sgd {
             sgd.arg("--detach-on-exit");
         }
         let mut child = host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
-        let said = listen(child.stdout.take().context("no standard output")?);
-        let complaints = keep(child.stderr.take().context("no standard error")?);
-        Ok(Self { child, said, complaints })
+        let lines = Lines::default();
+        let complaints = Lines::default();
+        let said = listen(child.stdout.take().context("no standard output")?, lines.clone());
+        keep(child.stderr.take().context("no standard error")?, complaints.clone());
+        Ok(Self { child, said, lines, complaints })
     }
 
     /// Waits until it says one of these.
@@ -74,11 +80,23 @@ impl Sgd {
     /// Forgets what it said: an answer to an earlier change is no answer to the next.
     pub(super) fn forget(&self) {
         while self.said.try_recv().is_ok() {}
+        if let Ok(mut lines) = self.lines.lock() {
+            lines.clear();
+        }
+    }
+
+    /// The lines that it printed since they were forgotten.
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.lines.lock().map(|lines| lines.clone()).unwrap_or_default()
     }
 
     /// What it said on its standard error.
     pub(super) fn complaints(&self) -> String {
-        self.complaints.lock().map(|complaints| complaints.clone()).unwrap_or_default()
+        self.complaints.lock().map(|complaints| complaints.join("\n")).unwrap_or_default()
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(super) fn signal(&self, signal: Signal) -> Result<()> {
@@ -86,10 +104,11 @@ impl Sgd {
         signal::kill(pid, signal).with_context(|| format!("cannot send {signal} to sgd"))
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended. The kernel lets go of maps and watches first, after grace periods of RCU, which take
+    /// seconds on a machine that is busy.
     pub(super) fn end(&mut self) -> Result<ExitStatus> {
         let mut status = None;
-        wait::until("sgd ends", || {
+        wait::within(START, "sgd ends", || {
             status = self.child.try_wait()?;
             Ok(status.is_some())
         })?;
@@ -97,34 +116,35 @@ impl Sgd {
     }
 }
 
-fn listen(output: impl Read + Send + 'static) -> Receiver<Said> {
+fn listen(output: impl Read + Send + 'static, lines: Lines) -> Receiver<Said> {
     let (tell, said) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             let said = match line.split_whitespace().next() {
-                Some("ready") => Said::Ready,
+                Some("ready") => Some(Said::Ready),
                 // A change of devices is applied, too, but answers no change of the policy.
-                Some("applied") if !line.contains("cause=devices") => Said::Applied,
-                Some("refused") => Said::Refused,
-                _ => continue,
+                Some("applied") if !line.contains("cause=devices") => Some(Said::Applied),
+                Some("refused") => Some(Said::Refused),
+                _ => None,
             };
+            add(&lines, line);
             // Nobody listening any more means that the agent was dropped.
-            let _ = tell.send(said);
+            let _ = said.map(|said| tell.send(said));
         }
     });
     said
 }
 
-fn keep(output: impl Read + Send + 'static) -> Arc<Mutex<String>> {
-    let complaints = Arc::<Mutex<String>>::default();
-    let kept = Arc::clone(&complaints);
+fn keep(output: impl Read + Send + 'static, lines: Lines) {
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if let Ok(mut kept) = kept.lock() {
-                kept.push_str(&line);
-                kept.push('\n');
-            }
+            add(&lines, line);
         }
     });
-    complaints
+}
+
+fn add(lines: &Lines, line: String) {
+    if let Ok(mut lines) = lines.lock() {
+        lines.push(line);
+    }
 }

@@ -28,11 +28,16 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
 ///
 /// # Errors
 /// Those of `done`, and where it did not come; `what` says what was waited for.
-pub fn until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+pub fn until(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    within(PATIENCE, what, done)
+}
+
+/// The same, for another time.
+pub(super) fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !done()? {
-        if start.elapsed() > PATIENCE {
-            bail!("waited {} s in vain: {what}", PATIENCE.as_secs());
+        if start.elapsed() > patience {
+            bail!("waited {} s in vain: {what}", patience.as_secs());
         }
         thread::sleep(Duration::from_millis(10));
     }

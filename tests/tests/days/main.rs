@@ -1,0 +1,45 @@
+//! Staying up: what days on a host bring, in seconds. Kills, storms of changes, devices that come and go, other
+//! people's programs on the same device, and hosts that lack something.
+//!
+//! Each test is short by itself; `SG_DEEP=1` makes it long and prints its figures. The lab and the scene are those
+//! of the traffic tests.
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod devices;
+mod kills;
+mod limits;
+mod meanwhile;
+mod neighbours;
+mod packaging;
+mod residue;
+#[path = "../traffic/scene.rs"]
+#[allow(dead_code, reason = "this file is part of two programs, and one of them does not use all of it")]
+mod scene;
+mod storm;
+#[path = "../traffic/suite.rs"]
+mod suite;
+
+use suite::Suite;
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // Two at a time: a storm is to meet a machine that has time for it.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    for room in
+        [kills::tests, storm::tests, devices::tests, neighbours::tests, limits::tests, packaging::tests]
+    {
+        room(&mut suite);
+    }
+    Ok(suite.run(&arguments))
+}
+
+/// How much of something: `short` in a normal run, `deep` where `SG_DEEP` asks for days.
+fn amount<T>(short: T, deep: T) -> T {
+    if env::var_os("SG_DEEP").is_some() { deep } else { short }
+}

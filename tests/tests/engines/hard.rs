@@ -62,7 +62,7 @@ fn fragment(identification: u16, offset: u16, more: bool) -> Vec<u8> {
     payload.extend([0; 8]);
     let mut frame = inbound(17, &payload);
     frame[18..20].copy_from_slice(&identification.to_be_bytes());
-    let place = offset / 8 | if more { 0x2000 } else { 0 };
+    let place = (offset / 8) | if more { 0x2000 } else { 0 };
     frame[20..22].copy_from_slice(&place.to_be_bytes());
     frame
 }
@@ -189,7 +189,7 @@ fn a_forged_reset_ends_nothing() {
     let (established, closing) = (1, 2);
     for flags in [RST, RST | ACK, FIN | ACK] {
         let mut datapath = connected();
-        for sequence in [0, 1_000, 1_002, 900_000, 1_001 ^ 1 << 31] {
+        for sequence in [0, 1_000, 1_002, 900_000, 0x8000_03e9] {
             // The ends are to judge it; the state stays.
             let forged = inbound(6, &tcp([40_000, 80], [sequence, 5_001], flags));
             expect(&mut datapath, Program::Ingress, &forged, PASSES);

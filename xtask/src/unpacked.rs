@@ -26,7 +26,8 @@ pub(crate) fn bring(packages: &[String], directory: &Path) -> Result<()> {
         Command::new("apt-get").args(["-qq", "download"]).args(packages).current_dir(directory),
     )
     .context("could not fetch packages: `apt-get update` may help, where the lists are old")?;
-    while let Some(deb) = find(directory, &|name| name.ends_with(".deb")) {
+    while let Some(deb) = find(directory, &|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "deb"))
+    {
         shell::run_quietly(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(directory))?;
         fs::remove_file(&deb)?;
     }

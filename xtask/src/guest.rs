@@ -25,6 +25,9 @@ const MODULES: [&str; 4] = ["veth", "bridge", "sch_ingress", "cls_bpf"];
 const CALLED: [&str; 3] = ["ip", "tc", "ping"];
 /// What the first process calls by name.
 const APPLETS: [&str; 4] = ["sh", "mount", "insmod", "poweroff"];
+/// What is mounted before anything is run: (type, where).
+const MOUNTS: [(&str, &str); 4] =
+    [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")];
 /// Where our own programs lie in the guest.
 const OURS: &str = "/ours";
 
@@ -143,17 +146,15 @@ impl Guest {
 
 /// The first process. Ends the machine, whatever happens.
 fn script(modules: &[String], commands: &[&str]) -> String {
-    let mut script = format!(
-        "#!/bin/sh\n\
-         export PATH=/bin SG_BIN_DIR={OURS}\n\
-         steps() {{\n\
-         mount -t proc proc /proc && mount -t sysfs sys /sys && mount -t devtmpfs dev /dev || return\n\
-         mount -t tmpfs tmp /tmp || return\n"
-    );
-    script.extend(modules.iter().map(|module| format!("insmod /modules/{module} || return\n")));
-    let step = |command: &&str| format!("echo '==> {command}'\n{OURS}/{command} || return\n");
-    script.extend(commands.iter().map(step));
-    script + &format!("}}\nsteps\necho \"{ENDED}$?\"\npoweroff -f\n")
+    let mount = |(kind, place)| format!("mount -t {kind} {kind} {place} || return");
+    let insert = |module: &String| format!("insmod /modules/{module} || return");
+    let run = |command: &&str| format!("echo '==> {command}'\n{OURS}/{command} || return");
+    let mut lines = vec![format!("#!/bin/sh\nexport PATH=/bin SG_BIN_DIR={OURS}\nsteps() {{")];
+    lines.extend(MOUNTS.map(mount));
+    lines.extend(modules.iter().map(insert));
+    lines.extend(commands.iter().map(run));
+    lines.push(format!("}}\nsteps\necho \"{ENDED}$?\"\npoweroff -f\n"));
+    lines.join("\n")
 }
 
 /// The modules that one needs, from its section `.modinfo`: `name=value`, each ended by a zero.

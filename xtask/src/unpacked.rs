@@ -26,7 +26,8 @@ pub(crate) fn bring(packages: &[String], directory: &Path) -> Result<()> {
         Command::new("apt-get").args(["-qq", "download"]).args(packages).current_dir(directory),
     )
     .context("could not fetch packages: `apt-get update` may help, where the lists are old")?;
-    for deb in files(directory)? {
+    while let Some(deb) = find(directory, &|name| name.rsplit_once('.').is_some_and(|(_, end)| end == "deb"))
+    {
         shell::run_quietly(Command::new("dpkg-deb").arg("--extract").arg(&deb).arg(directory))?;
         fs::remove_file(&deb)?;
     }
@@ -47,18 +48,6 @@ pub(crate) fn search(pattern: &str) -> Vec<String> {
     let found = shell::read(Command::new("apt-cache").args(["search", "--names-only", pattern]));
     let names = found.unwrap_or_default();
     names.lines().filter_map(|line| Some(line.split_once(" - ")?.0.to_owned())).collect()
-}
-
-/// The files right in `directory`, without its directories.
-pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
-        let path = entry?.path();
-        if path.is_file() {
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
 
 /// The first file below `directory`, at any depth, that `is_it` says is the one.

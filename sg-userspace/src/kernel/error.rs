@@ -126,7 +126,7 @@ impl KernelError {
                 if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
             {
                 let remedy = match name.as_str() {
-                    "FLOWS" => "start sgd with a smaller --max-flows",
+                    "FLOWS" | "HALF_OPEN" => "start sgd with a smaller --max-flows",
                     "COUNTERS" => "start sgd with a smaller --max-counters",
                     _ => "start sgd with a smaller --max-nics, or give this host more memory",
                 };

@@ -173,8 +173,9 @@ fn bottom<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Er
     None
 }
 
-/// What an operator does about it, where it is the host that gives too little.
-fn remedy(error: &io::Error) -> Option<&'static str> {
+/// What an operator does about what the kernel said, where it is the host that gives too little.
+#[must_use]
+pub fn remedy(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {
         libc::EMFILE | libc::ENFILE => {
             Some("raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit)")

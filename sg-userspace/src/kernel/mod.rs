@@ -26,5 +26,5 @@ mod sys;
 
 pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};
-pub use error::KernelError;
+pub use error::{KernelError, remedy};
 pub use flows::Flows;

@@ -55,7 +55,12 @@ const ALL_LACKS: [Lack; 6] = [
         says: &["CAP_NET_ADMIN"],
         ..NOTHING
     },
-    Lack { name: "few_open_files", first: "ulimit -n 12", says: &["LimitNOFILE", "ulimit -n"], ..NOTHING },
+    Lack {
+        name: "few_open_files",
+        first: "ulimit -n 12",
+        says: &["LimitNOFILE", "ulimit -n", "12"],
+        ..NOTHING
+    },
     Lack {
         name: "a_flow_table_larger_than_memory",
         options: "--max-flows 4000000000",

@@ -1,6 +1,7 @@
 //! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
 //! clients change (`serve`).
 
+mod open_files;
 mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -8,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{Attachment, Limits},
+    kernel::{Attachment, Limits, remedy},
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -103,17 +104,32 @@ impl AgentArguments {
 fn main() -> ExitCode {
     // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
-    let ended = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let ended = open_files::raise().and_then(|()| match command {
         Command::Run(arguments) => run_until_told(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
-    };
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sgd: {error:#}");
+            eprintln!("sgd: {}", said(&error));
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
             ExitCode::from(if concerns_policy { 2 } else { 1 })
         }
+    }
+}
+
+/// An error with its causes, each once, and what to do about it where none of them says so.
+fn said(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    match error.root_cause().downcast_ref().and_then(remedy) {
+        Some(remedy) if !said.contains(remedy) => format!("{said}: {remedy}"),
+        _ => said,
     }
 }
 

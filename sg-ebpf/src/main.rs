@@ -28,7 +28,7 @@ use aya_ebpf::{
 };
 use sg_common::verdict::Decision;
 
-use crate::pipeline::Hook;
+use crate::{pipeline::Hook, view::Context as _};
 
 /// What the device receives.
 #[classifier]
@@ -65,7 +65,7 @@ pub fn sg_clock(_ctx: TcContext) -> i32 {
 /// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
 #[inline(always)]
 fn act(ctx: &TcContext, decision: Decision) -> i32 {
-    view::note(ctx, decision);
+    ctx.note(decision);
     if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
 }
 

@@ -1,9 +1,8 @@
 //! The datapath: how a packet is decided. Read [`decide`] from top to bottom.
 //!
 //! Everything fails closed: what cannot be read, judged or looked up is dropped, with a reason that is counted.
-//! This page must never know TCX from clsact, nor IPv4 from IPv6, nor what a rule is.
+//! This page must never know XDP from TCX or clsact, nor IPv4 from IPv6, nor what a rule is.
 
-use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::reason_counter,
@@ -19,7 +18,7 @@ use crate::{
     flows::{self, Found},
     maps::{self, COUNTERS},
     policy::Image,
-    view::{self, Scratch},
+    view::{self, Context, Scratch},
 };
 
 /// Where on a device the program sits.
@@ -64,7 +63,7 @@ impl Nic {
 
 /// Decides about a packet and counts it.
 #[inline(always)]
-pub fn judge(ctx: &TcContext, hook: Hook) -> Decision {
+pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     let decision = match (nic_of(ctx, hook), view::scratch()) {
         (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
         (Err(reason), _) => host_drop(reason),
@@ -82,8 +81,8 @@ fn host_drop(reason: Reason) -> Decision {
 
 /// Whose packet this is, and which policy holds; errs with why there is none.
 #[inline(always)]
-fn nic_of(ctx: &TcContext, hook: Hook) -> Result<Nic, Reason> {
-    let slot = maps::slot_of(view::device(ctx)).ok_or(Reason::NoNic)?;
+fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
+    let slot = maps::slot_of(ctx.device()).ok_or(Reason::NoNic)?;
     let image = Image::of(slot).ok_or(Reason::NoImage)?;
     let header = image.header().ok_or(Reason::ImageVersion)?;
     // What a host's device receives is inbound; what the host end of a guest's NIC receives is the guest's
@@ -94,10 +93,10 @@ fn nic_of(ctx: &TcContext, hook: Hook) -> Result<Nic, Reason> {
 }
 
 #[inline(always)]
-fn decide(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch) -> Decision {
+fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let (read, tagged) = match view::payload(ctx) {
         Payload::Ip(family, offset) => {
-            (view::read(ctx, family, offset, &mut scratch.packet), offset != ETHERNET || view::is_tagged(ctx))
+            (view::read(ctx, family, offset, &mut scratch.packet), offset != ETHERNET || ctx.is_tagged())
         }
         Payload::Arp => return nic.decision(Verdict::Accept, Reason::Arp),
         Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
@@ -148,7 +147,7 @@ fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
 
 /// Decides about a packet that has a transport header.
 #[inline(always)]
-fn decide_first(ctx: &TcContext, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
+fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
     let Scratch { packet, embedded, keys, original, entry, .. } = scratch;
     let packet = &*packet;
     let owned = || nic.image.owns(packet.family, keys);
@@ -248,7 +247,7 @@ fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<Found> {
 
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
 #[inline(always)]
-pub fn classify(ctx: &TcContext, hook: Hook) -> Decision {
+pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
         return host_drop(Reason::NoImage);
     };

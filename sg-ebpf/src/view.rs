@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_jiffies64, programs::TcContext};
+use aya_ebpf::{EbpfContext, bindings::__sk_buff, helpers::generated::bpf_jiffies64, programs::TcContext};
 use sg_common::{
     abi::Counter,
     flow::FlowEntry,
@@ -22,6 +22,28 @@ const MAX_OFFSET: usize = 0x3fff;
 /// How much is pulled in front when headers lie outside the linear part of the buffer.
 const PULL: u32 = 256;
 
+/// A packet as its hook hands it over: what the datapath asks of it.
+pub trait Context: EbpfContext {
+    /// Where the linear part begins.
+    fn data(&self) -> usize;
+    /// Where the linear part ends.
+    fn data_end(&self) -> usize;
+    /// Bytes of the frame, with its Ethernet header.
+    fn len(&self) -> u32;
+    /// The number of the device that the packet came in on or leaves by.
+    fn device(&self) -> u32;
+    /// Whether the kernel took a VLAN tag off the packet.
+    fn is_tagged(&self) -> bool;
+    /// Makes the first bytes linear, and says whether that was done.
+    fn pull(&self, bytes: u32) -> bool;
+    /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
+    fn note(&self, decision: Decision);
+    /// [`find`] as a global function.
+    fn find(&self) -> u64;
+    /// [`parse`] as a global function.
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
+}
+
 /// The linear part of a packet.
 #[derive(Clone, Copy)]
 struct View {
@@ -32,7 +54,7 @@ struct View {
 
 impl View {
     #[inline(always)]
-    fn of(ctx: &TcContext) -> Self {
+    fn of(ctx: &impl Context) -> Self {
         Self { data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
     }
 
@@ -45,8 +67,8 @@ impl View {
 
 /// What the Ethernet header announces.
 #[inline(always)]
-pub fn payload(ctx: &TcContext) -> Payload {
-    let word = sg_payload(ctx.skb.skb);
+pub fn payload(ctx: &impl Context) -> Payload {
+    let word = ctx.find();
     let offset = (word >> 8) as usize;
     match word & 0xff {
         V4 => Payload::Ip(Family::V4, offset),
@@ -57,18 +79,16 @@ pub fn payload(ctx: &TcContext) -> Payload {
     }
 }
 
-/// What [`sg_payload`] says in its lowest byte. Above stands where an IP packet begins.
+/// What [`find`] says in its lowest byte. Above stands where an IP packet begins.
 const V4: u64 = 1;
 const V6: u64 = 2;
 const ARP: u64 = 3;
 const NOT_IP: u64 = 4;
 
-/// A global function, as [`sg_packet`] is: what follows need not be checked for each number of VLAN tags.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_payload(skb: *mut __sk_buff) -> u64 {
+#[inline(always)]
+fn find(ctx: &impl Context) -> u64 {
     // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
-    match ethernet(&View::of(&TcContext::new(skb))) {
+    match ethernet(&View::of(ctx)) {
         Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
         Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
         Payload::Arp => ARP,
@@ -79,33 +99,28 @@ extern "C" fn sg_payload(skb: *mut __sk_buff) -> u64 {
 
 /// Reads the IP packet at `offset` into `packet`.
 #[inline(always)]
-pub fn read(ctx: &TcContext, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
+pub fn read(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
     const TOO_MANY_HEADERS: u64 = Reason::TooManyHeaders as u64;
-    match sg_packet(ctx.skb.skb, family as u64, offset as u64, packet) {
+    match ctx.parse(family as u64, offset as u64, packet) {
         0 => Ok(()),
         TOO_MANY_HEADERS => Err(Reason::TooManyHeaders),
         _ => Err(Reason::Malformed),
     }
 }
 
-/// A global function: the verifier checks it once, and its callers know nothing of the packet but that it was
-/// read. Inlined, every way to read a packet would be followed through everything that comes after.
-///
 /// Returns zero, or the number of the [`Reason`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_packet(skb: *mut __sk_buff, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-    let ctx = TcContext::new(skb);
+#[inline(always)]
+fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u64 {
     let family = if family == Family::V4 as u64 { Family::V4 } else { Family::V6 };
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
-    let view = View::of(&ctx);
+    let view = View::of(ctx);
     let mut read = network(&view, family, offset as usize);
     if read == Err(Reason::Malformed) && view.is_partial() {
         // Copies, so it is worth it only now: of a bulk TCP packet the headers are linear and the rest is not.
         let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
-        if ctx.pull_data(wanted).is_ok() {
-            read = network(&View::of(&ctx), family, offset as usize);
+        if ctx.pull(wanted) {
+            read = network(&View::of(ctx), family, offset as usize);
         }
     }
     match read {
@@ -114,6 +129,75 @@ extern "C" fn sg_packet(skb: *mut __sk_buff, family: u64, offset: u64, packet: *
             0
         }
         Err(reason) => reason as u64,
+    }
+}
+
+/// The two global functions that read packets, for a type of context: the verifier knows it by the type of the
+/// pointer (`btf_prepare_func_args`). It checks them once, and their callers know nothing of the packet but that it was
+/// read. Inlined, every number of VLAN tags and every way to read a packet would be followed through everything
+/// that comes after.
+macro_rules! readers {
+    ($context:ident, $raw:ty, $find:ident, $parse:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $find(raw: *mut $raw) -> u64 {
+            find(&$context::new(raw))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+            parse(&$context::new(raw), family, offset, packet)
+        }
+    };
+}
+readers!(TcContext, __sk_buff, sg_payload, sg_packet);
+
+impl Context for TcContext {
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.data()
+    }
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.data_end()
+    }
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.len()
+    }
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        // SAFETY: as in `note`.
+        unsafe { (*self.skb.skb).ifindex }
+    }
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        // SAFETY: as in `note`.
+        unsafe { (*self.skb.skb).vlan_present != 0 }
+    }
+    #[inline(always)]
+    fn pull(&self, bytes: u32) -> bool {
+        self.pull_data(bytes).is_ok()
+    }
+    /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
+    #[inline(always)]
+    fn note(&self, decision: Decision) {
+        let skb = self.skb.skb;
+        // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
+        // (`tc_cls_act_is_valid_access`).
+        unsafe {
+            (*skb).cb[0] = decision.number();
+            (*skb).cb[1] = (decision.word() >> 32) as u32;
+        }
+    }
+    #[inline(always)]
+    fn find(&self) -> u64 {
+        sg_payload(self.skb.skb)
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        sg_packet(self.skb.skb, family, offset, packet)
     }
 }
 
@@ -167,33 +251,6 @@ impl Window for Pointer {
     fn be64(self, offset: usize) -> u64 {
         u64::from_be(self.load(offset))
     }
-}
-
-/// Leaves the decision in the packet's control block, where programs on the same hook and
-/// `BPF_PROG_TEST_RUN` can read it: word 0 the counter's number, word 1 verdict and reason.
-#[inline(always)]
-pub fn note(ctx: &TcContext, decision: Decision) {
-    let skb = ctx.skb.skb;
-    // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
-    // (`tc_cls_act_is_valid_access`).
-    unsafe {
-        (*skb).cb[0] = decision.number();
-        (*skb).cb[1] = (decision.word() >> 32) as u32;
-    }
-}
-
-/// The number of the device that the packet came in on or leaves by.
-#[inline(always)]
-pub fn device(ctx: &TcContext) -> u32 {
-    // SAFETY: as in `note`.
-    unsafe { (*ctx.skb.skb).ifindex }
-}
-
-/// Whether the kernel took a VLAN tag off the packet.
-#[inline(always)]
-pub fn is_tagged(ctx: &TcContext) -> bool {
-    // SAFETY: as in `note`.
-    unsafe { (*ctx.skb.skb).vlan_present != 0 }
 }
 
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
-    Precedence, Priority, Remote, Role, Rule, Service,
+    Action, Established, Group, GroupIndex, GroupType, MidStream, Nic, Policy, PolicyParts, PortRange, Ports,
+    Precedence, Priority, Remote, Role, Rule, Senders, Service,
 };
 
 /// The address of the NIC.
@@ -154,8 +154,10 @@ fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
         addresses: vec![IpAddr::V4(address)],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        senders: Senders::default(),
         precedence: Precedence::default(),
         established: Established::default(),
+        mid_stream: MidStream::default(),
         groups,
     }
 }

@@ -8,7 +8,7 @@ use crate::flow::Timeouts;
 
 /// The version of everything in this file. Part of the path under which maps are pinned, so two versions
 /// never share a map.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What one counter holds, on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// How long a datagram may wait for its next fragment, in jiffies.
     pub fragment_timeout: u32,
-    /// Zero.
-    pub pad: u32,
+    /// The most answered flows of one NIC.
+    pub flows_per_nic: u32,
 }
 
 /// Devices with a lower number are found in an array, others in a hash.
@@ -40,6 +40,23 @@ pub const NIC_COUNTERS: u32 = 64;
 
 /// Counters below this number belong to the host: packets of devices that are no NIC, by reason.
 pub const HOST_COUNTERS: u32 = 64;
+
+/// Numbers of the host's counters that tell of the flow tables, above those of reasons. In `packets` stands a number of
+/// flows.
+pub mod flows {
+    /// Flows that were kept while they were not answered: counted by the program.
+    pub const KEPT: u32 = 56;
+    /// Of these, flows that were answered: counted by the program.
+    pub const SETTLED: u32 = 57;
+    /// Of these, flows that the agent's sweep deleted: written by the agent, like those that follow.
+    pub const SWEPT: u32 = 58;
+    /// Of these, flows that made room for others.
+    pub const EVICTED: u32 = 59;
+    /// How many answered flows the last sweep found.
+    pub const ANSWERED: u32 = 60;
+    /// How many others.
+    pub const HALF_OPEN: u32 = 61;
+}
 
 /// The number of the counter for `reason` in `direction` of a NIC whose counters begin at `first`.
 #[inline(always)]

@@ -138,7 +138,7 @@ pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
 
 #[inline(always)]
 fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
-    // In the order of `Dimension`. The last two are nobody's; zeroes there would become a call of memset, which is a
+    // In the order of `Dimension`. No rule asks for the last two; zeroes there would become a call of memset, which is a
     // loop over bytes in eBPF and costs more than all the rest of this function.
     [remote.high, remote.low, service, u64::from(source_port), local.high, local.low, local.high, local.low]
 }
@@ -208,6 +208,21 @@ pub type Timeouts = [u32; 8];
 /// How long a flow may be silent, in seconds. Defaults are Alibaba Cloud's and Huawei Cloud's documented ones:
 /// TCP 910 s established and 3 s closing; UDP 30 s one way and 180 s both ways; ICMP 30 s.
 pub const DEFAULT_TIMEOUTS_SECONDS: Timeouts = [30, 910, 3, 30, 180, 30, 30, 180];
+
+/// The names of [`Timeouts`], in their order.
+pub const TIMEOUT_NAMES: [&str; 8] = [
+    "tcp-new",
+    "tcp-established",
+    "tcp-closing",
+    "udp-new",
+    "udp-established",
+    "icmp",
+    "other-new",
+    "other-established",
+];
+
+/// The longest timeout, five days: in jiffies it fits half of 32 bits at any rate of the clock.
+pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 
 /// Which of [`Timeouts`] holds for a flow: TCP new, established, closing; UDP new, established; ICMP; other
 /// protocols new, established.

@@ -37,7 +37,7 @@
 use crate::verdict::Decision;
 
 /// The version of the layout above, and of the header below.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;
@@ -73,6 +73,10 @@ pub mod header {
     pub const ROOTS: usize = 4;
     /// Two references, by family: which local addresses are the NIC's own. A decision that accepts means yes.
     pub const OWN: usize = 8;
+    /// Two references, by family: whom a guest may speak for, by [`super::Dimension::Ethernet`] and local address.
+    pub const SENDERS: usize = 10;
+    /// A reference: which Ethernet addresses a guest may send from, whatever stands behind.
+    pub const SENDER_MACS: usize = 12;
     /// Words of the header.
     pub const WORDS: usize = 16;
 }
@@ -85,6 +89,10 @@ pub mod flags {
     pub const REVALIDATE: u32 = 2;
     /// Outbound packets must come from an address of the NIC.
     pub const ANTI_SPOOFING: u32 = 4;
+    /// The NIC's Ethernet address is known, and with it its link-local address.
+    pub const MAC: u32 = 8;
+    /// A TCP packet of no known flow opens none unless it is a SYN.
+    pub const STRICT: u32 = 16;
 }
 
 /// What an image can be asked for: any array of words whose length is a power of two, and at least a node.
@@ -141,9 +149,11 @@ pub enum Dimension {
     LocalHigh = 4,
     /// Like `RemoteLow`, of this end.
     LocalLow = 5,
+    /// The Ethernet address of the sender. Rules do not ask for it.
+    Ethernet = 6,
 }
 
-/// One key a dimension; the last two are unused and make the array a power of two long.
+/// One key a dimension; the last one is unused and makes the array a power of two long.
 pub type Keys = [u64; 8];
 
 /// The key of [`Dimension::Service`]: protocol, then 16 bits of destination port, or of ICMP type and code,

@@ -10,6 +10,7 @@
 //! | [`packet`] | a frame, read into the fields that rules and flows look at |
 //! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
 //! | [`fragment`] | which fragments follow an accepted one |
+//! | [`guest`] | what a guest claims to be, and what it may never be |
 //! | [`image`] | reading a compiled policy |
 //! | [`exceptions`] | the traffic that works without a rule |
 //!
@@ -21,6 +22,7 @@ pub mod abi;
 pub mod exceptions;
 pub mod flow;
 pub mod fragment;
+pub mod guest;
 pub mod image;
 pub mod packet;
 pub mod verdict;

@@ -283,6 +283,13 @@ impl Packet {
     pub const fn is_syn(&self) -> bool {
         self.protocol == protocol::TCP && self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
     }
+
+    /// Whether this is a TCP packet that opens no connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_mid_stream(&self) -> bool {
+        self.protocol == protocol::TCP && !self.is_syn()
+    }
 }
 
 /// Whether `number` is the ICMP of `family`.
@@ -308,8 +315,8 @@ pub const fn has_ports(number: u8) -> bool {
 pub enum Payload {
     /// An IP packet that begins so many bytes into the frame; [`network`] reads it.
     Ip(Family, usize),
-    /// ARP, which is not filtered.
-    Arp,
+    /// An ARP packet that begins so many bytes into the frame.
+    Arp(usize),
     /// Something else, for this reason.
     Refused(Reason),
 }
@@ -327,7 +334,7 @@ pub fn ethernet<F: Frame>(frame: &F) -> Payload {
         match kind.be16(0) {
             ethertype::IPV4 => return Payload::Ip(Family::V4, offset),
             ethertype::IPV6 => return Payload::Ip(Family::V6, offset),
-            ethertype::ARP => return Payload::Arp,
+            ethertype::ARP => return Payload::Arp(offset),
             ethertype::VLAN | ethertype::SERVICE_VLAN => offset += TAG,
             _ => return Payload::Refused(Reason::NotIp),
         }
@@ -378,7 +385,7 @@ pub fn parse<F: Frame>(frame: &F) -> Parsed {
             Ok(packet) => Parsed::Packet(packet),
             Err(reason) => Parsed::Refused(reason),
         },
-        Payload::Arp => Parsed::Arp,
+        Payload::Arp(_) => Parsed::Arp,
         Payload::Refused(reason) => Parsed::Refused(reason),
     }
 }

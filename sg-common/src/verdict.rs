@@ -54,11 +54,20 @@ pub enum Reason {
     FragmentOverlap = 18,
     /// A guest sent a frame with a VLAN tag: it speaks for its own network only.
     VlanTag = 19,
+    /// A guest speaks for a neighbour: an ARP packet or a neighbour advertisement from, or about, an address that is not
+    /// its own.
+    NeighbourSpoofing = 20,
+    /// A guest answers as a DHCP server or announces itself as a router.
+    RogueServer = 21,
+    /// A TCP packet of no known flow that opens none, where the policy is strict about that.
+    MidStream = 22,
+    /// Not a verdict: the NIC has as many flows as it may have, the packet was judged without remembering its flow.
+    FlowQuota = 23,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -78,6 +87,10 @@ impl Reason {
         Self::FlowTableFull,
         Self::FragmentOverlap,
         Self::VlanTag,
+        Self::NeighbourSpoofing,
+        Self::RogueServer,
+        Self::MidStream,
+        Self::FlowQuota,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -103,6 +116,10 @@ impl Reason {
             Self::FlowTableFull => "flow-table-full",
             Self::FragmentOverlap => "fragment-overlap",
             Self::VlanTag => "vlan-tag",
+            Self::NeighbourSpoofing => "neighbour-spoofing",
+            Self::RogueServer => "rogue-server",
+            Self::MidStream => "mid-stream",
+            Self::FlowQuota => "flow-quota",
         }
     }
 }
@@ -119,7 +136,7 @@ impl TryFrom<u8> for Reason {
 
     fn try_from(number: u8) -> Result<Self, UnknownReason> {
         match number {
-            1..=19 => Ok(Self::ALL[usize::from(number) - 1]),
+            1..=23 => Ok(Self::ALL[usize::from(number) - 1]),
             _ => Err(UnknownReason(number)),
         }
     }
@@ -229,6 +246,6 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
         }
         assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
-        assert_eq!(Reason::try_from(20), Err(UnknownReason(20)));
+        assert_eq!(Reason::try_from(24), Err(UnknownReason(24)));
     }
 }

@@ -42,7 +42,7 @@ macro_rules! values {
 fn maps() -> String {
     let mut text = String::new();
     layout!(text, Counter { packets: u64, bytes: u64 });
-    layout!(text, Settings { timeouts: [u32; 8], fragment_timeout: u32, pad: u32 });
+    layout!(text, Settings { timeouts: [u32; 8], fragment_timeout: u32, flows_per_nic: u32 });
     layout!(
         text,
         FlowKey {
@@ -110,6 +110,12 @@ fn maps() -> String {
         "\ncounters",
         abi::NIC_COUNTERS,
         abi::HOST_COUNTERS,
+        abi::flows::KEPT,
+        abi::flows::SETTLED,
+        abi::flows::SWEPT,
+        abi::flows::EVICTED,
+        abi::flows::ANSWERED,
+        abi::flows::HALF_OPEN,
         reason_counter(0, Direction::Ingress, Reason::Rule),
         reason_counter(0, Direction::Egress, Reason::Rule),
     );
@@ -142,16 +148,21 @@ fn images() -> String {
         header::COUNTERS,
         header::ROOTS,
         header::OWN,
+        header::SENDERS,
+        header::SENDER_MACS,
         header::WORDS,
         image::flags::GUEST,
         image::flags::REVALIDATE,
         image::flags::ANTI_SPOOFING,
+        image::flags::MAC,
+        image::flags::STRICT,
         Dimension::RemoteHigh as u8,
         Dimension::RemoteLow as u8,
         Dimension::Service as u8,
         Dimension::SourcePort as u8,
         Dimension::LocalHigh as u8,
         Dimension::LocalLow as u8,
+        Dimension::Ethernet as u8,
         Reference::node(1, Dimension::SourcePort, true).word(),
         Reference::directory(1, Dimension::SourcePort, 2, 3).word(),
         leaf_control(1),

@@ -4,12 +4,16 @@
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
 use sg_common::{
-    abi::Settings,
+    abi::{self, Settings},
     flow::{FlowEntry, FlowKey, State},
     fragment::{FragmentEntry, FragmentKey},
+    verdict::Reason,
 };
 
-use crate::maps::{FLOWS, FRAGMENTS, HALF_OPEN, SETTINGS};
+use crate::{
+    maps::{COUNTERS, FLOWS, FRAGMENTS, HALF_OPEN, NIC_FLOWS, SETTINGS},
+    view,
+};
 
 /// A flow that was found.
 pub struct Found {
@@ -43,23 +47,50 @@ pub fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
 /// Keeps a new flow among those that are not answered yet. False where there is no room.
 #[inline(always)]
 pub fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    HALF_OPEN.insert(key, entry, 0).is_ok()
+    let kept = HALF_OPEN.insert(key, entry, 0).is_ok();
+    if kept {
+        count(abi::flows::KEPT);
+    }
+    kept
 }
 
-/// Moves a flow that was answered to the others. False where there is no room: then it stays where it is.
+/// Moves a flow that was answered to the others.
+///
+/// # Errors
+/// There is no room, or its NIC has its share: then the flow stays where it is.
 #[inline(always)]
-pub fn settle(key: &FlowKey, found: &Found) -> bool {
+pub fn settle(key: &FlowKey, found: &Found) -> Result<(), Reason> {
     if !found.half_open || found.entry.state != State::Established as u8 {
-        return true;
+        return Ok(());
+    }
+    let (Some(settings), Some(flows)) = (settings(), NIC_FLOWS.get_ptr_mut(u32::from(key.nic))) else {
+        return Err(Reason::FlowTableFull);
+    };
+    // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
+    // lost until the next sweep.
+    let flows = unsafe { &mut *flows };
+    if *flows >= u64::from(settings.flows_per_nic) {
+        return Err(Reason::FlowQuota);
     }
     // From where it stands: a copy would take a sixth of the stack.
     let entry: &FlowEntry = found.entry;
-    let settled = FLOWS.insert(key, entry, 0).is_ok();
-    if settled {
-        // Another CPU may have been faster.
-        let _ = HALF_OPEN.remove(key);
+    if FLOWS.insert(key, entry, 0).is_err() {
+        return Err(Reason::FlowTableFull);
     }
-    settled
+    *flows += 1;
+    // Another CPU may have been faster.
+    if HALF_OPEN.remove(key).is_ok() {
+        count(abi::flows::SETTLED);
+    }
+    Ok(())
+}
+
+/// Counts a flow for the host.
+#[inline(always)]
+fn count(number: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
+        view::add(counter, 0);
+    }
 }
 
 /// What the agent set.

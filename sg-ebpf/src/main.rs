@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
 //! | [`policy`] | the published image of a NIC |
+//! | [`guest`] | anti-spoofing |
 //! | [`flows`] | the flow table |
 //! | [`view`] | reading packet memory; the unsafe part |
 //! | [`maps`] | every map |
@@ -16,6 +17,7 @@
 #![no_main]
 
 mod flows;
+mod guest;
 mod maps;
 mod pipeline;
 mod policy;

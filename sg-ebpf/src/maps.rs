@@ -48,6 +48,11 @@ pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
 
+/// How many of them each NIC has, by slot. The program counts up; the agent's sweep writes what it found, which also mends
+/// what was lost between two sweeps.
+#[btf_map]
+pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
+
 /// Flows that were not answered yet, the least recently used of which make room: a flood of questions forgets
 /// questions, and never a talk.
 #[btf_map]

@@ -10,12 +10,13 @@ use sg_common::{
     flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Header, Keys},
-    packet::{ETHERNET, Family, Icmp, Packet, Part, Payload, embedded_offset},
+    packet::{Family, Icmp, Packet, Part, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
     flows::{self, Found},
+    guest,
     maps::{self, COUNTERS},
     policy::Image,
     view::{self, Context, Scratch},
@@ -32,16 +33,16 @@ pub enum Hook {
 
 /// A NIC under its current policy, from the point of view of one packet.
 #[derive(Clone, Copy)]
-struct Nic {
+pub struct Nic {
     slot: u16,
-    image: Image,
+    pub image: Image,
     header: Header,
-    direction: Direction,
+    pub direction: Direction,
 }
 
 impl Nic {
     #[inline(always)]
-    fn has(&self, flag: u32) -> bool {
+    pub fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
     }
 
@@ -94,23 +95,29 @@ fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
-    let (read, tagged) = match view::payload(ctx) {
-        Payload::Ip(family, offset) => {
-            (view::read(ctx, family, offset, &mut scratch.packet), offset != ETHERNET || ctx.is_tagged())
-        }
-        Payload::Arp => return nic.decision(Verdict::Accept, Reason::Arp),
-        Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
+    // A guest speaks for itself only.
+    let guarded = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING);
+    let payload = view::payload(ctx);
+    if guarded && let Err(reason) = guest::check_frame(ctx, nic, payload, scratch) {
+        return nic.decision(Verdict::Drop, reason);
+    }
+    let read = match payload {
+        Payload::Ip(family, offset) => view::read(ctx, family, offset, &mut scratch.packet),
+        Payload::Arp(_) => return nic.decision(Verdict::Accept, Reason::Arp),
+        Payload::Refused(reason) => Err(reason),
     };
     if let Err(reason) = read {
         return nic.decision(Verdict::Drop, reason);
     }
-    let protected = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING);
-    if protected && tagged {
-        return nic.decision(Verdict::Drop, Reason::VlanTag);
-    }
-    scratch.keys = packet_keys(nic.direction, &scratch.packet);
-    // A guest speaks for itself only.
-    let spoofed = protected && !nic.image.owns(scratch.packet.family, &scratch.keys);
+    let spoofed = if guarded {
+        match guest::check_packet(ctx, nic, scratch) {
+            Ok(spoofed) => spoofed,
+            Err(reason) => return nic.decision(Verdict::Drop, reason),
+        }
+    } else {
+        scratch.keys = packet_keys(nic.direction, &scratch.packet);
+        false
+    };
     // Fragments: the first has the ports, and the others follow it.
     if scratch.packet.is_later_fragment() {
         if spoofed {
@@ -176,9 +183,9 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
             // A SYN asks for a new connection: whatever was there before, it meets the policy.
             known.entry.observe(packet, nic.direction, ctx.len(), view::now());
             if let Some(key) = &key
-                && !flows::settle(key, known)
+                && let Err(reason) = flows::settle(key, known)
             {
-                count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+                count(reason_counter(nic.header.counters, nic.direction, reason), ctx.len());
             }
             return Decision::from_word(known.entry.decision)
                 .unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
@@ -186,11 +193,16 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     }
 
     // What works without a rule.
-    if let Some(reason) = exceptions::passes(packet, nic.direction, || !spoofed && owned()) {
+    let may_ask = !spoofed || sg_common::guest::asks_for_itself(packet, nic.header.flags);
+    if may_ask && let Some(reason) = exceptions::passes(packet, nic.direction, || !spoofed && owned()) {
         return nic.decision(Verdict::Accept, reason);
     }
     if spoofed {
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
+    }
+
+    if nic.has(image::flags::STRICT) && known.is_none() && packet.is_mid_stream() {
+        return nic.decision(Verdict::Drop, Reason::MidStream);
     }
 
     // A new flow: the rules decide, and an accepted one is remembered.

@@ -8,6 +8,7 @@ use sg_common::{
     abi::Counter,
     flow::FlowEntry,
     fragment::{FragmentEntry, FragmentKey},
+    guest::{self, Claim},
     image::Keys,
     packet::{Family, Frame, Packet, Payload, Window, ethernet, network},
     verdict::{Decision, Reason},
@@ -42,6 +43,8 @@ pub trait Context: EbpfContext {
     fn find(&self) -> u64;
     /// [`parse`] as a global function.
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
+    /// [`claim`] as a global function.
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
 }
 
 /// The linear part of a packet.
@@ -73,7 +76,7 @@ pub fn payload(ctx: &impl Context) -> Payload {
     match word & 0xff {
         V4 => Payload::Ip(Family::V4, offset),
         V6 => Payload::Ip(Family::V6, offset),
-        ARP => Payload::Arp,
+        ARP => Payload::Arp(offset),
         NOT_IP => Payload::Refused(Reason::NotIp),
         _ => Payload::Refused(Reason::Malformed),
     }
@@ -91,7 +94,7 @@ fn find(ctx: &impl Context) -> u64 {
     match ethernet(&View::of(ctx)) {
         Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
         Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
-        Payload::Arp => ARP,
+        Payload::Arp(offset) => ARP | (offset as u64) << 8,
         Payload::Refused(Reason::NotIp) => NOT_IP,
         Payload::Refused(_) => 0,
     }
@@ -132,12 +135,46 @@ fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u
     }
 }
 
-/// The two global functions that read packets, for a type of context: the verifier knows it by the type of the
+/// The Ethernet address that the frame was sent from.
+#[inline(always)]
+pub fn sender(ctx: &impl Context) -> Option<u64> {
+    guest::sender(&View::of(ctx))
+}
+
+/// Reads who the ARP packet at `offset` says its sender is. False where it is none of this network.
+#[inline(always)]
+pub fn arp(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
+    ctx.claim(ARP, offset as u64, claimed) == 0
+}
+
+/// Reads the address that the neighbour advertisement whose ICMP header stands at `offset` speaks of.
+#[inline(always)]
+pub fn advertised(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
+    ctx.claim(V6, offset as u64, claimed) == 0
+}
+
+#[inline(always)]
+fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+    // SAFETY: as in `parse`.
+    let Some(claimed) = (unsafe { claimed.as_mut() }) else { return 1 };
+    // An ARP packet that is not linear was not sent by a stack; a neighbour advertisement was pulled when it was read.
+    let view = View::of(ctx);
+    if what == ARP {
+        let Some(found) = guest::arp(&view, offset as usize) else { return 1 };
+        *claimed = found;
+    } else {
+        let Some(found) = guest::advertised(&view, offset as usize) else { return 1 };
+        claimed.address = found;
+    }
+    0
+}
+
+/// The global functions that read packets, for a type of context: the verifier knows it by the type of the
 /// pointer (`btf_prepare_func_args`). It checks them once, and their callers know nothing of the packet but that it was
 /// read. Inlined, every number of VLAN tags and every way to read a packet would be followed through everything
 /// that comes after.
 macro_rules! readers {
-    ($context:ident, $raw:ty, $find:ident, $parse:ident) => {
+    ($context:ident, $raw:ty, $find:ident, $parse:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $find(raw: *mut $raw) -> u64 {
@@ -149,9 +186,15 @@ macro_rules! readers {
         extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
             parse(&$context::new(raw), family, offset, packet)
         }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+            claim(&$context::new(raw), what, offset, claimed)
+        }
     };
 }
-readers!(TcContext, __sk_buff, sg_payload, sg_packet);
+readers!(TcContext, __sk_buff, sg_payload, sg_packet, sg_claim);
 
 impl Context for TcContext {
     #[inline(always)]
@@ -198,6 +241,10 @@ impl Context for TcContext {
     #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
         sg_packet(self.skb.skb, family, offset, packet)
+    }
+    #[inline(always)]
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        sg_claim(self.skb.skb, what, offset, claimed)
     }
 }
 
@@ -274,6 +321,10 @@ pub fn add(counter: *mut Counter, length: u64) {
 pub struct Scratch {
     /// The packet.
     pub packet: Packet,
+    /// The Ethernet address of a guest that sends, as a number.
+    pub sender: u64,
+    /// Whom a guest claims to be.
+    pub claimed: Claim,
     /// The packet that an ICMP error speaks of.
     pub embedded: Packet,
     /// What the policy is asked about the packet.

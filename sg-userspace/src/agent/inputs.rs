@@ -12,8 +12,9 @@ use ipnet::IpNet;
 
 use super::Numbers;
 use crate::model::{
-    Action, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
-    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
+    Action, AddressPair, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage,
+    Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role,
+    Rule, RuleIndex, Senders, Service,
 };
 
 /// Reads the policy that was numbered.
@@ -49,6 +50,8 @@ impl<'a> Inputs<'a> {
             anti_spoofing_written: _,
             precedence,
             established,
+            mid_stream,
+            senders,
             groups,
         } = nic;
         let mut text = Text::default();
@@ -66,6 +69,17 @@ impl<'a> Inputs<'a> {
             Established::Revalidate => 0,
             Established::Keep => 1,
         });
+        text.tag(match mid_stream {
+            MidStream::Loose => 0,
+            MidStream::Strict => 1,
+        });
+        let Senders { mac, allowed_address_pairs } = senders;
+        text.number(mac.map_or(0, Mac::key));
+        text.number(allowed_address_pairs.len() as u64);
+        for AddressPair { address, mac } in allowed_address_pairs {
+            text.net(*address);
+            text.number(mac.map_or(0, Mac::key));
+        }
         text.number(addresses.len() as u64);
         for address in addresses {
             text.address(*address);

@@ -1,7 +1,7 @@
 //! What an agent is started with, wherever its policies come from.
 
 use super::Instance;
-use crate::kernel::{Attachment, Limits};
+use crate::kernel::{Attachment, FlowOptions, Limits};
 
 /// What an agent is started with.
 #[derive(Clone, Debug)]
@@ -18,4 +18,6 @@ pub struct AgentOptions {
     pub budget_words: usize,
     /// How much the tables hold, where they are made anew.
     pub limits: Limits,
+    /// How long flows are remembered, and how many of one NIC.
+    pub flows: FlowOptions,
 }

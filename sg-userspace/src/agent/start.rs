@@ -66,6 +66,7 @@ fn load(options: &AgentOptions, catalog: &Catalog) -> Result<Datapath, AgentErro
         attachment: catalog.attachment,
         log_level: options.program_log,
         limits: catalog.limits,
+        flows: options.flows,
     })
     .map_err(|source| AgentError::Load { source })?;
     if options.program_log > 0 {

@@ -3,7 +3,8 @@
 use sg_common::{
     exceptions,
     flow::{Direction, packet_keys},
-    image::{CLASS_WORDS, Header, Keys, Walk, flags, header},
+    guest,
+    image::{CLASS_WORDS, Dimension, Header, Keys, Walk, flags, header},
     packet::{Packet, Parsed, parse},
     verdict::{Decision, Reason, Verdict},
 };
@@ -71,29 +72,44 @@ impl Engine for ImageEngine<'_> {
             None => place.insert(CompiledNic::new(self.policy, nic)?),
         };
         // The frame, not the probe: what a parser makes of a packet is part of the answer.
-        let Parsed::Packet(packet) = parse(&&probe.frame()[..]) else {
+        let frame = probe.frame(nic.mac_for(probe.source()));
+        let (Parsed::Packet(packet), Some(sender)) = (parse(&&frame[..]), guest::sender(&&frame[..])) else {
             return Err(EngineError::Frame { probe: Box::new(*probe) });
         };
         compiled
-            .judge(&packet, probe.direction())
+            .judge(&packet, sender, probe.direction())
             .map_err(|fault| EngineError::Image { device: nic.device.clone(), fault })
     }
 }
 
 impl CompiledNic {
     /// What the datapath does with a packet that starts a flow, step by step.
-    fn judge(&self, packet: &Packet, direction: Direction) -> Result<Answer, ImageFault> {
+    fn judge(&self, packet: &Packet, sender: u64, direction: Direction) -> Result<Answer, ImageFault> {
         let words = self.image.words();
         let header = Header::read(words).ok_or(ImageFault::Version)?;
-        let keys = packet_keys(direction, packet);
+        let mut keys = packet_keys(direction, packet);
+        keys[Dimension::Ethernet as usize] = sender;
         let walk = |root, keys: &Keys| Walk::from(words, root).run(words, keys).ok_or(ImageFault::Walk);
         let family = packet.family as usize;
         let own = walk(header::OWN + family, &keys)?.accepts();
-        if let Some(reason) = exceptions::passes(packet, direction, || own) {
+        let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
+        let spoofed = guarded && !walk(header::SENDERS + family, &keys)?.accepts();
+        if guarded && !walk(header::SENDER_MACS, &keys)?.accepts() {
+            return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
+        }
+        if guarded && guest::is_server(packet) {
+            return Ok(Answer::without_policy(Verdict::Drop, Reason::RogueServer));
+        }
+        // No probe carries the address that it would advertise.
+        if guarded && guest::is_advertisement(packet) {
+            return Ok(Answer::without_policy(Verdict::Drop, Reason::NeighbourSpoofing));
+        }
+        if (!spoofed || guest::asks_for_itself(packet, header.flags))
+            && let Some(reason) = exceptions::passes(packet, direction, || own)
+        {
             return Ok(Answer::without_policy(Verdict::Accept, reason));
         }
-        let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
-        if guarded && !own {
+        if spoofed {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
         }
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)

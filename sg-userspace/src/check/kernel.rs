@@ -80,7 +80,7 @@ impl Engine for KernelEngine<'_> {
             (Role::Host, Direction::Ingress) | (Role::Guest, Direction::Egress) => Program::Ingress,
             (Role::Host, Direction::Egress) | (Role::Guest, Direction::Ingress) => Program::Egress,
         };
-        let frame = probe.frame();
+        let frame = probe.frame(nic.mac_for(probe.source()));
         let outcome = self.datapath.run(program, &frame, 1)?;
         let decision = outcome.decision.filter(|decision| decision.accepts() == outcome.passed);
         let Some(decision) = decision else {

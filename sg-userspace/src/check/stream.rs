@@ -136,7 +136,9 @@ mod tests {
     use super::*;
     use crate::{
         check::OracleEngine,
-        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
+        model::{
+            Established, Group, GroupIndex, GroupType, MidStream, Nic, PolicyParts, Precedence, Role, Senders,
+        },
     };
 
     fn policy() -> Policy {
@@ -154,8 +156,10 @@ mod tests {
             addresses: vec!["10.0.0.5".parse().unwrap()],
             addresses_from_device: false,
             anti_spoofing_written: None,
+            senders: Senders::default(),
             precedence: Precedence::default(),
             established: Established::default(),
+            mid_stream: MidStream::default(),
             groups: vec![GroupIndex(0)],
         };
         let members = [(GroupIndex(0), vec!["10.0.0.6".parse().unwrap()])].into();

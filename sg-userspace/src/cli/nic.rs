@@ -18,6 +18,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
+    model::{AddressPair, Mac, Senders},
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
     store::{Nic, NicType, Role},
 };
@@ -143,6 +144,12 @@ struct Register {
     /// Whether packets from it must have one of its addresses as their source [default: no for host, yes for guest].
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Its Ethernet address, which anti-spoofing then looks at, too.
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// What it may speak for beside its own addresses; may be said several times.
+    #[arg(long = "allow-pair", value_name = "CIDR[=MAC]", value_delimiter = ',')]
+    pairs: Vec<AddressPair>,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
@@ -174,6 +181,15 @@ struct Modify {
     /// Whether packets from it must have one of its addresses as their source.
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Its Ethernet address, which anti-spoofing then looks at, too.
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// What it may speak for beside its own addresses; those said here are all from now on.
+    #[arg(long = "allow-pair", value_name = "CIDR[=MAC]", value_delimiter = ',')]
+    pairs: Vec<AddressPair>,
+    /// Let it speak for its own addresses only.
+    #[arg(long, conflicts_with = "pairs")]
+    no_pairs: bool,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -206,6 +222,11 @@ impl Shown for Nic {
         Column::wide("VPC", |nic| write_ids(&nic.vpc)),
         Column::wide("ROLE", |nic| word(&nic.role)),
         Column::wide("ANTI-SPOOFING", |nic| nic.anti_spoofing.map(yes_no).unwrap_or_default()),
+        Column::wide("MAC", |nic| nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default()),
+        Column::wide("ALLOWED-PAIRS", |nic| {
+            let pairs = nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
+            pairs.collect::<Vec<_>>().join(" ")
+        }),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
         Column::wide("TAGS", |nic| label::tags(&nic.label)),
         Column::wide("CREATED", |nic| write_time(nic.label.created)),
@@ -238,6 +259,7 @@ impl Register {
             role: self.role,
             addresses: self.addresses,
             anti_spoofing: self.anti_spoofing,
+            senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
             nic_type: self.nic_type,
             groups: self.groups,
         }
@@ -254,6 +276,8 @@ impl Modify {
             role: self.role,
             addresses: said.then_some(self.addresses),
             anti_spoofing: self.anti_spoofing,
+            mac: self.mac,
+            allowed_address_pairs: (self.no_pairs || !self.pairs.is_empty()).then_some(self.pairs),
         }
     }
 }

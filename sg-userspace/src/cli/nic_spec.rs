@@ -2,9 +2,12 @@
 
 use clap::ValueEnum;
 
-use crate::service::{NewLabel, RegisterNic};
+use crate::{
+    model::NoMac,
+    service::{NewLabel, RegisterNic},
+};
 
-const KEYS: &str = "device, role, address, group, anti-spoofing, nic-type, id and name";
+const KEYS: &str = "device, role, address, group, anti-spoofing, mac, allow-pair, nic-type, id and name";
 
 /// Reads it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
@@ -32,6 +35,11 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             "address" => {
                 nic.addresses
                     .push(value.parse().map_err(|_| wrong("allowed is an address of either family"))?);
+            }
+            // Here an `=` in a pair stands behind the first one.
+            "mac" => nic.senders.mac = Some(value.parse().map_err(|error: NoMac| wrong(&error.to_string()))?),
+            "allow-pair" => {
+                nic.senders.allowed_address_pairs.push(value.parse().map_err(|error: String| wrong(&error))?);
             }
             "anti-spoofing" => {
                 nic.anti_spoofing = Some(match value {

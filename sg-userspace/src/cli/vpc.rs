@@ -14,6 +14,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
+    model::MidStream,
     service::{CreateVpc, ModifyVpc},
     store::{Established, Order, Vpc},
 };
@@ -76,6 +77,9 @@ struct Create {
     /// What a change does to live flows.
     #[arg(long, value_enum, default_value = "revalidate")]
     established: Established,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    #[arg(long, value_enum, default_value = "loose")]
+    mid_stream: MidStream,
 }
 
 #[derive(Debug, Args)]
@@ -91,6 +95,9 @@ struct Modify {
     /// What a change does to live flows.
     #[arg(long, value_enum)]
     established: Option<Established>,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    #[arg(long, value_enum)]
+    mid_stream: Option<MidStream>,
 }
 
 impl Shown for Vpc {
@@ -101,6 +108,7 @@ impl Shown for Vpc {
         Column::new("REGION", |vpc| vpc.region.clone()),
         Column::new("ORDER", |vpc| word(&vpc.order)),
         Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
+        Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
         Column::wide("TAGS", |vpc| label::tags(&vpc.label)),
         Column::wide("CREATED", |vpc| write_time(vpc.label.created)),
         Column::wide("DESCRIPTION", |vpc| vpc.label.description.clone()),
@@ -128,6 +136,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 region: create.region.unwrap_or_default(),
                 order: create.order,
                 established: create.established,
+                mid_stream: create.mid_stream,
             };
             let vpc: Vpc = session.change(Method::POST, Address::of(&["vpcs"]), &body)?;
             session.output.done("created", &vpc)
@@ -138,6 +147,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 label: modify.label.meaning(),
                 order: modify.order,
                 established: modify.established,
+                mid_stream: modify.mid_stream,
             };
             let address = Address::of(&["vpcs", &modify.vpc]);
             let vpc: Vpc = session.change_one(Method::PATCH, address, "vpc", &body)?;

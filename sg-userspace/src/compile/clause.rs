@@ -12,7 +12,7 @@ use sg_common::{
 
 use super::ranges::{Addresses, Range};
 use crate::model::{
-    Decider, GroupIndex, IcmpMessage, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
+    Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
 };
 
 /// A condition on every dimension, and what holds where all are met. Earlier clauses win.
@@ -22,6 +22,8 @@ pub(super) struct Clause {
     pub(super) service: Vec<Range>,
     pub(super) source_port: Vec<Range>,
     pub(super) local: Rc<Addresses>,
+    /// The sender's Ethernet address.
+    pub(super) ethernet: Range,
     pub(super) decision: Decision,
 }
 
@@ -29,16 +31,50 @@ impl Clause {
     fn always(decision: Decision) -> Self {
         let any = Rc::new(Addresses::any());
         let full = vec![Range::FULL];
-        Self { remote: any.clone(), service: full.clone(), source_port: full, local: any, decision }
+        Self {
+            remote: any.clone(),
+            service: full.clone(),
+            source_port: full,
+            local: any,
+            ethernet: Range::FULL,
+            decision,
+        }
     }
 
     /// The clauses that tell the NIC's own addresses from others: own ones accept.
     pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
-        let answer = |verdict| Decision::new(verdict, Reason::Rule, 0);
         let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
-        let yes = own.map(|own| Self { local: Rc::new(own), ..Self::always(answer(Verdict::Accept)) });
-        yes.into_iter().chain([Self::always(answer(Verdict::Drop))]).collect()
+        Self::told_apart(own.map(|own| Self { local: Rc::new(own), ..Self::told(Verdict::Accept) }))
     }
+
+    /// The clauses that tell whom the NIC may speak for: such pairs accept.
+    pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {
+        Self::told_apart(nic.pairs().into_iter().filter_map(|(net, mac)| {
+            let local = Rc::new(addresses(family, [net])?);
+            Some(Self { local, ethernet: only(mac), ..Self::told(Verdict::Accept) })
+        }))
+    }
+
+    /// The clauses that tell which Ethernet addresses it may send from.
+    pub(super) fn sender_macs(nic: &Nic) -> Vec<Self> {
+        let of_pairs = nic.senders.allowed_address_pairs.iter().filter_map(|pair| pair.mac);
+        let macs = of_pairs.map(Some).chain([nic.senders.mac]);
+        Self::told_apart(macs.map(|mac| Self { ethernet: only(mac), ..Self::told(Verdict::Accept) }))
+    }
+
+    fn told_apart(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        yes.into_iter().chain([Self::told(Verdict::Drop)]).collect()
+    }
+
+    /// An answer that is no packet's.
+    fn told(verdict: Verdict) -> Self {
+        Self::always(Decision::new(verdict, Reason::Rule, 0))
+    }
+}
+
+/// An Ethernet address, or all of them where none is known.
+fn only(mac: Option<Mac>) -> Range {
+    mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
 }
 
 /// Turns references into addresses, each once.
@@ -95,7 +131,7 @@ impl<'a> Resolver<'a> {
             Some(net) => addresses(family, [net])?,
         };
         let (service, source_port) = self.service(&rule.service);
-        Some(Clause { remote, service, source_port, local: Rc::new(local), decision })
+        Some(Clause { remote, service, source_port, local: Rc::new(local), ethernet: Range::FULL, decision })
     }
 
     /// The keys of the two dimensions that a service speaks of.

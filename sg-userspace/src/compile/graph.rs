@@ -17,7 +17,7 @@ use super::{
 };
 
 /// An order in which dimensions nest.
-pub(super) type Order = [Dimension; 6];
+pub(super) type Order = [Dimension; 7];
 
 /// For policies like access lists: many remotes, few ports each.
 pub(super) const ADDRESS_FIRST: Order = [
@@ -27,6 +27,7 @@ pub(super) const ADDRESS_FIRST: Order = [
     Dimension::SourcePort,
     Dimension::LocalHigh,
     Dimension::LocalLow,
+    Dimension::Ethernet,
 ];
 
 /// For policies like firewalls: many ports, each with overlapping remotes.
@@ -37,6 +38,7 @@ const SERVICE_FIRST: Order = [
     Dimension::SourcePort,
     Dimension::LocalHigh,
     Dimension::LocalLow,
+    Dimension::Ethernet,
 ];
 
 /// A graph this small is taken without trying another order.
@@ -242,6 +244,7 @@ impl Builder<'_> {
             Dimension::SourcePort => clause.source_port != [Range::FULL],
             Dimension::LocalHigh => !clause.local.is_any(),
             Dimension::LocalLow => candidate.local_low != LowId::ANY,
+            Dimension::Ethernet => clause.ethernet != Range::FULL,
         }
     }
 
@@ -323,6 +326,7 @@ impl Builder<'_> {
                 Dimension::LocalLow => plain(self.lows.ranges(candidate.local_low)),
                 Dimension::Service => plain(&clause.service),
                 Dimension::SourcePort => plain(&clause.source_port),
+                Dimension::Ethernet => plain(&[clause.ethernet]),
                 Dimension::RemoteHigh | Dimension::LocalHigh => {
                     let remote = dimension == Dimension::RemoteHigh;
                     let addresses: &Addresses = if remote { &clause.remote } else { &clause.local };

@@ -65,7 +65,8 @@ impl Layout {
                 (key, reference.word())
             })
             .collect();
-        let paired = wide && !matches!(split.dimension, Dimension::Service | Dimension::SourcePort);
+        let paired = wide
+            && !matches!(split.dimension, Dimension::Service | Dimension::SourcePort | Dimension::Ethernet);
         if let Some(bits) = directory_bits(split.dimension, paired, intervals.len()) {
             let (root, height) = self.directory(split.dimension, bits, &intervals);
             return (root, deepest + height);
@@ -169,6 +170,7 @@ const fn key_bits(dimension: Dimension) -> u32 {
     match dimension {
         Dimension::Service => 24,
         Dimension::SourcePort => 16,
+        Dimension::Ethernet => 48,
         Dimension::RemoteHigh | Dimension::RemoteLow | Dimension::LocalHigh | Dimension::LocalLow => 32,
     }
 }

@@ -28,7 +28,7 @@ use self::{
     graph::Graph,
     layout::Layout,
 };
-use crate::model::{Decider, Established, Nic, Policy, Role};
+use crate::model::{Decider, Established, MidStream, Nic, Policy, Role};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,12 +177,19 @@ fn image(
             layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root.word();
         }
     }
-    for family in [Family::V4, Family::V6] {
-        let own = Clause::own_addresses(nic, family);
-        let root = Graph::build(&own, family, graph::ADDRESS_FIRST, budget_words)
+    let mut place = |clauses: &[Clause], family| {
+        Graph::build(clauses, family, graph::ADDRESS_FIRST, budget_words)
             .and_then(|graph| layout.place(&graph))
-            .ok_or_else(|| over_budget(resolver))?;
-        layout.words[header::OWN + family as usize] = root.word();
+            .ok_or_else(|| over_budget(resolver))
+    };
+    let mut facts = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        facts.push((header::OWN + family as usize, place(&Clause::own_addresses(nic, family), family)?));
+        facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
+    }
+    facts.push((header::SENDER_MACS, place(&Clause::sender_macs(nic), Family::V4)?));
+    for (word, root) in facts {
+        layout.words[word] = root.word();
     }
     if layout.steps > MAX_STEPS {
         return Err(CompileError::TooDeep { device: nic.device.clone(), steps: layout.steps });
@@ -191,7 +198,7 @@ fn image(
     words[header::MAGIC_VERSION] = Header::magic_version();
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
-    const { assert!(VERSION == 1) };
+    const { assert!(VERSION == 2) };
     Ok(Image { words })
 }
 
@@ -200,6 +207,8 @@ fn image_flags(nic: &Nic) -> u32 {
     flag(nic.role == Role::Guest, flags::GUEST)
         | flag(nic.established == Established::Revalidate, flags::REVALIDATE)
         | flag(nic.anti_spoofing(), flags::ANTI_SPOOFING)
+        | flag(nic.senders.mac.is_some(), flags::MAC)
+        | flag(nic.mid_stream == MidStream::Strict, flags::STRICT)
 }
 
 /// What can decide in one direction, in order, each with its decision.

@@ -15,12 +15,12 @@ use super::{
     rule,
 };
 use crate::model::{
-    Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, Nic, Place, Policy,
-    PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule,
+    Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, MidStream, Nic,
+    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule,
 };
 
 const KEYS: &[&str] =
-    &["precedence", "established", "prefix_lists", "port_lists", "members", "groups", "nics"];
+    &["precedence", "established", "mid_stream", "prefix_lists", "port_lists", "members", "groups", "nics"];
 
 const GROUP_KEYS: &[&str] = &["type", "inner_access", "description", "ingress", "egress"];
 
@@ -29,6 +29,8 @@ const PRECEDENCES: &[(&str, Precedence)] =
 
 const ESTABLISHED: &[(&str, Established)] =
     &[("revalidate", Established::Revalidate), ("keep", Established::Keep)];
+
+const MID_STREAM: &[(&str, MidStream)] = &[("loose", MidStream::Loose), ("strict", MidStream::Strict)];
 
 const GROUP_TYPES: &[(&str, GroupType)] =
     &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise)];
@@ -59,6 +61,7 @@ pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
         groups: Directory::new("group", GroupIndex, &groups),
         precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
         established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
+        mid_stream: fields.read("mid_stream", |node| node.one_of(MID_STREAM))?.unwrap_or_default(),
         warnings: Vec::new(),
         not_kept: 0,
     };
@@ -92,6 +95,8 @@ pub(super) struct Lowering<'d> {
     pub(super) precedence: Precedence,
     /// Of every NIC, too.
     pub(super) established: Established,
+    /// Of every NIC, too.
+    pub(super) mid_stream: MidStream,
     warnings: Vec<(&'d Node, Notice)>,
     not_kept: usize,
 }

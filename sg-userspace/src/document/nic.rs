@@ -8,14 +8,19 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{Nic, Role};
+use crate::model::{AddressPair, Mac, Nic, Role, Senders};
 
-const KEYS: &[&str] = &["device", "role", "addresses", "anti_spoofing", "groups"];
+const KEYS: &[&str] =
+    &["device", "role", "addresses", "mac", "allowed_address_pairs", "anti_spoofing", "groups"];
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
 
 const ADDRESSES: &str =
     "write a list of addresses; leave the key out for those of the device, write [] for none";
+
+const MAC: &str = "write the Ethernet address of the NIC, such as 02:00:00:00:00:05";
+
+const PAIRS: &str = "write a list of addresses or CIDRs, or of { address: …, mac: … }";
 
 const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
 
@@ -39,14 +44,37 @@ impl<'d> Lowering<'d> {
         Ok(Nic {
             precedence: self.precedence,
             established: self.established,
+            mid_stream: self.mid_stream,
             device: device.to_owned(),
             role,
             addresses_from_device: addresses.is_none(),
             addresses: addresses.unwrap_or_default(),
             anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
+            senders: Senders {
+                mac: fields.read("mac", mac)?,
+                allowed_address_pairs: fields
+                    .read("allowed_address_pairs", |node| {
+                        node.items(PAIRS)?.map(|pair| self.pair(pair)).collect::<Result<_, _>>()
+                    })?
+                    .unwrap_or_default(),
+            },
             groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
         })
     }
+
+    /// `10.0.0.9`, or `{ address: 10.0.0.9, mac: … }`.
+    fn pair(&mut self, node: &'d Node) -> Read<'d, AddressPair> {
+        if let Value::Text(_) = node.value {
+            return Ok(AddressPair { address: self.prefix(node, PAIRS)?, mac: None });
+        }
+        let fields = node.fields(&["address", "mac"])?;
+        let address = fields.required("address", PAIRS)?;
+        Ok(AddressPair { address: self.prefix(address, PAIRS)?, mac: fields.read("mac", mac)? })
+    }
+}
+
+fn mac(node: &Node) -> Read<'_, Mac> {
+    node.text()?.parse().map_err(|_| node.unfit(MAC))
 }
 
 /// A name that Linux lets a device have: `dev_valid_name` in net/core/dev.c.

@@ -1,6 +1,6 @@
 //! The loaded program and its maps.
 
-use std::{fmt, mem::take, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -10,7 +10,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
-    flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey},
+    flow::{DEFAULT_TIMEOUTS_SECONDS, FlowEntry, FlowKey, Timeouts},
     fragment,
 };
 
@@ -22,6 +22,7 @@ use super::{
     images::{self, Images},
     nics::Nics,
     pins::{self, MAPS},
+    sweep::Census,
 };
 use crate::compile::Image;
 
@@ -73,6 +74,24 @@ pub struct Options {
     pub log_level: u8,
     /// How much the tables hold; a pinned table keeps the size it was made with.
     pub limits: Limits,
+    /// How long flows are remembered, and how many.
+    pub flows: FlowOptions,
+}
+
+/// How long flows are remembered, and how many of one NIC. Unlike the sizes of tables they may change from one start
+/// to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowOptions {
+    /// How long a flow may be silent, in seconds, see [`sg_common::flow::timeout_index`].
+    pub timeouts: Timeouts,
+    /// The most answered flows of one NIC.
+    pub per_nic: u32,
+}
+
+impl Default for FlowOptions {
+    fn default() -> Self {
+        Self { timeouts: DEFAULT_TIMEOUTS_SECONDS, per_nic: u32::MAX }
+    }
 }
 
 /// A program of the object.
@@ -107,26 +126,21 @@ impl Program {
     }
 }
 
-/// What a part of a sweep did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Swept {
-    /// Flows that were deleted.
-    pub swept: usize,
-    /// The whole table was swept.
-    pub is_last: bool,
-}
-
 /// The program in the kernel with its maps.
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) links: Links,
     pub(super) nics: Nics,
     images: Images,
-    counters: PerCpuArray<MapData, Counter>,
-    flows: Flows,
+    pub(super) counters: PerCpuArray<MapData, Counter>,
+    pub(super) flows: Flows,
+    /// How many of them each NIC has, by slot.
+    pub(super) nic_flows: Array<MapData, u64>,
+    /// What the sweep that goes on found.
+    pub(super) census: Census,
     /// Where the next part of a sweep begins.
-    swept_to: Place,
-    settings: Settings,
+    pub(super) swept_to: Place,
+    pub(super) settings: Settings,
 }
 
 impl fmt::Debug for Datapath {
@@ -149,6 +163,7 @@ impl Datapath {
         loader
             .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("FLOWS", options.limits.flows)
+            .map_max_entries("NIC_FLOWS", options.limits.nics)
             .map_max_entries("HALF_OPEN", options.limits.half_open())
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global(aya_log::LEVEL, &options.log_level, false);
@@ -172,9 +187,9 @@ impl Datapath {
         let hertz = clock::jiffies_per_second()?;
         let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
         let settings = Settings {
-            timeouts: DEFAULT_TIMEOUTS_SECONDS.map(jiffies),
+            timeouts: options.flows.timeouts.map(jiffies),
             fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
-            pad: 0,
+            flows_per_nic: options.flows.per_nic,
         };
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
@@ -185,6 +200,8 @@ impl Datapath {
             images: Images::take(&mut ebpf)?,
             counters: open(&mut ebpf, "COUNTERS")?,
             flows: Flows::take(&mut ebpf)?,
+            census: Census::default(),
+            nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
             swept_to: Place::default(),
             settings,
             ebpf,
@@ -277,40 +294,6 @@ impl Datapath {
             self.counters.set(number, zero, 0).map_err(counter_error(number))?;
         }
         Ok(())
-    }
-
-    /// Deletes flows that were silent for too long; returns how many.
-    ///
-    /// # Errors
-    /// Where the table cannot be read.
-    pub fn sweep(&mut self) -> Result<usize, KernelError> {
-        let mut swept = 0;
-        loop {
-            let part = self.sweep_some()?;
-            swept += part.swept;
-            if part.is_last {
-                return Ok(swept);
-            }
-        }
-    }
-
-    /// Deletes flows that were silent for too long in the next part of the table, which takes a millisecond or two. To be
-    /// called every few seconds until it was the last.
-    ///
-    /// # Errors
-    /// Where the table cannot be read; then it begins anew.
-    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
-        let now = self.now()?;
-        let timeouts = self.settings.timeouts;
-        let from = take(&mut self.swept_to);
-        let part = self.flows.forget_some(from, |key, entry| {
-            // `now` is the lower half only; an entry is never older than half of what that can tell.
-            let age = now.wrapping_sub(entry.last_seen as u32);
-            let since = FlowEntry { last_seen: 0, ..*entry };
-            age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age))
-        })?;
-        self.swept_to = part.next.unwrap_or_default();
-        Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
     }
 
     /// Forgets the flows of NIC `slot`, which is given to another NIC; returns how many.
@@ -410,7 +393,7 @@ pub(super) fn read_counter(
     }))
 }
 
-fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
+pub(super) fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
     move |error| match error {
         MapError::OutOfBounds { max_entries, .. } => {
             KernelError::OutOfRange { what: "counter", number, size: max_entries, option: "--max-counters" }

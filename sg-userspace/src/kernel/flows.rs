@@ -29,7 +29,7 @@ pub(super) struct Part {
 /// Where a part begins: which table, and where in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
-    table: usize,
+    pub(super) table: usize,
     bucket: Option<u32>,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Flows {
     }
 }
 
-const TABLES: [&str; 2] = ["FLOWS", "HALF_OPEN"];
+pub(super) const TABLES: [&str; 2] = ["FLOWS", "HALF_OPEN"];
 
 /// One of them.
 struct Table {

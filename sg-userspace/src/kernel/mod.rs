@@ -6,6 +6,7 @@
 //! | `datapath` | the loaded program and its maps |
 //! | `images` | filling and publishing policy images |
 //! | `flows` | the flow tables: reading, forgetting |
+//! | `sweep` | deleting flows that ended, counting those that live |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
 //! | [`pins`] | what outlives the process, under bpffs |
@@ -22,9 +23,11 @@ mod images;
 mod nics;
 pub mod pins;
 pub mod run;
+mod sweep;
 mod sys;
 
 pub use attach::{Attachment, Device};
-pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};
+pub use datapath::{Datapath, FlowOptions, Limits, Options, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
+pub use sweep::Swept;

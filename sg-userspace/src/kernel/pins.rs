@@ -23,7 +23,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 11] = [
+pub(super) const MAPS: [&str; 12] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -31,6 +31,7 @@ pub(super) const MAPS: [&str; 11] = [
     "IMAGES_16M",
     "IMAGES_64M",
     "FLOWS",
+    "NIC_FLOWS",
     "HALF_OPEN",
     "FRAGMENTS",
     "COUNTERS",

@@ -11,15 +11,17 @@ mod nic;
 mod policy;
 pub mod precedence;
 mod rule;
+mod senders;
 mod service;
 
 pub use group::{Group, GroupType};
-pub use nic::{Established, MAX_GROUPS_PER_NIC, Nic, Role};
+pub use nic::{Established, MAX_GROUPS_PER_NIC, MidStream, Nic, Role};
 pub use policy::{
     Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,
     PrefixListIndex, RuleIndex,
 };
 pub use precedence::Precedence;
 pub use rule::{Action, Priority, Remote, Rule};
+pub use senders::{AddressPair, Mac, NoMac, Senders};
 pub use service::{IcmpMessage, PortRange, Ports, Service};
 pub use sg_common::{flow::Direction, packet::Family};

@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{GroupIndex, Precedence};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{GroupIndex, Mac, Precedence, Senders};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -26,6 +30,20 @@ pub enum Established {
     Keep,
 }
 
+/// What becomes of a TCP packet that belongs to no known flow and opens none: after the table was lost, say, or from
+/// somebody who guesses.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum MidStream {
+    /// The rules judge it as if it were the first.
+    #[default]
+    Loose,
+    /// It is dropped.
+    Strict,
+}
+
 /// A NIC of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nic {
@@ -40,10 +58,14 @@ pub struct Nic {
     pub addresses_from_device: bool,
     /// As written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
+    /// Whom it may speak for, beside its addresses.
+    pub senders: Senders,
     /// How the rules of its groups are put into one order.
     pub precedence: Precedence,
     /// What a policy change does to its live flows.
     pub established: Established,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    pub mid_stream: MidStream,
     /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
     pub groups: Vec<GroupIndex>,
 }
@@ -56,5 +78,18 @@ impl Nic {
     #[must_use]
     pub fn anti_spoofing(&self) -> bool {
         self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
+    }
+
+    /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(IpNet, Option<Mac>)> {
+        self.senders.pairs(&self.addresses)
+    }
+
+    /// The Ethernet address that it sends from as `source`, where one is known.
+    #[must_use]
+    pub fn mac_for(&self, source: IpAddr) -> Option<Mac> {
+        let pair = self.pairs().into_iter().find(|(net, _)| net.contains(&source));
+        pair.map_or(self.senders.mac, |(_, mac)| mac)
     }
 }

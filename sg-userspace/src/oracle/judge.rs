@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc};
 
 use sg_common::verdict::{Reason, Verdict};
 
-use super::{addresses::AddressSet, exceptions, matching};
+use super::{addresses::AddressSet, exceptions, guest, matching};
 use crate::{
     model::{Action, Decider, Direction, GroupIndex, Nic, Policy, Remote, Rule, RuleIndex},
     probe::{Answer, Probe},
@@ -106,11 +106,16 @@ impl<'a> Oracle<'a> {
 
 /// What a NIC does whatever its groups say.
 pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
-    if exceptions::is_dhcp(probe, nic) {
+    let guarded = probe.direction() == Direction::Egress && nic.anti_spoofing();
+    if guarded && let Some(reason) = guest::never(probe) {
+        return Some(Answer::without_policy(Verdict::Drop, reason));
+    }
+    let foreign = guarded && guest::is_foreign(probe.source(), nic);
+    let may_ask = !foreign || guest::asks_for_itself(probe.source(), nic);
+    if may_ask && exceptions::is_dhcp(probe, nic) {
         return Some(Answer::without_policy(Verdict::Accept, Reason::Dhcp));
     }
-    let foreign = probe.direction() == Direction::Egress && !nic.addresses.contains(&probe.source());
-    (foreign && nic.anti_spoofing()).then(|| Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing))
+    foreign.then(|| Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing))
 }
 
 const fn verdict(action: Action) -> Verdict {

@@ -8,6 +8,7 @@
 mod addresses;
 mod exceptions;
 mod explanation;
+mod guest;
 mod judge;
 mod matching;
 #[cfg(test)]

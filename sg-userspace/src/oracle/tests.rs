@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
-        PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role,
-        Rule, RuleIndex, Service,
+        Action, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, MidStream, Nic,
+        Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
+        Role, Rule, RuleIndex, Senders, Service,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -79,8 +79,10 @@ fn nic(groups: usize) -> Nic {
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        senders: Senders::default(),
         precedence: Precedence::default(),
         established: Established::default(),
+        mid_stream: MidStream::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }
 }

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use sg_common::packet::{ETHERNET, ethertype, protocol, tcp};
 
 use super::{Content, Ends, Probe};
+use crate::model::Mac;
 
 /// The hop limit of every probe: what a Linux host sends with.
 pub const HOP_LIMIT: u8 = 64;
@@ -19,14 +20,14 @@ const SENDER: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const RECEIVER: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 
 impl Probe {
-    /// The frame of this packet. A TCP probe is a SYN; an ICMP message has identifier and sequence 0; a
+    /// The frame of this packet, from an Ethernet address or from that of nobody. A TCP probe is a SYN; an ICMP message has identifier and sequence 0; a
     /// protocol that rules know by number only carries eight zero bytes, which is enough for any reader.
     #[must_use]
-    pub fn frame(&self) -> BytesMut {
+    pub fn frame(&self, sender: Option<Mac>) -> BytesMut {
         let transport = self.transport();
         let mut frame = BytesMut::with_capacity(ETHERNET + 40 + transport.len());
         frame.put_slice(&RECEIVER);
-        frame.put_slice(&SENDER);
+        frame.put_slice(&sender.map_or(SENDER, Mac::bytes));
         match self.ends() {
             Ends::V4 { source, destination } => {
                 frame.put_u16(ethertype::IPV4);
@@ -188,7 +189,7 @@ mod tests {
         for family in [Family::V4, Family::V6] {
             for number in 0..=255 {
                 let probe = probe(family, number);
-                let frame = probe.frame();
+                let frame = probe.frame(None);
                 let Parsed::Packet(packet) = parse(&&frame[..]) else {
                     panic!("{family:?} {number}: {:?}", parse(&&frame[..]))
                 };
@@ -251,7 +252,7 @@ mod tests {
                     (Content::Bare, _) => network.write(&mut expected, IpNumber(number), &[0; 8]),
                 }
                 .unwrap();
-                assert_eq!(probe.frame(), expected, "{family:?} {number}");
+                assert_eq!(probe.frame(None), expected, "{family:?} {number}");
             }
         }
     }

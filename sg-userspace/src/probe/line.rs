@@ -202,7 +202,9 @@ impl<'de, const MAX: u64> Deserialize<'de> for Number<MAX> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
+        model::{
+            Established, Group, GroupIndex, GroupType, MidStream, Nic, PolicyParts, Precedence, Role, Senders,
+        },
         probe::Content,
     };
 
@@ -221,8 +223,10 @@ mod tests {
             addresses: Vec::new(),
             addresses_from_device: false,
             anti_spoofing_written: None,
+            senders: Senders::default(),
             precedence: Precedence::default(),
             established: Established::default(),
+            mid_stream: MidStream::default(),
             groups: vec![GroupIndex(0)],
         };
         Policy::new(PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }).unwrap()

@@ -13,7 +13,10 @@ use super::{
     membership::check_groups,
     quota,
 };
-use crate::store::{Group, Instance, InstanceId, Key, Nic, NicId, NicType, Role};
+use crate::{
+    model::{AddressPair, Mac, Senders},
+    store::{Group, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
+};
 
 /// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
 const LONGEST_DEVICE: usize = 15;
@@ -43,6 +46,9 @@ pub struct RegisterNic {
     pub addresses: Vec<IpAddr>,
     /// None: off for a host, on for a guest.
     pub anti_spoofing: Option<bool>,
+    /// Whom it may speak for, beside its addresses.
+    #[serde(flatten)]
+    pub senders: Senders,
     /// In the classic network: which network it faces.
     pub nic_type: NicType,
     /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
@@ -103,6 +109,7 @@ impl Operation for RegisterNic {
             role: self.role,
             addresses: self.addresses.clone(),
             anti_spoofing: self.anti_spoofing,
+            senders: self.senders.clone(),
             nic_type: self.nic_type,
             groups,
         };
@@ -176,6 +183,11 @@ pub struct ModifyNic {
     pub addresses: Option<Vec<IpAddr>>,
     /// Whether packets from it must have one of its addresses as their source.
     pub anti_spoofing: Option<bool>,
+    /// Its Ethernet address.
+    #[schema(value_type = Option<String>)]
+    pub mac: Option<Mac>,
+    /// What it may speak for beside its own addresses: these, and nothing else from now on.
+    pub allowed_address_pairs: Option<Vec<AddressPair>>,
 }
 
 impl Operation for ModifyNic {
@@ -190,6 +202,10 @@ impl Operation for ModifyNic {
         }
         nic.role = self.role.unwrap_or(nic.role);
         nic.anti_spoofing = self.anti_spoofing.or(nic.anti_spoofing);
+        nic.senders.mac = self.mac.or(nic.senders.mac);
+        if let Some(new) = &self.allowed_address_pairs {
+            nic.senders.allowed_address_pairs.clone_from(new);
+        }
         if let Some(new) = &self.addresses {
             nic.addresses.clone_from(new);
         }

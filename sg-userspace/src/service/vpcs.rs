@@ -7,7 +7,10 @@ use super::{
     Kind, LabelChange, NewLabel, Operation, Refusal, Tx,
     labels::{changed, label, region},
 };
-use crate::store::{Established, Key, Order, Vpc, VpcId};
+use crate::{
+    model::MidStream,
+    store::{Established, Key, Order, Vpc, VpcId},
+};
 
 /// Make a VPC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -22,6 +25,9 @@ pub struct CreateVpc {
     pub order: Order,
     /// What a change does to live flows of its NICs.
     pub established: Established,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    #[serde(default)]
+    pub mid_stream: MidStream,
 }
 
 impl Operation for CreateVpc {
@@ -34,6 +40,7 @@ impl Operation for CreateVpc {
             label: label(tx, &self.label)?,
             order: self.order,
             established: self.established,
+            mid_stream: self.mid_stream,
         };
         tx.put(vpc.clone());
         Ok(vpc)
@@ -53,6 +60,8 @@ pub struct ModifyVpc {
     pub order: Option<Order>,
     /// What a change does to live flows of its NICs.
     pub established: Option<Established>,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    pub mid_stream: Option<MidStream>,
 }
 
 impl Operation for ModifyVpc {
@@ -63,6 +72,7 @@ impl Operation for ModifyVpc {
         vpc.label = changed(tx, &vpc.label, &self.label)?;
         vpc.order = self.order.unwrap_or(vpc.order);
         vpc.established = self.established.unwrap_or(vpc.established);
+        vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);
         tx.put(vpc.clone());
         Ok(vpc)
     }

@@ -92,6 +92,9 @@ pub struct Vpc {
     /// What a change does to live flows of its NICs.
     #[serde(default)]
     pub established: Established,
+    /// What becomes of TCP packets from the middle of a connection that is not known.
+    #[serde(default)]
+    pub mid_stream: model::MidStream,
 }
 
 /// The type of a group; one NIC holds groups of one type.
@@ -321,6 +324,9 @@ pub struct Nic {
     /// None: off for a host, on for a guest.
     #[serde(default)]
     pub anti_spoofing: Option<bool>,
+    /// Whom it may speak for, beside its addresses.
+    #[serde(flatten)]
+    pub senders: model::Senders,
     /// In the classic network: which network it faces.
     #[serde(default)]
     pub nic_type: NicType,

@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use fastrand::Rng;
+use ipnet::IpNet;
 use sg_userspace::model::{
-    Direction, Established, Family, Group, GroupIndex, GroupType, MAX_GROUPS_PER_NIC, Nic, PolicyParts,
-    PortRange, Precedence, Role,
+    AddressPair, Direction, Established, Family, Group, GroupIndex, GroupType, MAX_GROUPS_PER_NIC, MidStream,
+    Nic, PolicyParts, PortRange, Precedence, Role, Senders,
 };
 
 use super::{address, pick, rules};
@@ -129,8 +130,32 @@ impl World {
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
             precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
             established: Established::default(),
+            senders: self.senders(random),
+            // No probe is from the middle of a connection.
+            mid_stream: pick::of(random, [MidStream::Loose, MidStream::Strict]),
             groups,
         }
+    }
+
+    fn senders(&self, random: &mut Rng) -> Senders {
+        let mac = |random: &mut Rng| {
+            random.bool().then(|| format!("02:00:00:00:00:{:02x}", random.u8(1..4)).parse().ok()).flatten()
+        };
+        let pairs = (0..random.usize(..3)).filter_map(|_| {
+            let family = pick::family(random);
+            let address = self.local(random, family);
+            let length = random.u8(address_bits(family) - 4..=address_bits(family));
+            Some(AddressPair { address: IpNet::new(address, length).ok()?.trunc(), mac: mac(random) })
+        });
+        let allowed_address_pairs = pairs.collect();
+        Senders { mac: mac(random), allowed_address_pairs }
+    }
+}
+
+const fn address_bits(family: Family) -> u8 {
+    match family {
+        Family::V4 => 32,
+        Family::V6 => 128,
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use sg_userspace::store::{
-    AccessKey, Change, Direction, Key, Label, Member, PrefixEntry, PrefixList, Record, Rule, RuleSpec,
-    Settings, Store, Token, Vpc, export, import,
+use sg_userspace::{
+    model::MidStream,
+    store::{
+        AccessKey, Change, Direction, Key, Label, Member, PrefixEntry, PrefixList, Record, Rule, RuleSpec,
+        Settings, Store, Token, Vpc, export, import,
+    },
 };
 
 pub(crate) type State = BTreeMap<Key, Record>;
@@ -117,7 +120,15 @@ fn label(name: &str) -> Label {
 fn vpc() -> Record {
     let region = "here".to_owned();
     let (order, established) = Default::default();
-    Vpc { id: "vpc-1".into(), region, label: label("one"), order, established }.into()
+    Vpc {
+        id: "vpc-1".into(),
+        region,
+        label: label("one"),
+        order,
+        established,
+        mid_stream: MidStream::default(),
+    }
+    .into()
 }
 
 fn rule(number: u16, words: &str) -> Record {

@@ -8,7 +8,7 @@ use sg_userspace::{
     agent::{AgentOptions, AgentThread, Control, Enforced, Instance},
     compile::LARGEST_WORDS,
     document,
-    kernel::{Attachment, Limits},
+    kernel::{Attachment, FlowOptions, Limits},
     model::Policy,
 };
 
@@ -45,6 +45,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         detach_on_exit,
         program_log: 0,
         budget_words: LARGEST_WORDS,
+        flows: FlowOptions::default(),
         limits: LIMITS,
     };
     host.inside(|| Ok(AgentThread::spawn(options)?))

@@ -4,8 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, Precedence, Priority,
-        Remote, Role, Rule, Service,
+        Action, Established, Group, GroupIndex, GroupType, MidStream, Nic, Policy, PolicyParts, Precedence,
+        Priority, Remote, Role, Rule, Senders, Service,
     },
 };
 
@@ -41,8 +41,10 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses: Vec::new(),
         addresses_from_device: true,
         anti_spoofing_written: None,
+        senders: Senders::default(),
         precedence: Precedence::default(),
         established: Established::default(),
+        mid_stream: MidStream::default(),
         groups: vec![GroupIndex(0)],
     };
     let nics = devices.iter().map(nic).collect();

@@ -7,9 +7,10 @@ mod serve;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{Attachment, Limits, remedy},
+    kernel::{Attachment, FlowOptions, Limits, remedy},
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -58,6 +59,13 @@ struct AgentArguments {
     /// The most flows of all NICs.
     #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
     max_flows: u32,
+    /// The most answered flows of one NIC [default: half of all].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    flows_per_nic: Option<u32>,
+    /// How long a flow may be silent, in seconds; may be said several times. States: tcp-new (30), tcp-established (910),
+    /// tcp-closing (3), udp-new (30), udp-established (180), icmp (30), other-new (30), other-established (180).
+    #[arg(long = "timeout", value_name = "STATE=SECONDS", value_parser = timeout)]
+    timeouts: Vec<(usize, u32)>,
     /// The most NICs.
     #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(1..=65536))]
     max_nics: u32,
@@ -96,8 +104,31 @@ impl AgentArguments {
             detach_on_exit: self.detach_on_exit,
             program_log: self.bpf_log as u8,
             budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),
+            flows: FlowOptions {
+                timeouts: self.timeouts.iter().fold(
+                    DEFAULT_TIMEOUTS_SECONDS,
+                    |mut all, &(state, seconds)| {
+                        all[state] = seconds;
+                        all
+                    },
+                ),
+                per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
+            },
             limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
         })
+    }
+}
+
+/// `STATE=SECONDS`, as the place in the table and the seconds.
+fn timeout(text: &str) -> Result<(usize, u32), String> {
+    let states = TIMEOUT_NAMES.join(", ");
+    let (state, seconds) =
+        text.split_once('=').ok_or_else(|| format!("write STATE=SECONDS; states are {states}"))?;
+    let place = TIMEOUT_NAMES.iter().position(|name| *name == state);
+    let place = place.ok_or_else(|| format!("no state {state:?}; there are {states}"))?;
+    match seconds.parse() {
+        Ok(seconds) if (1..=LONGEST_TIMEOUT_SECONDS).contains(&seconds) => Ok((place, seconds)),
+        _ => Err(format!("{seconds:?} is not a number of seconds from 1 to {LONGEST_TIMEOUT_SECONDS}")),
     }
 }
 

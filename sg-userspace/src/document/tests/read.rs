@@ -6,8 +6,9 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
-    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
+    Action, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, MidStream, Nic, Policy,
+    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
+    Senders, Service,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -120,8 +121,10 @@ fn example() -> Policy {
         addresses: Vec::new(),
         addresses_from_device: false,
         anti_spoofing_written: None,
+        senders: Senders::default(),
         precedence: Precedence::Merged,
         established: Established::Keep,
+        mid_stream: MidStream::default(),
         groups,
     };
     let parts = PolicyParts {

@@ -90,12 +90,14 @@ impl<'a> Plan<'a> {
             Some(model::Established::Keep) => Established::Keep,
             Some(model::Established::Revalidate) | None => Established::Revalidate,
         };
+        let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
         let there = self.tx.vpcs().values().find(|vpc| self.owns(&vpc.label)).map(|vpc| Vpc::clone(vpc));
         let name = self.owner;
         match there {
             None => {
                 let label = self.label(name, "");
-                let vpc = Vpc { id: VpcId::random(), region: self.region.clone(), label, order, established };
+                let (id, region) = (VpcId::random(), self.region.clone());
+                let vpc = Vpc { id, region, label, order, established, mid_stream };
                 self.tx.put(vpc.clone());
                 self.note(Happens::Add, Kind::Vpc, vpc.id.as_str(), name, Vec::new());
                 vpc
@@ -103,7 +105,8 @@ impl<'a> Plan<'a> {
             Some(vpc) => {
                 let mut detail = differs("order", &vpc.order, &order);
                 detail.extend(differs("established", &vpc.established, &established));
-                let vpc = Vpc { order, established, ..vpc };
+                detail.extend(differs("mid_stream", &vpc.mid_stream, &mid_stream));
+                let vpc = Vpc { order, established, mid_stream, ..vpc };
                 if !detail.is_empty() {
                     self.tx.put(vpc.clone());
                     self.note(Happens::Change, Kind::Vpc, vpc.id.as_str(), name, detail);
@@ -265,6 +268,12 @@ impl<'a> Plan<'a> {
                 let mut detail = differs("role", &nic.role, &role);
                 detail.extend(differs("addresses", &nic.addresses, &addresses));
                 detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
+                detail.extend(differs("mac", &nic.senders.mac, &wanted.senders.mac));
+                detail.extend(differs(
+                    "allowed_address_pairs",
+                    &nic.senders.allowed_address_pairs,
+                    &wanted.senders.allowed_address_pairs,
+                ));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -272,7 +281,8 @@ impl<'a> Plan<'a> {
                     return Ok(nic.id);
                 }
                 let anti_spoofing = wanted.anti_spoofing_written;
-                (Happens::Change, Nic { role, addresses, anti_spoofing, groups, ..nic }, detail)
+                let senders = wanted.senders.clone();
+                (Happens::Change, Nic { role, addresses, anti_spoofing, senders, groups, ..nic }, detail)
             }
             None => {
                 let detail = vec![format!("groups: {}", self.named(&groups))];
@@ -287,6 +297,7 @@ impl<'a> Plan<'a> {
                     role,
                     addresses,
                     anti_spoofing: wanted.anti_spoofing_written,
+                    senders: wanted.senders.clone(),
                     nic_type: NicType::Intranet,
                     groups,
                 };

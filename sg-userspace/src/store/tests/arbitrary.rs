@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
+use crate::model::{AddressPair, Senders};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::{
@@ -15,7 +16,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use super::super::*;
-use crate::model::PortRange;
+use crate::model::{MidStream, PortRange};
 
 /// A record of any kind.
 pub(super) fn record() -> BoxedStrategy<Record> {
@@ -94,8 +95,9 @@ prop_compose! {
         id in id("vpc-"), region in text(), label in label(),
         order in select(vec![Order::Merged, Order::Sequence]),
         established in select(vec![Established::Revalidate, Established::Keep]),
+        mid_stream in select(vec![MidStream::Loose, MidStream::Strict]),
     ) -> Vpc {
-        Vpc { id, region, label, order, established }
+        Vpc { id, region, label, order, established, mid_stream }
     }
 }
 
@@ -186,14 +188,22 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn senders()(mac in any::<bool>(), pairs in vec(any::<std::net::Ipv4Addr>(), 0..3)) -> Senders {
+        let mac = mac.then(|| "02:00:00:00:00:05".parse().unwrap());
+        let pair = |address: std::net::Ipv4Addr| AddressPair { address: IpAddr::from(address).into(), mac };
+        Senders { mac, allowed_address_pairs: pairs.into_iter().map(pair).collect() }
+    }
+}
+
+prop_compose! {
     fn nic()(
         (id, region, vpc, label) in (id("eni-"), text(), option::of(id("vpc-")), label()),
         instance in option::of(id("i-")), primary in any::<bool>(), device in option::of(text()),
         role in select(vec![Role::Host, Role::Guest]), addresses in vec(any::<IpAddr>(), 0..3),
         anti_spoofing in any::<Option<bool>>(), nic_type in select(vec![NicType::Internet, NicType::Intranet]),
-        groups in vec(id("sg-"), 1..4),
+        senders in senders(), groups in vec(id("sg-"), 1..4),
     ) -> Nic {
-        Nic { id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, nic_type, groups }
+        Nic { id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, senders, nic_type, groups }
     }
 }
 

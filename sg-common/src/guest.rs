@@ -1,0 +1,136 @@
+//! What a guest says of itself below IP, and what no guest may say: where anti-spoofing is on, a guest speaks for its own
+//! addresses only, to its neighbours too, and is neither router nor DHCP server. The order is Neutron's
+//! (`neutron/agent/linux/iptables_firewall.py`).
+//!
+//! Which addresses are its own is the image's answer; here is read what it claims. Called by the datapath and by the
+//! image engine of `sgctl check`.
+
+use crate::{
+    image::flags,
+    packet::{Address, Family, Frame, Packet, Window as _, ethertype, protocol},
+};
+
+/// Who an ARP packet says its sender is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Claim {
+    /// The protocol address. Unspecified in a probe, which asks whether an address is free (RFC 5227 2.1.1).
+    pub address: Address,
+    /// The Ethernet address, as a number.
+    pub mac: u64,
+}
+
+/// The Ethernet address that a frame was sent from, as a number.
+#[inline(always)]
+pub fn sender<F: Frame>(frame: &F) -> Option<u64> {
+    let header = frame.window::<12>(0)?;
+    Some(mac(header, 6))
+}
+
+/// The sender of the ARP packet at `offset` (RFC 826). None where it is not one about IPv4 over Ethernet.
+#[inline(always)]
+pub fn arp<F: Frame>(frame: &F, offset: usize) -> Option<Claim> {
+    const ETHERNET: u16 = 1;
+    const LENGTHS: u16 = 0x0604;
+    let arp = frame.window::<28>(offset)?;
+    let kind = (arp.be16(0), arp.be16(2), arp.be16(4));
+    if kind != (ETHERNET, ethertype::IPV4, LENGTHS) {
+        return None;
+    }
+    Some(Claim { mac: mac(arp, 8), address: Address { high: u64::from(arp.be32(14)), low: 0 } })
+}
+
+/// The address that a neighbour advertisement speaks of (RFC 4861 4.4); its ICMP header stands at `offset`.
+#[inline(always)]
+pub fn advertised<F: Frame>(frame: &F, offset: usize) -> Option<Address> {
+    let icmp = frame.window::<24>(offset)?;
+    Some(Address { high: icmp.be64(8), low: icmp.be64(16) })
+}
+
+#[inline(always)]
+fn mac<W: crate::packet::Window>(window: W, offset: usize) -> u64 {
+    u64::from(window.be16(offset)) << 32 | u64::from(window.be32(offset + 2))
+}
+
+/// Whether `packet` is a neighbour advertisement.
+#[inline(always)]
+#[must_use]
+pub const fn is_advertisement(packet: &Packet) -> bool {
+    is_icmp6(packet, 136)
+}
+
+/// Whether `packet` is what only a router or a DHCP server sends.
+#[inline(always)]
+#[must_use]
+pub const fn is_server(packet: &Packet) -> bool {
+    let ports = (packet.source_port, packet.detail);
+    let dhcp = match packet.family {
+        Family::V4 => matches!(ports, (67, 68)),
+        Family::V6 => matches!(ports, (547, 546)),
+    };
+    packet.protocol == protocol::UDP && dhcp || is_icmp6(packet, 134)
+}
+
+/// Whether who sends `packet` from no address that is its own may still look for one: it has none yet, or one of the link
+/// that nobody wrote down. `nic_flags` are those of [`crate::image::flags`].
+#[inline(always)]
+#[must_use]
+pub const fn asks_for_itself(packet: &Packet, nic_flags: u32) -> bool {
+    let source = packet.source;
+    let link_local = matches!(packet.family, Family::V6) && source.is_link_local();
+    source.is_unspecified() || link_local && nic_flags & flags::MAC == 0
+}
+
+#[inline(always)]
+const fn is_icmp6(packet: &Packet, kind: u16) -> bool {
+    matches!(packet.family, Family::V6)
+        && packet.protocol == protocol::ICMPV6
+        && packet.detail >> 8 == kind
+        && !packet.is_later_fragment()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: [u8; 42] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 5, 8, 6, // Ethernet
+        0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 6, 10, 0, 0, 5, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9,
+    ];
+
+    #[test]
+    fn an_arp_packet_names_its_sender_twice() {
+        assert_eq!(sender(&&FRAME[..]), Some(0x0200_0000_0005));
+        let claim = Claim { address: Address { high: 0x0a00_0005, low: 0 }, mac: 0x0200_0000_0006 };
+        assert_eq!(arp(&&FRAME[..], 14), Some(claim));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_of_another_network_claims_nothing() {
+        for length in 0..FRAME.len() {
+            assert_eq!(arp(&&FRAME[..length], 14), None);
+        }
+        for at in 14..20 {
+            let mut frame = FRAME;
+            frame[at] ^= 1;
+            assert_eq!(arp(&&frame[..], 14), None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn servers_are_known_by_what_only_they_send() {
+        let v4 = Packet { protocol: protocol::UDP, source_port: 67, detail: 68, ..Packet::EMPTY };
+        let v6 = Packet { family: Family::V6, source_port: 547, detail: 546, ..v4 };
+        let router =
+            Packet { family: Family::V6, protocol: protocol::ICMPV6, detail: 134 << 8, ..Packet::EMPTY };
+        for packet in [v4, v6, router] {
+            assert!(is_server(&packet), "{packet:?}");
+        }
+        let client = Packet { source_port: 68, detail: 67, ..v4 };
+        for packet in [client, Packet { family: Family::V6, ..v4 }, Packet { family: Family::V4, ..router }] {
+            assert!(!is_server(&packet), "{packet:?}");
+        }
+        assert!(is_advertisement(&Packet { detail: 136 << 8, ..router }));
+        assert!(!is_advertisement(&router));
+    }
+}

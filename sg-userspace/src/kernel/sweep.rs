@@ -1,0 +1,131 @@
+//! The sweep: flows that were silent for too long are deleted, and what is left is counted, by NIC for their shares and as
+//! a whole for `sgctl stats`. The agent calls it every few seconds, and does something else between two parts.
+
+use std::{cell::RefCell, mem::take};
+
+use aya::maps::PerCpuValues;
+use sg_common::{
+    abi::{self, Counter},
+    flow::FlowEntry,
+};
+
+use super::{
+    Datapath, KernelError,
+    datapath::{counter_error, read_counter},
+    flows::TABLES,
+};
+
+/// What a sweep found so far.
+#[derive(Debug, Default)]
+pub(super) struct Census {
+    /// Answered flows by NIC slot.
+    nics: Vec<u64>,
+    /// Flows that live, by table.
+    live: [u64; TABLES.len()],
+    /// Flows that were deleted, by table.
+    swept: [u64; TABLES.len()],
+}
+
+/// What a part of a sweep did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Flows that were deleted.
+    pub swept: usize,
+    /// The whole table was swept.
+    pub is_last: bool,
+}
+
+impl Datapath {
+    /// Deletes flows that were silent for too long; returns how many.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub fn sweep(&mut self) -> Result<usize, KernelError> {
+        let mut swept = 0;
+        loop {
+            let part = self.sweep_some()?;
+            swept += part.swept;
+            if part.is_last {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Deletes flows that were silent for too long in the next part of the tables, which takes a millisecond or two. To be
+    /// called every few seconds until it was the last.
+    ///
+    /// # Errors
+    /// Where a table cannot be read; then the sweep begins anew.
+    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
+        let now = self.now()?;
+        let timeouts = self.settings.timeouts;
+        let from = take(&mut self.swept_to);
+        let (table, answered) = (from.table, from.table == 0);
+        let census = RefCell::new(take(&mut self.census));
+        let part = self.flows.forget_some(from, |key, entry| {
+            // `now` is the lower half only; an entry is never older than half of what that can tell.
+            let age = now.wrapping_sub(entry.last_seen as u32);
+            let since = FlowEntry { last_seen: 0, ..*entry };
+            let expired = age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age));
+            if !expired {
+                census.borrow_mut().found(usize::from(key.nic), answered);
+            }
+            expired
+        })?;
+        let mut census = census.into_inner();
+        if let Some(swept) = census.swept.get_mut(table) {
+            *swept += part.forgotten as u64;
+        }
+        match part.next {
+            Some(next) => (self.census, self.swept_to) = (census, next),
+            None => self.publish_census(&census)?,
+        }
+        Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
+    }
+
+    fn publish_census(&mut self, census: &Census) -> Result<(), KernelError> {
+        for slot in 0..self.nic_flows.len() {
+            let found = census.nics.get(slot as usize).copied().unwrap_or(0);
+            let known = self.nic_flows.get(&slot, 0).map_err(KernelError::call("read the flows of a NIC"))?;
+            if known != found {
+                self.nic_flows.set(slot, found, 0).map_err(KernelError::call("write the flows of a NIC"))?;
+            }
+        }
+        use abi::flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT};
+        let [answered, half_open] = census.live;
+        let read = |number| read_counter(&self.counters, number).map(|counter| counter.packets);
+        let swept = read(SWEPT)? + census.swept[1];
+        // Who is neither here nor was answered nor swept made room for somebody. Counted while packets pass, so it is
+        // right within what passes during a sweep, and never goes back.
+        let evicted = read(KEPT)?.saturating_sub(read(SETTLED)? + swept + half_open).max(read(EVICTED)?);
+        for (number, flows) in
+            [(SWEPT, swept), (EVICTED, evicted), (ANSWERED, answered), (HALF_OPEN, half_open)]
+        {
+            self.write_counter(number, flows)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a counter that the program does not touch.
+    fn write_counter(&mut self, number: u32, packets: u64) -> Result<(), KernelError> {
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
+        let mut values = vec![Counter::default(); cpus];
+        if let Some(first) = values.first_mut() {
+            first.packets = packets;
+        }
+        let values = PerCpuValues::try_from(values).map_err(KernelError::call("make counters"))?;
+        self.counters.set(number, values, 0).map_err(counter_error(number))
+    }
+}
+
+impl Census {
+    fn found(&mut self, slot: usize, answered: bool) {
+        self.live[usize::from(!answered)] += 1;
+        if answered {
+            if self.nics.len() <= slot {
+                self.nics.resize(slot + 1, 0);
+            }
+            self.nics[slot] += 1;
+        }
+    }
+}

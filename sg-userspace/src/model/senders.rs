@@ -1,0 +1,189 @@
+//! Whom a NIC may speak for: its Ethernet address, and addresses beside its own.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
+
+use ipnet::IpNet;
+use macaddr::MacAddr6;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The Ethernet address of a NIC (IEEE 802, EUI-48).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(MacAddr6);
+
+/// A text that is no Ethernet address of one NIC.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no Ethernet address of a NIC, such as 02:00:00:00:00:05")]
+pub struct NoMac {
+    found: String,
+}
+
+impl Mac {
+    /// As the key of [`sg_common::image::Dimension::Ethernet`].
+    #[must_use]
+    pub fn key(self) -> u64 {
+        self.0.as_bytes().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
+    }
+
+    /// Its six bytes, in the order of the wire.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 6] {
+        self.0.into_array()
+    }
+
+    /// The link-local address that is made of it (RFC 4291, appendix A).
+    #[must_use]
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.bytes();
+        let halves =
+            [(a ^ 2, b), (c, 0xff), (0xfe, d), (e, f)].map(|(high, low)| u16::from_be_bytes([high, low]));
+        Ipv6Addr::new(0xfe80, 0, 0, 0, halves[0], halves[1], halves[2], halves[3])
+    }
+}
+
+impl FromStr for Mac {
+    type Err = NoMac;
+
+    fn from_str(text: &str) -> Result<Self, NoMac> {
+        let no = || NoMac { found: text.to_owned() };
+        let mac: MacAddr6 = text.parse().map_err(|_| no())?;
+        // Nobody sends from the address of many, nor from that of nobody.
+        if mac.is_multicast() || mac.is_nil() { Err(no()) } else { Ok(Self(mac)) }
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = NoMac;
+
+    fn try_from(text: String) -> Result<Self, NoMac> {
+        text.parse()
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> Self {
+        mac.to_string()
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f_] = self.bytes();
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f_:02x}")
+    }
+}
+
+/// Addresses that a NIC may speak for beside its own, as Neutron's "allowed address pairs": of a virtual router, say.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AddressPair {
+    /// An address or a prefix.
+    #[schema(value_type = String)]
+    pub address: IpNet,
+    /// From which Ethernet address; none: from the NIC's.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub mac: Option<Mac>,
+}
+
+impl FromStr for AddressPair {
+    type Err = String;
+
+    /// `10.0.0.9`, `10.0.0.0/28` or `10.0.0.9=00:00:5e:00:01:07`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, mac) = match text.split_once('=') {
+            Some((address, mac)) => (address, Some(mac)),
+            None => (text, None),
+        };
+        let address = address
+            .parse::<IpNet>()
+            .or_else(|_| address.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| format!("{address:?} is no address or prefix"))?;
+        let mac = mac.map(str::parse).transpose().map_err(|error: NoMac| error.to_string())?;
+        Ok(Self { address: address.trunc(), mac })
+    }
+}
+
+impl fmt::Display for AddressPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address)?;
+        self.mac.map_or(Ok(()), |mac| write!(f, "={mac}"))
+    }
+}
+
+/// What anti-spoofing looks at beside a NIC's addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct Senders {
+    /// The NIC's Ethernet address. None: it is not known, and not looked at.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub mac: Option<Mac>,
+    /// What it may speak for beside its own addresses.
+    #[serde(default)]
+    pub allowed_address_pairs: Vec<AddressPair>,
+}
+
+impl Senders {
+    /// Every pair that a NIC with these `addresses` may send as.
+    pub fn pairs(&self, addresses: &[IpAddr]) -> Vec<(IpNet, Option<Mac>)> {
+        let own = addresses.iter().map(|address| (IpNet::from(*address), self.mac));
+        let allowed = self.allowed_address_pairs.iter().map(|pair| (pair.address, pair.mac.or(self.mac)));
+        let mut pairs: Vec<_> = own.chain(allowed).collect();
+        let mut macs: Vec<Mac> = pairs.iter().filter_map(|(_, mac)| *mac).chain(self.mac).collect();
+        macs.sort_unstable_by_key(|mac| mac.key());
+        macs.dedup();
+        pairs.extend(macs.into_iter().map(|mac| (IpNet::from(IpAddr::V6(mac.link_local())), Some(mac))));
+        pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ethernet_addresses_are_those_of_one_nic() {
+        let mac: Mac = "52:54:00:12:34:56".parse().unwrap();
+        assert_eq!(mac.to_string(), "52:54:00:12:34:56");
+        assert_eq!(mac.key(), 0x5254_0012_3456);
+        assert_eq!(mac.link_local(), "fe80::5054:ff:fe12:3456".parse::<Ipv6Addr>().unwrap());
+        for no in ["", "52:54:00:12:34", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "00:00:00:00:00:00"] {
+            assert!(no.parse::<Mac>().is_err(), "{no}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_read_as_they_are_written() {
+        for text in ["10.0.0.9/32", "10.0.0.0/28", "2001:db8::/64=00:00:5e:00:01:07"] {
+            assert_eq!(text.parse::<AddressPair>().unwrap().to_string(), text);
+        }
+        assert_eq!("10.0.0.9".parse::<AddressPair>().unwrap().to_string(), "10.0.0.9/32");
+        assert!("10.0.0.9=nobody".parse::<AddressPair>().is_err());
+    }
+
+    #[test]
+    fn a_nic_speaks_for_its_own_its_pairs_and_its_link_local_address() {
+        let senders = Senders {
+            mac: Some("52:54:00:12:34:56".parse().unwrap()),
+            allowed_address_pairs: vec!["10.0.0.9=00:00:5e:00:01:07".parse().unwrap()],
+        };
+        let pairs = senders.pairs(&["10.0.0.5".parse().unwrap()]);
+        let texts: Vec<String> = pairs.iter().map(|(net, mac)| format!("{net} {}", mac.unwrap())).collect();
+        assert_eq!(
+            texts,
+            [
+                "10.0.0.5/32 52:54:00:12:34:56",
+                "10.0.0.9/32 00:00:5e:00:01:07",
+                "fe80::200:5eff:fe00:107/128 00:00:5e:00:01:07",
+                "fe80::5054:ff:fe12:3456/128 52:54:00:12:34:56",
+            ]
+        );
+        let unknown = Senders::default().pairs(&["10.0.0.5".parse().unwrap()]);
+        assert_eq!(unknown, [("10.0.0.5/32".parse().unwrap(), None)]);
+    }
+}

@@ -1,0 +1,37 @@
+//! What anti-spoofing says of what a guest sends, as far as a probe can be it. A probe comes from the Ethernet address that
+//! its source goes with ([`crate::model::Nic::pairs`]).
+
+use std::net::IpAddr;
+
+use sg_common::verdict::Reason;
+
+use crate::{
+    model::Nic,
+    probe::{Content, Ends, Probe},
+};
+
+/// Why no guest may send this, whoever it is.
+pub(super) fn never(probe: &Probe) -> Option<Reason> {
+    const UDP: u8 = 17;
+    const ICMPV6: u8 = 58;
+    let v6 = matches!(probe.ends(), Ends::V6 { .. });
+    match (probe.protocol(), probe.content()) {
+        (UDP, Content::Ports { source: 67, destination: 68 }) if !v6 => Some(Reason::RogueServer),
+        (UDP, Content::Ports { source: 547, destination: 546 }) if v6 => Some(Reason::RogueServer),
+        (ICMPV6, Content::Icmp { kind: 134, .. }) if v6 => Some(Reason::RogueServer),
+        // An advertisement without an address in it.
+        (ICMPV6, Content::Icmp { kind: 136, .. }) if v6 => Some(Reason::NeighbourSpoofing),
+        _ => None,
+    }
+}
+
+/// Whether `source` is nothing that the NIC may speak for.
+pub(super) fn is_foreign(source: IpAddr, nic: &Nic) -> bool {
+    !nic.pairs().iter().any(|(net, _)| net.contains(&source))
+}
+
+/// Whether who sends from `source` has no address yet, or one of the link that nobody wrote down.
+pub(super) fn asks_for_itself(source: IpAddr, nic: &Nic) -> bool {
+    let link_local = matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    source.is_unspecified() || link_local && nic.senders.mac.is_none()
+}

@@ -71,14 +71,14 @@ pub const fn is_server(packet: &Packet) -> bool {
     packet.protocol == protocol::UDP && dhcp || is_icmp6(packet, 134)
 }
 
-/// Whether who sends `packet` from no address that is its own may still look for one: it has none yet, or one of the link
-/// that nobody wrote down. `nic_flags` are those of [`crate::image::flags`].
+/// Whether who sends `packet`, which is no pair of its own, may still look for its neighbours and for an address: it has
+/// one of the link that nobody wrote down. `nic_flags` are those of [`crate::image::flags`].
+///
+/// Who has no address yet is among the pairs, so that its Ethernet address is looked at; but it may do no more than that.
 #[inline(always)]
 #[must_use]
-pub const fn asks_for_itself(packet: &Packet, nic_flags: u32) -> bool {
-    let source = packet.source;
-    let link_local = matches!(packet.family, Family::V6) && source.is_link_local();
-    source.is_unspecified() || link_local && nic_flags & flags::MAC == 0
+pub const fn may_ask(packet: &Packet, nic_flags: u32) -> bool {
+    matches!(packet.family, Family::V6) && packet.source.is_link_local() && nic_flags & flags::MAC == 0
 }
 
 #[inline(always)]

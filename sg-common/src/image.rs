@@ -75,8 +75,6 @@ pub mod header {
     pub const OWN: usize = 8;
     /// Two references, by family: whom a guest may speak for, by [`super::Dimension::Ethernet`] and local address.
     pub const SENDERS: usize = 10;
-    /// A reference: which Ethernet addresses a guest may send from, whatever stands behind.
-    pub const SENDER_MACS: usize = 12;
     /// Words of the header.
     pub const WORDS: usize = 16;
 }

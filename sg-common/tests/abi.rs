@@ -149,7 +149,6 @@ fn images() -> String {
         header::ROOTS,
         header::OWN,
         header::SENDERS,
-        header::SENDER_MACS,
         header::WORDS,
         image::flags::GUEST,
         image::flags::REVALIDATE,

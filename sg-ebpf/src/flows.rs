@@ -5,8 +5,9 @@
 
 use sg_common::{
     abi::{self, Settings},
-    flow::{FlowEntry, FlowKey, State},
+    flow::{Direction, FlowEntry, FlowKey, State},
     fragment::{FragmentEntry, FragmentKey},
+    packet::Packet,
     verdict::Reason,
 };
 
@@ -91,6 +92,26 @@ fn count(number: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
         view::add(counter, 0);
     }
+}
+
+/// Notes a packet of a flow.
+#[inline(always)]
+pub fn observe(entry: &mut FlowEntry, packet: &Packet, direction: Direction, length: u32) {
+    sg_observe(entry, packet, u64::from(direction as u8), u64::from(length));
+}
+
+/// A global function, as the walks of [`crate::policy`] are: the verifier follows a connection's states once, and not again
+/// from every state that the datapath is in.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_observe(entry: *mut FlowEntry, packet: *const Packet, direction: u64, length: u64) -> u64 {
+    let direction =
+        if direction == Direction::Ingress as u64 { Direction::Ingress } else { Direction::Egress };
+    // SAFETY: the callers pass references; the verifier checks the size of what they point to.
+    if let (Some(entry), Some(packet)) = unsafe { (entry.as_mut(), packet.as_ref()) } {
+        entry.observe(packet, direction, length as u32, view::now());
+    }
+    0
 }
 
 /// What the agent set.

@@ -1,87 +1,56 @@
 //! Anti-spoofing: a guest speaks for itself only, in its own network, to its neighbours too, and is no server of theirs.
-//! What it claims is read by `sg_common::guest`; what is its own, the image says. Called by [`crate::pipeline`] for what
-//! a guarded NIC sends.
+//! What it claims is read by `sg_common::guest`; whether that is its own, the image says. Called by [`crate::pipeline`]
+//! for what a guarded NIC sends.
 
 use sg_common::{
-    flow::packet_keys,
-    guest::{self, Claim},
-    image::{Dimension, Keys},
-    packet::{Address, ETHERNET, Family, Payload},
+    guest,
+    image::Dimension,
+    packet::{ETHERNET, Payload},
     verdict::Reason,
 };
 
-use crate::{
-    pipeline::Nic,
-    view::{self, Context, Scratch},
-};
+use crate::view::{self, Context, Scratch};
 
-/// Whether the frame may be sent, as far as Ethernet and ARP say; its Ethernet address is in the keys then.
+/// Puts the claim of an ARP packet into the keys, where an IP packet has its source.
 #[inline(always)]
-pub fn check_frame(
-    ctx: &impl Context,
-    nic: &Nic,
-    payload: Payload,
-    scratch: &mut Scratch,
-) -> Result<(), Reason> {
-    let offset = match payload {
-        Payload::Ip(_, offset) | Payload::Arp(offset) => offset,
+pub fn read_arp(ctx: &impl Context, offset: usize, scratch: &mut Scratch) -> Result<(), Reason> {
+    if !view::arp(ctx, offset, &mut scratch.claimed) {
+        return Err(Reason::Malformed);
+    }
+    let address = scratch.claimed.address;
+    scratch.keys[Dimension::LocalHigh as usize] = address.high;
+    scratch.keys[Dimension::LocalLow as usize] = address.low;
+    Ok(())
+}
+
+/// What needs no image: errs where no guest may send this. The Ethernet address is in the keys then.
+#[inline(always)]
+pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Result<(), Reason> {
+    let sender = view::sender(ctx).ok_or(Reason::Malformed)?;
+    scratch.keys[Dimension::Ethernet as usize] = sender;
+    let (offset, is_arp) = match payload {
+        Payload::Ip(_, offset) => (offset, false),
+        Payload::Arp(offset) => (offset, true),
         Payload::Refused(reason) => return Err(reason),
     };
     if offset != ETHERNET || ctx.is_tagged() {
         return Err(Reason::VlanTag);
     }
-    scratch.sender = view::sender(ctx).ok_or(Reason::Malformed)?;
-    claim(&mut scratch.keys, &Claim { mac: scratch.sender, ..Claim::default() });
-    if !nic.image.may_send(&scratch.keys) {
-        return Err(Reason::AntiSpoofing);
+    if is_arp {
+        return if scratch.claimed.mac == sender { Ok(()) } else { Err(Reason::NeighbourSpoofing) };
     }
-    if let Payload::Arp(offset) = payload {
-        let Scratch { keys, claimed, .. } = scratch;
-        if !view::arp(ctx, offset, claimed) {
+    if guest::is_server(&scratch.packet) {
+        return Err(Reason::RogueServer);
+    }
+    if guest::is_advertisement(&scratch.packet) {
+        let from = scratch.packet.source;
+        if !view::advertised(ctx, scratch.packet.transport, &mut scratch.claimed) {
             return Err(Reason::Malformed);
         }
-        claim(keys, claimed);
-        let own = if claimed.address.is_unspecified() {
-            nic.image.may_send(keys)
-        } else {
-            nic.image.speaks_for(Family::V4, keys)
-        };
-        if !own {
+        let of = scratch.claimed.address;
+        if (of.high, of.low) != (from.high, from.low) {
             return Err(Reason::NeighbourSpoofing);
         }
     }
     Ok(())
-}
-
-/// Whether the packet comes from an address that is not its own. Errs where nothing lets it pass.
-#[inline(always)]
-pub fn check_packet(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Result<bool, Reason> {
-    let Scratch { packet, keys, claimed, sender, .. } = scratch;
-    if guest::is_server(packet) {
-        return Err(Reason::RogueServer);
-    }
-    if guest::is_advertisement(packet) {
-        claimed.mac = *sender;
-        if !view::advertised(ctx, packet.transport, claimed) {
-            return Err(Reason::Malformed);
-        }
-        claim(keys, claimed);
-        let own = nic.image.speaks_for(Family::V6, keys)
-            || claimed.address.is_link_local() && !nic.has(sg_common::image::flags::MAC);
-        if !own {
-            return Err(Reason::NeighbourSpoofing);
-        }
-    }
-    *keys = packet_keys(nic.direction, packet);
-    keys[Dimension::Ethernet as usize] = *sender;
-    Ok(!nic.image.speaks_for(packet.family, keys))
-}
-
-/// What the image is asked about who claims to be somebody.
-#[inline(always)]
-fn claim(keys: &mut Keys, claim: &Claim) {
-    let Address { high, low } = claim.address;
-    // One by one, as in `flow::packet_keys`.
-    (keys[Dimension::LocalHigh as usize], keys[Dimension::LocalLow as usize]) = (high, low);
-    keys[Dimension::Ethernet as usize] = claim.mac;
 }

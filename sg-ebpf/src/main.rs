@@ -6,6 +6,7 @@
 //! | [`policy`] | the published image of a NIC |
 //! | [`guest`] | anti-spoofing |
 //! | [`flows`] | the flow table |
+//! | [`unasked`] | what passes without a rule |
 //! | [`view`] | reading packet memory; the unsafe part |
 //! | [`maps`] | every map |
 //!
@@ -21,6 +22,7 @@ mod guest;
 mod maps;
 mod pipeline;
 mod policy;
+mod unasked;
 mod view;
 
 use aya_ebpf::{

@@ -6,9 +6,9 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::reason_counter,
-    exceptions,
     flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
     fragment::{FragmentEntry, FragmentKey},
+    guest::may_ask,
     image::{self, Header, Keys},
     packet::{Family, Icmp, Packet, Part, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
@@ -19,6 +19,7 @@ use crate::{
     guest,
     maps::{self, COUNTERS},
     policy::Image,
+    unasked,
     view::{self, Context, Scratch},
 };
 
@@ -33,17 +34,23 @@ pub enum Hook {
 
 /// A NIC under its current policy, from the point of view of one packet.
 #[derive(Clone, Copy)]
-pub struct Nic {
+struct Nic {
     slot: u16,
-    pub image: Image,
+    image: Image,
     header: Header,
-    pub direction: Direction,
+    direction: Direction,
 }
 
 impl Nic {
     #[inline(always)]
-    pub fn has(&self, flag: u32) -> bool {
+    fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
+    }
+
+    /// Whether the packet is from a guest that speaks for itself only.
+    #[inline(always)]
+    fn is_guarded(&self) -> bool {
+        self.direction == Direction::Egress && self.has(image::flags::ANTI_SPOOFING)
     }
 
     /// What the rules say of a packet that starts a flow in `direction`.
@@ -95,29 +102,36 @@ fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
-    // A guest speaks for itself only.
-    let guarded = nic.direction == Direction::Egress && nic.has(image::flags::ANTI_SPOOFING);
+    let guarded = nic.is_guarded();
     let payload = view::payload(ctx);
-    if guarded && let Err(reason) = guest::check_frame(ctx, nic, payload, scratch) {
-        return nic.decision(Verdict::Drop, reason);
-    }
     let read = match payload {
-        Payload::Ip(family, offset) => view::read(ctx, family, offset, &mut scratch.packet),
+        Payload::Ip(family, offset) => {
+            let read = view::read(ctx, family, offset, &mut scratch.packet);
+            scratch.keys = packet_keys(nic.direction, &scratch.packet);
+            read.map(|()| family)
+        }
+        Payload::Arp(offset) if guarded => guest::read_arp(ctx, offset, scratch).map(|()| Family::V4),
         Payload::Arp(_) => return nic.decision(Verdict::Accept, Reason::Arp),
         Payload::Refused(reason) => Err(reason),
     };
-    if let Err(reason) = read {
-        return nic.decision(Verdict::Drop, reason);
-    }
-    let spoofed = if guarded {
-        match guest::check_packet(ctx, nic, scratch) {
-            Ok(spoofed) => spoofed,
-            Err(reason) => return nic.decision(Verdict::Drop, reason),
-        }
-    } else {
-        scratch.keys = packet_keys(nic.direction, &scratch.packet);
-        false
+    let family = match read {
+        Ok(family) => family,
+        Err(reason) => return nic.decision(Verdict::Drop, reason),
     };
+    // A guest speaks for itself only.
+    let mut spoofed = false;
+    if guarded {
+        if let Err(reason) = guest::check(ctx, payload, scratch) {
+            return nic.decision(Verdict::Drop, reason);
+        }
+        spoofed = !nic.image.speaks_for(family, &scratch.keys);
+        if let Payload::Arp(_) = payload {
+            return match spoofed {
+                false => nic.decision(Verdict::Accept, Reason::Arp),
+                true => nic.decision(Verdict::Drop, Reason::NeighbourSpoofing),
+            };
+        }
+    }
     // Fragments: the first has the ports, and the others follow it.
     if scratch.packet.is_later_fragment() {
         if spoofed {
@@ -181,7 +195,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
             }
         } else if !packet.is_syn() || known.entry.is_opened_at_once(nic.direction) {
             // A SYN asks for a new connection: whatever was there before, it meets the policy.
-            known.entry.observe(packet, nic.direction, ctx.len(), view::now());
+            flows::observe(known.entry, packet, nic.direction, ctx.len());
             if let Some(key) = &key
                 && let Err(reason) = flows::settle(key, known)
             {
@@ -193,11 +207,11 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     }
 
     // What works without a rule.
-    let may_ask = !spoofed || sg_common::guest::asks_for_itself(packet, nic.header.flags);
-    if may_ask && let Some(reason) = exceptions::passes(packet, nic.direction, || !spoofed && owned()) {
+    let nobody = spoofed && !may_ask(packet, nic.header.flags);
+    if !nobody && let Some(reason) = unasked::passes(packet, nic.direction, || !spoofed && owned()) {
         return nic.decision(Verdict::Accept, reason);
     }
-    if spoofed {
+    if spoofed || nic.is_guarded() && packet.source.is_unspecified() {
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
     }
 
@@ -214,7 +228,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     match known {
         // The same SYN again.
         Some(known) if known.entry.is_live_from(nic.direction) => {
-            known.entry.observe(packet, nic.direction, ctx.len(), view::now());
+            flows::observe(known.entry, packet, nic.direction, ctx.len());
         }
         known => {
             let generation = nic.header.generation;

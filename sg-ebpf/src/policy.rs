@@ -68,12 +68,6 @@ impl Image {
         matches!(self.walk(header::SENDERS + family as usize, keys), Some(decision) if decision.accepts())
     }
 
-    /// Whether a guest may send from the Ethernet address of `keys`.
-    #[inline(always)]
-    pub fn may_send(self, keys: &Keys) -> bool {
-        matches!(self.walk(header::SENDER_MACS, keys), Some(decision) if decision.accepts())
-    }
-
     #[inline(always)]
     fn walk(self, root: usize, keys: &Keys) -> Option<Decision> {
         let root = root as u64;

@@ -321,8 +321,6 @@ pub fn add(counter: *mut Counter, length: u64) {
 pub struct Scratch {
     /// The packet.
     pub packet: Packet,
-    /// The Ethernet address of a guest that sends, as a number.
-    pub sender: u64,
     /// Whom a guest claims to be.
     pub claimed: Claim,
     /// The packet that an ICMP error speaks of.

@@ -94,9 +94,6 @@ impl CompiledNic {
         let own = walk(header::OWN + family, &keys)?.accepts();
         let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
         let spoofed = guarded && !walk(header::SENDERS + family, &keys)?.accepts();
-        if guarded && !walk(header::SENDER_MACS, &keys)?.accepts() {
-            return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
-        }
         if guarded && guest::is_server(packet) {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::RogueServer));
         }
@@ -104,12 +101,12 @@ impl CompiledNic {
         if guarded && guest::is_advertisement(packet) {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::NeighbourSpoofing));
         }
-        if (!spoofed || guest::asks_for_itself(packet, header.flags))
+        if (!spoofed || guest::may_ask(packet, header.flags))
             && let Some(reason) = exceptions::passes(packet, direction, || own)
         {
             return Ok(Answer::without_policy(Verdict::Accept, reason));
         }
-        if spoofed {
+        if spoofed || guarded && packet.source.is_unspecified() {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
         }
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)

@@ -1,6 +1,11 @@
 //! What can decide about a packet, in order, as ranges of keys.
 
-use std::{cmp::Reverse, collections::HashMap, rc::Rc};
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    rc::Rc,
+};
 
 use ipnet::IpNet;
 use sg_common::{
@@ -47,19 +52,19 @@ impl Clause {
         Self::told_apart(own.map(|own| Self { local: Rc::new(own), ..Self::told(Verdict::Accept) }))
     }
 
-    /// The clauses that tell whom the NIC may speak for: such pairs accept.
+    /// The clauses that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
+    /// that from its Ethernet address; the datapath lets it no further than to ask.
     pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {
-        Self::told_apart(nic.pairs().into_iter().filter_map(|(net, mac)| {
+        let nobody = IpNet::from(match family {
+            Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        });
+        let of_pairs = nic.senders.allowed_address_pairs.iter().filter_map(|pair| pair.mac);
+        let nobody = of_pairs.map(Some).chain([nic.senders.mac]).map(|mac| (nobody, mac));
+        Self::told_apart(nic.pairs().into_iter().chain(nobody).filter_map(|(net, mac)| {
             let local = Rc::new(addresses(family, [net])?);
             Some(Self { local, ethernet: only(mac), ..Self::told(Verdict::Accept) })
         }))
-    }
-
-    /// The clauses that tell which Ethernet addresses it may send from.
-    pub(super) fn sender_macs(nic: &Nic) -> Vec<Self> {
-        let of_pairs = nic.senders.allowed_address_pairs.iter().filter_map(|pair| pair.mac);
-        let macs = of_pairs.map(Some).chain([nic.senders.mac]);
-        Self::told_apart(macs.map(|mac| Self { ethernet: only(mac), ..Self::told(Verdict::Accept) }))
     }
 
     fn told_apart(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {

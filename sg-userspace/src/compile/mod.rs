@@ -187,7 +187,6 @@ fn image(
         facts.push((header::OWN + family as usize, place(&Clause::own_addresses(nic, family), family)?));
         facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
     }
-    facts.push((header::SENDER_MACS, place(&Clause::sender_macs(nic), Family::V4)?));
     for (word, root) in facts {
         layout.words[word] = root.word();
     }

@@ -99,7 +99,7 @@ impl CompiledNic {
         }
         // No probe carries the address that it would advertise.
         if guarded && guest::is_advertisement(packet) {
-            return Ok(Answer::without_policy(Verdict::Drop, Reason::NeighbourSpoofing));
+            return Ok(Answer::without_policy(Verdict::Drop, Reason::Malformed));
         }
         if (!spoofed || guest::may_ask(packet, header.flags))
             && let Some(reason) = exceptions::passes(packet, direction, || own)

@@ -20,7 +20,7 @@ pub(super) fn never(probe: &Probe) -> Option<Reason> {
         (UDP, Content::Ports { source: 547, destination: 546 }) if v6 => Some(Reason::RogueServer),
         (ICMPV6, Content::Icmp { kind: 134, .. }) if v6 => Some(Reason::RogueServer),
         // An advertisement without an address in it.
-        (ICMPV6, Content::Icmp { kind: 136, .. }) if v6 => Some(Reason::NeighbourSpoofing),
+        (ICMPV6, Content::Icmp { kind: 136, .. }) if v6 => Some(Reason::Malformed),
         _ => None,
     }
 }

@@ -18,16 +18,16 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_flood_of_questions_forgets_no_talk", a_flood_of_questions_forgets_no_talk),
 ];
 
-const REMOTE: [u8; 4] = [192, 0, 2, 1];
-const LOCAL: [u8; 4] = [10, 0, 0, 5];
+pub(crate) const REMOTE: [u8; 4] = [192, 0, 2, 1];
+pub(crate) const LOCAL: [u8; 4] = [10, 0, 0, 5];
 
 const FIN: u8 = 1;
-const SYN: u8 = 2;
-const RST: u8 = 4;
-const ACK: u8 = 16;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const RST: u8 = 4;
+pub(crate) const ACK: u8 = 16;
 
 /// An Ethernet frame with an IPv4 packet.
-fn ipv4(protocol: u8, [from, to]: [[u8; 4]; 2], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv4(protocol: u8, [from, to]: [[u8; 4]; 2], payload: &[u8]) -> Vec<u8> {
     let length = (20 + payload.len()) as u16;
     let mut frame = vec![0; 12];
     frame.extend([0x08, 0x00, 0x45, 0]);
@@ -39,15 +39,15 @@ fn ipv4(protocol: u8, [from, to]: [[u8; 4]; 2], payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn inbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn inbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4(protocol, [REMOTE, LOCAL], payload)
 }
 
-fn outbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn outbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4(protocol, [LOCAL, REMOTE], payload)
 }
 
-fn tcp(ports: [u16; 2], [sequence, acknowledgement]: [u32; 2], flags: u8) -> Vec<u8> {
+pub(crate) fn tcp(ports: [u16; 2], [sequence, acknowledgement]: [u32; 2], flags: u8) -> Vec<u8> {
     let mut segment = [ports[0].to_be_bytes(), ports[1].to_be_bytes()].concat();
     segment.extend(sequence.to_be_bytes());
     segment.extend(acknowledgement.to_be_bytes());
@@ -88,13 +88,13 @@ fn meets(datapath: &mut Datapath, program: Program, frame: &[u8]) -> (bool, Reas
 }
 
 #[track_caller]
-fn expect(datapath: &mut Datapath, program: Program, frame: &[u8], wanted: (bool, Reason)) {
+pub(crate) fn expect(datapath: &mut Datapath, program: Program, frame: &[u8], wanted: (bool, Reason)) {
     assert_eq!(meets(datapath, program, frame), wanted);
 }
 
-const PASSES: (bool, Reason) = (true, Reason::Rule);
+pub(crate) const PASSES: (bool, Reason) = (true, Reason::Rule);
 
-const fn dropped(reason: Reason) -> (bool, Reason) {
+pub(crate) const fn dropped(reason: Reason) -> (bool, Reason) {
     (false, reason)
 }
 

@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod compare;
+mod guest;
 mod hard;
 mod images;
 mod planted;
@@ -48,7 +49,12 @@ fn main() -> ExitCode {
             left_out += add(format!("{engine}::{name}"), kernel, Box::new(move || vector(engine)));
         }
     }
-    for (room, tests) in [("programs", programs::TESTS), ("hard", hard::TESTS), ("images", images::TESTS)] {
+    for (room, tests) in [
+        ("programs", programs::TESTS),
+        ("hard", hard::TESTS),
+        ("guest", guest::TESTS),
+        ("images", images::TESTS),
+    ] {
         for &(name, test) in tests {
             left_out += add(format!("{room}::{name}"), true, Box::new(test));
         }

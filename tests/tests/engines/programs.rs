@@ -95,8 +95,12 @@ pub(crate) fn judging_nic(ingress: &str, egress: &str, nic: &str) -> (Image, Dat
         "groups: {{ g: {{ inner_access: drop, ingress: {ingress}, egress: {egress} }} }}\n\
          nics: [{{ device: nic, {nic}addresses: [10.0.0.5], groups: [g] }}]"
     );
+    judged(KernelEngine::datapath().unwrap(), &text)
+}
+
+/// The first NIC of the document `text` in `datapath`.
+pub(crate) fn judged(mut datapath: Datapath, text: &str) -> (Image, Datapath) {
     let policy = document::parse("program", text.as_bytes()).unwrap().policy;
-    let mut datapath = KernelEngine::datapath().unwrap();
     let image = CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image;
     datapath.publish(0, &image).unwrap();
     datapath.stand_in(0).unwrap();

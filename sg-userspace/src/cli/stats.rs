@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 use sg_common::{
-    abi::{Counter, reason_counter},
+    abi::{self, Counter, reason_counter},
     flow::Direction,
     verdict::Reason,
 };
@@ -113,6 +113,19 @@ struct ReasonRow {
     count: Count,
 }
 
+/// The flow tables of the host, as the agent's last sweep found them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Flows {
+    /// Flows that were answered, and how many there may be.
+    answered: u64,
+    most_answered: u32,
+    /// Flows that were not answered yet, likewise.
+    half_open: u64,
+    most_half_open: u32,
+    /// Flows that were not answered yet and made room for others, since the tables were made.
+    evicted: u64,
+}
+
 /// Everything that is counted, in the order of the document.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Stats {
@@ -120,6 +133,8 @@ struct Stats {
     intra_group: Vec<GroupRow>,
     defaults: Vec<DefaultRow>,
     reasons: Vec<ReasonRow>,
+    /// None: only one NIC is asked about.
+    flows: Option<Flows>,
 }
 
 const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")];
@@ -131,8 +146,19 @@ impl Stats {
         nic: Option<&str>,
         read: impl FnOnce(&[u32]) -> Result<Vec<Counter>, KernelError>,
     ) -> Result<Self, KernelError> {
-        let (mut stats, numbers) = Self::rows(catalog, nic);
-        let counters = read(&numbers)?;
+        let (mut stats, mut numbers) = Self::rows(catalog, nic);
+        numbers.extend([abi::flows::ANSWERED, abi::flows::HALF_OPEN, abi::flows::EVICTED]);
+        let mut counters = read(&numbers)?;
+        let tables = counters.split_off(numbers.len() - 3);
+        if let (None, [answered, half_open, evicted]) = (nic, &tables[..]) {
+            stats.flows = Some(Flows {
+                answered: answered.packets,
+                most_answered: catalog.limits.flows,
+                half_open: half_open.packets,
+                most_half_open: catalog.limits.half_open(),
+                evicted: evicted.packets,
+            });
+        }
         for (count, counter) in stats.counts().zip(counters) {
             *count = Count { packets: counter.packets, bytes: counter.bytes };
         }
@@ -226,12 +252,28 @@ impl Stats {
             table(&["NIC", "DIRECTION", "DEFAULT", "ACTION"], defaults, colour),
             table(&["NIC", "DIRECTION", "REASON"], reasons, colour),
         ];
-        let text: Vec<String> = tables.into_iter().flatten().collect();
+        let flows = self.flows.filter(|flows| all || flows.answered + flows.half_open + flows.evicted > 0);
+        let flows = flows.map(|flows| flows.table(colour));
+        let text: Vec<String> = tables.into_iter().flatten().chain(flows).collect();
         if text.is_empty() {
             "nothing was counted yet; --all shows zeros, too\n".to_owned()
         } else {
             text.join("\n")
         }
+    }
+}
+
+impl Flows {
+    fn table(self, colour: bool) -> String {
+        let row = |name: &str, now: u64, most: u32, made_room: String| {
+            [name.to_owned(), now.to_string(), most.to_string(), made_room]
+        };
+        let rows = [
+            row("answered", self.answered, self.most_answered, String::new()),
+            row("not answered yet", self.half_open, self.most_half_open, self.evicted.to_string()),
+        ];
+        let titles = ["FLOWS", "NOW", "AT MOST", "MADE ROOM"];
+        table::lines(&titles, rows.into_iter().map(Vec::from), &[1, 2, 3], colour)
     }
 }
 

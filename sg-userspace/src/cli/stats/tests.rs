@@ -57,6 +57,14 @@ fn one_nic_shows_its_groups_only() {
     assert!(stats.rules.iter().all(|row| row.group == "web") && stats.intra_group.is_empty());
     assert!(stats.defaults.iter().all(|row| row.nic == "tap0"));
     assert!(stats.reasons.iter().all(|row| row.nic.as_deref() == Some("tap0")));
+    assert_eq!(stats.flows, None);
+}
+
+#[test]
+fn flows_are_those_of_the_last_sweep() {
+    let flows = stats(None).flows.unwrap();
+    assert_eq!((flows.answered, flows.half_open, flows.evicted), (60, 61, 59));
+    assert!(stats(None).tables(false, false).contains("MADE ROOM"));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use super::{
     flows::{Flows, Place},
     images::{self, Images},
     nics::Nics,
+    older::Older,
     pins::{self, MAPS},
 };
 use crate::compile::Image;
@@ -67,6 +68,9 @@ pub struct Options {
     /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. None:
     /// nothing is pinned and everything ends with the process (`sgctl check`, tests).
     pub pins: Option<PathBuf>,
+    /// Pins of the same instance that are of another layout or cannot be continued: what they hold is replaced. None: nobody
+    /// was there before, or what is in `pins` is all there is.
+    pub older: Option<Vec<PathBuf>>,
     /// How programs are hooked into devices.
     pub attachment: Attachment,
     /// What the program itself logs: 0 off, 1 error … 5 trace.
@@ -127,6 +131,9 @@ pub struct Datapath {
     /// Where the next part of a sweep begins.
     swept_to: Place,
     settings: Settings,
+    pins: Option<PathBuf>,
+    /// What is left of those before.
+    older: Option<Older>,
 }
 
 impl fmt::Debug for Datapath {
@@ -155,6 +162,7 @@ impl Datapath {
         for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
             loader.map_max_entries(images, options.limits.nics);
         }
+        let is_new = options.pins.as_deref().is_none_or(|directory| !pins::exist(directory));
         if let Some(directory) = &options.pins {
             pins::make(directory)?;
             for map in MAPS {
@@ -179,14 +187,25 @@ impl Datapath {
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
 
+        let mut counters = open(&mut ebpf, "COUNTERS")?;
+        let mut flows = Flows::take(&mut ebpf)?;
+        let older = options.older.clone().map(Older::new);
+        if let Some(older) = &older {
+            if is_new {
+                older.carry_counters(&mut counters)?;
+            }
+            older.carry_flows(&mut flows)?;
+        }
         Ok(Self {
             links: Links::new(options.attachment, options.pins.clone())?,
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
-            counters: open(&mut ebpf, "COUNTERS")?,
-            flows: Flows::take(&mut ebpf)?,
+            counters,
+            flows,
             swept_to: Place::default(),
             settings,
+            pins: options.pins.clone(),
+            older,
             ebpf,
         })
     }
@@ -199,6 +218,9 @@ impl Datapath {
     /// in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
         self.nics.enter(device, slot)?;
+        if let (Some(older), Some(own)) = (&self.older, &self.pins) {
+            older.hand_over(own, device)?;
+        }
         let mut added = Vec::new();
         let mut adopted = false;
         for program in [Program::Ingress, Program::Egress] {
@@ -227,10 +249,25 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
+        self.older.iter().try_for_each(|older| older.take_off(device))?;
         for program in [Program::Ingress, Program::Egress] {
             self.links.detach(program, device)?;
         }
         self.nics.remove(device)
+    }
+
+    /// Removes what is left of those before, except from `hooked`, the devices that the program is on: they are its own. To
+    /// be called when it is on all devices that it is for.
+    ///
+    /// # Errors
+    /// Where the kernel refuses. It may be called again.
+    pub fn remove_older(&mut self, hooked: &[Device]) -> Result<(), KernelError> {
+        let (Some(older), Some(own)) = (&self.older, &self.pins) else { return Ok(()) };
+        older.carry_flows(&mut self.flows)?;
+        hooked.iter().try_for_each(|device| older.take_off(device))?;
+        older.remove(own, hooked)?;
+        self.older = None;
+        Ok(())
     }
 
     /// Publishes the policy image of NIC `slot` in one step; returns when no packet is judged by the old one.
@@ -318,6 +355,9 @@ impl Datapath {
     /// # Errors
     /// Where the table cannot be read.
     pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
+        if let Some(older) = &mut self.older {
+            older.forget(slot);
+        }
         self.flows.forget(|key, _| key.nic == slot)
     }
 
@@ -410,7 +450,7 @@ pub(super) fn read_counter(
     }))
 }
 
-fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
+pub(super) fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
     move |error| match error {
         MapError::OutOfBounds { max_entries, .. } => {
             KernelError::OutOfRange { what: "counter", number, size: max_entries, option: "--max-counters" }

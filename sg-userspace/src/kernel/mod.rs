@@ -8,6 +8,8 @@
 //! | `flows` | the flow tables: reading, forgetting |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
+//! | [`layouts`] | what this layout goes on with of which earlier one |
+//! | `older` | what those before left in force: handed over, then removed |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
@@ -19,7 +21,9 @@ mod datapath;
 mod error;
 mod flows;
 mod images;
+pub mod layouts;
 mod nics;
+mod older;
 pub mod pins;
 pub mod run;
 mod sys;

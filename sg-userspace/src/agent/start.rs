@@ -99,6 +99,7 @@ fn load(
         pins: Some(options.instance.pins()),
         older,
         attachment: catalog.attachment,
+        order: options.order,
         log_level: options.program_log,
         limits: catalog.limits,
     })

@@ -19,7 +19,7 @@ use aya::{
 };
 use nix::net::if_::if_indextoname;
 
-use super::{KernelError, Program, pins};
+use super::{KernelError, Program, TcxOrder, pins};
 
 /// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
@@ -91,6 +91,7 @@ pub(super) enum Attached {
 #[derive(Debug)]
 pub(super) struct Links {
     attachment: Attachment,
+    order: Option<TcxOrder>,
     pins: Option<PathBuf>,
     /// Of our filters.
     handle: TcHandle,
@@ -99,9 +100,13 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) fn new(attachment: Attachment, pins: Option<PathBuf>) -> Result<Self, KernelError> {
+    pub(super) fn new(
+        attachment: Attachment,
+        order: Option<TcxOrder>,
+        pins: Option<PathBuf>,
+    ) -> Result<Self, KernelError> {
         let handle = filter_handle(pins.as_deref());
-        Ok(Self { attachment: attachment.resolve()?, pins, handle, held: HashMap::new() })
+        Ok(Self { attachment: attachment.resolve()?, order, pins, handle, held: HashMap::new() })
     }
 
     pub(super) fn attach(
@@ -147,13 +152,17 @@ impl Links {
         device: &Device,
     ) -> Result<Attached, KernelError> {
         let pin = self.pin(program, device);
-        if let Some(path) = &pin
-            && replace_pinned(classifier, path)
-        {
-            return Ok(Attached::Replaced);
+        let mut is_moved = false;
+        if let Some(path) = &pin {
+            finish_move(path)?;
+            is_moved = self.is_misplaced(program, device, path);
+            if !is_moved && replace_pinned(classifier, path) {
+                return Ok(Attached::Replaced);
+            }
         }
+        let place = self.order.map_or_else(LinkOrder::default, TcxOrder::place);
         let id = classifier
-            .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(LinkOrder::default()))
+            .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(place))
             .map_err(|error| attach_error(device, error))?;
         let link: FdLink = classifier
             .take_link(id)
@@ -161,6 +170,16 @@ impl Links {
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
         match pin {
+            // A link has its place for life: another one takes the pin, and with it the former ends. Both judge until then.
+            Some(path) if is_moved => {
+                let next = moving(&path);
+                drop(
+                    link.pin(&next)
+                        .map_err(KernelError::call(format_args!("pin a link at {}", next.display())))?,
+                );
+                finish_move(&path)?;
+                return Ok(Attached::Replaced);
+            }
             // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
             Some(path) => drop(
                 link.pin(&path)
@@ -171,12 +190,38 @@ impl Links {
         Ok(Attached::New)
     }
 
+    /// Whether the link pinned at `path` runs where it was not asked to.
+    fn is_misplaced(&self, program: Program, device: &Device, path: &Path) -> bool {
+        let Some(order) = self.order else { return false };
+        let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
+        let Ok(info) = FdLink::from(pinned).info() else { return false };
+        !order.holds(device, hook(program), info.program_id())
+    }
+
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.held.remove(&(program, device.index));
         match self.pin(program, device) {
             Some(path) => pins::remove_file(&path),
             None => Ok(()),
         }
+    }
+}
+
+/// Where a link is pinned that is to take the place of the one at `path`.
+fn moving(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-moving");
+    name.into()
+}
+
+/// Lets a link take the pin that it was made for, also where that was interrupted.
+fn finish_move(path: &Path) -> Result<(), KernelError> {
+    let next = moving(path);
+    match fs::rename(&next, path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(KernelError::Path { doing: "move pin", path: next, source })
+        }
+        _ => Ok(()),
     }
 }
 

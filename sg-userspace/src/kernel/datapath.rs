@@ -22,6 +22,7 @@ use super::{
     images::{self, Images},
     nics::Nics,
     older::Older,
+    order::TcxOrder,
     pins::{self, MAPS},
 };
 use crate::compile::Image;
@@ -73,6 +74,8 @@ pub struct Options {
     pub older: Option<Vec<PathBuf>>,
     /// How programs are hooked into devices.
     pub attachment: Attachment,
+    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    pub order: Option<TcxOrder>,
     /// What the program itself logs: 0 off, 1 error … 5 trace.
     pub log_level: u8,
     /// How much the tables hold; a pinned table keeps the size it was made with.
@@ -197,7 +200,7 @@ impl Datapath {
             older.carry_flows(&mut flows)?;
         }
         Ok(Self {
-            links: Links::new(options.attachment, options.pins.clone())?,
+            links: Links::new(options.attachment, options.order, options.pins.clone())?,
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
             counters,

@@ -9,6 +9,7 @@
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
 //! | [`layouts`] | what this layout goes on with of which earlier one |
+//! | `order` | before or after other TCX programs |
 //! | `older` | what those before left in force: handed over, then removed |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
@@ -24,6 +25,7 @@ mod images;
 pub mod layouts;
 mod nics;
 mod older;
+mod order;
 pub mod pins;
 pub mod run;
 mod sys;
@@ -32,3 +34,4 @@ pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
+pub use order::TcxOrder;

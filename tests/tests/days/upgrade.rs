@@ -276,6 +276,10 @@ fn another_hook_takes_over(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
     let server = scene.host(Server);
     let other = if attach == Attach::Clsact { Attach::Tcx } else { Attach::Clsact };
+    if other == Attach::Clsact {
+        // A qdisc that is made stops its device for a moment (`qdisc_graft`, net/sched/sch_api.c), and what is sent then is lost.
+        residue::printed(server, "tc", &["qdisc", "add", "dev", "eth0", "clsact"])?;
+    }
     under_traffic(&scene, || {
         agent.kill()?;
         agent.start_with(&["--attach", &other.to_string()])

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{Attachment, Limits, remedy},
+    kernel::{Attachment, Limits, TcxOrder, remedy},
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -46,6 +46,9 @@ struct AgentArguments {
     /// How the program is hooked into devices.
     #[arg(long, value_enum, default_value = "auto")]
     attach: Attach,
+    /// Where it runs among other TCX programs of a device [default: after those that are there, and then where it is].
+    #[arg(long, value_enum, value_name = "PLACE")]
+    tcx_order: Option<Order>,
     /// Take the filter off when the agent ends. Without it the filter stays in force.
     #[arg(long)]
     detach_on_exit: bool,
@@ -75,6 +78,12 @@ enum Attach {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    First,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum BpfLog {
     Off,
     Error,
@@ -93,6 +102,10 @@ impl AgentArguments {
                 Attach::Tcx => Attachment::Tcx,
                 Attach::Clsact => Attachment::Clsact,
             },
+            order: self.tcx_order.map(|order| match order {
+                Order::First => TcxOrder::First,
+                Order::Last => TcxOrder::Last,
+            }),
             detach_on_exit: self.detach_on_exit,
             program_log: self.bpf_log as u8,
             budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),

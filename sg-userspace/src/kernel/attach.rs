@@ -201,7 +201,7 @@ impl Links {
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.held.remove(&(program, device.index));
         match self.pin(program, device) {
-            Some(path) => pins::remove_file(&path),
+            Some(path) => finish_move(&path).and_then(|()| pins::remove_file(&path)),
             None => Ok(()),
         }
     }

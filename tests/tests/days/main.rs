@@ -23,6 +23,7 @@ mod scene;
 mod storm;
 #[path = "../traffic/suite.rs"]
 mod suite;
+mod together;
 mod upgrade;
 
 use suite::Suite;
@@ -38,6 +39,8 @@ fn main() -> Result<ExitCode> {
         storm::tests,
         devices::tests,
         neighbours::tests,
+        residue::tests,
+        together::tests,
         limits::tests,
         packaging::tests,
     ] {

@@ -192,12 +192,12 @@ impl Datapath {
 
         let mut counters = open(&mut ebpf, "COUNTERS")?;
         let mut flows = Flows::take(&mut ebpf)?;
-        let older = options.older.clone().map(Older::new);
-        if let Some(older) = &older {
+        let mut older = options.older.clone().map(Older::new);
+        if let Some(older) = &mut older {
             if is_new {
-                older.carry_counters(&mut counters)?;
+                older.carry_counters(&mut counters);
             }
-            older.carry_flows(&mut flows)?;
+            older.carry_flows(&mut flows);
         }
         Ok(Self {
             links: Links::new(options.attachment, options.order, options.pins.clone())?,
@@ -265,8 +265,8 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses. It may be called again.
     pub fn remove_older(&mut self, hooked: &[Device]) -> Result<(), KernelError> {
-        let (Some(older), Some(own)) = (&self.older, &self.pins) else { return Ok(()) };
-        older.carry_flows(&mut self.flows)?;
+        let (Some(older), Some(own)) = (&mut self.older, &self.pins) else { return Ok(()) };
+        older.carry_flows(&mut self.flows);
         hooked.iter().try_for_each(|device| older.take_off(device))?;
         older.remove(own, hooked)?;
         self.older = None;

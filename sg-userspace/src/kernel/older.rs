@@ -28,11 +28,13 @@ pub(super) struct Older {
     directories: Vec<PathBuf>,
     /// Slots that have changed their owner since: the flows that have them there are another NIC's.
     forgotten: BTreeSet<u16>,
+    /// Flows were carried over before, and what there is to say about it was said.
+    carried: bool,
 }
 
 impl Older {
     pub(super) fn new(directories: Vec<PathBuf>) -> Self {
-        Self { directories, forgotten: BTreeSet::new() }
+        Self { directories, forgotten: BTreeSet::new(), carried: false }
     }
 
     /// Leaves the flows of NIC `slot` behind.
@@ -41,44 +43,39 @@ impl Older {
     }
 
     /// Copies counts into a table that counted nothing yet. What the older program counts from now on is left behind.
-    pub(super) fn carry_counters(
-        &self,
-        counters: &mut PerCpuArray<MapData, Counter>,
-    ) -> Result<(), KernelError> {
+    pub(super) fn carry_counters(&self, counters: &mut PerCpuArray<MapData, Counter>) {
         for (version, directory) in self.continued().filter(|&(version, _)| layouts::counters_go_on(version))
         {
-            let carried = pins::Counters::open(directory)?.carry(counters)?;
-            log::info!("{carried} counters of layout {version} go on");
+            match pins::Counters::open(directory).and_then(|old| old.carry(counters)) {
+                Ok(carried) => log::info!("{carried} counters of layout {version} go on"),
+                // No reason to stay behind.
+                Err(error) => log::warn!("counts of layout {version} are not carried over: {error}"),
+            }
         }
-        Ok(())
     }
 
     /// Copies flows that `flows` does not hold yet. To be called before the program is attached, and when it is: for
     /// what was opened meanwhile.
-    pub(super) fn carry_flows(&self, flows: &mut Flows) -> Result<(), KernelError> {
-        for (version, directory) in self.continued() {
-            if let Err(why) = layouts::flows_go_on(version) {
-                log::warn!(
-                    "flows are not carried over: layout {version} {why}. What is open meets the rules with its next \
-                     packet"
-                );
-                continue;
-            }
+    pub(super) fn carry_flows(&mut self, flows: &mut Flows) {
+        let carry = |flows: &mut Flows, version, directory: &Path| {
+            layouts::flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
             // Opened anew each time, which checks the sizes of keys and entries, too.
-            let old = match Flows::open(directory) {
-                Ok(old) => old,
-                Err(error) => {
-                    log::warn!("flows of layout {version} are not carried over: {error}");
-                    continue;
+            let old = Flows::open(directory).map_err(|error| error.to_string())?;
+            flows.carry(&old, |key| !self.forgotten.contains(&key.nic)).map_err(|error| error.to_string())
+        };
+        for (version, directory) in self.continued() {
+            match carry(flows, version, directory) {
+                Ok(carried) => {
+                    log::info!("{} flows of layout {version} go on{}", carried.entered, left(carried.left))
                 }
-            };
-            let carried = flows.carry(&old, |key| !self.forgotten.contains(&key.nic))?;
-            log::info!("{} flows of layout {version} go on", carried.entered);
-            if carried.left > 0 {
-                log::warn!("{} flows of layout {version} are left behind: the table is full", carried.left);
+                // No reason to stay behind.
+                Err(why) if !self.carried => log::warn!(
+                    "flows are not carried over: {why}. What is open meets the rules with its next packet"
+                ),
+                Err(why) => log::debug!("flows are not carried over: {why}"),
             }
         }
-        Ok(())
+        self.carried = true;
     }
 
     /// Hands the links of `device` over to the directory `own`, where the present program takes them.
@@ -139,4 +136,9 @@ impl Older {
     fn continued(&self) -> impl Iterator<Item = (u32, &PathBuf)> {
         self.directories.iter().filter_map(|directory| Some((pins::layout_of(directory)?, directory)))
     }
+}
+
+/// Words about flows that found no room.
+fn left(count: usize) -> String {
+    if count == 0 { String::new() } else { format!("; {count} are left behind: the table is full") }
 }

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -21,6 +21,7 @@ use sg_tests::lab::{
 use sg_userspace::kernel::layouts;
 
 use crate::{
+    amount,
     meanwhile::{Meanwhile, OPEN, SHUT},
     residue,
     scene::{
@@ -37,6 +38,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         another_layout(lab, attach, abi::VERSION - 1)
     });
     suite.each("upgrade::the_first_layout_is_taken_over", |lab, attach| another_layout(lab, attach, 1));
+    suite.each("upgrade::kills_in_the_middle_of_it", kills_in_the_middle_of_it);
     suite.each("upgrade::pins_without_a_catalog_are_replaced", pins_without_a_catalog_are_replaced);
     suite.each("upgrade::another_hook_takes_over", another_hook_takes_over);
     suite.each("upgrade::a_later_layout_is_refused", a_later_layout_is_refused);
@@ -243,6 +245,32 @@ fn another_layout(lab: Lab, attach: Attach, layout: u32) -> Result<()> {
             ensure!(open.arrives(End::Asker, PATIENCE)?, "the connection is not picked up by both");
         }
     }
+    is_filtered(&scene)
+}
+
+/// Whatever of it was done, the next start goes on from there.
+fn kills_in_the_middle_of_it(lab: Lab, attach: Attach) -> Result<()> {
+    let mut random = fastrand::Rng::with_seed(20_261);
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
+    agent.kill()?;
+    let start = Instant::now();
+    agent.start_again()?;
+    let to_ready = start.elapsed();
+    under_storm(&scene, || {
+        for kill in 0..amount(8, 100) {
+            agent.kill()?;
+            relabel(&agent, abi::VERSION - 1)?;
+            agent.launch()?;
+            thread::sleep(to_ready.mul_f64(random.f64() * 1.3));
+            agent.kill()?;
+            agent.start_again()?;
+            let said = agent.complaints();
+            ensure!(!said.contains("starting afresh") && !said.contains("ERROR"), "run {kill}:\n{said}");
+            nothing_older(&agent)?;
+        }
+        Ok(())
+    })?;
+    ensure!(loaded(scene.host(Server), attach)?.len() == 2, "not one program for each direction");
     is_filtered(&scene)
 }
 

@@ -179,8 +179,24 @@ impl Catalog {
     /// Reads a catalog.
     ///
     /// # Errors
-    /// Where there is none that this version can use.
+    /// Where there is none that this version wrote.
     pub fn load(path: &Path) -> Result<Self, CatalogError> {
+        Self::read(path, |versions| {
+            (versions.abi_version, versions.image_version) == (abi::VERSION, image::VERSION)
+        })
+    }
+
+    /// Reads the catalog of an earlier layout, as one of this version; and which layout it was. Its numbers mean the same.
+    ///
+    /// # Errors
+    /// Where there is none, or it is no earlier one.
+    pub(super) fn load_earlier(path: &Path) -> Result<(Self, u32), CatalogError> {
+        let catalog = Self::read(path, |versions| versions.abi_version < abi::VERSION)?;
+        let Self { abi_version, .. } = catalog;
+        Ok((Self { abi_version: abi::VERSION, image_version: image::VERSION, ..catalog }, abi_version))
+    }
+
+    fn read(path: &Path, fits: impl FnOnce(&Versions) -> bool) -> Result<Self, CatalogError> {
         let path = path.to_owned();
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -194,7 +210,7 @@ impl Catalog {
             Ok(versions) => versions,
             Err(source) => return Err(CatalogError::Damaged { path, source }),
         };
-        if (versions.abi_version, versions.image_version) != (abi::VERSION, image::VERSION) {
+        if !fits(&versions) {
             let Versions { abi_version: found_abi, image_version: found_image } = versions;
             return Err(CatalogError::Version { path, found_abi, found_image });
         }

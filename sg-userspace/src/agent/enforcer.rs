@@ -33,6 +33,8 @@ pub(super) trait Enforcer {
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError>;
     /// Deletes flows that were silent for too long, in a part of the table.
     fn sweep_some(&mut self) -> Result<Swept, EnforcerError>;
+    /// Removes what is left of those before, now that the program is on `hooked` and nothing is missing.
+    fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError>;
 }
 
 impl Enforcer for Datapath {
@@ -64,6 +66,10 @@ impl Enforcer for Datapath {
 
     fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
         Ok(Self::sweep_some(self)?)
+    }
+
+    fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {
+        Ok(Self::remove_older(self, hooked)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use sg_common::abi;
 use thiserror::Error;
 
 use super::enforcer::EnforcerError;
@@ -26,6 +27,20 @@ pub enum AgentError {
         instance: String,
         /// The process, where the lock file tells.
         pid: Option<u32>,
+    },
+    /// What is in force is of a later version than this program.
+    #[error(
+        "instance {instance}: what is in force has layout {found} ({path:?}) and this sgd knows layouts up to {}: run the \
+         sgd that left it, or end its filter with that version's `sgctl detach --instance {instance}`; nothing was changed",
+        abi::VERSION
+    )]
+    Newer {
+        /// The instance.
+        instance: String,
+        /// The layout.
+        found: u32,
+        /// Where it is pinned.
+        path: PathBuf,
     },
     /// A file or directory that the agent needs.
     #[error("cannot {doing} {path:?}: {source}{}", remedy(source))]
@@ -193,6 +208,7 @@ impl AgentError {
             | Self::Compile(_)
             | Self::InstanceName { .. } => true,
             Self::Running { .. }
+            | Self::Newer { .. }
             | Self::Io { .. }
             | Self::Privileges { .. }
             | Self::Load { .. }

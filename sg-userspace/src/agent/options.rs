@@ -1,7 +1,7 @@
 //! What an agent is started with, wherever its policies come from.
 
 use super::Instance;
-use crate::kernel::{Attachment, FlowOptions, Limits};
+use crate::kernel::{Attachment, FlowOptions, Limits, TcxOrder};
 
 /// What an agent is started with.
 #[derive(Clone, Debug)]
@@ -10,6 +10,8 @@ pub struct AgentOptions {
     pub instance: Instance,
     /// How programs are hooked into devices.
     pub attachment: Attachment,
+    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    pub order: Option<TcxOrder>,
     /// Whether the filter ends with the agent.
     pub detach_on_exit: bool,
     /// What the program itself logs: 0 off, 1 error … 5 trace.

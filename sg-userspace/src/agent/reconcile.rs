@@ -19,7 +19,11 @@ use super::{
     prepare::{Prepared, prepare, unfit},
     records::Records,
 };
-use crate::{compile::Image, kernel::Swept, model::Policy};
+use crate::{
+    compile::Image,
+    kernel::{Device, Swept},
+    model::Policy,
+};
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -180,6 +184,12 @@ impl<E: Enforcer> Agent<E> {
         let hooked: BTreeSet<String> = self.hooked().map(|nic| nic.device.clone()).collect();
         let mut report = Report::default();
         self.carry_out(&mut enforcer, &steps, &mut prepared, &mut report);
+        if report.errors.is_empty()
+            && let Err(source) = enforcer.remove_older(&self.hooked_devices())
+        {
+            let doing = "remove what an earlier version left".to_owned();
+            report.errors.push(AgentError::Step { device: None, doing, source });
+        }
         self.enforcer = Some(enforcer);
         self.describe(&prepared);
         if self.unsaved
@@ -316,6 +326,12 @@ impl<E: Enforcer> Agent<E> {
 
     fn hooked(&self) -> impl Iterator<Item = &NicRecord> {
         self.records.iter().filter(|nic| nic.ifindex.is_some())
+    }
+
+    fn hooked_devices(&self) -> Vec<Device> {
+        self.hooked()
+            .filter_map(|nic| Some(Device { name: nic.device.clone(), index: nic.ifindex? }))
+            .collect()
     }
 
     /// Says once of each NIC that its device is not there. `hooked` were attached before.

@@ -130,7 +130,7 @@ fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
         );
         return Ok(());
     }
-    if let Removed::Filter { devices } = teardown(&options.instance, &[])? {
+    if let Removed::Filter { devices } = teardown(&options.instance)? {
         for device in devices {
             say(&Line::Detached { device });
         }

@@ -1,26 +1,34 @@
-//! The start: what an earlier agent left is adopted, or it is replaced and that is said. It must never mix
-//! the two: maps of one layout with a catalog of another would count one rule's packets for another rule.
-//! Called once, by `run`.
+//! The start: what an earlier agent left is continued, or replaced and that is said. It must never mix the two: maps of
+//! one layout with a catalog of another would count one rule's packets for another rule. What is replaced stays in force until
+//! the new program is in its place. Called once, by `run`.
+
+use std::path::PathBuf;
+
+use sg_common::abi;
 
 use super::{
-    AgentError, AgentOptions, Catalog, CatalogError, Instance, devices,
-    enforcer::spawn_program_log,
+    AgentError, AgentOptions, Catalog, CatalogError, Instance,
+    enforcer::{remove_pins, spawn_program_log},
     host,
     reconcile::Agent,
-    teardown::{every_device, teardown},
 };
-use crate::kernel::{Attachment, Datapath, Limits, Options};
+use crate::kernel::{Datapath, Limits, Options, pins};
 
 /// What to do about what is there.
 #[derive(Debug)]
 enum Beginning {
     /// Nothing is there.
     Fresh,
-    /// Everything is there: flows, counters, slots, numbers and generations go on.
-    Adopt(Catalog),
-    /// Something is there that cannot be used.
+    /// Flows, counters, slots, numbers and generations go on, as far as `layout` has what this one has.
+    Continue {
+        /// What is known of them, as this version has it.
+        catalog: Catalog,
+        /// The layout of what is in force.
+        layout: u32,
+    },
+    /// Something is there that cannot be continued.
     Replace {
-        /// Why it cannot be used.
+        /// Why not.
         why: String,
     },
 }
@@ -29,11 +37,13 @@ enum Beginning {
 /// policy; until then nothing is made and nothing is taken away.
 pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
-    let (catalog, replaced) = match beginning(&options.instance, options.attachment) {
-        Beginning::Fresh => (Catalog::new(options.limits, options.attachment), None),
-        Beginning::Replace { why } => (Catalog::new(options.limits, options.attachment), Some(why)),
-        Beginning::Adopt(catalog) => {
-            log::info!("adopting what an earlier agent (pid {}) left in force", catalog.pid);
+    let beginning = beginning(&options.instance)?;
+    let catalog = match &beginning {
+        Beginning::Fresh | Beginning::Replace { .. } => Catalog::new(options.limits, options.attachment),
+        Beginning::Continue { catalog, layout } => {
+            let continued =
+                if *layout == abi::VERSION { String::new() } else { format!(", of layout {layout}") };
+            log::info!("adopting what an earlier agent (pid {}) left in force{continued}", catalog.pid);
             if catalog.limits != options.limits {
                 let Limits { nics, flows, counters } = catalog.limits;
                 log::warn!(
@@ -41,29 +51,55 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                      counters); `sgctl detach` first to change them"
                 );
             }
-            (catalog, None)
+            // Hooks of the other kind go when those of this one are there.
+            Catalog { attachment: options.attachment, ..catalog.clone() }
         }
     };
     let (path, budget_words, options) = (options.instance.catalog(), options.budget_words, options.clone());
     let load = move |catalog: &Catalog| {
-        if let Some(why) = &replaced {
-            log::warn!(
-                "starting afresh: {why}. The old filter is taken off before the new one is attached; \
-                 flows and counts are lost"
-            );
-            // Not before there is a policy that nothing refuses: that must not cost the host the filter that it has.
-            teardown(&options.instance, &every_device(&devices::scan()?))?;
-        }
-        load(&options, catalog)
+        let older = older(&options.instance, &beginning)?;
+        load(&options, catalog, older)
     };
     Ok(Agent::new(Box::new(load), catalog, path, budget_words))
 }
 
+/// Makes room for the tables of this layout, and says which pins are to be replaced. May be called again where
+/// what comes after it failed.
+fn older(instance: &Instance, beginning: &Beginning) -> Result<Option<Vec<PathBuf>>, AgentError> {
+    let own = instance.pins();
+    match beginning {
+        Beginning::Fresh => return Ok(None),
+        Beginning::Continue { layout, .. } => {
+            if *layout != abi::VERSION {
+                // Of a start that ended before it wrote its catalog, and so before it attached anything.
+                remove_pins(&own, &[])?;
+            }
+        }
+        Beginning::Replace { why } => {
+            log::warn!(
+                "starting afresh: {why}. The old filter stays until the new one is in its place; flows and counts \
+                 are lost"
+            );
+            for pins in instance.pinned().iter().filter(|path| pins::layout_of(path).is_some()) {
+                instance.set_aside(pins)?;
+            }
+        }
+    }
+    let older: Vec<PathBuf> = instance.pinned().into_iter().filter(|path| *path != own).collect();
+    Ok(if older.is_empty() && matches!(beginning, Beginning::Continue { .. }) { None } else { Some(older) })
+}
+
 /// Loads the program, over the tables of `catalog` where they are there.
-fn load(options: &AgentOptions, catalog: &Catalog) -> Result<Datapath, AgentError> {
+fn load(
+    options: &AgentOptions,
+    catalog: &Catalog,
+    older: Option<Vec<PathBuf>>,
+) -> Result<Datapath, AgentError> {
     let mut datapath = Datapath::load(&Options {
         pins: Some(options.instance.pins()),
+        older,
         attachment: catalog.attachment,
+        order: options.order,
         log_level: options.program_log,
         limits: catalog.limits,
         flows: options.flows,
@@ -77,22 +113,26 @@ fn load(options: &AgentOptions, catalog: &Catalog) -> Result<Datapath, AgentErro
     Ok(datapath)
 }
 
-fn beginning(instance: &Instance, attachment: Attachment) -> Beginning {
-    let catalog = Catalog::load(&instance.catalog());
-    let pinned = instance.pinned_versions();
-    let foreign = pinned.iter().find(|path| **path != instance.pins());
-    let replace = |why| Beginning::Replace { why };
-    match catalog {
-        _ if let Some(path) = foreign => {
-            replace(format!("{} was pinned by another version of sgd", path.display()))
+fn beginning(instance: &Instance) -> Result<Beginning, AgentError> {
+    let pinned = instance.pinned();
+    let newer = |path: &PathBuf| pins::set_aside_layout_of(path).filter(|&layout| layout > abi::VERSION);
+    if let Some((path, found)) = pinned.iter().find_map(|path| Some((path, newer(path)?))) {
+        return Err(AgentError::Newer { instance: instance.name().to_owned(), found, path: path.clone() });
+    }
+    let is_pinned = |layout| pinned.iter().any(|path| pins::layout_of(path) == Some(layout));
+    let replace = |why| Ok(Beginning::Replace { why });
+    let found = match Catalog::load(&instance.catalog()) {
+        Ok(catalog) => Ok((catalog, abi::VERSION)),
+        Err(CatalogError::Version { found_abi, .. }) if found_abi < abi::VERSION => {
+            Catalog::load_earlier(&instance.catalog())
         }
-        Err(CatalogError::Missing { .. }) if pinned.is_empty() => Beginning::Fresh,
+        Err(error) => Err(error),
+    };
+    match found {
+        Err(CatalogError::Missing { .. }) if pinned.is_empty() => Ok(Beginning::Fresh),
         Err(error) => replace(error.to_string()),
-        Ok(_) if pinned.is_empty() => replace(format!("nothing is pinned in {}", instance.pins().display())),
-        Ok(catalog) if catalog.attachment != attachment => {
-            replace(format!("the old filter is attached by {:?}, not {attachment:?}", catalog.attachment))
-        }
-        Ok(catalog) => Beginning::Adopt(catalog),
+        Ok((_, layout)) if !is_pinned(layout) => replace(format!("nothing of layout {layout} is pinned")),
+        Ok((catalog, layout)) => Ok(Beginning::Continue { catalog, layout }),
     }
 }
 
@@ -101,7 +141,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::agent::plan::samples::LIMITS;
+    use crate::{agent::plan::samples::LIMITS, kernel::Attachment};
 
     /// An instance in a directory of its own, with or without something pinned, with or without a catalog.
     fn instance(pins: bool, catalog: Option<&Catalog>) -> (tempfile::TempDir, Instance) {
@@ -118,34 +158,86 @@ mod tests {
         (dir, instance)
     }
 
-    fn begin(pins: bool, catalog: Option<&Catalog>, attachment: Attachment) -> Beginning {
+    fn begin(pins: bool, catalog: Option<&Catalog>) -> Beginning {
         let (_dir, instance) = instance(pins, catalog);
-        beginning(&instance, attachment)
+        beginning(&instance).unwrap()
+    }
+
+    /// The names of what is pinned, and which of it is older, once room was made.
+    fn room(instance: &Instance) -> (Vec<String>, Option<Vec<PathBuf>>) {
+        let older = older(instance, &beginning(instance).unwrap()).unwrap();
+        let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        (instance.pinned().iter().map(name).collect(), older)
+    }
+
+    fn pin(instance: &Instance, name: &str) -> PathBuf {
+        let pins = instance.pins().with_file_name(name);
+        fs::create_dir_all(&pins).unwrap();
+        fs::write(pins.join("COUNTERS"), "").unwrap();
+        pins
     }
 
     #[test]
     fn pins_and_their_catalog_are_adopted() {
         let catalog = Catalog::new(LIMITS, Attachment::Auto);
-        assert!(matches!(begin(true, Some(&catalog), Attachment::Auto), Beginning::Adopt(_)));
-        assert!(matches!(begin(false, None, Attachment::Auto), Beginning::Fresh));
-    }
-
-    #[test]
-    fn one_without_the_other_is_replaced() {
-        let catalog = Catalog::new(LIMITS, Attachment::Auto);
-        assert!(matches!(begin(true, None, Attachment::Auto), Beginning::Replace { .. }));
-        assert!(matches!(begin(false, Some(&catalog), Attachment::Auto), Beginning::Replace { .. }));
-    }
-
-    #[test]
-    fn another_version_or_way_of_attaching_is_replaced() {
-        let catalog = Catalog::new(LIMITS, Attachment::Auto);
+        let found = begin(true, Some(&catalog));
+        assert!(matches!(found, Beginning::Continue { layout: abi::VERSION, .. }));
+        assert!(matches!(begin(false, None), Beginning::Fresh));
         let (_dir, instance) = instance(true, Some(&catalog));
-        assert!(matches!(beginning(&instance, Attachment::Clsact), Beginning::Replace { .. }));
-        let other = instance.pins().with_file_name("v0");
-        fs::create_dir_all(&other).unwrap();
-        fs::write(other.join("link"), "").unwrap();
-        let Beginning::Replace { why } = beginning(&instance, Attachment::Auto) else { panic!() };
-        assert!(why.contains("v0"), "{why}");
+        assert_eq!(room(&instance).1, None);
+    }
+
+    #[test]
+    fn one_without_the_other_is_replaced_and_stays_until_then() {
+        let catalog = Catalog::new(LIMITS, Attachment::Auto);
+        assert!(matches!(begin(true, None), Beginning::Replace { .. }));
+        assert!(matches!(begin(false, Some(&catalog)), Beginning::Replace { .. }));
+        let (_dir, instance) = instance(true, None);
+        let aside = format!("v{}-1", abi::VERSION);
+        for _ in 0..2 {
+            let expected = Some(vec![instance.pins().with_file_name(&aside)]);
+            assert_eq!(room(&instance), (vec![aside.clone()], expected), "it may be done again");
+        }
+    }
+
+    #[test]
+    fn an_earlier_layout_is_continued_by_its_catalog() {
+        let mut catalog = Catalog::new(LIMITS, Attachment::Auto);
+        catalog.abi_version = 0;
+        let (_dir, instance) = instance(true, Some(&catalog));
+        let why = match beginning(&instance).unwrap() {
+            Beginning::Replace { why } => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why.contains("layout 0"), "{why}");
+
+        let old = pin(&instance, "v0");
+        let Beginning::Continue { catalog, layout: 0 } = beginning(&instance).unwrap() else { panic!() };
+        assert_eq!(catalog.abi_version, abi::VERSION, "it is written as one of this version");
+        assert_eq!(
+            room(&instance),
+            (vec!["v0".to_owned()], Some(vec![old.clone()])),
+            "what was half made is gone"
+        );
+
+        // A start that ended between its catalog and the last of what is older.
+        catalog.save(&instance.catalog()).unwrap();
+        let own = pin(&instance, instance.pins().file_name().unwrap().to_str().unwrap());
+        assert!(matches!(beginning(&instance).unwrap(), Beginning::Continue { layout: abi::VERSION, .. }));
+        assert_eq!(room(&instance).1, Some(vec![old]));
+        assert!(own.exists());
+    }
+
+    #[test]
+    fn a_later_layout_is_refused_and_stays() {
+        for name in ["v999", "v999-1"] {
+            let (_dir, instance) = instance(true, Some(&Catalog::new(LIMITS, Attachment::Auto)));
+            let later = pin(&instance, name);
+            let refused = beginning(&instance).unwrap_err();
+            let said = refused.to_string();
+            assert!(matches!(refused, AgentError::Newer { found: 999, .. }), "{said}");
+            assert!(said.contains("999") && said.contains(&abi::VERSION.to_string()), "{said}");
+            assert!(later.exists());
+        }
     }
 }

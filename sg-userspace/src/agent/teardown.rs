@@ -1,6 +1,5 @@
 //! The end of an instance: programs off the devices, pins and catalog away. It must never run beside a running
-//! agent: callers hold the instance's lock. Called by `sgctl detach`, `sgd --detach-on-exit`, and where a
-//! start cannot use what is there.
+//! agent: callers hold the instance's lock. Called by `sgctl detach` and `sgd --detach-on-exit`.
 
 use std::fs;
 
@@ -23,36 +22,35 @@ pub enum Removed {
     },
 }
 
-/// Removes everything that `instance` has in the kernel, and its catalog.
+/// Removes everything that `instance` has in the kernel, whatever layout it has, and its catalog.
 ///
 /// # Errors
 /// Where pins or the catalog stay.
-pub fn teardown(instance: &Instance, extra: &[Device]) -> Result<Removed, AgentError> {
+pub fn teardown(instance: &Instance) -> Result<Removed, AgentError> {
     let mut hooked: Vec<Device> = Catalog::load(&instance.catalog())
         .map(|catalog| catalog.nics)
         .unwrap_or_default()
         .into_iter()
         .filter_map(|nic| Some(Device { index: nic.ifindex?, name: nic.device }))
         .collect();
-    let known = !hooked.is_empty();
-    let names = hooked.iter().map(|device| device.name.clone()).collect();
-    hooked.extend(extra.iter().filter(|device| !hooked.contains(device)).cloned().collect::<Vec<Device>>());
-    let mut versions = instance.pinned_versions();
-    let nothing = versions.is_empty() && !instance.catalog().exists();
-    if nothing {
+    let names: Vec<String> = hooked.iter().map(|device| device.name.clone()).collect();
+    let mut pinned = instance.pinned();
+    if pinned.is_empty() && !instance.catalog().exists() {
+        instance.remove_directories()?;
         return Ok(Removed::Nothing);
     }
-    if versions.is_empty() && known {
-        // Filters of a clsact qdisc are there without a pin, too.
-        versions.push(instance.pins());
-    }
-    if !known && extra.is_empty() {
+    if hooked.is_empty() {
         // No catalog says where the programs are: look on every device.
         hooked = every_device(&devices::scan()?);
     }
-    for pins in versions {
+    if pinned.is_empty() {
+        // Filters of a clsact qdisc are there without a pin, too.
+        pinned.push(instance.pins());
+    }
+    for pins in pinned {
         remove_pins(&pins, &hooked)?;
     }
+    instance.remove_directories()?;
     let path = instance.catalog();
     match fs::remove_file(&path) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -62,6 +60,6 @@ pub fn teardown(instance: &Instance, extra: &[Device]) -> Result<Removed, AgentE
     }
 }
 
-pub(super) fn every_device(devices: &Devices) -> Vec<Device> {
+fn every_device(devices: &Devices) -> Vec<Device> {
     devices.iter().map(|(name, found)| Device { name: name.clone(), index: found.index }).collect()
 }

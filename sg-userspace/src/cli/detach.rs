@@ -1,41 +1,101 @@
-//! `sgctl detach`: ends a filter that outlived its agent. It must never end one beside a running agent.
+//! `sgctl detach`: ends a filter that outlived its agent, or all of this host. It must never end one beside a running
+//! agent.
 
 use std::io::Write;
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use super::{
     failure::Failure,
-    output::{Format, Output},
+    output::{Format, Output, Yes},
     session::Common,
 };
-use crate::agent::{Instance, Removed, teardown};
+use crate::agent::{AgentError, Instance, InstanceLock, Removed, teardown};
 
 /// Take the filter off the devices: everything passes then.
 ///
-/// What is pinned is removed, too.
+/// What is pinned is removed, too, and the files of the agent.
 #[derive(Debug, clap::Args)]
 pub(super) struct Typed {
     /// The agent whose filter it is; the same as --agent.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "all")]
     instance: Option<String>,
+    /// Every filter of this host, whatever version of sgd left it. Refused while an agent runs.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    yes: Yes,
 }
 
 pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut output = Output::new(common.format(), out);
+    if typed.all {
+        return all(typed.yes.yes, &mut output);
+    }
     let instance =
         Instance::new(typed.instance.as_deref().unwrap_or(&common.agent)).map_err(Failure::input)?;
-    let done = detach(&instance)?;
-    let mut output = Output::new(common.format(), out);
+    let done = detach_one(&instance)?;
     match output.format {
-        Format::Table | Format::Wide => output.line(&done.words(instance.name())),
+        Format::Table | Format::Wide => output.line(&done.words()),
         Format::Json | Format::Yaml => output.data(&done),
         Format::Name => done.devices.iter().try_for_each(|device| output.line(device)),
     }
 }
 
+fn all(yes: bool, output: &mut Output<'_>) -> Result<(), Failure> {
+    let (instances, locks) = lock_all()?;
+    if !instances.is_empty() {
+        let names: Vec<&str> = instances.iter().map(Instance::name).collect();
+        output
+            .confirm(&format!("Take the filter of {} off? Everything passes then.", names.join(", ")), yes)?;
+    }
+    let mut all = Vec::new();
+    let mut failed = Vec::new();
+    for (instance, lock) in instances.iter().zip(locks) {
+        // One that stays is no reason for the others to stay.
+        match detach(instance, lock) {
+            Ok(done) => all.push(done),
+            Err(error) => failed.push(format!("{}: {error}", instance.name())),
+        }
+    }
+    match output.format {
+        Format::Table | Format::Wide if instances.is_empty() => {
+            output.line("nothing of any instance is in force")?;
+        }
+        Format::Table | Format::Wide => {
+            all.iter().try_for_each(|done| output.line(&format!("{}: {}", done.instance, done.words())))?;
+        }
+        Format::Json | Format::Yaml => output.data(&all)?,
+        Format::Name => all.iter().try_for_each(|done| output.line(&done.instance))?,
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::other(anyhow!(failed.join("; ")))) }
+}
+
+/// Every instance of this host, and the right to change it.
+fn lock_all() -> Result<(Vec<Instance>, Vec<InstanceLock>), Failure> {
+    let instances = Instance::all();
+    let (mut locks, mut running) = (Vec::new(), Vec::new());
+    for instance in &instances {
+        match instance.lock() {
+            Ok(lock) => locks.push(lock),
+            Err(AgentError::Running { instance, pid }) => {
+                running.push(pid.map_or_else(|| instance.clone(), |pid| format!("{instance} (pid {pid})")));
+            }
+            Err(error) => return Err(Failure::other(error)),
+        }
+    }
+    if running.is_empty() {
+        return Ok((instances, locks));
+    }
+    let names = running.join(", ");
+    Err(Failure::other(anyhow!("agents run: {names}; stop them first. Nothing was changed")))
+}
+
 /// What was detached.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Done {
+    instance: String,
     /// Whether anything was in force, or at least pinned.
     removed: bool,
     /// The devices that are not filtered any more.
@@ -43,7 +103,8 @@ struct Done {
 }
 
 impl Done {
-    fn words(&self, instance: &str) -> String {
+    fn words(&self) -> String {
+        let instance = &self.instance;
         match self.devices.as_slice() {
             _ if !self.removed => format!("nothing of instance {instance} is in force"),
             [] => format!("removed the pins of instance {instance}"),
@@ -52,14 +113,21 @@ impl Done {
     }
 }
 
-fn detach(instance: &Instance) -> Result<Done, Failure> {
+fn detach_one(instance: &Instance) -> Result<Done, Failure> {
     // Before the lock, which would create the instance's directory.
-    if instance.pinned_versions().is_empty() && !instance.catalog().exists() {
-        return Ok(Done::default());
+    if instance.pinned().is_empty() && !instance.catalog().exists() {
+        return Ok(Done { instance: instance.name().to_owned(), removed: false, devices: Vec::new() });
     }
-    let _lock = instance.lock().map_err(Failure::other)?;
-    Ok(match teardown(instance, &[]).map_err(Failure::other)? {
-        Removed::Nothing => Done::default(),
-        Removed::Filter { devices } => Done { removed: true, devices },
+    let lock = instance.lock().map_err(Failure::other)?;
+    detach(instance, lock).map_err(Failure::other)
+}
+
+fn detach(instance: &Instance, lock: InstanceLock) -> Result<Done, AgentError> {
+    let removed = teardown(instance)?;
+    lock.discard()?;
+    let instance = instance.name().to_owned();
+    Ok(match removed {
+        Removed::Nothing => Done { instance, removed: false, devices: Vec::new() },
+        Removed::Filter { devices } => Done { instance, removed: true, devices },
     })
 }

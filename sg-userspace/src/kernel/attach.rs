@@ -1,9 +1,13 @@
 //! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere.
 //!
 //! Nobody else's program or qdisc is touched: a TCX link is ours alone, and a filter is named by a preference and
-//! handle of its own.
+//! by a handle of its instance.
 
-use std::{collections::HashMap, fs, io, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     programs::{
@@ -15,13 +19,24 @@ use aya::{
 };
 use nix::net::if_::if_indextoname;
 
-use super::{KernelError, Program, pins};
+use super::{KernelError, Program, TcxOrder, pins};
 
 /// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
 
-/// The handle of our filters.
-const HANDLE: TcHandle = TcHandle::new(0, 1);
+/// The handle of filters that belong to no instance; up to layout 2, of all.
+pub(super) const HANDLE_OF_ALL: TcHandle = TcHandle::new(0, 1);
+
+/// The handle of the filters of those that pin in `directory`, which is an instance's: on one device each has its own.
+pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
+    let Some(instance) = directory.and_then(Path::parent).and_then(Path::file_name) else {
+        return HANDLE_OF_ALL;
+    };
+    // FNV-1a: a name has the same handle in every build.
+    let bytes = instance.as_encoded_bytes().iter();
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    TcHandle::from(hash | 1 << 31)
+}
 
 /// How programs are hooked into a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -76,14 +91,22 @@ pub(super) enum Attached {
 #[derive(Debug)]
 pub(super) struct Links {
     attachment: Attachment,
+    order: Option<TcxOrder>,
     pins: Option<PathBuf>,
+    /// Of our filters.
+    handle: TcHandle,
     /// Links that end with this process, because nothing is pinned.
     held: HashMap<(Program, u32), FdLink>,
 }
 
 impl Links {
-    pub(super) fn new(attachment: Attachment, pins: Option<PathBuf>) -> Result<Self, KernelError> {
-        Ok(Self { attachment: attachment.resolve()?, pins, held: HashMap::new() })
+    pub(super) fn new(
+        attachment: Attachment,
+        order: Option<TcxOrder>,
+        pins: Option<PathBuf>,
+    ) -> Result<Self, KernelError> {
+        let handle = filter_handle(pins.as_deref());
+        Ok(Self { attachment: attachment.resolve()?, order, pins, handle, held: HashMap::new() })
     }
 
     pub(super) fn attach(
@@ -94,13 +117,13 @@ impl Links {
     ) -> Result<Attached, KernelError> {
         match self.attachment {
             Attachment::Clsact => {
-                let attached = add_filter(classifier, program, device)?;
+                let attached = add_filter(classifier, program, device, self.handle)?;
                 self.drop_link(program, device)?;
                 Ok(attached)
             }
             Attachment::Tcx | Attachment::Auto => {
                 let attached = self.add_link(classifier, program, device)?;
-                remove_filter(program, device)?;
+                remove_filter(program, device, self.handle)?;
                 Ok(attached)
             }
         }
@@ -115,7 +138,7 @@ impl Links {
 
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.drop_link(program, device)?;
-        remove_filter(program, device)
+        remove_filter(program, device, self.handle)
     }
 
     fn pin(&self, program: Program, device: &Device) -> Option<PathBuf> {
@@ -129,13 +152,17 @@ impl Links {
         device: &Device,
     ) -> Result<Attached, KernelError> {
         let pin = self.pin(program, device);
-        if let Some(path) = &pin
-            && replace_pinned(classifier, path)
-        {
-            return Ok(Attached::Replaced);
+        let mut is_moved = false;
+        if let Some(path) = &pin {
+            finish_move(path)?;
+            is_moved = self.is_misplaced(program, device, path);
+            if !is_moved && replace_pinned(classifier, path) {
+                return Ok(Attached::Replaced);
+            }
         }
+        let place = self.order.map_or_else(LinkOrder::default, TcxOrder::place);
         let id = classifier
-            .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(LinkOrder::default()))
+            .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(place))
             .map_err(|error| attach_error(device, error))?;
         let link: FdLink = classifier
             .take_link(id)
@@ -143,6 +170,16 @@ impl Links {
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
         match pin {
+            // A link has its place for life: another one takes the pin, and with it the former ends. Both judge until then.
+            Some(path) if is_moved => {
+                let next = moving(&path);
+                drop(
+                    link.pin(&next)
+                        .map_err(KernelError::call(format_args!("pin a link at {}", next.display())))?,
+                );
+                finish_move(&path)?;
+                return Ok(Attached::Replaced);
+            }
             // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
             Some(path) => drop(
                 link.pin(&path)
@@ -153,12 +190,38 @@ impl Links {
         Ok(Attached::New)
     }
 
+    /// Whether the link pinned at `path` runs where it was not asked to.
+    fn is_misplaced(&self, program: Program, device: &Device, path: &Path) -> bool {
+        let Some(order) = self.order else { return false };
+        let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
+        let Ok(info) = FdLink::from(pinned).info() else { return false };
+        !order.holds(device, hook(program), info.program_id())
+    }
+
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.held.remove(&(program, device.index));
         match self.pin(program, device) {
-            Some(path) => pins::remove_file(&path),
+            Some(path) => finish_move(&path).and_then(|()| pins::remove_file(&path)),
             None => Ok(()),
         }
+    }
+}
+
+/// Where a link is pinned that is to take the place of the one at `path`.
+fn moving(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-moving");
+    name.into()
+}
+
+/// Lets a link take the pin that it was made for, also where that was interrupted.
+fn finish_move(path: &Path) -> Result<(), KernelError> {
+    let next = moving(path);
+    match fs::rename(&next, path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(KernelError::Path { doing: "move pin", path: next, source })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -188,14 +251,14 @@ fn add_filter(
     classifier: &mut SchedClassifier,
     program: Program,
     device: &Device,
+    handle: TcHandle,
 ) -> Result<Attached, KernelError> {
     match tc::qdisc_add_clsact(&device.name) {
         Ok(()) | Err(TcError::AlreadyAttached) => {}
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
         Err(error) => return Err(attach_error(device, error.into())),
     }
-    let options =
-        || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle: HANDLE, classid: None });
+    let options = || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle, classid: None });
     let mut attached = Attached::New;
     let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
         // An earlier run's filter: replaced in one step.
@@ -204,7 +267,7 @@ fn add_filter(
         {
             attached = Attached::Replaced;
             classifier
-                .attach_to_link(filter(program, device)?)
+                .attach_to_link(filter(program, device, handle)?)
                 .map_err(|error| attach_error(device, error))?
         }
         other => other.map_err(|error| attach_error(device, error))?,
@@ -216,12 +279,12 @@ fn add_filter(
 }
 
 /// Takes our filter off a device. No error where there is none, or no device.
-pub(super) fn remove_filter(program: Program, device: &Device) -> Result<(), KernelError> {
+pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle) -> Result<(), KernelError> {
     use aya::programs::Link as _;
     // It may be called otherwise by now, and its old name may be another device's. A filter stays with the number.
     let Ok(name) = if_indextoname(device.index) else { return Ok(()) };
     let device = &Device { name: name.to_string_lossy().into_owned(), index: device.index };
-    let Ok(link) = filter(program, device) else { return Ok(()) };
+    let Ok(link) = filter(program, device, handle) else { return Ok(()) };
     match link.detach() {
         Ok(()) => Ok(()),
         // No such filter (ENOENT), no clsact qdisc (EINVAL), no device (ENODEV).
@@ -234,8 +297,8 @@ pub(super) fn remove_filter(program: Program, device: &Device) -> Result<(), Ker
     }
 }
 
-fn filter(program: Program, device: &Device) -> Result<SchedClassifierLink, KernelError> {
-    SchedClassifierLink::attached(&device.name, hook(program), PREFERENCE, HANDLE, None)
+fn filter(program: Program, device: &Device, handle: TcHandle) -> Result<SchedClassifierLink, KernelError> {
+    SchedClassifierLink::attached(&device.name, hook(program), PREFERENCE, handle, None)
         .map_err(|error| attach_error(device, TcError::IoError(error).into()))
 }
 

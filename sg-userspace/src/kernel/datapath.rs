@@ -21,6 +21,8 @@ use super::{
     flows::{Flows, Place},
     images::{self, Images},
     nics::Nics,
+    older::Older,
+    order::TcxOrder,
     pins::{self, MAPS},
     sweep::Census,
 };
@@ -68,8 +70,13 @@ pub struct Options {
     /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. None:
     /// nothing is pinned and everything ends with the process (`sgctl check`, tests).
     pub pins: Option<PathBuf>,
+    /// Pins of the same instance that are of another layout or cannot be continued: what they hold is replaced. None: nobody
+    /// was there before, or what is in `pins` is all there is.
+    pub older: Option<Vec<PathBuf>>,
     /// How programs are hooked into devices.
     pub attachment: Attachment,
+    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    pub order: Option<TcxOrder>,
     /// What the program itself logs: 0 off, 1 error … 5 trace.
     pub log_level: u8,
     /// How much the tables hold; a pinned table keeps the size it was made with.
@@ -141,6 +148,9 @@ pub struct Datapath {
     /// Where the next part of a sweep begins.
     pub(super) swept_to: Place,
     pub(super) settings: Settings,
+    pins: Option<PathBuf>,
+    /// What is left of those before.
+    older: Option<Older>,
 }
 
 impl fmt::Debug for Datapath {
@@ -170,6 +180,7 @@ impl Datapath {
         for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
             loader.map_max_entries(images, options.limits.nics);
         }
+        let is_new = options.pins.as_deref().is_none_or(|directory| !pins::exist(directory));
         if let Some(directory) = &options.pins {
             pins::make(directory)?;
             for map in MAPS {
@@ -194,16 +205,27 @@ impl Datapath {
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
 
+        let mut counters = open(&mut ebpf, "COUNTERS")?;
+        let mut flows = Flows::take(&mut ebpf)?;
+        let mut older = options.older.clone().map(Older::new);
+        if let Some(older) = &mut older {
+            if is_new {
+                older.carry_counters(&mut counters);
+            }
+            older.carry_flows(&mut flows);
+        }
         Ok(Self {
-            links: Links::new(options.attachment, options.pins.clone())?,
+            links: Links::new(options.attachment, options.order, options.pins.clone())?,
             nics: Nics::take(&mut ebpf)?,
             images: Images::take(&mut ebpf)?,
-            counters: open(&mut ebpf, "COUNTERS")?,
-            flows: Flows::take(&mut ebpf)?,
+            counters,
+            flows,
             census: Census::default(),
             nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
             swept_to: Place::default(),
             settings,
+            pins: options.pins.clone(),
+            older,
             ebpf,
         })
     }
@@ -216,6 +238,9 @@ impl Datapath {
     /// in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
         self.nics.enter(device, slot)?;
+        if let (Some(older), Some(own)) = (&self.older, &self.pins) {
+            older.hand_over(own, device)?;
+        }
         let mut added = Vec::new();
         let mut adopted = false;
         for program in [Program::Ingress, Program::Egress] {
@@ -244,10 +269,25 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
+        self.older.iter().try_for_each(|older| older.take_off(device))?;
         for program in [Program::Ingress, Program::Egress] {
             self.links.detach(program, device)?;
         }
         self.nics.remove(device)
+    }
+
+    /// Removes what is left of those before, except from `hooked`, the devices that the program is on: they are its own. To
+    /// be called when it is on all devices that it is for.
+    ///
+    /// # Errors
+    /// Where the kernel refuses. It may be called again.
+    pub fn remove_older(&mut self, hooked: &[Device]) -> Result<(), KernelError> {
+        let (Some(older), Some(own)) = (&mut self.older, &self.pins) else { return Ok(()) };
+        older.carry_flows(&mut self.flows);
+        hooked.iter().try_for_each(|device| older.take_off(device))?;
+        older.remove(own, hooked)?;
+        self.older = None;
+        Ok(())
     }
 
     /// Publishes the policy image of NIC `slot` in one step; returns when no packet is judged by the old one.
@@ -301,6 +341,9 @@ impl Datapath {
     /// # Errors
     /// Where the table cannot be read.
     pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
+        if let Some(older) = &mut self.older {
+            older.forget(slot);
+        }
         self.flows.forget(|key, _| key.nic == slot)
     }
 

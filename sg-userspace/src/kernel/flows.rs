@@ -26,6 +26,14 @@ pub(super) struct Part {
     pub(super) next: Option<Place>,
 }
 
+/// What became of flows that were to be entered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carried {
+    pub(super) entered: usize,
+    /// There was no room for these.
+    pub(super) left: usize,
+}
+
 /// Where a part begins: which table, and where in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
@@ -121,6 +129,32 @@ impl Flows {
         self.0.iter_mut().try_for_each(|table| table.forget_one(key))
     }
 
+    /// Copies the flows of `from` that `which` names and that are not here, each into the table it stands in there.
+    pub(super) fn carry(
+        &mut self,
+        from: &Self,
+        which: impl Fn(&FlowKey) -> bool,
+    ) -> Result<Carried, KernelError> {
+        let mut carried = Carried::default();
+        for (table, from) in self.0.iter_mut().zip(&from.0) {
+            for entry in from.entries.iter() {
+                let (key, entry) = entry.map_err(KernelError::call("list the flows"))?;
+                if !which(&key) {
+                    continue;
+                }
+                match table.entries.insert(key, entry, NO_EXIST) {
+                    Ok(()) => carried.entered += 1,
+                    Err(error) => match bottom_error(&error) {
+                        Some(libc::EEXIST) => {}
+                        Some(libc::E2BIG) => carried.left += 1,
+                        _ => return Err(KernelError::call("enter a flow")(error)),
+                    },
+                }
+            }
+        }
+        Ok(carried)
+    }
+
     /// Enters a flow among those that were answered.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
         self.0[0].entries.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
@@ -190,6 +224,17 @@ impl Table {
         Ok(keys.into_iter().filter(is_it).collect())
     }
 }
+
+/// What the kernel said about an entry.
+fn bottom_error(error: &MapError) -> Option<i32> {
+    match error {
+        MapError::SyscallError(error) => error.io_error.raw_os_error(),
+        _ => None,
+    }
+}
+
+/// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
+const NO_EXIST: u64 = 1;
 
 /// ENOTSUPP of include/linux/errno.h: what a map says that has no such operation.
 const UNSUPPORTED: libc::c_int = 524;

@@ -9,6 +9,9 @@
 //! | `sweep` | deleting flows that ended, counting those that live |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
+//! | [`layouts`] | what this layout goes on with of which earlier one |
+//! | `order` | before or after other TCX programs |
+//! | `older` | what those before left in force: handed over, then removed |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
@@ -20,7 +23,10 @@ mod datapath;
 mod error;
 mod flows;
 mod images;
+pub mod layouts;
 mod nics;
+mod older;
+mod order;
 pub mod pins;
 pub mod run;
 mod sweep;
@@ -30,4 +36,5 @@ pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, FlowOptions, Limits, Options, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
+pub use order::TcxOrder;
 pub use sweep::Swept;

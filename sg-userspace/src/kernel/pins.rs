@@ -15,8 +15,8 @@ use sg_common::abi::{Counter, VERSION};
 
 use super::{
     KernelError, Program,
-    attach::{Device, remove_filter},
-    datapath::read_counter,
+    attach::{Device, filter_handle, remove_filter},
+    datapath::{counter_error, read_counter},
 };
 
 /// Where bpffs is.
@@ -50,9 +50,26 @@ pub fn instance_directory(instance: &str) -> PathBuf {
     Path::new(BPFFS).join("sgd").join(instance)
 }
 
+/// The layout of the pins in `directory`; none where they were set aside (`vN-1`): no catalog knows their numbers.
+#[must_use]
+pub fn layout_of(directory: &Path) -> Option<u32> {
+    directory.file_name()?.to_str()?.strip_prefix('v')?.parse().ok()
+}
+
+/// The same, also of pins that were set aside.
+#[must_use]
+pub fn set_aside_layout_of(directory: &Path) -> Option<u32> {
+    directory.file_name()?.to_str()?.strip_prefix('v')?.split('-').next()?.parse().ok()
+}
+
 /// The name of the pin of a link. By the number of the device: a name may hold dots, which bpffs keeps for itself.
 pub(super) fn link_name(program: Program, device: u32) -> String {
-    format!("link_{device}_{}", program.name())
+    format!("{}{}", link_names(device), program.name())
+}
+
+/// What the names of the links of a device begin with.
+pub(super) fn link_names(device: u32) -> String {
+    format!("link_{device}_")
 }
 
 /// Makes the directory; mounts bpffs where it is not.
@@ -83,17 +100,13 @@ pub fn exist(directory: &Path) -> bool {
 /// Where the kernel refuses. What is not there is no error.
 pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     for device in devices {
-        for program in [Program::Ingress, Program::Egress] {
-            remove_filter(program, device)?;
-        }
+        remove_filters(directory, device)?;
     }
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(KernelError::Path { doing: "list", path: directory.into(), source }),
-    };
+    if !directory.exists() {
+        return Ok(());
+    }
     // Links first: a program never runs with its maps half gone (it holds them anyway).
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths = list(directory)?;
     paths.sort_by_key(|path| {
         !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_"))
     });
@@ -102,6 +115,23 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     }
     let failed = |source| KernelError::Path { doing: "remove directory", path: directory.into(), source };
     fs::remove_dir(directory).map_err(failed)
+}
+
+/// Takes the filters of those that pin in `directory` off `device`.
+pub(super) fn remove_filters(directory: &Path, device: &Device) -> Result<(), KernelError> {
+    let handle = filter_handle(Some(directory));
+    [Program::Ingress, Program::Egress]
+        .into_iter()
+        .try_for_each(|program| remove_filter(program, device, handle))
+}
+
+/// The paths of what is in `directory`; nothing where there is none.
+pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KernelError> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(KernelError::Path { doing: "list", path: directory.into(), source }),
+    }
 }
 
 /// Removes a pin. No error where there is none.
@@ -136,5 +166,18 @@ impl Counters {
     /// Where a number is outside the table.
     pub fn read(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
         numbers.iter().map(|&number| read_counter(&self.0, number)).collect()
+    }
+
+    /// Copies what was counted into another table, as far as both go; returns how many counters counted anything.
+    pub(super) fn carry(&self, into: &mut PerCpuArray<MapData, Counter>) -> Result<u32, KernelError> {
+        let mut carried = 0;
+        for number in 0..self.0.len().min(into.len()) {
+            let counts = self.0.get(&number, 0).map_err(counter_error(number))?;
+            if counts.iter().any(|count| *count != Counter::default()) {
+                into.set(number, counts, 0).map_err(counter_error(number))?;
+                carried += 1;
+            }
+        }
+        Ok(carried)
     }
 }

@@ -84,7 +84,7 @@ impl Agent {
     pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
         let binaries = Binaries::find()?;
         write_policy(host, policy)?;
-        let sgd = Sgd::start(host, &binaries, &policy_file(host), options)?;
+        let sgd = Sgd::start(host, &binaries, &policy_file(host), options, &[])?;
         let mut agent = Self { host: host.clone(), binaries, options, sgd };
         agent.sgd.hear(&[Said::Ready])?;
         Ok(agent)
@@ -104,8 +104,25 @@ impl Agent {
     /// # Errors
     /// Where the process cannot be started.
     pub fn launch(&mut self) -> Result<()> {
-        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options)?;
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options, &[])?;
         Ok(())
+    }
+
+    /// Starts it again where it has ended, with more arguments or other ones, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// Where it does not, with what it complained about.
+    pub fn start_with(&mut self, more: &[&str]) -> Result<()> {
+        self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options, more)?;
+        self.sgd.hear(&[Said::Ready]).map(drop)
+    }
+
+    /// Waits until it has ended by itself, and returns how.
+    ///
+    /// # Errors
+    /// Where it does not end.
+    pub fn ends(&mut self) -> Result<ExitStatus> {
+        self.sgd.end()
     }
 
     /// Changes the policy file and waits until the agent has applied it.

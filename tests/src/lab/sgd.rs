@@ -46,10 +46,20 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Sgd {
     /// Starts it on `host`, whose name in `ip netns` is that of the instance, too.
-    pub(super) fn start(host: &Host, binaries: &Binaries, policy: &Path, options: Options) -> Result<Self> {
+    /// An `--attach` in `more` takes the place of that of `options`.
+    pub(super) fn start(
+        host: &Host,
+        binaries: &Binaries,
+        policy: &Path,
+        options: Options,
+        more: &[&str],
+    ) -> Result<Self> {
         let mut sgd = Command::new(binaries.sgd());
         sgd.arg("run").arg("--policy").arg(policy);
-        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
+        sgd.args(["--instance", host.netns()]).args(more);
+        if !more.contains(&"--attach") {
+            sgd.args(["--attach", &options.attach.to_string()]);
+        }
         if options.detach_on_exit {
             sgd.arg("--detach-on-exit");
         }

@@ -23,6 +23,8 @@ mod scene;
 mod storm;
 #[path = "../traffic/suite.rs"]
 mod suite;
+mod together;
+mod upgrade;
 
 use suite::Suite;
 
@@ -31,9 +33,17 @@ fn main() -> Result<ExitCode> {
     // Two at a time: a storm is to meet a machine that has time for it.
     arguments.test_threads = arguments.test_threads.or(Some(2));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in
-        [kills::tests, storm::tests, devices::tests, neighbours::tests, limits::tests, packaging::tests]
-    {
+    for room in [
+        kills::tests,
+        upgrade::tests,
+        storm::tests,
+        devices::tests,
+        neighbours::tests,
+        residue::tests,
+        together::tests,
+        limits::tests,
+        packaging::tests,
+    ] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

@@ -1,5 +1,7 @@
 //! Other people's programs on the same device: they run before ours and after it, and nothing of theirs is lost.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service};
 
@@ -122,7 +124,11 @@ fn nothing_of_ours(agent: &Agent, host: &Host) -> Result<()> {
     ensure!(filters.is_empty(), "left on devices: {filters:?}");
     ensure!(residue::pins(host.netns()).is_err(), "left in bpffs: {:?}", residue::pins(host.netns()));
     let catalog = format!("/run/sgd/{}/catalog.json", host.netns());
-    ensure!(!std::path::Path::new(&catalog).exists(), "left: {catalog}");
+    ensure!(!Path::new(&catalog).exists(), "left: {catalog}");
+    for directory in ["/run/sgd", "/sys/fs/bpf/sgd"] {
+        let directory = Path::new(directory).join(host.netns());
+        ensure!(!directory.exists(), "left: {}", directory.display());
+    }
     ensure!(agent.sgctl(&["detach", "--instance", host.netns()]).is_ok(), "a second `sgctl detach` fails");
     Ok(())
 }

@@ -8,7 +8,21 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, Host, until};
+use sg_common::abi;
+use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
+
+use crate::{
+    scene::{
+        Role, Scene,
+        Who::{Client, Server},
+        web,
+    },
+    suite::Suite,
+};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.each("residue::detach_all_leaves_nothing_of_anybody", detach_all_leaves_nothing_of_anybody);
+}
 
 /// The directory of the pins of an instance.
 pub(crate) fn pins(instance: &str) -> Result<PathBuf> {
@@ -94,4 +108,70 @@ pub(crate) fn are_gone(host: &Host, ours: &Numbers) -> Result<()> {
         .with_context(|| format!("{kind} {left:?} are still there"))?;
     }
     Ok(())
+}
+
+/// In directories of its own: other tests have their instances in the usual ones. The words `is` and `does` check what a
+/// command says and how it ends.
+const ALL: &str = r#"
+set -eu
+fail() { echo "FAILED: $*"; cat /run/sgd.*; exit 1; }
+does() { code=$1; shift; status=0; "$@" > /run/said 2>&1 || status=$?; [ $status = $code ] || fail "$* ended with $status: $(cat /run/said)"; }
+says() { grep -q "$1" /run/said || fail "not a word of $1: $(cat /run/said)"; }
+run() {
+    "$BIN/sgd" run --policy "$POLICY" --instance "$1" --attach "$ATTACH" > "/run/sgd.$1" 2>&1 &
+    eval "$1=$!"
+    n=0; until grep -q ^ready "/run/sgd.$1"; do n=$((n+1)); [ $n -lt 600 ] || fail "$1 is not ready"; sleep 0.1; done
+}
+end() { kill -TERM "$1"; wait "$1" || true; }
+mount -t tmpfs none /run
+mount -t bpf none /sys/fs/bpf
+does 0 "$BIN/sgctl" detach --all
+says "nothing of any instance"
+run blue; run green; run red
+does 1 "$BIN/sgctl" detach --all --yes
+says "blue (pid $blue), green (pid $green), red (pid $red)"
+end $blue; end $green
+does 1 "$BIN/sgctl" detach --all --yes
+says "agents run: red (pid $red);"
+[ -e /sys/fs/bpf/sgd/blue/v$VERSION/COUNTERS ] || fail "blue is gone"
+end $red
+# Of another version, and one whose catalog is lost.
+mv /sys/fs/bpf/sgd/blue/v$VERSION /sys/fs/bpf/sgd/blue/v99
+sed -i "s/\"abi_version\":$VERSION/\"abi_version\":99/" /run/sgd/blue/catalog.json
+rm /run/sgd/green/catalog.json
+mkdir /sys/fs/bpf/sgd/empty
+does 2 "$BIN/sgctl" detach --all
+says "say --yes"
+[ -e /sys/fs/bpf/sgd/green/v$VERSION/COUNTERS ] || fail "green is gone"
+does 0 "$BIN/sgctl" detach --all --yes
+left=$(ls -A /run/sgd /sys/fs/bpf/sgd | grep -v : || true)
+[ -z "$left" ] || fail "left: $left"
+does 0 "$BIN/sgctl" detach --all --yes
+echo done
+"#;
+
+fn detach_all_leaves_nothing_of_anybody(lab: Lab, attach: Attach) -> Result<()> {
+    let scene = Scene::new(lab)?;
+    let server = scene.host(Server);
+    let directory = tempfile::tempdir()?;
+    // Not below /run, which is covered.
+    let policy = directory.path().join("policy.yaml");
+    fs::write(&policy, web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"))?;
+    let mut shell = Command::new("unshare");
+    shell.args(["--mount", "--propagation", "private", "sh", "-c", ALL]);
+    shell.env("BIN", fs::canonicalize(Binaries::find()?.directory())?).env("POLICY", &policy);
+    shell.env("ATTACH", attach.to_string()).env("VERSION", abi::VERSION.to_string());
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = server.spawn(&mut shell)?.wait_with_output()?;
+    let said =
+        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    ensure!(output.status.success() && said.contains("done"), "{}: {said}", output.status);
+
+    let left = filters(server)?;
+    ensure!(left.is_empty(), "left on devices: {left:?}");
+    until("no program is on the device", || {
+        let shown = listed(server, &["net", "show", "dev", "eth0"])?;
+        Ok(!shown.to_string().contains("sg_"))
+    })?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
 }

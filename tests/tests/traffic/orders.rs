@@ -37,6 +37,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThread> {
     let options = AgentOptions {
         instance: Instance::new(host.netns())?,
+        order: None,
         attachment: match attach {
             Attach::Tcx => Attachment::Tcx,
             Attach::Clsact => Attachment::Clsact,

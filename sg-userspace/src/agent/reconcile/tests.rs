@@ -21,6 +21,8 @@ use crate::{
 pub(in crate::agent) struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
     pub(in crate::agent) refuses: Arc<Mutex<BTreeSet<String>>>,
+    /// Something is left of those before.
+    has_older: Arc<Mutex<bool>>,
 }
 
 impl Fake {
@@ -57,6 +59,15 @@ impl Enforcer for Fake {
     }
     fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
         Ok(Swept { swept: 0, is_last: true })
+    }
+    fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {
+        let indices = hooked.iter().map(|device| device.index.to_string());
+        if !*self.has_older.lock().unwrap() {
+            return Ok(());
+        }
+        self.ask(format!("remove older but {}", indices.collect::<Vec<_>>().join(" ")))?;
+        *self.has_older.lock().unwrap() = false;
+        Ok(())
     }
 }
 
@@ -309,4 +320,24 @@ fn the_program_is_loaded_for_the_first_policy_and_that_is_tried_again() {
     assert!(!bench.agent.is_settled());
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!((tries(), report.published), (2, 1));
+}
+
+#[test]
+fn what_is_older_is_removed_when_nothing_is_missing() {
+    let mut bench = Bench::new();
+    *bench.fake.has_older.lock().unwrap() = true;
+    bench.fake.refuses.lock().unwrap().insert("attach 1 3".to_owned());
+    let there = devices(&[("eth0", 2), ("eth1", 3)]);
+    let report = bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
+    assert_eq!(report.errors.len(), 1);
+    assert!(!bench.fake.asked().iter().any(|asked| asked.starts_with("remove older")), "eth1 needs it still");
+
+    bench.fake.refuses.lock().unwrap().clear();
+    bench.fake.refuses.lock().unwrap().insert("remove older but 2 3".to_owned());
+    bench.agent.look_again(&there).unwrap();
+    assert!(!bench.agent.is_settled(), "it is tried again");
+    bench.fake.refuses.lock().unwrap().clear();
+    bench.agent.look_again(&there).unwrap();
+    assert_eq!(bench.fake.asked().last().unwrap(), "remove older but 2 3");
+    assert!(bench.agent.is_settled());
 }

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{Attachment, FlowOptions, Limits, remedy},
+    kernel::{Attachment, FlowOptions, Limits, TcxOrder, remedy},
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -47,6 +47,9 @@ struct AgentArguments {
     /// How the program is hooked into devices.
     #[arg(long, value_enum, default_value = "auto")]
     attach: Attach,
+    /// Where it runs among other TCX programs of a device [default: after those that are there, and then where it is].
+    #[arg(long, value_enum, value_name = "PLACE")]
+    tcx_order: Option<Order>,
     /// Take the filter off when the agent ends. Without it the filter stays in force.
     #[arg(long)]
     detach_on_exit: bool,
@@ -83,6 +86,12 @@ enum Attach {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    First,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum BpfLog {
     Off,
     Error,
@@ -101,6 +110,10 @@ impl AgentArguments {
                 Attach::Tcx => Attachment::Tcx,
                 Attach::Clsact => Attachment::Clsact,
             },
+            order: self.tcx_order.map(|order| match order {
+                Order::First => TcxOrder::First,
+                Order::Last => TcxOrder::Last,
+            }),
             detach_on_exit: self.detach_on_exit,
             program_log: self.bpf_log as u8,
             budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),

@@ -1,0 +1,61 @@
+//! The layouts that there have been, and what of each this one goes on with. It must never read a map: `older` does.
+//!
+//! Every version of [`abi`] has its line here before it is released.
+
+use sg_common::{
+    abi::VERSION,
+    flow::{FlowEntry, FlowKey},
+};
+
+/// A layout, as far as this version can go on with it.
+struct Layout {
+    version: u32,
+    /// Why its flows are not those of this version; none where they are, byte for byte.
+    flows_differ: Option<&'static str>,
+}
+
+/// All layouts with a [`sg_common::abi::Counter`] as it is now, and with the same numbers for the same things.
+const KNOWN: [Layout; 3] = [
+    Layout { version: 1, flows_differ: Some("keeps no sequence numbers") },
+    Layout { version: 2, flows_differ: None },
+    Layout { version: 3, flows_differ: None },
+];
+
+const _: () = {
+    let mut at = 0;
+    while at < KNOWN.len() && KNOWN[at].version != VERSION {
+        at += 1;
+    }
+    assert!(at < KNOWN.len() && KNOWN[at].flows_differ.is_none(), "this version has no line in KNOWN");
+    // Where this fails, no layout before it has the same flows.
+    assert!(size_of::<FlowKey>() == 40 && size_of::<FlowEntry>() == 80);
+};
+
+/// Whether entries of the flow tables of layout `version` mean the same in this one.
+///
+/// # Errors
+/// Why not, as the end of a sentence that begins with the layout.
+pub fn flows_go_on(version: u32) -> Result<(), &'static str> {
+    let known = KNOWN.iter().find(|layout| layout.version == version);
+    known.map_or(Err("is not known to this version"), |layout| layout.flows_differ.map_or(Ok(()), Err))
+}
+
+/// Whether counters of layout `version` mean the same in this one.
+#[must_use]
+pub fn counters_go_on(version: u32) -> bool {
+    KNOWN.iter().any(|layout| layout.version == version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_layouts_with_the_same_flows_go_on() {
+        assert_eq!(flows_go_on(1), Err("keeps no sequence numbers"));
+        assert_eq!(flows_go_on(2), Ok(()));
+        assert_eq!(flows_go_on(VERSION), Ok(()));
+        assert_eq!(flows_go_on(99), Err("is not known to this version"));
+        assert!(counters_go_on(1) && !counters_go_on(99));
+    }
+}

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
+    Action, Established, Group, GroupIndex, GroupType, Hook, Nic, Policy, PolicyParts, PortRange, Ports,
     Precedence, Priority, Remote, Role, Rule, Service,
 };
 
@@ -154,6 +154,7 @@ fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
         addresses: vec![IpAddr::V4(address)],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         groups,

@@ -47,6 +47,7 @@ impl<'a> Inputs<'a> {
             addresses,
             addresses_from_device: _,
             anti_spoofing_written: _,
+            hook: _,
             precedence,
             established,
             groups,

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::{
         check::OracleEngine,
-        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
+        model::{Established, Group, GroupIndex, GroupType, Hook, Nic, PolicyParts, Precedence, Role},
     };
 
     fn policy() -> Policy {
@@ -154,6 +154,7 @@ mod tests {
             addresses: vec!["10.0.0.5".parse().unwrap()],
             addresses_from_device: false,
             anti_spoofing_written: None,
+            hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),
             groups: vec![GroupIndex(0)],

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
-    store::{Nic, NicType, Role},
+    store::{Hook, Nic, NicType, Role},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -143,6 +143,9 @@ struct Register {
     /// Whether packets from it must have one of its addresses as their source [default: no for host, yes for guest].
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    #[arg(long, value_enum, default_value = "tc")]
+    hook: Hook,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
@@ -174,6 +177,9 @@ struct Modify {
     /// Whether packets from it must have one of its addresses as their source.
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    #[arg(long, value_enum)]
+    hook: Option<Hook>,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -206,6 +212,7 @@ impl Shown for Nic {
         Column::wide("VPC", |nic| write_ids(&nic.vpc)),
         Column::wide("ROLE", |nic| word(&nic.role)),
         Column::wide("ANTI-SPOOFING", |nic| nic.anti_spoofing.map(yes_no).unwrap_or_default()),
+        Column::wide("HOOK", |nic| word(&nic.hook)),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
         Column::wide("TAGS", |nic| label::tags(&nic.label)),
         Column::wide("CREATED", |nic| write_time(nic.label.created)),
@@ -238,6 +245,7 @@ impl Register {
             role: self.role,
             addresses: self.addresses,
             anti_spoofing: self.anti_spoofing,
+            hook: self.hook,
             nic_type: self.nic_type,
             groups: self.groups,
         }
@@ -254,6 +262,7 @@ impl Modify {
             role: self.role,
             addresses: said.then_some(self.addresses),
             anti_spoofing: self.anti_spoofing,
+            hook: self.hook,
         }
     }
 }

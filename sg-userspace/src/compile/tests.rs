@@ -20,8 +20,8 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports,
-    Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service,
+    Action, Decider, Established, Group, GroupIndex, GroupType, Hook, Nic, Policy, PolicyParts, PortRange,
+    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service,
 };
 
 const OPTIONS: ImageOptions = ImageOptions { generation: 3, counters: 128, budget_words: LARGEST_WORDS };
@@ -65,6 +65,7 @@ fn nic(groups: usize) -> Nic {
         addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         groups: (0..groups).map(GroupIndex).collect(),

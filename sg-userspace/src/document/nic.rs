@@ -8,11 +8,13 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{Nic, Role};
+use crate::model::{Hook, Nic, Role};
 
-const KEYS: &[&str] = &["device", "role", "addresses", "anti_spoofing", "groups"];
+const KEYS: &[&str] = &["device", "role", "addresses", "anti_spoofing", "hook", "groups"];
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
+
+const HOOKS: &[(&str, Hook)] = &[(Hook::Tc.name(), Hook::Tc), (Hook::Xdp.name(), Hook::Xdp)];
 
 const ADDRESSES: &str =
     "write a list of addresses; leave the key out for those of the device, write [] for none";
@@ -44,6 +46,7 @@ impl<'d> Lowering<'d> {
             addresses_from_device: addresses.is_none(),
             addresses: addresses.unwrap_or_default(),
             anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
+            hook: fields.read("hook", |hook| hook.one_of(HOOKS))?.unwrap_or_default(),
             groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
         })
     }

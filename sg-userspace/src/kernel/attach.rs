@@ -1,13 +1,19 @@
-//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere.
+//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere, and for
+//! what a device receives an XDP link where the policy says so.
 //!
-//! Nobody else's program or qdisc is touched: a TCX link is ours alone, and a filter is named by a preference and
+//! Nobody else's program or qdisc is touched: a link is ours alone, and a filter is named by a preference and
 //! handle of its own.
 
-use std::{collections::HashMap, fs, io, path::PathBuf};
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
+    Ebpf,
     programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
         links::{FdLink, LinkError, PinnedLink},
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
     },
@@ -15,7 +21,7 @@ use aya::{
 };
 use nix::net::if_::if_indextoname;
 
-use super::{KernelError, Program, pins};
+use super::{KernelError, Program, datapath::program_of, pins, xdp};
 
 /// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
@@ -23,7 +29,7 @@ const PREFERENCE: u16 = 0x5347;
 /// The handle of our filters.
 const HANDLE: TcHandle = TcHandle::new(0, 1);
 
-/// How programs are hooked into a device.
+/// How programs are hooked into devices, but for XDP: that is said of each NIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Attachment {
     /// TCX where the kernel has it (6.6), clsact elsewhere.
@@ -88,10 +94,14 @@ impl Links {
 
     pub(super) fn attach(
         &mut self,
-        classifier: &mut SchedClassifier,
+        ebpf: &mut Ebpf,
         program: Program,
         device: &Device,
     ) -> Result<Attached, KernelError> {
+        if program == Program::Xdp {
+            return self.add_xdp(program_of(ebpf, program)?, device);
+        }
+        let classifier = program_of(ebpf, program)?;
         match self.attachment {
             Attachment::Clsact => {
                 let attached = add_filter(classifier, program, device)?;
@@ -108,14 +118,12 @@ impl Links {
 
     /// Whether an earlier run's links are there.
     pub(super) fn are_pinned(&self, device: &Device) -> bool {
-        [Program::Ingress, Program::Egress]
-            .into_iter()
-            .any(|program| self.pin(program, device).is_some_and(|path| path.exists()))
+        Program::HOOKED.into_iter().any(|program| self.pin(program, device).is_some_and(|path| path.exists()))
     }
 
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.drop_link(program, device)?;
-        remove_filter(program, device)
+        if program == Program::Xdp { Ok(()) } else { remove_filter(program, device) }
     }
 
     fn pin(&self, program: Program, device: &Device) -> Option<PathBuf> {
@@ -128,21 +136,36 @@ impl Links {
         program: Program,
         device: &Device,
     ) -> Result<Attached, KernelError> {
-        let pin = self.pin(program, device);
-        if let Some(path) = &pin
-            && replace_pinned(classifier, path)
-        {
+        let replaced = self.replace_pinned(program, device, |link| {
+            let link = SchedClassifierLink::try_from(link).map_err(|error: LinkError| error.to_string())?;
+            let id = classifier.attach_to_link(link).map_err(|error| error.to_string())?;
+            classifier.take_link(id).map(drop).map_err(|error| error.to_string())
+        });
+        if replaced {
             return Ok(Attached::Replaced);
         }
         let id = classifier
             .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(LinkOrder::default()))
             .map_err(|error| attach_error(device, error))?;
-        let link: FdLink = classifier
+        let link = classifier
             .take_link(id)
             .map_err(KernelError::call("take over a link"))?
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
-        match pin {
+        self.keep(program, device, link)
+    }
+
+    fn add_xdp(&mut self, program: &mut Xdp, device: &Device) -> Result<Attached, KernelError> {
+        if self.replace_pinned(Program::Xdp, device, |link| xdp::replace(program, link)) {
+            return Ok(Attached::Replaced);
+        }
+        let link = xdp::add(program, device)?;
+        self.keep(Program::Xdp, device, link)
+    }
+
+    /// Lets a link outlive this process where links are pinned.
+    fn keep(&mut self, program: Program, device: &Device, link: FdLink) -> Result<Attached, KernelError> {
+        match self.pin(program, device) {
             // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
             Some(path) => drop(
                 link.pin(&path)
@@ -151,6 +174,22 @@ impl Links {
             None => drop(self.held.insert((program, device.index), link)),
         }
         Ok(Attached::New)
+    }
+
+    /// Puts the program into the link that an earlier run pinned, in one step, by `update`, which only closes its own
+    /// descriptor: the pin holds the link. False where there is none, or where it belongs to a device that is
+    /// gone: then the pin is taken away.
+    fn replace_pinned(
+        &self,
+        program: Program,
+        device: &Device,
+        update: impl FnOnce(FdLink) -> Result<(), String>,
+    ) -> bool {
+        let Some(path) = self.pin(program, device) else { return false };
+        let Ok(pinned) = PinnedLink::from_pin(&path) else { return false };
+        let Err(error) = update(FdLink::from(pinned)) else { return true };
+        forget(&path, &error);
+        false
     }
 
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
@@ -162,26 +201,11 @@ impl Links {
     }
 }
 
-/// Puts the program into the link that an earlier run pinned, in one step. False where there is none, or where it
-/// belongs to a device that is gone: then the pin is taken away.
-fn replace_pinned(classifier: &mut SchedClassifier, path: &PathBuf) -> bool {
-    let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
-    let replaced = SchedClassifierLink::try_from(FdLink::from(pinned))
-        .map_err(|error: LinkError| error.to_string())
-        .and_then(|link| classifier.attach_to_link(link).map_err(|error| error.to_string()))
-        .and_then(|id| classifier.take_link(id).map_err(|error| error.to_string()));
-    match replaced {
-        // Dropping it closes our descriptor only; the pin holds the link.
-        Ok(link) => drop(link),
-        Err(error) => {
-            log::debug!("{}: not the link of this device any more: {error}", path.display());
-            if let Err(error) = fs::remove_file(path) {
-                log::warn!("remove {}: {error}", path.display());
-            }
-            return false;
-        }
+fn forget(path: &Path, why: &str) {
+    log::debug!("{}: not the link of this device any more: {why}", path.display());
+    if let Err(error) = fs::remove_file(path) {
+        log::warn!("remove {}: {error}", path.display());
     }
-    true
 }
 
 fn add_filter(
@@ -242,7 +266,9 @@ fn filter(program: Program, device: &Device) -> Result<SchedClassifierLink, Kern
 const fn hook(program: Program) -> TcAttachType {
     match program {
         Program::Egress => TcAttachType::Egress,
-        Program::Ingress | Program::Classify | Program::Empty | Program::Clock => TcAttachType::Ingress,
+        Program::Ingress | Program::Xdp | Program::Classify | Program::Empty | Program::Clock => {
+            TcAttachType::Ingress
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, mem::take, path::PathBuf};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
-    programs::SchedClassifier,
+    programs::{self, SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
 use sg_common::{
@@ -23,7 +23,7 @@ use super::{
     nics::Nics,
     pins::{self, MAPS},
 };
-use crate::compile::Image;
+use crate::{compile::Image, model::Hook};
 
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
@@ -80,6 +80,8 @@ pub struct Options {
 pub enum Program {
     /// What a device receives.
     Ingress,
+    /// The same, before the kernel builds a packet buffer for it.
+    Xdp,
     /// What a device is given to send.
     Egress,
     /// Asks the rules only: a stage, for measurements. Never attached.
@@ -92,13 +94,18 @@ pub enum Program {
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 5] = [Self::Ingress, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
+    pub const ALL: [Self; 6] =
+        [Self::Ingress, Self::Xdp, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
+
+    /// Those that are hooked into devices.
+    pub(super) const HOOKED: [Self; 3] = [Self::Ingress, Self::Xdp, Self::Egress];
 
     /// Its name in the object and in `bpftool prog`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingress => "sg_ingress",
+            Self::Xdp => "sg_xdp",
             Self::Egress => "sg_egress",
             Self::Classify => "sg_classify",
             Self::Empty => "sg_empty",
@@ -166,7 +173,12 @@ impl Datapath {
             _ => KernelError::tables(error),
         })?;
         for program in Program::ALL {
-            classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;
+            let loaded = if program == Program::Xdp {
+                program_of::<&mut Xdp>(&mut ebpf, program)?.load()
+            } else {
+                program_of::<&mut SchedClassifier>(&mut ebpf, program)?.load()
+            };
+            loaded.map_err(KernelError::load(program.name()))?;
         }
 
         let hertz = clock::jiffies_per_second()?;
@@ -191,20 +203,24 @@ impl Datapath {
         })
     }
 
-    /// Hooks the program into both directions of `device`, as NIC `slot`. Where an earlier run left it there, the
-    /// program is replaced in one step. Publish an image first: a NIC without one drops everything.
+    /// Hooks the program into both directions of `device`, as NIC `slot`, what it receives by `hook`. Where an earlier
+    /// run left it there, the program is replaced in one step; where it was at another hook, that one goes when the new
+    /// one is there, so for a moment both judge. Publish an image first: a NIC without one drops everything.
     ///
     /// # Errors
-    /// Where the device is gone or the kernel refuses; then nothing of this call stays, and what an earlier run left
-    /// in force stays in force.
-    pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
+    /// Where the device is gone, its driver has no native XDP and `hook` wants it, or the kernel refuses; then nothing of
+    /// this call stays, and what an earlier run left in force stays in force.
+    pub fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
+        let (received, other) = match hook {
+            Hook::Tc => (Program::Ingress, Program::Xdp),
+            Hook::Xdp => (Program::Xdp, Program::Ingress),
+        };
         self.nics.enter(device, slot)?;
         let mut added = Vec::new();
         let mut adopted = false;
-        for program in [Program::Ingress, Program::Egress] {
-            let attached = classifier(&mut self.ebpf, program)
-                .and_then(|classifier| self.links.attach(classifier, program, device));
-            match attached {
+        // What is sent goes first: whether that is replaced says whether the device was filtered before.
+        for program in [Program::Egress, received] {
+            match self.links.attach(&mut self.ebpf, program, device) {
                 Ok(Attached::New) => added.push(program),
                 Ok(Attached::Replaced) => adopted = true,
                 Err(error) => {
@@ -219,7 +235,7 @@ impl Datapath {
                 }
             }
         }
-        Ok(())
+        self.links.detach(other, device)
     }
 
     /// Takes the program off `device` again. No error where it is not there.
@@ -227,7 +243,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
-        for program in [Program::Ingress, Program::Egress] {
+        for program in Program::HOOKED {
             self.links.detach(program, device)?;
         }
         self.nics.remove(device)
@@ -358,7 +374,7 @@ impl Datapath {
     pub fn verified_instructions(&mut self) -> Result<Vec<(Program, u32)>, KernelError> {
         let mut counts = Vec::new();
         for program in Program::ALL {
-            let info = classifier(&mut self.ebpf, program)?
+            let info = program_of::<&mut programs::Program>(&mut self.ebpf, program)?
                 .info()
                 .map_err(KernelError::call(format_args!("ask about program {}", program.name())))?;
             let count = info.verified_instruction_count().ok_or(KernelError::Unsupported {
@@ -380,8 +396,11 @@ impl Datapath {
     }
 }
 
-/// A program of the object.
-pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, KernelError> {
+/// A program of the object, as the type that its hook wants.
+pub(super) fn program_of<'a, T>(ebpf: &'a mut Ebpf, program: Program) -> Result<T, KernelError>
+where
+    T: TryFrom<&'a mut programs::Program>,
+{
     let missing = KernelError::Missing { what: "program", name: program.name() };
     ebpf.program_mut(program.name()).and_then(|program| program.try_into().ok()).ok_or(missing)
 }

@@ -8,6 +8,7 @@
 //! | `flows` | the flow tables: reading, forgetting |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
+//! | `xdp` | native XDP, and why a driver refuses it |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
@@ -23,6 +24,7 @@ mod nics;
 pub mod pins;
 pub mod run;
 mod sys;
+mod xdp;
 
 pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, Limits, Options, Program, Swept, has_programs};

@@ -7,7 +7,7 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy,
+        Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Nic, Policy,
         PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role,
         Rule, RuleIndex, Service,
     },
@@ -79,6 +79,7 @@ fn nic(groups: usize) -> Nic {
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
         addresses_from_device: false,
         anti_spoofing_written: None,
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         groups: (0..groups).map(GroupIndex).collect(),

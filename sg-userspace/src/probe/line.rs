@@ -202,7 +202,7 @@ impl<'de, const MAX: u64> Deserialize<'de> for Number<MAX> {
 mod tests {
     use super::*;
     use crate::{
-        model::{Established, Group, GroupIndex, GroupType, Nic, PolicyParts, Precedence, Role},
+        model::{Established, Group, GroupIndex, GroupType, Hook, Nic, PolicyParts, Precedence, Role},
         probe::Content,
     };
 
@@ -221,6 +221,7 @@ mod tests {
             addresses: Vec::new(),
             addresses_from_device: false,
             anti_spoofing_written: None,
+            hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),
             groups: vec![GroupIndex(0)],

@@ -13,7 +13,7 @@ use super::{
     membership::check_groups,
     quota,
 };
-use crate::store::{Group, Instance, InstanceId, Key, Nic, NicId, NicType, Role};
+use crate::store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role};
 
 /// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
 const LONGEST_DEVICE: usize = 15;
@@ -43,6 +43,8 @@ pub struct RegisterNic {
     pub addresses: Vec<IpAddr>,
     /// None: off for a host, on for a guest.
     pub anti_spoofing: Option<bool>,
+    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    pub hook: Hook,
     /// In the classic network: which network it faces.
     pub nic_type: NicType,
     /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
@@ -103,9 +105,11 @@ impl Operation for RegisterNic {
             role: self.role,
             addresses: self.addresses.clone(),
             anti_spoofing: self.anti_spoofing,
+            hook: self.hook,
             nic_type: self.nic_type,
             groups,
         };
+        hook(&nic)?;
         tx.put(nic.clone());
         check_groups(tx, &nic, &[])?;
         Ok(nic)
@@ -158,6 +162,15 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// XDP judges what a device receives, and of a guest's NIC that is outbound.
+fn hook(nic: &Nic) -> Result<(), Refusal> {
+    if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
+        let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
+        return Err(Refusal::Invalid { field: Field::Hook, found: "xdp".to_owned(), allowed });
+    }
+    Ok(())
+}
+
 /// Change a NIC; what is left out stays. Its groups have operations of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -176,6 +189,8 @@ pub struct ModifyNic {
     pub addresses: Option<Vec<IpAddr>>,
     /// Whether packets from it must have one of its addresses as their source.
     pub anti_spoofing: Option<bool>,
+    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    pub hook: Option<Hook>,
 }
 
 impl Operation for ModifyNic {
@@ -190,6 +205,8 @@ impl Operation for ModifyNic {
         }
         nic.role = self.role.unwrap_or(nic.role);
         nic.anti_spoofing = self.anti_spoofing.or(nic.anti_spoofing);
+        nic.hook = self.hook.unwrap_or(nic.hook);
+        hook(&nic)?;
         if let Some(new) = &self.addresses {
             nic.addresses.clone_from(new);
         }

@@ -273,6 +273,7 @@ impl Projection<'_> {
             addresses: nic.addresses.clone(),
             addresses_from_device: nic.addresses.is_empty(),
             anti_spoofing_written: nic.anti_spoofing,
+            hook: nic.hook.into(),
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
             established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
             groups,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use fastrand::Rng;
 use sg_userspace::model::{
-    Direction, Established, Family, Group, GroupIndex, GroupType, MAX_GROUPS_PER_NIC, Nic, PolicyParts,
+    Direction, Established, Family, Group, GroupIndex, GroupType, Hook, MAX_GROUPS_PER_NIC, Nic, PolicyParts,
     PortRange, Precedence, Role,
 };
 
@@ -127,6 +127,7 @@ impl World {
             addresses_from_device: false,
             role: if random.bool() { Role::Host } else { Role::Guest },
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
+            hook: Hook::Tc,
             precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
             established: Established::default(),
             groups,

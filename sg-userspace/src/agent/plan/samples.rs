@@ -4,8 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, Established, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, Precedence, Priority,
-        Remote, Role, Rule, Service,
+        Action, Established, Group, GroupIndex, GroupType, Hook, Nic, Policy, PolicyParts, Precedence,
+        Priority, Remote, Role, Rule, Service,
     },
 };
 
@@ -41,6 +41,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses: Vec::new(),
         addresses_from_device: true,
         anti_spoofing_written: None,
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         groups: vec![GroupIndex(0)],
@@ -55,6 +56,7 @@ pub(in crate::agent) fn record(device: &str, slot: u16, ifindex: Option<u32>) ->
         device: device.into(),
         slot,
         ifindex,
+        hook: Hook::Tc,
         generation: 1,
         groups: vec!["web".into()],
         ingress_default: Outcome::Drop,

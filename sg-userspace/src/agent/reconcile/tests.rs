@@ -14,6 +14,7 @@ use crate::{
     agent::plan::samples::{LIMITS, group, policy},
     compile::Image,
     kernel::{Attachment, Device, Swept},
+    model::Hook,
 };
 
 /// What a kernel was asked for, and what it refuses.
@@ -37,8 +38,11 @@ impl Fake {
 }
 
 impl Enforcer for Fake {
-    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
-        self.ask(format!("attach {slot} {}", device.index))
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        match hook {
+            Hook::Tc => self.ask(format!("attach {slot} {}", device.index)),
+            Hook::Xdp => self.ask(format!("attach {slot} {} by xdp", device.index)),
+        }
     }
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
         self.ask(format!("detach {slot} {}", device.index))

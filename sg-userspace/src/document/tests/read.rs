@@ -6,7 +6,7 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
+    Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Nic, Policy, PolicyParts,
     PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
 };
 
@@ -120,6 +120,7 @@ fn example() -> Policy {
         addresses: Vec::new(),
         addresses_from_device: false,
         anti_spoofing_written: None,
+        hook: Hook::Tc,
         precedence: Precedence::Merged,
         established: Established::Keep,
         groups,

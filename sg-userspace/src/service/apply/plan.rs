@@ -11,8 +11,9 @@ use crate::{
     model::{self, GroupIndex, PolicyParts, Precedence},
     service::{Kind, Refusal, Tx, membership::check_groups, referencing},
     store::{
-        Established, Group, GroupId, GroupType, Key, Label, Member, Nic, NicId, NicType, Order, PortEntry,
-        PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Record, Role, Vpc, VpcId,
+        Established, Group, GroupId, GroupType, Hook, Key, Label, Member, Nic, NicId, NicType, Order,
+        PortEntry, PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Record, Role, Vpc,
+        VpcId,
     },
 };
 
@@ -255,6 +256,10 @@ impl<'a> Plan<'a> {
             model::Role::Host => Role::Host,
             model::Role::Guest => Role::Guest,
         };
+        let hook = match wanted.hook {
+            model::Hook::Tc => Hook::Tc,
+            model::Hook::Xdp => Hook::Xdp,
+        };
         let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
         let (action, nic, detail) = match there {
@@ -265,6 +270,7 @@ impl<'a> Plan<'a> {
                 let mut detail = differs("role", &nic.role, &role);
                 detail.extend(differs("addresses", &nic.addresses, &addresses));
                 detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
+                detail.extend(differs("hook", &nic.hook, &hook));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -272,7 +278,7 @@ impl<'a> Plan<'a> {
                     return Ok(nic.id);
                 }
                 let anti_spoofing = wanted.anti_spoofing_written;
-                (Happens::Change, Nic { role, addresses, anti_spoofing, groups, ..nic }, detail)
+                (Happens::Change, Nic { role, addresses, anti_spoofing, hook, groups, ..nic }, detail)
             }
             None => {
                 let detail = vec![format!("groups: {}", self.named(&groups))];
@@ -287,6 +293,7 @@ impl<'a> Plan<'a> {
                     role,
                     addresses,
                     anti_spoofing: wanted.anti_spoofing_written,
+                    hook,
                     nic_type: NicType::Intranet,
                     groups,
                 };

@@ -13,6 +13,7 @@ mod images;
 mod planted;
 mod programs;
 mod vectors;
+mod xdp;
 
 use std::process::ExitCode;
 
@@ -48,7 +49,9 @@ fn main() -> ExitCode {
             left_out += add(format!("{engine}::{name}"), kernel, Box::new(move || vector(engine)));
         }
     }
-    for (room, tests) in [("programs", programs::TESTS), ("hard", hard::TESTS), ("images", images::TESTS)] {
+    for (room, tests) in
+        [("programs", programs::TESTS), ("xdp", xdp::TESTS), ("hard", hard::TESTS), ("images", images::TESTS)]
+    {
         for &(name, test) in tests {
             left_out += add(format!("{room}::{name}"), true, Box::new(test));
         }

@@ -49,7 +49,7 @@ impl Sgd {
     pub(super) fn start(host: &Host, binaries: &Binaries, policy: &Path, options: Options) -> Result<Self> {
         let mut sgd = Command::new(binaries.sgd());
         sgd.arg("run").arg("--policy").arg(policy);
-        sgd.args(["--instance", host.netns(), "--attach", &options.attach.to_string()]);
+        sgd.args(["--instance", host.netns(), "--attach", options.attach.argument()]);
         if options.detach_on_exit {
             sgd.arg("--detach-on-exit");
         }

@@ -49,6 +49,14 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const ALL: [Self; 2] = [Self::Host, Self::Guest];
 
+    /// The ways to attach what judges inbound packets.
+    pub(crate) fn ways(self) -> &'static [Attach] {
+        match self {
+            Self::Host => &Attach::RECEIVED,
+            Self::Guest => &Attach::ALL,
+        }
+    }
+
     /// The policy `text`, with the server's NIC in `groups`.
     pub(crate) fn policy(self, groups: &str, text: &str) -> String {
         let nic = match self {

@@ -12,6 +12,8 @@ use sg_tests::lab::{
     answer, ask,
 };
 
+use crate::hooks::native_xdp;
+
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -170,5 +172,8 @@ pub(crate) fn counts(
 pub(crate) fn filtered(lab: Lab, attach: Attach, role: Role, policy: &str) -> Result<(Scene, Agent)> {
     let scene = Scene::new(lab)?;
     let agent = scene.agent(role, attach, policy).context("starting the agent")?;
+    if attach == Attach::Xdp {
+        ensure!(native_xdp(scene.host(Server), "eth0")?.is_some(), "it is not attached at XDP");
+    }
     Ok((scene, agent))
 }

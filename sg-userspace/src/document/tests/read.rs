@@ -154,7 +154,7 @@ fn example() -> Policy {
                 ..nic("eth0", vec![GroupIndex(0), GroupIndex(1)])
             },
             Nic { role: Role::Guest, anti_spoofing_written: Some(true), ..nic("tap0", vec![GroupIndex(2)]) },
-            Nic { addresses_from_device: true, ..nic("eth1", vec![GroupIndex(1)]) },
+            Nic { addresses_from_device: true, hook: Hook::Xdp, ..nic("eth1", vec![GroupIndex(1)]) },
         ],
     };
     Policy::new(parts).unwrap()
@@ -187,6 +187,7 @@ fn what_is_left_out_has_its_default() {
     let nic = &policy.nics()[0];
     assert_eq!((nic.precedence, nic.established), (Precedence::Sequence, Established::Revalidate));
     assert_eq!((nic.role, nic.addresses_from_device, nic.anti_spoofing()), (Role::Host, true, false));
+    assert_eq!(nic.hook, Hook::Tc);
 }
 
 #[test]

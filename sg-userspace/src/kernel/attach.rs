@@ -116,11 +116,6 @@ impl Links {
         }
     }
 
-    /// Whether an earlier run's links are there.
-    pub(super) fn are_pinned(&self, device: &Device) -> bool {
-        Program::HOOKED.into_iter().any(|program| self.pin(program, device).is_some_and(|path| path.exists()))
-    }
-
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.drop_link(program, device)?;
         if program == Program::Xdp { Ok(()) } else { remove_filter(program, device) }
@@ -157,6 +152,10 @@ impl Links {
 
     fn add_xdp(&mut self, program: &mut Xdp, device: &Device) -> Result<Attached, KernelError> {
         if self.replace_pinned(Program::Xdp, device, |link| xdp::replace(program, link)) {
+            return Ok(Attached::Replaced);
+        }
+        // There is room for one, and it is this one.
+        if self.held.contains_key(&(Program::Xdp, device.index)) {
             return Ok(Attached::Replaced);
         }
         let link = xdp::add(program, device)?;

@@ -215,20 +215,20 @@ impl Datapath {
             Hook::Tc => (Program::Ingress, Program::Xdp),
             Hook::Xdp => (Program::Xdp, Program::Ingress),
         };
+        let was_filtered = self.nics.has(device)?;
         self.nics.enter(device, slot)?;
         let mut added = Vec::new();
-        let mut adopted = false;
-        // What is sent goes first: whether that is replaced says whether the device was filtered before.
-        for program in [Program::Egress, received] {
+        // What is received goes first: it is what a driver may refuse.
+        for program in [received, Program::Egress] {
             match self.links.attach(&mut self.ebpf, program, device) {
                 Ok(Attached::New) => added.push(program),
-                Ok(Attached::Replaced) => adopted = true,
+                Ok(Attached::Replaced) => {}
                 Err(error) => {
                     // Half a filter is none: the caller tries again from nothing.
                     for program in added {
                         self.links.detach(program, device)?;
                     }
-                    if !adopted && !self.links.are_pinned(device) {
+                    if !was_filtered {
                         self.nics.remove(device)?;
                     }
                     return Err(error);

@@ -3,17 +3,13 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, UdpSocket},
-    process::{Command, Stdio},
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
-use sg_tests::lab::{
-    Agent, Attach, End, Family, Host, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, until,
-};
+use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, until};
 use sg_userspace::{
     kernel::{Datapath, Device, Limits, Options},
     model::Hook,
@@ -23,7 +19,7 @@ use crate::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
-        counts, filtered, question, web,
+        counts, filtered, native_xdp, question, web,
     },
     suite::Suite,
 };
@@ -49,18 +45,6 @@ pub(crate) fn tests(suite: &mut Suite) {
 
 fn policy(hook: Hook) -> String {
     web(Role::Host, RULES).replace("device: eth0,", &format!("device: eth0, hook: {},", hook.name()))
-}
-
-/// The native XDP program of a device, as others see it.
-pub(crate) fn native_xdp(host: &Host, device: &str) -> Result<Option<u64>> {
-    const NATIVE: u64 = 1;
-    let mut ip = Command::new("ip");
-    ip.args(["-j", "link", "show", "dev", device]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let output = host.spawn(&mut ip)?.wait_with_output()?;
-    let links: Value = serde_json::from_slice(&output.stdout)?;
-    let xdp = &links[0]["xdp"];
-    ensure!(xdp.is_null() || xdp["mode"] == NATIVE, "not native: {xdp}");
-    Ok(xdp["prog"]["id"].as_u64())
 }
 
 /// One datagram each way, each judged once.

@@ -4,15 +4,15 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeBounds,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Lan, Options, Outcome, PATIENCE, Question, SILENCE, Service, Stats,
     answer, ask,
 };
-
-use crate::hooks::native_xdp;
 
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +166,18 @@ pub(crate) fn counts(
         after.moved_since(&before)
     );
     Ok(())
+}
+
+/// The native XDP program of a device, as others see it.
+pub(crate) fn native_xdp(host: &Host, device: &str) -> Result<Option<u64>> {
+    const NATIVE: u64 = 1;
+    let mut ip = Command::new("ip");
+    ip.args(["-j", "link", "show", "dev", device]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let output = host.spawn(&mut ip)?.wait_with_output()?;
+    let links: Value = serde_json::from_slice(&output.stdout)?;
+    let xdp = &links[0]["xdp"];
+    ensure!(xdp.is_null() || xdp["mode"] == NATIVE, "not native: {xdp}");
+    Ok(xdp["prog"]["id"].as_u64())
 }
 
 /// A filtered scene over one way to attach: what most tests begin with.

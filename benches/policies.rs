@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Established, Group, GroupIndex, GroupType, MidStream, Nic, Policy, PolicyParts, PortRange, Ports,
-    Precedence, Priority, Remote, Role, Rule, Senders, Service,
+    Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
+    Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service,
 };
 
 /// The address of the NIC.
@@ -155,6 +155,7 @@ fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
         addresses_from_device: false,
         anti_spoofing_written: None,
         senders: Senders::default(),
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),

@@ -33,7 +33,7 @@ use sg_userspace::{
         health, prefix_list_associations, references,
     },
     store::{
-        Action, Change, Direction, Established, Group, GroupId, GroupType, Label, Nic, NicType, Order,
+        Action, Change, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
         PortSet, Ports, PrefixEntry, PrefixList, Record, RedbStore, Remote, Role, Rule, RuleSpec, Store, Vpc,
         export,
     },
@@ -187,6 +187,7 @@ fn records() -> Vec<Record> {
                 role: Role::Guest,
                 addresses: vec![address(number)],
                 anti_spoofing: None,
+                hook: Hook::Tc,
                 nic_type: NicType::Intranet,
                 groups: first.into_iter().chain(held).collect(),
             }

@@ -13,7 +13,7 @@
 //! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
 
 #![expect(missing_docs, unreachable_pub, reason = "programs are found by name in the object, not imported")]
-#![expect(clippy::needless_pass_by_value, reason = "the classifier macro hands the context over")]
+#![expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
 #![no_std]
 #![no_main]
 
@@ -26,9 +26,9 @@ mod unasked;
 mod view;
 
 use aya_ebpf::{
-    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC},
-    macros::classifier,
-    programs::TcContext,
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
 };
 use sg_common::verdict::Decision;
 
@@ -38,6 +38,12 @@ use crate::{pipeline::Hook, view::Context as _};
 #[classifier]
 pub fn sg_ingress(ctx: TcContext) -> i32 {
     act(&ctx, pipeline::judge(&ctx, Hook::Received))
+}
+
+/// What the device receives, before the kernel builds a packet buffer for it.
+#[xdp]
+pub fn sg_xdp(ctx: XdpContext) -> u32 {
+    if pipeline::judge(&ctx, Hook::Received).accepts() { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
 }
 
 /// What the device is given to send.

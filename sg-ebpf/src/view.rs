@@ -3,7 +3,12 @@
 
 #![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
 
-use aya_ebpf::{EbpfContext, bindings::__sk_buff, helpers::generated::bpf_jiffies64, programs::TcContext};
+use aya_ebpf::{
+    EbpfContext,
+    bindings::{__sk_buff, xdp_md},
+    helpers::generated::bpf_jiffies64,
+    programs::{TcContext, XdpContext},
+};
 use sg_common::{
     abi::Counter,
     flow::FlowEntry,
@@ -195,6 +200,7 @@ macro_rules! readers {
     };
 }
 readers!(TcContext, __sk_buff, sg_payload, sg_packet, sg_claim);
+readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_packet, sg_xdp_claim);
 
 impl Context for TcContext {
     #[inline(always)]
@@ -297,6 +303,51 @@ impl Window for Pointer {
     #[inline(always)]
     fn be64(self, offset: usize) -> u64 {
         u64::from_be(self.load(offset))
+    }
+}
+
+/// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
+/// frames in several buffers, and a driver that would need them refuses it.
+impl Context for XdpContext {
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.data()
+    }
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.data_end()
+    }
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        (self.data_end() - self.data()) as u32
+    }
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        self.ingress_ifindex() as u32
+    }
+    /// A tag that the device took off is not to be seen here.
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn pull(&self, _bytes: u32) -> bool {
+        false
+    }
+    /// There is no place for it.
+    #[inline(always)]
+    fn note(&self, _decision: Decision) {}
+    #[inline(always)]
+    fn find(&self) -> u64 {
+        sg_xdp_payload(self.ctx)
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        sg_xdp_packet(self.ctx, family, offset, packet)
+    }
+    #[inline(always)]
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        sg_xdp_claim(self.ctx, what, offset, claimed)
     }
 }
 

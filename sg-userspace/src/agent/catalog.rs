@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::{AgentError, Numbers};
 use crate::{
     kernel::{Attachment, Limits},
-    model::Action,
+    model::{Action, Hook},
 };
 
 /// Accept or drop, as files and users read it.
@@ -59,6 +59,9 @@ pub struct NicRecord {
     pub slot: u16,
     /// The device that the program is attached to; none where it is attached to none.
     pub ifindex: Option<u32>,
+    /// Where what the device receives is judged, as it is attached.
+    #[serde(with = "HookRecord", default)]
+    pub hook: Hook,
     /// The last generation that was given to one of its images.
     pub generation: u32,
     /// Its groups, in its order.
@@ -73,6 +76,13 @@ pub struct NicRecord {
     /// This process attached its own program.
     #[serde(skip)]
     pub(super) current: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Hook", rename_all = "lowercase")]
+enum HookRecord {
+    Tc,
+    Xdp,
 }
 
 /// How much the maps hold, as they were made.

@@ -9,6 +9,7 @@ use super::AgentError;
 use crate::{
     compile::Image,
     kernel::{Datapath, Device, KernelError, Swept, pins},
+    model::Hook,
 };
 
 /// How often the program's own log is passed on, where it is on.
@@ -19,8 +20,8 @@ pub type EnforcerError = Box<dyn Error + Send + Sync>;
 
 /// What the agent asks of the kernel; see [`Datapath`] for what each means.
 pub(super) trait Enforcer {
-    /// Hooks the program into `device` as NIC `slot`, whose image is published already.
-    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
+    /// Hooks the program into `device` as NIC `slot`, whose image is published already, or changes its hook.
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError>;
     /// Takes the program off; no error where the device is gone.
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
     /// Publishes images, each in one step, by slot; what became of each, in the same order.
@@ -38,8 +39,8 @@ pub(super) trait Enforcer {
 }
 
 impl Enforcer for Datapath {
-    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
-        Ok(Self::attach(self, slot, device)?)
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        Ok(Self::attach(self, slot, device, hook)?)
     }
 
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {

@@ -48,6 +48,7 @@ impl<'a> Inputs<'a> {
             addresses,
             addresses_from_device: _,
             anti_spoofing_written: _,
+            hook: _,
             precedence,
             established,
             mid_stream,

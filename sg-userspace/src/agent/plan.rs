@@ -11,8 +11,8 @@
 
 use std::{collections::HashMap, fmt};
 
-use super::records::Records;
-use crate::kernel::Device;
+use super::{NicRecord, records::Records};
+use crate::{kernel::Device, model::Hook};
 
 /// A NIC as the policy and the host want it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) struct Wanted {
     pub(super) slot: u16,
     /// The number of the device, where it exists.
     pub(super) index: Option<u32>,
+    /// Where what it receives is judged.
+    pub(super) hook: Hook,
     /// Of its image, but for the generation.
     pub(super) fingerprint: u64,
 }
@@ -45,7 +47,7 @@ pub(super) enum Step {
     /// Publish the image that was compiled.
     Publish { slot: u16, device: String },
     /// Hook the program in.
-    Attach { slot: u16, device: Device },
+    Attach { slot: u16, device: Device, hook: Hook },
 }
 
 impl Step {
@@ -140,9 +142,10 @@ pub(super) fn plan(wanted: &[Wanted], actual: &Records, reused: Vec<u32>) -> Vec
     }
     for nic in wanted {
         let Some(index) = nic.index else { continue };
-        if record_of(nic).is_none_or(|record| record.ifindex != Some(index) || !record.current) {
+        let is_hooked = |record: &NicRecord| record.ifindex == Some(index) && record.hook == nic.hook;
+        if record_of(nic).is_none_or(|record| !is_hooked(record) || !record.current) {
             let device = Device { name: nic.device.clone(), index };
-            steps.push(Step::Attach { slot: nic.slot, device });
+            steps.push(Step::Attach { slot: nic.slot, device, hook: nic.hook });
         }
     }
     steps
@@ -154,10 +157,9 @@ pub(super) mod samples;
 #[cfg(test)]
 mod tests {
     use super::{samples::record, *};
-    use crate::agent::NicRecord;
 
     fn wanted(device: &str, slot: u16, index: Option<u32>) -> Wanted {
-        Wanted { device: device.into(), slot, index, fingerprint: 1 }
+        Wanted { device: device.into(), slot, index, hook: Hook::Tc, fingerprint: 1 }
     }
 
     /// In force, by this process, with the image that `wanted` wants.
@@ -241,6 +243,17 @@ mod tests {
             steps(&[changed], &[in_force("eth0", 0, 2)]),
             ["count the policy of eth0", "write the catalog", "publish the policy of eth0"]
         );
+    }
+
+    #[test]
+    fn another_hook_is_attached_and_nothing_is_taken_off_before() {
+        let wanted = Wanted { hook: Hook::Xdp, ..wanted("eth0", 0, Some(2)) };
+        let actual = in_force("eth0", 0, 2);
+        assert_eq!(
+            steps(std::slice::from_ref(&wanted), std::slice::from_ref(&actual)),
+            ["attach the program to eth0"]
+        );
+        assert!(steps(&[wanted], &[NicRecord { hook: Hook::Xdp, ..actual }]).is_empty());
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn prepare(
     let wanted = asked.iter().zip(found.into_iter().zip(fingerprints));
     let wanted = wanted.map(|(asked, (index, fingerprint))| {
         let (device, slot) = (asked.nic.device.clone(), asked.slot);
-        Wanted { device, slot, index, fingerprint }
+        Wanted { device, slot, index, hook: asked.nic.hook, fingerprint }
     });
     let wanted = wanted.collect();
     let fresh = asked.iter().map(|asked| fresh_record(policy, asked.nic, asked.slot)).collect();
@@ -85,6 +85,7 @@ fn fresh_record(policy: &Policy, nic: &Nic, slot: u16) -> NicRecord {
         device: nic.device.clone(),
         slot,
         ifindex: None,
+        hook: nic.hook,
         generation: 0,
         groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
         ingress_default: policy.default_of(nic, Direction::Ingress).into(),

@@ -297,9 +297,9 @@ impl<E: Enforcer> Agent<E> {
                     compiled.image.set_generation(record.generation);
                 }
             }
-            (Step::Attach { slot, device }, Some(record)) => {
-                enforcer.attach(*slot, device)?;
-                (record.ifindex, record.current) = (Some(device.index), true);
+            (Step::Attach { slot, device, hook }, Some(record)) => {
+                enforcer.attach(*slot, device, *hook)?;
+                (record.ifindex, record.hook, record.current) = (Some(device.index), *hook, true);
                 report.lines.push(Line::Attached { device: device.name.clone() });
             }
             // A NIC that was never entered: the step that failed to enter it was reported.

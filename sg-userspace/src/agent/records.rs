@@ -51,8 +51,8 @@ impl Records {
             let Some(record) = self.by_slot.get_mut(&new.slot).filter(|old| old.device == new.device) else {
                 continue;
             };
-            let NicRecord { ifindex, generation, published, current, .. } = *record;
-            *record = NicRecord { ifindex, generation, published, current, ..new.clone() };
+            let NicRecord { ifindex, hook, generation, published, current, .. } = *record;
+            *record = NicRecord { ifindex, hook, generation, published, current, ..new.clone() };
         }
         let known = self.by_slot.values().cloned();
         let mut records: Vec<NicRecord> =

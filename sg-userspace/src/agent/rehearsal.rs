@@ -13,7 +13,7 @@ use super::{
 use crate::{
     compile::Image,
     kernel::{Attachment, Device, Limits, Swept},
-    model::Policy,
+    model::{Hook, Policy},
 };
 
 /// An agent without a kernel.
@@ -60,7 +60,7 @@ impl Enforcement for Rehearsal {
 struct Nobody;
 
 impl Enforcer for Nobody {
-    fn attach(&mut self, _: u16, _: &Device) -> Result<(), EnforcerError> {
+    fn attach(&mut self, _: u16, _: &Device, _: Hook) -> Result<(), EnforcerError> {
         Ok(())
     }
 

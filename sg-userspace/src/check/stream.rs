@@ -137,7 +137,8 @@ mod tests {
     use crate::{
         check::OracleEngine,
         model::{
-            Established, Group, GroupIndex, GroupType, MidStream, Nic, PolicyParts, Precedence, Role, Senders,
+            Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
+            Senders,
         },
     };
 
@@ -157,6 +158,7 @@ mod tests {
             addresses_from_device: false,
             anti_spoofing_written: None,
             senders: Senders::default(),
+            hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),

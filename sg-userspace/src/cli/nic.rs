@@ -20,7 +20,7 @@ use super::{
 use crate::{
     model::{AddressPair, Mac, Senders},
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
-    store::{Nic, NicType, Role},
+    store::{Hook, Nic, NicType, Role},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -150,6 +150,9 @@ struct Register {
     /// What it may speak for beside its own addresses; may be said several times.
     #[arg(long = "allow-pair", value_name = "CIDR[=MAC]", value_delimiter = ',')]
     pairs: Vec<AddressPair>,
+    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    #[arg(long, value_enum, default_value = "tc")]
+    hook: Hook,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
@@ -190,6 +193,9 @@ struct Modify {
     /// Let it speak for its own addresses only.
     #[arg(long, conflicts_with = "pairs")]
     no_pairs: bool,
+    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    #[arg(long, value_enum)]
+    hook: Option<Hook>,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -227,6 +233,7 @@ impl Shown for Nic {
             let pairs = nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
             pairs.collect::<Vec<_>>().join(" ")
         }),
+        Column::wide("HOOK", |nic| word(&nic.hook)),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
         Column::wide("TAGS", |nic| label::tags(&nic.label)),
         Column::wide("CREATED", |nic| write_time(nic.label.created)),
@@ -260,6 +267,7 @@ impl Register {
             addresses: self.addresses,
             anti_spoofing: self.anti_spoofing,
             senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
+            hook: self.hook,
             nic_type: self.nic_type,
             groups: self.groups,
         }
@@ -278,6 +286,7 @@ impl Modify {
             anti_spoofing: self.anti_spoofing,
             mac: self.mac,
             allowed_address_pairs: (self.no_pairs || !self.pairs.is_empty()).then_some(self.pairs),
+            hook: self.hook,
         }
     }
 }

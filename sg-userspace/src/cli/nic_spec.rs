@@ -7,7 +7,8 @@ use crate::{
     service::{NewLabel, RegisterNic},
 };
 
-const KEYS: &str = "device, role, address, group, anti-spoofing, mac, allow-pair, nic-type, id and name";
+const KEYS: &str =
+    "device, role, address, group, anti-spoofing, hook, mac, allow-pair, nic-type, id and name";
 
 /// Reads it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
@@ -29,6 +30,7 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             "device" => nic.device = Some(value.to_owned()),
             "group" => nic.groups.push(value.to_owned()),
             "role" => nic.role = enumerated(value).map_err(|_| wrong("allowed are host and guest"))?,
+            "hook" => nic.hook = enumerated(value).map_err(|_| wrong("allowed are tc and xdp"))?,
             "nic-type" => {
                 nic.nic_type = enumerated(value).map_err(|_| wrong("allowed are intranet and internet"))?;
             }
@@ -85,6 +87,7 @@ mod tests {
             ("devise=eth0", "\"devise\" is nothing of a NIC"),
             ("role=king", "allowed are host and guest"),
             ("address=10.0.0", "address \"10.0.0\""),
+            ("hook=ebpf", "allowed are tc and xdp"),
             ("anti-spoofing=maybe", "allowed are yes and no"),
         ] {
             let error = nic(text).unwrap_err();

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     agent::devices::{self, Devices},
     check::CompiledNic,
-    model::{Nic, Policy, Role},
+    model::{Hook, Nic, Policy, Role},
 };
 
 /// Check a policy document and compile it, without applying it; no root needed.
@@ -37,6 +37,7 @@ struct NicSummary {
     device: String,
     role: &'static str,
     anti_spoofing: bool,
+    hook: &'static str,
     groups: Vec<String>,
     addresses: Vec<IpAddr>,
     image_bytes: usize,
@@ -84,6 +85,7 @@ impl NicSummary {
                 Role::Guest => "guest",
             },
             anti_spoofing: nic.anti_spoofing(),
+            hook: nic.hook.name(),
             groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
             addresses: nic.addresses.clone(),
             image_bytes: size_of_val(compiled.image.words()),
@@ -94,13 +96,14 @@ impl NicSummary {
     fn words(&self) -> Vec<String> {
         let Self { device, role, image_bytes, .. } = self;
         let anti_spoofing = if self.anti_spoofing { ", anti-spoofing" } else { "" };
+        let hook = if self.hook == Hook::Xdp.name() { ", xdp" } else { "" };
         let groups = self.groups.join(", ");
         let addresses = match self.addresses.as_slice() {
             [] => "no address".to_owned(),
             addresses => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
         let mut lines = vec![format!(
-            "NIC {device}: {role}{anti_spoofing}; groups {groups}; {addresses}; image {image_bytes} bytes"
+            "NIC {device}: {role}{anti_spoofing}{hook}; groups {groups}; {addresses}; image {image_bytes} bytes"
         )];
         if !self.present {
             lines.push(format!("NIC {device}: this host has no such device yet"));

@@ -20,7 +20,7 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, Established, Group, GroupIndex, GroupType, MidStream, Nic, Policy, PolicyParts,
+    Action, Decider, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
     PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Senders, Service,
 };
 
@@ -66,6 +66,7 @@ fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         anti_spoofing_written: None,
         senders: Senders::default(),
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),

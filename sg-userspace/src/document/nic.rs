@@ -8,12 +8,14 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{AddressPair, Mac, Nic, Role, Senders};
+use crate::model::{AddressPair, Hook, Mac, Nic, Role, Senders};
 
 const KEYS: &[&str] =
-    &["device", "role", "addresses", "mac", "allowed_address_pairs", "anti_spoofing", "groups"];
+    &["device", "role", "addresses", "mac", "allowed_address_pairs", "anti_spoofing", "hook", "groups"];
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
+
+const HOOKS: &[(&str, Hook)] = &[(Hook::Tc.name(), Hook::Tc), (Hook::Xdp.name(), Hook::Xdp)];
 
 const ADDRESSES: &str =
     "write a list of addresses; leave the key out for those of the device, write [] for none";
@@ -58,6 +60,7 @@ impl<'d> Lowering<'d> {
                     })?
                     .unwrap_or_default(),
             },
+            hook: fields.read("hook", |hook| hook.one_of(HOOKS))?.unwrap_or_default(),
             groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
         })
     }

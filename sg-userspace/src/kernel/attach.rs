@@ -1,6 +1,7 @@
-//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere.
+//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere, and for
+//! what a device receives an XDP link where the policy says so.
 //!
-//! Nobody else's program or qdisc is touched: a TCX link is ours alone, and a filter is named by a preference and
+//! Nobody else's program or qdisc is touched: a link is ours alone, and a filter is named by a preference and
 //! by a handle of its instance.
 
 use std::{
@@ -10,8 +11,9 @@ use std::{
 };
 
 use aya::{
+    Ebpf,
     programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+        LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
         links::{FdLink, LinkError, PinnedLink},
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
     },
@@ -19,7 +21,7 @@ use aya::{
 };
 use nix::net::if_::if_indextoname;
 
-use super::{KernelError, Program, TcxOrder, pins};
+use super::{KernelError, Program, TcxOrder, datapath::program_of, pins, xdp};
 
 /// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
@@ -38,7 +40,7 @@ pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
     TcHandle::from(hash | 1 << 31)
 }
 
-/// How programs are hooked into a device.
+/// How programs are hooked into devices, but for XDP: that is said of each NIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Attachment {
     /// TCX where the kernel has it (6.6), clsact elsewhere.
@@ -111,10 +113,14 @@ impl Links {
 
     pub(super) fn attach(
         &mut self,
-        classifier: &mut SchedClassifier,
+        ebpf: &mut Ebpf,
         program: Program,
         device: &Device,
     ) -> Result<Attached, KernelError> {
+        if program == Program::Xdp {
+            return self.add_xdp(program_of(ebpf, program)?, device);
+        }
+        let classifier = program_of(ebpf, program)?;
         match self.attachment {
             Attachment::Clsact => {
                 let attached = add_filter(classifier, program, device, self.handle)?;
@@ -129,16 +135,9 @@ impl Links {
         }
     }
 
-    /// Whether an earlier run's links are there.
-    pub(super) fn are_pinned(&self, device: &Device) -> bool {
-        [Program::Ingress, Program::Egress]
-            .into_iter()
-            .any(|program| self.pin(program, device).is_some_and(|path| path.exists()))
-    }
-
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.drop_link(program, device)?;
-        remove_filter(program, device, self.handle)
+        if program == Program::Xdp { Ok(()) } else { remove_filter(program, device, self.handle) }
     }
 
     fn pin(&self, program: Program, device: &Device) -> Option<PathBuf> {
@@ -151,43 +150,65 @@ impl Links {
         program: Program,
         device: &Device,
     ) -> Result<Attached, KernelError> {
-        let pin = self.pin(program, device);
-        let mut is_moved = false;
-        if let Some(path) = &pin {
-            finish_move(path)?;
-            is_moved = self.is_misplaced(program, device, path);
-            if !is_moved && replace_pinned(classifier, path) {
-                return Ok(Attached::Replaced);
+        let is_misplaced = match self.pin(program, device) {
+            Some(path) => {
+                finish_move(&path)?;
+                self.is_misplaced(program, device, &path)
             }
+            None => false,
+        };
+        let replaced = !is_misplaced
+            && self.replace_pinned(program, device, |link| {
+                let link =
+                    SchedClassifierLink::try_from(link).map_err(|error: LinkError| error.to_string())?;
+                let id = classifier.attach_to_link(link).map_err(|error| error.to_string())?;
+                classifier.take_link(id).map(drop).map_err(|error| error.to_string())
+            });
+        if replaced {
+            return Ok(Attached::Replaced);
         }
         let place = self.order.map_or_else(LinkOrder::default, TcxOrder::place);
         let id = classifier
             .attach_with_options(&device.name, hook(program), TcAttachOptions::TcxOrder(place))
             .map_err(|error| attach_error(device, error))?;
-        let link: FdLink = classifier
+        let link = classifier
             .take_link(id)
             .map_err(KernelError::call("take over a link"))?
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
-        match pin {
+        if is_misplaced && let Some(path) = self.pin(program, device) {
             // A link has its place for life: another one takes the pin, and with it the former ends. Both judge until then.
-            Some(path) if is_moved => {
-                let next = moving(&path);
-                drop(
-                    link.pin(&next)
-                        .map_err(KernelError::call(format_args!("pin a link at {}", next.display())))?,
-                );
-                finish_move(&path)?;
-                return Ok(Attached::Replaced);
-            }
+            Self::pin_at(link, &moving(&path))?;
+            finish_move(&path)?;
+            return Ok(Attached::Replaced);
+        }
+        self.keep(program, device, link)
+    }
+
+    fn add_xdp(&mut self, program: &mut Xdp, device: &Device) -> Result<Attached, KernelError> {
+        if self.replace_pinned(Program::Xdp, device, |link| xdp::replace(program, link)) {
+            return Ok(Attached::Replaced);
+        }
+        // There is room for one, and it is this one.
+        if self.held.contains_key(&(Program::Xdp, device.index)) {
+            return Ok(Attached::Replaced);
+        }
+        let link = xdp::add(program, device)?;
+        self.keep(Program::Xdp, device, link)
+    }
+
+    /// Lets a link outlive this process where links are pinned.
+    fn keep(&mut self, program: Program, device: &Device, link: FdLink) -> Result<Attached, KernelError> {
+        match self.pin(program, device) {
             // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
-            Some(path) => drop(
-                link.pin(&path)
-                    .map_err(KernelError::call(format_args!("pin a link at {}", path.display())))?,
-            ),
+            Some(path) => Self::pin_at(link, &path)?,
             None => drop(self.held.insert((program, device.index), link)),
         }
         Ok(Attached::New)
+    }
+
+    fn pin_at(link: FdLink, path: &Path) -> Result<(), KernelError> {
+        link.pin(path).map(drop).map_err(KernelError::call(format_args!("pin a link at {}", path.display())))
     }
 
     /// Whether the link pinned at `path` runs where it was not asked to.
@@ -196,6 +217,22 @@ impl Links {
         let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
         let Ok(info) = FdLink::from(pinned).info() else { return false };
         !order.holds(device, hook(program), info.program_id())
+    }
+
+    /// Puts the program into the link that an earlier run pinned, in one step, by `update`, which only closes its own
+    /// descriptor: the pin holds the link. False where there is none, or where it belongs to a device that is
+    /// gone: then the pin is taken away.
+    fn replace_pinned(
+        &self,
+        program: Program,
+        device: &Device,
+        update: impl FnOnce(FdLink) -> Result<(), String>,
+    ) -> bool {
+        let Some(path) = self.pin(program, device) else { return false };
+        let Ok(pinned) = PinnedLink::from_pin(&path) else { return false };
+        let Err(error) = update(FdLink::from(pinned)) else { return true };
+        forget(&path, &error);
+        false
     }
 
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
@@ -225,26 +262,11 @@ fn finish_move(path: &Path) -> Result<(), KernelError> {
     }
 }
 
-/// Puts the program into the link that an earlier run pinned, in one step. False where there is none, or where it
-/// belongs to a device that is gone: then the pin is taken away.
-fn replace_pinned(classifier: &mut SchedClassifier, path: &PathBuf) -> bool {
-    let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
-    let replaced = SchedClassifierLink::try_from(FdLink::from(pinned))
-        .map_err(|error: LinkError| error.to_string())
-        .and_then(|link| classifier.attach_to_link(link).map_err(|error| error.to_string()))
-        .and_then(|id| classifier.take_link(id).map_err(|error| error.to_string()));
-    match replaced {
-        // Dropping it closes our descriptor only; the pin holds the link.
-        Ok(link) => drop(link),
-        Err(error) => {
-            log::debug!("{}: not the link of this device any more: {error}", path.display());
-            if let Err(error) = fs::remove_file(path) {
-                log::warn!("remove {}: {error}", path.display());
-            }
-            return false;
-        }
+fn forget(path: &Path, why: &str) {
+    log::debug!("{}: not the link of this device any more: {why}", path.display());
+    if let Err(error) = fs::remove_file(path) {
+        log::warn!("remove {}: {error}", path.display());
     }
-    true
 }
 
 fn add_filter(
@@ -305,7 +327,9 @@ fn filter(program: Program, device: &Device, handle: TcHandle) -> Result<SchedCl
 const fn hook(program: Program) -> TcAttachType {
     match program {
         Program::Egress => TcAttachType::Egress,
-        Program::Ingress | Program::Classify | Program::Empty | Program::Clock => TcAttachType::Ingress,
+        Program::Ingress | Program::Xdp | Program::Classify | Program::Empty | Program::Clock => {
+            TcAttachType::Ingress
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
-    programs::SchedClassifier,
+    programs::{self, SchedClassifier, Xdp},
 };
 use aya_log::EbpfLogger;
 use sg_common::{
@@ -26,7 +26,7 @@ use super::{
     pins::{self, MAPS},
     sweep::Census,
 };
-use crate::compile::Image;
+use crate::{compile::Image, model::Hook};
 
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
@@ -106,6 +106,8 @@ impl Default for FlowOptions {
 pub enum Program {
     /// What a device receives.
     Ingress,
+    /// The same, before the kernel builds a packet buffer for it.
+    Xdp,
     /// What a device is given to send.
     Egress,
     /// Asks the rules only: a stage, for measurements. Never attached.
@@ -118,13 +120,18 @@ pub enum Program {
 
 impl Program {
     /// Every program.
-    pub const ALL: [Self; 5] = [Self::Ingress, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
+    pub const ALL: [Self; 6] =
+        [Self::Ingress, Self::Xdp, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
+
+    /// Those that are hooked into devices.
+    pub(super) const HOOKED: [Self; 3] = [Self::Ingress, Self::Xdp, Self::Egress];
 
     /// Its name in the object and in `bpftool prog`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ingress => "sg_ingress",
+            Self::Xdp => "sg_xdp",
             Self::Egress => "sg_egress",
             Self::Classify => "sg_classify",
             Self::Empty => "sg_empty",
@@ -192,7 +199,12 @@ impl Datapath {
             _ => KernelError::tables(error),
         })?;
         for program in Program::ALL {
-            classifier(&mut ebpf, program)?.load().map_err(KernelError::load(program.name()))?;
+            let loaded = if program == Program::Xdp {
+                program_of::<&mut Xdp>(&mut ebpf, program)?.load()
+            } else {
+                program_of::<&mut SchedClassifier>(&mut ebpf, program)?.load()
+            };
+            loaded.map_err(KernelError::load(program.name()))?;
         }
 
         let hertz = clock::jiffies_per_second()?;
@@ -230,38 +242,42 @@ impl Datapath {
         })
     }
 
-    /// Hooks the program into both directions of `device`, as NIC `slot`. Where an earlier run left it there, the
-    /// program is replaced in one step. Publish an image first: a NIC without one drops everything.
+    /// Hooks the program into both directions of `device`, as NIC `slot`, what it receives by `hook`. Where an earlier
+    /// run left it there, the program is replaced in one step; where it was at another hook, that one goes when the new
+    /// one is there, so for a moment both judge. Publish an image first: a NIC without one drops everything.
     ///
     /// # Errors
-    /// Where the device is gone or the kernel refuses; then nothing of this call stays, and what an earlier run left
-    /// in force stays in force.
-    pub fn attach(&mut self, slot: u16, device: &Device) -> Result<(), KernelError> {
+    /// Where the device is gone, its driver has no native XDP and `hook` wants it, or the kernel refuses; then nothing of
+    /// this call stays, and what an earlier run left in force stays in force.
+    pub fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
+        let (received, other) = match hook {
+            Hook::Tc => (Program::Ingress, Program::Xdp),
+            Hook::Xdp => (Program::Xdp, Program::Ingress),
+        };
+        let was_filtered = self.nics.has(device)?;
         self.nics.enter(device, slot)?;
         if let (Some(older), Some(own)) = (&self.older, &self.pins) {
             older.hand_over(own, device)?;
         }
         let mut added = Vec::new();
-        let mut adopted = false;
-        for program in [Program::Ingress, Program::Egress] {
-            let attached = classifier(&mut self.ebpf, program)
-                .and_then(|classifier| self.links.attach(classifier, program, device));
-            match attached {
+        // What is received goes first: it is what a driver may refuse.
+        for program in [received, Program::Egress] {
+            match self.links.attach(&mut self.ebpf, program, device) {
                 Ok(Attached::New) => added.push(program),
-                Ok(Attached::Replaced) => adopted = true,
+                Ok(Attached::Replaced) => {}
                 Err(error) => {
                     // Half a filter is none: the caller tries again from nothing.
                     for program in added {
                         self.links.detach(program, device)?;
                     }
-                    if !adopted && !self.links.are_pinned(device) {
+                    if !was_filtered {
                         self.nics.remove(device)?;
                     }
                     return Err(error);
                 }
             }
         }
-        Ok(())
+        self.links.detach(other, device)
     }
 
     /// Takes the program off `device` again. No error where it is not there.
@@ -270,7 +286,7 @@ impl Datapath {
     /// Where the kernel refuses.
     pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
         self.older.iter().try_for_each(|older| older.take_off(device))?;
-        for program in [Program::Ingress, Program::Egress] {
+        for program in Program::HOOKED {
             self.links.detach(program, device)?;
         }
         self.nics.remove(device)
@@ -384,7 +400,7 @@ impl Datapath {
     pub fn verified_instructions(&mut self) -> Result<Vec<(Program, u32)>, KernelError> {
         let mut counts = Vec::new();
         for program in Program::ALL {
-            let info = classifier(&mut self.ebpf, program)?
+            let info = program_of::<&mut programs::Program>(&mut self.ebpf, program)?
                 .info()
                 .map_err(KernelError::call(format_args!("ask about program {}", program.name())))?;
             let count = info.verified_instruction_count().ok_or(KernelError::Unsupported {
@@ -406,8 +422,11 @@ impl Datapath {
     }
 }
 
-/// A program of the object.
-pub(super) fn classifier(ebpf: &mut Ebpf, program: Program) -> Result<&mut SchedClassifier, KernelError> {
+/// A program of the object, as the type that its hook wants.
+pub(super) fn program_of<'a, T>(ebpf: &'a mut Ebpf, program: Program) -> Result<T, KernelError>
+where
+    T: TryFrom<&'a mut programs::Program>,
+{
     let missing = KernelError::Missing { what: "program", name: program.name() };
     ebpf.program_mut(program.name()).and_then(|program| program.try_into().ok()).ok_or(missing)
 }

@@ -80,6 +80,26 @@ pub enum KernelError {
         /// Its name.
         device: String,
     },
+    /// A driver that does not take an XDP program.
+    #[error(
+        "device {device}: its driver ({driver}) refuses native XDP: {why}; `hook: tc` works on every device"
+    )]
+    NoNativeXdp {
+        /// The device.
+        device: String,
+        /// Its driver.
+        driver: String,
+        /// What it means.
+        why: String,
+    },
+    /// A device that has another XDP program: there is room for one.
+    #[error("device {device} has an XDP program already, {program}: take that off it, or write `hook: tc`")]
+    XdpTaken {
+        /// The device.
+        device: String,
+        /// The program that is there, by number and name.
+        program: String,
+    },
     /// Something under a path failed.
     #[error("{doing} {path}: {source}")]
     Path {

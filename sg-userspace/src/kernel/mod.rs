@@ -12,6 +12,7 @@
 //! | [`layouts`] | what this layout goes on with of which earlier one |
 //! | `order` | before or after other TCX programs |
 //! | `older` | what those before left in force: handed over, then removed |
+//! | `xdp` | native XDP, and why a driver refuses it |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
@@ -31,6 +32,7 @@ pub mod pins;
 pub mod run;
 mod sweep;
 mod sys;
+mod xdp;
 
 pub use attach::{Attachment, Device};
 pub use datapath::{Datapath, FlowOptions, Limits, Options, Program, has_programs};

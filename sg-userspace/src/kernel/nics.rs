@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData},
+    maps::{Array, HashMap, MapData, MapError},
 };
 use sg_common::abi::NEAR_DEVICES;
 
@@ -21,6 +21,19 @@ pub(super) struct Nics {
 impl Nics {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self { near: open(ebpf, "NICS")?, far: open(ebpf, "FAR_NICS")? })
+    }
+
+    /// Whether a device is a NIC, of this run or of an earlier one.
+    pub(super) fn has(&self, device: &Device) -> Result<bool, KernelError> {
+        let entry = if device.index < NEAR_DEVICES {
+            self.near.get(&device.index, 0)
+        } else {
+            match self.far.get(&device.index, 0) {
+                Err(MapError::KeyNotFound) => Ok(0),
+                entry => entry,
+            }
+        };
+        Ok(entry.map_err(KernelError::call(format_args!("look up device {}", device.name)))? != 0)
     }
 
     pub(super) fn enter(&mut self, device: &Device, slot: u16) -> Result<(), KernelError> {

@@ -1,15 +1,18 @@
 //! `BPF_PROG_TEST_RUN`: the real program over real packet bytes, without a device.
 //!
 //! A test run happens on the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`,
-//! `net/bpf/test_run.c`), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
+//! `bpf_prog_test_run_xdp`, `net/bpf/test_run.c`), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
 //! entry is in this datapath's own table; no program is attached anywhere.
 
 use std::time::Duration;
 
-use aya::{TestRun as _, programs::TestRunOptions};
+use aya::{
+    TestRun as _,
+    programs::{SchedClassifier, TestRunOptions, Xdp},
+};
 use sg_common::verdict::Decision;
 
-use super::{Datapath, Device, KernelError, Program, datapath::classifier};
+use super::{Datapath, Device, KernelError, Program, datapath::program_of};
 
 /// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -21,12 +24,16 @@ const CB: usize = 48;
 /// `TC_ACT_SHOT` (`include/uapi/linux/pkt_cls.h`).
 const SHOT: u32 = 2;
 
+/// `XDP_PASS` (`include/uapi/linux/bpf.h`).
+const PASS: u32 = 2;
+
 /// What a test run gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether the return value lets the packet pass.
     pub passed: bool,
-    /// The decision that the program noted, none where it noted nothing.
+    /// The decision that the program noted, none where it noted nothing. XDP has no place for notes: what it decided
+    /// is in the counters.
     pub decision: Option<Decision>,
     /// The mean time of a run, in whole nanoseconds.
     pub duration: Duration,
@@ -46,6 +53,14 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses, for instance a frame of no more than an Ethernet header.
     pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
+        let doing = format!("test run of {}", program.name());
+        if program == Program::Xdp {
+            let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+            let xdp: &mut Xdp = program_of(&mut self.ebpf, program)?;
+            let result = xdp.test_run(options).map_err(KernelError::call(doing))?;
+            let passed = result.return_value == PASS;
+            return Ok(Outcome { passed, decision: None, duration: result.duration });
+        }
         let mut context = [0; SK_BUFF];
         let options = TestRunOptions {
             data_in: Some(frame),
@@ -53,9 +68,8 @@ impl Datapath {
             repeat,
             ..TestRunOptions::default()
         };
-        let result = classifier(&mut self.ebpf, program)?
-            .test_run(options)
-            .map_err(KernelError::call(format_args!("test run of {}", program.name())))?;
+        let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, program)?;
+        let result = classifier.test_run(options).map_err(KernelError::call(doing))?;
         let word = |index: usize| {
             let at = CB + index * 4;
             u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))
@@ -75,9 +89,8 @@ impl Datapath {
         // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
         const FRAME: [u8; 64] = [0; 64];
         let options = TestRunOptions { data_in: Some(&FRAME), ..TestRunOptions::default() };
-        let result = classifier(&mut self.ebpf, Program::Clock)?
-            .test_run(options)
-            .map_err(KernelError::call("read jiffies"))?;
+        let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, Program::Clock)?;
+        let result = classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
         Ok(result.return_value)
     }
 }

@@ -20,6 +20,27 @@ pub enum Role {
     Guest,
 }
 
+/// Where what a device receives is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// When the kernel has built a packet buffer: on every device.
+    #[default]
+    Tc,
+    /// Before, in the driver, which must have native XDP. For a host's NIC only.
+    Xdp,
+}
+
+impl Hook {
+    /// As documents write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tc => "tc",
+            Self::Xdp => "xdp",
+        }
+    }
+}
+
 /// What a policy change does to live flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Established {
@@ -60,6 +81,8 @@ pub struct Nic {
     pub anti_spoofing_written: Option<bool>,
     /// Whom it may speak for, beside its addresses.
     pub senders: Senders,
+    /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
+    pub hook: Hook,
     /// How the rules of its groups are put into one order.
     pub precedence: Precedence,
     /// What a policy change does to its live flows.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    Direction, Family, Group, GroupType, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Remote, Rule, Service,
+    Direction, Family, Group, GroupType, Hook, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Remote, Role, Rule,
+    Service,
 };
 
 macro_rules! index {
@@ -139,6 +140,11 @@ pub enum InvalidReason {
         /// How many.
         found: usize,
     },
+    /// `hook: xdp` on a guest's NIC.
+    #[error(
+        "XDP judges what a device receives, and of a guest's NIC that is outbound: xdp is for role host, write tc"
+    )]
+    GuestXdp,
     /// One group twice on a NIC.
     #[error("group {name:?} stands twice on this NIC")]
     GroupTwice {
@@ -260,6 +266,9 @@ impl Policy {
             if !devices.insert(&nic.device) {
                 let reason = InvalidReason::Duplicate { what: "device", name: nic.device.clone() };
                 return fail(Place::Nic(position), reason);
+            }
+            if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
+                return fail(Place::Nic(position), InvalidReason::GuestXdp);
             }
             if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
                 return fail(Place::Nic(position), InvalidReason::GroupCount { found: nic.groups.len() });

@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, MidStream, Nic,
-        Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-        Role, Rule, RuleIndex, Senders, Service,
+        Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
+        Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
+        Remote, Role, Rule, RuleIndex, Senders, Service,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -80,6 +80,7 @@ fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         anti_spoofing_written: None,
         senders: Senders::default(),
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),

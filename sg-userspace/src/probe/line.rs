@@ -203,7 +203,8 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            Established, Group, GroupIndex, GroupType, MidStream, Nic, PolicyParts, Precedence, Role, Senders,
+            Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
+            Senders,
         },
         probe::Content,
     };
@@ -224,6 +225,7 @@ mod tests {
             addresses_from_device: false,
             anti_spoofing_written: None,
             senders: Senders::default(),
+            hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     model::{AddressPair, Mac, Senders},
-    store::{Group, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
+    store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
 };
 
 /// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
@@ -49,6 +49,8 @@ pub struct RegisterNic {
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
     pub senders: Senders,
+    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    pub hook: Hook,
     /// In the classic network: which network it faces.
     pub nic_type: NicType,
     /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
@@ -110,9 +112,11 @@ impl Operation for RegisterNic {
             addresses: self.addresses.clone(),
             anti_spoofing: self.anti_spoofing,
             senders: self.senders.clone(),
+            hook: self.hook,
             nic_type: self.nic_type,
             groups,
         };
+        hook(&nic)?;
         tx.put(nic.clone());
         check_groups(tx, &nic, &[])?;
         Ok(nic)
@@ -165,6 +169,15 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// XDP judges what a device receives, and of a guest's NIC that is outbound.
+fn hook(nic: &Nic) -> Result<(), Refusal> {
+    if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
+        let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
+        return Err(Refusal::Invalid { field: Field::Hook, found: "xdp".to_owned(), allowed });
+    }
+    Ok(())
+}
+
 /// Change a NIC; what is left out stays. Its groups have operations of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -188,6 +201,8 @@ pub struct ModifyNic {
     pub mac: Option<Mac>,
     /// What it may speak for beside its own addresses: these, and nothing else from now on.
     pub allowed_address_pairs: Option<Vec<AddressPair>>,
+    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    pub hook: Option<Hook>,
 }
 
 impl Operation for ModifyNic {
@@ -206,6 +221,8 @@ impl Operation for ModifyNic {
         if let Some(new) = &self.allowed_address_pairs {
             nic.senders.allowed_address_pairs.clone_from(new);
         }
+        nic.hook = self.hook.unwrap_or(nic.hook);
+        hook(&nic)?;
         if let Some(new) = &self.addresses {
             nic.addresses.clone_from(new);
         }

@@ -274,6 +274,7 @@ impl Projection<'_> {
             addresses_from_device: nic.addresses.is_empty(),
             anti_spoofing_written: nic.anti_spoofing,
             senders: nic.senders.clone(),
+            hook: nic.hook.into(),
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
             established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
             mid_stream: vpc.map(|vpc| vpc.mid_stream).unwrap_or_default(),

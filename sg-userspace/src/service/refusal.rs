@@ -77,6 +77,8 @@ pub enum Field {
     Local,
     /// A rule's NIC type.
     NicType,
+    /// Where a NIC is judged.
+    Hook,
     /// How many entries a list may hold.
     MaxEntries,
     /// A prefix of a list.
@@ -126,6 +128,7 @@ impl fmt::Display for Field {
             Self::Remote => "remote",
             Self::Local => "local",
             Self::NicType => "NIC type",
+            Self::Hook => "hook",
             Self::MaxEntries => "number of entries",
             Self::Cidr | Self::CidrTwice => "prefix",
             Self::PortRange | Self::PortRangeTwice => "port range",

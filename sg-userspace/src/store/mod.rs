@@ -24,8 +24,8 @@ pub use error::StoreError;
 pub use ids::{GroupId, InstanceId, KeyId, NicId, PortListId, PrefixListId, RuleId, VpcId};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
-    AccessKey, Established, Family, Group, GroupType, Instance, Label, Limits, Member, Nic, Order, PortEntry,
-    PortList, PrefixEntry, PrefixList, Role, Settings, Token, Vpc,
+    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Limits, Member, Nic, Order,
+    PortEntry, PortList, PrefixEntry, PrefixList, Role, Settings, Token, Vpc,
 };
 pub use redb::RedbStore;
 pub use rule::{

@@ -292,6 +292,28 @@ impl From<Role> for model::Role {
     }
 }
 
+/// Where what a device receives is judged.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Hook {
+    /// When the kernel has built a packet buffer: on every device.
+    #[default]
+    Tc,
+    /// Before, in the driver, which must have native XDP. For a host's NIC only.
+    Xdp,
+}
+
+impl From<Hook> for model::Hook {
+    fn from(hook: Hook) -> Self {
+        match hook {
+            Hook::Tc => Self::Tc,
+            Hook::Xdp => Self::Xdp,
+        }
+    }
+}
+
 /// A NIC and its ordered groups.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Nic {
@@ -327,6 +349,9 @@ pub struct Nic {
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
     pub senders: model::Senders,
+    /// Where what the device receives is judged.
+    #[serde(default)]
+    pub hook: Hook,
     /// In the classic network: which network it faces.
     #[serde(default)]
     pub nic_type: NicType,

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
-    AddressPair, Direction, Established, Family, Group, GroupIndex, GroupType, MAX_GROUPS_PER_NIC, MidStream,
-    Nic, PolicyParts, PortRange, Precedence, Role, Senders,
+    AddressPair, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, MAX_GROUPS_PER_NIC,
+    MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders,
 };
 
 use super::{address, pick, rules};
@@ -128,6 +128,7 @@ impl World {
             addresses_from_device: false,
             role: if random.bool() { Role::Host } else { Role::Guest },
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
+            hook: Hook::Tc,
             precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
             established: Established::default(),
             senders: self.senders(random),

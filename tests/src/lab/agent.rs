@@ -24,20 +24,48 @@ pub enum Attach {
     Tcx,
     /// Filters of the qdisc clsact.
     Clsact,
+    /// An XDP link for what a host's NIC receives, and whatever the kernel offers for what it sends.
+    Xdp,
     /// Whatever the kernel offers.
     Auto,
 }
 
 impl Attach {
-    /// The two hooks.
+    /// The two ways of sgd's `--attach`.
     pub const ALL: [Self; 2] = [Self::Tcx, Self::Clsact];
+
+    /// With the one that a document names, for what a host's NIC receives.
+    pub const RECEIVED: [Self; 3] = [Self::Tcx, Self::Clsact, Self::Xdp];
 
     /// The first kernel that has it.
     #[must_use]
     pub const fn since(self) -> Version {
         match self {
             Self::Tcx => Version(6, 6),
+            Self::Xdp => Version(5, 9),
             Self::Clsact | Self::Auto => Version(4, 5),
+        }
+    }
+
+    /// What `--attach` says.
+    #[must_use]
+    pub const fn argument(self) -> &'static str {
+        match self {
+            Self::Tcx => "tcx",
+            Self::Clsact => "clsact",
+            Self::Xdp | Self::Auto => "auto",
+        }
+    }
+
+    /// The policy, whose NICs of role host are called `eth` and a digit, with the hook that this is about.
+    #[must_use]
+    pub fn hooked(self, policy: &str) -> String {
+        match self {
+            Self::Xdp => (0..10).fold(policy.to_owned(), |policy, digit| {
+                let device = format!("device: eth{digit},");
+                policy.replace(&device, &format!("{device} hook: xdp,"))
+            }),
+            Self::Tcx | Self::Clsact | Self::Auto => policy.to_owned(),
         }
     }
 }
@@ -45,9 +73,8 @@ impl Attach {
 impl fmt::Display for Attach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Tcx => "tcx",
-            Self::Clsact => "clsact",
-            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            other => other.argument(),
         })
     }
 }
@@ -83,7 +110,7 @@ impl Agent {
     /// Where it does not, with what it complained about.
     pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
         let binaries = Binaries::find()?;
-        write_policy(host, policy)?;
+        write_policy(host, &options.attach.hooked(policy))?;
         let sgd = Sgd::start(host, &binaries, &policy_file(host), options, &[])?;
         let mut agent = Self { host: host.clone(), binaries, options, sgd };
         agent.sgd.hear(&[Said::Ready])?;
@@ -141,7 +168,7 @@ impl Agent {
     /// # Errors
     /// Where the file cannot be written.
     pub fn hand(&self, policy: &str) -> Result<()> {
-        write_policy(&self.host, policy)
+        write_policy(&self.host, &self.options.attach.hooked(policy))
     }
 
     /// Changes the policy file and waits until the agent has refused it.
@@ -157,7 +184,7 @@ impl Agent {
 
     fn offer(&mut self, policy: &str) -> Result<Said> {
         self.sgd.forget();
-        write_policy(&self.host, policy)?;
+        self.hand(policy)?;
         self.sgd.hear(&[Said::Applied, Said::Refused])
     }
 

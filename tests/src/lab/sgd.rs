@@ -58,7 +58,7 @@ impl Sgd {
         sgd.arg("run").arg("--policy").arg(policy);
         sgd.args(["--instance", host.netns()]).args(more);
         if !more.contains(&"--attach") {
-            sgd.args(["--attach", &options.attach.to_string()]);
+            sgd.args(["--attach", options.attach.argument()]);
         }
         if options.detach_on_exit {
             sgd.arg("--detach-on-exit");

@@ -14,6 +14,7 @@ mod images;
 mod planted;
 mod programs;
 mod vectors;
+mod xdp;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
     }
     for (room, tests) in [
         ("programs", programs::TESTS),
+        ("xdp", xdp::TESTS),
         ("hard", hard::TESTS),
         ("guest", guest::TESTS),
         ("images", images::TESTS),

@@ -37,7 +37,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         for role in Role::ALL {
             for end in End::ALL {
                 let name = format!("{}_when_the_{end:?}_speaks_{role}", name_of(service)).to_lowercase();
-                suite.each(&format!("changes::cut_{name}"), move |lab, attach| {
+                suite.over(role.ways(), &format!("changes::cut_{name}"), move |lab, attach| {
                     cut_and_accepted_again(lab, attach, role, service, end)
                 });
             }
@@ -47,7 +47,11 @@ pub(crate) fn tests(suite: &mut Suite) {
         });
     }
     suite.each("changes::an_outbound_flow_is_cut", an_outbound_flow_is_cut);
-    suite.each("changes::what_still_accepts_loses_nothing", what_still_accepts_loses_nothing);
+    suite.over(
+        &Attach::RECEIVED,
+        "changes::what_still_accepts_loses_nothing",
+        what_still_accepts_loses_nothing,
+    );
 }
 
 fn name_of(service: Service) -> &'static str {

@@ -17,8 +17,12 @@ const SSH: Service = Service::Tcp(22);
 const RULES: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("devices::one_that_appears_is_attached", one_that_appears_is_attached);
-    suite.each("devices::one_that_comes_back_is_attached", one_that_comes_back_is_attached);
+    suite.over(&Attach::RECEIVED, "devices::one_that_appears_is_attached", one_that_appears_is_attached);
+    suite.over(
+        &Attach::RECEIVED,
+        "devices::one_that_comes_back_is_attached",
+        one_that_comes_back_is_attached,
+    );
 }
 
 /// Waits until the client gets to the server's 80 at `address`, and not to its 22.

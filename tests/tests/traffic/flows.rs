@@ -29,10 +29,10 @@ egress:
 
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
-        suite.each(&format!("flows::are_shown_and_deleted_{role}"), move |lab, attach| {
+        suite.over(role.ways(), &format!("flows::are_shown_and_deleted_{role}"), move |lab, attach| {
             are_shown_and_deleted(lab, attach, role)
         });
-        suite.each(&format!("flows::large_datagrams_arrive_{role}"), move |lab, attach| {
+        suite.over(role.ways(), &format!("flows::large_datagrams_arrive_{role}"), move |lab, attach| {
             large_datagrams_arrive(lab, attach, role)
         });
     }

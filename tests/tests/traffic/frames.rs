@@ -30,9 +30,11 @@ const EXPERIMENTAL: u16 = 0x88b5;
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
         for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
-            suite.each(&format!("frames::are_dropped_for_a_reason_{way}_{role}"), move |lab, attach| {
-                are_dropped_for_a_reason(lab, attach, role, from, to)
-            });
+            suite.over(
+                role.ways(),
+                &format!("frames::are_dropped_for_a_reason_{way}_{role}"),
+                move |lab, attach| are_dropped_for_a_reason(lab, attach, role, from, to),
+            );
         }
     }
 }

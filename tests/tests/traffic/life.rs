@@ -24,12 +24,16 @@ egress:
 ";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("life::a_bad_file_changes_nothing", a_bad_file_changes_nothing);
-    suite.each("life::sighup_reads_again", sighup_reads_again);
-    suite.each("life::sigterm_leaves_the_filter", sigterm_leaves_the_filter);
-    suite.each("life::detach_on_exit_takes_it_off", detach_on_exit_takes_it_off);
-    suite.each("life::kill_leaves_the_filter", kill_leaves_the_filter);
-    suite.each("life::a_restart_adopts_flows_and_counts", a_restart_adopts_flows_and_counts);
+    suite.over(&Attach::RECEIVED, "life::a_bad_file_changes_nothing", a_bad_file_changes_nothing);
+    suite.over(&Attach::RECEIVED, "life::sighup_reads_again", sighup_reads_again);
+    suite.over(&Attach::RECEIVED, "life::sigterm_leaves_the_filter", sigterm_leaves_the_filter);
+    suite.over(&Attach::RECEIVED, "life::detach_on_exit_takes_it_off", detach_on_exit_takes_it_off);
+    suite.over(&Attach::RECEIVED, "life::kill_leaves_the_filter", kill_leaves_the_filter);
+    suite.over(
+        &Attach::RECEIVED,
+        "life::a_restart_adopts_flows_and_counts",
+        a_restart_adopts_flows_and_counts,
+    );
 }
 
 fn policy() -> String {

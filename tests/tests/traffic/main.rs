@@ -14,6 +14,7 @@ mod devices;
 mod flows;
 mod frames;
 mod groups;
+mod hooks;
 mod left_behind;
 mod life;
 mod orders;
@@ -47,6 +48,7 @@ fn main() -> Result<ExitCode> {
         flows::tests,
         frames::tests,
         devices::tests,
+        hooks::tests,
         life::tests,
         orders::tests,
     ] {

@@ -41,7 +41,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         attachment: match attach {
             Attach::Tcx => Attachment::Tcx,
             Attach::Clsact => Attachment::Clsact,
-            Attach::Auto => Attachment::Auto,
+            Attach::Xdp | Attach::Auto => Attachment::Auto,
         },
         detach_on_exit,
         program_log: 0,
@@ -119,7 +119,7 @@ fn an_old_filter_stays(lab: Lab, attach: Attach) -> Result<()> {
 
     // The next one attaches in the other way: what is there cannot be continued, and is replaced.
     let other = match attach {
-        Attach::Tcx | Attach::Auto => Attach::Clsact,
+        Attach::Tcx | Attach::Xdp | Attach::Auto => Attach::Clsact,
         Attach::Clsact => Attach::Tcx,
     };
     if sg_tests::lab::kernel()? >= other.since() {

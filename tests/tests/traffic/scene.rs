@@ -4,9 +4,11 @@ use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeBounds,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Lan, Options, Outcome, PATIENCE, Question, SILENCE, Service, Stats,
     answer, ask,
@@ -48,6 +50,14 @@ pub(crate) enum Role {
 
 impl Role {
     pub(crate) const ALL: [Self; 2] = [Self::Host, Self::Guest];
+
+    /// The ways to attach what judges inbound packets.
+    pub(crate) fn ways(self) -> &'static [Attach] {
+        match self {
+            Self::Host => &Attach::RECEIVED,
+            Self::Guest => &Attach::ALL,
+        }
+    }
 
     /// The policy `text`, with the server's NIC in `groups`.
     pub(crate) fn policy(self, groups: &str, text: &str) -> String {
@@ -158,9 +168,24 @@ pub(crate) fn counts(
     Ok(())
 }
 
+/// The native XDP program of a device, as others see it.
+pub(crate) fn native_xdp(host: &Host, device: &str) -> Result<Option<u64>> {
+    const NATIVE: u64 = 1;
+    let mut ip = Command::new("ip");
+    ip.args(["-j", "link", "show", "dev", device]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let output = host.spawn(&mut ip)?.wait_with_output()?;
+    let links: Value = serde_json::from_slice(&output.stdout)?;
+    let xdp = &links[0]["xdp"];
+    ensure!(xdp.is_null() || xdp["mode"] == NATIVE, "not native: {xdp}");
+    Ok(xdp["prog"]["id"].as_u64())
+}
+
 /// A filtered scene over one way to attach: what most tests begin with.
 pub(crate) fn filtered(lab: Lab, attach: Attach, role: Role, policy: &str) -> Result<(Scene, Agent)> {
     let scene = Scene::new(lab)?;
     let agent = scene.agent(role, attach, policy).context("starting the agent")?;
+    if attach == Attach::Xdp {
+        ensure!(native_xdp(scene.host(Server), "eth0")?.is_some(), "it is not attached at XDP");
+    }
     Ok((scene, agent))
 }

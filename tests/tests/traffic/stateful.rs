@@ -36,19 +36,26 @@ const UDP: u8 = 17;
 
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
-        suite.each(&format!("stateful::a_pinged_peer_may_not_ping_{role}"), move |lab, attach| {
-            a_pinged_peer_may_not_ping(lab, attach, role)
-        });
-        suite.each(
+        suite.over(
+            role.ways(),
+            &format!("stateful::a_pinged_peer_may_not_ping_{role}"),
+            move |lab, attach| a_pinged_peer_may_not_ping(lab, attach, role),
+        );
+        suite.over(
+            role.ways(),
             &format!("stateful::a_syn_on_the_tuple_of_a_connection_is_judged_{role}"),
             move |lab, attach| a_syn_on_the_tuple_is_judged(lab, attach, role),
         );
-        suite.each(&format!("stateful::an_error_about_a_flow_passes_{role}"), move |lab, attach| {
-            an_error_about_a_flow_passes(lab, attach, role)
-        });
-        suite.each(&format!("stateful::an_error_about_no_flow_is_dropped_{role}"), move |lab, attach| {
-            an_error_about_no_flow_is_dropped(lab, attach, role)
-        });
+        suite.over(
+            role.ways(),
+            &format!("stateful::an_error_about_a_flow_passes_{role}"),
+            move |lab, attach| an_error_about_a_flow_passes(lab, attach, role),
+        );
+        suite.over(
+            role.ways(),
+            &format!("stateful::an_error_about_no_flow_is_dropped_{role}"),
+            move |lab, attach| an_error_about_no_flow_is_dropped(lab, attach, role),
+        );
     }
     for family in Family::ALL {
         suite.each(&format!("stateful::path_mtu_is_discovered_{family}"), move |lab, attach| {

@@ -46,7 +46,17 @@ impl Suite {
         name: &str,
         test: impl FnOnce(Lab, Attach) -> Result<()> + Clone + Send + 'static,
     ) {
-        for attach in Attach::ALL {
+        self.over(&Attach::ALL, name, test);
+    }
+
+    /// A test that is run over some ways to attach the filter.
+    pub(crate) fn over(
+        &mut self,
+        ways: &[Attach],
+        name: &str,
+        test: impl FnOnce(Lab, Attach) -> Result<()> + Clone + Send + 'static,
+    ) {
+        for &attach in ways {
             let (test, missing) = (test.clone(), self.missing.is_some());
             self.push(format!("{attach}::{name}"), move |lab| {
                 ensure!(!missing, "sgd or sgctl is missing, see above");

@@ -28,13 +28,17 @@ const DAD_FAILED: u8 = 0x08;
 
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
-        suite.each(&format!("unasked::neighbours_are_found_{role}"), move |lab, attach| {
+        suite.over(role.ways(), &format!("unasked::neighbours_are_found_{role}"), move |lab, attach| {
             neighbours_are_found(lab, attach, role)
         });
-        suite.each(&format!("unasked::duplicate_addresses_are_found_{role}"), move |lab, attach| {
-            duplicate_addresses_are_found(lab, attach, role)
+        suite.over(
+            role.ways(),
+            &format!("unasked::duplicate_addresses_are_found_{role}"),
+            move |lab, attach| duplicate_addresses_are_found(lab, attach, role),
+        );
+        suite.over(role.ways(), &format!("unasked::dhcp_works_{role}"), move |lab, attach| {
+            dhcp_works(lab, attach, role)
         });
-        suite.each(&format!("unasked::dhcp_works_{role}"), move |lab, attach| dhcp_works(lab, attach, role));
     }
 }
 

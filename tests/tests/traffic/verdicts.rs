@@ -47,14 +47,14 @@ egress:
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
         for family in Family::ALL {
-            suite.each(&format!("verdicts::inbound_{role}_{family}"), move |lab, attach| {
+            suite.over(role.ways(), &format!("verdicts::inbound_{role}_{family}"), move |lab, attach| {
                 inbound(lab, attach, role, family)
             });
-            suite.each(&format!("verdicts::outbound_{role}_{family}"), move |lab, attach| {
+            suite.over(role.ways(), &format!("verdicts::outbound_{role}_{family}"), move |lab, attach| {
                 outbound(lab, attach, role, family)
             });
         }
-        suite.each(&format!("verdicts::each_program_drops_{role}"), move |lab, attach| {
+        suite.over(role.ways(), &format!("verdicts::each_program_drops_{role}"), move |lab, attach| {
             each_program_drops(lab, attach, role)
         });
     }

@@ -4,8 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, Established, Group, GroupIndex, GroupType, MidStream, Nic, Policy, PolicyParts, Precedence,
-        Priority, Remote, Role, Rule, Senders, Service,
+        Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
+        Precedence, Priority, Remote, Role, Rule, Senders, Service,
     },
 };
 
@@ -42,6 +42,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses_from_device: true,
         anti_spoofing_written: None,
         senders: Senders::default(),
+        hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
@@ -57,6 +58,7 @@ pub(in crate::agent) fn record(device: &str, slot: u16, ifindex: Option<u32>) ->
         device: device.into(),
         slot,
         ifindex,
+        hook: Hook::Tc,
         generation: 1,
         groups: vec!["web".into()],
         ingress_default: Outcome::Drop,

@@ -15,7 +15,7 @@ use crate::{
     document,
     kernel::{Attachment, Device, Swept},
     model::{
-        Action, Established, GroupIndex, GroupType, IcmpMessage, PolicyParts, PortListIndex, PortRange,
+        Action, Established, GroupIndex, GroupType, Hook, IcmpMessage, PolicyParts, PortListIndex, PortRange,
         Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
     },
 };
@@ -177,7 +177,7 @@ fn each(parts: &mut PolicyParts, at: usize, change: impl Fn(&mut Rule, usize)) {
 struct Keeper(Arc<Mutex<BTreeMap<u16, Image>>>);
 
 impl Enforcer for Keeper {
-    fn attach(&mut self, _: u16, _: &Device) -> Result<(), EnforcerError> {
+    fn attach(&mut self, _: u16, _: &Device, _: Hook) -> Result<(), EnforcerError> {
         Ok(())
     }
     fn detach(&mut self, _: u16, _: &Device) -> Result<(), EnforcerError> {

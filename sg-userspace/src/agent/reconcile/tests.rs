@@ -14,6 +14,7 @@ use crate::{
     agent::plan::samples::{LIMITS, group, policy},
     compile::Image,
     kernel::{Attachment, Device, Swept},
+    model::Hook,
 };
 
 /// What a kernel was asked for, and what it refuses.
@@ -39,8 +40,11 @@ impl Fake {
 }
 
 impl Enforcer for Fake {
-    fn attach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
-        self.ask(format!("attach {slot} {}", device.index))
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        match hook {
+            Hook::Tc => self.ask(format!("attach {slot} {}", device.index)),
+            Hook::Xdp => self.ask(format!("attach {slot} {} by xdp", device.index)),
+        }
     }
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
         self.ask(format!("detach {slot} {}", device.index))
@@ -188,6 +192,36 @@ fn a_failure_stops_its_nic_only_and_is_tried_again() {
     assert_eq!(lines(&report), ["attached eth0"]);
     assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2"]);
     assert!(bench.agent.is_settled());
+}
+
+/// The NICs of [`web`], at XDP.
+fn at_xdp(devices: &[&str]) -> Policy {
+    let mut parts = web(devices).into_parts();
+    parts.nics.iter_mut().for_each(|nic| nic.hook = Hook::Xdp);
+    Policy::new(parts).unwrap()
+}
+
+#[test]
+fn a_hook_that_is_refused_leaves_the_other_in_force() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2)]);
+    bench.apply(web(&["eth0"]), &there).unwrap();
+    bench.fake.asked();
+    bench.fake.refuses.lock().unwrap().insert("attach 0 2 by xdp".into());
+    let report = bench.apply(at_xdp(&["eth0"]), &there).unwrap();
+    assert_eq!(report.errors.len(), 1);
+    assert_eq!(bench.fake.asked(), ["attach 0 2 by xdp"], "nothing is taken off");
+    assert_eq!((bench.catalog().nics[0].ifindex, bench.catalog().nics[0].hook), (Some(2), Hook::Tc));
+    assert!(!bench.agent.is_settled());
+
+    bench.fake.refuses.lock().unwrap().clear();
+    bench.agent.look_again(&there).unwrap();
+    assert_eq!(bench.catalog().nics[0].hook, Hook::Xdp);
+    assert!(bench.agent.is_settled());
+
+    let mut bench = bench.restart();
+    bench.apply(at_xdp(&["eth0"]), &there).unwrap();
+    assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2 by xdp"]);
 }
 
 #[test]

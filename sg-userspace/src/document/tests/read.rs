@@ -6,7 +6,7 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, Established, Family, Group, GroupIndex, GroupType, IcmpMessage, MidStream, Nic, Policy,
+    Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic, Policy,
     PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
     Senders, Service,
 };
@@ -122,6 +122,7 @@ fn example() -> Policy {
         addresses_from_device: false,
         anti_spoofing_written: None,
         senders: Senders::default(),
+        hook: Hook::Tc,
         precedence: Precedence::Merged,
         established: Established::Keep,
         mid_stream: MidStream::default(),
@@ -156,7 +157,7 @@ fn example() -> Policy {
                 ..nic("eth0", vec![GroupIndex(0), GroupIndex(1)])
             },
             Nic { role: Role::Guest, anti_spoofing_written: Some(true), ..nic("tap0", vec![GroupIndex(2)]) },
-            Nic { addresses_from_device: true, ..nic("eth1", vec![GroupIndex(1)]) },
+            Nic { addresses_from_device: true, hook: Hook::Xdp, ..nic("eth1", vec![GroupIndex(1)]) },
         ],
     };
     Policy::new(parts).unwrap()
@@ -189,6 +190,7 @@ fn what_is_left_out_has_its_default() {
     let nic = &policy.nics()[0];
     assert_eq!((nic.precedence, nic.established), (Precedence::Sequence, Established::Revalidate));
     assert_eq!((nic.role, nic.addresses_from_device, nic.anti_spoofing()), (Role::Host, true, false));
+    assert_eq!(nic.hook, Hook::Tc);
 }
 
 #[test]

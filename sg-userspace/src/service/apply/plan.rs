@@ -11,8 +11,9 @@ use crate::{
     model::{self, GroupIndex, PolicyParts, Precedence},
     service::{Kind, Refusal, Tx, membership::check_groups, referencing},
     store::{
-        Established, Group, GroupId, GroupType, Key, Label, Member, Nic, NicId, NicType, Order, PortEntry,
-        PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Record, Role, Vpc, VpcId,
+        Established, Group, GroupId, GroupType, Hook, Key, Label, Member, Nic, NicId, NicType, Order,
+        PortEntry, PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Record, Role, Vpc,
+        VpcId,
     },
 };
 
@@ -258,6 +259,10 @@ impl<'a> Plan<'a> {
             model::Role::Host => Role::Host,
             model::Role::Guest => Role::Guest,
         };
+        let hook = match wanted.hook {
+            model::Hook::Tc => Hook::Tc,
+            model::Hook::Xdp => Hook::Xdp,
+        };
         let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
         let (action, nic, detail) = match there {
@@ -274,6 +279,7 @@ impl<'a> Plan<'a> {
                     &nic.senders.allowed_address_pairs,
                     &wanted.senders.allowed_address_pairs,
                 ));
+                detail.extend(differs("hook", &nic.hook, &hook));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -282,7 +288,11 @@ impl<'a> Plan<'a> {
                 }
                 let anti_spoofing = wanted.anti_spoofing_written;
                 let senders = wanted.senders.clone();
-                (Happens::Change, Nic { role, addresses, anti_spoofing, senders, groups, ..nic }, detail)
+                (
+                    Happens::Change,
+                    Nic { role, addresses, anti_spoofing, senders, hook, groups, ..nic },
+                    detail,
+                )
             }
             None => {
                 let detail = vec![format!("groups: {}", self.named(&groups))];
@@ -298,6 +308,7 @@ impl<'a> Plan<'a> {
                     addresses,
                     anti_spoofing: wanted.anti_spoofing_written,
                     senders: wanted.senders.clone(),
+                    hook,
                     nic_type: NicType::Intranet,
                     groups,
                 };

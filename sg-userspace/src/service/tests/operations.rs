@@ -2,15 +2,16 @@
 
 use super::{World, new_group, tcp};
 use crate::{
+    model,
     service::{
         ChangeMembers, CreateGroup, CreatePortList, CreatePrefixList, DeleteGroups, DeletePrefixLists,
-        DeleteVpc, Field, Join, LabelChange, Leave, Limit, ModifyGroup, ModifyLimits, ModifyPortList,
-        ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterInstance, RegisterNic,
-        RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
+        DeleteVpc, Field, Join, LabelChange, Leave, Limit, ModifyGroup, ModifyLimits, ModifyNic,
+        ModifyPortList, ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterInstance,
+        RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
     },
     store::{
-        Direction, Family, GroupId, GroupType, NicType, PortListId, Ports, PrefixEntry, PrefixListId,
-        Protocol, Remote, RuleSpec,
+        Direction, Family, GroupId, GroupType, Hook, Nic, NicType, PortListId, Ports, PrefixEntry,
+        PrefixListId, Protocol, Remote, Role, RuleSpec,
     },
 };
 
@@ -231,7 +232,7 @@ fn a_port_list_reaches_the_rules_that_name_it() {
     let policy = policy(&world.tx).unwrap();
     let rule = &policy.groups()[0].ingress[0];
     assert!(format!("{rule:?}").contains("List"), "{rule:?}");
-    assert_eq!(format!("{:?}", policy.port_list(crate::model::PortListIndex(0)).len()), "2");
+    assert_eq!(format!("{:?}", policy.port_list(PortListIndex(0)).len()), "2");
 }
 
 #[test]
@@ -340,6 +341,30 @@ fn classic_rules_are_for_the_network_that_a_nic_faces() {
         ..RegisterNic::default()
     });
     assert!(matches!(refused, Err(Refusal::OtherNetwork { .. })));
+}
+
+#[test]
+fn xdp_is_for_nics_of_the_host() {
+    let mut world = World::new();
+    world.group("web");
+    let nic = |device: &str, role, hook| RegisterNic {
+        device: Some(device.to_owned()),
+        vpc: Some("net".to_owned()),
+        groups: texts(&["web"]),
+        role,
+        hook,
+        ..RegisterNic::default()
+    };
+    let is_refused = |refused: Result<Nic, Refusal>| {
+        assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Hook, .. })), "{refused:?}");
+    };
+    is_refused(world.run(&nic("tap0", Role::Guest, Hook::Xdp)));
+    world.run(&nic("eth0", Role::Host, Hook::Xdp)).unwrap();
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, model::Hook::Xdp);
+    let modify = ModifyNic { nic: "eth0".to_owned(), role: Some(Role::Guest), ..ModifyNic::default() };
+    is_refused(world.run(&modify));
+    world.run(&ModifyNic { hook: Some(Hook::Tc), ..modify }).unwrap();
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, model::Hook::Tc);
 }
 
 #[test]

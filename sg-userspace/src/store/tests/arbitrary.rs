@@ -201,9 +201,12 @@ prop_compose! {
         instance in option::of(id("i-")), primary in any::<bool>(), device in option::of(text()),
         role in select(vec![Role::Host, Role::Guest]), addresses in vec(any::<IpAddr>(), 0..3),
         anti_spoofing in any::<Option<bool>>(), nic_type in select(vec![NicType::Internet, NicType::Intranet]),
-        senders in senders(), groups in vec(id("sg-"), 1..4),
+        senders in senders(), hook in select(vec![Hook::Tc, Hook::Xdp]), groups in vec(id("sg-"), 1..4),
     ) -> Nic {
-        Nic { id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, senders, nic_type, groups }
+        Nic {
+            id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, senders, hook, nic_type,
+            groups,
+        }
     }
 }
 

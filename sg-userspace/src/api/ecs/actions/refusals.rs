@@ -187,6 +187,7 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         Field::Remote
         | Field::Icmp
         | Field::Device
+        | Field::Hook
         | Field::Address
         | Field::Place
         | Field::PageSize

@@ -116,7 +116,7 @@ fn about(index: u32) -> io::Result<About> {
 
 /// Reads the answer: two headers of 16 bytes, then attributes. What is not there is not known.
 fn read(answer: &[u8]) -> About {
-    /// include/uapi/linux/if_link.h.
+    /// `include/uapi/linux/if_link.h`.
     const MTU: u16 = 4;
     const LINK_INFO: u16 = 18;
     const KIND: u16 = 1;
@@ -178,10 +178,7 @@ mod tests {
         let mut answer = vec![0; 32];
         answer.extend(attribute(4, &1500_u32.to_ne_bytes()));
         answer.extend(attribute(18, &attribute(1, b"veth\0")));
-        answer.extend(attribute(
-            0x8000 | 43,
-            &[attribute(2, &[1]), attribute(4, &77_u32.to_ne_bytes())].concat(),
-        ));
+        answer.extend(attribute(0x802b, &[attribute(2, &[1]), attribute(4, &77_u32.to_ne_bytes())].concat()));
         let about = About { mtu: Some(1500), kind: Some("veth".to_owned()), program: Some(77) };
         assert_eq!(read(&answer), about);
         for end in 0..answer.len() {

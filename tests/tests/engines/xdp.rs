@@ -23,7 +23,7 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// Probes of random policies, as they are and damaged.
 fn judges_as_tc_does() {
-    const POLICIES: u64 = 40;
+    const POLICIES: u64 = 25;
     const PROBES: usize = 40;
     let limits = Limits { nics: 64, flows: 1 << 10, counters: 1 << 13 };
     let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
@@ -40,8 +40,13 @@ fn judges_as_tc_does() {
             let slot = u16::try_from(slot).unwrap();
             datapath.publish(slot, &CompiledNic::new(&policy, nic).unwrap().image).unwrap();
             datapath.stand_in(slot).unwrap();
+<<<<<<< HEAD
             let whole = probe.frame(None).to_vec();
             for damage in [keep, tag, change, cut] {
+=======
+            let whole = probe.frame().to_vec();
+            for damage in DAMAGES {
+>>>>>>> xdp
                 let mut frame = whole.clone();
                 damage(&mut frame, &mut random);
                 // A frame that ends in its IP header is refused by the test run at tc, not by the program.
@@ -60,26 +65,24 @@ fn judges_as_tc_does() {
     assert!(compared > 500 && passed > 50 && passed < compared - 50);
 }
 
-type Random = fastrand::Rng;
+type Damage = fn(&mut Vec<u8>, &mut fastrand::Rng);
 
-fn keep(_: &mut Vec<u8>, _: &mut Random) {}
-
-fn tag(frame: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..random.usize(1..=3) {
-        frame.splice(12..12, [0x81, 0x00, 0x00, random.u8(..)]);
-    }
-}
-
-fn change(frame: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..random.usize(1..4) {
-        let place = random.usize(12..frame.len());
-        frame[place] = random.u8(..);
-    }
-}
-
-fn cut(frame: &mut Vec<u8>, random: &mut Random) {
-    frame.truncate(random.usize(15..=frame.len()));
-}
+/// None, VLAN tags, other bytes, an end too early.
+const DAMAGES: [Damage; 4] = [
+    |_, _| {},
+    |frame, random| {
+        for _ in 0..random.usize(1..=3) {
+            frame.splice(12..12, [0x81, 0x00, 0x00, random.u8(..)]);
+        }
+    },
+    |frame, random| {
+        for _ in 0..random.usize(1..4) {
+            let place = random.usize(12..frame.len());
+            frame[place] = random.u8(..);
+        }
+    },
+    |frame, random| frame.truncate(random.usize(15..=frame.len())),
+];
 
 /// Runs the program over the frame as the first of its flow, and says which counters moved by how much.
 fn counted(

@@ -232,7 +232,7 @@ fn a_port_list_reaches_the_rules_that_name_it() {
     let policy = policy(&world.tx).unwrap();
     let rule = &policy.groups()[0].ingress[0];
     assert!(format!("{rule:?}").contains("List"), "{rule:?}");
-    assert_eq!(format!("{:?}", policy.port_list(PortListIndex(0)).len()), "2");
+    assert_eq!(format!("{:?}", policy.port_list(model::PortListIndex(0)).len()), "2");
 }
 
 #[test]

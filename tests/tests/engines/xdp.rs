@@ -18,7 +18,6 @@ use crate::programs::{Test, judging, segment_to};
 pub(crate) const TESTS: &[Test] = &[
     ("judges_as_tc_does", judges_as_tc_does),
     ("knows_the_flows_that_tc_opened", knows_the_flows_that_tc_opened),
-    ("says_what_a_drop_costs", costs),
 ];
 
 /// Probes of random policies, as they are and damaged.
@@ -116,14 +115,4 @@ fn knows_the_flows_that_tc_opened() {
     let answer = segment_to(80, 0x12, 40_000);
     assert!(datapath.run(Program::Xdp, &answer, 1).unwrap().passed, "it was asked for");
     assert!(!datapath.run(Program::Xdp, &segment_to(80, 0x12, 40_001), 1).unwrap().passed);
-}
-
-/// What a dropped packet takes at each hook, in the program itself: printed, not asserted.
-fn costs() {
-    let mut datapath = judging("drop", "accept");
-    let frame = segment_to(80, 0x02, 40_000);
-    for program in [Program::Ingress, Program::Xdp] {
-        let best = (0..10).map(|_| datapath.run(program, &frame, 100_000).unwrap().duration).min();
-        println!("{}: {best:?} for a dropped packet", program.name());
-    }
 }

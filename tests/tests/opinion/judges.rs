@@ -12,7 +12,7 @@ use sg_tests::lab::{Agent, Attach, Host, Lab};
 
 use crate::{
     policy::Policy,
-    rig::{Rig, Step},
+    rig::{Rig, Step, number_of},
 };
 
 /// What conntrack made of a packet.
@@ -59,10 +59,10 @@ impl Judges {
         let ours = self.ours.run(steps).context("through sgd")?;
         let theirs = self.theirs.run(steps).context("through nftables")?;
         let states = states(&self.theirs.router)?;
-        let verdicts = |number: usize| Verdicts {
-            ours: ours[number],
-            theirs: theirs[number],
-            state: states.get(&(number as u16, steps[number].packet.from.is_ipv6())).copied(),
+        let verdicts = |place: usize| Verdicts {
+            ours: ours[place],
+            theirs: theirs[place],
+            state: states.get(&(number_of(place), steps[place].packet.from.is_ipv6())).copied(),
         };
         Ok((0..steps.len()).map(verdicts).collect())
     }

@@ -17,6 +17,7 @@ mod kind;
 mod packet;
 mod policy;
 mod rig;
+mod scenarios;
 mod sequence;
 #[path = "../traffic/suite.rs"]
 mod suite;
@@ -26,7 +27,7 @@ use suite::Suite;
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [compare::tests] {
+    for room in [compare::tests, scenarios::tests] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

@@ -1,4 +1,4 @@
-//! Packets as values, and as the bytes on the wire. Each carries a number where neither filter looks: the
+//! Packets as values, and as the bytes on the wire. Each carries a number, from 1 on, where neither filter looks: the
 //! identification of IPv4, the flow label of IPv6. By it the receiving end knows which one came.
 
 use std::{
@@ -165,14 +165,15 @@ pub(crate) struct Talk {
     protocol: u8,
 }
 
-/// The number of a frame that arrived.
+/// The number of a frame that arrived. What the router says itself has none.
 pub(crate) fn number(frame: &[u8]) -> Option<u16> {
     let at = |place: usize| Some(u16::from_be_bytes([*frame.get(place)?, *frame.get(place + 1)?]));
-    match at(12)? {
+    let number = match at(12)? {
         ethertype::IPV4 => at(18),
         ethertype::IPV6 => at(16),
         _ => None,
-    }
+    };
+    number.filter(|&number| number != 0)
 }
 
 /// The packet that ends a sequence.

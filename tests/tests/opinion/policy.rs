@@ -61,10 +61,10 @@ impl Policy {
         }
     }
 
-    /// One group with these rules, inbound and outbound, all of one priority.
+    /// One group with these rules, inbound and outbound, of one priority.
     pub(crate) fn of(ingress: &[(bool, Service)], egress: &[(bool, Service)]) -> Self {
         let rules = |rules: &[(bool, Service)]| {
-            let rule = |&(accepts, service)| Rule { accepts, priority: 1, service, remote: None };
+            let rule = |&(accepts, service)| Rule { accepts, priority: 2, service, remote: None };
             rules.iter().map(rule).collect()
         };
         Self { groups: vec![[rules(ingress), rules(egress)]], enterprise: true, guest: false }
@@ -163,7 +163,7 @@ impl Rule {
             .then(|| IpNet::new(remote, most - random.u8(..4)).ok())
             .flatten()
             .map(|net| net.trunc());
-        Self { accepts: random.u8(..10) < 6, priority: random.u8(1..5), service, remote }
+        Self { accepts: random.u8(..10) < 6, priority: random.u8(2..6), service, remote }
     }
 
     fn document(&self) -> String {

@@ -30,6 +30,11 @@ pub(crate) const LOCAL: [IpAddr; 2] = [
 ];
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 1);
 
+/// The number that the packet at this place of a sequence carries.
+pub(crate) fn number_of(place: usize) -> u16 {
+    place as u16 + 1
+}
+
 /// A packet and which way it goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -70,7 +75,7 @@ impl Rig {
     pub(crate) fn run(&self, steps: &[Step]) -> Result<Vec<bool>> {
         let _one = OneCpu::pin()?;
         for (number, step) in steps.iter().enumerate() {
-            self.ends[step.direction as usize].send(&step.packet, number as u16)?;
+            self.ends[step.direction as usize].send(&step.packet, number_of(number))?;
         }
         let IpAddr::V4(local) = LOCAL[0] else { unreachable!("the first is IPv4") };
         let marks = [packet::last(FAR, local), packet::last(local, FAR)];
@@ -80,7 +85,7 @@ impl Rig {
         let arrived = RefCell::new(vec![false; steps.len()]);
         for (direction, end) in [(Direction::Egress, &self.ends[0]), (Direction::Ingress, &self.ends[1])] {
             let note = |frame: &[u8]| {
-                let Some(number) = packet::number(frame).map(usize::from) else { return };
+                let Some(number) = packet::number(frame).map(|number| usize::from(number) - 1) else { return };
                 let mut arrived = arrived.borrow_mut();
                 if steps.get(number).is_some_and(|step| step.direction == direction) {
                     arrived[number] = true;

@@ -74,7 +74,7 @@ fn report(seed: u16, policy: &Policy, steps: &[Step], verdicts: &[Verdicts], num
     let mut text = format!(
         "seed {seed}: the filters differ about packet {number}, and nothing explains it\n{}\n{}\n",
         policy.document(),
-        policy.ruleset()
+        policy.telling_ruleset()
     );
     let talk = steps[number].packet.talk();
     for (place, (step, verdicts)) in steps.iter().zip(verdicts).enumerate().take(number + 1) {

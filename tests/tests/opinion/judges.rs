@@ -45,13 +45,13 @@ impl Judges {
     pub(crate) fn new(lab: Lab, policy: &Policy) -> Result<Self> {
         let (ours, theirs) = (Rig::new(lab)?, Rig::new(lab)?);
         let agent = Agent::start(&ours.router, &policy.document(), Attach::Auto.into())?;
-        nft(&theirs.router, &["-f", "-"], &policy.ruleset())?;
+        nft(&theirs.router, &["-f", "-"], &policy.telling_ruleset())?;
         Ok(Self { ours, theirs, agent })
     }
 
     pub(crate) fn apply(&mut self, policy: &Policy) -> Result<()> {
         self.agent.apply(&policy.document())?;
-        nft(&self.theirs.router, &["-f", "-"], &policy.ruleset()).map(drop)
+        nft(&self.theirs.router, &["-f", "-"], &policy.telling_ruleset()).map(drop)
     }
 
     /// What both say of these packets, one after the other.

@@ -12,6 +12,7 @@ use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
 mod compare;
+mod flood;
 mod judges;
 mod kind;
 mod packet;
@@ -27,7 +28,7 @@ use suite::Suite;
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [compare::tests, scenarios::tests] {
+    for room in [compare::tests, scenarios::tests, flood::tests] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

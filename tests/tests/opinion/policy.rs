@@ -94,8 +94,23 @@ impl Policy {
         text
     }
 
-    /// What `nft -f` reads. The sets tell afterwards which state conntrack gave to which packet.
+    /// What `nft -f` reads.
     pub(crate) fn ruleset(&self) -> String {
+        self.ruleset_with("", "")
+    }
+
+    /// The same with sets that tell afterwards which state conntrack gave to which packet.
+    pub(crate) fn telling_ruleset(&self) -> String {
+        let sets = "  set states4 { typeof ip id . ct state; flags dynamic; size 65535; }
+  set states6 { typeof ip6 flowlabel . ct state; flags dynamic; size 65535; }
+";
+        let notes = "    meta nfproto ipv4 add @states4 { ip id . ct state }
+    meta nfproto ipv6 add @states6 { ip6 flowlabel . ct state }
+";
+        self.ruleset_with(sets, notes)
+    }
+
+    fn ruleset_with(&self, sets: &str, notes: &str) -> String {
         let [ingress, egress] = [Direction::Ingress, Direction::Egress].map(|direction| {
             let mut text = String::new();
             for group in &self.groups {
@@ -111,9 +126,7 @@ impl Policy {
         format!(
             "flush ruleset
 table inet opinion {{
-  set states4 {{ typeof ip id . ct state; flags dynamic; size 65535; }}
-  set states6 {{ typeof ip6 flowlabel . ct state; flags dynamic; size 65535; }}
-  chain inbound {{
+{sets}  chain inbound {{
 {ingress}    drop
   }}
   chain outbound {{
@@ -122,9 +135,7 @@ table inet opinion {{
   chain forward {{
     type filter hook forward priority 0; policy drop;
     meta l4proto {LAST} accept
-    meta nfproto ipv4 add @states4 {{ ip id . ct state }}
-    meta nfproto ipv6 add @states6 {{ ip6 flowlabel . ct state }}
-    ct state established,related accept
+{notes}    ct state established,related accept
     iifname \"{OUTER}\" goto inbound
     iifname \"{INNER}\" goto outbound
   }}

@@ -73,7 +73,7 @@ fn established_connections_are_not_lost(lab: Lab) -> Result<()> {
 
 /// For comparison; what it loses is no failure of ours.
 fn nftables_under_the_same(lab: Lab) -> Result<()> {
-    let rig = self::rig(lab)?;
+    let rig = rig(lab)?;
     nft(&rig.router, &["-f", "-"], &policy().ruleset())?;
     let seen = flood(&rig)?;
     let [count, most] = ["nf_conntrack_count", "nf_conntrack_max"].map(|name| parameter(&rig.router, name));
@@ -170,7 +170,17 @@ fn meanwhile(ends: &mut Ends<'_>, all: &[usize], start: Instant) -> Result<Seen>
         rounds += 1;
     }
     let lost_meanwhile = lost.into_iter().filter(|&lost| lost).count();
-    Ok(Seen { lasted: Duration::ZERO, sent: 0, passed: 0, rounds, again: 0, lost_meanwhile, lost: 0, made, tried })
+    Ok(Seen {
+        lasted: Duration::ZERO,
+        sent: 0,
+        passed: 0,
+        rounds,
+        again: 0,
+        lost_meanwhile,
+        lost: 0,
+        made,
+        tried,
+    })
 }
 
 /// Both ends of all connections.
@@ -233,14 +243,7 @@ fn remote([one, two]: [u8; 2], flow: usize) -> Ipv4Addr {
     Ipv4Addr::new(one, two, high, low)
 }
 
-fn step(
-    net: [u8; 2],
-    direction: Direction,
-    flow: usize,
-    numbers: [u32; 2],
-    flags: u8,
-    payload: u16,
-) -> Step {
+fn step(net: [u8; 2], direction: Direction, flow: usize, numbers: [u32; 2], flags: u8, payload: u16) -> Step {
     let (remote, [local, _]) = (IpAddr::V4(remote(net, flow)), LOCAL);
     let (from, to, ports) =
         if direction == IN { (remote, local, [40_000, 80]) } else { (local, remote, [80, 40_000]) };

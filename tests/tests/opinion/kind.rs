@@ -56,15 +56,12 @@ pub(crate) fn of(steps: &[Step], verdicts: &[Verdicts], number: usize) -> Option
     let Step { direction, packet } = &steps[number];
     let state = verdicts[number].state?;
     let talk = packet.talk();
-    let earlier = steps[..number].iter().zip(verdicts).filter(|(step, _)| {
-        !matches!(step.packet.body, Body::Error { .. }) && step.packet.talk() == talk
-    });
+    let earlier = steps[..number]
+        .iter()
+        .zip(verdicts)
+        .filter(|(step, _)| !matches!(step.packet.body, Body::Error { .. }) && step.packet.talk() == talk);
     let before = Before(earlier.collect());
-    if verdicts[number].ours {
-        more(&before, *direction, packet, state)
-    } else {
-        less(packet, state)
-    }
+    if verdicts[number].ours { more(&before, *direction, packet, state) } else { less(packet, state) }
 }
 
 /// Why ours lets pass what nftables drops.
@@ -86,7 +83,8 @@ fn more(before: &Before<'_>, direction: Direction, packet: &Packet, state: State
     }
     // The packet that ours remembers, and conntrack refused.
     let began = before.any(|_, verdicts| verdicts.ours && verdicts.state == Some(State::Invalid));
-    let was_reset = before.is_tracked() && before.any(|step, verdicts| verdicts.ours && is_reset(&step.packet));
+    let was_reset =
+        before.is_tracked() && before.any(|step, verdicts| verdicts.ours && is_reset(&step.packet));
     match state {
         State::New | State::Invalid if began => Some(Kind::Beginning),
         State::New | State::Invalid if was_reset => Some(Kind::Reset),
@@ -97,7 +95,9 @@ fn more(before: &Before<'_>, direction: Direction, packet: &Packet, state: State
 /// Why ours drops what nftables lets pass.
 fn less(packet: &Packet, state: State) -> Option<Kind> {
     match (&packet.body, state) {
-        (Body::Error { kind, .. }, State::Related) if !is_known_error(packet, *kind) => Some(Kind::OtherError),
+        (Body::Error { kind, .. }, State::Related) if !is_known_error(packet, *kind) => {
+            Some(Kind::OtherError)
+        }
         (Body::Error { about, .. }, State::Related) if is_query(about) => Some(Kind::Query),
         (Body::Icmp { .. }, State::Established) if is_query(packet) => Some(Kind::Query),
         (Body::Tcp(_), State::Established) if is_syn(packet) => Some(Kind::Syn),

@@ -34,9 +34,17 @@ pub(crate) enum Body {
         ports: [u16; 2],
     },
     /// An ICMP message that speaks about no packet, in the numbers of its family.
-    Icmp { kind: u8, code: u8, identifier: u16 },
+    Icmp {
+        kind: u8,
+        code: u8,
+        identifier: u16,
+    },
     /// An ICMP error about a packet.
-    Error { kind: u8, code: u8, about: Box<Packet> },
+    Error {
+        kind: u8,
+        code: u8,
+        about: Box<Packet>,
+    },
     /// A payload that nobody reads.
     Other(u8),
 }
@@ -80,23 +88,20 @@ impl Packet {
         let body = self.body();
         let length = body.len() as u16;
         let mut packet = Vec::new();
-        match (self.from, self.to) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
-                packet.extend([0x45, 0]);
-                packet.extend((20 + length).to_be_bytes());
-                packet.extend(number.to_be_bytes());
-                packet.extend([0x40, 0, 64, self.protocol(), 0, 0]);
-                packet.extend(from.octets());
-                packet.extend(to.octets());
-                let sum = checksum(&packet);
-                packet[10..12].copy_from_slice(&sum.to_be_bytes());
-            }
-            _ => {
-                packet.extend((6_u32 << 28 | u32::from(number)).to_be_bytes());
-                packet.extend(length.to_be_bytes());
-                packet.extend([self.protocol(), 64]);
-                packet.extend(self.addresses());
-            }
+        if let (IpAddr::V4(from), IpAddr::V4(to)) = (self.from, self.to) {
+            packet.extend([0x45, 0]);
+            packet.extend((20 + length).to_be_bytes());
+            packet.extend(number.to_be_bytes());
+            packet.extend([0x40, 0, 64, self.protocol(), 0, 0]);
+            packet.extend(from.octets());
+            packet.extend(to.octets());
+            let sum = checksum(&packet);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        } else {
+            packet.extend((6_u32 << 28 | u32::from(number)).to_be_bytes());
+            packet.extend(length.to_be_bytes());
+            packet.extend([self.protocol(), 64]);
+            packet.extend(self.addresses());
         }
         packet.extend(body);
         packet
@@ -187,11 +192,18 @@ impl fmt::Display for Packet {
         match &self.body {
             Body::Tcp(segment) => {
                 let names = [(SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (ACK, "ACK")];
-                let flags: Vec<_> =
-                    names.iter().filter(|(flag, _)| segment.flags & flag != 0).map(|(_, name)| *name).collect();
+                let flags: Vec<_> = names
+                    .iter()
+                    .filter(|(flag, _)| segment.flags & flag != 0)
+                    .map(|(_, name)| *name)
+                    .collect();
                 let [sequence, acknowledged] = segment.numbers;
                 let (ends, length) = (ends(segment.ports), segment.payload);
-                write!(f, "tcp {ends} [{}] seq {sequence} ack {acknowledged} length {length}", flags.join(" "))
+                write!(
+                    f,
+                    "tcp {ends} [{}] seq {sequence} ack {acknowledged} length {length}",
+                    flags.join(" ")
+                )
             }
             Body::Udp { ports } => write!(f, "udp {}", ends(*ports)),
             Body::Icmp { kind, code, identifier } => {

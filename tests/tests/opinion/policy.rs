@@ -81,7 +81,10 @@ impl Policy {
                 let last = (number == 0).then(|| format!("{{ protocol: {LAST}, priority: 1 }}"));
                 last.into_iter().chain(rules.iter().map(Rule::document)).collect::<Vec<_>>().join(", ")
             });
-            let _ = writeln!(text, "  g{number}: {{ type: {kind}{inner}, ingress: [{ingress}], egress: [{egress}] }}");
+            let _ = writeln!(
+                text,
+                "  g{number}: {{ type: {kind}{inner}, ingress: [{ingress}], egress: [{egress}] }}"
+            );
         }
         let (device, role) = if self.guest { (INNER, "guest") } else { (OUTER, "host") };
         let names: Vec<_> = (0..self.groups.len()).map(|number| format!("g{number}")).collect();

@@ -6,7 +6,7 @@
 use std::{
     cell::RefCell,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,10 +24,10 @@ pub(crate) const OUTER: &str = "outer";
 pub(crate) const INNER: &str = "inner";
 
 /// The addresses of the local end, which the policy is about.
-pub(crate) const LOCAL: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(172, 16, 0, 5)),
-    IpAddr::V6(Ipv6Addr::new(0xfd03, 0, 0, 0, 0, 0, 0, 5)),
-];
+pub(crate) const LOCAL: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(172, 16, 0, 5)), IpAddr::V6(Ipv6Addr::new(0xfd03, 0, 0, 0, 0, 0, 0, 5))];
+const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 5);
+/// Who sends what ends a sequence.
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 1);
 
 /// The number that the packet at this place of a sequence carries.
@@ -64,10 +64,8 @@ impl Rig {
         ];
         router.sysctl("net/ipv4/ip_forward", "1")?;
         router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        router.ip(
-            "route add 172.16.0.0/16 via 198.51.100.2\nroute add default via 192.0.2.2\n\
-             route add fd03::/16 via fd02::2\nroute add default via fd01::2",
-        )?;
+        router.ip("route add 172.16.0.0/16 via 198.51.100.2\nroute add default via 192.0.2.2\n\
+             route add fd03::/16 via fd02::2\nroute add default via fd01::2")?;
         Ok(Self { router, ends })
     }
 
@@ -77,15 +75,16 @@ impl Rig {
         for (number, step) in steps.iter().enumerate() {
             self.ends[step.direction as usize].send(&step.packet, number_of(number))?;
         }
-        let IpAddr::V4(local) = LOCAL[0] else { unreachable!("the first is IPv4") };
-        let marks = [packet::last(FAR, local), packet::last(local, FAR)];
+        let marks = [packet::last(FAR, LOCAL_V4), packet::last(LOCAL_V4, FAR)];
         for (end, mark) in self.ends.iter().zip(&marks) {
             end.send(mark, u16::MAX)?;
         }
         let arrived = RefCell::new(vec![false; steps.len()]);
         for (direction, end) in [(Direction::Egress, &self.ends[0]), (Direction::Ingress, &self.ends[1])] {
             let note = |frame: &[u8]| {
-                let Some(number) = packet::number(frame).map(|number| usize::from(number) - 1) else { return };
+                let Some(number) = packet::number(frame).map(|number| usize::from(number) - 1) else {
+                    return;
+                };
                 let mut arrived = arrived.borrow_mut();
                 if steps.get(number).is_some_and(|step| step.direction == direction) {
                     arrived[number] = true;
@@ -132,7 +131,8 @@ impl End {
         let (ipv4, ipv6) = (socket(ethertype::IPV4)?, socket(ethertype::IPV6)?);
         let link: Vec<_> = ipv4.address().iter().map(|byte| format!("{byte:02x}")).collect();
         for address in [format!("{v4}.2"), format!("{v6}:2")] {
-            router.ip(&format!("neigh add {address} lladdr {} dev {device} nud permanent", link.join(":")))?;
+            router
+                .ip(&format!("neigh add {address} lladdr {} dev {device} nud permanent", link.join(":")))?;
         }
         let device = FrameSocket::open(router, device, ethertype::IPV4)?.address();
         Ok(Self { _host: host, v4: ipv4, v6: ipv6, router: device })
@@ -164,15 +164,4 @@ impl Drop for OneCpu {
         // The thread ends with the test.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
-}
-
-/// Waits until `done`, asking again and again.
-pub(crate) fn soon(mut done: impl FnMut() -> Result<bool>) -> Result<bool> {
-    let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        if done()? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -29,12 +29,14 @@ const ROUTER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1))
 /// A packet, and whether ours and nftables let it pass.
 type Line = (Step, [bool; 2]);
 
+type Test = fn(Lab) -> Result<()>;
+
 const BOTH: [bool; 2] = [true, true];
 const NEITHER: [bool; 2] = [false, false];
 const OURS: [bool; 2] = [true, false];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    let tests: [(&str, fn(Lab) -> Result<()>); 10] = [
+    let tests: [(&str, Test); 10] = [
         ("errors_about_flows", errors_about_flows),
         ("a_question_that_was_not_answered", a_question_that_was_not_answered),
         ("a_challenge_after_a_lost_end", a_challenge_after_a_lost_end),
@@ -260,11 +262,15 @@ fn at_once(judges: &Judges, ways: [Direction; 2]) -> Result<()> {
     };
     for first in (0..FLOWS).step_by(PART.into()) {
         thread::scope(|scope| {
-            let senders = ways.map(|way| scope.spawn(move || (first..first + PART).try_for_each(|flow| send(way, flow))));
-            senders.into_iter().try_for_each(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?)
+            let senders = ways
+                .map(|way| scope.spawn(move || (first..first + PART).try_for_each(|flow| send(way, flow))));
+            senders
+                .into_iter()
+                .try_for_each(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?)
         })?;
         for way in ways {
-            received(rig.receiver(way), PART.into()).with_context(|| format!("flows from {first} on, {way:?}"))?;
+            received(rig.receiver(way), PART.into())
+                .with_context(|| format!("flows from {first} on, {way:?}"))?;
         }
     }
     Ok(())

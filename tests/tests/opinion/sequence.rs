@@ -194,7 +194,13 @@ impl Talk {
         let mut to = packet.from;
         match random.u8(..8) {
             // For somebody else.
-            0 => to = if self.remote.is_ipv4() { [10, 254, 0, 9].into() } else { [0xfd04, 0, 0, 0, 0, 0, 0, 9].into() },
+            0 => {
+                to = if self.remote.is_ipv4() {
+                    [10, 254, 0, 9].into()
+                } else {
+                    [0xfd04, 0, 0, 0, 0, 0, 0, 9].into()
+                }
+            }
             // About a packet that nobody sent.
             1 => match &mut packet.body {
                 Body::Tcp(segment) => segment.ports[0] ^= 0x4000,
@@ -205,11 +211,8 @@ impl Talk {
             _ => {}
         }
         // Any router may say so.
-        let router: IpAddr = if self.remote.is_ipv4() {
-            [10, 253, 0, 1].into()
-        } else {
-            [0xfd05, 0, 0, 0, 0, 0, 0, 1].into()
-        };
+        let router: IpAddr =
+            if self.remote.is_ipv4() { [10, 253, 0, 1].into() } else { [0xfd05, 0, 0, 0, 0, 0, 0, 1].into() };
         let from = if random.bool() { about.packet.to } else { router };
         let body = Body::Error { kind, code, about: Box::new(packet) };
         Step { direction: about.direction.reversed(), packet: Packet::new(from, to, body) }

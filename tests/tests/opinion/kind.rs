@@ -5,7 +5,7 @@ use sg_common::flow::Direction;
 
 use crate::{
     judges::{State, Verdicts},
-    packet::{Body, Packet, RST, SYN},
+    packet::{Body, FIN, Packet, RST, SYN},
     rig::Step,
 };
 
@@ -32,7 +32,7 @@ pub(crate) enum Kind {
     OtherError,
 }
 
-/// What came before a packet, of the same two ends.
+/// Packets of the same two ends, in order.
 struct Before<'a>(Vec<(&'a Step, &'a Verdicts)>);
 
 impl Before<'_> {
@@ -40,9 +40,27 @@ impl Before<'_> {
         self.0.iter().any(|(step, verdicts)| is_it(step, verdicts))
     }
 
-    /// Whether ours let a packet pass the other way.
-    fn passed_ours(&self, direction: Direction, is_it: impl Fn(&Packet) -> bool) -> bool {
-        self.any(|step, verdicts| verdicts.ours && step.direction == direction && is_it(&step.packet))
+    /// Whether ours let a SYN pass in `direction` that opened a connection, and nothing against it since.
+    fn is_asked(&self, direction: Direction) -> bool {
+        let asked = self.0.iter().rposition(|(step, verdicts)| {
+            verdicts.ours && step.direction == direction && is_syn(&step.packet)
+        });
+        asked.is_some_and(|place| {
+            let [earlier, since] = [&self.0[..place], &self.0[place..]].map(|part| Before(part.to_vec()));
+            let ended = |step: &Step, verdicts: &Verdicts| verdicts.ours && is_end(&step.packet);
+            !since.is_heard(direction.reversed())
+                && (!earlier.is_heard(direction.reversed()) || earlier.any(ended))
+        })
+    }
+
+    /// Whether ours let packets pass in `direction`, and none against them.
+    fn is_unanswered(&self, direction: Direction) -> bool {
+        self.is_heard(direction) && !self.is_heard(direction.reversed())
+    }
+
+    /// Whether ours let a packet pass in `direction`.
+    fn is_heard(&self, direction: Direction) -> bool {
+        self.any(|step, verdicts| verdicts.ours && step.direction == direction)
     }
 
     /// Whether conntrack may have an entry: it took a packet for a beginning, and nftables let it pass.
@@ -72,8 +90,8 @@ fn more(before: &Before<'_>, direction: Direction, packet: &Packet, state: State
     let other = direction.reversed();
     if is_syn(packet) {
         return match state {
-            State::Invalid if before.passed_ours(other, is_syn) => Some(Kind::BothAsk),
-            State::Invalid | State::New if before.passed_ours(other, |_| true) => Some(Kind::SynAfterNoSyn),
+            State::Invalid if before.is_asked(other) => Some(Kind::BothAsk),
+            State::Invalid | State::New if before.is_unanswered(other) => Some(Kind::SynAfterNoSyn),
             _ => None,
         };
     }
@@ -107,6 +125,11 @@ fn less(packet: &Packet, state: State) -> Option<Kind> {
 
 fn is_syn(packet: &Packet) -> bool {
     matches!(packet.body, Body::Tcp(segment) if segment.flags == SYN)
+}
+
+/// A reset or a FIN.
+fn is_end(packet: &Packet) -> bool {
+    matches!(packet.body, Body::Tcp(segment) if segment.flags & (RST | FIN) != 0)
 }
 
 fn is_reset(packet: &Packet) -> bool {

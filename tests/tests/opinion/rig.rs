@@ -25,7 +25,7 @@ pub(crate) const INNER: &str = "inner";
 
 /// The addresses of the local end, which the policy is about.
 pub(crate) const LOCAL: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(172, 16, 0, 5)), IpAddr::V6(Ipv6Addr::new(0xfd03, 0, 0, 0, 0, 0, 0, 5))];
+    [IpAddr::V4(LOCAL_V4), IpAddr::V6(Ipv6Addr::new(0xfd03, 0, 0, 0, 0, 0, 0, 5))];
 const LOCAL_V4: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 5);
 /// Who sends what ends a sequence.
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 255, 255, 1);

@@ -55,15 +55,16 @@ fn nftables_agrees(lab: Lab) -> Result<()> {
             }
             match kind::of(&steps, &verdicts, number) {
                 Some(kind) => *explained.entry(kind).or_default() += 1,
-                None => unexplained.push(report(seed, &policy, &steps, &verdicts, number)),
+                None => unexplained.push((seed, report(seed, &policy, &steps, &verdicts, number))),
             }
         }
         passed += verdicts.iter().filter(|verdicts| verdicts.theirs).count();
         packets += steps.len();
     }
     println!("{packets} packets, {passed} passed nftables; explained differences: {explained:?}");
-    if let Some(first) = unexplained.first() {
-        bail!("{} differences that nothing explains, the first:\n{first}", unexplained.len());
+    if let Some((_, first)) = unexplained.first() {
+        let seeds: Vec<_> = unexplained.iter().map(|(seed, _)| seed).collect();
+        bail!("nothing explains differences in seeds {seeds:?}, the first:\n{first}");
     }
     ensure!((20..=80).contains(&(passed * 100 / packets)), "{passed} of {packets} packets passed");
     Ok(())

@@ -48,19 +48,19 @@ impl Before<'_> {
         asked.is_some_and(|place| {
             let [earlier, since] = [&self.0[..place], &self.0[place..]].map(|part| Before(part.to_vec()));
             let ended = |step: &Step, verdicts: &Verdicts| verdicts.ours && is_end(&step.packet);
-            !since.is_heard(direction.reversed())
-                && (!earlier.is_heard(direction.reversed()) || earlier.any(ended))
+            !since.is_answered(direction) && (!earlier.is_answered(direction) || earlier.any(ended))
         })
     }
 
-    /// Whether ours let packets pass in `direction`, and none against them.
+    /// Whether ours let packets pass in `direction`, and no answer.
     fn is_unanswered(&self, direction: Direction) -> bool {
-        self.is_heard(direction) && !self.is_heard(direction.reversed())
+        let heard = |step: &Step, verdicts: &Verdicts| verdicts.ours && step.direction == direction;
+        self.any(heard) && !self.is_answered(direction)
     }
 
-    /// Whether ours let a packet pass in `direction`.
-    fn is_heard(&self, direction: Direction) -> bool {
-        self.any(|step, verdicts| verdicts.ours && step.direction == direction)
+    /// Whether ours let a packet pass against `direction`. A reset alone, which anybody may forge, is no answer.
+    fn is_answered(&self, direction: Direction) -> bool {
+        self.any(|step, verdicts| verdicts.ours && step.direction != direction && !is_reset(&step.packet))
     }
 
     /// Whether conntrack may have an entry: it took a packet for a beginning, and nftables let it pass.

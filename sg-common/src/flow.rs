@@ -170,6 +170,8 @@ pub mod flags {
     /// The policy no longer accepts the flow. The entry stays while either end keeps trying: without it the
     /// next packet of the end that may speak first would open the flow anew, the other way round.
     pub const CUT: u8 = 4;
+    /// TCP: the flow began with a SYN.
+    pub const SYN: u8 = 8;
 }
 
 /// What is remembered of a flow. 80 bytes, no padding, integers only.
@@ -267,7 +269,7 @@ impl FlowEntry {
             generation,
             state: State::New as u8,
             direction: direction as u8,
-            flags: 0,
+            flags: if packet.is_syn() { flags::SYN } else { 0 },
             pad: 0,
         }
     }
@@ -390,7 +392,10 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_opened_at_once(&self, direction: Direction) -> bool {
-        !self.is_cut() && self.direction != direction as u8 && self.state == State::New as u8
+        !self.is_cut()
+            && self.flags & flags::SYN != 0
+            && self.direction != direction as u8
+            && self.state == State::New as u8
     }
 }
 

@@ -101,6 +101,7 @@ fn maps() -> String {
         flow::flags::FIN_ORIGINAL,
         flow::flags::FIN_REPLY,
         flow::flags::CUT,
+        flow::flags::SYN,
     );
     let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
         .map(|(protocol, state)| flow::timeout_index(Family::V4 as u8, protocol, state));

@@ -17,6 +17,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{host::Host, wait::uninterrupted};
 
+/// No frame is longer: offloads put up to this many bytes together.
+const LONGEST: usize = 64 * 1024;
+
 /// Sends frames on a device, and receives those of one `EtherType`.
 ///
 /// What a filter drops on the way in is not received: a socket for one `EtherType` comes behind the hooks of
@@ -66,18 +69,34 @@ impl FrameSocket {
     /// Where the socket cannot be read.
     pub fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
         let start = Instant::now();
-        let mut frame = vec![0; 64 * 1024];
+        let mut buffer = vec![0; LONGEST];
         loop {
-            let left = PollTimeout::try_from(patience.saturating_sub(start.elapsed()))?;
-            let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-            if uninterrupted(|| Ok(poll(&mut ready, left)?))? == 0 {
-                return Ok(false);
-            }
-            let length = uninterrupted(|| (&self.socket).read(&mut frame))?;
-            if is_it(&frame[..length]) {
-                return Ok(true);
+            match self.next(patience.saturating_sub(start.elapsed()), &mut buffer)? {
+                Some(frame) if is_it(frame) => return Ok(true),
+                Some(_) => {}
+                None => return Ok(false),
             }
         }
+    }
+
+    /// The next frame that comes within `patience`, in `buffer`, which cuts off what is longer.
+    ///
+    /// # Errors
+    /// Where the socket cannot be read.
+    pub fn next<'a>(&self, patience: Duration, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>> {
+        let left = PollTimeout::try_from(patience)?;
+        let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        if uninterrupted(|| Ok(poll(&mut ready, left)?))? == 0 {
+            return Ok(None);
+        }
+        let length = uninterrupted(|| (&self.socket).read(buffer))?;
+        Ok(Some(&buffer[..length]))
+    }
+
+    /// The socket itself, for what only one room needs.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_guest_sends_no_vlan_tags", a_guest_sends_no_vlan_tags),
     ("a_forged_reset_ends_nothing", a_forged_reset_ends_nothing),
     ("both_ends_may_ask_at_once", both_ends_may_ask_at_once),
+    ("only_a_question_is_answered_by_a_question", only_a_question_is_answered_by_a_question),
     ("an_error_is_for_who_sent_what_it_is_about", an_error_is_for_who_sent_what_it_is_about),
     ("a_flood_of_questions_forgets_no_talk", a_flood_of_questions_forgets_no_talk),
 ];
@@ -211,6 +212,16 @@ fn both_ends_may_ask_at_once() {
     expect(&mut datapath, Program::Ingress, &asks, PASSES);
     // Once they are connected, a SYN is a question again, and meets the policy.
     expect(&mut datapath, Program::Ingress, &asks, dropped(Reason::Rule));
+}
+
+/// What began otherwise than with a SYN is no half of a simultaneous open.
+fn only_a_question_is_answered_by_a_question() {
+    for flags in [ACK, SYN | ACK, FIN | ACK, RST] {
+        let mut datapath = judging("drop", "accept");
+        expect(&mut datapath, Program::Egress, &outbound(6, &tcp([80, 40_000], [1_000, 0], flags)), PASSES);
+        let question = inbound(6, &tcp([40_000, 80], [5_000, 0], SYN));
+        expect(&mut datapath, Program::Ingress, &question, dropped(Reason::Rule));
+    }
 }
 
 fn an_error_is_for_who_sent_what_it_is_about() {

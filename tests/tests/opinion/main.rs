@@ -1,0 +1,40 @@
+//! A second opinion about hard traffic: the same packets through this project's filter and through nftables with the
+//! kernel's connection tracking.
+//!
+//! It owns raw packets, the row of hosts that they go through, and the list of differences that are explained. It must
+//! never excuse a difference that is not on that list. `SG_DEEP=1` makes it long and prints its figures. Where `nft` is
+//! missing, what needs it is left out by name.
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod compare;
+mod flood;
+mod judges;
+mod kind;
+mod packet;
+mod policy;
+mod rig;
+mod scenarios;
+mod sequence;
+#[path = "../traffic/suite.rs"]
+mod suite;
+
+use suite::Suite;
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    for room in [compare::tests, scenarios::tests, flood::tests] {
+        room(&mut suite);
+    }
+    Ok(suite.run(&arguments))
+}
+
+/// How much of something: `short` in a normal run, `deep` where `SG_DEEP` asks for more.
+fn amount<T>(short: T, deep: T) -> T {
+    if env::var_os("SG_DEEP").is_some() { deep } else { short }
+}

@@ -1,0 +1,219 @@
+//! Packets as values, and as the bytes on the wire. Each carries a number, from 1 on, where neither filter looks: the
+//! identification of IPv4, the flow label of IPv6. By it the receiving end knows which one came.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use sg_common::packet::{ethertype, protocol};
+use sg_tests::lab::checksum;
+
+pub(crate) const FIN: u8 = 1;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const RST: u8 = 4;
+pub(crate) const ACK: u8 = 16;
+
+/// A protocol number for experiments (RFC 3692): the packet that ends a sequence.
+pub(crate) const LAST: u8 = 253;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) from: IpAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) body: Body,
+    /// Its checksum is wrong.
+    pub(crate) spoiled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    Tcp(Segment),
+    Udp {
+        /// Source, destination.
+        ports: [u16; 2],
+    },
+    /// An ICMP message that speaks about no packet, in the numbers of its family.
+    Icmp {
+        kind: u8,
+        code: u8,
+        identifier: u16,
+    },
+    /// An ICMP error about a packet.
+    Error {
+        kind: u8,
+        code: u8,
+        about: Box<Packet>,
+    },
+    /// A payload that nobody reads.
+    Other(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Source, destination.
+    pub(crate) ports: [u16; 2],
+    /// Sequence, acknowledgement.
+    pub(crate) numbers: [u32; 2],
+    pub(crate) flags: u8,
+    /// Bytes of payload.
+    pub(crate) payload: u16,
+}
+
+impl Packet {
+    pub(crate) fn new(from: IpAddr, to: IpAddr, body: Body) -> Self {
+        Self { from, to, body, spoiled: false }
+    }
+
+    /// The frame between these link addresses (source, destination), with its number.
+    pub(crate) fn frame(&self, [from, to]: [[u8; 6]; 2], number: u16) -> Vec<u8> {
+        let kind = if self.from.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
+        [&to[..], &from, &kind.to_be_bytes(), &self.bytes(number)].concat()
+    }
+
+    /// What a flow is known by, the same both ways; for an error, that of the packet it is about.
+    pub(crate) fn talk(&self) -> Talk {
+        let (ports, number) = match &self.body {
+            Body::Error { about, .. } => return about.talk(),
+            Body::Tcp(segment) => (segment.ports, protocol::TCP),
+            Body::Udp { ports } => (*ports, protocol::UDP),
+            Body::Icmp { identifier, .. } => ([*identifier; 2], protocol::ICMP),
+            Body::Other(number) => ([0; 2], *number),
+        };
+        let ends = [(self.from, ports[0]), (self.to, ports[1])];
+        Talk { ends: [ends[0].min(ends[1]), ends[0].max(ends[1])], protocol: number }
+    }
+
+    fn bytes(&self, number: u16) -> Vec<u8> {
+        let body = self.body();
+        let length = body.len() as u16;
+        let mut packet = Vec::new();
+        if let (IpAddr::V4(from), IpAddr::V4(to)) = (self.from, self.to) {
+            packet.extend([0x45, 0]);
+            packet.extend((20 + length).to_be_bytes());
+            packet.extend(number.to_be_bytes());
+            packet.extend([0x40, 0, 64, self.protocol(), 0, 0]);
+            packet.extend(from.octets());
+            packet.extend(to.octets());
+            let sum = checksum(&packet);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        } else {
+            packet.extend((6_u32 << 28 | u32::from(number)).to_be_bytes());
+            packet.extend(length.to_be_bytes());
+            packet.extend([self.protocol(), 64]);
+            packet.extend(self.addresses());
+        }
+        packet.extend(body);
+        packet
+    }
+
+    fn addresses(&self) -> Vec<u8> {
+        [self.from, self.to].iter().fold(Vec::new(), |mut all, address| {
+            match address {
+                IpAddr::V4(v4) => all.extend(v4.octets()),
+                IpAddr::V6(v6) => all.extend(v6.octets()),
+            }
+            all
+        })
+    }
+
+    fn protocol(&self) -> u8 {
+        match &self.body {
+            Body::Tcp(_) => protocol::TCP,
+            Body::Udp { .. } => protocol::UDP,
+            Body::Icmp { .. } | Body::Error { .. } if self.from.is_ipv4() => protocol::ICMP,
+            Body::Icmp { .. } | Body::Error { .. } => protocol::ICMPV6,
+            Body::Other(number) => *number,
+        }
+    }
+
+    /// What stands behind the IP header, with its checksum.
+    fn body(&self) -> Vec<u8> {
+        let ports = |ports: [u16; 2]| [ports[0].to_be_bytes(), ports[1].to_be_bytes()].concat();
+        let (mut body, place) = match &self.body {
+            Body::Tcp(segment) => {
+                let mut bytes = ports(segment.ports);
+                bytes.extend(segment.numbers[0].to_be_bytes());
+                bytes.extend(segment.numbers[1].to_be_bytes());
+                bytes.extend([0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
+                bytes.resize(20 + usize::from(segment.payload), b'.');
+                (bytes, 16)
+            }
+            Body::Udp { ports: both } => ([ports(*both), vec![0, 12, 0, 0, 1, 2, 3, 4]].concat(), 6),
+            Body::Icmp { kind, code, identifier } => {
+                let [high, low] = identifier.to_be_bytes();
+                // Information and timestamps have twelve bytes more; an echo may have them.
+                ([&[*kind, *code, 0, 0, high, low, 0, 1][..], &[0; 12]].concat(), 2)
+            }
+            Body::Error { kind, code, about } => {
+                ([&[*kind, *code, 0, 0, 0, 0, 5, 0][..], &about.bytes(0)].concat(), 2)
+            }
+            Body::Other(_) => return vec![0; 8],
+        };
+        let mut summed = Vec::new();
+        if self.protocol() != protocol::ICMP {
+            summed = self.addresses();
+            summed.extend([0, self.protocol()]);
+            summed.extend((body.len() as u16).to_be_bytes());
+        }
+        summed.extend(&body);
+        let sum = checksum(&summed) ^ if self.spoiled { 0x0101 } else { 0 };
+        body[place..place + 2].copy_from_slice(&sum.to_be_bytes());
+        body
+    }
+}
+
+/// Who talks to whom, whichever way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Talk {
+    ends: [(IpAddr, u16); 2],
+    protocol: u8,
+}
+
+/// The number of a frame that arrived. What the router says itself has none.
+pub(crate) fn number(frame: &[u8]) -> Option<u16> {
+    let at = |place: usize| Some(u16::from_be_bytes([*frame.get(place)?, *frame.get(place + 1)?]));
+    let number = match at(12)? {
+        ethertype::IPV4 => at(18),
+        ethertype::IPV6 => at(16),
+        _ => None,
+    };
+    number.filter(|&number| number != 0)
+}
+
+/// The packet that ends a sequence.
+pub(crate) fn last(from: Ipv4Addr, to: Ipv4Addr) -> Packet {
+    Packet::new(from.into(), to.into(), Body::Other(LAST))
+}
+
+impl fmt::Display for Packet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends = |[one, other]: [u16; 2]| format!("{}:{one} > {}:{other}", self.from, self.to);
+        match &self.body {
+            Body::Tcp(segment) => {
+                let names = [(SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (ACK, "ACK")];
+                let flags: Vec<_> = names
+                    .iter()
+                    .filter(|(flag, _)| segment.flags & flag != 0)
+                    .map(|(_, name)| *name)
+                    .collect();
+                let [sequence, acknowledged] = segment.numbers;
+                let (ends, length) = (ends(segment.ports), segment.payload);
+                write!(
+                    f,
+                    "tcp {ends} [{}] seq {sequence} ack {acknowledged} length {length}",
+                    flags.join(" ")
+                )
+            }
+            Body::Udp { ports } => write!(f, "udp {}", ends(*ports)),
+            Body::Icmp { kind, code, identifier } => {
+                write!(f, "icmp {} > {} type {kind} code {code} id {identifier}", self.from, self.to)
+            }
+            Body::Error { kind, code, about } => {
+                write!(f, "icmp {} > {} type {kind} code {code} about ({about})", self.from, self.to)
+            }
+            Body::Other(number) => write!(f, "protocol {number} {} > {}", self.from, self.to),
+        }?;
+        f.write_str(if self.spoiled { " with a wrong checksum" } else { "" })
+    }
+}

@@ -99,15 +99,6 @@ impl Instance {
         found
     }
 
-    /// Sets the pins of a layout aside that nobody can go on with: `vN` becomes `vN-1`, or the next number that is free.
-    pub(super) fn set_aside(&self, pins: &Path) -> Result<(), AgentError> {
-        let name = pins.file_name().unwrap_or_default().to_string_lossy();
-        let free =
-            (1..).map(|number| pins.with_file_name(format!("{name}-{number}"))).find(|path| !path.exists());
-        let failed = |source| AgentError::Io { doing: "set aside", path: pins.to_owned(), source };
-        free.map_or(Ok(()), |free| fs::rename(pins, free)).map_err(failed)
-    }
-
     /// Removes the directories of pins, which are empty.
     pub(super) fn remove_directories(&self) -> Result<(), AgentError> {
         let directories = entries(&self.pins).chain([self.pins.clone()]);
@@ -151,6 +142,19 @@ impl Instance {
     fn lock_file(&self) -> PathBuf {
         self.files.join("lock")
     }
+}
+
+/// Sets pins aside that nobody can go on with: `vN` becomes `vN-1`, or the next number that is free.
+pub(super) fn set_aside(pins: &Path) -> Result<(), AgentError> {
+    let name = pins.file_name().unwrap_or_default().to_string_lossy();
+    let mut number = 1;
+    let mut aside = pins.with_file_name(format!("{name}-{number}"));
+    while aside.exists() {
+        number += 1;
+        aside = pins.with_file_name(format!("{name}-{number}"));
+    }
+    let failed = |source| AgentError::Io { doing: "set aside", path: pins.to_owned(), source };
+    fs::rename(pins, aside).map_err(failed)
 }
 
 /// Whether `file` is still what `path` names: who had the lock may have removed the file before letting go of it.
@@ -284,7 +288,7 @@ mod tests {
         for _ in 0..2 {
             fs::create_dir_all(instance.pins()).unwrap();
             fs::write(instance.pins().join("COUNTERS"), "").unwrap();
-            instance.set_aside(&instance.pins()).unwrap();
+            set_aside(&instance.pins()).unwrap();
         }
         let names: Vec<_> =
             instance.pinned().iter().map(|path| path.file_name().unwrap().to_owned()).collect();

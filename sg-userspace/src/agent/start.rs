@@ -10,6 +10,7 @@ use super::{
     AgentError, AgentOptions, Catalog, CatalogError, Instance,
     enforcer::{remove_pins, spawn_program_log},
     host,
+    instance::set_aside,
     reconcile::Agent,
 };
 use crate::kernel::{Datapath, Limits, Options, pins};
@@ -81,7 +82,8 @@ fn older(instance: &Instance, beginning: &Beginning) -> Result<Option<Vec<PathBu
                  are lost"
             );
             for pins in instance.pinned().iter().filter(|path| pins::layout_of(path).is_some()) {
-                instance.set_aside(pins)?;
+                // Filters of a clsact qdisc hold what they need, and a start that failed left tables only.
+                if pins::hold_links(pins) { set_aside(pins)? } else { remove_pins(pins, &[])? }
             }
         }
     }
@@ -193,10 +195,13 @@ mod tests {
         assert!(matches!(begin(true, None), Beginning::Replace { .. }));
         assert!(matches!(begin(false, Some(&catalog)), Beginning::Replace { .. }));
         let (_dir, instance) = instance(true, None);
+        fs::write(instance.pins().join("link_2_sg_ingress"), "").unwrap();
         let aside = format!("v{}-1", abi::VERSION);
         for _ in 0..2 {
             let expected = Some(vec![instance.pins().with_file_name(&aside)]);
             assert_eq!(room(&instance), (vec![aside.clone()], expected), "it may be done again");
+            // Of a start that failed: tables, and nothing that is attached.
+            pin(&instance, instance.pins().file_name().unwrap().to_str().unwrap());
         }
     }
 

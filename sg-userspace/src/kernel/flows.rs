@@ -137,7 +137,7 @@ impl Flows {
     ) -> Result<Carried, KernelError> {
         let mut carried = Carried::default();
         for (table, from) in self.0.iter_mut().zip(&from.0) {
-            for entry in from.entries.iter() {
+            for entry in &from.entries {
                 let (key, entry) = entry.map_err(KernelError::call("list the flows"))?;
                 if !which(&key) {
                     continue;

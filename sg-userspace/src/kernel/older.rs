@@ -66,7 +66,7 @@ impl Older {
         for (version, directory) in self.continued() {
             match carry(flows, version, directory) {
                 Ok(carried) => {
-                    log::info!("{} flows of layout {version} go on{}", carried.entered, left(carried.left))
+                    log::info!("{} flows of layout {version} go on{}", carried.entered, left(carried.left));
                 }
                 // No reason to stay behind.
                 Err(why) if !self.carried => log::warn!(

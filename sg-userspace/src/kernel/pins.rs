@@ -94,6 +94,16 @@ pub fn exist(directory: &Path) -> bool {
     directory.join("COUNTERS").exists()
 }
 
+/// Whether links are pinned in `directory`.
+#[must_use]
+pub fn hold_links(directory: &Path) -> bool {
+    list(directory).is_ok_and(|paths| paths.iter().any(|path| is_link(path)))
+}
+
+fn is_link(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_"))
+}
+
 /// Takes programs off `devices`, whichever way they are attached, and removes `directory` with all pins in it.
 ///
 /// # Errors
@@ -107,9 +117,7 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     }
     // Links first: a program never runs with its maps half gone (it holds them anyway).
     let mut paths = list(directory)?;
-    paths.sort_by_key(|path| {
-        !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_"))
-    });
+    paths.sort_by_key(|path| !is_link(path));
     for path in &paths {
         remove_file(path)?;
     }

@@ -39,13 +39,8 @@ fn judges_as_tc_does() {
             let slot = u16::try_from(slot).unwrap();
             datapath.publish(slot, &CompiledNic::new(&policy, nic).unwrap().image).unwrap();
             datapath.stand_in(slot).unwrap();
-<<<<<<< HEAD
             let whole = probe.frame(None).to_vec();
-            for damage in [keep, tag, change, cut] {
-=======
-            let whole = probe.frame().to_vec();
             for damage in DAMAGES {
->>>>>>> xdp
                 let mut frame = whole.clone();
                 damage(&mut frame, &mut random);
                 // A frame that ends in its IP header is refused by the test run at tc, not by the program.

@@ -22,8 +22,6 @@ pub(crate) enum Kind {
     Reset,
     /// Ours lets the second SYN of a simultaneous open pass.
     BothAsk,
-    /// A defect of ours: it takes a SYN for the second of a simultaneous open where the first packet was none.
-    SynAfterNoSyn,
     /// Ours asks the rules about every SYN.
     Syn,
     /// Ours has no flows for ICMP questions other than echo.
@@ -50,12 +48,6 @@ impl Before<'_> {
             let ended = |step: &Step, verdicts: &Verdicts| verdicts.ours && is_end(&step.packet);
             !since.is_answered(direction) && (!earlier.is_answered(direction) || earlier.any(ended))
         })
-    }
-
-    /// Whether ours let packets pass in `direction`, and no answer.
-    fn is_unanswered(&self, direction: Direction) -> bool {
-        let heard = |step: &Step, verdicts: &Verdicts| verdicts.ours && step.direction == direction;
-        self.any(heard) && !self.is_answered(direction)
     }
 
     /// Whether ours let a packet pass against `direction`. A reset alone, which anybody may forge, is no answer.
@@ -91,7 +83,6 @@ fn more(before: &Before<'_>, direction: Direction, packet: &Packet, state: State
     if is_syn(packet) {
         return match state {
             State::Invalid if before.is_asked(other) => Some(Kind::BothAsk),
-            State::Invalid | State::New if before.is_unanswered(other) => Some(Kind::SynAfterNoSyn),
             _ => None,
         };
     }

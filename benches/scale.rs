@@ -142,6 +142,7 @@ fn records() -> Vec<Record> {
         label: label("net".into()),
         order: Order::Merged,
         established: Established::Revalidate,
+        mid_stream: model::MidStream::default(),
     };
     let entries = (0..170_u32).map(|number| PrefixEntry {
         cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
@@ -187,6 +188,7 @@ fn records() -> Vec<Record> {
                 role: Role::Guest,
                 addresses: vec![address(number)],
                 anti_spoofing: None,
+                senders: model::Senders::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,
                 groups: first.into_iter().chain(held).collect(),

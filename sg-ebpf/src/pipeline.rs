@@ -126,9 +126,10 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         }
         spoofed = !nic.image.speaks_for(family, &scratch.keys);
         if let Payload::Arp(_) = payload {
-            return match spoofed {
-                false => nic.decision(Verdict::Accept, Reason::Arp),
-                true => nic.decision(Verdict::Drop, Reason::NeighbourSpoofing),
+            return if spoofed {
+                nic.decision(Verdict::Drop, Reason::NeighbourSpoofing)
+            } else {
+                nic.decision(Verdict::Accept, Reason::Arp)
             };
         }
     }

@@ -13,7 +13,7 @@ use sg_userspace::{
     model::{
         Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
         Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-        Role, Rule, Service,
+        Role, Rule, Senders, Service,
     },
     probe::{Probe, ProbeParts},
 };
@@ -135,6 +135,7 @@ impl<'a> Source<'a> {
             }),
             addresses_from_device: false,
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
+            senders: Senders::default(),
             hook: Hook::Tc,
             precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },
             established: if shape & 0x80 == 0 { Established::Revalidate } else { Established::Keep },

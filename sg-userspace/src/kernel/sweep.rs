@@ -5,7 +5,10 @@ use std::{cell::RefCell, mem::take};
 
 use aya::maps::PerCpuValues;
 use sg_common::{
-    abi::{self, Counter},
+    abi::{
+        Counter,
+        flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
+    },
     flow::FlowEntry,
 };
 
@@ -91,7 +94,6 @@ impl Datapath {
                 self.nic_flows.set(slot, found, 0).map_err(KernelError::call("write the flows of a NIC"))?;
             }
         }
-        use abi::flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT};
         let [answered, half_open] = census.live;
         let read = |number| read_counter(&self.counters, number).map(|counter| counter.packets);
         let swept = read(SWEPT)? + census.swept[1];

@@ -39,10 +39,12 @@ impl Mac {
     /// The link-local address that is made of it (RFC 4291, appendix A).
     #[must_use]
     pub fn link_local(self) -> Ipv6Addr {
-        let [a, b, c, d, e, f] = self.bytes();
-        let halves =
-            [(a ^ 2, b), (c, 0xff), (0xfe, d), (e, f)].map(|(high, low)| u16::from_be_bytes([high, low]));
-        Ipv6Addr::new(0xfe80, 0, 0, 0, halves[0], halves[1], halves[2], halves[3])
+        let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+        let (vendor, device) = self.0.as_bytes().split_at(3);
+        octets[8..11].copy_from_slice(vendor);
+        octets[13..].copy_from_slice(device);
+        octets[8] ^= 2;
+        octets.into()
     }
 }
 
@@ -73,8 +75,8 @@ impl From<Mac> for String {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, f_] = self.bytes();
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f_:02x}")
+        let bytes = self.bytes().map(|byte| format!("{byte:02x}"));
+        f.write_str(&bytes.join(":"))
     }
 }
 
@@ -130,6 +132,7 @@ pub struct Senders {
 
 impl Senders {
     /// Every pair that a NIC with these `addresses` may send as.
+    #[must_use]
     pub fn pairs(&self, addresses: &[IpAddr]) -> Vec<(IpNet, Option<Mac>)> {
         let own = addresses.iter().map(|address| (IpNet::from(*address), self.mac));
         let allowed = self.allowed_address_pairs.iter().map(|pair| (pair.address, pair.mac.or(self.mac)));

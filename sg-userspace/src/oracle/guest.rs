@@ -17,8 +17,12 @@ pub(super) fn never(probe: &Probe) -> Option<Reason> {
     let v6 = matches!(probe.ends(), Ends::V6 { .. });
     match (probe.protocol(), probe.content()) {
         (UDP, Content::Ports { source: 67, destination: 68 }) if !v6 => Some(Reason::RogueServer),
-        (UDP, Content::Ports { source: 547, destination: 546 }) if v6 => Some(Reason::RogueServer),
-        (ICMPV6, Content::Icmp { kind: 134, .. }) if v6 => Some(Reason::RogueServer),
+        (UDP, Content::Ports { source: 547, destination: 546 })
+        | (ICMPV6, Content::Icmp { kind: 134, .. })
+            if v6 =>
+        {
+            Some(Reason::RogueServer)
+        }
         // An advertisement without an address in it.
         (ICMPV6, Content::Icmp { kind: 136, .. }) if v6 => Some(Reason::Malformed),
         _ => None,

@@ -1,6 +1,6 @@
 //! The layouts that there have been, and what of each this one goes on with. It must never read a map: `older` does.
 //!
-//! Every version of [`abi`] has its line here before it is released.
+//! Every version of [`sg_common::abi`] has its line here before it is released.
 
 use sg_common::{
     abi::VERSION,

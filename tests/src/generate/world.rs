@@ -145,7 +145,8 @@ impl World {
         let pairs = (0..random.usize(..3)).filter_map(|_| {
             let family = pick::family(random);
             let address = self.local(random, family);
-            let length = random.u8(address_bits(family) - 4..=address_bits(family));
+            let bits = address_bits(family);
+            let length = if random.u8(..8) == 0 { 0 } else { random.u8(bits - 4..=bits) };
             Some(AddressPair { address: IpNet::new(address, length).ok()?.trunc(), mac: mac(random) })
         });
         let allowed_address_pairs = pairs.collect();

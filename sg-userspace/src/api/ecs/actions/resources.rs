@@ -123,7 +123,7 @@ fn instance_shown(state: &State, instance: &Instance) -> Value {
         .map(|nic| {
             json!({
                 "NetworkInterfaceId": nic.id,
-                "MacAddress": "",
+                "MacAddress": nic.senders.mac.map(String::from).unwrap_or_default(),
                 "PrimaryIpAddress": first_v4(&nic.addresses),
                 "Type": kind(nic),
                 "PrivateIpSets": private(&nic.addresses),
@@ -221,7 +221,7 @@ fn interface_shown(nic: &Nic) -> Value {
         "VpcId": vpc_shown(nic.vpc.as_ref()),
         "VSwitchId": "",
         "ZoneId": "",
-        "MacAddress": "",
+        "MacAddress": nic.senders.mac.map(String::from).unwrap_or_default(),
         "SecurityGroupIds": { "SecurityGroupId": nic.groups },
         "PrivateIpAddress": first_v4(&nic.addresses),
         "PrivateIpSets": private(&nic.addresses),

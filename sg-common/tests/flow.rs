@@ -180,8 +180,9 @@ impl Talk {
         self.next[side] = packet.sequence_end();
     }
 
+    /// How far it has come, and how it ends; not how it began.
     fn state(&self) -> (u8, u8) {
-        self.entry.map(|entry| (entry.state, entry.flags)).unwrap()
+        self.entry.map(|entry| (entry.state, entry.flags & !flags::SYN)).unwrap()
     }
 
     /// A connection over which both ends have sent data.

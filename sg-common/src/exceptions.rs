@@ -4,7 +4,7 @@
 //!
 //! | what | direction | only where |
 //! |---|---|---|
-//! | ARP | both | EtherType 0x0806 ([`crate::packet::parse`]) |
+//! | ARP | both | EtherType 0x0806 ([`crate::packet::parse`]); of a guarded guest about itself only ([`crate::guest`]) |
 //! | router solicitation | egress | ICMPv6 133, hop limit 255 |
 //! | router advertisement | ingress | ICMPv6 134, hop limit 255 |
 //! | neighbour solicitation and advertisement | both | ICMPv6 135, 136, hop limit 255 |

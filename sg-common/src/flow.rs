@@ -21,6 +21,13 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// The direction of a number that [`Self::Ingress`] or [`Self::Egress`] was turned into.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(number: u64) -> Self {
+        if number == Self::Ingress as u64 { Self::Ingress } else { Self::Egress }
+    }
+
     /// The other one.
     #[inline(always)]
     #[must_use]
@@ -278,7 +285,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn direction(&self) -> Direction {
-        if self.direction == Direction::Ingress as u8 { Direction::Ingress } else { Direction::Egress }
+        Direction::of(self.direction as u64)
     }
 
     /// Whether the policy cut this flow.

@@ -105,8 +105,7 @@ pub fn observe(entry: &mut FlowEntry, packet: &Packet, direction: Direction, len
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_observe(entry: *mut FlowEntry, packet: *const Packet, direction: u64, length: u64) -> u64 {
-    let direction =
-        if direction == Direction::Ingress as u64 { Direction::Ingress } else { Direction::Egress };
+    let direction = Direction::of(direction);
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     if let (Some(entry), Some(packet)) = unsafe { (entry.as_mut(), packet.as_ref()) } {
         entry.observe(packet, direction, length as u32, view::now());

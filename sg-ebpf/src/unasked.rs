@@ -24,8 +24,7 @@ const DHCP_OF_ITS_OWN: u64 = 3;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_unasked(packet: *const Packet, direction: u64) -> u64 {
-    let direction =
-        if direction == Direction::Ingress as u64 { Direction::Ingress } else { Direction::Egress };
+    let direction = Direction::of(direction);
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
     let mut asked = false;

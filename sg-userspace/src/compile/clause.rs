@@ -59,9 +59,9 @@ impl Clause {
             Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
         });
-        let of_pairs = nic.senders.allowed_address_pairs.iter().filter_map(|pair| pair.mac);
-        let nobody = of_pairs.map(Some).chain([nic.senders.mac]).map(|mac| (nobody, mac));
-        Self::told_apart(nic.pairs().into_iter().chain(nobody).filter_map(|(net, mac)| {
+        let unknown = nic.senders.mac.is_none().then_some(None);
+        let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
+        Self::told_apart(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
             let local = Rc::new(addresses(family, [net])?);
             Some(Self { local, ethernet: only(mac), ..Self::told(Verdict::Accept) })
         }))

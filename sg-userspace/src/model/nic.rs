@@ -104,15 +104,14 @@ impl Nic {
     }
 
     /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.
-    #[must_use]
-    pub fn pairs(&self) -> Vec<(IpNet, Option<Mac>)> {
+    pub fn pairs(&self) -> impl Iterator<Item = (IpNet, Option<Mac>)> {
         self.senders.pairs(&self.addresses)
     }
 
     /// The Ethernet address that it sends from as `source`, where one is known.
     #[must_use]
     pub fn mac_for(&self, source: IpAddr) -> Option<Mac> {
-        let pair = self.pairs().into_iter().find(|(net, _)| net.contains(&source));
+        let pair = self.pairs().find(|(net, _)| net.contains(&source));
         pair.map_or(self.senders.mac, |(_, mac)| mac)
     }
 }

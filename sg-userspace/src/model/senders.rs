@@ -131,17 +131,18 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// Every pair that a NIC with these `addresses` may send as.
-    #[must_use]
-    pub fn pairs(&self, addresses: &[IpAddr]) -> Vec<(IpNet, Option<Mac>)> {
+    /// The Ethernet addresses that are known: those of pairs, then the NIC's.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        self.allowed_address_pairs.iter().filter_map(|pair| pair.mac).chain(self.mac)
+    }
+
+    /// Every pair that a NIC with these `addresses` may send as: its own, those allowed, and the link-local address of
+    /// each Ethernet address.
+    pub fn pairs(&self, addresses: &[IpAddr]) -> impl Iterator<Item = (IpNet, Option<Mac>)> {
         let own = addresses.iter().map(|address| (IpNet::from(*address), self.mac));
         let allowed = self.allowed_address_pairs.iter().map(|pair| (pair.address, pair.mac.or(self.mac)));
-        let mut pairs: Vec<_> = own.chain(allowed).collect();
-        let mut macs: Vec<Mac> = pairs.iter().filter_map(|(_, mac)| *mac).chain(self.mac).collect();
-        macs.sort_unstable_by_key(|mac| mac.key());
-        macs.dedup();
-        pairs.extend(macs.into_iter().map(|mac| (IpNet::from(IpAddr::V6(mac.link_local())), Some(mac))));
-        pairs
+        let link_local = self.macs().map(|mac| (IpNet::from(IpAddr::V6(mac.link_local())), Some(mac)));
+        own.chain(allowed).chain(link_local)
     }
 }
 
@@ -175,8 +176,9 @@ mod tests {
             mac: Some("52:54:00:12:34:56".parse().unwrap()),
             allowed_address_pairs: vec!["10.0.0.9=00:00:5e:00:01:07".parse().unwrap()],
         };
-        let pairs = senders.pairs(&["10.0.0.5".parse().unwrap()]);
-        let texts: Vec<String> = pairs.iter().map(|(net, mac)| format!("{net} {}", mac.unwrap())).collect();
+        let own = ["10.0.0.5".parse().unwrap()];
+        let texts: Vec<String> =
+            senders.pairs(&own).map(|(net, mac)| format!("{net} {}", mac.unwrap())).collect();
         assert_eq!(
             texts,
             [
@@ -186,7 +188,8 @@ mod tests {
                 "fe80::5054:ff:fe12:3456/128 52:54:00:12:34:56",
             ]
         );
-        let unknown = Senders::default().pairs(&["10.0.0.5".parse().unwrap()]);
+        let unknown = Senders::default();
+        let unknown: Vec<_> = unknown.pairs(&own).collect();
         assert_eq!(unknown, [("10.0.0.5/32".parse().unwrap(), None)]);
     }
 }

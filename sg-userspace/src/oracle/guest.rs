@@ -31,7 +31,7 @@ pub(super) fn never(probe: &Probe) -> Option<Reason> {
 
 /// Whether `source` is nothing that the NIC may speak for. Nobody is, whatever is allowed.
 pub(super) fn is_foreign(source: IpAddr, nic: &Nic) -> bool {
-    source.is_unspecified() || !nic.pairs().iter().any(|(net, _)| net.contains(&source))
+    source.is_unspecified() || !nic.pairs().any(|(net, _)| net.contains(&source))
 }
 
 /// Whether who sends from `source` has no address yet, or one of the link that nobody wrote down.

@@ -10,7 +10,7 @@ use aya_build::{Package, Toolchain};
 
 /// Builds `name`, which lies at `root`, to a file of its name in `OUT_DIR`. It is built again when something in `sources`
 /// changed, which like `root` are seen from the crate that asks.
-pub fn build(name: &str, root: &str, sources: &[&str]) -> Result<()> {
+pub(crate) fn build(name: &str, root: &str, sources: &[&str]) -> Result<()> {
     let object = PathBuf::from(env::var_os("OUT_DIR").context("cargo sets OUT_DIR")?).join(name);
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("cargo sets CARGO_MANIFEST_DIR")?);
     for source in sources {

@@ -23,6 +23,12 @@ pub fn lab_empty(_ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
+/// The same, for what is sent.
+#[classifier]
+pub fn lab_empty_sent(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
+}
+
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

@@ -4,7 +4,7 @@
 //!
 //! It must never be given a device outside the lab.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::AddAssign, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
@@ -69,6 +69,13 @@ impl Sent {
     }
 }
 
+impl AddAssign for Sent {
+    fn add_assign(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.time += more.time;
+    }
+}
+
 impl fmt::Display for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} packets, {:.0} a second and processor", self.packets, self.rate())
@@ -119,18 +126,19 @@ impl Generator {
         Ok(Self { ebpf, host: host.clone(), device })
     }
 
-    /// Sends these frames from now on, in turns, from the first one on. Each has 64 bytes. Where the packets vary, their
-    /// identification, their sequence number and what varies must be zero (see [`vary`]).
+    /// Sends these frames from now on, in turns, from the first one on, each made up to 64 bytes. Where packets vary, their
+    /// identification, their sequence number and what varies must be zero: that is where the checksums are set right.
     ///
     /// # Errors
-    /// Where there are none, or too many, or one is of another length.
+    /// Where there are none, or too many, or one is longer.
     pub fn load(&mut self, frames: &[Vec<u8>], vary: Vary) -> Result<()> {
         ensure!((1..=TEMPLATES).contains(&frames.len()), "{} templates", frames.len());
         let mut templates: Array<_, [u64; LENGTH / 8]> = map(&mut self.ebpf, "LAB_FRAMES")?;
         for (number, frame) in (0..).zip(frames) {
-            ensure!(frame.len() == LENGTH, "a frame of {} bytes", frame.len());
+            let mut whole = [0; LENGTH];
+            whole.get_mut(..frame.len()).context("a frame of more than 64 bytes")?.copy_from_slice(frame);
             let mut words = [0; LENGTH / 8];
-            for (word, bytes) in words.iter_mut().zip(frame.as_chunks().0) {
+            for (word, bytes) in words.iter_mut().zip(whole.as_chunks().0) {
                 *word = u64::from_ne_bytes(*bytes);
             }
             templates.set(number, words, 0)?;

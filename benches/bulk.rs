@@ -9,13 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sg_benches::{
+    cloud,
     plan::Plan,
     report::{Figure, Unit},
     rounds::Rounds,
 };
 use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
-
-mod cloud;
 
 const RULES: usize = 1_000;
 const PORT: &str = "5201";

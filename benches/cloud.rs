@@ -6,45 +6,53 @@
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 
+use crate::Sequence;
 use ipnet::Ipv4Net;
-use sg_benches::Sequence;
 
-pub(crate) const TCP: u8 = 6;
-pub(crate) const UDP: u8 = 17;
+/// The number of TCP.
+pub const TCP: u8 = 6;
+/// The number of UDP.
+pub const UDP: u8 = 17;
 
 /// One inbound rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rule {
-    pub(crate) accepts: bool,
+pub struct Rule {
+    /// Whether it accepts; else it drops.
+    pub accepts: bool,
     /// 1 to 10 where it drops, 11 to 100 where it accepts: what drops decides first, so that a peer of sets needs two.
-    pub(crate) priority: u8,
-    pub(crate) protocol: u8,
-    pub(crate) remote: Ipv4Net,
-    /// First and last.
-    pub(crate) ports: [u16; 2],
+    pub priority: u8,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// The other end.
+    pub remote: Ipv4Net,
+    /// First and last of the NIC's own ports.
+    pub ports: [u16; 2],
 }
 
 /// What a rule is asked about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Question {
-    pub(crate) remote: Ipv4Addr,
-    pub(crate) protocol: u8,
-    pub(crate) port: u16,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The other end.
+    pub remote: Ipv4Addr,
+    /// [`TCP`] or [`UDP`].
+    pub protocol: u8,
+    /// Of the NIC.
+    pub port: u16,
 }
 
 /// Every port.
-pub(crate) const ALL_PORTS: [u16; 2] = [0, u16::MAX];
+pub const ALL_PORTS: [u16; 2] = [0, u16::MAX];
 
 /// Services that half of the rules are about.
 const SERVICES: [u16; 14] = [22, 53, 80, 123, 443, 3306, 5432, 6379, 8080, 9090, 9100, 9200, 10_250, 27_017];
 /// Ranges that several rules name.
-pub(crate) const RANGES: [[u16; 2]; 4] =
-    [[1_024, 65_535], [30_000, 32_767], [8_000, 8_999], [49_152, 65_535]];
+pub const RANGES: [[u16; 2]; 4] = [[1_024, 65_535], [30_000, 32_767], [8_000, 8_999], [49_152, 65_535]];
 /// The networks that the others are within, half of the time.
 const PRIVATE: [([u8; 4], u8); 3] = [([10, 0, 0, 0], 8), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
 
 /// So many rules, the same every time, in the order in which they decide.
-pub(crate) fn rules(count: usize) -> Vec<Rule> {
+#[must_use]
+pub fn rules(count: usize) -> Vec<Rule> {
     let mut random = Sequence(31);
     let mut nets: Vec<Ipv4Net> =
         PRIVATE.iter().map(|&(address, length)| net(Ipv4Addr::from(address), length)).collect();
@@ -74,7 +82,7 @@ fn remote(random: &mut Sequence, nets: &mut Vec<Ipv4Net>) -> Ipv4Net {
     let number = random.next();
     let address = Ipv4Addr::from_bits(random.next() as u32);
     let made = if number.is_multiple_of(3) {
-        // No first byte of these is special, and none is that of `road::LOCAL`.
+        // No first byte of these is special, and none is that of the address that `path.rs` sends to.
         let [_, two, three, four] = address.octets();
         let first = 11 + (number >> 8) as u8 % 80;
         net(Ipv4Addr::new(first, two, three, four), [12, 16, 20, 24, 24, 24, 32][(number >> 16) as usize % 7])
@@ -106,14 +114,16 @@ fn ports(random: &mut Sequence) -> [u16; 2] {
 
 impl Rule {
     /// Whether it is about this.
-    pub(crate) fn matches(&self, question: &Question) -> bool {
+    #[must_use]
+    pub fn matches(&self, question: &Question) -> bool {
         self.protocol == question.protocol
             && self.remote.contains(&question.remote)
             && (self.ports[0]..=self.ports[1]).contains(&question.port)
     }
 
     /// Whether it is about everything that the other one is about.
-    pub(crate) fn covers(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
         self.protocol == other.protocol
             && self.remote.contains(&other.remote)
             && self.ports[0] <= other.ports[0]
@@ -121,7 +131,8 @@ impl Rule {
     }
 
     /// `tcp` or `udp`.
-    pub(crate) fn protocol(&self) -> &'static str {
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
         if self.protocol == TCP { "tcp" } else { "udp" }
     }
 
@@ -140,12 +151,14 @@ impl Rule {
 }
 
 /// What the first rule that matches says; where none does, it is dropped.
-pub(crate) fn accepts(rules: &[Rule], question: &Question) -> bool {
+#[must_use]
+pub fn accepts(rules: &[Rule], question: &Question) -> bool {
     rules.iter().find(|rule| rule.matches(question)).is_some_and(|rule| rule.accepts)
 }
 
 /// Questions about each rule in turn, and about strangers, so many of each.
-pub(crate) fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
+#[must_use]
+pub fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
     let mut random = Sequence(97);
     let mut both = |number: usize| {
         let asked = rules[number % rules.len()].asked(number as u64);
@@ -158,7 +171,8 @@ pub(crate) fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
 }
 
 /// What `sgd` reads.
-pub(crate) fn document(rules: &[Rule], device: &str, local: Ipv4Addr) -> String {
+#[must_use]
+pub fn document(rules: &[Rule], device: &str, local: Ipv4Addr) -> String {
     let mut text = "groups:\n  cloud:\n    inner_access: drop\n    ingress:\n".to_owned();
     for rule in rules {
         let action = if rule.accepts { "accept" } else { "drop" };

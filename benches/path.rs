@@ -6,17 +6,16 @@
 
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
+    cloud::{self, Question, Rule, TCP},
     plan::Plan,
     report::{Figure, Unit},
     rounds::Rounds,
 };
 use sg_tests::lab::{self, Entered, Lab, Vary};
 
-mod cloud;
 mod peers;
 mod road;
 
-use cloud::{Question, Rule, TCP};
 use peers::{EMPTY, Filter, Peer};
 use road::{ACK, From, Packet, Road, SYN};
 
@@ -33,6 +32,8 @@ const SAMPLE: usize = 2_048;
 enum Kind {
     /// The first of a flow that the rules accept, from a port that nobody asked from.
     New,
+    /// The same once more, before anybody answered: the rules are asked again, and nothing need be remembered.
+    Again,
     /// One of the flows that both ends have spoken in.
     Known,
     /// The first of a flow that the rules drop.
@@ -40,7 +41,7 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::New, Self::Known, Self::Denied];
+    const ALL: [Self; 4] = [Self::New, Self::Again, Self::Known, Self::Denied];
 }
 
 fn main() -> Result<()> {
@@ -104,7 +105,7 @@ struct Router {
     road: Road,
     _filter: Filter,
     /// By kind.
-    rounds: [Rounds; 3],
+    rounds: [Rounds; 4],
 }
 
 impl Router {
@@ -131,6 +132,7 @@ impl Router {
         let known: Vec<_> = of(&traffic.flows, ACK, [1, 5_001]);
         self.measure(Kind::Known, &known, Vary::Nothing)?;
         self.measure(Kind::New, &traffic.opening, Vary::Port)?;
+        self.measure(Kind::Again, &traffic.opening, Vary::Nothing)?;
         self.measure(Kind::Denied, &traffic.denied, Vary::Port)
     }
 
@@ -151,6 +153,9 @@ impl Router {
 
     fn measure(&mut self, kind: Kind, packets: &[Packet], vary: Vary) -> Result<()> {
         self.road.load(From::Remote, packets, vary)?;
+        if vary == Vary::Nothing {
+            self.road.send(From::Remote, packets.len() as u32)?;
+        }
         let (sent, passed) = self.road.send(From::Remote, PACKETS)?;
         let expected = if kind == Kind::Denied && self.peer.name != EMPTY.name { 0 } else { PACKETS };
         ensure!(passed == u64::from(expected), "{}: {passed} {kind:?} packets passed", self.peer.name);

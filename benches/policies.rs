@@ -1,5 +1,6 @@
 //! Policies to measure with: as many rules as asked, with prefixes and ports of a realistic mix.
 
+pub mod cloud;
 pub mod plan;
 pub mod report;
 pub mod rounds;

@@ -6,9 +6,8 @@
 use std::{fs, net::Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
+use sg_benches::cloud::{Question, TCP};
 use sg_tests::lab::{FrameSocket, Generator, Host, Lab, Sent, Vary, checksum};
-
-use crate::cloud::{Question, TCP};
 
 /// The device whose traffic is filtered.
 pub(crate) const OUTER: &str = "outer";

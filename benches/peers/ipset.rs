@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anyhow::Result;
 use ipnet::Ipv4Net;
+use sg_benches::cloud::{ALL_PORTS, RANGES, Rule};
 use sg_tests::lab::Host;
 
 use super::{
@@ -15,8 +16,6 @@ use super::{
     nft_sets::outermost,
     trust_checksums,
 };
-use crate::cloud::{ALL_PORTS, RANGES, Rule};
-
 pub(super) const PEER: Peer =
     Peer { name: "ipset", commands: &["ipset", "iptables-legacy-restore"], conntrack: true, install };
 

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use sg_benches::cloud::Rule;
 use sg_tests::lab::Host;
 
 use super::{Filter, Peer, feed, trust_checksums};
-use crate::{cloud::Rule, road::OUTER};
+use crate::road::OUTER;
 
 pub(super) const PEER: Peer =
     Peer { name: "iptables-nft", commands: &["iptables-nft-restore"], conntrack: true, install };

@@ -4,11 +4,10 @@
 use anyhow::{Context as _, Result};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use ipnet::Ipv4Net;
+use sg_benches::cloud::{Rule, TCP, UDP};
 use sg_tests::lab::{Host, programs};
 
 use super::{Filter, Peer, attached};
-use crate::cloud::{Rule, TCP, UDP};
-
 pub(super) const PEER: Peer = Peer { name: "lpm", commands: &[], conntrack: false, install };
 
 fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {

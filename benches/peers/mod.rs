@@ -20,9 +20,10 @@ use aya::{
     Ebpf,
     programs::{SchedClassifier, TcAttachType},
 };
+use sg_benches::cloud::Rule;
 use sg_tests::lab::{Agent, Host, programs};
 
-use crate::{cloud::Rule, road::OUTER};
+use crate::road::OUTER;
 
 mod ipset;
 mod iptables;

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use sg_benches::cloud::Rule;
 use sg_tests::lab::Host;
 
 use super::{Filter, Peer, feed, nft_sets::ruleset, trust_checksums};
-use crate::cloud::Rule;
-
 pub(super) const PEER: Peer = Peer { name: "nft-linear", commands: &["nft"], conntrack: true, install };
 
 fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {

@@ -1,13 +1,11 @@
 //! `sgd` with a document, on TCX.
 
 use anyhow::Result;
+use sg_benches::cloud::{self, Rule};
 use sg_tests::lab::{Agent, Attach, Host};
 
 use super::{Filter, Peer};
-use crate::{
-    cloud::{self, Rule},
-    road::{LOCAL, OUTER},
-};
+use crate::road::{LOCAL, OUTER};
 
 pub(super) const PEER: Peer = Peer { name: "ours", commands: &[], conntrack: false, install };
 

@@ -1,10 +1,5 @@
 //! Policies to measure with: as many rules as asked, with prefixes and ports of a realistic mix.
 
-pub mod cloud;
-pub mod plan;
-pub mod report;
-pub mod rounds;
-
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};

@@ -1,6 +1,7 @@
 //! The work of the datapath without a kernel: a frame read, an image asked; and how large images are.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{
     hint::black_box,
@@ -28,6 +29,24 @@ use sg_userspace::{check::CompiledNic, model::Policy};
 /// Different packets in a measurement; their number is a power of two.
 const PACKETS: usize = 4_096;
 
+/// A policy: what it costs to ask its image.
+struct Case {
+    lookup: &'static str,
+    policy: fn() -> Policy,
+    /// The figure of how much the image needs for each of so many.
+    memory: Option<(&'static str, usize)>,
+}
+
+impl Case {
+    const fn new(lookup: &'static str, policy: fn() -> Policy) -> Self {
+        Self { lookup, policy, memory: None }
+    }
+
+    const fn telling(self, name: &'static str, count: usize) -> Self {
+        Self { memory: Some((name, count)), ..self }
+    }
+}
+
 fn main() {
     let mut timing = Timing::new(Plan::from_env());
     let frame = |address: IpAddr, local: IpAddr| tcp((address, 40_000), (local, 443), SYN);
@@ -36,20 +55,19 @@ fn main() {
         ("parse/tcp-ipv6", frame(IpAddr::V6(LOCAL_V6), IpAddr::V6(LOCAL_V6))),
     ] {
         timed(&mut timing, name, |_| {
-            black_box(parse(&black_box(&frame[..])));
+            let _ = black_box(parse(&black_box(&frame[..])));
         });
     }
-    // What is asked, and of what the image is to tell how much it needs for each.
-    let policies: [(&str, Option<(&str, usize)>, fn() -> Policy, Family); 7] = [
-        ("lookup/10", None, || policy(10, 1), Family::V4),
-        ("lookup/1k", None, || policy(1_000, 1), Family::V4),
-        ("lookup/10k", Some(("memory/rule", 10_000)), || policy(10_000, 1), Family::V4),
-        ("lookup/100k", Some(("memory/prefix", 100_000)), || listed(100_000), Family::V4),
-        ("lookup/1m", Some(("memory/member", 1_000_000)), || valid(members(1_000_000)), Family::V4),
-        ("lookup-ipv6/1k", None, || policy_v6(1_000), Family::V6),
-        ("lookup-ipv6/10k", Some(("memory/rule-ipv6", 10_000)), || policy_v6(10_000), Family::V6),
+    let cases = [
+        Case::new("lookup/10", || policy(10, 1)),
+        Case::new("lookup/1k", || policy(1_000, 1)),
+        Case::new("lookup/10k", || policy(10_000, 1)).telling("memory/rule", 10_000),
+        Case::new("lookup/100k", || listed(100_000)).telling("memory/prefix", 100_000),
+        Case::new("lookup/1m", || valid(members(1_000_000))).telling("memory/member", 1_000_000),
+        Case::new("lookup-ipv6/1k", || policy_v6(1_000)),
+        Case::new("lookup-ipv6/10k", || policy_v6(10_000)).telling("memory/rule-ipv6", 10_000),
     ];
-    for (lookup, memory, policy, family) in policies {
+    for Case { lookup, policy, memory } in cases {
         if !timing.plan.wants(lookup) && !memory.is_some_and(|(name, _)| timing.plan.wants(name)) {
             continue;
         }
@@ -60,10 +78,11 @@ fn main() {
                 .record()
                 .expect("a figure can be written");
         }
+        let family = if lookup.starts_with("lookup-ipv6") { Family::V6 } else { Family::V4 };
         let keys = keys(family);
         let root = header::ROOTS + Direction::Ingress as usize * 2 + family as usize;
         timed(&mut timing, lookup, |number| {
-            black_box(Walk::from(&words, root).run(&words, &keys[number % PACKETS]));
+            black_box(Walk::from(&words[..], root).run(&words[..], &keys[number % PACKETS]));
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The loaded programs, and how a run of one is timed.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{
     fs,

@@ -1,6 +1,8 @@
 //! Many NICs on one host: 1,000 veths in a namespace, each with a group of its own, under the real agent. How long it
 //! takes until all are filtered, until a change is in force, and how much memory a NIC needs.
 
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
 use std::{
     fmt::Write as _,
     fs,
@@ -95,7 +97,7 @@ fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Rounds, U
         restart.push(took);
     }
     agent.kill()?;
-    agent.detach(&host)?;
+    detach(&host)?;
     let single = |value: f64| [value].into_iter().collect::<Rounds>();
     Ok([
         ("nics-start", single(started), Unit::Milliseconds),
@@ -209,17 +211,17 @@ impl Agent {
         self.child.kill().context("cannot end the agent")?;
         self.child.wait().map(drop).context("the agent does not end")
     }
+}
 
-    /// Takes off what it left.
-    fn detach(&self, host: &Host) -> Result<()> {
-        let mut sgctl = Command::new(Binaries::find()?.sgctl());
-        sgctl.args(["detach", "--instance", host.netns()]).stdout(Stdio::null());
-        let status = host.spawn(&mut sgctl)?.wait()?;
-        if !status.success() {
-            bail!("`sgctl detach` failed ({status})");
-        }
-        Ok(())
+/// Takes off what the agent left.
+fn detach(host: &Host) -> Result<()> {
+    let mut sgctl = Command::new(Binaries::find()?.sgctl());
+    sgctl.args(["detach", "--instance", host.netns()]).stdout(Stdio::null());
+    let status = host.spawn(&mut sgctl)?.wait()?;
+    if !status.success() {
+        bail!("`sgctl detach` failed ({status})");
     }
+    Ok(())
 }
 
 impl Drop for Agent {

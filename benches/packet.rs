@@ -7,7 +7,6 @@ mod kernel;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
 use kernel::Kernel;
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
@@ -144,23 +143,16 @@ fn known(policy: &Policy, number: usize) -> Option<IpAddr> {
     let group = if group.ingress.is_empty() { &policy.groups()[0] } else { group };
     let number = number * 7_919;
     match group.ingress.get(number % group.ingress.len().max(1))?.remote {
-        Remote::Net(net) => Some(last(net)),
+        Remote::Net(net) => Some(net.broadcast()),
         Remote::PrefixList(list) => {
             let prefixes = policy.prefixes(list);
-            Some(last(prefixes[number * 31 % prefixes.len()]))
+            Some(prefixes[number * 31 % prefixes.len()].broadcast())
         }
         Remote::Group(GroupIndex(group)) => {
             let members = policy.members_elsewhere(GroupIndex(group));
             members.get(number * 31 % members.len()).copied()
         }
         Remote::Any => None,
-    }
-}
-
-const fn last(net: IpNet) -> IpAddr {
-    match net {
-        IpNet::V4(net) => IpAddr::V4(net.broadcast()),
-        IpNet::V6(net) => IpAddr::V6(net.broadcast()),
     }
 }
 

@@ -77,7 +77,7 @@ pub fn prefix(random: &mut Sequence) -> IpNet {
     IpNet::V4(Ipv4Net::new(address, length).map(|net| net.trunc()).unwrap_or_default())
 }
 
-/// A prefix of 32 to 128 bits within 2000::/3, most of them 64.
+/// A prefix of 32 to 128 bits within `2000::/3`, most of them 64.
 fn prefix_v6(random: &mut Sequence) -> IpNet {
     let length = [32, 48, 64, 64, 64, 96, 128, 128][(random.next() % 8) as usize];
     let high = random.next() >> 3 | 1 << 61;

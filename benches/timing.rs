@@ -1,5 +1,7 @@
 //! Criterion, and a figure out of what it ran: for work that takes its time in user space.
 
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode};
@@ -20,7 +22,6 @@ pub enum Of {
 }
 
 /// Takes figures, those that are wanted.
-#[derive(Debug)]
 pub struct Timing {
     /// What is wanted.
     pub plan: Plan,

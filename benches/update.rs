@@ -5,6 +5,7 @@
 //! meets the one before, 4 to 15 ms of whoever waits (`publish/1`).
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::time::Instant;
 
@@ -92,8 +93,10 @@ impl Bench {
             let figure = Figure::new(&name, all.least(), Unit::Microseconds).spread(all.spread());
             let linear = before.map(|(smaller, time)| time * count as f64 / smaller as f64);
             before = Some((count, all.least()));
-            save(&linear.map_or_else(|| figure.clone(), |linear| figure.clone().beside(linear)));
-            if !other.is_empty() {
+            if self.plan.wants(&name) {
+                save(&linear.map_or_else(|| figure.clone(), |linear| figure.clone().beside(linear)));
+            }
+            if !other.is_empty() && self.plan.wants(other) {
                 let figure = Figure::new(other, all.least(), Unit::Microseconds);
                 save(&figure.spread(all.spread()).beside(alone.least()));
             }

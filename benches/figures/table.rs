@@ -82,7 +82,7 @@ fn amount(value: f64, unit: Unit) -> String {
     let fitting = steps.iter().rev().find(|(size, _)| value.abs() >= *size);
     let (size, name) = fitting.or(steps.first()).copied().unwrap_or((1.0, ""));
     let value = value / size;
-    let digits = if value == value.trunc() || value.abs() >= 100.0 {
+    let digits = if value.fract().abs() < 1e-9 || value.abs() >= 100.0 {
         0
     } else if value.abs() >= 10.0 {
         1

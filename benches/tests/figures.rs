@@ -1,6 +1,8 @@
 //! From recorded figures to the document that others read and to the documentation: their shape. Nothing is said of
 //! how large a figure should be.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use sg_benches::{
@@ -38,8 +40,8 @@ fn figures(lines: &Path, arguments: &[&Path]) -> std::process::Output {
 fn a_document_has_what_was_recorded() {
     let place = tempfile::tempdir().expect("a directory");
     let lines = place.path().join("lines");
-    for (number, (name, unit)) in READ_BY_NAME.into_iter().enumerate() {
-        let figure = Figure::new(name, 10.0 + number as f64, unit).beside(5.0).spread(0.5);
+    for (number, (name, unit)) in (0u8..).zip(READ_BY_NAME) {
+        let figure = Figure::new(name, 10.0 + f64::from(number), unit).beside(5.0).spread(0.5);
         figure.append(&lines).expect("written");
     }
     Figure::new("established/16k", 70.5, Unit::Nanoseconds).append(&lines).expect("taken again");

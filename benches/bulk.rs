@@ -29,6 +29,9 @@ fn main() -> Result<()> {
         Entered::LeftOut(why) => bail!("bulk needs {why}"),
     };
     let plan = Plan::from_env();
+    if !plan.wants("bulk/filtered") {
+        return Ok(());
+    }
     let (plain, filtered) = (Pair::new(lab, false)?, Pair::new(lab, true)?);
     let (mut without, mut with) = (Rounds::default(), Rounds::default());
     for _ in 0..plan.rounds(15, 3) {

@@ -42,6 +42,16 @@ enum Kind {
 
 impl Kind {
     const ALL: [Self; 4] = [Self::New, Self::Again, Self::Known, Self::Denied];
+
+    /// The family of its figures.
+    const fn family(self) -> &'static str {
+        match self {
+            Self::New => "path",
+            Self::Again => "path-again",
+            Self::Known => "path-known",
+            Self::Denied => "path-denied",
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -56,11 +66,15 @@ fn main() -> Result<()> {
         bail!(missing);
     }
     let plan = Plan::from_env();
-    let (rules, traffic) = (cloud::rules(RULES), Traffic::new(&cloud::rules(RULES)));
+    if !peers::ALL.into_iter().any(|peer| wanted(&plan, peer)) {
+        return Ok(());
+    }
+    let rules = cloud::rules(RULES);
+    let traffic = Traffic::new(&rules);
     let mut routers = vec![Router::new(lab, EMPTY, &[], &traffic)?];
     for peer in peers::ALL {
         match peer.missing() {
-            _ if !plan.wants(&format!("path/{}", peer.name)) && peer.name != "ours" => {}
+            _ if !wanted(&plan, peer) => {}
             Some(command) => println!("path/{} is left out: needs `{command}`", peer.name),
             None => routers.push(Router::new(lab, peer, &rules, &traffic)?),
         }
@@ -71,6 +85,12 @@ fn main() -> Result<()> {
         }
     }
     report(&routers)
+}
+
+/// Whether a figure of it is.
+fn wanted(plan: &Plan, peer: Peer) -> bool {
+    let families = Kind::ALL.map(Kind::family).into_iter().chain(["rate"]);
+    families.into_iter().any(|family| plan.wants(&format!("{family}/{}", peer.name)))
 }
 
 /// The same packets for all.
@@ -173,28 +193,28 @@ fn report(routers: &[Router]) -> Result<()> {
     let least = |router: &Router, kind: Kind| router.rounds[kind as usize].least();
     let Some((empty, filters)) = routers.split_first() else { return Ok(()) };
     let added = |router: &Router, kind: Kind| least(router, kind) - least(empty, kind);
-    println!("\n{:<14}{:>28}{:>28}{:>28}", "ns a packet", "new", "known", "denied");
+    println!("\nns a packet, and what is added to the empty program:");
+    print!("{:<14}", "");
+    Kind::ALL.iter().for_each(|kind| print!("{:>24}", kind.family()));
+    println!();
     for router in routers {
         print!("{:<14}", router.peer.name);
         for kind in Kind::ALL {
-            print!("{:>16.0} ({:>+8.0})", least(router, kind), added(router, kind));
+            print!("{:>13.0} ({:>+8.0})", least(router, kind), added(router, kind));
         }
-        println!("{:>14.0} new/s", 1e9 / least(router, Kind::New));
+        println!();
     }
     println!();
     for router in filters {
-        for (kind, end) in [(Kind::New, "1k"), (Kind::Known, "known")] {
-            let mut figure = Figure::new(
-                format!("path/{}/{end}", router.peer.name),
-                added(router, kind),
-                Unit::Nanoseconds,
-            )
-            .spread(router.rounds[kind as usize].spread());
-            if router.peer.name != filters[0].peer.name {
-                figure = figure.beside(added(&filters[0], kind));
-            }
-            figure.record()?;
+        let name = |family: &str| format!("{family}/{}/1k", router.peer.name);
+        for kind in Kind::ALL {
+            Figure::new(name(kind.family()), added(router, kind), Unit::Nanoseconds)
+                .beside(least(empty, kind))
+                .spread(router.rounds[kind as usize].spread())
+                .record()?;
         }
+        let rate = |router| 1e9 / least(router, Kind::New);
+        Figure::new(name("rate"), rate(router), Unit::PacketsPerSecond).beside(rate(empty)).record()?;
     }
     Ok(())
 }

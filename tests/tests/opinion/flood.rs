@@ -2,6 +2,7 @@
 //! end. None of the ten thousand may be lost.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr},
     sync::atomic::{AtomicBool, Ordering},
@@ -9,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use sg_common::flow::Direction::{self, Egress as OUT, Ingress as IN};
-use sg_tests::lab::{self, Agent, Attach, Generator, Host, Lab, Sent, Vary};
+use sg_tests::lab::{self, Agent, Attach, Generator, Host, Lab, Sent, Vary, checksum};
 
 use crate::{
     amount,
@@ -40,6 +41,7 @@ const BATCH: u32 = 1 << 16;
 pub(crate) fn tests(suite: &mut Suite) {
     let name = "flood::established_connections_are_not_lost";
     suite.when(name.to_owned(), lab::missing(), established_connections_are_not_lost);
+    suite.when("flood::its_packets_are_whole".to_owned(), lab::missing(), its_packets_are_whole);
 }
 
 fn policy() -> Policy {
@@ -253,17 +255,44 @@ fn is_of(frame: &[u8], net: [u8; 2], direction: Direction, flow: usize) -> bool 
     frame.get(place..place + 4) == Some(&remote(net, flow).octets())
 }
 
+/// What the generator makes is what it says: each packet from another end, with right checksums. A filter that drops
+/// damaged packets would be measured by what it does not do.
+fn its_packets_are_whole(lab: Lab) -> Result<()> {
+    const PACKETS: u32 = 200;
+    let rig = Rig::new(lab)?;
+    let [local, _] = LOCAL;
+    generator(&rig, local)?.send(PACKETS)?;
+    let (mut sources, mut buffer) = (BTreeSet::new(), [0; 256]);
+    while let Some(frame) = rig.receiver(IN).next(SILENCE, &mut buffer)? {
+        let (Some(ip), Some(tcp)) = (frame.get(14..34), frame.get(34..54)) else {
+            bail!("a frame of {} bytes", frame.len());
+        };
+        ensure!(checksum(ip) == 0, "the checksum of the IP header is wrong: {ip:02x?}");
+        let summed = [&ip[12..20], &[0, 6, 0, 20], tcp].concat();
+        ensure!(checksum(&summed) == 0, "the checksum of TCP is wrong: {tcp:02x?}");
+        sources.insert(frame[26..36].to_vec());
+    }
+    ensure!(sources.len() == PACKETS as usize, "{PACKETS} packets came from {} ends", sources.len());
+    Ok(())
+}
+
 /// Sends SYNs, each from another end, as fast as a processor can, until it is over.
 fn generate(rig: &Rig, over: &AtomicBool) -> Result<Sent> {
-    let first = Segment { ports: [0, 80], numbers: [0, 0], flags: SYN, payload: 0 };
-    let packet = Packet::new(Ipv4Addr::new(10, 128, 0, 0).into(), FLOODED.into(), Body::Tcp(first));
-    let mut generator = Generator::new(&rig.router, OUTER)?;
-    generator.load(&[packet.frame(rig.links(IN), 0)], Vary::AddressAndPort)?;
+    let mut generator = generator(rig, FLOODED.into())?;
     let mut sent = Sent::default();
     while !over.load(Ordering::Relaxed) {
         sent += generator.send(BATCH)?;
     }
     Ok(sent)
+}
+
+/// SYNs to this address, each from another end.
+fn generator(rig: &Rig, to: IpAddr) -> Result<Generator> {
+    let first = Segment { ports: [0, 80], numbers: [0, 0], flags: SYN, payload: 0 };
+    let packet = Packet::new(Ipv4Addr::new(10, 128, 0, 0).into(), to, Body::Tcp(first));
+    let mut generator = Generator::new(&rig.router, OUTER)?;
+    generator.load(&[packet.frame(rig.links(IN), 0)], Vary::AddressAndPort)?;
+    Ok(generator)
 }
 
 /// Packets of the flood that the router forwarded.

@@ -67,8 +67,17 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
 /// targets and benchmarks have commands of their own.
-pub(crate) const TESTED: [&str; 7] =
-    ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz", "--exclude", "sg-benches"];
+pub(crate) const TESTED: [&str; 9] = [
+    "--workspace",
+    "--exclude",
+    "sg-ebpf",
+    "--exclude",
+    "sg-lab-programs",
+    "--exclude",
+    "sg-fuzz",
+    "--exclude",
+    "sg-benches",
+];
 
 fn passed(command: &mut Command) -> Result<Outcome> {
     shell::run(command).map(|()| Outcome::Passed)
@@ -81,6 +90,8 @@ fn clippy() -> Command {
         "--workspace",
         "--exclude",
         "sg-ebpf",
+        "--exclude",
+        "sg-lab-programs",
         "--all-targets",
         "--",
         "-D",
@@ -89,7 +100,7 @@ fn clippy() -> Command {
     clippy
 }
 
-/// Clippy of `sg-ebpf`, with the flags that aya-build compiles it with.
+/// Clippy of the packages of programs, with the flags that aya-build compiles it with.
 fn clippy_of_the_programs() -> Result<Command> {
     let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
     let flags = [
@@ -99,7 +110,8 @@ fn clippy_of_the_programs() -> Result<Command> {
     ];
     let mut clippy = shell::cargo("clippy");
     clippy
-        .args(["--release", "--package", "sg-ebpf", "-Z", "build-std=core"])
+        .args(["--release", "--package", "sg-ebpf", "--package", "sg-lab-programs"])
+        .args(["-Z", "build-std=core"])
         .args(["--target", &format!("bpf{endian}-unknown-none")])
         // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
         .arg("--target-dir")

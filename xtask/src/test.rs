@@ -71,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 pub(crate) const TESTED: [&str; 5] = ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz"];
 
 /// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
-pub(crate) fn build() -> Command {
+fn build() -> Command {
     let mut build = shell::cargo("build");
     build.args(["--bin", "sgd", "--bin", "sgctl", "--bin", "sg-demo", "--tests"]).args(TESTED);
     build

@@ -68,7 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
 /// targets have a command of their own.
-pub(crate) const TESTED: [&str; 5] = ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz"];
+pub(crate) const TESTED: [&str; 7] =
+    ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--exclude", "sg-fuzz"];
 
 /// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
 fn build() -> Command {
@@ -83,7 +84,8 @@ fn passed(command: &mut Command) -> Result<Outcome> {
 
 fn clippy() -> Command {
     let mut clippy = shell::cargo("clippy");
-    clippy.args(["--workspace", "--exclude", "sg-ebpf", "--all-targets", "--", "-D", "warnings"]);
+    clippy.args(["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs"]);
+    clippy.args(["--all-targets", "--", "-D", "warnings"]);
     // Nothing is linked: libFuzzer, which is C++, need not be compiled.
     clippy.env("CUSTOM_LIBFUZZER_PATH", "/dev/null");
     clippy
@@ -96,7 +98,7 @@ fn documentation() -> Command {
     doc
 }
 
-/// Clippy of `sg-ebpf`, with the flags that aya-build compiles it with.
+/// Clippy of the packages of programs, with the flags that aya-build compiles it with.
 fn clippy_of_the_programs() -> Result<Command> {
     let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
     let flags = [
@@ -106,7 +108,8 @@ fn clippy_of_the_programs() -> Result<Command> {
     ];
     let mut clippy = shell::cargo("clippy");
     clippy
-        .args(["--release", "--package", "sg-ebpf", "-Z", "build-std=core"])
+        .args(["--release", "--package", "sg-ebpf", "--package", "sg-lab-programs"])
+        .args(["-Z", "build-std=core"])
         .args(["--target", &format!("bpf{endian}-unknown-none")])
         // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
         .arg("--target-dir")

@@ -112,10 +112,10 @@ impl Answer {
         if !frame.copy(0, ETHERNET_WORDS * 4, &mut self.read) {
             return false;
         }
-        let [a, b, c, d, e, f, ..] = self.read;
+        let [a, b, c, third, fourth, fifth, ..] = self.read;
         let [a, b, c] = [a, b, c].map(u32::from_be);
         let [to, between, from] = [b << 16 | c >> 16, c << 16 | a >> 16, a << 16 | b >> 16].map(u32::to_be);
-        self.ethernet = [to, between, from, d, e, f];
+        self.ethernet = [to, between, from, third, fourth, fifth];
         a & GROUP == 0
     }
 

@@ -22,6 +22,7 @@ pub struct Family {
 pub const EVERY: &str = "*";
 
 const EMPTY: &str = "the empty program over the same packets";
+const EMPTY_PATH: &str = "the whole path of a like packet with an empty TCX program";
 
 /// Every family, in the order of the layers: the host, a packet in the kernel, the whole path, changes, memory, a
 /// large host.
@@ -112,10 +113,38 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "path",
-        what: "the whole receive path under so many rules, for each engine: what a packet of a new flow pays",
-        baseline: "the same path with an empty TCX program",
+        what: "the whole receive path under so many rules, for each filter: what the first packet of an accepted flow pays more",
+        baseline: EMPTY_PATH,
         targets: &[],
         unit: Unit::Nanoseconds,
+    },
+    Family {
+        name: "path-again",
+        what: "the same for a packet that asks once more, before anybody answered",
+        baseline: EMPTY_PATH,
+        targets: &[],
+        unit: Unit::Nanoseconds,
+    },
+    Family {
+        name: "path-known",
+        what: "the same for a packet of one of 16,384 flows that both ends spoke in",
+        baseline: EMPTY_PATH,
+        targets: &[],
+        unit: Unit::Nanoseconds,
+    },
+    Family {
+        name: "path-denied",
+        what: "the same for a packet that the rules drop: below zero where what is dropped early costs less than what is forwarded",
+        baseline: EMPTY_PATH,
+        targets: &[],
+        unit: Unit::Nanoseconds,
+    },
+    Family {
+        name: "rate",
+        what: "packets a second of one processor on the path of `path`, all of them new flows",
+        baseline: EMPTY_PATH,
+        targets: &[],
+        unit: Unit::PacketsPerSecond,
     },
     Family {
         name: "bulk",

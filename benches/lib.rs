@@ -2,6 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | [`cloud`] | a policy such as a cloud account grows, for those who filter with something else too |
 //! | [`frames`] | packets to measure with |
 //! | `policies` | policies to measure with |
 //! | [`catalogue`] | what every family of figures means |
@@ -11,6 +12,7 @@
 //! | [`timing`] | criterion, and a figure out of what it ran |
 
 pub mod catalogue;
+pub mod cloud;
 pub mod frames;
 pub mod plan;
 mod policies;

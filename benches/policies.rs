@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
 use sg_userspace::model::{
     Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
-    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders, Service,
+    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
 };
 
 /// The address of the NIC.
@@ -251,6 +251,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups,
     }
 }

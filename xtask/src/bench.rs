@@ -12,9 +12,11 @@ use clap::Args;
 use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 /// In the order in which they are run, with what each takes; the table has an order of its own.
-const BENCHMARKS: [(&str, &str); 7] = [
+const BENCHMARKS: [(&str, &str); 9] = [
     ("host", "frames and images in user space"),
     ("packet", "packets in the kernel"),
+    ("path", "packets on their whole path, beside other filters"),
+    ("bulk", "bulk TCP"),
     ("update", "a NIC's policy, until packets meet it"),
     ("change", "a change on a large host, step by step"),
     ("store", "the store"),

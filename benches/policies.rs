@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
-    Action, Direction, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
+    Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
     Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service,
 };
 
@@ -121,16 +121,6 @@ pub fn open() -> Policy {
     of(&[rule], 1)
 }
 
-/// A policy of one NIC with these rules of one direction.
-#[must_use]
-pub fn of_direction(direction: Direction, rules: Vec<Rule>) -> Policy {
-    let (ingress, egress) = match direction {
-        Direction::Ingress => (rules, Vec::new()),
-        Direction::Egress => (Vec::new(), rules),
-    };
-    of_groups(vec![Group { name: "group".to_owned(), ..group(ingress, egress) }])
-}
-
 /// A policy of one NIC with these inbound rules, spread over `groups` groups.
 fn of(rules: &[Rule], groups: usize) -> Policy {
     let size = rules.len().div_ceil(groups).max(1);
@@ -140,11 +130,6 @@ fn of(rules: &[Rule], groups: usize) -> Policy {
             Group { name: format!("group-{number}"), ..group(rules, Vec::new()) }
         })
         .collect();
-    of_groups(groups)
-}
-
-/// A policy of one NIC that holds these groups.
-fn of_groups(groups: Vec<Group>) -> Policy {
     let nic = nic(LOCAL, (0..groups.len()).map(GroupIndex).collect());
     #[expect(clippy::expect_used, reason = "a measurement without a policy is none")]
     Policy::new(PolicyParts { groups, nics: vec![nic], ..PolicyParts::default() })

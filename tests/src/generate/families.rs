@@ -12,15 +12,20 @@
 //! - **The narrow comes before the wide**, or it would never be met.
 //!
 //! Inbound, a filter's source is the rule's remote and its destination the local end; outbound, the other way round.
+//! IPv6 prefixes are those of IPv4 with four bits for each.
 
 use fastrand::Rng;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_userspace::model::{
-    Action, Direction, Family, IcmpMessage, PortRange, Ports, Priority, Remote, Rule, Service,
+    Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic,
+    PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service,
 };
 
-use super::pick;
+use super::{
+    address::{self, width},
+    pick,
+};
 
 /// What a set of rules is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,8 +38,8 @@ pub enum Shape {
     Chain,
 }
 
-/// Prefix lengths, from and to.
-type Lengths = (u8, u8);
+/// Prefix lengths, from and to. None of IPv4 is longer than 32 bits.
+type Lengths = (u32, u32);
 
 /// So many in a hundred, and what they are.
 type Share<T> = (u8, T);
@@ -56,10 +61,41 @@ impl Shape {
         }
     }
 
-    /// `count` rules of one direction, the narrow ones first.
+    /// A policy of one NIC with `count` rules of one direction and family.
     #[must_use]
-    pub fn rules(self, random: &mut Rng, direction: Direction, count: usize) -> Vec<Rule> {
-        let pools = Pools::new(random);
+    pub fn parts(self, random: &mut Rng, direction: Direction, family: Family, count: usize) -> PolicyParts {
+        let rules = self.rules(random, direction, family, count);
+        let (ingress, egress) = match direction {
+            Direction::Ingress => (rules, Vec::new()),
+            Direction::Egress => (Vec::new(), rules),
+        };
+        let group = Group {
+            name: self.name().to_owned(),
+            kind: GroupType::Basic,
+            inner_access: false,
+            description: None,
+            ingress,
+            egress,
+        };
+        let nic = Nic {
+            device: "eth0".to_owned(),
+            role: Role::Host,
+            addresses: vec![address::any(random, family)],
+            addresses_from_device: false,
+            anti_spoofing_written: None,
+            senders: Senders::default(),
+            hook: Hook::Tc,
+            precedence: Precedence::default(),
+            established: Established::default(),
+            mid_stream: MidStream::default(),
+            groups: vec![GroupIndex(0)],
+        };
+        PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }
+    }
+
+    /// `count` rules of one direction and family, the narrow ones first.
+    fn rules(self, random: &mut Rng, direction: Direction, family: Family, count: usize) -> Vec<Rule> {
+        let pools = Pools::new(random, family);
         let mut narrow_first: Vec<(u32, Rule)> =
             (0..count).map(|_| self.rule(random, &pools, direction)).collect();
         narrow_first.sort_by_key(|&(openness, _)| openness);
@@ -74,24 +110,23 @@ impl Shape {
     /// A rule, and how much it leaves open, about.
     fn rule(self, random: &mut Rng, pools: &Pools, direction: Direction) -> (u32, Rule) {
         let (from, to) = weighted(random, self.pairs());
-        let source = pools.prefix(random, 0, from);
-        let destination = pools.prefix(random, 1, to);
-        let named = source.prefix_len() + destination.prefix_len();
-        let service = self.service(random, pools, named > 0);
-        let openness = u32::from(64 - named) + openness(&service) + random.u32(..8);
+        let (source, destination) = (random.u32(from.0..=from.1), random.u32(to.0..=to.1));
+        let service = self.service(random, pools, source + destination > 0);
+        let openness = 64 - source - destination + openness(&service) + random.u32(..8);
+        let [source, destination] = [(0, source), (1, destination)]
+            .map(|(side, length)| (length > 0).then(|| pools.prefix(random, side, length)));
         let (remote, local) = match direction {
             Direction::Ingress => (source, destination),
             Direction::Egress => (destination, source),
         };
-        let open = |net: Ipv4Net| net.prefix_len() == 0;
         let rule = Rule {
             id: String::new(),
             enabled: true,
             action: if random.u8(..4) == 0 { Action::Drop } else { Action::Accept },
             priority: Priority::FIRST,
             service,
-            remote: if open(remote) { Remote::Any } else { Remote::Net(remote.into()) },
-            local: (!open(local)).then(|| IpNet::from(local)),
+            remote: remote.map_or(Remote::Any, Remote::Net),
+            local,
             description: None,
         };
         (openness, rule)
@@ -158,7 +193,7 @@ impl Shape {
             2 => protocol::UDP,
             3 => {
                 let message = IcmpMessage { kind: pick::of(random, [0, 3, 8, 11]), code: None };
-                return Service::Icmp { family: Family::V4, message: random.bool().then_some(message) };
+                return Service::Icmp { family: pools.family, message: random.bool().then_some(message) };
             }
             // GRE, ESP, AH, OSPF.
             _ => return Service::of(pick::of(random, [47, 50, 51, 89])),
@@ -170,6 +205,7 @@ impl Shape {
 
 /// What comes again and again in a set of rules, by side: source, destination.
 struct Pools {
+    family: Family,
     /// Tells the crowds of one set from those of another.
     places: [u64; 2],
     single: [Vec<u16>; 2],
@@ -177,7 +213,7 @@ struct Pools {
 }
 
 impl Pools {
-    fn new(random: &mut Rng) -> Self {
+    fn new(random: &mut Rng, family: Family) -> Self {
         const SINGLE: [usize; 2] = [20, 120];
         const RANGES: [usize; 2] = [12, 40];
         let range = |random: &mut Rng| {
@@ -186,25 +222,33 @@ impl Pools {
             PortRange::new(first, first.saturating_add(length))
         };
         Self {
+            family,
             places: [random.u64(..), random.u64(..)],
             single: SINGLE.map(|count| (0..count).map(|_| random.u16(1..10_000)).collect()),
             ranges: RANGES.map(|count| (0..count).filter_map(|_| range(random)).collect()),
         }
     }
 
-    /// A prefix among its neighbours. At half of the places in the tree of prefixes all that is below goes one way;
-    /// at the others, two thirds do.
-    fn prefix(&self, random: &mut Rng, side: usize, (from, to): Lengths) -> Ipv4Net {
-        let length = random.u8(from..=to);
-        let mut bits = 0_u32;
-        for depth in 0..u32::from(length) {
-            let place = Rng::with_seed(self.places[side] ^ u64::from(bits) << 8 ^ u64::from(depth)).u64(..);
+    /// A prefix among its neighbours, so long in bits of IPv4. At half of the places in the tree of prefixes all that
+    /// is below goes one way; at the others, two thirds do.
+    fn prefix(&self, random: &mut Rng, side: usize, length: u32) -> IpNet {
+        // For each bit of IPv4.
+        let repeated = width(self.family) / width(Family::V4);
+        let mut bits = 0_u128;
+        for depth in 0..length {
+            let seed = self.places[side] ^ (bits as u64) << 8 ^ u64::from(depth);
+            let place = Rng::with_seed(seed).u64(..);
             let usual = place & 2 != 0;
             let one_way = place & 1 != 0;
             let bit = if one_way || random.u8(..3) > 0 { usual } else { !usual };
-            bits |= u32::from(bit) << (31 - depth);
+            bits = bits << 1 | u128::from(bit);
         }
-        Ipv4Net::new(bits.into(), length).map(|net| net.trunc()).unwrap_or_default()
+        let mut all = 0_u128;
+        for depth in 0..width(Family::V4) {
+            let bit = length.checked_sub(depth + 1).map_or(0, |below| bits >> below & 1);
+            all = (0..repeated).fold(all, |all, turn| all << 1 | bit ^ u128::from(turn % 2));
+        }
+        address::prefix(address::of_bits(self.family, all), length * repeated)
     }
 
     fn ports(&self, random: &mut Rng, side: usize, classes: PortClasses) -> Ports {

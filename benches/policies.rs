@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::{IpNet, Ipv4Net};
 use sg_userspace::model::{
     Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
-    Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service,
+    Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
 };
 
 /// The address of the NIC.
@@ -159,6 +159,7 @@ fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups,
     }
 }

@@ -143,6 +143,7 @@ fn records() -> Vec<Record> {
         order: Order::Merged,
         established: Established::Revalidate,
         mid_stream: model::MidStream::default(),
+        default: model::Unmatched::default(),
     };
     let entries = (0..170_u32).map(|number| PrefixEntry {
         cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),

@@ -8,7 +8,7 @@ use crate::flow::Timeouts;
 
 /// The version of everything in this file. Part of the path under which maps are pinned, so two versions
 /// never share a map.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// What one counter holds, on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,11 @@ pub struct Settings {
     pub fragment_timeout: u32,
     /// The most answered flows of one NIC.
     pub flows_per_nic: u32,
+    /// How far answers to rejected packets of one NIC are apart in the long run, in nanoseconds; zero: there are none.
+    pub answer_interval: u32,
+    /// The mark of answers on their way back through the device, drawn anew by every agent: who does not know it cannot
+    /// pass a filter with it. Never zero.
+    pub answer_mark: u32,
 }
 
 /// Devices with a lower number are found in an array, others in a hash.
@@ -71,7 +76,7 @@ pub const fn reason_counter(
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 40);
+    assert!(size_of::<Settings>() == 48);
 };
 
 /// The one place that promises aya that these types are plain bytes.

@@ -113,6 +113,8 @@ pub mod flags {
     pub const MAC: u32 = 8;
     /// A TCP packet of no known flow opens none unless it is a SYN.
     pub const STRICT: u32 = 16;
+    /// What the NIC receives is judged at XDP.
+    pub const XDP: u32 = 32;
 }
 
 /// What an image can be asked for: any array of words whose length is a power of two, and at least a node.

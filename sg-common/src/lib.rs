@@ -6,12 +6,13 @@
 //! | module | owns |
 //! |---|---|
 //! | [`abi`] | the bytes in maps, and their version |
-//! | [`verdict`] | accept or drop, and why |
+//! | [`verdict`] | accept, drop or reject, and why |
 //! | [`packet`] | a frame, read into the fields that rules and flows look at |
 //! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
 //! | [`fragment`] | which fragments follow an accepted one |
 //! | [`guest`] | what a guest claims to be, and what it may never be |
 //! | [`image`] | reading a compiled policy |
+//! | [`reject`] | what the sender of a rejected packet is told |
 //! | [`exceptions`] | the traffic that works without a rule |
 //!
 //! This crate must never know rules, groups, files or aya programs.
@@ -25,4 +26,5 @@ pub mod fragment;
 pub mod guest;
 pub mod image;
 pub mod packet;
+pub mod reject;
 pub mod verdict;

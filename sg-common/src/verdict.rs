@@ -1,4 +1,4 @@
-//! Accept or drop, and why.
+//! Accept, drop or reject, and why.
 //!
 //! Every packet leaves the datapath with exactly one [`Decision`]; the same type is the leaf of a policy
 //! image, the memory of a flow and the answer of `sgctl check`. Nothing here decides; called by everyone.
@@ -10,6 +10,8 @@ pub enum Verdict {
     Accept,
     /// The packet ends here, silently.
     Drop,
+    /// The packet ends here, and its sender is told, see [`crate::reject`].
+    Reject,
 }
 
 /// Why a verdict was reached. The discriminants are ABI: they travel in decisions and index counters.
@@ -63,11 +65,15 @@ pub enum Reason {
     MidStream = 22,
     /// Not a verdict: the NIC has as many flows as it may have, the packet was judged without remembering its flow.
     FlowQuota = 23,
+    /// Not a verdict: the sender of a rejected packet was told.
+    Answered = 24,
+    /// Not a verdict: the sender of a rejected packet was not told, there were too many answers just then.
+    AnswerLimit = 25,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -91,6 +97,8 @@ impl Reason {
         Self::RogueServer,
         Self::MidStream,
         Self::FlowQuota,
+        Self::Answered,
+        Self::AnswerLimit,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -120,6 +128,8 @@ impl Reason {
             Self::RogueServer => "rogue-server",
             Self::MidStream => "mid-stream",
             Self::FlowQuota => "flow-quota",
+            Self::Answered => "answered",
+            Self::AnswerLimit => "answer-limit",
         }
     }
 }
@@ -136,7 +146,7 @@ impl TryFrom<u8> for Reason {
 
     fn try_from(number: u8) -> Result<Self, UnknownReason> {
         match number {
-            1..=23 => Ok(Self::ALL[usize::from(number) - 1]),
+            1..=25 => Ok(Self::ALL[usize::from(number) - 1]),
             _ => Err(UnknownReason(number)),
         }
     }
@@ -146,11 +156,11 @@ impl TryFrom<u8> for Reason {
 /// it fits a leaf of an image, a field of a flow and two words of a socket buffer.
 ///
 /// ```text
-/// bit 63        40        32                0
-///     1 … verdict | reason  | counter number |
+/// bit 63      41       40        32                0
+///     1 … reject | accept | reason  | counter number |
 /// ```
 ///
-/// Bit 63 is always set: it tells a decision from a reference to a node of an image.
+/// Bit 63 is always set: it tells a decision from a reference to a node of an image. Neither bit 41 nor bit 40: drop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 #[must_use = "a decision that is not acted on lets every packet pass"]
@@ -159,16 +169,18 @@ pub struct Decision(u64);
 impl Decision {
     const MARK: u64 = 1 << 63;
     const ACCEPT: u64 = 1 << 40;
+    const REJECT: u64 = 1 << 41;
     const REASON_SHIFT: u32 = 32;
 
     /// A decision from its parts. `number` is an index into the counters.
     #[inline(always)]
     pub const fn new(verdict: Verdict, reason: Reason, number: u32) -> Self {
-        let accept = match verdict {
+        let verdict = match verdict {
             Verdict::Accept => Self::ACCEPT,
             Verdict::Drop => 0,
+            Verdict::Reject => Self::REJECT,
         };
-        Self(Self::MARK | accept | (reason as u64) << Self::REASON_SHIFT | number as u64)
+        Self(Self::MARK | verdict | (reason as u64) << Self::REASON_SHIFT | number as u64)
     }
 
     /// The decision in `word`, or none where the word is something else.
@@ -192,10 +204,23 @@ impl Decision {
         self.0 & Self::ACCEPT != 0
     }
 
-    /// Accept or drop.
+    /// Whether the packet ends here and its sender is told.
+    #[inline(always)]
+    #[must_use]
+    pub const fn rejects(self) -> bool {
+        self.0 & (Self::ACCEPT | Self::REJECT) == Self::REJECT
+    }
+
+    /// Accept, drop or reject.
     #[must_use]
     pub const fn verdict(self) -> Verdict {
-        if self.accepts() { Verdict::Accept } else { Verdict::Drop }
+        if self.accepts() {
+            Verdict::Accept
+        } else if self.rejects() {
+            Verdict::Reject
+        } else {
+            Verdict::Drop
+        }
     }
 
     /// The number of the reason, see [`Reason`].
@@ -227,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_decision_keeps_its_parts() {
-        for verdict in [Verdict::Accept, Verdict::Drop] {
+        for verdict in [Verdict::Accept, Verdict::Drop, Verdict::Reject] {
             for reason in Reason::ALL {
                 let decision = Decision::new(verdict, reason, 0xdead_beef);
                 assert_eq!(Decision::from_word(decision.word()), Some(decision));
@@ -246,6 +271,6 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
         }
         assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
-        assert_eq!(Reason::try_from(24), Err(UnknownReason(24)));
+        assert_eq!(Reason::try_from(26), Err(UnknownReason(26)));
     }
 }

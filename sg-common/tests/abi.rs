@@ -42,7 +42,16 @@ macro_rules! values {
 fn maps() -> String {
     let mut text = String::new();
     layout!(text, Counter { packets: u64, bytes: u64 });
-    layout!(text, Settings { timeouts: [u32; 8], fragment_timeout: u32, flows_per_nic: u32 });
+    layout!(
+        text,
+        Settings {
+            timeouts: [u32; 8],
+            fragment_timeout: u32,
+            flows_per_nic: u32,
+            answer_interval: u32,
+            answer_mark: u32
+        }
+    );
     layout!(
         text,
         FlowKey {

@@ -7,6 +7,7 @@
 //! | [`guest`] | anti-spoofing |
 //! | [`flows`] | the flow table |
 //! | [`unasked`] | what passes without a rule |
+//! | [`reject`] | the answers to rejected packets |
 //! | [`view`] | reading packet memory; the unsafe part |
 //! | [`maps`] | every map |
 //!
@@ -22,6 +23,7 @@ mod guest;
 mod maps;
 mod pipeline;
 mod policy;
+mod reject;
 mod unasked;
 mod view;
 
@@ -30,26 +32,32 @@ use aya_ebpf::{
     macros::{classifier, xdp},
     programs::{TcContext, XdpContext},
 };
-use sg_common::verdict::Decision;
 
 use crate::{pipeline::Hook, view::Context as _};
 
 /// What the device receives.
 #[classifier]
 pub fn sg_ingress(ctx: TcContext) -> i32 {
-    act(&ctx, pipeline::judge(&ctx, Hook::Received))
+    filter(&ctx, Hook::Received)
 }
 
 /// What the device receives, before the kernel builds a packet buffer for it.
 #[xdp]
 pub fn sg_xdp(ctx: XdpContext) -> u32 {
-    if pipeline::judge(&ctx, Hook::Received).accepts() { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
+    let decision = pipeline::judge(&ctx, Hook::Received);
+    if decision.accepts() {
+        xdp_action::XDP_PASS
+    } else if decision.rejects() {
+        reject::at_xdp(&ctx)
+    } else {
+        xdp_action::XDP_DROP
+    }
 }
 
 /// What the device is given to send.
 #[classifier]
 pub fn sg_egress(ctx: TcContext) -> i32 {
-    act(&ctx, pipeline::judge(&ctx, Hook::Sent))
+    filter(&ctx, Hook::Sent)
 }
 
 /// Returns nothing and does nothing: what `benches` subtract.
@@ -62,7 +70,9 @@ pub fn sg_empty(_ctx: TcContext) -> i32 {
 /// on its own. Never attached.
 #[classifier]
 pub fn sg_classify(ctx: TcContext) -> i32 {
-    act(&ctx, pipeline::classify(&ctx, Hook::Received))
+    let decision = pipeline::classify(&ctx, Hook::Received);
+    ctx.note(decision);
+    if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
 }
 
 /// Tells the agent the lower half of jiffies, the clock of the flow table.
@@ -74,9 +84,19 @@ pub fn sg_clock(_ctx: TcContext) -> i32 {
 /// Turns a decision into what the kernel wants to hear. An accepted packet goes on to the next program
 /// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
 #[inline(always)]
-fn act(ctx: &TcContext, decision: Decision) -> i32 {
+fn filter(ctx: &TcContext, hook: Hook) -> i32 {
+    if reject::is_answer(ctx) {
+        return TC_ACT_UNSPEC;
+    }
+    let decision = pipeline::judge(ctx, hook);
     ctx.note(decision);
-    if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
+    if decision.accepts() {
+        TC_ACT_UNSPEC
+    } else if decision.rejects() {
+        reject::at_tc(ctx, hook)
+    } else {
+        TC_ACT_SHOT
+    }
 }
 
 #[cfg(not(test))]

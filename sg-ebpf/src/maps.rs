@@ -62,6 +62,10 @@ pub static HALF_OPEN: LruHashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = LruHashMap::new();
 
+/// When the answers to rejected packets are due, by slot, see [`sg_common::reject::may_answer`].
+#[btf_map]
+pub static ANSWERS: Array<u64, MAX_NICS> = Array::new();
+
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();
 

@@ -34,16 +34,20 @@ pub enum Hook {
 
 /// A NIC under its current policy, from the point of view of one packet.
 #[derive(Clone, Copy)]
-struct Nic {
-    slot: u16,
+pub struct Nic {
+    /// Its place in the maps.
+    pub slot: u16,
     image: Image,
-    header: Header,
-    direction: Direction,
+    /// What the image says of the NIC.
+    pub header: Header,
+    /// Which way the packet goes.
+    pub direction: Direction,
 }
 
 impl Nic {
+    /// Whether the image has `flag`, one of [`image::flags`].
     #[inline(always)]
-    fn has(&self, flag: u32) -> bool {
+    pub fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
     }
 
@@ -89,7 +93,7 @@ fn host_drop(reason: Reason) -> Decision {
 
 /// Whose packet this is, and which policy holds; errs with why there is none.
 #[inline(always)]
-fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
+pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
     let slot = maps::slot_of(ctx.device()).ok_or(Reason::NoNic)?;
     let image = Image::of(slot).ok_or(Reason::NoImage)?;
     let header = image.header().ok_or(Reason::ImageVersion)?;
@@ -286,8 +290,9 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     nic.classify(nic.direction, family, &scratch.keys)
 }
 
+/// Counts a packet of `length` bytes.
 #[inline(always)]
-fn count(number: u32, length: u32) {
+pub fn count(number: u32, length: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
         view::add(counter, u64::from(length));
     }

@@ -16,6 +16,7 @@ use sg_common::{
     guest::{self, Claim},
     image::Keys,
     packet::{Family, Frame, Packet, Payload, Window, ethernet, network},
+    reject::Answer,
     verdict::{Decision, Reason},
 };
 
@@ -40,14 +41,14 @@ pub trait Context: EbpfContext {
     fn device(&self) -> u32;
     /// Whether the kernel took a VLAN tag off the packet.
     fn is_tagged(&self) -> bool;
-    /// Makes the first bytes linear, and says whether that was done.
-    fn pull(&self, bytes: u32) -> bool;
     /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
     fn note(&self, decision: Decision);
     /// [`find`] as a global function.
     fn find(&self) -> u64;
     /// [`parse`] as a global function.
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
+    /// The same, of what was not linear, where there is such a thing.
+    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
     /// [`claim`] as a global function.
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
 }
@@ -109,7 +110,12 @@ fn find(ctx: &impl Context) -> u64 {
 #[inline(always)]
 pub fn read(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
     const TOO_MANY_HEADERS: u64 = Reason::TooManyHeaders as u64;
-    match ctx.parse(family as u64, offset as u64, packet) {
+    let (family, offset) = (family as u64, offset as u64);
+    let mut read = ctx.parse(family, offset, packet);
+    if read == Reason::Malformed as u64 {
+        read = ctx.parse_pulled(family, offset, packet);
+    }
+    match read {
         0 => Ok(()),
         TOO_MANY_HEADERS => Err(Reason::TooManyHeaders),
         _ => Err(Reason::Malformed),
@@ -122,16 +128,7 @@ fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u
     let family = if family == Family::V4 as u64 { Family::V4 } else { Family::V6 };
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
-    let view = View::of(ctx);
-    let mut read = network(&view, family, offset as usize);
-    if read == Err(Reason::Malformed) && view.is_partial() {
-        // Copies, so it is worth it only now: of a bulk TCP packet the headers are linear and the rest is not.
-        let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
-        if ctx.pull(wanted) {
-            read = network(&View::of(ctx), family, offset as usize);
-        }
-    }
-    match read {
+    match network(&View::of(ctx), family, offset as usize) {
         Ok(found) => {
             *packet = found;
             0
@@ -202,6 +199,20 @@ macro_rules! readers {
 readers!(TcContext, __sk_buff, sg_payload, sg_packet, sg_claim);
 readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_packet, sg_xdp_claim);
 
+/// Makes the headers linear and reads the packet again. It copies, so it is done only where it must be: of a bulk TCP packet
+/// the headers are linear and the rest is not.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_pulled(raw: *mut __sk_buff, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+    let ctx = TcContext::new(raw);
+    let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
+    if View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok() {
+        sg_packet(raw, family, offset, packet)
+    } else {
+        Reason::Malformed as u64
+    }
+}
+
 impl Context for TcContext {
     #[inline(always)]
     fn data(&self) -> usize {
@@ -225,10 +236,6 @@ impl Context for TcContext {
         // SAFETY: as in `note`.
         unsafe { (*self.skb.skb).vlan_present != 0 }
     }
-    #[inline(always)]
-    fn pull(&self, bytes: u32) -> bool {
-        self.pull_data(bytes).is_ok()
-    }
     /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
     #[inline(always)]
     fn note(&self, decision: Decision) {
@@ -247,6 +254,10 @@ impl Context for TcContext {
     #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
         sg_packet(self.skb.skb, family, offset, packet)
+    }
+    #[inline(always)]
+    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        sg_pulled(self.skb.skb, family, offset, packet)
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
@@ -330,10 +341,6 @@ impl Context for XdpContext {
     fn is_tagged(&self) -> bool {
         false
     }
-    #[inline(always)]
-    fn pull(&self, _bytes: u32) -> bool {
-        false
-    }
     /// There is no place for it.
     #[inline(always)]
     fn note(&self, _decision: Decision) {}
@@ -344,6 +351,10 @@ impl Context for XdpContext {
     #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
         sg_xdp_packet(self.ctx, family, offset, packet)
+    }
+    #[inline(always)]
+    fn parse_pulled(&self, _family: u64, _offset: u64, _packet: *mut Packet) -> u64 {
+        Reason::Malformed as u64
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
@@ -386,6 +397,8 @@ pub struct Scratch {
     pub datagram: FragmentKey,
     /// What is remembered of it.
     pub fragment: FragmentEntry,
+    /// What the sender of a rejected packet is told.
+    pub answer: Answer,
 }
 
 /// This CPU's own. A program is not interrupted by another packet on its CPU.

@@ -13,7 +13,7 @@ use sg_userspace::{
     model::{
         Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
         Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-        Role, Rule, Senders, Service,
+        Role, Rule, Senders, Service, Unmatched,
     },
     probe::{Probe, ProbeParts},
 };
@@ -140,6 +140,7 @@ impl<'a> Source<'a> {
             precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },
             established: if shape & 0x80 == 0 { Established::Revalidate } else { Established::Keep },
             mid_stream: MidStream::default(),
+            default: if shape & 0x20 == 0 { Unmatched::Drop } else { Unmatched::Reject },
             groups: (0..held).map(|place| GroupIndex((turn + place) % groups)).collect(),
         }
     }
@@ -164,7 +165,11 @@ impl<'a> Source<'a> {
         Rule {
             id: String::new(),
             enabled: shape & 7 != 7,
-            action: if shape & 8 == 0 { Action::Accept } else { Action::Drop },
+            action: match shape & 8 {
+                0 => Action::Accept,
+                _ if shape & 7 < 4 => Action::Drop,
+                _ => Action::Reject,
+            },
             priority: Priority::new(1 + (shape >> 4 & 3)).unwrap_or(Priority::FIRST),
             service: self.service(family),
             remote,

@@ -20,14 +20,16 @@ use crate::{
     model::{Action, Hook},
 };
 
-/// Accept or drop, as files and users read it.
+/// Accept, drop or reject, as files and users read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// The packet goes on.
     Accept,
-    /// It does not.
+    /// It does not, and nobody is told.
     Drop,
+    /// It does not, and its sender is told.
+    Reject,
 }
 
 impl From<Action> for Outcome {
@@ -35,6 +37,7 @@ impl From<Action> for Outcome {
         match action {
             Action::Accept => Self::Accept,
             Action::Drop => Self::Drop,
+            Action::Reject => Self::Reject,
         }
     }
 }
@@ -46,6 +49,7 @@ impl Outcome {
         match self {
             Self::Accept => "accept",
             Self::Drop => "drop",
+            Self::Reject => "reject",
         }
     }
 }

@@ -12,9 +12,9 @@ use ipnet::IpNet;
 
 use super::Numbers;
 use crate::model::{
-    Action, AddressPair, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, IcmpMessage,
-    Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role,
-    Rule, RuleIndex, Senders, Service,
+    Action, AddressPair, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
+    IcmpMessage, Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
 };
 
 /// Reads the policy that was numbered.
@@ -48,10 +48,11 @@ impl<'a> Inputs<'a> {
             addresses,
             addresses_from_device: _,
             anti_spoofing_written: _,
-            hook: _,
+            hook,
             precedence,
             established,
             mid_stream,
+            default,
             senders,
             groups,
         } = nic;
@@ -73,6 +74,14 @@ impl<'a> Inputs<'a> {
         text.tag(match mid_stream {
             MidStream::Loose => 0,
             MidStream::Strict => 1,
+        });
+        text.tag(match hook {
+            Hook::Tc => 0,
+            Hook::Xdp => 1,
+        });
+        text.tag(match default {
+            Unmatched::Drop => 0,
+            Unmatched::Reject => 1,
         });
         let Senders { mac, allowed_address_pairs } = senders;
         text.number(mac.map_or(0, Mac::key));
@@ -156,6 +165,7 @@ impl<'a> Inputs<'a> {
         text.tag(match action {
             Action::Drop => 0,
             Action::Accept => 1,
+            Action::Reject => 2,
         });
         text.tag(priority.get());
         match service {

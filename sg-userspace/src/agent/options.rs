@@ -1,7 +1,7 @@
 //! What an agent is started with, wherever its policies come from.
 
 use super::Instance;
-use crate::kernel::{Attachment, FlowOptions, Limits, TcxOrder};
+use crate::kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder};
 
 /// What an agent is started with.
 #[derive(Clone, Debug)]
@@ -22,4 +22,6 @@ pub struct AgentOptions {
     pub limits: Limits,
     /// How long flows are remembered, and how many of one NIC.
     pub flows: FlowOptions,
+    /// How many rejected packets are answered.
+    pub answers: AnswerRate,
 }

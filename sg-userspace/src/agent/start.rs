@@ -105,6 +105,7 @@ fn load(
         log_level: options.program_log,
         limits: catalog.limits,
         flows: options.flows,
+        answers: options.answers,
     })
     .map_err(|source| AgentError::Load { source })?;
     if options.program_log > 0 {

@@ -138,7 +138,7 @@ mod tests {
         check::OracleEngine,
         model::{
             Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
-            Senders,
+            Senders, Unmatched,
         },
     };
 
@@ -162,6 +162,7 @@ mod tests {
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),
+            default: Unmatched::default(),
             groups: vec![GroupIndex(0)],
         };
         let members = [(GroupIndex(0), vec!["10.0.0.6".parse().unwrap()])].into();

@@ -107,7 +107,7 @@ struct Create {
     kind: GroupType,
     /// Whether members may talk to each other [default: accept for basic, never for enterprise].
     #[arg(long, value_enum)]
-    inner_access: Option<Action>,
+    inner_access: Option<InnerAccess>,
 }
 
 #[derive(Debug, Args)]
@@ -119,11 +119,17 @@ struct Modify {
     label: LabelChangeArgs,
     /// Whether members may talk to each other.
     #[arg(long, value_enum)]
-    inner_access: Option<Action>,
+    inner_access: Option<InnerAccess>,
 }
 
-fn is_accept(action: Action) -> bool {
-    action == Action::Accept
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum InnerAccess {
+    Accept,
+    Drop,
+}
+
+fn is_accept(access: InnerAccess) -> bool {
+    access == InnerAccess::Accept
 }
 
 fn inner_access(group: &Group) -> String {

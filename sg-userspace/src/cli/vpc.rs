@@ -14,7 +14,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
-    model::MidStream,
+    model::{MidStream, Unmatched},
     service::{CreateVpc, ModifyVpc},
     store::{Established, Order, Vpc},
 };
@@ -80,6 +80,9 @@ struct Create {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[arg(long, value_enum, default_value = "loose")]
     mid_stream: MidStream,
+    /// What becomes of packets that no rule matches, where they are not accepted.
+    #[arg(long, value_enum, default_value = "drop")]
+    default: Unmatched,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +101,9 @@ struct Modify {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[arg(long, value_enum)]
     mid_stream: Option<MidStream>,
+    /// What becomes of packets that no rule matches, where they are not accepted.
+    #[arg(long, value_enum)]
+    default: Option<Unmatched>,
 }
 
 impl Shown for Vpc {
@@ -109,6 +115,7 @@ impl Shown for Vpc {
         Column::new("ORDER", |vpc| word(&vpc.order)),
         Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
         Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
+        Column::wide("DEFAULT", |vpc| word(&vpc.default)),
         Column::wide("TAGS", |vpc| label::tags(&vpc.label)),
         Column::wide("CREATED", |vpc| write_time(vpc.label.created)),
         Column::wide("DESCRIPTION", |vpc| vpc.label.description.clone()),
@@ -137,6 +144,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 order: create.order,
                 established: create.established,
                 mid_stream: create.mid_stream,
+                default: create.default,
             };
             let vpc: Vpc = session.change(Method::POST, Address::of(&["vpcs"]), &body)?;
             session.output.done("created", &vpc)
@@ -148,6 +156,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 order: modify.order,
                 established: modify.established,
                 mid_stream: modify.mid_stream,
+                default: modify.default,
             };
             let address = Address::of(&["vpcs", &modify.vpc]);
             let vpc: Vpc = session.change_one(Method::PATCH, address, "vpc", &body)?;

@@ -248,7 +248,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// The addresses of one family among `nets`; none where there are none.
-fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
+pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
     let nets = nets.into_iter();
     let found = match family {
         Family::V4 => {

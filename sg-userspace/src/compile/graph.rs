@@ -1,7 +1,7 @@
 //! Clauses → a graph of splits: each split cuts one dimension into intervals, behind each of which stands another
 //! split or a decision. Equal parts are stored once.
 //!
-//! Building goes dimension by dimension. The clauses that are still possible are swept over the dimension's
+//! Building goes dimension by dimension, in an order that is given or chosen at each place. The clauses that are still possible are swept over the dimension's
 //! keys; where the set of possible clauses changes, an interval begins. Intervals with the same set lead to the
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
 //! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
@@ -20,18 +20,15 @@ use super::{
 };
 
 /// Which dimension is asked next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// The first of these that is not asked yet.
-    Fixed([Dimension; 7]),
-    /// The one that leaves the fewest clauses possible, each time anew.
+    /// Addresses before services: what most policies want, and no time is spent on choosing.
+    AddressFirst,
+    /// The one that leaves the fewest clauses possible, chosen anew at each place.
     Sharpest,
 }
 
-/// For policies like access lists: many remotes, few ports each.
-pub(super) const ADDRESS_FIRST: Order = Order::Fixed(ADDRESSES_FIRST);
-
-const ADDRESSES_FIRST: [Dimension; 7] = [
+const ADDRESS_FIRST: [Dimension; 7] = [
     Dimension::RemoteHigh,
     Dimension::RemoteLow,
     Dimension::Service,
@@ -40,17 +37,6 @@ const ADDRESSES_FIRST: [Dimension; 7] = [
     Dimension::LocalLow,
     Dimension::Ethernet,
 ];
-
-/// For policies like firewalls: many ports, each with overlapping remotes.
-pub(super) const SERVICE_FIRST: Order = Order::Fixed([
-    Dimension::Service,
-    Dimension::RemoteHigh,
-    Dimension::RemoteLow,
-    Dimension::SourcePort,
-    Dimension::LocalHigh,
-    Dimension::LocalLow,
-    Dimension::Ethernet,
-]);
 
 /// Where an interval leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -301,30 +287,27 @@ impl Builder<'_> {
 
     /// Which of the `asked` dimensions is cut next.
     fn next(&mut self, asked: Dimensions, candidates: &[Candidate]) -> Option<Dimension> {
-        let first = |order: [Dimension; 7]| order.into_iter().find(|&dimension| asked.has(dimension));
-        match self.order {
-            Order::Fixed(order) => first(order),
-            Order::Sharpest if asked.is_one() => first(ADDRESSES_FIRST),
-            Order::Sharpest => ADDRESSES_FIRST
-                .into_iter()
-                .filter(|&dimension| asked.has(dimension))
-                .min_by_key(|&dimension| self.bluntness(dimension, candidates)),
+        let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
+        if self.order == Order::AddressFirst || asked.is_one() {
+            return among.next();
         }
+        among.min_by_key(|&dimension| self.bluntness(dimension, candidates))
     }
 
+    /// How many of the `candidates` an interval of a dimension leaves possible, on average, in sixteenths; then how many
+    /// intervals there are.
     fn bluntness(&mut self, dimension: Dimension, candidates: &[Candidate]) -> (u64, u64) {
         let edges = self.edges(dimension, candidates);
-        let mut keys: Vec<u64> = edges.iter().map(|e| e.key).collect();
-        keys.push(0);
-        keys.sort_unstable();
-        keys.dedup();
-        let m = keys.len() as u64;
-        let mut sum = 0u64;
-        for e in &edges {
-            let at = keys.partition_point(|&k| k < e.key) as u64;
-            if e.opens.is_some() { sum += m - at } else { sum -= m - at }
-        }
-        (sum * 16 / m, m)
+        let mut begins: Vec<u64> = edges.iter().map(|edge| edge.key).chain([0]).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        let intervals = begins.len() as u64;
+        // A candidate is possible in the intervals from where it opens, without those from where it ends.
+        let possible = edges.iter().fold(0, |possible: u64, edge| {
+            let from_here = intervals - begins.partition_point(|&key| key < edge.key) as u64;
+            if edge.opens.is_some() { possible + from_here } else { possible - from_here }
+        });
+        (possible * 16 / intervals, intervals)
     }
 
     fn split(

@@ -27,10 +27,10 @@ use thiserror::Error;
 
 use self::{
     clause::{Clause, Resolver},
-    graph::Graph,
+    graph::{Graph, Order},
     layout::Layout,
 };
-use crate::model::{Decider, Established, MidStream, Nic, Policy, Role};
+use crate::model::{Decider, Established, Hook, MidStream, Nic, Policy, Role};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,7 @@ fn image(
         }
     }
     let mut place = |clauses: &[Clause], family| {
-        Graph::build(clauses, family, graph::ADDRESS_FIRST, forest::limits(budget_words))
+        Graph::build(clauses, family, Order::AddressFirst, forest::limits(budget_words))
             .and_then(|graph| layout.place(&graph))
             .ok_or_else(|| over_budget(resolver))
     };
@@ -210,6 +210,7 @@ fn image_flags(nic: &Nic) -> u32 {
         | flag(nic.anti_spoofing(), flags::ANTI_SPOOFING)
         | flag(nic.senders.mac.is_some(), flags::MAC)
         | flag(nic.mid_stream == MidStream::Strict, flags::STRICT)
+        | flag(nic.hook == Hook::Xdp, flags::XDP)
 }
 
 /// What can decide in one direction, in order, each with its decision.
@@ -219,21 +220,14 @@ fn decisions(
     direction: Direction,
     number: &mut dyn FnMut(Decider) -> u32,
 ) -> Vec<(Decider, Decision)> {
-    use crate::model::Action;
-    let verdict = |action| match action {
-        Action::Accept => Verdict::Accept,
-        Action::Drop => Verdict::Drop,
-    };
     let effective = policy.effective(nic, direction);
     let intra_groups = effective
         .intra_groups
         .iter()
         .map(|&group| (Decider::IntraGroup(group), Verdict::Accept, Reason::IntraGroup));
-    let rules = effective
-        .rules
-        .iter()
-        .map(|&(index, rule)| (Decider::Rule(index), verdict(rule.action), Reason::Rule));
-    let default = (Decider::Default(direction), verdict(effective.default), Reason::Default);
+    let rules =
+        effective.rules.iter().map(|&(index, rule)| (Decider::Rule(index), rule.action.into(), Reason::Rule));
+    let default = (Decider::Default(direction), effective.default.into(), Reason::Default);
     intra_groups
         .chain(rules)
         .chain([default])

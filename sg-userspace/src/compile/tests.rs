@@ -22,6 +22,7 @@ use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
     Action, Decider, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
     PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Senders, Service,
+    Unmatched,
 };
 
 const OPTIONS: ImageOptions = ImageOptions { generation: 3, counters: 128, budget_words: LARGEST_WORDS };
@@ -70,6 +71,7 @@ fn nic(groups: usize) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }
 }

@@ -16,11 +16,20 @@ use super::{
 };
 use crate::model::{
     Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, MidStream, Nic,
-    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule,
+    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Unmatched,
 };
 
-const KEYS: &[&str] =
-    &["precedence", "established", "mid_stream", "prefix_lists", "port_lists", "members", "groups", "nics"];
+const KEYS: &[&str] = &[
+    "precedence",
+    "established",
+    "mid_stream",
+    "default",
+    "prefix_lists",
+    "port_lists",
+    "members",
+    "groups",
+    "nics",
+];
 
 const GROUP_KEYS: &[&str] = &["type", "inner_access", "description", "ingress", "egress"];
 
@@ -30,6 +39,7 @@ const PRECEDENCES: &[(&str, Precedence)] =
 const ESTABLISHED: &[(&str, Established)] =
     &[("revalidate", Established::Revalidate), ("keep", Established::Keep)];
 
+const DEFAULTS: &[(&str, Unmatched)] = &[("drop", Unmatched::Drop), ("reject", Unmatched::Reject)];
 const MID_STREAM: &[(&str, MidStream)] = &[("loose", MidStream::Loose), ("strict", MidStream::Strict)];
 
 const GROUP_TYPES: &[(&str, GroupType)] =
@@ -62,6 +72,7 @@ pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
         precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
         established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
         mid_stream: fields.read("mid_stream", |node| node.one_of(MID_STREAM))?.unwrap_or_default(),
+        default: fields.read("default", |node| node.one_of(DEFAULTS))?.unwrap_or_default(),
         warnings: Vec::new(),
         not_kept: 0,
     };
@@ -97,6 +108,7 @@ pub(super) struct Lowering<'d> {
     pub(super) established: Established,
     /// Of every NIC, too.
     pub(super) mid_stream: MidStream,
+    pub(super) default: Unmatched,
     warnings: Vec<(&'d Node, Notice)>,
     not_kept: usize,
 }

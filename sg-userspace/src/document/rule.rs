@@ -26,7 +26,8 @@ const KEYS: &[&str] = &[
     "description",
 ];
 
-const ACTIONS: &[(&str, Action)] = &[("accept", Action::Accept), ("drop", Action::Drop)];
+const ACTIONS: &[(&str, Action)] =
+    &[("accept", Action::Accept), ("drop", Action::Drop), ("reject", Action::Reject)];
 
 const PROTOCOL: &str = "write tcp, udp, icmp, icmpv6, gre, sctp, all or a number from 0 to 255";
 

@@ -83,6 +83,28 @@ pub struct Options {
     pub limits: Limits,
     /// How long flows are remembered, and how many.
     pub flows: FlowOptions,
+    /// How many rejected packets are answered.
+    pub answers: AnswerRate,
+}
+
+/// How many rejected packets of one NIC are answered in a second; after a pause up to 50 at once. Zero: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerRate(
+    /// Answers in a second.
+    pub u32,
+);
+
+impl Default for AnswerRate {
+    fn default() -> Self {
+        Self(1_000)
+    }
+}
+
+impl AnswerRate {
+    /// How far answers are apart, in nanoseconds; zero where there are none.
+    fn interval(self) -> u32 {
+        1_000_000_000_u32.checked_div(self.0).map_or(0, |interval| interval.max(1))
+    }
 }
 
 /// How long flows are remembered, and how many of one NIC. Unlike the sizes of tables they may change from one start
@@ -181,6 +203,7 @@ impl Datapath {
             .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("FLOWS", options.limits.flows)
             .map_max_entries("NIC_FLOWS", options.limits.nics)
+            .map_max_entries("ANSWERS", options.limits.nics)
             .map_max_entries("HALF_OPEN", options.limits.half_open())
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global(aya_log::LEVEL, &options.log_level, false);
@@ -213,6 +236,8 @@ impl Datapath {
             timeouts: options.flows.timeouts.map(jiffies),
             fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
             flows_per_nic: options.flows.per_nic,
+            answer_interval: options.answers.interval(),
+            answer_mark: rand::random_range(1..=u32::MAX),
         };
         let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
         table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;

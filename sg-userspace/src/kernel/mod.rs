@@ -35,7 +35,7 @@ mod sys;
 mod xdp;
 
 pub use attach::{Attachment, Device};
-pub use datapath::{Datapath, FlowOptions, Limits, Options, Program, has_programs};
+pub use datapath::{AnswerRate, Datapath, FlowOptions, Limits, Options, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
 pub use order::TcxOrder;

@@ -15,7 +15,7 @@ mod senders;
 mod service;
 
 pub use group::{Group, GroupType};
-pub use nic::{Established, Hook, MAX_GROUPS_PER_NIC, MidStream, Nic, Role};
+pub use nic::{Established, Hook, MAX_GROUPS_PER_NIC, MidStream, Nic, Role, Unmatched};
 pub use policy::{
     Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,
     PrefixListIndex, RuleIndex,

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{GroupIndex, Mac, Precedence, Senders};
+use super::{Action, GroupIndex, Mac, Precedence, Senders};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -65,6 +65,28 @@ pub enum MidStream {
     Strict,
 }
 
+/// What becomes of packets that no rule matches, where they are not accepted.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmatched {
+    /// They are dropped, silently.
+    #[default]
+    Drop,
+    /// They are dropped and their sender is told.
+    Reject,
+}
+
+impl From<Unmatched> for Action {
+    fn from(unmatched: Unmatched) -> Self {
+        match unmatched {
+            Unmatched::Drop => Self::Drop,
+            Unmatched::Reject => Self::Reject,
+        }
+    }
+}
+
 /// A NIC of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nic {
@@ -89,6 +111,8 @@ pub struct Nic {
     pub established: Established,
     /// What becomes of TCP packets from the middle of a connection that is not known.
     pub mid_stream: MidStream,
+    /// What becomes of packets that no rule matches, where they are not accepted.
+    pub default: Unmatched,
     /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
     pub groups: Vec<GroupIndex>,
 }

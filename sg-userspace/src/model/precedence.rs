@@ -3,18 +3,19 @@
 //!
 //! 1. Inbound only: the members of the NIC's basic groups that let their members talk.
 //! 2. The rules of the NIC's groups, in the order of [`Precedence`].
-//! 3. The default: inbound drops; outbound accepts for basic groups and drops for enterprise groups.
+//! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise groups. What is
+//!    dropped may be rejected instead, see [`Unmatched`](super::Unmatched).
 
 use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Rule, RuleIndex};
 
 /// How the rules of several groups are put into one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precedence {
-    /// Group by group in the NIC's order; inside a group by priority, on a tie drop before accept, then as
+    /// Group by group in the NIC's order; inside a group by priority, on a tie drop before reject before accept, then as
     /// written. (Huawei Cloud's order.)
     #[default]
     Sequence,
-    /// All groups' rules together by priority, on a tie drop before accept, then by the order of the groups,
+    /// All groups' rules together by priority, on a tie drop before reject before accept, then by the order of the groups,
     /// then as written. (Alibaba Cloud's order.)
     Merged,
 }
@@ -67,7 +68,7 @@ impl Policy {
         let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);
         match direction {
             Direction::Egress if !enterprise => Action::Accept,
-            Direction::Ingress | Direction::Egress => Action::Drop,
+            Direction::Ingress | Direction::Egress => nic.default.into(),
         }
     }
 }

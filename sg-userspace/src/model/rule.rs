@@ -3,16 +3,37 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use sg_common::verdict::Verdict;
 
 use super::{GroupIndex, PrefixListIndex, Service};
 
 /// What a rule does with the packets it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// Drops them, silently. Stands before `Accept` in the order of rules of equal priority.
+    /// Drops them, silently. Stands before the others in the order of rules of equal priority.
     Drop,
+    /// Drops them and tells their sender. Stands before `Accept`.
+    Reject,
     /// Lets them and the answers to them pass.
     Accept,
+}
+
+impl Action {
+    /// Whether packets pass.
+    #[must_use]
+    pub const fn accepts(self) -> bool {
+        matches!(self, Self::Accept)
+    }
+}
+
+impl From<Action> for Verdict {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Accept => Self::Accept,
+            Action::Drop => Self::Drop,
+            Action::Reject => Self::Reject,
+        }
+    }
 }
 
 impl fmt::Display for Action {
@@ -20,6 +41,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Self::Accept => "accept",
             Self::Drop => "drop",
+            Self::Reject => "reject",
         })
     }
 }

@@ -60,8 +60,8 @@ impl<'a> Oracle<'a> {
             .iter()
             .find(|(_, rule, named)| matching::mismatch(policy, rule, named.as_deref(), probe).is_none());
         match matching {
-            Some((index, rule, _)) => Answer::of(Decider::Rule(*index), verdict(rule.action)),
-            None => Answer::of(Decider::Default(probe.direction()), verdict(order.default)),
+            Some((index, rule, _)) => Answer::of(Decider::Rule(*index), rule.action.into()),
+            None => Answer::of(Decider::Default(probe.direction()), order.default.into()),
         }
     }
 
@@ -116,11 +116,4 @@ pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
         return Some(Answer::without_policy(Verdict::Accept, Reason::Dhcp));
     }
     foreign.then(|| Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing))
-}
-
-const fn verdict(action: Action) -> Verdict {
-    match action {
-        Action::Accept => Verdict::Accept,
-        Action::Drop => Verdict::Drop,
-    }
 }

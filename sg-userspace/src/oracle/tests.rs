@@ -9,7 +9,7 @@ use crate::{
     model::{
         Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
         Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
-        Remote, Role, Rule, RuleIndex, Senders, Service,
+        Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -84,6 +84,7 @@ fn nic(groups: usize) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }
 }

@@ -48,6 +48,7 @@ impl Answer {
             verdict: match self.verdict {
                 Verdict::Accept => "accept",
                 Verdict::Drop => "drop",
+                Verdict::Reject => "reject",
             },
             reason: self.reason.name(),
             group: self.group.map(|group| policy.group(group).name.as_str()),

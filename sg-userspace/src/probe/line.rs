@@ -204,7 +204,7 @@ mod tests {
     use crate::{
         model::{
             Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
-            Senders,
+            Senders, Unmatched,
         },
         probe::Content,
     };
@@ -229,6 +229,7 @@ mod tests {
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),
+            default: Unmatched::default(),
             groups: vec![GroupIndex(0)],
         };
         Policy::new(PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }).unwrap()

@@ -139,9 +139,8 @@ fn of_groups(
         }
         // The order in which they are asked; see the model's precedence.
         rules.sort_by_key(|&(place, rule)| {
-            let class = u8::from(rule.spec.action == Action::Accept);
             let before = if order == Order::Sequence { place } else { 0 };
-            (before, rule.spec.priority, class, place, rule.serial)
+            (before, rule.spec.priority, rule.spec.action, place, rule.serial)
         });
         // What two rules match in common needs one protocol, or one that says all.
         let mut seen: BTreeMap<Option<Protocol>, Vec<Reach<'_>>> = BTreeMap::new();
@@ -160,13 +159,18 @@ fn of_groups(
 }
 
 fn never_asked(rule: &Rule, first: &Rule) -> Finding {
-    let same = rule.spec.action == first.spec.action;
-    let (severity, kind) = match (same, rule.spec.action) {
-        (true, _) => (Severity::Low, FindingKind::Redundant),
-        (false, Action::Drop) => (Severity::High, FindingKind::Shadowed),
-        (false, Action::Accept) => (Severity::Medium, FindingKind::Shadowed),
+    let accepts = |rule: &Rule| rule.spec.action == Action::Accept;
+    let (severity, kind, what) = match (accepts(rule), accepts(first)) {
+        (true, true) | (false, false) if rule.spec.action == first.spec.action => {
+            (Severity::Low, FindingKind::Redundant, "does the same")
+        }
+        // One drops, the other rejects.
+        (true, true) | (false, false) => {
+            (Severity::Low, FindingKind::Redundant, "lets nothing through either")
+        }
+        (false, true) => (Severity::High, FindingKind::Shadowed, "does the opposite"),
+        (true, false) => (Severity::Medium, FindingKind::Shadowed, "does the opposite"),
     };
-    let what = if same { "does the same" } else { "does the opposite" };
     let message = format!("rule {} is asked first, matches all that this one matches, and {what}", first.id);
     let (rule, group) = (rule.id.clone(), rule.group.clone());
     Finding { severity, kind, rule, group, by: Some(first.id.clone()), message }

@@ -281,7 +281,8 @@ impl RuleRow {
             action: match self.policy.to_ascii_lowercase().as_str() {
                 "" | "accept" => Action::Accept,
                 "drop" => Action::Drop,
-                _ => return Err(format!("Policy {:?}: accept or drop", self.policy)),
+                "reject" => Action::Reject,
+                _ => return Err(format!("Policy {:?}: accept, drop or reject", self.policy)),
             },
             priority: number("Priority", &self.priority)?.unwrap_or(1),
             ports,
@@ -466,7 +467,11 @@ mod tests {
                 1 => Just(Ports::List(PortListId::from("prl-1"))),
             ]
         };
-        let who = (select(Direction::ALL.to_vec()), select(vec![Action::Accept, Action::Drop]), 1..=100_u8);
+        let who = (
+            select(Direction::ALL.to_vec()),
+            select(vec![Action::Accept, Action::Drop, Action::Reject]),
+            1..=100_u8,
+        );
         let what = (ports(), ports(), option::of(any::<u8>()), option::of(any::<u8>()), any::<u8>());
         let local = option::of(select(vec!["10.9.0.0/16", "2001:db8:9::1/128"]));
         let texts = (any::<String>(), any::<String>(), any::<bool>(), any::<bool>());

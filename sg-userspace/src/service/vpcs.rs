@@ -8,7 +8,7 @@ use super::{
     labels::{changed, label, region},
 };
 use crate::{
-    model::MidStream,
+    model::{MidStream, Unmatched},
     store::{Established, Key, Order, Vpc, VpcId},
 };
 
@@ -28,6 +28,9 @@ pub struct CreateVpc {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[serde(default)]
     pub mid_stream: MidStream,
+    /// What becomes of packets that no rule matches, where they are not accepted.
+    #[serde(default)]
+    pub default: Unmatched,
 }
 
 impl Operation for CreateVpc {
@@ -41,6 +44,7 @@ impl Operation for CreateVpc {
             order: self.order,
             established: self.established,
             mid_stream: self.mid_stream,
+            default: self.default,
         };
         tx.put(vpc.clone());
         Ok(vpc)
@@ -62,6 +66,8 @@ pub struct ModifyVpc {
     pub established: Option<Established>,
     /// What becomes of TCP packets from the middle of a connection that is not known.
     pub mid_stream: Option<MidStream>,
+    /// What becomes of packets that no rule matches, where they are not accepted.
+    pub default: Option<Unmatched>,
 }
 
 impl Operation for ModifyVpc {
@@ -73,6 +79,7 @@ impl Operation for ModifyVpc {
         vpc.order = self.order.unwrap_or(vpc.order);
         vpc.established = self.established.unwrap_or(vpc.established);
         vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);
+        vpc.default = self.default.unwrap_or(vpc.default);
         tx.put(vpc.clone());
         Ok(vpc)
     }

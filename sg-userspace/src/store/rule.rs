@@ -87,8 +87,10 @@ impl fmt::Display for Direction {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Dropped, silently. Stands before `accept` among rules of equal priority.
+    /// Dropped, silently. Stands before the others among rules of equal priority.
     Drop,
+    /// Dropped, and their sender is told. Stands before `accept`.
+    Reject,
     /// Let pass, with the answers to them.
     #[default]
     Accept,
@@ -99,6 +101,7 @@ impl From<Action> for model::Action {
         match action {
             Action::Accept => Self::Accept,
             Action::Drop => Self::Drop,
+            Action::Reject => Self::Reject,
         }
     }
 }

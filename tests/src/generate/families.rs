@@ -19,7 +19,7 @@ use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_userspace::model::{
     Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic,
-    PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service,
+    PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
 };
 
 use super::{
@@ -89,6 +89,7 @@ impl Shape {
             established: Established::default(),
             mid_stream: MidStream::default(),
             groups: vec![GroupIndex(0)],
+            default: Unmatched::default(),
         };
         PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }
     }

@@ -25,7 +25,7 @@ pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
     Rule {
         id,
         enabled: random.u8(..10) > 0,
-        action: if random.bool() { Action::Accept } else { Action::Drop },
+        action: pick::of(random, [Action::Accept, Action::Accept, Action::Drop, Action::Reject]),
         priority: priority(random),
         remote: remote(random, world, family),
         local: (random.u8(..6) == 0).then(|| prefix_around(world.local(random, family), random)),

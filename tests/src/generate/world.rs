@@ -7,7 +7,7 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
     AddressPair, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, MAX_GROUPS_PER_NIC,
-    MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders,
+    MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Unmatched,
 };
 
 use super::{address, pick, rules};
@@ -134,6 +134,7 @@ impl World {
             senders: self.senders(random),
             // No probe is from the middle of a connection.
             mid_stream: pick::of(random, [MidStream::Loose, MidStream::Strict]),
+            default: pick::of(random, [Unmatched::Drop, Unmatched::Reject]),
             groups,
         }
     }

@@ -18,6 +18,8 @@ pub enum Outcome {
     Answered,
     /// Nobody serves there, and somebody said so: a reset or an ICMP error.
     Refused,
+    /// Somebody serves there, or not, but a filter lets nothing through and says so: an ICMP error.
+    Prohibited,
     /// Nothing came back.
     Silent,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Outcome {
         f.write_str(match self {
             Self::Answered => "answered",
             Self::Refused => "refused",
+            Self::Prohibited => "prohibited",
             Self::Silent => "silent",
         })
     }
@@ -104,6 +107,8 @@ fn outcome(exchanged: io::Result<()>) -> Result<Outcome> {
         Ok(()) => Ok(Outcome::Answered),
         Err(error) => match error.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Ok(Outcome::Refused),
+            // Of ICMP code 13 and of ICMPv6 code 1 (icmp_err_convert, net/ipv4/icmp.c; tab_unreach, net/ipv6/icmp.c).
+            io::ErrorKind::HostUnreachable | io::ErrorKind::PermissionDenied => Ok(Outcome::Prohibited),
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Ok(Outcome::Silent),
             _ => Err(error.into()),
         },

@@ -19,6 +19,7 @@ mod left_behind;
 mod life;
 mod orders;
 mod plain;
+mod reject;
 mod road;
 mod routed;
 mod scene;
@@ -44,6 +45,7 @@ fn main() -> Result<ExitCode> {
         stateful::tests,
         changes::tests,
         groups::tests,
+        reject::tests,
         unasked::tests,
         flows::tests,
         frames::tests,

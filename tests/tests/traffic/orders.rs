@@ -8,7 +8,7 @@ use sg_userspace::{
     agent::{AgentOptions, AgentThread, Control, Enforced, Instance},
     compile::LARGEST_WORDS,
     document,
-    kernel::{Attachment, FlowOptions, Limits},
+    kernel::{AnswerRate, Attachment, FlowOptions, Limits},
     model::Policy,
 };
 
@@ -47,6 +47,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         program_log: 0,
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),
+        answers: AnswerRate::default(),
         limits: LIMITS,
     };
     host.inside(|| Ok(AgentThread::spawn(options)?))

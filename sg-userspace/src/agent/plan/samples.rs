@@ -5,7 +5,7 @@ use crate::{
     kernel::Limits,
     model::{
         Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
-        Precedence, Priority, Remote, Role, Rule, Senders, Service,
+        Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
     },
 };
 
@@ -46,6 +46,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups: vec![GroupIndex(0)],
     };
     let nics = devices.iter().map(nic).collect();

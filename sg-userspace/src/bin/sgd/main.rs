@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{Attachment, FlowOptions, Limits, TcxOrder, remedy},
+    kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder, remedy},
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -69,6 +69,9 @@ struct AgentArguments {
     /// tcp-closing (3), udp-new (30), udp-established (180), icmp (30), other-new (30), other-established (180).
     #[arg(long = "timeout", value_name = "STATE=SECONDS", value_parser = timeout)]
     timeouts: Vec<(usize, u32)>,
+    /// The most answers to rejected packets of one NIC in a second; 0: none.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    answers_per_second: u32,
     /// The most NICs.
     #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(1..=65536))]
     max_nics: u32,
@@ -127,6 +130,7 @@ impl AgentArguments {
                 ),
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
+            answers: AnswerRate(self.answers_per_second),
             limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
         })
     }

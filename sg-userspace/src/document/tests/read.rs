@@ -8,7 +8,7 @@ use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
     Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic, Policy,
     PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-    Senders, Service,
+    Senders, Service, Unmatched,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -126,6 +126,7 @@ fn example() -> Policy {
         precedence: Precedence::Merged,
         established: Established::Keep,
         mid_stream: MidStream::default(),
+        default: Unmatched::default(),
         groups,
     };
     let parts = PolicyParts {

@@ -92,13 +92,14 @@ impl<'a> Plan<'a> {
             Some(model::Established::Revalidate) | None => Established::Revalidate,
         };
         let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
+        let default = parts.nics.first().map(|nic| nic.default).unwrap_or_default();
         let there = self.tx.vpcs().values().find(|vpc| self.owns(&vpc.label)).map(|vpc| Vpc::clone(vpc));
         let name = self.owner;
         match there {
             None => {
                 let label = self.label(name, "");
                 let (id, region) = (VpcId::random(), self.region.clone());
-                let vpc = Vpc { id, region, label, order, established, mid_stream };
+                let vpc = Vpc { id, region, label, order, established, mid_stream, default };
                 self.tx.put(vpc.clone());
                 self.note(Happens::Add, Kind::Vpc, vpc.id.as_str(), name, Vec::new());
                 vpc
@@ -107,7 +108,8 @@ impl<'a> Plan<'a> {
                 let mut detail = differs("order", &vpc.order, &order);
                 detail.extend(differs("established", &vpc.established, &established));
                 detail.extend(differs("mid_stream", &vpc.mid_stream, &mid_stream));
-                let vpc = Vpc { order, established, mid_stream, ..vpc };
+                detail.extend(differs("default", &vpc.default, &default));
+                let vpc = Vpc { order, established, mid_stream, default, ..vpc };
                 if !detail.is_empty() {
                     self.tx.put(vpc.clone());
                     self.note(Happens::Change, Kind::Vpc, vpc.id.as_str(), name, detail);

@@ -152,6 +152,7 @@ fn spec(plan: &Plan<'_>, rule: &model::Rule) -> RuleSpec {
         action: match rule.action {
             model::Action::Accept => Action::Accept,
             model::Action::Drop => Action::Drop,
+            model::Action::Reject => Action::Reject,
         },
         priority: rule.priority.get(),
         remote: match rule.remote {

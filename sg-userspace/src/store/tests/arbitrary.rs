@@ -16,7 +16,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use super::super::*;
-use crate::model::{MidStream, PortRange};
+use crate::model::{MidStream, PortRange, Unmatched};
 
 /// A record of any kind.
 pub(super) fn record() -> BoxedStrategy<Record> {
@@ -96,8 +96,9 @@ prop_compose! {
         order in select(vec![Order::Merged, Order::Sequence]),
         established in select(vec![Established::Revalidate, Established::Keep]),
         mid_stream in select(vec![MidStream::Loose, MidStream::Strict]),
+        default in select(vec![Unmatched::Drop, Unmatched::Reject]),
     ) -> Vpc {
-        Vpc { id, region, label, order, established, mid_stream }
+        Vpc { id, region, label, order, established, mid_stream, default }
     }
 }
 
@@ -127,7 +128,7 @@ fn remote() -> impl Strategy<Value = Remote> {
 prop_compose! {
     fn spec()(
         (action, nic_type) in (
-            select(vec![Action::Accept, Action::Drop]), select(vec![NicType::Internet, NicType::Intranet]),
+            select(vec![Action::Accept, Action::Drop, Action::Reject]), select(vec![NicType::Internet, NicType::Intranet]),
         ),
         priority in any::<u8>(),
         protocol in prop_oneof![Just(Protocol::All), any::<u8>().prop_map(Protocol::Number)],

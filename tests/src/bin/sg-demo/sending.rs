@@ -94,6 +94,7 @@ pub(crate) fn happened(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered => "answered",
         Outcome::Refused => "refused",
+        Outcome::Prohibited => "prohibited: a filter said so",
         Outcome::Silent => "dropped silently",
     }
 }

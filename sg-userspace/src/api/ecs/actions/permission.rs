@@ -173,6 +173,8 @@ fn action(fields: &Fields<'_>) -> Result<Option<Action>, Fault> {
         None => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("accept") => Ok(Some(Action::Accept)),
         Some(text) if text.eq_ignore_ascii_case("drop") => Ok(Some(Action::Drop)),
+        // Ours: the cloud has only the two.
+        Some(text) if text.eq_ignore_ascii_case("reject") => Ok(Some(Action::Reject)),
         Some(_) => {
             Err(Fault::bad("InvalidPolicy.Malformed", "The specified parameter \"Policy\" is not valid."))
         }
@@ -314,7 +316,12 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     say("PortRangeListId", list.map_or("", PortListId::as_str).into());
     let name = list.and_then(|id| state.port_list(id)).map_or("", |list| list.label.name.as_str());
     say("PortRangeListName", name.into());
-    say("Policy", if spec.action == Action::Accept { "Accept" } else { "Drop" }.into());
+    let policy = match spec.action {
+        Action::Accept => "Accept",
+        Action::Drop => "Drop",
+        Action::Reject => "Reject",
+    };
+    say("Policy", policy.into());
     say("Priority", spec.priority.to_string().into());
     say("NicType", spec.nic_type.to_string().into());
     say("Description", spec.description.as_str().into());

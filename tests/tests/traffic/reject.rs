@@ -1,0 +1,157 @@
+//! Rejected packets: their senders are told, in both directions, and as often as was agreed.
+
+use std::io::{Read as _, Write as _};
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Service, Streams};
+
+use crate::{
+    scene::{
+        Role, Scene,
+        Who::{self, Client, Server},
+        counts, filtered, question, web,
+    },
+    suite::Suite,
+};
+
+const TCP: Service = Service::Tcp(81);
+const UDP: Service = Service::Udp(81);
+const SILENT: [Service; 2] = [Service::Tcp(82), Service::Udp(82)];
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        suite.over(role.ways(), &format!("reject::inbound_{role}"), move |lab, attach| {
+            a_rule_rejects(lab, attach, role, Client)
+        });
+        suite.over(role.ways(), &format!("reject::outbound_{role}"), move |lab, attach| {
+            a_rule_rejects(lab, attach, role, Server)
+        });
+    }
+    suite.over(&Attach::RECEIVED, "reject::the_default_may", the_default_may);
+    suite.over(&Attach::RECEIVED, "reject::a_revoked_connection_is_reset", a_revoked_connection_is_reset);
+    suite.over(&Attach::RECEIVED, "reject::no_more_answers_than_agreed", no_more_answers_than_agreed);
+}
+
+/// A filtered scene in which answers from XDP arrive: one end of a veth pair receives frames from the program of the other
+/// only where it has one itself (`veth_xdp_xmit`, drivers/net/veth.c), or GRO.
+fn scene(lab: Lab, attach: Attach, role: Role, policy: &str) -> Result<(Scene, Agent, Option<Agent>)> {
+    let (scene, agent) = filtered(lab, attach, role, policy)?;
+    let port = "groups: { all: { ingress: [{ protocol: all }] } }\n\
+        nics: [{ device: server, hook: xdp, groups: [all] }]\n";
+    let other = match attach {
+        Attach::Xdp => Some(Agent::start(scene.lan.switch(), port, Attach::Auto.into())?),
+        Attach::Tcx | Attach::Clsact | Attach::Auto => None,
+    };
+    Ok((scene, agent, other))
+}
+
+fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()> {
+    let way = if from == Client { "ingress" } else { "egress" };
+    let other_way = if from == Client { "egress" } else { "ingress" };
+    // Nothing passes the other way: an answer needs no rule of its own.
+    let rules = format!(
+        "
+{way}:
+  - {{ id: told-tcp, action: reject, protocol: tcp, ports: 81 }}
+  - {{ id: told-udp, action: reject, protocol: udp, ports: 81 }}
+  - {{ id: untold, action: drop, priority: 2, protocol: all }}
+{other_way}:
+  - {{ id: nothing, action: drop, protocol: all }}"
+    );
+    let (scene, agent, _other) = scene(lab, attach, role, &web(role, &rules))?;
+    let to = if from == Client { Server } else { Client };
+    for family in Family::ALL {
+        for (service, rule, expected) in
+            [(TCP, "told-tcp", Outcome::Refused), (UDP, "told-udp", Outcome::Prohibited)]
+        {
+            counts(
+                &agent,
+                "answers",
+                |stats| stats.reason("answered"),
+                1..=1,
+                || {
+                    counts(
+                        &agent,
+                        rule,
+                        |stats| stats.rule(rule),
+                        1..=1,
+                        || scene.asks(from, to, family, service, expected),
+                    )
+                },
+            )
+            .with_context(|| format!("{family:?}, {service}"))?;
+        }
+        for service in SILENT {
+            scene.asks(from, to, family, service, Outcome::Silent)?;
+        }
+    }
+    // The other way nothing was asked, so nothing was counted there but what the link needs.
+    ensure!(agent.stats()?.rule("nothing") == 0, "an answer met a rule: {:?}", agent.stats()?);
+    Ok(())
+}
+
+fn the_default_may(lab: Lab, attach: Attach) -> Result<()> {
+    let policy = format!("default: reject\n{}", web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"));
+    let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &policy)?;
+    for family in Family::ALL {
+        scene.asks(Client, Server, family, Service::Tcp(80), Outcome::Answered)?;
+        scene.asks(Client, Server, family, TCP, Outcome::Refused)?;
+        scene.asks(Client, Server, family, UDP, Outcome::Prohibited)?;
+        // The outbound default accepts.
+        scene.asks(Server, Client, family, UDP, Outcome::Answered)?;
+    }
+    agent.apply(&policy.replace("default: reject", "default: drop"))?;
+    scene.asks(Client, Server, Family::V4, TCP, Outcome::Silent)
+}
+
+/// Who has a connection is told with its next packet that it was revoked, however large that packet is.
+fn a_revoked_connection_is_reset(lab: Lab, attach: Attach) -> Result<()> {
+    let open = "ingress: [{ id: told, protocol: tcp, ports: 80 }]";
+    let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &web(Role::Host, open))?;
+    for family in Family::ALL {
+        for end in End::ALL {
+            let question = question(Client, Server, family, Service::Tcp(80));
+            let streams = Streams::open(scene.host(Client), scene.host(Server), &question)?;
+            agent.apply(&web(Role::Host, &open.replace("protocol", "action: reject, protocol")))?;
+            let mut stream = streams.socket(end);
+            stream.set_read_timeout(Some(PATIENCE))?;
+            let sent = stream.write_all(&vec![0; 1 << 16]).and_then(|()| stream.read(&mut [0]));
+            let kind = sent.map_err(|error| error.kind());
+            let expected = std::io::ErrorKind::ConnectionReset;
+            ensure!(kind == Err(expected), "{family:?}, the {end:?} speaks: {kind:?}");
+            agent.apply(&web(Role::Host, open))?;
+        }
+    }
+    Ok(())
+}
+
+fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
+    const ASKED: u64 = 500;
+    let rules = "ingress: [{ id: told, action: reject, protocol: udp, ports: 81 }]";
+    let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &web(Role::Host, rules))?;
+    agent.stop()?;
+    agent.start_with(&["--answers-per-second", "1"])?;
+    let ask = || {
+        let question = question(Client, Server, Family::V4, UDP);
+        scene.host(Client).inside(|| {
+            for _ in 0..ASKED {
+                let socket = std::net::UdpSocket::bind((question.from, 0))?;
+                socket.send_to(b"?", (question.to, 81))?;
+            }
+            Ok(())
+        })
+    };
+    let before = agent.stats()?;
+    ask()?;
+    let after = agent.stats()?;
+    let moved = |name: &str| after.reason(name) - before.reason(name);
+    let (told, untold) = (moved("answered"), moved("answer-limit"));
+    // Fifty at once, and one a second.
+    ensure!((50..=60).contains(&told) && told + untold == ASKED, "{told} answered, {untold} not");
+    ensure!(after.rule("told") - before.rule("told") == ASKED, "all of them were dropped");
+
+    agent.stop()?;
+    agent.start_with(&["--answers-per-second", "0"])?;
+    counts(&agent, "answers", |stats| stats.reason("answered"), 0..=0, ask)?;
+    scene.asks(Client, Server, Family::V4, UDP, Outcome::Silent)
+}

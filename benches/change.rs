@@ -4,21 +4,24 @@
 //! * `change/check`: a valid policy of its parts
 //! * `change/prepare`: everything that can refuse it; what changed is compiled
 //! * `change/enforce`: the catalog is written; asking the kernel is left out
-//! * `change/publish/N`: as many images in the kernel, which answers when no packet meets the old ones (as root)
+//! * `publish/N`: as many images in the kernel, which answers when no packet meets the old ones (as root)
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
 use std::{
-    cell::RefCell,
+    hint::black_box,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
-use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
-};
 use ipnet::{IpNet, Ipv4Net};
-use sg_benches::{host, policy};
+use sg_benches::{
+    host,
+    plan::Plan,
+    policy,
+    report::Unit,
+    timing::{Of, Timing},
+};
 use sg_userspace::{
     agent::{
         Enforcement as _, Rehearsal,
@@ -90,46 +93,54 @@ impl Scene {
     }
 }
 
-fn change(criterion: &mut Criterion) {
-    let scene = RefCell::new(Scene::new());
-    let sum = |iterations: u64, part: fn((Duration, Duration, usize)) -> Duration| {
-        (0..iterations).map(|_| part(scene.borrow_mut().change())).sum()
-    };
-    assert_eq!(scene.borrow_mut().change().2, 3, "three NICs hold the group");
-    let mut group = criterion.benchmark_group("change");
-    group.sample_size(10);
-    group.bench_function("check", |bencher| {
-        let parts = scene.borrow().parts[0].clone();
-        bencher.iter_batched(|| parts.clone(), Policy::new, BatchSize::PerIteration);
-    });
-    group.bench_function("prepare", |bencher| {
-        bencher.iter_custom(|iterations| sum(iterations, |(prepare, ..)| prepare));
-    });
-    group.bench_function("enforce", |bencher| {
-        bencher.iter_custom(|iterations| sum(iterations, |(_, enforce, _)| enforce));
-    });
-    match Datapath::load(&Options { limits: LIMITS, ..Options::default() }) {
-        Ok(mut datapath) => {
-            for count in [1, 50, 200] {
-                publish(&mut group, &mut datapath, count);
-            }
-        }
-        Err(error) => println!("change/publish is left out: {error}"),
+fn main() {
+    let mut timing = Timing::new(Plan::from_env());
+    if timing.plan.wants("change") {
+        change(&mut timing);
     }
-    group.finish();
+    if timing.plan.wants("publish") {
+        match Datapath::load(&Options { limits: LIMITS, ..Options::default() }) {
+            Ok(mut datapath) => [1, 50, 200].map(|count| publish(&mut timing, &mut datapath, count)),
+            Err(error) => {
+                eprintln!("{error}");
+                std::process::exit(1)
+            }
+        };
+    }
 }
 
-fn publish(group: &mut BenchmarkGroup<'_, WallTime>, datapath: &mut Datapath, count: u16) {
+fn change(timing: &mut Timing) {
+    let mut scene = Scene::new();
+    assert_eq!(scene.change().2, 3, "three NICs hold the group");
+    timing.take("change/check", Unit::Microseconds, Of::Least, |iterations| {
+        let parts = scene.parts[0].clone();
+        (0..iterations)
+            .map(|_| {
+                let parts = parts.clone();
+                let start = Instant::now();
+                drop(black_box(Policy::new(parts)));
+                start.elapsed()
+            })
+            .sum()
+    });
+    timing.take("change/prepare", Unit::Microseconds, Of::Least, |iterations| {
+        (0..iterations).map(|_| scene.change().0).sum()
+    });
+    timing.take("change/enforce", Unit::Microseconds, Of::Least, |iterations| {
+        (0..iterations).map(|_| scene.change().1).sum()
+    });
+}
+
+fn publish(timing: &mut Timing, datapath: &mut Datapath, count: u16) {
     let policy = policy(RULES, 1);
     let nic = CompiledNic::new(&policy, &policy.nics()[0]).expect("the policy fits an image");
     let images: Vec<(u16, &Image)> = (0..count).map(|slot| (slot, &nic.image)).collect();
-    group.bench_function(format!("publish/{count}"), |bencher| {
-        bencher.iter(|| {
+    timing.take(&format!("publish/{count}"), Unit::Microseconds, Of::Median, |iterations| {
+        let start = Instant::now();
+        for _ in 0..iterations {
             let results = datapath.publish_all(&images);
             assert!(results.iter().all(Result::is_ok), "an image can be published");
-        });
+        }
+        start.elapsed()
     });
 }
-
-criterion_group!(benches, change);
-criterion_main!(benches);

@@ -1,176 +1,209 @@
-//! What a packet costs in the kernel, by `BPF_PROG_TEST_RUN`: each figure beside the empty program of the same run.
-//!
-//! Run it with `cargo xtask bench`. The last lines say what is added to the empty program; those are the figures
-//! that count, absolute times depend on the machine.
+//! What a packet costs in the kernel, by `BPF_PROG_TEST_RUN`. Every figure is what is added to the empty program, which
+//! is run over the same packets in turns with the program that is measured.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+mod kernel;
 
-use criterion::Criterion;
-use ipnet::IpNet;
-use sg_benches::{LOCAL, Sequence, open, policy};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use kernel::Kernel;
+use sg_benches::{
+    LOCAL, LOCAL_V6, Sequence,
+    frames::{ACK, SYN, foreign, tcp},
+    listed, members, open,
+    plan::Plan,
+    policy, policy_v6, refused, refusing, valid,
+};
+use sg_common::packet::Family;
 use sg_userspace::{
-    check::CompiledNic,
-    kernel::{Datapath, Limits, Options, Program},
-    model::{Policy, Remote},
+    kernel::Program,
+    model::{GroupIndex, Policy, Remote},
 };
 
 /// Different packets in a measurement, so that no single path through the tables stays hot.
 const PACKETS: usize = 128;
 
-/// Runs of one packet before the next: what a system call costs is spread over them.
-const REPEAT: u32 = 1_000;
+fn main() {
+    let plan = Plan::from_env();
+    let families = [
+        "stage",
+        "classify",
+        "classify-ipv6",
+        "groups",
+        "deny",
+        "established",
+        "established-ipv6",
+        "once",
+        "counters",
+        "memory",
+    ];
+    if !families.iter().any(|family| plan.wants(family)) {
+        return;
+    }
+    let mut kernel = Kernel::new(plan);
+    stages(&mut kernel);
+    rules(&mut kernel);
+    counters(&mut kernel);
+    for (flows, name) in [(1, "1"), (16_384, "16k"), (1_000_000, "1m")] {
+        established(&mut kernel, Family::V4, flows, name);
+    }
+    established(&mut kernel, Family::V6, 16_384, "16k");
+    kernel.memory();
+}
 
-const FLOWS: usize = 16_384;
+/// Addresses of nobody, the same in every run.
+fn strangers(family: Family) -> impl FnMut() -> IpAddr {
+    let mut random = Sequence(11);
+    move || match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(random.next() as u32)),
+        Family::V6 => {
+            let high = random.next() >> 3 | 1 << 61;
+            IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(random.next())))
+        }
+    }
+}
 
-/// A TCP segment from `source` to port `port` of the NIC.
-fn frame(source: Ipv4Addr, source_port: u16, port: u16, flags: u8) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([0x08, 0x00]);
-    frame.extend([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]);
-    frame.extend(source.octets());
-    frame.extend(LOCAL.octets());
-    frame.extend(source_port.to_be_bytes());
-    frame.extend(port.to_be_bytes());
-    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-    frame
+/// A segment from `source` to a port of the NIC.
+fn to_nic(source: (IpAddr, u16), port: u16, flags: u8) -> Vec<u8> {
+    let local = if source.0.is_ipv4() { IpAddr::V4(LOCAL) } else { IpAddr::V6(LOCAL_V6) };
+    tcp(source, (local, port), flags)
+}
+
+fn syns(family: Family, port: u16) -> Vec<Vec<u8>> {
+    let mut stranger = strangers(family);
+    (0..PACKETS).map(|_| to_nic((stranger(), 40_000), port, SYN)).collect()
+}
+
+/// How far a packet gets, without a rule.
+fn stages(kernel: &mut Kernel) {
+    if !kernel.plan.wants("stage") {
+        return;
+    }
+    kernel.publish(&policy(0, 1));
+    let foreign = vec![foreign()];
+    let strangers = syns(Family::V4, 80);
+    kernel.measure("stage/nic", Program::Classify, &foreign);
+    kernel.measure("stage/nic-counted", Program::Ingress, &foreign);
+    kernel.measure("stage/headers", Program::Classify, &strangers);
+    kernel.measure("stage/flow-counted", Program::Ingress, &strangers);
+}
+
+/// New flows: by number of rules, of groups, and of addresses.
+fn rules(kernel: &mut Kernel) {
+    for (rules, name) in [(0, "0"), (10, "10"), (100, "100"), (1_000, "1k"), (10_000, "10k")] {
+        let (classify, deny) = (format!("classify/{name}"), format!("deny/{name}"));
+        if kernel.plan.wants(&classify) || kernel.plan.wants(&deny) {
+            let policy = policy(rules, 1);
+            kernel.publish(&policy);
+            kernel.measure(&classify, Program::Classify, &hits_and_misses(&policy, Family::V4));
+            kernel.measure(&deny, Program::Ingress, &syns(Family::V4, 80));
+        }
+        let classify = format!("classify-ipv6/{name}");
+        if kernel.plan.wants(&classify) {
+            let policy = policy_v6(rules);
+            kernel.publish(&policy);
+            kernel.measure(&classify, Program::Classify, &hits_and_misses(&policy, Family::V6));
+        }
+    }
+    for (name, policy) in [
+        ("classify/100k", (|| listed(100_000)) as fn() -> Policy),
+        ("classify/1m", || valid(members(1_000_000))),
+    ] {
+        if kernel.plan.wants(name) {
+            let policy = policy();
+            kernel.publish(&policy);
+            kernel.measure(name, Program::Classify, &hits_and_misses(&policy, Family::V4));
+        }
+    }
+    for groups in [1, 5, 10] {
+        let name = format!("groups/{groups}");
+        if kernel.plan.wants(&name) {
+            let policy = policy(1_000, groups);
+            kernel.publish(&policy);
+            kernel.measure(&name, Program::Classify, &hits_and_misses(&policy, Family::V4));
+        }
+    }
+}
+
+/// Packets that the policy speaks of, and those of strangers, in turns.
+fn hits_and_misses(policy: &Policy, family: Family) -> Vec<Vec<u8>> {
+    let mut stranger = strangers(family);
+    (0..PACKETS)
+        .map(|number| {
+            let known = number.is_multiple_of(2).then(|| known(policy, number)).flatten();
+            to_nic((known.unwrap_or_else(&mut stranger), 40_000), 443, SYN)
+        })
+        .collect()
+}
+
+/// An address that some rule speaks of.
+fn known(policy: &Policy, number: usize) -> Option<IpAddr> {
+    let group = &policy.groups()[number % policy.groups().len()];
+    let group = if group.ingress.is_empty() { &policy.groups()[0] } else { group };
+    let number = number * 7_919;
+    match group.ingress.get(number % group.ingress.len().max(1))?.remote {
+        Remote::Net(net) => Some(net.broadcast()),
+        Remote::PrefixList(list) => {
+            let prefixes = policy.prefixes(list);
+            Some(prefixes[number * 31 % prefixes.len()].broadcast())
+        }
+        Remote::Group(GroupIndex(group)) => {
+            let members = policy.members_elsewhere(GroupIndex(group));
+            members.get(number * 31 % members.len()).copied()
+        }
+        Remote::Any => None,
+    }
+}
+
+/// Every packet meets another rule's counter: 10,000 rules that drop, an address each.
+fn counters(kernel: &mut Kernel) {
+    if !kernel.plan.wants("counters") {
+        return;
+    }
+    kernel.publish(&refusing(10_000));
+    for (counters, name) in [(1, "counters/1"), (100, "counters/100"), (10_000, "counters/10k")] {
+        let frames: Vec<Vec<u8>> =
+            (0..10_000u32).map(|number| to_nic((refused(number % counters), 40_000), 80, SYN)).collect();
+        kernel.once(name, Program::Ingress, &frames);
+    }
+}
+
+/// Packets of flows that are known: of each its question and its answer were seen.
+fn established(kernel: &mut Kernel, family: Family, flows: usize, size: &str) {
+    let after = if family == Family::V4 { "" } else { "-ipv6" };
+    let (hot, once) = (format!("established{after}/{size}"), format!("once/established{after}-{size}"));
+    if !kernel.plan.wants(&hot) && !kernel.plan.wants(&once) {
+        return;
+    }
+    kernel.publish(&open());
+    let mut stranger = strangers(family);
+    let all: Vec<Vec<u8>> =
+        (0..flows).map(|number| to_nic((stranger(), 1_024 + (number % 60_000) as u16), 443, ACK)).collect();
+    kernel.datapath.forget_flows(0).expect("flows can be forgotten");
+    let answers = |question: &[u8]| answer_to(question, family);
+    for question in &all {
+        for (program, frame) in [(Program::Ingress, question), (Program::Egress, &answers(question))] {
+            kernel.datapath.run(program, frame, 1).expect("a test run works");
+        }
+    }
+    let known = kernel.datapath.flows().expect("the flow table can be read").len();
+    assert_eq!(known, flows, "every flow was answered and has its place");
+    let some = |count: usize| -> Vec<Vec<u8>> {
+        all.iter().step_by((flows / count).max(1)).take(count).cloned().collect()
+    };
+    kernel.measure(&hot, Program::Ingress, &some(PACKETS));
+    kernel.once(&once, Program::Ingress, &some(16_384));
 }
 
 /// The same segment the other way.
-fn answer_to(question: &[u8]) -> Vec<u8> {
+fn answer_to(question: &[u8], family: Family) -> Vec<u8> {
+    let (at, length) = if family == Family::V4 { (26, 4) } else { (22, 16) };
     let mut answer = question.to_vec();
-    for (from, to) in [(26..30, 30), (30..34, 26), (34..36, 36), (36..38, 34)] {
-        let length = from.len();
-        answer[to..to + length].copy_from_slice(&question[from]);
+    for (at, length) in [(at, length), (at + 2 * length, 2)] {
+        let (source, destination) = (at..at + length, at + length..at + 2 * length);
+        answer[source.clone()].copy_from_slice(&question[destination.clone()]);
+        answer[destination].copy_from_slice(&question[source]);
     }
     answer
-}
-
-struct Bench {
-    datapath: Datapath,
-    /// By name, the cost of each packet in nanoseconds: the smallest mean of its runs, which is the one that nothing
-    /// else on the machine disturbed.
-    best: BTreeMap<String, Vec<f64>>,
-}
-
-impl Bench {
-    fn publish(&mut self, policy: &Policy) -> usize {
-        let nic = CompiledNic::new(policy, &policy.nics()[0]).expect("the policy fits an image");
-        self.datapath.publish(0, &nic.image).expect("an image can be published");
-        nic.image.words().len() * 8
-    }
-
-    fn measure(&mut self, criterion: &mut Criterion, name: &str, program: Program, frames: &[Vec<u8>]) {
-        let Self { datapath, best } = self;
-        let mut next = (0..frames.len()).cycle();
-        let best = best.entry(name.to_owned()).or_insert_with(|| vec![f64::INFINITY; frames.len()]);
-        criterion.bench_function(name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let mut left = iterations;
-                let mut total = Duration::ZERO;
-                while left > 0 {
-                    let repeat = left.min(u64::from(REPEAT)) as u32;
-                    let packet = next.next().expect("there are frames");
-                    let start = Instant::now();
-                    datapath.run(program, &frames[packet], repeat).expect("a test run works");
-                    let taken = start.elapsed();
-                    if repeat == REPEAT {
-                        best[packet] = best[packet].min(taken.as_secs_f64() * 1e9 / f64::from(repeat));
-                    }
-                    total += taken;
-                    left -= u64::from(repeat);
-                }
-                total
-            });
-        });
-    }
-}
-
-fn main() {
-    let limits = Limits { nics: 4, flows: 1 << 17, counters: 1 << 17 };
-    let datapath = Datapath::load(&Options { limits, ..Options::default() })
-        .unwrap_or_else(|error| panic_with(&error.to_string()));
-    let mut bench = Bench { datapath, best: BTreeMap::new() };
-    let mut criterion = Criterion::default()
-        .without_plots()
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
-    bench.datapath.stand_in(0).expect("loopback can stand in");
-
-    let mut random = Sequence(11);
-    let mut source = || Ipv4Addr::from_bits(random.next() as u32);
-    let strangers: Vec<Vec<u8>> = (0..PACKETS).map(|_| frame(source(), 40_000, 80, 0x02)).collect();
-    bench.measure(&mut criterion, "empty", Program::Empty, &strangers);
-
-    for rules in [0, 10, 100, 1_000, 10_000] {
-        let policy = policy(rules, 1);
-        let bytes = bench.publish(&policy);
-        println!("{rules} rules: an image of {bytes} bytes");
-        let frames: Vec<Vec<u8>> =
-            (0..PACKETS).map(|number| hit_or_miss(&policy, number, source())).collect();
-        bench.measure(&mut criterion, &format!("classify/{rules}"), Program::Classify, &frames);
-        bench.measure(&mut criterion, &format!("deny/{rules}"), Program::Ingress, &strangers);
-    }
-    for groups in [1, 5, 10] {
-        let policy = policy(1_000, groups);
-        bench.publish(&policy);
-        let frames: Vec<Vec<u8>> =
-            (0..PACKETS).map(|number| hit_or_miss(&policy, number, source())).collect();
-        bench.measure(&mut criterion, &format!("groups/{groups}"), Program::Classify, &frames);
-    }
-
-    bench.publish(&open());
-    let flows: Vec<Vec<u8>> =
-        (0..FLOWS).map(|number| frame(source(), 1_024 + (number % 60_000) as u16, 443, 0x10)).collect();
-    bench.datapath.forget_flows(0).expect("flows can be forgotten");
-    for question in &flows {
-        for (program, frame) in [(Program::Ingress, question), (Program::Egress, &answer_to(question))] {
-            bench.datapath.run(program, frame, 1).expect("a test run works");
-        }
-    }
-    let known = bench.datapath.flows().expect("the flow table can be read").len();
-    assert_eq!(known, FLOWS, "every flow was answered and has its place");
-    let sample: Vec<Vec<u8>> = flows.iter().step_by(FLOWS / PACKETS).cloned().collect();
-    bench.measure(&mut criterion, "established/16k", Program::Ingress, &sample);
-    criterion.final_summary();
-
-    let figures: BTreeMap<String, f64> =
-        bench.best.into_iter().filter_map(|(name, packets)| Some((name, mean(&packets)?))).collect();
-    let Some(empty) = figures.get("empty") else { return };
-    println!(
-        "\nadded over the empty program ({empty:.1} ns), mean over the packets of the best run of each:"
-    );
-    for (name, figure) in &figures {
-        println!("{name:>20} {:6.1} ns", figure - empty);
-    }
-}
-
-/// The mean of those packets that were measured; none where none was.
-fn mean(packets: &[f64]) -> Option<f64> {
-    let measured = packets.iter().filter(|figure| figure.is_finite());
-    let (sum, count) = measured.fold((0.0, 0.0), |(sum, count), figure| (sum + figure, count + 1.0));
-    (count > 0.0).then(|| sum / count)
-}
-
-/// A packet that some rule of the policy speaks of, or one of a stranger, in turns.
-fn hit_or_miss(policy: &Policy, number: usize, stranger: Ipv4Addr) -> Vec<u8> {
-    let group = &policy.groups()[number % policy.groups().len()];
-    let rule = group.ingress.get(number * 31 % group.ingress.len().max(1));
-    match rule.map(|rule| rule.remote) {
-        Some(Remote::Net(IpNet::V4(net))) if number.is_multiple_of(2) => {
-            frame(net.broadcast(), 40_000, 443, 0x02)
-        }
-        _ => frame(stranger, 40_000, 443, 0x02),
-    }
-}
-
-fn panic_with(message: &str) -> ! {
-    eprintln!("{message}");
-    std::process::exit(1)
 }

@@ -1,15 +1,22 @@
 //! Policies to measure with: as many rules as asked, with prefixes and ports of a realistic mix.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sg_common::packet::Family;
 use sg_userspace::model::{
     Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
-    Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
+    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
 };
 
 /// The address of the NIC.
 pub const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+
+/// Its other address.
+pub const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 5);
 
 /// A random sequence that is the same every time (`SplitMix64`).
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +37,23 @@ impl Sequence {
 /// each with one port, a range, or all; one in eight drops.
 #[must_use]
 pub fn policy(rules: usize, groups: usize) -> Policy {
-    of(&mixed(rules), groups)
+    of(&mixed(rules, Family::V4), groups)
+}
+
+/// The same of IPv6: prefixes of 32 to 128 bits, most of them 64.
+#[must_use]
+pub fn policy_v6(rules: usize) -> Policy {
+    of(&mixed(rules, Family::V6), 1)
 }
 
 /// So many inbound rules, as [`policy`] says.
-fn mixed(rules: usize) -> Vec<Rule> {
+fn mixed(rules: usize, family: Family) -> Vec<Rule> {
     let mut random = Sequence(7);
     let mut rule = |id: usize| {
-        let net = prefix(&mut random);
+        let net = match family {
+            Family::V4 => prefix(&mut random),
+            Family::V6 => prefix_v6(&mut random),
+        };
         let ports = ports(&mut random);
         Rule {
             id: id.to_string(),
@@ -61,6 +77,63 @@ pub fn prefix(random: &mut Sequence) -> IpNet {
     IpNet::V4(Ipv4Net::new(address, length).map(|net| net.trunc()).unwrap_or_default())
 }
 
+/// A prefix of 32 to 128 bits within `2000::/3`, most of them 64.
+fn prefix_v6(random: &mut Sequence) -> IpNet {
+    let length = [32, 48, 64, 64, 64, 96, 128, 128][(random.next() % 8) as usize];
+    let high = random.next() >> 3 | 1 << 61;
+    let address = Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(random.next()));
+    IpNet::V6(Ipv6Net::new(address, length).map(|net| net.trunc()).unwrap_or_default())
+}
+
+/// A policy of one NIC with one rule, which accepts a prefix list of so many prefixes, as [`prefix`] says.
+#[must_use]
+pub fn listed(prefixes: usize) -> Policy {
+    let mut random = Sequence(17);
+    let mut list = BTreeSet::new();
+    while list.len() < prefixes {
+        list.insert(prefix(&mut random));
+    }
+    let parts = parts(vec![any(Remote::PrefixList(PrefixListIndex(0)))]);
+    valid(PolicyParts { prefix_lists: vec![("list".to_owned(), list.into_iter().collect())], ..parts })
+}
+
+/// The parts of a policy of one NIC with one rule, which accepts the members of a group: so many addresses of
+/// 10.0.0.0/8, the first of them the first.
+#[must_use]
+pub fn members(count: usize) -> PolicyParts {
+    let mut random = Sequence(19);
+    let mut members = BTreeSet::from([member(0)]);
+    while members.len() < count {
+        members.insert(member(random.next() as u32));
+    }
+    let mut parts = parts(vec![any(Remote::Group(GroupIndex(1)))]);
+    parts.groups.push(Group { name: "members".to_owned(), ..group(Vec::new(), Vec::new()) });
+    parts.members = BTreeMap::from([(GroupIndex(1), members.into_iter().collect())]);
+    parts
+}
+
+/// A policy of one NIC with so many rules, each of which drops the TCP of one address: [`refused`].
+#[must_use]
+pub fn refusing(rules: u32) -> Policy {
+    let rule = |number: u32| {
+        let remote = Remote::Net(IpNet::from(refused(number)));
+        Rule { id: number.to_string(), action: Action::Drop, ..any(remote) }
+    };
+    of(&(0..rules).map(rule).collect::<Vec<_>>(), 1)
+}
+
+/// The address that a rule of [`refusing`] drops; they lie apart.
+#[must_use]
+pub fn refused(rule: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x6000_0000 + rule * 1_021))
+}
+
+/// An address of 10.0.0.0/8.
+#[must_use]
+pub fn member(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number & 0x00ff_ffff))
+}
+
 /// Half the time the port of a service that many offer; else a range, or all.
 #[must_use]
 pub fn ports(random: &mut Sequence) -> Ports {
@@ -80,7 +153,7 @@ pub fn ports(random: &mut Sequence) -> Ports {
 pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
     const HELD: usize = 5;
     let groups = nics * HELD;
-    let mut all = mixed(groups * rules).into_iter();
+    let mut all = mixed(groups * rules, Family::V4).into_iter();
     let groups: Vec<Group> = (0..groups)
         .map(|number| {
             let mut rules: Vec<Rule> = all.by_ref().take(rules).collect();
@@ -99,7 +172,8 @@ pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
         let shared = (1..3).contains(&position).then_some(GroupIndex(0));
         let address = Ipv4Addr::from_bits(LOCAL.to_bits() + position as u32);
         let groups = shared.into_iter().chain(own).take(HELD).collect();
-        Nic { device: format!("tap{position}"), role: Role::Guest, ..nic(address, groups) }
+        let addresses = vec![IpAddr::V4(address)];
+        Nic { device: format!("tap{position}"), role: Role::Guest, addresses, ..nic(groups) }
     };
     let nics = (0..nics).map(nic).collect();
     (PolicyParts { groups, nics, ..PolicyParts::default() }, GroupIndex(0))
@@ -108,17 +182,21 @@ pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
 /// A policy of one NIC with one rule, which accepts all TCP.
 #[must_use]
 pub fn open() -> Policy {
-    let rule = Rule {
+    of(&[any(Remote::Any)], 1)
+}
+
+/// A rule that accepts all TCP of `remote`.
+fn any(remote: Remote) -> Rule {
+    Rule {
         id: "open".to_owned(),
         enabled: true,
         action: Action::Accept,
         priority: Priority::FIRST,
         service: Service::of(6),
-        remote: Remote::Any,
+        remote,
         local: None,
         description: None,
-    };
-    of(&[rule], 1)
+    }
 }
 
 /// A policy of one NIC with these inbound rules, spread over `groups` groups.
@@ -130,10 +208,24 @@ fn of(rules: &[Rule], groups: usize) -> Policy {
             Group { name: format!("group-{number}"), ..group(rules, Vec::new()) }
         })
         .collect();
-    let nic = nic(LOCAL, (0..groups.len()).map(GroupIndex).collect());
+    let nic = nic((0..groups.len()).map(GroupIndex).collect());
+    valid(PolicyParts { groups, nics: vec![nic], ..PolicyParts::default() })
+}
+
+/// The parts of a policy of one NIC with one group of these inbound rules.
+fn parts(rules: Vec<Rule>) -> PolicyParts {
+    let group = Group { name: "group-0".to_owned(), ..group(rules, Vec::new()) };
+    PolicyParts { groups: vec![group], nics: vec![nic(vec![GroupIndex(0)])], ..PolicyParts::default() }
+}
+
+/// The policy of parts that are right.
+///
+/// # Panics
+/// Where they are not.
+#[must_use]
+pub fn valid(parts: PolicyParts) -> Policy {
     #[expect(clippy::expect_used, reason = "a measurement without a policy is none")]
-    Policy::new(PolicyParts { groups, nics: vec![nic], ..PolicyParts::default() })
-        .expect("the parts are valid")
+    Policy::new(parts).expect("the parts are valid")
 }
 
 fn group(ingress: Vec<Rule>, egress: Vec<Rule>) -> Group {
@@ -147,11 +239,11 @@ fn group(ingress: Vec<Rule>, egress: Vec<Rule>) -> Group {
     }
 }
 
-fn nic(address: Ipv4Addr, groups: Vec<GroupIndex>) -> Nic {
+fn nic(groups: Vec<GroupIndex>) -> Nic {
     Nic {
         device: "eth0".to_owned(),
         role: Role::Host,
-        addresses: vec![IpAddr::V4(address)],
+        addresses: vec![IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)],
         addresses_from_device: false,
         anti_spoofing_written: None,
         senders: Senders::default(),

@@ -2,7 +2,7 @@
 //! What a start costs, what each query costs, and each single change until its answer: stored on the disk, and with
 //! everything prepared that the kernel is told. What the kernel needs for it comes on top: `change/publish`.
 //!
-//! Prints the median and the worst of each; criterion's statistics would say less about the worst.
+//! A figure is the median of its rounds; the worst is printed beside it.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -12,11 +12,17 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     path::Path,
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use jiff::Timestamp;
-use sg_benches::{Sequence, ports, prefix};
+use sg_benches::{
+    Sequence,
+    plan::Plan,
+    ports, prefix,
+    report::{Figure, Unit},
+    rounds::Rounds,
+};
 use sg_userspace::{
     agent::{
         Rehearsal,
@@ -44,14 +50,14 @@ const GROUPS: usize = 1_000;
 const NICS: usize = 10_000;
 /// NICs whose devices are here.
 const HERE: usize = 200;
-/// How often each query and each change is measured.
-const TIMES: usize = 25;
 
 /// ARPHRD number of Ethernet.
 const ETHERNET: u16 = 1;
 
 fn main() {
-    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+    let bench = Bench { plan: Plan::from_env() };
+    let [starts, asks, operates] = ["service", "query", "operation"].map(|family| bench.plan.wants(family));
+    if !starts && !asks && !operates {
         return;
     }
     // Where the build is: `/tmp` is often memory.
@@ -61,39 +67,87 @@ fn main() {
     store.commit(&records().into_iter().map(Change::Put).collect::<Vec<_>>()).expect("it can be written");
     drop(store);
 
-    println!("{:<44} {:>10} {:>10}", "", "median", "worst");
-    let mut starts = Vec::new();
-    for _ in 0..3 {
-        let start = Instant::now();
+    if starts {
+        let rounds = (0..bench.plan.rounds(3, 1)).map(|_| {
+            let start = Instant::now();
+            let (service, writer) = started(place.path());
+            let taken = milliseconds(start);
+            ended(service, writer);
+            taken
+        });
+        bench.record("service/start", &rounds.collect());
+    }
+    if asks || operates {
         let (service, writer) = started(place.path());
-        starts.push(start.elapsed());
+        if asks {
+            queries(&bench, &service.snapshot());
+        }
+        if operates {
+            changes(&bench, &service);
+        }
         ended(service, writer);
     }
-    row("start", starts);
-    let (service, writer) = started(place.path());
-    queries(&service.snapshot());
-    changes(&service);
-    ended(service, writer);
 }
 
-fn row(name: &str, mut times: Vec<Duration>) {
-    times.sort_unstable();
-    let milliseconds = |time: Option<&Duration>| time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
-    println!(
-        "{name:<44} {:>7.2} ms {:>7.2} ms",
-        milliseconds(times.get(times.len() / 2)),
-        milliseconds(times.last())
-    );
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
 }
 
-fn samples(times: usize, mut work: impl FnMut(usize)) -> Vec<Duration> {
-    (0..times)
-        .map(|number| {
-            let start = Instant::now();
-            work(number);
-            start.elapsed()
-        })
-        .collect()
+struct Bench {
+    plan: Plan,
+}
+
+impl Bench {
+    /// A figure of a question.
+    fn query<T, E: Debug>(&self, name: &str, mut ask: impl FnMut(usize) -> Result<T, E>) {
+        let name = figure_name("query", name);
+        if self.plan.wants(&name) {
+            let rounds = self.rounds(|number| drop(black_box(ask(number).expect("it is answered"))));
+            self.record(&name, &rounds);
+        }
+    }
+
+    /// A figure of an operation; its outputs. It is done even where nobody wants its figure: others build on it.
+    fn change<O: Operation>(
+        &self,
+        service: &Service,
+        name: &str,
+        mut make: impl FnMut(usize) -> O,
+    ) -> Vec<O::Output> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut outputs = Vec::new();
+        let rounds = self.rounds(|number| {
+            let output: Result<O::Output, Refusal> = runtime.block_on(service.submit(make(number)));
+            outputs.push(output.map_err(|refusal| refusal.to_string()).expect("it is done"));
+        });
+        self.record(&figure_name("operation", name), &rounds);
+        outputs
+    }
+
+    fn rounds(&self, mut work: impl FnMut(usize)) -> Rounds {
+        (0..self.plan.rounds(25, 5))
+            .map(|number| {
+                let start = Instant::now();
+                work(number);
+                milliseconds(start)
+            })
+            .collect()
+    }
+
+    fn record(&self, name: &str, rounds: &Rounds) {
+        if self.plan.wants(name) {
+            let figure = Figure::new(name, rounds.median(), Unit::Milliseconds).spread(rounds.spread());
+            figure.record().expect("a figure can be written");
+            println!("{:<26} {:>12.1} ms at worst", "", rounds.most());
+        }
+    }
+}
+
+/// What it is called in the list of figures: `query/groups-by-name`.
+fn figure_name(family: &str, name: &str) -> String {
+    let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_lowercase).collect();
+    format!("{family}/{}", words.join("-"))
 }
 
 /// From the closed store to the policy in force, without the kernel.
@@ -228,7 +282,7 @@ fn rule(of: usize, position: usize) -> Rule {
     }
 }
 
-fn queries(state: &State) {
+fn queries(bench: &Bench, state: &State) {
     let all = Filter::default();
     let page = |limit, after: Option<String>| PageRequest { limit: Some(limit), after };
     let target = |number: usize| device(number * 7 % HERE);
@@ -248,71 +302,70 @@ fn queries(state: &State) {
     let by_tag = Filter { tag: Some("team=t3".to_owned()), ..Filter::default() };
     let nothing = |_: &str| Vec::new();
 
-    query("groups: the first page of 100", |_| {
+    bench.query("groups: the first page of 100", |_| {
         find_groups(state, &all, &GroupQuery::default(), &page(100, None))
     });
-    query("groups: the last page", |_| {
+    bench.query("groups: the last page", |_| {
         find_groups(state, &all, &GroupQuery::default(), &page(100, Some(group(900).to_string())))
     });
-    query("groups: the largest page", |_| {
+    bench.query("groups: the largest page", |_| {
         find_groups(state, &all, &GroupQuery::default(), &page(LARGEST_PAGE, None))
     });
-    query("groups: by name", |n| {
+    bench.query("groups: by name", |n| {
         find_groups(state, &by_name(&format!("group-{n}")), &GroupQuery::default(), &page(100, None))
     });
-    query("groups: by pattern", |_| {
+    bench.query("groups: by pattern", |_| {
         find_groups(state, &by_name("*-9*"), &GroupQuery::default(), &page(100, None))
     });
-    query("groups: by tag", |_| find_groups(state, &by_tag, &GroupQuery::default(), &page(100, None)));
-    query("groups: of a NIC", |n| {
+    bench.query("groups: by tag", |_| find_groups(state, &by_tag, &GroupQuery::default(), &page(100, None)));
+    bench.query("groups: of a NIC", |n| {
         let held = GroupQuery { target: Some(target(n)), ..GroupQuery::default() };
         find_groups(state, &all, &held, &page(100, None))
     });
-    query("groups: who names the first", |_| references(state, group(0).as_str()));
-    query("rules: of a group", |n| {
+    bench.query("groups: who names the first", |_| references(state, group(0).as_str()));
+    bench.query("rules: of a group", |n| {
         find_rules(state, group(n * 31).as_str(), &RuleQuery::default(), &page(LARGEST_PAGE, None))
     });
-    query("rules: the export of a group", |n| export_rules(state, group(n * 31).as_str()));
-    query("NICs: the first page of 100", |_| find_nics(state, &all, &NicQuery::default(), &page(100, None)));
-    query("NICs: a page in the middle", |_| {
+    bench.query("rules: the export of a group", |n| export_rules(state, group(n * 31).as_str()));
+    bench.query("NICs: the first page of 100", |_| {
+        find_nics(state, &all, &NicQuery::default(), &page(100, None))
+    });
+    bench.query("NICs: a page in the middle", |_| {
         find_nics(state, &all, &NicQuery::default(), &page(100, Some(format!("eni-{:017}", NICS / 2))))
     });
-    query("NICs: the largest page", |_| {
+    bench.query("NICs: the largest page", |_| {
         find_nics(state, &all, &NicQuery::default(), &page(LARGEST_PAGE, None))
     });
-    query("NICs: by name", |n| {
+    bench.query("NICs: by name", |n| {
         find_nics(state, &by_name(&format!("nic-{n}")), &NicQuery::default(), &page(100, None))
     });
-    query("NICs: of the first group", |_| {
+    bench.query("NICs: of the first group", |_| {
         let of = NicQuery { group: Some(group(0).to_string()), ..NicQuery::default() };
         find_nics(state, &all, &of, &page(100, None))
     });
-    query("NICs: by address", |n| {
+    bench.query("NICs: by address", |n| {
         let of = NicQuery { address: Some(address(n * 399)), ..NicQuery::default() };
         find_nics(state, &all, &of, &page(100, None))
     });
-    query("prefix lists: who names one", |_| prefix_list_associations(state, "pl-1"));
-    query("check: a packet, a NIC here", |n| check_packet(state, &packet(target(n), 443), nothing));
-    query("check: a packet, a NIC elsewhere", |n| check_packet(state, &packet(elsewhere(n), 443), nothing));
-    query("check: the common ports", |n| {
+    bench.query("prefix lists: who names one", |_| prefix_list_associations(state, "pl-1"));
+    bench.query("check: a packet, a NIC here", |n| check_packet(state, &packet(target(n), 443), nothing));
+    bench.query("check: a packet, a NIC elsewhere", |n| {
+        check_packet(state, &packet(elsewhere(n), 443), nothing)
+    });
+    bench.query("check: the common ports", |n| {
         let remote = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
         check_common(state, &target(n), remote, nothing)
     });
-    query("health: of a group", |n| health(state, &Scope::Group(group(n * 31).to_string())));
-    query("health: of a NIC", |n| health(state, &Scope::Nic(target(n))));
-    query("health: of everything", |_| health(state, &Scope::All));
-    query("export: everything", |_| {
+    bench.query("health: of a group", |n| health(state, &Scope::Group(group(n * 31).to_string())));
+    bench.query("health: of a NIC", |n| health(state, &Scope::Nic(target(n))));
+    bench.query("health: of everything", |_| health(state, &Scope::All));
+    bench.query("export: everything", |_| {
         let mut text = Vec::new();
         export(state.records(), &mut text, false).map(|()| text.len()).map_err(|error| format!("{error:?}"))
     });
 }
 
-fn query<T, E: Debug>(name: &str, mut ask: impl FnMut(usize) -> Result<T, E>) {
-    let times = samples(TIMES, |number| drop(black_box(ask(number).expect("it is answered"))));
-    row(&format!("query  {name}"), times);
-}
-
-fn changes(service: &Service) {
+fn changes(bench: &Bench, service: &Service) {
     // An ordinary group that NICs of this host hold, and the large one that many rules name.
     let ordinary = |number: usize| group(1 + number * 13 % 700).to_string();
     let large = group(0).to_string();
@@ -325,29 +378,29 @@ fn changes(service: &Service) {
     let add =
         |group: String, number| Authorize { group, direction: Direction::Ingress, rules: vec![spec(number)] };
 
-    let made = change(service, "add a rule", |n| add(ordinary(n), n));
-    change(service, "modify a rule", |n| ModifyRule {
+    let made = bench.change(service, "add a rule", |n| add(ordinary(n), n));
+    bench.change(service, "modify a rule", |n| ModifyRule {
         rule: made[n][0].id.to_string(),
         action: Some(Action::Drop),
         ..ModifyRule::default()
     });
-    change(service, "revoke a rule", |n| Revoke {
+    bench.change(service, "revoke a rule", |n| Revoke {
         group: ordinary(n),
         direction: None,
         rules: vec![made[n][0].id.to_string()],
     });
-    let made = change(service, "add a rule to the group of 2,000", |n| add(large.clone(), n));
-    change(service, "revoke it again", |n| Revoke {
+    let made = bench.change(service, "add a rule to the group of 2000", |n| add(large.clone(), n));
+    bench.change(service, "revoke a rule of the group of 2000", |n| Revoke {
         group: large.clone(),
         direction: None,
         rules: vec![made[n][0].id.to_string()],
     });
-    change(service, "add a member elsewhere to the group of 2,000", |n| ChangeMembers {
+    bench.change(service, "add a member elsewhere to the group of 2000", |n| ChangeMembers {
         group: large.clone(),
         add: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0aff_0000 + n as u32))],
         ..ChangeMembers::default()
     });
-    change(service, "modify a prefix list", |n| ModifyPrefixList {
+    bench.change(service, "modify a prefix list", |n| ModifyPrefixList {
         list: "pl-1".to_owned(),
         add: vec![PrefixEntry {
             cidr: format!("203.0.113.{n}/32").parse().expect("a prefix"),
@@ -355,46 +408,46 @@ fn changes(service: &Service) {
         }],
         ..ModifyPrefixList::default()
     });
-    change(service, "create a group", |n| CreateGroup {
+    bench.change(service, "create a group", |n| CreateGroup {
         label: NewLabel { name: format!("new-{n}"), ..NewLabel::default() },
         region: "local".to_owned(),
         vpc: Some("net".to_owned()),
         ..CreateGroup::default()
     });
-    change(service, "describe a group", |n| ModifyGroup {
+    bench.change(service, "describe a group", |n| ModifyGroup {
         group: ordinary(n),
         label: LabelChange { description: Some("described".to_owned()), ..LabelChange::default() },
         ..ModifyGroup::default()
     });
-    change(service, "forbid members of a group to talk", |n| ModifyGroup {
+    bench.change(service, "forbid members of a group to talk", |n| ModifyGroup {
         group: ordinary(n),
         inner_access: Some(false),
         ..ModifyGroup::default()
     });
-    change(service, "a NIC here joins a group", |n| Join {
+    bench.change(service, "a NIC here joins a group", |n| Join {
         groups: vec![format!("new-{n}")],
         targets: vec![device(1 + 5 * n)],
         place: None,
     });
-    change(service, "the group moves to the front", |n| MoveGroup {
+    bench.change(service, "the group moves to the front", |n| MoveGroup {
         target: device(1 + 5 * n),
         group: format!("new-{n}"),
         to: Move::To(0),
     });
-    change(service, "the NIC leaves it", |n| Leave {
+    bench.change(service, "the NIC leaves it", |n| Leave {
         groups: vec![format!("new-{n}")],
         targets: vec![device(1 + 5 * n)],
     });
-    change(service, "delete a group", |n| DeleteGroups { groups: vec![format!("new-{n}")] });
-    change(service, "register a NIC elsewhere in the group of 2,000", |n| RegisterNic {
+    bench.change(service, "delete a group", |n| DeleteGroups { groups: vec![format!("new-{n}")] });
+    bench.change(service, "register a NIC elsewhere in the group of 2000", |n| RegisterNic {
         id: Some(format!("eni-new-{n}")),
         vpc: Some("net".to_owned()),
         addresses: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0afe_0000 + n as u32))],
         groups: vec![large.clone()],
         ..RegisterNic::default()
     });
-    change(service, "remove it again", |n| RemoveNics { nics: vec![format!("eni-new-{n}")] });
-    change(service, "register a NIC here", |n| RegisterNic {
+    bench.change(service, "remove a NIC elsewhere", |n| RemoveNics { nics: vec![format!("eni-new-{n}")] });
+    bench.change(service, "register a NIC here", |n| RegisterNic {
         id: Some(format!("eni-here-{n}")),
         vpc: Some("net".to_owned()),
         device: Some(format!("new{n}")),
@@ -403,16 +456,5 @@ fn changes(service: &Service) {
         groups: vec![ordinary(n)],
         ..RegisterNic::default()
     });
-    change(service, "remove it again", |n| RemoveNics { nics: vec![format!("eni-here-{n}")] });
-}
-
-fn change<O: Operation>(service: &Service, name: &str, mut make: impl FnMut(usize) -> O) -> Vec<O::Output> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let mut outputs = Vec::new();
-    let times = samples(TIMES, |number| {
-        let output: Result<O::Output, Refusal> = runtime.block_on(service.submit(make(number)));
-        outputs.push(output.map_err(|refusal| refusal.to_string()).expect("it is done"));
-    });
-    row(&format!("change {name}"), times);
-    outputs
+    bench.change(service, "remove a NIC here", |n| RemoveNics { nics: vec![format!("eni-here-{n}")] });
 }

@@ -4,12 +4,18 @@
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
 use std::{
-    fs, io,
+    fs,
+    hint::black_box,
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use sg_benches::{
+    plan::Plan,
+    report::Unit,
+    timing::{Of, Timing},
+};
 use sg_userspace::store::{Change, Direction, Record, RedbStore, Rule, RuleSpec, Store, export, import};
 
 const RULES: u32 = 100_000;
@@ -69,7 +75,11 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path.join("state.redb")).map_or(0, |file| file.len() >> 20)
 }
 
-fn store(criterion: &mut Criterion) {
+fn main() {
+    let mut timing = Timing::new(Plan::from_env());
+    if !timing.plan.wants("store") {
+        return;
+    }
     let place = Place::new();
     let mut store = place.open();
     let before = Instant::now();
@@ -78,47 +88,46 @@ fn store(criterion: &mut Criterion) {
 
     let mut next = 0;
     for count in [1, 100] {
-        criterion.bench_function(&format!("store/commit/{count}"), |bencher| {
-            bencher.iter(|| {
-                next += 7_919;
-                store.commit(&put((next..next + count).map(|number| number % RULES))).expect("written");
-            });
+        timed(&mut timing, &format!("store/commit-{count}"), || {
+            next += 7_919;
+            store.commit(&put((next..next + count).map(|number| number % RULES))).expect("written");
         });
     }
     println!("after {} commits {} MiB", next / 7_919, size(&place.0));
 
     let crashed = place.crashed();
     drop(store);
-    criterion.bench_function("store/open/after a crash", |bencher| {
-        bencher.iter_custom(|rounds| {
-            let mut spent = Duration::ZERO;
-            for _ in 0..rounds {
-                let crash = fs::read(crashed.0.join("state.redb")).expect("read");
-                let before = Instant::now();
-                drop(crashed.open());
-                spent += before.elapsed();
-                fs::write(crashed.0.join("state.redb"), crash).expect("written");
-            }
-            spent
-        });
+    timing.take("store/open-after-a-crash", Unit::Microseconds, Of::Median, |rounds| {
+        let mut spent = Duration::ZERO;
+        for _ in 0..rounds {
+            let crash = fs::read(crashed.0.join("state.redb")).expect("read");
+            let before = Instant::now();
+            drop(crashed.open());
+            spent += before.elapsed();
+            fs::write(crashed.0.join("state.redb"), crash).expect("written");
+        }
+        spent
     });
-    criterion.bench_function("store/open", |bencher| bencher.iter(|| place.open()));
+    timed(&mut timing, "store/open", || drop(place.open()));
     let mut store = place.open();
-    criterion.bench_function("store/load", |bencher| bencher.iter(|| store.load().expect("loaded")));
+    timed(&mut timing, "store/load", || drop(black_box(store.load().expect("loaded"))));
 
     let records = store.load().expect("loaded");
-    criterion.bench_function("store/export", |bencher| {
-        bencher.iter(|| export(records.iter().cloned(), io::sink(), true).expect("exported"));
+    timed(&mut timing, "store/export", || {
+        export(records.iter().cloned(), io::sink(), true).expect("exported");
     });
     let mut text = Vec::new();
     export(records, &mut text, true).expect("exported");
     println!("{} MiB exported", text.len() >> 20);
-    criterion.bench_function("store/import", |bencher| bencher.iter(|| import(&*text).expect("imported")));
+    timed(&mut timing, "store/import", || drop(black_box(import(&*text).expect("imported"))));
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(20);
-    targets = store
+fn timed(timing: &mut Timing, name: &str, mut work: impl FnMut()) {
+    timing.take(name, Unit::Microseconds, Of::Median, |rounds| {
+        let before = Instant::now();
+        for _ in 0..rounds {
+            work();
+        }
+        before.elapsed()
+    });
 }
-criterion_main!(benches);

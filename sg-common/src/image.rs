@@ -53,7 +53,7 @@ pub const VERSION: u32 = 3;
 const MAGIC: u32 = 0x7367_696d;
 
 /// The longest walk, in nodes. The compiler refuses images that need more.
-pub const MAX_STEPS: u32 = 40;
+pub const MAX_STEPS: u32 = 36;
 
 /// Words in a node or a table of references.
 pub const NODE_WORDS: usize = 8;

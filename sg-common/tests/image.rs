@@ -47,8 +47,7 @@ fn word() -> impl Strategy<Value = u64> {
         offset.clone().prop_map(leaf_control),
         offset.prop_map(inner_control),
         any::<u32>().prop_map(|number| decision(number).word()),
-        (any::<u32>(), 0..RANKS)
-            .prop_map(|(number, rank)| Reference::ranked(decision(number), rank).word()),
+        (any::<u32>(), 0..RANKS).prop_map(|(number, rank)| Reference::ranked(decision(number), rank).word()),
         (0..RANKS).prop_map(|rank| Reference::lowest(rank).word()),
         Just(NO_BOUND),
         Just(Header::magic_version()),

@@ -96,7 +96,7 @@ impl Image {
 }
 
 /// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,
-/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its forty steps would be
+/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its steps would be
 /// followed again from every state the datapath can be in, past a million instructions.
 ///
 /// A global function must expect null where it is given a pointer.

@@ -1,15 +1,89 @@
-//! `cargo xtask bench`: the benchmarks, built as the caller and run as root.
+//! `cargo xtask bench`: the benchmarks, built as the caller and run as root, one after the other; then what became
+//! of them, in a table.
+//!
+//! A benchmark learns from its environment what is wanted and where figures go (`sg_benches::plan`,
+//! `sg_benches::report`). What figures mean and how they are shown is the business of `sg-benches`, too.
 
-use anyhow::Result;
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
 
 use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
-pub(crate) fn run(args: &[String]) -> Result<()> {
+/// In the order in which they are run, with what each takes; the table has an order of its own.
+const BENCHMARKS: [(&str, &str); 9] = [
+    ("host", "frames and images in user space"),
+    ("packet", "packets in the kernel"),
+    ("path", "packets on their whole path, beside other filters"),
+    ("bulk", "bulk TCP"),
+    ("update", "a NIC's policy, until packets meet it"),
+    ("change", "a change on a large host, step by step"),
+    ("store", "the store"),
+    ("scale", "a large host: queries and changes"),
+    ("nics", "a thousand NICs"),
+];
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Fewer rounds, within 5 minutes: rougher figures of the same names
+    #[arg(long)]
+    quick: bool,
+    /// Only this figure (`classify/1k`) or family of figures (`classify`); may be given again
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Write the figures here, as an array of {name, value, unit, baseline, ratio, spread}
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fill the tables of docs/performance.md and draw its plots
+    #[arg(long)]
+    docs: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
-    let mut bench = shell::cargo("bench");
-    bench.args(["--package", "sg-benches"]).args(args);
-    privilege.run_built_as_root(&mut bench, &rustc.host);
-    shell::run(&mut bench)
+    privilege.acquire()?;
+    shell::announce("building the agent and the benchmarks");
+    shell::run(shell::cargo("build").args(["--release", "--bins", "--package", "sg-userspace"]))?;
+    shell::run(shell::cargo("build").args(["--release", "--bins", "--package", "sg-benches"]))?;
+    shell::run(shell::cargo("bench").args(["--no-run", "--benches", "--package", "sg-benches"]))?;
+
+    let lines = shell::target_dir()?.join("figures.jsonl");
+    // Made here, so that it is the caller's; an earlier run is nobody's figure.
+    fs::write(&lines, "").with_context(|| format!("cannot write {}", lines.display()))?;
+    let mut failed = Vec::new();
+    for (number, (name, what)) in (1..).zip(BENCHMARKS) {
+        shell::announce(&format!("{number} of {}: {what}", BENCHMARKS.len()));
+        let start = Instant::now();
+        let mut bench = shell::cargo("bench");
+        bench.args(["--package", "sg-benches", "--bench", name]);
+        bench.env("SG_FIGURES", &lines).env("SG_BIN_DIR", shell::release_dir()?);
+        bench.env("SG_BENCH_ONLY", options.only.join(","));
+        if options.quick {
+            bench.env("SG_BENCH_QUICK", "1");
+        }
+        privilege.run_built_as_root(&mut bench, &rustc.host);
+        // What the others find is worth having.
+        if let Err(error) = shell::run(&mut bench) {
+            eprintln!("error: {error:#}");
+            failed.push(name);
+        }
+        println!("    {} s", start.elapsed().as_secs());
+    }
+
+    let mut figures = Command::new(shell::release_dir()?.join("figures"));
+    figures.arg(&lines).args(["--how", if options.quick { "A short run." } else { "" }]);
+    if let Some(file) = &options.json {
+        figures.arg("--json").arg(file);
+    }
+    if options.docs {
+        figures.args(["--docs", "docs"]);
+    }
+    shell::run(&mut figures)?;
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
 }

@@ -61,12 +61,8 @@ enum Command {
     Test(test::Options),
     /// Run one fuzz target, or all of them in turn
     Fuzz(fuzz::Options),
-    /// Run the benchmarks as root
-    Bench {
-        /// Handed to `cargo bench` as they are
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Run the benchmarks as root, and show their figures
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -95,6 +91,6 @@ fn run(command: Command) -> Result<()> {
         Command::Clients => clients::run(),
         Command::Test(options) => test::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
-        Command::Bench { args } => bench::run(&args),
+        Command::Bench(options) => bench::run(&options),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     privilege::Privilege,
     setup, shell,
     steps::{Outcome, Steps},
-    test::TESTED,
+    test::{self, TESTED},
     toolchain::Rustc,
     unpacked,
 };
@@ -118,15 +118,14 @@ impl Tools {
 /// The programs that run in the guest, by the names they have there.
 fn built() -> Result<Vec<(&'static str, PathBuf)>> {
     shell::announce("agent, client and tests");
-    shell::run(shell::cargo("build").args(["--release", "--bins"]).args(TESTED))?;
+    shell::run(&mut test::build())?;
     let mut tests = shell::cargo("test");
-    tests.args(["--release", "--no-run", "--message-format", "json"]).args(TESTED);
-    tests.args(["--test", "engines", "--test", "traffic"]);
+    tests.args(["--no-run", "--message-format", "json"]).args(TESTED);
     let said = shell::read(&mut tests).context("the tests do not build: see `cargo xtask test`")?;
-    let release = shell::release_dir()?;
+    let dev = shell::dev_dir()?;
     Ok(vec![
-        ("sgd", release.join("sgd")),
-        ("sgctl", release.join("sgctl")),
+        ("sgd", dev.join("sgd")),
+        ("sgctl", dev.join("sgctl")),
         ("engines", executable(&said, "engines")?),
         ("traffic", executable(&said, "traffic")?),
     ])

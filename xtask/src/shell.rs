@@ -66,6 +66,11 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
     exe.ancestors().nth(2).map(PathBuf::from).context("this program lies in no target directory")
 }
 
+/// The directory of what is built without `--release`, which is what tests are of.
+pub(crate) fn dev_dir() -> Result<PathBuf> {
+    target_dir().map(|dir| dir.join("debug"))
+}
+
 /// The directory of what is built with `--release`.
 pub(crate) fn release_dir() -> Result<PathBuf> {
     target_dir().map(|dir| dir.join("release"))

@@ -1,7 +1,11 @@
 //! `cargo xtask test`: every check and test of the project, in the order in which they are cheap.
 //!
-//! One profile, release, for all of them: the differential tests need its speed, and nothing is compiled
-//! twice. Builds run as the caller, tests as root (they make namespaces and load programs).
+//! One profile, dev, for all of them: compiling costs more than running, and assertions and overflow checks are
+//! on. The programs of the kernel are release in every profile, which is what `aya-build` makes. Builds run as the
+//! caller, tests as root (they make namespaces and load programs).
+//!
+//! **Nothing is compiled twice**, because every step asks cargo for the same packages *with* their
+//! dev-dependencies: one feature more anywhere in the tree makes the agent and the programs another build.
 
 use std::process::Command;
 
@@ -43,15 +47,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
     steps.run("clippy", || passed(&mut clippy()));
     steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()?));
-    steps.run("documentation", || {
-        passed(shell::cargo("doc").args(["--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
-    });
-    steps
-        .run("agent and client", || passed(shell::cargo("build").args(["--release", "--bins"]).args(TESTED)));
+    steps.run("documentation", || passed(&mut documentation()));
+    steps.run("agent, client and tests", || passed(&mut build()));
     steps.run("the vendor's clients", || Ok(vendor_clients()));
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
-        tests.args(["--release", "--no-fail-fast"]).args(TESTED).env("SG_BIN_DIR", shell::release_dir()?);
+        tests.arg("--no-fail-fast").args(TESTED).env("SG_BIN_DIR", shell::dev_dir()?);
         if options.deep {
             tests.env("SG_DEEP", "1");
         }
@@ -66,9 +67,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
-/// targets and benchmarks have commands of their own.
+/// targets have a command of their own.
 pub(crate) const TESTED: [&str; 7] =
-    ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-fuzz", "--exclude", "sg-benches"];
+    ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--exclude", "sg-fuzz"];
+
+/// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
+pub(crate) fn build() -> Command {
+    let mut build = shell::cargo("build");
+    build.args(["--bin", "sgd", "--bin", "sgctl", "--bin", "sg-demo", "--tests"]).args(TESTED);
+    build
+}
 
 fn passed(command: &mut Command) -> Result<Outcome> {
     shell::run(command).map(|()| Outcome::Passed)
@@ -76,20 +84,21 @@ fn passed(command: &mut Command) -> Result<Outcome> {
 
 fn clippy() -> Command {
     let mut clippy = shell::cargo("clippy");
-    clippy.args([
-        "--release",
-        "--workspace",
-        "--exclude",
-        "sg-ebpf",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    clippy.args(["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs"]);
+    clippy.args(["--all-targets", "--", "-D", "warnings"]);
+    // Nothing is linked: libFuzzer, which is C++, need not be compiled.
+    clippy.env("CUSTOM_LIBFUZZER_PATH", "/dev/null");
     clippy
 }
 
-/// Clippy of `sg-ebpf`, with the flags that aya-build compiles it with.
+fn documentation() -> Command {
+    let mut doc = shell::cargo("doc");
+    // There are no examples: asking for them makes cargo count the dev-dependencies in.
+    doc.args(["--no-deps", "--lib", "--bins", "--examples"]).args(TESTED).env("RUSTDOCFLAGS", "-D warnings");
+    doc
+}
+
+/// Clippy of the packages of programs, with the flags that aya-build compiles it with.
 fn clippy_of_the_programs() -> Result<Command> {
     let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
     let flags = [
@@ -99,7 +108,8 @@ fn clippy_of_the_programs() -> Result<Command> {
     ];
     let mut clippy = shell::cargo("clippy");
     clippy
-        .args(["--release", "--package", "sg-ebpf", "-Z", "build-std=core"])
+        .args(["--release", "--package", "sg-ebpf", "--package", "sg-lab-programs"])
+        .args(["-Z", "build-std=core"])
         .args(["--target", &format!("bpf{endian}-unknown-none")])
         // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
         .arg("--target-dir")

@@ -190,7 +190,7 @@ pub(super) fn cell(text: &str) -> String {
 pub(super) fn style_of(word: &str) -> Option<Style> {
     let colour = match word {
         "accept" | "add" | "added" | "running" => AnsiColor::Green,
-        "drop" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
+        "drop" | "reject" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
         "change" | "exists" | "shadowed" | "redundant" | "disabled" => AnsiColor::Yellow,
         _ => return None,
     };

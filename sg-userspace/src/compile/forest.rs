@@ -49,7 +49,8 @@ pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> 
     let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
     let one = |limits| smallest(clauses, family, limits).map(|graph| vec![graph]);
     let several = |words_per_range| {
-        let mut forest = Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
+        let mut forest =
+            Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
         forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
@@ -133,7 +134,8 @@ impl Forest<'_> {
         begins.sort_unstable();
         begins.dedup();
         let inside = |range: Range| {
-            begins.partition_point(|&key| key <= range.last) - begins.partition_point(|&key| key < range.first)
+            begins.partition_point(|&key| key <= range.last)
+                - begins.partition_point(|&key| key < range.first)
         };
         // A range has its own beginning inside it.
         let narrow = |range: Range| (inside(range) - 1) * WIDE <= begins.len();
@@ -245,7 +247,8 @@ mod tests {
 
     /// What the clauses say, one after the other.
     fn said(clauses: &[Clause], keys: &Keys) -> Decision {
-        let among = |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
+        let among =
+            |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
         let within = |addresses: &Addresses, high: usize| {
             addresses.pieces.iter().any(|piece| {
                 among(&[piece.high], keys[high])

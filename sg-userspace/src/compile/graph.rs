@@ -310,12 +310,7 @@ impl Builder<'_> {
         (possible * 16 / intervals, intervals)
     }
 
-    fn split(
-        &mut self,
-        dimension: Dimension,
-        left: Dimensions,
-        candidates: &[Candidate],
-    ) -> Option<Target> {
+    fn split(&mut self, dimension: Dimension, left: Dimensions, candidates: &[Candidate]) -> Option<Target> {
         let mut edges = self.edges(dimension, candidates);
         // Stable, because it makes use of order that is there: the edges of each candidate are sorted.
         edges.sort();

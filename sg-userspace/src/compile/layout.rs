@@ -4,7 +4,9 @@
 //! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
 //! directory before many small trees instead.
 
-use sg_common::image::{Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control};
+use sg_common::image::{
+    Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control,
+};
 
 use super::graph::{Graph, Split, Target};
 

@@ -347,6 +347,14 @@ impl Datapath {
         self.images.publish(&images)
     }
 
+    /// Does all of [`Self::publish`] but what takes effect and is waited for: for measurements.
+    ///
+    /// # Errors
+    /// Where memory is short, or the image too large.
+    pub fn rehearse(&self, image: &Image) -> Result<(), KernelError> {
+        self.images.rehearse(image)
+    }
+
     /// Takes the image of NIC `slot` away.
     ///
     /// # Errors

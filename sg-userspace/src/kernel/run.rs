@@ -21,8 +21,9 @@ const LOOPBACK: u32 = 1;
 const SK_BUFF: usize = 192;
 const CB: usize = 48;
 
-/// `TC_ACT_SHOT` (`include/uapi/linux/pkt_cls.h`).
-const SHOT: u32 = 2;
+/// `TC_ACT_UNSPEC` (`include/uapi/linux/pkt_cls.h`): on to the next program. What is dropped is shot, what is rejected
+/// is redirected.
+const NEXT: u32 = u32::MAX;
 
 /// `XDP_PASS` (`include/uapi/linux/bpf.h`).
 const PASS: u32 = 2;
@@ -75,7 +76,7 @@ impl Datapath {
             u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))
         };
         Ok(Outcome {
-            passed: result.return_value != SHOT,
+            passed: result.return_value == NEXT,
             decision: Decision::from_word(word(1) << 32 | word(0)),
             duration: result.duration,
         })

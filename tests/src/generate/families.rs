@@ -272,12 +272,16 @@ impl Pools {
 /// How much a service leaves open, in bits of a port.
 fn openness(service: &Service) -> u32 {
     let ports = |ports: &Ports| match ports {
-        Ports::Ranges(ranges) => ranges.iter().map(|range| range.last() - range.first()).max().unwrap_or(0).checked_ilog2(),
+        Ports::Ranges(ranges) => {
+            ranges.iter().map(|range| range.last() - range.first()).max().unwrap_or(0).checked_ilog2()
+        }
         Ports::Any | Ports::List(_) => Some(16),
     };
     match service {
         Service::All => 40,
-        Service::Ported { destination, source, .. } => [destination, source].into_iter().filter_map(ports).sum(),
+        Service::Ported { destination, source, .. } => {
+            [destination, source].into_iter().filter_map(ports).sum()
+        }
         Service::Icmp { .. } | Service::Other(_) => 24,
     }
 }

@@ -92,12 +92,6 @@ impl FrameSocket {
         let length = uninterrupted(|| (&self.socket).read(buffer))?;
         Ok(Some(&buffer[..length]))
     }
-
-    /// The socket itself, for what only one room needs.
-    #[must_use]
-    pub fn socket(&self) -> &Socket {
-        &self.socket
-    }
 }
 
 /// The link address of a device of this thread's network. Bound to it, a socket keeps the `EtherType` that it

@@ -55,12 +55,15 @@ pub(crate) struct Disagreement {
 
 /// Compares over seeds from 0. Returns how many probes were agreed on.
 pub(crate) fn run(opponent: Opponent, size: Size) -> Result<usize, Box<Disagreement>> {
-    over(opponent, (0..size.policies).map(|seed| {
-        let mut generator = Generator::new(seed);
-        let parts = generator.parts();
-        let probes = generator.probes(&Policy::new(parts.clone()).unwrap(), size.probes);
-        (seed, parts, probes)
-    }))
+    over(
+        opponent,
+        (0..size.policies).map(|seed| {
+            let mut generator = Generator::new(seed);
+            let parts = generator.parts();
+            let probes = generator.probes(&Policy::new(parts.clone()).unwrap(), size.probes);
+            (seed, parts, probes)
+        }),
+    )
 }
 
 /// Compares over policies, each with the seed that it is of. Returns how many probes were agreed on.

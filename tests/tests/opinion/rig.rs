@@ -114,10 +114,9 @@ impl Rig {
         &self.ends[direction.reversed() as usize].v4
     }
 
-    /// The sending socket of this direction, and the link addresses of what it sends.
-    pub(crate) fn sender(&self, direction: Direction) -> (&FrameSocket, [[u8; 6]; 2]) {
-        let end = &self.ends[direction as usize];
-        (&end.v4, [end.v4.address(), end.router])
+    /// The link addresses of what is sent in this direction: from, to.
+    pub(crate) fn links(&self, direction: Direction) -> [[u8; 6]; 2] {
+        self.ends[direction as usize].links()
     }
 }
 
@@ -138,8 +137,12 @@ impl End {
         Ok(Self { _host: host, v4: ipv4, v6: ipv6, router: device })
     }
 
+    fn links(&self) -> [[u8; 6]; 2] {
+        [self.v4.address(), self.router]
+    }
+
     fn send(&self, packet: &Packet, number: u16) -> Result<()> {
-        let frame = packet.frame([self.v4.address(), self.router], number);
+        let frame = packet.frame(self.links(), number);
         self.v4.send(&frame)
     }
 }

@@ -210,7 +210,7 @@ fn a_hook_that_is_refused_leaves_the_other_in_force() {
     bench.fake.refuses.lock().unwrap().insert("attach 0 2 by xdp".into());
     let report = bench.apply(at_xdp(&["eth0"]), &there).unwrap();
     assert_eq!(report.errors.len(), 1);
-    assert_eq!(bench.fake.asked(), ["attach 0 2 by xdp"], "nothing is taken off");
+    assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2 by xdp"], "nothing is taken off");
     assert_eq!((bench.catalog().nics[0].ifindex, bench.catalog().nics[0].hook), (Some(2), Hook::Tc));
     assert!(!bench.agent.is_settled());
 

@@ -111,6 +111,8 @@ fn groups_are_made_found_changed_and_deleted() {
     assert_eq!(agent.json("group list --tag team=other"), Value::Array(vec![]));
     assert_eq!(agent.json("group list --held-by eth0")[0]["rules"], 1);
 
+    let (_, code, _) = agent.sgctl("group modify web --inner-access reject");
+    assert_eq!(code, 2, "members are let in or not; nobody is told");
     agent.ok("group modify web --name front --inner-access drop");
     assert!(agent.refused("group show web").contains("no group \"web\""));
     assert!(agent.refused("group show frnt").contains("did you mean \"front\"?"));
@@ -264,6 +266,10 @@ fn checks_and_health() {
     assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 23 -o name")), "drop\n");
     assert!(agent.ok(&format!("{packet} 192.0.2.1 --port 23")).starts_with("drop by default"));
     assert!(agent.refused(&format!("{packet} 192.0.2.1")).contains("dport"));
+    agent.ok("rule add web --direction ingress --protocol tcp --ports 24 --remote any --action reject");
+    assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 24 -o name")), "reject\n");
+    agent.ok("vpc modify prod --default reject");
+    assert!(agent.ok(&format!("{packet} 192.0.2.1 --port 23")).starts_with("reject by default"));
     let common = agent.ok("check common eth0 --remote 203.0.113.9");
     assert_eq!(common.lines().count(), 7, "{common}");
 

@@ -1,0 +1,167 @@
+//! The loaded programs, and how a run of one is timed.
+
+#![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use criterion::Criterion;
+use sg_benches::{
+    plan::Plan,
+    report::{Figure, Unit},
+    rounds::Rounds,
+};
+use sg_userspace::{
+    check::CompiledNic,
+    kernel::{Datapath, Limits, Options, Program},
+    model::Policy,
+};
+
+/// Runs of one packet before the next: what a system call costs is spread over them.
+const REPEAT: u32 = 1_000;
+
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17 };
+
+/// `BPF_MAP_TYPE_HASH` (include/uapi/linux/bpf.h).
+const HASH: u64 = 1;
+
+/// The programs, loaded and attached nowhere.
+pub(crate) struct Kernel {
+    /// What a run is to do.
+    pub(crate) plan: Plan,
+    /// The programs and their maps.
+    pub(crate) datapath: Datapath,
+    criterion: Criterion,
+}
+
+impl Kernel {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let options = Options { limits: LIMITS, ..Options::default() };
+        let mut datapath = Datapath::load(&options).unwrap_or_else(|error| {
+            eprintln!("{error}");
+            std::process::exit(1)
+        });
+        datapath.stand_in(0).expect("loopback can stand in");
+        let criterion = plan.criterion();
+        Self { plan, datapath, criterion }
+    }
+
+    /// Puts the policy of its first NIC in force.
+    pub(crate) fn publish(&mut self, policy: &Policy) {
+        let nic = CompiledNic::new(policy, &policy.nics()[0]).expect("the policy fits an image");
+        self.datapath.publish(0, &nic.image).expect("an image can be published");
+    }
+
+    /// A figure of packets that are repeated: everything they need is in the nearest cache. Of each packet the fastest
+    /// of its rounds counts, the one that nothing else on the machine disturbed; the figure is the mean over packets.
+    pub(crate) fn measure(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
+        if !self.plan.wants(name) {
+            return;
+        }
+        let Self { datapath, criterion, .. } = self;
+        let mut run = |program: Program, frame: &[u8], repeat: u32| {
+            let start = Instant::now();
+            datapath.run(program, frame, repeat).expect("a test run works");
+            start.elapsed()
+        };
+        let each = |taken: Duration| taken.as_secs_f64() * 1e9 / f64::from(REPEAT);
+        let mut least = vec![[f64::INFINITY; 2]; frames.len()];
+        let mut rounds = Rounds::default();
+        let mut round = Vec::with_capacity(frames.len());
+        let mut next = 0;
+        criterion.bench_function(name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut total = Duration::ZERO;
+                let (full, rest) = (iterations / u64::from(REPEAT), iterations % u64::from(REPEAT));
+                if rest > 0 {
+                    total += run(program, &frames[next], rest as u32);
+                }
+                for _ in 0..full {
+                    let empty = run(Program::Empty, &frames[next], REPEAT);
+                    let taken = run(program, &frames[next], REPEAT);
+                    total += taken;
+                    let [quickest, emptiest] = &mut least[next];
+                    *quickest = quickest.min(each(taken));
+                    *emptiest = emptiest.min(each(empty));
+                    round.push(each(taken) - each(empty));
+                    next = (next + 1) % frames.len();
+                    if next == 0 {
+                        rounds.push(mean(round.drain(..)));
+                    }
+                }
+                total
+            });
+        });
+        let measured = || least.iter().filter(|[quickest, _]| quickest.is_finite());
+        let empty = mean(measured().map(|[_, empty]| *empty));
+        let added = mean(measured().map(|[taken, _]| *taken)) - empty;
+        record(name, added, empty, &rounds);
+    }
+
+    /// A figure of packets that come once each, in turns: what the one before left in the nearest cache is of no use.
+    /// The kernel's own clock is asked before and after each run. The slowest fiftieth of a round is left out: those
+    /// were interrupted.
+    pub(crate) fn once(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
+        if !self.plan.wants(name) {
+            return;
+        }
+        let (mut rounds, mut empties) = (Rounds::default(), Rounds::default());
+        for _ in 0..self.plan.rounds(40, 8) {
+            let [taken, empty] = [program, Program::Empty].map(|program| {
+                let mut times: Vec<f64> = frames
+                    .iter()
+                    .map(|frame| {
+                        let outcome = self.datapath.run(program, frame, 1).expect("a test run works");
+                        outcome.duration.as_secs_f64() * 1e9
+                    })
+                    .collect();
+                times.sort_unstable_by(f64::total_cmp);
+                times.truncate(times.len() - times.len() / 50);
+                mean(times.into_iter())
+            });
+            rounds.push(taken - empty);
+            empties.push(empty);
+        }
+        record(name, rounds.least(), empties.least(), &rounds);
+    }
+
+    /// What a flow and a rule need in the kernel.
+    pub(crate) fn memory(&self) {
+        if self.plan.wants("memory/flow") {
+            // A hash holds the memory of all its entries from the start.
+            let bytes =
+                table_bytes(HASH, u64::from(LIMITS.flows)).expect("the kernel tells how large a table is");
+            save(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
+        }
+    }
+}
+
+/// What a table of this process needs.
+fn table_bytes(kind: u64, entries: u64) -> Option<f64> {
+    let files = fs::read_dir("/proc/self/fdinfo").ok()?;
+    let mut told = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
+    told.find_map(|text| {
+        let field = |name: &str| {
+            let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
+            line.split(':').nth(1)?.trim().parse::<u64>().ok()
+        };
+        let is_it = field("map_type")? == kind && field("max_entries")? == entries;
+        is_it.then(|| field("memlock")).flatten().map(|bytes| bytes as f64)
+    })
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+fn record(name: &str, added: f64, empty: f64, rounds: &Rounds) {
+    save(&Figure::new(name, added, Unit::Nanoseconds).beside(empty).spread(rounds.spread()));
+}
+
+fn save(figure: &Figure) {
+    figure.record().expect("a figure can be written");
+}

@@ -1,0 +1,26 @@
+//! What the benchmarks share.
+//!
+//! | file | owns |
+//! |---|---|
+//! | [`cloud`] | a policy such as a cloud account grows, for those who filter with something else too |
+//! | [`frames`] | packets to measure with |
+//! | `policies` | policies to measure with |
+//! | [`catalogue`] | what every family of figures means |
+//! | [`report`] | a figure, and how it reaches `cargo xtask bench` |
+//! | [`plan`] | which figures a run is to take, and how long it may take |
+//! | [`rounds`] | a figure out of what was measured again and again |
+//! | [`timing`] | criterion, and a figure out of what it ran |
+
+pub mod catalogue;
+pub mod cloud;
+pub mod frames;
+pub mod plan;
+mod policies;
+pub mod report;
+pub mod rounds;
+pub mod timing;
+
+pub use policies::{
+    LOCAL, LOCAL_V6, Sequence, host, listed, member, members, open, policy, policy_v6, ports, prefix,
+    refused, refusing, valid,
+};

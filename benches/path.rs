@@ -1,0 +1,220 @@
+//! What a packet pays on its whole road through a router: received, judged, forwarded. Each filter has a router of its own,
+//! under the same rules and the same packets, beside one whose program does nothing. Rounds alternate between them, and the
+//! least of a filter's rounds counts.
+//!
+//! Before anything is measured, every filter is asked about the same sample of packets, and must say what the rules say.
+
+use anyhow::{Result, bail, ensure};
+use sg_benches::{
+    cloud::{self, Question, Rule, TCP},
+    plan::Plan,
+    report::{Figure, Unit},
+    rounds::Rounds,
+};
+use sg_tests::lab::{self, Entered, Lab, Vary};
+
+mod peers;
+mod road;
+
+use peers::{EMPTY, Filter, Peer};
+use road::{ACK, From, Packet, Road, SYN};
+
+const RULES: usize = 1_000;
+/// Flows that both ends have spoken in.
+const FLOWS: usize = 16_384;
+/// Packets of each kind in a round.
+const PACKETS: u32 = 32_768;
+/// Questions of the sample; packets are of those.
+const SAMPLE: usize = 2_048;
+
+/// What a packet is to the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The first of a flow that the rules accept, from a port that nobody asked from.
+    New,
+    /// The same once more, before anybody answered: the rules are asked again, and nothing need be remembered.
+    Again,
+    /// One of the flows that both ends have spoken in.
+    Known,
+    /// The first of a flow that the rules drop.
+    Denied,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::New, Self::Again, Self::Known, Self::Denied];
+
+    /// The family of its figures.
+    const fn family(self) -> &'static str {
+        match self {
+            Self::New => "path",
+            Self::Again => "path-again",
+            Self::Known => "path-known",
+            Self::Denied => "path-denied",
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+        return Ok(());
+    }
+    let lab = match Lab::enter()? {
+        Entered::Inside(lab) => lab,
+        Entered::LeftOut(why) => bail!("path needs {why}"),
+    };
+    if let Some(missing) = lab::missing() {
+        bail!(missing);
+    }
+    let plan = Plan::from_env();
+    if !peers::ALL.into_iter().any(|peer| wanted(&plan, peer)) {
+        return Ok(());
+    }
+    let rules = cloud::rules(RULES);
+    let traffic = Traffic::new(&rules);
+    let mut routers = vec![Router::new(lab, EMPTY, &[], &traffic)?];
+    for peer in peers::ALL {
+        match peer.missing() {
+            _ if !wanted(&plan, peer) => {}
+            Some(command) => println!("path/{} is left out: needs `{command}`", peer.name),
+            None => routers.push(Router::new(lab, peer, &rules, &traffic)?),
+        }
+    }
+    for _ in 0..plan.rounds(25, 5) {
+        for router in &mut routers {
+            router.round(&traffic)?;
+        }
+    }
+    report(&routers)
+}
+
+/// Whether a figure of it is.
+fn wanted(plan: &Plan, peer: Peer) -> bool {
+    let families = Kind::ALL.map(Kind::family).into_iter().chain(["rate"]);
+    families.into_iter().any(|family| plan.wants(&format!("{family}/{}", peer.name)))
+}
+
+/// The same packets for all.
+struct Traffic {
+    questions: Vec<Question>,
+    verdicts: Vec<bool>,
+    opening: Vec<Packet>,
+    denied: Vec<Packet>,
+    /// What each flow's packets are made of.
+    flows: Vec<Packet>,
+}
+
+impl Traffic {
+    fn new(rules: &[Rule]) -> Self {
+        let questions = cloud::questions(rules, SAMPLE / 2);
+        let verdicts: Vec<_> = questions.iter().map(|question| cloud::accepts(rules, question)).collect();
+        let of = |accepted: bool| -> Vec<Packet> {
+            let all = questions.iter().zip(&verdicts).filter(|(question, _)| question.protocol == TCP);
+            all.filter(|(_, verdict)| **verdict == accepted)
+                .map(|(question, _)| Packet::opening(*question, 0))
+                .collect()
+        };
+        let opening = of(true);
+        let flows = (0_u16..).zip(opening.iter().cycle()).take(FLOWS);
+        let flows = flows.map(|(number, packet)| Packet { remote_port: 1_024 + number, ..*packet }).collect();
+        Self { denied: of(false), opening, flows, questions, verdicts }
+    }
+}
+
+struct Router {
+    peer: Peer,
+    road: Road,
+    _filter: Filter,
+    /// By kind.
+    rounds: [Rounds; 4],
+}
+
+impl Router {
+    fn new(lab: Lab, peer: Peer, rules: &[Rule], traffic: &Traffic) -> Result<Self> {
+        let mut road = Road::new(lab)?;
+        let filter = (peer.install)(&road.router, rules)?;
+        let said = road::verdicts(&mut road, &traffic.questions)?;
+        let expected = |verdict: &bool| *verdict || peer.name == EMPTY.name;
+        let wrong: Vec<_> = traffic
+            .questions
+            .iter()
+            .zip(traffic.verdicts.iter().map(expected).zip(said))
+            .filter(|(_, (expected, said))| expected != said)
+            .map(|(question, _)| question)
+            .collect();
+        ensure!(wrong.is_empty(), "{} judges {} packets otherwise: {:?}", peer.name, wrong.len(), wrong[0]);
+        println!("{}: the same verdicts about {} packets", peer.name, traffic.questions.len());
+        Ok(Self { peer, road, _filter: filter, rounds: Default::default() })
+    }
+
+    fn round(&mut self, traffic: &Traffic) -> Result<()> {
+        self.peer.forget(&self.road.router)?;
+        self.establish(&traffic.flows)?;
+        let known: Vec<_> = of(&traffic.flows, ACK, [1, 5_001]);
+        self.measure(Kind::Known, &known, Vary::Nothing)?;
+        self.measure(Kind::New, &traffic.opening, Vary::Port)?;
+        self.measure(Kind::Again, &traffic.opening, Vary::Nothing)?;
+        self.measure(Kind::Denied, &traffic.denied, Vary::Port)
+    }
+
+    /// Has both ends of all flows speak.
+    fn establish(&mut self, flows: &[Packet]) -> Result<()> {
+        for (from, flags, numbers) in [
+            (From::Remote, SYN, [0, 0]),
+            (From::Local, SYN | ACK, [5_000, 1]),
+            (From::Remote, ACK, [1, 5_001]),
+        ] {
+            self.road.load(from, &of(flows, flags, numbers), Vary::Nothing)?;
+            let (_, passed) = self.road.send(from, flows.len() as u32)?;
+            let name = self.peer.name;
+            ensure!(passed == flows.len() as u64, "{name}: of {} flows {passed} are known", flows.len());
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, kind: Kind, packets: &[Packet], vary: Vary) -> Result<()> {
+        self.road.load(From::Remote, packets, vary)?;
+        if vary == Vary::Nothing {
+            self.road.send(From::Remote, packets.len() as u32)?;
+        }
+        let (sent, passed) = self.road.send(From::Remote, PACKETS)?;
+        let expected = if kind == Kind::Denied && self.peer.name != EMPTY.name { 0 } else { PACKETS };
+        ensure!(passed == u64::from(expected), "{}: {passed} {kind:?} packets passed", self.peer.name);
+        self.rounds[kind as usize].push(sent.each());
+        Ok(())
+    }
+}
+
+/// The packets with these flags and numbers.
+fn of(flows: &[Packet], flags: u8, numbers: [u32; 2]) -> Vec<Packet> {
+    flows.iter().map(|flow| Packet { flags, numbers, ..*flow }).collect()
+}
+
+fn report(routers: &[Router]) -> Result<()> {
+    let least = |router: &Router, kind: Kind| router.rounds[kind as usize].least();
+    let Some((empty, filters)) = routers.split_first() else { return Ok(()) };
+    let added = |router: &Router, kind: Kind| least(router, kind) - least(empty, kind);
+    println!("\nns a packet, and what is added to the empty program:");
+    print!("{:<14}", "");
+    Kind::ALL.iter().for_each(|kind| print!("{:>24}", kind.family()));
+    println!();
+    for router in routers {
+        print!("{:<14}", router.peer.name);
+        for kind in Kind::ALL {
+            print!("{:>13.0} ({:>+8.0})", least(router, kind), added(router, kind));
+        }
+        println!();
+    }
+    println!();
+    for router in filters {
+        let name = |family: &str| format!("{family}/{}/1k", router.peer.name);
+        for kind in Kind::ALL {
+            Figure::new(name(kind.family()), added(router, kind), Unit::Nanoseconds)
+                .beside(least(empty, kind))
+                .spread(router.rounds[kind as usize].spread())
+                .record()?;
+        }
+        let rate = |router| 1e9 / least(router, Kind::New);
+        Figure::new(name("rate"), rate(router), Unit::PacketsPerSecond).beside(rate(empty)).record()?;
+    }
+    Ok(())
+}

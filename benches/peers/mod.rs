@@ -1,0 +1,112 @@
+//! Who filters, each in a file of its own, with the best configuration that we know for it. All render the same list of
+//! rules, and whether they say the same is checked before anything is measured.
+//!
+//! | file | filter |
+//! |---|---|
+//! | `ours` | `sgd`, as a user starts it |
+//! | `nft_sets` | nftables: verdict map of states, named sets of address, protocol and ports |
+//! | `nft_linear` | nftables, a rule a line |
+//! | `ipset` | iptables with ipset |
+//! | `iptables` | iptables over nftables, a rule a line |
+//! | `lpm` | an eBPF firewall of longest prefixes |
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    Ebpf,
+    programs::{SchedClassifier, TcAttachType},
+};
+use sg_benches::cloud::Rule;
+use sg_tests::lab::{Agent, Host, programs};
+
+use crate::road::OUTER;
+
+mod ipset;
+mod iptables;
+mod lpm;
+mod nft_linear;
+mod nft_sets;
+mod ours;
+
+/// A way to filter.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer {
+    /// What it is called in figures.
+    pub(crate) name: &'static str,
+    /// Commands that it needs.
+    pub(crate) commands: &'static [&'static str],
+    /// Whether it has the kernel track connections.
+    pub(crate) conntrack: bool,
+    /// Puts the rules into force on a router.
+    pub(crate) install: fn(&Host, &[Rule]) -> Result<Filter>,
+}
+
+/// What holds a filter in force.
+#[expect(dead_code, reason = "they are dropped, and their filters with them")]
+pub(crate) enum Filter {
+    /// The host itself.
+    Host,
+    Agent(Box<Agent>),
+    Programs(Box<Ebpf>),
+}
+
+/// What all figures are compared with: a program on the device's hooks that does nothing.
+pub(crate) const EMPTY: Peer =
+    Peer { name: "empty", commands: &[], conntrack: false, install: |host, _| empty(host) };
+
+/// Every filter, ours first.
+pub(crate) const ALL: [Peer; 6] =
+    [ours::PEER, nft_sets::PEER, nft_linear::PEER, ipset::PEER, iptables::PEER, lpm::PEER];
+
+/// What lets answers pass goes first, as every guide says.
+const CONNTRACK: &str = "conntrack";
+
+impl Peer {
+    /// The command that is missing for it, if one is.
+    pub(crate) fn missing(&self) -> Option<&'static str> {
+        let tracking = self.conntrack.then_some(CONNTRACK);
+        let runs = |command: &str| Command::new(command).arg("--version").output().is_ok();
+        self.commands.iter().copied().chain(tracking).find(|command| !runs(command))
+    }
+
+    /// Forgets its flows, where it would not make room for others.
+    pub(crate) fn forget(&self, host: &Host) -> Result<()> {
+        if self.conntrack { feed(host, &[CONNTRACK, "-F"], "") } else { Ok(()) }
+    }
+}
+
+fn empty(host: &Host) -> Result<Filter> {
+    attached(host, programs()?, ["lab_empty", "lab_empty_sent"])
+}
+
+/// Hooks programs into the filtered device, as TCX does it: what it receives, what it sends.
+fn attached(host: &Host, mut ebpf: Ebpf, names: [&str; 2]) -> Result<Filter> {
+    for (name, hook) in names.into_iter().zip([TcAttachType::Ingress, TcAttachType::Egress]) {
+        let program: &mut SchedClassifier = ebpf.program_mut(name).context("no such program")?.try_into()?;
+        program.load()?;
+        host.inside(|| program.attach(OUTER, hook).map(drop).context("cannot attach"))?;
+    }
+    Ok(Filter::Programs(Box::new(ebpf)))
+}
+
+/// Runs a command in a host's network with this to read.
+fn feed(host: &Host, command: &[&str], input: &str) -> Result<()> {
+    let mut process = Command::new(command[0]);
+    process.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = host.spawn(&mut process)?;
+    // Where it gave up early, what it says is the better error.
+    let _ = child.stdin.take().context("no standard input")?.write_all(input.as_bytes());
+    let output = child.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} failed: {said}");
+    Ok(())
+}
+
+/// What every user of conntrack does without: network cards check checksums.
+fn trust_checksums(host: &Host) -> Result<()> {
+    host.sysctl("net/netfilter/nf_conntrack_checksum", "0")
+}

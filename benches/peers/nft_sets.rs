@@ -1,0 +1,95 @@
+//! nftables at its best: a verdict map of connection states, then one look into a set of address, protocol and ports for
+//! what is dropped, and one for what is accepted.
+//!
+//! Such a set takes no element that begins or ends within another one (`nft_pipapo_insert`,
+//! `net/netfilter/nft_set_pipapo.c`). Rules that others cover are left out, and what still overlaps stands in a second
+//! set, or in a third.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use sg_benches::cloud::Rule;
+use sg_tests::lab::Host;
+
+use super::{Filter, Peer, feed, trust_checksums};
+use crate::road::OUTER;
+
+pub(super) const PEER: Peer = Peer { name: "nft-sets", commands: &["nft"], conntrack: true, install };
+
+fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
+    let (mut sets, mut lines) = (String::new(), String::new());
+    for (verdict, accepts) in [("drop", false), ("accept", true)] {
+        for (number, elements) in disjoint(rules, accepts).iter().enumerate() {
+            let elements: Vec<_> = elements.iter().map(element).collect();
+            let _ = writeln!(
+                sets,
+                "  set {verdict}{number} {{ typeof ip saddr . meta l4proto . th dport; flags interval; elements = {{ {} }}; }}",
+                elements.join(", ")
+            );
+            let _ = writeln!(lines, "    ip saddr . meta l4proto . th dport @{verdict}{number} {verdict}");
+        }
+    }
+    feed(host, &["nft", "-f", "-"], &ruleset(&sets, &lines))?;
+    trust_checksums(host)?;
+    Ok(Filter::Host)
+}
+
+/// A table with these sets, which asks these lines about what opens a connection from outside.
+pub(super) fn ruleset(sets: &str, lines: &str) -> String {
+    format!(
+        "table ip cloud {{
+{sets}  chain forward {{
+    type filter hook forward priority 0; policy drop;
+    ct state vmap {{ established : accept, related : accept, invalid : drop }}
+    iifname != \"{OUTER}\" accept
+{lines}  }}
+}}
+"
+    )
+}
+
+fn element(rule: &Rule) -> String {
+    let [first, last] = rule.ports;
+    // Where the prefix has no bits, nft wants a range.
+    let remote = match rule.remote.prefix_len() {
+        0 => "0.0.0.0-255.255.255.255".to_owned(),
+        _ => rule.remote.to_string(),
+    };
+    let ports = if first == last { first.to_string() } else { format!("{first}-{last}") };
+    format!("{remote} . {} . {ports}", rule.protocol())
+}
+
+/// The rules of one verdict, without those that another one covers, in as few sets as it takes.
+fn disjoint(rules: &[Rule], accepts: bool) -> Vec<Vec<Rule>> {
+    let mut sets: Vec<Vec<Rule>> = Vec::new();
+    for rule in outermost(rules, accepts) {
+        let fits = |set: &&mut Vec<Rule>| !set.iter().any(|other| touch(&rule, other) || touch(other, &rule));
+        match sets.iter_mut().find(fits) {
+            Some(set) => set.push(rule),
+            None => sets.push(vec![rule]),
+        }
+    }
+    sets
+}
+
+/// The rules of one verdict, without those that another one covers.
+pub(super) fn outermost(rules: &[Rule], accepts: bool) -> Vec<Rule> {
+    let mut kept: Vec<Rule> = Vec::new();
+    for rule in rules.iter().filter(|rule| rule.accepts == accepts) {
+        if !kept.iter().any(|other| other.covers(rule)) {
+            kept.retain(|other| !rule.covers(other));
+            kept.push(*rule);
+        }
+    }
+    kept
+}
+
+/// Whether an element begins or ends within another.
+fn touch(one: &Rule, other: &Rule) -> bool {
+    let contains = |address, port: u16| {
+        other.remote.contains(&address) && (other.ports[0]..=other.ports[1]).contains(&port)
+    };
+    let [first, last] = one.ports;
+    one.protocol == other.protocol
+        && (contains(one.remote.network(), first) || contains(one.remote.broadcast(), last))
+}

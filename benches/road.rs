@@ -1,0 +1,143 @@
+//! The road of a packet: a router that filters what one device receives and hands what passes to another, which leads
+//! nowhere. What it costs is what the kernel counts from the first to the last step on one processor.
+//!
+//! It must never know who filters.
+
+use std::{fs, net::Ipv4Addr};
+
+use anyhow::{Context as _, Result, ensure};
+use sg_benches::cloud::{Question, TCP};
+use sg_tests::lab::{FrameSocket, Generator, Host, Lab, Sent, Vary, checksum};
+
+/// The device whose traffic is filtered.
+pub(crate) const OUTER: &str = "outer";
+/// The one behind it: a bridge without ports takes everything.
+pub(crate) const INNER: &str = "inner";
+/// Whom all packets are for.
+pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
+
+/// Flags of TCP.
+pub(crate) const SYN: u8 = 0x02;
+pub(crate) const ACK: u8 = 0x10;
+
+pub(crate) struct Road {
+    pub(crate) router: Host,
+    _neighbour: Host,
+    /// Towards the filter, and from behind it.
+    generators: [Generator; 2],
+    links: [[u8; 6]; 2],
+}
+
+/// Whose packet it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    Remote = 0,
+    Local = 1,
+}
+
+impl Road {
+    pub(crate) fn new(lab: Lab) -> Result<Self> {
+        let (router, neighbour) = (lab.host("router")?, lab.host("neighbour")?);
+        // What nobody asked for would be counted.
+        for host in [&router, &neighbour] {
+            host.sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
+        }
+        lab.wire((&router, OUTER), (&neighbour, "eth0"), 1500)?;
+        router.address(OUTER, &["192.0.2.1/24"])?;
+        router.ip(&format!(
+            "link add {INNER} type bridge\nlink set {INNER} up\nroute add {LOCAL}/32 dev {INNER}\n\
+             route add default via 192.0.2.2\n\
+             neigh add {LOCAL} lladdr 02:00:00:00:00:01 dev {INNER} nud permanent\n\
+             neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev {OUTER} nud permanent"
+        ))?;
+        router.sysctl("net/ipv4/ip_forward", "1")?;
+        for device in ["all", OUTER, INNER] {
+            router.sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
+        }
+        let both = [OUTER, INNER];
+        let [outer, inner] = both.map(|device| FrameSocket::open(&router, device, 0x0800));
+        let [one, other] = both.map(|device| Generator::new(&router, device));
+        let links = [outer?.address(), inner?.address()];
+        Ok(Self { router, _neighbour: neighbour, generators: [one?, other?], links })
+    }
+
+    /// What is sent from now on.
+    pub(crate) fn load(&mut self, from: From, packets: &[Packet], vary: Vary) -> Result<()> {
+        let link = self.links[from as usize];
+        let frames: Vec<_> = packets.iter().map(|packet| packet.frame(link, from)).collect();
+        self.generators[from as usize].load(&frames, vary)
+    }
+
+    /// Sends so many; tells how many of them passed.
+    pub(crate) fn send(&mut self, from: From, count: u32) -> Result<(Sent, u64)> {
+        let towards = [INNER, OUTER][from as usize];
+        let before = self.passed(towards)?;
+        let sent = self.generators[from as usize].send(count)?;
+        Ok((sent, self.passed(towards)? - before))
+    }
+
+    /// Packets that the router handed to a device.
+    fn passed(&self, device: &str) -> Result<u64> {
+        let devices = self.router.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
+        let mut lines = devices.lines().filter_map(|line| line.trim().strip_prefix(device));
+        let line = lines.find_map(|line| line.strip_prefix(':')).context("no such device")?;
+        Ok(line.split_whitespace().nth(9).context("no count of packets sent")?.parse()?)
+    }
+}
+
+/// A packet of the flow that a question asks about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    pub(crate) question: Question,
+    /// Of the other end; zero where the generator chooses.
+    pub(crate) remote_port: u16,
+    pub(crate) flags: u8,
+    /// Sequence and acknowledgement.
+    pub(crate) numbers: [u32; 2],
+}
+
+impl Packet {
+    /// One that opens a flow.
+    pub(crate) fn opening(question: Question, remote_port: u16) -> Self {
+        Self { question, remote_port, flags: SYN, numbers: [0, 0] }
+    }
+
+    fn frame(&self, link: [u8; 6], from: From) -> Vec<u8> {
+        let Question { remote, protocol, port } = self.question;
+        let mut ends = [(remote, self.remote_port), (LOCAL, port)];
+        if from == From::Local {
+            ends.reverse();
+        }
+        let mut segment: Vec<u8> = ends.iter().flat_map(|(_, port)| port.to_be_bytes()).collect();
+        if protocol == TCP {
+            segment.extend(self.numbers.iter().flat_map(|number| number.to_be_bytes()));
+            segment.extend([0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        } else {
+            segment.extend([0, 12, 0, 0, 1, 2, 3, 4]);
+        }
+        let addresses: Vec<u8> = ends.iter().flat_map(|(address, _)| address.octets()).collect();
+        let length = segment.len() as u16;
+        let pseudo = [&addresses[..], &[0, protocol], &length.to_be_bytes(), &segment].concat();
+        let place = if protocol == TCP { 16 } else { 6 };
+        segment[place..place + 2].copy_from_slice(&checksum(&pseudo).to_be_bytes());
+
+        let total = (20 + length).to_be_bytes();
+        let mut header = vec![0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, protocol, 0, 0];
+        header.extend(addresses);
+        let sum = checksum(&header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        [&link[..], &[2, 0, 0, 0, 0, 3], &[0x08, 0x00], &header, &segment].concat()
+    }
+}
+
+/// Says of each question whether the packet that opens its flow passes.
+pub(crate) fn verdicts(road: &mut Road, questions: &[Question]) -> Result<Vec<bool>> {
+    let packets: Vec<_> = questions.iter().map(|&question| Packet::opening(question, 40_000)).collect();
+    road.load(From::Remote, &packets, Vary::Nothing)?;
+    let mut passes = |_: &Question| {
+        let (_, passed) = road.send(From::Remote, 1)?;
+        ensure!(passed <= 1, "{passed} packets passed, but one was sent");
+        Ok(passed == 1)
+    };
+    questions.iter().map(&mut passes).collect()
+}

@@ -1,0 +1,66 @@
+//! Criterion, and a figure out of what it ran: for work that takes its time in user space.
+
+#![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
+
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode};
+
+use crate::{
+    plan::Plan,
+    report::{Figure, Unit},
+    rounds::Rounds,
+};
+
+/// Which of the rounds is the figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// The least: for what only computes, the round that nothing else on the machine disturbed.
+    Least,
+    /// The one in the middle: for what waits for a disk or the kernel.
+    Median,
+}
+
+/// Takes figures, those that are wanted.
+pub struct Timing {
+    /// What is wanted.
+    pub plan: Plan,
+    criterion: Criterion,
+}
+
+impl Timing {
+    /// To take what `plan` wants.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        Self { criterion: plan.criterion(), plan }
+    }
+
+    /// Records the figure `name`. `run` does the work so many times, and says how long that took.
+    ///
+    /// # Panics
+    /// Where the figure cannot be written.
+    pub fn take(&mut self, name: &str, unit: Unit, of: Of, mut run: impl FnMut(u64) -> Duration) {
+        if !self.plan.wants(name) {
+            return;
+        }
+        let mut rounds = Rounds::default();
+        let (family, rest) = name.split_once('/').unwrap_or((name, ""));
+        let mut group = self.criterion.benchmark_group(family);
+        // As many runs in each sample: what takes a second is run ten times, not fifty.
+        group.sampling_mode(SamplingMode::Flat);
+        group.bench_function(rest, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let taken = run(iterations);
+                rounds.push(taken.as_secs_f64() * unit.a_second() / iterations as f64);
+                taken
+            });
+        });
+        group.finish();
+        let value = match of {
+            Of::Least => rounds.least(),
+            Of::Median => rounds.median(),
+        };
+        #[expect(clippy::expect_used, reason = "a measurement that nobody sees is none")]
+        Figure::new(name, value, unit).spread(rounds.spread()).record().expect("a figure can be written");
+    }
+}

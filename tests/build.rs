@@ -1,0 +1,8 @@
+//! Builds the eBPF programs of tests and benchmarks into this crate.
+
+#[path = "../sg-userspace/build/programs.rs"]
+mod programs;
+
+fn main() -> anyhow::Result<()> {
+    programs::build("sg-lab-programs", "programs", &["programs", "build.rs", "../sg-userspace/build"])
+}

@@ -55,6 +55,7 @@ pub struct Sent {
     pub time: Duration,
 }
 
+#[expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 impl Sent {
     /// Packets a second of one processor.
     #[must_use]

@@ -72,7 +72,7 @@ pub(crate) const TESTED: [&str; 7] =
     ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--exclude", "sg-fuzz"];
 
 /// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
-pub(crate) fn build() -> Command {
+fn build() -> Command {
     let mut build = shell::cargo("build");
     build.args(["--bin", "sgd", "--bin", "sgctl", "--bin", "sg-demo", "--tests"]).args(TESTED);
     build

@@ -127,8 +127,11 @@ impl Figure {
     /// Appends it to a file as a line of JSON.
     ///
     /// # Errors
-    /// Where that cannot be written.
+    /// Where that cannot be written, and where it is no figure: [`Self::fault`].
     pub fn append(&self, file: &Path) -> io::Result<()> {
+        if let Some(wrong) = self.fault() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {wrong}", self.name)));
+        }
         let mut file = OpenOptions::new().create(true).append(true).open(file)?;
         let mut line = serde_json::to_string(self)?;
         line.push('\n');
@@ -152,10 +155,19 @@ impl Figure {
             Some("it has a number that is none")
         } else if self.spread.is_some_and(|spread| spread < 0.0) {
             Some("its spread is negative")
-        } else if self.ratio != self.clone().beside(self.baseline.unwrap_or_default()).ratio {
+        } else if !self.is_consistent() {
             Some("its ratio is not value / baseline")
         } else {
             None
+        }
+    }
+
+    /// Whether the ratio is that of value and baseline, but for the last digits, which a text does not keep.
+    fn is_consistent(&self) -> bool {
+        let expected = self.clone().beside(self.baseline.unwrap_or_default()).ratio;
+        match (self.ratio, expected) {
+            (Some(ratio), Some(expected)) => (ratio - expected).abs() <= 1e-9 * expected.abs(),
+            (ratio, expected) => ratio == expected,
         }
     }
 }

@@ -195,7 +195,9 @@ fn report(routers: &[Router]) -> Result<()> {
     let added = |router: &Router, kind: Kind| least(router, kind) - least(empty, kind);
     println!("\nns a packet, and what is added to the empty program:");
     print!("{:<14}", "");
-    Kind::ALL.iter().for_each(|kind| print!("{:>24}", kind.family()));
+    for kind in Kind::ALL {
+        print!("{:>24}", kind.family());
+    }
     println!();
     for router in routers {
         print!("{:<14}", router.peer.name);

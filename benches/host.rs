@@ -12,7 +12,7 @@ use std::{
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
     frames::{SYN, tcp},
-    listed, members,
+    listed, member, members,
     plan::Plan,
     policy, policy_v6,
     report::{Figure, Unit},
@@ -79,7 +79,7 @@ fn main() {
                 .expect("a figure can be written");
         }
         let family = if lookup.starts_with("lookup-ipv6") { Family::V6 } else { Family::V4 };
-        let keys = keys(family);
+        let keys = keys(family, lookup == "lookup/1m");
         let root = header::ROOTS + Direction::Ingress as usize * 2 + family as usize;
         timed(&mut timing, lookup, |number| {
             black_box(Walk::from(&words[..], root).run(&words[..], &keys[number % PACKETS]));
@@ -92,12 +92,16 @@ fn words(policy: &Policy) -> Vec<u64> {
     nic.image.words().to_vec()
 }
 
-/// Packets of strangers. Few of them are in a prefix of a policy, but all walk down to where it ends.
-fn keys(family: Family) -> Vec<Keys> {
+/// Packets of strangers, `among_members` in their network. Few of them are in a prefix of a policy, but all walk down to
+/// where it ends.
+fn keys(family: Family, among_members: bool) -> Vec<Keys> {
     let mut random = Sequence(23);
     (0..PACKETS)
         .map(|_| {
             let frame = match family {
+                Family::V4 if among_members => {
+                    tcp((member(random.next() as u32), 40_000), (IpAddr::V4(LOCAL), 443), SYN)
+                }
                 Family::V4 => tcp(
                     (IpAddr::V4(Ipv4Addr::from_bits(random.next() as u32)), 40_000),
                     (IpAddr::V4(LOCAL), 443),

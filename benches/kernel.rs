@@ -3,12 +3,8 @@
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Instant};
 
-use criterion::Criterion;
 use sg_benches::{
     plan::Plan,
     report::{Figure, Unit},
@@ -34,7 +30,6 @@ pub(crate) struct Kernel {
     pub(crate) plan: Plan,
     /// The programs and their maps.
     pub(crate) datapath: Datapath,
-    criterion: Criterion,
 }
 
 impl Kernel {
@@ -45,8 +40,7 @@ impl Kernel {
             std::process::exit(1)
         });
         datapath.stand_in(0).expect("loopback can stand in");
-        let criterion = plan.criterion();
-        Self { plan, datapath, criterion }
+        Self { plan, datapath }
     }
 
     /// Puts the policy of its first NIC in force.
@@ -61,43 +55,24 @@ impl Kernel {
         if !self.plan.wants(name) {
             return;
         }
-        let Self { datapath, criterion, .. } = self;
-        let mut run = |program: Program, frame: &[u8], repeat: u32| {
+        let mut run = |program: Program, frame: &[u8]| {
             let start = Instant::now();
-            datapath.run(program, frame, repeat).expect("a test run works");
-            start.elapsed()
+            self.datapath.run(program, frame, REPEAT).expect("a test run works");
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(REPEAT)
         };
-        let each = |taken: Duration| taken.as_secs_f64() * 1e9 / f64::from(REPEAT);
         let mut least = vec![[f64::INFINITY; 2]; frames.len()];
         let mut rounds = Rounds::default();
-        let mut round = Vec::with_capacity(frames.len());
-        let mut next = 0;
-        criterion.bench_function(name, |bencher| {
-            bencher.iter_custom(|iterations| {
-                let mut total = Duration::ZERO;
-                let (full, rest) = (iterations / u64::from(REPEAT), iterations % u64::from(REPEAT));
-                if rest > 0 {
-                    total += run(program, &frames[next], rest as u32);
-                }
-                for _ in 0..full {
-                    let empty = run(Program::Empty, &frames[next], REPEAT);
-                    let taken = run(program, &frames[next], REPEAT);
-                    total += taken;
-                    let [quickest, emptiest] = &mut least[next];
-                    *quickest = quickest.min(each(taken));
-                    *emptiest = emptiest.min(each(empty));
-                    round.push(each(taken) - each(empty));
-                    next = (next + 1) % frames.len();
-                    if next == 0 {
-                        rounds.push(mean(round.drain(..)));
-                    }
-                }
-                total
+        for _ in 0..self.plan.rounds(150, 20) {
+            let added = frames.iter().zip(&mut least).map(|(frame, [quickest, emptiest])| {
+                let (empty, taken) = (run(Program::Empty, frame), run(program, frame));
+                *quickest = quickest.min(taken);
+                *emptiest = emptiest.min(empty);
+                taken - empty
             });
-        });
-        let measured = || least.iter().filter(|[quickest, _]| quickest.is_finite());
-        let empty = mean(measured().map(|[_, empty]| *empty));
-        let added = mean(measured().map(|[taken, _]| *taken)) - empty;
+            rounds.push(mean(added));
+        }
+        let empty = mean(least.iter().map(|[_, empty]| *empty));
+        let added = mean(least.iter().map(|[taken, _]| *taken)) - empty;
         record(name, added, empty, &rounds);
     }
 

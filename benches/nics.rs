@@ -4,6 +4,7 @@
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader},
@@ -45,15 +46,19 @@ fn main() -> Result<()> {
 }
 
 fn measure(lab: Lab, plan: &Plan) -> Result<()> {
-    let mut before: Vec<f64> = Vec::new();
+    let mut before: BTreeMap<&str, f64> = BTreeMap::new();
     for (count, size) in SIZES {
         let figures = host(lab, plan, count)?;
-        for (number, (family, rounds, unit)) in figures.into_iter().enumerate() {
+        for (family, rounds, unit) in figures {
             let name = format!("{family}/{size}");
+            if rounds.median() <= 0.0 {
+                println!("{name} is left out: other programs gave back more memory than this needs");
+                continue;
+            }
             let mut figure = Figure::new(&name, rounds.median(), unit).spread(rounds.spread());
-            match before.get(number) {
+            match before.get(family) {
                 Some(baseline) => figure = figure.beside(*baseline),
-                None => before.insert(number, rounds.median()),
+                None => drop(before.insert(family, rounds.median())),
             }
             if plan.wants(&name) {
                 figure.record()?;

@@ -54,6 +54,8 @@ impl Plan {
         Criterion::default()
             .without_plots()
             .sample_size(self.rounds(20, 10))
+            // Its own statistics are for the screen.
+            .nresamples(1_001)
             .warm_up_time(Duration::from_millis(warm_up))
             .measurement_time(Duration::from_millis(measurement))
     }

@@ -112,11 +112,12 @@ impl Answer {
         if !frame.copy(0, ETHERNET_WORDS * 4, &mut self.read) {
             return false;
         }
-        let [a, b, c, third, fourth, fifth, ..] = self.read;
-        let [a, b, c] = [a, b, c].map(u32::from_be);
-        let [to, between, from] = [b << 16 | c >> 16, c << 16 | a >> 16, a << 16 | b >> 16].map(u32::to_be);
-        self.ethernet = [to, between, from, third, fourth, fifth];
-        a & GROUP == 0
+        let [to, between, from, rest @ ..] = self.read;
+        let [to, between, from] = [to, between, from].map(u32::from_be);
+        let turned = [between << 16 | from >> 16, from << 16 | to >> 16, to << 16 | between >> 16];
+        let [first, second, third] = turned.map(u32::to_be);
+        self.ethernet = [first, second, third, rest[0], rest[1], rest[2]];
+        to & GROUP == 0
     }
 
     /// The reset for what would have come to a closed port (RFC 9293 3.10.7.1).

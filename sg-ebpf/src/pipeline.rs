@@ -18,7 +18,7 @@ use crate::{
     flows::{self, Found},
     guest,
     maps::{self, COUNTERS},
-    policy::Image,
+    policy::{self, Image},
     unasked,
     view::{self, Context, Scratch},
 };
@@ -111,7 +111,9 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let read = match payload {
         Payload::Ip(family, offset) => {
             let read = view::read(ctx, family, offset, &mut scratch.packet);
-            scratch.keys = packet_keys(nic.direction, &scratch.packet);
+            if guarded {
+                policy::ask(&mut scratch.keys, &scratch.packet, nic.direction);
+            }
             read.map(|()| family)
         }
         Payload::Arp(offset) if guarded => guest::read_arp(ctx, offset, scratch).map(|()| Family::V4),
@@ -176,7 +178,6 @@ fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
 fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
     let Scratch { packet, embedded, keys, original, entry, .. } = scratch;
     let packet = &*packet;
-    let owned = || nic.image.owns(packet.family, keys);
 
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = packet.icmp() == Some(Icmp::Error)
@@ -212,6 +213,8 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     }
 
     // What works without a rule.
+    policy::ask(keys, packet, nic.direction);
+    let owned = || nic.image.owns(packet.family, keys);
     let nobody = spoofed && !may_ask(packet, nic.header.flags);
     if !nobody && let Some(reason) = unasked::passes(packet, nic.direction, || !spoofed && owned()) {
         return nic.decision(Verdict::Accept, reason);

@@ -4,9 +4,9 @@
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
 use sg_common::{
-    flow::Direction,
+    flow::{Direction, packet_keys},
     image::{CLASS_WORDS, Header, Keys, Walk, header},
-    packet::Family,
+    packet::{Family, Packet},
     verdict::Decision,
 };
 
@@ -78,6 +78,23 @@ impl Image {
             Self::M64(image) => sg_walk_64m(image, root, keys),
         })
     }
+}
+
+/// Puts down what the policy is to be asked about `packet`.
+#[inline(always)]
+pub fn ask(keys: &mut Keys, packet: &Packet, direction: Direction) {
+    sg_keys(keys, packet, u64::from(direction as u8));
+}
+
+/// A global function, since it is called from two places.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) -> u64 {
+    // SAFETY: the caller passes references; the verifier checks the size of what they point to.
+    if let (Some(keys), Some(packet)) = unsafe { (keys.as_mut(), packet.as_ref()) } {
+        *keys = packet_keys(Direction::of(direction), packet);
+    }
+    0
 }
 
 /// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,

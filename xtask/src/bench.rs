@@ -24,6 +24,8 @@ const BENCHMARKS: [(&str, &str); 9] = [
     ("nics", "a thousand NICs"),
 ];
 
+const MEASURED: [&str; 4] = ["--package", "sg-userspace", "--package", "sg-benches"];
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// Fewer rounds, within 5 minutes: rougher figures of the same names
@@ -46,9 +48,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
     privilege.acquire()?;
     shell::announce("building the agent and the benchmarks");
-    shell::run(shell::cargo("build").args(["--release", "--bins", "--package", "sg-userspace"]))?;
-    shell::run(shell::cargo("build").args(["--release", "--bins", "--package", "sg-benches"]))?;
-    shell::run(shell::cargo("bench").args(["--no-run", "--benches", "--package", "sg-benches"]))?;
+    let benches = BENCHMARKS.iter().flat_map(|(name, _)| ["--bench", name]);
+    // In one go, and of the same packages as below: what they ask of their dependencies is one set of features.
+    shell::run(
+        shell::cargo("build")
+            .args(["--release", "--bin", "sgd", "--bin", "sgctl", "--bin", "figures"])
+            .args(MEASURED)
+            .args(benches),
+    )?;
 
     let lines = shell::target_dir()?.join("figures.jsonl");
     // Made here, so that it is the caller's; an earlier run is nobody's figure.
@@ -58,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         shell::announce(&format!("{number} of {}: {what}", BENCHMARKS.len()));
         let start = Instant::now();
         let mut bench = shell::cargo("bench");
-        bench.args(["--package", "sg-benches", "--bench", name]);
+        bench.args(MEASURED).args(["--bench", name]);
         bench.env("SG_FIGURES", &lines).env("SG_BIN_DIR", shell::release_dir()?);
         bench.env("SG_BENCH_ONLY", options.only.join(","));
         if options.quick {

@@ -60,13 +60,18 @@ impl Sent {
     /// Packets a second of one processor.
     #[must_use]
     pub fn rate(self) -> f64 {
-        self.packets as f64 / self.time.as_secs_f64()
+        self.count() / self.time.as_secs_f64()
     }
 
     /// Nanoseconds a packet.
     #[must_use]
     pub fn each(self) -> f64 {
-        self.time.as_secs_f64() * 1e9 / self.packets as f64
+        self.time.as_secs_f64() * 1e9 / self.count()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody sends so many packets")]
+    fn count(self) -> f64 {
+        self.packets as f64
     }
 }
 

@@ -7,6 +7,11 @@
 //! table by some bits of the key, which is one step where a tree is three. Which dimension comes after which is data, chosen by the compiler per
 //! policy; a dimension that no rule looks at has no node and costs nothing.
 //!
+//! Where conditions overlap in several dimensions, one graph would be as large as the product of them. A *forest* of up
+//! to [`TREES`] graphs stands there instead, each of which knows some of the clauses. Each walk ends in a decision
+//! with its clause's *rank*, and the lowest rank counts. The graphs stand in the order of the lowest rank that each can
+//! give: a walk that could only end in a higher one than is found already is not begun.
+//!
 //! ```text
 //! words 0..16   header                            see `header`
 //! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
@@ -21,9 +26,14 @@
 //!                                                 bit  36     a directory:
 //!                                                 bits 40..46 the key is shifted right by this,
 //!                                                 bits 48..53 and of what is left, so many bits are the index
+//!                                                 bit  37     a forest: see below
 //! control word  bits 0..32  offset of the first child
 //!               bit  32     the children are references (else they are nodes of 8 words)
 //! ```
+//!
+//! forest        8 × 2 words: the ranked decision of lowest rank that the graph can give, without its parts; the
+//!               reference to its root. Behind the last graph, all bits of the first word are set
+//! ranked        a decision with its rank in bits 43..63, so that the lower word has the lower rank
 //!
 //! A bound is the first key of the interval it opens. Bounds and keys are compared by subtraction, whose
 //! sign bit is right for keys below 2⁶³ only; hence the pair of nodes where a dimension has 64-bit keys.
@@ -37,13 +47,13 @@
 use crate::verdict::Decision;
 
 /// The version of the layout above, and of the header below.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;
 
 /// The longest walk, in nodes. The compiler refuses images that need more.
-pub const MAX_STEPS: u32 = 40;
+pub const MAX_STEPS: u32 = 36;
 
 /// Words in a node or a table of references.
 pub const NODE_WORDS: usize = 8;
@@ -53,6 +63,18 @@ const INNER_SHIFT: u64 = 3;
 
 /// Intervals that one node tells apart.
 pub const FANOUT: usize = 8;
+
+/// The most graphs of a forest.
+pub const TREES: usize = 8;
+
+/// Words of a forest.
+pub const FOREST_WORDS: usize = TREES * 2;
+
+/// How many ranks there are.
+pub const RANKS: u32 = 1 << 20;
+
+/// Where the rank stands in a ranked decision: above all parts of a decision, and below its mark.
+const RANK_SHIFT: u32 = 43;
 
 /// The bound of an interval that does not exist: no key reaches it.
 pub const NO_BOUND: u64 = 1 << 63;
@@ -171,6 +193,7 @@ pub struct Reference(u64);
 impl Reference {
     const PAIRED: u64 = 1 << 35;
     const DIRECTORY: u64 = 1 << 36;
+    const FOREST: u64 = 1 << 37;
     const OFFSET: u64 = 0xffff_ffff;
 
     /// A node at `offset` words that splits `dimension`; `paired` where two stand there.
@@ -186,10 +209,28 @@ impl Reference {
         Self(place | Self::DIRECTORY | ((shift & 63) as u64) << 40 | ((bits & 31) as u64) << 48)
     }
 
+    /// A forest at `offset` words.
+    #[must_use]
+    pub const fn forest(offset: u32) -> Self {
+        Self(Self::FOREST | offset as u64)
+    }
+
     /// The end of a walk.
     #[must_use]
     pub const fn decision(decision: Decision) -> Self {
         Self(decision.word())
+    }
+
+    /// The end of a walk through a graph of a forest. `rank` is below [`RANKS`].
+    #[must_use]
+    pub const fn ranked(decision: Decision, rank: u32) -> Self {
+        Self(decision.word() | Self::lowest(rank).0)
+    }
+
+    /// The least that [`Self::ranked`] can be.
+    #[must_use]
+    pub const fn lowest(rank: u32) -> Self {
+        Self(NO_BOUND | ((rank & (RANKS - 1)) as u64) << RANK_SHIFT)
     }
 
     /// The word to store.
@@ -259,15 +300,27 @@ impl Walk {
         Self { at: image.word(root) }
     }
 
-    /// Goes down until a decision. `None` where the image is damaged.
+    /// Goes down until a decision, through all graphs of a forest. `None` where the image is damaged.
     #[inline(always)]
-    pub fn run<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> Option<Decision> {
+    pub fn run<I: Words + ?Sized>(self, image: &I, keys: &Keys) -> Option<Decision> {
+        let end = self.end(image, keys);
+        match Forest::from_word(end) {
+            Some(forest) => forest.ask(image, |root| Walk::from(image, root).end(image, keys)),
+            None => Decision::from_word(end),
+        }
+    }
+
+    /// Goes down until a decision or a forest: returns its word, or something else where the image is damaged.
+    #[inline(always)]
+    pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> u64 {
+        // The mark of a decision is the bit of `NO_BOUND`.
+        const END: u64 = NO_BOUND | Reference::FOREST;
         let mut steps = 0;
-        while steps < MAX_STEPS && Decision::from_word(self.at).is_none() {
+        while steps < MAX_STEPS && self.at & END == 0 {
             self.step(image, keys);
             steps += 1;
         }
-        Decision::from_word(self.at)
+        self.at
     }
 
     #[inline(always)]
@@ -300,6 +353,49 @@ impl Walk {
         let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
         let inner = same_dimension | next & Reference::OFFSET;
         self.at = inner ^ ((inner ^ reference) & leaf.wrapping_neg());
+    }
+}
+
+/// Several graphs that decide together.
+#[derive(Clone, Copy, Debug)]
+pub struct Forest {
+    offset: u64,
+}
+
+impl Forest {
+    /// The forest that a walk came to, or none where `end` is something else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(end: u64) -> Option<Self> {
+        if end & (NO_BOUND | Reference::FOREST) == Reference::FOREST {
+            Some(Self { offset: end & Reference::OFFSET })
+        } else {
+            None
+        }
+    }
+
+    /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a forest that is a
+    /// decision. `None` where the image is damaged.
+    #[inline(always)]
+    pub fn ask<I: Words + ?Sized>(self, image: &I, walk: impl Fn(usize) -> u64) -> Option<Decision> {
+        const RANK: u64 = (RANKS as u64 - 1) << RANK_SHIFT;
+        let mut best = u64::MAX;
+        let mut tree = 0;
+        while tree < TREES {
+            let place = self.offset as usize + tree * 2;
+            if image.word(place) > best {
+                break;
+            }
+            let found = walk(place + 1);
+            if Decision::from_word(found).is_none() {
+                return None;
+            }
+            if found < best {
+                best = found;
+            }
+            tree += 1;
+        }
+        Decision::from_word(best & !RANK)
     }
 }
 

@@ -176,6 +176,12 @@ fn images() -> String {
         Reference::directory(1, Dimension::SourcePort, 2, 3).word(),
         leaf_control(1),
         inner_control(1),
+        image::TREES,
+        image::FOREST_WORDS,
+        image::RANKS,
+        Reference::forest(1).word(),
+        Reference::lowest(5).word(),
+        Reference::ranked(Decision::new(Verdict::Accept, Reason::Rule, 7), 5).word(),
         service_key(6, 22),
     );
     let _ = writeln!(text, "  CLASS_WORDS = {:?}", image::CLASS_WORDS);

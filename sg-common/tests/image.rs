@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use sg_common::{
     image::{
-        Dimension, Header, Keys, MAX_STEPS, NO_BOUND, Reference, VERSION, Walk, Words, header, inner_control,
-        leaf_control, service_key,
+        Dimension, FOREST_WORDS, Header, Keys, MAX_STEPS, NO_BOUND, RANKS, Reference, TREES, VERSION, Walk,
+        Words, header, inner_control, leaf_control, service_key,
     },
     verdict::{Decision, Reason, Verdict},
 };
@@ -27,6 +27,10 @@ fn padded<const N: usize>(image: &[u64]) -> [u64; N] {
     std::array::from_fn(|index| image.get(index).copied().unwrap_or(0))
 }
 
+fn decision(number: u32) -> Decision {
+    Decision::new(Verdict::Accept, Reason::Rule, number)
+}
+
 /// Words that are often references, controls and bounds that mean something within 64 words.
 fn word() -> impl Strategy<Value = u64> {
     let offset = 0..96_u32;
@@ -39,9 +43,12 @@ fn word() -> impl Strategy<Value = u64> {
     prop_oneof![
         (offset.clone(), dimension, any::<bool>())
             .prop_map(|(offset, dimension, paired)| Reference::node(offset, dimension, paired).word()),
+        offset.clone().prop_map(|offset| Reference::forest(offset).word()),
         offset.clone().prop_map(leaf_control),
         offset.prop_map(inner_control),
-        any::<u32>().prop_map(|number| Decision::new(Verdict::Accept, Reason::Rule, number).word()),
+        any::<u32>().prop_map(|number| decision(number).word()),
+        (any::<u32>(), 0..RANKS).prop_map(|(number, rank)| Reference::ranked(decision(number), rank).word()),
+        (0..RANKS).prop_map(|rank| Reference::lowest(rank).word()),
         Just(NO_BOUND),
         Just(Header::magic_version()),
         0..20_u64,
@@ -78,7 +85,7 @@ proptest! {
 #[test]
 fn a_walk_has_exactly_so_many_steps() {
     // A chain: each node's table leads to the next node, the last to a decision.
-    let accept = Decision::new(Verdict::Accept, Reason::Rule, 7);
+    let accept = decision(7);
     for (steps, wanted) in [(1, Some(accept)), (MAX_STEPS, Some(accept)), (MAX_STEPS + 1, None)] {
         let mut image = [0_u64; 1024];
         image[0] = Reference::node(16, Dimension::Service, false).word();
@@ -93,6 +100,52 @@ fn a_walk_has_exactly_so_many_steps() {
             }
         }
         assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), wanted, "{steps} steps");
+    }
+}
+
+/// A forest at word 16 whose graphs are decisions: for each the lowest rank that it can give, and the one it gives.
+fn forest(graphs: &[(u32, u32)]) -> [u64; 64] {
+    let mut image = [0_u64; 64];
+    image[0] = Reference::forest(16).word();
+    image[16..16 + FOREST_WORDS].fill(u64::MAX);
+    for (tree, &(lowest, rank)) in graphs.iter().enumerate() {
+        image[16 + tree * 2] = Reference::lowest(lowest).word();
+        // The number is no order.
+        image[17 + tree * 2] = Reference::ranked(decision(u32::MAX - rank), rank).word();
+    }
+    image
+}
+
+#[test]
+fn of_a_forest_the_lowest_rank_counts() {
+    let last = RANKS - 1;
+    for (graphs, wanted) in [
+        (&[(0, 3), (1, 1), (2, last)][..], Some(1)),
+        (&[(0, last), (1, last), (2, last)], Some(last)),
+        // The second cannot be lower, so it is not asked, and neither is the third.
+        (&[(0, 3), (4, 0), (2, 0)], Some(3)),
+        (&[(0, 4), (4, 5), (5, 0)], Some(4)),
+        (&[(0, 9); TREES], Some(9)),
+        (&[], None),
+    ] {
+        let image = forest(graphs);
+        let found = Walk::from(&image, 0).run(&image, &Keys::default());
+        assert_eq!(found, wanted.map(|rank| decision(u32::MAX - rank)), "{graphs:?}");
+    }
+}
+
+#[test]
+fn a_forest_with_a_damaged_graph_decides_nothing() {
+    let image = forest(&[(0, 5), (1, 1)]);
+    let ask = |image: &[u64; 64]| Walk::from(image, 0).run(image, &Keys::default());
+    assert_eq!(ask(&image), Some(decision(u32::MAX - 1)));
+    // A node of zeroes, a forest in a forest, and itself.
+    for damaged in [0, Reference::node(48, Dimension::Service, false).word(), Reference::forest(16).word()] {
+        for root in [17, 19] {
+            let mut image = image;
+            image[root] = damaged;
+            assert_eq!(ask(&image), None, "{damaged:#x} in word {root}");
+        }
     }
 }
 

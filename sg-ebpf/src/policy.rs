@@ -5,7 +5,7 @@
 
 use sg_common::{
     flow::{Direction, packet_keys},
-    image::{CLASS_WORDS, Header, Keys, Walk, header},
+    image::{CLASS_WORDS, Forest, Header, Keys, Walk, header},
     packet::{Family, Packet},
     verdict::Decision,
 };
@@ -53,30 +53,45 @@ impl Image {
     /// What the rules say of a packet that starts a flow. None where the image is damaged.
     #[inline(always)]
     pub fn classify(self, direction: Direction, family: Family, keys: &Keys) -> Option<Decision> {
-        self.walk(header::ROOTS + direction as usize * 2 + family as usize, keys)
+        let end = self.walk(header::ROOTS + direction as usize * 2 + family as usize, keys);
+        if Forest::from_word(end).is_none() {
+            return Decision::from_word(end);
+        }
+        Decision::from_word(match self {
+            Self::K64(image) => sg_forest_64k(image, end, keys),
+            Self::M1(image) => sg_forest_1m(image, end, keys),
+            Self::M16(image) => sg_forest_16m(image, end, keys),
+            Self::M64(image) => sg_forest_64m(image, end, keys),
+        })
     }
 
     /// Whether the local address of `keys` is one of the NIC's own.
     #[inline(always)]
     pub fn owns(self, family: Family, keys: &Keys) -> bool {
-        matches!(self.walk(header::OWN + family as usize, keys), Some(decision) if decision.accepts())
+        self.accepts(header::OWN + family as usize, keys)
     }
 
     /// Whether a guest may speak for the local address of `keys`, from the Ethernet address in them.
     #[inline(always)]
     pub fn speaks_for(self, family: Family, keys: &Keys) -> bool {
-        matches!(self.walk(header::SENDERS + family as usize, keys), Some(decision) if decision.accepts())
+        self.accepts(header::SENDERS + family as usize, keys)
     }
 
     #[inline(always)]
-    fn walk(self, root: usize, keys: &Keys) -> Option<Decision> {
+    fn accepts(self, root: usize, keys: &Keys) -> bool {
+        matches!(Decision::from_word(self.walk(root, keys)), Some(decision) if decision.accepts())
+    }
+
+    /// Where a walk ends: a decision, a forest, or something else where the image is damaged.
+    #[inline(always)]
+    fn walk(self, root: usize, keys: &Keys) -> u64 {
         let root = root as u64;
-        Decision::from_word(match self {
+        match self {
             Self::K64(image) => sg_walk_64k(image, root, keys),
             Self::M1(image) => sg_walk_1m(image, root, keys),
             Self::M16(image) => sg_walk_16m(image, root, keys),
             Self::M64(image) => sg_walk_64m(image, root, keys),
-        })
+        }
     }
 }
 
@@ -98,26 +113,36 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 }
 
 /// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,
-/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its forty steps would be
+/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its steps would be
 /// followed again from every state the datapath can be in, past a million instructions.
 ///
 /// A global function must expect null where it is given a pointer.
 macro_rules! walk {
-    ($name:ident, $words:expr) => {
+    ($walk:ident, $forest:ident, $words:expr) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $name(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
+        extern "C" fn $walk(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
             // SAFETY: the callers pass references; the verifier checks the size of what they point to.
             match unsafe { (image.as_ref(), keys.as_ref()) } {
-                (Some(image), Some(keys)) => {
-                    Walk::from(image, root as usize).run(image, keys).map_or(0, Decision::word)
+                (Some(image), Some(keys)) => Walk::from(image, root as usize).end(image, keys),
+                _ => 0,
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $forest(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {
+            // SAFETY: as above.
+            match unsafe { (image.as_ref(), keys.as_ref(), Forest::from_word(end)) } {
+                (Some(image), Some(keys), Some(forest)) => {
+                    forest.ask(image, |root| $walk(image, root as u64, keys)).map_or(0, Decision::word)
                 }
                 _ => 0,
             }
         }
     };
 }
-walk!(sg_walk_64k, CLASS_WORDS[0]);
-walk!(sg_walk_1m, CLASS_WORDS[1]);
-walk!(sg_walk_16m, CLASS_WORDS[2]);
-walk!(sg_walk_64m, CLASS_WORDS[3]);
+walk!(sg_walk_64k, sg_forest_64k, CLASS_WORDS[0]);
+walk!(sg_walk_1m, sg_forest_1m, CLASS_WORDS[1]);
+walk!(sg_walk_16m, sg_forest_16m, CLASS_WORDS[2]);
+walk!(sg_walk_64m, sg_forest_64m, CLASS_WORDS[3]);

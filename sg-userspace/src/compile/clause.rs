@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use sg_common::{
     flow::Direction,
-    image::service_key,
+    image::{Dimension, service_key},
     packet::Family,
     verdict::{Decision, Reason, Verdict},
 };
@@ -43,6 +43,23 @@ impl Clause {
             local: any,
             ethernet: Range::FULL,
             decision,
+        }
+    }
+
+    /// How many ranges it has, over all dimensions.
+    pub(super) fn ranges(&self) -> usize {
+        self.remote.pieces.len() + self.service.len() + self.source_port.len() + self.local.pieces.len()
+    }
+
+    /// Its ranges in one dimension that rules ask about; of addresses, the upper halves.
+    pub(super) fn ranges_of(&self, dimension: Dimension) -> Vec<Range> {
+        let upper = |addresses: &Addresses| addresses.pieces.iter().map(|piece| piece.high).collect();
+        match dimension {
+            Dimension::RemoteHigh | Dimension::RemoteLow => upper(&self.remote),
+            Dimension::LocalHigh | Dimension::LocalLow => upper(&self.local),
+            Dimension::Service => self.service.clone(),
+            Dimension::SourcePort => self.source_port.clone(),
+            Dimension::Ethernet => vec![self.ethernet],
         }
     }
 
@@ -231,7 +248,7 @@ impl<'a> Resolver<'a> {
 }
 
 /// The addresses of one family among `nets`; none where there are none.
-fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
+pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
     let nets = nets.into_iter();
     let found = match family {
         Family::V4 => {

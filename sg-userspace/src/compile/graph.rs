@@ -1,7 +1,7 @@
 //! Clauses → a graph of splits: each split cuts one dimension into intervals, behind each of which stands another
 //! split or a decision. Equal parts are stored once.
 //!
-//! Building goes dimension by dimension. The clauses that are still possible are swept over the dimension's
+//! Building goes dimension by dimension, in an order that is given or chosen at each place. The clauses that are still possible are swept over the dimension's
 //! keys; where the set of possible clauses changes, an interval begins. Intervals with the same set lead to the
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
 //! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
@@ -9,18 +9,26 @@
 use std::hash::{Hash, Hasher};
 
 use foldhash::{HashMap, HashMapExt as _};
-use sg_common::{image::Dimension, packet::Family, verdict::Decision};
+use sg_common::{
+    image::{Dimension, Reference},
+    packet::Family,
+};
 
 use super::{
     clause::Clause,
     ranges::{Addresses, Range},
 };
 
-/// An order in which dimensions nest.
-pub(super) type Order = [Dimension; 7];
+/// Which dimension is asked next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Addresses before services: what most policies want, and no time is spent on choosing.
+    AddressFirst,
+    /// The one that leaves the fewest clauses possible, chosen anew at each place.
+    Sharpest,
+}
 
-/// For policies like access lists: many remotes, few ports each.
-pub(super) const ADDRESS_FIRST: Order = [
+const ADDRESS_FIRST: [Dimension; 7] = [
     Dimension::RemoteHigh,
     Dimension::RemoteLow,
     Dimension::Service,
@@ -29,33 +37,12 @@ pub(super) const ADDRESS_FIRST: Order = [
     Dimension::LocalLow,
     Dimension::Ethernet,
 ];
-
-/// For policies like firewalls: many ports, each with overlapping remotes.
-const SERVICE_FIRST: Order = [
-    Dimension::Service,
-    Dimension::RemoteHigh,
-    Dimension::RemoteLow,
-    Dimension::SourcePort,
-    Dimension::LocalHigh,
-    Dimension::LocalLow,
-    Dimension::Ethernet,
-];
-
-/// A graph this small is taken without trying another order.
-const SMALL_WORDS: usize = 1 << 12;
-
-/// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
-/// decides about the budget is what is written in the end; this only bounds the work.
-const GENEROUS: usize = 4;
-
-/// Clauses noted over all intervals, as a multiple of the budget: what bounds the work and the memory where a
-/// policy explodes.
-const NOTES_PER_WORD: usize = 2;
 
 /// Where an interval leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Target {
-    Decision(Decision),
+    /// A decision, ready to be written.
+    Decision(Reference),
     Split(u32),
 }
 
@@ -72,60 +59,114 @@ pub(super) struct Split {
 pub(super) struct Graph {
     pub(super) splits: Vec<Split>,
     pub(super) root: Target,
+    /// The first clause in it.
+    pub(super) first: u32,
     /// An estimate of the words it takes.
     pub(super) words: usize,
     /// Addresses have 64-bit keys: the family is IPv6.
     pub(super) wide: bool,
 }
 
-/// The smaller of the graphs that the two orders give; none where both are over the budget.
-pub(super) fn smallest(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Graph> {
-    let first = Graph::build(clauses, family, ADDRESS_FIRST, budget_words);
-    match first {
-        Some(graph) if graph.words <= SMALL_WORDS => Some(graph),
-        Some(graph) => {
-            // It is of use only where it is smaller: it ends where it is not.
-            let most = graph.words - 1;
-            Some(Graph::within(clauses, family, SERVICE_FIRST, budget_words, most).unwrap_or(graph))
-        }
-        None => Graph::build(clauses, family, SERVICE_FIRST, budget_words),
+/// What a graph may cost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// The most words, by estimate.
+    pub(super) words: usize,
+    /// The most clauses noted over all intervals: what bounds the work and the memory where a policy explodes.
+    pub(super) notes: usize,
+}
+
+impl Limits {
+    /// What bounds the words bounds the notes too.
+    pub(super) const fn of_words(words: usize) -> Self {
+        const NOTES_PER_WORD: usize = 2;
+        Self { words, notes: words.saturating_mul(NOTES_PER_WORD) }
+    }
+
+    /// Both.
+    pub(super) fn min(self, other: Self) -> Self {
+        Self { words: self.words.min(other.words), notes: self.notes.min(other.notes) }
     }
 }
 
 impl Graph {
-    /// Builds the graph of `clauses`, the last of which always matches. None where it is over the budget.
-    pub(super) fn build(
-        clauses: &[Clause],
-        family: Family,
-        order: Order,
-        budget_words: usize,
-    ) -> Option<Self> {
-        Self::within(clauses, family, order, budget_words, budget_words.saturating_mul(GENEROUS))
+    /// Builds the graph of all `clauses`, the last of which always matches. None where it is over the budget.
+    pub(super) fn build(clauses: &[Clause], family: Family, order: Order, limits: Limits) -> Option<Self> {
+        let all: Vec<u32> = (0..clauses.len() as u32).collect();
+        Self::of(clauses, &all, family, order, limits, false)
     }
 
-    /// The same, of at most so many words by estimate.
-    fn within(
+    /// Builds the graph of those `clauses` whose positions are in `members`, the last of which always matches. None
+    /// where it is over the limits. `ranked`: its decisions tell which clause they are, for a comparison with those of other
+    /// graphs.
+    pub(super) fn of(
         clauses: &[Clause],
+        members: &[u32],
         family: Family,
         order: Order,
-        budget_words: usize,
-        most_words: usize,
+        limits: Limits,
+        ranked: bool,
     ) -> Option<Self> {
         let mut builder = Builder {
             clauses,
             order,
+            ranked,
             lows: Lows::default(),
             splits: Vec::new(),
             by_content: HashMap::new(),
             by_candidates: HashMap::new(),
             words: 0,
-            most_words,
+            limits,
             notes: 0,
-            most_notes: budget_words.saturating_mul(GENEROUS * NOTES_PER_WORD),
         };
-        let all = (0..clauses.len() as u32).map(Candidate::new).collect();
-        let root = builder.target(0, all)?;
-        Some(Self { splits: builder.splits, root, words: builder.words, wide: family == Family::V6 })
+        let all = members.iter().map(|&clause| Candidate::new(clause)).collect();
+        let root = builder.target(Dimensions::ALL, all)?;
+        let first = *members.first()?;
+        Some(Self { splits: builder.splits, root, first, words: builder.words, wide: family == Family::V6 })
+    }
+}
+
+/// A set of dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Dimensions(u8);
+
+impl Dimensions {
+    const ALL: Self = Self(0x7f);
+
+    const fn only(dimension: Dimension) -> Self {
+        Self(1 << dimension as u8)
+    }
+
+    const fn has(self, dimension: Dimension) -> bool {
+        self.0 & Self::only(dimension).0 != 0
+    }
+
+    const fn without(self, dimension: Dimension) -> Self {
+        Self(self.0 & !Self::only(dimension).0)
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn is_one(self) -> bool {
+        self.0.is_power_of_two()
+    }
+
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The lower halves whose upper halves are here.
+    const fn lows_to_come(self) -> Self {
+        const HIGHS: Dimensions =
+            Dimensions::only(Dimension::RemoteHigh).or(Dimensions::only(Dimension::LocalHigh));
+        // A lower half is the dimension behind its upper half.
+        Self((self.0 & HIGHS.0) << 1)
     }
 }
 
@@ -190,66 +231,86 @@ impl Lows {
 struct Builder<'a> {
     clauses: &'a [Clause],
     order: Order,
+    ranked: bool,
     lows: Lows,
     splits: Vec<Split>,
     by_content: HashMap<Split, u32>,
-    by_candidates: HashMap<(usize, Box<[Candidate]>), Target>,
+    by_candidates: HashMap<(Dimensions, Box<[Candidate]>), Target>,
     words: usize,
-    most_words: usize,
+    limits: Limits,
     notes: usize,
-    most_notes: usize,
 }
 
 impl Builder<'_> {
-    /// Where packets go for which `candidates`, in order, are possible and the dimensions from `depth` on are
-    /// still to be asked. None where the budget is used up.
-    fn target(&mut self, depth: usize, mut candidates: Vec<Candidate>) -> Option<Target> {
-        self.cut_shadowed(depth, &mut candidates);
+    /// Where packets go for which `candidates`, in order, are possible and the dimensions in `left` are still to
+    /// be asked. None where the budget is used up.
+    fn target(&mut self, left: Dimensions, mut candidates: Vec<Candidate>) -> Option<Target> {
+        // Behind a candidate that has no condition left, nothing else can decide.
+        let sure = candidates.iter().position(|&candidate| self.asked(candidate).and(left).is_empty());
+        candidates.truncate(sure.map_or(candidates.len(), |sure| sure + 1));
         // The last clause always matches, so there is a first candidate, and without a condition it decides.
         let first = *candidates.first()?;
-        if !self.asks_from(depth, first) {
-            return Some(Target::Decision(self.clauses[first.clause as usize].decision));
+        if sure == Some(0) {
+            return Some(Target::Decision(self.decision(first.clause)));
         }
-        let asks_here = |&candidate: &Candidate| self.asks(self.order[depth], candidate);
-        if !candidates.iter().any(asks_here) {
-            return self.target(depth + 1, candidates);
-        }
-        let key = (depth, candidates.into_boxed_slice());
+        let asked =
+            candidates.iter().fold(Dimensions(0), |asked, &candidate| asked.or(self.asked(candidate)));
+        let asked = asked.and(left);
+        let left = asked.or(asked.lows_to_come().and(left));
+        let key = (left, candidates.into_boxed_slice());
         if let Some(&known) = self.by_candidates.get(&key) {
             return Some(known);
         }
-        let target = self.split(depth, &key.1)?;
+        let dimension = self.next(asked, &key.1)?;
+        let target = self.split(dimension, left.without(dimension), &key.1)?;
         self.by_candidates.insert(key, target);
         Some(target)
     }
 
-    /// Cuts what stands behind a candidate that has no condition left.
-    fn cut_shadowed(&self, depth: usize, candidates: &mut Vec<Candidate>) {
-        if let Some(sure) = candidates.iter().position(|&candidate| !self.asks_from(depth, candidate)) {
-            candidates.truncate(sure + 1);
-        }
+    fn decision(&self, clause: u32) -> Reference {
+        let decision = self.clauses[clause as usize].decision;
+        if self.ranked { Reference::ranked(decision, clause) } else { Reference::decision(decision) }
     }
 
-    fn asks_from(&self, depth: usize, candidate: Candidate) -> bool {
-        self.order[depth..].iter().any(|&dimension| self.asks(dimension, candidate))
-    }
-
-    /// Whether `candidate` has a condition on `dimension`.
-    fn asks(&self, dimension: Dimension, candidate: Candidate) -> bool {
+    /// The dimensions that `candidate` has a condition on.
+    fn asked(&self, candidate: Candidate) -> Dimensions {
         let clause = &self.clauses[candidate.clause as usize];
-        match dimension {
-            Dimension::RemoteHigh => !clause.remote.is_any(),
-            Dimension::RemoteLow => candidate.remote_low != LowId::ANY,
-            Dimension::Service => clause.service != [Range::FULL],
-            Dimension::SourcePort => clause.source_port != [Range::FULL],
-            Dimension::LocalHigh => !clause.local.is_any(),
-            Dimension::LocalLow => candidate.local_low != LowId::ANY,
-            Dimension::Ethernet => clause.ethernet != Range::FULL,
-        }
+        let on = |condition, dimension| if condition { Dimensions::only(dimension) } else { Dimensions(0) };
+        on(!clause.remote.is_any(), Dimension::RemoteHigh)
+            .or(on(candidate.remote_low != LowId::ANY, Dimension::RemoteLow))
+            .or(on(clause.service != [Range::FULL], Dimension::Service))
+            .or(on(clause.source_port != [Range::FULL], Dimension::SourcePort))
+            .or(on(!clause.local.is_any(), Dimension::LocalHigh))
+            .or(on(candidate.local_low != LowId::ANY, Dimension::LocalLow))
+            .or(on(clause.ethernet != Range::FULL, Dimension::Ethernet))
     }
 
-    fn split(&mut self, depth: usize, candidates: &[Candidate]) -> Option<Target> {
-        let dimension = self.order[depth];
+    /// Which of the `asked` dimensions is cut next.
+    fn next(&mut self, asked: Dimensions, candidates: &[Candidate]) -> Option<Dimension> {
+        let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
+        if self.order == Order::AddressFirst || asked.is_one() {
+            return among.next();
+        }
+        among.min_by_key(|&dimension| self.bluntness(dimension, candidates))
+    }
+
+    /// How many of the `candidates` an interval of a dimension leaves possible, on average, in sixteenths; then how many
+    /// intervals there are.
+    fn bluntness(&mut self, dimension: Dimension, candidates: &[Candidate]) -> (u64, u64) {
+        let edges = self.edges(dimension, candidates);
+        let mut begins: Vec<u64> = edges.iter().map(|edge| edge.key).chain([0]).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        let intervals = begins.len() as u64;
+        // A candidate is possible in the intervals from where it opens, without those from where it ends.
+        let possible = edges.iter().fold(0, |possible: u64, edge| {
+            let from_here = intervals - begins.partition_point(|&key| key < edge.key) as u64;
+            if edge.opens.is_some() { possible + from_here } else { possible - from_here }
+        });
+        (possible * 16 / intervals, intervals)
+    }
+
+    fn split(&mut self, dimension: Dimension, left: Dimensions, candidates: &[Candidate]) -> Option<Target> {
         let mut edges = self.edges(dimension, candidates);
         // Stable, because it makes use of order that is there: the edges of each candidate are sorted.
         edges.sort();
@@ -273,10 +334,10 @@ impl Builder<'_> {
                 target
             } else {
                 self.notes += now.len();
-                if self.notes > self.most_notes {
+                if self.notes > self.limits.notes {
                     return None;
                 }
-                let target = self.target(depth + 1, now.clone())?;
+                let target = self.target(left, now.clone())?;
                 seen.insert(now, target);
                 target
             };
@@ -296,7 +357,7 @@ impl Builder<'_> {
             return Some(Target::Split(known));
         }
         self.words += super::layout::words(split.intervals.len());
-        if self.words > self.most_words {
+        if self.words > self.limits.words {
             return None;
         }
         let number = self.splits.len() as u32;

@@ -4,7 +4,9 @@
 //! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
 //! directory before many small trees instead.
 
-use sg_common::image::{Dimension, FANOUT, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control};
+use sg_common::image::{
+    Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control,
+};
 
 use super::graph::{Graph, Split, Target};
 
@@ -36,6 +38,21 @@ impl Layout {
     /// An image with a header of zeroes.
     pub(super) fn new(header_words: usize, budget_words: usize) -> Self {
         Self { words: vec![0; header_words], steps: 0, budget_words }
+    }
+
+    /// Writes the graphs that decide together; returns what leads to them. None where the budget is used up.
+    pub(super) fn plant(&mut self, trees: &[Graph]) -> Option<Reference> {
+        if let [only] = trees {
+            return self.place(only);
+        }
+        let mut table = [u64::MAX; FOREST_WORDS];
+        for (tree, words) in trees.iter().zip(table.chunks_exact_mut(2)) {
+            words[0] = Reference::lowest(tree.first).word();
+            words[1] = self.place(tree)?.word();
+        }
+        let offset = self.words.len() as u32;
+        self.words.extend_from_slice(&table);
+        (self.words.len() <= self.budget_words).then(|| Reference::forest(offset))
     }
 
     /// Writes a graph; returns its root. None where the budget is used up.
@@ -187,7 +204,7 @@ fn node(keys: impl Iterator<Item = u64>, control: u64) -> [u64; NODE_WORDS] {
 
 fn resolve(target: Target, placed: &[(Reference, u32)]) -> (Reference, u32) {
     match target {
-        Target::Decision(decision) => (Reference::decision(decision), 0),
+        Target::Decision(reference) => (reference, 0),
         Target::Split(number) => placed[number as usize],
     }
 }

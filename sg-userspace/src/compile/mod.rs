@@ -6,9 +6,11 @@
 //! | `clause` | what can decide, in order, as ranges of keys |
 //! | `ranges` | sets of keys as sorted, disjoint ranges |
 //! | `graph` | clauses → a graph of splits, equal parts stored once |
+//! | `forest` | how many graphs, and which clauses go into which |
 //! | `layout` | the graph → words that `sg_common::image` reads |
 
 mod clause;
+mod forest;
 mod graph;
 mod layout;
 mod ranges;
@@ -25,7 +27,7 @@ use thiserror::Error;
 
 use self::{
     clause::{Clause, Resolver},
-    graph::Graph,
+    graph::{Graph, Order},
     layout::Layout,
 };
 use crate::model::{Decider, Established, Hook, MidStream, Nic, Policy, Role};
@@ -171,14 +173,14 @@ fn image(
         let decisions = decisions(policy, nic, direction, number);
         for family in [Family::V4, Family::V6] {
             let clauses = resolver.clauses(nic, direction, family, &decisions);
-            let root = graph::smallest(&clauses, family, budget_words)
-                .and_then(|graph| layout.place(&graph))
+            let root = forest::plant(&clauses, family, budget_words)
+                .and_then(|trees| layout.plant(&trees))
                 .ok_or_else(|| over_budget(resolver))?;
             layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root.word();
         }
     }
     let mut place = |clauses: &[Clause], family| {
-        Graph::build(clauses, family, graph::ADDRESS_FIRST, budget_words)
+        Graph::build(clauses, family, Order::AddressFirst, forest::limits(budget_words))
             .and_then(|graph| layout.place(&graph))
             .ok_or_else(|| over_budget(resolver))
     };
@@ -197,7 +199,7 @@ fn image(
     words[header::MAGIC_VERSION] = Header::magic_version();
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
-    const { assert!(VERSION == 2) };
+    const { assert!(VERSION == 3) };
     Ok(Image { words })
 }
 

@@ -30,7 +30,7 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 /// Bits beyond the family's width are cut off.
-fn address(family: Family, bits: u128) -> IpAddr {
+pub(super) fn of_bits(family: Family, bits: u128) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(bits as u32)),
         Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(bits)),
@@ -39,13 +39,13 @@ fn address(family: Family, bits: u128) -> IpAddr {
 
 /// Any address.
 pub(super) fn any(random: &mut Rng, family: Family) -> IpAddr {
-    address(family, random.u128(..))
+    of_bits(family, random.u128(..))
 }
 
 /// `base` with its last `free` bits thrown.
 pub(super) fn near(random: &mut Rng, base: IpAddr, free: u32) -> IpAddr {
     let mask = 1_u128.checked_shl(free).map_or(u128::MAX, |bit| bit - 1);
-    address(family_of(base), bits(base) & !mask | random.u128(..) & mask)
+    of_bits(family_of(base), bits(base) & !mask | random.u128(..) & mask)
 }
 
 /// The prefix of `length` bits that holds `base`.
@@ -72,10 +72,10 @@ pub(super) fn at_border(random: &mut Rng, prefix: IpNet) -> IpAddr {
     let family = family_of(prefix.network());
     let (first, last) = (bits(prefix.network()), bits(prefix.broadcast()));
     match random.u8(..6) {
-        0 => address(family, first),
-        1 => address(family, last),
-        2 => address(family, first.wrapping_sub(1)),
-        3 => address(family, last.wrapping_add(1)),
+        0 => of_bits(family, first),
+        1 => of_bits(family, last),
+        2 => of_bits(family, first.wrapping_sub(1)),
+        3 => of_bits(family, last.wrapping_add(1)),
         _ => {
             let from_the_left = (u32::from(prefix.prefix_len()) + random.u32(..2)).saturating_sub(1);
             let inside = inside(random, prefix);
@@ -88,7 +88,7 @@ pub(super) fn at_border(random: &mut Rng, prefix: IpNet) -> IpAddr {
 pub(super) fn flip(base: IpAddr, from_the_left: u32) -> IpAddr {
     let family = family_of(base);
     let from_the_right = (width(family) - 1).saturating_sub(from_the_left);
-    address(family, bits(base) ^ 1 << from_the_right)
+    of_bits(family, bits(base) ^ 1 << from_the_right)
 }
 
 #[cfg(test)]

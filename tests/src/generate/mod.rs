@@ -7,6 +7,7 @@
 
 mod address;
 mod aim;
+mod families;
 mod pick;
 mod rules;
 mod world;
@@ -18,6 +19,7 @@ use sg_userspace::{
 };
 
 use aim::Aim;
+pub use families::Shape;
 use world::World;
 
 /// A source of policies and probes.

@@ -55,12 +55,25 @@ pub(crate) struct Disagreement {
 
 /// Compares over seeds from 0. Returns how many probes were agreed on.
 pub(crate) fn run(opponent: Opponent, size: Size) -> Result<usize, Box<Disagreement>> {
+    over(
+        opponent,
+        (0..size.policies).map(|seed| {
+            let mut generator = Generator::new(seed);
+            let parts = generator.parts();
+            let probes = generator.probes(&Policy::new(parts.clone()).unwrap(), size.probes);
+            (seed, parts, probes)
+        }),
+    )
+}
+
+/// Compares over policies, each with the seed that it is of. Returns how many probes were agreed on.
+pub(crate) fn over(
+    opponent: Opponent,
+    policies: impl IntoIterator<Item = (u64, PolicyParts, Vec<Probe>)>,
+) -> Result<usize, Box<Disagreement>> {
     let mut agreed = 0;
     let mut datapath = None;
-    for seed in 0..size.policies {
-        let mut generator = Generator::new(seed);
-        let parts = generator.parts();
-        let probes = generator.probes(&Policy::new(parts.clone()).unwrap(), size.probes);
+    for (seed, parts, probes) in policies {
         if let Some(disagreement) = compare(opponent, &mut datapath, seed, &parts, &probes) {
             return Err(Box::new(shrunk(opponent, &mut datapath, disagreement)));
         }

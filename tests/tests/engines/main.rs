@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod compare;
+mod families;
 mod guest;
 mod hard;
 mod images;
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         if engine != EngineKind::Oracle {
             left_out +=
                 add(format!("{engine}::agrees_with_the_oracle"), kernel, Box::new(move || agrees(engine)));
+            let agrees = move || families::agrees(engine);
+            left_out += add(format!("{engine}::agrees_over_families"), kernel, Box::new(agrees));
         }
         let caught = move || planted::are_caught(engine);
         left_out += add(format!("{engine}::planted_bugs_are_caught"), kernel, Box::new(caught));

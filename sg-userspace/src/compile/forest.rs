@@ -1,0 +1,289 @@
+//! How many graphs decide, and which clauses are in which.
+//!
+//! One graph is the fastest to ask. But clauses that are narrow in one dimension and wide in another multiply
+//! with those that are the other way round: a thousand remotes for any local end beside a thousand local ends for any
+//! remote are a million places in one graph, and two thousand in two. So where one graph would be large for its number
+//! of clauses, the narrow ones are set apart from the wide ones, dimension by dimension, as far as it takes. Each part is a graph
+//! of its own; of their decisions the one of the first clause counts.
+//!
+//! It decides nothing about the order of clauses, and writes nothing; `compile` calls it.
+
+use sg_common::{
+    image::{Dimension, RANKS, TREES},
+    packet::Family,
+};
+
+use super::{
+    clause::Clause,
+    graph::{Graph, Limits, Order},
+    ranges::Range,
+};
+
+/// A graph this small is taken without trying another order or more graphs.
+const SMALL_WORDS: usize = 1 << 12;
+
+/// The most words of a graph for each range in its clauses. A policy that does not multiply needs a tenth of the first; the
+/// second is for what would be too many graphs.
+const WORDS_PER_RANGE: [usize; 2] = [1 << 6, 1 << 10];
+
+/// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
+/// decides about the budget is what is written in the end; this only bounds the work.
+const GENEROUS: usize = 4;
+
+/// A clause is wide in a dimension where more than one in so many of the ranges that begin in it begin inside it.
+const WIDE: usize = 16;
+
+/// In which clauses are set apart, in this order.
+const APART: [Dimension; 4] =
+    [Dimension::RemoteHigh, Dimension::LocalHigh, Dimension::Service, Dimension::SourcePort];
+
+/// What a graph may cost where nothing but the budget bounds it.
+pub(super) const fn limits(budget_words: usize) -> Limits {
+    Limits::of_words(budget_words.saturating_mul(GENEROUS))
+}
+
+/// The graphs that decide together what `clauses` say, the last of which always matches; in the order of their first
+/// clauses. None where they are over the budget.
+pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Vec<Graph>> {
+    let most = limits(budget_words);
+    let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
+    let one = |limits| smallest(clauses, family, limits).map(|graph| vec![graph]);
+    let several = |words_per_range| {
+        let mut forest =
+            Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
+        forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
+    };
+    let [few, many] = WORDS_PER_RANGE;
+    let mut found = one(fair(clauses, &all, few).min(most));
+    if clauses.len() <= RANKS as usize {
+        found = found.or_else(|| several(few)).or_else(|| several(many));
+    }
+    let mut trees = found.or_else(|| one(most))?;
+    trees.sort_by_key(|tree| tree.first);
+    Some(trees)
+}
+
+/// The smaller of the graphs of all clauses that two orders give; none where both are over the limits.
+fn smallest(clauses: &[Clause], family: Family, limits: Limits) -> Option<Graph> {
+    let first = Graph::build(clauses, family, Order::AddressFirst, limits);
+    let limits = match &first {
+        Some(graph) if graph.words <= SMALL_WORDS => return first,
+        // Another one is of use only where it is smaller: it ends where it is not.
+        Some(graph) => Limits { words: graph.words - 1, ..limits },
+        None => limits,
+    };
+    Graph::build(clauses, family, Order::Sharpest, limits).or(first)
+}
+
+/// What a graph of `members` may cost where it is worth its words.
+fn fair(clauses: &[Clause], members: &[u32], words_per_range: usize) -> Limits {
+    let ranges: usize = members.iter().map(|&clause| clauses[clause as usize].ranges()).sum();
+    Limits::of_words(SMALL_WORDS + ranges.saturating_mul(words_per_range))
+}
+
+/// Graphs while they are made.
+struct Forest<'a> {
+    clauses: &'a [Clause],
+    family: Family,
+    words_per_range: usize,
+    /// Of the budget, by estimate.
+    words_left: usize,
+    trees: Vec<Graph>,
+}
+
+impl Forest<'_> {
+    /// Adds the graphs of `members`: one where it is worth its words, else more of them. Whether they are within the
+    /// budget, and not too many.
+    fn part(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
+        self.grow(members, fair(self.clauses, members, self.words_per_range)) || self.divide(members, apart)
+    }
+
+    /// Adds the graphs of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
+    /// them apart; where none does, one graph, whatever it costs.
+    fn divide(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
+        let Some((&dimension, apart)) = apart.split_first() else {
+            return self.grow(members, Limits::of_words(usize::MAX));
+        };
+        let (narrow, wide) = self.narrow_and_wide(members, dimension);
+        if narrow.is_empty() || wide.is_empty() {
+            return self.divide(members, apart);
+        }
+        self.part(&narrow, apart) && self.part(&wide, apart)
+    }
+
+    /// Adds one graph. Whether it is within the limits, and not one too many.
+    fn grow(&mut self, members: &[u32], limits: Limits) -> bool {
+        if self.trees.len() == TREES {
+            return false;
+        }
+        let last = self.clauses.len() as u32 - 1;
+        let members: Vec<u32> = members.iter().copied().chain([last]).collect();
+        let limits = limits.min(Limits::of_words(self.words_left));
+        let Some(tree) = Graph::of(self.clauses, &members, self.family, Order::Sharpest, limits, true) else {
+            return false;
+        };
+        self.words_left -= tree.words;
+        self.trees.push(tree);
+        true
+    }
+
+    fn narrow_and_wide(&self, members: &[u32], dimension: Dimension) -> (Vec<u32>, Vec<u32>) {
+        let ranges = |clause: u32| self.clauses[clause as usize].ranges_of(dimension);
+        let mut begins: Vec<u64> =
+            members.iter().flat_map(|&clause| ranges(clause)).map(|range| range.first).collect();
+        begins.sort_unstable();
+        begins.dedup();
+        let inside = |range: Range| {
+            begins.partition_point(|&key| key <= range.last)
+                - begins.partition_point(|&key| key < range.first)
+        };
+        // A range has its own beginning inside it.
+        let narrow = |range: Range| (inside(range) - 1) * WIDE <= begins.len();
+        members.iter().partition(|&&clause| ranges(clause).into_iter().all(narrow))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+    use sg_common::{
+        image::{Keys, Walk, service_key},
+        verdict::{Decision, Reason, Verdict},
+    };
+
+    use super::*;
+    use crate::compile::{
+        clause::addresses,
+        layout::Layout,
+        ranges::{Addresses, Piece},
+    };
+
+    /// Numbers that are the same every time.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (self.0 >> 33) % end
+        }
+
+        /// Mostly long prefixes around few places, some of everything.
+        fn addresses(&mut self, family: Family) -> Rc<Addresses> {
+            let length = [0, 0, 4, 12, 20, 28, 30, 32][self.below(8) as usize];
+            let place = (self.below(40) as u32).wrapping_mul(0x9e37_79b1) ^ self.below(16) as u32;
+            let net: IpNet = match family {
+                Family::V4 => Ipv4Net::new(place.into(), length).unwrap().trunc().into(),
+                Family::V6 => {
+                    let bits = u128::from(place) << 96 | u128::from(place) << 32 | u128::from(place);
+                    Ipv6Net::new(bits.into(), length * 4).unwrap().trunc().into()
+                }
+            };
+            Rc::new(addresses(family, [net]).unwrap())
+        }
+
+        fn range(&mut self, protocol: u8) -> Vec<Range> {
+            let (one, other) = (self.below(60) as u16 * 1000, self.below(60) as u16 * 1000);
+            let first = service_key(protocol, one.min(other));
+            match self.below(4) {
+                0 => vec![Range::FULL],
+                1 => vec![Range { first, last: first }],
+                _ => vec![Range { first, last: service_key(protocol, one.max(other)) }],
+            }
+        }
+
+        fn clauses(&mut self, family: Family, count: u32) -> Vec<Clause> {
+            let decision = |number| Decision::new(Verdict::Accept, Reason::Rule, number);
+            let some = |number| Clause {
+                remote: self.addresses(family),
+                local: self.addresses(family),
+                service: self.range(6),
+                source_port: self.range(0),
+                ethernet: Range::FULL,
+                decision: decision(number),
+            };
+            let default = Clause {
+                remote: Rc::new(Addresses::any()),
+                local: Rc::new(Addresses::any()),
+                service: vec![Range::FULL],
+                source_port: vec![Range::FULL],
+                ethernet: Range::FULL,
+                decision: decision(count),
+            };
+            let mut clauses: Vec<Clause> = (0..count).map(some).collect();
+            // Those that leave much open come last, or there would be nothing to see of the others.
+            clauses.sort_by_key(|clause| {
+                let dimensions = [clause.remote.is_any(), clause.local.is_any()];
+                let services = [&clause.service, &clause.source_port].map(|ranges| *ranges == [Range::FULL]);
+                dimensions.into_iter().chain(services).filter(|&open| open).count()
+            });
+            clauses.push(default);
+            clauses
+        }
+
+        /// A key at an edge of a range, or one beside it.
+        fn near(&mut self, ranges: &[Range]) -> u64 {
+            let range = ranges[self.below(ranges.len() as u64) as usize];
+            let edge = if self.below(2) == 0 { range.first } else { range.last };
+            edge.wrapping_add(self.below(3)).wrapping_sub(1)
+        }
+
+        /// Keys at the edges of a clause.
+        fn keys(&mut self, family: Family, clause: &Clause) -> Keys {
+            let mut keys = Keys::default();
+            let highest = if family == Family::V4 { u64::from(u32::MAX) } else { u64::MAX };
+            for (addresses, high) in [(&clause.remote, 0), (&clause.local, 4)] {
+                let Piece { high: range, low } =
+                    &addresses.pieces[self.below(addresses.pieces.len() as u64) as usize];
+                keys[high] = self.near(&[*range]) & highest;
+                keys[high + 1] = self.near(low.as_deref().unwrap_or(&[Range::FULL]));
+            }
+            keys[Dimension::Service as usize] = self.near(&clause.service) & 0xff_ffff;
+            keys[Dimension::SourcePort as usize] = self.near(&clause.source_port) & 0xffff;
+            keys
+        }
+    }
+
+    /// What the clauses say, one after the other.
+    fn said(clauses: &[Clause], keys: &Keys) -> Decision {
+        let among =
+            |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
+        let within = |addresses: &Addresses, high: usize| {
+            addresses.pieces.iter().any(|piece| {
+                among(&[piece.high], keys[high])
+                    && piece.low.as_ref().is_none_or(|low| among(low, keys[high + 1]))
+            })
+        };
+        let matches = |clause: &&Clause| {
+            within(&clause.remote, 0)
+                && within(&clause.local, 4)
+                && among(&clause.service, keys[Dimension::Service as usize])
+                && among(&clause.source_port, keys[Dimension::SourcePort as usize])
+        };
+        clauses.iter().find(matches).unwrap().decision
+    }
+
+    #[test]
+    fn a_forest_says_what_its_clauses_say() {
+        let mut random = Random(1);
+        let mut most = 0;
+        for (family, count) in [(Family::V4, 500), (Family::V6, 500), (Family::V4, 1500)] {
+            let clauses = random.clauses(family, count);
+            let trees = plant(&clauses, family, 1 << 23).unwrap();
+            assert!(trees.len() > 1, "{count} clauses of {family:?} are one graph: this test tests nothing");
+            assert!(trees.is_sorted_by_key(|tree| tree.first));
+            most = most.max(trees.len());
+            let mut layout = Layout::new(16, 1 << 23);
+            layout.words[0] = layout.plant(&trees).unwrap().word();
+            layout.words.resize(layout.words.len().next_power_of_two(), 0);
+            for _ in 0..20_000 {
+                let clause = random.below(u64::from(count)) as usize;
+                let keys = random.keys(family, &clauses[clause]);
+                let found = Walk::from(&layout.words[..], 0).run(&layout.words[..], &keys);
+                assert_eq!(found, Some(said(&clauses, &keys)), "{keys:x?}");
+            }
+        }
+        println!("up to {most} graphs");
+    }
+}

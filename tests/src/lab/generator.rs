@@ -55,7 +55,6 @@ pub struct Sent {
     pub time: Duration,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 impl Sent {
     /// Packets a second of one processor.
     #[must_use]

@@ -387,7 +387,7 @@ impl Forest {
                 break;
             }
             let found = walk(place + 1);
-            Decision::from_word(found)?;
+            let _ = Decision::from_word(found)?;
             if found < best {
                 best = found;
             }

@@ -1,7 +1,7 @@
 //! Rules that overlap in every dimension, in the shape of the filter sets that packet classification is measured with:
 //! access lists, firewalls, and chains of a host's own filter.
 //!
-//! What the shapes are is taken from the statistics that Taylor and Turner describe (ClassBench: A Packet
+//! What the shapes are is taken from the statistics that Taylor and Turner describe (`ClassBench`: A Packet
 //! Classification Benchmark, INFOCOM 2005), in round numbers and in words of our own; no filter of theirs is here:
 //!
 //! - **Prefixes come in pairs.** How long one is says how long the other is. Access lists name both ends closely.

@@ -387,9 +387,7 @@ impl Forest {
                 break;
             }
             let found = walk(place + 1);
-            if Decision::from_word(found).is_none() {
-                return None;
-            }
+            let _ = Decision::from_word(found)?;
             if found < best {
                 best = found;
             }

@@ -140,7 +140,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     // SAFETY: as in `sent_back`; the kernel only reads the buffers.
     unsafe {
         // There is always room in front, and not always behind (`XDP_PACKET_HEADROOM`, include/uapi/linux/bpf.h).
-        let more = whole as i32 - before as i32;
+        let more = whole.cast_signed() - before.cast_signed();
         let resized = if more > 0 { bpf_xdp_adjust_head(raw, -more) } else { bpf_xdp_adjust_tail(raw, more) };
         if resized != 0
             || bpf_xdp_store_bytes(raw, 0, ethernet, offset) != 0

@@ -310,7 +310,7 @@ fn a_policy_that_explodes_is_refused_quickly_and_by_name() {
     let took = of_this_thread().saturating_sub(begun);
     println!("refused after {took:?}: {error}");
     // Without optimisation; a release build takes a fraction.
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     let CompileError::OverBudget { device, budget_bytes, costliest } = &error else { panic!("{error}") };
     assert_eq!((device.as_str(), *budget_bytes, costliest.len()), ("eth0", 1 << 20, 3));
     assert_eq!(costliest[0], "the-list of group web (300 combinations)");

@@ -50,6 +50,7 @@ fn next(data: usize, end: usize) -> Option<()> {
     }
     // SAFETY: so many bytes are there. BPF has no alignment that x86_64 and aarch64 ask for.
     let frame = unsafe { &mut *(data as *mut [u64; WORDS]) };
+    #[expect(clippy::manual_memcpy, reason = "in BPF a memcpy of that size is a loop over bytes")]
     for word in 0..WORDS {
         frame[word] = template[word];
     }

@@ -69,23 +69,22 @@ fn figures(policy: &Policy, direction: Direction, family: Family) -> String {
     let Some(CompiledNic { image, .. }) = compiled else {
         return format!("over the budget, {milliseconds:.1} ms");
     };
-    let size = image.words().len();
+    let size = size_of_val(image.words());
     let mut words = image.words().to_vec();
     words.resize(CLASS_WORDS[CLASS_WORDS.len() - 1], 0);
     let words: Box<Largest> = words.try_into().expect("the largest class");
 
     let root = header::ROOTS + direction as usize * 2 + family as usize;
-    let graphs = match Forest::from_word(words[root]) {
-        None => 1,
-        Some(_) => {
-            let table = words[root] as u32 as usize;
-            words[table..table + FOREST_WORDS].iter().step_by(2).filter(|&&lowest| lowest != u64::MAX).count()
-        }
+    let graphs = if Forest::from_word(words[root]).is_none() {
+        1
+    } else {
+        let table = words[root] as u32 as usize;
+        words[table..table + FOREST_WORDS].iter().step_by(2).filter(|&&lowest| lowest != u64::MAX).count()
     };
     let packets = packets(policy, direction);
     let reads = packets.iter().map(|keys| {
         let counted = Counted { words: &words, reads: Cell::new(0) };
-        Walk::from(&counted, root).run(&counted, keys).expect("a sound image");
+        let _ = Walk::from(&counted, root).run(&counted, keys).expect("a sound image");
         counted.reads.get()
     });
     let reads: Vec<u32> = reads.collect();
@@ -100,13 +99,13 @@ fn figures(policy: &Policy, direction: Direction, family: Family) -> String {
     // What the clock itself takes.
     let nothing = (0..1_000).map(|_| Instant::now().elapsed()).min().unwrap_or_default();
     let walks: Duration = packets.iter().map(walk).map(|took| took.saturating_sub(nothing)).sum();
-    let of_packets = |sum: f64| sum / packets.len() as f64;
+    let of_packets = |sum: f64| sum / f64::from(packets.len() as u32);
     format!(
         "{:8} {graphs:7} {:6.1} {:5} {milliseconds:14.1} {:10.1}",
-        size * size_of::<u64>() / 1024,
+        size / 1024,
         of_packets(reads.iter().map(|&reads| f64::from(reads)).sum()),
         reads.iter().max().copied().unwrap_or(0),
-        of_packets(walks.as_nanos() as f64),
+        of_packets(walks.as_secs_f64() * 1e9),
     )
 }
 

@@ -79,7 +79,10 @@ fn what_is_no_figure_is_refused() {
     let place = tempfile::tempdir().expect("a directory");
     let lines = place.path().join("lines");
     for (line, wanted) in [
-        (r#"{"name":"deny/1k","value":1.0,"unit":"s","baseline":null,"ratio":null,"spread":null}"#, "unit"),
+        (
+            r#"{"name":"deny/1k","value":1.0,"unit":"s","baseline":null,"ratio":null,"spread":null}"#,
+            "expected one of `ns`",
+        ),
         (r#"{"name":"deny 1k","value":1.0,"unit":"ns","baseline":null,"ratio":null,"spread":null}"#, "name"),
         (r#"{"name":"deny/1k","value":1.0,"unit":"ns","baseline":2.0,"ratio":3.0,"spread":null}"#, "ratio"),
         (

@@ -33,7 +33,6 @@ pub fn lab_generate(ctx: XdpContext) -> u32 {
     }
 }
 
-#[expect(clippy::manual_memcpy, reason = "word by word: in BPF a copy may become a loop over bytes")]
 #[inline(always)]
 fn next(data: usize, end: usize) -> Option<()> {
     let (count, random) = (*LAB_PLAN.get(COUNT)?, *LAB_PLAN.get(RANDOM)?);

@@ -105,6 +105,14 @@ pub const FAMILIES: &[Family] = &[
         unit: Unit::Nanoseconds,
     },
     Family {
+        name: "reject",
+        what: "the whole program for a SYN that is dropped, one that is reset, and for a reset that is rejected and never answered; \
+               each packet once",
+        baseline: EMPTY,
+        targets: &[],
+        unit: Unit::Nanoseconds,
+    },
+    Family {
         name: "counters",
         what: "10,000 rules, packets that so many of them drop in turn: as many counters are written",
         baseline: EMPTY,

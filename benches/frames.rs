@@ -5,6 +5,9 @@ use std::net::IpAddr;
 /// A TCP SYN: a question for a new flow.
 pub const SYN: u8 = 0x02;
 
+/// TCP: the connection is gone.
+pub const RST: u8 = 0x04;
+
 /// A TCP ACK: of a flow that goes on.
 pub const ACK: u8 = 0x10;
 

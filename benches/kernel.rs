@@ -12,7 +12,7 @@ use sg_benches::{
 };
 use sg_userspace::{
     check::CompiledNic,
-    kernel::{Datapath, Limits, Options, Program},
+    kernel::{AnswerRate, Datapath, Limits, Options, Program},
     model::Policy,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn new(plan: Plan) -> Self {
-        let options = Options { limits: LIMITS, ..Options::default() };
+        let options = Options { limits: LIMITS, answers: AnswerRate(u32::MAX), ..Options::default() };
         let mut datapath = Datapath::load(&options).unwrap_or_else(|error| {
             eprintln!("{error}");
             std::process::exit(1)

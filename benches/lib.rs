@@ -22,5 +22,5 @@ pub mod timing;
 
 pub use policies::{
     LOCAL, LOCAL_V6, Sequence, host, listed, member, members, open, policy, policy_v6, ports, prefix,
-    refused, refusing, valid,
+    refused, refusing, unmatched, valid,
 };

@@ -10,15 +10,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kernel::Kernel;
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
-    frames::{ACK, SYN, foreign, tcp},
+    frames::{ACK, RST, SYN, foreign, tcp},
     listed, members, open,
     plan::Plan,
-    policy, policy_v6, refused, refusing, valid,
+    policy, policy_v6, refused, refusing, unmatched, valid,
 };
 use sg_common::packet::Family;
 use sg_userspace::{
     kernel::Program,
-    model::{GroupIndex, Policy, Remote},
+    model::{GroupIndex, Policy, Remote, Unmatched},
 };
 
 /// Different packets in a measurement, so that no single path through the tables stays hot.
@@ -36,6 +36,7 @@ fn main() {
         "established-ipv6",
         "once",
         "counters",
+        "reject",
         "memory",
     ];
     if !families.iter().any(|family| plan.wants(family)) {
@@ -45,6 +46,7 @@ fn main() {
     stages(&mut kernel);
     rules(&mut kernel);
     counters(&mut kernel);
+    reject(&mut kernel);
     for (flows, name) in [(1, "1"), (16_384, "16k"), (1_000_000, "1m")] {
         established(&mut kernel, Family::V4, flows, name);
     }
@@ -165,6 +167,23 @@ fn counters(kernel: &mut Kernel) {
     for (counters, name) in [(1, "counters/1"), (100, "counters/100"), (10_000, "counters/10k")] {
         let frames: Vec<Vec<u8>> =
             (0..10_000u32).map(|number| to_nic((refused(number % counters), 40_000), 80, SYN)).collect();
+        kernel.once(name, Program::Ingress, &frames);
+    }
+}
+
+/// What it costs to tell the sender: each packet once, since it becomes its answer.
+fn reject(kernel: &mut Kernel) {
+    if !kernel.plan.wants("reject") {
+        return;
+    }
+    for (name, default, flags) in [
+        ("reject/dropped", Unmatched::Drop, SYN),
+        ("reject/reset", Unmatched::Reject, SYN),
+        ("reject/untold", Unmatched::Reject, RST),
+    ] {
+        kernel.publish(&unmatched(default));
+        let mut stranger = strangers(Family::V4);
+        let frames: Vec<Vec<u8>> = (0..10_000).map(|_| to_nic((stranger(), 40_000), 80, flags)).collect();
         kernel.once(name, Program::Ingress, &frames);
     }
 }

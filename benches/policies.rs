@@ -179,6 +179,14 @@ pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
     (PolicyParts { groups, nics, ..PolicyParts::default() }, GroupIndex(0))
 }
 
+/// A policy of one NIC without rules: everything inbound is unmatched.
+#[must_use]
+pub fn unmatched(default: Unmatched) -> Policy {
+    let mut parts = parts(Vec::new());
+    parts.nics[0].default = default;
+    valid(parts)
+}
+
 /// A policy of one NIC with one rule, which accepts all TCP.
 #[must_use]
 pub fn open() -> Policy {

@@ -10,6 +10,8 @@ const EIGHT: usize = 8;
 /// The most bytes of a packet that an ICMP error quotes: an IPv6 header, 64 bytes of extension headers, and eight of what
 /// follows. Senders find their socket with that.
 pub const MAX_QUOTE: usize = 40 + 64 + EIGHT;
+/// The fewest bytes of an answer: a reset over IPv4.
+pub const MIN: usize = 20 + TCP_HEADER;
 /// The most bytes of an answer.
 pub const MAX: usize = 40 + EIGHT + MAX_QUOTE;
 const WORDS: usize = MAX / 4;

@@ -20,8 +20,8 @@ use aya_ebpf::{
 use sg_common::{
     abi::{Settings, reason_counter},
     image::flags,
-    packet::Payload,
-    reject::{Answer, MAX, MAX_QUOTE, Source, is_answered, may_answer},
+    packet::{ETHERNET, Payload},
+    reject::{Answer, MAX, MAX_QUOTE, MIN, Source, is_answered, may_answer},
     verdict::Reason,
 };
 
@@ -34,6 +34,8 @@ use crate::{
 
 /// Bytes of an Ethernet header with as many tags as are looked through.
 const MAX_ETHERNET: u64 = 22;
+/// Nothing shorter is copied.
+const WORD: u64 = 4;
 
 /// The action for a packet that was rejected at `hook`.
 #[inline(always)]
@@ -187,16 +189,25 @@ fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option
     if write(offset as u64) == 0 {
         return None;
     }
-    // The verifier does not see what is behind the call, and wants both bounds of a length, each by itself.
-    let (offset, length) = (u64::from(answer.offset), u64::from(answer.length));
-    if offset > MAX_ETHERNET || length > MAX as u64 {
+    // The verifier does not see what is behind the call.
+    let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
+    let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
+    Some(Prepared { answer, nic, settings, offset, length })
+}
+
+/// The number, as the verifier believes it: it wants both bounds of a length, each by itself and of the same register, and
+/// before Linux 6.8 it learns nothing from a comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c).
+#[inline(always)]
+fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
+    let number = black_box(number);
+    if number > most {
         return None;
     }
-    let (offset, length) = (black_box(offset), black_box(length));
-    if offset == 0 || length == 0 {
+    let number = black_box(number);
+    if number < least {
         return None;
     }
-    Some(Prepared { answer, nic, settings, offset: offset as u32, length: length as u32 })
+    Some(black_box(number) as u32)
 }
 
 #[inline(always)]
@@ -210,13 +221,9 @@ struct Buffered(*mut __sk_buff);
 impl Source for Buffered {
     #[inline(always)]
     fn copy(&self, offset: usize, length: usize, into: &mut [u32; MAX_QUOTE / 4]) -> bool {
-        if length == 0 || length > MAX_QUOTE {
-            return false;
-        }
+        let Some(length) = bounded(length as u64, WORD, MAX_QUOTE as u64) else { return false };
         // SAFETY: the buffer is as long as said.
-        unsafe {
-            bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast(), length as u32) == 0
-        }
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast(), length) == 0 }
     }
 }
 
@@ -226,10 +233,8 @@ struct Bare(*mut xdp_md);
 impl Source for Bare {
     #[inline(always)]
     fn copy(&self, offset: usize, length: usize, into: &mut [u32; MAX_QUOTE / 4]) -> bool {
-        if length == 0 || length > MAX_QUOTE {
-            return false;
-        }
+        let Some(length) = bounded(length as u64, WORD, MAX_QUOTE as u64) else { return false };
         // SAFETY: as above.
-        unsafe { bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast(), length as u32) == 0 }
+        unsafe { bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast(), length) == 0 }
     }
 }

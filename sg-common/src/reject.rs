@@ -1,7 +1,8 @@
 //! What the sender of a rejected packet is told: a TCP reset, or that the network does not let the packet through.
 //!
 //! [`Answer::to`] makes the whole answer, from its IP header on; the datapath sends it back the way that the packet came.
-//! It must never answer a reset or an ICMP error: two filters would keep each other busy. Called by the datapath for what [`crate::verdict::Verdict::Reject`] ends.
+//! It must never answer a reset or an ICMP error: two filters would keep each other busy. Called by the
+//! datapath for what [`crate::verdict::Verdict::Reject`] ends.
 
 use crate::packet::{Address, Family, Icmp, Packet, protocol, tcp};
 

@@ -1,5 +1,5 @@
-//! The layout of everything that crosses the kernel border, as text, against committed copies: `abi-v1.txt` for
-//! what stands in maps, `image-v1.txt` for images.
+//! The layout of everything that crosses the kernel border, as text, against committed copies: `abi-vN.txt` for
+//! what stands in maps, `image-vN.txt` for images.
 //!
 //! A copy is named by its version: a layout that changes needs a new version, and with it a new file.
 

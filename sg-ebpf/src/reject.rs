@@ -1,6 +1,6 @@
 //! Turns a rejected packet into the answer to it, and sends that back the way the packet came. What it says is made by
-//! `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the verdict, so a
-//! packet that is accepted or dropped in silence pays nothing.
+//! `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the verdict, so
+//! other packets pay for it by one look at their mark.
 //!
 //! At tc the answer is redirected to the other end of the same device, and so meets this filter again: a mark that only
 //! the agent knows lets it pass, and goes before anybody sees it. From XDP it leaves by the device at once.
@@ -171,8 +171,7 @@ struct Prepared {
 fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option<Prepared> {
     let nic = pipeline::nic_of(ctx, hook).ok()?;
     let settings = flows::settings()?;
-    let Scratch { packet, answer, .. } = view::scratch()?;
-    if !is_answered(packet) {
+    if !is_answered(&view::scratch()?.packet) {
         return None;
     }
     let due = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
@@ -189,7 +188,8 @@ fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option
     if write(offset as u64) == 0 {
         return None;
     }
-    // The verifier does not see what is behind the call.
+    // Taken up only now: the call wrote it. The verifier does not see what is behind the call.
+    let answer = &view::scratch()?.answer;
     let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
     let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
     Some(Prepared { answer, nic, settings, offset, length })

@@ -59,8 +59,13 @@ impl Road {
         let both = [OUTER, INNER];
         let [outer, inner] = both.map(|device| FrameSocket::open(&router, device, 0x0800));
         let [one, other] = both.map(|device| Generator::new(&router, device));
+        let mut generators = [one?, other?];
+        neighbour.ip("link add idle0 type veth peer name idle1")?;
+        for (generator, device) in generators.iter_mut().zip(["idle0", "idle1"]) {
+            generator.stay(&neighbour, device)?;
+        }
         let links = [outer?.address(), inner?.address()];
-        Ok(Self { router, _neighbour: neighbour, generators: [one?, other?], links })
+        Ok(Self { router, _neighbour: neighbour, generators, links })
     }
 
     /// What is sent from now on.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
     Ebpf, TestRun as _,
     maps::Array,
-    programs::{TestRunAttrs, TestRunOptions, Xdp},
+    programs::{TestRunAttrs, TestRunOptions, Xdp, XdpMode},
 };
 use nix::net::if_::if_nametoindex;
 
@@ -129,6 +129,17 @@ impl Generator {
         program(&mut ebpf)?.load()?;
         let device = host.inside(|| if_nametoindex(device).with_context(|| format!("no device {device}")))?;
         Ok(Self { ebpf, host: host.clone(), device })
+    }
+
+    /// Makes every [`Self::send`] short by hooking the program into `device` of `host`, which must be one that receives
+    /// nothing. A program that runs nowhere else is put into the dispatcher of XDP programs for a call and taken out
+    /// after it, and either waits for an RCU grace period (`bpf_dispatcher_change_prog`, kernel/bpf/dispatcher.c).
+    ///
+    /// # Errors
+    /// Where there is no such device, or it takes no program.
+    pub fn stay(&mut self, host: &Host, device: &str) -> Result<()> {
+        let program = program(&mut self.ebpf)?;
+        host.inside(|| program.attach(device, XdpMode::Skb).map(drop).context("cannot attach the generator"))
     }
 
     /// Sends these frames from now on, in turns, from the first one on, each made up to 64 bytes. Where packets vary, their

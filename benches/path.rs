@@ -4,6 +4,8 @@
 //!
 //! Before anything is measured, every filter is asked about the same sample of packets, and must say what the rules say.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
     cloud::{self, Question, Rule, TCP},
@@ -30,8 +32,8 @@ const SIZES: [Size; 4] = [
 const FLOWS: usize = 16_384;
 /// A round of a kind has so many parts: on a busy machine a short part is more often left alone.
 const PARTS: u32 = 8;
-/// What a part should take, in nanoseconds, and the packets in it: a call of the kernel makes the fewest in one go.
-const PART: f64 = 3e6;
+/// What a part should take, and the packets in it: the kernel makes so many in one go as are the fewest here.
+const PART: Duration = Duration::from_millis(3);
 const PACKETS: [u32; 2] = [256, 4_096];
 /// The family of packets a second, of the kind [`Kind::New`].
 const RATE: &str = "rate";
@@ -238,7 +240,8 @@ impl Router {
             let name = self.peer.name;
             ensure!(passed == expected, "{name}: {passed} of {} {kind:?} packets passed", sent.packets);
             if part == 0 {
-                count = ((PART / sent.each()) as u32).clamp(fewest, most) / fewest * fewest;
+                let fit = (PART * count).as_nanos() / sent.time.as_nanos().max(1);
+                count = (fit as u32).clamp(fewest, most) / fewest * fewest;
             } else {
                 self.rounds[kind as usize].push(sent.each());
             }

@@ -68,9 +68,8 @@ fn target(figure: &Figure) -> Option<f64> {
 }
 
 fn is_missed(figure: &Figure) -> bool {
-    target(figure).is_some_and(|target| match figure.unit.is_better_larger() {
-        true => figure.value < target,
-        false => figure.value > target,
+    target(figure).is_some_and(|target| {
+        if figure.unit.is_better_larger() { figure.value < target } else { figure.value > target }
     })
 }
 

@@ -358,18 +358,13 @@ impl FlowEntry {
     /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
     fn observe_tcp(&mut self, packet: &Packet, side: usize) {
-        let (own, other) = (side & 1, (side & 1) ^ 1);
+        let own = side & 1;
         let reply = own == 1;
-        let is_reset = packet.tcp_flags & tcp::RST != 0;
-        let has_ack = packet.tcp_flags & tcp::ACK != 0;
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = self.packets[own] == 1 && reply;
-        // Zero: nothing was acknowledged yet.
-        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
-        let answers = has_ack && packet.acknowledgement == self.sent[other];
-        let next = if unheard { answers } else { packet.sequence == self.sent[own] || expected };
-        if is_reset {
-            if next {
+        let unheard = reply && self.packets[own] == 1;
+        let ends = packet.tcp_flags & (tcp::RST | tcp::FIN) != 0 && self.is_next(packet, own, unheard);
+        if packet.tcp_flags & tcp::RST != 0 {
+            if ends {
                 self.state = State::Closing as u8;
             }
             return;
@@ -379,19 +374,33 @@ impl FlowEntry {
             if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
                 self.sent[own] = end;
             }
-            if has_ack {
+            if packet.tcp_flags & tcp::ACK != 0 {
                 self.acknowledged[own] = packet.acknowledgement;
             }
         }
-        if packet.tcp_flags & tcp::FIN != 0 && next {
+        if ends {
             self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+            if self.flags & both == both {
+                self.state = State::Closing as u8;
+                return;
+            }
         }
-        let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
-        if self.flags & both == both {
-            self.state = State::Closing as u8;
-        } else if reply && self.state == State::New as u8 {
+        if reply && self.state == State::New as u8 {
             self.state = State::Established as u8;
         }
+    }
+
+    /// Whether a packet of `own` begins with the very next number.
+    #[inline(always)]
+    fn is_next(&self, packet: &Packet, own: usize, unheard: bool) -> bool {
+        let other = own ^ 1;
+        if unheard {
+            return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
+        }
+        // Zero: nothing was acknowledged yet.
+        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
+        packet.sequence == self.sent[own] || expected
     }
 
     /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and

@@ -107,22 +107,20 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let guarded = nic.is_guarded();
-    let payload = view::payload(ctx);
-    let read = match payload {
-        Payload::Ip(family, offset) => {
-            let read = view::read(ctx, family, offset, &mut scratch.packet);
+    let payload = view::read(ctx, &mut scratch.packet);
+    let family = match payload {
+        Payload::Ip(family, _) => {
             if guarded {
                 policy::ask(&mut scratch.keys, &scratch.packet, nic.direction);
             }
-            read.map(|()| family)
+            family
         }
-        Payload::Arp(offset) if guarded => guest::read_arp(ctx, offset, scratch).map(|()| Family::V4),
+        Payload::Arp(offset) if guarded => match guest::read_arp(ctx, offset, scratch) {
+            Ok(()) => Family::V4,
+            Err(reason) => return nic.decision(Verdict::Drop, reason),
+        },
         Payload::Arp(_) => return nic.decision(Verdict::Accept, Reason::Arp),
-        Payload::Refused(reason) => Err(reason),
-    };
-    let family = match read {
-        Ok(family) => family,
-        Err(reason) => return nic.decision(Verdict::Drop, reason),
+        Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
     // A guest speaks for itself only.
     let mut spoofed = false;
@@ -181,7 +179,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
 
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = packet.icmp() == Some(Icmp::Error)
-        && view::read(ctx, packet.family, embedded_offset(packet), embedded).is_ok()
+        && view::read_at(ctx, packet.family, embedded_offset(packet), embedded)
         && is_about_its_receiver(packet, embedded);
     let key = if error {
         FlowKey::of(nic.slot, nic.direction.reversed(), embedded)
@@ -285,10 +283,11 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
         return host_drop(Reason::NoImage);
     };
-    let Payload::Ip(family, offset) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
-    if let Err(reason) = view::read(ctx, family, offset, &mut scratch.packet) {
-        return host_drop(reason);
-    }
+    let family = match view::read(ctx, &mut scratch.packet) {
+        Payload::Ip(family, _) => family,
+        Payload::Arp(_) => return host_drop(Reason::NotIp),
+        Payload::Refused(reason) => return host_drop(reason),
+    };
     scratch.keys = packet_keys(nic.direction, &scratch.packet);
     nic.classify(nic.direction, family, &scratch.keys)
 }

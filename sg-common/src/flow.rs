@@ -71,17 +71,23 @@ pub struct FlowKey {
 impl FlowKey {
     /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
     /// echo) and are judged one by one.
-    #[inline(always)]
     #[must_use]
     pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
-        let (remote, local) = ends(direction, packet.source, packet.destination);
-        let (remote_port, local_port) = match packet.icmp() {
+        let mut key = Self::default();
+        key.name(nic, direction, packet, packet.icmp()).then_some(key)
+    }
+
+    /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
+    #[inline(always)]
+    pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
+        let (remote_port, local_port) = match icmp {
             None => ends(direction, packet.source_port, packet.detail),
             Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
             Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
-            Some(Icmp::Error | Icmp::Other) => return None,
+            Some(Icmp::Error | Icmp::Other) => return false,
         };
-        Some(Self {
+        let (remote, local) = ends(direction, &packet.source, &packet.destination);
+        *self = Self {
             remote_high: remote.high,
             remote_low: remote.low,
             local_high: local.high,
@@ -91,7 +97,8 @@ impl FlowKey {
             nic,
             protocol: packet.protocol,
             family: packet.family as u8,
-        })
+        };
+        true
     }
 
     /// The address family.
@@ -139,8 +146,8 @@ fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
 #[inline(always)]
 #[must_use]
 pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
-    let (remote, local) = ends(direction, packet.source, packet.destination);
-    keys(remote, local, service_key(packet.protocol, packet.detail), packet.source_port)
+    let (remote, local) = ends(direction, &packet.source, &packet.destination);
+    keys(*remote, *local, service_key(packet.protocol, packet.detail), packet.source_port)
 }
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::Counter,
-    flow::FlowEntry,
+    flow::{FlowEntry, FlowKey},
     fragment::{FragmentEntry, FragmentKey},
     guest::{self, Claim},
     image::Keys,
@@ -437,6 +437,8 @@ pub struct Scratch {
     pub claimed: Claim,
     /// The packet that an ICMP error speaks of.
     pub embedded: Packet,
+    /// The flow that the packet, or what it speaks of, belongs to.
+    pub key: FlowKey,
     /// What the policy is asked about the packet.
     pub keys: Keys,
     /// What the policy is asked about the flow it belongs to.

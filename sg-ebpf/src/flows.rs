@@ -5,13 +5,15 @@
 
 use sg_common::{
     abi::{self, Settings, reason_counter},
-    flow::{Direction, FlowEntry, FlowKey, State},
+    flow::{Direction, FlowEntry, FlowKey, NarrowKey, State},
     fragment::{FragmentEntry, FragmentKey},
+    image,
+    packet::Family,
     verdict::{Decision, Reason},
 };
 
 use crate::{
-    maps::{COUNTERS, FLOWS, FRAGMENTS, HALF_OPEN, NIC_FLOWS, SETTINGS},
+    maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, SETTINGS},
     view::{self, Scratch},
 };
 
@@ -38,8 +40,8 @@ pub struct Asked {
     pub direction: Direction,
     /// The generation of the policy in force.
     pub generation: u32,
-    /// Whether flows of older generations are judged again.
-    pub revalidate: bool,
+    /// What the image says of the NIC, see [`sg_common::image::flags`].
+    pub flags: u32,
     /// Whether the packet is an ICMP error about the flow.
     pub error: bool,
     /// The first of the NIC's own counters.
@@ -51,8 +53,8 @@ pub struct Asked {
 // Bits of what the functions below are asked.
 const EGRESS: u64 = 1;
 const ERROR: u64 = 2;
-const REVALIDATE: u64 = 4;
-const HAS_ENTRY: u64 = 8;
+const HAS_ENTRY: u64 = 4;
+const REVALIDATE: u64 = (image::flags::REVALIDATE as u64) << 32;
 
 // What `sg_known` says, unless it is a decision: those have their highest bit set.
 const NOTHING: u64 = 0;
@@ -63,9 +65,7 @@ const STALE: u64 = 4;
 /// Looks for the flow, and notes the packet where it belongs to it.
 #[inline(always)]
 pub fn known(scratch: &mut Scratch, asked: &Asked) -> Known {
-    let bits = if asked.error { ERROR } else { 0 }
-        | if asked.revalidate { REVALIDATE } else { 0 }
-        | asked.direction as u64 * EGRESS;
+    let bits = if asked.error { ERROR } else { 0 } | asked.direction as u64 | u64::from(asked.flags) << 32;
     let said = sg_known(
         scratch,
         u64::from(asked.generation),
@@ -93,7 +93,7 @@ pub fn rejudge(scratch: &mut Scratch, decision: Decision, generation: u32) {
 /// Remembers the flow, whose first packet this is. False where there is no room.
 #[inline(always)]
 pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool) -> bool {
-    let bits = if has_entry { HAS_ENTRY } else { 0 } | asked.direction as u64 * EGRESS;
+    let bits = if has_entry { HAS_ENTRY } else { 0 } | asked.direction as u64;
     sg_open(scratch, decision.word(), u64::from(asked.generation), bits, u64::from(asked.length)) != 0
 }
 
@@ -197,28 +197,28 @@ struct Found {
 /// The live entry of a flow.
 #[inline(always)]
 fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
-    // SAFETY: the pointers are valid until the program ends (RCU). Other CPUs may write the same entry: its
-    // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
-    let known = FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
-    if let Some(entry) = known
-        && !entry.is_expired(key, &settings.timeouts, now)
-    {
-        return Some(Found { entry, half_open: false });
-    }
-    // SAFETY: likewise.
-    let asked = HALF_OPEN.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
-    match asked {
-        Some(entry) if !entry.is_expired(key, &settings.timeouts, now) => {
-            Some(Found { entry, half_open: true })
+    let live = |entry: Option<*mut FlowEntry>, half_open| {
+        // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its
+        // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
+        let entry = unsafe { &mut *entry? };
+        if entry.is_expired(key, &settings.timeouts, now) { None } else { Some(Found { entry, half_open }) }
+    };
+    match key.family() {
+        Family::V4 => {
+            let key = &NarrowKey::of(key);
+            live(FLOWS_16.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN_16.get_ptr_mut(key), true))
         }
-        _ => None,
+        Family::V6 => live(FLOWS.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN.get_ptr_mut(key), true)),
     }
 }
 
 /// Keeps a new flow among those that are not answered yet. False where there is no room.
 #[inline(always)]
 fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    let kept = HALF_OPEN.insert(key, entry, 0).is_ok();
+    let kept = match key.family() {
+        Family::V4 => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
+        Family::V6 => HALF_OPEN.insert(key, entry, 0).is_ok(),
+    };
     if kept {
         count(abi::flows::KEPT);
     }
@@ -239,12 +239,21 @@ fn settle(key: &FlowKey, entry: &FlowEntry, settings: &Settings) -> Result<(), R
         return Err(Reason::FlowQuota);
     }
     // From where it stands: a copy would take a sixth of the stack.
-    if FLOWS.insert(key, entry, 0).is_err() {
+    let narrow = NarrowKey::of(key);
+    let entered = match key.family() {
+        Family::V4 => FLOWS_16.insert(narrow, entry, 0),
+        Family::V6 => FLOWS.insert(key, entry, 0),
+    };
+    if entered.is_err() {
         return Err(Reason::FlowTableFull);
     }
     *flows += 1;
+    let moved = match key.family() {
+        Family::V4 => HALF_OPEN_16.remove(narrow),
+        Family::V6 => HALF_OPEN.remove(key),
+    };
     // Another CPU may have been faster.
-    if HALF_OPEN.remove(key).is_ok() {
+    if moved.is_ok() {
         count(abi::flows::SETTLED);
     }
     Ok(())

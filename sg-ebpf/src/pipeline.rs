@@ -180,7 +180,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     let mut asked = Asked {
         direction: nic.direction,
         generation: nic.header.generation,
-        revalidate: nic.has(image::flags::REVALIDATE),
+        flags: nic.header.flags,
         error: false,
         counters: nic.header.counters,
         length: ctx.len(),

@@ -155,13 +155,7 @@ extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, generation: u64) 
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_open(
-    scratch: *mut Scratch,
-    decision: u64,
-    generation: u64,
-    asked: u64,
-    length: u64,
-) -> u64 {
+extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, generation: u64, asked: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { packet, key, entry, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
     let (Some(settings), Some(decision)) = (settings(), Decision::from_word(decision)) else { return 0 };

@@ -41,10 +41,6 @@ impl Direction {
 
 /// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
 /// directions have the same key. 40 bytes, no padding, integers only.
-///
-/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
-/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
-/// question, a question the other way does not. Other protocols have zeroes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
@@ -56,49 +52,107 @@ pub struct FlowKey {
     pub local_high: u64,
     /// This end, see [`Address`].
     pub local_low: u64,
-    /// In host order.
-    pub remote_port: u16,
-    /// In host order.
-    pub local_port: u16,
-    /// The NIC's slot: no flow of one NIC ever answers for another.
-    pub nic: u16,
-    /// IANA number.
-    pub protocol: u8,
-    /// [`Family`] as a number.
-    pub family: u8,
+    /// The rest.
+    pub talk: Talk,
 }
 
-impl FlowKey {
-    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
-    /// echo) and are judged one by one.
+/// Ports, NIC, protocol and family of a flow, from the lowest bit on: the remote port and the local port in host order (16
+/// bits each), the NIC's slot (16: no flow of one NIC ever answers for another), the protocol's IANA number (8), the
+/// [`Family`] as a number (8).
+///
+/// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts
+/// waits until all of them have arrived.
+///
+/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
+/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
+/// question, a question the other way does not. Other protocols have zeroes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Talk(u64);
+
+impl Talk {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The two ports are the remote one and the local one.
     #[inline(always)]
     #[must_use]
-    pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
-        let (remote, local) = ends(direction, packet.source, packet.destination);
-        let (remote_port, local_port) = match packet.icmp() {
-            None => ends(direction, packet.source_port, packet.detail),
-            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
-            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
-            Some(Icmp::Error | Icmp::Other) => return None,
-        };
-        Some(Self {
-            remote_high: remote.high,
-            remote_low: remote.low,
-            local_high: local.high,
-            local_low: local.low,
-            remote_port,
-            local_port,
-            nic,
-            protocol: packet.protocol,
-            family: packet.family as u8,
-        })
+    pub const fn new((remote, local): (u16, u16), nic: u16, protocol: u8, family: Family) -> Self {
+        Self(
+            remote as u64
+                | (local as u64) << 16
+                | (nic as u64) << 32
+                | (protocol as u64) << 48
+                | (family as u64) << 56,
+        )
+    }
+
+    /// In host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remote_port(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// In host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn local_port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The NIC's slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nic(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// IANA number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(self) -> u8 {
+        (self.0 >> 48) as u8
     }
 
     /// The address family.
     #[inline(always)]
     #[must_use]
-    pub const fn family(&self) -> Family {
-        if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 }
+    pub const fn family(self) -> Family {
+        if self.0 >> 56 == Family::V4 as u64 { Family::V4 } else { Family::V6 }
+    }
+}
+
+impl FlowKey {
+    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
+    /// echo) and are judged one by one.
+    #[must_use]
+    pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
+        let mut key = Self::default();
+        key.name(nic, direction, packet, packet.icmp()).then_some(key)
+    }
+
+    /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
+    #[inline(always)]
+    pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
+        let ports = match icmp {
+            None => ends(direction, packet.source_port, packet.detail),
+            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
+            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
+            Some(Icmp::Error | Icmp::Other) => return false,
+        };
+        let (remote, local) = ends(direction, &packet.source, &packet.destination);
+        *self = Self {
+            remote_high: remote.high,
+            remote_low: remote.low,
+            local_high: local.high,
+            local_low: local.low,
+            talk: Talk::new(ports, nic, packet.protocol, packet.family),
+        };
+        true
     }
 
     /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
@@ -106,8 +160,9 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn original(&self, direction: Direction) -> Keys {
-        let family = self.family();
-        let (source_port, detail) = if is_icmp(family, self.protocol) {
+        let Self { talk, .. } = *self;
+        let family = talk.family();
+        let (source_port, detail) = if is_icmp(family, talk.protocol()) {
             let echo_request = match family {
                 Family::V4 => 8 << 8,
                 Family::V6 => 128 << 8,
@@ -115,14 +170,48 @@ impl FlowKey {
             (0, echo_request)
         } else {
             // An end is an end: who was the source then is who is the remote of an inbound packet now.
-            ends(direction, self.remote_port, self.local_port)
+            ends(direction, talk.remote_port(), talk.local_port())
         };
         keys(
             Address { high: self.remote_high, low: self.remote_low },
             Address { high: self.local_high, low: self.local_low },
-            service_key(self.protocol, detail),
+            service_key(talk.protocol(), detail),
             source_port,
         )
+    }
+}
+
+/// A [`FlowKey`] of IPv4 as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as 40
+/// (`jhash2`, include/linux/jhash.h). 16 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NarrowKey {
+    /// The other end.
+    pub remote: u32,
+    /// This end.
+    pub local: u32,
+    /// The rest.
+    pub talk: Talk,
+}
+
+impl NarrowKey {
+    /// The same flow; meaningless where it is not IPv4.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(key: &FlowKey) -> Self {
+        Self { remote: key.remote_high as u32, local: key.local_high as u32, talk: key.talk }
+    }
+
+    /// The same flow.
+    #[must_use]
+    pub const fn widened(&self) -> FlowKey {
+        FlowKey {
+            remote_high: self.remote as u64,
+            remote_low: 0,
+            local_high: self.local as u64,
+            local_low: 0,
+            talk: self.talk,
+        }
     }
 }
 
@@ -139,8 +228,8 @@ fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
 #[inline(always)]
 #[must_use]
 pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
-    let (remote, local) = ends(direction, packet.source, packet.destination);
-    keys(remote, local, service_key(packet.protocol, packet.detail), packet.source_port)
+    let (remote, local) = ends(direction, &packet.source, &packet.destination);
+    keys(*remote, *local, service_key(packet.protocol, packet.detail), packet.source_port)
 }
 
 #[inline(always)]
@@ -237,16 +326,14 @@ pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 /// protocols new, established.
 #[inline(always)]
 #[must_use]
-pub const fn timeout_index(family: u8, number: u8, state: u8) -> usize {
+pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
     let both_ways = (state != State::New as u8) as usize;
     if number == protocol::TCP {
         let state = state as usize;
         if state > 2 { 2 } else { state }
     } else if number == protocol::UDP {
         3 + both_ways
-    } else if (family == Family::V4 as u8 && number == protocol::ICMP)
-        || (family == Family::V6 as u8 && number == protocol::ICMPV6)
-    {
+    } else if is_icmp(family, number) {
         5
     } else {
         6 + both_ways
@@ -307,7 +394,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let timeout = timeouts[timeout_index(key.family, key.protocol, self.state) & 7];
+        let timeout = timeouts[timeout_index(key.talk.family(), key.talk.protocol(), self.state) & 7];
         now.wrapping_sub(self.last_seen) > u64::from(timeout)
     }
 
@@ -358,18 +445,13 @@ impl FlowEntry {
     /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
     fn observe_tcp(&mut self, packet: &Packet, side: usize) {
-        let (own, other) = (side & 1, (side & 1) ^ 1);
+        let own = side & 1;
         let reply = own == 1;
-        let is_reset = packet.tcp_flags & tcp::RST != 0;
-        let has_ack = packet.tcp_flags & tcp::ACK != 0;
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = self.packets[own] == 1 && reply;
-        // Zero: nothing was acknowledged yet.
-        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
-        let answers = has_ack && packet.acknowledgement == self.sent[other];
-        let next = if unheard { answers } else { packet.sequence == self.sent[own] || expected };
-        if is_reset {
-            if next {
+        let unheard = reply && self.packets[own] == 1;
+        let ends = packet.tcp_flags & (tcp::RST | tcp::FIN) != 0 && self.is_next(packet, own, unheard);
+        if packet.tcp_flags & tcp::RST != 0 {
+            if ends {
                 self.state = State::Closing as u8;
             }
             return;
@@ -379,19 +461,33 @@ impl FlowEntry {
             if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
                 self.sent[own] = end;
             }
-            if has_ack {
+            if packet.tcp_flags & tcp::ACK != 0 {
                 self.acknowledged[own] = packet.acknowledgement;
             }
         }
-        if packet.tcp_flags & tcp::FIN != 0 && next {
+        if ends {
             self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+            if self.flags & both == both {
+                self.state = State::Closing as u8;
+                return;
+            }
         }
-        let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
-        if self.flags & both == both {
-            self.state = State::Closing as u8;
-        } else if reply && self.state == State::New as u8 {
+        if reply && self.state == State::New as u8 {
             self.state = State::Established as u8;
         }
+    }
+
+    /// Whether a packet of `own` begins with the very next number.
+    #[inline(always)]
+    fn is_next(&self, packet: &Packet, own: usize, unheard: bool) -> bool {
+        let other = own ^ 1;
+        if unheard {
+            return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
+        }
+        // Zero: nothing was acknowledged yet.
+        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
+        packet.sequence == self.sent[own] || expected
     }
 
     /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
@@ -418,7 +514,7 @@ pub const fn opens(packet: &Packet) -> bool {
 }
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 40);
+    assert!(size_of::<FlowKey>() == 40 && size_of::<NarrowKey>() == 16);
     assert!(size_of::<FlowEntry>() == 80);
     assert!(has_ports(protocol::TCP));
 };

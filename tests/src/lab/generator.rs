@@ -32,10 +32,10 @@ const BATCH: u32 = 256;
 
 /// Elements of the map `LAB_PLAN`.
 const COUNT: u32 = 0;
-const RANDOM: u32 = 1;
+const VARYING: u32 = 1;
 const NEXT: u32 = 2;
 
-/// What is different in each packet, besides the templates.
+/// What is different in each packet, besides the templates: no value comes again before all others did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vary {
     /// Nothing.
@@ -159,13 +159,13 @@ impl Generator {
             }
             templates.set(number, words, 0)?;
         }
-        let random = match vary {
+        let varying = match vary {
             Vary::Nothing => 0,
             Vary::Port => 0xffff,
             Vary::AddressAndPort => u32::MAX,
         };
         let mut plan: Array<_, u32> = map(&mut self.ebpf, "LAB_PLAN")?;
-        for (place, value) in [(COUNT, frames.len() as u32), (RANDOM, random), (NEXT, 0)] {
+        for (place, value) in [(COUNT, frames.len() as u32), (VARYING, varying), (NEXT, 0)] {
             plan.set(place, value, 0)?;
         }
         Ok(())

@@ -124,7 +124,8 @@ fn table_bytes(entries: u64, key: u64) -> Option<f64> {
             let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
             line.split(':').nth(1)?.trim().parse::<u64>().ok()
         };
-        let is_it = field("map_type")? == HASH && field("max_entries")? == entries && field("key_size")? == key;
+        let is_it =
+            field("map_type")? == HASH && field("max_entries")? == entries && field("key_size")? == key;
         is_it.then(|| field("memlock")).flatten().map(|bytes| bytes as f64)
     })
 }

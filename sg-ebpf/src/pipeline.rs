@@ -187,11 +187,11 @@ fn decide_first(
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
         scratch.header = nic.header;
-        known = flows::known(scratch, &asked);
+        known = flows::known(scratch, &asked, false);
         if let Known::Stale(first) = known {
             let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
             flows::rejudge(scratch, decision);
-            known = flows::known(scratch, &asked);
+            known = flows::known(scratch, &asked, true);
         }
         match known {
             Known::Decided(decision) => return decision,

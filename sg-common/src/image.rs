@@ -317,7 +317,7 @@ impl Walk {
         const END: u64 = NO_BOUND | Reference::FOREST;
         // As wide as a register: a narrower count is cut to its width after every step.
         let mut steps = 0_u64;
-        while steps < MAX_STEPS as u64 && self.at & END == 0 {
+        while steps < u64::from(MAX_STEPS) && self.at & END == 0 {
             self.step(image, keys);
             steps += 1;
         }

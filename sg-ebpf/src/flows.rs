@@ -14,7 +14,8 @@ use sg_common::{
 
 use crate::{
     maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, SETTINGS},
-    view::{self, Scratch},
+    scratch::Scratch,
+    view,
 };
 
 /// What is known of the flow that [`Scratch::key`] names.

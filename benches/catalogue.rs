@@ -120,6 +120,13 @@ pub const FAMILIES: &[Family] = &[
         unit: Unit::Nanoseconds,
     },
     Family {
+        name: "verifier",
+        what: "instructions that the kernel's verifier follows when it loads a program",
+        baseline: "",
+        targets: &[(EVERY, 100_000.0)],
+        unit: Unit::Count,
+    },
+    Family {
         name: "path",
         what: "the whole receive path under so many rules, for each filter: what the first packet of an accepted flow pays more",
         baseline: EMPTY_PATH,

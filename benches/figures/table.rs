@@ -74,7 +74,7 @@ fn is_missed(figure: &Figure) -> bool {
 }
 
 /// As people write it: three digits, and the larger unit where there is one.
-fn amount(value: f64, unit: Unit) -> String {
+pub(crate) fn amount(value: f64, unit: Unit) -> String {
     let steps: &[(f64, &str)] = match unit {
         Unit::Nanoseconds => &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")],
         Unit::Microseconds => &[(1.0, "µs"), (1e3, "ms"), (1e6, "s")],

@@ -15,7 +15,10 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 
-use super::ranges::{Addresses, Range};
+use super::{
+    dimensions::Dimensions,
+    ranges::{Addresses, Range, Ranges},
+};
 use crate::model::{
     Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
 };
@@ -24,8 +27,8 @@ use crate::model::{
 #[derive(Clone, Debug)]
 pub(super) struct Clause {
     pub(super) remote: Rc<Addresses>,
-    pub(super) service: Vec<Range>,
-    pub(super) source_port: Vec<Range>,
+    pub(super) service: Ranges,
+    pub(super) source_port: Ranges,
     pub(super) local: Rc<Addresses>,
     /// The sender's Ethernet address.
     pub(super) ethernet: Range,
@@ -35,11 +38,10 @@ pub(super) struct Clause {
 impl Clause {
     fn always(decision: Decision) -> Self {
         let any = Rc::new(Addresses::any());
-        let full = vec![Range::FULL];
         Self {
             remote: any.clone(),
-            service: full.clone(),
-            source_port: full,
+            service: one(Range::FULL),
+            source_port: one(Range::FULL),
             local: any,
             ethernet: Range::FULL,
             decision,
@@ -52,15 +54,24 @@ impl Clause {
     }
 
     /// Its ranges in one dimension that rules ask about; of addresses, the upper halves.
-    pub(super) fn ranges_of(&self, dimension: Dimension) -> Vec<Range> {
+    pub(super) fn ranges_of(&self, dimension: Dimension) -> Ranges {
         let upper = |addresses: &Addresses| addresses.pieces.iter().map(|piece| piece.high).collect();
         match dimension {
             Dimension::RemoteHigh | Dimension::RemoteLow => upper(&self.remote),
             Dimension::LocalHigh | Dimension::LocalLow => upper(&self.local),
             Dimension::Service => self.service.clone(),
             Dimension::SourcePort => self.source_port.clone(),
-            Dimension::Ethernet => vec![self.ethernet],
+            Dimension::Ethernet => one(self.ethernet),
         }
+    }
+
+    /// The dimensions that it has a condition on, but for lower halves of addresses.
+    pub(super) fn asked(&self) -> Dimensions {
+        Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
+            .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
+            .or(Dimensions::only_if(self.source_port[..] != [Range::FULL], Dimension::SourcePort))
+            .or(Dimensions::only_if(!self.local.is_any(), Dimension::LocalHigh))
+            .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
     }
 
     /// The clauses that tell the NIC's own addresses from others: own ones accept.
@@ -94,6 +105,10 @@ impl Clause {
     }
 }
 
+fn one(range: Range) -> Ranges {
+    Ranges::from_buf([range])
+}
+
 /// An Ethernet address, or all of them where none is known.
 fn only(mac: Option<Mac>) -> Range {
     mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
@@ -104,6 +119,7 @@ fn only(mac: Option<Mac>) -> Range {
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
     known: HashMap<(Source, Family), Option<Rc<Addresses>>>,
+    any: Rc<Addresses>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +130,7 @@ enum Source {
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(policy: &'a Policy) -> Self {
-        Self { policy, known: HashMap::new() }
+        Self { policy, known: HashMap::new(), any: Rc::new(Addresses::any()) }
     }
 
     /// The clauses of one direction and family. What cannot match in the family is left out; the last one always
@@ -143,26 +159,26 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let remote = match rule.remote {
-            Remote::Any => Rc::new(Addresses::any()),
+            Remote::Any => self.any.clone(),
             Remote::Net(net) => Rc::new(addresses(family, [net])?),
             Remote::Group(group) => self.resolve(Source::Group(group), family)?,
             Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
         };
         let local = match rule.local {
-            None => Addresses::any(),
-            Some(net) => addresses(family, [net])?,
+            None => self.any.clone(),
+            Some(net) => Rc::new(addresses(family, [net])?),
         };
         let (service, source_port) = self.service(&rule.service);
-        Some(Clause { remote, service, source_port, local: Rc::new(local), ethernet: Range::FULL, decision })
+        Some(Clause { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of the two dimensions that a service speaks of.
-    fn service(&self, service: &Service) -> (Vec<Range>, Vec<Range>) {
+    fn service(&self, service: &Service) -> (Ranges, Ranges) {
         let whole =
             |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
         match service {
-            Service::All => (vec![Range::FULL], vec![Range::FULL]),
-            Service::Other(protocol) => (vec![whole(*protocol)], vec![Range::FULL]),
+            Service::All => (one(Range::FULL), one(Range::FULL)),
+            Service::Other(protocol) => (one(whole(*protocol)), one(Range::FULL)),
             Service::Icmp { family, message } => {
                 let protocol = match family {
                     Family::V4 => sg_common::packet::protocol::ICMP,
@@ -172,24 +188,24 @@ impl<'a> Resolver<'a> {
                     let detail = |code| service_key(protocol, u16::from_be_bytes([kind, code]));
                     Range { first: detail(code.unwrap_or(0)), last: detail(code.unwrap_or(u8::MAX)) }
                 });
-                (vec![range], vec![Range::FULL])
+                (one(range), one(Range::FULL))
             }
             Service::Ported { protocol, destination, source } => {
                 let destination = match self.ports(destination) {
-                    None => vec![whole(*protocol)],
+                    None => one(whole(*protocol)),
                     Some(ranges) => {
                         let key = |port| service_key(*protocol, port as u16);
                         let keys = |range: Range| Range { first: key(range.first), last: key(range.last) };
                         ranges.into_iter().map(keys).collect()
                     }
                 };
-                (destination, self.ports(source).unwrap_or_else(|| vec![Range::FULL]))
+                (destination, self.ports(source).unwrap_or_else(|| one(Range::FULL)))
             }
         }
     }
 
     /// None means every port.
-    fn ports(&self, ports: &Ports) -> Option<Vec<Range>> {
+    fn ports(&self, ports: &Ports) -> Option<Ranges> {
         let ranges = match ports {
             Ports::Any => return None,
             Ports::Ranges(ranges) => ranges,
@@ -199,8 +215,9 @@ impl<'a> Resolver<'a> {
             first: u64::from(range.first()),
             last: u64::from(range.last()),
         };
-        let ranges = Range::normalise(ranges.iter().map(range).collect(), u64::from(u16::MAX));
-        (ranges != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
+        let mut ranges: Ranges = ranges.iter().map(range).collect();
+        Range::normalise(&mut ranges, u64::from(u16::MAX));
+        (ranges[..] != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
     }
 
     fn resolve(&mut self, source: Source, family: Family) -> Option<Rc<Addresses>> {
@@ -252,7 +269,7 @@ pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -
     let nets = nets.into_iter();
     let found = match family {
         Family::V4 => {
-            let ranges: Vec<Range> = nets
+            let ranges: Ranges = nets
                 .filter_map(|net| match net {
                     IpNet::V4(net) => Some(Range {
                         first: u64::from(net.network().to_bits()),
@@ -264,7 +281,7 @@ pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -
             Addresses::v4(ranges)
         }
         Family::V6 => {
-            let ranges: Vec<Range<u128>> = nets
+            let ranges: Ranges<u128> = nets
                 .filter_map(|net| match net {
                     IpNet::V6(net) => {
                         Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })

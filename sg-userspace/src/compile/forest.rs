@@ -19,11 +19,15 @@ use super::{
     ranges::Range,
 };
 
-/// A graph this small is taken without trying another order or more graphs.
+/// Words that any graph may take besides those for its ranges.
 const SMALL_WORDS: usize = 1 << 12;
 
-/// The most words of a graph for each range in its clauses. A policy that does not multiply needs a tenth of the first; the
-/// second is for what would be too many graphs.
+/// A graph of the first order with no more words for each range in its clauses is taken without trying another: that is what a
+/// policy needs that does not multiply (8 to 16), and another order gives it no less.
+const PLAIN: usize = 20;
+
+/// The most words of a graph for each range in its clauses, where it is to be the only one; the second is for what would
+/// be too many graphs.
 const WORDS_PER_RANGE: [usize; 2] = [1 << 6, 1 << 10];
 
 /// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
@@ -47,7 +51,8 @@ pub(super) const fn limits(budget_words: usize) -> Limits {
 pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Vec<Graph>> {
     let most = limits(budget_words);
     let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
-    let one = |limits| smallest(clauses, family, limits).map(|graph| vec![graph]);
+    let plain = fair(clauses, &all, PLAIN).words;
+    let one = |limits| smallest(clauses, family, plain, limits).map(|graph| vec![graph]);
     let several = |words_per_range| {
         let mut forest =
             Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
@@ -63,11 +68,12 @@ pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> 
     Some(trees)
 }
 
-/// The smaller of the graphs of all clauses that two orders give; none where both are over the limits.
-fn smallest(clauses: &[Clause], family: Family, limits: Limits) -> Option<Graph> {
+/// The smaller of the graphs of all clauses that two orders give, or the first where it has no more than `plain` words;
+/// none where both are over the limits.
+fn smallest(clauses: &[Clause], family: Family, plain: usize, limits: Limits) -> Option<Graph> {
     let first = Graph::build(clauses, family, Order::AddressFirst, limits);
     let limits = match &first {
-        Some(graph) if graph.words <= SMALL_WORDS => return first,
+        Some(graph) if graph.words <= plain => return first,
         // Another one is of use only where it is smaller: it ends where it is not.
         Some(graph) => Limits { words: graph.words - 1, ..limits },
         None => limits,
@@ -138,8 +144,8 @@ impl Forest<'_> {
                 - begins.partition_point(|&key| key < range.first)
         };
         // A range has its own beginning inside it.
-        let narrow = |range: Range| (inside(range) - 1) * WIDE <= begins.len();
-        members.iter().partition(|&&clause| ranges(clause).into_iter().all(narrow))
+        let narrow = |&range: &Range| (inside(range) - 1) * WIDE <= begins.len();
+        members.iter().partition(|&&clause| ranges(clause).iter().all(narrow))
     }
 }
 
@@ -152,12 +158,13 @@ mod tests {
         image::{Keys, Walk, service_key},
         verdict::{Decision, Reason, Verdict},
     };
+    use smallvec::smallvec;
 
     use super::*;
     use crate::compile::{
         clause::addresses,
         layout::Layout,
-        ranges::{Addresses, Piece},
+        ranges::{Addresses, Piece, Ranges},
     };
 
     /// Numbers that are the same every time.
@@ -183,13 +190,13 @@ mod tests {
             Rc::new(addresses(family, [net]).unwrap())
         }
 
-        fn range(&mut self, protocol: u8) -> Vec<Range> {
+        fn range(&mut self, protocol: u8) -> Ranges {
             let (one, other) = (self.below(60) as u16 * 1000, self.below(60) as u16 * 1000);
             let first = service_key(protocol, one.min(other));
             match self.below(4) {
-                0 => vec![Range::FULL],
-                1 => vec![Range { first, last: first }],
-                _ => vec![Range { first, last: service_key(protocol, one.max(other)) }],
+                0 => smallvec![Range::FULL],
+                1 => smallvec![Range { first, last: first }],
+                _ => smallvec![Range { first, last: service_key(protocol, one.max(other)) }],
             }
         }
 
@@ -206,8 +213,8 @@ mod tests {
             let default = Clause {
                 remote: Rc::new(Addresses::any()),
                 local: Rc::new(Addresses::any()),
-                service: vec![Range::FULL],
-                source_port: vec![Range::FULL],
+                service: smallvec![Range::FULL],
+                source_port: smallvec![Range::FULL],
                 ethernet: Range::FULL,
                 decision: decision(count),
             };
@@ -215,7 +222,8 @@ mod tests {
             // Those that leave much open come last, or there would be nothing to see of the others.
             clauses.sort_by_key(|clause| {
                 let dimensions = [clause.remote.is_any(), clause.local.is_any()];
-                let services = [&clause.service, &clause.source_port].map(|ranges| *ranges == [Range::FULL]);
+                let services =
+                    [&clause.service, &clause.source_port].map(|ranges| ranges[..] == [Range::FULL]);
                 dimensions.into_iter().chain(services).filter(|&open| open).count()
             });
             clauses.push(default);
@@ -275,7 +283,7 @@ mod tests {
             assert!(trees.is_sorted_by_key(|tree| tree.first));
             most = most.max(trees.len());
             let mut layout = Layout::new(16, 1 << 23);
-            layout.words[0] = layout.plant(&trees).unwrap().word();
+            layout.words[0] = layout.plant(&trees).unwrap();
             layout.words.resize(layout.words.len().next_power_of_two(), 0);
             for _ in 0..20_000 {
                 let clause = random.below(u64::from(count)) as usize;

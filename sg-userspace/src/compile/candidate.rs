@@ -36,11 +36,12 @@ impl LowId {
     const ANY: Self = Self(0);
 }
 
-/// All candidates of one graph, by number; first those of which no half of an address is known yet, in the order of
-/// the clauses.
+/// All candidates of one graph, by number: first the clauses, of which nothing is asked yet of lower halves.
 pub(super) struct Candidates<'a> {
     clauses: &'a [Clause],
-    meanings: Vec<Meaning>,
+    /// Behind the clauses.
+    others: Vec<Meaning>,
+    /// By number.
     asked: Vec<Dimensions>,
     numbers: HashMap<Meaning, Candidate>,
     lows: Vec<&'a [Range]>,
@@ -49,10 +50,9 @@ pub(super) struct Candidates<'a> {
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(clauses: &'a [Clause]) -> Self {
-        let plain = |clause| Meaning { clause, remote_low: LowId::ANY, local_low: LowId::ANY };
         Self {
             clauses,
-            meanings: (0..clauses.len() as u32).map(plain).collect(),
+            others: Vec::new(),
             asked: clauses.iter().map(Clause::asked).collect(),
             numbers: HashMap::new(),
             lows: Vec::new(),
@@ -67,7 +67,7 @@ impl<'a> Candidates<'a> {
 
     /// What holds where `candidate` decides; `ranked` where it has to tell its clause too.
     pub(super) fn decision(&self, candidate: Candidate, ranked: bool) -> Reference {
-        let clause = self.meanings[candidate.0 as usize].clause;
+        let clause = self.meaning(candidate).clause;
         let decision = self.clauses[clause as usize].decision;
         if ranked { Reference::ranked(decision, clause) } else { Reference::decision(decision) }
     }
@@ -79,7 +79,7 @@ impl<'a> Candidates<'a> {
         dimension: Dimension,
         mut range: impl FnMut(Range, Candidate),
     ) {
-        let meaning = self.meanings[candidate.0 as usize];
+        let meaning = self.meaning(candidate);
         let clause = &self.clauses[meaning.clause as usize];
         let ranges: &[Range] = match dimension {
             Dimension::RemoteHigh => return self.upper(&clause.remote, meaning, true, range),
@@ -103,7 +103,7 @@ impl<'a> Candidates<'a> {
         remote: bool,
         mut range: impl FnMut(Range, Candidate),
     ) {
-        for piece in &addresses.pieces {
+        for piece in addresses.pieces() {
             let low = piece.low.as_ref().map_or(LowId::ANY, |low| self.low_id(low));
             let found = if remote {
                 Meaning { remote_low: low, ..meaning }
@@ -112,6 +112,12 @@ impl<'a> Candidates<'a> {
             };
             range(piece.high, self.number(found));
         }
+    }
+
+    fn meaning(&self, Candidate(number): Candidate) -> Meaning {
+        let plain = Meaning { clause: number, remote_low: LowId::ANY, local_low: LowId::ANY };
+        let other = (number as usize).checked_sub(self.clauses.len());
+        other.map_or(plain, |other| self.others[other])
     }
 
     fn low(&self, LowId(number): LowId) -> &'a [Range] {
@@ -134,9 +140,9 @@ impl<'a> Candidates<'a> {
                 .asked()
                 .or(Dimensions::only_if(meaning.remote_low != LowId::ANY, Dimension::RemoteLow))
                 .or(Dimensions::only_if(meaning.local_low != LowId::ANY, Dimension::LocalLow));
-            self.meanings.push(meaning);
+            self.others.push(meaning);
             self.asked.push(asked);
-            Candidate(self.meanings.len() as u32 - 1)
+            Candidate(self.asked.len() as u32 - 1)
         })
     }
 }

@@ -51,15 +51,15 @@ pub(super) const fn limits(budget_words: usize) -> Limits {
 pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Vec<Graph>> {
     let most = limits(budget_words);
     let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
-    let plain = fair(clauses, &all, PLAIN).words;
-    let one = |limits| smallest(clauses, family, plain, limits).map(|graph| vec![graph]);
+    let ranges = ranges(clauses, &all);
+    let one = |limits| smallest(clauses, family, fair(ranges, PLAIN).words, limits).map(|graph| vec![graph]);
     let several = |words_per_range| {
         let mut forest =
             Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
         forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
-    let mut found = one(fair(clauses, &all, few).min(most));
+    let mut found = one(fair(ranges, few).min(most));
     if clauses.len() <= RANKS as usize {
         found = found.or_else(|| several(few)).or_else(|| several(many));
     }
@@ -81,9 +81,13 @@ fn smallest(clauses: &[Clause], family: Family, plain: usize, limits: Limits) ->
     Graph::build(clauses, family, Order::Sharpest, limits).or(first)
 }
 
-/// What a graph of `members` may cost where it is worth its words.
-fn fair(clauses: &[Clause], members: &[u32], words_per_range: usize) -> Limits {
-    let ranges: usize = members.iter().map(|&clause| clauses[clause as usize].ranges()).sum();
+/// How many ranges there are in `members`.
+fn ranges(clauses: &[Clause], members: &[u32]) -> usize {
+    members.iter().map(|&clause| clauses[clause as usize].ranges()).sum()
+}
+
+/// What a graph of so many ranges may cost where it is worth its words.
+fn fair(ranges: usize, words_per_range: usize) -> Limits {
     Limits::of_words(SMALL_WORDS + ranges.saturating_mul(words_per_range))
 }
 
@@ -101,7 +105,8 @@ impl Forest<'_> {
     /// Adds the graphs of `members`: one where it is worth its words, else more of them. Whether they are within the
     /// budget, and not too many.
     fn part(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
-        self.grow(members, fair(self.clauses, members, self.words_per_range)) || self.divide(members, apart)
+        self.grow(members, fair(ranges(self.clauses, members), self.words_per_range))
+            || self.divide(members, apart)
     }
 
     /// Adds the graphs of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
@@ -151,8 +156,6 @@ impl Forest<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use ipnet::{IpNet, Ipv4Net, Ipv6Net};
     use sg_common::{
         image::{Keys, Walk, service_key},
@@ -177,7 +180,7 @@ mod tests {
         }
 
         /// Mostly long prefixes around few places, some of everything.
-        fn addresses(&mut self, family: Family) -> Rc<Addresses> {
+        fn addresses(&mut self, family: Family) -> Addresses {
             let length = [0, 0, 4, 12, 20, 28, 30, 32][self.below(8) as usize];
             let place = (self.below(40) as u32).wrapping_mul(0x9e37_79b1) ^ self.below(16) as u32;
             let net: IpNet = match family {
@@ -187,7 +190,7 @@ mod tests {
                     Ipv6Net::new(bits.into(), length * 4).unwrap().trunc().into()
                 }
             };
-            Rc::new(addresses(family, [net]).unwrap())
+            addresses(family, [net]).unwrap()
         }
 
         fn range(&mut self, protocol: u8) -> Ranges {
@@ -211,8 +214,8 @@ mod tests {
                 decision: decision(number),
             };
             let default = Clause {
-                remote: Rc::new(Addresses::any()),
-                local: Rc::new(Addresses::any()),
+                remote: Addresses::any(),
+                local: Addresses::any(),
                 service: smallvec![Range::FULL],
                 source_port: smallvec![Range::FULL],
                 ethernet: Range::FULL,
@@ -243,7 +246,7 @@ mod tests {
             let highest = if family == Family::V4 { u64::from(u32::MAX) } else { u64::MAX };
             for (addresses, high) in [(&clause.remote, 0), (&clause.local, 4)] {
                 let Piece { high: range, low } =
-                    &addresses.pieces[self.below(addresses.pieces.len() as u64) as usize];
+                    &addresses.pieces()[self.below(addresses.pieces().len() as u64) as usize];
                 keys[high] = self.near(&[*range]) & highest;
                 keys[high + 1] = self.near(low.as_deref().unwrap_or(&[Range::FULL]));
             }
@@ -258,7 +261,7 @@ mod tests {
         let among =
             |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
         let within = |addresses: &Addresses, high: usize| {
-            addresses.pieces.iter().any(|piece| {
+            addresses.pieces().iter().any(|piece| {
                 among(&[piece.high], keys[high])
                     && piece.low.as_ref().is_none_or(|low| among(low, keys[high + 1]))
             })

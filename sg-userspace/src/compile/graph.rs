@@ -143,6 +143,7 @@ impl Graph {
             intervals: Vec::new(),
             by_content: HashTable::new(),
             lists: Vec::new(),
+            known: Vec::new(),
             by_candidates: HashTable::new(),
             hash: RandomState::default(),
             spare: Vec::new(),
@@ -162,7 +163,6 @@ impl Graph {
 
 /// A list of candidates, and where packets go for which these are possible.
 struct Known {
-    hash: u64,
     /// The dimensions still to be asked.
     left: Dimensions,
     /// In `Builder::lists`.
@@ -170,10 +170,17 @@ struct Known {
     target: Target,
 }
 
-/// A split by its content.
-struct Kept {
-    hash: u64,
+/// A place in a table of what stands elsewhere, by number. It is small, since a large table is not in the cache.
+struct Entry {
+    hash: u32,
     number: u32,
+}
+
+impl Entry {
+    /// The hash that the table sees: it wants both ends of 64 bits.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
 }
 
 struct Builder<'a> {
@@ -184,10 +191,13 @@ struct Builder<'a> {
     words: usize,
     splits: Vec<Split>,
     intervals: Vec<Interval>,
-    by_content: HashTable<Kept>,
+    /// Of `splits`.
+    by_content: HashTable<Entry>,
     /// Lists of candidates, one after the other: each that is known, and those that are being looked at.
     lists: Vec<Candidate>,
-    by_candidates: HashTable<Known>,
+    known: Vec<Known>,
+    /// Of `known`.
+    by_candidates: HashTable<Entry>,
     hash: RandomState,
     /// Memory of sweeps that are over.
     spare: Vec<Sweep>,
@@ -219,18 +229,22 @@ impl Builder<'_> {
         let mut hash = self.hash.build_hasher();
         hash.write_u8(left.bits());
         list.iter().for_each(|candidate| hash.write_u32(candidate.0));
-        let hash = hash.finish();
-        let same = |known: &Known| known.left == left && slice(&self.lists, &known.list) == list;
-        if let Some(known) = self.by_candidates.find(hash, same) {
+        let hash = hash.finish() as u32;
+        let same = |entry: &Entry| {
+            let known = &self.known[entry.number as usize];
+            entry.hash == hash && known.left == left && slice(&self.lists, &known.list) == list
+        };
+        if let Some(entry) = self.by_candidates.find(Entry::spread(hash), same) {
             self.lists.truncate(begin);
-            return Some(known.target);
+            return Some(self.known[entry.number as usize].target);
         }
         if self.lists.len() > self.limits.notes {
             return None;
         }
         let list = begin as u32..self.lists.len() as u32;
         let target = self.cut(left, asked, list.clone())?;
-        self.by_candidates.insert_unique(hash, Known { hash, left, list, target }, |known| known.hash);
+        insert(&mut self.by_candidates, hash, self.known.len());
+        self.known.push(Known { left, list, target });
         Some(target)
     }
 
@@ -289,25 +303,32 @@ impl Builder<'_> {
             hash.write_u64(interval.key);
             hash.write_u64(interval.target.0);
         }
-        let hash = hash.finish();
-        let same = |kept: &Kept| {
-            let split = &self.splits[kept.number as usize];
-            split.dimension == dimension && slice(&self.intervals, &split.intervals) == intervals
+        let hash = hash.finish() as u32;
+        let same = |entry: &Entry| {
+            let split = &self.splits[entry.number as usize];
+            entry.hash == hash
+                && split.dimension == dimension
+                && slice(&self.intervals, &split.intervals) == intervals
         };
-        if let Some(known) = self.by_content.find(hash, same) {
+        if let Some(known) = self.by_content.find(Entry::spread(hash), same) {
             return Some(Target::split(known.number));
         }
         self.words += super::layout::words(intervals.len());
         if self.words > self.limits.words {
             return None;
         }
-        let number = self.splits.len() as u32;
+        let number = self.splits.len();
         let begin = self.intervals.len() as u32;
         self.intervals.extend_from_slice(intervals);
         self.splits.push(Split { dimension, intervals: begin..self.intervals.len() as u32 });
-        self.by_content.insert_unique(hash, Kept { hash, number }, |kept| kept.hash);
-        Some(Target::split(number))
+        insert(&mut self.by_content, hash, number);
+        Some(Target::split(number as u32))
     }
+}
+
+fn insert(table: &mut HashTable<Entry>, hash: u32, number: usize) {
+    let entry = Entry { hash, number: number as u32 };
+    table.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
 }
 
 fn slice<'a, T>(all: &'a [T], part: &Range<u32>) -> &'a [T] {

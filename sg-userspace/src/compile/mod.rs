@@ -177,8 +177,7 @@ fn image(
     };
     for direction in [Direction::Ingress, Direction::Egress] {
         let decisions = decisions(policy, nic, direction, number);
-        for family in [Family::V4, Family::V6] {
-            let clauses = resolver.clauses(nic, direction, family, &decisions);
+        for (family, clauses) in resolver.clauses(nic, direction, &decisions) {
             let root = forest::plant(&clauses, family, budget_words)
                 .and_then(|trees| layout.plant(&trees))
                 .ok_or_else(|| over_budget(resolver))?;

@@ -1,6 +1,8 @@
 //! Sets of keys as sorted, disjoint ranges.
 
-use smallvec::{SmallVec, smallvec};
+use std::{rc::Rc, slice};
+
+use smallvec::SmallVec;
 
 /// Ranges of keys. Most rules name one, which then needs no memory of its own.
 pub(super) type Ranges<K = u64> = SmallVec<[Range<K>; 1]>;
@@ -20,6 +22,9 @@ impl Range {
 impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> {
     /// Sorts, and joins what overlaps or touches. `top` is the largest key.
     pub(super) fn normalise(ranges: &mut Ranges<K>, top: K) {
+        if ranges.len() == 1 {
+            return;
+        }
         ranges.sort_unstable();
         ranges.dedup_by(|range, before| {
             let touches = before.last == top || range.first <= before.last + K::from(1);
@@ -31,12 +36,14 @@ impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> 
     }
 }
 
-/// A range of addresses as the two dimensions see it: upper halves, and the lower halves that go with each of
-/// them. IPv4 addresses are all upper half.
+/// Addresses as the two dimensions see them: upper halves, and the lower halves that go with each of them. IPv4
+/// addresses are all upper half.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Addresses {
-    /// Sorted, disjoint.
-    pub(super) pieces: SmallVec<[Piece; 1]>,
+pub(super) enum Addresses {
+    /// What most rules name: it needs no memory of its own.
+    One(Piece),
+    /// Sorted, disjoint; shared by all that name them.
+    Many(Rc<Vec<Piece>>),
 }
 
 /// Upper halves that go with the same lower halves.
@@ -49,21 +56,31 @@ pub(super) struct Piece {
 
 impl Addresses {
     /// Every address of a family.
-    pub(super) fn any() -> Self {
-        Self { pieces: smallvec![Piece { high: Range::FULL, low: None }] }
+    pub(super) const fn any() -> Self {
+        Self::One(Piece { high: Range::FULL, low: None })
     }
 
     pub(super) fn is_any(&self) -> bool {
-        matches!(&self.pieces[..], [Piece { high: Range::FULL, low: None }])
+        matches!(self, Self::One(Piece { high: Range::FULL, low: None }))
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        match self {
+            Self::One(piece) => slice::from_ref(piece),
+            Self::Many(pieces) => pieces,
+        }
     }
 
     /// IPv4 ranges.
     pub(super) fn v4(mut ranges: Ranges) -> Self {
         let top = u64::from(u32::MAX);
-        Range::normalise(&mut ranges, top);
-        let pieces = ranges.into_iter();
         let widen = |range: Range| if range == (Range { first: 0, last: top }) { Range::FULL } else { range };
-        Self { pieces: pieces.map(|range| Piece { high: widen(range), low: None }).collect() }
+        let piece = |&range: &Range| Piece { high: widen(range), low: None };
+        Range::normalise(&mut ranges, top);
+        match &ranges[..] {
+            [only] => Self::One(piece(only)),
+            ranges => Self::Many(Rc::new(ranges.iter().map(piece).collect())),
+        }
     }
 
     /// IPv6 ranges.
@@ -79,7 +96,10 @@ impl Addresses {
                 (_, low) => pieces.push(Piece { high, low: low.map(|low| vec![low]) }),
             });
         }
-        Self { pieces }
+        match pieces.into_inner() {
+            Ok([only]) => Self::One(only),
+            Err(pieces) => Self::Many(Rc::new(pieces.into_vec())),
+        }
     }
 }
 
@@ -109,6 +129,8 @@ fn split(range: Range<u128>, mut piece: impl FnMut(Range, Option<Range>)) {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     fn range<K>(first: K, last: K) -> Range<K> {
@@ -130,9 +152,9 @@ mod tests {
     #[test]
     fn an_ipv6_range_is_cut_at_its_upper_halves() {
         let at = |high: u128, low: u128| high << 64 | low;
-        let pieces = Addresses::v6(smallvec![range(at(1, 5), at(4, 7))]).pieces;
+        let addresses = Addresses::v6(smallvec![range(at(1, 5), at(4, 7))]);
         assert_eq!(
-            pieces[..],
+            addresses.pieces(),
             [
                 Piece { high: range(1, 1), low: Some(vec![range(5, u64::MAX)]) },
                 Piece { high: range(2, 3), low: None },
@@ -140,7 +162,7 @@ mod tests {
             ]
         );
         assert!(Addresses::v6(smallvec![range(0, u128::MAX)]).is_any());
-        let hosts = Addresses::v6(smallvec![range(at(1, 5), at(1, 5)), range(at(1, 9), at(1, 9))]).pieces;
-        assert_eq!(hosts[..], [Piece { high: range(1, 1), low: Some(vec![range(5, 5), range(9, 9)]) }]);
+        let hosts = Addresses::v6(smallvec![range(at(1, 5), at(1, 5)), range(at(1, 9), at(1, 9))]);
+        assert_eq!(hosts.pieces(), [Piece { high: range(1, 1), low: Some(vec![range(5, 5), range(9, 9)]) }]);
     }
 }

@@ -22,8 +22,8 @@ use super::{
 /// Words that any graph may take besides those for its ranges.
 const SMALL_WORDS: usize = 1 << 12;
 
-/// A graph of the first order with no more words for each range in its clauses is taken without trying another: that is what a
-/// policy needs that does not multiply (8 to 16), and another order gives it no less.
+/// The most words for each range in its clauses of a graph that asks for addresses first. A policy that does not multiply
+/// needs 8 to 16 so, and no other order gives it less; one that does is better off with the other order.
 const PLAIN: usize = 20;
 
 /// The most words of a graph for each range in its clauses, where it is to be the only one; the second is for what would
@@ -52,33 +52,29 @@ pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> 
     let most = limits(budget_words);
     let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
     let ranges = ranges(clauses, &all);
-    let one = |limits| smallest(clauses, family, fair(ranges, PLAIN).words, limits).map(|graph| vec![graph]);
+    let one = |order, limits| Graph::build(clauses, family, order, limits).map(|graph| vec![graph]);
     let several = |words_per_range| {
         let mut forest =
             Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
         forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
-    let mut found = one(fair(ranges, few).min(most));
+    let mut found = one(Order::AddressFirst, fair(ranges, PLAIN).min(most))
+        .or_else(|| one(Order::Sharpest, fair(ranges, few).min(most)));
     if clauses.len() <= RANKS as usize {
         found = found.or_else(|| several(few)).or_else(|| several(many));
     }
-    let mut trees = found.or_else(|| one(most))?;
+    let mut trees = found.or_else(|| smallest(clauses, family, most).map(|graph| vec![graph]))?;
     trees.sort_by_key(|tree| tree.first);
     Some(trees)
 }
 
-/// The smaller of the graphs of all clauses that two orders give, or the first where it has no more than `plain` words;
-/// none where both are over the limits.
-fn smallest(clauses: &[Clause], family: Family, plain: usize, limits: Limits) -> Option<Graph> {
+/// The smaller of the graphs of all clauses that two orders give; none where both are over the limits.
+fn smallest(clauses: &[Clause], family: Family, limits: Limits) -> Option<Graph> {
     let first = Graph::build(clauses, family, Order::AddressFirst, limits);
-    let limits = match &first {
-        Some(graph) if graph.words <= plain => return first,
-        // Another one is of use only where it is smaller: it ends where it is not.
-        Some(graph) => Limits { words: graph.words - 1, ..limits },
-        None => limits,
-    };
-    Graph::build(clauses, family, Order::Sharpest, limits).or(first)
+    // Another one is of use only where it is smaller: it ends where it is not.
+    let words = first.as_ref().map_or(limits.words, |graph| graph.words.saturating_sub(1));
+    Graph::build(clauses, family, Order::Sharpest, Limits { words, ..limits }).or(first)
 }
 
 /// How many ranges there are in `members`.

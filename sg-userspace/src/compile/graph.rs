@@ -106,7 +106,7 @@ impl Limits {
     /// What bounds the words bounds the notes too.
     pub(super) const fn of_words(words: usize) -> Self {
         const NOTES_PER_WORD: usize = 2;
-        Self { words, notes: words.saturating_mul(NOTES_PER_WORD) }
+        Self { words, notes: words }
     }
 
     /// Both.
@@ -141,10 +141,10 @@ impl Graph {
             words: 0,
             splits: Vec::new(),
             intervals: Vec::new(),
-            by_content: HashTable::new(),
+            by_content: HashTable::with_capacity(members.len()),
             lists: Vec::new(),
             known: Vec::new(),
-            by_candidates: HashTable::new(),
+            by_candidates: HashTable::with_capacity(members.len()),
             hash: RandomState::default(),
             spare: Vec::new(),
         };
@@ -207,8 +207,15 @@ impl Builder<'_> {
     /// Where packets go for which the candidates in `possible`, in order, are possible and the dimensions in `left` are
     /// still to be asked. None where the budget is used up.
     fn target(&mut self, left: Dimensions, possible: impl IntoIterator<Item = Candidate>) -> Option<Target> {
+        let mut possible = possible.into_iter();
+        // The last clause always matches, so there is a first candidate, and without a condition it decides.
+        let first = possible.next()?;
+        let mut asked = self.candidates.asked(first).and(left);
+        if asked.is_empty() {
+            return Some(Target::decision(self.candidates.decision(first, self.ranked)));
+        }
         let begin = self.lists.len();
-        let mut asked = Dimensions::NONE;
+        self.lists.push(first);
         for candidate in possible {
             self.lists.push(candidate);
             let own = self.candidates.asked(candidate).and(left);
@@ -219,12 +226,6 @@ impl Builder<'_> {
             asked = asked.or(own);
         }
         let list = &self.lists[begin..];
-        // The last clause always matches, so there is a first candidate, and without a condition it decides.
-        let first = *list.first()?;
-        if asked.is_empty() {
-            self.lists.truncate(begin);
-            return Some(Target::decision(self.candidates.decision(first, self.ranked)));
-        }
         let left = asked.or(asked.lows_to_come().and(left));
         let mut hash = self.hash.build_hasher();
         hash.write_u8(left.bits());

@@ -8,7 +8,6 @@ pub(super) struct Dimensions(u8);
 
 impl Dimensions {
     pub(super) const ALL: Self = Self(0x7f);
-    pub(super) const NONE: Self = Self(0);
 
     pub(super) const fn only(dimension: Dimension) -> Self {
         Self(1 << dimension as u8)

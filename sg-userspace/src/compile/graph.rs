@@ -98,14 +98,13 @@ pub(super) struct Graph {
 pub(super) struct Limits {
     /// The most words, by estimate.
     pub(super) words: usize,
-    /// The most clauses noted over all intervals: what bounds the work and the memory where a policy explodes.
+    /// The most clauses in all lists of them: what bounds the work and the memory where a policy explodes.
     pub(super) notes: usize,
 }
 
 impl Limits {
     /// What bounds the words bounds the notes too.
     pub(super) const fn of_words(words: usize) -> Self {
-        const NOTES_PER_WORD: usize = 2;
         Self { words, notes: words }
     }
 
@@ -253,6 +252,11 @@ impl Builder<'_> {
     fn cut(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
         let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
         let first = among.next()?;
+        if let &[one, other] = slice(&self.lists, &list)
+            && left == Dimensions::only(first)
+        {
+            return self.last(first, [one, other]);
+        }
         let mut sweep = self.sweep(first, &list);
         let mut dimension = first;
         if self.order == Order::Sharpest && !asked.is_one() {
@@ -273,6 +277,31 @@ impl Builder<'_> {
         Some(target)
     }
 
+    /// The split on `dimension` of two candidates, of which the first has no other condition left and the second none at
+    /// all. It is what most rules come to, so it is worth a way without a sweep.
+    fn last(&mut self, dimension: Dimension, [one, other]: [Candidate; 2]) -> Option<Target> {
+        let [inside, outside] =
+            [one, other].map(|candidate| Target::decision(self.candidates.decision(candidate, self.ranked)));
+        let mut sweep = self.spare.pop().unwrap_or_default();
+        sweep.intervals.clear();
+        let mut next = Some(0);
+        self.candidates.ranges(one, dimension, |range, _| {
+            if let Some(key) = next
+                && key < range.first
+            {
+                sweep.lead(key, outside);
+            }
+            sweep.lead(range.first, inside);
+            next = range.last.checked_add(1);
+        });
+        if let Some(key) = next {
+            sweep.lead(key, outside);
+        }
+        let target = self.keep(dimension, &sweep.intervals);
+        self.spare.push(sweep);
+        target
+    }
+
     /// A sweep over the candidates of `list` that has not moved.
     fn sweep(&mut self, dimension: Dimension, list: &Range<u32>) -> Sweep {
         let mut sweep = self.spare.pop().unwrap_or_default();
@@ -285,19 +314,17 @@ impl Builder<'_> {
         let mut at = Some(0);
         while let Some(key) = at {
             let target = self.target(left, sweep.possible.iter().map(|possible| possible.candidate))?;
-            if sweep.intervals.last().is_none_or(|before| before.target != target) {
-                sweep.intervals.push(Interval { key, target });
-            }
+            sweep.lead(key, target);
             at = sweep.advance();
         }
-        match sweep.intervals[..] {
-            [only] => Some(only.target),
-            _ => self.keep(dimension, &sweep.intervals),
-        }
+        self.keep(dimension, &sweep.intervals)
     }
 
-    /// Stores a split, or finds the equal one that is stored already.
+    /// Stores a split, or finds the equal one that is stored already. Where all keys lead to one place there is none.
     fn keep(&mut self, dimension: Dimension, intervals: &[Interval]) -> Option<Target> {
+        if let [only] = intervals {
+            return Some(only.target);
+        }
         let mut hash = self.hash.build_hasher();
         hash.write_u8(dimension as u8);
         for interval in intervals {

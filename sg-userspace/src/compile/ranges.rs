@@ -25,7 +25,8 @@ impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> 
         if ranges.len() == 1 {
             return;
         }
-        ranges.sort_unstable();
+        // By where they begin alone, since lists of prefixes are in that order mostly.
+        ranges.sort_unstable_by_key(|range| range.first);
         ranges.dedup_by(|range, before| {
             let touches = before.last == top || range.first <= before.last + K::from(1);
             if touches {

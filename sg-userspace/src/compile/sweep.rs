@@ -6,7 +6,7 @@ use sg_common::image::Dimension;
 
 use super::{
     candidate::{Candidate, Candidates},
-    graph::Interval,
+    graph::{Interval, Target},
 };
 
 /// A place where a candidate becomes possible, or stops being so. In the order of keys; at one key the ends stand
@@ -105,6 +105,13 @@ impl Sweep {
             if edge.is_open() { now += 1 } else { now -= 1 }
         }
         ((possible + now) * 16 / intervals, intervals)
+    }
+
+    /// Notes where the keys from here on lead.
+    pub(super) fn lead(&mut self, key: u64, target: Target) {
+        if self.intervals.last().is_none_or(|before| before.target != target) {
+            self.intervals.push(Interval { key, target });
+        }
     }
 
     /// Moves to where the next interval begins, and says where that is; none where there is none.

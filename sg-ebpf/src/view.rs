@@ -1,125 +1,146 @@
-//! Reading packet memory. The only file here whose business is unsafe code, besides the pointers into maps of
-//! [`crate::flows`].
+//! Reading a packet: the parser of `sg_common` as global functions over packet memory, and clock and counters. It must
+//! never decide. Called by [`crate::pipeline`], [`crate::guest`] and [`crate::reject`].
 
-#![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
+#![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{__sk_buff, xdp_md},
     helpers::generated::bpf_jiffies64,
     programs::{TcContext, XdpContext},
 };
 use sg_common::{
     abi::Counter,
-    flow::FlowEntry,
-    fragment::{FragmentEntry, FragmentKey},
+    flow::{Direction, FlowKey},
     guest::{self, Claim},
-    image::Keys,
-    packet::{Family, Frame, Packet, Payload, Window, ethernet, network},
-    reject::Answer,
-    verdict::{Decision, Reason},
+    packet::{ETHERNET, Family, Packet, Payload, ethernet, network},
+    verdict::Reason,
 };
 
-use crate::maps::SCRATCH;
-
-/// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
-/// pointers whose offset may pass 65,535 (`MAX_PACKET_OFF`).
-const MAX_OFFSET: usize = 0x3fff;
+use crate::{
+    context::{Context, View},
+    scratch::Scratch,
+};
 
 /// How much is pulled in front when headers lie outside the linear part of the buffer.
 const PULL: u32 = 256;
 
-/// A packet as its hook hands it over: what the datapath asks of it.
-pub trait Context: EbpfContext {
-    /// Where the linear part begins.
-    fn data(&self) -> usize;
-    /// Where the linear part ends.
-    fn data_end(&self) -> usize;
-    /// Bytes of the frame, with its Ethernet header.
-    fn len(&self) -> u32;
-    /// The number of the device that the packet came in on or leaves by.
-    fn device(&self) -> u32;
-    /// Whether the kernel took a VLAN tag off the packet.
-    fn is_tagged(&self) -> bool;
-    /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
-    fn note(&self, decision: Decision);
-    /// [`find`] as a global function.
-    fn find(&self) -> u64;
-    /// [`parse`] as a global function.
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
-    /// The same, of what was not linear, where there is such a thing.
-    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
-    /// [`claim`] as a global function.
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
-}
-
-/// The linear part of a packet.
+/// Whose flow a packet may belong to.
 #[derive(Clone, Copy)]
-struct View {
-    data: usize,
-    end: usize,
-    length: usize,
+pub struct Whose {
+    /// The NIC.
+    pub slot: u16,
+    /// Which way the packet goes.
+    pub direction: Direction,
 }
 
-impl View {
-    #[inline(always)]
-    fn of(ctx: &impl Context) -> Self {
-        Self { data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
+/// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
+/// [`Scratch::key`], if it has one: that is told, too.
+#[inline(always)]
+pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> (Payload, bool) {
+    let whose = u64::from(whose.slot) << 1 | whose.direction as u64;
+    let mut word = ctx.frame(scratch, whose);
+    if word == MALFORMED && ctx.pull() {
+        word = ctx.frame(scratch, whose);
     }
+    (payload_of(word), word & HAS_FLOW != 0)
+}
 
-    /// Whether bytes of the packet lie outside the linear part.
-    #[inline(always)]
-    fn is_partial(&self) -> bool {
-        self.end - self.data < self.length
-    }
+/// The same of a packet whose flow nobody asks for.
+#[inline(always)]
+pub fn read_bare(ctx: &impl Context, scratch: &mut Scratch) -> Payload {
+    payload_of(ctx.bare_frame(scratch))
 }
 
 /// What the Ethernet header announces.
 #[inline(always)]
 pub fn payload(ctx: &impl Context) -> Payload {
-    let word = ctx.find();
-    let offset = (word >> 8) as usize;
-    match word & 0xff {
+    payload_of(ctx.find())
+}
+
+#[inline(always)]
+fn payload_of(word: u64) -> Payload {
+    let offset = (word >> OFFSET) as usize;
+    match word & KIND {
         V4 => Payload::Ip(Family::V4, offset),
         V6 => Payload::Ip(Family::V6, offset),
         ARP => Payload::Arp(offset),
         NOT_IP => Payload::Refused(Reason::NotIp),
+        TOO_MANY_HEADERS => Payload::Refused(Reason::TooManyHeaders),
         _ => Payload::Refused(Reason::Malformed),
     }
 }
 
-/// What [`find`] says in its lowest byte. Above stands where an IP packet begins.
+/// A [`Payload`] in a word: its lowest bits say which, above stands where the payload begins.
+const KIND: u64 = 0x7f;
+const HAS_FLOW: u64 = 0x80;
+const OFFSET: u32 = 8;
+const MALFORMED: u64 = 0;
 const V4: u64 = 1;
 const V6: u64 = 2;
 const ARP: u64 = 3;
 const NOT_IP: u64 = 4;
+const TOO_MANY_HEADERS: u64 = 5;
 
 #[inline(always)]
 fn find(ctx: &impl Context) -> u64 {
     // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
-    match ethernet(&View::of(ctx)) {
-        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
-        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
-        Payload::Arp(offset) => ARP | (offset as u64) << 8,
+    word_of(ethernet(&View::of(ctx)))
+}
+
+#[inline(always)]
+fn word_of(payload: Payload) -> u64 {
+    match payload {
+        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << OFFSET,
+        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << OFFSET,
+        Payload::Arp(offset) => ARP | (offset as u64) << OFFSET,
         Payload::Refused(Reason::NotIp) => NOT_IP,
-        Payload::Refused(_) => 0,
+        Payload::Refused(Reason::TooManyHeaders) => TOO_MANY_HEADERS,
+        Payload::Refused(_) => MALFORMED,
     }
 }
 
-/// Reads the IP packet at `offset` into `packet`.
+/// Returns a [`Payload`] as a word.
 #[inline(always)]
-pub fn read(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
-    const TOO_MANY_HEADERS: u64 = Reason::TooManyHeaders as u64;
+fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
+    // SAFETY: the caller passes a reference; the verifier checks its size.
+    let Some(Scratch { packet, key, .. }) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
+    let view = View::of(ctx);
+    let payload = ethernet(&view);
+    match payload {
+        // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
+        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, packet) {
+            Ok(()) => word_of(payload) | named(key, packet, whose),
+            Err(reason) => word_of(Payload::Refused(reason)),
+        },
+        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
+            0 => word_of(payload) | named(key, packet, whose),
+            TOO_MANY => TOO_MANY_HEADERS,
+            _ => MALFORMED,
+        },
+        Payload::Arp(_) | Payload::Refused(_) => word_of(payload),
+    }
+}
+
+/// Names the flow of `packet`, and tells whether it has one.
+#[inline(always)]
+fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> u64 {
+    let Some(whose) = whose else { return 0 };
+    let has_flow = key.name((whose >> 1) as u16, Direction::of(whose & 1), packet, packet.icmp());
+    if has_flow { HAS_FLOW } else { 0 }
+}
+
+/// What [`parse`] says of more headers than are walked.
+const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
+
+/// Reads the IP packet at `offset` into `packet`; false where it cannot be read.
+#[inline(always)]
+pub fn read_at(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> bool {
     let (family, offset) = (family as u64, offset as u64);
     let mut read = ctx.parse(family, offset, packet);
-    if read == Reason::Malformed as u64 {
-        read = ctx.parse_pulled(family, offset, packet);
+    if read == Reason::Malformed as u64 && ctx.pull() {
+        read = ctx.parse(family, offset, packet);
     }
-    match read {
-        0 => Ok(()),
-        TOO_MANY_HEADERS => Err(Reason::TooManyHeaders),
-        _ => Err(Reason::Malformed),
-    }
+    read == 0
 }
 
 /// Returns zero, or the number of the [`Reason`].
@@ -128,11 +149,8 @@ fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u
     let family = if family == Family::V4 as u64 { Family::V4 } else { Family::V6 };
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
-    match network(&View::of(ctx), family, offset as usize) {
-        Ok(found) => {
-            *packet = found;
-            0
-        }
+    match network(&View::of(ctx), family, offset as usize, packet) {
+        Ok(()) => 0,
         Err(reason) => reason as u64,
     }
 }
@@ -176,190 +194,49 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64
 /// read. Inlined, every number of VLAN tags and every way to read a packet would be followed through everything
 /// that comes after.
 macro_rules! readers {
-    ($context:ident, $raw:ty, $find:ident, $parse:ident, $claim:ident) => {
+    ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident, $parse:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $find(raw: *mut $raw) -> u64 {
+        pub extern "C" fn $find(raw: *mut $raw) -> u64 {
             find(&$context::new(raw))
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        pub extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
+            frame(&$context::new(raw), scratch, Some(whose))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $bare_frame(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
+            frame(&$context::new(raw), scratch, None)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
             parse(&$context::new(raw), family, offset, packet)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        pub extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
             claim(&$context::new(raw), what, offset, claimed)
         }
     };
 }
-readers!(TcContext, __sk_buff, sg_payload, sg_packet, sg_claim);
-readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_packet, sg_xdp_claim);
+readers!(TcContext, __sk_buff, sg_payload, sg_frame, sg_bare_frame, sg_packet, sg_claim);
+readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_bare_frame, sg_xdp_packet, sg_xdp_claim);
 
-/// Makes the headers linear and reads the packet again. It copies, so it is done only where it must be: of a bulk TCP packet
-/// the headers are linear and the rest is not.
+/// Makes the headers linear. It copies, so it is done only where it must be: of a bulk TCP packet the headers are linear
+/// and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_pulled(raw: *mut __sk_buff, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+pub extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
     let ctx = TcContext::new(raw);
     let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
-    if View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok() {
-        sg_packet(raw, family, offset, packet)
-    } else {
-        Reason::Malformed as u64
-    }
-}
-
-impl Context for TcContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        self.len()
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).ifindex }
-    }
-    #[inline(always)]
-    fn is_tagged(&self) -> bool {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).vlan_present != 0 }
-    }
-    /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
-    #[inline(always)]
-    fn note(&self, decision: Decision) {
-        let skb = self.skb.skb;
-        // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
-        // (`tc_cls_act_is_valid_access`).
-        unsafe {
-            (*skb).cb[0] = decision.number();
-            (*skb).cb[1] = (decision.word() >> 32) as u32;
-        }
-    }
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_payload(self.skb.skb)
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_packet(self.skb.skb, family, offset, packet)
-    }
-    #[inline(always)]
-    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_pulled(self.skb.skb, family, offset, packet)
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_claim(self.skb.skb, what, offset, claimed)
-    }
-}
-
-impl Frame for View {
-    type Window<const N: usize> = Pointer;
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.length
-    }
-
-    #[inline(always)]
-    fn window<const N: usize>(&self, offset: usize) -> Option<Pointer> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        let start = self.data + offset;
-        if start + N > self.end { None } else { Some(Pointer(start)) }
-    }
-}
-
-/// Some bytes that were checked to be there.
-#[derive(Clone, Copy)]
-pub struct Pointer(usize);
-
-impl Pointer {
-    /// Loads in one instruction: the kernel runs this only where unaligned loads are cheap, and the verifier
-    /// knows (`check_pkt_ptr_alignment`); a byte-wise read would be eight instructions instead.
-    #[inline(always)]
-    fn load<T: Copy>(self, offset: usize) -> T {
-        // SAFETY: `window::<N>` checked that N bytes are there, and parsers read inside N; the verifier proves
-        // it again at load time and rejects the program otherwise.
-        unsafe { *((self.0 + offset) as *const T) }
-    }
-}
-
-impl Window for Pointer {
-    #[inline(always)]
-    fn byte(self, offset: usize) -> u8 {
-        self.load(offset)
-    }
-    #[inline(always)]
-    fn be16(self, offset: usize) -> u16 {
-        u16::from_be(self.load(offset))
-    }
-    #[inline(always)]
-    fn be32(self, offset: usize) -> u32 {
-        u32::from_be(self.load(offset))
-    }
-    #[inline(always)]
-    fn be64(self, offset: usize) -> u64 {
-        u64::from_be(self.load(offset))
-    }
-}
-
-/// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
-/// frames in several buffers, and a driver that would need them refuses it.
-impl Context for XdpContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        (self.data_end() - self.data()) as u32
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        self.ingress_ifindex() as u32
-    }
-    /// A tag that the device took off is not to be seen here.
-    #[inline(always)]
-    fn is_tagged(&self) -> bool {
-        false
-    }
-    /// There is no place for it.
-    #[inline(always)]
-    fn note(&self, _decision: Decision) {}
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_xdp_payload(self.ctx)
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_xdp_packet(self.ctx, family, offset, packet)
-    }
-    #[inline(always)]
-    fn parse_pulled(&self, _family: u64, _offset: u64, _packet: *mut Packet) -> u64 {
-        Reason::Malformed as u64
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_xdp_claim(self.ctx, what, offset, claimed)
-    }
+    u64::from(View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok())
 }
 
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in
@@ -377,33 +254,4 @@ pub fn add(counter: *mut Counter, length: u64) {
     let counter = unsafe { &mut *counter };
     counter.packets += 1;
     counter.bytes += length;
-}
-
-/// Where a packet is worked on: the stack of a program has 512 bytes only.
-pub struct Scratch {
-    /// The packet.
-    pub packet: Packet,
-    /// Whom a guest claims to be.
-    pub claimed: Claim,
-    /// The packet that an ICMP error speaks of.
-    pub embedded: Packet,
-    /// What the policy is asked about the packet.
-    pub keys: Keys,
-    /// What the policy is asked about the flow it belongs to.
-    pub original: Keys,
-    /// A new flow.
-    pub entry: FlowEntry,
-    /// The datagram that a fragment belongs to.
-    pub datagram: FragmentKey,
-    /// What is remembered of it.
-    pub fragment: FragmentEntry,
-    /// What the sender of a rejected packet is told.
-    pub answer: Answer,
-}
-
-/// This CPU's own. A program is not interrupted by another packet on its CPU.
-#[inline(always)]
-pub fn scratch() -> Option<&'static mut Scratch> {
-    // SAFETY: as above; the pointer is valid until the program ends.
-    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }

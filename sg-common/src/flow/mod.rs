@@ -4,9 +4,12 @@
 //! packet, the agent's sweep for every entry. It must never look at rules: whether a flow may live is the
 //! image's answer, this file only remembers it.
 
+mod key;
+
+pub use key::{FlowKey, NarrowKey, Talk, packet_keys};
+
 use crate::{
-    image::{Dimension, Keys, service_key},
-    packet::{Address, Family, Icmp, Packet, has_ports, is_icmp, protocol, tcp},
+    packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol, tcp},
     verdict::Decision,
 };
 
@@ -38,123 +41,6 @@ impl Direction {
         }
     }
 }
-
-/// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
-/// directions have the same key. 40 bytes, no padding, integers only.
-///
-/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
-/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
-/// question, a question the other way does not. Other protocols have zeroes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[repr(C)]
-pub struct FlowKey {
-    /// The other end, see [`Address`].
-    pub remote_high: u64,
-    /// The other end, see [`Address`].
-    pub remote_low: u64,
-    /// This end, see [`Address`].
-    pub local_high: u64,
-    /// This end, see [`Address`].
-    pub local_low: u64,
-    /// In host order.
-    pub remote_port: u16,
-    /// In host order.
-    pub local_port: u16,
-    /// The NIC's slot: no flow of one NIC ever answers for another.
-    pub nic: u16,
-    /// IANA number.
-    pub protocol: u8,
-    /// [`Family`] as a number.
-    pub family: u8,
-}
-
-impl FlowKey {
-    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
-    /// echo) and are judged one by one.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
-        let (remote, local) = ends(direction, packet.source, packet.destination);
-        let (remote_port, local_port) = match packet.icmp() {
-            None => ends(direction, packet.source_port, packet.detail),
-            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
-            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
-            Some(Icmp::Error | Icmp::Other) => return None,
-        };
-        Some(Self {
-            remote_high: remote.high,
-            remote_low: remote.low,
-            local_high: local.high,
-            local_low: local.low,
-            remote_port,
-            local_port,
-            nic,
-            protocol: packet.protocol,
-            family: packet.family as u8,
-        })
-    }
-
-    /// The address family.
-    #[inline(always)]
-    #[must_use]
-    pub const fn family(&self) -> Family {
-        if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 }
-    }
-
-    /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
-    /// is judged again.
-    #[inline(always)]
-    #[must_use]
-    pub fn original(&self, direction: Direction) -> Keys {
-        let family = self.family();
-        let (source_port, detail) = if is_icmp(family, self.protocol) {
-            let echo_request = match family {
-                Family::V4 => 8 << 8,
-                Family::V6 => 128 << 8,
-            };
-            (0, echo_request)
-        } else {
-            // An end is an end: who was the source then is who is the remote of an inbound packet now.
-            ends(direction, self.remote_port, self.local_port)
-        };
-        keys(
-            Address { high: self.remote_high, low: self.remote_low },
-            Address { high: self.local_high, low: self.local_low },
-            service_key(self.protocol, detail),
-            source_port,
-        )
-    }
-}
-
-/// (source, destination) to (remote, local), and back: the same swap.
-#[inline(always)]
-fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
-    match direction {
-        Direction::Ingress => (source, destination),
-        Direction::Egress => (destination, source),
-    }
-}
-
-/// What a policy is asked about `packet`.
-#[inline(always)]
-#[must_use]
-pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
-    let (remote, local) = ends(direction, packet.source, packet.destination);
-    keys(remote, local, service_key(packet.protocol, packet.detail), packet.source_port)
-}
-
-#[inline(always)]
-fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
-    // In the order of `Dimension`. No rule asks for the last two; zeroes there would become a call of memset, which is a
-    // loop over bytes in eBPF and costs more than all the rest of this function.
-    [remote.high, remote.low, service, u64::from(source_port), local.high, local.low, local.high, local.low]
-}
-
-const _: () = {
-    assert!(Dimension::RemoteHigh as usize == 0 && Dimension::RemoteLow as usize == 1);
-    assert!(Dimension::Service as usize == 2 && Dimension::SourcePort as usize == 3);
-    assert!(Dimension::LocalHigh as usize == 4 && Dimension::LocalLow as usize == 5);
-};
 
 /// How far a flow has come. ABI: [`FlowEntry::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,16 +123,14 @@ pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 /// protocols new, established.
 #[inline(always)]
 #[must_use]
-pub const fn timeout_index(family: u8, number: u8, state: u8) -> usize {
+pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
     let both_ways = (state != State::New as u8) as usize;
     if number == protocol::TCP {
         let state = state as usize;
         if state > 2 { 2 } else { state }
     } else if number == protocol::UDP {
         3 + both_ways
-    } else if (family == Family::V4 as u8 && number == protocol::ICMP)
-        || (family == Family::V6 as u8 && number == protocol::ICMPV6)
-    {
+    } else if is_icmp(family, number) {
         5
     } else {
         6 + both_ways
@@ -307,7 +191,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let timeout = timeouts[timeout_index(key.family, key.protocol, self.state) & 7];
+        let timeout = timeouts[timeout_index(key.talk.family(), key.talk.protocol(), self.state) & 7];
         now.wrapping_sub(self.last_seen) > u64::from(timeout)
     }
 
@@ -358,18 +242,13 @@ impl FlowEntry {
     /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
     fn observe_tcp(&mut self, packet: &Packet, side: usize) {
-        let (own, other) = (side & 1, (side & 1) ^ 1);
+        let own = side & 1;
         let reply = own == 1;
-        let is_reset = packet.tcp_flags & tcp::RST != 0;
-        let has_ack = packet.tcp_flags & tcp::ACK != 0;
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = self.packets[own] == 1 && reply;
-        // Zero: nothing was acknowledged yet.
-        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
-        let answers = has_ack && packet.acknowledgement == self.sent[other];
-        let next = if unheard { answers } else { packet.sequence == self.sent[own] || expected };
-        if is_reset {
-            if next {
+        let unheard = reply && self.packets[own] == 1;
+        let ends = packet.tcp_flags & (tcp::RST | tcp::FIN) != 0 && self.is_next(packet, own, unheard);
+        if packet.tcp_flags & tcp::RST != 0 {
+            if ends {
                 self.state = State::Closing as u8;
             }
             return;
@@ -379,19 +258,33 @@ impl FlowEntry {
             if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
                 self.sent[own] = end;
             }
-            if has_ack {
+            if packet.tcp_flags & tcp::ACK != 0 {
                 self.acknowledged[own] = packet.acknowledgement;
             }
         }
-        if packet.tcp_flags & tcp::FIN != 0 && next {
+        if ends {
             self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+            if self.flags & both == both {
+                self.state = State::Closing as u8;
+                return;
+            }
         }
-        let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
-        if self.flags & both == both {
-            self.state = State::Closing as u8;
-        } else if reply && self.state == State::New as u8 {
+        if reply && self.state == State::New as u8 {
             self.state = State::Established as u8;
         }
+    }
+
+    /// Whether a packet of `own` begins with the very next number.
+    #[inline(always)]
+    fn is_next(&self, packet: &Packet, own: usize, unheard: bool) -> bool {
+        let other = own ^ 1;
+        if unheard {
+            return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
+        }
+        // Zero: nothing was acknowledged yet.
+        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
+        packet.sequence == self.sent[own] || expected
     }
 
     /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
@@ -418,7 +311,7 @@ pub const fn opens(packet: &Packet) -> bool {
 }
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 40);
+    assert!(size_of::<FlowKey>() == 40 && size_of::<NarrowKey>() == 16);
     assert!(size_of::<FlowEntry>() == 80);
     assert!(has_ports(protocol::TCP));
 };

@@ -228,7 +228,9 @@ impl Builder<'_> {
         let left = asked.or(asked.lows_to_come().and(left));
         let mut hash = self.hash.build_hasher();
         hash.write_u8(left.bits());
-        list.iter().for_each(|candidate| hash.write_u32(candidate.0));
+        for candidate in list {
+            hash.write_u32(candidate.0);
+        }
         let hash = hash.finish() as u32;
         let same = |entry: &Entry| {
             let known = &self.known[entry.number as usize];

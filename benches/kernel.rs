@@ -104,6 +104,22 @@ impl Kernel {
         record(name, rounds.least(), empties.least(), &rounds);
     }
 
+    /// What each program costs the verifier.
+    pub(crate) fn verifier(&mut self) {
+        if !self.plan.wants("verifier") {
+            return;
+        }
+        match self.datapath.verified_instructions() {
+            Ok(programs) => {
+                for (program, count) in programs {
+                    let name = program.name().trim_start_matches("sg_");
+                    save(&Figure::new(format!("verifier/{name}"), f64::from(count), Unit::Count));
+                }
+            }
+            Err(error) => println!("verifier is left out: {error}"),
+        }
+    }
+
     /// What a flow and a rule need in the kernel.
     pub(crate) fn memory(&self) {
         if self.plan.wants("memory/flow") {

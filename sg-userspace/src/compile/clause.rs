@@ -2,11 +2,10 @@
 
 use std::{
     cmp::Reverse,
-    collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    rc::Rc,
 };
 
+use foldhash::{HashMap, HashMapExt as _};
 use ipnet::IpNet;
 use sg_common::{
     flow::Direction,
@@ -14,8 +13,12 @@ use sg_common::{
     packet::Family,
     verdict::{Decision, Reason, Verdict},
 };
+use smallvec::smallvec;
 
-use super::ranges::{Addresses, Range};
+use super::{
+    dimensions::Dimensions,
+    ranges::{Addresses, Range, Ranges},
+};
 use crate::model::{
     Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
 };
@@ -23,10 +26,10 @@ use crate::model::{
 /// A condition on every dimension, and what holds where all are met. Earlier clauses win.
 #[derive(Clone, Debug)]
 pub(super) struct Clause {
-    pub(super) remote: Rc<Addresses>,
-    pub(super) service: Vec<Range>,
-    pub(super) source_port: Vec<Range>,
-    pub(super) local: Rc<Addresses>,
+    pub(super) remote: Addresses,
+    pub(super) service: Ranges,
+    pub(super) source_port: Ranges,
+    pub(super) local: Addresses,
     /// The sender's Ethernet address.
     pub(super) ethernet: Range,
     pub(super) decision: Decision,
@@ -34,13 +37,11 @@ pub(super) struct Clause {
 
 impl Clause {
     fn always(decision: Decision) -> Self {
-        let any = Rc::new(Addresses::any());
-        let full = vec![Range::FULL];
         Self {
-            remote: any.clone(),
-            service: full.clone(),
-            source_port: full,
-            local: any,
+            remote: Addresses::any(),
+            service: one(Range::FULL),
+            source_port: one(Range::FULL),
+            local: Addresses::any(),
             ethernet: Range::FULL,
             decision,
         }
@@ -48,25 +49,34 @@ impl Clause {
 
     /// How many ranges it has, over all dimensions.
     pub(super) fn ranges(&self) -> usize {
-        self.remote.pieces.len() + self.service.len() + self.source_port.len() + self.local.pieces.len()
+        self.remote.pieces().len() + self.service.len() + self.source_port.len() + self.local.pieces().len()
     }
 
     /// Its ranges in one dimension that rules ask about; of addresses, the upper halves.
-    pub(super) fn ranges_of(&self, dimension: Dimension) -> Vec<Range> {
-        let upper = |addresses: &Addresses| addresses.pieces.iter().map(|piece| piece.high).collect();
+    pub(super) fn ranges_of(&self, dimension: Dimension) -> Ranges {
+        let upper = |addresses: &Addresses| addresses.pieces().iter().map(|piece| piece.high).collect();
         match dimension {
             Dimension::RemoteHigh | Dimension::RemoteLow => upper(&self.remote),
             Dimension::LocalHigh | Dimension::LocalLow => upper(&self.local),
             Dimension::Service => self.service.clone(),
             Dimension::SourcePort => self.source_port.clone(),
-            Dimension::Ethernet => vec![self.ethernet],
+            Dimension::Ethernet => one(self.ethernet),
         }
+    }
+
+    /// The dimensions that it has a condition on, but for lower halves of addresses.
+    pub(super) fn asked(&self) -> Dimensions {
+        Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
+            .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
+            .or(Dimensions::only_if(self.source_port[..] != [Range::FULL], Dimension::SourcePort))
+            .or(Dimensions::only_if(!self.local.is_any(), Dimension::LocalHigh))
+            .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
     }
 
     /// The clauses that tell the NIC's own addresses from others: own ones accept.
     pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
         let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
-        Self::told_apart(own.map(|own| Self { local: Rc::new(own), ..Self::told(Verdict::Accept) }))
+        Self::told_apart(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
     }
 
     /// The clauses that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
@@ -79,7 +89,7 @@ impl Clause {
         let unknown = nic.senders.mac.is_none().then_some(None);
         let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
         Self::told_apart(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
-            let local = Rc::new(addresses(family, [net])?);
+            let local = prefix(family, net)?;
             Some(Self { local, ethernet: only(mac), ..Self::told(Verdict::Accept) })
         }))
     }
@@ -94,6 +104,10 @@ impl Clause {
     }
 }
 
+fn one(range: Range) -> Ranges {
+    Ranges::from_buf([range])
+}
+
 /// An Ethernet address, or all of them where none is known.
 fn only(mac: Option<Mac>) -> Range {
     mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
@@ -103,7 +117,7 @@ fn only(mac: Option<Mac>) -> Range {
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
-    known: HashMap<(Source, Family), Option<Rc<Addresses>>>,
+    known: HashMap<(Source, Family), Option<Addresses>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,25 +131,40 @@ impl<'a> Resolver<'a> {
         Self { policy, known: HashMap::new() }
     }
 
-    /// The clauses of one direction and family. What cannot match in the family is left out; the last one always
+    /// The clauses of one direction by family. What cannot match in a family is left out there; the last one always
     /// matches.
     pub(super) fn clauses(
         &mut self,
         nic: &Nic,
         direction: Direction,
-        family: Family,
         decisions: &[(Decider, Decision)],
-    ) -> Vec<Clause> {
+    ) -> [(Family, Vec<Clause>); 2] {
         debug_assert!(nic.groups.iter().all(|group| group.0 < self.policy.groups().len()));
-        let clause = |&(decider, decision): &(Decider, Decision)| match decider {
+        let mut found = [Family::V4, Family::V6].map(|family| (family, Vec::with_capacity(decisions.len())));
+        // Both families at once: a large policy is not in the cache, and each rule is read once.
+        for &(decider, decision) in decisions {
+            for (family, clauses) in &mut found {
+                clauses.extend(self.clause(decider, direction, *family, decision));
+            }
+        }
+        found
+    }
+
+    fn clause(
+        &mut self,
+        decider: Decider,
+        direction: Direction,
+        family: Family,
+        decision: Decision,
+    ) -> Option<Clause> {
+        match decider {
             Decider::IntraGroup(group) => {
                 let remote = self.resolve(Source::Group(group), family)?;
                 Some(Clause { remote, ..Clause::always(decision) })
             }
             Decider::Rule(index) => self.rule(self.policy.rule(index), family, decision),
             Decider::Default(found) => (found == direction).then(|| Clause::always(decision)),
-        };
-        decisions.iter().filter_map(clause).collect()
+        }
     }
 
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<Clause> {
@@ -143,26 +172,26 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let remote = match rule.remote {
-            Remote::Any => Rc::new(Addresses::any()),
-            Remote::Net(net) => Rc::new(addresses(family, [net])?),
+            Remote::Any => Addresses::any(),
+            Remote::Net(net) => prefix(family, net)?,
             Remote::Group(group) => self.resolve(Source::Group(group), family)?,
             Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
         };
         let local = match rule.local {
             None => Addresses::any(),
-            Some(net) => addresses(family, [net])?,
+            Some(net) => prefix(family, net)?,
         };
         let (service, source_port) = self.service(&rule.service);
-        Some(Clause { remote, service, source_port, local: Rc::new(local), ethernet: Range::FULL, decision })
+        Some(Clause { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of the two dimensions that a service speaks of.
-    fn service(&self, service: &Service) -> (Vec<Range>, Vec<Range>) {
+    fn service(&self, service: &Service) -> (Ranges, Ranges) {
         let whole =
             |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
         match service {
-            Service::All => (vec![Range::FULL], vec![Range::FULL]),
-            Service::Other(protocol) => (vec![whole(*protocol)], vec![Range::FULL]),
+            Service::All => (one(Range::FULL), one(Range::FULL)),
+            Service::Other(protocol) => (one(whole(*protocol)), one(Range::FULL)),
             Service::Icmp { family, message } => {
                 let protocol = match family {
                     Family::V4 => sg_common::packet::protocol::ICMP,
@@ -172,24 +201,28 @@ impl<'a> Resolver<'a> {
                     let detail = |code| service_key(protocol, u16::from_be_bytes([kind, code]));
                     Range { first: detail(code.unwrap_or(0)), last: detail(code.unwrap_or(u8::MAX)) }
                 });
-                (vec![range], vec![Range::FULL])
+                (one(range), one(Range::FULL))
             }
             Service::Ported { protocol, destination, source } => {
                 let destination = match self.ports(destination) {
-                    None => vec![whole(*protocol)],
-                    Some(ranges) => {
-                        let key = |port| service_key(*protocol, port as u16);
-                        let keys = |range: Range| Range { first: key(range.first), last: key(range.last) };
-                        ranges.into_iter().map(keys).collect()
+                    None => one(whole(*protocol)),
+                    Some(mut ranges) => {
+                        for range in &mut ranges {
+                            *range = Range {
+                                first: service_key(*protocol, range.first as u16),
+                                last: service_key(*protocol, range.last as u16),
+                            };
+                        }
+                        ranges
                     }
                 };
-                (destination, self.ports(source).unwrap_or_else(|| vec![Range::FULL]))
+                (destination, self.ports(source).unwrap_or_else(|| one(Range::FULL)))
             }
         }
     }
 
     /// None means every port.
-    fn ports(&self, ports: &Ports) -> Option<Vec<Range>> {
+    fn ports(&self, ports: &Ports) -> Option<Ranges> {
         let ranges = match ports {
             Ports::Any => return None,
             Ports::Ranges(ranges) => ranges,
@@ -199,22 +232,18 @@ impl<'a> Resolver<'a> {
             first: u64::from(range.first()),
             last: u64::from(range.last()),
         };
-        let ranges = Range::normalise(ranges.iter().map(range).collect(), u64::from(u16::MAX));
-        (ranges != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
+        let mut ranges: Ranges = ranges.iter().map(range).collect();
+        Range::normalise(&mut ranges, u64::from(u16::MAX));
+        (ranges[..] != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
     }
 
-    fn resolve(&mut self, source: Source, family: Family) -> Option<Rc<Addresses>> {
+    fn resolve(&mut self, source: Source, family: Family) -> Option<Addresses> {
         let policy = self.policy;
         self.known
             .entry((source, family))
-            .or_insert_with(|| {
-                let found = match source {
-                    Source::Group(group) => {
-                        addresses(family, policy.members(group).into_iter().map(IpNet::from))
-                    }
-                    Source::PrefixList(list) => addresses(family, policy.prefixes(list).iter().copied()),
-                };
-                found.map(Rc::new)
+            .or_insert_with(|| match source {
+                Source::Group(group) => addresses(family, policy.members(group).into_iter().map(IpNet::from)),
+                Source::PrefixList(list) => addresses(family, policy.prefixes(list).iter().copied()),
             })
             .clone()
     }
@@ -230,10 +259,10 @@ impl<'a> Resolver<'a> {
                     .into_iter()
                     .filter_map(|family| self.rule(rule, family, nothing))
                     .map(|clause| {
-                        clause.remote.pieces.len()
+                        clause.remote.pieces().len()
                             * clause.service.len()
                             * clause.source_port.len()
-                            * clause.local.pieces.len()
+                            * clause.local.pieces().len()
                     })
                     .sum();
                 costs.push((cost, index, rule));
@@ -251,29 +280,27 @@ impl<'a> Resolver<'a> {
 pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
     let nets = nets.into_iter();
     let found = match family {
-        Family::V4 => {
-            let ranges: Vec<Range> = nets
-                .filter_map(|net| match net {
-                    IpNet::V4(net) => Some(Range {
-                        first: u64::from(net.network().to_bits()),
-                        last: u64::from(net.broadcast().to_bits()),
-                    }),
-                    IpNet::V6(_) => None,
-                })
-                .collect();
-            Addresses::v4(ranges)
-        }
-        Family::V6 => {
-            let ranges: Vec<Range<u128>> = nets
-                .filter_map(|net| match net {
-                    IpNet::V6(net) => {
-                        Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })
-                    }
-                    IpNet::V4(_) => None,
-                })
-                .collect();
-            Addresses::v6(ranges)
-        }
+        Family::V4 => Addresses::v4(nets.filter_map(v4).collect()),
+        Family::V6 => Addresses::v6(nets.filter_map(v6).collect()),
     };
-    (!found.pieces.is_empty()).then_some(found)
+    (!found.pieces().is_empty()).then_some(found)
+}
+
+/// The addresses of one prefix; none where it is of the other family.
+fn prefix(family: Family, net: IpNet) -> Option<Addresses> {
+    let found = match family {
+        Family::V4 => Addresses::v4(smallvec![v4(net)?]),
+        Family::V6 => Addresses::v6(smallvec![v6(net)?]),
+    };
+    Some(found)
+}
+
+fn v4(net: IpNet) -> Option<Range> {
+    let IpNet::V4(net) = net else { return None };
+    Some(Range { first: net.network().to_bits().into(), last: net.broadcast().to_bits().into() })
+}
+
+fn v6(net: IpNet) -> Option<Range<u128>> {
+    let IpNet::V6(net) = net else { return None };
+    Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })
 }

@@ -19,11 +19,15 @@ use super::{
     ranges::Range,
 };
 
-/// A graph this small is taken without trying another order or more graphs.
+/// Words that any graph may take besides those for its ranges.
 const SMALL_WORDS: usize = 1 << 12;
 
-/// The most words of a graph for each range in its clauses. A policy that does not multiply needs a tenth of the first; the
-/// second is for what would be too many graphs.
+/// The most words for each range in its clauses of a graph that asks for addresses first. A policy that does not multiply
+/// needs 8 to 16 so, and no other order gives it less; one that does is better off with the other order.
+const PLAIN: usize = 20;
+
+/// The most words of a graph for each range in its clauses, where it is to be the only one; the second is for what would
+/// be too many graphs.
 const WORDS_PER_RANGE: [usize; 2] = [1 << 6, 1 << 10];
 
 /// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
@@ -47,18 +51,20 @@ pub(super) const fn limits(budget_words: usize) -> Limits {
 pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Vec<Graph>> {
     let most = limits(budget_words);
     let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
-    let one = |limits| smallest(clauses, family, limits).map(|graph| vec![graph]);
+    let ranges = ranges(clauses, &all);
+    let one = |order, limits| Graph::build(clauses, family, order, limits).map(|graph| vec![graph]);
     let several = |words_per_range| {
         let mut forest =
             Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
         forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
-    let mut found = one(fair(clauses, &all, few).min(most));
+    let mut found = one(Order::AddressFirst, fair(ranges, PLAIN).min(most))
+        .or_else(|| one(Order::Sharpest, fair(ranges, few).min(most)));
     if clauses.len() <= RANKS as usize {
         found = found.or_else(|| several(few)).or_else(|| several(many));
     }
-    let mut trees = found.or_else(|| one(most))?;
+    let mut trees = found.or_else(|| smallest(clauses, family, most).map(|graph| vec![graph]))?;
     trees.sort_by_key(|tree| tree.first);
     Some(trees)
 }
@@ -66,18 +72,18 @@ pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> 
 /// The smaller of the graphs of all clauses that two orders give; none where both are over the limits.
 fn smallest(clauses: &[Clause], family: Family, limits: Limits) -> Option<Graph> {
     let first = Graph::build(clauses, family, Order::AddressFirst, limits);
-    let limits = match &first {
-        Some(graph) if graph.words <= SMALL_WORDS => return first,
-        // Another one is of use only where it is smaller: it ends where it is not.
-        Some(graph) => Limits { words: graph.words - 1, ..limits },
-        None => limits,
-    };
-    Graph::build(clauses, family, Order::Sharpest, limits).or(first)
+    // Another one is of use only where it is smaller: it ends where it is not.
+    let words = first.as_ref().map_or(limits.words, |graph| graph.words.saturating_sub(1));
+    Graph::build(clauses, family, Order::Sharpest, Limits { words, ..limits }).or(first)
 }
 
-/// What a graph of `members` may cost where it is worth its words.
-fn fair(clauses: &[Clause], members: &[u32], words_per_range: usize) -> Limits {
-    let ranges: usize = members.iter().map(|&clause| clauses[clause as usize].ranges()).sum();
+/// How many ranges there are in `members`.
+fn ranges(clauses: &[Clause], members: &[u32]) -> usize {
+    members.iter().map(|&clause| clauses[clause as usize].ranges()).sum()
+}
+
+/// What a graph of so many ranges may cost where it is worth its words.
+fn fair(ranges: usize, words_per_range: usize) -> Limits {
     Limits::of_words(SMALL_WORDS + ranges.saturating_mul(words_per_range))
 }
 
@@ -95,7 +101,8 @@ impl Forest<'_> {
     /// Adds the graphs of `members`: one where it is worth its words, else more of them. Whether they are within the
     /// budget, and not too many.
     fn part(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
-        self.grow(members, fair(self.clauses, members, self.words_per_range)) || self.divide(members, apart)
+        self.grow(members, fair(ranges(self.clauses, members), self.words_per_range))
+            || self.divide(members, apart)
     }
 
     /// Adds the graphs of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
@@ -138,26 +145,25 @@ impl Forest<'_> {
                 - begins.partition_point(|&key| key < range.first)
         };
         // A range has its own beginning inside it.
-        let narrow = |range: Range| (inside(range) - 1) * WIDE <= begins.len();
-        members.iter().partition(|&&clause| ranges(clause).into_iter().all(narrow))
+        let narrow = |&range: &Range| (inside(range) - 1) * WIDE <= begins.len();
+        members.iter().partition(|&&clause| ranges(clause).iter().all(narrow))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use ipnet::{IpNet, Ipv4Net, Ipv6Net};
     use sg_common::{
         image::{Keys, Walk, service_key},
         verdict::{Decision, Reason, Verdict},
     };
+    use smallvec::smallvec;
 
     use super::*;
     use crate::compile::{
         clause::addresses,
         layout::Layout,
-        ranges::{Addresses, Piece},
+        ranges::{Addresses, Piece, Ranges},
     };
 
     /// Numbers that are the same every time.
@@ -170,7 +176,7 @@ mod tests {
         }
 
         /// Mostly long prefixes around few places, some of everything.
-        fn addresses(&mut self, family: Family) -> Rc<Addresses> {
+        fn addresses(&mut self, family: Family) -> Addresses {
             let length = [0, 0, 4, 12, 20, 28, 30, 32][self.below(8) as usize];
             let place = (self.below(40) as u32).wrapping_mul(0x9e37_79b1) ^ self.below(16) as u32;
             let net: IpNet = match family {
@@ -180,16 +186,16 @@ mod tests {
                     Ipv6Net::new(bits.into(), length * 4).unwrap().trunc().into()
                 }
             };
-            Rc::new(addresses(family, [net]).unwrap())
+            addresses(family, [net]).unwrap()
         }
 
-        fn range(&mut self, protocol: u8) -> Vec<Range> {
+        fn range(&mut self, protocol: u8) -> Ranges {
             let (one, other) = (self.below(60) as u16 * 1000, self.below(60) as u16 * 1000);
             let first = service_key(protocol, one.min(other));
             match self.below(4) {
-                0 => vec![Range::FULL],
-                1 => vec![Range { first, last: first }],
-                _ => vec![Range { first, last: service_key(protocol, one.max(other)) }],
+                0 => smallvec![Range::FULL],
+                1 => smallvec![Range { first, last: first }],
+                _ => smallvec![Range { first, last: service_key(protocol, one.max(other)) }],
             }
         }
 
@@ -204,10 +210,10 @@ mod tests {
                 decision: decision(number),
             };
             let default = Clause {
-                remote: Rc::new(Addresses::any()),
-                local: Rc::new(Addresses::any()),
-                service: vec![Range::FULL],
-                source_port: vec![Range::FULL],
+                remote: Addresses::any(),
+                local: Addresses::any(),
+                service: smallvec![Range::FULL],
+                source_port: smallvec![Range::FULL],
                 ethernet: Range::FULL,
                 decision: decision(count),
             };
@@ -215,7 +221,8 @@ mod tests {
             // Those that leave much open come last, or there would be nothing to see of the others.
             clauses.sort_by_key(|clause| {
                 let dimensions = [clause.remote.is_any(), clause.local.is_any()];
-                let services = [&clause.service, &clause.source_port].map(|ranges| *ranges == [Range::FULL]);
+                let services =
+                    [&clause.service, &clause.source_port].map(|ranges| ranges[..] == [Range::FULL]);
                 dimensions.into_iter().chain(services).filter(|&open| open).count()
             });
             clauses.push(default);
@@ -235,7 +242,7 @@ mod tests {
             let highest = if family == Family::V4 { u64::from(u32::MAX) } else { u64::MAX };
             for (addresses, high) in [(&clause.remote, 0), (&clause.local, 4)] {
                 let Piece { high: range, low } =
-                    &addresses.pieces[self.below(addresses.pieces.len() as u64) as usize];
+                    &addresses.pieces()[self.below(addresses.pieces().len() as u64) as usize];
                 keys[high] = self.near(&[*range]) & highest;
                 keys[high + 1] = self.near(low.as_deref().unwrap_or(&[Range::FULL]));
             }
@@ -250,7 +257,7 @@ mod tests {
         let among =
             |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
         let within = |addresses: &Addresses, high: usize| {
-            addresses.pieces.iter().any(|piece| {
+            addresses.pieces().iter().any(|piece| {
                 among(&[piece.high], keys[high])
                     && piece.low.as_ref().is_none_or(|low| among(low, keys[high + 1]))
             })
@@ -275,7 +282,7 @@ mod tests {
             assert!(trees.is_sorted_by_key(|tree| tree.first));
             most = most.max(trees.len());
             let mut layout = Layout::new(16, 1 << 23);
-            layout.words[0] = layout.plant(&trees).unwrap().word();
+            layout.words[0] = layout.plant(&trees).unwrap();
             layout.words.resize(layout.words.len().next_power_of_two(), 0);
             for _ in 0..20_000 {
                 let clause = random.below(u64::from(count)) as usize;

@@ -6,17 +6,24 @@
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
 //! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{BuildHasher as _, Hasher as _},
+    mem,
+    ops::Range,
+};
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use sg_common::{
-    image::{Dimension, Reference},
+    image::{Dimension, NO_BOUND, Reference},
     packet::Family,
 };
 
 use super::{
+    candidate::{Candidate, Candidates},
     clause::Clause,
-    ranges::{Addresses, Range},
+    dimensions::Dimensions,
+    sweep::Sweep,
 };
 
 /// Which dimension is asked next.
@@ -38,26 +45,45 @@ const ADDRESS_FIRST: [Dimension; 7] = [
     Dimension::Ethernet,
 ];
 
-/// Where an interval leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Target {
-    /// A decision, ready to be written.
-    Decision(Reference),
-    Split(u32),
+/// Where an interval leads: a decision, ready to be written, or a split by its number. Decisions have the highest bit
+/// set ([`Reference`]), numbers have not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target(u64);
+
+impl Target {
+    const fn decision(decision: Reference) -> Self {
+        Self(decision.word())
+    }
+
+    const fn split(number: u32) -> Self {
+        Self(number as u64)
+    }
+
+    /// The number of the split; a decision's word where it is one.
+    pub(super) fn resolve(self) -> Result<usize, u64> {
+        if self.0 < NO_BOUND { Ok(self.0 as usize) } else { Err(self.0) }
+    }
 }
 
-/// One dimension, cut into intervals: each begins at its key and ends where the next begins. The first begins
-/// at zero.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Split {
-    pub(super) dimension: Dimension,
-    pub(super) intervals: Vec<(u64, Target)>,
+/// Keys that lead to one place: they begin here, and end where the next interval begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) key: u64,
+    pub(super) target: Target,
+}
+
+/// One dimension, cut into intervals, which stand one after the other in the graph. The first begins at zero.
+#[derive(Clone, Debug)]
+struct Split {
+    dimension: Dimension,
+    intervals: Range<u32>,
 }
 
 /// The graph of one direction and family. Splits stand after the splits they lead to.
 #[derive(Clone, Debug)]
 pub(super) struct Graph {
-    pub(super) splits: Vec<Split>,
+    splits: Vec<Split>,
+    intervals: Vec<Interval>,
     pub(super) root: Target,
     /// The first clause in it.
     pub(super) first: u32,
@@ -72,15 +98,14 @@ pub(super) struct Graph {
 pub(super) struct Limits {
     /// The most words, by estimate.
     pub(super) words: usize,
-    /// The most clauses noted over all intervals: what bounds the work and the memory where a policy explodes.
+    /// The most clauses in all lists of them: what bounds the work and the memory where a policy explodes.
     pub(super) notes: usize,
 }
 
 impl Limits {
     /// What bounds the words bounds the notes too.
     pub(super) const fn of_words(words: usize) -> Self {
-        const NOTES_PER_WORD: usize = 2;
-        Self { words, notes: words.saturating_mul(NOTES_PER_WORD) }
+        Self { words, notes: words }
     }
 
     /// Both.
@@ -108,311 +133,234 @@ impl Graph {
         ranked: bool,
     ) -> Option<Self> {
         let mut builder = Builder {
-            clauses,
+            candidates: Candidates::new(clauses),
             order,
             ranked,
-            lows: Lows::default(),
-            splits: Vec::new(),
-            by_content: HashMap::new(),
-            by_candidates: HashMap::new(),
-            words: 0,
             limits,
-            notes: 0,
+            words: 0,
+            splits: Vec::new(),
+            intervals: Vec::new(),
+            by_content: HashTable::with_capacity(members.len()),
+            lists: Vec::new(),
+            known: Vec::new(),
+            by_candidates: HashTable::with_capacity(members.len()),
+            hash: RandomState::default(),
+            spare: Vec::new(),
         };
-        let all = members.iter().map(|&clause| Candidate::new(clause)).collect();
+        let all = members.iter().map(|&clause| Candidate(clause));
         let root = builder.target(Dimensions::ALL, all)?;
         let first = *members.first()?;
-        Some(Self { splits: builder.splits, root, first, words: builder.words, wide: family == Family::V6 })
+        let Builder { splits, intervals, words, .. } = builder;
+        Some(Self { splits, intervals, root, first, words, wide: family == Family::V6 })
+    }
+
+    /// The splits: the dimension of each, and its intervals.
+    pub(super) fn splits(&self) -> impl ExactSizeIterator<Item = (Dimension, &[Interval])> {
+        self.splits.iter().map(|split| (split.dimension, slice(&self.intervals, &split.intervals)))
     }
 }
 
-/// A set of dimensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Dimensions(u8);
-
-impl Dimensions {
-    const ALL: Self = Self(0x7f);
-
-    const fn only(dimension: Dimension) -> Self {
-        Self(1 << dimension as u8)
-    }
-
-    const fn has(self, dimension: Dimension) -> bool {
-        self.0 & Self::only(dimension).0 != 0
-    }
-
-    const fn without(self, dimension: Dimension) -> Self {
-        Self(self.0 & !Self::only(dimension).0)
-    }
-
-    const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    const fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    const fn is_one(self) -> bool {
-        self.0.is_power_of_two()
-    }
-
-    const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The lower halves whose upper halves are here.
-    const fn lows_to_come(self) -> Self {
-        const HIGHS: Dimensions =
-            Dimensions::only(Dimension::RemoteHigh).or(Dimensions::only(Dimension::LocalHigh));
-        // A lower half is the dimension behind its upper half.
-        Self((self.0 & HIGHS.0) << 1)
-    }
+/// A list of candidates, and where packets go for which these are possible.
+struct Known {
+    /// The dimensions still to be asked.
+    left: Dimensions,
+    /// In `Builder::lists`.
+    list: Range<u32>,
+    target: Target,
 }
 
-/// A clause that is still possible, and what is left to ask of the lower halves of its addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    clause: u32,
-    remote_low: LowId,
-    local_low: LowId,
+/// A place in a table of what stands elsewhere, by number. It is small, since a large table is not in the cache.
+struct Entry {
+    hash: u32,
+    number: u32,
 }
 
-/// In one piece: half of a compilation is looking up lists of candidates.
-impl Hash for Candidate {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let (clause, remote, local) = (self.clause.into(), self.remote_low.0.into(), self.local_low.0.into());
-        let [clause, remote, local]: [u128; 3] = [clause, remote, local];
-        state.write_u128(clause << 64 | remote << 32 | local);
-    }
-}
-
-impl Candidate {
-    fn new(clause: u32) -> Self {
-        Self { clause, remote_low: LowId::ANY, local_low: LowId::ANY }
-    }
-}
-
-/// A list of ranges of lower halves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct LowId(u32);
-
-impl LowId {
-    /// No condition.
-    const ANY: Self = Self(0);
-}
-
-#[derive(Default)]
-struct Lows {
-    lists: Vec<Vec<Range>>,
-    ids: HashMap<Vec<Range>, LowId>,
-}
-
-impl Lows {
-    fn id(&mut self, low: Option<&Vec<Range>>) -> LowId {
-        let Some(low) = low else { return LowId::ANY };
-        if let Some(&id) = self.ids.get(low) {
-            return id;
-        }
-        self.lists.push(low.clone());
-        let id = LowId(self.lists.len() as u32);
-        self.ids.insert(low.clone(), id);
-        id
-    }
-
-    fn ranges(&self, id: LowId) -> &[Range] {
-        match id {
-            LowId::ANY => &[Range::FULL],
-            LowId(number) => &self.lists[number as usize - 1],
-        }
+impl Entry {
+    /// The hash that the table sees: it wants both ends of 64 bits.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
     }
 }
 
 struct Builder<'a> {
-    clauses: &'a [Clause],
+    candidates: Candidates<'a>,
     order: Order,
     ranked: bool,
-    lows: Lows,
-    splits: Vec<Split>,
-    by_content: HashMap<Split, u32>,
-    by_candidates: HashMap<(Dimensions, Box<[Candidate]>), Target>,
-    words: usize,
     limits: Limits,
-    notes: usize,
+    words: usize,
+    splits: Vec<Split>,
+    intervals: Vec<Interval>,
+    /// Of `splits`.
+    by_content: HashTable<Entry>,
+    /// Lists of candidates, one after the other: each that is known, and those that are being looked at.
+    lists: Vec<Candidate>,
+    known: Vec<Known>,
+    /// Of `known`.
+    by_candidates: HashTable<Entry>,
+    hash: RandomState,
+    /// Memory of sweeps that are over.
+    spare: Vec<Sweep>,
 }
 
 impl Builder<'_> {
-    /// Where packets go for which `candidates`, in order, are possible and the dimensions in `left` are still to
-    /// be asked. None where the budget is used up.
-    fn target(&mut self, left: Dimensions, mut candidates: Vec<Candidate>) -> Option<Target> {
-        // Behind a candidate that has no condition left, nothing else can decide.
-        let sure = candidates.iter().position(|&candidate| self.asked(candidate).and(left).is_empty());
-        candidates.truncate(sure.map_or(candidates.len(), |sure| sure + 1));
+    /// Where packets go for which the candidates in `possible`, in order, are possible and the dimensions in `left` are
+    /// still to be asked. None where the budget is used up.
+    fn target(&mut self, left: Dimensions, possible: impl IntoIterator<Item = Candidate>) -> Option<Target> {
+        let mut possible = possible.into_iter();
         // The last clause always matches, so there is a first candidate, and without a condition it decides.
-        let first = *candidates.first()?;
-        if sure == Some(0) {
-            return Some(Target::Decision(self.decision(first.clause)));
+        let first = possible.next()?;
+        let mut asked = self.candidates.asked(first).and(left);
+        if asked.is_empty() {
+            return Some(Target::decision(self.candidates.decision(first, self.ranked)));
         }
-        let asked =
-            candidates.iter().fold(Dimensions(0), |asked, &candidate| asked.or(self.asked(candidate)));
-        let asked = asked.and(left);
+        let begin = self.lists.len();
+        self.lists.push(first);
+        for candidate in possible {
+            self.lists.push(candidate);
+            let own = self.candidates.asked(candidate).and(left);
+            // Behind a candidate that has no condition left, nothing else can decide.
+            if own.is_empty() {
+                break;
+            }
+            asked = asked.or(own);
+        }
+        let list = &self.lists[begin..];
         let left = asked.or(asked.lows_to_come().and(left));
-        let key = (left, candidates.into_boxed_slice());
-        if let Some(&known) = self.by_candidates.get(&key) {
-            return Some(known);
+        let mut hash = self.hash.build_hasher();
+        hash.write_u8(left.bits());
+        for candidate in list {
+            hash.write_u32(candidate.0);
         }
-        let dimension = self.next(asked, &key.1)?;
-        let target = self.split(dimension, left.without(dimension), &key.1)?;
-        self.by_candidates.insert(key, target);
+        let hash = hash.finish() as u32;
+        let same = |entry: &Entry| {
+            let known = &self.known[entry.number as usize];
+            entry.hash == hash && known.left == left && slice(&self.lists, &known.list) == list
+        };
+        if let Some(entry) = self.by_candidates.find(Entry::spread(hash), same) {
+            self.lists.truncate(begin);
+            return Some(self.known[entry.number as usize].target);
+        }
+        if self.lists.len() > self.limits.notes {
+            return None;
+        }
+        let list = begin as u32..self.lists.len() as u32;
+        let target = self.cut(left, asked, list.clone())?;
+        insert(&mut self.by_candidates, hash, self.known.len());
+        self.known.push(Known { left, list, target });
         Some(target)
     }
 
-    fn decision(&self, clause: u32) -> Reference {
-        let decision = self.clauses[clause as usize].decision;
-        if self.ranked { Reference::ranked(decision, clause) } else { Reference::decision(decision) }
-    }
-
-    /// The dimensions that `candidate` has a condition on.
-    fn asked(&self, candidate: Candidate) -> Dimensions {
-        let clause = &self.clauses[candidate.clause as usize];
-        let on = |condition, dimension| if condition { Dimensions::only(dimension) } else { Dimensions(0) };
-        on(!clause.remote.is_any(), Dimension::RemoteHigh)
-            .or(on(candidate.remote_low != LowId::ANY, Dimension::RemoteLow))
-            .or(on(clause.service != [Range::FULL], Dimension::Service))
-            .or(on(clause.source_port != [Range::FULL], Dimension::SourcePort))
-            .or(on(!clause.local.is_any(), Dimension::LocalHigh))
-            .or(on(candidate.local_low != LowId::ANY, Dimension::LocalLow))
-            .or(on(clause.ethernet != Range::FULL, Dimension::Ethernet))
-    }
-
-    /// Which of the `asked` dimensions is cut next.
-    fn next(&mut self, asked: Dimensions, candidates: &[Candidate]) -> Option<Dimension> {
+    /// Cuts one of the dimensions that the candidates of `list` have `asked` about.
+    fn cut(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
         let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
-        if self.order == Order::AddressFirst || asked.is_one() {
-            return among.next();
+        let first = among.next()?;
+        if let &[one, other] = slice(&self.lists, &list)
+            && left == Dimensions::only(first)
+        {
+            return self.last(first, [one, other]);
         }
-        among.min_by_key(|&dimension| self.bluntness(dimension, candidates))
+        let mut sweep = self.sweep(first, &list);
+        let mut dimension = first;
+        if self.order == Order::Sharpest && !asked.is_one() {
+            let mut least = sweep.bluntness();
+            for other in among {
+                let another = self.sweep(other, &list);
+                let bluntness = another.bluntness();
+                if bluntness < least {
+                    (least, dimension) = (bluntness, other);
+                    self.spare.push(mem::replace(&mut sweep, another));
+                } else {
+                    self.spare.push(another);
+                }
+            }
+        }
+        let target = self.split(&mut sweep, dimension, left.without(dimension))?;
+        self.spare.push(sweep);
+        Some(target)
     }
 
-    /// How many of the `candidates` an interval of a dimension leaves possible, on average, in sixteenths; then how many
-    /// intervals there are.
-    fn bluntness(&mut self, dimension: Dimension, candidates: &[Candidate]) -> (u64, u64) {
-        let edges = self.edges(dimension, candidates);
-        let mut begins: Vec<u64> = edges.iter().map(|edge| edge.key).chain([0]).collect();
-        begins.sort_unstable();
-        begins.dedup();
-        let intervals = begins.len() as u64;
-        // A candidate is possible in the intervals from where it opens, without those from where it ends.
-        let possible = edges.iter().fold(0, |possible: u64, edge| {
-            let from_here = intervals - begins.partition_point(|&key| key < edge.key) as u64;
-            if edge.opens.is_some() { possible + from_here } else { possible - from_here }
+    /// The split on `dimension` of two candidates, of which the first has no other condition left and the second none at
+    /// all. It is what most rules come to, so it is worth a way without a sweep.
+    fn last(&mut self, dimension: Dimension, [one, other]: [Candidate; 2]) -> Option<Target> {
+        let [inside, outside] =
+            [one, other].map(|candidate| Target::decision(self.candidates.decision(candidate, self.ranked)));
+        let mut sweep = self.spare.pop().unwrap_or_default();
+        sweep.intervals.clear();
+        let mut next = Some(0);
+        self.candidates.ranges(one, dimension, |range, _| {
+            if let Some(key) = next
+                && key < range.first
+            {
+                sweep.lead(key, outside);
+            }
+            sweep.lead(range.first, inside);
+            next = range.last.checked_add(1);
         });
-        (possible * 16 / intervals, intervals)
+        if let Some(key) = next {
+            sweep.lead(key, outside);
+        }
+        let target = self.keep(dimension, &sweep.intervals);
+        self.spare.push(sweep);
+        target
     }
 
-    fn split(&mut self, dimension: Dimension, left: Dimensions, candidates: &[Candidate]) -> Option<Target> {
-        let mut edges = self.edges(dimension, candidates);
-        // Stable, because it makes use of order that is there: the edges of each candidate are sorted.
-        edges.sort();
-        // In the order of positions.
-        let mut possible: Vec<(usize, Candidate)> = Vec::new();
-        let mut intervals: Vec<(u64, Target)> = Vec::new();
-        let mut seen: HashMap<Vec<Candidate>, Target> = HashMap::new();
-        let mut edges = edges.into_iter().peekable();
-        while let Some(&Edge { key, .. }) = edges.peek() {
-            while let Some(edge) = edges.next_if(|edge| edge.key == key) {
-                let place = possible.binary_search_by_key(&edge.position, |&(position, _)| position);
-                match (edge.opens, place) {
-                    (Some(candidate), Ok(place)) => possible[place].1 = candidate,
-                    (Some(candidate), Err(place)) => possible.insert(place, (edge.position, candidate)),
-                    (None, Ok(place)) => drop(possible.remove(place)),
-                    (None, Err(_)) => {}
-                }
-            }
-            let now: Vec<Candidate> = possible.iter().map(|&(_, candidate)| candidate).collect();
-            let target = if let Some(&target) = seen.get(&now) {
-                target
-            } else {
-                self.notes += now.len();
-                if self.notes > self.limits.notes {
-                    return None;
-                }
-                let target = self.target(left, now.clone())?;
-                seen.insert(now, target);
-                target
-            };
-            if intervals.last().is_none_or(|&(_, before)| before != target) {
-                intervals.push((key, target));
-            }
-        }
-        match intervals[..] {
-            [(_, only)] => Some(only),
-            _ => self.keep(Split { dimension, intervals }),
-        }
+    /// A sweep over the candidates of `list` that has not moved.
+    fn sweep(&mut self, dimension: Dimension, list: &Range<u32>) -> Sweep {
+        let mut sweep = self.spare.pop().unwrap_or_default();
+        sweep.begin(dimension, &mut self.candidates, slice(&self.lists, list));
+        sweep
     }
 
-    /// Stores a split, or finds the equal one that is stored already.
-    fn keep(&mut self, split: Split) -> Option<Target> {
-        if let Some(&known) = self.by_content.get(&split) {
-            return Some(Target::Split(known));
+    /// The split that `sweep` finds on its way.
+    fn split(&mut self, sweep: &mut Sweep, dimension: Dimension, left: Dimensions) -> Option<Target> {
+        let mut at = Some(0);
+        while let Some(key) = at {
+            let target = self.target(left, sweep.possible.iter().map(|possible| possible.candidate))?;
+            sweep.lead(key, target);
+            at = sweep.advance();
         }
-        self.words += super::layout::words(split.intervals.len());
+        self.keep(dimension, &sweep.intervals)
+    }
+
+    /// Stores a split, or finds the equal one that is stored already. Where all keys lead to one place there is none.
+    fn keep(&mut self, dimension: Dimension, intervals: &[Interval]) -> Option<Target> {
+        if let [only] = intervals {
+            return Some(only.target);
+        }
+        let mut hash = self.hash.build_hasher();
+        hash.write_u8(dimension as u8);
+        for interval in intervals {
+            hash.write_u64(interval.key);
+            hash.write_u64(interval.target.0);
+        }
+        let hash = hash.finish() as u32;
+        let same = |entry: &Entry| {
+            let split = &self.splits[entry.number as usize];
+            entry.hash == hash
+                && split.dimension == dimension
+                && slice(&self.intervals, &split.intervals) == intervals
+        };
+        if let Some(known) = self.by_content.find(Entry::spread(hash), same) {
+            return Some(Target::split(known.number));
+        }
+        self.words += super::layout::words(intervals.len());
         if self.words > self.limits.words {
             return None;
         }
-        let number = self.splits.len() as u32;
-        self.splits.push(split.clone());
-        self.by_content.insert(split, number);
-        Some(Target::Split(number))
-    }
-
-    /// Where candidates become possible and impossible along a dimension.
-    fn edges(&mut self, dimension: Dimension, candidates: &[Candidate]) -> Vec<Edge> {
-        let mut edges = Vec::new();
-        let mut between = |position: usize, range: Range, candidate: Candidate| {
-            edges.push(Edge { key: range.first, position, opens: Some(candidate) });
-            if range.last != u64::MAX {
-                edges.push(Edge { key: range.last + 1, position, opens: None });
-            }
-        };
-        for (position, &candidate) in candidates.iter().enumerate() {
-            let clause = &self.clauses[candidate.clause as usize];
-            let mut plain = |ranges: &[Range]| {
-                for &range in ranges {
-                    between(position, range, candidate);
-                }
-            };
-            match dimension {
-                Dimension::RemoteLow => plain(self.lows.ranges(candidate.remote_low)),
-                Dimension::LocalLow => plain(self.lows.ranges(candidate.local_low)),
-                Dimension::Service => plain(&clause.service),
-                Dimension::SourcePort => plain(&clause.source_port),
-                Dimension::Ethernet => plain(&[clause.ethernet]),
-                Dimension::RemoteHigh | Dimension::LocalHigh => {
-                    let remote = dimension == Dimension::RemoteHigh;
-                    let addresses: &Addresses = if remote { &clause.remote } else { &clause.local };
-                    for piece in &addresses.pieces {
-                        let low = self.lows.id(piece.low.as_ref());
-                        let candidate = if remote {
-                            Candidate { remote_low: low, ..candidate }
-                        } else {
-                            Candidate { local_low: low, ..candidate }
-                        };
-                        between(position, piece.high, candidate);
-                    }
-                }
-            }
-        }
-        edges
+        let number = self.splits.len();
+        let begin = self.intervals.len() as u32;
+        self.intervals.extend_from_slice(intervals);
+        self.splits.push(Split { dimension, intervals: begin..self.intervals.len() as u32 });
+        insert(&mut self.by_content, hash, number);
+        Some(Target::split(number as u32))
     }
 }
 
-/// A place where a candidate becomes possible, or stops being so. In the order of keys; at one key the ends stand
-/// before the beginnings, so that a range that touches its successor is replaced by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Edge {
-    key: u64,
-    /// `None` sorts first.
-    opens: Option<Candidate>,
-    position: usize,
+fn insert(table: &mut HashTable<Entry>, hash: u32, number: usize) {
+    let entry = Entry { hash, number: number as u32 };
+    table.insert_unique(Entry::spread(hash), entry, |entry| Entry::spread(entry.hash));
+}
+
+fn slice<'a, T>(all: &'a [T], part: &Range<u32>) -> &'a [T] {
+    &all[part.start as usize..part.end as usize]
 }

@@ -4,11 +4,13 @@
 //! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
 //! directory before many small trees instead.
 
+use std::mem;
+
 use sg_common::image::{
     Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control,
 };
 
-use super::graph::{Graph, Split, Target};
+use super::graph::{Graph, Interval, Target};
 
 /// Intervals of a bucket of a directory, on average: most buckets are one node.
 const BUCKET: usize = 4;
@@ -32,34 +34,37 @@ pub(super) struct Layout {
     /// The longest walk so far.
     pub(super) steps: u32,
     budget_words: usize,
+    /// Memory for the intervals of a split: where each begins, and the word that stands behind it.
+    resolved: Vec<(u64, u64)>,
 }
 
 impl Layout {
     /// An image with a header of zeroes.
     pub(super) fn new(header_words: usize, budget_words: usize) -> Self {
-        Self { words: vec![0; header_words], steps: 0, budget_words }
+        Self { words: vec![0; header_words], steps: 0, budget_words, resolved: Vec::new() }
     }
 
-    /// Writes the graphs that decide together; returns what leads to them. None where the budget is used up.
-    pub(super) fn plant(&mut self, trees: &[Graph]) -> Option<Reference> {
+    /// Writes the graphs that decide together; returns the word that leads to them. None where the budget is used up.
+    pub(super) fn plant(&mut self, trees: &[Graph]) -> Option<u64> {
         if let [only] = trees {
             return self.place(only);
         }
         let mut table = [u64::MAX; FOREST_WORDS];
         for (tree, words) in trees.iter().zip(table.chunks_exact_mut(2)) {
             words[0] = Reference::lowest(tree.first).word();
-            words[1] = self.place(tree)?.word();
+            words[1] = self.place(tree)?;
         }
         let offset = self.words.len() as u32;
         self.words.extend_from_slice(&table);
-        (self.words.len() <= self.budget_words).then(|| Reference::forest(offset))
+        (self.words.len() <= self.budget_words).then(|| Reference::forest(offset).word())
     }
 
-    /// Writes a graph; returns its root. None where the budget is used up.
-    pub(super) fn place(&mut self, graph: &Graph) -> Option<Reference> {
-        let mut placed: Vec<(Reference, u32)> = Vec::with_capacity(graph.splits.len());
-        for split in &graph.splits {
-            let entry = self.split(split, graph.wide, &placed);
+    /// Writes a graph; returns the word that leads to its root. None where the budget is used up.
+    pub(super) fn place(&mut self, graph: &Graph) -> Option<u64> {
+        let splits = graph.splits();
+        let mut placed: Vec<(u64, u32)> = Vec::with_capacity(splits.len());
+        for (dimension, intervals) in splits {
+            let entry = self.split(dimension, intervals, graph.wide, &placed);
             placed.push(entry);
             if self.words.len() > self.budget_words {
                 return None;
@@ -70,28 +75,37 @@ impl Layout {
         Some(root)
     }
 
-    /// Writes a split whose targets are placed; returns its reference and the longest walk from it.
-    fn split(&mut self, split: &Split, wide: bool, placed: &[(Reference, u32)]) -> (Reference, u32) {
+    /// Writes a split whose targets are placed; returns the word that leads to it and the longest walk from it.
+    fn split(
+        &mut self,
+        dimension: Dimension,
+        intervals: &[Interval],
+        wide: bool,
+        placed: &[(u64, u32)],
+    ) -> (u64, u32) {
+        let mut resolved = mem::take(&mut self.resolved);
+        resolved.clear();
         let mut deepest = 0;
-        let intervals: Vec<(u64, u64)> = split
-            .intervals
-            .iter()
-            .map(|&(key, target)| {
-                let (reference, steps) = resolve(target, placed);
-                deepest = deepest.max(steps);
-                (key, reference.word())
-            })
-            .collect();
-        let paired = wide
-            && !matches!(split.dimension, Dimension::Service | Dimension::SourcePort | Dimension::Ethernet);
-        if let Some(bits) = directory_bits(split.dimension, paired, intervals.len()) {
-            let (root, height) = self.directory(split.dimension, bits, &intervals);
-            return (root, deepest + height);
+        resolved.extend(intervals.iter().map(|interval| {
+            let (word, steps) = resolve(interval.target, placed);
+            deepest = deepest.max(steps);
+            (interval.key, word)
+        }));
+        let (root, height) = self.dimension(dimension, wide, &resolved);
+        self.resolved = resolved;
+        (root.word(), deepest + height)
+    }
+
+    /// Writes what stands for the intervals of a dimension; returns what leads to it, and the longest walk to its end.
+    fn dimension(&mut self, dimension: Dimension, wide: bool, intervals: &[(u64, u64)]) -> (Reference, u32) {
+        let paired =
+            wide && !matches!(dimension, Dimension::Service | Dimension::SourcePort | Dimension::Ethernet);
+        if let Some(bits) = directory_bits(dimension, paired, intervals.len()) {
+            return self.directory(dimension, bits, intervals);
         }
         if !paired {
-            let (root, height) = self.tree(&intervals);
-            let offset = self.push(&root);
-            return (Reference::node(offset, split.dimension, false), deepest + height);
+            let (root, height) = self.tree(intervals);
+            return (Reference::node(self.push(&root), dimension, false), height);
         }
         // The second tree is for keys of 2⁶³ and above, without that bit.
         let middle = intervals.partition_point(|&(key, _)| key < NO_BOUND);
@@ -105,7 +119,7 @@ impl Layout {
         let (second, second_height) = self.tree(&upper);
         let offset = self.push(&first);
         self.push(&second);
-        (Reference::node(offset, split.dimension, true), deepest + height.max(second_height))
+        (Reference::node(offset, dimension, true), height.max(second_height))
     }
 
     /// Writes a directory with the trees behind it; returns its reference and the longest walk from it to the end of
@@ -117,6 +131,7 @@ impl Layout {
         self.words.resize(offset + (1 << bits), 0);
         let mut height = 0;
         let mut first = 0;
+        let mut own = Vec::new();
         for bucket in 0..1_u64 << bits {
             let begins = bucket << shift;
             let ends = begins + (1 << shift);
@@ -126,7 +141,8 @@ impl Layout {
             self.words[offset + bucket as usize] = if inside == 0 {
                 intervals[first].1
             } else {
-                let mut own = vec![(begins, intervals[first].1)];
+                own.clear();
+                own.push((begins, intervals[first].1));
                 own.extend_from_slice(&intervals[first + 1..=first + inside]);
                 let (root, own_height) = self.tree(&own);
                 height = height.max(own_height);
@@ -138,15 +154,11 @@ impl Layout {
 
     /// Writes all of a tree but its root; returns the root and the height.
     fn tree(&mut self, intervals: &[(u64, u64)]) -> ([u64; NODE_WORDS], u32) {
-        let mut level: Vec<(u64, [u64; NODE_WORDS])> = Vec::with_capacity(intervals.len().div_ceil(FANOUT));
-        for chunk in intervals.chunks(FANOUT) {
-            let mut table = [0; FANOUT];
-            for (index, word) in table.iter_mut().enumerate() {
-                *word = chunk[index.min(chunk.len() - 1)].1;
-            }
-            let control = leaf_control(self.push(&table));
-            level.push((chunk[0].0, node(chunk.iter().map(|&(key, _)| key), control)));
+        if intervals.len() <= FANOUT {
+            return (self.leaf(intervals), 1);
         }
+        let mut level: Vec<(u64, [u64; NODE_WORDS])> =
+            intervals.chunks(FANOUT).map(|chunk| (chunk[0].0, self.leaf(chunk))).collect();
         let mut height = 1;
         while level.len() > 1 {
             let mut above = Vec::with_capacity(level.len().div_ceil(FANOUT));
@@ -162,6 +174,16 @@ impl Layout {
         }
         // A split has intervals, so a level has nodes.
         (level[0].1, height)
+    }
+
+    /// Writes the table of up to eight intervals; returns the node over it.
+    fn leaf(&mut self, intervals: &[(u64, u64)]) -> [u64; NODE_WORDS] {
+        let mut table = [intervals[intervals.len() - 1].1; FANOUT];
+        for (word, interval) in table.iter_mut().zip(intervals) {
+            *word = interval.1;
+        }
+        let control = leaf_control(self.push(&table));
+        node(intervals.iter().map(|&(key, _)| key), control)
     }
 
     /// Appends eight words; returns where. Everything is written in eights, so everything is aligned.
@@ -202,9 +224,7 @@ fn node(keys: impl Iterator<Item = u64>, control: u64) -> [u64; NODE_WORDS] {
     words
 }
 
-fn resolve(target: Target, placed: &[(Reference, u32)]) -> (Reference, u32) {
-    match target {
-        Target::Decision(reference) => (reference, 0),
-        Target::Split(number) => placed[number as usize],
-    }
+/// The word that leads to a target, and the longest walk from there.
+fn resolve(target: Target, placed: &[(u64, u32)]) -> (u64, u32) {
+    target.resolve().map_or_else(|decision| (decision, 0), |split| placed[split])
 }

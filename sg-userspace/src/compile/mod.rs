@@ -6,14 +6,20 @@
 //! | `clause` | what can decide, in order, as ranges of keys |
 //! | `ranges` | sets of keys as sorted, disjoint ranges |
 //! | `graph` | clauses → a graph of splits, equal parts stored once |
+//! | `candidate` | which clauses are still possible, and what is left to ask of each |
+//! | `sweep` | where along one dimension which of them are possible |
+//! | `dimensions` | a set of dimensions |
 //! | `forest` | how many graphs, and which clauses go into which |
 //! | `layout` | the graph → words that `sg_common::image` reads |
 
+mod candidate;
 mod clause;
+mod dimensions;
 mod forest;
 mod graph;
 mod layout;
 mod ranges;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
@@ -171,12 +177,11 @@ fn image(
     };
     for direction in [Direction::Ingress, Direction::Egress] {
         let decisions = decisions(policy, nic, direction, number);
-        for family in [Family::V4, Family::V6] {
-            let clauses = resolver.clauses(nic, direction, family, &decisions);
+        for (family, clauses) in resolver.clauses(nic, direction, &decisions) {
             let root = forest::plant(&clauses, family, budget_words)
                 .and_then(|trees| layout.plant(&trees))
                 .ok_or_else(|| over_budget(resolver))?;
-            layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root.word();
+            layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root;
         }
     }
     let mut place = |clauses: &[Clause], family| {
@@ -190,7 +195,7 @@ fn image(
         facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
     }
     for (word, root) in facts {
-        layout.words[word] = root.word();
+        layout.words[word] = root;
     }
     if layout.steps > MAX_STEPS {
         return Err(CompileError::TooDeep { device: nic.device.clone(), steps: layout.steps });

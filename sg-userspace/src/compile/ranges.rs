@@ -1,5 +1,12 @@
 //! Sets of keys as sorted, disjoint ranges.
 
+use std::{rc::Rc, slice};
+
+use smallvec::SmallVec;
+
+/// Ranges of keys. Most rules name one, which then needs no memory of its own.
+pub(super) type Ranges<K = u64> = SmallVec<[Range<K>; 1]>;
+
 /// Keys from `first` to `last`, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Range<K = u64> {
@@ -14,27 +21,30 @@ impl Range {
 
 impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> {
     /// Sorts, and joins what overlaps or touches. `top` is the largest key.
-    pub(super) fn normalise(mut ranges: Vec<Self>, top: K) -> Vec<Self> {
-        ranges.sort_unstable();
-        let mut joined: Vec<Self> = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            match joined.last_mut() {
-                Some(before) if before.last == top || range.first <= before.last + K::from(1) => {
-                    before.last = before.last.max(range.last);
-                }
-                _ => joined.push(range),
-            }
+    pub(super) fn normalise(ranges: &mut Ranges<K>, top: K) {
+        if ranges.len() == 1 {
+            return;
         }
-        joined
+        // By where they begin alone, since lists of prefixes are in that order mostly.
+        ranges.sort_unstable_by_key(|range| range.first);
+        ranges.dedup_by(|range, before| {
+            let touches = before.last == top || range.first <= before.last + K::from(1);
+            if touches {
+                before.last = before.last.max(range.last);
+            }
+            touches
+        });
     }
 }
 
-/// A range of addresses as the two dimensions see it: upper halves, and the lower halves that go with each of
-/// them. IPv4 addresses are all upper half.
+/// Addresses as the two dimensions see them: upper halves, and the lower halves that go with each of them. IPv4
+/// addresses are all upper half.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Addresses {
-    /// Sorted, disjoint.
-    pub(super) pieces: Vec<Piece>,
+pub(super) enum Addresses {
+    /// What most rules name: it needs no memory of its own.
+    One(Piece),
+    /// Sorted, disjoint; shared by all that name them.
+    Many(Rc<Vec<Piece>>),
 }
 
 /// Upper halves that go with the same lower halves.
@@ -47,26 +57,38 @@ pub(super) struct Piece {
 
 impl Addresses {
     /// Every address of a family.
-    pub(super) fn any() -> Self {
-        Self { pieces: vec![Piece { high: Range::FULL, low: None }] }
+    pub(super) const fn any() -> Self {
+        Self::One(Piece { high: Range::FULL, low: None })
     }
 
     pub(super) fn is_any(&self) -> bool {
-        matches!(&self.pieces[..], [Piece { high: Range::FULL, low: None }])
+        matches!(self, Self::One(Piece { high: Range::FULL, low: None }))
+    }
+
+    pub(super) fn pieces(&self) -> &[Piece] {
+        match self {
+            Self::One(piece) => slice::from_ref(piece),
+            Self::Many(pieces) => pieces,
+        }
     }
 
     /// IPv4 ranges.
-    pub(super) fn v4(ranges: Vec<Range>) -> Self {
+    pub(super) fn v4(mut ranges: Ranges) -> Self {
         let top = u64::from(u32::MAX);
-        let pieces = Range::normalise(ranges, top).into_iter();
         let widen = |range: Range| if range == (Range { first: 0, last: top }) { Range::FULL } else { range };
-        Self { pieces: pieces.map(|range| Piece { high: widen(range), low: None }).collect() }
+        let piece = |&range: &Range| Piece { high: widen(range), low: None };
+        Range::normalise(&mut ranges, top);
+        match &ranges[..] {
+            [only] => Self::One(piece(only)),
+            ranges => Self::Many(Rc::new(ranges.iter().map(piece).collect())),
+        }
     }
 
     /// IPv6 ranges.
-    pub(super) fn v6(ranges: Vec<Range<u128>>) -> Self {
-        let mut pieces: Vec<Piece> = Vec::new();
-        for range in Range::normalise(ranges, u128::MAX) {
+    pub(super) fn v6(mut ranges: Ranges<u128>) -> Self {
+        Range::normalise(&mut ranges, u128::MAX);
+        let mut pieces: SmallVec<[Piece; 1]> = SmallVec::new();
+        for range in ranges {
             split(range, |high, low| match (pieces.last_mut(), low) {
                 // The same upper half again: its lower halves are a list.
                 (Some(Piece { high: before, low: Some(lows) }), Some(low)) if *before == high => {
@@ -75,7 +97,10 @@ impl Addresses {
                 (_, low) => pieces.push(Piece { high, low: low.map(|low| vec![low]) }),
             });
         }
-        Self { pieces }
+        match pieces.into_inner() {
+            Ok([only]) => Self::One(only),
+            Err(pieces) => Self::Many(Rc::new(pieces.into_vec())),
+        }
     }
 }
 
@@ -105,6 +130,8 @@ fn split(range: Range<u128>, mut piece: impl FnMut(Range, Option<Range>)) {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
 
     fn range<K>(first: K, last: K) -> Range<K> {
@@ -113,25 +140,30 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_are_joined() {
-        let joined = Range::normalise(vec![range(5, 9), range(0, 4), range(20, 30), range(25, 26)], u64::MAX);
-        assert_eq!(joined, [range(0, 9), range(20, 30)]);
-        assert_eq!(Range::normalise(vec![range(1, u64::MAX), range(7, 8)], u64::MAX), [range(1, u64::MAX)]);
+        let joined = |ranges: &[Range], top| {
+            let mut ranges = Ranges::from(ranges);
+            Range::normalise(&mut ranges, top);
+            ranges.to_vec()
+        };
+        let apart = [range(5, 9), range(0, 4), range(20, 30), range(25, 26)];
+        assert_eq!(joined(&apart, u64::MAX), [range(0, 9), range(20, 30)]);
+        assert_eq!(joined(&[range(1, u64::MAX), range(7, 8)], u64::MAX), [range(1, u64::MAX)]);
     }
 
     #[test]
     fn an_ipv6_range_is_cut_at_its_upper_halves() {
         let at = |high: u128, low: u128| high << 64 | low;
-        let pieces = Addresses::v6(vec![range(at(1, 5), at(4, 7))]).pieces;
+        let addresses = Addresses::v6(smallvec![range(at(1, 5), at(4, 7))]);
         assert_eq!(
-            pieces,
+            addresses.pieces(),
             [
                 Piece { high: range(1, 1), low: Some(vec![range(5, u64::MAX)]) },
                 Piece { high: range(2, 3), low: None },
                 Piece { high: range(4, 4), low: Some(vec![range(0, 7)]) },
             ]
         );
-        assert!(Addresses::v6(vec![range(0, u128::MAX)]).is_any());
-        let hosts = Addresses::v6(vec![range(at(1, 5), at(1, 5)), range(at(1, 9), at(1, 9))]).pieces;
-        assert_eq!(hosts, [Piece { high: range(1, 1), low: Some(vec![range(5, 5), range(9, 9)]) }]);
+        assert!(Addresses::v6(smallvec![range(0, u128::MAX)]).is_any());
+        let hosts = Addresses::v6(smallvec![range(at(1, 5), at(1, 5)), range(at(1, 9), at(1, 9))]);
+        assert_eq!(hosts.pieces(), [Piece { high: range(1, 1), low: Some(vec![range(5, 5), range(9, 9)]) }]);
     }
 }

@@ -164,6 +164,10 @@ impl Layout {
         (level[0].1, height)
     }
 
+    pub(super) fn is_within_budget(&self) -> bool {
+        self.words.len() <= self.budget_words
+    }
+
     /// Appends eight words; returns where. Everything is written in eights, so everything is aligned.
     fn push(&mut self, words: &[u64; NODE_WORDS]) -> u32 {
         let offset = self.words.len() as u32;

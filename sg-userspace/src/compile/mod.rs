@@ -8,11 +8,15 @@
 //! | `graph` | clauses → a graph of splits, equal parts stored once |
 //! | `forest` | how many graphs, and which clauses go into which |
 //! | `layout` | the graph → words that `sg_common::image` reads |
+//! | `near` | which remote addresses a change of members and lists is about |
+//! | `patch` | such a change as a few words more in an image that is there |
 
 mod clause;
 mod forest;
 mod graph;
 mod layout;
+mod near;
+mod patch;
 mod ranges;
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,7 @@ use sg_common::{
 };
 use thiserror::Error;
 
+pub use self::patch::{Patch, Patchable};
 use self::{
     clause::{Clause, Resolver},
     graph::{Graph, Order},
@@ -50,6 +55,8 @@ pub const LARGEST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     words: Vec<u64>,
+    /// The longest walk, in nodes, or more.
+    steps: u32,
 }
 
 impl Image {
@@ -200,7 +207,7 @@ fn image(
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
     const { assert!(VERSION == 3) };
-    Ok(Image { words })
+    Ok(Image { words, steps: layout.steps })
 }
 
 fn image_flags(nic: &Nic) -> u32 {

@@ -79,6 +79,26 @@ impl Addresses {
     }
 }
 
+impl Addresses {
+    /// Those whose upper halves are in `range`, as somebody sees them who knows that they are: all of them are no
+    /// condition. None where there are none.
+    pub(super) fn within(&self, range: Range) -> Option<Self> {
+        let first = self.pieces.partition_point(|piece| piece.high.last < range.first);
+        let inside = self.pieces[first..].iter().take_while(|piece| piece.high.first <= range.last);
+        let cut = |piece: &Piece| {
+            let covers = piece.high.first <= range.first && range.last <= piece.high.last;
+            let high = if covers {
+                Range::FULL
+            } else {
+                Range { first: piece.high.first.max(range.first), last: piece.high.last.min(range.last) }
+            };
+            Piece { high, low: piece.low.clone() }
+        };
+        let pieces: Vec<Piece> = inside.map(cut).collect();
+        (!pieces.is_empty()).then_some(Self { pieces })
+    }
+}
+
 /// Cuts a range of 128-bit keys where its upper half begins and ends.
 fn split(range: Range<u128>, mut piece: impl FnMut(Range, Option<Range>)) {
     let halves = |key: u128| ((key >> 64) as u64, key as u64);

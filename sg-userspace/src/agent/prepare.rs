@@ -45,7 +45,7 @@ pub(super) fn prepare(
     devices: &Devices,
     catalog: &Catalog,
     records: &Records,
-    images: &Images,
+    images: &mut Images,
 ) -> Result<Prepared, AgentError> {
     let addresses = |device: &str| devices.get(device).map(|found| found.addresses.clone());
     policy.set_device_addresses(|device| addresses(device).unwrap_or_default());

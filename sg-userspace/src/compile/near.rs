@@ -8,7 +8,10 @@ use ipnet::IpNet;
 use sg_common::{flow::Direction, packet::Family};
 
 use super::{clause::Source, ranges::Range};
-use crate::model::{Nic, Policy, Remote};
+use crate::{
+    apart::apart,
+    model::{Nic, Policy, Remote},
+};
 
 /// The most entries that come and go, over all groups and lists: with more a whole compilation is as good.
 const MOST: usize = 64;
@@ -110,12 +113,8 @@ fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source>
 
 /// What is in one of two lists only. None where that is too much.
 fn come_or_gone<T: Copy + Ord>(before: &[T], after: &[T]) -> Option<Vec<T>> {
-    // What is the same at both ends is most of it, and costs one comparison each.
-    let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
-    let (before, after) = (&before[same..], &after[same..]);
-    let same = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (mut before, mut after) =
-        (before[..before.len() - same].to_vec(), after[..after.len() - same].to_vec());
+    let (before, after) = apart(before, after);
+    let (mut before, mut after) = (before.to_vec(), after.to_vec());
     if before.len() + after.len() <= MOST {
         before.append(&mut after);
         return Some(before);

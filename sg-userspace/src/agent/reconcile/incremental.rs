@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     agent::plan::samples::LIMITS,
-    compile::{ImageOptions, compile},
+    compile::{ImageOptions, Patch, Patchable, compile},
     document,
     kernel::{Attachment, Device, Swept},
     model::{
@@ -187,6 +187,14 @@ impl Enforcer for Keeper {
         let mut kept = self.0.lock().unwrap();
         kept.extend(images.iter().map(|&(slot, image)| (slot, image.clone())));
         images.iter().map(|_| Ok(())).collect()
+    }
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        let mut kept = self.0.lock().unwrap();
+        let image = kept.get_mut(&slot).unwrap();
+        let mut patchable = Patchable::new(image.clone());
+        patchable.apply(patch);
+        *image = patchable.image().clone();
+        Ok(true)
     }
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.0.lock().unwrap().remove(&slot);

@@ -114,8 +114,10 @@ impl Images {
         let kept = |(filled, placed): (Result<_, _>, Result<(), _>)| {
             let (class, slot, array) = filled?;
             placed?;
-            // The smallest are compiled and published as fast as they are patched.
-            if class > 0 && self.at_hand.len() < AT_HAND {
+            if self.at_hand.len() < AT_HAND {
+                self.at_hand.insert(slot, (class, array));
+            } else if let Some((&smaller, _)) = self.at_hand.iter().find(|&(_, &(other, _))| other < class) {
+                self.at_hand.remove(&smaller);
                 self.at_hand.insert(slot, (class, array));
             }
             Ok(())

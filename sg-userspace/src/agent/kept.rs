@@ -10,8 +10,8 @@ use crate::{
     model::{Decider, Nic, Policy},
 };
 
-/// Below this an image is compiled as fast as it is patched.
-const LEAST_WORDS: usize = CLASS_WORDS[0];
+/// Images that are smaller are compiled as fast as they are patched.
+const LEAST_WORDS: usize = 1 << 10;
 
 /// The most words that are kept, of all images: 64 MiB.
 const MOST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];

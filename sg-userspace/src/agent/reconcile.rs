@@ -25,6 +25,9 @@ use crate::{
     model::Policy,
 };
 
+/// What is logged of patches is called this.
+const PATCHES: &str = "sg_userspace::agent::patches";
+
 /// What one look brought.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -251,9 +254,15 @@ impl<E: Enforcer> Agent<E> {
             }
             let Some(patch) = patch else { continue };
             match enforcer.patch(*slot, patch) {
-                Ok(true) => _ = patched.insert(*slot),
-                Ok(false) => log::debug!("the image in slot {slot} is not one to be patched"),
-                Err(error) => log::debug!("the image in slot {slot} is not patched: {error}"),
+                Ok(true) => {
+                    let words = patch.appended.len();
+                    log::debug!(target: PATCHES, "the image in slot {slot} is patched, with {words} words more");
+                    patched.insert(*slot);
+                }
+                Ok(false) => {
+                    log::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched")
+                }
+                Err(error) => log::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}"),
             }
         }
         // What a patch did not do, the whole image does.
@@ -377,5 +386,7 @@ fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
 
 #[cfg(test)]
 mod incremental;
+#[cfg(test)]
+mod patched;
 #[cfg(test)]
 pub(super) mod tests;

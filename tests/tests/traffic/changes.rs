@@ -10,7 +10,7 @@ use sg_tests::lab::{
 use crate::{
     scene::{
         Role, Scene,
-        Who::{Client, Server},
+        Who::{Client, Server, Stranger},
         filtered, question, web,
     },
     suite::Suite,
@@ -167,7 +167,7 @@ fn what_still_accepts_loses_nothing(lab: Lab, attach: Attach) -> Result<()> {
 /// A server that 3,000 others may ask, the stranger among them, and the client where it is one of them.
 fn members(client: bool) -> String {
     let others = (0..3_000).map(|number| format!("10.1.{}.{}", number / 32, number % 32 * 8));
-    let known = [Who::Stranger].into_iter().chain(client.then_some(Client));
+    let known = [Stranger].into_iter().chain(client.then_some(Client));
     let known = known.flat_map(|who| Family::ALL.map(|family| format!("\"{}\"", who.address(family))));
     let members: Vec<String> = others.chain(known).collect();
     let rules = "{ id: a, protocol: all, remote: { group: group } }";
@@ -180,8 +180,8 @@ fn members(client: bool) -> String {
 fn a_member_joins_and_leaves(lab: Lab, attach: Attach) -> Result<()> {
     const ROUNDS: usize = 3;
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &members(false))?;
-    let (stranger, server) = (scene.host(Who::Stranger), scene.host(Server));
-    let asked = question(Who::Stranger, Server, Family::V4, Service::Udp(80));
+    let (stranger, server) = (scene.host(Stranger), scene.host(Server));
+    let asked = question(Stranger, Server, Family::V4, Service::Udp(80));
     let mut others = Datagrams::open(stranger, server, &asked)?;
     for round in 0..ROUNDS {
         for family in Family::ALL {

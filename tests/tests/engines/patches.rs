@@ -1,6 +1,11 @@
 //! Images that were patched, against the oracle: chains of changes of members and prefix lists, of which each image is the
 //! one before with a patch, in user space and in the kernel.
 
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::image::CLASS_WORDS;
@@ -9,7 +14,7 @@ use sg_userspace::{
     check::{CompiledNic, Engine, EngineKind, ImageEngine, KernelEngine},
     compile::{ImageOptions, LARGEST_WORDS, Patchable, compile},
     document,
-    kernel::{Datapath, Program},
+    kernel::{Datapath, Limits, Options, Program},
     model::{Decider, GroupIndex, Nic, Policy, PolicyParts},
     oracle::Oracle,
     probe::Probe,
@@ -19,6 +24,7 @@ use super::{compare::Size, programs::Test, programs::segment_to};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_flow_is_judged_again_after_a_patch", a_flow_is_judged_again_after_a_patch),
+    ("no_flow_outlives_a_member_while_packets_come", no_flow_outlives_a_member_while_packets_come),
     ("an_image_that_is_not_there_is_not_patched", an_image_that_is_not_there_is_not_patched),
 ];
 
@@ -173,14 +179,15 @@ fn group_of(members: u32, asker: bool) -> Policy {
     document::parse("patches", text.as_bytes()).unwrap().policy
 }
 
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
 /// What becomes of a segment of the asker's.
 fn passes(datapath: &mut Datapath, flags: u8, source_port: u16) -> bool {
     datapath.run(Program::Ingress, &segment_to(80, flags, source_port), 1).unwrap().passed
 }
 
 fn a_flow_is_judged_again_after_a_patch() {
-    const SYN: u8 = 0x02;
-    const ACK: u8 = 0x10;
     // One image of each class but the largest.
     for members in [20, 3_000, 30_000] {
         let [without, with] = [false, true].map(|asker| group_of(members, asker));
@@ -207,6 +214,55 @@ fn a_flow_is_judged_again_after_a_patch() {
             assert!(!passes(kernel, ACK, 40_000), "{members}, round {round}: the flow lives on");
             assert!(!passes(kernel, SYN, 40_001), "{members}, round {round}");
         }
+    }
+}
+
+/// Maps that two loads of the programs have in common.
+struct Pins(PathBuf);
+
+impl Pins {
+    fn load(&self) -> Datapath {
+        let limits = Limits { nics: 4, flows: 1 << 10, counters: 1 << 10 };
+        Datapath::load(&Options { pins: Some(self.0.clone()), limits, ..Options::default() }).unwrap()
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Packets of the flow come without a pause while the patch is written: whichever they find of it, the first that comes when
+/// it is written meets the end of the flow.
+fn no_flow_outlives_a_member_while_packets_come() {
+    const ROUNDS: u16 = 300;
+    let pins = Pins(PathBuf::from(format!("/sys/fs/bpf/sg-patches-{}", std::process::id())));
+    let (mut packets, mut agent) = (pins.load(), Some(pins.load()));
+    let [without, with] = [false, true].map(|asker| group_of(20, asker));
+    let mut published = Published::new(&without, &without.nics()[0]);
+    agent.as_mut().unwrap().publish(0, published.patchable.image()).unwrap();
+    packets.stand_in(0).unwrap();
+    for round in 0..ROUNDS {
+        assert!(published.change((&without, &with), &with.nics()[0], (0, &mut agent)));
+        assert!(passes(&mut packets, SYN, 1_024 + round) && passes(&mut packets, ACK, 1_024 + round));
+        let (begun, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let frame = segment_to(80, ACK, 1_024 + round);
+        std::thread::scope(|scope| {
+            let packets = &mut packets;
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    packets.run(Program::Ingress, &frame, 100).unwrap();
+                    begun.store(true, Ordering::Relaxed);
+                }
+            });
+            while !begun.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            assert!(published.change((&with, &without), &without.nics()[0], (0, &mut agent)));
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(!passes(&mut packets, ACK, 1_024 + round), "round {round}: the flow lives on");
     }
 }
 

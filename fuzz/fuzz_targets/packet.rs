@@ -123,8 +123,10 @@ fn check_embedded(bytes: &[u8], error: &Packet) {
         return;
     }
     let offset = embedded_offset(error);
-    match network(&bytes, error.family, offset) {
-        Ok(embedded) => {
+    // To where another packet was read before.
+    let mut embedded = *error;
+    match network(&bytes, error.family, offset, &mut embedded) {
+        Ok(()) => {
             assert!(embedded.transport > offset);
             check_packet(bytes, &embedded, offset);
         }

@@ -8,7 +8,7 @@ use crate::flow::Timeouts;
 
 /// The version of everything in this file. Part of the path under which maps are pinned, so two versions
 /// never share a map.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// What one counter holds, on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +85,7 @@ mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
     use crate::{
-        flow::{FlowEntry, FlowKey},
+        flow::{FlowEntry, FlowKey, NarrowKey},
         fragment::{FragmentEntry, FragmentKey},
     };
 
@@ -96,6 +96,8 @@ mod pod {
     unsafe impl aya::Pod for Settings {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for NarrowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowEntry {}
     // SAFETY: as above.

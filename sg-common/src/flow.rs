@@ -71,17 +71,23 @@ pub struct FlowKey {
 impl FlowKey {
     /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
     /// echo) and are judged one by one.
-    #[inline(always)]
     #[must_use]
     pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
-        let (remote, local) = ends(direction, packet.source, packet.destination);
-        let (remote_port, local_port) = match packet.icmp() {
+        let mut key = Self::default();
+        key.name(nic, direction, packet, packet.icmp()).then_some(key)
+    }
+
+    /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
+    #[inline(always)]
+    pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
+        let (remote_port, local_port) = match icmp {
             None => ends(direction, packet.source_port, packet.detail),
             Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
             Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
-            Some(Icmp::Error | Icmp::Other) => return None,
+            Some(Icmp::Error | Icmp::Other) => return false,
         };
-        Some(Self {
+        let (remote, local) = ends(direction, &packet.source, &packet.destination);
+        *self = Self {
             remote_high: remote.high,
             remote_low: remote.low,
             local_high: local.high,
@@ -91,7 +97,8 @@ impl FlowKey {
             nic,
             protocol: packet.protocol,
             family: packet.family as u8,
-        })
+        };
+        true
     }
 
     /// The address family.
@@ -126,6 +133,54 @@ impl FlowKey {
     }
 }
 
+/// A [`FlowKey`] of IPv4 as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as 40
+/// (`jhash2`, include/linux/jhash.h). 16 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NarrowKey {
+    /// The other end.
+    pub remote: u32,
+    /// This end.
+    pub local: u32,
+    /// From the lowest bit on: the remote port, the local port, the NIC's slot (16 bits each), the protocol. As one
+    /// number, since it is loaded and stored as one.
+    pub talk: u64,
+}
+
+impl NarrowKey {
+    /// The same flow; meaningless where it is not IPv4.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(key: &FlowKey) -> Self {
+        Self {
+            remote: key.remote_high as u32,
+            local: key.local_high as u32,
+            // The family of IPv4 is zero. With it, these are the eight bytes that stand there.
+            talk: key.remote_port as u64
+                | (key.local_port as u64) << 16
+                | (key.nic as u64) << 32
+                | (key.protocol as u64) << 48
+                | (key.family as u64) << 56,
+        }
+    }
+
+    /// The same flow.
+    #[must_use]
+    pub const fn widened(&self) -> FlowKey {
+        FlowKey {
+            remote_high: self.remote as u64,
+            remote_low: 0,
+            local_high: self.local as u64,
+            local_low: 0,
+            remote_port: self.talk as u16,
+            local_port: (self.talk >> 16) as u16,
+            nic: (self.talk >> 32) as u16,
+            protocol: (self.talk >> 48) as u8,
+            family: Family::V4 as u8,
+        }
+    }
+}
+
 /// (source, destination) to (remote, local), and back: the same swap.
 #[inline(always)]
 fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
@@ -139,8 +194,8 @@ fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
 #[inline(always)]
 #[must_use]
 pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
-    let (remote, local) = ends(direction, packet.source, packet.destination);
-    keys(remote, local, service_key(packet.protocol, packet.detail), packet.source_port)
+    let (remote, local) = ends(direction, &packet.source, &packet.destination);
+    keys(*remote, *local, service_key(packet.protocol, packet.detail), packet.source_port)
 }
 
 #[inline(always)]
@@ -358,18 +413,13 @@ impl FlowEntry {
     /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
     fn observe_tcp(&mut self, packet: &Packet, side: usize) {
-        let (own, other) = (side & 1, (side & 1) ^ 1);
+        let own = side & 1;
         let reply = own == 1;
-        let is_reset = packet.tcp_flags & tcp::RST != 0;
-        let has_ack = packet.tcp_flags & tcp::ACK != 0;
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = self.packets[own] == 1 && reply;
-        // Zero: nothing was acknowledged yet.
-        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
-        let answers = has_ack && packet.acknowledgement == self.sent[other];
-        let next = if unheard { answers } else { packet.sequence == self.sent[own] || expected };
-        if is_reset {
-            if next {
+        let unheard = reply && self.packets[own] == 1;
+        let ends = packet.tcp_flags & (tcp::RST | tcp::FIN) != 0 && self.is_next(packet, own, unheard);
+        if packet.tcp_flags & tcp::RST != 0 {
+            if ends {
                 self.state = State::Closing as u8;
             }
             return;
@@ -379,19 +429,33 @@ impl FlowEntry {
             if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
                 self.sent[own] = end;
             }
-            if has_ack {
+            if packet.tcp_flags & tcp::ACK != 0 {
                 self.acknowledged[own] = packet.acknowledgement;
             }
         }
-        if packet.tcp_flags & tcp::FIN != 0 && next {
+        if ends {
             self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
+            if self.flags & both == both {
+                self.state = State::Closing as u8;
+                return;
+            }
         }
-        let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
-        if self.flags & both == both {
-            self.state = State::Closing as u8;
-        } else if reply && self.state == State::New as u8 {
+        if reply && self.state == State::New as u8 {
             self.state = State::Established as u8;
         }
+    }
+
+    /// Whether a packet of `own` begins with the very next number.
+    #[inline(always)]
+    fn is_next(&self, packet: &Packet, own: usize, unheard: bool) -> bool {
+        let other = own ^ 1;
+        if unheard {
+            return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
+        }
+        // Zero: nothing was acknowledged yet.
+        let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
+        packet.sequence == self.sent[own] || expected
     }
 
     /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
@@ -418,7 +482,7 @@ pub const fn opens(packet: &Packet) -> bool {
 }
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 40);
+    assert!(size_of::<FlowKey>() == 40 && size_of::<NarrowKey>() == 16);
     assert!(size_of::<FlowEntry>() == 80);
     assert!(has_ports(protocol::TCP));
 };

@@ -315,8 +315,9 @@ impl Walk {
     pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> u64 {
         // The mark of a decision is the bit of `NO_BOUND`.
         const END: u64 = NO_BOUND | Reference::FOREST;
-        let mut steps = 0;
-        while steps < MAX_STEPS && self.at & END == 0 {
+        // As wide as a register: a narrower count is cut to its width after every step.
+        let mut steps = 0_u64;
+        while steps < MAX_STEPS as u64 && self.at & END == 0 {
             self.step(image, keys);
             steps += 1;
         }

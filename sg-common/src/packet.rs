@@ -134,6 +134,9 @@ impl From<core::net::IpAddr> for Address {
 }
 
 /// What rules and flows look at.
+///
+/// What is zero together does not stand together, but for eight bytes: more would become a call of memset, which is a loop
+/// over bytes in eBPF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Packet {
@@ -145,35 +148,35 @@ pub struct Packet {
     pub hop_limit: u8,
     /// TCP: the flags, see [`tcp`].
     pub tcp_flags: u8,
-    /// Who sent it.
-    pub source: Address,
-    /// Whom it is for.
-    pub destination: Address,
     /// TCP, UDP, SCTP: the source port. Else 0.
     pub source_port: u16,
     /// TCP, UDP, SCTP: the destination port. ICMP and ICMPv6: type in the upper byte, code in the lower.
     /// Else 0.
     pub detail: u16,
-    /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
-    pub identifier: u16,
+    /// Who sent it.
+    pub source: Address,
+    /// Whom it is for.
+    pub destination: Address,
     /// TCP: the number of the first byte. Else 0.
     pub sequence: u32,
     /// TCP: the number of the byte that is expected next. Else 0.
     pub acknowledgement: u32,
     /// TCP: bytes of the header. Else 0.
     pub header: u32,
-    /// Where the transport header starts, in bytes from the start of the frame.
-    pub transport: usize,
-    /// Where the packet ends by its own account, in bytes from the start of the frame.
-    pub end: usize,
+    /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
+    pub identifier: u16,
     /// What part of a datagram it is.
     pub part: Part,
     /// Of a fragment: what names its datagram. Else 0.
     pub identification: u32,
     /// Of a fragment: where its bytes belong, in bytes from the start of the datagram's payload. Else 0.
     pub offset: u32,
+    /// Where the transport header starts, in bytes from the start of the frame.
+    pub transport: usize,
     /// Of a fragment: where its bytes start, in bytes from the start of the frame. Else 0.
     pub payload: usize,
+    /// Where the packet ends by its own account, in bytes from the start of the frame.
+    pub end: usize,
 }
 
 /// What part of a datagram a packet is.
@@ -188,6 +191,14 @@ pub enum Part {
     Middle = 2,
     /// The last one. Likewise.
     Last = 3,
+}
+
+impl Part {
+    /// Whether it is another fragment than the first.
+    #[inline(always)]
+    const fn is_later(self) -> bool {
+        matches!(self, Self::Middle | Self::Last)
+    }
 }
 
 impl Packet {
@@ -258,7 +269,25 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn is_later_fragment(&self) -> bool {
-        matches!(self.part, Part::Middle | Part::Last)
+        self.part.is_later()
+    }
+
+    #[inline(always)]
+    const fn no_fragment(&mut self) {
+        self.identification = 0;
+        self.offset = 0;
+        self.payload = 0;
+    }
+
+    #[inline(always)]
+    const fn no_transport(&mut self) {
+        self.tcp_flags = 0;
+        self.source_port = 0;
+        self.detail = 0;
+        self.sequence = 0;
+        self.acknowledgement = 0;
+        self.header = 0;
+        self.identifier = 0;
     }
 
     /// Where, in bytes from the start of the datagram's payload, the bytes of this fragment end.
@@ -272,7 +301,8 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn sequence_end(&self) -> u32 {
-        let payload = (self.end as u32).saturating_sub(self.transport as u32).saturating_sub(self.header);
+        let behind = self.end as i64 - self.transport as i64 - self.header as i64;
+        let payload = if behind < 0 { 0 } else { behind as u32 };
         let marks = ((self.tcp_flags & tcp::SYN != 0) as u32) + ((self.tcp_flags & tcp::FIN != 0) as u32);
         self.sequence.wrapping_add(payload).wrapping_add(marks)
     }
@@ -325,8 +355,9 @@ pub enum Payload {
 #[inline(always)]
 pub fn ethernet<F: Frame>(frame: &F) -> Payload {
     const TAG: usize = 4;
-    let mut offset = ETHERNET;
-    for _ in 0..=MAX_VLAN_TAGS {
+    let mut tags = 0;
+    while tags <= MAX_VLAN_TAGS {
+        let offset = ETHERNET + tags * TAG;
         // The two bytes before the payload say what it is.
         let Some(kind) = frame.window::<2>(offset - 2) else {
             return Payload::Refused(Reason::Malformed);
@@ -335,26 +366,30 @@ pub fn ethernet<F: Frame>(frame: &F) -> Payload {
             ethertype::IPV4 => return Payload::Ip(Family::V4, offset),
             ethertype::IPV6 => return Payload::Ip(Family::V6, offset),
             ethertype::ARP => return Payload::Arp(offset),
-            ethertype::VLAN | ethertype::SERVICE_VLAN => offset += TAG,
+            ethertype::VLAN | ethertype::SERVICE_VLAN => tags += 1,
             _ => return Payload::Refused(Reason::NotIp),
         }
     }
     Payload::Refused(Reason::NotIp)
 }
 
-/// Reads the IP packet whose header is `offset` bytes into the frame: behind the Ethernet header, or at
-/// [`embedded_offset`].
+/// Reads the IP packet whose header is `offset` bytes into the frame, behind the Ethernet header or at
+/// [`embedded_offset`], into `packet`: field by field, since a packet of its own that is copied then would cost the kernel
+/// as much as reading it. `packet` means nothing where this errs.
 ///
 /// # Errors
 /// Why it cannot be read.
 #[inline(always)]
-pub fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Packet, Reason> {
-    let mut packet = match family {
-        Family::V4 => ipv4(frame, offset)?,
-        Family::V6 => ipv6(frame, offset)?,
-    };
-    transport(frame, &mut packet)?;
-    Ok(packet)
+pub fn network<F: Frame>(
+    frame: &F,
+    family: Family,
+    offset: usize,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    match family {
+        Family::V4 => ipv4(frame, offset, packet),
+        Family::V6 => ipv6(frame, offset, packet),
+    }
 }
 
 /// Where the packet that an ICMP error speaks about begins: an IP header and at least eight bytes of the transport
@@ -381,10 +416,13 @@ pub enum Parsed {
 /// Reads a frame: [`ethernet`], then [`network`].
 pub fn parse<F: Frame>(frame: &F) -> Parsed {
     match ethernet(frame) {
-        Payload::Ip(family, offset) => match network(frame, family, offset) {
-            Ok(packet) => Parsed::Packet(packet),
-            Err(reason) => Parsed::Refused(reason),
-        },
+        Payload::Ip(family, offset) => {
+            let mut packet = Packet::EMPTY;
+            match network(frame, family, offset, &mut packet) {
+                Ok(()) => Parsed::Packet(packet),
+                Err(reason) => Parsed::Refused(reason),
+            }
+        }
         Payload::Arp(_) => Parsed::Arp,
         Payload::Refused(reason) => Parsed::Refused(reason),
     }
@@ -392,7 +430,7 @@ pub fn parse<F: Frame>(frame: &F) -> Parsed {
 
 /// RFC 791 3.1.
 #[inline(always)]
-fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
+fn ipv4<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
     const MORE_FRAGMENTS: u16 = 0x2000;
     const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
     let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
@@ -406,23 +444,22 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
     if total != 0 && total < header {
         return Err(Reason::Malformed);
     }
+    packet.end = if total == 0 { frame.length() } else { offset + total };
+    packet.hop_limit = ip.byte(8);
+    packet.source = Address { high: u64::from(ip.be32(12)), low: 0 };
+    packet.destination = Address { high: u64::from(ip.be32(16)), low: 0 };
     let fragment = ip.be16(6);
-    let part = part(fragment & OFFSET_OF_FRAGMENT, fragment & MORE_FRAGMENTS != 0);
-    let whole = part as u8 == Part::Whole as u8;
-    Ok(Packet {
-        family: Family::V4,
-        protocol: ip.byte(9),
-        hop_limit: ip.byte(8),
-        source: Address { high: u64::from(ip.be32(12)), low: 0 },
-        destination: Address { high: u64::from(ip.be32(16)), low: 0 },
-        transport: offset + header,
-        end: if total == 0 { frame.length() } else { offset + total },
-        part,
-        identification: if whole { 0 } else { u32::from(ip.be16(4)) },
-        offset: u32::from(fragment & OFFSET_OF_FRAGMENT) * 8,
-        payload: if whole { 0 } else { offset + header },
-        ..Packet::EMPTY
-    })
+    let mut found = Part::Whole;
+    if fragment & (MORE_FRAGMENTS | OFFSET_OF_FRAGMENT) == 0 {
+        packet.no_fragment();
+    } else {
+        found = part(fragment & OFFSET_OF_FRAGMENT, fragment & MORE_FRAGMENTS != 0);
+        packet.identification = u32::from(ip.be16(4));
+        packet.offset = u32::from(fragment & OFFSET_OF_FRAGMENT) * 8;
+        packet.payload = offset + header;
+    }
+    packet.family = Family::V4;
+    transport(frame, Family::V4, (ip.byte(9), offset + header, found), packet)
 }
 
 /// Which part of a datagram stands at `offset`.
@@ -438,81 +475,82 @@ const fn part(offset: u16, more: bool) -> Part {
 
 /// RFC 8200 3 and 4.
 #[inline(always)]
-fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Packet, Reason> {
+fn ipv6<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
     let ip = frame.window::<40>(offset).ok_or(Reason::Malformed)?;
     if ip.byte(0) >> 4 != 6 {
         return Err(Reason::Malformed);
     }
     // Zero: a jumbogram (RFC 2675), and what the kernel writes for a super-packet.
     let payload = usize::from(ip.be16(4));
-    let mut packet = Packet {
-        family: Family::V6,
-        protocol: ip.byte(6),
-        hop_limit: ip.byte(7),
-        source: Address { high: ip.be64(8), low: ip.be64(16) },
-        destination: Address { high: ip.be64(24), low: ip.be64(32) },
-        transport: offset + 40,
-        end: if payload == 0 { frame.length() } else { offset + 40 + payload },
-        ..Packet::EMPTY
-    };
-    extension_headers(frame, &mut packet)?;
-    Ok(packet)
+    packet.end = if payload == 0 { frame.length() } else { offset + 40 + payload };
+    packet.hop_limit = ip.byte(7);
+    packet.source = Address { high: ip.be64(8), low: ip.be64(16) };
+    packet.destination = Address { high: ip.be64(24), low: ip.be64(32) };
+    packet.no_fragment();
+    packet.family = Family::V6;
+    let carried = extension_headers(frame, ip.byte(6), offset + 40, packet)?;
+    transport(frame, Family::V6, carried, packet)
 }
 
-/// Walks to the transport header.
+/// Walks to the transport header: its protocol, where it begins, and what part of a datagram has it.
 ///
 /// A packet that ends where an extension header should begin is a packet of that protocol number: there is
 /// nothing behind it that a rule could miss. Behind the header of a later fragment stand bytes from the middle of a
 /// datagram, whatever its next header says.
 #[inline(always)]
-fn extension_headers<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
-    let (mut next, mut offset) = (packet.protocol, packet.transport);
+fn extension_headers<F: Frame>(
+    frame: &F,
+    mut protocol: u8,
+    mut offset: usize,
+    packet: &mut Packet,
+) -> Result<(u8, usize, Part), Reason> {
+    let mut found = Part::Whole;
     for _ in 0..MAX_EXTENSION_HEADERS {
-        packet.protocol = next;
-        packet.transport = offset;
         if !matches!(
-            next,
+            protocol,
             protocol::HOP_BY_HOP | protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS
-        ) {
-            return Ok(());
-        }
-        if offset == frame.length() {
-            return Ok(());
+        ) || offset == frame.length()
+        {
+            return Ok((protocol, offset, found));
         }
         let header = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
-        if next == protocol::FRAGMENT {
+        if protocol == protocol::FRAGMENT {
             let place = header.be16(2);
             offset += 8;
             // An atomic fragment (RFC 6946) is whole. A header inside the first fragment says nothing new.
-            if packet.part as u8 == Part::Whole as u8 {
-                packet.part = part(place >> 3, place & 1 != 0);
+            if found as u8 == Part::Whole as u8 {
+                found = part(place >> 3, place & 1 != 0);
             }
-            if packet.part as u8 != Part::Whole as u8 {
+            if found as u8 != Part::Whole as u8 {
                 packet.identification = header.be32(4);
                 packet.offset = u32::from(place & !7);
                 packet.payload = offset;
             }
-            if packet.is_later_fragment() {
-                packet.protocol = header.byte(0);
-                packet.transport = offset;
-                return Ok(());
+            if found.is_later() {
+                return Ok((header.byte(0), offset, found));
             }
         } else {
             offset += (usize::from(header.byte(1)) + 1) * 8;
         }
-        next = header.byte(0);
+        protocol = header.byte(0);
     }
     Err(Reason::TooManyHeaders)
 }
 
 #[inline(always)]
-fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
+fn transport<F: Frame>(
+    frame: &F,
+    family: Family,
+    (protocol, offset, part): (u8, usize, Part),
+    packet: &mut Packet,
+) -> Result<(), Reason> {
     const TO_TCP_FLAGS: usize = 14;
-    if packet.is_later_fragment() {
-        return Ok(());
-    }
-    if packet.protocol == protocol::TCP
-        && let Some(header) = frame.window::<TO_TCP_FLAGS>(packet.transport)
+    packet.protocol = protocol;
+    packet.transport = offset;
+    packet.part = part;
+    if !part.is_later()
+        && protocol == protocol::TCP
+        && let Some(header) = frame.window::<TO_TCP_FLAGS>(offset)
     {
         packet.source_port = header.be16(0);
         packet.detail = header.be16(2);
@@ -520,22 +558,28 @@ fn transport<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
         packet.sequence = header.be32(4);
         packet.acknowledgement = header.be32(8);
         packet.header = u32::from(header.byte(12) >> 4) * 4;
-    } else if has_ports(packet.protocol) {
-        let ports = frame.window::<4>(packet.transport).ok_or(Reason::Malformed)?;
+        packet.identifier = 0;
+        return Ok(());
+    }
+    packet.no_transport();
+    if part.is_later() {
+        return Ok(());
+    }
+    if has_ports(protocol) {
+        let ports = frame.window::<4>(offset).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
         packet.detail = ports.be16(2);
         // Eight bytes of TCP are all that an ICMP error must carry; a TCP packet without flags opens nothing and
         // closes nothing. But flags that are there must be read: where the kernel shows only the front of a frame,
         // that it is malformed makes the caller ask for more.
-        if packet.protocol == protocol::TCP && frame.length().saturating_sub(packet.transport) >= TO_TCP_FLAGS
-        {
+        if protocol == protocol::TCP && frame.length().saturating_sub(offset) >= TO_TCP_FLAGS {
             return Err(Reason::Malformed);
         }
-    } else if packet.is_icmp() {
-        let icmp = frame.window::<8>(packet.transport).ok_or(Reason::Malformed)?;
+    } else if is_icmp(family, protocol) {
+        let icmp = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
         packet.detail = icmp.be16(0);
         packet.identifier = icmp.be16(4);
-    } else if packet.transport > frame.length() {
+    } else if offset > frame.length() {
         // Nothing of this transport is read, but the headers before it must have ended within the frame.
         return Err(Reason::Malformed);
     }

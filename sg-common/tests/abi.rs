@@ -14,7 +14,7 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, Settings, reason_counter},
-    flow::{self, Direction, FlowEntry, FlowKey, State},
+    flow::{self, Direction, FlowEntry, FlowKey, NarrowKey, State},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
@@ -66,6 +66,7 @@ fn maps() -> String {
             family: u8,
         }
     );
+    layout!(text, NarrowKey { remote: u32, local: u32, talk: u64 });
     layout!(
         text,
         FlowEntry {

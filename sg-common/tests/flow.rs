@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use sg_common::{
     flow::{
-        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, State, flags, opens, packet_keys,
+        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, flags, opens, packet_keys,
         timeout_index,
     },
     packet::{Address, Family, Icmp, Packet, has_ports, is_icmp},
@@ -77,6 +77,9 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!((key.nic, key.protocol, key.family()), (nic, packet.protocol, packet.family));
+        if packet.family == Family::V4 {
+            prop_assert_eq!(NarrowKey::of(&key).widened(), key);
+        }
         let back = from_the_other_end(&packet);
         let (question, answer) = if packet.family == Family::V4 { (8, 0) } else { (128, 129) };
         let back_key = match packet.icmp() {

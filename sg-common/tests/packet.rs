@@ -10,7 +10,7 @@ use frames::{
 };
 use sg_common::{
     packet::{
-        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part,
+        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
         embedded_offset, has_ports, network, parse, protocol,
     },
     verdict::Reason,
@@ -21,9 +21,49 @@ const ACK: u8 = 16;
 
 fn read(frame: &[u8]) -> Packet {
     match parse(&frame) {
-        Parsed::Packet(packet) => packet,
+        Parsed::Packet(packet) => {
+            assert_eq!(
+                at(&frame, packet.family, first(frame)),
+                Ok(packet),
+                "nothing is left of the packet before"
+            );
+            packet
+        }
         other => panic!("{other:?}"),
     }
+}
+
+/// Where the IP packet of a frame begins.
+fn first(frame: &[u8]) -> usize {
+    match sg_common::packet::ethernet(&frame) {
+        Payload::Ip(_, offset) => offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads a packet at `offset` to where another one stood before.
+fn at(frame: &impl Frame, family: Family, offset: usize) -> Result<Packet, Reason> {
+    let mut packet = Packet {
+        family: Family::V6,
+        protocol: 255,
+        hop_limit: 255,
+        tcp_flags: 255,
+        source_port: u16::MAX,
+        detail: u16::MAX,
+        source: Address { high: u64::MAX, low: u64::MAX },
+        destination: Address { high: u64::MAX, low: u64::MAX },
+        sequence: u32::MAX,
+        acknowledgement: u32::MAX,
+        header: u32::MAX,
+        identifier: u16::MAX,
+        part: Part::Last,
+        identification: u32::MAX,
+        offset: u32::MAX,
+        transport: usize::MAX,
+        payload: usize::MAX,
+        end: usize::MAX,
+    };
+    network(frame, family, offset, &mut packet).map(|()| packet)
 }
 
 fn refused(frame: &[u8]) -> Reason {
@@ -382,7 +422,7 @@ fn the_packet_of_an_icmp_error_is_read_from_its_first_eight_bytes() {
         let frame = &error[..];
         let outer = read(frame);
         assert_eq!(outer.icmp(), Some(Icmp::Error));
-        let found = network(&frame, embedded, embedded_offset(&outer)).unwrap();
+        let found = at(&frame, embedded, embedded_offset(&outer)).unwrap();
         assert_eq!((found.protocol, found.source_port, found.detail), (protocol::TCP, 22, 40_000));
         assert_eq!(found.tcp_flags, 0, "flags that are not there are not set");
         assert!(!found.is_syn());
@@ -390,16 +430,16 @@ fn the_packet_of_an_icmp_error_is_read_from_its_first_eight_bytes() {
 
         // With three bytes less there are no ports.
         let short = &frame[..found.transport + 3];
-        assert_eq!(network(&short, embedded, embedded_offset(&outer)), Err(Reason::Malformed));
+        assert_eq!(at(&short, embedded, embedded_offset(&outer)), Err(Reason::Malformed));
     }
     // An error without a packet.
     let frame = &ipv4(1, &icmp(3, 1, 0, &[]))[..];
-    assert_eq!(network(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Malformed));
+    assert_eq!(at(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Malformed));
     // An error about a later fragment: nobody knows whose.
     let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
     inner[7] = 1;
     let frame = &ipv4(1, &icmp(3, 1, 0, &inner))[..];
-    let found = network(&frame, Family::V4, embedded_offset(&read(frame))).unwrap();
+    let found = at(&frame, Family::V4, embedded_offset(&read(frame))).unwrap();
     assert!(found.is_later_fragment());
 }
 

@@ -4,51 +4,215 @@
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
 use sg_common::{
-    abi::{self, Settings},
-    flow::{Direction, FlowEntry, FlowKey, State},
+    abi::{self, Settings, reason_counter},
+    flow::{Direction, FlowEntry, FlowKey, NarrowKey, State},
     fragment::{FragmentEntry, FragmentKey},
-    packet::Packet,
-    verdict::Reason,
+    image,
+    packet::Family,
+    verdict::{Decision, Reason},
 };
 
 use crate::{
-    maps::{COUNTERS, FLOWS, FRAGMENTS, HALF_OPEN, NIC_FLOWS, SETTINGS},
-    view,
+    maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, SETTINGS},
+    view::{self, Scratch},
 };
 
+/// What is known of the flow that [`Scratch::key`] names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing.
+    Nothing,
+    /// It was judged by an older policy. What that is to be asked now, about a packet that goes in this direction, is in
+    /// [`Scratch::original`]; [`rejudge`] tells the answer.
+    Stale(Direction),
+    /// The packet is an error about a flow that lives.
+    Error,
+    /// There is an entry, but the packet must meet the policy: it asks for a new connection, or is an error about a flow
+    /// that was cut.
+    Entry,
+    /// What was decided about the flow; the packet is noted.
+    Decided(Decision),
+}
+
+/// From whose point of view a packet of a flow is looked at.
+pub struct Asked {
+    /// Which way the packet goes.
+    pub direction: Direction,
+    /// The generation of the policy in force.
+    pub generation: u32,
+    /// What the image says of the NIC, see [`sg_common::image::flags`].
+    pub flags: u32,
+    /// Whether the packet is an ICMP error about the flow.
+    pub error: bool,
+    /// The first of the NIC's own counters.
+    pub counters: u32,
+    /// Bytes of the frame.
+    pub length: u32,
+}
+
+// Bits of what the functions below are asked.
+const EGRESS: u64 = 1;
+const ERROR: u64 = 2;
+const HAS_ENTRY: u64 = 4;
+const REVALIDATE: u64 = (image::flags::REVALIDATE as u64) << 32;
+
+// What `sg_known` says, unless it is a decision: those have their highest bit set.
+const NOTHING: u64 = 0;
+const ENTRY: u64 = 1;
+const LIVE: u64 = 2;
+const STALE: u64 = 4;
+
+/// Looks for the flow, and notes the packet where it belongs to it.
+#[inline(always)]
+pub fn known(scratch: &mut Scratch, asked: &Asked) -> Known {
+    let bits = if asked.error { ERROR } else { 0 } | asked.direction as u64 | u64::from(asked.flags) << 32;
+    let said = sg_known(
+        scratch,
+        u64::from(asked.generation),
+        bits,
+        u64::from(asked.counters),
+        u64::from(asked.length),
+    );
+    if let Some(decision) = Decision::from_word(said) {
+        return Known::Decided(decision);
+    }
+    match said {
+        NOTHING => Known::Nothing,
+        ENTRY => Known::Entry,
+        LIVE => Known::Error,
+        stale => Known::Stale(Direction::of(stale & EGRESS)),
+    }
+}
+
+/// Tells the flow what the policy of `generation` says of it.
+#[inline(always)]
+pub fn rejudge(scratch: &mut Scratch, decision: Decision, generation: u32) {
+    sg_rejudge(scratch, decision.word(), u64::from(generation));
+}
+
+/// Remembers the flow, whose first packet this is. False where there is no room.
+#[inline(always)]
+pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool) -> bool {
+    let bits = if has_entry { HAS_ENTRY } else { 0 } | asked.direction as u64;
+    sg_open(scratch, decision.word(), u64::from(asked.generation), bits, u64::from(asked.length)) != 0
+}
+
+// Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once, and not again from
+// every state that the datapath is in. An entry never leaves them.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_known(
+    scratch: *mut Scratch,
+    generation: u64,
+    asked: u64,
+    counters: u64,
+    length: u64,
+) -> u64 {
+    // SAFETY: the callers pass references; the verifier checks the size of what they point to.
+    let (Some(Scratch { packet, key, original, .. }), Some(settings)) =
+        (unsafe { scratch.as_mut() }, settings())
+    else {
+        return NOTHING;
+    };
+    let (direction, now) = (Direction::of(asked & EGRESS), view::now());
+    let Some(Found { entry, half_open }) = find(key, settings, now) else { return NOTHING };
+    if entry.is_stale(generation as u32, asked & REVALIDATE != 0) {
+        let first = entry.direction();
+        *original = key.original(first);
+        return STALE | first as u64;
+    }
+    if asked & ERROR != 0 {
+        return if entry.is_cut() { ENTRY } else { LIVE };
+    }
+    // A SYN asks for a new connection: whatever was there before, it meets the policy.
+    if packet.is_syn() && !entry.is_opened_at_once(direction) {
+        return ENTRY;
+    }
+    entry.observe(packet, direction, length as u32, now);
+    if half_open
+        && entry.state == State::Established as u8
+        && let Err(reason) = settle(key, entry, settings)
+        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(counters as u32, direction, reason))
+    {
+        view::add(counter, length);
+    }
+    Decision::from_word(entry.decision).map_or(ENTRY, Decision::word)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, generation: u64) -> u64 {
+    // SAFETY: as above.
+    let (Some(scratch), Some(settings)) = (unsafe { scratch.as_mut() }, settings()) else { return 0 };
+    if let (Some(found), Some(decision)) =
+        (find(&scratch.key, settings, view::now()), Decision::from_word(decision))
+    {
+        found.entry.rejudge(decision, generation as u32);
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, generation: u64, asked: u64, length: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(Scratch { packet, key, entry, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let (Some(settings), Some(decision)) = (settings(), Decision::from_word(decision)) else { return 0 };
+    let (direction, length, now) = (Direction::of(asked & EGRESS), length as u32, view::now());
+    let known = if asked & HAS_ENTRY != 0 { find(key, settings, now) } else { None };
+    if let Some(found) = &known
+        && found.entry.is_live_from(direction)
+    {
+        // The same SYN again.
+        let Some(found) = known else { return 1 };
+        found.entry.observe(packet, direction, length, now);
+        return 1;
+    }
+    *entry = FlowEntry::open(packet, direction, decision, generation as u32, length, now);
+    match known {
+        // What is left of an earlier connection of the same ends.
+        Some(found) => {
+            *found.entry = *entry;
+            1
+        }
+        None => u64::from(keep(key, entry)),
+    }
+}
+
 /// A flow that was found.
-pub struct Found {
+struct Found {
     /// To be changed in place: an update of the map would cost three times as much.
-    pub entry: &'static mut FlowEntry,
+    entry: &'static mut FlowEntry,
     /// It was not answered, as far as the tables know.
     half_open: bool,
 }
 
 /// The live entry of a flow.
 #[inline(always)]
-pub fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
-    // SAFETY: the pointers are valid until the program ends (RCU). Other CPUs may write the same entry: its
-    // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
-    let known = FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
-    if let Some(entry) = known
-        && !entry.is_expired(key, &settings.timeouts, now)
-    {
-        return Some(Found { entry, half_open: false });
-    }
-    // SAFETY: likewise.
-    let asked = HALF_OPEN.get_ptr_mut(key).map(|entry| unsafe { &mut *entry });
-    match asked {
-        Some(entry) if !entry.is_expired(key, &settings.timeouts, now) => {
-            Some(Found { entry, half_open: true })
+fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
+    let live = |entry: Option<*mut FlowEntry>, half_open| {
+        // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its
+        // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
+        let entry = unsafe { &mut *entry? };
+        if entry.is_expired(key, &settings.timeouts, now) { None } else { Some(Found { entry, half_open }) }
+    };
+    match key.family() {
+        Family::V4 => {
+            let key = &NarrowKey::of(key);
+            live(FLOWS_16.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN_16.get_ptr_mut(key), true))
         }
-        _ => None,
+        Family::V6 => live(FLOWS.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN.get_ptr_mut(key), true)),
     }
 }
 
 /// Keeps a new flow among those that are not answered yet. False where there is no room.
 #[inline(always)]
-pub fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    let kept = HALF_OPEN.insert(key, entry, 0).is_ok();
+fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
+    let kept = match key.family() {
+        Family::V4 => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
+        Family::V6 => HALF_OPEN.insert(key, entry, 0).is_ok(),
+    };
     if kept {
         count(abi::flows::KEPT);
     }
@@ -60,13 +224,8 @@ pub fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
 /// # Errors
 /// There is no room, or its NIC has its share: then the flow stays where it is.
 #[inline(always)]
-pub fn settle(key: &FlowKey, found: &Found) -> Result<(), Reason> {
-    if !found.half_open || found.entry.state != State::Established as u8 {
-        return Ok(());
-    }
-    let (Some(settings), Some(flows)) = (settings(), NIC_FLOWS.get_ptr_mut(u32::from(key.nic))) else {
-        return Err(Reason::FlowTableFull);
-    };
+fn settle(key: &FlowKey, entry: &FlowEntry, settings: &Settings) -> Result<(), Reason> {
+    let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.nic)) else { return Err(Reason::FlowTableFull) };
     // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
     // lost until the next sweep.
     let flows = unsafe { &mut *flows };
@@ -74,13 +233,21 @@ pub fn settle(key: &FlowKey, found: &Found) -> Result<(), Reason> {
         return Err(Reason::FlowQuota);
     }
     // From where it stands: a copy would take a sixth of the stack.
-    let entry: &FlowEntry = found.entry;
-    if FLOWS.insert(key, entry, 0).is_err() {
+    let narrow = NarrowKey::of(key);
+    let entered = match key.family() {
+        Family::V4 => FLOWS_16.insert(narrow, entry, 0),
+        Family::V6 => FLOWS.insert(key, entry, 0),
+    };
+    if entered.is_err() {
         return Err(Reason::FlowTableFull);
     }
     *flows += 1;
+    let moved = match key.family() {
+        Family::V4 => HALF_OPEN_16.remove(narrow),
+        Family::V6 => HALF_OPEN.remove(key),
+    };
     // Another CPU may have been faster.
-    if HALF_OPEN.remove(key).is_ok() {
+    if moved.is_ok() {
         count(abi::flows::SETTLED);
     }
     Ok(())
@@ -92,25 +259,6 @@ fn count(number: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
         view::add(counter, 0);
     }
-}
-
-/// Notes a packet of a flow.
-#[inline(always)]
-pub fn observe(entry: &mut FlowEntry, packet: &Packet, direction: Direction, length: u32) {
-    sg_observe(entry, packet, u64::from(direction as u8), u64::from(length));
-}
-
-/// A global function, as the walks of [`crate::policy`] are: the verifier follows a connection's states once, and not again
-/// from every state that the datapath is in.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_observe(entry: *mut FlowEntry, packet: *const Packet, direction: u64, length: u64) -> u64 {
-    let direction = Direction::of(direction);
-    // SAFETY: the callers pass references; the verifier checks the size of what they point to.
-    if let (Some(entry), Some(packet)) = unsafe { (entry.as_mut(), packet.as_ref()) } {
-        entry.observe(packet, direction, length as u32, view::now());
-    }
-    0
 }
 
 /// What the agent set.

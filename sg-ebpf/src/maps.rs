@@ -1,13 +1,13 @@
 //! Every map. The agent looks them up by these names; sizes are defaults that it may override at load.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
+    bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
-    flow::{FlowEntry, FlowKey},
+    flow::{FlowEntry, FlowKey, NarrowKey},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
 };
@@ -44,19 +44,27 @@ pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
 #[btf_map]
 pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 
-/// Flows that were answered.
+/// Flows of IPv6 that were answered. What needs no memory before there are any costs a little more to enter.
 #[btf_map]
-pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
+pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+
+/// The same of IPv4.
+#[btf_map]
+pub static FLOWS_16: HashMap<NarrowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
 
 /// How many of them each NIC has, by slot. The program counts up; the agent's sweep writes what it found, which also mends
 /// what was lost between two sweeps.
 #[btf_map]
 pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
 
-/// Flows that were not answered yet, the least recently used of which make room: a flood of questions forgets
+/// Flows of IPv6 that were not answered yet, the least recently used of which make room: a flood of questions forgets
 /// questions, and never a talk.
 #[btf_map]
 pub static HALF_OPEN: LruHashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
+
+/// The same of IPv4.
+#[btf_map]
+pub static HALF_OPEN_16: LruHashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
 
 /// Datagrams of which a first fragment was accepted.
 #[btf_map]

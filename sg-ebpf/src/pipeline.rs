@@ -6,7 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::reason_counter,
-    flow::{self, Direction, FlowEntry, FlowKey, packet_keys},
+    flow::{self, Direction, packet_keys},
     fragment::{FragmentEntry, FragmentKey},
     guest::may_ask,
     image::{self, Header, Keys},
@@ -15,7 +15,7 @@ use sg_common::{
 };
 
 use crate::{
-    flows::{self, Found},
+    flows::{self, Asked, Known},
     guest,
     maps::{self, COUNTERS},
     policy::{self, Image},
@@ -107,22 +107,20 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let guarded = nic.is_guarded();
-    let payload = view::payload(ctx);
-    let read = match payload {
-        Payload::Ip(family, offset) => {
-            let read = view::read(ctx, family, offset, &mut scratch.packet);
+    let payload = view::read(ctx, &mut scratch.packet);
+    let family = match payload {
+        Payload::Ip(family, _) => {
             if guarded {
                 policy::ask(&mut scratch.keys, &scratch.packet, nic.direction);
             }
-            read.map(|()| family)
+            family
         }
-        Payload::Arp(offset) if guarded => guest::read_arp(ctx, offset, scratch).map(|()| Family::V4),
+        Payload::Arp(offset) if guarded => match guest::read_arp(ctx, offset, scratch) {
+            Ok(()) => Family::V4,
+            Err(reason) => return nic.decision(Verdict::Drop, reason),
+        },
         Payload::Arp(_) => return nic.decision(Verdict::Accept, Reason::Arp),
-        Payload::Refused(reason) => Err(reason),
-    };
-    let family = match read {
-        Ok(family) => family,
-        Err(reason) => return nic.decision(Verdict::Drop, reason),
+        Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
     // A guest speaks for itself only.
     let mut spoofed = false;
@@ -176,43 +174,43 @@ fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
 /// Decides about a packet that has a transport header.
 #[inline(always)]
 fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
-    let Scratch { packet, embedded, keys, original, entry, .. } = scratch;
-    let packet = &*packet;
+    let icmp = scratch.packet.icmp();
 
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
-    let error = packet.icmp() == Some(Icmp::Error)
-        && view::read(ctx, packet.family, embedded_offset(packet), embedded).is_ok()
-        && is_about_its_receiver(packet, embedded);
-    let key = if error {
-        FlowKey::of(nic.slot, nic.direction.reversed(), embedded)
-    } else {
-        FlowKey::of(nic.slot, nic.direction, packet)
+    let mut asked = Asked {
+        direction: nic.direction,
+        generation: nic.header.generation,
+        flags: nic.header.flags,
+        error: false,
+        counters: nic.header.counters,
+        length: ctx.len(),
     };
-    let mut known = None;
-    if let Some(key) = &key
-        && !spoofed
-    {
-        known = current(nic, key, original);
-    }
-    if let Some(known) = &mut known {
-        if error {
-            if !known.entry.is_cut() {
-                return nic.decision(Verdict::Accept, Reason::IcmpError);
-            }
-        } else if !packet.is_syn() || known.entry.is_opened_at_once(nic.direction) {
-            // A SYN asks for a new connection: whatever was there before, it meets the policy.
-            flows::observe(known.entry, packet, nic.direction, ctx.len());
-            if let Some(key) = &key
-                && let Err(reason) = flows::settle(key, known)
-            {
-                count(reason_counter(nic.header.counters, nic.direction, reason), ctx.len());
-            }
-            return Decision::from_word(known.entry.decision)
-                .unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
+    let has_flow = if icmp == Some(Icmp::Error) {
+        let Scratch { packet, embedded, key, .. } = scratch;
+        asked.error = view::read_at(ctx, packet.family, embedded_offset(packet), embedded)
+            && is_about_its_receiver(packet, embedded);
+        asked.error && key.name(nic.slot, nic.direction.reversed(), embedded, embedded.icmp())
+    } else {
+        scratch.key.name(nic.slot, nic.direction, &scratch.packet, icmp)
+    };
+    let mut known = Known::Nothing;
+    if has_flow && !spoofed {
+        known = flows::known(scratch, &asked);
+        if let Known::Stale(first) = known {
+            let decision = nic.classify(first, scratch.key.family(), &scratch.original);
+            flows::rejudge(scratch, decision, asked.generation);
+            known = flows::known(scratch, &asked);
+        }
+        match known {
+            Known::Decided(decision) => return decision,
+            Known::Error => return nic.decision(Verdict::Accept, Reason::IcmpError),
+            Known::Nothing | Known::Entry | Known::Stale(_) => {}
         }
     }
 
     // What works without a rule.
+    let Scratch { packet, keys, .. } = &mut *scratch;
+    let packet = &*packet;
     policy::ask(keys, packet, nic.direction);
     let owned = || nic.image.owns(packet.family, keys);
     let nobody = spoofed && !may_ask(packet, nic.header.flags);
@@ -223,38 +221,20 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
     }
 
-    if nic.has(image::flags::STRICT) && known.is_none() && packet.is_mid_stream() {
+    if nic.has(image::flags::STRICT) && known == Known::Nothing && packet.is_mid_stream() {
         return nic.decision(Verdict::Drop, Reason::MidStream);
     }
 
     // A new flow: the rules decide, and an accepted one is remembered.
     let decision = nic.classify(nic.direction, packet.family, keys);
-    if !decision.accepts() || !flow::opens(packet) {
-        return decision;
-    }
-    let Some(key) = &key else { return decision };
-    match known {
-        // The same SYN again.
-        Some(known) if known.entry.is_live_from(nic.direction) => {
-            flows::observe(known.entry, packet, nic.direction, ctx.len());
-        }
-        known => {
-            let generation = nic.header.generation;
-            *entry = FlowEntry::open(packet, nic.direction, decision, generation, ctx.len(), view::now());
-            match known {
-                // What is left of an earlier connection of the same ends.
-                Some(known) => *known.entry = *entry,
-                None if flows::keep(key, entry) => {}
-                None => {
-                    // The rules have spoken; without memory the answers need a rule of their own.
-                    debug!(ctx, "NIC {}: the flow table is full", nic.slot);
-                    count(
-                        reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull),
-                        ctx.len(),
-                    );
-                }
-            }
-        }
+    if decision.accepts()
+        && has_flow
+        && flow::opens(packet)
+        && !flows::open(scratch, decision, &asked, known != Known::Nothing)
+    {
+        // The rules have spoken; without memory the answers need a rule of their own.
+        debug!(ctx, "NIC {}: the flow table is full", nic.slot);
+        count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
     }
     decision
 }
@@ -266,29 +246,17 @@ fn is_about_its_receiver(error: &Packet, embedded: &Packet) -> bool {
     (to.high, to.low) == (from.high, from.low) && !embedded.is_later_fragment()
 }
 
-/// The live entry of a flow, judged by the policy in force.
-#[inline(always)]
-fn current(nic: &Nic, key: &FlowKey, original: &mut Keys) -> Option<Found> {
-    let found = flows::find(key, flows::settings()?, view::now())?;
-    let entry = &mut *found.entry;
-    if entry.is_stale(nic.header.generation, nic.has(image::flags::REVALIDATE)) {
-        let first = entry.direction();
-        *original = key.original(first);
-        entry.rejudge(nic.classify(first, key.family(), original), nic.header.generation);
-    }
-    Some(found)
-}
-
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
 #[inline(always)]
 pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
         return host_drop(Reason::NoImage);
     };
-    let Payload::Ip(family, offset) = view::payload(ctx) else { return host_drop(Reason::NotIp) };
-    if let Err(reason) = view::read(ctx, family, offset, &mut scratch.packet) {
-        return host_drop(reason);
-    }
+    let family = match view::read(ctx, &mut scratch.packet) {
+        Payload::Ip(family, _) => family,
+        Payload::Arp(_) => return host_drop(Reason::NotIp),
+        Payload::Refused(reason) => return host_drop(reason),
+    };
     scratch.keys = packet_keys(nic.direction, &scratch.packet);
     nic.classify(nic.direction, family, &scratch.keys)
 }

@@ -11,11 +11,11 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::Counter,
-    flow::FlowEntry,
+    flow::{FlowEntry, FlowKey},
     fragment::{FragmentEntry, FragmentKey},
     guest::{self, Claim},
     image::Keys,
-    packet::{Family, Frame, Packet, Payload, Window, ethernet, network},
+    packet::{ETHERNET, Family, Frame, Packet, Payload, Window, ethernet, network},
     reject::Answer,
     verdict::{Decision, Reason},
 };
@@ -45,10 +45,12 @@ pub trait Context: EbpfContext {
     fn note(&self, decision: Decision);
     /// [`find`] as a global function.
     fn find(&self) -> u64;
+    /// [`frame`] as a global function.
+    fn frame(&self, packet: *mut Packet) -> u64;
     /// [`parse`] as a global function.
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
-    /// The same, of what was not linear, where there is such a thing.
-    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
+    /// Makes the headers linear, and tells whether that gave more to read than before.
+    fn pull(&self) -> bool;
     /// [`claim`] as a global function.
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
 }
@@ -74,52 +76,93 @@ impl View {
     }
 }
 
+/// Reads a frame: what its Ethernet header announces, and an IP packet into `packet`.
+#[inline(always)]
+pub fn read(ctx: &impl Context, packet: &mut Packet) -> Payload {
+    let mut word = ctx.frame(packet);
+    if word == MALFORMED && ctx.pull() {
+        word = ctx.frame(packet);
+    }
+    payload_of(word)
+}
+
 /// What the Ethernet header announces.
 #[inline(always)]
 pub fn payload(ctx: &impl Context) -> Payload {
-    let word = ctx.find();
+    payload_of(ctx.find())
+}
+
+#[inline(always)]
+fn payload_of(word: u64) -> Payload {
     let offset = (word >> 8) as usize;
     match word & 0xff {
         V4 => Payload::Ip(Family::V4, offset),
         V6 => Payload::Ip(Family::V6, offset),
         ARP => Payload::Arp(offset),
         NOT_IP => Payload::Refused(Reason::NotIp),
+        TOO_MANY_HEADERS => Payload::Refused(Reason::TooManyHeaders),
         _ => Payload::Refused(Reason::Malformed),
     }
 }
 
-/// What [`find`] says in its lowest byte. Above stands where an IP packet begins.
+/// A [`Payload`] in a word: its lowest byte says which. Above stands where the payload begins.
+const MALFORMED: u64 = 0;
 const V4: u64 = 1;
 const V6: u64 = 2;
 const ARP: u64 = 3;
 const NOT_IP: u64 = 4;
+const TOO_MANY_HEADERS: u64 = 5;
 
 #[inline(always)]
 fn find(ctx: &impl Context) -> u64 {
     // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
-    match ethernet(&View::of(ctx)) {
+    word_of(ethernet(&View::of(ctx)))
+}
+
+#[inline(always)]
+fn word_of(payload: Payload) -> u64 {
+    match payload {
         Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
         Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
         Payload::Arp(offset) => ARP | (offset as u64) << 8,
         Payload::Refused(Reason::NotIp) => NOT_IP,
-        Payload::Refused(_) => 0,
+        Payload::Refused(Reason::TooManyHeaders) => TOO_MANY_HEADERS,
+        Payload::Refused(_) => MALFORMED,
     }
 }
 
-/// Reads the IP packet at `offset` into `packet`.
+/// Returns a [`Payload`] as a word.
 #[inline(always)]
-pub fn read(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> Result<(), Reason> {
-    const TOO_MANY_HEADERS: u64 = Reason::TooManyHeaders as u64;
+fn frame(ctx: &impl Context, packet: *mut Packet) -> u64 {
+    // SAFETY: the caller passes a reference; the verifier checks its size.
+    let Some(packet) = (unsafe { packet.as_mut() }) else { return MALFORMED };
+    let view = View::of(ctx);
+    let payload = ethernet(&view);
+    let read = match payload {
+        // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
+        Payload::Ip(Family::V4, ETHERNET) => network(&view, Family::V4, ETHERNET, packet),
+        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
+            0 => Ok(()),
+            reason if reason == Reason::TooManyHeaders as u64 => Err(Reason::TooManyHeaders),
+            _ => Err(Reason::Malformed),
+        },
+        Payload::Arp(_) | Payload::Refused(_) => Ok(()),
+    };
+    match read {
+        Ok(()) => word_of(payload),
+        Err(reason) => word_of(Payload::Refused(reason)),
+    }
+}
+
+/// Reads the IP packet at `offset` into `packet`; false where it cannot be read.
+#[inline(always)]
+pub fn read_at(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> bool {
     let (family, offset) = (family as u64, offset as u64);
     let mut read = ctx.parse(family, offset, packet);
-    if read == Reason::Malformed as u64 {
-        read = ctx.parse_pulled(family, offset, packet);
+    if read == Reason::Malformed as u64 && ctx.pull() {
+        read = ctx.parse(family, offset, packet);
     }
-    match read {
-        0 => Ok(()),
-        TOO_MANY_HEADERS => Err(Reason::TooManyHeaders),
-        _ => Err(Reason::Malformed),
-    }
+    read == 0
 }
 
 /// Returns zero, or the number of the [`Reason`].
@@ -128,11 +171,8 @@ fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u
     let family = if family == Family::V4 as u64 { Family::V4 } else { Family::V6 };
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
-    match network(&View::of(ctx), family, offset as usize) {
-        Ok(found) => {
-            *packet = found;
-            0
-        }
+    match network(&View::of(ctx), family, offset as usize, packet) {
+        Ok(()) => 0,
         Err(reason) => reason as u64,
     }
 }
@@ -176,11 +216,17 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64
 /// read. Inlined, every number of VLAN tags and every way to read a packet would be followed through everything
 /// that comes after.
 macro_rules! readers {
-    ($context:ident, $raw:ty, $find:ident, $parse:ident, $claim:ident) => {
+    ($context:ident, $raw:ty, $find:ident, $frame:ident, $parse:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $find(raw: *mut $raw) -> u64 {
             find(&$context::new(raw))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $frame(raw: *mut $raw, packet: *mut Packet) -> u64 {
+            frame(&$context::new(raw), packet)
         }
 
         #[unsafe(no_mangle)]
@@ -196,21 +242,17 @@ macro_rules! readers {
         }
     };
 }
-readers!(TcContext, __sk_buff, sg_payload, sg_packet, sg_claim);
-readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_packet, sg_xdp_claim);
+readers!(TcContext, __sk_buff, sg_payload, sg_frame, sg_packet, sg_claim);
+readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_packet, sg_xdp_claim);
 
-/// Makes the headers linear and reads the packet again. It copies, so it is done only where it must be: of a bulk TCP packet
-/// the headers are linear and the rest is not.
+/// Makes the headers linear. It copies, so it is done only where it must be: of a bulk TCP packet the headers are linear
+/// and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_pulled(raw: *mut __sk_buff, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
     let ctx = TcContext::new(raw);
     let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
-    if View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok() {
-        sg_packet(raw, family, offset, packet)
-    } else {
-        Reason::Malformed as u64
-    }
+    u64::from(View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok())
 }
 
 impl Context for TcContext {
@@ -252,12 +294,16 @@ impl Context for TcContext {
         sg_payload(self.skb.skb)
     }
     #[inline(always)]
+    fn frame(&self, packet: *mut Packet) -> u64 {
+        sg_frame(self.skb.skb, packet)
+    }
+    #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
         sg_packet(self.skb.skb, family, offset, packet)
     }
     #[inline(always)]
-    fn parse_pulled(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_pulled(self.skb.skb, family, offset, packet)
+    fn pull(&self) -> bool {
+        sg_pull(self.skb.skb) != 0
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
@@ -349,12 +395,16 @@ impl Context for XdpContext {
         sg_xdp_payload(self.ctx)
     }
     #[inline(always)]
+    fn frame(&self, packet: *mut Packet) -> u64 {
+        sg_xdp_frame(self.ctx, packet)
+    }
+    #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
         sg_xdp_packet(self.ctx, family, offset, packet)
     }
     #[inline(always)]
-    fn parse_pulled(&self, _family: u64, _offset: u64, _packet: *mut Packet) -> u64 {
-        Reason::Malformed as u64
+    fn pull(&self) -> bool {
+        false
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
@@ -387,6 +437,8 @@ pub struct Scratch {
     pub claimed: Claim,
     /// The packet that an ICMP error speaks of.
     pub embedded: Packet,
+    /// The flow that the packet, or what it speaks of, belongs to.
+    pub key: FlowKey,
     /// What the policy is asked about the packet.
     pub keys: Keys,
     /// What the policy is asked about the flow it belongs to.

@@ -272,7 +272,7 @@ impl Flows {
             row("answered", self.answered, self.most_answered, String::new()),
             row("not answered yet", self.half_open, self.most_half_open, self.evicted.to_string()),
         ];
-        let titles = ["FLOWS", "NOW", "AT MOST", "MADE ROOM"];
+        let titles = ["FLOWS", "NOW", "A FAMILY AT MOST", "MADE ROOM"];
         table::lines(&titles, rows.into_iter().map(Vec::from), &[1, 2, 3], colour)
     }
 }

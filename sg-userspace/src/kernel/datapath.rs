@@ -18,7 +18,7 @@ use super::{
     KernelError,
     attach::{Attached, Attachment, Device, Links},
     clock,
-    flows::{Flows, Place},
+    flows::{Flows, Place, TABLES},
     images::{self, Images},
     nics::Nics,
     older::Older,
@@ -45,14 +45,14 @@ pub const fn has_programs() -> bool {
 pub struct Limits {
     /// NICs.
     pub nics: u32,
-    /// Flows of all NICs that were answered, and a quarter as many that were not yet.
+    /// Flows of all NICs that were answered, of each address family, and a quarter as many that were not yet.
     pub flows: u32,
     /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
 }
 
 impl Limits {
-    /// Flows of all NICs that were not answered yet: beyond, the oldest of them are forgotten.
+    /// Flows of all NICs that were not answered yet, of each address family: beyond, the oldest of them are forgotten.
     #[must_use]
     pub const fn half_open(&self) -> u32 {
         // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
@@ -204,14 +204,17 @@ impl Datapath {
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries("FAR_NICS", options.limits.nics)
-            .map_max_entries("FLOWS", options.limits.flows)
             .map_max_entries("NIC_FLOWS", options.limits.nics)
             .map_max_entries("ANSWERS", options.limits.nics)
-            .map_max_entries("HALF_OPEN", options.limits.half_open())
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global(aya_log::LEVEL, &options.log_level, false);
         for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
             loader.map_max_entries(images, options.limits.nics);
+        }
+        for table in TABLES {
+            let limits = &options.limits;
+            loader
+                .map_max_entries(table.name, if table.half_open { limits.half_open() } else { limits.flows });
         }
         let is_new = options.pins.as_deref().is_none_or(|directory| !pins::exist(directory));
         if let Some(directory) = &options.pins {

@@ -146,7 +146,9 @@ impl KernelError {
                 if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
             {
                 let remedy = match name.as_str() {
-                    "FLOWS" | "HALF_OPEN" => "start sgd with a smaller --max-flows",
+                    "FLOWS" | "FLOWS_16" | "HALF_OPEN" | "HALF_OPEN_16" => {
+                        "start sgd with a smaller --max-flows"
+                    }
                     "COUNTERS" => "start sgd with a smaller --max-counters",
                     _ => "start sgd with a smaller --max-nics, or give this host more memory",
                 };

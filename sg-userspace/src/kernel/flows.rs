@@ -4,10 +4,13 @@
 use std::{fmt, io, os::fd::AsFd as _, path::Path};
 
 use aya::{
-    Ebpf,
+    Ebpf, Pod,
     maps::{HashMap, Map, MapData, MapError},
 };
-use sg_common::flow::{FlowEntry, FlowKey};
+use sg_common::{
+    flow::{FlowEntry, FlowKey, NarrowKey},
+    packet::Family,
+};
 
 use super::{
     KernelError,
@@ -41,8 +44,8 @@ pub(super) struct Place {
     bucket: Option<u32>,
 }
 
-/// The flow tables: that of flows that were answered first, as the program looks at them.
-pub struct Flows([Table; 2]);
+/// The flow tables, in the order of [`TABLES`].
+pub struct Flows(Vec<Box<dyn Table>>);
 
 impl fmt::Debug for Flows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,19 +53,72 @@ impl fmt::Debug for Flows {
     }
 }
 
-pub(super) const TABLES: [&str; 2] = ["FLOWS", "HALF_OPEN"];
+/// A table by its name, and what stands in it.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) family: Family,
+    /// Whether its flows were not answered yet.
+    pub(super) half_open: bool,
+}
+
+/// The tables. Layouts before the fifth have the first two, with flows of both families in them.
+pub(super) const TABLES: [Kind; 4] = [
+    Kind { name: "FLOWS", family: Family::V6, half_open: false },
+    Kind { name: "HALF_OPEN", family: Family::V6, half_open: true },
+    Kind { name: "FLOWS_16", family: Family::V4, half_open: false },
+    Kind { name: "HALF_OPEN_16", family: Family::V4, half_open: true },
+];
+
+/// Which flows a search is about.
+type Which<'a> = &'a dyn Fn(&FlowKey, &FlowEntry) -> bool;
 
 /// One of them.
-struct Table {
-    entries: HashMap<MapData, FlowKey, FlowEntry>,
+trait Table: Send {
+    /// Deletes what `which` names in the part that begins at `from`; returns how many, and where the next part begins.
+    fn forget_some(
+        &mut self,
+        from: Option<u32>,
+        which: Which<'_>,
+    ) -> Result<(usize, Option<u32>), KernelError>;
+    fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError>;
+    fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError>;
+    fn insert(&mut self, key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), MapError>;
+}
+
+/// How a key stands in a table.
+trait Stored: Pod + Default + Send {
+    fn of(key: &FlowKey) -> Self;
+    fn key(&self) -> FlowKey;
+}
+
+impl Stored for FlowKey {
+    fn of(key: &FlowKey) -> Self {
+        *key
+    }
+    fn key(&self) -> FlowKey {
+        *self
+    }
+}
+
+impl Stored for NarrowKey {
+    fn of(key: &FlowKey) -> Self {
+        Self::of(key)
+    }
+    fn key(&self) -> FlowKey {
+        self.widened()
+    }
+}
+
+/// A table with keys of one kind.
+struct Keyed<K> {
+    entries: HashMap<MapData, K, FlowEntry>,
     /// `entries` again, as a plain map: for what aya's type does not offer.
     map: MapData,
 }
 
 impl Flows {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let [answered, asked] = TABLES;
-        Ok(Self([Table::of(take_map(ebpf, answered)?, answered)?, Table::of(take_map(ebpf, asked)?, asked)?]))
+        TABLES.iter().map(|kind| table(take_map(ebpf, kind.name)?, kind)).collect::<Result<_, _>>().map(Self)
     }
 
     /// Opens the tables that are pinned in `directory`, for readers that load no program.
@@ -70,14 +126,14 @@ impl Flows {
     /// # Errors
     /// Where there are none, or they may not be read.
     pub fn open(directory: &Path) -> Result<Self, KernelError> {
-        let open = |name| {
-            let path = directory.join(name);
+        let open = |kind: &Kind| {
+            let path = directory.join(kind.name);
             let doing = format!("open the flows at {}", path.display());
             let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
-            Table::of(Map::from_map_data(map).map_err(KernelError::call(&doing))?, name)
+            table(Map::from_map_data(map).map_err(KernelError::call(&doing))?, kind)
         };
-        let [answered, asked] = TABLES;
-        Ok(Self([open(answered)?, open(asked)?]))
+        let is_there = |kind: &&Kind| kind.family == Family::V6 || directory.join(kind.name).exists();
+        TABLES.iter().filter(is_there).map(open).collect::<Result<_, _>>().map(Self)
     }
 
     /// Forgets the flows that `which` names; returns how many.
@@ -103,7 +159,7 @@ impl Flows {
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
     ) -> Result<Part, KernelError> {
         let Some(table) = self.0.get_mut(from.table) else { return Ok(Part { forgotten: 0, next: None }) };
-        let (forgotten, next) = table.forget_some(from.bucket, which)?;
+        let (forgotten, next) = table.forget_some(from.bucket, &which)?;
         let next = match next {
             Some(bucket) => Some(Place { bucket: Some(bucket), ..from }),
             None if from.table + 1 < self.0.len() => Some(Place { table: from.table + 1, bucket: None }),
@@ -117,8 +173,11 @@ impl Flows {
     /// # Errors
     /// Where a table cannot be read.
     pub fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
-        let entries = self.0.iter().flat_map(|table| table.entries.iter());
-        entries.collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))
+        let mut all = Vec::new();
+        for table in &self.0 {
+            all.append(&mut table.list()?);
+        }
+        Ok(all)
     }
 
     /// Forgets one. No error where it is not there.
@@ -129,20 +188,19 @@ impl Flows {
         self.0.iter_mut().try_for_each(|table| table.forget_one(key))
     }
 
-    /// Copies the flows of `from` that `which` names and that are not here, each into the table it stands in there.
+    /// Copies the flows of `from` that `which` names and that are not here, each to those that are as far as it is.
     pub(super) fn carry(
         &mut self,
         from: &Self,
         which: impl Fn(&FlowKey) -> bool,
     ) -> Result<Carried, KernelError> {
         let mut carried = Carried::default();
-        for (table, from) in self.0.iter_mut().zip(&from.0) {
-            for entry in &from.entries {
-                let (key, entry) = entry.map_err(KernelError::call("list the flows"))?;
+        for (kind, from) in TABLES.iter().zip(&from.0) {
+            for (key, entry) in from.list()? {
                 if !which(&key) {
                     continue;
                 }
-                match table.entries.insert(key, entry, NO_EXIST) {
+                match self.table_of(&key, kind.half_open)?.insert(&key, &entry, NO_EXIST) {
                     Ok(()) => carried.entered += 1,
                     Err(error) => match bottom_error(&error) {
                         Some(libc::EEXIST) => {}
@@ -157,11 +215,29 @@ impl Flows {
 
     /// Enters a flow among those that were answered.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
-        self.0[0].entries.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
+        self.table_of(key, false)?.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
+    }
+
+    /// Where a flow belongs.
+    fn table_of(&mut self, key: &FlowKey, half_open: bool) -> Result<&mut (dyn Table + 'static), KernelError> {
+        let is_it = |kind: &Kind| kind.family == key.family() && kind.half_open == half_open;
+        let mut tables = TABLES.iter().zip(&mut self.0);
+        let found = tables.find(|(kind, _)| is_it(kind));
+        found
+            .map(|(_, table)| &mut **table)
+            .ok_or(KernelError::Missing { what: "hash map", name: "FLOWS_16" })
     }
 }
 
-impl Table {
+/// A table of `kind`.
+fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
+    Ok(match kind.family {
+        Family::V4 => Box::new(Keyed::<NarrowKey>::of(map, kind.name)?),
+        Family::V6 => Box::new(Keyed::<FlowKey>::of(map, kind.name)?),
+    })
+}
+
+impl<K: Stored> Keyed<K> {
     fn of(map: Map, name: &'static str) -> Result<Self, KernelError> {
         let doing = format!("open map {name}");
         let (Map::HashMap(data) | Map::LruHashMap(data)) = &map else {
@@ -173,15 +249,37 @@ impl Table {
         Ok(Self { entries, map: duplicate })
     }
 
+    /// The keys of the flows in a part of the table that `which` names, and where the next part begins.
+    fn find(&self, from: Option<u32>, which: Which<'_>) -> io::Result<(Vec<K>, Option<u32>)> {
+        let mut keys = vec![K::default(); BATCH];
+        let mut entries = vec![FlowEntry::default(); BATCH];
+        let batch = sys::read_batch(self.map.fd().as_fd(), from, &mut keys, &mut entries)?;
+        let read = keys.iter().zip(&entries).take(batch.count);
+        let found = read.filter(|(key, entry)| which(&key.key(), entry)).map(|(key, _)| *key).collect();
+        Ok((found, batch.next))
+    }
+
+    fn find_one_by_one(&self, which: Which<'_>) -> Result<Vec<K>, MapError> {
+        let keys: Vec<K> = self.entries.keys().collect::<Result<_, _>>()?;
+        let is_it = |key: &K| self.entries.get(key, 0).is_ok_and(|entry| which(&key.key(), &entry));
+        Ok(keys.into_iter().filter(is_it).collect())
+    }
+
+    fn remove(&mut self, key: &K) -> Result<(), KernelError> {
+        absent_is_fine(self.entries.remove(key)).map_err(KernelError::call("delete a flow"))
+    }
+}
+
+impl<K: Stored> Table for Keyed<K> {
     fn forget_some(
         &mut self,
         from: Option<u32>,
-        which: impl Fn(&FlowKey, &FlowEntry) -> bool,
+        which: Which<'_>,
     ) -> Result<(usize, Option<u32>), KernelError> {
-        let (found, next) = match self.find(from, &which) {
+        let (found, next) = match self.find(from, which) {
             // No batches (before Linux 5.6), or more entries of one hash than a batch holds.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | UNSUPPORTED | libc::ENOSPC)) => {
-                (self.find_one_by_one(&which).map_err(KernelError::call("list the flows"))?, None)
+                (self.find_one_by_one(which).map_err(KernelError::call("list the flows"))?, None)
             }
             found => found.map_err(KernelError::call("read the flow table"))?,
         };
@@ -189,8 +287,8 @@ impl Table {
         for key in found {
             // Read again right before the deletion: a packet may have passed since.
             let Ok(entry) = self.entries.get(&key, 0) else { continue };
-            if which(&key, &entry) {
-                self.forget_one(&key)?;
+            if which(&key.key(), &entry) {
+                self.remove(&key)?;
                 forgotten += 1;
             }
         }
@@ -198,30 +296,18 @@ impl Table {
     }
 
     fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
-        absent_is_fine(self.entries.remove(key)).map_err(KernelError::call("delete a flow"))
+        let stored = K::of(key);
+        // A flow of the other family has no place here.
+        if stored.key() == *key { self.remove(&stored) } else { Ok(()) }
     }
 
-    /// The keys of the flows in a part of the table that `which` names, and where the next part begins.
-    fn find(
-        &self,
-        from: Option<u32>,
-        which: impl Fn(&FlowKey, &FlowEntry) -> bool,
-    ) -> io::Result<(Vec<FlowKey>, Option<u32>)> {
-        let mut keys = vec![FlowKey::default(); BATCH];
-        let mut entries = vec![FlowEntry::default(); BATCH];
-        let batch = sys::read_batch(self.map.fd().as_fd(), from, &mut keys, &mut entries)?;
-        let read = keys.iter().zip(&entries).take(batch.count);
-        let found = read.filter(|(key, entry)| which(key, entry)).map(|(key, _)| *key).collect();
-        Ok((found, batch.next))
+    fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
+        let entries = self.entries.iter().map(|entry| entry.map(|(key, entry)| (key.key(), entry)));
+        entries.collect::<Result<_, _>>().map_err(KernelError::call("list the flows"))
     }
 
-    fn find_one_by_one(
-        &self,
-        which: impl Fn(&FlowKey, &FlowEntry) -> bool,
-    ) -> Result<Vec<FlowKey>, MapError> {
-        let keys: Vec<FlowKey> = self.entries.keys().collect::<Result<_, _>>()?;
-        let is_it = |key: &FlowKey| self.entries.get(key, 0).is_ok_and(|entry| which(key, &entry));
-        Ok(keys.into_iter().filter(is_it).collect())
+    fn insert(&mut self, key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), MapError> {
+        self.entries.insert(K::of(key), entry, flags)
     }
 }
 

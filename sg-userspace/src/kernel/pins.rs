@@ -23,7 +23,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 12] = [
+pub(super) const MAPS: [&str; 14] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -31,8 +31,10 @@ pub(super) const MAPS: [&str; 12] = [
     "IMAGES_16M",
     "IMAGES_64M",
     "FLOWS",
+    "FLOWS_16",
     "NIC_FLOWS",
     "HALF_OPEN",
+    "HALF_OPEN_16",
     "FRAGMENTS",
     "COUNTERS",
     "SETTINGS",

@@ -23,10 +23,10 @@ use super::{
 pub(super) struct Census {
     /// Answered flows by NIC slot.
     nics: Vec<u64>,
-    /// Flows that live, by table.
-    live: [u64; TABLES.len()],
-    /// Flows that were deleted, by table.
-    swept: [u64; TABLES.len()],
+    /// Flows that live: answered ones, and the others.
+    live: [u64; 2],
+    /// Of those that were not answered, flows that were deleted.
+    swept: u64,
 }
 
 /// What a part of a sweep did.
@@ -63,7 +63,7 @@ impl Datapath {
         let now = self.now()?;
         let timeouts = self.settings.timeouts;
         let from = take(&mut self.swept_to);
-        let (table, answered) = (from.table, from.table == 0);
+        let answered = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let census = RefCell::new(take(&mut self.census));
         let part = self.flows.forget_some(from, |key, entry| {
             // `now` is the lower half only; an entry is never older than half of what that can tell.
@@ -76,8 +76,8 @@ impl Datapath {
             expired
         })?;
         let mut census = census.into_inner();
-        if let Some(swept) = census.swept.get_mut(table) {
-            *swept += part.forgotten as u64;
+        if !answered {
+            census.swept += part.forgotten as u64;
         }
         match part.next {
             Some(next) => (self.census, self.swept_to) = (census, next),
@@ -96,7 +96,7 @@ impl Datapath {
         }
         let [answered, half_open] = census.live;
         let read = |number| read_counter(&self.counters, number).map(|counter| counter.packets);
-        let swept = read(SWEPT)? + census.swept[1];
+        let swept = read(SWEPT)? + census.swept;
         // Who is neither here nor was answered nor swept made room for somebody. Counted while packets pass, so it is
         // right within what passes during a sweep, and never goes back.
         let evicted = read(KEPT)?.saturating_sub(read(SETTLED)? + swept + half_open).max(read(EVICTED)?);

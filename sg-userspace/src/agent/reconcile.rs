@@ -260,7 +260,7 @@ impl<E: Enforcer> Agent<E> {
                     patched.insert(*slot);
                 }
                 Ok(false) => {
-                    log::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched")
+                    log::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched");
                 }
                 Err(error) => log::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}"),
             }

@@ -270,6 +270,7 @@ impl Window {
 
     fn words(&self) -> &[AtomicU64] {
         #![expect(unsafe_code, reason = "memory that the kernel reads at the same time")]
+        #![expect(clippy::cast_ptr_alignment, reason = "whole words from the beginning of a page")]
         let Some(mapping) = &self.mapping else { return &[] };
         // SAFETY: the mapping has `count` words, begins at one, and lives as long as the reference; they are accessed as
         // atomics only.

@@ -123,7 +123,7 @@ impl Random {
                     changed.push(address.into());
                 }
                 2 | 3 if !members.is_empty() => {
-                    changed.push(members.remove(self.below(members.len())).into())
+                    changed.push(members.remove(self.below(members.len())).into());
                 }
                 4 if !entries.is_empty() => changed.push(entries.remove(self.below(entries.len()))),
                 _ => {
@@ -228,15 +228,12 @@ impl Chain {
                 numbers.of(decider)
             });
         assert_eq!(self.patchable.image, untouched.image, "nothing is done before it is applied");
-        match patch {
-            Some(patch) => {
-                self.patchable.apply(&patch);
-                self.patched += 1;
-            }
-            None => {
-                self.patchable = Patchable::new(whole.clone());
-                self.whole += 1;
-            }
+        if let Some(patch) = patch {
+            self.patchable.apply(&patch);
+            self.patched += 1;
+        } else {
+            self.patchable = Patchable::new(whole.clone());
+            self.whole += 1;
         }
         self.policy = policy;
         self.ask(&whole, &changed);
@@ -338,9 +335,9 @@ fn a_member_that_comes_and_goes_takes_no_longer_to_find_each_time() {
             chain.step(|parts| {
                 let members = parts.members.get_mut(&GroupIndex(1)).unwrap();
                 if comes {
-                    members.insert(500, address)
+                    members.insert(500, address);
                 } else {
-                    _ = members.remove(500)
+                    members.remove(500);
                 }
                 vec![address.into()]
             });

@@ -16,7 +16,7 @@ use super::{
     images::{Images, Leaving},
     nic_block,
     plan::{Step, Wanted, plan},
-    prepare::{Prepared, prepare, unfit},
+    prepare::{Prepared, fill_in, prepare, unfit},
     records::Records,
 };
 use crate::{
@@ -104,11 +104,12 @@ impl<E: Enforcer> Agent<E> {
 
     /// Asks everything that can refuse `policy`, and keeps it as the next one. On an error the one before stays the
     /// next one, and everything else as it was.
-    pub(super) fn prepare(&mut self, mut policy: Policy, devices: &Devices) -> Result<(), AgentError> {
+    pub(super) fn prepare(&mut self, policy: Policy, devices: &Devices) -> Result<(), AgentError> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
-        let prepared = prepare(&mut policy, devices, &self.catalog, &self.records, &mut self.images)?;
+        let mut policy = Arc::new(policy);
+        fill_in(&mut policy, devices);
+        let prepared = prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)?;
         let seen = seen(&policy, devices);
-        let policy = Arc::new(policy);
         self.next = Some(Next { policy, prepared, seen, revision: self.revision });
         Ok(())
     }
@@ -135,9 +136,8 @@ impl<E: Enforcer> Agent<E> {
         let result = if self.settled && seen == self.seen {
             Ok(Report::default())
         } else {
-            // What is in force is compared with the devices of before: the policy with them stays as it is.
-            let changed = Arc::make_mut(&mut policy);
-            prepare(changed, devices, &self.catalog, &self.records, &mut self.images)
+            fill_in(&mut policy, devices);
+            prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
                 .and_then(|prepared| self.put_in_force(&policy, prepared))
                 .map(|mut report| {
                     let unfit = unfit(&policy, devices);

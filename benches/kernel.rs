@@ -10,6 +10,7 @@ use sg_benches::{
     report::{Figure, Unit},
     rounds::Rounds,
 };
+use sg_common::flow::NarrowKey;
 use sg_userspace::{
     check::CompiledNic,
     kernel::{AnswerRate, Datapath, Limits, Options, Program},
@@ -106,16 +107,16 @@ impl Kernel {
     /// What a flow and a rule need in the kernel.
     pub(crate) fn memory(&self) {
         if self.plan.wants("memory/flow") {
-            // A hash holds the memory of all its entries from the start.
-            let bytes =
-                table_bytes(HASH, u64::from(LIMITS.flows)).expect("the kernel tells how large a table is");
+            // The table of IPv4 holds the memory of all its entries from the start.
+            let (entries, key) = (u64::from(LIMITS.flows), size_of::<NarrowKey>() as u64);
+            let bytes = table_bytes(entries, key).expect("the kernel tells how large a table is");
             save(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
         }
     }
 }
 
-/// What a table of this process needs.
-fn table_bytes(kind: u64, entries: u64) -> Option<f64> {
+/// What a hash of this process needs, by its places and the bytes of its keys.
+fn table_bytes(entries: u64, key: u64) -> Option<f64> {
     let files = fs::read_dir("/proc/self/fdinfo").ok()?;
     let mut told = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());
     told.find_map(|text| {
@@ -123,7 +124,7 @@ fn table_bytes(kind: u64, entries: u64) -> Option<f64> {
             let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
             line.split(':').nth(1)?.trim().parse::<u64>().ok()
         };
-        let is_it = field("map_type")? == kind && field("max_entries")? == entries;
+        let is_it = field("map_type")? == HASH && field("max_entries")? == entries && field("key_size")? == key;
         is_it.then(|| field("memlock")).flatten().map(|bytes| bytes as f64)
     })
 }

@@ -41,10 +41,6 @@ impl Direction {
 
 /// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
 /// directions have the same key. 40 bytes, no padding, integers only.
-///
-/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
-/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
-/// question, a question the other way does not. Other protocols have zeroes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
@@ -56,16 +52,78 @@ pub struct FlowKey {
     pub local_high: u64,
     /// This end, see [`Address`].
     pub local_low: u64,
+    /// The rest.
+    pub talk: Talk,
+}
+
+/// Ports, NIC, protocol and family of a flow, from the lowest bit on: the remote port and the local port in host order (16
+/// bits each), the NIC's slot (16: no flow of one NIC ever answers for another), the protocol's IANA number (8), the
+/// [`Family`] as a number (8).
+///
+/// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts
+/// waits until all of them have arrived.
+///
+/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
+/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
+/// question, a question the other way does not. Other protocols have zeroes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Talk(u64);
+
+impl Talk {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The two ports are the remote one and the local one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new((remote, local): (u16, u16), nic: u16, protocol: u8, family: Family) -> Self {
+        Self(
+            remote as u64
+                | (local as u64) << 16
+                | (nic as u64) << 32
+                | (protocol as u64) << 48
+                | (family as u64) << 56,
+        )
+    }
+
     /// In host order.
-    pub remote_port: u16,
+    #[inline(always)]
+    #[must_use]
+    pub const fn remote_port(self) -> u16 {
+        self.0 as u16
+    }
+
     /// In host order.
-    pub local_port: u16,
-    /// The NIC's slot: no flow of one NIC ever answers for another.
-    pub nic: u16,
+    #[inline(always)]
+    #[must_use]
+    pub const fn local_port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The NIC's slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nic(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
     /// IANA number.
-    pub protocol: u8,
-    /// [`Family`] as a number.
-    pub family: u8,
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+
+    /// The address family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn family(self) -> Family {
+        if self.0 >> 56 == Family::V4 as u64 { Family::V4 } else { Family::V6 }
+    }
 }
 
 impl FlowKey {
@@ -80,7 +138,7 @@ impl FlowKey {
     /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
-        let (remote_port, local_port) = match icmp {
+        let ports = match icmp {
             None => ends(direction, packet.source_port, packet.detail),
             Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
             Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
@@ -92,20 +150,9 @@ impl FlowKey {
             remote_low: remote.low,
             local_high: local.high,
             local_low: local.low,
-            remote_port,
-            local_port,
-            nic,
-            protocol: packet.protocol,
-            family: packet.family as u8,
+            talk: Talk::new(ports, nic, packet.protocol, packet.family),
         };
         true
-    }
-
-    /// The address family.
-    #[inline(always)]
-    #[must_use]
-    pub const fn family(&self) -> Family {
-        if self.family == Family::V4 as u8 { Family::V4 } else { Family::V6 }
     }
 
     /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
@@ -113,8 +160,9 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn original(&self, direction: Direction) -> Keys {
-        let family = self.family();
-        let (source_port, detail) = if is_icmp(family, self.protocol) {
+        let Self { talk, .. } = *self;
+        let family = talk.family();
+        let (source_port, detail) = if is_icmp(family, talk.protocol()) {
             let echo_request = match family {
                 Family::V4 => 8 << 8,
                 Family::V6 => 128 << 8,
@@ -122,12 +170,12 @@ impl FlowKey {
             (0, echo_request)
         } else {
             // An end is an end: who was the source then is who is the remote of an inbound packet now.
-            ends(direction, self.remote_port, self.local_port)
+            ends(direction, talk.remote_port(), talk.local_port())
         };
         keys(
             Address { high: self.remote_high, low: self.remote_low },
             Address { high: self.local_high, low: self.local_low },
-            service_key(self.protocol, detail),
+            service_key(talk.protocol(), detail),
             source_port,
         )
     }
@@ -142,9 +190,8 @@ pub struct NarrowKey {
     pub remote: u32,
     /// This end.
     pub local: u32,
-    /// From the lowest bit on: the remote port, the local port, the NIC's slot (16 bits each), the protocol. As one
-    /// number, since it is loaded and stored as one.
-    pub talk: u64,
+    /// The rest.
+    pub talk: Talk,
 }
 
 impl NarrowKey {
@@ -152,16 +199,7 @@ impl NarrowKey {
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &FlowKey) -> Self {
-        Self {
-            remote: key.remote_high as u32,
-            local: key.local_high as u32,
-            // The family of IPv4 is zero. With it, these are the eight bytes that stand there.
-            talk: key.remote_port as u64
-                | (key.local_port as u64) << 16
-                | (key.nic as u64) << 32
-                | (key.protocol as u64) << 48
-                | (key.family as u64) << 56,
-        }
+        Self { remote: key.remote_high as u32, local: key.local_high as u32, talk: key.talk }
     }
 
     /// The same flow.
@@ -172,11 +210,7 @@ impl NarrowKey {
             remote_low: 0,
             local_high: self.local as u64,
             local_low: 0,
-            remote_port: self.talk as u16,
-            local_port: (self.talk >> 16) as u16,
-            nic: (self.talk >> 32) as u16,
-            protocol: (self.talk >> 48) as u8,
-            family: Family::V4 as u8,
+            talk: self.talk,
         }
     }
 }
@@ -292,16 +326,14 @@ pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 /// protocols new, established.
 #[inline(always)]
 #[must_use]
-pub const fn timeout_index(family: u8, number: u8, state: u8) -> usize {
+pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
     let both_ways = (state != State::New as u8) as usize;
     if number == protocol::TCP {
         let state = state as usize;
         if state > 2 { 2 } else { state }
     } else if number == protocol::UDP {
         3 + both_ways
-    } else if (family == Family::V4 as u8 && number == protocol::ICMP)
-        || (family == Family::V6 as u8 && number == protocol::ICMPV6)
-    {
+    } else if is_icmp(family, number) {
         5
     } else {
         6 + both_ways
@@ -362,7 +394,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let timeout = timeouts[timeout_index(key.family, key.protocol, self.state) & 7];
+        let timeout = timeouts[timeout_index(key.talk.family(), key.talk.protocol(), self.state) & 7];
         now.wrapping_sub(self.last_seen) > u64::from(timeout)
     }
 

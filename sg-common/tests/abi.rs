@@ -14,7 +14,7 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, Settings, reason_counter},
-    flow::{self, Direction, FlowEntry, FlowKey, NarrowKey, State},
+    flow::{self, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
@@ -52,21 +52,8 @@ fn maps() -> String {
             answer_mark: u32
         }
     );
-    layout!(
-        text,
-        FlowKey {
-            remote_high: u64,
-            remote_low: u64,
-            local_high: u64,
-            local_low: u64,
-            remote_port: u16,
-            local_port: u16,
-            nic: u16,
-            protocol: u8,
-            family: u8,
-        }
-    );
-    layout!(text, NarrowKey { remote: u32, local: u32, talk: u64 });
+    layout!(text, FlowKey { remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, talk: Talk });
+    layout!(text, NarrowKey { remote: u32, local: u32, talk: Talk });
     layout!(
         text,
         FlowEntry {
@@ -105,6 +92,7 @@ fn maps() -> String {
         Direction::Egress as u8,
         Family::V4 as u8,
         Family::V6 as u8,
+        Talk::new((1, 2), 3, 4, Family::V6).word(),
         State::New as u8,
         State::Established as u8,
         State::Closing as u8,
@@ -114,7 +102,7 @@ fn maps() -> String {
         flow::flags::SYN,
     );
     let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
-        .map(|(protocol, state)| flow::timeout_index(Family::V4 as u8, protocol, state));
+        .map(|(protocol, state)| flow::timeout_index(Family::V4, protocol, state));
     let _ = writeln!(text, "  timeouts of TCP 0 1 2, UDP 0 1, ICMP, other 0 1: {indices:?}");
     values!(
         text,

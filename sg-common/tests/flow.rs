@@ -76,7 +76,7 @@ proptest! {
             prop_assert!(matches!(packet.icmp(), Some(Icmp::Error | Icmp::Other)));
             return Ok(());
         };
-        prop_assert_eq!((key.nic, key.protocol, key.family()), (nic, packet.protocol, packet.family));
+        prop_assert_eq!((key.talk.nic(), key.talk.protocol(), key.talk.family()), (nic, packet.protocol, packet.family));
         if packet.family == Family::V4 {
             prop_assert_eq!(NarrowKey::of(&key).widened(), key);
         }
@@ -140,9 +140,9 @@ fn the_identifier_tells_echoes_apart() {
         let echo = Packet { family, protocol, detail: question << 8, identifier: 5, ..Packet::EMPTY };
         let key = |packet: &Packet| FlowKey::of(1, Direction::Egress, packet);
         assert_ne!(key(&echo), key(&Packet { identifier: 6, ..echo }));
-        assert_eq!(key(&echo).map(|key| (key.remote_port, key.local_port)), Some((5, 1)));
+        assert_eq!(key(&echo).map(|key| (key.talk.remote_port(), key.talk.local_port())), Some((5, 1)));
         let inbound = FlowKey::of(1, Direction::Ingress, &echo);
-        assert_eq!(inbound.map(|key| (key.remote_port, key.local_port)), Some((5, 0)));
+        assert_eq!(inbound.map(|key| (key.talk.remote_port(), key.talk.local_port())), Some((5, 0)));
     }
 }
 
@@ -317,7 +317,7 @@ fn an_end_is_believed_after_packets_were_lost() {
 
 #[test]
 fn every_protocol_and_state_has_its_timeout() {
-    let (v4, v6) = (Family::V4 as u8, Family::V6 as u8);
+    let (v4, v6) = (Family::V4, Family::V6);
     for (family, protocol, seconds) in [
         (v4, 6, [30, 910, 3]),
         (v6, 6, [30, 910, 3]),
@@ -350,7 +350,7 @@ fn every_protocol_and_state_has_its_timeout() {
 
 #[test]
 fn a_flow_expires_after_its_timeout_and_not_at_it() {
-    let key = FlowKey { protocol: 17, ..FlowKey::default() };
+    let key = FlowKey { talk: sg_common::flow::Talk::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
     let entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 1000);
     for (now, expired) in [(1000, false), (1100, false), (1101, true), (u64::MAX, true)] {

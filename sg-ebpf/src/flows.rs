@@ -34,18 +34,12 @@ pub enum Known {
     Decided(Decision),
 }
 
-/// From whose point of view a packet of a flow is looked at.
+/// What is asked about the flow, besides what stands in [`Scratch`]: its key, the packet, and the header of the image.
 pub struct Asked {
     /// Which way the packet goes.
     pub direction: Direction,
-    /// The generation of the policy in force.
-    pub generation: u32,
-    /// What the image says of the NIC, see [`sg_common::image::flags`].
-    pub flags: u32,
     /// Whether the packet is an ICMP error about the flow.
     pub error: bool,
-    /// The first of the NIC's own counters.
-    pub counters: u32,
     /// Bytes of the frame.
     pub length: u32,
 }
@@ -54,7 +48,6 @@ pub struct Asked {
 const EGRESS: u64 = 1;
 const ERROR: u64 = 2;
 const HAS_ENTRY: u64 = 4;
-const REVALIDATE: u64 = (image::flags::REVALIDATE as u64) << 32;
 
 // What `sg_known` says, unless it is a decision: those have their highest bit set.
 const NOTHING: u64 = 0;
@@ -65,14 +58,8 @@ const STALE: u64 = 4;
 /// Looks for the flow, and notes the packet where it belongs to it.
 #[inline(always)]
 pub fn known(scratch: &mut Scratch, asked: &Asked) -> Known {
-    let bits = if asked.error { ERROR } else { 0 } | asked.direction as u64 | u64::from(asked.flags) << 32;
-    let said = sg_known(
-        scratch,
-        u64::from(asked.generation),
-        bits,
-        u64::from(asked.counters),
-        u64::from(asked.length),
-    );
+    let bits = if asked.error { ERROR } else { 0 } | asked.direction as u64;
+    let said = sg_known(scratch, bits, u64::from(asked.length));
     if let Some(decision) = Decision::from_word(said) {
         return Known::Decided(decision);
     }
@@ -84,17 +71,17 @@ pub fn known(scratch: &mut Scratch, asked: &Asked) -> Known {
     }
 }
 
-/// Tells the flow what the policy of `generation` says of it.
+/// Tells the flow what the policy in force says of it.
 #[inline(always)]
-pub fn rejudge(scratch: &mut Scratch, decision: Decision, generation: u32) {
-    sg_rejudge(scratch, decision.word(), u64::from(generation));
+pub fn rejudge(scratch: &mut Scratch, decision: Decision) {
+    sg_rejudge(scratch, decision.word());
 }
 
 /// Remembers the flow, whose first packet this is. False where there is no room.
 #[inline(always)]
 pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool) -> bool {
     let bits = if has_entry { HAS_ENTRY } else { 0 } | asked.direction as u64;
-    sg_open(scratch, decision.word(), u64::from(asked.generation), bits, u64::from(asked.length)) != 0
+    sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
 }
 
 // Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once, and not again from
@@ -102,22 +89,16 @@ pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry:
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_known(
-    scratch: *mut Scratch,
-    generation: u64,
-    asked: u64,
-    counters: u64,
-    length: u64,
-) -> u64 {
+extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
-    let (Some(Scratch { packet, key, original, .. }), Some(settings)) =
+    let (Some(Scratch { packet, key, header, original, .. }), Some(settings)) =
         (unsafe { scratch.as_mut() }, settings())
     else {
         return NOTHING;
     };
     let (direction, now) = (Direction::of(asked & EGRESS), view::now());
     let Some(Found { entry, half_open }) = find(key, settings, now) else { return NOTHING };
-    if entry.is_stale(generation as u32, asked & REVALIDATE != 0) {
+    if entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0) {
         let first = entry.direction();
         *original = key.original(first);
         return STALE | first as u64;
@@ -133,7 +114,7 @@ extern "C" fn sg_known(
     if half_open
         && entry.state == State::Established as u8
         && let Err(reason) = settle(key, entry, settings)
-        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(counters as u32, direction, reason))
+        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(header.counters, direction, reason))
     {
         view::add(counter, length);
     }
@@ -142,22 +123,22 @@ extern "C" fn sg_known(
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, generation: u64) -> u64 {
+extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64) -> u64 {
     // SAFETY: as above.
     let (Some(scratch), Some(settings)) = (unsafe { scratch.as_mut() }, settings()) else { return 0 };
     if let (Some(found), Some(decision)) =
         (find(&scratch.key, settings, view::now()), Decision::from_word(decision))
     {
-        found.entry.rejudge(decision, generation as u32);
+        found.entry.rejudge(decision, scratch.header.generation);
     }
     0
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, generation: u64, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { packet, key, entry, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
     let (Some(settings), Some(decision)) = (settings(), Decision::from_word(decision)) else { return 0 };
     let (direction, length, now) = (Direction::of(asked & EGRESS), length as u32, view::now());
     let known = if asked & HAS_ENTRY != 0 { find(key, settings, now) } else { None };
@@ -169,14 +150,14 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, generation: u64, ask
         found.entry.observe(packet, direction, length, now);
         return 1;
     }
-    *entry = FlowEntry::open(packet, direction, decision, generation as u32, length, now);
+    let entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
     match known {
         // What is left of an earlier connection of the same ends.
         Some(found) => {
-            *found.entry = *entry;
+            *found.entry = entry;
             1
         }
-        None => u64::from(keep(key, entry)),
+        None => u64::from(keep(key, &entry)),
     }
 }
 
@@ -197,21 +178,31 @@ fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
         let entry = unsafe { &mut *entry? };
         if entry.is_expired(key, &settings.timeouts, now) { None } else { Some(Found { entry, half_open }) }
     };
-    match key.family() {
+    match key.talk.family() {
         Family::V4 => {
             let key = &NarrowKey::of(key);
             live(FLOWS_16.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN_16.get_ptr_mut(key), true))
         }
-        Family::V6 => live(FLOWS.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN.get_ptr_mut(key), true)),
+        Family::V6 => {
+            let key = &on_stack(key);
+            live(FLOWS.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN.get_ptr_mut(key), true))
+        }
     }
+}
+
+/// Where Linux 6.1 looks for the keys of maps: its verifier takes what a global function was given for no such place
+/// (`map_key_value_types`, kernel/bpf/verifier.c).
+#[inline(always)]
+const fn on_stack(key: &FlowKey) -> FlowKey {
+    *key
 }
 
 /// Keeps a new flow among those that are not answered yet. False where there is no room.
 #[inline(always)]
 fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    let kept = match key.family() {
+    let kept = match key.talk.family() {
         Family::V4 => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
-        Family::V6 => HALF_OPEN.insert(key, entry, 0).is_ok(),
+        Family::V6 => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
     };
     if kept {
         count(abi::flows::KEPT);
@@ -225,7 +216,9 @@ fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
 /// There is no room, or its NIC has its share: then the flow stays where it is.
 #[inline(always)]
 fn settle(key: &FlowKey, entry: &FlowEntry, settings: &Settings) -> Result<(), Reason> {
-    let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.nic)) else { return Err(Reason::FlowTableFull) };
+    let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.talk.nic())) else {
+        return Err(Reason::FlowTableFull);
+    };
     // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
     // lost until the next sweep.
     let flows = unsafe { &mut *flows };
@@ -234,17 +227,17 @@ fn settle(key: &FlowKey, entry: &FlowEntry, settings: &Settings) -> Result<(), R
     }
     // From where it stands: a copy would take a sixth of the stack.
     let narrow = NarrowKey::of(key);
-    let entered = match key.family() {
+    let entered = match key.talk.family() {
         Family::V4 => FLOWS_16.insert(narrow, entry, 0),
-        Family::V6 => FLOWS.insert(key, entry, 0),
+        Family::V6 => FLOWS.insert(on_stack(key), entry, 0),
     };
     if entered.is_err() {
         return Err(Reason::FlowTableFull);
     }
     *flows += 1;
-    let moved = match key.family() {
+    let moved = match key.talk.family() {
         Family::V4 => HALF_OPEN_16.remove(narrow),
-        Family::V6 => HALF_OPEN.remove(key),
+        Family::V6 => HALF_OPEN.remove(on_stack(key)),
     };
     // Another CPU may have been faster.
     if moved.is_ok() {

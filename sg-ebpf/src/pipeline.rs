@@ -10,7 +10,7 @@ use sg_common::{
     fragment::{FragmentEntry, FragmentKey},
     guest::may_ask,
     image::{self, Header, Keys},
-    packet::{Family, Icmp, Packet, Part, Payload, embedded_offset},
+    packet::{Family, Icmp, Part, Payload, embedded_offset},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     maps::{self, COUNTERS},
     policy::{self, Image},
     unasked,
-    view::{self, Context, Scratch},
+    view::{self, Context, Scratch, Whose},
 };
 
 /// Where on a device the program sits.
@@ -107,7 +107,8 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let guarded = nic.is_guarded();
-    let payload = view::read(ctx, &mut scratch.packet);
+    let whose = Whose { slot: nic.slot, direction: nic.direction };
+    let (payload, has_flow) = view::read(ctx, whose, scratch);
     let family = match payload {
         Payload::Ip(family, _) => {
             if guarded {
@@ -144,7 +145,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         }
         return follow(nic, scratch);
     }
-    let decision = decide_first(ctx, nic, scratch, spoofed);
+    let decision = decide_first(ctx, nic, scratch, has_flow, spoofed);
     if scratch.packet.part == Part::First && decision.accepts() {
         let Scratch { packet, datagram, fragment, .. } = scratch;
         *datagram = FragmentKey::of(nic.slot, nic.direction, packet);
@@ -173,32 +174,23 @@ fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
 
 /// Decides about a packet that has a transport header.
 #[inline(always)]
-fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: bool) -> Decision {
-    let icmp = scratch.packet.icmp();
-
+fn decide_first(
+    ctx: &impl Context,
+    nic: &Nic,
+    scratch: &mut Scratch,
+    has_flow: bool,
+    spoofed: bool,
+) -> Decision {
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
-    let mut asked = Asked {
-        direction: nic.direction,
-        generation: nic.header.generation,
-        flags: nic.header.flags,
-        error: false,
-        counters: nic.header.counters,
-        length: ctx.len(),
-    };
-    let has_flow = if icmp == Some(Icmp::Error) {
-        let Scratch { packet, embedded, key, .. } = scratch;
-        asked.error = view::read_at(ctx, packet.family, embedded_offset(packet), embedded)
-            && is_about_its_receiver(packet, embedded);
-        asked.error && key.name(nic.slot, nic.direction.reversed(), embedded, embedded.icmp())
-    } else {
-        scratch.key.name(nic.slot, nic.direction, &scratch.packet, icmp)
-    };
+    let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
+    let asked = Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
-    if has_flow && !spoofed {
+    if (has_flow || error) && !spoofed {
+        scratch.header = nic.header;
         known = flows::known(scratch, &asked);
         if let Known::Stale(first) = known {
-            let decision = nic.classify(first, scratch.key.family(), &scratch.original);
-            flows::rejudge(scratch, decision, asked.generation);
+            let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
+            flows::rejudge(scratch, decision);
             known = flows::known(scratch, &asked);
         }
         match known {
@@ -239,11 +231,19 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, spoofed: b
     decision
 }
 
-/// Whether an ICMP error is for the end that sent the packet it speaks about.
+/// Whether the packet is an ICMP error about a flow, for the end that sent the packet it speaks about. That went the other way.
 #[inline(always)]
-fn is_about_its_receiver(error: &Packet, embedded: &Packet) -> bool {
-    let (to, from) = (error.destination, embedded.source);
-    (to.high, to.low) == (from.high, from.low) && !embedded.is_later_fragment()
+fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> bool {
+    let Scratch { packet, embedded, key, .. } = scratch;
+    if packet.icmp() != Some(Icmp::Error)
+        || !view::read_at(ctx, packet.family, embedded_offset(packet), embedded)
+    {
+        return false;
+    }
+    let (to, from) = (packet.destination, embedded.source);
+    (to.high, to.low) == (from.high, from.low)
+        && !embedded.is_later_fragment()
+        && key.name(nic.slot, nic.direction.reversed(), embedded, embedded.icmp())
 }
 
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
@@ -252,7 +252,7 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
         return host_drop(Reason::NoImage);
     };
-    let family = match view::read(ctx, &mut scratch.packet) {
+    let family = match view::read_bare(ctx, scratch) {
         Payload::Ip(family, _) => family,
         Payload::Arp(_) => return host_drop(Reason::NotIp),
         Payload::Refused(reason) => return host_drop(reason),

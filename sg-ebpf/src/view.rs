@@ -11,10 +11,10 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::Counter,
-    flow::{FlowEntry, FlowKey},
+    flow::{Direction, FlowKey},
     fragment::{FragmentEntry, FragmentKey},
     guest::{self, Claim},
-    image::Keys,
+    image::{Header, Keys},
     packet::{ETHERNET, Family, Frame, Packet, Payload, Window, ethernet, network},
     reject::Answer,
     verdict::{Decision, Reason},
@@ -46,7 +46,9 @@ pub trait Context: EbpfContext {
     /// [`find`] as a global function.
     fn find(&self) -> u64;
     /// [`frame`] as a global function.
-    fn frame(&self, packet: *mut Packet) -> u64;
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
+    /// The same for nobody: flows are left out.
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64;
     /// [`parse`] as a global function.
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
     /// Makes the headers linear, and tells whether that gave more to read than before.
@@ -76,14 +78,31 @@ impl View {
     }
 }
 
-/// Reads a frame: what its Ethernet header announces, and an IP packet into `packet`.
+/// Whose flow a packet may belong to.
+#[derive(Clone, Copy)]
+pub struct Whose {
+    /// The NIC.
+    pub slot: u16,
+    /// Which way the packet goes.
+    pub direction: Direction,
+}
+
+/// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
+/// [`Scratch::key`], if it has one: that is told, too.
 #[inline(always)]
-pub fn read(ctx: &impl Context, packet: &mut Packet) -> Payload {
-    let mut word = ctx.frame(packet);
+pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> (Payload, bool) {
+    let whose = u64::from(whose.slot) << 1 | whose.direction as u64;
+    let mut word = ctx.frame(scratch, whose);
     if word == MALFORMED && ctx.pull() {
-        word = ctx.frame(packet);
+        word = ctx.frame(scratch, whose);
     }
-    payload_of(word)
+    (payload_of(word), word & HAS_FLOW != 0)
+}
+
+/// The same of a packet whose flow nobody asks for.
+#[inline(always)]
+pub fn read_bare(ctx: &impl Context, scratch: &mut Scratch) -> Payload {
+    payload_of(ctx.bare_frame(scratch))
 }
 
 /// What the Ethernet header announces.
@@ -94,8 +113,8 @@ pub fn payload(ctx: &impl Context) -> Payload {
 
 #[inline(always)]
 fn payload_of(word: u64) -> Payload {
-    let offset = (word >> 8) as usize;
-    match word & 0xff {
+    let offset = (word >> OFFSET) as usize;
+    match word & KIND {
         V4 => Payload::Ip(Family::V4, offset),
         V6 => Payload::Ip(Family::V6, offset),
         ARP => Payload::Arp(offset),
@@ -105,7 +124,10 @@ fn payload_of(word: u64) -> Payload {
     }
 }
 
-/// A [`Payload`] in a word: its lowest byte says which. Above stands where the payload begins.
+/// A [`Payload`] in a word: its lowest bits say which, above stands where the payload begins.
+const KIND: u64 = 0x7f;
+const HAS_FLOW: u64 = 0x80;
+const OFFSET: u32 = 8;
 const MALFORMED: u64 = 0;
 const V4: u64 = 1;
 const V6: u64 = 2;
@@ -122,9 +144,9 @@ fn find(ctx: &impl Context) -> u64 {
 #[inline(always)]
 fn word_of(payload: Payload) -> u64 {
     match payload {
-        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << 8,
-        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << 8,
-        Payload::Arp(offset) => ARP | (offset as u64) << 8,
+        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << OFFSET,
+        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << OFFSET,
+        Payload::Arp(offset) => ARP | (offset as u64) << OFFSET,
         Payload::Refused(Reason::NotIp) => NOT_IP,
         Payload::Refused(Reason::TooManyHeaders) => TOO_MANY_HEADERS,
         Payload::Refused(_) => MALFORMED,
@@ -133,26 +155,36 @@ fn word_of(payload: Payload) -> u64 {
 
 /// Returns a [`Payload`] as a word.
 #[inline(always)]
-fn frame(ctx: &impl Context, packet: *mut Packet) -> u64 {
+fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(packet) = (unsafe { packet.as_mut() }) else { return MALFORMED };
+    let Some(Scratch { packet, key, .. }) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
     let view = View::of(ctx);
     let payload = ethernet(&view);
-    let read = match payload {
+    match payload {
         // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
-        Payload::Ip(Family::V4, ETHERNET) => network(&view, Family::V4, ETHERNET, packet),
-        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
-            0 => Ok(()),
-            reason if reason == Reason::TooManyHeaders as u64 => Err(Reason::TooManyHeaders),
-            _ => Err(Reason::Malformed),
+        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, packet) {
+            Ok(()) => word_of(payload) | named(key, packet, whose),
+            Err(reason) => word_of(Payload::Refused(reason)),
         },
-        Payload::Arp(_) | Payload::Refused(_) => Ok(()),
-    };
-    match read {
-        Ok(()) => word_of(payload),
-        Err(reason) => word_of(Payload::Refused(reason)),
+        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
+            0 => word_of(payload) | named(key, packet, whose),
+            TOO_MANY => TOO_MANY_HEADERS,
+            _ => MALFORMED,
+        },
+        Payload::Arp(_) | Payload::Refused(_) => word_of(payload),
     }
 }
+
+/// Names the flow of `packet`, and tells whether it has one.
+#[inline(always)]
+fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> u64 {
+    let Some(whose) = whose else { return 0 };
+    let has_flow = key.name((whose >> 1) as u16, Direction::of(whose & 1), packet, packet.icmp());
+    if has_flow { HAS_FLOW } else { 0 }
+}
+
+/// What [`parse`] says of more headers than are walked.
+const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
 
 /// Reads the IP packet at `offset` into `packet`; false where it cannot be read.
 #[inline(always)]
@@ -216,7 +248,7 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64
 /// read. Inlined, every number of VLAN tags and every way to read a packet would be followed through everything
 /// that comes after.
 macro_rules! readers {
-    ($context:ident, $raw:ty, $find:ident, $frame:ident, $parse:ident, $claim:ident) => {
+    ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident, $parse:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $find(raw: *mut $raw) -> u64 {
@@ -225,8 +257,14 @@ macro_rules! readers {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $frame(raw: *mut $raw, packet: *mut Packet) -> u64 {
-            frame(&$context::new(raw), packet)
+        extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
+            frame(&$context::new(raw), scratch, Some(whose))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $bare_frame(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
+            frame(&$context::new(raw), scratch, None)
         }
 
         #[unsafe(no_mangle)]
@@ -242,8 +280,8 @@ macro_rules! readers {
         }
     };
 }
-readers!(TcContext, __sk_buff, sg_payload, sg_frame, sg_packet, sg_claim);
-readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_packet, sg_xdp_claim);
+readers!(TcContext, __sk_buff, sg_payload, sg_frame, sg_bare_frame, sg_packet, sg_claim);
+readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_bare_frame, sg_xdp_packet, sg_xdp_claim);
 
 /// Makes the headers linear. It copies, so it is done only where it must be: of a bulk TCP packet the headers are linear
 /// and the rest is not.
@@ -294,8 +332,12 @@ impl Context for TcContext {
         sg_payload(self.skb.skb)
     }
     #[inline(always)]
-    fn frame(&self, packet: *mut Packet) -> u64 {
-        sg_frame(self.skb.skb, packet)
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
+        sg_frame(self.skb.skb, scratch, whose)
+    }
+    #[inline(always)]
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
+        sg_bare_frame(self.skb.skb, scratch)
     }
     #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
@@ -395,8 +437,12 @@ impl Context for XdpContext {
         sg_xdp_payload(self.ctx)
     }
     #[inline(always)]
-    fn frame(&self, packet: *mut Packet) -> u64 {
-        sg_xdp_frame(self.ctx, packet)
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
+        sg_xdp_frame(self.ctx, scratch, whose)
+    }
+    #[inline(always)]
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
+        sg_xdp_bare_frame(self.ctx, scratch)
     }
     #[inline(always)]
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
@@ -439,12 +485,12 @@ pub struct Scratch {
     pub embedded: Packet,
     /// The flow that the packet, or what it speaks of, belongs to.
     pub key: FlowKey,
+    /// What the image says of the NIC.
+    pub header: Header,
     /// What the policy is asked about the packet.
     pub keys: Keys,
     /// What the policy is asked about the flow it belongs to.
     pub original: Keys,
-    /// A new flow.
-    pub entry: FlowEntry,
     /// The datagram that a fragment belongs to.
     pub datagram: FragmentKey,
     /// What is remembered of it.

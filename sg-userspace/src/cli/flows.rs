@@ -206,18 +206,21 @@ impl<'a> Known<'a> {
         let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
         let text = |text: &str| text.to_owned();
         // Of an echo, the remote port is its identifier and the local one says who asked.
-        let echo = matches!(key.protocol, 1 | 58);
+        let echo = matches!(key.talk.protocol(), 1 | 58);
         Row {
-            nic: self.nics.get(&key.nic).map_or_else(|| format!("slot {}", key.nic), |name| text(name)),
-            protocol: Protocol::Number(key.protocol).to_string(),
+            nic: self
+                .nics
+                .get(&key.talk.nic())
+                .map_or_else(|| format!("slot {}", key.talk.nic()), |name| text(name)),
+            protocol: Protocol::Number(key.talk.protocol()).to_string(),
             direction: match entry.direction() {
                 Direction::Ingress => "ingress",
                 Direction::Egress => "egress",
             },
-            remote: address(key.family(), key.remote_high, key.remote_low),
-            remote_port: if echo { 0 } else { key.remote_port },
-            local: address(key.family(), key.local_high, key.local_low),
-            local_port: if echo { 0 } else { key.local_port },
+            remote: address(key.talk.family(), key.remote_high, key.remote_low),
+            remote_port: if echo { 0 } else { key.talk.remote_port() },
+            local: address(key.talk.family(), key.local_high, key.local_low),
+            local_port: if echo { 0 } else { key.talk.local_port() },
             state: match entry.state {
                 _ if entry.is_cut() => Progress::Cut,
                 state if state == State::New as u8 => Progress::New,
@@ -241,7 +244,7 @@ fn address(family: Family, high: u64, low: u64) -> IpAddr {
 
 impl Wanted {
     fn admits(&self, key: &FlowKey, row: &Row) -> bool {
-        let protocol = |wanted| wanted == Protocol::All || wanted == Protocol::Number(key.protocol);
+        let protocol = |wanted| wanted == Protocol::All || wanted == Protocol::Number(key.talk.protocol());
         let rule = |wanted: &String| row.rule.as_ref() == Some(wanted);
         self.nic.as_ref().is_none_or(|wanted| row.nic == *wanted)
             && self.protocol.is_none_or(protocol)

@@ -408,7 +408,7 @@ impl Datapath {
         if let Some(older) = &mut self.older {
             older.forget(slot);
         }
-        self.flows.forget(|key, _| key.nic == slot)
+        self.flows.forget(|key, _| key.talk.nic() == slot)
     }
 
     /// Forgets one flow. No error where it is not there.

@@ -219,8 +219,12 @@ impl Flows {
     }
 
     /// Where a flow belongs.
-    fn table_of(&mut self, key: &FlowKey, half_open: bool) -> Result<&mut (dyn Table + 'static), KernelError> {
-        let is_it = |kind: &Kind| kind.family == key.family() && kind.half_open == half_open;
+    fn table_of(
+        &mut self,
+        key: &FlowKey,
+        half_open: bool,
+    ) -> Result<&mut (dyn Table + 'static), KernelError> {
+        let is_it = |kind: &Kind| kind.family == key.talk.family() && kind.half_open == half_open;
         let mut tables = TABLES.iter().zip(&mut self.0);
         let found = tables.find(|(kind, _)| is_it(kind));
         found

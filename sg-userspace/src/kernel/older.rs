@@ -61,7 +61,9 @@ impl Older {
             layouts::flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
             // Opened anew each time, which checks the sizes of keys and entries, too.
             let old = Flows::open(directory).map_err(|error| error.to_string())?;
-            flows.carry(&old, |key| !self.forgotten.contains(&key.nic)).map_err(|error| error.to_string())
+            flows
+                .carry(&old, |key| !self.forgotten.contains(&key.talk.nic()))
+                .map_err(|error| error.to_string())
         };
         for (version, directory) in self.continued() {
             match carry(flows, version, directory) {

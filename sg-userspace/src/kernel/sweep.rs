@@ -71,7 +71,7 @@ impl Datapath {
             let since = FlowEntry { last_seen: 0, ..*entry };
             let expired = age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age));
             if !expired {
-                census.borrow_mut().found(usize::from(key.nic), answered);
+                census.borrow_mut().found(usize::from(key.talk.nic()), answered);
             }
             expired
         })?;

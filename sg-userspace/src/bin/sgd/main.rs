@@ -59,7 +59,7 @@ struct AgentArguments {
     /// The most memory of one NIC's policy.
     #[arg(long, value_name = "MiB", default_value = "64", value_parser = value_parser!(u32).range(1..=64))]
     image_budget: u32,
-    /// The most flows of all NICs.
+    /// The most flows of all NICs, of each address family.
     #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
     max_flows: u32,
     /// The most answered flows of one NIC [default: half of all].

@@ -1,7 +1,12 @@
-//! Throughput of one TCP connection between two hosts, one of which filters: rounds of `iperf3` with the filter and
-//! without it, in turns.
+//! Throughput of one TCP connection between two hosts, one of which filters: short runs of `iperf3` in turns, with the
+//! filter, without it, and without it once more between two other hosts. What the two without it differ by is noise,
+//! and no smaller difference means anything.
+//!
+//! Client and server have a processor each where there are two. What passes is in segments of up to 64 KiB, and each passes
+//! the filter once; so does each acknowledgement.
 
 use std::{
+    fs,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -19,28 +24,46 @@ use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
 const RULES: usize = 1_000;
 const PORT: &str = "5201";
 const SERVER: [u8; 4] = [198, 18, 0, 5];
+/// Of a run: less than a second, so that what else the machine does meets runs of all pairs alike.
+const BYTES: &str = "1G";
 
 fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
+        return Ok(());
+    }
+    let plan = Plan::from_env();
+    let take = |figure: Figure| if plan.wants(&figure.name) { figure.record() } else { Ok(()) };
+    if !["bulk", "bulk-rate"].into_iter().any(|family| plan.wants(family)) {
         return Ok(());
     }
     let lab = match Lab::enter()? {
         Entered::Inside(lab) => lab,
         Entered::LeftOut(why) => bail!("bulk needs {why}"),
     };
-    let plan = Plan::from_env();
-    if !plan.wants("bulk/filtered") {
-        return Ok(());
+    let pairs = [Pair::new(lab, false)?, Pair::new(lab, true)?, Pair::new(lab, false)?];
+    // Of the first pair and the second; of the second and the third, to the first of the same round.
+    let (mut rates, mut ratios) = <([Rounds; 2], [Rounds; 2])>::default();
+    for round in 0..plan.rounds(60, 12) {
+        let mut found = [0.0; 3];
+        // Each goes first as often as the others.
+        for turn in 0..pairs.len() {
+            let place = (round + turn) % pairs.len();
+            found[place] = pairs[place].throughput()?;
+        }
+        let [plain, filtered, other] = found;
+        for (rounds, rate) in rates.iter_mut().zip([plain, filtered]) {
+            rounds.push(rate);
+        }
+        for (rounds, rate) in ratios.iter_mut().zip([filtered, other]) {
+            rounds.push(rate / plain);
+        }
     }
-    let (plain, filtered) = (Pair::new(lab, false)?, Pair::new(lab, true)?);
-    let (mut without, mut with) = (Rounds::default(), Rounds::default());
-    for _ in 0..plan.rounds(15, 3) {
-        without.push(plain.throughput()?);
-        with.push(filtered.throughput()?);
-    }
-    // The round that nothing else disturbed is the fastest.
-    let figure = Figure::new("bulk/filtered", with.most(), Unit::Megabits).beside(without.most());
-    figure.spread(with.spread()).record()?;
+    let [plain, with] = rates;
+    let [filtered, unfiltered] = ratios;
+    take(Figure::new("bulk/filtered", filtered.median(), Unit::Ratio).spread(filtered.spread()))?;
+    take(Figure::new("bulk/unfiltered", unfiltered.median(), Unit::Ratio).spread(unfiltered.spread()))?;
+    let rate = Figure::new("bulk-rate/filtered", with.median(), Unit::Megabits);
+    take(rate.beside(plain.median()).spread(with.spread()))?;
     Ok(())
 }
 
@@ -70,7 +93,10 @@ impl Pair {
     /// Megabits a second that arrived.
     fn throughput(&self) -> Result<f64> {
         let mut iperf = Command::new("iperf3");
-        iperf.args(["--client", "198.18.0.5", "--port", PORT, "--time", "2", "--omit", "0.5", "--json"]);
+        iperf.args(["--client", "198.18.0.5", "--port", PORT, "--bytes", BYTES, "--json"]);
+        if let [client, server, ..] = processors()?[..] {
+            iperf.args(["--affinity", &format!("{client},{server}")]);
+        }
         iperf.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = self.client.spawn(&mut iperf)?.wait_with_output()?;
         ensure!(output.status.success(), "iperf3: {}", String::from_utf8_lossy(&output.stdout));
@@ -86,6 +112,18 @@ impl Drop for Pair {
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
+}
+
+/// The processors that this process may use.
+fn processors() -> Result<Vec<u32>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let mut processors = Vec::new();
+    for range in list.context("no list of processors")?.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        processors.extend(first.parse::<u32>()?..=last.parse()?);
+    }
+    Ok(processors)
 }
 
 /// The rules of the other benchmarks, and one that lets the client in behind all that accept.

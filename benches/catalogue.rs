@@ -12,7 +12,7 @@ pub struct Family {
     /// What their baseline is; empty where they have none.
     pub baseline: &'static str,
     /// What was asked of some of them, by the rest of the name ([`EVERY`]: of all), in the unit of the figure: no more
-    /// than this.
+    /// than this, or no less ([`Unit::is_better_larger`]).
     pub targets: &'static [(&'static str, f64)],
     /// What is counted.
     pub unit: Unit,
@@ -120,6 +120,13 @@ pub const FAMILIES: &[Family] = &[
         unit: Unit::Nanoseconds,
     },
     Family {
+        name: "verifier",
+        what: "instructions that the kernel's verifier follows when it loads a program",
+        baseline: "",
+        targets: &[(EVERY, 100_000.0)],
+        unit: Unit::Count,
+    },
+    Family {
         name: "path",
         what: "the whole receive path under so many rules, for each filter: what the first packet of an accepted flow pays more",
         baseline: EMPTY_PATH,
@@ -156,6 +163,13 @@ pub const FAMILIES: &[Family] = &[
     },
     Family {
         name: "bulk",
+        what: "bulk TCP through a filtered NIC and through another unfiltered one, to that through an unfiltered one, median",
+        baseline: "",
+        targets: &[("filtered", 0.98)],
+        unit: Unit::Ratio,
+    },
+    Family {
+        name: "bulk-rate",
         what: "bulk TCP through a filtered NIC",
         baseline: "the same NIC without a filter",
         targets: &[],
@@ -209,6 +223,20 @@ pub const FAMILIES: &[Family] = &[
         baseline: "",
         targets: &[],
         unit: Unit::Bytes,
+    },
+    Family {
+        name: "family-bytes",
+        what: "the image of so many rules that overlap in every dimension, as access lists (acl), firewalls (fw) and chains (ipc) do",
+        baseline: "",
+        targets: &[],
+        unit: Unit::Bytes,
+    },
+    Family {
+        name: "family-compile",
+        what: "the same: compiled only, not in the kernel",
+        baseline: "",
+        targets: &[],
+        unit: Unit::Microseconds,
     },
     Family {
         name: "nics-start",

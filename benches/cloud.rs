@@ -156,12 +156,14 @@ pub fn accepts(rules: &[Rule], question: &Question) -> bool {
     rules.iter().find(|rule| rule.matches(question)).is_some_and(|rule| rule.accepts)
 }
 
-/// Questions about each rule in turn, and about strangers, so many of each.
+/// Questions about each rule in turn, or where there are more rules, about as many from the first to the last; and about
+/// strangers; so many of each.
 #[must_use]
 pub fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
     let mut random = Sequence(97);
     let mut both = |number: usize| {
-        let asked = rules[number % rules.len()].asked(number as u64);
+        let place = if count < rules.len() { number * rules.len() / count } else { number % rules.len() };
+        let asked = rules[place].asked(number as u64);
         let port = if number.is_multiple_of(2) { asked.port } else { random.next() as u16 };
         // No rule names an address of 93.0.0.0/8 but those that name everyone.
         let stranger = Ipv4Addr::from_bits(93 << 24 | random.next() as u32 >> 8);

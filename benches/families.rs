@@ -1,9 +1,10 @@
-//! What policies cost whose rules overlap in every dimension: by family, direction and number of rules, the bytes of the
-//! image, its graphs, the reads of a walk through it, and the time to compile it.
+//! What policies cost whose rules overlap in every dimension: by shape and number of rules, the bytes of the image and the
+//! time to compile it, which are figures; and its graphs and the reads of a walk through it, which are printed.
 //!
-//! `cargo bench -p sg-benches --bench families [-- WORD]`, where WORD is part of the names that are wanted. Nothing is
-//! loaded into the kernel. Bytes, graphs and reads are the same on every machine. Times are the fastest of several
-//! rounds, of a packet the fastest of its own: what a packet costs when all that it reads is in the cache.
+//! The rules are inbound and IPv4. `cargo bench -p sg-benches --bench families -- WORD` prints those of other names too, of
+//! which WORD is a part, such as `v6` or `acl/v4/egress`. Nothing is loaded into the kernel. Bytes, graphs and reads are the
+//! same on every machine. Times are the fastest of several rounds, of a packet the fastest of its own: what a packet costs
+//! when all that it reads is in the cache.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -15,6 +16,11 @@ use std::{
 };
 
 use fastrand::Rng;
+use sg_benches::{
+    plan::Plan,
+    report::{Figure, Unit},
+    rounds::Rounds,
+};
 use sg_common::{
     flow::packet_keys,
     image::{CLASS_WORDS, FOREST_WORDS, Forest, Keys, Walk, Words, header},
@@ -26,7 +32,11 @@ use sg_userspace::{
     model::{Direction, Family, Policy},
 };
 
-const RULES: [usize; 4] = [100, 1_000, 3_000, 10_000];
+/// Numbers of rules, what they are called in figures, and whether a short run leaves them out.
+const RULES: [(usize, &str, bool); 4] =
+    [(100, "100", false), (1_000, "1k", false), (3_000, "3k", true), (10_000, "10k", true)];
+/// The names that there are figures of.
+const FIGURES: &str = "v4/ingress";
 
 const PACKETS: usize = 512;
 
@@ -38,17 +48,34 @@ type Largest = [u64; CLASS_WORDS[CLASS_WORDS.len() - 1]];
 
 fn main() {
     // Cargo says that this is a benchmark.
-    let wanted = env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words.iter().any(|word| word == "--test" || word == "--list") {
+        return;
+    }
+    let plan = Plan::from_env();
+    let word = words.iter().find(|word| !word.starts_with('-')).map_or(FIGURES, String::as_str);
+    if !["family-bytes", "family-compile"].into_iter().any(|family| plan.wants(family)) {
+        return;
+    }
     println!("family                 rules      KiB  graphs  reads  most  compiled (ms)  walk (ns)");
     for shape in Shape::ALL {
         for family in [Family::V4, Family::V6] {
             for direction in [Direction::Ingress, Direction::Egress] {
-                for rules in RULES {
-                    let name = format!("{}/{family:?}/{direction:?}", shape.name()).to_lowercase();
-                    if name.contains(&wanted) {
-                        let parts = shape.parts(&mut Rng::with_seed(1), direction, family, rules);
-                        let policy = Policy::new(parts).expect("the parts are valid");
-                        println!("{name:20} {rules:7} {}", figures(&policy, direction, family));
+                let name = format!("{}/{family:?}/{direction:?}", shape.name()).to_lowercase();
+                if !name.contains(word) {
+                    continue;
+                }
+                for (rules, size, is_left_out) in RULES {
+                    if plan.quick && is_left_out {
+                        println!("{name:20} {rules:7} is left out of a short run");
+                        continue;
+                    }
+                    let parts = shape.parts(&mut Rng::with_seed(1), direction, family, rules);
+                    let policy = Policy::new(parts).expect("the parts are valid");
+                    let compiled = Compiled::of(&policy);
+                    println!("{name:20} {rules:7} {}", compiled.row(&policy, direction, family));
+                    if name.ends_with(FIGURES) {
+                        compiled.record(&plan, &format!("{}-{size}", shape.name()));
                     }
                 }
             }
@@ -56,32 +83,63 @@ fn main() {
     }
 }
 
-fn figures(policy: &Policy, direction: Direction, family: Family) -> String {
-    let nic = &policy.nics()[0];
-    let mut fastest = Duration::MAX;
-    let mut compiled = None;
-    for _ in 0..ROUNDS.0 {
-        let begun = Instant::now();
-        compiled = CompiledNic::new(policy, nic).ok();
-        fastest = fastest.min(begun.elapsed());
+/// A policy's only NIC, and how long it took to compile, in microseconds.
+struct Compiled {
+    nic: Option<CompiledNic>,
+    took: Rounds,
+}
+
+impl Compiled {
+    fn of(policy: &Policy) -> Self {
+        let (mut nic, mut took) = (None, Rounds::default());
+        for _ in 0..ROUNDS.0 {
+            let begun = Instant::now();
+            nic = CompiledNic::new(policy, &policy.nics()[0]).ok();
+            took.push(begun.elapsed().as_secs_f64() * Unit::Microseconds.a_second());
+        }
+        Self { nic, took }
     }
-    let milliseconds = fastest.as_secs_f64() * 1e3;
-    let Some(CompiledNic { image, .. }) = compiled else {
-        return format!("over the budget, {milliseconds:.1} ms");
-    };
-    let size = size_of_val(image.words());
-    let mut words = image.words().to_vec();
+
+    /// The figures of what `name` says; none where the image is over the budget.
+    #[expect(clippy::cast_precision_loss, reason = "no image is as large")]
+    fn record(&self, plan: &Plan, name: &str) {
+        let Some(CompiledNic { image, .. }) = &self.nic else { return };
+        let bytes = size_of_val(image.words()) as f64;
+        for figure in [
+            Figure::new(format!("family-bytes/{name}"), bytes, Unit::Bytes),
+            Figure::new(format!("family-compile/{name}"), self.took.least(), Unit::Microseconds)
+                .spread(self.took.spread()),
+        ] {
+            if plan.wants(&figure.name) {
+                figure.record().expect("a figure can be written");
+            }
+        }
+    }
+
+    fn row(&self, policy: &Policy, direction: Direction, family: Family) -> String {
+        let milliseconds = self.took.least() / 1e3;
+        match &self.nic {
+            Some(CompiledNic { image, .. }) => {
+                let root = header::ROOTS + direction as usize * 2 + family as usize;
+                walked(image.words(), root, &packets(policy, direction), milliseconds)
+            }
+            None => format!("over the budget, {milliseconds:.1} ms"),
+        }
+    }
+}
+
+/// The rest of a row: of an image, and of the walk of these packets through it.
+fn walked(image: &[u64], root: usize, packets: &[Keys], milliseconds: f64) -> String {
+    let mut words = image.to_vec();
     words.resize(CLASS_WORDS[CLASS_WORDS.len() - 1], 0);
     let words: Box<Largest> = words.try_into().expect("the largest class");
 
-    let root = header::ROOTS + direction as usize * 2 + family as usize;
     let graphs = if Forest::from_word(words[root]).is_none() {
         1
     } else {
         let table = words[root] as u32 as usize;
         words[table..table + FOREST_WORDS].iter().step_by(2).filter(|&&lowest| lowest != u64::MAX).count()
     };
-    let packets = packets(policy, direction);
     let reads = packets.iter().map(|keys| {
         let counted = Counted { words: &words, reads: Cell::new(0) };
         let _ = Walk::from(&counted, root).run(&counted, keys).expect("a sound image");
@@ -102,7 +160,7 @@ fn figures(policy: &Policy, direction: Direction, family: Family) -> String {
     let of_packets = |sum: f64| sum / f64::from(packets.len() as u32);
     format!(
         "{:8} {graphs:7} {:6.1} {:5} {milliseconds:14.1} {:10.1}",
-        size / 1024,
+        size_of_val(image) / 1024,
         of_packets(reads.iter().map(|&reads| f64::from(reads)).sum()),
         reads.iter().max().copied().unwrap_or(0),
         of_packets(walks.as_secs_f64() * 1e9),

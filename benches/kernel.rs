@@ -104,6 +104,22 @@ impl Kernel {
         record(name, rounds.least(), empties.least(), &rounds);
     }
 
+    /// What each program costs the verifier.
+    pub(crate) fn verifier(&mut self) {
+        if !self.plan.wants("verifier") {
+            return;
+        }
+        match self.datapath.verified_instructions() {
+            Ok(programs) => {
+                for (program, count) in programs {
+                    let name = program.name().trim_start_matches("sg_");
+                    save(&Figure::new(format!("verifier/{name}"), f64::from(count), Unit::Count));
+                }
+            }
+            Err(error) => println!("verifier is left out: {error}"),
+        }
+    }
+
     /// What a flow and a rule need in the kernel.
     pub(crate) fn memory(&self) {
         if self.plan.wants("memory/flow") {
@@ -124,7 +140,8 @@ fn table_bytes(entries: u64, key: u64) -> Option<f64> {
             let line = text.lines().find(|line| line.split(':').next() == Some(name))?;
             line.split(':').nth(1)?.trim().parse::<u64>().ok()
         };
-        let is_it = field("map_type")? == HASH && field("max_entries")? == entries && field("key_size")? == key;
+        let is_it =
+            field("map_type")? == HASH && field("max_entries")? == entries && field("key_size")? == key;
         is_it.then(|| field("memlock")).flatten().map(|bytes| bytes as f64)
     })
 }

@@ -38,6 +38,7 @@ fn main() {
         "counters",
         "reject",
         "memory",
+        "verifier",
     ];
     if !families.iter().any(|family| plan.wants(family)) {
         return;
@@ -52,6 +53,7 @@ fn main() {
     }
     established(&mut kernel, Family::V6, 16_384, "16k");
     kernel.memory();
+    kernel.verifier();
 }
 
 /// Addresses of nobody, the same in every run.

@@ -1,8 +1,10 @@
 //! What a packet pays on its whole road through a router: received, judged, forwarded. Each filter has a router of its own,
 //! under the same rules and the same packets, beside one whose program does nothing. Rounds alternate between them, and the
-//! least of a filter's rounds counts.
+//! least of a filter's rounds counts. That is done under 10 rules, and under more, each time with routers made anew.
 //!
 //! Before anything is measured, every filter is asked about the same sample of packets, and must say what the rules say.
+
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
@@ -19,12 +21,22 @@ mod road;
 use peers::{EMPTY, Filter, Peer};
 use road::{ACK, From, Packet, Road, SYN};
 
-const RULES: usize = 1_000;
+/// Numbers of rules.
+const SIZES: [Size; 4] = [
+    Size { rules: 10, name: "10", kinds: &[Kind::New], full: true },
+    Size { rules: 100, name: "100", kinds: &[Kind::New], full: true },
+    Size { rules: 1_000, name: "1k", kinds: &Kind::ALL, full: false },
+    Size { rules: 10_000, name: "10k", kinds: &[Kind::New], full: false },
+];
 /// Flows that both ends have spoken in.
 const FLOWS: usize = 16_384;
-/// Packets of each kind in a round, in so many parts: on a busy machine a short part is more often left alone.
-const PACKETS: u32 = 32_768;
+/// A round of a kind has so many parts: on a busy machine a short part is more often left alone.
 const PARTS: u32 = 8;
+/// What a part should take, and the packets in it: the kernel makes so many in one go as are the fewest here.
+const PART: Duration = Duration::from_millis(3);
+const PACKETS: [u32; 2] = [256, 4_096];
+/// The family of packets a second, of the kind [`Kind::New`].
+const RATE: &str = "rate";
 /// Questions of the sample; packets are of those.
 const SAMPLE: usize = 2_048;
 
@@ -42,7 +54,8 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::New, Self::Again, Self::Known, Self::Denied];
+    /// In the order in which they are measured: known flows before others fill the tables.
+    const ALL: [Self; 4] = [Self::Known, Self::New, Self::Again, Self::Denied];
 
     /// The family of its figures.
     const fn family(self) -> &'static str {
@@ -67,31 +80,65 @@ fn main() -> Result<()> {
         bail!(missing);
     }
     let plan = Plan::from_env();
-    if !peers::ALL.into_iter().any(|peer| wanted(&plan, peer)) {
-        return Ok(());
+    for size in SIZES {
+        let wanted = peers::ALL.into_iter().filter(|peer| size.is_wanted(&plan, *peer));
+        let wanted: Vec<_> = wanted.collect();
+        if wanted.is_empty() {
+        } else if plan.quick && size.full {
+            println!("path/…/{} is left out of a short run", size.name);
+        } else {
+            measure(lab, &plan, size, &wanted)?;
+        }
     }
-    let rules = cloud::rules(RULES);
+    Ok(())
+}
+
+/// Rules to measure under.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    rules: usize,
+    /// In figures.
+    name: &'static str,
+    /// What is measured.
+    kinds: &'static [Kind],
+    /// Whether it is left out of a short run.
+    full: bool,
+}
+
+impl Size {
+    /// Whether a figure of this filter is.
+    fn is_wanted(&self, plan: &Plan, peer: Peer) -> bool {
+        let families = self.kinds.iter().map(|kind| kind.family()).chain(self.has_rate().then_some(RATE));
+        families.into_iter().any(|family| plan.wants(&self.figure(family, peer)))
+    }
+
+    /// Packets a second say nothing that `path` does not, so they are told of one size.
+    fn has_rate(&self) -> bool {
+        self.kinds == Kind::ALL
+    }
+
+    fn figure(&self, family: &str, peer: Peer) -> String {
+        format!("{family}/{}/{}", peer.name, self.name)
+    }
+}
+
+fn measure(lab: Lab, plan: &Plan, size: Size, wanted: &[Peer]) -> Result<()> {
+    println!("\n{} rules", size.rules);
+    let rules = cloud::rules(size.rules);
     let traffic = Traffic::new(&rules);
     let mut routers = vec![Router::new(lab, EMPTY, &[], &traffic)?];
-    for peer in peers::ALL {
+    for &peer in wanted {
         match peer.missing() {
-            _ if !wanted(&plan, peer) => {}
             Some(command) => println!("path/{} is left out: needs `{command}`", peer.name),
             None => routers.push(Router::new(lab, peer, &rules, &traffic)?),
         }
     }
     for _ in 0..plan.rounds(25, 5) {
         for router in &mut routers {
-            router.round(&traffic)?;
+            router.round(&traffic, size.kinds)?;
         }
     }
-    report(&routers)
-}
-
-/// Whether a figure of it is.
-fn wanted(plan: &Plan, peer: Peer) -> bool {
-    let families = Kind::ALL.map(Kind::family).into_iter().chain(["rate"]);
-    families.into_iter().any(|family| plan.wants(&format!("{family}/{}", peer.name)))
+    report(plan, size, &routers)
 }
 
 /// The same packets for all.
@@ -147,14 +194,20 @@ impl Router {
         Ok(Self { peer, road, _filter: filter, rounds: Default::default() })
     }
 
-    fn round(&mut self, traffic: &Traffic) -> Result<()> {
+    fn round(&mut self, traffic: &Traffic, kinds: &[Kind]) -> Result<()> {
         self.peer.forget(&self.road.router)?;
-        self.establish(&traffic.flows)?;
-        let known: Vec<_> = of(&traffic.flows, ACK, [1, 5_001]);
-        self.measure(Kind::Known, &known, Vary::Nothing)?;
-        self.measure(Kind::New, &traffic.opening, Vary::Port)?;
-        self.measure(Kind::Again, &traffic.opening, Vary::Nothing)?;
-        self.measure(Kind::Denied, &traffic.denied, Vary::Port)
+        for &kind in kinds {
+            match kind {
+                Kind::Known => {
+                    self.establish(&traffic.flows)?;
+                    self.measure(kind, &of(&traffic.flows, ACK, [1, 5_001]), Vary::Nothing)?;
+                }
+                Kind::New => self.measure(kind, &traffic.opening, Vary::Port)?,
+                Kind::Again => self.measure(kind, &traffic.opening, Vary::Nothing)?,
+                Kind::Denied => self.measure(kind, &traffic.denied, Vary::Port)?,
+            }
+        }
+        Ok(())
     }
 
     /// Has both ends of all flows speak.
@@ -178,12 +231,20 @@ impl Router {
             self.road.send(From::Remote, packets.len() as u32)?;
         }
         let passes = kind != Kind::Denied || self.peer.name == EMPTY.name;
-        for _ in 0..PARTS {
-            let (sent, passed) = self.road.send(From::Remote, PACKETS / PARTS)?;
+        let [fewest, most] = PACKETS;
+        let mut count = fewest;
+        // The first part says how many packets the others have.
+        for part in 0..=PARTS {
+            let (sent, passed) = self.road.send(From::Remote, count)?;
             let expected = if passes { sent.packets } else { 0 };
             let name = self.peer.name;
             ensure!(passed == expected, "{name}: {passed} of {} {kind:?} packets passed", sent.packets);
-            self.rounds[kind as usize].push(sent.each());
+            if part == 0 {
+                let fit = (PART * count).as_nanos() / sent.time.as_nanos().max(1);
+                count = (fit as u32).clamp(fewest, most) / fewest * fewest;
+            } else {
+                self.rounds[kind as usize].push(sent.each());
+            }
         }
         Ok(())
     }
@@ -194,34 +255,36 @@ fn of(flows: &[Packet], flags: u8, numbers: [u32; 2]) -> Vec<Packet> {
     flows.iter().map(|flow| Packet { flags, numbers, ..*flow }).collect()
 }
 
-fn report(routers: &[Router]) -> Result<()> {
+fn report(plan: &Plan, size: Size, routers: &[Router]) -> Result<()> {
     let least = |router: &Router, kind: Kind| router.rounds[kind as usize].least();
     let Some((empty, filters)) = routers.split_first() else { return Ok(()) };
     let added = |router: &Router, kind: Kind| least(router, kind) - least(empty, kind);
-    println!("\nns a packet, and what is added to the empty program:");
+    println!("\nns a packet, and what is added to the empty program, under {} rules:", size.rules);
     print!("{:<14}", "");
-    for kind in Kind::ALL {
+    for kind in size.kinds {
         print!("{:>24}", kind.family());
     }
     println!();
     for router in routers {
         print!("{:<14}", router.peer.name);
-        for kind in Kind::ALL {
+        for &kind in size.kinds {
             print!("{:>13.0} ({:>+8.0})", least(router, kind), added(router, kind));
         }
         println!();
     }
     println!();
     for router in filters {
-        let name = |family: &str| format!("{family}/{}/1k", router.peer.name);
-        for kind in Kind::ALL {
-            Figure::new(name(kind.family()), added(router, kind), Unit::Nanoseconds)
-                .beside(least(empty, kind))
-                .spread(router.rounds[kind as usize].spread())
-                .record()?;
+        let take = |figure: Figure| if plan.wants(&figure.name) { figure.record() } else { Ok(()) };
+        for &kind in size.kinds {
+            let name = size.figure(kind.family(), router.peer);
+            let figure = Figure::new(name, added(router, kind), Unit::Nanoseconds);
+            take(figure.beside(least(empty, kind)).spread(router.rounds[kind as usize].spread()))?;
         }
-        let rate = |router| 1e9 / least(router, Kind::New);
-        Figure::new(name("rate"), rate(router), Unit::PacketsPerSecond).beside(rate(empty)).record()?;
+        if size.has_rate() {
+            let rate = |router| 1e9 / least(router, Kind::New);
+            let name = size.figure(RATE, router.peer);
+            take(Figure::new(name, rate(router), Unit::PacketsPerSecond).beside(rate(empty)))?;
+        }
     }
     Ok(())
 }

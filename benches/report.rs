@@ -40,6 +40,9 @@ pub enum Unit {
     /// Throughput.
     #[serde(rename = "Mbit/s")]
     Megabits,
+    /// One by the other.
+    #[serde(rename = "ratio")]
+    Ratio,
 }
 
 impl Unit {
@@ -54,6 +57,7 @@ impl Unit {
             Self::Count => "count",
             Self::PacketsPerSecond => "pps",
             Self::Megabits => "Mbit/s",
+            Self::Ratio => "ratio",
         }
     }
 
@@ -64,8 +68,14 @@ impl Unit {
             Self::Nanoseconds => 1e9,
             Self::Microseconds => 1e6,
             Self::Milliseconds => 1e3,
-            Self::Bytes | Self::Count | Self::PacketsPerSecond | Self::Megabits => 1.0,
+            Self::Bytes | Self::Count | Self::PacketsPerSecond | Self::Megabits | Self::Ratio => 1.0,
         }
+    }
+
+    /// Whether a target is the least that is asked for, rather than the most.
+    #[must_use]
+    pub const fn is_better_larger(self) -> bool {
+        matches!(self, Self::PacketsPerSecond | Self::Megabits | Self::Ratio)
     }
 }
 
@@ -174,12 +184,13 @@ impl Figure {
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<26} {:>12.1} {}", self.name, self.value, self.unit)?;
+        let digits = if self.unit == Unit::Ratio { 3 } else { 1 };
+        write!(f, "{:<26} {:>12.digits$} {}", self.name, self.value, self.unit)?;
         if let Some(spread) = self.spread {
-            write!(f, " ± {spread:.1}")?;
+            write!(f, " ± {spread:.digits$}")?;
         }
         if let (Some(baseline), Some(ratio)) = (self.baseline, self.ratio) {
-            write!(f, ", {ratio:.3} × {baseline:.1}")?;
+            write!(f, ", {ratio:.3} × {baseline:.digits$}")?;
         }
         Ok(())
     }

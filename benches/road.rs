@@ -44,8 +44,10 @@ impl Road {
         }
         lab.wire((&router, OUTER), (&neighbour, "eth0"), 1500)?;
         router.address(OUTER, &["192.0.2.1/24"])?;
+        // A bridge that looks after multicast reports to other such bridges, twice in the first seconds (RFC 4286): packets
+        // that nobody sent would be counted.
         router.ip(&format!(
-            "link add {INNER} type bridge\nlink set {INNER} up\nroute add {LOCAL}/32 dev {INNER}\n\
+            "link add {INNER} type bridge mcast_snooping 0\nlink set {INNER} up\nroute add {LOCAL}/32 dev {INNER}\n\
              route add default via 192.0.2.2\n\
              neigh add {LOCAL} lladdr 02:00:00:00:00:01 dev {INNER} nud permanent\n\
              neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev {OUTER} nud permanent"
@@ -57,8 +59,13 @@ impl Road {
         let both = [OUTER, INNER];
         let [outer, inner] = both.map(|device| FrameSocket::open(&router, device, 0x0800));
         let [one, other] = both.map(|device| Generator::new(&router, device));
+        let mut generators = [one?, other?];
+        neighbour.ip("link add idle0 type veth peer name idle1")?;
+        for (generator, device) in generators.iter_mut().zip(["idle0", "idle1"]) {
+            generator.stay(&neighbour, device)?;
+        }
         let links = [outer?.address(), inner?.address()];
-        Ok(Self { router, _neighbour: neighbour, generators: [one?, other?], links })
+        Ok(Self { router, _neighbour: neighbour, generators, links })
     }
 
     /// What is sent from now on.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <!-- machine -->            the machine
+//! <!-- targets -->            what was asked, beside what was found
 //! <!-- figures: a b c -->     a table of the families a, b and c
 //! <!-- end -->
 //! ```
@@ -13,7 +14,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 use sg_benches::report::Figure;
 
-use crate::table;
+use crate::{table, targets};
 
 const END: &str = "<!-- end -->";
 
@@ -36,6 +37,7 @@ fn filled(text: &str, machine: &str, figures: &[Figure]) -> Result<String> {
         let old: Vec<&str> = lines.by_ref().take_while(|line| *line != END).collect();
         let new = match mark.split_once(": ") {
             None if mark == "machine" => Some(machine.to_owned()),
+            None if mark == "targets" => targets::markdown(figures),
             Some(("figures", families)) => {
                 let families: Vec<&str> = families.split(' ').collect();
                 let of = |figure: &Figure| {

@@ -5,6 +5,7 @@ mod documentation;
 mod machine;
 mod plot;
 mod table;
+mod targets;
 
 use std::{fs, path::PathBuf};
 

@@ -56,7 +56,10 @@ fn cells(figure: &Figure) -> [String; TITLES.len()] {
         amount(figure.spread),
         amount(figure.baseline),
         figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-        target(figure).map_or_else(String::new, |target| format!("≤ {}", self::amount(target, figure.unit))),
+        target(figure).map_or_else(String::new, |target| {
+            let sign = if figure.unit.is_better_larger() { "≥" } else { "≤" };
+            format!("{sign} {}", self::amount(target, figure.unit))
+        }),
     ]
 }
 
@@ -65,24 +68,28 @@ fn target(figure: &Figure) -> Option<f64> {
 }
 
 fn is_missed(figure: &Figure) -> bool {
-    target(figure).is_some_and(|target| figure.value > target)
+    target(figure).is_some_and(|target| {
+        if figure.unit.is_better_larger() { figure.value < target } else { figure.value > target }
+    })
 }
 
 /// As people write it: three digits, and the larger unit where there is one.
-fn amount(value: f64, unit: Unit) -> String {
+pub(crate) fn amount(value: f64, unit: Unit) -> String {
     let steps: &[(f64, &str)] = match unit {
         Unit::Nanoseconds => &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")],
         Unit::Microseconds => &[(1.0, "µs"), (1e3, "ms"), (1e6, "s")],
         Unit::Milliseconds => &[(1.0, "ms"), (1e3, "s")],
         Unit::Bytes => &[(1.0, "B"), (1024.0, "KiB"), (1_048_576.0, "MiB")],
-        Unit::Count => &[(1.0, "")],
+        Unit::Count | Unit::Ratio => &[(1.0, "")],
         Unit::PacketsPerSecond => &[(1.0, "pps"), (1e3, "kpps"), (1e6, "Mpps")],
         Unit::Megabits => &[(1.0, "Mbit/s"), (1e3, "Gbit/s")],
     };
     let fitting = steps.iter().rev().find(|(size, _)| value.abs() >= *size);
     let (size, name) = fitting.or(steps.first()).copied().unwrap_or((1.0, ""));
     let value = value / size;
-    let digits = if value.fract().abs() < 1e-9 || value.abs() >= 100.0 {
+    let digits = if unit == Unit::Ratio {
+        3
+    } else if value.fract().abs() < 1e-9 || value.abs() >= 100.0 {
         0
     } else if value.abs() >= 10.0 {
         1
@@ -104,6 +111,7 @@ mod tests {
         assert_eq!(amount(100_000.0, Unit::Microseconds), "100 ms");
         assert_eq!(amount(0.256, Unit::Microseconds), "0.26 µs");
         assert_eq!(amount(96.0, Unit::Bytes), "96 B");
+        assert_eq!(amount(0.9846, Unit::Ratio), "0.985");
     }
 
     #[test]
@@ -118,5 +126,9 @@ mod tests {
                 "| `classify/1k` | **26 ns** |  | 10 ns | 2.60 | ≤ 25 ns |"
             ]
         );
+        for (value, shown) in [(0.97, "**0.970**"), (0.99, "0.990")] {
+            let table = markdown(&[Figure::new("bulk/filtered", value, Unit::Ratio)], &["bulk"]);
+            assert!(table.ends_with(&format!("| `bulk/filtered` | {shown} |  |  |  | ≥ 0.980 |")), "{table}");
+        }
     }
 }

@@ -28,7 +28,7 @@ const READ_BY_NAME: [(&str, Unit); 17] = [
     ("member-join/100k", Unit::Microseconds),
     ("memory/rule", Unit::Bytes),
     ("memory/flow", Unit::Bytes),
-    ("bulk/filtered", Unit::Megabits),
+    ("bulk/filtered", Unit::Ratio),
 ];
 
 fn figures(lines: &Path, arguments: &[&Path]) -> std::process::Output {

@@ -58,9 +58,6 @@ pub const MAX_STEPS: u32 = 36;
 /// Words in a node or a table of references.
 pub const NODE_WORDS: usize = 8;
 
-/// `NODE_WORDS` as a shift.
-const INNER_SHIFT: u64 = 3;
-
 /// Intervals that one node tells apart.
 pub const FANOUT: usize = 8;
 
@@ -240,10 +237,13 @@ impl Reference {
     }
 }
 
+/// The mark of a control word whose children are references.
+const LEAF: u64 = 1 << 32;
+
 /// The control word of a node whose children are references.
 #[must_use]
 pub const fn leaf_control(table: u32) -> u64 {
-    1 << 32 | table as u64
+    LEAF | table as u64
 }
 
 /// The control word of a node whose children are nodes of the same dimension.
@@ -317,7 +317,7 @@ impl Walk {
         const END: u64 = NO_BOUND | Reference::FOREST;
         // As wide as a register: a narrower count is cut to its width after every step.
         let mut steps = 0_u64;
-        while steps < MAX_STEPS as u64 && self.at & END == 0 {
+        while steps < u64::from(MAX_STEPS) && self.at & END == 0 {
             self.step(image, keys);
             steps += 1;
         }
@@ -333,8 +333,11 @@ impl Walk {
             self.at = image.word(((self.at & Reference::OFFSET) + index) as usize);
             return;
         }
-        let second = (key >> 63) & (self.at >> 35);
-        let node = ((self.at & Reference::OFFSET) + second * NODE_WORDS as u64) as usize;
+        let mut node = self.at & Reference::OFFSET;
+        if self.at & Reference::PAIRED != 0 {
+            node += (key >> 63) * NODE_WORDS as u64;
+        }
+        let node = node as usize;
 
         // How many bounds are not above the key: of those, bound - (key + 1) is negative.
         let above = (key & (NO_BOUND - 1)) + 1;
@@ -345,15 +348,13 @@ impl Walk {
             index += 1;
         }
 
-        // Without a branch, again for the verifier: after one it would hold two different beliefs about `at` and
-        // follow both through every further step. The word that is read in vain is the first of the next node.
         let control = image.node_word(node, FANOUT - 1);
-        let leaf = (control >> 32) & 1;
-        let next = (control & Reference::OFFSET) + (child << (INNER_SHIFT - INNER_SHIFT * leaf));
-        let reference = image.word(next as usize);
-        let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
-        let inner = same_dimension | next & Reference::OFFSET;
-        self.at = inner ^ ((inner ^ reference) & leaf.wrapping_neg());
+        self.at = if control & LEAF != 0 {
+            image.word((control + child) as usize)
+        } else {
+            let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
+            same_dimension | (control + child * NODE_WORDS as u64) & Reference::OFFSET
+        };
     }
 }
 

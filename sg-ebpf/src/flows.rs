@@ -14,7 +14,8 @@ use sg_common::{
 
 use crate::{
     maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, SETTINGS},
-    view::{self, Scratch},
+    scratch::Scratch,
+    view,
 };
 
 /// What is known of the flow that [`Scratch::key`] names.
@@ -48,6 +49,7 @@ pub struct Asked {
 const EGRESS: u64 = 1;
 const ERROR: u64 = 2;
 const HAS_ENTRY: u64 = 4;
+const JUDGED: u64 = 8;
 
 // What `sg_known` says, unless it is a decision: those have their highest bit set.
 const NOTHING: u64 = 0;
@@ -55,10 +57,11 @@ const ENTRY: u64 = 1;
 const LIVE: u64 = 2;
 const STALE: u64 = 4;
 
-/// Looks for the flow, and notes the packet where it belongs to it.
+/// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale,
+/// whatever another processor, which may have another policy before it, says of it meanwhile.
 #[inline(always)]
-pub fn known(scratch: &mut Scratch, asked: &Asked) -> Known {
-    let bits = if asked.error { ERROR } else { 0 } | asked.direction as u64;
+pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
+    let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
     let said = sg_known(scratch, bits, u64::from(asked.length));
     if let Some(decision) = Decision::from_word(said) {
         return Known::Decided(decision);
@@ -98,7 +101,8 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     };
     let (direction, now) = (Direction::of(asked & EGRESS), view::now());
     let Some(Found { entry, half_open }) = find(key, settings, now) else { return NOTHING };
-    if entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0) {
+    if asked & JUDGED == 0 && entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0)
+    {
         let first = entry.direction();
         *original = key.original(first);
         return STALE | first as u64;

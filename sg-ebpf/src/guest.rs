@@ -9,7 +9,7 @@ use sg_common::{
     verdict::Reason,
 };
 
-use crate::view::{self, Context, Scratch};
+use crate::{context::Context, scratch::Scratch, view};
 
 /// Puts the claim of an ARP packet into the keys, where an IP packet has its source.
 #[inline(always)]

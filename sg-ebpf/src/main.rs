@@ -8,7 +8,9 @@
 //! | [`flows`] | the flow table |
 //! | [`unasked`] | what passes without a rule |
 //! | [`reject`] | the answers to rejected packets |
-//! | [`view`] | reading packet memory; the unsafe part |
+//! | [`view`] | reading a packet, clock, counters |
+//! | [`context`] | packet memory, by hook |
+//! | [`scratch`] | where a packet is worked on |
 //! | [`maps`] | every map |
 //!
 //! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
@@ -18,12 +20,14 @@
 #![no_std]
 #![no_main]
 
+mod context;
 mod flows;
 mod guest;
 mod maps;
 mod pipeline;
 mod policy;
 mod reject;
+mod scratch;
 mod unasked;
 mod view;
 
@@ -33,7 +37,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 
-use crate::{pipeline::Hook, view::Context as _};
+use crate::{context::Context as _, pipeline::Hook};
 
 /// What the device receives.
 #[classifier]

@@ -12,7 +12,7 @@ use sg_common::{
     image::CLASS_WORDS,
 };
 
-use crate::view::Scratch;
+use crate::scratch::Scratch;
 
 const MAX_NICS: usize = 1024;
 const MAX_FLOWS: usize = 1 << 18;

@@ -15,12 +15,14 @@ use sg_common::{
 };
 
 use crate::{
+    context::Context,
     flows::{self, Asked, Known},
     guest,
     maps::{self, COUNTERS},
     policy::{self, Image},
+    scratch::{self, Scratch},
     unasked,
-    view::{self, Context, Scratch, Whose},
+    view::{self, Whose},
 };
 
 /// Where on a device the program sits.
@@ -76,7 +78,7 @@ impl Nic {
 /// Decides about a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
-    let decision = match (nic_of(ctx, hook), view::scratch()) {
+    let decision = match (nic_of(ctx, hook), scratch::scratch()) {
         (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
         (Err(reason), _) => host_drop(reason),
         (Ok(_), None) => host_drop(Reason::ImageFault),
@@ -187,11 +189,11 @@ fn decide_first(
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
         scratch.header = nic.header;
-        known = flows::known(scratch, &asked);
+        known = flows::known(scratch, &asked, false);
         if let Known::Stale(first) = known {
             let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
             flows::rejudge(scratch, decision);
-            known = flows::known(scratch, &asked);
+            known = flows::known(scratch, &asked, true);
         }
         match known {
             Known::Decided(decision) => return decision,
@@ -249,7 +251,7 @@ fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> boo
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
 #[inline(always)]
 pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
-    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), view::scratch()) else {
+    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), scratch::scratch()) else {
         return host_drop(Reason::NoImage);
     };
     let family = match view::read_bare(ctx, scratch) {

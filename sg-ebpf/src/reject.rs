@@ -26,10 +26,12 @@ use sg_common::{
 };
 
 use crate::{
+    context::Context,
     flows,
     maps::ANSWERS,
     pipeline::{self, Hook, Nic},
-    view::{self, Context, Scratch},
+    scratch::{self, Scratch},
+    view,
 };
 
 /// Bytes of an Ethernet header with as many tags as are looked through.
@@ -99,7 +101,7 @@ extern "C" fn sg_xdp_answer(raw: *mut xdp_md, offset: u64) -> u64 {
 /// Writes the answer to the packet at `offset`. Returns zero where there is none.
 #[inline(always)]
 fn written(frame: &impl Source, offset: u64) -> u64 {
-    let Some(Scratch { packet, answer, .. }) = view::scratch() else { return 0 };
+    let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
     u64::from(answer.to(frame, offset as usize, packet))
 }
 
@@ -171,7 +173,7 @@ struct Prepared {
 fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option<Prepared> {
     let nic = pipeline::nic_of(ctx, hook).ok()?;
     let settings = flows::settings()?;
-    if !is_answered(&view::scratch()?.packet) {
+    if !is_answered(&scratch::scratch()?.packet) {
         return None;
     }
     let due = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
@@ -189,7 +191,7 @@ fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option
         return None;
     }
     // Taken up only now: the call wrote it. The verifier does not see what is behind the call.
-    let answer = &view::scratch()?.answer;
+    let answer = &scratch::scratch()?.answer;
     let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
     let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
     Some(Prepared { answer, nic, settings, offset, length })

@@ -1,10 +1,9 @@
-//! Reading packet memory. The only file here whose business is unsafe code, besides the pointers into maps of
-//! [`crate::flows`].
+//! Reading a packet: the parser of `sg_common` as global functions over packet memory, and clock and counters. It must
+//! never decide. Called by [`crate::pipeline`], [`crate::guest`] and [`crate::reject`].
 
-#![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
+#![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
 
 use aya_ebpf::{
-    EbpfContext,
     bindings::{__sk_buff, xdp_md},
     helpers::generated::bpf_jiffies64,
     programs::{TcContext, XdpContext},
@@ -12,71 +11,18 @@ use aya_ebpf::{
 use sg_common::{
     abi::Counter,
     flow::{Direction, FlowKey},
-    fragment::{FragmentEntry, FragmentKey},
     guest::{self, Claim},
-    image::{Header, Keys},
-    packet::{ETHERNET, Family, Frame, Packet, Payload, Window, ethernet, network},
-    reject::Answer,
-    verdict::{Decision, Reason},
+    packet::{ETHERNET, Family, Packet, Payload, ethernet, network},
+    verdict::Reason,
 };
 
-use crate::maps::SCRATCH;
-
-/// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
-/// pointers whose offset may pass 65,535 (`MAX_PACKET_OFF`).
-const MAX_OFFSET: usize = 0x3fff;
+use crate::{
+    context::{Context, View},
+    scratch::Scratch,
+};
 
 /// How much is pulled in front when headers lie outside the linear part of the buffer.
 const PULL: u32 = 256;
-
-/// A packet as its hook hands it over: what the datapath asks of it.
-pub trait Context: EbpfContext {
-    /// Where the linear part begins.
-    fn data(&self) -> usize;
-    /// Where the linear part ends.
-    fn data_end(&self) -> usize;
-    /// Bytes of the frame, with its Ethernet header.
-    fn len(&self) -> u32;
-    /// The number of the device that the packet came in on or leaves by.
-    fn device(&self) -> u32;
-    /// Whether the kernel took a VLAN tag off the packet.
-    fn is_tagged(&self) -> bool;
-    /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
-    fn note(&self, decision: Decision);
-    /// [`find`] as a global function.
-    fn find(&self) -> u64;
-    /// [`frame`] as a global function.
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
-    /// The same for nobody: flows are left out.
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64;
-    /// [`parse`] as a global function.
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
-    /// Makes the headers linear, and tells whether that gave more to read than before.
-    fn pull(&self) -> bool;
-    /// [`claim`] as a global function.
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
-}
-
-/// The linear part of a packet.
-#[derive(Clone, Copy)]
-struct View {
-    data: usize,
-    end: usize,
-    length: usize,
-}
-
-impl View {
-    #[inline(always)]
-    fn of(ctx: &impl Context) -> Self {
-        Self { data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
-    }
-
-    /// Whether bytes of the packet lie outside the linear part.
-    #[inline(always)]
-    fn is_partial(&self) -> bool {
-        self.end - self.data < self.length
-    }
-}
 
 /// Whose flow a packet may belong to.
 #[derive(Clone, Copy)]
@@ -251,31 +197,31 @@ macro_rules! readers {
     ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident, $parse:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $find(raw: *mut $raw) -> u64 {
+        pub extern "C" fn $find(raw: *mut $raw) -> u64 {
             find(&$context::new(raw))
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
+        pub extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
             frame(&$context::new(raw), scratch, Some(whose))
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $bare_frame(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
+        pub extern "C" fn $bare_frame(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
             frame(&$context::new(raw), scratch, None)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        pub extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
             parse(&$context::new(raw), family, offset, packet)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        pub extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
             claim(&$context::new(raw), what, offset, claimed)
         }
     };
@@ -287,175 +233,10 @@ readers!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_bare_frame, sg
 /// and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
+pub extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
     let ctx = TcContext::new(raw);
     let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
     u64::from(View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok())
-}
-
-impl Context for TcContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        self.len()
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).ifindex }
-    }
-    #[inline(always)]
-    fn is_tagged(&self) -> bool {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).vlan_present != 0 }
-    }
-    /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
-    #[inline(always)]
-    fn note(&self, decision: Decision) {
-        let skb = self.skb.skb;
-        // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
-        // (`tc_cls_act_is_valid_access`).
-        unsafe {
-            (*skb).cb[0] = decision.number();
-            (*skb).cb[1] = (decision.word() >> 32) as u32;
-        }
-    }
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_payload(self.skb.skb)
-    }
-    #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
-        sg_frame(self.skb.skb, scratch, whose)
-    }
-    #[inline(always)]
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
-        sg_bare_frame(self.skb.skb, scratch)
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_packet(self.skb.skb, family, offset, packet)
-    }
-    #[inline(always)]
-    fn pull(&self) -> bool {
-        sg_pull(self.skb.skb) != 0
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_claim(self.skb.skb, what, offset, claimed)
-    }
-}
-
-impl Frame for View {
-    type Window<const N: usize> = Pointer;
-
-    #[inline(always)]
-    fn length(&self) -> usize {
-        self.length
-    }
-
-    #[inline(always)]
-    fn window<const N: usize>(&self, offset: usize) -> Option<Pointer> {
-        if offset > MAX_OFFSET {
-            return None;
-        }
-        let start = self.data + offset;
-        if start + N > self.end { None } else { Some(Pointer(start)) }
-    }
-}
-
-/// Some bytes that were checked to be there.
-#[derive(Clone, Copy)]
-pub struct Pointer(usize);
-
-impl Pointer {
-    /// Loads in one instruction: the kernel runs this only where unaligned loads are cheap, and the verifier
-    /// knows (`check_pkt_ptr_alignment`); a byte-wise read would be eight instructions instead.
-    #[inline(always)]
-    fn load<T: Copy>(self, offset: usize) -> T {
-        // SAFETY: `window::<N>` checked that N bytes are there, and parsers read inside N; the verifier proves
-        // it again at load time and rejects the program otherwise.
-        unsafe { *((self.0 + offset) as *const T) }
-    }
-}
-
-impl Window for Pointer {
-    #[inline(always)]
-    fn byte(self, offset: usize) -> u8 {
-        self.load(offset)
-    }
-    #[inline(always)]
-    fn be16(self, offset: usize) -> u16 {
-        u16::from_be(self.load(offset))
-    }
-    #[inline(always)]
-    fn be32(self, offset: usize) -> u32 {
-        u32::from_be(self.load(offset))
-    }
-    #[inline(always)]
-    fn be64(self, offset: usize) -> u64 {
-        u64::from_be(self.load(offset))
-    }
-}
-
-/// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
-/// frames in several buffers, and a driver that would need them refuses it.
-impl Context for XdpContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        (self.data_end() - self.data()) as u32
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        self.ingress_ifindex() as u32
-    }
-    /// A tag that the device took off is not to be seen here.
-    #[inline(always)]
-    fn is_tagged(&self) -> bool {
-        false
-    }
-    /// There is no place for it.
-    #[inline(always)]
-    fn note(&self, _decision: Decision) {}
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_xdp_payload(self.ctx)
-    }
-    #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
-        sg_xdp_frame(self.ctx, scratch, whose)
-    }
-    #[inline(always)]
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
-        sg_xdp_bare_frame(self.ctx, scratch)
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_xdp_packet(self.ctx, family, offset, packet)
-    }
-    #[inline(always)]
-    fn pull(&self) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_xdp_claim(self.ctx, what, offset, claimed)
-    }
 }
 
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in
@@ -473,35 +254,4 @@ pub fn add(counter: *mut Counter, length: u64) {
     let counter = unsafe { &mut *counter };
     counter.packets += 1;
     counter.bytes += length;
-}
-
-/// Where a packet is worked on: the stack of a program has 512 bytes only.
-pub struct Scratch {
-    /// The packet.
-    pub packet: Packet,
-    /// Whom a guest claims to be.
-    pub claimed: Claim,
-    /// The packet that an ICMP error speaks of.
-    pub embedded: Packet,
-    /// The flow that the packet, or what it speaks of, belongs to.
-    pub key: FlowKey,
-    /// What the image says of the NIC.
-    pub header: Header,
-    /// What the policy is asked about the packet.
-    pub keys: Keys,
-    /// What the policy is asked about the flow it belongs to.
-    pub original: Keys,
-    /// The datagram that a fragment belongs to.
-    pub datagram: FragmentKey,
-    /// What is remembered of it.
-    pub fragment: FragmentEntry,
-    /// What the sender of a rejected packet is told.
-    pub answer: Answer,
-}
-
-/// This CPU's own. A program is not interrupted by another packet on its CPU.
-#[inline(always)]
-pub fn scratch() -> Option<&'static mut Scratch> {
-    // SAFETY: as above; the pointer is valid until the program ends.
-    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }

@@ -12,8 +12,9 @@ use clap::Args;
 use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 /// In the order in which they are run, with what each takes; the table has an order of its own.
-const BENCHMARKS: [(&str, &str); 9] = [
+const BENCHMARKS: [(&str, &str); 10] = [
     ("host", "frames and images in user space"),
+    ("families", "rules that overlap in every dimension"),
     ("packet", "packets in the kernel"),
     ("path", "packets on their whole path, beside other filters"),
     ("bulk", "bulk TCP"),
@@ -21,7 +22,7 @@ const BENCHMARKS: [(&str, &str); 9] = [
     ("change", "a change on a large host, step by step"),
     ("store", "the store"),
     ("scale", "a large host: queries and changes"),
-    ("nics", "a thousand NICs"),
+    ("nics", "many NICs"),
 ];
 
 const MEASURED: [&str; 4] = ["--package", "sg-userspace", "--package", "sg-benches"];

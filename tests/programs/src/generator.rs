@@ -6,7 +6,6 @@
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::Array,
-    helpers::generated::bpf_get_prandom_u32,
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -18,12 +17,18 @@ const TEMPLATES: usize = 1 << 16;
 #[btf_map]
 pub static LAB_FRAMES: Array<[u64; WORDS], TEMPLATES> = Array::new();
 
-/// How many templates there are; which bits of source address and port are random; which template is next.
+/// How many templates there are; which bits of source address and port vary; which template is next; how many packets
+/// were made that vary.
 #[btf_map]
-pub static LAB_PLAN: Array<u32, 3> = Array::new();
+pub static LAB_PLAN: Array<u32, 4> = Array::new();
 const COUNT: u32 = 0;
-const RANDOM: u32 = 1;
+const VARYING: u32 = 1;
 const NEXT: u32 = 2;
+const VARIED: u32 = 3;
+
+/// Odd, so that its multiples take every value before one comes again, whatever bits of them count: chance would give one
+/// batch the same packet twice, and connection tracking drops the second that is on its way before the first is through.
+const STEP: u32 = 0x9e37_79b1;
 
 #[xdp]
 pub fn lab_generate(ctx: XdpContext) -> u32 {
@@ -35,7 +40,7 @@ pub fn lab_generate(ctx: XdpContext) -> u32 {
 
 #[inline(always)]
 fn next(data: usize, end: usize) -> Option<()> {
-    let (count, random) = (*LAB_PLAN.get(COUNT)?, *LAB_PLAN.get(RANDOM)?);
+    let (count, varying) = (*LAB_PLAN.get(COUNT)?, *LAB_PLAN.get(VARYING)?);
     let place = LAB_PLAN.get_ptr_mut(NEXT)?;
     // SAFETY: an element of an array is always there. One processor at a time runs the program.
     let template = unsafe {
@@ -53,9 +58,14 @@ fn next(data: usize, end: usize) -> Option<()> {
     for word in 0..WORDS {
         frame[word] = template[word];
     }
-    if random != 0 {
-        // SAFETY: it takes no arguments.
-        vary(data, unsafe { bpf_get_prandom_u32() } & random);
+    if varying != 0 {
+        let varied = LAB_PLAN.get_ptr_mut(VARIED)?;
+        // SAFETY: as above.
+        let number = unsafe {
+            *varied = (*varied).wrapping_add(1);
+            *varied
+        };
+        vary(data, number.wrapping_mul(STEP) & varying);
     }
     Some(())
 }

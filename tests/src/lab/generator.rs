@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
     Ebpf, TestRun as _,
     maps::Array,
-    programs::{TestRunAttrs, TestRunOptions, Xdp},
+    programs::{TestRunAttrs, TestRunOptions, Xdp, XdpMode},
 };
 use nix::net::if_::if_nametoindex;
 
@@ -32,10 +32,10 @@ const BATCH: u32 = 256;
 
 /// Elements of the map `LAB_PLAN`.
 const COUNT: u32 = 0;
-const RANDOM: u32 = 1;
+const VARYING: u32 = 1;
 const NEXT: u32 = 2;
 
-/// What is different in each packet, besides the templates.
+/// What is different in each packet, besides the templates: no value comes again before all others did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vary {
     /// Nothing.
@@ -131,6 +131,17 @@ impl Generator {
         Ok(Self { ebpf, host: host.clone(), device })
     }
 
+    /// Makes every [`Self::send`] short by hooking the program into `device` of `host`, which must be one that receives
+    /// nothing. A program that runs nowhere else is put into the dispatcher of XDP programs for a call and taken out
+    /// after it, and either waits for an RCU grace period (`bpf_dispatcher_change_prog`, kernel/bpf/dispatcher.c).
+    ///
+    /// # Errors
+    /// Where there is no such device, or it takes no program.
+    pub fn stay(&mut self, host: &Host, device: &str) -> Result<()> {
+        let program = program(&mut self.ebpf)?;
+        host.inside(|| program.attach(device, XdpMode::Skb).map(drop).context("cannot attach the generator"))
+    }
+
     /// Sends these frames from now on, in turns, from the first one on, each made up to 64 bytes. Where packets vary, their
     /// identification, their sequence number and what varies must be zero: that is where the checksums are set right.
     ///
@@ -148,13 +159,13 @@ impl Generator {
             }
             templates.set(number, words, 0)?;
         }
-        let random = match vary {
+        let varying = match vary {
             Vary::Nothing => 0,
             Vary::Port => 0xffff,
             Vary::AddressAndPort => u32::MAX,
         };
         let mut plan: Array<_, u32> = map(&mut self.ebpf, "LAB_PLAN")?;
-        for (place, value) in [(COUNT, frames.len() as u32), (RANDOM, random), (NEXT, 0)] {
+        for (place, value) in [(COUNT, frames.len() as u32), (VARYING, varying), (NEXT, 0)] {
             plan.set(place, value, 0)?;
         }
         Ok(())

@@ -1,0 +1,213 @@
+//! What names a flow, and what a policy is asked about it.
+
+use super::Direction;
+use crate::{
+    image::{Dimension, Keys, service_key},
+    packet::{Address, Family, Icmp, Packet, is_icmp},
+};
+
+/// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
+/// directions have the same key. 40 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// The other end, see [`Address`].
+    pub remote_high: u64,
+    /// The other end, see [`Address`].
+    pub remote_low: u64,
+    /// This end, see [`Address`].
+    pub local_high: u64,
+    /// This end, see [`Address`].
+    pub local_low: u64,
+    /// The rest.
+    pub talk: Talk,
+}
+
+/// Ports, NIC, protocol and family of a flow, from the lowest bit on: the remote port and the local port in host order (16
+/// bits each), the NIC's slot (16: no flow of one NIC ever answers for another), the protocol's IANA number (8), the
+/// [`Family`] as a number (8).
+///
+/// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts
+/// waits until all of them have arrived.
+///
+/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
+/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
+/// question, a question the other way does not. Other protocols have zeroes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Talk(u64);
+
+impl Talk {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// The two ports are the remote one and the local one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new((remote, local): (u16, u16), nic: u16, protocol: u8, family: Family) -> Self {
+        Self(
+            remote as u64
+                | (local as u64) << 16
+                | (nic as u64) << 32
+                | (protocol as u64) << 48
+                | (family as u64) << 56,
+        )
+    }
+
+    /// In host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn remote_port(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// In host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn local_port(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    /// The NIC's slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn nic(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    /// IANA number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn protocol(self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+
+    /// The address family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn family(self) -> Family {
+        if self.0 >> 56 == Family::V4 as u64 { Family::V4 } else { Family::V6 }
+    }
+}
+
+impl FlowKey {
+    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
+    /// echo) and are judged one by one.
+    #[must_use]
+    pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
+        let mut key = Self::default();
+        key.name(nic, direction, packet, packet.icmp()).then_some(key)
+    }
+
+    /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
+    #[inline(always)]
+    pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
+        let ports = match icmp {
+            None => ends(direction, packet.source_port, packet.detail),
+            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
+            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
+            Some(Icmp::Error | Icmp::Other) => return false,
+        };
+        let (remote, local) = ends(direction, &packet.source, &packet.destination);
+        *self = Self {
+            remote_high: remote.high,
+            remote_low: remote.low,
+            local_high: local.high,
+            local_low: local.low,
+            talk: Talk::new(ports, nic, packet.protocol, packet.family),
+        };
+        true
+    }
+
+    /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
+    /// is judged again.
+    #[inline(always)]
+    #[must_use]
+    pub fn original(&self, direction: Direction) -> Keys {
+        let Self { talk, .. } = *self;
+        let family = talk.family();
+        let (source_port, detail) = if is_icmp(family, talk.protocol()) {
+            let echo_request = match family {
+                Family::V4 => 8 << 8,
+                Family::V6 => 128 << 8,
+            };
+            (0, echo_request)
+        } else {
+            // An end is an end: who was the source then is who is the remote of an inbound packet now.
+            ends(direction, talk.remote_port(), talk.local_port())
+        };
+        keys(
+            Address { high: self.remote_high, low: self.remote_low },
+            Address { high: self.local_high, low: self.local_low },
+            service_key(talk.protocol(), detail),
+            source_port,
+        )
+    }
+}
+
+/// A [`FlowKey`] of IPv4 as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as 40
+/// (`jhash2`, include/linux/jhash.h). 16 bytes, no padding, integers only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct NarrowKey {
+    /// The other end.
+    pub remote: u32,
+    /// This end.
+    pub local: u32,
+    /// The rest.
+    pub talk: Talk,
+}
+
+impl NarrowKey {
+    /// The same flow; meaningless where it is not IPv4.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(key: &FlowKey) -> Self {
+        Self { remote: key.remote_high as u32, local: key.local_high as u32, talk: key.talk }
+    }
+
+    /// The same flow.
+    #[must_use]
+    pub const fn widened(&self) -> FlowKey {
+        FlowKey {
+            remote_high: self.remote as u64,
+            remote_low: 0,
+            local_high: self.local as u64,
+            local_low: 0,
+            talk: self.talk,
+        }
+    }
+}
+
+/// (source, destination) to (remote, local), and back: the same swap.
+#[inline(always)]
+fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
+    match direction {
+        Direction::Ingress => (source, destination),
+        Direction::Egress => (destination, source),
+    }
+}
+
+/// What a policy is asked about `packet`.
+#[inline(always)]
+#[must_use]
+pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
+    let (remote, local) = ends(direction, &packet.source, &packet.destination);
+    keys(*remote, *local, service_key(packet.protocol, packet.detail), packet.source_port)
+}
+
+#[inline(always)]
+fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
+    // In the order of `Dimension`. No rule asks for the last two; zeroes there would become a call of memset, which is a
+    // loop over bytes in eBPF and costs more than all the rest of this function.
+    [remote.high, remote.low, service, u64::from(source_port), local.high, local.low, local.high, local.low]
+}
+
+const _: () = {
+    assert!(Dimension::RemoteHigh as usize == 0 && Dimension::RemoteLow as usize == 1);
+    assert!(Dimension::Service as usize == 2 && Dimension::SourcePort as usize == 3);
+    assert!(Dimension::LocalHigh as usize == 4 && Dimension::LocalLow as usize == 5);
+};

@@ -1,0 +1,340 @@
+//! A frame, read into the fields that rules and flows look at. Each field of a header is parsed here and
+//! nowhere else.
+//!
+//! Reading is generic over [`Frame`], so the same parser runs over packet memory in the kernel and over a
+//! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
+//! back as a [`Reason`], and the datapath drops it.
+
+mod read;
+
+pub use read::{Bytes, Parsed, Payload, embedded_offset, ethernet, network, parse};
+
+/// Bytes of an Ethernet header without VLAN tags.
+pub const ETHERNET: usize = 14;
+
+/// IPv6 extension headers that are walked before the packet is given up.
+pub const MAX_EXTENSION_HEADERS: u32 = 6;
+
+/// `EtherType` numbers (IEEE 802 numbers).
+pub mod ethertype {
+    /// RFC 791.
+    pub const IPV4: u16 = 0x0800;
+    /// RFC 826.
+    pub const ARP: u16 = 0x0806;
+    /// RFC 8200.
+    pub const IPV6: u16 = 0x86dd;
+    /// IEEE 802.1Q: a VLAN tag.
+    pub const VLAN: u16 = 0x8100;
+    /// IEEE 802.1ad: the outer one of two.
+    pub const SERVICE_VLAN: u16 = 0x88a8;
+}
+
+/// Protocol numbers (IANA).
+pub mod protocol {
+    /// RFC 792.
+    pub const ICMP: u8 = 1;
+    /// RFC 9293.
+    pub const TCP: u8 = 6;
+    /// RFC 768.
+    pub const UDP: u8 = 17;
+    /// RFC 2784.
+    pub const GRE: u8 = 47;
+    /// RFC 4443.
+    pub const ICMPV6: u8 = 58;
+    /// RFC 9260.
+    pub const SCTP: u8 = 132;
+
+    /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
+    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(super) const ROUTING: u8 = 43;
+    pub(super) const FRAGMENT: u8 = 44;
+    pub(super) const DESTINATION_OPTIONS: u8 = 60;
+}
+
+/// TCP flags (RFC 9293 3.1).
+pub mod tcp {
+    /// The sender is done.
+    pub const FIN: u8 = 0x01;
+    /// The connection opens.
+    pub const SYN: u8 = 0x02;
+    /// The connection is gone.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+}
+
+/// The bytes of a frame, from its Ethernet header on.
+pub trait Frame {
+    /// `N` bytes of it.
+    type Window<const N: usize>: Window;
+
+    /// The whole length in bytes, whether or not all of it can be read.
+    fn length(&self) -> usize;
+
+    /// The `N` bytes at `offset`, or none where the frame ends before.
+    fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<N>>;
+}
+
+/// A few bytes that are known to be there. Offsets are constants below the window's size.
+pub trait Window: Copy {
+    /// One byte.
+    fn byte(self, offset: usize) -> u8;
+    /// Two bytes in network order.
+    fn be16(self, offset: usize) -> u16;
+    /// Four bytes in network order.
+    fn be32(self, offset: usize) -> u32;
+    /// Eight bytes in network order.
+    fn be64(self, offset: usize) -> u64;
+}
+
+/// The address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Family {
+    /// IPv4.
+    V4 = 0,
+    /// IPv6.
+    V6 = 1,
+}
+
+/// An address as two words in host order. IPv4: the address in `high`, zero in `low`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct Address {
+    /// IPv4: the address. IPv6: the first 64 bits.
+    pub high: u64,
+    /// IPv6: the last 64 bits.
+    pub low: u64,
+}
+
+impl Address {
+    /// Whether this IPv6 address is in `fe80::/10` (RFC 4291 2.5.6).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_link_local(self) -> bool {
+        self.high >> 54 == 0xfe80 >> 6
+    }
+
+    /// Whether this is the unspecified address, `0.0.0.0` or `::`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unspecified(self) -> bool {
+        self.high == 0 && self.low == 0
+    }
+}
+
+impl From<core::net::IpAddr> for Address {
+    fn from(address: core::net::IpAddr) -> Self {
+        match address {
+            core::net::IpAddr::V4(v4) => Self { high: u64::from(v4.to_bits()), low: 0 },
+            core::net::IpAddr::V6(v6) => Self { high: (v6.to_bits() >> 64) as u64, low: v6.to_bits() as u64 },
+        }
+    }
+}
+
+/// What rules and flows look at.
+///
+/// What is zero together does not stand together, but for eight bytes: more would become a call of memset, which is a loop
+/// over bytes in eBPF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Packet {
+    /// The address family.
+    pub family: Family,
+    /// The transport protocol; IPv6 extension headers are behind us.
+    pub protocol: u8,
+    /// Time to live or hop limit.
+    pub hop_limit: u8,
+    /// TCP: the flags, see [`tcp`].
+    pub tcp_flags: u8,
+    /// TCP, UDP, SCTP: the source port. Else 0.
+    pub source_port: u16,
+    /// TCP, UDP, SCTP: the destination port. ICMP and ICMPv6: type in the upper byte, code in the lower.
+    /// Else 0.
+    pub detail: u16,
+    /// Who sent it.
+    pub source: Address,
+    /// Whom it is for.
+    pub destination: Address,
+    /// TCP: the number of the first byte. Else 0.
+    pub sequence: u32,
+    /// TCP: the number of the byte that is expected next. Else 0.
+    pub acknowledgement: u32,
+    /// TCP: bytes of the header. Else 0.
+    pub header: u32,
+    /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
+    pub identifier: u16,
+    /// What part of a datagram it is.
+    pub part: Part,
+    /// Of a fragment: what names its datagram. Else 0.
+    pub identification: u32,
+    /// Of a fragment: where its bytes belong, in bytes from the start of the datagram's payload. Else 0.
+    pub offset: u32,
+    /// Where the transport header starts, in bytes from the start of the frame.
+    pub transport: usize,
+    /// Of a fragment: where its bytes start, in bytes from the start of the frame. Else 0.
+    pub payload: usize,
+    /// Where the packet ends by its own account, in bytes from the start of the frame.
+    pub end: usize,
+}
+
+/// What part of a datagram a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// All of it.
+    Whole = 0,
+    /// The first fragment: it has the transport header.
+    First = 1,
+    /// A fragment in the middle. Nothing of its bytes is a transport header: ports, types and flags are zero.
+    Middle = 2,
+    /// The last one. Likewise.
+    Last = 3,
+}
+
+impl Part {
+    /// Whether it is another fragment than the first.
+    #[inline(always)]
+    const fn is_later(self) -> bool {
+        matches!(self, Self::Middle | Self::Last)
+    }
+}
+
+impl Packet {
+    /// A packet of nothing, to be overwritten.
+    pub const EMPTY: Self = Self {
+        family: Family::V4,
+        protocol: 0,
+        hop_limit: 0,
+        tcp_flags: 0,
+        source: Address { high: 0, low: 0 },
+        destination: Address { high: 0, low: 0 },
+        source_port: 0,
+        detail: 0,
+        identifier: 0,
+        sequence: 0,
+        acknowledgement: 0,
+        header: 0,
+        transport: 0,
+        end: 0,
+        part: Part::Whole,
+        identification: 0,
+        offset: 0,
+        payload: 0,
+    };
+}
+
+/// ICMP in the family it belongs to: 1 in IPv4, 58 in IPv6. Elsewhere the numbers are just numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Icmp {
+    /// An echo request.
+    EchoRequest,
+    /// An echo reply.
+    EchoReply,
+    /// An error about another packet, which stands behind the ICMP header.
+    Error,
+    /// Anything else.
+    Other,
+}
+
+impl Packet {
+    /// Whether the protocol is the ICMP of the family.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_icmp(&self) -> bool {
+        is_icmp(self.family, self.protocol)
+    }
+
+    /// The kind of ICMP message; none where it is not ICMP. Types: RFC 792, RFC 4443.
+    #[inline(always)]
+    #[must_use]
+    pub const fn icmp(&self) -> Option<Icmp> {
+        if !self.is_icmp() {
+            return None;
+        }
+        // A later fragment has no type, and an echo has no code but zero: with another one it is judged by itself.
+        if self.is_later_fragment() {
+            return Some(Icmp::Other);
+        }
+        Some(match (self.family, self.detail >> 8, self.detail & 0xff) {
+            (Family::V4, 8, 0) | (Family::V6, 128, 0) => Icmp::EchoRequest,
+            (Family::V4, 0, 0) | (Family::V6, 129, 0) => Icmp::EchoReply,
+            (Family::V4, 3 | 11 | 12, _) | (Family::V6, 1..=4, _) => Icmp::Error,
+            _ => Icmp::Other,
+        })
+    }
+
+    /// Whether this is a fragment other than the first: it follows the first, and no rule is asked about it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_later_fragment(&self) -> bool {
+        self.part.is_later()
+    }
+
+    #[inline(always)]
+    const fn no_fragment(&mut self) {
+        self.identification = 0;
+        self.offset = 0;
+        self.payload = 0;
+    }
+
+    #[inline(always)]
+    const fn no_transport(&mut self) {
+        self.tcp_flags = 0;
+        self.source_port = 0;
+        self.detail = 0;
+        self.sequence = 0;
+        self.acknowledgement = 0;
+        self.header = 0;
+        self.identifier = 0;
+    }
+
+    /// Where, in bytes from the start of the datagram's payload, the bytes of this fragment end.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fragment_end(&self) -> u32 {
+        self.offset + (self.end as u32).saturating_sub(self.payload as u32)
+    }
+
+    /// TCP: the number that the next byte of the sender will have.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sequence_end(&self) -> u32 {
+        let begins = self.transport + self.header as usize;
+        // A saturating subtraction is twice as long in eBPF.
+        let payload = if self.end > begins { (self.end - begins) as u32 } else { 0 };
+        let marks = ((self.tcp_flags & tcp::SYN != 0) as u32) + ((self.tcp_flags & tcp::FIN != 0) as u32);
+        self.sequence.wrapping_add(payload).wrapping_add(marks)
+    }
+
+    /// Whether this packet asks for a new TCP connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_syn(&self) -> bool {
+        self.protocol == protocol::TCP && self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+
+    /// Whether this is a TCP packet that opens no connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_mid_stream(&self) -> bool {
+        self.protocol == protocol::TCP && !self.is_syn()
+    }
+}
+
+/// Whether `number` is the ICMP of `family`.
+#[inline(always)]
+#[must_use]
+pub const fn is_icmp(family: Family, number: u8) -> bool {
+    match family {
+        Family::V4 => number == protocol::ICMP,
+        Family::V6 => number == protocol::ICMPV6,
+    }
+}
+
+/// Whether packets of this protocol carry ports that rules can name.
+#[inline(always)]
+#[must_use]
+pub const fn has_ports(number: u8) -> bool {
+    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
+}

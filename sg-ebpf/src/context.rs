@@ -1,0 +1,239 @@
+//! A packet as its hook hands it over, and its memory. It must never know what the bytes mean: [`crate::view`] has them read.
+
+#![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
+
+use aya_ebpf::{
+    EbpfContext,
+    programs::{TcContext, XdpContext},
+};
+use sg_common::{
+    guest::Claim,
+    packet::{Frame, Packet, Window},
+    verdict::Decision,
+};
+
+use crate::{
+    scratch::Scratch,
+    view::{
+        sg_bare_frame, sg_claim, sg_frame, sg_packet, sg_payload, sg_pull, sg_xdp_bare_frame, sg_xdp_claim,
+        sg_xdp_frame, sg_xdp_packet, sg_xdp_payload,
+    },
+};
+
+/// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
+/// pointers whose offset may pass 65,535 (`MAX_PACKET_OFF`).
+const MAX_OFFSET: usize = 0x3fff;
+
+/// A packet as its hook hands it over: what the datapath asks of it.
+pub trait Context: EbpfContext {
+    /// Where the linear part begins.
+    fn data(&self) -> usize;
+    /// Where the linear part ends.
+    fn data_end(&self) -> usize;
+    /// Bytes of the frame, with its Ethernet header.
+    fn len(&self) -> u32;
+    /// The number of the device that the packet came in on or leaves by.
+    fn device(&self) -> u32;
+    /// Whether the kernel took a VLAN tag off the packet.
+    fn is_tagged(&self) -> bool;
+    /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
+    fn note(&self, decision: Decision);
+    /// What the Ethernet header announces, as a global function: see [`crate::view`], and so are those that follow.
+    fn find(&self) -> u64;
+    /// Reads the frame and names its flow.
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
+    /// The same, but no flow is named.
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64;
+    /// Reads the IP packet at `offset`.
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
+    /// Makes the headers linear, and tells whether that gave more to read than before.
+    fn pull(&self) -> bool;
+    /// Reads who a packet says its sender is.
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
+}
+
+/// The linear part of a packet.
+#[derive(Clone, Copy)]
+pub struct View {
+    data: usize,
+    end: usize,
+    length: usize,
+}
+
+impl View {
+    #[inline(always)]
+    pub fn of(ctx: &impl Context) -> Self {
+        Self { data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
+    }
+
+    /// Whether bytes of the packet lie outside the linear part.
+    #[inline(always)]
+    pub fn is_partial(&self) -> bool {
+        self.end - self.data < self.length
+    }
+}
+
+impl Context for TcContext {
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.data()
+    }
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.data_end()
+    }
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.len()
+    }
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        // SAFETY: as in `note`.
+        unsafe { (*self.skb.skb).ifindex }
+    }
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        // SAFETY: as in `note`.
+        unsafe { (*self.skb.skb).vlan_present != 0 }
+    }
+    /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
+    #[inline(always)]
+    fn note(&self, decision: Decision) {
+        let skb = self.skb.skb;
+        // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
+        // (`tc_cls_act_is_valid_access`).
+        unsafe {
+            (*skb).cb[0] = decision.number();
+            (*skb).cb[1] = (decision.word() >> 32) as u32;
+        }
+    }
+    #[inline(always)]
+    fn find(&self) -> u64 {
+        sg_payload(self.skb.skb)
+    }
+    #[inline(always)]
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
+        sg_frame(self.skb.skb, scratch, whose)
+    }
+    #[inline(always)]
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
+        sg_bare_frame(self.skb.skb, scratch)
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        sg_packet(self.skb.skb, family, offset, packet)
+    }
+    #[inline(always)]
+    fn pull(&self) -> bool {
+        sg_pull(self.skb.skb) != 0
+    }
+    #[inline(always)]
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        sg_claim(self.skb.skb, what, offset, claimed)
+    }
+}
+
+impl Frame for View {
+    type Window<const N: usize> = Pointer;
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    #[inline(always)]
+    fn window<const N: usize>(&self, offset: usize) -> Option<Pointer> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let start = self.data + offset;
+        if start + N > self.end { None } else { Some(Pointer(start)) }
+    }
+}
+
+/// Some bytes that were checked to be there.
+#[derive(Clone, Copy)]
+pub struct Pointer(usize);
+
+impl Pointer {
+    /// Loads in one instruction: the kernel runs this only where unaligned loads are cheap, and the verifier
+    /// knows (`check_pkt_ptr_alignment`); a byte-wise read would be eight instructions instead.
+    #[inline(always)]
+    fn load<T: Copy>(self, offset: usize) -> T {
+        // SAFETY: `window::<N>` checked that N bytes are there, and parsers read inside N; the verifier proves
+        // it again at load time and rejects the program otherwise.
+        unsafe { *((self.0 + offset) as *const T) }
+    }
+}
+
+impl Window for Pointer {
+    #[inline(always)]
+    fn byte(self, offset: usize) -> u8 {
+        self.load(offset)
+    }
+    #[inline(always)]
+    fn be16(self, offset: usize) -> u16 {
+        u16::from_be(self.load(offset))
+    }
+    #[inline(always)]
+    fn be32(self, offset: usize) -> u32 {
+        u32::from_be(self.load(offset))
+    }
+    #[inline(always)]
+    fn be64(self, offset: usize) -> u64 {
+        u64::from_be(self.load(offset))
+    }
+}
+
+/// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
+/// frames in several buffers, and a driver that would need them refuses it.
+impl Context for XdpContext {
+    #[inline(always)]
+    fn data(&self) -> usize {
+        self.data()
+    }
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.data_end()
+    }
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        (self.data_end() - self.data()) as u32
+    }
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        self.ingress_ifindex() as u32
+    }
+    /// A tag that the device took off is not to be seen here.
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        false
+    }
+    /// There is no place for it.
+    #[inline(always)]
+    fn note(&self, _decision: Decision) {}
+    #[inline(always)]
+    fn find(&self) -> u64 {
+        sg_xdp_payload(self.ctx)
+    }
+    #[inline(always)]
+    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
+        sg_xdp_frame(self.ctx, scratch, whose)
+    }
+    #[inline(always)]
+    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
+        sg_xdp_bare_frame(self.ctx, scratch)
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+        sg_xdp_packet(self.ctx, family, offset, packet)
+    }
+    #[inline(always)]
+    fn pull(&self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+        sg_xdp_claim(self.ctx, what, offset, claimed)
+    }
+}

@@ -1,0 +1,46 @@
+//! Where a packet is worked on: the stack of a program has 512 bytes only. It must never be relied on from one packet to the
+//! next.
+
+#![expect(unsafe_code, reason = "a map gives a pointer")]
+
+use sg_common::{
+    flow::FlowKey,
+    fragment::{FragmentEntry, FragmentKey},
+    guest::Claim,
+    image::{Header, Keys},
+    packet::Packet,
+    reject::Answer,
+};
+
+use crate::maps::SCRATCH;
+
+/// What is found out about a packet.
+pub struct Scratch {
+    /// The packet.
+    pub packet: Packet,
+    /// Whom a guest claims to be.
+    pub claimed: Claim,
+    /// The packet that an ICMP error speaks of.
+    pub embedded: Packet,
+    /// The flow that the packet, or what it speaks of, belongs to.
+    pub key: FlowKey,
+    /// What the image says of the NIC.
+    pub header: Header,
+    /// What the policy is asked about the packet.
+    pub keys: Keys,
+    /// What the policy is asked about the flow it belongs to.
+    pub original: Keys,
+    /// The datagram that a fragment belongs to.
+    pub datagram: FragmentKey,
+    /// What is remembered of it.
+    pub fragment: FragmentEntry,
+    /// What the sender of a rejected packet is told.
+    pub answer: Answer,
+}
+
+/// This CPU's own. A program is not interrupted by another packet on its CPU.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: as above; the pointer is valid until the program ends.
+    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}

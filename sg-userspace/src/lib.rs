@@ -19,6 +19,7 @@
 //! oracle} → model → `sg-common`. Of `api` the client uses the types of answers only.
 
 pub mod agent;
+mod apart;
 pub mod api;
 pub mod check;
 pub mod cli;

@@ -7,7 +7,7 @@ use sg_common::abi::Counter;
 
 use super::AgentError;
 use crate::{
-    compile::Image,
+    compile::{Image, Patch},
     kernel::{Datapath, Device, KernelError, Swept, pins},
     model::Hook,
 };
@@ -26,6 +26,8 @@ pub(super) trait Enforcer {
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
     /// Publishes images, each in one step, by slot; what became of each, in the same order.
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>>;
+    /// Patches the image in force, at once. False where it cannot be patched, and nothing was changed.
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError>;
     /// Takes the image away.
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError>;
     /// Sets counters to zero.
@@ -50,6 +52,10 @@ impl Enforcer for Datapath {
 
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
         self.publish_all(images).into_iter().map(|result| Ok(result?)).collect()
+    }
+
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        Ok(Self::patch(self, slot, patch)?)
     }
 
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {

@@ -4,28 +4,79 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::Arc,
     thread::available_parallelism,
 };
 
 use sg_common::image::header;
 
-use super::{AgentError, Numbers, inputs::Inputs, nic_block};
+use super::{
+    AgentError, Numbers,
+    inputs::{Inputs, Sums},
+    kept::{Entry, Kept},
+    nic_block,
+};
 use crate::{
-    compile::{Compiler, Image, ImageOptions},
+    compile::{Compiler, Image, ImageOptions, Patch, Patchable},
     model::{Nic, Policy},
     workers,
 };
 
 /// An image that is ready to be published, but for its generation.
 pub(super) struct Compiled {
-    pub(super) image: Image,
+    change: Change,
+    /// The fingerprint of what it was made of.
+    input: u64,
     /// Of the image but for its generation.
     pub(super) fingerprint: u64,
 }
 
-/// Which image comes of which input, as fingerprints. Images themselves are large, and not kept once they are
-/// published.
-pub(super) type Known = HashMap<u64, u64>;
+/// How an image is made.
+enum Change {
+    /// It is there.
+    Whole(Image),
+    /// Out of the one in force.
+    Patch(Patch),
+}
+
+impl Compiled {
+    pub(super) fn set_generation(&mut self, generation: u32) {
+        match &mut self.change {
+            Change::Whole(image) => image.set_generation(generation),
+            Change::Patch(patch) => patch.set_generation(generation),
+        }
+    }
+}
+
+/// An image on its way to be published.
+pub(super) struct Leaving {
+    pub(super) slot: u16,
+    /// What has been done to the one in force, where that is enough.
+    pub(super) patch: Option<Patch>,
+    entry: Entry,
+}
+
+impl Leaving {
+    /// All of it.
+    pub(super) fn image(&self) -> &Image {
+        self.entry.patchable.image()
+    }
+
+    pub(super) const fn fingerprint(&self) -> u64 {
+        self.entry.fingerprint
+    }
+}
+
+/// What is known of the images of one policy.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Which image comes of which input, as fingerprints. Few images are kept once they are published.
+    by_input: HashMap<u64, u64>,
+    sums: Sums,
+}
+
+/// What sets the fingerprints of patched images apart.
+const PATCHED: u64 = 0x7061_7463_6865_6421;
 
 /// A NIC whose image is asked for.
 pub(super) struct Asked<'a> {
@@ -54,47 +105,80 @@ pub(super) struct Images {
     hashes: RandomState,
     /// Of the policy in force.
     known: Known,
+    kept: Kept,
 }
 
 impl Images {
     pub(super) fn new(budget_words: usize) -> Self {
-        Self { budget_words, hashes: RandomState::new(), known: Known::new() }
+        Self { budget_words, hashes: RandomState::new(), known: Known::default(), kept: Kept::default() }
     }
 
     /// The images of the NICs of `policy` that are to be published, and the fingerprints of all. One that cannot be
     /// compiled refuses all.
     pub(super) fn of(
-        &self,
+        &mut self,
         policy: &Policy,
         numbers: &Numbers,
         asked: &[Asked<'_>],
     ) -> Result<Answer, AgentError> {
-        let mut inputs = Inputs::new(policy, numbers, &self.hashes);
-        let inputs: Vec<u64> = asked.iter().map(|asked| inputs.fingerprint(asked.nic, asked.slot)).collect();
+        let before = self.kept.policy.clone();
+        let before = before.as_deref().map(|before| (before, &self.known.sums));
+        let mut reading = Inputs::new(policy, numbers, &self.hashes, before);
+        let inputs: Vec<u64> = asked.iter().map(|asked| reading.fingerprint(asked.nic, asked.slot)).collect();
+        let sums = reading.into_sums();
         let mut fingerprints: Vec<Option<u64>> =
             asked.iter().zip(&inputs).map(|(asked, input)| self.known(asked, *input)).collect();
+        let mut compiled = BTreeMap::new();
+        for ((asked, &input), fingerprint) in asked.iter().zip(&inputs).zip(&mut fingerprints) {
+            if fingerprint.is_none()
+                && let Some(patch) = self.patch(policy, numbers, asked)
+            {
+                // What a patch makes is like nothing that is compiled; but what says the same stays the same.
+                let said = if patch.is_empty() { asked.published } else { None };
+                let found = said.unwrap_or_else(|| self.hashes.hash_one((PATCHED, input)));
+                *fingerprint = Some(found);
+                compiled
+                    .insert(asked.slot, Compiled { change: Change::Patch(patch), input, fingerprint: found });
+            }
+        }
         let left: Vec<usize> = (0..asked.len()).filter(|&place| fingerprints[place].is_none()).collect();
         let processors = available_parallelism().map_or(1, usize::from);
         let images = workers::share(left.len(), processors, |jobs| {
             let mut compiler = Compiler::new(policy);
-            jobs.map(|job| (job, self.compile(&mut compiler, numbers, &asked[left[job]]))).collect()
+            let compile = |job: usize| {
+                let place = left[job];
+                (job, self.compile(&mut compiler, numbers, &asked[place], inputs[place]))
+            };
+            jobs.map(compile).collect()
         });
-        let mut compiled = BTreeMap::new();
         for (place, image) in left.into_iter().zip(images) {
             let image = image?;
             fingerprints[place] = Some(image.fingerprint);
             compiled.insert(asked[place].slot, image);
         }
         let fingerprints: Vec<u64> = fingerprints.into_iter().flatten().collect();
-        let known = inputs.into_iter().zip(fingerprints.iter().copied()).collect();
-        Ok(Answer { fingerprints, compiled, known })
+        let by_input = inputs.into_iter().zip(fingerprints.iter().copied()).collect();
+        Ok(Answer { fingerprints, compiled, known: Known { by_input, sums } })
     }
 
     /// The fingerprint of an image that need not be compiled: it is known what comes of the input, and it is published or
     /// has no device yet.
     fn known(&self, asked: &Asked<'_>, input: u64) -> Option<u64> {
-        let known = self.known.get(&input).copied();
+        let known = self.known.by_input.get(&input).copied();
         known.filter(|&known| !asked.has_device || asked.published == Some(known))
+    }
+
+    fn patch(&mut self, policy: &Policy, numbers: &Numbers, asked: &Asked<'_>) -> Option<Patch> {
+        let &Asked { nic, slot, published, .. } = asked;
+        let was = |input| self.known.by_input.get(&input).copied();
+        let options = self.options(slot);
+        let number = &mut |decider| numbers.counter(slot, decider);
+        self.kept.patch((slot, published), was, (policy, nic), &options, number)
+    }
+
+    /// The generation is counted when it is known that there will be another.
+    fn options(&self, slot: u16) -> ImageOptions {
+        ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.budget_words }
     }
 
     fn compile(
@@ -102,19 +186,49 @@ impl Images {
         compiler: &mut Compiler<'_>,
         numbers: &Numbers,
         asked: &Asked<'_>,
+        input: u64,
     ) -> Result<Compiled, AgentError> {
         let &Asked { nic, slot, .. } = asked;
-        // The generation is counted when it is known that there will be another.
-        let options =
-            ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.budget_words };
-        let image = compiler.compile(nic, &options, &mut |decider| numbers.counter(slot, decider))?;
+        let number = &mut |decider| numbers.counter(slot, decider);
+        let image = compiler.compile(nic, &self.options(slot), number)?;
         let fingerprint = self.fingerprint(image.words());
-        Ok(Compiled { image, fingerprint })
+        Ok(Compiled { change: Change::Whole(image), input, fingerprint })
     }
 
-    /// Remembers what is known of the policy that is in force now.
-    pub(super) fn keep(&mut self, known: Known) {
+    /// Makes what is to be published of a slot's image. What is in force of it is nothing to go on with from here until
+    /// [`Self::arrived`]. None where it was a patch of an image that is not kept.
+    pub(super) fn leave(&mut self, slot: u16, compiled: Compiled) -> Option<Leaving> {
+        let kept = self.kept.take(slot);
+        let Compiled { change, input, fingerprint } = compiled;
+        let (patchable, patch) = match change {
+            Change::Whole(image) => (Patchable::new(image), None),
+            Change::Patch(patch) => {
+                let mut patchable = kept?.patchable;
+                patchable.apply(&patch);
+                (patchable, Some(patch))
+            }
+        };
+        Some(Leaving { slot, patch, entry: Entry { patchable, input, fingerprint } })
+    }
+
+    /// Remembers an image that is in force now.
+    pub(super) fn arrived(&mut self, leaving: Leaving) {
+        self.kept.put(leaving.slot, leaving.entry);
+    }
+
+    /// Forgets the image of a slot that is not in force any more.
+    pub(super) fn forget(&mut self, slot: u16) {
+        self.kept.take(slot);
+    }
+
+    /// Remembers the policy that is in force now, and what is known of it. `left` was made for it, and was not published.
+    pub(super) fn keep(&mut self, policy: Arc<Policy>, known: Known, left: BTreeMap<u16, Compiled>) {
         self.known = known;
+        for (slot, Compiled { input, fingerprint, .. }) in left {
+            // What is in force says the same.
+            self.kept.renew(slot, fingerprint, input);
+        }
+        self.kept.policy = Some(policy);
     }
 
     /// Of an image but for its generation: one that says the same is not published again.

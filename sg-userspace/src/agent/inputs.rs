@@ -1,16 +1,17 @@
 //! What the image of a NIC is made of, as a fingerprint: who has the same one has the same image. Every group and
-//! list is read once, however many NICs hold it. It must read all that the compiler reads; what it reads in
-//! vain only costs time. Called by `images`.
+//! list is read once, however many NICs hold it, and of members and prefixes only what differs from the policy
+//! before. It must read all that the compiler reads; what it reads in vain only costs time. Called by `images`.
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     net::IpAddr,
 };
 
 use ipnet::IpNet;
 
 use super::Numbers;
+use crate::apart::apart;
 use crate::model::{
     Action, AddressPair, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
     IcmpMessage, Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
@@ -22,7 +23,18 @@ pub(super) struct Inputs<'a> {
     policy: &'a Policy,
     numbers: &'a Numbers,
     hashes: &'a RandomState,
+    /// The policy before, and what was found of it.
+    before: Option<(&'a Policy, &'a Sums)>,
     known: HashMap<Part, u64>,
+    sums: Sums,
+}
+
+/// Fingerprints of sets: of the members of groups that are no NICs of this host, and of prefix lists. Each is the sum of
+/// those of its entries, so one entry more is one sum more; in which order they stand makes no difference.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    members: HashMap<GroupIndex, u64>,
+    prefixes: HashMap<PrefixListIndex, u64>,
 }
 
 /// What several NICs or rules may have in common.
@@ -35,8 +47,53 @@ enum Part {
 }
 
 impl<'a> Inputs<'a> {
-    pub(super) fn new(policy: &'a Policy, numbers: &'a Numbers, hashes: &'a RandomState) -> Self {
-        Self { policy, numbers, hashes, known: HashMap::new() }
+    pub(super) fn new(
+        policy: &'a Policy,
+        numbers: &'a Numbers,
+        hashes: &'a RandomState,
+        before: Option<(&'a Policy, &'a Sums)>,
+    ) -> Self {
+        Self { policy, numbers, hashes, before, known: HashMap::new(), sums: Sums::default() }
+    }
+
+    /// What was found of sets.
+    pub(super) fn into_sums(self) -> Sums {
+        self.sums
+    }
+
+    fn members(&mut self, group: GroupIndex) -> u64 {
+        let before = self
+            .before
+            .and_then(|(policy, sums)| Some((policy.members_elsewhere(group), *sums.members.get(&group)?)));
+        let sum = self.sum(before, self.policy.members_elsewhere(group));
+        self.sums.members.insert(group, sum);
+        self.policy
+            .members_here(group)
+            .fold(sum, |sum, address| sum.wrapping_add(self.hashes.hash_one(address)))
+    }
+
+    fn prefixes(&mut self, list: PrefixListIndex) -> u64 {
+        let before = self.before.and_then(|(policy, sums)| {
+            let (_, prefixes) = policy.parts().prefix_lists.get(list.0)?;
+            Some((&prefixes[..], *sums.prefixes.get(&list)?))
+        });
+        let sum = self.sum(before, self.policy.prefixes(list));
+        self.sums.prefixes.insert(list, sum);
+        sum
+    }
+
+    /// The sum of `after`, where that of the list before may be known.
+    fn sum<T: PartialEq + Hash>(&self, before: Option<(&[T], u64)>, after: &[T]) -> u64 {
+        let of = |entries: &[T]| {
+            entries.iter().fold(0_u64, |sum, entry| sum.wrapping_add(self.hashes.hash_one(entry)))
+        };
+        before.map_or_else(
+            || of(after),
+            |(before, sum)| {
+                let (gone, come) = apart(before, after);
+                sum.wrapping_sub(of(gone)).wrapping_add(of(come))
+            },
+        )
     }
 
     /// Of everything that makes the image of `nic` in `slot`, but for its generation.
@@ -108,22 +165,8 @@ impl<'a> Inputs<'a> {
         let mut text = Text::default();
         match part {
             Part::Group(group) => self.group(group, &mut text),
-            Part::Members(group) => {
-                // A set: in which order the NICs stand makes no difference.
-                let elsewhere = self.policy.members_elsewhere(group).iter();
-                let mut members: Vec<IpAddr> =
-                    elsewhere.chain(self.policy.members_here(group)).copied().collect();
-                members.sort_unstable();
-                members.dedup();
-                for address in members {
-                    text.address(address);
-                }
-            }
-            Part::PrefixList(list) => {
-                for &net in self.policy.prefixes(list) {
-                    text.net(net);
-                }
-            }
+            Part::Members(group) => text.number(self.members(group)),
+            Part::PrefixList(list) => text.number(self.prefixes(list)),
             Part::PortList(list) => text.ranges(self.policy.port_list(list)),
         }
         let fingerprint = text.fingerprint(self.hashes);

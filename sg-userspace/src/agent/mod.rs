@@ -23,6 +23,7 @@ mod host;
 mod images;
 mod inputs;
 mod instance;
+mod kept;
 mod numbers;
 mod options;
 mod plan;

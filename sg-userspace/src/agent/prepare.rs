@@ -1,7 +1,10 @@
 //! Everything that can refuse a policy, before anything is changed: devices that cannot be filtered, too many
 //! NICs or rules, an image over budget. Pure but for the time it takes. Called by `reconcile` for every change.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     AgentError, Catalog, NicRecord, Numbers,
@@ -38,17 +41,24 @@ impl Prepared {
     }
 }
 
-/// Fills in what the devices know, and prepares `policy` as the successor of what is in force: `records` and the numbers of
-/// `catalog`.
+/// Fills in the addresses that the devices know.
+pub(super) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
+    let addresses = |device: &str| devices.get(device).map_or(&[][..], |found| &found.addresses);
+    let stale = |nic: &Nic| nic.addresses_from_device && nic.addresses != addresses(&nic.device);
+    // Where somebody else has the policy too, a change is one of a copy.
+    if policy.nics().iter().any(stale) {
+        Arc::make_mut(policy).set_device_addresses(|device| addresses(device).to_vec());
+    }
+}
+
+/// Prepares `policy` as the successor of what is in force: `records` and the numbers of `catalog`.
 pub(super) fn prepare(
-    policy: &mut Policy,
+    policy: &Policy,
     devices: &Devices,
     catalog: &Catalog,
     records: &Records,
-    images: &Images,
+    images: &mut Images,
 ) -> Result<Prepared, AgentError> {
-    let addresses = |device: &str| devices.get(device).map(|found| found.addresses.clone());
-    policy.set_device_addresses(|device| addresses(device).unwrap_or_default());
     let limits = catalog.limits;
     let names: Vec<&str> = policy.nics().iter().map(|nic| nic.device.as_str()).collect();
     let slots = slots::assign(&names, records, limits.nics)?;

@@ -4,7 +4,7 @@
 //! loaded for the first policy that is put in force. A step that fails is reported, the steps of other NICs go on,
 //! and what is missing is tried again. This file must never print, watch or wait: `session` does.
 
-use std::{collections::BTreeSet, mem::take, path::PathBuf};
+use std::{collections::BTreeSet, mem::take, path::PathBuf, sync::Arc};
 
 use sg_common::abi::NIC_COUNTERS;
 
@@ -13,10 +13,10 @@ use super::{
     announce::Line,
     devices::{Devices, Found},
     enforcer::Enforcer,
-    images::{Compiled, Images},
+    images::{Images, Leaving},
     nic_block,
     plan::{Step, Wanted, plan},
-    prepare::{Prepared, prepare, unfit},
+    prepare::{Prepared, fill_in, prepare, unfit},
     records::Records,
 };
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
     kernel::{Device, Swept},
     model::Policy,
 };
+
+/// What is logged of patches is called this.
+const PATCHES: &str = "sg_userspace::agent::patches";
 
 /// What one look brought.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub(super) type Load<E> = Box<dyn FnMut(&Catalog) -> Result<E, AgentError> + Sen
 
 /// A policy that is ready to be put in force.
 struct Next {
-    policy: Policy,
+    policy: Arc<Policy>,
     prepared: Prepared,
     /// The devices that it was prepared for.
     seen: Vec<Option<Found>>,
@@ -60,7 +63,7 @@ pub(super) struct Agent<E> {
     images: Images,
     next: Option<Next>,
     /// What is wanted, and in force as far as it is settled.
-    policy: Option<Policy>,
+    policy: Option<Arc<Policy>>,
     /// The devices of the policy's NICs when they were last looked at.
     seen: Vec<Option<Found>>,
     /// NICs whose device does not exist, as far as that was said.
@@ -101,9 +104,11 @@ impl<E: Enforcer> Agent<E> {
 
     /// Asks everything that can refuse `policy`, and keeps it as the next one. On an error the one before stays the
     /// next one, and everything else as it was.
-    pub(super) fn prepare(&mut self, mut policy: Policy, devices: &Devices) -> Result<(), AgentError> {
+    pub(super) fn prepare(&mut self, policy: Policy, devices: &Devices) -> Result<(), AgentError> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
-        let prepared = prepare(&mut policy, devices, &self.catalog, &self.records, &self.images)?;
+        let mut policy = Arc::new(policy);
+        fill_in(&mut policy, devices);
+        let prepared = prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)?;
         let seen = seen(&policy, devices);
         self.next = Some(Next { policy, prepared, seen, revision: self.revision });
         Ok(())
@@ -114,14 +119,14 @@ impl<E: Enforcer> Agent<E> {
     pub(super) fn enforce(&mut self) -> Result<Report, AgentError> {
         let Some(next) = self.next.take() else { return Ok(Report::default()) };
         // From here on it is what is wanted, whatever comes.
-        self.policy = Some(next.policy);
+        self.policy = Some(Arc::clone(&next.policy));
         self.seen = next.seen;
         self.unfit = false;
         self.settled = false;
         if next.revision != self.revision {
             return Ok(Report::default());
         }
-        self.put_in_force(next.prepared)
+        self.put_in_force(&next.policy, next.prepared)
     }
 
     /// Looks whether the devices are still as the policy in force needs them.
@@ -131,8 +136,9 @@ impl<E: Enforcer> Agent<E> {
         let result = if self.settled && seen == self.seen {
             Ok(Report::default())
         } else {
-            prepare(&mut policy, devices, &self.catalog, &self.records, &self.images)
-                .and_then(|prepared| self.put_in_force(prepared))
+            fill_in(&mut policy, devices);
+            prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
+                .and_then(|prepared| self.put_in_force(&policy, prepared))
                 .map(|mut report| {
                     let unfit = unfit(&policy, devices);
                     self.unfit = !unfit.is_empty();
@@ -169,7 +175,7 @@ impl<E: Enforcer> Agent<E> {
         swept.map_err(|source| AgentError::Step { device: None, doing, source })
     }
 
-    fn put_in_force(&mut self, mut prepared: Prepared) -> Result<Report, AgentError> {
+    fn put_in_force(&mut self, policy: &Arc<Policy>, mut prepared: Prepared) -> Result<Report, AgentError> {
         self.revision += 1;
         let mut enforcer = match self.enforcer.take() {
             Some(enforcer) => enforcer,
@@ -198,7 +204,7 @@ impl<E: Enforcer> Agent<E> {
             report.errors.push(error);
         }
         self.note_absent(&prepared.wanted, &hooked, &mut report);
-        self.images.keep(prepared.known);
+        self.images.keep(Arc::clone(policy), prepared.known, prepared.compiled);
         self.settled = report.errors.is_empty();
         Ok(report)
     }
@@ -231,28 +237,54 @@ impl<E: Enforcer> Agent<E> {
         &mut self,
         enforcer: &mut E,
         steps: &[&Step],
-        prepared: &Prepared,
+        prepared: &mut Prepared,
         report: &mut Report,
     ) -> Vec<Result<(), EnforcerError>> {
-        let image = |step: &&Step| step.slot().and_then(|slot| Some((slot, prepared.compiled.get(&slot)?)));
-        let compiled: Vec<(u16, &Compiled)> = steps.iter().filter_map(image).collect();
-        debug_assert_eq!(compiled.len(), steps.len(), "what is to be published was compiled");
-        for (slot, _) in &compiled {
+        let images = &mut self.images;
+        let mut leave = |step: &&Step| {
+            let slot = step.slot()?;
+            images.leave(slot, prepared.compiled.remove(&slot)?)
+        };
+        let leaving: Vec<Option<Leaving>> = steps.iter().map(&mut leave).collect();
+        let mut patched = BTreeSet::new();
+        for Leaving { slot, patch, .. } in leaving.iter().flatten() {
             if let Some(record) = self.records.at(*slot) {
                 // Whatever a failure leaves in force, it is not known to be this one.
                 record.published = None;
             }
-        }
-        let images: Vec<(u16, &Image)> =
-            compiled.iter().map(|&(slot, compiled)| (slot, &compiled.image)).collect();
-        let results = enforcer.publish(&images);
-        for (&(slot, compiled), result) in compiled.iter().zip(&results) {
-            if let (Some(record), Ok(())) = (self.records.at(slot), result) {
-                record.published = Some(compiled.fingerprint);
-                report.published += 1;
+            let Some(patch) = patch else { continue };
+            match enforcer.patch(*slot, patch) {
+                Ok(true) => {
+                    let words = patch.appended.len();
+                    log::debug!(target: PATCHES, "the image in slot {slot} is patched, with {words} words more");
+                    patched.insert(*slot);
+                }
+                Ok(false) => {
+                    log::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched");
+                }
+                Err(error) => log::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}"),
             }
         }
-        results
+        // What a patch did not do, the whole image does.
+        let whole = leaving.iter().flatten().filter(|leaving| !patched.contains(&leaving.slot));
+        let whole: Vec<(u16, &Image)> = whole.map(|leaving| (leaving.slot, leaving.image())).collect();
+        let published = if whole.is_empty() { Vec::new() } else { enforcer.publish(&whole) };
+        let mut published = published.into_iter();
+        let mut arrive = |leaving: Option<Leaving>| {
+            let Some(leaving) = leaving else {
+                return Err("it was not prepared for what is in force".into());
+            };
+            if !patched.contains(&leaving.slot) {
+                published.next().transpose()?;
+            }
+            if let Some(record) = self.records.at(leaving.slot) {
+                record.published = Some(leaving.fingerprint());
+                report.published += 1;
+            }
+            self.images.arrived(leaving);
+            Ok(())
+        };
+        leaving.into_iter().map(&mut arrive).collect()
     }
 
     /// Takes any other step.
@@ -285,6 +317,7 @@ impl<E: Enforcer> Agent<E> {
             (Step::Withdraw { slot, device }, _) => {
                 enforcer.withdraw(*slot)?;
                 self.records.remove(*slot);
+                self.images.forget(*slot);
                 report.lines.push(Line::Detached { device: device.clone() });
             }
             (Step::Detach { slot, device }, Some(record)) => {
@@ -294,7 +327,7 @@ impl<E: Enforcer> Agent<E> {
             (Step::Stamp { slot, .. }, Some(record)) => {
                 record.generation = record.generation.wrapping_add(1);
                 if let Some(compiled) = prepared.compiled.get_mut(slot) {
-                    compiled.image.set_generation(record.generation);
+                    compiled.set_generation(record.generation);
                 }
             }
             (Step::Attach { slot, device, hook }, Some(record)) => {
@@ -353,5 +386,7 @@ fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
 
 #[cfg(test)]
 mod incremental;
+#[cfg(test)]
+mod patched;
 #[cfg(test)]
 pub(super) mod tests;

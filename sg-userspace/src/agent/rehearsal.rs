@@ -1,8 +1,14 @@
-//! An agent without a kernel: it numbers, compiles, plans and keeps its catalog like any other, and what it would ask
-//! of the kernel it asks of nobody. For measurements, and for tests of those who call an [`Enforcement`]; nothing
-//! is in force anywhere, so it must never stand where somebody relies on a policy.
+//! An agent without devices: it numbers, compiles, plans and keeps its catalog like any other, and what it would ask
+//! of the kernel it asks of nobody, or it publishes images and no more. For measurements, and for tests of those who call an
+//! [`Enforcement`]; nothing is in force anywhere, so it must never stand where somebody relies on a policy.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use super::{
     AgentError, Catalog, Enforced, Enforcement, EnforcerError,
@@ -11,15 +17,16 @@ use super::{
     reconcile::{Agent, Report},
 };
 use crate::{
-    compile::Image,
-    kernel::{Attachment, Device, Limits, Swept},
+    compile::{Image, Patch},
+    kernel::{Attachment, Datapath, Device, Limits, Swept},
     model::{Hook, Policy},
 };
 
-/// An agent without a kernel.
+/// An agent without devices.
 pub struct Rehearsal {
-    agent: Agent<Nobody>,
+    agent: Agent<Publisher>,
     devices: Devices,
+    patched: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Rehearsal {
@@ -33,9 +40,41 @@ impl Rehearsal {
     /// `budget_words`.
     #[must_use]
     pub fn new(devices: Devices, limits: Limits, catalog: PathBuf, budget_words: usize) -> Self {
+        Self::with(None, devices, limits, catalog, budget_words)
+    }
+
+    /// Like [`Self::new`], but images are published in `datapath`, and patched there.
+    #[must_use]
+    pub fn over(
+        datapath: Datapath,
+        devices: Devices,
+        limits: Limits,
+        catalog: PathBuf,
+        budget_words: usize,
+    ) -> Self {
+        Self::with(Some(datapath), devices, limits, catalog, budget_words)
+    }
+
+    fn with(
+        mut datapath: Option<Datapath>,
+        devices: Devices,
+        limits: Limits,
+        catalog: PathBuf,
+        budget_words: usize,
+    ) -> Self {
         let fresh = Catalog::new(limits, Attachment::Auto);
-        let agent = Agent::new(Box::new(|_| Ok(Nobody)), fresh, catalog, budget_words);
-        Self { agent, devices }
+        let patched = Arc::new(AtomicUsize::new(0));
+        let publisher = Arc::clone(&patched);
+        let load = Box::new(move |_: &Catalog| {
+            Ok(Publisher { datapath: datapath.take(), patched: Arc::clone(&publisher) })
+        });
+        Self { agent: Agent::new(load, fresh, catalog, budget_words), devices, patched }
+    }
+
+    /// How many images were patched rather than published.
+    #[must_use]
+    pub fn patched(&self) -> usize {
+        self.patched.load(Ordering::Relaxed)
     }
 }
 
@@ -55,11 +94,14 @@ impl Enforcement for Rehearsal {
     }
 }
 
-/// Does nothing, and always succeeds.
+/// Publishes images where there is something to publish them in; does nothing else, and always succeeds in it.
 #[derive(Debug)]
-struct Nobody;
+struct Publisher {
+    datapath: Option<Datapath>,
+    patched: Arc<AtomicUsize>,
+}
 
-impl Enforcer for Nobody {
+impl Enforcer for Publisher {
     fn attach(&mut self, _: u16, _: &Device, _: Hook) -> Result<(), EnforcerError> {
         Ok(())
     }
@@ -69,7 +111,17 @@ impl Enforcer for Nobody {
     }
 
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
-        images.iter().map(|_| Ok(())).collect()
+        match &mut self.datapath {
+            Some(datapath) => Enforcer::publish(datapath, images),
+            None => images.iter().map(|_| Ok(())).collect(),
+        }
+    }
+
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        let patched =
+            self.datapath.as_mut().map_or(Ok(true), |datapath| Enforcer::patch(datapath, slot, patch))?;
+        self.patched.fetch_add(usize::from(patched), Ordering::Relaxed);
+        Ok(patched)
     }
 
     fn withdraw(&mut self, _: u16) -> Result<(), EnforcerError> {

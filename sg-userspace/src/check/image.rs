@@ -59,6 +59,12 @@ impl<'a> ImageEngine<'a> {
     pub fn new(policy: &'a Policy) -> Self {
         Self { policy, nics: policy.nics().iter().map(|_| None).collect() }
     }
+
+    /// An engine that reads `nics`, by position, instead of what it would compile.
+    #[must_use]
+    pub fn of(policy: &'a Policy, nics: Vec<CompiledNic>) -> Self {
+        Self { policy, nics: nics.into_iter().map(Some).collect() }
+    }
 }
 
 impl Engine for ImageEngine<'_> {

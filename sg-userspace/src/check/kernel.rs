@@ -49,6 +49,12 @@ impl<'a> KernelEngine<'a> {
         Self { policy, datapath, nics: policy.nics().iter().map(|_| None).collect(), current: None }
     }
 
+    /// Like [`Self::over`], where `nics` are published already, each in the slot of its position.
+    #[must_use]
+    pub fn of(datapath: Datapath, policy: &'a Policy, nics: Vec<CompiledNic>) -> Self {
+        Self { policy, datapath, nics: nics.into_iter().map(Some).collect(), current: None }
+    }
+
     /// Gives the datapath back.
     #[must_use]
     pub fn into_datapath(self) -> Datapath {

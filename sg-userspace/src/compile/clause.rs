@@ -17,6 +17,7 @@ use smallvec::smallvec;
 
 use super::{
     dimensions::Dimensions,
+    near::Near,
     ranges::{Addresses, Range, Ranges},
 };
 use crate::model::{
@@ -117,18 +118,40 @@ fn only(mac: Option<Mac>) -> Range {
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
+    /// What else is behind a reference is left out; none: nothing is.
+    near: Option<&'a Near>,
     known: HashMap<(Source, Family), Option<Addresses>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
+/// What a rule names instead of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Source {
     Group(GroupIndex),
     PrefixList(PrefixListIndex),
 }
 
+impl Source {
+    /// What stands behind it, as written: in no order, and some of it perhaps twice.
+    pub(super) fn nets(self, policy: &Policy) -> impl Iterator<Item = IpNet> {
+        let (group, prefixes) = match self {
+            Self::Group(group) => (Some(group), &[][..]),
+            Self::PrefixList(list) => (None, policy.prefixes(list)),
+        };
+        let members = group.into_iter().flat_map(|group| {
+            policy.members_elsewhere(group).iter().chain(policy.members_here(group)).copied()
+        });
+        members.map(IpNet::from).chain(prefixes.iter().copied())
+    }
+}
+
 impl<'a> Resolver<'a> {
     pub(super) fn new(policy: &'a Policy) -> Self {
-        Self { policy, known: HashMap::new() }
+        Self { policy, near: None, known: HashMap::new() }
+    }
+
+    /// One that finds of groups and lists only what is `near`.
+    pub(super) fn of(policy: &'a Policy, near: &'a Near) -> Self {
+        Self { near: Some(near), ..Self::new(policy) }
     }
 
     /// The clauses of one direction by family. What cannot match in a family is left out there; the last one always
@@ -238,12 +261,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve(&mut self, source: Source, family: Family) -> Option<Addresses> {
-        let policy = self.policy;
+        let (policy, near) = (self.policy, self.near);
         self.known
             .entry((source, family))
-            .or_insert_with(|| match source {
-                Source::Group(group) => addresses(family, policy.members(group).into_iter().map(IpNet::from)),
-                Source::PrefixList(list) => addresses(family, policy.prefixes(list).iter().copied()),
+            .or_insert_with(|| {
+                let near = |net: &IpNet| near.is_none_or(|near| near.touches(*net));
+                addresses(family, source.nets(policy).filter(near))
             })
             .clone()
     }

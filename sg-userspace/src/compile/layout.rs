@@ -176,6 +176,10 @@ impl Layout {
         (level[0].1, height)
     }
 
+    pub(super) fn is_within_budget(&self) -> bool {
+        self.words.len() <= self.budget_words
+    }
+
     /// Writes the table of up to eight intervals; returns the node over it.
     fn leaf(&mut self, intervals: &[(u64, u64)]) -> [u64; NODE_WORDS] {
         let mut table = [intervals[intervals.len() - 1].1; FANOUT];

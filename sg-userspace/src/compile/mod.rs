@@ -11,6 +11,8 @@
 //! | `dimensions` | a set of dimensions |
 //! | `forest` | how many graphs, and which clauses go into which |
 //! | `layout` | the graph → words that `sg_common::image` reads |
+//! | `near` | which remote addresses a change of members and lists is about |
+//! | `patch` | such a change as a few words more in an image that is there |
 
 mod candidate;
 mod clause;
@@ -18,6 +20,8 @@ mod dimensions;
 mod forest;
 mod graph;
 mod layout;
+mod near;
+mod patch;
 mod ranges;
 mod sweep;
 #[cfg(test)]
@@ -31,6 +35,7 @@ use sg_common::{
 };
 use thiserror::Error;
 
+pub use self::patch::{Patch, Patchable};
 use self::{
     clause::{Clause, Resolver},
     graph::{Graph, Order},
@@ -56,6 +61,8 @@ pub const LARGEST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     words: Vec<u64>,
+    /// The longest walk, in nodes, or more.
+    steps: u32,
 }
 
 impl Image {
@@ -205,7 +212,7 @@ fn image(
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::COUNTERS] = u64::from(options.counters);
     const { assert!(VERSION == 3) };
-    Ok(Image { words })
+    Ok(Image { words, steps: layout.steps })
 }
 
 fn image_flags(nic: &Nic) -> u32 {

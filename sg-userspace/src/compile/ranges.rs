@@ -97,10 +97,35 @@ impl Addresses {
                 (_, low) => pieces.push(Piece { high, low: low.map(|low| vec![low]) }),
             });
         }
+        Self::of(pieces)
+    }
+
+    /// Sorted, disjoint pieces.
+    fn of(pieces: SmallVec<[Piece; 1]>) -> Self {
         match pieces.into_inner() {
             Ok([only]) => Self::One(only),
             Err(pieces) => Self::Many(Rc::new(pieces.into_vec())),
         }
+    }
+}
+
+impl Addresses {
+    /// Those whose upper halves are in `range`, as somebody sees them who knows that they are: all of them are no
+    /// condition. None where there are none.
+    pub(super) fn within(&self, range: Range) -> Option<Self> {
+        let first = self.pieces().partition_point(|piece| piece.high.last < range.first);
+        let inside = self.pieces()[first..].iter().take_while(|piece| piece.high.first <= range.last);
+        let cut = |piece: &Piece| {
+            let covers = piece.high.first <= range.first && range.last <= piece.high.last;
+            let high = if covers {
+                Range::FULL
+            } else {
+                Range { first: piece.high.first.max(range.first), last: piece.high.last.min(range.last) }
+            };
+            Piece { high, low: piece.low.clone() }
+        };
+        let pieces: SmallVec<[Piece; 1]> = inside.map(cut).collect();
+        (!pieces.is_empty()).then(|| Self::of(pieces))
     }
 }
 

@@ -25,12 +25,13 @@ use crate::model::{
     Unmatched,
 };
 
-const OPTIONS: ImageOptions = ImageOptions { generation: 3, counters: 128, budget_words: LARGEST_WORDS };
+pub(super) const OPTIONS: ImageOptions =
+    ImageOptions { generation: 3, counters: 128, budget_words: LARGEST_WORDS };
 
 /// 1 MiB.
 const SMALL_BUDGET: ImageOptions = ImageOptions { budget_words: CLASS_WORDS[1], ..OPTIONS };
 
-fn rule(number: usize, service: Service, remote: Remote) -> Rule {
+pub(super) fn rule(number: usize, service: Service, remote: Remote) -> Rule {
     Rule {
         id: format!("rule-{number}"),
         enabled: true,
@@ -43,12 +44,12 @@ fn rule(number: usize, service: Service, remote: Remote) -> Rule {
     }
 }
 
-fn tcp(first: u16, last: u16) -> Service {
+pub(super) fn tcp(first: u16, last: u16) -> Service {
     let destination = Ports::Ranges(vec![PortRange::new(first, last).unwrap()]);
     Service::Ported { protocol: 6, destination, source: Ports::Any }
 }
 
-fn group(name: &str, ingress: Vec<Rule>) -> Group {
+pub(super) fn group(name: &str, ingress: Vec<Rule>) -> Group {
     Group {
         name: name.to_owned(),
         kind: GroupType::Basic,
@@ -59,7 +60,7 @@ fn group(name: &str, ingress: Vec<Rule>) -> Group {
     }
 }
 
-fn nic(groups: usize) -> Nic {
+pub(super) fn nic(groups: usize) -> Nic {
     Nic {
         device: "eth0".to_owned(),
         role: Role::Host,
@@ -77,7 +78,7 @@ fn nic(groups: usize) -> Nic {
 }
 
 /// A policy of one NIC that holds all of `groups`.
-fn parts(groups: Vec<Group>) -> PolicyParts {
+pub(super) fn parts(groups: Vec<Group>) -> PolicyParts {
     PolicyParts { nics: vec![nic(groups.len())], groups, ..PolicyParts::default() }
 }
 
@@ -100,12 +101,12 @@ fn image(policy: &Policy) -> Image {
 }
 
 /// Numbers spread over their range, the same on every machine.
-fn spread(number: usize) -> u32 {
+pub(super) fn spread(number: usize) -> u32 {
     (number as u32).wrapping_mul(0x9e37_79b1)
 }
 
 /// `count` hosts, no two of which touch.
-fn hosts(count: usize) -> Vec<IpNet> {
+pub(super) fn hosts(count: usize) -> Vec<IpNet> {
     let host = |number| IpNet::from(IpAddr::V4(Ipv4Addr::from_bits((spread(number) >> 1) << 1)));
     (0..count).map(host).collect()
 }
@@ -278,7 +279,7 @@ fn a_rule_that_is_shadowed_costs_nothing() {
 }
 
 /// Rules that overlap in every dimension: nested, shifted prefixes, port ranges and source port ranges.
-fn overlapping(count: usize) -> Policy {
+pub(super) fn overlapping(count: usize) -> Policy {
     let rules = (0..count).map(|number| {
         let at = |turn: u32| (spread(number) >> turn) as u16;
         let range = |a: u16, b: u16| Ports::Ranges(vec![PortRange::new(a.min(b), a.max(b)).unwrap()]);

@@ -26,7 +26,10 @@ use super::{
     pins::{self, MAPS},
     sweep::Census,
 };
-use crate::{compile::Image, model::Hook};
+use crate::{
+    compile::{Image, Patch},
+    model::Hook,
+};
 
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
@@ -348,6 +351,15 @@ impl Datapath {
         let images: Vec<(u32, &Image)> =
             images.iter().map(|&(slot, image)| (u32::from(slot), image)).collect();
         self.images.publish(&images)
+    }
+
+    /// Patches the policy image of NIC `slot`, which takes effect at once. False where it cannot be patched, and nothing was
+    /// changed: publish the whole one.
+    ///
+    /// # Errors
+    /// Where the kernel refuses; then it is not known to be the old image or the new one.
+    pub fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, KernelError> {
+        self.images.patch(u32::from(slot), patch)
     }
 
     /// Does all of [`Self::publish`] but what takes effect and is waited for: for measurements.

@@ -5,19 +5,33 @@
 //! the kernel frees it. A grace period is 4 to 16 ms, whoever waits for it, so many images are written by many threads: they
 //! wait for the same one. (`BPF_MAP_UPDATE_BATCH` waits once too, since Linux 6.8, is no faster, and has no
 //! counterpart that empties slots.)
+//!
+//! A published image can be **patched**: words go behind it, where no packet reads yet, then single words of it are
+//! replaced, and at last the header's. No packet waits, none is judged by half a policy ([`Patch`] says why), and the
+//! kernel is asked for nothing but the pages. What it takes is that a packet which reads the new header reads the new
+//! references too. On x86-64 loads and stores are seen in their order, so the stores follow each other at once. Elsewhere a
+//! packet may have read a reference before the header: there a grace period is waited for between the two, so that the
+//! new generation is only met by packets that began after the references stood.
 
-use std::os::fd::AsFd as _;
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd as _, AsRawFd as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aya::{
     Ebpf,
     maps::{Map, MapData, MapError},
 };
 use aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_ARRAY;
-use memmap2::MmapOptions;
-use sg_common::image::CLASS_WORDS;
+use memmap2::{MmapOptions, MmapRaw};
+use sg_common::image::{CLASS_WORDS, header};
 
 use super::{KernelError, datapath::take_map, sys};
-use crate::{compile::Image, workers};
+use crate::{
+    compile::{Image, Patch},
+    workers,
+};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;
@@ -28,10 +42,18 @@ const IN_FLIGHT: usize = 256 << 20;
 /// Threads that wait for grace periods at the same time.
 const WAITING: usize = 64;
 
+/// The most images that are kept at hand to be patched: each is an open file.
+const AT_HAND: usize = 64;
+
+/// Whether stores are seen in their order by loads in theirs.
+const ORDERED: bool = cfg!(target_arch = "x86_64");
+
 /// The image tables, smallest class first.
 #[derive(Debug)]
 pub(super) struct Images {
     classes: [Table; CLASS_WORDS.len()],
+    /// Arrays that this process published, by slot: their classes, and they themselves.
+    at_hand: HashMap<u32, (usize, MapData)>,
 }
 
 impl Images {
@@ -43,6 +65,7 @@ impl Images {
                 Table::take(ebpf, "IMAGES_16M", CLASS_WORDS[2])?,
                 Table::take(ebpf, "IMAGES_64M", CLASS_WORDS[3])?,
             ],
+            at_hand: HashMap::new(),
         })
     }
 
@@ -72,19 +95,63 @@ impl Images {
         self.classes[class].fill(0, image.words()).map(drop)
     }
 
-    fn publish_together(&self, images: &[(u32, &Image)]) -> Vec<Result<(), KernelError>> {
+    fn publish_together(&mut self, images: &[(u32, &Image)]) -> Vec<Result<(), KernelError>> {
         let fill = |&(slot, image): &(u32, &Image)| {
             let class = class_of(image).ok_or(KernelError::TooLarge { words: image.words().len() })?;
             Ok((class, slot, self.classes[class].fill(slot, image.words())?))
         };
         let filled: Vec<Result<(usize, u32, MapData), KernelError>> = images.iter().map(fill).collect();
+        let tables = &*self;
         let place = |job: usize| match &filled[job] {
-            Ok((class, slot, array)) => self.place(*class, *slot, array),
+            Ok((class, slot, array)) => tables.place(*class, *slot, array),
             Err(_) => Ok(()),
         };
         let placed =
             workers::share(images.len(), WAITING, |jobs| jobs.map(|job| (job, place(job))).collect());
-        filled.into_iter().zip(placed).map(|(filled, placed)| filled.and(placed)).collect()
+        for (slot, _) in images {
+            self.at_hand.remove(slot);
+        }
+        let kept = |(filled, placed): (Result<_, _>, Result<(), _>)| {
+            let (class, slot, array) = filled?;
+            placed?;
+            if self.at_hand.len() < AT_HAND {
+                self.at_hand.insert(slot, (class, array));
+            } else if let Some((&smaller, _)) = self.at_hand.iter().find(|&(_, &(other, _))| other < class) {
+                self.at_hand.remove(&smaller);
+                self.at_hand.insert(slot, (class, array));
+            }
+            Ok(())
+        };
+        filled.into_iter().zip(placed).map(kept).collect()
+    }
+
+    /// Patches the image of a slot, see the module's text. False where this process has not published it, or it is not
+    /// the one that the patch is of: then nothing is changed.
+    pub(super) fn patch(&self, slot: u32, patch: &Patch) -> Result<bool, KernelError> {
+        let Some((class, array)) = self.at_hand.get(&slot) else { return Ok(false) };
+        let table = &self.classes[*class];
+        let end = patch.at + patch.appended.len();
+        if end > table.words || patch.replaced.iter().any(|&(place, _)| place >= patch.at) {
+            return Ok(false);
+        }
+        let generation = Window::of(array, header::GENERATION_FLAGS, 1)?;
+        if generation.words().iter().any(|word| word.load(Ordering::Relaxed) != patch.before) {
+            return Ok(false);
+        }
+        // All that can fail comes before the first word.
+        let room = Window::of(array, patch.at, patch.appended.len())?;
+        let replaced = patch.replaced.iter().map(|&(place, word)| Ok((Window::of(array, place, 1)?, word)));
+        let replaced: Vec<(Window, u64)> = replaced.collect::<Result<_, KernelError>>()?;
+        room.store(&patch.appended, Ordering::Relaxed);
+        for (window, word) in replaced {
+            window.store(&[word], Ordering::Release);
+        }
+        if !ORDERED {
+            // The same image in the same place: what is of use is the wait.
+            table.place(slot, array)?;
+        }
+        generation.store(&[patch.after], Ordering::Release);
+        Ok(true)
     }
 
     fn place(&self, class: usize, slot: u32, array: &MapData) -> Result<(), KernelError> {
@@ -98,6 +165,7 @@ impl Images {
     }
 
     pub(super) fn withdraw(&mut self, slot: u32) -> Result<(), KernelError> {
+        self.at_hand.remove(&slot);
         for table in &mut self.classes {
             if table.holds(slot)? {
                 table.clear(slot)?;
@@ -183,10 +251,42 @@ impl Table {
     }
 }
 
+/// Words of a published image, which packets may be reading.
+struct Window {
+    /// None where there are no words.
+    mapping: Option<MmapRaw>,
+    count: usize,
+}
+
+impl Window {
+    /// `count` words from `place` on.
+    fn of(array: &MapData, place: usize, count: usize) -> Result<Self, KernelError> {
+        let mut options = MmapOptions::new();
+        options.offset((place * size_of::<u64>()) as u64).len(count * size_of::<u64>());
+        let mapped = (count > 0).then(|| options.map_raw(array.fd().as_fd().as_raw_fd())).transpose();
+        let mapping = mapped.map_err(KernelError::call("map a part of an image into memory"))?;
+        Ok(Self { mapping, count })
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        #![expect(unsafe_code, reason = "memory that the kernel reads at the same time")]
+        #![expect(clippy::cast_ptr_alignment, reason = "whole words from the beginning of a page")]
+        let Some(mapping) = &self.mapping else { return &[] };
+        // SAFETY: the mapping has `count` words, begins at one, and lives as long as the reference; they are accessed as
+        // atomics only.
+        unsafe { std::slice::from_raw_parts(mapping.as_ptr().cast::<AtomicU64>(), self.count) }
+    }
+
+    fn store(&self, words: &[u64], order: Ordering) {
+        for (place, &word) in self.words().iter().zip(words) {
+            place.store(word, order);
+        }
+    }
+}
+
 /// Writes `words` to the front of a map's only value; the rest stays zero.
 fn fill(fd: &aya::maps::MapFd, words: &[u64]) -> Result<(), KernelError> {
     #![expect(unsafe_code, reason = "memmap2 asks that nobody else changes the mapping")]
-    use std::os::fd::AsRawFd as _;
     let mut options = MmapOptions::new();
     options.len(size_of_val(words));
     // SAFETY: the map was made a moment ago and nobody else has it.

@@ -57,6 +57,8 @@ impl Sgd {
         let mut sgd = Command::new(binaries.sgd());
         sgd.arg("run").arg("--policy").arg(policy);
         sgd.args(["--instance", host.netns()]).args(more);
+        // Which images were patched is a matter of its log.
+        sgd.env("RUST_LOG", "info,notify=error,sg_userspace::agent::patches=debug");
         if !more.contains(&"--attach") {
             sgd.args(["--attach", options.attach.argument()]);
         }

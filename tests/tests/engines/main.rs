@@ -12,6 +12,7 @@ mod families;
 mod guest;
 mod hard;
 mod images;
+mod patches;
 mod planted;
 mod programs;
 mod vectors;
@@ -46,6 +47,8 @@ fn main() -> ExitCode {
                 add(format!("{engine}::agrees_with_the_oracle"), kernel, Box::new(move || agrees(engine)));
             let agrees = move || families::agrees(engine);
             left_out += add(format!("{engine}::agrees_over_families"), kernel, Box::new(agrees));
+            let agrees = move || patches::agrees(engine);
+            left_out += add(format!("{engine}::agrees_after_patches"), kernel, Box::new(agrees));
         }
         let caught = move || planted::are_caught(engine);
         left_out += add(format!("{engine}::planted_bugs_are_caught"), kernel, Box::new(caught));
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         ("hard", hard::TESTS),
         ("guest", guest::TESTS),
         ("images", images::TESTS),
+        ("patches", patches::TESTS),
     ] {
         for &(name, test) in tests {
             left_out += add(format!("{room}::{name}"), true, Box::new(test));

@@ -10,7 +10,7 @@ use sg_tests::lab::{
 use crate::{
     scene::{
         Role, Scene,
-        Who::{Client, Server},
+        Who::{Client, Server, Stranger},
         filtered, question, web,
     },
     suite::Suite,
@@ -47,6 +47,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         });
     }
     suite.each("changes::an_outbound_flow_is_cut", an_outbound_flow_is_cut);
+    suite.over(&Attach::RECEIVED, "changes::a_member_joins_and_leaves", a_member_joins_and_leaves);
     suite.over(
         &Attach::RECEIVED,
         "changes::what_still_accepts_loses_nothing",
@@ -161,4 +162,53 @@ fn what_still_accepts_loses_nothing(lab: Lab, attach: Attach) -> Result<()> {
     let lost = End::ALL.map(|end| datagrams.lost(end));
     ensure!(lost == [0, 0], "{lost:?} datagrams were lost while the policy changed");
     scene.asks(Client, Server, Family::V4, Service::Udp(81), Outcome::Silent).context("what no rule accepts")
+}
+
+/// A server that 3,000 others may ask, the stranger among them, and the client where it is one of them.
+fn members(client: bool) -> String {
+    let others = (0..3_000).map(|number| format!("10.1.{}.{}", number / 32, number % 32 * 8));
+    let known = [Stranger].into_iter().chain(client.then_some(Client));
+    let known = known.flat_map(|who| Family::ALL.map(|family| format!("\"{}\"", who.address(family))));
+    let members: Vec<String> = others.chain(known).collect();
+    let rules = "{ id: a, protocol: all, remote: { group: group } }";
+    let groups = format!("groups: {{ group: {{}}, web: {{ inner_access: drop, ingress: [{rules}] }} }}");
+    Role::Host.policy("web", &format!("members: {{ group: [{}] }}\n{groups}", members.join(", ")))
+}
+
+/// The image of a large group is patched: new connections of who joins pass, and those of who leaves end, while others
+/// lose nothing.
+fn a_member_joins_and_leaves(lab: Lab, attach: Attach) -> Result<()> {
+    const ROUNDS: usize = 3;
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &members(false))?;
+    let (stranger, server) = (scene.host(Stranger), scene.host(Server));
+    let asked = question(Stranger, Server, Family::V4, Service::Udp(80));
+    let mut others = Datagrams::open(stranger, server, &asked)?;
+    for round in 0..ROUNDS {
+        for family in Family::ALL {
+            let asked = question(Client, Server, family, Service::Tcp(80));
+            scene.puts(Client, &asked, Outcome::Silent).context("before it joins")?;
+            agent.apply(&members(true))?;
+            let mut pair =
+                talk(&scene, &asked).with_context(|| format!("round {round}, a member of {family:?}"))?;
+            thread::scope(|scope| {
+                let leaving = scope.spawn(|| agent.apply(&members(false)));
+                while !leaving.is_finished() {
+                    for end in End::ALL {
+                        others.send(end)?;
+                        others.arrives(end.other(), SILENCE)?;
+                    }
+                }
+                leaving.join().map_err(|_| anyhow::anyhow!("the change panicked"))?
+            })?;
+            for end in [End::Asker, End::Answerer, End::Asker] {
+                heard(&mut *pair, end, false).context("after it left")?;
+            }
+        }
+    }
+    let lost = End::ALL.map(|end| others.lost(end));
+    ensure!(lost == [0, 0], "{lost:?} datagrams of another member were lost");
+    // Each round joins and leaves twice, and a patch is only used for what is large.
+    let patches = agent.complaints().matches("is patched").count();
+    ensure!(patches == 4 * ROUNDS, "{patches} patches:\n{}", agent.complaints());
+    Ok(())
 }

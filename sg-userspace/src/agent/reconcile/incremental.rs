@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     agent::plan::samples::LIMITS,
-    compile::{ImageOptions, compile},
+    compile::{ImageOptions, Patch, Patchable, compile},
     document,
     kernel::{Attachment, Device, Swept},
     model::{
@@ -174,7 +174,21 @@ fn each(parts: &mut PolicyParts, at: usize, change: impl Fn(&mut Rule, usize)) {
 
 /// A kernel that keeps the images it is given.
 #[derive(Clone, Default)]
-struct Keeper(Arc<Mutex<BTreeMap<u16, Image>>>);
+pub(super) struct Keeper {
+    pub(super) images: Arc<Mutex<BTreeMap<u16, Image>>>,
+    pub(super) moods: Arc<Mutex<Moods>>,
+}
+
+/// What such a kernel does.
+#[derive(Default)]
+pub(super) struct Moods {
+    /// How many images were patched.
+    pub(super) patched: usize,
+    /// Images are not patched.
+    pub(super) unpatchable: bool,
+    /// Images are not published.
+    pub(super) failing: bool,
+}
 
 impl Enforcer for Keeper {
     fn attach(&mut self, _: u16, _: &Device, _: Hook) -> Result<(), EnforcerError> {
@@ -184,12 +198,28 @@ impl Enforcer for Keeper {
         Ok(())
     }
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
-        let mut kept = self.0.lock().unwrap();
+        if self.moods.lock().unwrap().failing {
+            return images.iter().map(|_| Err("refused by the test".into())).collect();
+        }
+        let mut kept = self.images.lock().unwrap();
         kept.extend(images.iter().map(|&(slot, image)| (slot, image.clone())));
         images.iter().map(|_| Ok(())).collect()
     }
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        let mut moods = self.moods.lock().unwrap();
+        if moods.unpatchable {
+            return Ok(false);
+        }
+        moods.patched += 1;
+        let mut kept = self.images.lock().unwrap();
+        let image = kept.get_mut(&slot).unwrap();
+        let mut patchable = Patchable::new(image.clone());
+        patchable.apply(patch);
+        *image = patchable.image().clone();
+        Ok(true)
+    }
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
-        self.0.lock().unwrap().remove(&slot);
+        self.images.lock().unwrap().remove(&slot);
         Ok(())
     }
     fn reset_counters(&mut self, _: &[u32]) -> Result<(), EnforcerError> {
@@ -206,39 +236,32 @@ impl Enforcer for Keeper {
     }
 }
 
-struct Host {
-    agent: Agent<Keeper>,
-    kept: Keeper,
+pub(super) struct Host {
+    pub(super) agent: Agent<Keeper>,
+    pub(super) kept: Keeper,
     _dir: tempfile::TempDir,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new(budget_words: usize) -> Self {
         let (dir, kept) = (tempfile::tempdir().unwrap(), Keeper::default());
         let loaded = kept.clone();
         let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
         let limits = crate::kernel::Limits { nics: 16, counters: 4096, ..LIMITS };
         let catalog = Catalog::new(limits, Attachment::Auto);
-        let agent = Agent::new(load, catalog, dir.path().join("catalog.json"), BUDGET);
+        let agent = Agent::new(load, catalog, dir.path().join("catalog.json"), budget_words);
         Self { agent, kept, _dir: dir }
     }
 
     /// Puts `parts` in force, compares every image with one that is compiled anew, and returns how many were published
     /// and how many compiled.
     fn apply(&mut self, parts: &PolicyParts, after: &str) -> (usize, usize) {
-        let devices: Devices = (2..)
-            .zip(&parts.nics)
-            .map(|(index, nic)| {
-                let link_type = libc::ARPHRD_ETHER;
-                (nic.device.clone(), Found { index, link_type, addresses: Vec::new() })
-            })
-            .collect();
         let policy = Policy::new(parts.clone()).unwrap();
-        self.agent.prepare(policy.clone(), &devices).unwrap();
+        self.agent.prepare(policy.clone(), &devices(parts)).unwrap();
         let compiled = self.agent.next.as_ref().unwrap().prepared.compiled.len();
         let report = self.agent.enforce().unwrap();
         assert!(report.errors.is_empty());
-        let kept = self.kept.0.lock().unwrap();
+        let kept = self.kept.images.lock().unwrap();
         assert_eq!(kept.len(), parts.nics.len());
         for nic in policy.nics() {
             let record = self.agent.records.iter().find(|record| record.device == nic.device).unwrap();
@@ -256,6 +279,12 @@ impl Host {
     }
 }
 
+/// A device for each NIC.
+pub(super) fn devices(parts: &PolicyParts) -> Devices {
+    let found = |index| Found { index, link_type: libc::ARPHRD_ETHER, addresses: Vec::new() };
+    (2..).zip(&parts.nics).map(|(index, nic)| (nic.device.clone(), found(index))).collect()
+}
+
 /// Changes that make no policy are left out.
 fn change(parts: &PolicyParts, which: usize, at: usize) -> Option<PolicyParts> {
     let mut changed = parts.clone();
@@ -267,7 +296,7 @@ fn change(parts: &PolicyParts, which: usize, at: usize) -> Option<PolicyParts> {
 fn every_change_reaches_the_nics_that_it_concerns() {
     for (which, (what, _)) in CHANGES.iter().enumerate() {
         for at in 0..12 {
-            let mut host = Host::new();
+            let mut host = Host::new(BUDGET);
             host.apply(&everything(), "nothing");
             if let Some(changed) = change(&everything(), which, at) {
                 host.apply(&changed, what);
@@ -279,7 +308,7 @@ fn every_change_reaches_the_nics_that_it_concerns() {
 
 #[test]
 fn a_change_costs_what_it_touches() {
-    let mut host = Host::new();
+    let mut host = Host::new(BUDGET);
     assert_eq!(host.apply(&everything(), "nothing"), (4, 4));
     assert_eq!(host.apply(&everything(), "nothing"), (0, 0));
     let mut parts = everything();
@@ -302,7 +331,7 @@ proptest! {
     fn a_chain_of_changes_ends_where_the_last_policy_alone_does(
         chain in proptest::collection::vec((0..CHANGES.len(), 0..24_usize), 1..12),
     ) {
-        let (mut host, mut parts) = (Host::new(), everything());
+        let (mut host, mut parts) = (Host::new(BUDGET), everything());
         host.apply(&parts, "nothing");
         for (which, at) in chain {
             if let Some(changed) = change(&parts, which, at) {

@@ -12,7 +12,7 @@ use std::{
 use super::*;
 use crate::{
     agent::plan::samples::{LIMITS, group, policy},
-    compile::Image,
+    compile::{Image, Patch},
     kernel::{Attachment, Device, Swept},
     model::Hook,
 };
@@ -51,6 +51,9 @@ impl Enforcer for Fake {
     }
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
         images.iter().map(|(slot, _)| self.ask(format!("publish {slot}"))).collect()
+    }
+    fn patch(&mut self, _: u16, _: &Patch) -> Result<bool, EnforcerError> {
+        Ok(false)
     }
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
         self.ask(format!("withdraw {slot}"))

@@ -1,0 +1,151 @@
+//! Which remote addresses a change of members and prefix lists is about: for each direction and family of a NIC, the
+//! upper halves of addresses for which its policy may say something else than before. Too much does no harm, too little
+//! would. It must never look at an image. `patch` calls it.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use ipnet::IpNet;
+use sg_common::{flow::Direction, packet::Family};
+
+use super::{
+    clause::Source,
+    ranges::{Range, Ranges},
+};
+use crate::{
+    apart::apart,
+    model::{Nic, Policy, Remote},
+};
+
+/// The most entries that come and go, over all groups and lists: with more a whole compilation is as good.
+const MOST: usize = 64;
+
+/// Ranges of upper halves of addresses, by family.
+#[derive(Debug, Default)]
+pub(super) struct Near {
+    /// Sorted, disjoint.
+    ranges: [Ranges; 2],
+}
+
+impl Near {
+    fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
+        let mut ranges = [Ranges::new(), Ranges::new()];
+        for net in nets {
+            let (family, range) = upper(net);
+            ranges[family as usize].push(range);
+        }
+        for ranges in &mut ranges {
+            Range::normalise(ranges, u64::MAX);
+        }
+        Self { ranges }
+    }
+
+    pub(super) fn ranges(&self, family: Family) -> &[Range] {
+        &self.ranges[family as usize]
+    }
+
+    /// Whether some address of `net` is in it.
+    pub(super) fn touches(&self, net: IpNet) -> bool {
+        let (family, range) = upper(net);
+        let ranges = self.ranges(family);
+        // Most of a large group is on one side of all of them.
+        let (Some(lowest), Some(highest)) = (ranges.first(), ranges.last()) else { return false };
+        if range.last < lowest.first || highest.last < range.first {
+            return false;
+        }
+        let next = ranges.partition_point(|near| near.last < range.first);
+        ranges.get(next).is_some_and(|near| near.first <= range.last)
+    }
+}
+
+/// The upper halves of a prefix's addresses.
+fn upper(net: IpNet) -> (Family, Range) {
+    match net {
+        IpNet::V4(net) => {
+            let (first, last) = (net.network().to_bits().into(), net.broadcast().to_bits().into());
+            (Family::V4, Range { first, last })
+        }
+        IpNet::V6(net) => {
+            let high = |bits: u128| (bits >> 64) as u64;
+            let (first, last) = (high(net.network().to_bits()), high(net.broadcast().to_bits()));
+            (Family::V6, Range { first, last })
+        }
+    }
+}
+
+/// What changed for `nic` between two policies, by direction. None where it is more than members and entries of prefix
+/// lists, or more than few of them.
+pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Near; 2]> {
+    let same_groups =
+        || nic.groups.iter().all(|&group| before.groups().get(group.0) == after.groups().get(group.0));
+    let same_ports = || before.parts().port_lists == after.parts().port_lists;
+    if before.nic(&nic.device) != Some(nic) || !same_groups() || !same_ports() {
+        return None;
+    }
+    let mut left = MOST;
+    let mut near = |direction| {
+        let mut nets = Vec::new();
+        for source in sources(after, nic, direction) {
+            let found = match source {
+                Source::Group(group) => {
+                    let elsewhere =
+                        come_or_gone(before.members_elsewhere(group), after.members_elsewhere(group))?;
+                    let here = |policy: &Policy| policy.members_here(group).copied().collect::<Vec<IpAddr>>();
+                    let here = come_or_gone(&here(before), &here(after))?;
+                    elsewhere.into_iter().chain(here).map(IpNet::from).collect()
+                }
+                Source::PrefixList(list) => {
+                    let before = &before.parts().prefix_lists.get(list.0)?.1;
+                    come_or_gone(before, after.prefixes(list))?
+                }
+            };
+            left = left.checked_sub(found.len())?;
+            nets.extend(found);
+        }
+        Some(Near::new(nets))
+    };
+    Some([near(Direction::Ingress)?, near(Direction::Egress)?])
+}
+
+/// The groups and lists that the rules of a NIC ask for.
+fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source> {
+    let effective = policy.effective(nic, direction);
+    let named = effective.rules.iter().filter_map(|(_, rule)| match rule.remote {
+        Remote::Group(group) => Some(Source::Group(group)),
+        Remote::PrefixList(list) => Some(Source::PrefixList(list)),
+        Remote::Any | Remote::Net(_) => None,
+    });
+    effective.intra_groups.iter().copied().map(Source::Group).chain(named).collect()
+}
+
+/// What is in one of two lists only. None where that is too much.
+fn come_or_gone<T: Copy + Ord>(before: &[T], after: &[T]) -> Option<Vec<T>> {
+    let (before, after) = apart(before, after);
+    let (mut before, mut after) = (before.to_vec(), after.to_vec());
+    if before.len() + after.len() <= MOST {
+        before.append(&mut after);
+        return Some(before);
+    }
+    let mut found = Vec::new();
+    for list in [&mut before, &mut after] {
+        list.sort_unstable();
+        list.dedup();
+    }
+    let (mut before, mut after) = (before.into_iter().peekable(), after.into_iter().peekable());
+    loop {
+        let next = match (before.peek(), after.peek()) {
+            (Some(a), Some(b)) if a == b => {
+                after.next();
+                before.next();
+                continue;
+            }
+            (Some(a), Some(b)) if a < b => before.next(),
+            (_, Some(_)) => after.next(),
+            (Some(_), None) => before.next(),
+            (None, None) => return Some(found),
+        };
+        found.extend(next);
+        if found.len() > MOST {
+            return None;
+        }
+    }
+}

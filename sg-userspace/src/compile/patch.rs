@@ -1,0 +1,369 @@
+//! A change of few members as a few words more in an image that packets are asking: what a member of 100,000 costs is
+//! then the member, and not the 100,000.
+//!
+//! Behind the words of an image its array has room. For each range of remote addresses about which the policy says
+//! something else now, a small graph is compiled of what the rules say of that range, and written there; before it
+//! a node of the remote dimension, which leads to that graph inside the range and outside of it to where the image led so
+//! far. Then **one word** is replaced: the reference through which all packets from the range come.
+//!
+//! ```text
+//! root ─► … ─► word ─► what was there          root ─► … ─► word ─► node [a, b] ─┬─► what was there
+//!                                                                  (new)        └─► the new graph
+//! ```
+//!
+//! The word is found from a root through nodes that ask for the remote address only, so nothing but the remote address
+//! decides whether a packet comes by; where a root asks for something else first, or is a forest, it is the root itself. Nodes
+//! hold absolute bounds, so what a word leads to may be replaced wherever in one root's graph it is read. Two roots must
+//! not have words in common: [`Layout`] writes each graph anew.
+//!
+//! It must never touch the kernel: it says which words go where, and in which order they must be written ([`Patch`]). The
+//! agent's `images` calls it.
+
+use std::{collections::BTreeMap, mem::take};
+
+use sg_common::{
+    flow::Direction,
+    image::{
+        CLASS_WORDS, Dimension, FANOUT, MAX_STEPS, NO_BOUND, NODE_WORDS, Reference, header, inner_control,
+        leaf_control,
+    },
+    packet::Family,
+};
+
+use super::{
+    Image, ImageOptions,
+    clause::{Clause, Resolver},
+    decisions, forest,
+    graph::Graph,
+    layout::Layout,
+    near::{Near, changed},
+    ranges::Range,
+};
+use crate::model::{Decider, Nic, Policy};
+
+/// The most words of what is compiled for one range.
+const MOST_WORDS: usize = 1 << 13;
+
+/// The most words of an image that one patch replaces.
+const MOST_REPLACED: usize = 256;
+
+/// Words of room that are asked for at once.
+const ROOM: usize = 1 << 13;
+
+/// An image that is published, and can be changed a little.
+#[derive(Clone, Debug)]
+pub struct Patchable {
+    image: Image,
+    /// Words that were compiled; the others were added.
+    compiled: usize,
+    /// The longest walk through a graph that was added.
+    added_steps: u32,
+}
+
+/// Some words more for an image, and those of its words that change. They must be written in this order: what is
+/// appended, where nobody reads yet; then what is replaced, each word at once; then the header's, after which flows are
+/// judged again.
+///
+/// A packet reads the header before it asks a root, and it asks one root. So between these writes
+/// - it is judged by the image before or after, never by a mixture: each root is changed word by word, but each word is
+///   about remote addresses of its own;
+/// - a flow that it opens or judges again has the generation of the image before, whichever reference it found, and is judged
+///   again at its next packet;
+/// - none has the new generation by an old reference, as long as what is written first is seen first: see
+///   `kernel::images`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// How many words the image has so far: there they go.
+    pub at: usize,
+    /// Words to be appended.
+    pub appended: Vec<u64>,
+    /// Words to be replaced: where, and by what.
+    pub replaced: Vec<(usize, u64)>,
+    /// The header's word with the generation of the image that this is a patch of.
+    pub before: u64,
+    /// The same word afterwards.
+    pub after: u64,
+    added_steps: u32,
+}
+
+impl Patch {
+    /// Whether the image says what it is to say already.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.replaced.is_empty()
+    }
+
+    /// Counts what it makes of the image as another generation.
+    pub fn set_generation(&mut self, generation: u32) {
+        self.after = self.before & !0xffff_ffff | u64::from(generation);
+    }
+}
+
+/// The word through which packets of some remote addresses come.
+struct Place {
+    word: usize,
+    /// Of upper halves of remote addresses.
+    interval: Range,
+    /// Nodes before it that were compiled.
+    compiled: u32,
+    /// Nodes before it that were added.
+    added: u32,
+}
+
+impl Place {
+    const fn steps(&self) -> u32 {
+        self.compiled + self.added
+    }
+
+    const fn pass(&mut self, compiled: bool) {
+        if compiled {
+            self.compiled += 1;
+        } else {
+            self.added += 1;
+        }
+    }
+}
+
+impl Patchable {
+    /// Keeps an image that was compiled.
+    #[must_use]
+    pub const fn new(image: Image) -> Self {
+        let compiled = image.words.len();
+        Self { image, compiled, added_steps: 0 }
+    }
+
+    /// The image, with all patches.
+    #[must_use]
+    pub const fn image(&self) -> &Image {
+        &self.image
+    }
+
+    /// Counts the image as another generation.
+    pub fn set_generation(&mut self, generation: u32) {
+        self.image.set_generation(generation);
+    }
+
+    /// What makes an image of `after` of this one, which is of `before`. `nic` is of `after`; `options` and `number` are as
+    /// in [`super::compile`], but for the generation, which is the one that the image has. None where it takes a whole compilation: other
+    /// things changed than members and entries of prefix lists, or too many of those, or the image has no room
+    /// left.
+    pub fn patch(
+        &mut self,
+        (before, after): (&Policy, &Policy),
+        nic: &Nic,
+        options: &ImageOptions,
+        number: &mut dyn FnMut(Decider) -> u32,
+    ) -> Option<Patch> {
+        let changed = changed(before, after, nic)?;
+        let size = CLASS_WORDS.into_iter().find(|&size| self.image.words.len() <= size)?;
+        let at = self.image.words.len();
+        if self.image.words.capacity() - at < ROOM / 2 {
+            self.image.words.reserve_exact(ROOM);
+        }
+        let mut writing = Writing {
+            layout: Layout::new(0, size.min(options.budget_words)),
+            replaced: BTreeMap::new(),
+            at,
+            compiled: self.compiled,
+            compiled_steps: self.image.steps,
+            added_steps: self.added_steps,
+        };
+        writing.layout.words = take(&mut self.image.words);
+        let mut done = Some(());
+        for direction in [Direction::Ingress, Direction::Egress] {
+            let near = &changed[direction as usize];
+            let decisions = decisions(after, nic, direction, number);
+            if [Family::V4, Family::V6].iter().all(|&family| near.ranges(family).is_empty()) {
+                continue;
+            }
+            for (family, clauses) in Resolver::of(after, near).clauses(nic, direction, &decisions) {
+                let root = header::ROOTS + direction as usize * 2 + family as usize;
+                done = done.and_then(|()| writing.root(root, family, near, &clauses));
+            }
+        }
+        let (before, added_steps) = (writing.layout.words[header::GENERATION_FLAGS], writing.added_steps);
+        let words = &mut writing.layout.words;
+        let replaced = writing.replaced.iter().map(|(&place, _)| (place, words[place])).collect();
+        let appended = words.split_off(at);
+        // Nothing is done yet: whether this patch is ever applied is for others to say.
+        for (place, was) in writing.replaced {
+            words[place] = was;
+        }
+        self.image.words = take(words);
+        done.map(|()| Patch { at, appended, replaced, before, after: before, added_steps })
+    }
+
+    /// Applies a patch of this image.
+    pub fn apply(&mut self, patch: &Patch) {
+        let words = &mut self.image.words;
+        debug_assert_eq!((words.len(), words[header::GENERATION_FLAGS]), (patch.at, patch.before));
+        words.extend_from_slice(&patch.appended);
+        for &(place, word) in &patch.replaced {
+            words[place] = word;
+        }
+        words[header::GENERATION_FLAGS] = patch.after;
+        self.added_steps = patch.added_steps;
+    }
+}
+
+/// An image while it is patched.
+struct Writing {
+    layout: Layout,
+    /// Words that were there before and are replaced, with what stood there.
+    replaced: BTreeMap<usize, u64>,
+    /// How many words were there before.
+    at: usize,
+    compiled: usize,
+    compiled_steps: u32,
+    added_steps: u32,
+}
+
+impl Writing {
+    /// Lets a root say what `clauses` say of what is `near`.
+    fn root(&mut self, root: usize, family: Family, near: &Near, clauses: &[Clause]) -> Option<()> {
+        for &range in near.ranges(family) {
+            let within = |clause: &Clause| {
+                let remote = clause.remote.within(range)?;
+                Some(Clause { remote, ..clause.clone() })
+            };
+            let clauses: Vec<Clause> = clauses.iter().filter_map(within).collect();
+            let trees = forest::plant(&clauses, family, MOST_WORDS)?;
+            self.lead(root, family, range, &trees)?;
+        }
+        Some(())
+    }
+
+    /// Leads packets from `range` to `trees`.
+    fn lead(&mut self, root: usize, family: Family, range: Range, trees: &[Graph]) -> Option<()> {
+        let mut first = range.first;
+        loop {
+            let place = self.find(root, family, first)?;
+            let last = range.last.min(place.interval.last);
+            let part = Range { first, last };
+            let was = self.layout.words[place.word];
+            // Anew for each part, so that there is one way to each word that was added.
+            let reference = self.layout.plant(trees)?;
+            self.added_steps = self.added_steps.max(self.layout.steps);
+            // What was compiled may be read for other addresses too, where equal parts stand once.
+            let whole = place.interval == part && place.word >= self.compiled;
+            let steps = self.compiled_steps.max(place.compiled + self.added_steps) + place.added;
+            if was != reference {
+                let next = if whole { reference } else { self.node(family, part, was, reference)? };
+                if steps + u32::from(!whole) > MAX_STEPS {
+                    return None;
+                }
+                self.replace(place.word, next)?;
+            }
+            if last == range.last {
+                return Some(());
+            }
+            first = last + 1;
+        }
+    }
+
+    fn replace(&mut self, place: usize, word: u64) -> Option<()> {
+        let words = &mut self.layout.words;
+        // What was appended a moment ago nobody reads yet.
+        if place < self.at {
+            self.replaced.entry(place).or_insert(words[place]);
+        }
+        words[place] = word;
+        (self.replaced.len() <= MOST_REPLACED).then_some(())
+    }
+
+    /// Writes the node that leads to `inside` for keys in `range` and to `outside` for others.
+    fn node(&mut self, family: Family, range: Range, outside: u64, inside: u64) -> Option<u64> {
+        let table = |words: [u64; NODE_WORDS], layout: &mut Layout| {
+            let offset = layout.words.len() as u32;
+            layout.words.extend_from_slice(&words);
+            offset
+        };
+        let mut tell = [outside; NODE_WORDS];
+        tell[1] = inside;
+        let leaf = leaf_control(table(tell, &mut self.layout));
+        let key = |key: u64| key & (NO_BOUND - 1);
+        // The range is in one half of the keys. A bound that is beyond all keys of that half is none.
+        let end = if key(range.last) == NO_BOUND - 1 { NO_BOUND } else { key(range.last) + 1 };
+        let mut node = [NO_BOUND; NODE_WORDS];
+        (node[0], node[1], node[FANOUT - 1]) = (key(range.first), end, leaf);
+        let dimension = Dimension::RemoteHigh;
+        let found = match family {
+            Family::V4 => Reference::node(table(node, &mut self.layout), dimension, false),
+            Family::V6 => {
+                let mut other = [NO_BOUND; NODE_WORDS];
+                other[FANOUT - 1] = leaf_control(table([outside; NODE_WORDS], &mut self.layout));
+                let pair = if range.first < NO_BOUND { [node, other] } else { [other, node] };
+                let offset = table(pair[0], &mut self.layout);
+                table(pair[1], &mut self.layout);
+                Reference::node(offset, dimension, true)
+            }
+        };
+        self.layout.is_within_budget().then(|| found.word())
+    }
+
+    /// The last word on the way of a packet from `key` of which the remote address alone decides whether it is read. None
+    /// where the image is damaged.
+    fn find(&self, root: usize, family: Family, key: u64) -> Option<Place> {
+        let words = &self.layout.words;
+        // A node of 64-bit keys is two, and knows 63 bits of them; a word that both read is read in one half of it here.
+        let (half, last) = match family {
+            Family::V4 => (0, u64::from(u32::MAX)),
+            Family::V6 => (key & NO_BOUND, key | (NO_BOUND - 1)),
+        };
+        let mut place = Place { word: root, interval: Range { first: half, last }, compiled: 0, added: 0 };
+        let narrow = |interval: &mut Range, first: u64, last: u64| {
+            interval.first = interval.first.max(first);
+            interval.last = interval.last.min(last);
+        };
+        while place.steps() <= MAX_STEPS {
+            let reference = *words.get(place.word)?;
+            if let Some((offset, shift, bits)) = directory(reference) {
+                let index = (key >> shift) & ((1 << bits) - 1);
+                place.pass(offset < self.compiled);
+                place.word = offset + index as usize;
+                narrow(&mut place.interval, index << shift, (index << shift) + ((1 << shift) - 1));
+                continue;
+            }
+            let Some((offset, paired)) = node(reference) else { return Some(place) };
+            if paired != (family == Family::V6) {
+                return None;
+            }
+            let mut at = if half == 0 { offset } else { offset + NODE_WORDS };
+            loop {
+                place.pass(at < self.compiled);
+                let node = words.get(at..at + NODE_WORDS)?;
+                let (bounds, control) = (&node[..FANOUT - 1], node[FANOUT - 1]);
+                let child = bounds.iter().filter(|&&bound| bound <= key & (NO_BOUND - 1)).count();
+                let first = child.checked_sub(1).map_or(half, |before| half | bounds[before]);
+                let end = bounds.get(child).copied().filter(|&bound| bound < NO_BOUND);
+                narrow(&mut place.interval, first, end.map_or(u64::MAX, |end| (half | end) - 1));
+                let below = control as u32;
+                if control == leaf_control(below) {
+                    place.word = below as usize + child;
+                    break;
+                }
+                if control != inner_control(below) || place.steps() > MAX_STEPS {
+                    return None;
+                }
+                at = below as usize + child * NODE_WORDS;
+            }
+        }
+        None
+    }
+}
+
+/// Offset, shift and bits of a reference to a directory of remote addresses.
+fn directory(reference: u64) -> Option<(usize, u32, u32)> {
+    let (shift, bits) = ((reference >> 40) as u32 & 63, (reference >> 48) as u32 & 31);
+    let known = Reference::directory(reference as u32, Dimension::RemoteHigh, shift, bits);
+    (known.word() == reference).then_some((reference as u32 as usize, shift, bits))
+}
+
+/// Offset of a reference to a node of remote addresses, and whether two stand there.
+fn node(reference: u64) -> Option<(usize, bool)> {
+    let known = |paired| Reference::node(reference as u32, Dimension::RemoteHigh, paired).word() == reference;
+    [false, true].into_iter().find(|&paired| known(paired)).map(|paired| (reference as u32 as usize, paired))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Reading a policy image: the walk that turns a packet's keys into a decision.
 //!
-//! An image is one flat array of 64-bit words, immutable once published. It holds a header and a graph of
+//! An image is one flat array of 64-bit words. Once published it changes only as a patch of the compiler says: words are
+//! appended, where nobody reads yet, and then a reference to them replaced. It holds a header and a graph of
 //! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight
 //! intervals; behind each interval stands a deeper node of the same dimension, a node of another
 //! dimension, or a [`Decision`]. Where a dimension has many intervals a *directory* stands before its nodes: a

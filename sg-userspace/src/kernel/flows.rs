@@ -44,7 +44,7 @@ pub(super) struct Place {
     bucket: Option<u32>,
 }
 
-/// The flow tables, in the order of [`TABLES`].
+/// The flow tables of both address families, of flows that were answered and of those that were not.
 pub struct Flows(Vec<Box<dyn Table>>);
 
 impl fmt::Debug for Flows {

@@ -3,7 +3,7 @@
 //!
 //! Reading is generic over [`Frame`], so the same parser runs over packet memory in the kernel and over a
 //! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
-//! back as a [`Reason`], and the datapath drops it.
+//! back as a [`Reason`](crate::verdict::Reason), and the datapath drops it.
 
 mod read;
 

@@ -33,6 +33,8 @@ pub enum Known {
     Entry,
     /// What was decided about the flow; the packet is noted.
     Decided(Decision),
+    /// There is an entry that makes no sense.
+    Damaged,
 }
 
 /// What is asked about the flow, besides what stands in [`Scratch`]: its key, the packet, and the header of the image.
@@ -55,6 +57,7 @@ const JUDGED: u64 = 8;
 const NOTHING: u64 = 0;
 const ENTRY: u64 = 1;
 const LIVE: u64 = 2;
+const DAMAGED: u64 = 3;
 const STALE: u64 = 4;
 
 /// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale,
@@ -70,14 +73,16 @@ pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
         NOTHING => Known::Nothing,
         ENTRY => Known::Entry,
         LIVE => Known::Error,
+        DAMAGED => Known::Damaged,
         stale => Known::Stale(Direction::of(stale & EGRESS)),
     }
 }
 
-/// Tells the flow what the policy in force says of it.
+/// Tells the flow what the policy in force says of it, which was asked about a first packet that went in `first`. Whoever has
+/// taken its place since is left alone.
 #[inline(always)]
-pub fn rejudge(scratch: &mut Scratch, decision: Decision) {
-    sg_rejudge(scratch, decision.word());
+pub fn rejudge(scratch: &mut Scratch, first: Direction, decision: Decision) {
+    sg_rejudge(scratch, decision.word(), first as u64);
 }
 
 /// Remembers the flow, whose first packet this is. False where there is no room.
@@ -114,6 +119,8 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     if packet.is_syn() && !entry.is_opened_at_once(direction) {
         return ENTRY;
     }
+    // Before the entry may move: where it stood, another processor may put another flow at once.
+    let decision = entry.decision;
     entry.observe(packet, direction, length as u32, now);
     if half_open
         && entry.state == State::Established as u8
@@ -122,18 +129,21 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     {
         view::add(counter, length);
     }
-    Decision::from_word(entry.decision).map_or(ENTRY, Decision::word)
+    Decision::from_word(decision).map_or(DAMAGED, Decision::word)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64) -> u64 {
+extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, first: u64) -> u64 {
     // SAFETY: as above.
     let (Some(scratch), Some(settings)) = (unsafe { scratch.as_mut() }, settings()) else { return 0 };
-    if let (Some(found), Some(decision)) =
+    let generation = scratch.header.generation;
+    if let (Some(Found { entry, .. }), Some(decision)) =
         (find(&scratch.key, settings, view::now()), Decision::from_word(decision))
+        && u64::from(entry.direction) == first
+        && entry.generation != generation
     {
-        found.entry.rejudge(decision, scratch.header.generation);
+        entry.rejudge(decision, generation);
     }
     0
 }

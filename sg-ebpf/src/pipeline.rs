@@ -192,12 +192,13 @@ fn decide_first(
         known = flows::known(scratch, &asked, false);
         if let Known::Stale(first) = known {
             let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
-            flows::rejudge(scratch, decision);
+            flows::rejudge(scratch, first, decision);
             known = flows::known(scratch, &asked, true);
         }
         match known {
             Known::Decided(decision) => return decision,
             Known::Error => return nic.decision(Verdict::Accept, Reason::IcmpError),
+            Known::Damaged => return nic.decision(Verdict::Drop, Reason::ImageFault),
             Known::Nothing | Known::Entry | Known::Stale(_) => {}
         }
     }

@@ -26,12 +26,6 @@ pub(super) struct Entry {
     pub(super) fingerprint: u64,
 }
 
-impl Entry {
-    fn words(&self) -> usize {
-        self.patchable.image().words().len()
-    }
-}
-
 /// Images by slot.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -43,8 +37,9 @@ pub(super) struct Kept {
 impl Kept {
     /// Keeps the image that was published for a slot, where it is worth it and there is room.
     pub(super) fn put(&mut self, slot: u16, entry: Entry) {
-        let others: usize = self.entries.values().map(Entry::words).sum();
-        if entry.words() > LEAST_WORDS && others + entry.words() <= MOST_WORDS {
+        let memory = |entry: &Entry| entry.patchable.capacity();
+        let others: usize = self.entries.values().map(memory).sum();
+        if entry.patchable.image().words().len() > LEAST_WORDS && others + memory(&entry) <= MOST_WORDS {
             self.entries.insert(slot, entry);
         }
     }

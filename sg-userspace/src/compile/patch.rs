@@ -41,7 +41,7 @@ use super::{
 };
 use crate::model::{Decider, Nic, Policy};
 
-/// The most words of what is compiled for one range.
+/// About the most words of what is compiled for one range.
 const MOST_WORDS: usize = 1 << 13;
 
 /// The most words of an image that one patch replaces.
@@ -64,9 +64,9 @@ pub struct Patchable {
 /// appended, where nobody reads yet; then what is replaced, each word at once; then the header's, after which flows are
 /// judged again.
 ///
-/// A packet reads the header before it asks a root, and it asks one root. So between these writes
-/// - it is judged by the image before or after, never by a mixture: each root is changed word by word, but each word is
-///   about remote addresses of its own;
+/// A packet reads the header before it asks a root. So between these writes
+/// - each root that it asks is the one before or after, never a mixture: a root is changed word by word, but each word is
+///   about remote addresses of its own. (It asks two where it meets a flow that went the other way: then either may be older.)
 /// - a flow that it opens or judges again has the generation of the image before, whichever reference it found, and is judged
 ///   again at its next packet;
 /// - none has the new generation by an old reference, as long as what is written first is seen first: see
@@ -138,6 +138,12 @@ impl Patchable {
         &self.image
     }
 
+    /// Words of memory that it takes.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.image.words.capacity()
+    }
+
     /// Counts the image as another generation.
     pub fn set_generation(&mut self, generation: u32) {
         self.image.set_generation(generation);
@@ -160,8 +166,10 @@ impl Patchable {
         if self.image.words.capacity() - at < ROOM / 2 {
             self.image.words.reserve_exact(ROOM);
         }
+        // Beyond a quarter of what was compiled, compiling is as good.
+        let most = at + (self.compiled / 4).max(MOST_WORDS);
         let mut writing = Writing {
-            layout: Layout::new(0, size.min(options.budget_words)),
+            layout: Layout::new(0, size.min(options.budget_words).min(most)),
             replaced: BTreeMap::new(),
             at,
             compiled: self.compiled,
@@ -190,6 +198,9 @@ impl Patchable {
             words[place] = was;
         }
         self.image.words = take(words);
+        if done.is_none() {
+            self.image.words.shrink_to(at + ROOM);
+        }
         done.map(|()| Patch { at, appended, replaced, before, after: before, added_steps })
     }
 

@@ -419,7 +419,7 @@ impl Datapath {
         self.flows.forget_one(key)
     }
 
-    /// The flows that are known: those that were answered, then those that were not.
+    /// The flows that are known.
     ///
     /// # Errors
     /// Where a table cannot be read.

@@ -204,7 +204,8 @@ impl Flows {
                     Ok(()) => carried.entered += 1,
                     Err(error) => match bottom_error(&error) {
                         Some(libc::EEXIST) => {}
-                        Some(libc::E2BIG) => carried.left += 1,
+                        // Full, or for IPv6 no memory.
+                        Some(libc::E2BIG | libc::ENOMEM) => carried.left += 1,
                         _ => return Err(KernelError::call("enter a flow")(error)),
                     },
                 }

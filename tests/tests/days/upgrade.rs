@@ -14,11 +14,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use sg_common::abi;
+use aya::maps::{HashMap, Map, MapData};
+use sg_common::{
+    abi,
+    flow::{FlowEntry, FlowKey, State},
+    packet,
+};
 use sg_tests::lab::{
     Agent, Attach, End, Family, Host, Lab, Outcome, PATIENCE, Pair as _, SILENCE, Service, Streams,
 };
-use sg_userspace::kernel::layouts;
+use sg_userspace::kernel::{Flows, layouts};
 
 use crate::{
     amount,
@@ -38,6 +43,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         another_layout(lab, attach, abi::VERSION - 1)
     });
     suite.each("upgrade::the_first_layout_is_taken_over", |lab, attach| another_layout(lab, attach, 1));
+    suite.each("upgrade::flows_of_both_families_in_one_table_go_on", flows_of_both_families_in_one_table_go_on);
     suite.each("upgrade::kills_in_the_middle_of_it", kills_in_the_middle_of_it);
     suite.each("upgrade::pins_without_a_catalog_are_replaced", pins_without_a_catalog_are_replaced);
     suite.each("upgrade::another_hook_takes_over", another_hook_takes_over);
@@ -244,6 +250,41 @@ fn another_layout(lab: Lab, attach: Attach, layout: u32) -> Result<()> {
             ensure!(open.arrives(End::Answerer, PATIENCE)?, "the connection is not picked up");
             ensure!(open.arrives(End::Asker, PATIENCE)?, "the connection is not picked up by both");
         }
+    }
+    is_filtered(&scene)
+}
+
+/// As up to the fourth layout: IPv4 flows have moved to other tables since.
+fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
+    let server = scene.host(Server);
+    let ask = |family, service| -> Result<Streams> {
+        let mut open = Streams::open(scene.host(Client), server, &question(Client, Server, family, service))?;
+        open.send(End::Asker)?;
+        ensure!(open.arrives(End::Answerer, PATIENCE)?, "the question does not arrive");
+        open.send(End::Answerer)?;
+        ensure!(open.arrives(End::Asker, PATIENCE)?, "nor does the answer");
+        Ok(open)
+    };
+    let open = [ask(Family::V4, Service::Tcp(OPEN + 1))?, ask(Family::V6, Service::Udp(OPEN))?];
+    agent.kill()?;
+    let old = relabel(&agent, 4)?;
+    let flows = Flows::open(&old)?.list()?;
+    for (name, half_open) in [("FLOWS", false), ("HALF_OPEN", true)] {
+        let map = MapData::from_pin(old.join(name))?;
+        let mut wide: HashMap<_, FlowKey, FlowEntry> = HashMap::try_from(Map::from_map_data(map)?)?;
+        let narrow = |key: &FlowKey| key.talk.family() == packet::Family::V4;
+        let is_here = |entry: &FlowEntry| (entry.state == State::New as u8) == half_open;
+        for (key, entry) in flows.iter().filter(|(key, entry)| narrow(key) && is_here(entry)) {
+            wide.insert(key, entry, 0)?;
+        }
+        fs::remove_file(old.join(format!("{name}_16")))?;
+    }
+    agent.start_again()?;
+    nothing_older(&agent)?;
+    for mut open in open {
+        open.send(End::Answerer)?;
+        ensure!(open.arrives(End::Asker, PATIENCE)?, "a flow was lost:\n{}", agent.complaints());
     }
     is_filtered(&scene)
 }

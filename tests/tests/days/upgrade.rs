@@ -43,7 +43,10 @@ pub(crate) fn tests(suite: &mut Suite) {
         another_layout(lab, attach, abi::VERSION - 1)
     });
     suite.each("upgrade::the_first_layout_is_taken_over", |lab, attach| another_layout(lab, attach, 1));
-    suite.each("upgrade::flows_of_both_families_in_one_table_go_on", flows_of_both_families_in_one_table_go_on);
+    suite.each(
+        "upgrade::flows_of_both_families_in_one_table_go_on",
+        flows_of_both_families_in_one_table_go_on,
+    );
     suite.each("upgrade::kills_in_the_middle_of_it", kills_in_the_middle_of_it);
     suite.each("upgrade::pins_without_a_catalog_are_replaced", pins_without_a_catalog_are_replaced);
     suite.each("upgrade::another_hook_takes_over", another_hook_takes_over);

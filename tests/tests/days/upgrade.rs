@@ -21,7 +21,7 @@ use sg_common::{
     packet,
 };
 use sg_tests::lab::{
-    Agent, Attach, End, Family, Host, Lab, Outcome, PATIENCE, Pair as _, SILENCE, Service, Streams,
+    Agent, Attach, Datagrams, End, Family, Host, Lab, Outcome, PATIENCE, Pair, SILENCE, Service, Streams,
 };
 use sg_userspace::kernel::{Flows, layouts};
 
@@ -261,15 +261,17 @@ fn another_layout(lab: Lab, attach: Attach, layout: u32) -> Result<()> {
 fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
     let server = scene.host(Server);
-    let ask = |family, service| -> Result<Streams> {
-        let mut open = Streams::open(scene.host(Client), server, &question(Client, Server, family, service))?;
-        open.send(End::Asker)?;
-        ensure!(open.arrives(End::Answerer, PATIENCE)?, "the question does not arrive");
-        open.send(End::Answerer)?;
-        ensure!(open.arrives(End::Asker, PATIENCE)?, "nor does the answer");
-        Ok(open)
-    };
-    let open = [ask(Family::V4, Service::Tcp(OPEN + 1))?, ask(Family::V6, Service::Udp(OPEN))?];
+    let of = |family, service| question(Client, Server, family, service);
+    let mut open: [Box<dyn Pair>; 2] = [
+        Box::new(Streams::open(scene.host(Client), server, &of(Family::V4, Service::Tcp(OPEN + 1)))?),
+        Box::new(Datagrams::open(scene.host(Client), server, &of(Family::V6, Service::Udp(OPEN)))?),
+    ];
+    for open in &mut open {
+        for (from, to) in [(End::Asker, End::Answerer), (End::Answerer, End::Asker)] {
+            open.send(from)?;
+            ensure!(open.arrives(to, PATIENCE)?, "nothing came to {to:?} before");
+        }
+    }
     agent.kill()?;
     let old = relabel(&agent, 4)?;
     let flows = Flows::open(&old)?.list()?;
@@ -285,7 +287,7 @@ fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result
     }
     agent.start_again()?;
     nothing_older(&agent)?;
-    for mut open in open {
+    for open in &mut open {
         open.send(End::Answerer)?;
         ensure!(open.arrives(End::Asker, PATIENCE)?, "a flow was lost:\n{}", agent.complaints());
     }

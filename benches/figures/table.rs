@@ -56,18 +56,21 @@ fn cells(figure: &Figure) -> [String; TITLES.len()] {
         amount(figure.spread),
         amount(figure.baseline),
         figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-        target(figure).map_or_else(String::new, |target| {
-            let sign = if figure.unit.is_better_larger() { "≥" } else { "≤" };
-            format!("{sign} {}", self::amount(target, figure.unit))
-        }),
+        bound(figure).unwrap_or_default(),
     ]
+}
+
+/// What was asked of a figure, in words.
+pub(crate) fn bound(figure: &Figure) -> Option<String> {
+    let sign = if figure.unit.is_better_larger() { "≥" } else { "≤" };
+    Some(format!("{sign} {}", amount(target(figure)?, figure.unit)))
 }
 
 fn target(figure: &Figure) -> Option<f64> {
     Family::of(&figure.name).and_then(|family| family.target(&figure.name))
 }
 
-fn is_missed(figure: &Figure) -> bool {
+pub(crate) fn is_missed(figure: &Figure) -> bool {
     target(figure).is_some_and(|target| {
         if figure.unit.is_better_larger() { figure.value < target } else { figure.value > target }
     })

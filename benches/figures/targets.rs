@@ -1,180 +1,132 @@
 //! What was asked of the project, beside what a run found: which figures answer which target, and the command that takes them
 //! again.
 
-use sg_benches::report::{Figure, Unit};
+use sg_benches::{
+    catalogue::Family,
+    report::{Figure, Unit},
+};
 
-use crate::table::amount;
+use crate::table::{amount, bound, is_missed};
 
 /// Something that was asked for.
 struct Target {
     /// In words.
     asked: &'static str,
-    /// What is enough, in words.
-    enough: &'static str,
     /// What `--only` takes for it.
-    only: &'static [&'static str],
-    /// What was found, in words, and whether it is enough. None where figures are missing.
-    found: fn(&Found<'_>) -> Option<(String, bool)>,
+    only: &'static str,
+    answer: Answer,
 }
 
-/// The figures of a run, by name.
-struct Found<'a>(&'a [Figure]);
+/// What answers a target.
+enum Answer {
+    /// The figure that `--only` names, by what `catalogue` says was asked of it.
+    Figure,
+    /// The largest figure of the family that `--only` names, likewise.
+    Largest,
+    /// On the whole path under 1,000 rules, how many times as much as ours another filter adds, at least.
+    Times(&'static str, f64),
+    /// These figures are equal, within a tenth.
+    Equal(&'static [&'static str]),
+}
 
-impl Found<'_> {
-    fn figure(&self, name: &str) -> Option<&Figure> {
-        self.0.iter().find(|figure| figure.name == name)
-    }
+/// What was found: in words, what is enough, and whether it is.
+struct Found {
+    words: String,
+    enough: String,
+    is_enough: bool,
+}
 
-    /// A figure that must not be more.
-    fn most(&self, name: &str, most: f64) -> Option<(String, bool)> {
-        let Figure { value, unit, .. } = *self.figure(name)?;
-        Some((amount(value, unit), value <= most))
+impl Target {
+    /// None where figures are missing.
+    fn found(&self, figures: &[Figure]) -> Option<Found> {
+        let named = |name: &str| figures.iter().find(|figure| figure.name == name);
+        match self.answer {
+            Answer::Figure => Found::of(named(self.only)?),
+            Answer::Largest => {
+                let of = |figure: &&Figure| {
+                    Family::of(&figure.name).is_some_and(|family| family.name == self.only)
+                };
+                Found::of(figures.iter().filter(of).max_by(|a, b| a.value.total_cmp(&b.value))?)
+            }
+            Answer::Times(other, least) => {
+                let added = |filter: &str| Some(named(&format!("path/{filter}/1k"))?.value);
+                let (other, ours) = (added(other)?, added("ours")?);
+                let [other_words, our_words] = [other, ours].map(|value| amount(value, Unit::Nanoseconds));
+                Some(Found {
+                    words: format!("{:.1} × ({other_words} to {our_words})", other / ours),
+                    enough: format!("≥ {least} × ours"),
+                    is_enough: other / ours >= least,
+                })
+            }
+            Answer::Equal(names) => {
+                let figures: Vec<&Figure> = names.iter().map(|name| named(name)).collect::<Option<_>>()?;
+                let words: Vec<String> =
+                    figures.iter().map(|figure| amount(figure.value, figure.unit)).collect();
+                let values = || figures.iter().map(|figure| figure.value);
+                let (least, most) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+                Some(Found {
+                    words: words.join(", "),
+                    enough: "equal (within 10 %)".to_owned(),
+                    is_enough: most <= least * 1.1,
+                })
+            }
+        }
     }
+}
 
-    /// How many times as much as `ours` another filter adds.
-    fn times(&self, other: &str, least: f64) -> Option<(String, bool)> {
-        let added = |filter: &str| self.figure(&format!("path/{filter}/1k")).map(|figure| figure.value);
-        let (other, ours) = (added(other)?, added("ours")?);
-        let times = other / ours;
-        let unit = Unit::Nanoseconds;
-        Some((format!("{times:.1} × ({} to {})", amount(other, unit), amount(ours, unit)), times >= least))
+impl Found {
+    fn of(figure: &Figure) -> Option<Self> {
+        let words = amount(figure.value, figure.unit);
+        Some(Self { words, enough: bound(figure)?, is_enough: !is_missed(figure) })
     }
+}
 
-    /// Figures that must be equal, within a tenth.
-    fn equal(&self, names: &[&str]) -> Option<(String, bool)> {
-        let figures: Vec<&Figure> = names.iter().map(|name| self.figure(name)).collect::<Option<_>>()?;
-        let values = || figures.iter().map(|figure| figure.value);
-        let (least, most) =
-            values().fold((f64::INFINITY, 0.0_f64), |(a, b), value| (a.min(value), b.max(value)));
-        let words: Vec<String> = figures.iter().map(|figure| amount(figure.value, figure.unit)).collect();
-        Some((words.join(", "), most <= least * 1.1))
-    }
+const fn figure(asked: &'static str, only: &'static str) -> Target {
+    Target { asked, only, answer: Answer::Figure }
+}
 
-    /// The largest of a family.
-    fn largest(&self, family: &str, most: f64) -> Option<(String, bool)> {
-        let of = |figure: &&Figure| figure.name.split('/').next() == Some(family);
-        let largest = self.0.iter().filter(of).max_by(|a, b| a.value.total_cmp(&b.value))?;
-        Some((format!("{:.0}", largest.value), largest.value <= most))
-    }
+const fn times(asked: &'static str, other: &'static str, least: f64) -> Target {
+    Target { asked, only: "path", answer: Answer::Times(other, least) }
 }
 
 const TARGETS: &[Target] = &[
-    Target {
-        asked: "a packet of one of 16,384 flows, over the empty program",
-        enough: "≤ 60 ns",
-        only: &["established/16k"],
-        found: |found| found.most("established/16k", 60.0),
-    },
-    Target {
-        asked: "a new flow, 10 rules",
-        enough: "≤ 15 ns",
-        only: &["classify/10"],
-        found: |found| found.most("classify/10", 15.0),
-    },
-    Target {
-        asked: "the same, 1,000 rules",
-        enough: "≤ 25 ns",
-        only: &["classify/1k"],
-        found: |found| found.most("classify/1k", 25.0),
-    },
-    Target {
-        asked: "the same, 10,000 rules",
-        enough: "≤ 35 ns",
-        only: &["classify/10k"],
-        found: |found| found.most("classify/10k", 35.0),
-    },
-    Target {
-        asked: "the same, 100,000 prefixes",
-        enough: "≤ 70 ns",
-        only: &["classify/100k"],
-        found: |found| found.most("classify/100k", 70.0),
-    },
-    Target {
-        asked: "the same, 1,000,000 members",
-        enough: "≤ 250 ns",
-        only: &["classify/1m"],
-        found: |found| found.most("classify/1m", 250.0),
-    },
+    figure("a packet of one of 16,384 flows, over the empty program", "established/16k"),
+    figure("a new flow, 10 rules", "classify/10"),
+    figure("the same, 1,000 rules", "classify/1k"),
+    figure("the same, 10,000 rules", "classify/10k"),
+    figure("the same, 100,000 prefixes", "classify/100k"),
+    figure("the same, 1,000,000 members", "classify/1m"),
     Target {
         asked: "the same with 1, 5 and 10 groups",
-        enough: "equal (within 10 %)",
-        only: &["groups"],
-        found: |found| found.equal(&["groups/1", "groups/5", "groups/10"]),
+        only: "groups",
+        answer: Answer::Equal(&["groups/1", "groups/5", "groups/10"]),
     },
-    Target {
-        asked: "whole path, first packets, 1,000 rules: nftables with sets adds",
-        enough: "≥ 2 × ours",
-        only: &["path"],
-        found: |found| found.times("nft-sets", 2.0),
-    },
-    Target {
-        asked: "the same: nftables, a rule a line",
-        enough: "≥ 50 × ours",
-        only: &["path"],
-        found: |found| found.times("nft-linear", 50.0),
-    },
-    Target {
-        asked: "the same: iptables, a rule a line",
-        enough: "≥ 50 × ours",
-        only: &["path"],
-        found: |found| found.times("iptables-nft", 50.0),
-    },
-    Target {
-        asked: "1,000 rules compiled until packets meet them",
-        enough: "≤ 1 ms",
-        only: &["compile/1k"],
-        found: |found| found.most("compile/1k", 1e3),
-    },
-    Target {
-        asked: "100,000 prefixes compiled until packets meet them",
-        enough: "≤ 100 ms",
-        only: &["compile/100k"],
-        found: |found| found.most("compile/100k", 1e5),
-    },
-    Target {
-        asked: "a member joins a group of 100,000",
-        enough: "≤ 5 ms",
-        only: &["member-join/100k"],
-        found: |found| found.most("member-join/100k", 5e3),
-    },
-    Target {
-        asked: "bulk TCP by unfiltered",
-        enough: "≥ 0.98",
-        only: &["bulk"],
-        found: |found| {
-            let value = found.figure("bulk/filtered")?.value;
-            Some((format!("{value:.3}"), value >= 0.98))
-        },
-    },
+    times("whole path, first packets, 1,000 rules: nftables with sets adds", "nft-sets", 2.0),
+    times("the same: nftables, a rule a line", "nft-linear", 50.0),
+    times("the same: iptables, a rule a line", "iptables-nft", 50.0),
+    figure("1,000 rules compiled until packets meet them", "compile/1k"),
+    figure("100,000 prefixes compiled until packets meet them", "compile/100k"),
+    figure("a member joins a group of 100,000", "member-join/100k"),
+    figure("bulk TCP by unfiltered", "bulk/filtered"),
     Target {
         asked: "instructions that the verifier follows, the largest program",
-        enough: "≤ 100,000",
-        only: &["verifier"],
-        found: |found| found.largest("verifier", 1e5),
+        only: "verifier",
+        answer: Answer::Largest,
     },
 ];
 
 /// The table of targets; none where no figure answers one.
 pub(crate) fn markdown(figures: &[Figure]) -> Option<String> {
-    let found = Found(figures);
-    let mut lines = vec![
-        "| what was asked | target | found | | again by `cargo xtask bench` |".to_owned(),
-        "|---|--:|--:|---|---|".to_owned(),
-    ];
-    let titles = lines.len();
-    for target in TARGETS {
-        if let Some((words, is_enough)) = (target.found)(&found) {
-            let (words, met) = if is_enough { (words, "met") } else { (format!("**{words}**"), "missed") };
-            let only: Vec<String> = target.only.iter().map(|name| format!("--only {name}")).collect();
-            lines.push(format!(
-                "| {} | {} | {words} | {met} | `{}` |",
-                target.asked,
-                target.enough,
-                only.join(" ")
-            ));
-        }
-    }
-    (lines.len() > titles).then(|| lines.join("\n"))
+    const TITLES: &str =
+        "| what was asked | target | found | | again by `cargo xtask bench` |\n|---|--:|--:|---|---|\n";
+    let row = |target: &Target| {
+        let Found { words, enough, is_enough } = target.found(figures)?;
+        let (words, met) = if is_enough { (words, "met") } else { (format!("**{words}**"), "missed") };
+        let Target { asked, only, .. } = target;
+        Some(format!("| {asked} | {enough} | {words} | {met} | `--only {only}` |"))
+    };
+    let rows: Vec<String> = TARGETS.iter().filter_map(row).collect();
+    (!rows.is_empty()).then(|| TITLES.to_owned() + &rows.join("\n"))
 }
 
 #[cfg(test)]

@@ -156,19 +156,16 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
     let (Some(settings), Some(decision)) = (settings(), Decision::from_word(decision)) else { return 0 };
     let (direction, length, now) = (Direction::of(asked & EGRESS), length as u32, view::now());
     let known = if asked & HAS_ENTRY != 0 { find(key, settings, now) } else { None };
-    if let Some(found) = &known
-        && found.entry.is_live_from(direction)
-    {
-        // The same SYN again.
-        let Some(found) = known else { return 1 };
-        found.entry.observe(packet, direction, length, now);
-        return 1;
-    }
     let entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
     match known {
+        // The same SYN again.
+        Some(Found { entry: known, .. }) if known.is_live_from(direction) => {
+            known.observe(packet, direction, length, now);
+            1
+        }
         // What is left of an earlier connection of the same ends.
-        Some(found) => {
-            *found.entry = entry;
+        Some(Found { entry: known, .. }) => {
+            *known = entry;
             1
         }
         None => u64::from(keep(key, &entry)),

@@ -4,6 +4,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
+//! | `options` | what it is loaded with |
 //! | `images` | filling and publishing policy images |
 //! | `flows` | the flow tables: reading, forgetting |
 //! | `sweep` | deleting flows that ended, counting those that live |
@@ -27,6 +28,7 @@ mod images;
 pub mod layouts;
 mod nics;
 mod older;
+mod options;
 mod order;
 pub mod pins;
 pub mod run;
@@ -35,8 +37,9 @@ mod sys;
 mod xdp;
 
 pub use attach::{Attachment, Device};
-pub use datapath::{AnswerRate, Datapath, FlowOptions, Limits, Options, Program, has_programs};
+pub use datapath::{Datapath, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
+pub use options::{AnswerRate, FlowOptions, Limits, Options};
 pub use order::TcxOrder;
 pub use sweep::Swept;

@@ -1,0 +1,93 @@
+//! What a datapath is loaded with: where it pins, how it is hooked, how much its tables hold. Nothing is done here.
+
+use std::path::PathBuf;
+
+use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts};
+
+use super::{attach::Attachment, order::TcxOrder};
+
+/// How much the tables hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// NICs.
+    pub nics: u32,
+    /// Flows of all NICs that were answered, of each address family, and a quarter as many that were not yet.
+    pub flows: u32,
+    /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
+    pub counters: u32,
+}
+
+impl Limits {
+    /// Flows of all NICs that were not answered yet, of each address family: beyond, the oldest of them are forgotten.
+    #[must_use]
+    pub const fn half_open(&self) -> u32 {
+        // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
+        const LEAST: u32 = 1 << 10;
+        if self.flows / 4 > LEAST { self.flows / 4 } else { LEAST }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { nics: 1024, flows: 1 << 18, counters: 1 << 17 }
+    }
+}
+
+/// What a datapath is loaded with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. None:
+    /// nothing is pinned and everything ends with the process (`sgctl check`, tests).
+    pub pins: Option<PathBuf>,
+    /// Pins of the same instance that are of another layout or cannot be continued: what they hold is replaced. None: nobody
+    /// was there before, or what is in `pins` is all there is.
+    pub older: Option<Vec<PathBuf>>,
+    /// How programs are hooked into devices.
+    pub attachment: Attachment,
+    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    pub order: Option<TcxOrder>,
+    /// What the program itself logs: 0 off, 1 error … 5 trace.
+    pub log_level: u8,
+    /// How much the tables hold; a pinned table keeps the size it was made with.
+    pub limits: Limits,
+    /// How long flows are remembered, and how many.
+    pub flows: FlowOptions,
+    /// How many rejected packets are answered.
+    pub answers: AnswerRate,
+}
+
+/// How many rejected packets of one NIC are answered in a second; after a pause up to 50 at once. Zero: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerRate(
+    /// Answers in a second.
+    pub u32,
+);
+
+impl Default for AnswerRate {
+    fn default() -> Self {
+        Self(1_000)
+    }
+}
+
+impl AnswerRate {
+    /// How far answers are apart, in nanoseconds; zero where there are none.
+    pub(super) fn interval(self) -> u32 {
+        1_000_000_000_u32.checked_div(self.0).map_or(0, |interval| interval.max(1))
+    }
+}
+
+/// How long flows are remembered, and how many of one NIC. Unlike the sizes of tables they may change from one start
+/// to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowOptions {
+    /// How long a flow may be silent, in seconds, see [`sg_common::flow::timeout_index`].
+    pub timeouts: Timeouts,
+    /// The most answered flows of one NIC.
+    pub per_nic: u32,
+}
+
+impl Default for FlowOptions {
+    fn default() -> Self {
+        Self { timeouts: DEFAULT_TIMEOUTS_SECONDS, per_nic: u32::MAX }
+    }
+}

@@ -11,6 +11,7 @@ mod build;
 mod clients;
 mod demo;
 mod doctor;
+mod failures;
 mod fuzz;
 mod guest;
 mod kernel;

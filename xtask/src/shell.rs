@@ -8,7 +8,7 @@ use std::{
     ffi::OsStr,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, ExitStatus},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -27,7 +27,17 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
 
 /// Runs `command` and shows what it says.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start `{}`", line_of(command)))?;
+    let status = start(command)?.wait()?;
+    succeeded(command, status)
+}
+
+/// Starts `command`.
+pub(crate) fn start(command: &mut Command) -> Result<Child> {
+    command.spawn().with_context(|| format!("cannot start `{}`", line_of(command)))
+}
+
+/// An error where `command` ended as one that failed.
+pub(crate) fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
     if !status.success() {
         bail!("`{}` failed ({status})", line_of(command));
     }

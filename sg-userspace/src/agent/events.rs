@@ -126,8 +126,11 @@ impl Events {
 mod tests {
     use super::*;
 
+    /// By a clock that stands while anything can run, and goes on to what is waited for where nothing can: these tests are
+    /// about milliseconds, and a busy machine takes some for itself.
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(future)
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Links {
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
         if is_misplaced && let Some(path) = self.pin(program, device) {
-            // A link has its place for life: another one takes the pin, and with it the former ends. Both judge until then.
+            // A link has its place for life: another one is made, and then the former ends. Both judge until then.
             Self::pin_at(link, &moving(&path))?;
             finish_move(&path)?;
             return Ok(Attached::Replaced);
@@ -238,7 +238,7 @@ impl Links {
     fn drop_link(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.held.remove(&(program, device.index));
         match self.pin(program, device) {
-            Some(path) => finish_move(&path).and_then(|()| pins::remove_file(&path)),
+            Some(path) => finish_move(&path).and_then(|()| pins::remove_link(&path)),
             None => Ok(()),
         }
     }
@@ -251,9 +251,14 @@ fn moving(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Lets a link take the pin that it was made for, also where that was interrupted.
+/// Lets a link take the place and the pin that it was made for, also where that was interrupted.
 fn finish_move(path: &Path) -> Result<(), KernelError> {
     let next = moving(path);
+    if !next.exists() {
+        return Ok(());
+    }
+    // It judges already; the former one would go on until the kernel gets to it.
+    pins::detach_link(path);
     match fs::rename(&next, path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(KernelError::Path { doing: "move pin", path: next, source })

@@ -85,7 +85,7 @@ impl Older {
         for (name, path) in self.links(device)? {
             let new = own.join(name);
             if new.exists() {
-                pins::remove_file(&path)?;
+                pins::remove_link(&path)?;
             } else {
                 // Within bpffs, and the link does not notice.
                 let failed = |source| KernelError::Path { doing: "move pin", path: path.clone(), source };
@@ -98,7 +98,7 @@ impl Older {
     /// Takes the older programs off `device`: links, and the filters that later layouts call otherwise.
     pub(super) fn take_off(&self, device: &Device) -> Result<(), KernelError> {
         for (_, path) in self.links(device)? {
-            pins::remove_file(&path)?;
+            pins::remove_link(&path)?;
         }
         if self.continued().any(|(version, _)| version <= LAST_WITHOUT_HANDLES) {
             for program in [Program::Ingress, Program::Egress] {

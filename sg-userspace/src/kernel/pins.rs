@@ -17,6 +17,7 @@ use super::{
     KernelError, Program,
     attach::{Device, filter_handle, remove_filter},
     datapath::{counter_error, read_counter},
+    sys,
 };
 
 /// Where bpffs is.
@@ -121,7 +122,7 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     let mut paths = list(directory)?;
     paths.sort_by_key(|path| !is_link(path));
     for path in &paths {
-        remove_file(path)?;
+        if is_link(path) { remove_link(path) } else { remove_file(path) }?;
     }
     let failed = |source| KernelError::Path { doing: "remove directory", path: directory.into(), source };
     fs::remove_dir(directory).map_err(failed)
@@ -144,8 +145,24 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KernelError> {
     }
 }
 
+/// Takes the link that is pinned at `path` off its device, and removes the pin. No error where there is none.
+pub(super) fn remove_link(path: &Path) -> Result<(), KernelError> {
+    detach_link(path);
+    remove_file(path)
+}
+
+/// Takes the link that is pinned at `path` off its device, now; the pin stays.
+pub(super) fn detach_link(path: &Path) {
+    match sys::detach_link(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            log::debug!("{}: it ends when its pin is gone, and not before: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
 /// Removes a pin. No error where there is none.
-pub(super) fn remove_file(path: &Path) -> Result<(), KernelError> {
+fn remove_file(path: &Path) -> Result<(), KernelError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(KernelError::Path { doing: "remove pin", path: path.into(), source })

@@ -1,10 +1,16 @@
-//! The system calls that aya 0.14 lacks: elements of an array of maps from several threads, and entries in batches.
+//! The system calls that aya 0.14 lacks: elements of an array of maps from several threads, entries in batches, and
+//! the end of a link that is pinned.
 
 #![expect(unsafe_code, reason = "raw bpf(2) calls")]
 
 use std::{
+    ffi::CString,
     io,
-    os::fd::{AsRawFd as _, BorrowedFd},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 use aya::Pod;
@@ -13,7 +19,9 @@ use aya::Pod;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
+const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
+const BPF_LINK_DETACH: libc::c_int = 34;
 
 /// The part of union `bpf_attr` that element commands use.
 #[repr(C)]
@@ -112,4 +120,28 @@ pub(super) fn read_batch<K: Pod, V: Pod>(
     let error = io::Error::last_os_error();
     // The last ones come with ENOENT.
     if error.raw_os_error() == Some(libc::ENOENT) { Ok(Batch { count, next: None }) } else { Err(error) }
+}
+
+/// The part of union `bpf_attr` that commands on pinned objects use.
+#[repr(C)]
+struct PinAttr {
+    path: u64,
+    fd: u32,
+    flags: u32,
+}
+
+/// Takes the link pinned at `path` off its device before it returns: where only the pin is removed, the kernel does it some
+/// time later (`bpf_link_put`, kernel/bpf/syscall.c). The pin stays, and holds nothing any more.
+pub(super) fn detach_link(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = PinAttr { path: path.as_ptr() as u64, fd: 0, flags: 0 };
+    // SAFETY: the attribute is as long as we say, and the path that it points to outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, &raw mut attr, size_of::<PinAttr>()) };
+    let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
+    // SAFETY: the kernel just made it for us, and nobody else has it.
+    let link = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut fd = link.as_raw_fd().cast_unsigned();
+    // SAFETY: the attribute is one descriptor, as long as we say.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw mut fd, size_of::<u32>()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

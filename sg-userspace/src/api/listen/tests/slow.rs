@@ -169,7 +169,8 @@ fn a_reply_that_nobody_reads_has_its_time() {
 
 #[test]
 fn what_is_not_http_is_refused() {
-    let server = Server::tcp(router(), limits());
+    // Nothing here is about time.
+    let server = Server::tcp(router(), Limits::default());
     let send = |bytes: &[u8]| {
         let mut stream = server.connect();
         drop(stream.write_all(bytes));
@@ -195,7 +196,9 @@ fn what_is_not_http_is_refused() {
     let reply = send(longer.as_bytes());
     assert!(reply.starts_with("HTTP/1.1 431 ") || reply.is_empty(), "{reply}");
     let target = format!("GET /?{} HTTP/1.1\r\nHost: h\r\n\r\n", "y".repeat(70 << 10));
-    assert!(send(target.as_bytes()).starts_with("HTTP/1.1 414 "));
+    // What is sent after the answer makes a reset, which may overtake it.
+    let is_too_long = |_| send(target.as_bytes()).starts_with("HTTP/1.1 414 ");
+    assert!((0..10).any(is_too_long));
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));
     server.stop();
 }

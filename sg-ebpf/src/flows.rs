@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
 use sg_common::{
-    abi::{self, Settings, reason_counter},
+    abi::{self, reason_counter},
     flow::{Direction, FlowEntry, FlowKey, NarrowKey, State},
     fragment::{FragmentEntry, FragmentKey},
     image,
@@ -13,7 +13,7 @@ use sg_common::{
 };
 
 use crate::{
-    maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, SETTINGS},
+    maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
     scratch::Scratch,
     view,
 };
@@ -99,14 +99,37 @@ pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry:
 #[inline(never)]
 extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
-    let (Some(Scratch { packet, key, header, original, .. }), Some(settings)) =
-        (unsafe { scratch.as_mut() }, settings())
-    else {
-        return NOTHING;
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NOTHING };
+    let now = view::now();
+    let said = match scratch.key.talk.family() {
+        Family::V4 => {
+            let key = &NarrowKey::of(&scratch.key);
+            match live(FLOWS_16.get_ptr_mut(key), &scratch.key, now) {
+                Some(entry) => return noted(scratch, Found { entry, half_open: false }, asked, length, now),
+                None => live(HALF_OPEN_16.get_ptr_mut(key), &scratch.key, now),
+            }
+        }
+        Family::V6 => {
+            let key = &on_stack(&scratch.key);
+            match live(FLOWS.get_ptr_mut(key), &scratch.key, now) {
+                Some(entry) => return noted(scratch, Found { entry, half_open: false }, asked, length, now),
+                None => live(HALF_OPEN.get_ptr_mut(key), &scratch.key, now),
+            }
+        }
     };
-    let (direction, now) = (Direction::of(asked & EGRESS), view::now());
-    let Some(Found { entry, half_open }) = find(key, settings, now) else { return NOTHING };
-    if asked & JUDGED == 0 && entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0)
+    match said {
+        Some(entry) => noted(scratch, Found { entry, half_open: true }, asked, length, now),
+        None => NOTHING,
+    }
+}
+
+/// Notes a packet of the flow that was found, as far as it belongs to it.
+#[inline(always)]
+fn noted(scratch: &mut Scratch, found: Found, asked: u64, length: u64, now: u64) -> u64 {
+    let Scratch { packet, key, header, original, .. } = scratch;
+    let Found { entry, half_open } = found;
+    let direction = Direction::of(asked & EGRESS);
+    if entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0) && asked & JUDGED == 0
     {
         let first = entry.direction();
         *original = key.original(first);
@@ -121,10 +144,10 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     }
     // Before the entry may move: where it stood, another processor may put another flow at once.
     let decision = entry.decision;
-    entry.observe(packet, direction, length as u32, now);
+    entry.observe(packet, direction, length, now);
     if half_open
         && entry.state == State::Established as u8
-        && let Err(reason) = settle(key, entry, settings)
+        && let Err(reason) = settle(key, entry)
         && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(header.counters, direction, reason))
     {
         view::add(counter, length);
@@ -136,10 +159,10 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
 #[inline(never)]
 extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, first: u64) -> u64 {
     // SAFETY: as above.
-    let (Some(scratch), Some(settings)) = (unsafe { scratch.as_mut() }, settings()) else { return 0 };
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let generation = scratch.header.generation;
-    if let (Some(Found { entry, .. }), Some(decision)) =
-        (find(&scratch.key, settings, view::now()), Decision::from_word(decision))
+    if let (Some(entry), Some(decision)) =
+        (find(&scratch.key, view::now()), Decision::from_word(decision))
         && u64::from(entry.direction) == first
         && entry.generation != generation
     {
@@ -153,23 +176,22 @@ extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, first: u64) -> u6
 extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let (Some(settings), Some(decision)) = (settings(), Decision::from_word(decision)) else { return 0 };
-    let (direction, length, now) = (Direction::of(asked & EGRESS), length as u32, view::now());
-    let known = if asked & HAS_ENTRY != 0 { find(key, settings, now) } else { None };
+    let Some(decision) = Decision::from_word(decision) else { return 0 };
+    let (direction, now) = (Direction::of(asked & EGRESS), view::now());
     let entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
-    match known {
-        // The same SYN again.
-        Some(Found { entry: known, .. }) if known.is_live_from(direction) => {
+    if asked & HAS_ENTRY != 0
+        && let Some(known) = find(key, now)
+    {
+        if known.is_live_from(direction) {
+            // The same SYN again.
             known.observe(packet, direction, length, now);
-            1
-        }
-        // What is left of an earlier connection of the same ends.
-        Some(Found { entry: known, .. }) => {
+        } else {
+            // What is left of an earlier connection of the same ends.
             *known = entry;
-            1
         }
-        None => u64::from(keep(key, &entry)),
+        return 1;
     }
+    u64::from(keep(key, &entry))
 }
 
 /// A flow that was found.
@@ -182,23 +204,28 @@ struct Found {
 
 /// The live entry of a flow.
 #[inline(always)]
-fn find(key: &FlowKey, settings: &Settings, now: u64) -> Option<Found> {
-    let live = |entry: Option<*mut FlowEntry>, half_open| {
-        // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its
-        // fields are words that are written whole, and `FlowEntry::observe` says what a lost count means.
-        let entry = unsafe { &mut *entry? };
-        if entry.is_expired(key, &settings.timeouts, now) { None } else { Some(Found { entry, half_open }) }
-    };
+fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     match key.talk.family() {
         Family::V4 => {
-            let key = &NarrowKey::of(key);
-            live(FLOWS_16.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN_16.get_ptr_mut(key), true))
+            let narrow = &NarrowKey::of(key);
+            let settled = live(FLOWS_16.get_ptr_mut(narrow), key, now);
+            settled.or_else(|| live(HALF_OPEN_16.get_ptr_mut(narrow), key, now))
         }
         Family::V6 => {
-            let key = &on_stack(key);
-            live(FLOWS.get_ptr_mut(key), false).or_else(|| live(HALF_OPEN.get_ptr_mut(key), true))
+            let wide = &on_stack(key);
+            let settled = live(FLOWS.get_ptr_mut(wide), key, now);
+            settled.or_else(|| live(HALF_OPEN.get_ptr_mut(wide), key, now))
         }
     }
+}
+
+/// The entry, unless it is none or was silent for too long.
+#[inline(always)]
+fn live(entry: Option<*mut FlowEntry>, key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its fields are
+    // words that are written whole, and `FlowEntry::observe` says what a lost count means.
+    let entry = unsafe { &mut *entry? };
+    if entry.is_expired(key, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
 /// Where Linux 6.1 looks for the keys of maps: its verifier takes what a global function was given for no such place
@@ -226,14 +253,14 @@ fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
 /// # Errors
 /// There is no room, or its NIC has its share: then the flow stays where it is.
 #[inline(always)]
-fn settle(key: &FlowKey, entry: &FlowEntry, settings: &Settings) -> Result<(), Reason> {
+fn settle(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.talk.nic())) else {
         return Err(Reason::FlowTableFull);
     };
     // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
     // lost until the next sweep.
     let flows = unsafe { &mut *flows };
-    if *flows >= u64::from(settings.flows_per_nic) {
+    if *flows >= u64::from(settings().flows_per_nic) {
         return Err(Reason::FlowQuota);
     }
     // From where it stands: a copy would take a sixth of the stack.
@@ -263,12 +290,6 @@ fn count(number: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
         view::add(counter, 0);
     }
-}
-
-/// What the agent set.
-#[inline(always)]
-pub fn settings() -> Option<&'static Settings> {
-    SETTINGS.get(0)
 }
 
 /// The datagram that a fragment belongs to.

@@ -1,5 +1,9 @@
 //! Every map. The agent looks them up by these names; sizes are defaults that it may override at load.
 
+#![expect(unsafe_code, reason = "maps hand out pointers")]
+
+use core::cell::UnsafeCell;
+
 use aya_ebpf::{
     bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC},
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
@@ -80,14 +84,28 @@ pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();
 #[btf_map]
 pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
-#[btf_map]
-pub static SETTINGS: Array<Settings, 1> = Array::new();
+/// What the agent sets: it writes this before the kernel checks the programs, and nobody after it. No lookup, as a map of
+/// its own would need for every packet.
+#[unsafe(no_mangle)]
+static SETTINGS: Shared<Settings> = Shared(UnsafeCell::new(Settings::NONE));
+
+/// What others than the compiler write, so that it cannot take the first value for the last.
+struct Shared<T>(UnsafeCell<T>);
+
+// SAFETY: nobody writes it while a program runs.
+unsafe impl Sync for Shared<Settings> {}
+
+/// What the agent set.
+#[inline(always)]
+pub fn settings() -> &'static Settings {
+    // SAFETY: as above.
+    unsafe { &*SETTINGS.0.get() }
+}
 
 /// The NIC slot of a device.
 #[inline(always)]
 pub fn slot_of(device: u32) -> Option<u32> {
     let entry = if device < NEAR_DEVICES { NICS.get_ptr(device) } else { FAR_NICS.get_ptr(device) };
-    #[expect(unsafe_code, reason = "the map hands out pointers")]
     // SAFETY: valid until the program ends; one word, read at once.
     entry.and_then(|entry| unsafe { *entry }.checked_sub(1))
 }

@@ -110,7 +110,8 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let guarded = nic.is_guarded();
     let whose = Whose { slot: nic.slot, direction: nic.direction };
-    let (payload, has_flow) = view::read(ctx, whose, scratch);
+    let read = view::read(ctx, whose, scratch);
+    let payload = read.payload();
     let family = match payload {
         Payload::Ip(family, _) => {
             if guarded {
@@ -147,7 +148,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         }
         return follow(nic, scratch);
     }
-    let decision = decide_first(ctx, nic, scratch, has_flow, spoofed);
+    let decision = decide_first(ctx, nic, scratch, read.has_flow(), spoofed);
     if scratch.packet.part == Part::First && decision.accepts() {
         let Scratch { packet, datagram, fragment, .. } = scratch;
         *datagram = FragmentKey::of(nic.slot, nic.direction, packet);
@@ -162,11 +163,10 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
 #[inline(always)]
 fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
     scratch.datagram = FragmentKey::of(nic.slot, nic.direction, &scratch.packet);
-    let followed = match (flows::datagram(&scratch.datagram), flows::settings()) {
-        (Some(datagram), Some(settings)) => {
-            datagram.follow(&scratch.packet, nic.header.generation, settings.fragment_timeout, view::now())
-        }
-        _ => Err(Reason::Fragment),
+    let timeout = maps::settings().fragment_timeout;
+    let followed = match flows::datagram(&scratch.datagram) {
+        Some(datagram) => datagram.follow(&scratch.packet, nic.header.generation, timeout, view::now()),
+        None => Err(Reason::Fragment),
     };
     match followed {
         Ok(decision) => decision,

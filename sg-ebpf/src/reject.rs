@@ -18,7 +18,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use sg_common::{
-    abi::{Settings, reason_counter},
+    abi::reason_counter,
     image::flags,
     packet::{ETHERNET, Payload},
     reject::{Answer, MAX, MAX_QUOTE, MIN, Source, is_answered, may_answer},
@@ -27,8 +27,7 @@ use sg_common::{
 
 use crate::{
     context::Context,
-    flows,
-    maps::ANSWERS,
+    maps::{ANSWERS, settings},
     pipeline::{self, Hook, Nic},
     scratch::{self, Scratch},
     view,
@@ -60,13 +59,11 @@ pub fn is_answer(ctx: &TcContext) -> bool {
     if *mark == 0 {
         return false;
     }
-    match flows::settings() {
-        Some(settings) if settings.answer_mark == *mark => {
-            *mark = 0;
-            true
-        }
-        _ => false,
+    let is_ours = settings().answer_mark == *mark;
+    if is_ours {
+        *mark = 0;
     }
+    is_ours
 }
 
 // Global functions: the verifier checks each once, whatever state the datapath is in when it calls them.
@@ -107,8 +104,7 @@ fn written(frame: &impl Source, offset: u64) -> u64 {
 
 #[inline(always)]
 fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
-    let Prepared { answer, nic, settings, offset, length } =
-        prepare(ctx, |offset| sg_answer(raw, offset), hook)?;
+    let Prepared { answer, nic, offset, length } = prepare(ctx, |offset| sg_answer(raw, offset), hook)?;
     let whole = offset + length;
     let (ethernet, words) = (answer.ethernet.as_ptr().cast(), answer.words.as_ptr().cast());
     // SAFETY: `raw` is the context; the buffers are as long as said. Pointers into the packet are not used any more.
@@ -125,7 +121,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
         };
         // Who is judged at XDP has no filter at tc on the way in, which would take the mark off again.
         if hook == Hook::Received || !nic.has(flags::XDP) {
-            (*raw).mark = settings.answer_mark;
+            (*raw).mark = settings().answer_mark;
         }
         count(&nic, Reason::Answered, whole);
         let action = bpf_redirect((*raw).ifindex, way);
@@ -136,7 +132,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
 #[inline(always)]
 fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     let before = ctx.len();
-    let Prepared { answer, nic, offset, length, .. } =
+    let Prepared { answer, nic, offset, length } =
         prepare(ctx, |offset| sg_xdp_answer(raw, offset), Hook::Received)?;
     let whole = offset + length;
     let ethernet = answer.ethernet.as_ptr().cast_mut().cast();
@@ -161,7 +157,6 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
 struct Prepared {
     answer: &'static Answer,
     nic: Nic,
-    settings: &'static Settings,
     /// Where in the frame it goes.
     offset: u32,
     /// Its length in bytes.
@@ -172,14 +167,13 @@ struct Prepared {
 #[inline(always)]
 fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option<Prepared> {
     let nic = pipeline::nic_of(ctx, hook).ok()?;
-    let settings = flows::settings()?;
     if !is_answered(&scratch::scratch()?.packet) {
         return None;
     }
     let due = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
     // SAFETY: valid until the program ends; a word, and a lost update allows one answer more.
     let (due, now) = unsafe { (&mut *due, bpf_ktime_get_ns()) };
-    let interval = u64::from(settings.answer_interval);
+    let interval = u64::from(settings().answer_interval);
     if !may_answer(due, now, interval) {
         if interval != 0 {
             count(&nic, Reason::AnswerLimit, ctx.len());
@@ -194,7 +188,7 @@ fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option
     let answer = &scratch::scratch()?.answer;
     let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
     let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
-    Some(Prepared { answer, nic, settings, offset, length })
+    Some(Prepared { answer, nic, offset, length })
 }
 
 /// The number, as the verifier believes it: it wants both bounds of a length, each by itself and of the same register, and

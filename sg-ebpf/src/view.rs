@@ -33,16 +33,36 @@ pub struct Whose {
     pub direction: Direction,
 }
 
+/// What was read of a frame.
+#[derive(Clone, Copy)]
+pub struct Read {
+    word: u64,
+}
+
+impl Read {
+    /// What the Ethernet header announces.
+    #[inline(always)]
+    pub fn payload(self) -> Payload {
+        payload_of(self.word)
+    }
+
+    /// Whether the packet belongs to a flow.
+    #[inline(always)]
+    pub fn has_flow(self) -> bool {
+        self.word & HAS_FLOW != 0
+    }
+}
+
 /// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
-/// [`Scratch::key`], if it has one: that is told, too.
+/// [`Scratch::key`], if it has one.
 #[inline(always)]
-pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> (Payload, bool) {
-    let whose = u64::from(whose.slot) << 1 | whose.direction as u64;
+pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> Read {
+    let whose = u64::from(whose.slot) << SLOT | whose.direction as u64;
     let mut word = ctx.frame(scratch, whose);
     if word == MALFORMED && ctx.pull() {
         word = ctx.frame(scratch, whose);
     }
-    (payload_of(word), word & HAS_FLOW != 0)
+    Read { word }
 }
 
 /// The same of a packet whose flow nobody asks for.
@@ -60,9 +80,10 @@ pub fn payload(ctx: &impl Context) -> Payload {
 #[inline(always)]
 fn payload_of(word: u64) -> Payload {
     let offset = (word >> OFFSET) as usize;
+    if word & IP != 0 {
+        return Payload::Ip(Family::of(word & 1), offset);
+    }
     match word & KIND {
-        V4 => Payload::Ip(Family::V4, offset),
-        V6 => Payload::Ip(Family::V6, offset),
         ARP => Payload::Arp(offset),
         NOT_IP => Payload::Refused(Reason::NotIp),
         TOO_MANY_HEADERS => Payload::Refused(Reason::TooManyHeaders),
@@ -70,16 +91,19 @@ fn payload_of(word: u64) -> Payload {
     }
 }
 
-/// A [`Payload`] in a word: its lowest bits say which, above stands where the payload begins.
-const KIND: u64 = 0x7f;
-const HAS_FLOW: u64 = 0x80;
-const OFFSET: u32 = 8;
+// What a frame is, in a word. Its lowest bits are the number of a family where it is IP, and else say what it is; above
+// stands where the payload begins.
+const KIND: u64 = 7;
 const MALFORMED: u64 = 0;
-const V4: u64 = 1;
-const V6: u64 = 2;
-const ARP: u64 = 3;
-const NOT_IP: u64 = 4;
-const TOO_MANY_HEADERS: u64 = 5;
+const ARP: u64 = 1;
+const NOT_IP: u64 = 2;
+const TOO_MANY_HEADERS: u64 = 3;
+const IP: u64 = 8;
+const HAS_FLOW: u64 = 16;
+const OFFSET: u32 = 8;
+
+/// Where the slot stands in what a frame is read for; below is the direction.
+const SLOT: u32 = 32;
 
 #[inline(always)]
 fn find(ctx: &impl Context) -> u64 {
@@ -90,8 +114,7 @@ fn find(ctx: &impl Context) -> u64 {
 #[inline(always)]
 fn word_of(payload: Payload) -> u64 {
     match payload {
-        Payload::Ip(Family::V4, offset) => V4 | (offset as u64) << OFFSET,
-        Payload::Ip(Family::V6, offset) => V6 | (offset as u64) << OFFSET,
+        Payload::Ip(family, offset) => IP | family as u64 | (offset as u64) << OFFSET,
         Payload::Arp(offset) => ARP | (offset as u64) << OFFSET,
         Payload::Refused(Reason::NotIp) => NOT_IP,
         Payload::Refused(Reason::TooManyHeaders) => TOO_MANY_HEADERS,
@@ -125,7 +148,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
 #[inline(always)]
 fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> u64 {
     let Some(whose) = whose else { return 0 };
-    let has_flow = key.name((whose >> 1) as u16, Direction::of(whose & 1), packet, packet.icmp());
+    let has_flow = key.name((whose >> SLOT) as u16, Direction::of(whose & 1), packet, packet.icmp());
     if has_flow { HAS_FLOW } else { 0 }
 }
 
@@ -146,7 +169,7 @@ pub fn read_at(ctx: &impl Context, family: Family, offset: usize, packet: &mut P
 /// Returns zero, or the number of the [`Reason`].
 #[inline(always)]
 fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-    let family = if family == Family::V4 as u64 { Family::V4 } else { Family::V6 };
+    let family = Family::of(family);
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
     match network(&View::of(ctx), family, offset as usize, packet) {
@@ -170,7 +193,7 @@ pub fn arp(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
 /// Reads the address that the neighbour advertisement whose ICMP header stands at `offset` speaks of.
 #[inline(always)]
 pub fn advertised(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
-    ctx.claim(V6, offset as u64, claimed) == 0
+    ctx.claim(IP, offset as u64, claimed) == 0
 }
 
 #[inline(always)]

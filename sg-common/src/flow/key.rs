@@ -89,7 +89,7 @@ impl Talk {
     #[inline(always)]
     #[must_use]
     pub const fn family(self) -> Family {
-        if self.0 >> 56 == Family::V4 as u64 { Family::V4 } else { Family::V6 }
+        Family::of(self.0 >> 56)
     }
 }
 
@@ -111,15 +111,23 @@ impl FlowKey {
             Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
             Some(Icmp::Error | Icmp::Other) => return false,
         };
-        let (remote, local) = ends(direction, &packet.source, &packet.destination);
+        let talk = Talk::new(ports, nic, packet.protocol, packet.family);
+        match direction {
+            Direction::Ingress => self.write(&packet.source, &packet.destination, talk),
+            Direction::Egress => self.write(&packet.destination, &packet.source, talk),
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn write(&mut self, remote: &Address, local: &Address, talk: Talk) {
         *self = Self {
             remote_high: remote.high,
             remote_low: remote.low,
             local_high: local.high,
             local_low: local.low,
-            talk: Talk::new(ports, nic, packet.protocol, packet.family),
+            talk,
         };
-        true
     }
 
     /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow

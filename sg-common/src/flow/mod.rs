@@ -124,11 +124,12 @@ pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 #[inline(always)]
 #[must_use]
 pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
-    let both_ways = (state != State::New as u8) as usize;
     if number == protocol::TCP {
         let state = state as usize;
-        if state > 2 { 2 } else { state }
-    } else if number == protocol::UDP {
+        return if state > 2 { 2 } else { state };
+    }
+    let both_ways = (state != State::New as u8) as usize;
+    if number == protocol::UDP {
         3 + both_ways
     } else if is_icmp(family, number) {
         5
@@ -146,7 +147,7 @@ impl FlowEntry {
         direction: Direction,
         decision: Decision,
         generation: u32,
-        length: u32,
+        length: u64,
         now: u64,
     ) -> Self {
         Self {
@@ -154,7 +155,7 @@ impl FlowEntry {
             opened: now,
             decision: decision.word(),
             packets: [1, 0],
-            bytes: [u64::from(length), 0],
+            bytes: [length, 0],
             sent: [packet.sequence_end(), 0],
             acknowledged: [packet.acknowledgement, 0],
             generation,
@@ -217,74 +218,89 @@ impl FlowEntry {
 
     /// Notes a packet of this flow that was seen, `length` bytes long and going in `direction`.
     #[inline(always)]
-    pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u32, now: u64) {
+    pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         // Another CPU may do the same at the same time: a count can be lost, a verdict cannot.
-        let reply = direction as u8 != self.direction;
         // One jiffy is finer than any timeout; not dirtying the line for nothing is what many CPUs want.
         if self.last_seen != now {
             self.last_seen = now;
         }
-        let side = usize::from(reply);
-        self.packets[side] += 1;
-        self.bytes[side] += u64::from(length);
-        if packet.protocol == protocol::TCP {
-            self.observe_tcp(packet, side);
-        } else if reply && self.state == State::New as u8 {
-            self.state = State::Established as u8;
+        if direction as u8 == self.direction {
+            self.hear::<OPENER>(packet, length);
+        } else {
+            self.hear::<OTHER>(packet, length);
+            // More may have come of it.
+            if self.state == State::New as u8 && !packet.is_reset() {
+                self.state = State::Established as u8;
+            }
         }
     }
 
-    /// Follows a TCP connection. `side` is 0 for a packet of the end that opened it.
+    /// Notes a packet of the end `OWN`.
+    #[inline(always)]
+    fn hear<const OWN: usize>(&mut self, packet: &Packet, length: u64) {
+        self.packets[OWN] += 1;
+        self.bytes[OWN] += length;
+        if packet.protocol == protocol::TCP {
+            self.hear_tcp::<OWN>(packet);
+        }
+    }
+
+    /// Follows a TCP connection.
     ///
     /// A reset or FIN ends the flow only where its number is the very next one, as an end demands of a reset
     /// (RFC 5961 3.2): who cannot see the connection would have to guess one number in 2³². Others pass, the ends are to
     /// judge them, and leave the state alone. What is believed about the next number moves on with packets that begin
     /// near it, so that no packet from nowhere can prepare a guess.
     #[inline(always)]
-    fn observe_tcp(&mut self, packet: &Packet, side: usize) {
-        let own = side & 1;
-        let reply = own == 1;
+    fn hear_tcp<const OWN: usize>(&mut self, packet: &Packet) {
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = reply && self.packets[own] == 1;
-        let ends = packet.tcp_flags & (tcp::RST | tcp::FIN) != 0 && self.is_next(packet, own, unheard);
+        let unheard = OWN == OTHER && self.packets[OWN] == 1;
+        if packet.tcp_flags & (tcp::RST | tcp::FIN) == 0 {
+            return self.follow::<OWN>(packet, unheard);
+        }
+        let ends = self.is_next::<OWN>(packet, unheard);
         if packet.tcp_flags & tcp::RST != 0 {
             if ends {
                 self.state = State::Closing as u8;
             }
             return;
         }
-        if unheard || packet.sequence.wrapping_sub(self.sent[own]).wrapping_add(NEAR) < 2 * NEAR {
-            let end = packet.sequence_end();
-            if unheard || end.wrapping_sub(self.sent[own]).cast_signed() > 0 {
-                self.sent[own] = end;
-            }
-            if packet.tcp_flags & tcp::ACK != 0 {
-                self.acknowledged[own] = packet.acknowledgement;
-            }
-        }
+        self.follow::<OWN>(packet, unheard);
         if ends {
-            self.flags |= if reply { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            self.flags |= if OWN == OTHER { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
             let both = flags::FIN_ORIGINAL | flags::FIN_REPLY;
             if self.flags & both == both {
                 self.state = State::Closing as u8;
-                return;
             }
-        }
-        if reply && self.state == State::New as u8 {
-            self.state = State::Established as u8;
         }
     }
 
-    /// Whether a packet of `own` begins with the very next number.
+    /// Notes the numbers of a packet, as far as they are believed.
     #[inline(always)]
-    fn is_next(&self, packet: &Packet, own: usize, unheard: bool) -> bool {
-        let other = own ^ 1;
+    fn follow<const OWN: usize>(&mut self, packet: &Packet, unheard: bool) {
+        // How far it begins ahead of what is known, modulo 2³²; in 64 bits, as eBPF counts.
+        let ahead = i64::from(packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed());
+        if unheard || (-NEAR..NEAR).contains(&ahead) {
+            let length = packet.sequence_length();
+            if unheard || ahead + length > 0 {
+                self.sent[OWN] = packet.sequence.wrapping_add(length as u32);
+            }
+            if packet.tcp_flags & tcp::ACK != 0 {
+                self.acknowledged[OWN] = packet.acknowledgement;
+            }
+        }
+    }
+
+    /// Whether a packet of the end `OWN` begins with the very next number.
+    #[inline(always)]
+    fn is_next<const OWN: usize>(&self, packet: &Packet, unheard: bool) -> bool {
+        let other = OWN ^ 1;
         if unheard {
             return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
         }
         // Zero: nothing was acknowledged yet.
         let expected = self.acknowledged[other] != 0 && packet.sequence == self.acknowledged[other];
-        packet.sequence == self.sent[own] || expected
+        packet.sequence == self.sent[OWN] || expected
     }
 
     /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
@@ -299,8 +315,12 @@ impl FlowEntry {
     }
 }
 
+// The two ends of a flow.
+const OPENER: usize = 0;
+const OTHER: usize = 1;
+
 /// How far from the next number of an end a packet may begin for its numbers to be believed: a burst of lost packets.
-const NEAR: u32 = 1 << 18;
+const NEAR: i64 = 1 << 18;
 
 /// Whether an accepted packet opens a flow, so that its answers pass. Of ICMP only an echo request
 /// does: the other messages answer, or stand alone.

@@ -97,6 +97,15 @@ pub enum Family {
     V6 = 1,
 }
 
+impl Family {
+    /// The family of a number that [`Self::V4`] or [`Self::V6`] was turned into.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(number: u64) -> Self {
+        if number == Self::V4 as u64 { Self::V4 } else { Self::V6 }
+    }
+}
+
 /// An address as two words in host order. IPv4: the address in `high`, zero in `low`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
@@ -196,7 +205,7 @@ impl Part {
     /// Whether it is another fragment than the first.
     #[inline(always)]
     const fn is_later(self) -> bool {
-        matches!(self, Self::Middle | Self::Last)
+        self as u8 >= Self::Middle as u8
     }
 }
 
@@ -300,11 +309,17 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn sequence_end(&self) -> u32 {
-        let begins = self.transport + self.header as usize;
-        // A saturating subtraction is twice as long in eBPF.
-        let payload = if self.end > begins { (self.end - begins) as u32 } else { 0 };
-        let marks = ((self.tcp_flags & tcp::SYN != 0) as u32) + ((self.tcp_flags & tcp::FIN != 0) as u32);
-        self.sequence.wrapping_add(payload).wrapping_add(marks)
+        self.sequence.wrapping_add(self.sequence_length() as u32)
+    }
+
+    /// TCP: how many numbers of the sender this packet takes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sequence_length(&self) -> i64 {
+        // With a sign: a saturating subtraction is twice as long in eBPF.
+        let payload = self.end as i64 - self.transport as i64 - self.header as i64;
+        let marks = ((self.tcp_flags & tcp::SYN != 0) as i64) + ((self.tcp_flags & tcp::FIN != 0) as i64);
+        if payload > 0 { payload + marks } else { marks }
     }
 
     /// Whether this packet asks for a new TCP connection.
@@ -312,6 +327,13 @@ impl Packet {
     #[must_use]
     pub const fn is_syn(&self) -> bool {
         self.protocol == protocol::TCP && self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+
+    /// Whether this is a TCP reset.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_reset(&self) -> bool {
+        self.protocol == protocol::TCP && self.tcp_flags & tcp::RST != 0
     }
 
     /// Whether this is a TCP packet that opens no connection.

@@ -105,17 +105,22 @@ fn ipv4<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), R
     const MORE_FRAGMENTS: u16 = 0x2000;
     const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
     let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
-    let header = usize::from(ip.byte(0) & 0x0f) * 4;
-    if ip.byte(0) >> 4 != 4 || header < 20 {
+    // The version, and a header of 20 bytes at least.
+    let first = ip.byte(0);
+    if !matches!(first, 0x45..=0x4f) {
         return Err(Reason::Malformed);
     }
-    // Zero is what the kernel writes for a TCP super-packet of more than 64 KiB (include/linux/ip.h,
-    // iph_totlen); from a wire it would not get past ip_rcv.
+    let header = usize::from(first & 0x0f) * 4;
     let total = usize::from(ip.be16(2));
-    if total != 0 && total < header {
+    packet.end = if total >= header {
+        offset + total
+    } else if total == 0 {
+        // What the kernel writes for a TCP super-packet of more than 64 KiB (include/linux/ip.h, iph_totlen); from a
+        // wire it would not get past ip_rcv.
+        frame.length()
+    } else {
         return Err(Reason::Malformed);
-    }
-    packet.end = if total == 0 { frame.length() } else { offset + total };
+    };
     packet.hop_limit = ip.byte(8);
     packet.source = Address { high: u64::from(ip.be32(12)), low: 0 };
     packet.destination = Address { high: u64::from(ip.be32(16)), low: 0 };

@@ -115,12 +115,22 @@ impl Datapath {
         if !has_programs() {
             return Err(KernelError::NoPrograms);
         }
+        let hertz = clock::jiffies_per_second()?;
+        let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
+        let settings = Settings {
+            timeouts: options.flows.timeouts.map(jiffies),
+            fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
+            flows_per_nic: options.flows.per_nic,
+            answer_interval: options.answers.interval(),
+            answer_mark: rand::random_range(1..=u32::MAX),
+        };
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("NIC_FLOWS", options.limits.nics)
             .map_max_entries("ANSWERS", options.limits.nics)
             .map_max_entries("COUNTERS", options.limits.counters)
+            .override_global("SETTINGS", &settings, true)
             .override_global(aya_log::LEVEL, &options.log_level, false);
         for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
             loader.map_max_entries(images, options.limits.nics);
@@ -149,18 +159,6 @@ impl Datapath {
             };
             loaded.map_err(KernelError::load(program.name()))?;
         }
-
-        let hertz = clock::jiffies_per_second()?;
-        let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
-        let settings = Settings {
-            timeouts: options.flows.timeouts.map(jiffies),
-            fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
-            flows_per_nic: options.flows.per_nic,
-            answer_interval: options.answers.interval(),
-            answer_mark: rand::random_range(1..=u32::MAX),
-        };
-        let mut table: Array<_, Settings> = open(&mut ebpf, "SETTINGS")?;
-        table.set(0, settings, 0).map_err(KernelError::call("write the settings"))?;
 
         let mut counters = open(&mut ebpf, "COUNTERS")?;
         let mut flows = Flows::take(&mut ebpf)?;

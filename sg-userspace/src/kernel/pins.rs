@@ -24,7 +24,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 14] = [
+pub(super) const MAPS: [&str; 13] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -38,7 +38,6 @@ pub(super) const MAPS: [&str; 14] = [
     "HALF_OPEN_16",
     "FRAGMENTS",
     "COUNTERS",
-    "SETTINGS",
 ];
 
 /// The directory of an instance, of this layout version: another version never meets these maps.

@@ -39,13 +39,8 @@ pub struct Settings {
 
 impl Settings {
     /// None yet.
-    pub const NONE: Self = Self {
-        timeouts: [0; 8],
-        fragment_timeout: 0,
-        flows_per_nic: 0,
-        answer_interval: 0,
-        answer_mark: 0,
-    };
+    pub const NONE: Self =
+        Self { timeouts: [0; 8], fragment_timeout: 0, flows_per_nic: 0, answer_interval: 0, answer_mark: 0 };
 }
 
 /// Devices with a lower number are found in an array, others in a hash.

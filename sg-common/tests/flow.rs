@@ -115,7 +115,7 @@ proptest! {
 
     #[test]
     fn a_flow_counts_every_packet_once_and_never_goes_back(
-        steps in prop::collection::vec((direction(), any::<u8>(), 60..1500_u32), 0..40),
+        steps in prop::collection::vec((direction(), any::<u8>(), 60..1500_u64), 0..40),
         opener in direction(),
     ) {
         let mut entry = FlowEntry::open(&Packet::EMPTY, opener, ACCEPT, 1, 60, 0);
@@ -125,7 +125,7 @@ proptest! {
             entry.observe(&Packet { protocol: 6, tcp_flags, ..Packet::EMPTY }, way, length, now);
             let side = usize::from(way != opener);
             counted[0][side] += 1;
-            counted[1][side] += u64::from(length);
+            counted[1][side] += length;
             prop_assert!(entry.state >= before);
             prop_assert_eq!(entry.last_seen, now);
         }

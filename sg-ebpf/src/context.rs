@@ -1,4 +1,5 @@
-//! A packet as its hook hands it over, and its memory. It must never know what the bytes mean: [`crate::view`] has them read.
+//! A packet as its hook hands it over, and its memory. It must never know what the bytes mean: [`crate::frame`] and
+//! [`crate::view`] have them read.
 
 #![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
 
@@ -13,11 +14,9 @@ use sg_common::{
 };
 
 use crate::{
+    frame::{sg_bare_frame, sg_frame, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload},
     scratch::Scratch,
-    view::{
-        sg_bare_frame, sg_claim, sg_frame, sg_packet, sg_payload, sg_pull, sg_xdp_bare_frame, sg_xdp_claim,
-        sg_xdp_frame, sg_xdp_packet, sg_xdp_payload,
-    },
+    view::{sg_claim, sg_packet, sg_pull, sg_xdp_claim, sg_xdp_packet},
 };
 
 /// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
@@ -40,9 +39,9 @@ pub trait Context: EbpfContext {
     fn note(&self, decision: Decision);
     /// What the Ethernet header announces, as a global function: see [`crate::view`], and so are those that follow.
     fn find(&self) -> u64;
-    /// Reads the frame and names its flow.
+    /// Reads the frame, names its flow, and looks for it.
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
-    /// The same, but no flow is named.
+    /// Reads the frame only.
     fn bare_frame(&self, scratch: *mut Scratch) -> u64;
     /// Reads the IP packet at `offset`.
     fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;

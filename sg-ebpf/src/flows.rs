@@ -37,6 +37,23 @@ pub enum Known {
     Damaged,
 }
 
+impl Known {
+    /// What [`look`] said.
+    #[inline(always)]
+    pub fn of(said: u64) -> Self {
+        if let Some(decision) = Decision::from_word(said) {
+            return Self::Decided(decision);
+        }
+        match said {
+            NOTHING => Self::Nothing,
+            ENTRY => Self::Entry,
+            LIVE => Self::Error,
+            DAMAGED => Self::Damaged,
+            stale => Self::Stale(Direction::of(stale & EGRESS)),
+        }
+    }
+}
+
 /// What is asked about the flow, besides what stands in [`Scratch`]: its key, the packet, and the header of the image.
 pub struct Asked {
     /// Which way the packet goes.
@@ -53,7 +70,7 @@ const ERROR: u64 = 2;
 const HAS_ENTRY: u64 = 4;
 const JUDGED: u64 = 8;
 
-// What `sg_known` says, unless it is a decision: those have their highest bit set.
+// What `look` says, unless it is a decision: those have their highest bit set.
 const NOTHING: u64 = 0;
 const ENTRY: u64 = 1;
 const LIVE: u64 = 2;
@@ -65,17 +82,7 @@ const STALE: u64 = 4;
 #[inline(always)]
 pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
     let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
-    let said = sg_known(scratch, bits, u64::from(asked.length));
-    if let Some(decision) = Decision::from_word(said) {
-        return Known::Decided(decision);
-    }
-    match said {
-        NOTHING => Known::Nothing,
-        ENTRY => Known::Entry,
-        LIVE => Known::Error,
-        DAMAGED => Known::Damaged,
-        stale => Known::Stale(Direction::of(stale & EGRESS)),
-    }
+    Known::of(sg_known(scratch, bits, u64::from(asked.length)))
 }
 
 /// Tells the flow what the policy in force says of it, which was asked about a first packet that went in `first`. Whoever has
@@ -100,34 +107,45 @@ pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry:
 extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NOTHING };
+    look(scratch, asked, length)
+}
+
+/// Looks for the flow that [`Scratch::key`] names, and notes the packet, `length` bytes long, where it belongs to it. Returns
+/// a decision, or one of the numbers above.
+#[inline(always)]
+pub fn look(scratch: &mut Scratch, asked: u64, length: u64) -> u64 {
     let now = view::now();
-    let said = match scratch.key.talk.family() {
+    // `noted` is compiled twice: what is most frequent asks nothing twice.
+    let half_open = match scratch.key.talk.family() {
         Family::V4 => {
-            let key = &NarrowKey::of(&scratch.key);
-            match live(FLOWS_16.get_ptr_mut(key), &scratch.key, now) {
-                Some(entry) => return noted(scratch, Found { entry, half_open: false }, asked, length, now),
-                None => live(HALF_OPEN_16.get_ptr_mut(key), &scratch.key, now),
+            let narrow = &NarrowKey::of(&scratch.key);
+            if let Some(entry) = live(FLOWS_16.get_ptr_mut(narrow), &scratch.key, now) {
+                return noted(scratch, entry, false, asked, length, now);
             }
+            live(HALF_OPEN_16.get_ptr_mut(narrow), &scratch.key, now)
         }
         Family::V6 => {
-            let key = &on_stack(&scratch.key);
-            match live(FLOWS.get_ptr_mut(key), &scratch.key, now) {
-                Some(entry) => return noted(scratch, Found { entry, half_open: false }, asked, length, now),
-                None => live(HALF_OPEN.get_ptr_mut(key), &scratch.key, now),
+            let wide = &on_stack(&scratch.key);
+            if let Some(entry) = live(FLOWS.get_ptr_mut(wide), &scratch.key, now) {
+                return noted(scratch, entry, false, asked, length, now);
             }
+            live(HALF_OPEN.get_ptr_mut(wide), &scratch.key, now)
         }
     };
-    match said {
-        Some(entry) => noted(scratch, Found { entry, half_open: true }, asked, length, now),
-        None => NOTHING,
-    }
+    half_open.map_or(NOTHING, |entry| noted(scratch, entry, true, asked, length, now))
 }
 
 /// Notes a packet of the flow that was found, as far as it belongs to it.
 #[inline(always)]
-fn noted(scratch: &mut Scratch, found: Found, asked: u64, length: u64, now: u64) -> u64 {
+fn noted(
+    scratch: &mut Scratch,
+    entry: &mut FlowEntry,
+    half_open: bool,
+    asked: u64,
+    length: u64,
+    now: u64,
+) -> u64 {
     let Scratch { packet, key, header, original, .. } = scratch;
-    let Found { entry, half_open } = found;
     let direction = Direction::of(asked & EGRESS);
     if entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0) && asked & JUDGED == 0
     {
@@ -161,8 +179,7 @@ extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, first: u64) -> u6
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let generation = scratch.header.generation;
-    if let (Some(entry), Some(decision)) =
-        (find(&scratch.key, view::now()), Decision::from_word(decision))
+    if let (Some(entry), Some(decision)) = (find(&scratch.key, view::now()), Decision::from_word(decision))
         && u64::from(entry.direction) == first
         && entry.generation != generation
     {
@@ -192,14 +209,6 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
         return 1;
     }
     u64::from(keep(key, &entry))
-}
-
-/// A flow that was found.
-struct Found {
-    /// To be changed in place: an update of the map would cost three times as much.
-    entry: &'static mut FlowEntry,
-    /// It was not answered, as far as the tables know.
-    half_open: bool,
 }
 
 /// The live entry of a flow.

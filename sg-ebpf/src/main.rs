@@ -8,7 +8,8 @@
 //! | [`flows`] | the flow table |
 //! | [`unasked`] | what passes without a rule |
 //! | [`reject`] | the answers to rejected packets |
-//! | [`view`] | reading a packet, clock, counters |
+//! | [`frame`] | a frame read, and its flow looked for |
+//! | [`view`] | reading parts of a packet, clock, counters |
 //! | [`context`] | packet memory, by hook |
 //! | [`scratch`] | where a packet is worked on |
 //! | [`maps`] | every map |
@@ -22,6 +23,7 @@
 
 mod context;
 mod flows;
+mod frame;
 mod guest;
 mod maps;
 mod pipeline;

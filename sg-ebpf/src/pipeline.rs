@@ -17,12 +17,12 @@ use sg_common::{
 use crate::{
     context::Context,
     flows::{self, Asked, Known},
+    frame::{self, Read, Whose},
     guest,
     maps::{self, COUNTERS},
     policy::{self, Image},
     scratch::{self, Scratch},
-    unasked,
-    view::{self, Whose},
+    unasked, view,
 };
 
 /// Where on a device the program sits.
@@ -110,7 +110,12 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let guarded = nic.is_guarded();
     let whose = Whose { slot: nic.slot, direction: nic.direction };
-    let read = view::read(ctx, whose, scratch);
+    scratch.header = nic.header;
+    let read = frame::read(ctx, whose, !guarded, scratch);
+    // Most packets are of a flow that is known, and nothing else is asked about them.
+    if let Some(decision) = read.decision() {
+        return decision;
+    }
     let payload = read.payload();
     let family = match payload {
         Payload::Ip(family, _) => {
@@ -148,7 +153,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         }
         return follow(nic, scratch);
     }
-    let decision = decide_first(ctx, nic, scratch, read.has_flow(), spoofed);
+    let decision = decide_first(ctx, nic, scratch, read, spoofed);
     if scratch.packet.part == Part::First && decision.accepts() {
         let Scratch { packet, datagram, fragment, .. } = scratch;
         *datagram = FragmentKey::of(nic.slot, nic.direction, packet);
@@ -176,20 +181,17 @@ fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
 
 /// Decides about a packet that has a transport header.
 #[inline(always)]
-fn decide_first(
-    ctx: &impl Context,
-    nic: &Nic,
-    scratch: &mut Scratch,
-    has_flow: bool,
-    spoofed: bool,
-) -> Decision {
+fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read, spoofed: bool) -> Decision {
+    let has_flow = read.has_flow();
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
     let asked = Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
-        scratch.header = nic.header;
-        known = flows::known(scratch, &asked, false);
+        known = match read.known() {
+            Some(known) => known,
+            None => flows::known(scratch, &asked, false),
+        };
         if let Known::Stale(first) = known {
             let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
             flows::rejudge(scratch, first, decision);
@@ -255,7 +257,7 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), scratch::scratch()) else {
         return host_drop(Reason::NoImage);
     };
-    let family = match view::read_bare(ctx, scratch) {
+    let family = match frame::read_bare(ctx, scratch) {
         Payload::Ip(family, _) => family,
         Payload::Arp(_) => return host_drop(Reason::NotIp),
         Payload::Refused(reason) => return host_drop(reason),

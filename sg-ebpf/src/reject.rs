@@ -27,10 +27,10 @@ use sg_common::{
 
 use crate::{
     context::Context,
+    frame,
     maps::{ANSWERS, settings},
     pipeline::{self, Hook, Nic},
     scratch::{self, Scratch},
-    view,
 };
 
 /// Bytes of an Ethernet header with as many tags as are looked through.
@@ -180,7 +180,7 @@ fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option
         }
         return None;
     }
-    let Payload::Ip(_, offset) = view::payload(ctx) else { return None };
+    let Payload::Ip(_, offset) = frame::payload(ctx) else { return None };
     if write(offset as u64) == 0 {
         return None;
     }

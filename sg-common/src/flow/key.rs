@@ -105,16 +105,24 @@ impl FlowKey {
     /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
-        let ports = match icmp {
-            None => ends(direction, packet.source_port, packet.detail),
-            Some(Icmp::EchoRequest) => (packet.identifier, direction as u16),
-            Some(Icmp::EchoReply) => (packet.identifier, direction.reversed() as u16),
-            Some(Icmp::Error | Icmp::Other) => return false,
-        };
-        let talk = Talk::new(ports, nic, packet.protocol, packet.family);
-        match direction {
-            Direction::Ingress => self.write(&packet.source, &packet.destination, talk),
-            Direction::Egress => self.write(&packet.destination, &packet.source, talk),
+        let Packet { source, destination, source_port, detail, identifier, .. } = packet;
+        let talk = |ports| Talk::new(ports, nic, packet.protocol, packet.family);
+        match (icmp, direction) {
+            (None, Direction::Ingress) => self.write(source, destination, talk((*source_port, *detail))),
+            (None, Direction::Egress) => {
+                // One branch: without this the compiler chooses each value by one of its own.
+                core::hint::black_box(());
+                self.write(destination, source, talk((*detail, *source_port)));
+            }
+            (Some(Icmp::EchoRequest), _) => {
+                let (remote, local) = ends(direction, source, destination);
+                self.write(remote, local, talk((*identifier, direction as u16)));
+            }
+            (Some(Icmp::EchoReply), _) => {
+                let (remote, local) = ends(direction, source, destination);
+                self.write(remote, local, talk((*identifier, direction.reversed() as u16)));
+            }
+            (Some(Icmp::Error | Icmp::Other), _) => return false,
         }
         true
     }

@@ -279,11 +279,11 @@ impl FlowEntry {
     #[inline(always)]
     fn follow<const OWN: usize>(&mut self, packet: &Packet, unheard: bool) {
         // How far it begins ahead of what is known, modulo 2³²; in 64 bits, as eBPF counts.
-        let ahead = i64::from(packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed());
+        let ahead = packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed() as isize;
         if unheard || (-NEAR..NEAR).contains(&ahead) {
             let length = packet.sequence_length();
             if unheard || ahead + length > 0 {
-                self.sent[OWN] = packet.sequence.wrapping_add(length as u32);
+                self.sent[OWN] = packet.sequence.wrapping_add(length.cast_unsigned() as u32);
             }
             if packet.tcp_flags & tcp::ACK != 0 {
                 self.acknowledged[OWN] = packet.acknowledgement;
@@ -320,7 +320,7 @@ const OPENER: usize = 0;
 const OTHER: usize = 1;
 
 /// How far from the next number of an end a packet may begin for its numbers to be believed: a burst of lost packets.
-const NEAR: i64 = 1 << 18;
+const NEAR: isize = 1 << 18;
 
 /// Whether an accepted packet opens a flow, so that its answers pass. Of ICMP only an echo request
 /// does: the other messages answer, or stand alone.

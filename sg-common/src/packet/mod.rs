@@ -309,16 +309,17 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn sequence_end(&self) -> u32 {
-        self.sequence.wrapping_add(self.sequence_length() as u32)
+        self.sequence.wrapping_add(self.sequence_length().cast_unsigned() as u32)
     }
 
     /// TCP: how many numbers of the sender this packet takes.
     #[inline(always)]
     #[must_use]
-    pub const fn sequence_length(&self) -> i64 {
+    pub const fn sequence_length(&self) -> isize {
         // With a sign: a saturating subtraction is twice as long in eBPF.
-        let payload = self.end as i64 - self.transport as i64 - self.header as i64;
-        let marks = ((self.tcp_flags & tcp::SYN != 0) as i64) + ((self.tcp_flags & tcp::FIN != 0) as i64);
+        let begins = self.transport + self.header as usize;
+        let payload = self.end.cast_signed() - begins.cast_signed();
+        let marks = ((self.tcp_flags & tcp::SYN != 0) as isize) + ((self.tcp_flags & tcp::FIN != 0) as isize);
         if payload > 0 { payload + marks } else { marks }
     }
 

@@ -1,0 +1,207 @@
+//! A frame: what it is, and the flow its packet belongs to. Both in one global function, since for most packets that is all.
+//! It must never decide: what it says was decided when the flow was opened. Called by [`crate::pipeline`] and
+//! [`crate::reject`].
+
+#![expect(unsafe_code, reason = "global functions take pointers")]
+
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    programs::{TcContext, XdpContext},
+};
+use sg_common::{
+    flow::{Direction, FlowKey},
+    packet::{ETHERNET, Family, Packet, Part, Payload, ethernet, network},
+    verdict::{Decision, Reason},
+};
+
+use crate::{
+    context::{Context, View},
+    flows::{self, Known},
+    scratch::Scratch,
+};
+
+/// Whose flow a packet may belong to.
+#[derive(Clone, Copy)]
+pub struct Whose {
+    /// The NIC.
+    pub slot: u16,
+    /// Which way the packet goes.
+    pub direction: Direction,
+}
+
+/// What was read of a frame.
+#[derive(Clone, Copy)]
+pub struct Read {
+    word: u64,
+}
+
+impl Read {
+    /// What was decided about the flow that the packet belongs to. Nothing else is to be asked.
+    #[inline(always)]
+    pub fn decision(self) -> Option<Decision> {
+        Decision::from_word(self.word)
+    }
+
+    /// What the Ethernet header announces.
+    #[inline(always)]
+    pub fn payload(self) -> Payload {
+        payload_of(self.word)
+    }
+
+    /// Whether the packet belongs to a flow.
+    #[inline(always)]
+    pub fn has_flow(self) -> bool {
+        self.word & HAS_FLOW != 0
+    }
+
+    /// What is known of the flow; none where nobody looked.
+    #[inline(always)]
+    pub fn known(self) -> Option<Known> {
+        match self.word >> KNOWN {
+            0 => None,
+            said => Some(Known::of(said - 1)),
+        }
+    }
+}
+
+/// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
+/// [`Scratch::key`], if it has one. Where `look` says so, that is looked for at once, and the packet noted, unless it is a
+/// fragment.
+#[inline(always)]
+pub fn read(ctx: &impl Context, whose: Whose, look: bool, scratch: &mut Scratch) -> Read {
+    let whose = u64::from(whose.slot) << SLOT | if look { LOOK } else { 0 } | whose.direction as u64;
+    let mut word = ctx.frame(scratch, whose);
+    if word == MALFORMED && ctx.pull() {
+        word = ctx.frame(scratch, whose);
+    }
+    Read { word }
+}
+
+/// The same of a packet whose flow nobody asks for.
+#[inline(always)]
+pub fn read_bare(ctx: &impl Context, scratch: &mut Scratch) -> Payload {
+    payload_of(ctx.bare_frame(scratch))
+}
+
+/// What the Ethernet header announces.
+#[inline(always)]
+pub fn payload(ctx: &impl Context) -> Payload {
+    payload_of(ctx.find())
+}
+
+#[inline(always)]
+fn payload_of(word: u64) -> Payload {
+    let offset = (word >> OFFSET) as usize;
+    if word & IP != 0 {
+        return Payload::Ip(Family::of(word & 1), offset);
+    }
+    match word & KIND {
+        ARP => Payload::Arp(offset),
+        NOT_IP => Payload::Refused(Reason::NotIp),
+        TOO_MANY_HEADERS => Payload::Refused(Reason::TooManyHeaders),
+        _ => Payload::Refused(Reason::Malformed),
+    }
+}
+
+// What a frame is, in a word. Its lowest bits are the number of a family where it is IP, and else say what it is; above
+// stands where the payload begins.
+const KIND: u64 = 7;
+const MALFORMED: u64 = 0;
+const ARP: u64 = 1;
+const NOT_IP: u64 = 2;
+const TOO_MANY_HEADERS: u64 = 3;
+const IP: u64 = 8;
+const HAS_FLOW: u64 = 16;
+const OFFSET: u32 = 8;
+/// Above it stands what is known of the flow, plus one.
+const KNOWN: u32 = 32;
+
+// What a frame is read for: the lowest bit is the direction.
+const LOOK: u64 = 2;
+const SLOT: u32 = 32;
+
+/// What [`Context::parse`] says of more headers than are walked.
+const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
+
+#[inline(always)]
+fn find(ctx: &impl Context) -> u64 {
+    // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
+    word_of(ethernet(&View::of(ctx)))
+}
+
+#[inline(always)]
+fn word_of(payload: Payload) -> u64 {
+    match payload {
+        Payload::Ip(family, offset) => IP | family as u64 | (offset as u64) << OFFSET,
+        Payload::Arp(offset) => ARP | (offset as u64) << OFFSET,
+        Payload::Refused(Reason::NotIp) => NOT_IP,
+        Payload::Refused(Reason::TooManyHeaders) => TOO_MANY_HEADERS,
+        Payload::Refused(_) => MALFORMED,
+    }
+}
+
+/// Returns a [`Read`] as a word.
+#[inline(always)]
+fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
+    // SAFETY: the caller passes a reference; the verifier checks its size.
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
+    let Scratch { packet, key, .. } = &mut *scratch;
+    let view = View::of(ctx);
+    let payload = ethernet(&view);
+    let has_flow = match payload {
+        // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
+        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, packet) {
+            Ok(()) => named(key, packet, whose),
+            Err(reason) => return word_of(Payload::Refused(reason)),
+        },
+        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
+            0 => named(key, packet, whose),
+            TOO_MANY => return TOO_MANY_HEADERS,
+            _ => return MALFORMED,
+        },
+        Payload::Arp(_) | Payload::Refused(_) => false,
+    };
+    let word = word_of(payload);
+    let Some(whose) = whose else { return word };
+    if !has_flow {
+        return word;
+    }
+    if whose & LOOK == 0 || packet.part != Part::Whole {
+        return word | HAS_FLOW;
+    }
+    let said = flows::look(scratch, whose & 1, u64::from(ctx.len()));
+    if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | (said + 1) << KNOWN }
+}
+
+/// Names the flow of `packet`, and tells whether it has one.
+#[inline(always)]
+fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> bool {
+    whose.is_some_and(|whose| {
+        key.name((whose >> SLOT) as u16, Direction::of(whose & 1), packet, packet.icmp())
+    })
+}
+
+/// The global functions, for a type of context, as in [`crate::view`].
+macro_rules! frames {
+    ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $find(raw: *mut $raw) -> u64 {
+            find(&$context::new(raw))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
+            frame(&$context::new(raw), scratch, Some(whose))
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $bare_frame(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
+            frame(&$context::new(raw), scratch, None)
+        }
+    };
+}
+frames!(TcContext, __sk_buff, sg_payload, sg_frame, sg_bare_frame);
+frames!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_bare_frame);

@@ -110,8 +110,7 @@ impl FlowKey {
         match (icmp, direction) {
             (None, Direction::Ingress) => self.write(source, destination, talk((*source_port, *detail))),
             (None, Direction::Egress) => {
-                // One branch: without this the compiler chooses each value by one of its own.
-                core::hint::black_box(());
+                one_branch();
                 self.write(destination, source, talk((*detail, *source_port)));
             }
             (Some(Icmp::EchoRequest), _) => {
@@ -203,8 +202,17 @@ impl NarrowKey {
 fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
     match direction {
         Direction::Ingress => (source, destination),
-        Direction::Egress => (destination, source),
+        Direction::Egress => {
+            one_branch();
+            (destination, source)
+        }
     }
+}
+
+/// Keeps the compiler from choosing each value by a branch of its own, which in eBPF it does where both ways are cheap.
+#[inline(always)]
+fn one_branch() {
+    core::hint::black_box(());
 }
 
 /// What a policy is asked about `packet`.

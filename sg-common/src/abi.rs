@@ -20,7 +20,7 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// What the agent sets for every NIC.
+/// What the agent sets for every NIC. It stands in the object that is loaded, and in no map that another version could meet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
@@ -32,15 +32,12 @@ pub struct Settings {
     pub flows_per_nic: u32,
     /// How far answers to rejected packets of one NIC are apart in the long run, in nanoseconds; zero: there are none.
     pub answer_interval: u32,
-    /// The mark of answers on their way back through the device, drawn anew by every agent: who does not know it cannot
-    /// pass a filter with it. Never zero.
-    pub answer_mark: u32,
 }
 
 impl Settings {
     /// None yet.
     pub const NONE: Self =
-        Self { timeouts: [0; 8], fragment_timeout: 0, flows_per_nic: 0, answer_interval: 0, answer_mark: 0 };
+        Self { timeouts: [0; 8], fragment_timeout: 0, flows_per_nic: 0, answer_interval: 0 };
 }
 
 /// Devices with a lower number are found in an array, others in a hash.
@@ -82,7 +79,7 @@ pub const fn reason_counter(
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 48);
+    assert!(size_of::<Settings>() == 44);
 };
 
 /// The one place that promises aya that these types are plain bytes.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use sg_common::{
-    abi::{self, Counter, Settings, reason_counter},
+    abi::{self, Counter, reason_counter},
     flow::{self, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
@@ -42,16 +42,6 @@ macro_rules! values {
 fn maps() -> String {
     let mut text = String::new();
     layout!(text, Counter { packets: u64, bytes: u64 });
-    layout!(
-        text,
-        Settings {
-            timeouts: [u32; 8],
-            fragment_timeout: u32,
-            flows_per_nic: u32,
-            answer_interval: u32,
-            answer_mark: u32
-        }
-    );
     layout!(text, FlowKey { remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, talk: Talk });
     layout!(text, NarrowKey { remote: u32, local: u32, talk: Talk });
     layout!(

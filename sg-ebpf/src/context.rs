@@ -37,7 +37,8 @@ pub trait Context: EbpfContext {
     fn is_tagged(&self) -> bool;
     /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
     fn note(&self, decision: Decision);
-    /// What the Ethernet header announces, as a global function: see [`crate::view`], and so are those that follow.
+    /// What the Ethernet header announces, as a global function, and so are those that follow: see [`crate::frame`] and
+    /// [`crate::view`].
     fn find(&self) -> u64;
     /// Reads the frame, names its flow, and looks for it.
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;

@@ -99,8 +99,8 @@ pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry:
     sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
 }
 
-// Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once, and not again from
-// every state that the datapath is in. An entry never leaves them.
+// Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once in each, and not again
+// from every state that the datapath is in. An entry never leaves them, nor [`look`], which [`crate::frame`] has in its own.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -135,7 +135,7 @@ pub fn look(scratch: &mut Scratch, asked: u64, length: u64) -> u64 {
     half_open.map_or(NOTHING, |entry| noted(scratch, entry, true, asked, length, now))
 }
 
-/// Notes a packet of the flow that was found, as far as it belongs to it.
+/// Notes a packet of the flow that was found, unless something has to be asked first.
 #[inline(always)]
 fn noted(
     scratch: &mut Scratch,

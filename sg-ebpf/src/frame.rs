@@ -1,5 +1,5 @@
 //! A frame: what it is, and the flow its packet belongs to. Both in one global function, since for most packets that is all.
-//! It must never decide: what it says was decided when the flow was opened. Called by [`crate::pipeline`] and
+//! It must never decide: what it says was decided before, about an earlier packet of the flow. Called by [`crate::pipeline`] and
 //! [`crate::reject`].
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
@@ -91,7 +91,7 @@ pub fn payload(ctx: &impl Context) -> Payload {
 
 #[inline(always)]
 fn payload_of(word: u64) -> Payload {
-    let offset = (word >> OFFSET) as usize;
+    let offset = (word as u32 >> OFFSET) as usize;
     if word & IP != 0 {
         return Payload::Ip(Family::of(word & 1), offset);
     }
@@ -116,7 +116,8 @@ const OFFSET: u32 = 8;
 /// Above it stands what is known of the flow, plus one.
 const KNOWN: u32 = 32;
 
-// What a frame is read for: the lowest bit is the direction.
+// What a frame is read for.
+const DIRECTION: u64 = 1;
 const LOOK: u64 = 2;
 const SLOT: u32 = 32;
 
@@ -169,7 +170,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     if whose & LOOK == 0 || packet.part != Part::Whole {
         return word | HAS_FLOW;
     }
-    let said = flows::look(scratch, whose & 1, u64::from(ctx.len()));
+    let said = flows::look(scratch, whose & DIRECTION, u64::from(ctx.len()));
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | (said + 1) << KNOWN }
 }
 
@@ -177,11 +178,12 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
 #[inline(always)]
 fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> bool {
     whose.is_some_and(|whose| {
-        key.name((whose >> SLOT) as u16, Direction::of(whose & 1), packet, packet.icmp())
+        key.name((whose >> SLOT) as u16, Direction::of(whose & DIRECTION), packet, packet.icmp())
     })
 }
 
-/// The global functions, for a type of context, as in [`crate::view`].
+/// The global functions, for a type of context, as in [`crate::view`]: inlined, every number of VLAN tags would be followed
+/// through everything that comes after.
 macro_rules! frames {
     ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident) => {
         #[unsafe(no_mangle)]

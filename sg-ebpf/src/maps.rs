@@ -78,6 +78,11 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = Lr
 #[btf_map]
 pub static ANSWERS: Array<u64, MAX_NICS> = Array::new();
 
+/// The mark of answers on their way back through the device, drawn anew by every agent: who does not know it cannot pass a
+/// filter with it. Never zero. A map, since while an agent takes over, the programs of both must know it.
+#[btf_map]
+pub static ANSWER_MARK: Array<u32, 1> = Array::new();
+
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();
 
@@ -85,11 +90,12 @@ pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();
 pub static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 
 /// What the agent sets: it writes this before the kernel checks the programs, and nobody after it. No lookup, as a map of
-/// its own would need for every packet.
+/// its own would need for every packet. The name is not mangled, so it is known outside, and the compiler does not take the
+/// first value for the only one.
 #[unsafe(no_mangle)]
 static SETTINGS: Shared<Settings> = Shared(UnsafeCell::new(Settings::NONE));
 
-/// What others than the compiler write, so that it cannot take the first value for the last.
+/// What stands in memory that is written.
 struct Shared<T>(UnsafeCell<T>);
 
 // SAFETY: nobody writes it while a program runs.

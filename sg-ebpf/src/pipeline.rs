@@ -112,7 +112,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let whose = Whose { slot: nic.slot, direction: nic.direction };
     scratch.header = nic.header;
     let read = frame::read(ctx, whose, !guarded, scratch);
-    // Most packets are of a flow that is known, and nothing else is asked about them.
+    // Most packets are of a flow that is known: that was looked for, the packet is noted, and nothing else is asked.
     if let Some(decision) = read.decision() {
         return decision;
     }

@@ -28,7 +28,7 @@ use sg_common::{
 use crate::{
     context::Context,
     frame,
-    maps::{ANSWERS, settings},
+    maps::{ANSWER_MARK, ANSWERS, settings},
     pipeline::{self, Hook, Nic},
     scratch::{self, Scratch},
 };
@@ -59,7 +59,7 @@ pub fn is_answer(ctx: &TcContext) -> bool {
     if *mark == 0 {
         return false;
     }
-    let is_ours = settings().answer_mark == *mark;
+    let is_ours = ANSWER_MARK.get(0) == Some(&*mark);
     if is_ours {
         *mark = 0;
     }
@@ -121,7 +121,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
         };
         // Who is judged at XDP has no filter at tc on the way in, which would take the mark off again.
         if hook == Hook::Received || !nic.has(flags::XDP) {
-            (*raw).mark = settings().answer_mark;
+            (*raw).mark = *ANSWER_MARK.get(0)?;
         }
         count(&nic, Reason::Answered, whole);
         let action = bpf_redirect((*raw).ifindex, way);

@@ -1,5 +1,5 @@
 //! Reading what stands in a packet: parts of the parser of `sg_common` as global functions over packet memory, and clock
-//! and counters. It must never decide. Called by [`crate::frame`], [`crate::pipeline`] and [`crate::guest`].
+//! and counters. It must never decide. Called from everywhere.
 
 #![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
 
@@ -20,7 +20,7 @@ use crate::context::{Context, View};
 /// How much is pulled in front when headers lie outside the linear part of the buffer.
 const PULL: u32 = 256;
 
-// Who says who it is.
+// What `claim` reads.
 const ARP: u64 = 0;
 const NEIGHBOUR: u64 = 1;
 

@@ -17,13 +17,28 @@ pub(crate) fn run(tests: &mut Command) -> Result<()> {
     }
     let mut child = shell::start(tests.stdout(Stdio::piped()))?;
     let mut failures = Failures::default();
-    for line in BufReader::new(child.stdout.take().context("no output")?).split(b'\n') {
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        writeln!(stdout(), "{line}")?;
-        failures.read(&line);
+    let mut shown = Ok(());
+    let mut output = BufReader::new(child.stdout.take().context("no output")?);
+    let mut line = Vec::new();
+    loop {
+        let said = output.fill_buf()?;
+        if said.is_empty() {
+            break;
+        }
+        // At once, lines or not. Where nobody reads it any more, the tests go on to their end all the same.
+        shown = shown.and_then(|()| stdout().write_all(said)).and_then(|()| stdout().flush());
+        for part in said.split_inclusive(|&byte| byte == b'\n') {
+            line.extend_from_slice(part);
+            if let Some(whole) = line.strip_suffix(b"\n") {
+                failures.read(&String::from_utf8_lossy(whole));
+                line.clear();
+            }
+        }
+        let length = said.len();
+        output.consume(length);
     }
     let result = shell::succeeded(tests, child.wait()?);
+    shown?;
     if result.is_err() && !failures.said.is_empty() {
         shell::announce("what the failed tests said");
         failures.said.iter().for_each(|line| println!("{line}"));
@@ -31,7 +46,7 @@ pub(crate) fn run(tests: &mut Command) -> Result<()> {
     result
 }
 
-/// The lines between `failures:` and the list of names, without backtraces.
+/// What stands under headlines such as `---- name ----`, without backtraces.
 #[derive(Default)]
 struct Failures {
     said: Vec<String>,
@@ -52,8 +67,9 @@ impl Failures {
         self.place = match line {
             // It comes twice: before what they said, and before their names.
             "failures:" => Place::Elsewhere,
-            _ if line.starts_with("test result: ") => Place::Elsewhere,
+            _ if line.starts_with("test result: ") || line.starts_with("running ") => Place::Elsewhere,
             _ if is_headline => Place::Said,
+            "" if self.place == Place::Backtrace => Place::Said,
             "Stack backtrace:" | "stack backtrace:" if self.place == Place::Said => Place::Backtrace,
             _ => return self.keep(line),
         };

@@ -209,7 +209,8 @@ fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
     }
 }
 
-/// Keeps the compiler from choosing each value by a branch of its own, which in eBPF it does where both ways are cheap.
+/// Keeps the compiler from choosing each value by a branch of its own, which in eBPF it does where both ways are cheap. It
+/// stands for something that may read and write any memory.
 #[inline(always)]
 fn one_branch() {
     core::hint::black_box(());

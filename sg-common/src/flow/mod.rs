@@ -138,6 +138,11 @@ pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
     }
 }
 
+/// The end that opened a flow, as a place in [`FlowEntry::packets`] and the like.
+const OPENER: usize = 0;
+/// The other end.
+const OTHER: usize = 1;
+
 impl FlowEntry {
     /// The entry of a flow whose first packet, `length` bytes long, was just accepted.
     #[inline(always)]
@@ -278,7 +283,7 @@ impl FlowEntry {
     /// Notes the numbers of a packet, as far as they are believed.
     #[inline(always)]
     fn follow<const OWN: usize>(&mut self, packet: &Packet, unheard: bool) {
-        // How far it begins ahead of what is known, modulo 2³²; in 64 bits, as eBPF counts.
+        // How far it begins ahead of what is known, modulo 2³²; then as wide as a register of eBPF.
         let ahead = packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed() as isize;
         if unheard || (-NEAR..NEAR).contains(&ahead) {
             let length = packet.sequence_length();
@@ -314,10 +319,6 @@ impl FlowEntry {
             && self.state == State::New as u8
     }
 }
-
-// The two ends of a flow.
-const OPENER: usize = 0;
-const OTHER: usize = 1;
 
 /// How far from the next number of an end a packet may begin for its numbers to be believed: a burst of lost packets.
 const NEAR: isize = 1 << 18;

@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -251,26 +251,15 @@ fn moving(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Lets a link take the place and the pin that it was made for, also where that was interrupted.
+/// Lets a link take the place and the pin that it was made for, also where that was interrupted. It judges already.
 fn finish_move(path: &Path) -> Result<(), KernelError> {
-    let next = moving(path);
-    if !next.exists() {
-        return Ok(());
-    }
-    // It judges already; the former one would go on until the kernel gets to it.
-    pins::detach_link(path);
-    match fs::rename(&next, path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(KernelError::Path { doing: "move pin", path: next, source })
-        }
-        _ => Ok(()),
-    }
+    pins::move_link(&moving(path), path)
 }
 
 fn forget(path: &Path, why: &str) {
     log::debug!("{}: not the link of this device any more: {why}", path.display());
-    if let Err(error) = fs::remove_file(path) {
-        log::warn!("remove {}: {error}", path.display());
+    if let Err(error) = pins::remove_link(path) {
+        log::warn!("{error}");
     }
 }
 

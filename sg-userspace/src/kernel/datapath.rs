@@ -122,7 +122,6 @@ impl Datapath {
             fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
             flows_per_nic: options.flows.per_nic,
             answer_interval: options.answers.interval(),
-            answer_mark: rand::random_range(1..=u32::MAX),
         };
         let mut loader = EbpfLoader::new();
         loader
@@ -160,6 +159,9 @@ impl Datapath {
             loaded.map_err(KernelError::load(program.name()))?;
         }
 
+        let mut mark: Array<_, u32> = open(&mut ebpf, "ANSWER_MARK")?;
+        mark.set(0, rand::random_range(1..=u32::MAX), 0)
+            .map_err(KernelError::call("write the mark of answers"))?;
         let mut counters = open(&mut ebpf, "COUNTERS")?;
         let mut flows = Flows::take(&mut ebpf)?;
         let mut older = options.older.clone().map(Older::new);

@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +25,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 13] = [
+pub(super) const MAPS: [&str; 14] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -37,6 +38,7 @@ pub(super) const MAPS: [&str; 13] = [
     "HALF_OPEN",
     "HALF_OPEN_16",
     "FRAGMENTS",
+    "ANSWER_MARK",
     "COUNTERS",
 ];
 
@@ -144,19 +146,43 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KernelError> {
     }
 }
 
-/// Takes the link that is pinned at `path` off its device, and removes the pin. No error where there is none.
+/// Removes the pin of a link, and takes the link off its device before it returns. No error where there is none.
 pub(super) fn remove_link(path: &Path) -> Result<(), KernelError> {
-    detach_link(path);
-    remove_file(path)
+    let link = open_link(path);
+    remove_file(path)?;
+    end(link, path);
+    Ok(())
 }
 
-/// Takes the link that is pinned at `path` off its device, now; the pin stays.
-pub(super) fn detach_link(path: &Path) {
-    match sys::detach_link(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            log::debug!("{}: it ends when its pin is gone, and not before: {error}", path.display());
+/// Lets the link that is pinned at `next` take the pin `path`, and takes off its device the one that had it. No error where
+/// there is no `next`.
+pub(super) fn move_link(next: &Path, path: &Path) -> Result<(), KernelError> {
+    let former = open_link(path);
+    match fs::rename(next, path) {
+        Ok(()) => end(former, path),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(KernelError::Path { doing: "move pin", path: next.into(), source });
         }
-        _ => {}
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+/// The link that is pinned at `path`, if there is one.
+fn open_link(path: &Path) -> Option<OwnedFd> {
+    sys::open_pinned(path)
+        .inspect_err(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                log::warn!("open {}: {error}", path.display());
+            }
+        })
+        .ok()
+}
+
+/// Takes a link off its device whose pin is gone. Without this, too, it ends: some time later, or with this process.
+fn end(link: Option<OwnedFd>, path: &Path) {
+    if let Some(Err(error)) = link.map(|link| sys::detach_link(link.as_fd())) {
+        log::warn!("{}: it is not taken off its device at once: {error}", path.display());
     }
 }
 

@@ -130,16 +130,20 @@ struct PinAttr {
     flags: u32,
 }
 
-/// Takes the link pinned at `path` off its device before it returns: where only the pin is removed, the kernel does it some
-/// time later (`bpf_link_put`, kernel/bpf/syscall.c). The pin stays, and holds nothing any more.
-pub(super) fn detach_link(path: &Path) -> io::Result<()> {
+/// Opens what is pinned at `path`.
+pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = PinAttr { path: path.as_ptr() as u64, fd: 0, flags: 0 };
     // SAFETY: the attribute is as long as we say, and the path that it points to outlives the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, &raw mut attr, size_of::<PinAttr>()) };
     let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the kernel just made it for us, and nobody else has it.
-    let link = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes a link off its device before it returns: where only the last one who holds it lets go, the kernel does it some time
+/// later (`bpf_link_put`, kernel/bpf/syscall.c).
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut fd = link.as_raw_fd().cast_unsigned();
     // SAFETY: the attribute is one descriptor, as long as we say.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw mut fd, size_of::<u32>()) };

@@ -206,5 +206,10 @@ fn another_program_is_named(lab: Lab, _: Attach) -> Result<()> {
     drop(other);
     until("it is tried again", || Ok(native_xdp(host, "eth0")?.is_some_and(|found| found != id)))?;
     // Until the agent has taken the other one off, too, both judge.
-    until("one program is left", || Ok(is_judged_once(&scene, &agent).is_ok()))
+    let mut judged = Ok(());
+    let once = || {
+        judged = is_judged_once(&scene, &agent);
+        Ok(judged.is_ok())
+    };
+    until("one program is left", once).with_context(|| format!("{judged:?}"))
 }

@@ -197,8 +197,8 @@ fn what_is_not_http_is_refused() {
     assert!(reply.starts_with("HTTP/1.1 431 ") || reply.is_empty(), "{reply}");
     let target = format!("GET /?{} HTTP/1.1\r\nHost: h\r\n\r\n", "y".repeat(70 << 10));
     // What is sent after the answer makes a reset, which may overtake it.
-    let is_too_long = |_| send(target.as_bytes()).starts_with("HTTP/1.1 414 ");
-    assert!((0..10).any(is_too_long));
+    let reply = (0..10).map(|_| send(target.as_bytes())).find(|reply| !reply.is_empty());
+    assert!(reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 414 ")));
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));
     server.stop();
 }

@@ -190,7 +190,12 @@ impl Talk {
 
     /// A connection over which both ends have sent data.
     fn established() -> Self {
-        let mut talk = Self::new();
+        Self::established_from(Self::new().next)
+    }
+
+    /// The same with these first numbers.
+    fn established_from(next: [u32; 2]) -> Self {
+        let mut talk = Self { next, entry: None };
         for (side, tcp_flags, data) in [
             (ORIGINAL, SYN, 0),
             (REPLY, SYN | ACK, 0),
@@ -295,6 +300,25 @@ fn who_cannot_see_a_connection_cannot_end_it() {
         let mut talk = Talk { entry: talk.entry, ..talk };
         talk.see(REPLY, &forged);
         assert_eq!(talk.state(), (State::New as u8, 0));
+    }
+}
+
+#[test]
+fn numbers_go_on_at_zero_and_never_back() {
+    let edges = [0, 1, 699, 700, 1 << 31, u32::MAX];
+    for (original, reply) in edges.iter().flat_map(|&one| edges.map(|other| (one, other))) {
+        for before in [0, 1, 700, 1400] {
+            let next = [original.wrapping_sub(before), reply.wrapping_sub(before)];
+            let mut talk = Talk::established_from(next);
+            assert_eq!(talk.entry.unwrap().sent, talk.next, "{next:?}");
+            for side in [ORIGINAL, REPLY] {
+                let packet = talk.packet(6, side, ACK, 500);
+                talk.see(side, &Packet { sequence: packet.sequence.wrapping_sub(600), ..packet });
+                assert_eq!(talk.entry.unwrap().sent, talk.next, "sent again: {next:?}");
+            }
+            talk.send(6, REPLY, RST, 0);
+            assert_eq!(talk.state(), (State::Closing as u8, 0), "{next:?}");
+        }
     }
 }
 

@@ -267,6 +267,13 @@ pub const FAMILIES: &[Family] = &[
         unit: Unit::Milliseconds,
     },
     Family {
+        name: "nics-detach",
+        what: "`sgctl detach`: until the filter is off all of them",
+        baseline: "the same with 10 NICs",
+        targets: &[],
+        unit: Unit::Milliseconds,
+    },
+    Family {
         name: "nics-memory",
         what: "memory of the machine for each of them",
         baseline: "the same with 10 NICs",

@@ -32,8 +32,15 @@ const RULES: usize = 20;
 /// How long the agent may take for anything.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-const FAMILIES: [&str; 6] =
-    ["nics-start", "nics-restart", "nics-change-one", "nics-change-all", "nics-memory", "nics-agent"];
+const FAMILIES: [&str; 7] = [
+    "nics-start",
+    "nics-restart",
+    "nics-change-one",
+    "nics-change-all",
+    "nics-detach",
+    "nics-memory",
+    "nics-agent",
+];
 
 fn main() -> Result<()> {
     let plan = Plan::from_env();
@@ -104,13 +111,16 @@ fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Rounds, U
         restart.push(took);
     }
     agent.kill()?;
+    let start = Instant::now();
     detach(&host)?;
+    let detached = start.elapsed().as_secs_f64() * 1e3;
     let single = |value: f64| [value].into_iter().collect::<Rounds>();
     Ok([
         ("nics-start", single(started), Unit::Milliseconds),
         ("nics-restart", restart, Unit::Milliseconds),
         ("nics-change-one", one, Unit::Milliseconds),
         ("nics-change-all", every, Unit::Milliseconds),
+        ("nics-detach", single(detached), Unit::Milliseconds),
         ("nics-memory", single(needed), Unit::Bytes),
         ("nics-agent", single(resident), Unit::Bytes),
     ])

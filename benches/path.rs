@@ -171,7 +171,7 @@ impl Traffic {
 struct Router {
     peer: Peer,
     road: Road,
-    _filter: Filter,
+    filter: Filter,
     /// By kind.
     rounds: [Rounds; 4],
 }
@@ -191,11 +191,11 @@ impl Router {
             .collect();
         ensure!(wrong.is_empty(), "{} judges {} packets otherwise: {:?}", peer.name, wrong.len(), wrong[0]);
         println!("{}: the same verdicts about {} packets", peer.name, traffic.questions.len());
-        Ok(Self { peer, road, _filter: filter, rounds: Default::default() })
+        Ok(Self { peer, road, filter, rounds: Default::default() })
     }
 
     fn round(&mut self, traffic: &Traffic, kinds: &[Kind]) -> Result<()> {
-        self.peer.forget(&self.road.router)?;
+        self.filter.forget(&self.road.router)?;
         for &kind in kinds {
             match kind {
                 Kind::Known => {

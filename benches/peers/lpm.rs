@@ -2,12 +2,21 @@
 //! shorter ones around it say.
 
 use anyhow::{Context as _, Result};
-use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::{
+    Ebpf,
+    maps::{
+        HashMap,
+        lpm_trie::{Key, LpmTrie},
+    },
+};
 use ipnet::Ipv4Net;
 use sg_benches::cloud::{Rule, TCP, UDP};
 use sg_tests::lab::{Host, programs};
 
 use super::{Filter, Peer, attached};
+/// Bytes of a flow's key.
+const FLOW: usize = 16;
+
 pub(super) const PEER: Peer = Peer { name: "lpm", commands: &[], conntrack: false, install };
 
 fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
@@ -32,6 +41,14 @@ fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
         }
     }
     attached(host, ebpf, ["lpm_ingress", "lpm_egress"])
+}
+
+/// Empties the table of flows.
+pub(super) fn forget(programs: &mut Ebpf) -> Result<()> {
+    let mut flows: HashMap<_, [u8; FLOW], u32> =
+        HashMap::try_from(programs.map_mut("LPM_FLOWS").context("no flows")?)?;
+    let known: Vec<_> = flows.keys().collect::<Result<_, _>>()?;
+    known.iter().try_for_each(|flow| Ok(flows.remove(flow)?))
 }
 
 /// The ranges of ports that the first rule that matches accepts.

@@ -46,12 +46,24 @@ pub(crate) struct Peer {
 }
 
 /// What holds a filter in force.
-#[expect(dead_code, reason = "they are dropped, and their filters with them")]
 pub(crate) enum Filter {
     /// The host itself.
     Host,
     Agent(Box<Agent>),
     Programs(Box<Ebpf>),
+}
+
+impl Filter {
+    /// Forgets its flows, so that no round pays for those of the one before.
+    pub(crate) fn forget(&mut self, host: &Host) -> Result<()> {
+        match self {
+            Self::Host => feed(host, &[CONNTRACK, "-F"], ""),
+            Self::Agent(agent) => {
+                agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"]).map(drop)
+            }
+            Self::Programs(programs) => lpm::forget(programs),
+        }
+    }
 }
 
 /// What all figures are compared with: a program on the device's hooks that does nothing.
@@ -71,11 +83,6 @@ impl Peer {
         let tracking = self.conntrack.then_some(CONNTRACK);
         let runs = |command: &str| Command::new(command).arg("--version").output().is_ok();
         self.commands.iter().copied().chain(tracking).find(|command| !runs(command))
-    }
-
-    /// Forgets its flows, where it would not make room for others.
-    pub(crate) fn forget(&self, host: &Host) -> Result<()> {
-        if self.conntrack { feed(host, &[CONNTRACK, "-F"], "") } else { Ok(()) }
     }
 }
 

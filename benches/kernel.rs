@@ -3,12 +3,10 @@
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, fs, time::Instant};
 
 use sg_benches::{
+    patience::Patience,
     plan::Plan,
     report::{Figure, Unit},
     rounds::Rounds,
@@ -23,13 +21,6 @@ use sg_userspace::{
 /// Runs of one packet before the next: what a system call costs is spread over them.
 const REPEAT: u32 = 1_000;
 
-/// The machine is as fast as it was at its best where the empty program is, but for this.
-const AS_FAST: f64 = 1.05;
-
-/// How long the measurements of a run wait in all for the machine to be that again.
-const PATIENCE: Duration = Duration::from_secs(150);
-const SHORT_PATIENCE: Duration = Duration::from_secs(20);
-
 const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17 };
 
 /// `BPF_MAP_TYPE_HASH` (include/uapi/linux/bpf.h).
@@ -41,10 +32,7 @@ pub(crate) struct Kernel {
     pub(crate) plan: Plan,
     /// The programs and their maps.
     pub(crate) datapath: Datapath,
-    /// What the empty program took at best, in nanoseconds.
-    quickest: f64,
-    /// What is left of the patience.
-    patience: Duration,
+    patience: Patience,
 }
 
 impl Kernel {
@@ -55,8 +43,8 @@ impl Kernel {
             std::process::exit(1)
         });
         datapath.stand_in(0).expect("loopback can stand in");
-        let patience = if plan.quick { SHORT_PATIENCE } else { PATIENCE };
-        Self { plan, datapath, quickest: f64::INFINITY, patience }
+        let patience = Patience::new(&plan);
+        Self { plan, datapath, patience }
     }
 
     /// Puts the policy of its first NIC in force.
@@ -67,9 +55,6 @@ impl Kernel {
 
     /// A figure of packets that are repeated: everything they need is in the nearest cache. Of each packet the fastest
     /// of its rounds counts, the one that nothing else on the machine disturbed; the figure is the mean over packets.
-    ///
-    /// A processor that is shared with others is slower for seconds at a time. The empty program tells: as long as it takes
-    /// longer than it did for an earlier figure, there are more rounds.
     pub(crate) fn measure(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
         if !self.plan.wants(name) {
             return;
@@ -81,7 +66,8 @@ impl Kernel {
         };
         let mut least = vec![[f64::INFINITY; 2]; frames.len()];
         let mut rounds = Rounds::default();
-        let mut round = || {
+        let empty = |least: &[[f64; 2]]| mean(least.iter().map(|[_, empty]| *empty));
+        let round = || {
             let added = frames.iter().zip(&mut least).map(|(frame, [quickest, emptiest])| {
                 let (empty, taken) = (run(Program::Empty, frame), run(program, frame));
                 *quickest = quickest.min(taken);
@@ -89,18 +75,10 @@ impl Kernel {
                 taken - empty
             });
             rounds.push(mean(added));
-            mean(least.iter().map(|[_, empty]| *empty))
+            Ok::<_, Infallible>(empty(&least))
         };
-        let mut empty = f64::INFINITY;
-        for _ in 0..self.plan.rounds(150, 20) {
-            empty = round();
-        }
-        while empty > self.quickest * AS_FAST && !self.patience.is_zero() {
-            let start = Instant::now();
-            empty = round();
-            self.patience = self.patience.saturating_sub(start.elapsed());
-        }
-        self.quickest = self.quickest.min(empty);
+        let Ok(()) = self.patience.rounds(self.plan.rounds(150, 20), round);
+        let empty = empty(&least);
         let added = mean(least.iter().map(|[taken, _]| *taken)) - empty;
         record(name, added, empty, &rounds);
     }

@@ -14,6 +14,7 @@
 pub mod catalogue;
 pub mod cloud;
 pub mod frames;
+pub mod patience;
 pub mod plan;
 mod policies;
 pub mod report;

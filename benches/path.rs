@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
     cloud::{self, Question, Rule, TCP},
+    patience::Patience,
     plan::Plan,
     report::{Figure, Unit},
     rounds::Rounds,
@@ -80,6 +81,7 @@ fn main() -> Result<()> {
         bail!(missing);
     }
     let plan = Plan::from_env();
+    let mut patience = Patience::new(&plan);
     for size in SIZES {
         let wanted = peers::ALL.into_iter().filter(|peer| size.is_wanted(&plan, *peer));
         let wanted: Vec<_> = wanted.collect();
@@ -87,7 +89,7 @@ fn main() -> Result<()> {
         } else if plan.quick && size.full {
             println!("path/…/{} is left out of a short run", size.name);
         } else {
-            measure(lab, &plan, size, &wanted)?;
+            measure(lab, &plan, &mut patience, size, &wanted)?;
         }
     }
     Ok(())
@@ -122,7 +124,7 @@ impl Size {
     }
 }
 
-fn measure(lab: Lab, plan: &Plan, size: Size, wanted: &[Peer]) -> Result<()> {
+fn measure(lab: Lab, plan: &Plan, patience: &mut Patience, size: Size, wanted: &[Peer]) -> Result<()> {
     println!("\n{} rules", size.rules);
     let rules = cloud::rules(size.rules);
     let traffic = Traffic::new(&rules);
@@ -133,11 +135,12 @@ fn measure(lab: Lab, plan: &Plan, size: Size, wanted: &[Peer]) -> Result<()> {
             None => routers.push(Router::new(lab, peer, &rules, &traffic)?),
         }
     }
-    for _ in 0..plan.rounds(25, 5) {
+    patience.rounds(plan.rounds(25, 5), || {
         for router in &mut routers {
             router.round(&traffic, size.kinds)?;
         }
-    }
+        anyhow::Ok(routers[0].rounds[Kind::New as usize].least())
+    })?;
     report(plan, size, &routers)
 }
 

@@ -1,0 +1,76 @@
+//! More rounds while the machine is slow: one that is shared is so for seconds at a time, and what does nothing tells.
+
+use std::time::{Duration, Instant};
+
+use crate::plan::Plan;
+
+/// The machine is as fast as it was at its best where what does nothing is, but for this.
+const AS_FAST: f64 = 1.05;
+
+/// How long all measurements together wait for that.
+const WHOLE: Duration = Duration::from_mins(2);
+const SHORT: Duration = Duration::from_secs(15);
+
+/// What is left of it.
+#[derive(Debug)]
+pub struct Patience {
+    /// What nothing took at best.
+    quickest: f64,
+    left: Duration,
+}
+
+impl Patience {
+    /// For all measurements of a benchmark.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        Self { quickest: f64::INFINITY, left: if plan.quick { SHORT } else { WHOLE } }
+    }
+
+    /// Does so many rounds, and more as long as nothing takes longer than it did in an earlier measurement. A round returns
+    /// what nothing took at best so far.
+    ///
+    /// # Errors
+    /// Those of a round.
+    pub fn rounds<E>(&mut self, count: usize, mut round: impl FnMut() -> Result<f64, E>) -> Result<(), E> {
+        let mut nothing = f64::INFINITY;
+        for _ in 0..count {
+            nothing = round()?;
+        }
+        while nothing > self.quickest * AS_FAST && !self.left.is_zero() {
+            let start = Instant::now();
+            nothing = round()?;
+            self.left = self.left.saturating_sub(start.elapsed());
+        }
+        self.quickest = self.quickest.min(nothing);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, thread::sleep};
+
+    use super::*;
+
+    /// How many rounds there are where nothing takes so long, one after the other.
+    fn rounds(patience: &mut Patience, times: &[f64]) -> usize {
+        let mut times = times.iter();
+        let before = times.len();
+        let round = || {
+            sleep(Duration::from_millis(1));
+            Ok::<_, Infallible>(*times.next().unwrap_or(&1.0))
+        };
+        patience.rounds(2, round).unwrap();
+        before - times.len()
+    }
+
+    #[test]
+    fn a_slow_machine_is_waited_for() {
+        let mut patience = Patience { quickest: f64::INFINITY, left: Duration::from_millis(500) };
+        assert_eq!(rounds(&mut patience, &[20.0, 12.0, 11.0, 11.0]), 2, "nothing is known yet");
+        assert_eq!(rounds(&mut patience, &[20.0, 20.0, 19.0, 12.5, 11.0]), 4);
+        assert_eq!(rounds(&mut patience, &[11.0, 11.0, 11.0]), 2);
+        let some = rounds(&mut patience, &[20.0; 1_500]);
+        assert!((3..1_500).contains(&some), "{some}: not for ever");
+    }
+}

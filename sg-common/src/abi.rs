@@ -1,12 +1,13 @@
 //! The bytes in maps, and their version.
 //!
-//! Every type here, and those of [`flow`](crate::flow) and [`fragment`](crate::fragment) that stand in maps, is `repr(C)`, integers only, padded by hand: the kernel
-//! and the agent may be of different builds, and a bit pattern that one writes must mean something to the
-//! other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
+//! Every type here, and those of [`flow`](crate::flow) and [`fragment`](crate::fragment) that stand in maps, is `repr(C)`,
+//! integers only, padded by hand: the kernel and the agent may be of different builds, and a bit pattern that one writes
+//! must mean something to the other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
+//! [`Settings`] alone stand in no map, but in the object that the agent brings along.
 
 use crate::flow::Timeouts;
 
-/// The version of everything in this file. Part of the path under which maps are pinned, so two versions
+/// The version of everything that stands in maps. Part of the path under which maps are pinned, so two versions
 /// never share a map.
 pub const VERSION: u32 = 5;
 
@@ -20,8 +21,8 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// What the agent sets for every NIC. It stands in the object that is loaded, and in no map that another version could meet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the agent sets for every NIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
     /// In jiffies, see [`crate::flow::timeout_index`].

@@ -116,23 +116,10 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
 pub fn look(scratch: &mut Scratch, asked: u64, length: u64) -> u64 {
     let now = view::now();
     // `noted` is compiled twice: what is most frequent asks nothing twice.
-    let half_open = match scratch.key.talk.family() {
-        Family::V4 => {
-            let narrow = &NarrowKey::of(&scratch.key);
-            if let Some(entry) = live(FLOWS_16.get_ptr_mut(narrow), &scratch.key, now) {
-                return noted(scratch, entry, false, asked, length, now);
-            }
-            live(HALF_OPEN_16.get_ptr_mut(narrow), &scratch.key, now)
-        }
-        Family::V6 => {
-            let wide = &on_stack(&scratch.key);
-            if let Some(entry) = live(FLOWS.get_ptr_mut(wide), &scratch.key, now) {
-                return noted(scratch, entry, false, asked, length, now);
-            }
-            live(HALF_OPEN.get_ptr_mut(wide), &scratch.key, now)
-        }
-    };
-    half_open.map_or(NOTHING, |entry| noted(scratch, entry, true, asked, length, now))
+    if let Some(entry) = answered(&scratch.key, now) {
+        return noted(scratch, entry, false, asked, length, now);
+    }
+    half_open(&scratch.key, now).map_or(NOTHING, |entry| noted(scratch, entry, true, asked, length, now))
 }
 
 /// Notes a packet of the flow that was found, unless something has to be asked first.
@@ -214,18 +201,27 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
 /// The live entry of a flow.
 #[inline(always)]
 fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    match key.talk.family() {
-        Family::V4 => {
-            let narrow = &NarrowKey::of(key);
-            let settled = live(FLOWS_16.get_ptr_mut(narrow), key, now);
-            settled.or_else(|| live(HALF_OPEN_16.get_ptr_mut(narrow), key, now))
-        }
-        Family::V6 => {
-            let wide = &on_stack(key);
-            let settled = live(FLOWS.get_ptr_mut(wide), key, now);
-            settled.or_else(|| live(HALF_OPEN.get_ptr_mut(wide), key, now))
-        }
-    }
+    answered(key, now).or_else(|| half_open(key, now))
+}
+
+/// The same, where it was answered as far as the tables know.
+#[inline(always)]
+fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    let entry = match key.talk.family() {
+        Family::V4 => FLOWS_16.get_ptr_mut(NarrowKey::of(key)),
+        Family::V6 => FLOWS.get_ptr_mut(on_stack(key)),
+    };
+    live(entry, key, now)
+}
+
+/// The same, where it was not.
+#[inline(always)]
+fn half_open(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    let entry = match key.talk.family() {
+        Family::V4 => HALF_OPEN_16.get_ptr_mut(NarrowKey::of(key)),
+        Family::V6 => HALF_OPEN.get_ptr_mut(on_stack(key)),
+    };
+    live(entry, key, now)
 }
 
 /// The entry, unless it is none or was silent for too long.

@@ -188,10 +188,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let asked = Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
-        known = match read.known() {
-            Some(known) => known,
-            None => flows::known(scratch, &asked, false),
-        };
+        known = read.known().unwrap_or_else(|| flows::known(scratch, &asked, false));
         if let Known::Stale(first) = known {
             let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
             flows::rejudge(scratch, first, decision);

@@ -1,5 +1,6 @@
 //! The published image of a NIC. A packet takes the pointer once, so it is judged by one image, never by parts
-//! of two (what a patch of an image means, says `compile::patch` in user space); the kernel frees an old image when the last packet that holds it is done.
+//! of two (what a patch of an image means, says `compile::patch` in user space); the kernel frees an old image when the last
+//! packet that holds it is done.
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
 

@@ -20,22 +20,11 @@ pub(crate) fn run(tests: &mut Command) -> Result<()> {
     let mut shown = Ok(());
     let mut output = BufReader::new(child.stdout.take().context("no output")?);
     let mut line = Vec::new();
-    loop {
-        let said = output.fill_buf()?;
-        if said.is_empty() {
-            break;
-        }
-        // At once, lines or not. Where nobody reads it any more, the tests go on to their end all the same.
-        shown = shown.and_then(|()| stdout().write_all(said)).and_then(|()| stdout().flush());
-        for part in said.split_inclusive(|&byte| byte == b'\n') {
-            line.extend_from_slice(part);
-            if let Some(whole) = line.strip_suffix(b"\n") {
-                failures.read(&String::from_utf8_lossy(whole));
-                line.clear();
-            }
-        }
-        let length = said.len();
-        output.consume(length);
+    while output.read_until(b'\n', &mut line)? > 0 {
+        // Where nobody reads it any more, the tests go on to their end all the same.
+        shown = shown.and_then(|()| stdout().write_all(&line));
+        failures.read(String::from_utf8_lossy(&line).trim_end_matches('\n'));
+        line.clear();
     }
     let result = shell::succeeded(tests, child.wait()?);
     shown?;
@@ -87,7 +76,16 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use super::Failures;
+    use std::process::Command;
+
+    use super::{Failures, run};
+
+    #[test]
+    fn who_fails_is_told_from_who_does_not() {
+        let ends = |code| run(Command::new("sh").args(["-c", &format!("echo 'test a ... ok'; exit {code}")]));
+        assert!(ends(0).is_ok());
+        assert!(ends(101).unwrap_err().to_string().contains("exit status: 101"));
+    }
 
     #[test]
     fn what_failed_tests_said_is_kept_and_nothing_else() {

@@ -113,13 +113,10 @@ impl FlowKey {
                 one_branch();
                 self.write(destination, source, talk((*detail, *source_port)));
             }
-            (Some(Icmp::EchoRequest), _) => {
+            (Some(echo @ (Icmp::EchoRequest | Icmp::EchoReply)), _) => {
+                let asks = if echo == Icmp::EchoRequest { direction } else { direction.reversed() };
                 let (remote, local) = ends(direction, source, destination);
-                self.write(remote, local, talk((*identifier, direction as u16)));
-            }
-            (Some(Icmp::EchoReply), _) => {
-                let (remote, local) = ends(direction, source, destination);
-                self.write(remote, local, talk((*identifier, direction.reversed() as u16)));
+                self.write(remote, local, talk((*identifier, asks as u16)));
             }
             (Some(Icmp::Error | Icmp::Other), _) => return false,
         }

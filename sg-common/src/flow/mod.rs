@@ -221,10 +221,10 @@ impl FlowEntry {
         }
     }
 
-    /// Notes a packet of this flow that was seen, `length` bytes long and going in `direction`.
+    /// Notes a packet of this flow that was seen, `length` bytes long and going in `direction`. Another processor may do the
+    /// same at the same time: a count can be lost, a verdict cannot.
     #[inline(always)]
     pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
-        // Another CPU may do the same at the same time: a count can be lost, a verdict cannot.
         // One jiffy is finer than any timeout; not dirtying the line for nothing is what many CPUs want.
         if self.last_seen != now {
             self.last_seen = now;
@@ -233,7 +233,7 @@ impl FlowEntry {
             self.hear::<OPENER>(packet, length);
         } else {
             self.hear::<OTHER>(packet, length);
-            // More may have come of it.
+            // An answer, unless the packet ended the flow.
             if self.state == State::New as u8 && !packet.is_reset() {
                 self.state = State::Established as u8;
             }

@@ -115,14 +115,7 @@ impl Datapath {
         if !has_programs() {
             return Err(KernelError::NoPrograms);
         }
-        let hertz = clock::jiffies_per_second()?;
-        let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
-        let settings = Settings {
-            timeouts: options.flows.timeouts.map(jiffies),
-            fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
-            flows_per_nic: options.flows.per_nic,
-            answer_interval: options.answers.interval(),
-        };
+        let settings = settings(options)?;
         let mut loader = EbpfLoader::new();
         loader
             .map_max_entries("FAR_NICS", options.limits.nics)
@@ -382,6 +375,18 @@ impl Datapath {
     pub fn logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, KernelError> {
         EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
     }
+}
+
+/// What the programs are loaded with, in jiffies.
+fn settings(options: &Options) -> Result<Settings, KernelError> {
+    let hertz = clock::jiffies_per_second()?;
+    let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
+    Ok(Settings {
+        timeouts: options.flows.timeouts.map(jiffies),
+        fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
+        flows_per_nic: options.flows.per_nic,
+        answer_interval: options.answers.interval(),
+    })
 }
 
 /// A program of the object, as the type that its hook wants.

@@ -46,7 +46,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
-    setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
+    setup::ready(&[Stage::Build, Stage::Run, Stage::Bench], &rustc, privilege)?;
     privilege.acquire()?;
     shell::announce("building the agent and the benchmarks");
     let benches = BENCHMARKS.iter().flat_map(|(name, _)| ["--bench", name]);

@@ -12,20 +12,12 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    prerequisite::{Prerequisite, Remedy, Stage, State},
-    privilege::Privilege,
-    setup, shell,
-    stamp::Stamp,
+    prerequisite::Stage, privilege::Privilege, programs::PYTHON_WITH_VENV, setup, shell, stamp::Stamp,
     toolchain::Rustc,
-    version::Version,
 };
 
 /// Where the lists are, and the scripts that use what they name.
 const SOURCES: &str = "tests/clients";
-/// Debian 12's; the lists are made for it and later ones.
-const PYTHON: Version = Version(3, 11, 0);
-/// Debian 12's.
-const NODE: Version = Version(18, 0, 0);
 
 /// `cargo xtask clients`.
 pub(crate) fn run() -> Result<()> {
@@ -48,7 +40,7 @@ fn python(sources: &Path, environment: &Path) -> Result<()> {
     let build = sources.join("requirements-build.txt");
     let requirements = sources.join("requirements.txt");
     // An environment belongs to the Python that made it.
-    let version = shell::read(&mut python_with_venv()).unwrap_or_default();
+    let version = shell::read(Command::new("python3").args(PYTHON_WITH_VENV)).unwrap_or_default();
     let stamp = Stamp::of(environment, &[&build, &requirements], &version)?;
     if stamp.is_there() {
         return Ok(());
@@ -85,62 +77,4 @@ fn node(sources: &Path, environment: &Path) -> Result<()> {
     let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     shell::run_quietly(Command::new("npm").args(options).current_dir(environment))?;
     stamp.end()
-}
-
-/// What installing and running the clients needs.
-pub(crate) fn prerequisites() -> [Prerequisite; 3] {
-    let python = asked(&mut python_with_venv(), PYTHON, "no `python3` that can make environments");
-    let node = asked(Command::new("node").arg("--version"), NODE, "no `node`");
-    let npm = match shell::find("npm") {
-        Some(npm) => State::Ok(npm.display().to_string()),
-        None => State::Missing("no `npm`".into()),
-    };
-    [
-        prerequisite("Python with venv", python, &["python3", "python3-venv"]),
-        prerequisite("Node.js", node, &["nodejs"]),
-        prerequisite("npm", npm, &["npm"]),
-    ]
-}
-
-/// Debian's Python has `venv` without what it puts into an environment, unless python3-venv is installed.
-fn python_with_venv() -> Command {
-    let mut python = Command::new("python3");
-    python.args(["-c", "import ensurepip, platform, venv; print(platform.python_version())"]);
-    python
-}
-
-fn asked(command: &mut Command, least: Version, absent: &str) -> State {
-    match shell::read(command).map(|text| (Version::parse(text.trim_start_matches('v')), text)) {
-        Some((Some(version), text)) if version >= least => State::Ok(text.trim().to_owned()),
-        Some((_, text)) => State::TooOld(format!("{}, {least} or newer is needed", text.trim())),
-        None => State::Missing(absent.to_owned()),
-    }
-}
-
-fn prerequisite(name: &'static str, state: State, packages: &[&str]) -> Prerequisite {
-    // The packages of this system are what is here already.
-    let remedy = match &state {
-        State::TooOld(_) => Remedy::ByHand(format!("put a newer {name} first in PATH")),
-        State::Ok(_) | State::Missing(_) => Remedy::packages(packages),
-    };
-    Prerequisite { name, stage: Stage::Clients, state, remedy }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::{NODE, State, asked};
-    use crate::version::Version;
-
-    #[test]
-    fn a_version_is_enough_or_too_old_or_missing() {
-        let print = |text: &str| asked(Command::new("echo").arg(text), NODE, "none");
-        assert_eq!(print("v20.20.2"), State::Ok("v20.20.2".into()));
-        assert!(matches!(print("v12.22.12"), State::TooOld(_)));
-        assert_eq!(
-            asked(&mut Command::new("false"), Version(1, 0, 0), "none"),
-            State::Missing("none".into())
-        );
-    }
 }

@@ -8,26 +8,32 @@ use crate::{
     toolchain::Rustc,
 };
 
-const SECTIONS: [(Stage, &str); 5] = [
-    (Stage::Build, "to build"),
-    (Stage::Run, "to run"),
-    (Stage::Check, "to check and fuzz"),
-    (Stage::Clients, "to try the vendor's clients"),
-    (Stage::Advice, "to be fast"),
+/// In order; what only commands that are asked for by name need, they bring, and its lack is no fault.
+const SECTIONS: [(Stage, &str, bool); 10] = [
+    (Stage::Build, "to build", true),
+    (Stage::Run, "to run", true),
+    (Stage::Test, "to test", true),
+    (Stage::Check, "to check", true),
+    (Stage::Clients, "to try the vendor's clients", true),
+    (Stage::Fuzz, "to fuzz", true),
+    (Stage::Bench, "to measure", true),
+    (Stage::SupplyChain, "to check what we depend on, if asked", false),
+    (Stage::Kernels, "to try other kernels, if asked", false),
+    (Stage::Advice, "to be fast", false),
 ];
 
 pub(crate) fn run() -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     let mut lacking = 0;
-    for (stage, purpose) in SECTIONS {
+    for (stage, purpose, needed) in SECTIONS {
         println!("{purpose}");
         for prerequisite in Prerequisite::of(&[stage], &rustc, privilege) {
             let Prerequisite { name, state, remedy, .. } = prerequisite;
             println!("  {name:<24}{state:<9}{}", state.found());
             if !state.is_ok() {
                 println!("  {:<33}-> {remedy}", "");
-                lacking += usize::from(stage != Stage::Advice);
+                lacking += usize::from(needed);
             }
         }
     }

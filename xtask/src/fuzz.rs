@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::ready(&[Stage::Build, Stage::Check], &Rustc::ask()?, Privilege::detect())?;
+    setup::ready(&[Stage::Build, Stage::Fuzz], &Rustc::ask()?, Privilege::detect())?;
     let all = targets()?;
     let chosen = match &options.target {
         Some(target) if all.contains(target) => vec![target.clone()],
@@ -34,7 +34,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Runs every one of `targets`, even after one that failed.
 pub(crate) fn run_all(targets: &[String], seconds: u32) -> Result<()> {
-    bring_cargo_fuzz()?;
     let mut failed = Vec::new();
     for target in targets {
         shell::announce(&format!("fuzzing {target} for {seconds} s"));
@@ -60,14 +59,6 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-fn bring_cargo_fuzz() -> Result<()> {
-    if shell::find("cargo-fuzz").is_some() {
-        return Ok(());
-    }
-    shell::announce("installing cargo-fuzz (about a minute)");
-    shell::run_quietly(shell::cargo("install").args(["cargo-fuzz", "--locked"]))
 }
 
 fn run_one(target: &str, seconds: u32) -> Result<()> {

@@ -19,6 +19,7 @@ mod linker;
 mod matrix;
 mod prerequisite;
 mod privilege;
+mod programs;
 mod setup;
 mod shell;
 mod stamp;

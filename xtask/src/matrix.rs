@@ -52,7 +52,7 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
         "this is no Debian: the kernels are Debian's, and apt-get fetches them"
     );
     let privilege = Privilege::detect();
-    setup::ready(&[Stage::Build], &Rustc::ask()?, privilege)?;
+    setup::ready(&[Stage::Build, Stage::Kernels], &Rustc::ask()?, privilege)?;
 
     if unpacked::search(KERNELS).is_empty() {
         apt::update(privilege);

@@ -1,11 +1,11 @@
 //! `Prerequisite`: one thing a machine must have, how to see whether it is there, and what to do if not.
 //!
-//! Owns the words only. Which prerequisites there are is said by `toolchain`, `linker`, `tools`, `kernel` and
-//! `clients`; `doctor` prints them and `setup` brings them.
+//! Owns the words only. Which prerequisites there are is said by `programs` (through `tools`), `toolchain`, `linker`
+//! and `kernel`; `doctor` prints them and `setup` brings them.
 
 use std::fmt;
 
-use crate::{clients, kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, tools};
+use crate::{kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, tools};
 
 /// What a prerequisite is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +14,20 @@ pub(crate) enum Stage {
     Build,
     /// Running them: the demonstration, the tests, the benchmarks.
     Run,
-    /// The checks of the test command that are no tests of ours: format, lints, fuzzing.
+    /// The tests, beside what running needs.
+    Test,
+    /// The checks of the test command that are no tests of ours: format, lints.
     Check,
     /// The vendor's clients that the API is tried with.
     Clients,
+    /// Fuzzing.
+    Fuzz,
+    /// What the benchmarks compare with and measure with.
+    Bench,
+    /// Licences, sources and advisories of what we depend on.
+    SupplyChain,
+    /// The tests over other kernels.
+    Kernels,
     /// Nothing: it is slower without.
     Advice,
 }
@@ -60,6 +70,8 @@ pub(crate) enum Remedy {
     Component(&'static str),
     /// bpf-linker, built against this major version of LLVM.
     BpfLinker { llvm: u32 },
+    /// A crate with a program of its name.
+    Crate(&'static str),
     /// Nothing that this program should do to a machine.
     ByHand(String),
 }
@@ -76,6 +88,7 @@ impl fmt::Display for Remedy {
             Self::Packages(names) => write!(f, "apt-get install {}", names.join(" ")),
             Self::Component(name) => write!(f, "rustup component add {name}"),
             Self::BpfLinker { llvm } => write!(f, "{}", linker::install_line(*llvm)),
+            Self::Crate(name) => write!(f, "cargo install {name} --locked"),
             Self::ByHand(what) => f.write_str(what),
         }
     }
@@ -95,9 +108,8 @@ impl Prerequisite {
     pub(crate) fn of(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Self> {
         let mut all = toolchain::prerequisites(rustc);
         all.extend(linker::prerequisites(rustc));
-        all.extend(tools::prerequisites());
+        all.extend(tools::prerequisites(stages));
         all.extend(kernel::prerequisites(privilege));
-        all.extend(clients::prerequisites());
         all.retain(|prerequisite| stages.contains(&prerequisite.stage));
         all
     }

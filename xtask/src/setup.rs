@@ -15,13 +15,16 @@ use crate::{
     toolchain::Rustc,
 };
 
+/// What building, demonstration, tests and benchmarks need; the rest is brought by the commands that need it.
+const ALWAYS: [Stage; 7] =
+    [Stage::Build, Stage::Run, Stage::Test, Stage::Check, Stage::Clients, Stage::Fuzz, Stage::Bench];
+
 /// `cargo xtask setup`.
 pub(crate) fn run() -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
-    let stages = [Stage::Build, Stage::Run, Stage::Check, Stage::Clients];
-    bring(&lacking(&stages, &rustc, privilege), privilege)?;
-    refuse(&lacking(&stages, &rustc, privilege))?;
+    bring(&lacking(&ALWAYS, &rustc, privilege), privilege)?;
+    refuse(&lacking(&ALWAYS, &rustc, privilege))?;
     println!("everything is here");
     Ok(())
 }
@@ -84,6 +87,10 @@ fn bring(missing: &[Prerequisite], privilege: Privilege) -> Result<()> {
                 shell::run_quietly(Command::new("rustup").args(["component", "add", name]))?;
             }
             Remedy::BpfLinker { llvm } => linker::install(*llvm)?,
+            Remedy::Crate(name) => {
+                shell::announce(&format!("installing {name} (some minutes)"));
+                shell::run_quietly(shell::cargo("install").args([name, "--locked"]))?;
+            }
             Remedy::Packages(_) | Remedy::ByHand(_) => {}
         }
     }

@@ -41,7 +41,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     shell::announce("setup");
-    setup::ready(&[Stage::Build, Stage::Run, Stage::Check], &rustc, privilege)?;
+    let mut stages = vec![Stage::Build, Stage::Run, Stage::Test, Stage::Check, Stage::Clients];
+    if options.fuzz_seconds > 0 {
+        stages.push(Stage::Fuzz);
+    }
+    setup::ready(&stages, &rustc, privilege)?;
 
     let mut steps = Steps::default();
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));

@@ -1,25 +1,73 @@
-//! The programs of the system that building and running need, and the Debian packages they are in.
+//! Whether the programs of the table are on this machine.
+//!
+//! Only looks. Which programs there are is said by `programs`; this says how it stands with those of some stages.
+
+use std::process::Command;
 
 use crate::{
     prerequisite::{Prerequisite, Remedy, Stage, State},
+    programs::{ALL, Programs, Proof, Source},
     shell,
+    version::Version,
 };
 
-pub(crate) fn prerequisites() -> [Prerequisite; 5] {
-    [
-        tool("C compiler", Stage::Build, &["cc"], &["gcc", "libc6-dev"]),
-        // libFuzzer is C++ and is compiled with the fuzz targets.
-        tool("C++ compiler", Stage::Check, &["c++"], &["g++"]),
-        tool("iproute2", Stage::Run, &["ip", "tc"], &["iproute2"]),
-        tool("util-linux", Stage::Run, &["unshare", "nsenter"], &["util-linux"]),
-        tool("ping", Stage::Run, &["ping"], &["iputils-ping"]),
-    ]
+/// How it stands with what `stages` start.
+pub(crate) fn prerequisites(stages: &[Stage]) -> Vec<Prerequisite> {
+    ALL.iter().filter_map(|programs| prerequisite(programs, stages)).collect()
 }
 
-fn tool(name: &'static str, stage: Stage, programs: &[&str], packages: &[&str]) -> Prerequisite {
-    let state = match programs.iter().find(|program| shell::find(program).is_none()) {
-        Some(absent) => State::Missing(format!("no `{absent}`")),
-        None => State::Ok(programs.join(", ")),
+fn prerequisite(programs: &Programs, stages: &[Stage]) -> Option<Prerequisite> {
+    let stage = *programs.stages.iter().find(|stage| stages.contains(stage))?;
+    let name = *programs.names.first()?;
+    let state = state(programs);
+    let remedy = match (programs.source, &state) {
+        // Who looks for them says how it stands with them.
+        (Source::Elsewhere, _) => return None,
+        (Source::Crate, _) => Remedy::Crate(name),
+        // The packages of this system are what is here already.
+        (Source::Debian(_), State::TooOld(_)) => Remedy::ByHand(format!("put a newer {name} first in PATH")),
+        (Source::Debian(packages), _) => Remedy::packages(packages),
     };
-    Prerequisite { name, stage, state, remedy: Remedy::packages(packages) }
+    Some(Prerequisite { name, stage, state, remedy })
+}
+
+fn state(programs: &Programs) -> State {
+    if let Some(absent) = programs.names.iter().find(|name| shell::find(name).is_none()) {
+        return State::Missing(format!("no `{absent}`"));
+    }
+    match (programs.proof, programs.names) {
+        (Proof::Answers(arguments, least), [name, ..]) => asked(
+            Command::new(name).args(arguments),
+            least,
+            &format!("`{name} {}` fails", arguments.join(" ")),
+        ),
+        _ => State::Ok(programs.names.join(", ")),
+    }
+}
+
+fn asked(command: &mut Command, least: Version, absent: &str) -> State {
+    match shell::read(command).map(|text| (Version::parse(text.trim_start_matches('v')), text)) {
+        Some((Some(version), text)) if version >= least => State::Ok(text.trim().to_owned()),
+        Some((_, text)) => State::TooOld(format!("{}, {least} or newer is needed", text.trim())),
+        None => State::Missing(absent.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{State, asked};
+    use crate::version::Version;
+
+    #[test]
+    fn a_version_is_enough_or_too_old_or_missing() {
+        let print = |text: &str| asked(Command::new("echo").arg(text), Version(18, 0, 0), "none");
+        assert_eq!(print("v20.20.2"), State::Ok("v20.20.2".into()));
+        assert!(matches!(print("v12.22.12"), State::TooOld(_)));
+        assert_eq!(
+            asked(&mut Command::new("false"), Version(1, 0, 0), "none"),
+            State::Missing("none".into())
+        );
+    }
 }

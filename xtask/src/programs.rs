@@ -1,0 +1,100 @@
+//! `Programs`: every program that setup, demonstration, tests and benchmarks start, and where each comes from.
+//!
+//! Owns that table and nothing else. `prerequisite` makes of it what `doctor` prints and `setup` brings; `path`
+//! makes of it the only programs that demonstration, tests and benchmarks find. **Who starts another program adds a
+//! line here**, or a test fails.
+
+use Source::{Crate, Debian, Elsewhere};
+use Stage::{Bench, Build, Check, Clients, Fuzz, Kernels, Run, SupplyChain, Test};
+
+use crate::{prerequisite::Stage, version::Version};
+
+/// Programs that come together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Programs {
+    pub(crate) names: &'static [&'static str],
+    pub(crate) source: Source,
+    /// What starts them.
+    pub(crate) stages: &'static [Stage],
+    pub(crate) proof: Proof,
+}
+
+/// Where programs come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// Packages of Debian, brought by `apt`.
+    Debian(&'static [&'static str]),
+    /// A crate of the same name, brought by `cargo install`.
+    Crate,
+    /// Somewhere else: the file named beside it looks for them, and says what to do where they are missing.
+    Elsewhere,
+}
+
+/// How to see that they are there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    /// Each is found.
+    Found,
+    /// The first one, asked this, answers with at least this version.
+    Answers(&'static [&'static str], Version),
+}
+
+/// Debian's Python has `venv` without what it puts into an environment, unless python3-venv is installed.
+pub(crate) const PYTHON_WITH_VENV: [&str; 2] =
+    ["-c", "import ensurepip, platform, venv; print(platform.python_version())"];
+
+/// All of them. A package that every Debian has is named all the same: another system may not have it.
+pub(crate) const ALL: &[Programs] = &[
+    // `toolchain`.
+    of(&[Build], Elsewhere, &["cargo", "rustc", "rustup"]),
+    of(&[Check], Elsewhere, &["cargo-clippy", "cargo-fmt"]),
+    // `linker`.
+    of(&[Build], Elsewhere, &["bpf-linker", "llvm-config"]),
+    // `privilege`.
+    of(&[Build], Elsewhere, &["sudo"]),
+    of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
+    // What brings the rest, and `unpacked`.
+    of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
+    // libFuzzer is C++ and is compiled with the fuzz targets.
+    of(&[Fuzz], Debian(&["g++"]), &["c++"]),
+    of(&[Fuzz], Crate, &["cargo-fuzz"]),
+    of(&[SupplyChain], Crate, &["cargo-audit"]),
+    of(&[SupplyChain], Crate, &["cargo-deny"]),
+    of(&[Run], Debian(&["iproute2"]), &["ip", "tc"]),
+    of(&[Run], Debian(&["util-linux"]), &["nsenter", "setpriv", "unshare"]),
+    of(&[Run], Debian(&["iputils-ping"]), &["ping"]),
+    of(&[Test], Debian(&["bpftool"]), &["bpftool"]),
+    of(&[Test, Bench], Debian(&["nftables"]), &["nft"]),
+    of(&[Test], Debian(&["mount"]), &["mount", "umount"]),
+    of(&[Test], Debian(&["bash"]), &["bash"]),
+    of(&[Test], Debian(&["dash"]), &["sh"]),
+    of(&[Test], Debian(&["grep"]), &["grep"]),
+    of(&[Test], Debian(&["sed"]), &["sed"]),
+    of(
+        &[Run],
+        Debian(&["coreutils"]),
+        &[
+            "cat", "echo", "env", "false", "head", "ls", "mkdir", "mv", "printf", "rm", "sleep", "timeout",
+            "true",
+        ],
+    ),
+    Programs {
+        proof: Proof::Answers(&PYTHON_WITH_VENV, Version(3, 11, 0)),
+        // What is not a program is the module that makes environments.
+        ..of(&[Clients], Debian(&["python3", "python3-venv"]), &["python3"])
+    },
+    Programs {
+        proof: Proof::Answers(&["--version"], Version(18, 0, 0)),
+        ..of(&[Clients, Test], Debian(&["nodejs"]), &["node"])
+    },
+    of(&[Clients], Debian(&["npm"]), &["npm"]),
+    of(&[Bench], Debian(&["conntrack"]), &["conntrack"]),
+    of(&[Bench], Debian(&["iperf3"]), &["iperf3"]),
+    of(&[Bench], Debian(&["ipset"]), &["ipset"]),
+    of(&[Bench], Debian(&["iptables"]), &["iptables-legacy-restore", "iptables-nft-restore"]),
+    of(&[Kernels], Debian(&["binutils", "dpkg", "libc-bin"]), &["strip", "dpkg-deb", "ldd"]),
+];
+
+const fn of(stages: &'static [Stage], source: Source, names: &'static [&'static str]) -> Programs {
+    Programs { names, source, stages, proof: Proof::Found }
+}

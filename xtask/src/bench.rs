@@ -9,7 +9,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
+use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 /// In the order in which they are run, with what each takes; the table has an order of its own.
 const BENCHMARKS: [(&str, &str); 10] = [
@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .args(benches),
     )?;
 
+    let path = path::of(&[Stage::Run, Stage::Bench], "bench")?;
     let lines = shell::target_dir()?.join("figures.jsonl");
     // Made here, so that it is the caller's; an earlier run is nobody's figure.
     fs::write(&lines, "").with_context(|| format!("cannot write {}", lines.display()))?;
@@ -72,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.quick {
             bench.env("SG_BENCH_QUICK", "1");
         }
-        privilege.run_built_as_root(&mut bench, &rustc.host);
+        privilege.run_built_as_root(&mut bench, &rustc.host, &path);
         // What the others find is worth having.
         if let Err(error) = shell::run(&mut bench) {
             eprintln!("error: {error:#}");

@@ -2,9 +2,9 @@
 //!
 //! What is shown is said in `tests/src/bin/sg-demo/main.rs`, which finds `sgd` and `sgctl` beside itself.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
+use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 const BUILD: [&str; 11] = [
     "--release",
@@ -26,7 +26,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     shell::announce("building the agent, the client and the demonstration");
     shell::run(shell::cargo("build").args(BUILD))?;
 
-    let demo = shell::release_dir()?.join("sg-demo");
-    let demo = demo.to_str().context("the path of the repository is no UTF-8")?;
-    shell::run(privilege.command(demo)?.args(args))
+    let path = path::of(&[Stage::Run], "demo")?;
+    let mut demo = privilege.command("env")?;
+    demo.arg(path::variable(&path));
+    shell::run(demo.arg(shell::release_dir()?.join("sg-demo")).args(args))
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// In order; what only commands that are asked for by name need, they bring, and its lack is no fault.
-const SECTIONS: [(Stage, &str, bool); 10] = [
+const SECTIONS: [(Stage, &str, bool); 11] = [
     (Stage::Build, "to build", true),
     (Stage::Run, "to run", true),
     (Stage::Test, "to test", true),
@@ -19,6 +19,7 @@ const SECTIONS: [(Stage, &str, bool); 10] = [
     (Stage::Bench, "to measure", true),
     (Stage::SupplyChain, "to check what we depend on, if asked", false),
     (Stage::Kernels, "to try other kernels, if asked", false),
+    (Stage::Fresh, "to try a fresh machine, if asked", false),
     (Stage::Advice, "to be fast", false),
 ];
 

@@ -9,14 +9,17 @@ mod apt;
 mod bench;
 mod build;
 mod clients;
+mod debian;
 mod demo;
 mod doctor;
 mod failures;
+mod fresh;
 mod fuzz;
 mod guest;
 mod kernel;
 mod linker;
 mod matrix;
+mod path;
 mod prerequisite;
 mod privilege;
 mod programs;
@@ -24,6 +27,7 @@ mod setup;
 mod shell;
 mod stamp;
 mod steps;
+mod tally;
 mod test;
 mod toolchain;
 mod tools;
@@ -61,6 +65,8 @@ enum Command {
     Clients,
     /// Run every check and test of the project, or with `--kernel` some over other kernels
     Test(test::Options),
+    /// Run the commands of the README on a fresh Debian 12, made for it; as root
+    Fresh(fresh::Options),
     /// Run one fuzz target, or all of them in turn
     Fuzz(fuzz::Options),
     /// Run the benchmarks as root, and show their figures
@@ -92,6 +98,7 @@ fn run(command: Command) -> Result<()> {
         Command::Demo { args } => demo::run(&args),
         Command::Clients => clients::run(),
         Command::Test(options) => test::run(&options),
+        Command::Fresh(options) => fresh::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
     }

@@ -28,6 +28,8 @@ pub(crate) enum Stage {
     SupplyChain,
     /// The tests over other kernels.
     Kernels,
+    /// A fresh machine.
+    Fresh,
     /// Nothing: it is slower without.
     Advice,
 }

@@ -3,12 +3,12 @@
 //! Builds always run as the caller; only package installation and the runs that load programs or make
 //! namespaces ask for a `Privilege`.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
 
-use crate::shell;
+use crate::{path, shell};
 
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
@@ -59,12 +59,16 @@ impl Privilege {
         }
     }
 
-    /// Makes `cargo` run what it built as root, and build it as the caller.
-    pub(crate) fn run_built_as_root(self, cargo: &mut Command, host: &str) {
-        if self == Self::Sudo {
-            let triple = host.replace('-', "_").to_uppercase();
-            cargo.env(format!("CARGO_TARGET_{triple}_RUNNER"), "sudo -E");
-        }
+    /// Makes `cargo` run what it built as root and with only the programs in `path`, and build it as the caller. To be
+    /// called before arguments for what was built.
+    pub(crate) fn run_built_as_root(self, cargo: &mut Command, host: &str, path: &Path) {
+        // Said behind sudo, which may have a PATH of its own.
+        let path = path::variable(path);
+        let runner = match self {
+            Self::Sudo => vec!["sudo", "-E", "env", &path],
+            Self::Root | Self::None => vec!["env", &path],
+        };
+        cargo.arg("--config").arg(format!("target.{host}.runner={runner:?}"));
     }
 }
 
@@ -85,7 +89,20 @@ fn lacking(status: &str) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::lacking;
+    use std::{path::Path, process::Command};
+
+    use super::{Privilege, lacking};
+
+    #[test]
+    fn what_was_built_finds_declared_programs_only() {
+        let mut cargo = Command::new("cargo");
+        Privilege::Sudo.run_built_as_root(&mut cargo, "x86_64-unknown-linux-gnu", Path::new("/a b/path"));
+        let config = cargo.get_args().last().unwrap().to_str().unwrap();
+        assert_eq!(
+            config,
+            r#"target.x86_64-unknown-linux-gnu.runner=["sudo", "-E", "env", "PATH=/a b/path"]"#
+        );
+    }
 
     #[test]
     fn root_of_a_host_lacks_nothing() {

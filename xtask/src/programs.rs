@@ -5,7 +5,7 @@
 //! line here**, or a test fails.
 
 use Source::{Crate, Debian, Elsewhere};
-use Stage::{Bench, Build, Check, Clients, Fuzz, Kernels, Run, SupplyChain, Test};
+use Stage::{Bench, Build, Check, Clients, Fresh, Fuzz, Kernels, Run, SupplyChain, Test};
 
 use crate::{prerequisite::Stage, version::Version};
 
@@ -92,9 +92,85 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Bench], Debian(&["iperf3"]), &["iperf3"]),
     of(&[Bench], Debian(&["ipset"]), &["ipset"]),
     of(&[Bench], Debian(&["iptables"]), &["iptables-legacy-restore", "iptables-nft-restore"]),
+    of(&[Fresh], Debian(&["apt"]), &["apt-config"]),
+    of(&[Fresh], Debian(&["coreutils"]), &["chroot", "cp", "mkdir", "rmdir"]),
+    of(&[Fresh], Debian(&["dash"]), &["sh"]),
+    of(&[Fresh], Debian(&["debootstrap"]), &["debootstrap"]),
+    of(&[Fresh], Debian(&["git"]), &["git"]),
+    of(&[Fresh], Debian(&["mount"]), &["mount", "umount"]),
+    of(&[Fresh], Debian(&["util-linux"]), &["pivot_root", "unshare"]),
     of(&[Kernels], Debian(&["binutils", "dpkg", "libc-bin"]), &["strip", "dpkg-deb", "ldd"]),
 ];
 
 const fn of(stages: &'static [Stage], source: Source, names: &'static [&'static str]) -> Programs {
     Programs { names, source, stages, proof: Proof::Found }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    use super::ALL;
+
+    /// What stands before the name of a program that is started or looked for. Programs whose name is no literal, and
+    /// those of scripts, are found out when they are started: see `path`.
+    const STARTS: [&str; 4] =
+        ["Command::new(\"", "shell::find(\"", "privilege.command(\"", "shell::cargo(\""];
+    /// What cargo does itself.
+    const OF_CARGO: [&str; 5] = ["bench", "build", "doc", "install", "test"];
+
+    /// The programs that `source` starts and the table lacks.
+    fn undeclared(source: &str) -> Vec<String> {
+        let declared = |name: &str| ALL.iter().any(|programs| programs.names.contains(&name));
+        let mut names = Vec::new();
+        for start in STARTS {
+            for (at, _) in source.match_indices(start) {
+                let name = source[at + start.len()..].split('"').next().unwrap_or_default();
+                if start.starts_with("shell::cargo") && !OF_CARGO.contains(&name) {
+                    names.push(format!("cargo-{name}"));
+                } else if !start.starts_with("shell::cargo") {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names.retain(|name| !declared(name));
+        names
+    }
+
+    fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.is_symlink() {
+                // What is built, and nothing else, lies there.
+                if !path.join("CACHEDIR.TAG").exists() {
+                    sources(&path, found);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_started_is_declared() {
+        let mut files = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut files);
+        assert!(files.len() > 100, "the sources are elsewhere");
+        for file in files {
+            let names = undeclared(&fs::read_to_string(&file).unwrap());
+            assert!(names.is_empty(), "{} starts {names:?}: add them to the table", file.display());
+        }
+    }
+
+    #[test]
+    fn an_undeclared_program_is_seen() {
+        let start = |name: &str| format!("    let mut child = {}{name}\").arg(\"-n\");", STARTS[0]);
+        assert!(undeclared(&start("ip")).is_empty());
+        assert_eq!(undeclared(&start("tcpdump")), ["tcpdump"]);
+        assert_eq!(undeclared(&start("/usr/sbin/ip")), ["/usr/sbin/ip"], "where it lies is another matter");
+        assert_eq!(undeclared(&format!("{}nextest\")", STARTS[3])), ["cargo-nextest"]);
+    }
 }

@@ -13,7 +13,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    clients, failures, fuzz, matrix,
+    clients, failures, fuzz, matrix, path,
     prerequisite::Stage,
     privilege::Privilege,
     setup, shell,
@@ -29,6 +29,10 @@ pub(crate) struct Options {
     /// How long to run each fuzz target; 0 leaves fuzzing out. Building them takes longer than all other tests
     #[arg(long, default_value_t = 0)]
     fuzz_seconds: u32,
+    /// Check licences, sources and advisories of what the project depends on, too. It brings cargo-deny and cargo-audit,
+    /// which takes minutes, and fetches the databases of advisories from GitHub
+    #[arg(long)]
+    supply_chain: bool,
     /// Run only what tells kernels apart, over this kernel of Debian in an emulated machine; may be given again
     #[arg(long = "kernel", value_name = "VERSION")]
     kernels: Vec<String>,
@@ -45,6 +49,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.fuzz_seconds > 0 {
         stages.push(Stage::Fuzz);
     }
+    if options.supply_chain {
+        stages.push(Stage::SupplyChain);
+    }
     setup::ready(&stages, &rustc, privilege)?;
 
     let mut steps = Steps::default();
@@ -60,13 +67,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.deep {
             tests.env("SG_DEEP", "1");
         }
-        privilege.run_built_as_root(&mut tests, &rustc.host);
+        let path = path::of(&[Stage::Run, Stage::Test], "test")?;
+        privilege.run_built_as_root(&mut tests, &rustc.host, &path);
         failures::run(&mut tests).map(|()| Outcome::Passed)
     });
     steps.run("fuzzing", || fuzzing(options.fuzz_seconds));
-    steps.run("licences and sources", licences);
-    steps.run("advisories (cargo deny)", deny_advisories);
-    steps.run("advisories (cargo audit)", audit);
+    if options.supply_chain {
+        let deny = |checks: &[&str]| {
+            passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph"]).args(checks))
+        };
+        steps.run("licences and sources", || deny(&["licenses", "bans", "sources"]));
+        steps.run("advisories (cargo deny)", || deny(&["advisories"]));
+        steps.run("advisories (cargo audit)", || passed(&mut shell::cargo("audit")));
+    }
     steps.finish()
 }
 
@@ -139,39 +152,4 @@ fn vendor_clients() -> Outcome {
         Ok(_) => Outcome::Passed,
         Err(error) => Outcome::Skipped(format!("{error:#}; see `cargo xtask clients`")),
     }
-}
-
-fn licences() -> Result<Outcome> {
-    if shell::find("cargo-deny").is_none() {
-        return Ok(not_installed("cargo-deny"));
-    }
-    passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph", "licenses", "bans", "sources"]))
-}
-
-fn deny_advisories() -> Result<Outcome> {
-    if shell::find("cargo-deny").is_none() {
-        return Ok(not_installed("cargo-deny"));
-    }
-    if shell::read(shell::cargo("deny").args(["fetch", "db"])).is_none() {
-        return Ok(Outcome::Skipped("the advisory database cannot be reached".into()));
-    }
-    passed(shell::cargo("deny").args(["check", "--disable-fetch", "advisories"]))
-}
-
-fn audit() -> Result<Outcome> {
-    if shell::find("cargo-audit").is_none() {
-        return Ok(not_installed("cargo-audit"));
-    }
-    let output = shell::cargo("audit").output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() && said.contains("couldn't fetch advisory database") {
-        return Ok(Outcome::Skipped("the advisory database cannot be reached".into()));
-    }
-    print!("{}{said}", String::from_utf8_lossy(&output.stdout));
-    anyhow::ensure!(output.status.success(), "`cargo audit` failed ({})", output.status);
-    Ok(Outcome::Passed)
-}
-
-fn not_installed(tool: &str) -> Outcome {
-    Outcome::Skipped(format!("{tool} is not installed: cargo install {tool} --locked"))
 }

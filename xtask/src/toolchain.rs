@@ -3,7 +3,10 @@
 //! The version is pinned in `rust-toolchain.toml` and nowhere else; bpf-linker follows the LLVM of that
 //! compiler (see `linker`).
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -27,6 +30,11 @@ pub(crate) struct Rustc {
 }
 
 impl Rustc {
+    /// Where it lies with its components.
+    pub(crate) fn sysroot(&self) -> &Path {
+        &self.sysroot
+    }
+
     pub(crate) fn ask() -> Result<Self> {
         let said = shell::read(Command::new("rustc").arg("-vV"))
             .context("`rustc` cannot be run: install Rust with rustup, see https://rustup.rs")?;

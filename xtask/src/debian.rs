@@ -1,0 +1,235 @@
+//! `Debian`: a fresh Debian 12 in a directory, and what is run in it.
+//!
+//! Owns the directory that it is told: the base system, made once, and one copy of it for each run. A run has mounts
+//! and processes of its own, which the kernel ends with it; of this machine it has the kernel, the network, the Rust
+//! toolchain without what setup brings, and the way to the package registries. It never changes any of them. Called by
+//! `fresh`.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::{shell, stamp::Stamp};
+
+const RELEASE: &str = "bookworm";
+const ARCHIVE: &str = "http://deb.debian.org/debian";
+/// Where apt says where the archive of Debian is; other sources are no part of a fresh Debian.
+const SOURCES: [&str; 2] = ["etc/apt/sources.list", "etc/apt/sources.list.d/debian.sources"];
+/// Where the machine says how names are resolved, and how pip and npm reach what they fetch.
+const REACH: [&str; 4] = ["etc/resolv.conf", "etc/hosts", "etc/pip.conf", "etc/npmrc"];
+const AUTHORITIES: &str = "usr/local/share/ca-certificates";
+/// What the name of a variable says of the way to a registry.
+const WAYS: [&str; 5] = ["PROXY", "CERT", "CA_BUNDLE", "CAINFO", "INDEX_URL"];
+/// Where the clone of the repository lies.
+pub(crate) const CLONE: &str = "root/clone";
+
+/// Inside namespaces of its own: the root is a mount point, as it is on a machine, and nothing of the other one is left.
+const ENTER: &str = r#"
+set -eu
+mount --bind "$ROOT" "$ROOT"
+mount -t proc proc "$ROOT/proc"
+mount -t sysfs sysfs "$ROOT/sys"
+mount --rbind /dev "$ROOT/dev"
+mount -t tmpfs tmpfs "$ROOT/run"
+mount -t overlay -o "lowerdir=$RUSTUP_HOME,upperdir=$OVER/upper,workdir=$OVER/work" overlay "$ROOT$RUSTUP_HOME"
+cd "$ROOT"
+mkdir -p .outside
+pivot_root . .outside
+umount --lazy .outside
+rmdir .outside
+unset ROOT OVER
+exec chroot . sh -c "$INSIDE"
+"#;
+
+/// One that is fresh.
+pub(crate) struct Debian {
+    root: PathBuf,
+    /// What the overlay over the toolchain keeps.
+    over: PathBuf,
+    rustup: PathBuf,
+}
+
+impl Debian {
+    /// A fresh one in `directory`, with the toolchain of this machine as rustup would have brought it.
+    pub(crate) fn new(directory: &Path, sysroot: &Path) -> Result<Self> {
+        let base = bring(&directory.join(RELEASE))?;
+        let this =
+            Self { root: directory.join("root"), over: directory.join("over"), rustup: rustup_home()? };
+        for directory in [&this.root, &this.over] {
+            if directory.exists() {
+                fs::remove_dir_all(directory)?;
+            }
+        }
+        shell::run_quietly(Command::new("cp").arg("--archive").arg(&base).arg(&this.root))?;
+        this.connect()?;
+        this.add_toolchain(sysroot)?;
+        Ok(this)
+    }
+
+    /// The way to the package registries, as this machine has it.
+    fn connect(&self) -> Result<()> {
+        for file in SOURCES.into_iter().chain(REACH) {
+            copy(&Path::new("/").join(file), &self.root.join(file))?;
+        }
+        let authorities = fs::read_dir(Path::new("/").join(AUTHORITIES)).into_iter().flatten().flatten();
+        for authority in authorities {
+            copy(&authority.path(), &self.root.join(AUTHORITIES).join(authority.file_name()))?;
+        }
+        // Proxies and the like, whichever file says so.
+        let format = "%F \"%v\";%n";
+        let said = shell::read(Command::new("apt-config").args([
+            "dump",
+            "--no-empty",
+            "--format",
+            format,
+            "Acquire",
+        ]))
+        .context("`apt-config dump` failed")?;
+        fs::write(self.root.join("etc/apt/apt.conf.d/99machine"), said)?;
+        Ok(())
+    }
+
+    /// The directory of cargo as rustup leaves it: its own program, under the names that it answers to.
+    fn add_toolchain(&self, sysroot: &Path) -> Result<()> {
+        let rustup =
+            shell::find("rustup").context("no `rustup`: its toolchain is what a fresh machine has")?;
+        let bin = self.root.join("root/.cargo/bin");
+        fs::create_dir_all(&bin)?;
+        copy(&fs::canonicalize(rustup)?, &bin.join("rustup"))?;
+        for name in ["cargo", "cargo-clippy", "cargo-fmt", "clippy-driver", "rustc", "rustdoc", "rustfmt"] {
+            std::os::unix::fs::symlink("rustup", bin.join(name))?;
+        }
+        fs::write(self.root.join("root/.cargo/env"), "export PATH=\"$HOME/.cargo/bin:$PATH\"\n")?;
+
+        // In an overlay, a device without a number stands for what is not there.
+        fs::create_dir_all(self.root.join(inside(&self.rustup)?))?;
+        for part in ["work", "upper"] {
+            fs::create_dir_all(self.over.join(part))?;
+        }
+        let sysroot = fs::canonicalize(sysroot)?;
+        let below = sysroot.strip_prefix(&self.rustup).context("the toolchain is not one of rustup's")?;
+        let (from, to) =
+            (sysroot.join("lib/rustlib"), self.over.join("upper").join(below).join("lib/rustlib"));
+        fs::create_dir_all(&to)?;
+        for gone in ["src", "manifest-rust-src"] {
+            if from.join(gone).exists() {
+                mknod(&to.join(gone), SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?;
+            }
+        }
+        let components = fs::read_to_string(from.join("components"))?;
+        let others = components.lines().filter(|name| *name != "rust-src").map(|name| format!("{name}\n"));
+        fs::write(to.join("components"), others.collect::<String>())?;
+        Ok(())
+    }
+
+    /// The clone of this repository at `commit`, where it lies out here.
+    pub(crate) fn clone_of(&self, commit: &str) -> Result<PathBuf> {
+        let clone = self.root.join(CLONE);
+        shell::run_quietly(Command::new("git").args(["clone", "--quiet", "--no-checkout", "."]).arg(&clone))?;
+        shell::run_quietly(
+            Command::new("git").arg("-C").arg(&clone).args(["checkout", "--quiet", "--detach", commit]),
+        )?;
+        Ok(clone)
+    }
+
+    /// A shell in it that runs `script`, as root after a login.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER]);
+        unshare.env_clear().envs(env::vars().filter(|(name, _)| is_way(name)));
+        unshare.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        unshare.env("HOME", "/root").env("USER", "root").env("RUSTUP_HOME", &self.rustup);
+        unshare.env("ROOT", &self.root).env("OVER", &self.over).env("INSIDE", script);
+        unshare
+    }
+}
+
+/// Makes the base system, or leaves it as it is. Answers where it is.
+fn bring(directory: &Path) -> Result<PathBuf> {
+    let base = directory.join("root");
+    let archive =
+        SOURCES.iter().find_map(|file| archive(&fs::read_to_string(Path::new("/").join(file)).ok()?));
+    let archive = archive.unwrap_or_else(|| ARCHIVE.into());
+    let stamp = Stamp::of(directory, &[], &archive)?;
+    if stamp.is_there() {
+        return Ok(base);
+    }
+    shell::announce(&format!("making a Debian {RELEASE} from {archive} (a minute or two)"));
+    stamp.begin()?;
+    shell::run_quietly(
+        Command::new("debootstrap").args(["--variant=minbase", RELEASE]).arg(&base).arg(archive),
+    )?;
+    stamp.end()?;
+    Ok(base)
+}
+
+/// The archive that a file of sources names first.
+fn archive(sources: &str) -> Option<String> {
+    let lines = sources.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut words = lines.flat_map(str::split_whitespace);
+    words.find(|word| word.starts_with("http")).map(|word| word.trim_end_matches('/').to_owned())
+}
+
+/// Where rustup keeps its toolchains.
+fn rustup_home() -> Result<PathBuf> {
+    let home = || Some(Path::new(&env::var_os("HOME")?).join(".rustup"));
+    let path = env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(home).context("HOME is not set")?;
+    let path = fs::canonicalize(&path).with_context(|| format!("no {}", path.display()))?;
+    ensure!(!path.to_string_lossy().contains([',', ':']), "a mount cannot name {}", path.display());
+    Ok(path)
+}
+
+fn is_way(name: &str) -> bool {
+    let name = name.to_uppercase();
+    WAYS.iter().any(|way| name.contains(way))
+}
+
+/// A path of the root, from it.
+fn inside(path: &Path) -> Result<&Path> {
+    path.strip_prefix("/").with_context(|| format!("{} is not absolute", path.display()))
+}
+
+/// Copies a file where there is one.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_file() {
+        return Ok(());
+    }
+    if let Some(directory) = to.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{archive, is_way};
+
+    #[test]
+    fn the_archive_is_the_one_of_the_machine() {
+        let deb822 = "Types: deb\n# http://elsewhere/\nURIs: http://mirror/debian/\nSuites: bookworm\n";
+        assert_eq!(archive(deb822).as_deref(), Some("http://mirror/debian"));
+        assert_eq!(
+            archive("deb [arch=amd64] http://m/debian bookworm main").as_deref(),
+            Some("http://m/debian")
+        );
+        assert_eq!(archive(""), None);
+    }
+
+    #[test]
+    fn only_the_way_to_registries_is_told() {
+        assert!(
+            ["https_proxy", "PIP_CERT", "SSL_CERT_FILE", "npm_config_proxy"].iter().all(|name| is_way(name))
+        );
+        assert!(
+            !["PATH", "RUSTUP_AUTO_INSTALL", "SG_BIN_DIR", "CARGO_REGISTRY_TOKEN"]
+                .iter()
+                .any(|name| is_way(name))
+        );
+    }
+}

@@ -1,0 +1,67 @@
+//! The `PATH` of demonstration, tests and benchmarks: a directory with a link to each declared program and nothing else.
+//!
+//! Whatever they or their scripts start by name is in the table of `programs`, or is not found: what happens to be
+//! installed here and nowhere else fails here. Owns the directories below `path` in the target directory.
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    prerequisite::Stage,
+    programs::{ALL, Programs},
+    shell,
+};
+
+/// Makes the directory of what `stages` start, called `name`, and answers its path.
+pub(crate) fn of(stages: &[Stage], name: &str) -> Result<PathBuf> {
+    let directory = shell::target_dir()?.join("path").join(name);
+    fill(&directory, stages).with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// What `env` is told of it.
+pub(crate) fn variable(directory: &Path) -> String {
+    format!("PATH={}", directory.display())
+}
+
+fn fill(directory: &Path, stages: &[Stage]) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => fs::create_dir_all(directory)?,
+    }
+    let is_of = |programs: &&Programs| programs.stages.iter().any(|stage| stages.contains(stage));
+    for name in ALL.iter().filter(is_of).flat_map(|programs| programs.names) {
+        // Two lines of the table may name the same one.
+        match shell::find(name).map(|program| symlink(program, directory.join(name))) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{fill, variable};
+    use crate::prerequisite::Stage;
+
+    #[test]
+    fn what_is_not_declared_is_not_found() {
+        let directory = std::env::temp_dir().join(format!("xtask-path-{}", std::process::id()));
+        fill(&directory, &[Stage::Run]).unwrap();
+        let ends = |program: &str| {
+            Command::new("env").args([&variable(&directory), program]).status().unwrap().code()
+        };
+        assert_eq!(ends("true"), Some(0));
+        // Every system has it, and nothing of ours starts it.
+        assert_eq!(ends("uname"), Some(127));
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}

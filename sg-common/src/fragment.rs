@@ -6,6 +6,7 @@
 //! entry and the packet, and must never look at rules.
 
 use crate::{
+    clock::elapsed,
     flow::Direction,
     packet::{Family, Packet},
     verdict::{Decision, Reason},
@@ -92,7 +93,7 @@ impl FragmentEntry {
         timeout: u32,
         now: u64,
     ) -> Result<Decision, Reason> {
-        if self.generation != generation || now.wrapping_sub(self.last_seen) > u64::from(timeout) {
+        if self.generation != generation || elapsed(now, self.last_seen) > u64::from(timeout) {
             return Err(Reason::Fragment);
         }
         if packet.offset < self.next {

@@ -9,6 +9,7 @@
 //! | [`verdict`] | accept, drop or reject, and why |
 //! | [`packet`] | a frame, read into the fields that rules and flows look at |
 //! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
+//! | [`clock`] | the time between two readings of a clock |
 //! | [`fragment`] | which fragments follow an accepted one |
 //! | [`guest`] | what a guest claims to be, and what it may never be |
 //! | [`image`] | reading a compiled policy |
@@ -20,6 +21,7 @@
 #![no_std]
 
 pub mod abi;
+pub mod clock;
 pub mod exceptions;
 pub mod flow;
 pub mod fragment;

@@ -4,7 +4,10 @@
 //! It must never answer a reset or an ICMP error: two filters would keep each other busy. Called by the
 //! datapath for what [`crate::verdict::Verdict::Reject`] ends.
 
-use crate::packet::{Address, Family, Icmp, Packet, protocol, tcp};
+use crate::{
+    clock::elapsed,
+    packet::{Address, Family, Icmp, Packet, protocol, tcp},
+};
 
 /// Bytes of an ICMP header, and of the transport header that an ICMP error quotes (RFC 792).
 const EIGHT: usize = 8;
@@ -284,10 +287,10 @@ const fn is_one(family: Family, address: Address) -> bool {
 /// Two processors that ask at once may both be told yes: an answer more is no harm.
 #[inline(always)]
 pub fn may_answer(due: &mut u64, now: u64, interval: u64) -> bool {
-    let from = if *due > now { *due } else { now };
-    if interval == 0 || from - now > interval * (BURST - 1) {
+    let ahead = elapsed(*due, now);
+    if interval == 0 || ahead > interval * (BURST - 1) {
         return false;
     }
-    *due = from + interval;
+    *due = now.wrapping_add(ahead).wrapping_add(interval);
     true
 }

@@ -9,6 +9,7 @@ mod key;
 pub use key::{FlowKey, NarrowKey, Talk, packet_keys};
 
 use crate::{
+    clock::elapsed,
     packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol, tcp},
     verdict::Decision,
 };
@@ -198,7 +199,7 @@ impl FlowEntry {
     #[must_use]
     pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
         let timeout = timeouts[timeout_index(key.talk.family(), key.talk.protocol(), self.state) & 7];
-        now.wrapping_sub(self.last_seen) > u64::from(timeout)
+        elapsed(now, self.last_seen) > u64::from(timeout)
     }
 
     /// Whether the policy must be asked again before a packet passes. A cut flow always asks a new policy,

@@ -66,10 +66,10 @@ impl Datapath {
         let answered = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let census = RefCell::new(take(&mut self.census));
         let part = self.flows.forget_some(from, |key, entry| {
-            // `now` is the lower half only; an entry is never older than half of what that can tell.
-            let age = now.wrapping_sub(entry.last_seen as u32);
-            let since = FlowEntry { last_seen: 0, ..*entry };
-            let expired = age < 1 << 31 && since.is_expired(key, &timeouts, u64::from(age));
+            // `now` is the lower half only; an entry is never older than half of what that can tell, so what seems older was
+            // noted by a packet since.
+            let age = now.wrapping_sub(entry.last_seen as u32).cast_signed();
+            let expired = entry.is_expired(key, &timeouts, entry.last_seen.wrapping_add_signed(age.into()));
             if !expired {
                 census.borrow_mut().found(usize::from(key.talk.nic()), answered);
             }

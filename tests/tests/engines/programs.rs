@@ -3,7 +3,7 @@
 
 use sg_common::{
     abi::reason_counter,
-    flow::{Direction, FlowEntry, FlowKey},
+    flow::{Direction, FlowEntry, FlowKey, State},
     packet::{Parsed, parse},
     verdict::Reason,
 };
@@ -26,6 +26,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("each_drops_without_a_nic_or_an_image", each_drops_without_a_nic_or_an_image),
     ("read_frames_as_user_space_does", read_frames_as_user_space_does),
     ("old_flows_are_swept", old_flows_are_swept),
+    ("a_flow_noted_a_moment_later_lives", a_flow_noted_a_moment_later_lives),
     ("a_large_table_is_swept_in_parts", a_large_table_is_swept_in_parts),
     ("a_full_flow_table_does_not_open_anything", a_full_flow_table_does_not_open_anything),
 ];
@@ -41,6 +42,24 @@ fn old_flows_are_swept() {
     datapath.enter_flows([(key, old)]).unwrap();
     assert_eq!(datapath.sweep().unwrap(), 1);
     assert_eq!(datapath.forget_flows(0).unwrap(), 1, "the flow of this moment stayed");
+}
+
+/// Another processor noted the flow after this one read its clock, by up to some jiffies.
+fn a_flow_noted_a_moment_later_lives() {
+    let mut datapath = judging("accept", "drop");
+    assert!(datapath.run(Program::Ingress, &segment(0x02, 40_000), 1).unwrap().passed);
+    let (key, entry) = datapath.flows().unwrap()[0];
+    datapath.forget_flows(0).unwrap();
+    for ahead in [0, 1, 2, 10_000] {
+        let last_seen = entry.last_seen.wrapping_add(ahead);
+        let noted = FlowEntry { last_seen, state: State::Established as u8, ..entry };
+        datapath.enter_flows([(key, noted)]).unwrap();
+        assert_eq!(datapath.sweep().unwrap(), 0, "{ahead} jiffies ahead");
+        assert!(datapath.run(Program::Egress, &answer(40_000), 1).unwrap().passed, "{ahead} jiffies ahead");
+    }
+    let noted = FlowEntry { last_seen: entry.last_seen.wrapping_sub(1 << 30), ..entry };
+    datapath.enter_flows([(key, noted)]).unwrap();
+    assert!(!datapath.run(Program::Egress, &answer(40_000), 1).unwrap().passed, "long ago is long ago");
 }
 
 /// A table of more flows than are read at a time.

@@ -1,0 +1,54 @@
+//! What another processor noted a moment after our clock was read is never old: flows, datagrams and the rate of answers.
+
+use sg_common::{
+    flow::{Direction, FlowEntry, FlowKey, State, Talk},
+    fragment::FragmentEntry,
+    packet::{Family, Packet, Part, protocol},
+    reject::may_answer,
+    verdict::{Decision, Reason, Verdict},
+};
+
+const ACCEPT: Decision = Decision::new(Verdict::Accept, Reason::Rule, 9);
+
+/// Clocks as one processor read them, with how far ahead another may be.
+fn clocks() -> impl Iterator<Item = (u64, u64)> {
+    let nows = [0, 1, 1 << 32, u64::MAX - 1, u64::MAX];
+    nows.into_iter().flat_map(|now| [1, 2, 1_000].map(|ahead| (now, now.wrapping_add(ahead))))
+}
+
+#[test]
+fn a_flow_noted_a_moment_later_lives() {
+    let timeouts = [1; 8];
+    for (now, then) in clocks() {
+        for (protocol, family) in [(protocol::TCP, Family::V4), (protocol::UDP, Family::V6), (47, Family::V4)]
+        {
+            let key = FlowKey { talk: Talk::new((1, 2), 0, protocol, family), ..FlowKey::default() };
+            for state in [State::New, State::Established, State::Closing] {
+                let opened = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, then);
+                let entry = FlowEntry { state: state as u8, ..opened };
+                assert!(!entry.is_expired(&key, &timeouts, now), "{then} at {now}");
+                assert!(entry.is_expired(&key, &timeouts, then.wrapping_add(100_000)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_datagram_noted_a_moment_later_goes_on() {
+    for (now, then) in clocks() {
+        let first = Packet { part: Part::First, payload: 34, end: 42, ..Packet::EMPTY };
+        let next = Packet { part: Part::Last, offset: 8, ..first };
+        let opened = FragmentEntry::open(&first, ACCEPT, 1, then);
+        assert_eq!({ opened }.follow(&next, 1, 30, now), Ok(ACCEPT), "{then} at {now}");
+        assert_eq!({ opened }.follow(&next, 1, 30, then.wrapping_add(31)), Err(Reason::Fragment));
+    }
+}
+
+#[test]
+fn an_answer_noted_a_moment_later_uses_up_no_more_than_itself() {
+    for (now, then) in clocks() {
+        let mut due = then;
+        assert!(may_answer(&mut due, now, 1_000));
+        assert_eq!(due, then.wrapping_add(1_000), "{then} at {now}");
+    }
+}

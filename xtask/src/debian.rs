@@ -121,9 +121,13 @@ impl Debian {
                 mknod(&to.join(gone), SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?;
             }
         }
-        let components = fs::read_to_string(from.join("components"))?;
-        let others = components.lines().filter(|name| *name != "rust-src").map(|name| format!("{name}\n"));
-        fs::write(to.join("components"), others.collect::<String>())?;
+        // Both lists say what is there; rustup believes the second.
+        for (list, between) in [("components", "\n"), ("multirust-config.toml", "\n\n")] {
+            let all =
+                fs::read_to_string(from.join(list)).with_context(|| format!("no {list}: is it rustup's?"))?;
+            let others: Vec<&str> = all.split(between).filter(|entry| !entry.contains("rust-src")).collect();
+            fs::write(to.join(list), others.join(between))?;
+        }
         Ok(())
     }
 

@@ -28,11 +28,16 @@ pub(crate) struct Options {
     /// What to try, as git names it; what is not committed is not tried
     #[arg(long, default_value = "HEAD")]
     commit: String,
+    /// Of the README's commands of ours only this one, such as `test`
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
     /// Write what came of it here, in Markdown
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
 
+/// What our commands begin with.
+const OURS: &str = "cargo xtask ";
 /// Stands before each command in what is printed.
 const PROMPT: &str = "fresh$ ";
 /// Stands before the status of one that failed.
@@ -48,11 +53,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     setup::ready(&[Stage::Build, Stage::Fresh], &rustc, privilege)?;
     let commit = git(&["rev-parse", "--short", "--verify", &format!("{}^{{commit}}", options.commit)])?;
     let readme = git(&["show", &format!("{commit}:README.md")])?;
-    let commands = commands(&readme);
-    ensure!(
-        commands.iter().any(|line| line.starts_with("cargo xtask test")),
-        "the README has no test command"
-    );
+    let mut commands = commands(&readme);
+    if let Some(only) = &options.only {
+        commands.retain(|command| !command.starts_with(OURS) || command[OURS.len()..] == **only);
+    }
+    ensure!(commands.iter().any(|command| command.starts_with(OURS)), "the README has no such command");
 
     let directory = shell::target_dir()?.join("fresh");
     let debian = Debian::new(&directory, rustc.sysroot())?;

@@ -74,8 +74,8 @@ pub(crate) const ALL: &[Programs] = &[
         &[Run],
         Debian(&["coreutils"]),
         &[
-            "cat", "echo", "env", "false", "head", "ls", "mkdir", "mv", "printf", "rm", "sleep", "timeout",
-            "true",
+            "cat", "chmod", "echo", "env", "false", "head", "ls", "mkdir", "mv", "printf", "rm", "sleep",
+            "timeout", "true",
         ],
     ),
     Programs {

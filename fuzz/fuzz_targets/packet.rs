@@ -1,5 +1,8 @@
-//! Any bytes are a frame that is read or refused, and what is read keeps its promises: nothing behind the frame,
-//! no ports of a later fragment, one flow for both directions.
+//! Any bytes are a frame that is read or refused, and what is read is what a receiver takes: no byte behind the end of the
+//! packet says anything, whole headers, nothing of a later fragment, one flow for both directions.
+//!
+//! Where the packet ends and what a header needs is worked out here from the bytes, by code that shares nothing with the
+//! parser.
 
 #![no_main]
 
@@ -9,8 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use sg_common::{
     flow::{self, Direction, FlowEntry, FlowKey, State, flags, packet_keys, timeout_index},
     packet::{
-        self, Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, embedded_offset, has_ports, network,
-        parse, tcp,
+        self, Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, embedded_offset, network, parse,
+        tcp,
     },
     verdict::{Decision, Reason, Verdict},
 };
@@ -18,19 +21,33 @@ use sg_common::{
 const NIC: u16 = 7;
 const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
+/// In the receiver's Ethernet address, which nothing reads: whether the kernel calls the frame large.
+const LARGE: u8 = 4;
+
 fuzz_target!(|bytes: &[u8]| {
-    let frame = Watched { bytes, read: RefCell::default() };
+    let is_large = bytes.first().is_some_and(|first| first & LARGE != 0);
+    let frame = Watched { bytes, is_large, read: RefCell::default() };
     let parsed = parse(&frame);
-    let read = frame.read.into_inner();
-    assert_eq!(parsed, parse(&bytes), "the same bytes twice");
-    assert_eq!(parsed, parse(&&without_the_unread(bytes, &read)[..]), "a byte that nobody read counts");
+    let read = frame.read.take();
+    assert_eq!(parsed, parse(&frame), "the same bytes twice");
+    let changed = without_the_unread(bytes, &read);
+    assert_eq!(parsed, parse(&frame.with(&changed)), "a byte that nobody read counts");
+    let end = ip_of(bytes).and_then(|ip| Some(ip + receivers_end(&frame, ip)?));
+    if let Some(end) = end.filter(|&end| end <= bytes.len()) {
+        check_trailer(&frame, end, &parsed);
+    }
     match parsed {
         Parsed::Packet(packet) => {
-            check_packet(bytes, &packet, ETHERNET);
-            check_embedded(bytes, &packet);
+            assert_eq!(Some(packet.end), end, "it ends elsewhere for its receiver");
+            let last = read.iter().map(|&(_, to)| to).max();
+            assert!(last <= end, "{last:?} was read, and the packet ends at {end:?}");
+            check_packet(bytes, &packet, ip_of(bytes).unwrap_or(ETHERNET), false);
+            if packet.is_later_fragment() {
+                check_later(&packet, &read);
+            }
+            check_quoted(&frame, &packet);
         }
-        Parsed::Arp => assert_eq!(bytes[12..14], [0x08, 0x06]),
-        Parsed::Refused(Reason::Fragment) => check_fragment(bytes, &read),
+        Parsed::Arp => assert!(bytes[12..].windows(2).step_by(2).any(|kind| kind == [0x08, 0x06])),
         Parsed::Refused(reason) => {
             assert!(matches!(reason, Reason::Malformed | Reason::NotIp | Reason::TooManyHeaders));
         }
@@ -40,7 +57,15 @@ fuzz_target!(|bytes: &[u8]| {
 /// A frame that notes where it was read.
 struct Watched<'a> {
     bytes: &'a [u8],
+    is_large: bool,
     read: RefCell<Vec<(usize, usize)>>,
+}
+
+impl Watched<'_> {
+    /// The same of other bytes.
+    fn with<'b>(&self, bytes: &'b [u8]) -> Watched<'b> {
+        Watched { bytes, is_large: self.is_large, read: RefCell::default() }
+    }
 }
 
 impl Frame for Watched<'_> {
@@ -48,6 +73,10 @@ impl Frame for Watched<'_> {
 
     fn length(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn is_large(&self) -> bool {
+        self.is_large
     }
 
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
@@ -66,22 +95,55 @@ fn without_the_unread(bytes: &[u8], read: &[(usize, usize)]) -> Vec<u8> {
     changed
 }
 
-/// A later fragment begins anywhere in the transport header: nothing of it may be looked at.
-fn check_fragment(bytes: &[u8], read: &[(usize, usize)]) {
-    let last = read.iter().map(|&(_, to)| to).max().unwrap_or(0);
-    if bytes[12..14] == [0x08, 0x00] {
-        assert!(last <= ETHERNET + 20, "byte {last} of a later fragment was read");
-        assert_ne!(u16::from_be_bytes([bytes[20], bytes[21]]) & 0x1fff, 0);
-    } else {
-        let (from, to) = read[read.len() - 1];
-        assert_eq!((to, to - from), (last, 8), "something behind the fragment header was read");
-        assert_ne!(u16::from_be_bytes([bytes[from + 2], bytes[from + 3]]) >> 3, 0);
+/// Where the IP header begins, behind up to two tags.
+fn ip_of(bytes: &[u8]) -> Option<usize> {
+    (0..3).map(|tags| 12 + tags * 4).find_map(|at| {
+        let before = (12..at)
+            .step_by(4)
+            .all(|tag| matches!(bytes.get(tag..tag + 2), Some([0x81, 0x00] | [0x88, 0xa8])));
+        matches!(bytes.get(at..at + 2), Some([0x08, 0x00] | [0x86, 0xdd]))
+            .then_some(at + 2)
+            .filter(|_| before)
+    })
+}
+
+/// Where the packet at `offset` ends for its receiver, counted from there.
+fn receivers_end(frame: &Watched<'_>, offset: usize) -> Option<usize> {
+    let ip = frame.bytes.get(offset..)?;
+    let is_v4 = frame.bytes.get(offset - 2..offset)? == [0x08, 0x00];
+    let (at, header) = if is_v4 { (2, 0) } else { (4, 40) };
+    let length = usize::from(u16::from_be_bytes([*ip.get(at)?, *ip.get(at + 1)?]));
+    Some(if length == 0 && frame.is_large { ip.len() } else { header + length })
+}
+
+/// Other bytes behind the end of the packet, none, and more of them change nothing.
+fn check_trailer(frame: &Watched<'_>, end: usize, parsed: &Parsed) {
+    let (packet, trailer) = frame.bytes.split_at(end);
+    let turned: Vec<u8> = packet.iter().copied().chain(trailer.iter().map(|byte| !byte)).collect();
+    assert_eq!(parse(&frame.with(packet)), *parsed, "without its trailer");
+    assert_eq!(parse(&frame.with(&turned)), *parsed, "with another trailer");
+    // A large packet that has no length ends where the frame does.
+    if !frame.is_large {
+        let longer = [packet, &[0x2c; 64]].concat();
+        assert_eq!(parse(&frame.with(&longer)), *parsed, "with a longer trailer");
     }
 }
 
-fn check_packet(bytes: &[u8], packet: &Packet, offset: usize) {
-    let ip = &bytes[offset..];
-    assert!(packet.transport <= bytes.len(), "the transport header begins behind the frame");
+/// A later fragment begins anywhere in the transport header: nothing of it may be looked at.
+fn check_later(packet: &Packet, read: &[(usize, usize)]) {
+    let last = read.iter().map(|&(_, to)| to).max().unwrap_or(0);
+    assert!(last <= packet.payload, "byte {last} of a later fragment was read");
+    assert!(packet.offset > 0 && packet.payload < packet.end);
+    let nothing = [packet.source_port, packet.detail, packet.identifier, u16::from(packet.tcp_flags)];
+    assert_eq!((nothing, packet.sequence, packet.acknowledgement, packet.header), ([0; 4], 0, 0, 0));
+    assert_eq!(packet.icmp(), packet.is_icmp().then_some(Icmp::Other));
+}
+
+/// The packet at `offset`, which an ICMP error quotes or not.
+fn check_packet(bytes: &[u8], packet: &Packet, offset: usize, is_quoted: bool) {
+    assert!(packet.end <= bytes.len(), "the packet ends behind the frame");
+    let ip = &bytes[offset..packet.end];
+    assert!(packet.transport <= packet.end, "the transport header begins behind the packet");
     match packet.family {
         Family::V4 => {
             assert_eq!(packet.transport, offset + usize::from(ip[0] & 15) * 4);
@@ -94,44 +156,77 @@ fn check_packet(bytes: &[u8], packet: &Packet, offset: usize) {
             let behind = packet.transport - offset;
             assert!(behind >= 40 && behind.is_multiple_of(8));
             assert_eq!(packet.hop_limit, ip[7]);
+            assert!(!matches!(packet.protocol, 0 | 43 | 44 | 60) || packet.is_later_fragment());
             for (address, at) in [(packet.source, 8), (packet.destination, 24)] {
                 assert_eq!(address.high, u64::from(be32(ip, at)) << 32 | u64::from(be32(ip, at + 4)));
                 assert_eq!(address.low, u64::from(be32(ip, at + 8)) << 32 | u64::from(be32(ip, at + 12)));
             }
         }
     }
-    let transport = &bytes[packet.transport..];
-    if has_ports(packet.protocol) {
-        assert_eq!(u32::from(packet.source_port) << 16 | u32::from(packet.detail), be32(transport, 0));
-        assert_eq!(packet.identifier, 0);
-    } else if packet.is_icmp() {
-        assert_eq!(u32::from(packet.detail), be32(transport, 0) >> 16);
-        assert_eq!(u32::from(packet.identifier), be32(transport, 4) >> 16);
-    } else {
-        assert_eq!((packet.source_port, packet.detail, packet.identifier), (0, 0, 0));
+    if packet.part != Part::Whole && !is_quoted {
+        let length = packet.end - packet.payload;
+        assert!(length > 0 && packet.fragment_end() <= 65_535);
+        assert!(packet.part == Part::Last || length.is_multiple_of(8), "{length} bytes, and more to come");
     }
-    let flags = if packet.protocol == packet::protocol::TCP { transport.get(13).copied() } else { None };
-    assert_eq!(packet.tcp_flags, flags.unwrap_or(0));
+    if !packet.is_later_fragment() {
+        check_transport(&bytes[packet.transport..packet.end], packet, is_quoted);
+    }
     for direction in DIRECTIONS {
         check_flow(packet, direction);
     }
 }
 
-/// The packet that an ICMP error speaks about is read by the same code and went the other way.
-fn check_embedded(bytes: &[u8], error: &Packet) {
+/// `transport` is what the packet has from its transport header on.
+fn check_transport(transport: &[u8], packet: &Packet, is_quoted: bool) {
+    let has_ports = matches!(packet.protocol, 6 | 17 | 33 | 132 | 136);
+    let is_icmp = packet.protocol == if packet.family == Family::V4 { 1 } else { 58 };
+    let needed = match packet.protocol {
+        _ if is_quoted && (has_ports || is_icmp) => 8,
+        6 => 20,
+        33 | 132 => 12,
+        _ if has_ports || is_icmp => 8,
+        _ => 0,
+    };
+    assert!(transport.len() >= needed, "{} bytes of protocol {}", transport.len(), packet.protocol);
+    if has_ports {
+        assert_eq!(u32::from(packet.source_port) << 16 | u32::from(packet.detail), be32(transport, 0));
+        assert_eq!(packet.identifier, 0);
+    } else if is_icmp {
+        assert_eq!(u32::from(packet.detail), be32(transport, 0) >> 16);
+        assert_eq!(u32::from(packet.identifier), be32(transport, 4) >> 16);
+    } else {
+        assert_eq!((packet.source_port, packet.detail, packet.identifier), (0, 0, 0));
+        assert!(packet.part == Part::Whole || is_quoted || !transport.is_empty());
+    }
+    if packet.protocol == packet::protocol::TCP && !is_quoted {
+        let header = usize::from(transport[12] >> 4) * 4;
+        assert!(header >= 20 && (header <= transport.len() || packet.part == Part::First));
+        assert_eq!((packet.header as usize, packet.tcp_flags), (header, transport[13]));
+    } else {
+        assert_eq!((packet.header, packet.tcp_flags), (0, 0));
+    }
+}
+
+/// The packet that an ICMP error quotes is read by the same code and went the other way; it ends with the error.
+fn check_quoted(frame: &Watched<'_>, error: &Packet) {
     if error.icmp() != Some(Icmp::Error) {
         return;
     }
     let offset = embedded_offset(error);
-    // To where another packet was read before.
-    let mut embedded = *error;
-    match network(&bytes, error.family, offset, &mut embedded) {
-        Ok(()) => {
-            assert!(embedded.transport > offset);
-            check_packet(bytes, &embedded, offset);
+    let quoted = |bytes: &[u8]| {
+        // To where another packet was read before.
+        let mut packet = *error;
+        network(&frame.with(bytes), error.family, offset, Some(error.end), &mut packet).map(|()| packet)
+    };
+    let found = quoted(frame.bytes);
+    assert_eq!(found, quoted(&frame.bytes[..error.end]), "without the trailer of the error");
+    match found {
+        Ok(packet) => {
+            assert!(packet.transport > offset && packet.end <= error.end);
+            check_packet(frame.bytes, &packet, offset, true);
         }
         Err(reason) => {
-            assert!(matches!(reason, Reason::Malformed | Reason::Fragment | Reason::TooManyHeaders));
+            assert!(matches!(reason, Reason::Malformed | Reason::TooManyHeaders));
         }
     }
 }

@@ -16,7 +16,8 @@
 //! | DHCPv6 | ingress | UDP 547 to 546, from `fe80::/10` to `fe80::/10` |
 //!
 //! Hop limits: a router lowers them, so 255 proves that the sender is on the link (RFC 4861 11.2); 1 does not
-//! leave it (RFC 3810 5). ICMP errors about an accepted flow pass too; that is the flow table's answer, not
+//! leave it (RFC 3810 5). Neighbour discovery and multicast listener messages pass without a fragment header only: their
+//! receivers ignore others (RFC 6980 5). ICMP errors about an accepted flow pass too; that is the flow table's answer, not
 //! an exception.
 
 use crate::{
@@ -48,6 +49,9 @@ pub fn passes(packet: &Packet, direction: Direction, own: impl FnOnce() -> bool)
 
 #[inline(always)]
 fn is_link_control(packet: &Packet, direction: Direction) -> bool {
+    if packet.payload != 0 {
+        return false;
+    }
     let discovery = packet.hop_limit == 255;
     let listener = packet.hop_limit == 1;
     let source = packet.source;

@@ -1,14 +1,16 @@
 //! Fragments of a datagram: the first one has the ports and is judged, the later ones follow it.
 //!
-//! They follow in order only. A fragment that comes before its predecessor, or that says again what was said, is
-//! dropped: what stands behind the filter would put together a datagram that nobody judged. Linux and the routers on the
-//! way send fragments in order; who loses one loses the datagram anyway. Like `flow`, this is a pure function of the
-//! entry and the packet, and must never look at rules.
+//! They follow in order only. A fragment that comes before its predecessor, or that overlaps another one, exact duplicates
+//! and a second first fragment included, is dropped: receivers differ in what they put together from those, and it would be
+//! a datagram that nobody judged. Linux and the routers on the way send fragments in order; who loses one loses the datagram
+//! anyway. Like `flow`, this is a pure function of the entry and the packet, and must never look at rules.
+//!
+//! A fragment by itself is checked where it is read, see [`crate::packet`].
 
 use crate::{
     clock::elapsed,
     flow::Direction,
-    packet::{Family, Packet},
+    packet::{Family, Packet, Part},
     verdict::{Decision, Reason},
 };
 
@@ -69,9 +71,12 @@ pub struct FragmentEntry {
     pub last_seen: u64,
     /// The generation of the policy that judged it.
     pub generation: u32,
-    /// Where the next fragment must begin, in bytes from the start of the datagram's payload.
+    /// Where the next fragment must begin, in bytes from the start of the datagram's payload. [`COMPLETE`] after the last.
     pub next: u32,
 }
+
+/// [`FragmentEntry::next`] of a datagram that is complete: everything else of it would repeat something.
+pub const COMPLETE: u32 = u32::MAX;
 
 impl FragmentEntry {
     /// After the first fragment, which was accepted.
@@ -79,6 +84,20 @@ impl FragmentEntry {
     #[must_use]
     pub const fn open(packet: &Packet, decision: Decision, generation: u32, now: u64) -> Self {
         Self { decision: decision.word(), last_seen: now, generation, next: packet.fragment_end() }
+    }
+
+    /// Whether a first fragment may begin a datagram in its place. Not while others of this one may come: the sender did
+    /// not use its number again so soon, unless that was complete. Not even where those would be dropped, since an older
+    /// policy judged the first: the receiver still has that one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_over(&self, timeout: u32, now: u64) -> bool {
+        self.next == COMPLETE || self.is_expired(timeout, now)
+    }
+
+    #[inline(always)]
+    const fn is_expired(&self, timeout: u32, now: u64) -> bool {
+        elapsed(now, self.last_seen) > timeout as u64
     }
 
     /// Takes the next fragment. `generation` is that of the policy in force, `timeout` in jiffies.
@@ -93,7 +112,7 @@ impl FragmentEntry {
         timeout: u32,
         now: u64,
     ) -> Result<Decision, Reason> {
-        if self.generation != generation || elapsed(now, self.last_seen) > u64::from(timeout) {
+        if self.generation != generation || self.is_expired(timeout, now) {
             return Err(Reason::Fragment);
         }
         if packet.offset < self.next {
@@ -102,7 +121,7 @@ impl FragmentEntry {
         if packet.offset > self.next {
             return Err(Reason::Fragment);
         }
-        self.next = packet.fragment_end();
+        self.next = if packet.part as u8 == Part::Last as u8 { COMPLETE } else { packet.fragment_end() };
         self.last_seen = now;
         Decision::from_word(self.decision).ok_or(Reason::ImageFault)
     }

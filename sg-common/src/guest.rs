@@ -40,10 +40,15 @@ pub fn arp<F: Frame>(frame: &F, offset: usize) -> Option<Claim> {
     Some(Claim { mac: mac(arp, 8), address: Address { high: u64::from(arp.be32(14)), low: 0 } })
 }
 
-/// The address that a neighbour advertisement speaks of (RFC 4861 4.4); its ICMP header stands at `offset`.
+/// The address that a neighbour advertisement speaks of (RFC 4861 4.4); its ICMP header stands at `offset`, and the packet
+/// ends at `end`.
 #[inline(always)]
-pub fn advertised<F: Frame>(frame: &F, offset: usize) -> Option<Address> {
-    let icmp = frame.window::<24>(offset)?;
+pub fn advertised<F: Frame>(frame: &F, offset: usize, end: usize) -> Option<Address> {
+    const LENGTH: usize = 24;
+    if offset + LENGTH > end {
+        return None;
+    }
+    let icmp = frame.window::<LENGTH>(offset)?;
     Some(Address { high: icmp.be64(8), low: icmp.be64(16) })
 }
 

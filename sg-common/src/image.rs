@@ -349,12 +349,13 @@ impl Walk {
             index += 1;
         }
 
+        // Of a damaged image it is any number.
         let control = image.node_word(node, FANOUT - 1);
         self.at = if control & LEAF != 0 {
-            image.word((control + child) as usize)
+            image.word(control.wrapping_add(child) as usize)
         } else {
             let same_dimension = self.at & !(Reference::OFFSET | Reference::PAIRED);
-            same_dimension | (control + child * NODE_WORDS as u64) & Reference::OFFSET
+            same_dimension | control.wrapping_add(child * NODE_WORDS as u64) & Reference::OFFSET
         };
     }
 }
@@ -462,5 +463,13 @@ mod tests {
         assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), None);
         assert_eq!(Walk::from(&[][..], 0).run(&[][..], &Keys::default()), None);
         assert_eq!(Header::read(&image), None);
+        // A control word that is no place at all.
+        for control in [u64::MAX, u64::MAX & !LEAF] {
+            let mut image = [0_u64; 64];
+            image[0] = Reference::node(16, Dimension::Service, false).word();
+            image[23] = control;
+            assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), None);
+            assert_eq!(Walk::from(&image[..], 0).run(&image[..], &Keys::default()), None);
+        }
     }
 }

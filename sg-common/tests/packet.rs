@@ -11,7 +11,7 @@ use frames::{
 use sg_common::{
     packet::{
         Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
-        embedded_offset, has_ports, network, parse, protocol,
+        has_ports, network, parse, protocol,
     },
     verdict::Reason,
 };
@@ -23,7 +23,7 @@ fn read(frame: &[u8]) -> Packet {
     match parse(&frame) {
         Parsed::Packet(packet) => {
             assert_eq!(
-                at(&frame, packet.family, first(frame)),
+                at(&frame, packet.family, first(frame), None),
                 Ok(packet),
                 "nothing is left of the packet before"
             );
@@ -42,7 +42,7 @@ fn first(frame: &[u8]) -> usize {
 }
 
 /// Reads a packet at `offset` to where another one stood before.
-fn at(frame: &impl Frame, family: Family, offset: usize) -> Result<Packet, Reason> {
+fn at(frame: &impl Frame, family: Family, offset: usize, quotation: Option<usize>) -> Result<Packet, Reason> {
     let mut packet = Packet {
         family: Family::V6,
         protocol: 255,
@@ -63,7 +63,7 @@ fn at(frame: &impl Frame, family: Family, offset: usize) -> Result<Packet, Reaso
         payload: usize::MAX,
         end: usize::MAX,
     };
-    network(frame, family, offset, &mut packet).map(|()| packet)
+    network(frame, family, offset, quotation, &mut packet).map(|()| packet)
 }
 
 fn refused(frame: &[u8]) -> Reason {
@@ -87,7 +87,7 @@ fn expected(family: Family, protocol: u8, transport: usize, end: usize) -> Packe
 #[test]
 fn every_field_of_every_transport_is_read() {
     type Transport = (u8, Vec<u8>, fn(Packet) -> Packet);
-    let transports: [Transport; 7] = [
+    let transports: [Transport; 9] = [
         (6, tcp(40_000, 22, SYN), |packet| Packet {
             source_port: 40_000,
             detail: 22,
@@ -98,6 +98,8 @@ fn every_field_of_every_transport_is_read() {
         }),
         (17, udp(0x1234, 0x5678), |packet| Packet { source_port: 0x1234, detail: 0x5678, ..packet }),
         (132, sctp(1, 65_535), |packet| Packet { source_port: 1, detail: 65_535, ..packet }),
+        (33, sctp(5_001, 5_002), |packet| Packet { source_port: 5_001, detail: 5_002, ..packet }),
+        (136, udp(3, 4), |packet| Packet { source_port: 3, detail: 4, ..packet }),
         (47, vec![0xff; 8], |packet| packet),
         (50, vec![0xff; 1], |packet| packet),
         (255, Vec::new(), |packet| packet),
@@ -155,45 +157,27 @@ fn every_icmp_type_has_its_kind() {
 }
 
 #[test]
-fn a_frame_cut_at_any_byte_is_refused_or_says_the_same_with_less() {
+fn a_packet_that_is_not_all_in_the_frame_is_malformed() {
     let hop_by_hop = [extension(6, 2), tcp(40_000, 22, SYN)].concat();
-    // The frame, and how much of it must be there to be read.
-    let table = [
-        (ipv4(6, &tcp(40_000, 22, SYN)), 14 + 20 + 4),
-        (ipv4(17, &udp(40_000, 53)), 14 + 20 + 4),
-        (ipv4(1, &icmp(8, 0, 1, &[1, 2, 3])), 14 + 20 + 8),
-        (ipv4(47, &[0; 8]), 14 + 20),
-        (ethernet(0x0800, &ipv4_header(47, &[1; 40], &[0; 8])), 14 + 60),
-        (ipv6(6, &tcp(40_000, 22, SYN)), 14 + 40 + 4),
-        (ipv6(0, &hop_by_hop), 14 + 40 + 16 + 4),
-        (ipv6(44, &[fragment(17, 0, true), udp(1, 2)].concat()), 14 + 40 + 8 + 4),
-        (ipv6(60, &[extension(47, 2), vec![0; 8]].concat()), 14 + 40 + 16),
-    ];
-    for (frame, needed) in table {
+    for frame in [
+        ipv4(6, &tcp(40_000, 22, SYN)),
+        ipv4(17, &udp(40_000, 53)),
+        ipv4(1, &icmp(8, 0, 1, &[1, 2, 3])),
+        ipv4(47, &[0; 8]),
+        ethernet(0x0800, &ipv4_header(47, &[1; 40], &[0; 8])),
+        ipv6(6, &tcp(40_000, 22, SYN)),
+        ipv6(0, &hop_by_hop),
+        ipv6(44, &[fragment(17, 0, true), udp(1, 2)].concat()),
+        ipv6(44, &[fragment(17, 1, false), udp(1, 2)].concat()),
+        ipv6(60, &[extension(47, 2), vec![0; 8]].concat()),
+    ] {
         let whole = read(&frame);
         for length in 0..frame.len() {
-            match parse(&&frame[..length]) {
-                Parsed::Refused(reason) => {
-                    assert_eq!(reason, Reason::Malformed, "{length} bytes of {frame:02x?}");
-                    assert!(length < needed, "{length} bytes of {frame:02x?}");
-                }
-                // What ends where an extension header should begin has the header's number as its protocol.
-                Parsed::Packet(packet) if packet.protocol != whole.protocol => {
-                    assert!(length < needed && packet.transport == length);
-                    assert!(matches!(packet.protocol, 0 | 44 | 60), "{packet:?}");
-                }
-                Parsed::Packet(packet) => {
-                    assert!(length >= needed, "{length} bytes of {frame:02x?}");
-                    let wanted = if length > whole.transport + 13 {
-                        whole
-                    } else {
-                        Packet { tcp_flags: 0, sequence: 0, acknowledgement: 0, header: 0, ..whole }
-                    };
-                    assert_eq!(packet, Packet { end: packet.end, ..wanted });
-                }
-                Parsed::Arp => panic!("{length} bytes of {frame:02x?} are ARP"),
-            }
+            assert_eq!(refused(&frame[..length]), Reason::Malformed, "{length} bytes of {frame:02x?}");
         }
+        // What a driver pads it with is none of it.
+        let padded = [&frame[..], &[0xee; 46]].concat();
+        assert_eq!(read(&padded), whole);
     }
 }
 
@@ -223,11 +207,9 @@ fn an_ipv4_header_that_contradicts_itself_is_malformed() {
     for total in 1..20 {
         assert_eq!(refused(&with(16, &[0, total])), Reason::Malformed, "total length {total}");
     }
-    // Total length 20 is enough for five words, not for six.
-    assert_eq!(read(&with(16, &[0, 20])).detail, 53);
-    assert_eq!(refused(&with(14, &[0x46, 0, 0, 20])), Reason::Malformed);
-    // Zero is a super-packet of the kernel's own making.
-    assert_eq!(read(&with(16, &[0, 0])).detail, 53);
+    // Total length 28 is enough for five words and eight bytes, not for six words and those.
+    assert_eq!(read(&with(14, &[0x45, 0, 0, 28])).detail, 53);
+    assert_eq!(refused(&with(14, &[0x46, 0, 0, 28])), Reason::Malformed);
     // The header is longer than the frame, of a protocol of which nothing else is read.
     let mut gre = ipv4(47, &[0; 39]);
     (gre[14], gre[17]) = (0x4f, 60);
@@ -257,7 +239,7 @@ fn fragments_of_ipv4_say_which_part_they_are() {
         assert_eq!((packet.offset, packet.fragment_end()), (0, 8));
     }
     for (word, part) in
-        [(1, Part::Last), (0x1fff, Part::Last), (MORE | 1, Part::Middle), (DO_NOT | 0x1000, Part::Last)]
+        [(1, Part::Last), (0x1ffc, Part::Last), (MORE | 1, Part::Middle), (DO_NOT | 0x1000, Part::Last)]
     {
         let packet = read(&with(word));
         assert_eq!((packet.part, packet.identification), (part, 77), "{word:#06x}");
@@ -265,9 +247,6 @@ fn fragments_of_ipv4_say_which_part_they_are() {
         let offset = u32::from(word & 0x1fff) * 8;
         assert_eq!((packet.offset, packet.fragment_end()), (offset, offset + 8), "{word:#06x}");
     }
-    // Whether it is a fragment is known before there are ports.
-    assert_eq!(read(&with(1)[..34]).part, Part::Last);
-    assert_eq!(refused(&with(MORE)[..34]), Reason::Malformed);
     // Bytes that look like an echo are none.
     let mut echo = ipv4(1, &icmp(8, 0, 0, &[]));
     echo[21] = 1;
@@ -285,11 +264,12 @@ fn ipv6_extension_headers_are_walked_to_the_transport() {
         ("first fragment", 44, vec![fragment(17, 0, true)], 8),
         ("only fragment", 44, vec![fragment(17, 0, false)], 8),
         ("all", 0, vec![extension(60, 1), extension(43, 2), extension(44, 1), fragment(17, 0, true)], 40),
-        ("out of order", 60, vec![extension(0, 1), extension(17, 1)], 16),
+        ("out of order", 60, vec![extension(43, 1), extension(60, 1), extension(17, 1)], 24),
     ] {
         let packet = read(&ipv6(first, &[headers.concat(), datagram.clone()].concat()));
         let part = if what == "first fragment" || what == "all" { Part::First } else { Part::Whole };
-        let payload = if part == Part::First { ETHERNET + 40 + behind } else { 0 };
+        let is_fragment = part == Part::First || what == "only fragment";
+        let payload = if is_fragment { ETHERNET + 40 + behind } else { 0 };
         let identification = if part == Part::First { packet.identification } else { 0 };
         let found = Packet { part, payload, identification, end: packet.end, ..packet };
         let wanted = Packet {
@@ -312,7 +292,7 @@ fn ipv6_extension_headers_are_walked_to_the_transport() {
 
 #[test]
 fn fragments_of_ipv6_say_which_part_they_are_wherever_the_header_stands() {
-    for offset in [1, 2, 0x1fff] {
+    for offset in [1, 2, 0x1ffe] {
         for (more, part) in [(false, Part::Last), (true, Part::Middle)] {
             let later = [fragment(17, offset, more), udp(40_000, 53)].concat();
             for frame in [ipv6(44, &later), ipv6(0, &[extension(44, 1), later.clone()].concat())] {
@@ -357,26 +337,43 @@ fn too_many_extension_headers_are_given_up() {
 }
 
 #[test]
-fn a_packet_that_ends_where_an_extension_header_should_begin_is_of_that_protocol() {
+fn a_packet_that_ends_before_its_chain_of_headers_does_is_malformed() {
     for number in [0, 43, 44, 60] {
-        let end = ETHERNET + 40;
-        assert_eq!(read(&ipv6(number, &[])), expected(Family::V6, number, end, end));
-        let packet = read(&ipv6(60, &extension(number, 2)));
-        assert_eq!(packet, expected(Family::V6, number, end + 16, end + 16));
-        for length in 1..8 {
+        for length in 0..8 {
             let begun = ipv6(number, &vec![0; length]);
             assert_eq!(refused(&begun), Reason::Malformed, "{length} bytes of header {number}");
         }
+        assert_eq!(refused(&ipv6(60, &extension(number, 2))), Reason::Malformed, "{number} behind a header");
     }
+    // RFC 8200 4.7: nothing comes next, and that is no header.
+    let end = ETHERNET + 40;
+    assert_eq!(read(&ipv6(59, &[])), expected(Family::V6, 59, end, end));
+    assert_eq!(read(&ipv6(60, &extension(59, 2))), expected(Family::V6, 59, end + 16, end + 16));
 }
 
 #[test]
-fn an_extension_header_must_end_within_the_frame() {
-    // Its length says 16 bytes, the frame has 8 or 15 of them; behind it nothing would be read.
+fn hop_by_hop_options_come_first_or_not_at_all() {
+    let behind = [extension(0, 1), extension(17, 1), udp(40_000, 53)].concat();
+    for first in [0, 43, 60] {
+        assert_eq!(refused(&ipv6(first, &behind)), Reason::Malformed, "behind {first}");
+    }
+    let fragment = [fragment(0, 0, true), extension(17, 1), udp(40_000, 53)].concat();
+    assert_eq!(refused(&ipv6(44, &fragment)), Reason::Malformed, "in a fragment");
+}
+
+#[test]
+fn an_extension_header_must_end_within_the_packet() {
+    // Its length says 16 bytes, the packet has 8 or 15 of them; behind it nothing would be read.
     for next in [47, 59, 60, 17] {
         for length in [8, 15] {
-            let frame = ipv6(60, &extension(next, 2)[..length]);
+            let mut frame = ipv6(60, &extension(next, 2)[..length]);
             assert_eq!(refused(&frame), Reason::Malformed, "next header {next}, {length} bytes");
+            frame.extend([0; 30]);
+            assert_eq!(
+                refused(&frame),
+                Reason::Malformed,
+                "next header {next}, {length} bytes and a trailer"
+            );
         }
     }
 }
@@ -410,39 +407,6 @@ fn an_ethertype_is_ip_arp_or_refused() {
     assert_eq!(refused(&ethernet(0x0800, &ipv6_header(17, &udp(1, 2)))), Reason::Malformed);
 }
 
-#[test]
-fn the_packet_of_an_icmp_error_is_read_from_its_first_eight_bytes() {
-    let segment = tcp(22, 40_000, SYN);
-    for (error, embedded) in [
-        (ipv4(1, &icmp(3, 1, 0, &ipv4_header(6, &[], &segment[..8]))), Family::V4),
-        (ipv4(1, &icmp(11, 0, 0, &ipv4_header(6, &[1; 8], &segment[..8]))), Family::V4),
-        (ipv6(58, &icmp(1, 0, 0, &ipv6_header(6, &segment[..8]))), Family::V6),
-        (ipv6(58, &icmp(2, 0, 0, &ipv6_header(60, &[&extension(6, 1), &segment[..8]].concat()))), Family::V6),
-    ] {
-        let frame = &error[..];
-        let outer = read(frame);
-        assert_eq!(outer.icmp(), Some(Icmp::Error));
-        let found = at(&frame, embedded, embedded_offset(&outer)).unwrap();
-        assert_eq!((found.protocol, found.source_port, found.detail), (protocol::TCP, 22, 40_000));
-        assert_eq!(found.tcp_flags, 0, "flags that are not there are not set");
-        assert!(!found.is_syn());
-        assert_eq!(found.transport + 8, frame.len());
-
-        // With three bytes less there are no ports.
-        let short = &frame[..found.transport + 3];
-        assert_eq!(at(&short, embedded, embedded_offset(&outer)), Err(Reason::Malformed));
-    }
-    // An error without a packet.
-    let frame = &ipv4(1, &icmp(3, 1, 0, &[]))[..];
-    assert_eq!(at(&frame, Family::V4, embedded_offset(&read(frame))), Err(Reason::Malformed));
-    // An error about a later fragment: nobody knows whose.
-    let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
-    inner[7] = 1;
-    let frame = &ipv4(1, &icmp(3, 1, 0, &inner))[..];
-    let found = at(&frame, Family::V4, embedded_offset(&read(frame))).unwrap();
-    assert!(found.is_later_fragment());
-}
-
 /// A frame of which the kernel shows the front only, as with data in pages.
 struct Front<'a> {
     linear: &'a [u8],
@@ -456,19 +420,32 @@ impl Frame for Front<'_> {
         self.length
     }
 
+    fn is_large(&self) -> bool {
+        false
+    }
+
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
         self.linear.window(offset)
     }
 }
 
 #[test]
-fn tcp_flags_outside_the_readable_front_are_asked_for_and_not_assumed() {
-    let frame = ipv4(6, &tcp(40_000, 22, SYN));
-    for linear in 0..frame.len() {
-        let parsed = parse(&Front { linear: &frame[..linear], length: frame.len() });
-        let wanted =
-            if linear > 34 + 13 { Parsed::Packet(read(&frame)) } else { Parsed::Refused(Reason::Malformed) };
-        assert_eq!(parsed, wanted, "{linear} bytes");
+fn headers_outside_the_readable_front_are_asked_for_and_not_assumed() {
+    for (frame, needed) in [
+        (ipv4(6, &tcp(40_000, 22, SYN)), 34 + 20),
+        (ipv4(17, &udp(40_000, 53)), 34 + 4),
+        (ipv4(1, &icmp(8, 0, 1, &[])), 34 + 8),
+        (ipv6(0, &[extension(17, 2), udp(40_000, 53)].concat()), 54 + 16 + 4),
+    ] {
+        for linear in 0..frame.len() {
+            let parsed = parse(&Front { linear: &frame[..linear], length: frame.len() });
+            let wanted = if linear >= needed {
+                Parsed::Packet(read(&frame))
+            } else {
+                Parsed::Refused(Reason::Malformed)
+            };
+            assert_eq!(parsed, wanted, "{linear} bytes of {frame:02x?}");
+        }
     }
 }
 
@@ -488,9 +465,10 @@ fn a_syn_asks_for_a_connection_only_without_ack_and_only_in_tcp() {
 }
 
 #[test]
-fn three_protocols_have_ports() {
+fn five_protocols_have_ports() {
     let found: Vec<u8> = (0..=255).filter(|&number| has_ports(number)).collect();
-    assert_eq!(found, [protocol::TCP, protocol::UDP, protocol::SCTP]);
+    let wanted = [protocol::TCP, protocol::UDP, protocol::DCCP, protocol::SCTP, protocol::UDP_LITE];
+    assert_eq!(found, wanted);
 }
 
 #[test]

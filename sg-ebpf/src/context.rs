@@ -14,14 +14,16 @@ use sg_common::{
 };
 
 use crate::{
-    frame::{sg_bare_frame, sg_frame, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload},
+    frame::{
+        sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
+    },
     scratch::Scratch,
-    view::{sg_claim, sg_packet, sg_pull, sg_xdp_claim, sg_xdp_packet},
+    view::{sg_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
 };
 
 /// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
 /// pointers whose offset may pass 65,535 (`MAX_PACKET_OFF`).
-const MAX_OFFSET: usize = 0x3fff;
+pub const MAX_OFFSET: usize = 0x3fff;
 
 /// A packet as its hook hands it over: what the datapath asks of it.
 pub trait Context: EbpfContext {
@@ -42,34 +44,41 @@ pub trait Context: EbpfContext {
     fn find(&self) -> u64;
     /// Reads the frame, names its flow, and looks for it.
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
+    /// The same, where more of the frame must be made linear first.
+    fn frame_again(&self, scratch: *mut Scratch, whose: u64) -> u64;
     /// Reads the frame only.
     fn bare_frame(&self, scratch: *mut Scratch) -> u64;
-    /// Reads the IP packet at `offset`.
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64;
-    /// Makes the headers linear, and tells whether that gave more to read than before.
+    /// Whether this is a large packet, see [`Frame::is_large`].
+    fn is_large(&self) -> bool;
+    /// Reads the IP packet at `offset`, which an ICMP error quotes that ends at `quotation`, or, where that is zero, is the
+    /// frame's own.
+    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64;
+    /// Reads the packet that an ICMP error quotes.
+    fn quoted(&self, scratch: *mut Scratch) -> u64;
+    /// Makes more of the headers linear, and tells whether that gave more to read than before.
     fn pull(&self) -> bool;
-    /// Reads who a packet says its sender is.
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64;
+    /// Reads who a packet, which ends at `end`, says its sender is.
+    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64;
 }
 
 /// The linear part of a packet.
-#[derive(Clone, Copy)]
-pub struct View {
+pub struct View<'a, C> {
+    ctx: &'a C,
     data: usize,
     end: usize,
     length: usize,
 }
 
-impl View {
+impl<'a, C: Context> View<'a, C> {
     #[inline(always)]
-    pub fn of(ctx: &impl Context) -> Self {
-        Self { data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
+    pub fn of(ctx: &'a C) -> Self {
+        Self { ctx, data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
     }
 
-    /// Whether bytes of the packet lie outside the linear part.
+    /// How many bytes of the packet can be read.
     #[inline(always)]
-    pub fn is_partial(&self) -> bool {
-        self.end - self.data < self.length
+    pub fn linear(&self) -> usize {
+        self.end - self.data
     }
 }
 
@@ -116,29 +125,47 @@ impl Context for TcContext {
         sg_frame(self.skb.skb, scratch, whose)
     }
     #[inline(always)]
+    fn frame_again(&self, scratch: *mut Scratch, whose: u64) -> u64 {
+        sg_frame_again(self.skb.skb, scratch, whose)
+    }
+    #[inline(always)]
     fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
         sg_bare_frame(self.skb.skb, scratch)
     }
     #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_packet(self.skb.skb, family, offset, packet)
+    fn is_large(&self) -> bool {
+        // SAFETY: as in `note`.
+        unsafe { (*self.skb.skb).gso_size != 0 }
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64 {
+        sg_packet(self.skb.skb, family, offset, quotation, packet)
+    }
+    #[inline(always)]
+    fn quoted(&self, scratch: *mut Scratch) -> u64 {
+        sg_quoted(self.skb.skb, scratch)
     }
     #[inline(always)]
     fn pull(&self) -> bool {
         sg_pull(self.skb.skb) != 0
     }
     #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_claim(self.skb.skb, what, offset, claimed)
+    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
+        sg_claim(self.skb.skb, what, offset, end, claimed)
     }
 }
 
-impl Frame for View {
+impl<C: Context> Frame for View<'_, C> {
     type Window<const N: usize> = Pointer;
 
     #[inline(always)]
     fn length(&self) -> usize {
         self.length
+    }
+
+    #[inline(always)]
+    fn is_large(&self) -> bool {
+        self.ctx.is_large()
     }
 
     #[inline(always)]
@@ -186,7 +213,8 @@ impl Window for Pointer {
 }
 
 /// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
-/// frames in several buffers, and a driver that would need them refuses it.
+/// frames in several buffers, and a driver that would need them refuses it. None is large: what a device coalesces, it
+/// coalesces later.
 impl Context for XdpContext {
     #[inline(always)]
     fn data(&self) -> usize {
@@ -220,20 +248,33 @@ impl Context for XdpContext {
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
         sg_xdp_frame(self.ctx, scratch, whose)
     }
+    /// All of it is linear.
+    #[inline(always)]
+    fn frame_again(&self, _scratch: *mut Scratch, _whose: u64) -> u64 {
+        0
+    }
     #[inline(always)]
     fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
         sg_xdp_bare_frame(self.ctx, scratch)
     }
     #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-        sg_xdp_packet(self.ctx, family, offset, packet)
+    fn is_large(&self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64 {
+        sg_xdp_packet(self.ctx, family, offset, quotation, packet)
+    }
+    #[inline(always)]
+    fn quoted(&self, scratch: *mut Scratch) -> u64 {
+        sg_xdp_quoted(self.ctx, scratch)
     }
     #[inline(always)]
     fn pull(&self) -> bool {
         false
     }
     #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-        sg_xdp_claim(self.ctx, what, offset, claimed)
+    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
+        sg_xdp_claim(self.ctx, what, offset, end, claimed)
     }
 }

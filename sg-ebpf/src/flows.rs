@@ -1,19 +1,17 @@
-//! The flow tables, and the table of datagrams that come in fragments. What an entry means is the business of
-//! `sg_common`; here it is found and kept.
+//! The flow tables. What an entry means is the business of `sg_common`; here it is found and kept.
 
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
 use sg_common::{
     abi::{self, reason_counter},
     flow::{Direction, FlowEntry, FlowKey, NarrowKey, State},
-    fragment::{FragmentEntry, FragmentKey},
     image,
     packet::Family,
     verdict::{Decision, Reason},
 };
 
 use crate::{
-    maps::{COUNTERS, FLOWS, FLOWS_16, FRAGMENTS, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
+    maps::{COUNTERS, FLOWS, FLOWS_16, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
     scratch::Scratch,
     view,
 };
@@ -295,18 +293,4 @@ fn count(number: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
         view::add(counter, 0);
     }
-}
-
-/// The datagram that a fragment belongs to.
-#[inline(always)]
-pub fn datagram(key: &FragmentKey) -> Option<&'static mut FragmentEntry> {
-    let entry = FRAGMENTS.get_ptr_mut(key)?;
-    // SAFETY: as in `find`; fragments that two CPUs take at the same time do not both follow.
-    Some(unsafe { &mut *entry })
-}
-
-/// Remembers the first fragment of a datagram. False where there is no room: then the others are dropped.
-#[inline(always)]
-pub fn remember(key: &FragmentKey, entry: &FragmentEntry) -> bool {
-    FRAGMENTS.insert(key, entry, 0).is_ok()
 }

@@ -9,15 +9,18 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use sg_common::{
+    abi::reason_counter,
     flow::{Direction, FlowKey},
     packet::{ETHERNET, Family, Packet, Part, Payload, ethernet, network},
-    verdict::{Decision, Reason},
+    verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
     context::{Context, View},
     flows::{self, Known},
+    fragments,
     scratch::Scratch,
+    view,
 };
 
 /// Whose flow a packet may belong to.
@@ -27,6 +30,20 @@ pub struct Whose {
     pub slot: u16,
     /// Which way the packet goes.
     pub direction: Direction,
+}
+
+impl Whose {
+    /// As a word, for global functions.
+    #[inline(always)]
+    pub fn word(self) -> u64 {
+        u64::from(self.slot) << SLOT | self.direction as u64
+    }
+
+    /// What [`Self::word`] said.
+    #[inline(always)]
+    pub fn of(word: u64) -> Self {
+        Self { slot: (word >> SLOT) as u16, direction: Direction::of(word & DIRECTION) }
+    }
 }
 
 /// What was read of a frame.
@@ -69,10 +86,10 @@ impl Read {
 /// fragment.
 #[inline(always)]
 pub fn read(ctx: &impl Context, whose: Whose, look: bool, scratch: &mut Scratch) -> Read {
-    let whose = u64::from(whose.slot) << SLOT | if look { LOOK } else { 0 } | whose.direction as u64;
+    let whose = whose.word() | if look { LOOK } else { 0 };
     let mut word = ctx.frame(scratch, whose);
-    if word == MALFORMED && ctx.pull() {
-        word = ctx.frame(scratch, whose);
+    if word == MALFORMED {
+        word = ctx.frame_again(scratch, whose);
     }
     Read { word }
 }
@@ -151,11 +168,11 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     let payload = ethernet(&view);
     let has_flow = match payload {
         // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
-        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, packet) {
+        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, None, packet) {
             Ok(()) => named(key, packet, whose),
             Err(reason) => return word_of(Payload::Refused(reason)),
         },
-        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, packet) {
+        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, 0, packet) {
             0 => named(key, packet, whose),
             TOO_MANY => return TOO_MANY_HEADERS,
             _ => return MALFORMED,
@@ -164,10 +181,15 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     };
     let word = word_of(payload);
     let Some(whose) = whose else { return word };
+    if word & IP != 0 && scratch.packet.part == Part::First && !fragments::may_begin(scratch, whose) {
+        let (counters, direction) = (scratch.header.counters, Direction::of(whose & DIRECTION));
+        let number = reason_counter(counters, direction, Reason::FragmentOverlap);
+        return Decision::new(Verdict::Drop, Reason::FragmentOverlap, number).word();
+    }
     if !has_flow {
         return word;
     }
-    if whose & LOOK == 0 || packet.part != Part::Whole {
+    if whose & LOOK == 0 || scratch.packet.part != Part::Whole {
         return word | HAS_FLOW;
     }
     let said = flows::look(scratch, whose & DIRECTION, u64::from(ctx.len()));
@@ -177,9 +199,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
 /// Names the flow of `packet`, and tells whether it has one.
 #[inline(always)]
 fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> bool {
-    whose.is_some_and(|whose| {
-        key.name((whose >> SLOT) as u16, Direction::of(whose & DIRECTION), packet, packet.icmp())
-    })
+    whose.map(Whose::of).is_some_and(|whose| key.name(whose.slot, whose.direction, packet, packet.icmp()))
 }
 
 /// The global functions, for a type of context, as in [`crate::view`]: inlined, every number of VLAN tags would be followed
@@ -205,5 +225,11 @@ macro_rules! frames {
         }
     };
 }
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sg_frame_again(raw: *mut __sk_buff, scratch: *mut Scratch, whose: u64) -> u64 {
+    view::retried(&TcContext::new(raw), MALFORMED, MALFORMED, || sg_frame(raw, scratch, whose))
+}
+
 frames!(TcContext, __sk_buff, sg_payload, sg_frame, sg_bare_frame);
 frames!(XdpContext, xdp_md, sg_xdp_payload, sg_xdp_frame, sg_xdp_bare_frame);

@@ -44,7 +44,7 @@ pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Res
     }
     if guest::is_advertisement(&scratch.packet) {
         let from = scratch.packet.source;
-        if !view::advertised(ctx, scratch.packet.transport, &mut scratch.claimed) {
+        if !view::advertised(ctx, &scratch.packet, &mut scratch.claimed) {
             return Err(Reason::Malformed);
         }
         let of = scratch.claimed.address;

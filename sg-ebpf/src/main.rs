@@ -6,6 +6,7 @@
 //! | [`policy`] | the published image of a NIC |
 //! | [`guest`] | anti-spoofing |
 //! | [`flows`] | the flow table |
+//! | [`fragments`] | the table of datagrams in fragments |
 //! | [`unasked`] | what passes without a rule |
 //! | [`reject`] | the answers to rejected packets |
 //! | [`frame`] | a frame read, and its flow looked for |
@@ -23,6 +24,7 @@
 
 mod context;
 mod flows;
+mod fragments;
 mod frame;
 mod guest;
 mod maps;

@@ -7,16 +7,16 @@ use aya_log_ebpf::debug;
 use sg_common::{
     abi::reason_counter,
     flow::{self, Direction, packet_keys},
-    fragment::{FragmentEntry, FragmentKey},
     guest::may_ask,
     image::{self, Header, Keys},
-    packet::{Family, Icmp, Part, Payload, embedded_offset},
+    packet::{Family, Icmp, Part, Payload},
     verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
     context::Context,
     flows::{self, Asked, Known},
+    fragments,
     frame::{self, Read, Whose},
     guest,
     maps::{self, COUNTERS},
@@ -146,37 +146,22 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             };
         }
     }
-    // Fragments: the first has the ports, and the others follow it.
+    // Fragments: the first has all headers, and the others follow it. A second first one was dropped when it was read.
     if scratch.packet.is_later_fragment() {
         if spoofed {
             return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
         }
-        return follow(nic, scratch);
+        return match fragments::follow(scratch, whose) {
+            Ok(decision) => decision,
+            Err(reason) => nic.decision(Verdict::Drop, reason),
+        };
     }
     let decision = decide_first(ctx, nic, scratch, read, spoofed);
-    if scratch.packet.part == Part::First && decision.accepts() {
-        let Scratch { packet, datagram, fragment, .. } = scratch;
-        *datagram = FragmentKey::of(nic.slot, nic.direction, packet);
-        *fragment = FragmentEntry::open(packet, decision, nic.header.generation, view::now());
-        // Without memory the others are dropped: there is nothing to follow.
-        flows::remember(datagram, fragment);
+    if scratch.packet.part == Part::First && decision.accepts() && !fragments::open(scratch, whose, decision)
+    {
+        return nic.decision(Verdict::Drop, Reason::FragmentOverlap);
     }
     decision
-}
-
-/// A fragment other than the first.
-#[inline(always)]
-fn follow(nic: &Nic, scratch: &mut Scratch) -> Decision {
-    scratch.datagram = FragmentKey::of(nic.slot, nic.direction, &scratch.packet);
-    let timeout = maps::settings().fragment_timeout;
-    let followed = match flows::datagram(&scratch.datagram) {
-        Some(datagram) => datagram.follow(&scratch.packet, nic.header.generation, timeout, view::now()),
-        None => Err(Reason::Fragment),
-    };
-    match followed {
-        Ok(decision) => decision,
-        Err(reason) => nic.decision(Verdict::Drop, reason),
-    }
 }
 
 /// Decides about a packet that has a transport header.
@@ -236,12 +221,10 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
 /// Whether the packet is an ICMP error about a flow, for the end that sent the packet it speaks about. That went the other way.
 #[inline(always)]
 fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> bool {
-    let Scratch { packet, embedded, key, .. } = scratch;
-    if packet.icmp() != Some(Icmp::Error)
-        || !view::read_at(ctx, packet.family, embedded_offset(packet), embedded)
-    {
+    if scratch.packet.icmp() != Some(Icmp::Error) || !view::read_quoted(ctx, scratch) {
         return false;
     }
+    let Scratch { packet, embedded, key, .. } = scratch;
     let (to, from) = (packet.destination, embedded.source);
     (to.high, to.low) == (from.high, from.low)
         && !embedded.is_later_fragment()

@@ -5,7 +5,6 @@
 
 use sg_common::{
     flow::FlowKey,
-    fragment::{FragmentEntry, FragmentKey},
     guest::Claim,
     image::{Header, Keys},
     packet::Packet,
@@ -30,10 +29,6 @@ pub struct Scratch {
     pub keys: Keys,
     /// What the policy is asked about the flow it belongs to.
     pub original: Keys,
-    /// The datagram that a fragment belongs to.
-    pub datagram: FragmentKey,
-    /// What is remembered of it.
-    pub fragment: FragmentEntry,
     /// What the sender of a rejected packet is told.
     pub answer: Answer,
 }

@@ -11,37 +11,61 @@ use aya_ebpf::{
 use sg_common::{
     abi::Counter,
     guest::{self, Claim},
-    packet::{Family, Packet, network},
+    packet::{Family, Packet, embedded_offset, network},
     verdict::Reason,
 };
 
-use crate::context::{Context, View};
+use crate::{
+    context::{Context, MAX_OFFSET, View},
+    scratch::Scratch,
+};
 
-/// How much is pulled in front when headers lie outside the linear part of the buffer.
-const PULL: u32 = 256;
+/// How much is pulled in front when headers lie outside the linear part of the buffer: first what nearly all headers fit in,
+/// then whatever a header may lie in.
+const PULLS: [u32; 2] = [256, MAX_OFFSET as u32];
 
 // What `claim` reads.
 const ARP: u64 = 0;
 const NEIGHBOUR: u64 = 1;
 
-/// Reads the IP packet at `offset` into `packet`; false where it cannot be read.
+/// Reads the packet that the ICMP error in [`Scratch::packet`] quotes into [`Scratch::embedded`]; false where it cannot be
+/// read.
 #[inline(always)]
-pub fn read_at(ctx: &impl Context, family: Family, offset: usize, packet: &mut Packet) -> bool {
-    let (family, offset) = (family as u64, offset as u64);
-    let mut read = ctx.parse(family, offset, packet);
-    if read == Reason::Malformed as u64 && ctx.pull() {
-        read = ctx.parse(family, offset, packet);
+pub fn read_quoted(ctx: &impl Context, scratch: &mut Scratch) -> bool {
+    ctx.quoted(scratch) == 0
+}
+
+#[inline(always)]
+fn quoted(ctx: &impl Context, scratch: *mut Scratch) -> u64 {
+    // SAFETY: as in `parse`.
+    let Some(Scratch { packet, embedded, .. }) = (unsafe { scratch.as_mut() }) else {
+        return Reason::Malformed as u64;
+    };
+    let (family, offset, end) = (packet.family as u64, embedded_offset(packet) as u64, packet.end as u64);
+    let mut read = || ctx.parse(family, offset, end, embedded);
+    retried(ctx, Reason::Malformed as u64, read(), read)
+}
+
+/// What `read` says, which `said` before: it is asked again where that was `malformed` and there is more to read than then.
+#[inline(always)]
+pub fn retried(ctx: &impl Context, malformed: u64, mut said: u64, mut read: impl FnMut() -> u64) -> u64 {
+    for _ in PULLS {
+        if said != malformed || !ctx.pull() {
+            break;
+        }
+        said = read();
     }
-    read == 0
+    said
 }
 
 /// Returns zero, or the number of the [`Reason`].
 #[inline(always)]
-fn parse(ctx: &impl Context, family: u64, offset: u64, packet: *mut Packet) -> u64 {
+fn parse(ctx: &impl Context, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64 {
     let family = Family::of(family);
+    let quotation = if quotation == 0 { None } else { Some(quotation as usize) };
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_mut() }) else { return Reason::Malformed as u64 };
-    match network(&View::of(ctx), family, offset as usize, packet) {
+    match network(&View::of(ctx), family, offset as usize, quotation, packet) {
         Ok(()) => 0,
         Err(reason) => reason as u64,
     }
@@ -56,17 +80,17 @@ pub fn sender(ctx: &impl Context) -> Option<u64> {
 /// Reads who the ARP packet at `offset` says its sender is. False where it is none of this network.
 #[inline(always)]
 pub fn arp(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
-    ctx.claim(ARP, offset as u64, claimed) == 0
+    ctx.claim(ARP, offset as u64, 0, claimed) == 0
 }
 
-/// Reads the address that the neighbour advertisement whose ICMP header stands at `offset` speaks of.
+/// Reads the address that `packet`, a neighbour advertisement, speaks of.
 #[inline(always)]
-pub fn advertised(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
-    ctx.claim(NEIGHBOUR, offset as u64, claimed) == 0
+pub fn advertised(ctx: &impl Context, packet: &Packet, claimed: &mut Claim) -> bool {
+    ctx.claim(NEIGHBOUR, packet.transport as u64, packet.end as u64, claimed) == 0
 }
 
 #[inline(always)]
-fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
+fn claim(ctx: &impl Context, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
     // SAFETY: as in `parse`.
     let Some(claimed) = (unsafe { claimed.as_mut() }) else { return 1 };
     // An ARP packet that is not linear was not sent by a stack; a neighbour advertisement was pulled when it was read.
@@ -75,7 +99,7 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64
         let Some(found) = guest::arp(&view, offset as usize) else { return 1 };
         *claimed = found;
     } else {
-        let Some(found) = guest::advertised(&view, offset as usize) else { return 1 };
+        let Some(found) = guest::advertised(&view, offset as usize, end as usize) else { return 1 };
         claimed.address = found;
     }
     0
@@ -85,31 +109,51 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, claimed: *mut Claim) -> u64
 /// pointer (`btf_prepare_func_args`). It checks them once, and their callers know nothing of the packet but that it was
 /// read. Inlined, every way to read a packet would be followed through everything that comes after.
 macro_rules! readers {
-    ($context:ident, $raw:ty, $parse:ident, $claim:ident) => {
+    ($context:ident, $raw:ty, $parse:ident, $quoted:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $parse(raw: *mut $raw, family: u64, offset: u64, packet: *mut Packet) -> u64 {
-            parse(&$context::new(raw), family, offset, packet)
+        pub extern "C" fn $parse(
+            raw: *mut $raw,
+            family: u64,
+            offset: u64,
+            quotation: u64,
+            packet: *mut Packet,
+        ) -> u64 {
+            parse(&$context::new(raw), family, offset, quotation, packet)
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $claim(raw: *mut $raw, what: u64, offset: u64, claimed: *mut Claim) -> u64 {
-            claim(&$context::new(raw), what, offset, claimed)
+        pub extern "C" fn $quoted(raw: *mut $raw, scratch: *mut Scratch) -> u64 {
+            quoted(&$context::new(raw), scratch)
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $claim(
+            raw: *mut $raw,
+            what: u64,
+            offset: u64,
+            end: u64,
+            claimed: *mut Claim,
+        ) -> u64 {
+            claim(&$context::new(raw), what, offset, end, claimed)
         }
     };
 }
-readers!(TcContext, __sk_buff, sg_packet, sg_claim);
-readers!(XdpContext, xdp_md, sg_xdp_packet, sg_xdp_claim);
+readers!(TcContext, __sk_buff, sg_packet, sg_quoted, sg_claim);
+readers!(XdpContext, xdp_md, sg_xdp_packet, sg_xdp_quoted, sg_xdp_claim);
 
-/// Makes the headers linear. It copies, so it is done only where it must be: of a bulk TCP packet the headers are linear
-/// and the rest is not.
+/// Makes the headers linear, or more of them. It copies, so it is done only where it must be: of a bulk TCP packet the headers
+/// are linear and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
     let ctx = TcContext::new(raw);
-    let wanted = if ctx.len() < PULL { ctx.len() } else { PULL };
-    u64::from(View::of(&ctx).is_partial() && ctx.pull_data(wanted).is_ok())
+    let view = View::of(&ctx);
+    let pull = if view.linear() < PULLS[0] as usize { PULLS[0] } else { PULLS[1] };
+    let wanted = if ctx.len() < pull { ctx.len() } else { pull };
+    u64::from(view.linear() < wanted as usize && ctx.pull_data(wanted).is_ok())
 }
 
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in

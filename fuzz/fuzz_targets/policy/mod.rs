@@ -277,7 +277,11 @@ impl<'a> Source<'a> {
         }
         let family = self.family();
         let protocol = match self.below(8) {
-            0 => self.byte(),
+            0 => match self.byte() {
+                // No IPv6 packet is of these.
+                0 | 43 | 44 | 60 if family == Family::V6 => 47,
+                any => any,
+            },
             1 | 2 if family == Family::V4 => 1,
             1 | 2 => 58,
             3 | 4 => 17,
@@ -285,7 +289,7 @@ impl<'a> Source<'a> {
             _ => 6,
         };
         let (source, destination) = (self.end(family), self.end(family));
-        let ported = matches!(protocol, 6 | 17 | 132);
+        let ported = matches!(protocol, 6 | 17 | 33 | 132 | 136);
         let icmp = protocol == if family == Family::V4 { 1 } else { 58 };
         let (kind, code) = if icmp { self.message() } else { (0, 0) };
         let parts = ProbeParts {

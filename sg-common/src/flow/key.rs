@@ -30,7 +30,7 @@ pub struct FlowKey {
 /// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts
 /// waits until all of them have arrived.
 ///
-/// Ports: TCP, UDP and SCTP have theirs. An ICMP echo has its identifier as the remote port and, as the
+/// Ports: TCP, UDP, SCTP, DCCP and UDP-Lite have theirs. An ICMP echo has its identifier as the remote port and, as the
 /// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
 /// question, a question the other way does not. Other protocols have zeroes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

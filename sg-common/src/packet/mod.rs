@@ -1,13 +1,18 @@
 //! A frame, read into the fields that rules and flows look at. Each field of a header is parsed here and
 //! nowhere else.
 //!
+//! What is read is the datagram as its receiver takes it: bytes behind the end of the IP packet are no header, whatever
+//! they look like, and a packet that its receiver would discard for its headers is refused.
+//!
 //! Reading is generic over [`Frame`], so the same parser runs over packet memory in the kernel and over a
 //! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
 //! back as a [`Reason`](crate::verdict::Reason), and the datapath drops it.
 
+mod network;
 mod read;
 
-pub use read::{Bytes, Parsed, Payload, embedded_offset, ethernet, network, parse};
+pub use network::{embedded_offset, network};
+pub use read::{Bytes, Parsed, Payload, ethernet, parse};
 
 /// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
@@ -37,18 +42,29 @@ pub mod protocol {
     pub const TCP: u8 = 6;
     /// RFC 768.
     pub const UDP: u8 = 17;
+    /// RFC 4340.
+    pub const DCCP: u8 = 33;
     /// RFC 2784.
     pub const GRE: u8 = 47;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
     /// RFC 9260.
     pub const SCTP: u8 = 132;
+    /// RFC 3828.
+    pub const UDP_LITE: u8 = 136;
 
     /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
     pub(super) const HOP_BY_HOP: u8 = 0;
     pub(super) const ROUTING: u8 = 43;
     pub(super) const FRAGMENT: u8 = 44;
     pub(super) const DESTINATION_OPTIONS: u8 = 60;
+
+    /// Whether `number` is an IPv6 extension header that is walked: no IPv6 packet is of such a protocol.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_extension_header(number: u8) -> bool {
+        matches!(number, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
+    }
 }
 
 /// TCP flags (RFC 9293 3.1).
@@ -70,6 +86,11 @@ pub trait Frame {
 
     /// The whole length in bytes, whether or not all of it can be read.
     fn length(&self) -> usize;
+
+    /// Whether the kernel says that this is a large packet, which it will cut into segments or put together from some
+    /// (GSO): only there does a length field of zero stand for what it cannot hold. No frame on a wire is one. Asked only
+    /// where that field is zero.
+    fn is_large(&self) -> bool;
 
     /// The `N` bytes at `offset`, or none where the frame ends before.
     fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<N>>;
@@ -156,9 +177,9 @@ pub struct Packet {
     pub hop_limit: u8,
     /// TCP: the flags, see [`tcp`].
     pub tcp_flags: u8,
-    /// TCP, UDP, SCTP: the source port. Else 0.
+    /// The source port, where the protocol [`has_ports`]. Else 0.
     pub source_port: u16,
-    /// TCP, UDP, SCTP: the destination port. ICMP and ICMPv6: type in the upper byte, code in the lower.
+    /// The destination port, likewise. ICMP and ICMPv6: type in the upper byte, code in the lower.
     /// Else 0.
     pub detail: u16,
     /// Who sent it.
@@ -181,9 +202,11 @@ pub struct Packet {
     pub offset: u32,
     /// Where the transport header starts, in bytes from the start of the frame.
     pub transport: usize,
-    /// Of a fragment: where its bytes start, in bytes from the start of the frame. Else 0.
+    /// Of a fragment, one that is the whole datagram (RFC 6946) included: where its bytes start, in bytes from the start of the
+    /// frame. Else 0.
     pub payload: usize,
-    /// Where the packet ends by its own account, in bytes from the start of the frame.
+    /// Where the packet ends for its receiver, in bytes from the start of the frame; of a packet that an ICMP error quotes,
+    /// where the quotation ends. No header reaches beyond it.
     pub end: usize,
 }
 
@@ -289,12 +312,14 @@ impl Packet {
     }
 
     #[inline(always)]
-    const fn no_transport(&mut self) {
+    fn no_transport(&mut self) {
         self.tcp_flags = 0;
         self.source_port = 0;
         self.detail = 0;
         self.sequence = 0;
         self.acknowledgement = 0;
+        // No more than eight bytes at once, see above.
+        core::hint::black_box(());
         self.header = 0;
         self.identifier = 0;
     }
@@ -360,5 +385,5 @@ pub const fn is_icmp(family: Family, number: u8) -> bool {
 #[inline(always)]
 #[must_use]
 pub const fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
+    matches!(number, protocol::TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDP_LITE)
 }

@@ -45,7 +45,7 @@ pub(super) struct PacketArgs {
     /// This end [default: the NIC's first address of the remote's family].
     #[arg(long, value_name = "ADDRESS")]
     local: Option<IpAddr>,
-    /// The destination port; tcp, udp and sctp need it.
+    /// The destination port; tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) need it.
     #[arg(long)]
     port: Option<u16>,
     /// The source port [default: 40000].

@@ -58,7 +58,7 @@ struct TypedPacket {
     /// The source port [default: 40000].
     #[arg(long, value_name = "PORT")]
     sport: Option<u16>,
-    /// The destination port; tcp, udp and sctp need it.
+    /// The destination port; tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) need it.
     #[arg(long, value_name = "PORT")]
     dport: Option<u16>,
     /// The ICMP type; icmp and icmpv6 need it.

@@ -31,6 +31,9 @@ const ACTIONS: &[(&str, Action)] =
 
 const PROTOCOL: &str = "write tcp, udp, icmp, icmpv6, gre, sctp, all or a number from 0 to 255";
 
+/// The protocols that have ports.
+const WITH_PORTS: &str = "tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite)";
+
 const REMOTE: &str = "write any, an address or CIDR such as 10.0.0.0/8 or \"2001:db8::/32\", { group: NAME } or { prefix_list: NAME }";
 
 const LOCAL: &str = "write an address or CIDR, such as 10.0.0.5 or \"2001:db8::/32\"; leave the key out for \
@@ -77,7 +80,7 @@ impl<'d> Lowering<'d> {
             Service::All | Service::Other(_) => {}
         }
         if !matches!(service, Service::Ported { .. }) {
-            refuse(fields, named, &["ports", "source_ports"], "tcp, udp and sctp")?;
+            refuse(fields, named, &["ports", "source_ports"], WITH_PORTS)?;
         }
         if !matches!(service, Service::Icmp { .. }) {
             refuse(fields, named, &["icmp_type", "icmp_code"], "icmp and icmpv6")?;

@@ -75,7 +75,7 @@ pub struct IcmpMessage {
 pub enum Service {
     /// Every protocol.
     All,
-    /// TCP, UDP or SCTP.
+    /// TCP, UDP, SCTP, DCCP or UDP-Lite.
     Ported {
         /// The IANA number.
         protocol: u8,

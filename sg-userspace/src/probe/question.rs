@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use sg_common::packet::{has_ports, is_icmp, protocol};
+use sg_common::packet::{
+    has_ports, is_icmp,
+    protocol::{self, is_extension_header},
+};
 use thiserror::Error;
 
 use super::ProtocolName;
@@ -13,6 +16,9 @@ use crate::model::{Direction, Family};
 
 /// The source port of a probe that names none.
 pub const DEFAULT_SOURCE_PORT: u16 = 40_000;
+
+/// The protocols that have ports, for messages.
+const WITH_PORTS: &str = "tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite)";
 
 /// Who sends the packet and whom it is for. A packet has one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +42,7 @@ pub enum Ends {
 /// What the packet's protocol says beyond its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
-    /// TCP, UDP, SCTP.
+    /// TCP, UDP, SCTP, DCCP, UDP-Lite.
     Ports {
         /// Where it comes from.
         source: u16,
@@ -78,9 +84,9 @@ pub struct ProbeParts {
     pub source: IpAddr,
     /// The receiver.
     pub destination: IpAddr,
-    /// TCP, UDP, SCTP; none means [`DEFAULT_SOURCE_PORT`].
+    /// Protocols with ports; none means [`DEFAULT_SOURCE_PORT`].
     pub source_port: Option<u16>,
-    /// TCP, UDP, SCTP: required.
+    /// Protocols with ports: required.
     pub destination_port: Option<u16>,
     /// ICMP over IPv4, ICMPv6 over IPv6: required.
     pub icmp_type: Option<u8>,
@@ -98,6 +104,14 @@ pub enum InvalidProbe {
         source_end: IpAddr,
         /// The receiver.
         destination_end: IpAddr,
+    },
+    /// No IPv6 packet is of this protocol.
+    #[error(
+        "no IPv6 packet has the protocol {protocol}: that is an extension header, and rules match the protocol behind it"
+    )]
+    ExtensionHeader {
+        /// The protocol.
+        protocol: u8,
     },
     /// A field that the protocol needs.
     #[error("{} needs {field}, {allowed}", ProtocolName(*protocol))]
@@ -221,12 +235,15 @@ impl ProbeParts {
     fn content(&self, family: Family) -> Result<Content, InvalidProbe> {
         let protocol = self.protocol;
         let missing = |field, allowed| InvalidProbe::Missing { protocol, field, allowed };
+        if family == Family::V6 && is_extension_header(protocol) {
+            return Err(InvalidProbe::ExtensionHeader { protocol });
+        }
         let refuse = |field, is_there: bool, owners| {
             if is_there { Err(InvalidProbe::Superfluous { protocol, field, owners }) } else { Ok(()) }
         };
         if !has_ports(protocol) {
-            refuse("dport", self.destination_port.is_some(), "tcp, udp and sctp")?;
-            refuse("sport", self.source_port.is_some(), "tcp, udp and sctp")?;
+            refuse("dport", self.destination_port.is_some(), WITH_PORTS)?;
+            refuse("sport", self.source_port.is_some(), WITH_PORTS)?;
         }
         if !matches!(protocol, protocol::ICMP | protocol::ICMPV6) {
             refuse("icmp_type", self.icmp_type.is_some(), "icmp and icmpv6")?;
@@ -293,11 +310,11 @@ mod tests {
         assert_eq!(error(parts(17)), "udp needs dport, a port, 0 to 65535");
         assert_eq!(
             error(ProbeParts { destination_port: Some(22), ..parts(47) }),
-            "gre has no dport: only tcp, udp and sctp have it"
+            "gre has no dport: only tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) have it"
         );
         assert_eq!(
             error(ProbeParts { source_port: Some(22), icmp_type: Some(8), ..parts(1) }),
-            "icmp has no sport: only tcp, udp and sctp have it"
+            "icmp has no sport: only tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) have it"
         );
     }
 
@@ -318,6 +335,19 @@ mod tests {
     fn a_packet_has_one_family() {
         let mixed = ProbeParts { destination: "2001:db8::1".parse().unwrap(), ..parts(47) };
         assert_eq!(error(mixed), "src 192.0.2.1 and dst 2001:db8::1 are of two families: a packet has one");
+    }
+
+    #[test]
+    fn an_extension_header_is_no_protocol_of_a_packet() {
+        for number in [0, 43, 44, 60] {
+            let v6 = ProbeParts {
+                source: "2001:db8::1".parse().unwrap(),
+                destination: "2001:db8::2".parse().unwrap(),
+                ..parts(number)
+            };
+            assert_eq!(Probe::new(v6), Err(InvalidProbe::ExtensionHeader { protocol: number }));
+            assert!(Probe::new(parts(number)).is_ok(), "IPv4 has none");
+        }
     }
 
     #[test]

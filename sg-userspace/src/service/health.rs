@@ -185,7 +185,7 @@ fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
         .ports
         .as_ref()
         .is_none_or(|all| all.iter().any(|range| range.first() <= 1 && range.last() == u16::MAX));
-    let has_ports = matches!(rule.spec.protocol, Protocol::All | Protocol::Number(6 | 17 | 132));
+    let has_ports = matches!(rule.spec.protocol, Protocol::All | Protocol::Number(6 | 17 | 33 | 132 | 136));
     let names: Vec<&str> = match &reach.ports {
         Some(ranges) if has_ports => SENSITIVE
             .into_iter()

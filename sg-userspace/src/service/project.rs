@@ -326,7 +326,7 @@ pub(super) fn service(
             }
         },
         other if !has_ports && !has_message => Ok(other),
-        _ if has_ports => Err("only TCP, UDP and SCTP have ports"),
+        _ if has_ports => Err("only TCP, UDP, SCTP, DCCP and UDP-Lite have ports"),
         _ => Err("only ICMP and ICMPv6 have message types"),
     }
 }

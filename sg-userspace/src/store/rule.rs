@@ -394,10 +394,10 @@ pub struct RuleSpec {
     pub priority: u8,
     /// The protocol.
     pub protocol: Protocol,
-    /// The packet's destination port; TCP, UDP and SCTP only.
+    /// The packet's destination port; TCP, UDP, SCTP, DCCP and UDP-Lite only.
     #[serde(default, skip_serializing_if = "Ports::is_any")]
     pub ports: Ports,
-    /// The packet's source port; TCP, UDP and SCTP only.
+    /// The packet's source port; TCP, UDP, SCTP, DCCP and UDP-Lite only.
     #[serde(default, skip_serializing_if = "Ports::is_any")]
     pub source_ports: Ports,
     /// The type of ICMP message; ICMP and `ICMPv6` only.

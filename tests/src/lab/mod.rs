@@ -21,6 +21,7 @@ mod pair;
 mod raw;
 mod service;
 mod sgd;
+mod sizes;
 mod stats;
 mod stream;
 mod wait;

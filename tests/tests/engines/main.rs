@@ -15,6 +15,7 @@ mod images;
 mod patches;
 mod planted;
 mod programs;
+mod receiver;
 mod vectors;
 mod xdp;
 
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         ("xdp", xdp::TESTS),
         ("hard", hard::TESTS),
         ("guest", guest::TESTS),
+        ("receiver", receiver::TESTS),
         ("images", images::TESTS),
         ("patches", patches::TESTS),
     ] {

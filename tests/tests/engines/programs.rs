@@ -4,7 +4,7 @@
 use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowEntry, FlowKey, State},
-    packet::{Parsed, parse},
+    packet::{Parsed, Part, parse},
     verdict::Reason,
 };
 use sg_userspace::{
@@ -181,8 +181,8 @@ fn each_drops_without_a_nic_or_an_image() {
     }
 }
 
-/// Frames cut short and with single bytes changed: the program refuses what the parser in user space refuses, for the
-/// same reason, and nothing else.
+/// Frames cut short, with more behind them, with other lengths and with single bytes changed: the program refuses what the
+/// parser in user space refuses, for the same reason, and nothing else.
 fn read_frames_as_user_space_does() {
     let mut datapath = judging("accept", "accept");
     let mut random = fastrand::Rng::with_seed(3);
@@ -206,12 +206,19 @@ fn read_frames_as_user_space_does() {
                 }
             }
             frame.truncate(random.usize(least..=frame.len() + 8).min(whole.len()));
+            // Half of those that were cut are whole packets again, which end before their headers do.
+            if random.bool() {
+                let (at, header) = if least == 34 { (16, 14) } else { (18, 54) };
+                let length = (frame.len() - header) as u16;
+                frame[at..at + 2].copy_from_slice(&length.to_be_bytes());
+            }
+            frame.extend((0..random.usize(0..3) * 8).map(|_| random.u8(..)));
             let outcome = datapath.run(JUDGES[round % 2], &frame, 1).unwrap();
             let found = outcome.decision.unwrap().reason().unwrap();
             let expected = match parse(&&frame[..]) {
                 Parsed::Refused(reason) => Some(reason),
-                // What it follows is another test's question; no rule is asked about it by itself.
-                Parsed::Packet(packet) if packet.is_later_fragment() => {
+                // What it follows, and whether it came before, is another test's question.
+                Parsed::Packet(packet) if packet.part != Part::Whole => {
                     assert!(matches!(found, Reason::Fragment | Reason::FragmentOverlap | Reason::Rule));
                     continue;
                 }

@@ -61,8 +61,8 @@ fn judges_as_tc_does() {
 
 type Damage = fn(&mut Vec<u8>, &mut fastrand::Rng);
 
-/// None, VLAN tags, other bytes, an end too early.
-const DAMAGES: [Damage; 4] = [
+/// None, VLAN tags, other bytes, an end too early, in the frame and in the packet only.
+const DAMAGES: [Damage; 5] = [
     |_, _| {},
     |frame, random| {
         for _ in 0..random.usize(1..=3) {
@@ -76,6 +76,11 @@ const DAMAGES: [Damage; 4] = [
         }
     },
     |frame, random| frame.truncate(random.usize(15..=frame.len())),
+    |frame, random| {
+        let at = if frame[12] == 8 { 16 } else { 18 };
+        frame[at] = 0;
+        frame[at + 1] = random.u8(..60);
+    },
 ];
 
 /// Runs the program over the frame as the first of its flow, and says which counters moved by how much.

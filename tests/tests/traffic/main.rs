@@ -15,10 +15,12 @@ mod flows;
 mod frames;
 mod groups;
 mod hooks;
+mod large;
 mod left_behind;
 mod life;
 mod orders;
 mod plain;
+mod receiver;
 mod reject;
 mod road;
 mod routed;
@@ -49,6 +51,8 @@ fn main() -> Result<ExitCode> {
         unasked::tests,
         flows::tests,
         frames::tests,
+        receiver::tests,
+        large::tests,
         devices::tests,
         hooks::tests,
         life::tests,

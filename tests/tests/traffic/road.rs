@@ -1,6 +1,6 @@
 //! Frames of our own making, from one host to another: for what sockets would never send.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::Result;
 use sg_tests::lab::{Family, FrameSocket, PATIENCE, SILENCE, checksum};
@@ -46,6 +46,21 @@ impl Road {
     /// `payload` in an IP packet from the one host to the other.
     pub(crate) fn packet(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
         packet(self.source, self.destination, protocol, HOP_LIMIT, payload)
+    }
+
+    /// Whether its packets are of IPv6.
+    pub(crate) fn is_v6(&self) -> bool {
+        self.source.is_ipv6()
+    }
+
+    /// Sends `frame`.
+    pub(crate) fn send(&self, frame: &[u8]) -> Result<()> {
+        self.near.send(frame)
+    }
+
+    /// Whether a frame that `is_it` comes out at the other end.
+    pub(crate) fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
+        self.far.hears(patience, is_it)
     }
 
     /// Sends `frame`; whether it came out at the other end, where it should (or should not).

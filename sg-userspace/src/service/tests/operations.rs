@@ -283,7 +283,7 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
         (of(&|spec| spec.priority = 0), "priority \"0\": 1 (first) to 100 (last)"),
         (of(&|spec| spec.priority = 101), "priority \"101\""),
         (of(&|spec| spec.icmp_type = Some(8)), "ports \"80\""),
-        (of(&|spec| spec.protocol = Protocol::All), "only TCP, UDP and SCTP have ports"),
+        (of(&|spec| spec.protocol = Protocol::All), "only TCP, UDP, SCTP, DCCP and UDP-Lite have ports"),
         (of(&|spec| spec.local = Some("2001:db8::1/128".parse().unwrap())), "different address families"),
         (of(&|spec| spec.local = Some("10.0.0.0/8".parse().unwrap())), "another one than the remote"),
         (of(&|spec| spec.nic_type = NicType::Internet), "in a VPC every rule is for intranet"),

@@ -1,0 +1,369 @@
+//! Reading an IP packet: its header, the extension headers and the front of the transport header. Each of their fields is
+//! parsed here and nowhere else.
+//!
+//! What is read is what the receiver takes: every header must end where the packet ends, however many bytes the frame has
+//! behind it, since Linux cuts those off first (`pskb_trim_rcsum` in `ip_rcv_core` and `ip6_rcv_core`). A packet that its
+//! receiver discards for what its headers say is malformed here, too. Called by [`super::parse`] and the datapath.
+
+use super::{
+    Address, Family, Frame, MAX_EXTENSION_HEADERS, Packet, Part, Window as _, has_ports, is_icmp, protocol,
+};
+use crate::verdict::Reason;
+
+/// The largest datagram, with its header in IPv4 (RFC 791 3.1), without in IPv6 (RFC 8200 4.5).
+const MAX_DATAGRAM: usize = 0xffff;
+
+/// Bytes of a transport header that an ICMP error quotes (RFC 792): ports are in them.
+const QUOTED: usize = 8;
+
+/// Reads the IP packet whose header is `offset` bytes into the frame, behind the Ethernet header or at [`embedded_offset`],
+/// into `packet`: field by field, since a packet of its own that is copied then would cost the kernel as much as reading it.
+/// `packet` means nothing where this errs.
+///
+/// Of a packet that an ICMP error quotes, `quotation` is where the error ends: the rest of the packet may be missing, but an
+/// IP header and eight bytes of the transport header are there (RFC 792; RFC 4443 2.4).
+///
+/// # Errors
+/// Why it cannot be read.
+#[inline(always)]
+pub fn network<F: Frame>(
+    frame: &F,
+    family: Family,
+    offset: usize,
+    quotation: Option<usize>,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    match family {
+        Family::V4 => ipv4(frame, offset, quotation, packet),
+        Family::V6 => ipv6(frame, offset, quotation, packet),
+    }
+}
+
+/// Where the packet that an ICMP error speaks about begins. It was sent the other way.
+#[inline(always)]
+#[must_use]
+pub const fn embedded_offset(error: &Packet) -> usize {
+    const ICMP_HEADER: usize = 8;
+    error.transport + ICMP_HEADER
+}
+
+/// RFC 791 3.1.
+#[inline(always)]
+fn ipv4<F: Frame>(
+    frame: &F,
+    offset: usize,
+    quotation: Option<usize>,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    const MORE_FRAGMENTS: u16 = 0x2000;
+    const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
+    let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
+    // The version, and a header of 20 bytes at least.
+    let first = ip.byte(0);
+    if !matches!(first, 0x45..=0x4f) {
+        return Err(Reason::Malformed);
+    }
+    let header = usize::from(first & 0x0f) * 4;
+    let total = usize::from(ip.be16(2));
+    let account = if total >= header {
+        offset + total
+    } else if total == 0 && quotation.is_none() && frame.is_large() {
+        // A large packet of more than 64 KiB (include/linux/ip.h, iph_totlen).
+        frame.length()
+    } else {
+        return Err(Reason::Malformed);
+    };
+    let end = end(frame, account, quotation)?;
+    packet.end = end;
+    packet.hop_limit = ip.byte(8);
+    packet.source = Address { high: u64::from(ip.be32(12)), low: 0 };
+    packet.destination = Address { high: u64::from(ip.be32(16)), low: 0 };
+    packet.family = Family::V4;
+    let behind = offset + header;
+    let fragment = ip.be16(6);
+    let mut part = Part::Whole;
+    if fragment & (MORE_FRAGMENTS | OFFSET_OF_FRAGMENT) == 0 {
+        packet.no_fragment();
+    } else {
+        packet.identification = u32::from(ip.be16(4));
+        let bytes = Fragment {
+            offset: usize::from(fragment & OFFSET_OF_FRAGMENT) * 8,
+            more: fragment & MORE_FRAGMENTS != 0,
+            start: behind,
+            end: account,
+        };
+        part = bytes.read(MAX_DATAGRAM - header, packet)?;
+    }
+    transport(
+        frame,
+        Transport {
+            family: Family::V4,
+            protocol: ip.byte(9),
+            offset: behind,
+            end,
+            part,
+            is_quoted: quotation.is_some(),
+        },
+        packet,
+    )
+}
+
+/// RFC 8200 3 and 4.
+#[inline(always)]
+fn ipv6<F: Frame>(
+    frame: &F,
+    offset: usize,
+    quotation: Option<usize>,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    const HEADER: usize = 40;
+    let ip = frame.window::<HEADER>(offset).ok_or(Reason::Malformed)?;
+    if ip.byte(0) >> 4 != 6 {
+        return Err(Reason::Malformed);
+    }
+    let payload = usize::from(ip.be16(4));
+    // Zero is what it says, but for a large packet of more than 64 KiB (`ip6_xmit`, `ipv6_gro_complete`): a jumbogram
+    // (RFC 2675) is longer than any frame.
+    let account = if payload == 0 && quotation.is_none() && frame.is_large() {
+        frame.length()
+    } else {
+        offset + HEADER + payload
+    };
+    let end = end(frame, account, quotation)?;
+    packet.end = end;
+    packet.hop_limit = ip.byte(7);
+    packet.source = Address { high: ip.be64(8), low: ip.be64(16) };
+    packet.destination = Address { high: ip.be64(24), low: ip.be64(32) };
+    packet.no_fragment();
+    packet.part = Part::Whole;
+    packet.family = Family::V6;
+    packet.header = u32::from(quotation.is_some());
+    let chain = Chain { first: ip.byte(6), offset: offset + HEADER, end, account };
+    let (protocol, offset) = chain.walk(frame, packet)?;
+    forget();
+    let (part, is_quoted) = (packet.part, packet.header != 0);
+    transport(frame, Transport { family: Family::V6, protocol, offset, end, part, is_quoted }, packet)
+}
+
+/// Where a packet ends that does so at `account` by its own account. One that is not all in the frame is discarded by who
+/// receives it; a quotation may end before.
+#[inline(always)]
+fn end<F: Frame>(frame: &F, account: usize, quotation: Option<usize>) -> Result<usize, Reason> {
+    match quotation {
+        None if account > frame.length() => Err(Reason::Malformed),
+        Some(end) if end < account => Ok(end),
+        None | Some(_) => Ok(account),
+    }
+}
+
+/// What the header of a fragment says of its bytes.
+struct Fragment {
+    /// Where they belong, in bytes from the start of the datagram's payload.
+    offset: usize,
+    /// Whether others come after them.
+    more: bool,
+    /// Where they start, in bytes from the start of the frame.
+    start: usize,
+    /// Where they end.
+    end: usize,
+}
+
+impl Fragment {
+    /// Which part of a datagram it is. A datagram has at most `room` bytes, every fragment has some of them, and every one but
+    /// the last a multiple of eight: others are discarded where they would be put together (`ip_frag_queue` and
+    /// `ip6_frag_queue` in Linux).
+    #[inline(always)]
+    fn read(self, room: usize, packet: &mut Packet) -> Result<Part, Reason> {
+        let Self { offset, more, start, end } = self;
+        if start >= end || offset + (end - start) > room || more && (end - start) & 7 != 0 {
+            return Err(Reason::Malformed);
+        }
+        packet.offset = offset as u32;
+        packet.payload = start;
+        Ok(match (offset, more) {
+            (0, _) => Part::First,
+            (_, true) => Part::Middle,
+            (_, false) => Part::Last,
+        })
+    }
+}
+
+/// The chain of IPv6 extension headers.
+struct Chain {
+    /// What the first header is.
+    first: u8,
+    /// Where it begins, in bytes from the start of the frame.
+    offset: usize,
+    /// No header reaches beyond this.
+    end: usize,
+    /// Where the packet ends by its own account.
+    account: usize,
+}
+
+impl Chain {
+    /// Walks to the transport header: its protocol, and where it begins. What part of a datagram has it, says `packet`.
+    ///
+    /// A packet whose chain is not finished within it is refused: who puts its fragments together would find there what
+    /// nobody judged (RFC 7112 5). Behind the header of a later fragment stand bytes from the middle of a datagram, whatever
+    /// its next header says.
+    #[inline(always)]
+    fn walk<F: Frame>(self, frame: &F, packet: &mut Packet) -> Result<(u8, usize), Reason> {
+        let Self { first: mut protocol, mut offset, end, account } = self;
+        // Hop-by-hop options come first or not at all (RFC 8200 4.1).
+        if protocol == protocol::HOP_BY_HOP {
+            let options = Self::header(frame, offset, end)?;
+            protocol = options.byte(0);
+            offset += length(options.byte(1));
+        }
+        for _ in 0..MAX_EXTENSION_HEADERS {
+            if !matches!(protocol, protocol::ROUTING | protocol::FRAGMENT | protocol::DESTINATION_OPTIONS) {
+                return if protocol == protocol::HOP_BY_HOP {
+                    Err(Reason::Malformed)
+                } else {
+                    Ok((protocol, offset))
+                };
+            }
+            let header = Self::header(frame, offset, end)?;
+            let is_fragment = protocol == protocol::FRAGMENT;
+            protocol = header.byte(0);
+            let (size, place, identification) = (header.byte(1), header.be16(2), header.be32(4));
+            forget();
+            if !is_fragment {
+                offset += length(size);
+                continue;
+            }
+            // A fragment of a fragment, which nobody sends and Linux discards (`ipv6_frag_rcv`).
+            if packet.payload != 0 {
+                return Err(Reason::Malformed);
+            }
+            offset += 8;
+            packet.payload = offset;
+            // An atomic fragment (RFC 6946) is whole.
+            if place & !6 != 0 {
+                packet.identification = identification;
+                let bytes = Fragment {
+                    offset: usize::from(place & !7),
+                    more: place & 1 != 0,
+                    start: offset,
+                    end: account,
+                };
+                packet.part = bytes.read(MAX_DATAGRAM, packet)?;
+                if packet.part.is_later() {
+                    return Ok((protocol, offset));
+                }
+            }
+        }
+        Err(Reason::TooManyHeaders)
+    }
+
+    /// The first eight bytes of an extension header, which no one is shorter than.
+    #[inline(always)]
+    fn header<F: Frame>(frame: &F, offset: usize, end: usize) -> Result<F::Window<8>, Reason> {
+        if offset + 8 > end {
+            return Err(Reason::Malformed);
+        }
+        frame.window::<8>(offset).ok_or(Reason::Malformed)
+    }
+}
+
+/// Bytes of an extension header that says `units` (RFC 8200 4.3).
+#[inline(always)]
+const fn length(units: u8) -> usize {
+    (units as usize + 1) * 8
+}
+
+/// Makes the compiler read again what stands in memory. Of that the verifier of the kernel knows nothing, and so it does not
+/// follow everything that comes after for each value that it might have.
+#[inline(always)]
+fn forget() {
+    core::hint::black_box(());
+}
+
+/// What the network layer says of the transport header.
+#[derive(Clone, Copy)]
+struct Transport {
+    family: Family,
+    protocol: u8,
+    /// Where it begins, in bytes from the start of the frame.
+    offset: usize,
+    /// Where the packet ends.
+    end: usize,
+    part: Part,
+    /// Whether it stands in an ICMP error.
+    is_quoted: bool,
+}
+
+/// Reads it. A packet holds all of it, and so does the first fragment of one (RFC 8200 4.5, RFC 1858, RFC 3128); in an ICMP
+/// error eight bytes of it are enough.
+#[inline(always)]
+fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> Result<(), Reason> {
+    let Transport { family, protocol, offset, end, part, is_quoted } = transport;
+    packet.protocol = protocol;
+    packet.transport = offset;
+    packet.part = part;
+    if part.is_later() {
+        packet.no_transport();
+        return Ok(());
+    }
+    if protocol == protocol::TCP && !is_quoted {
+        return tcp(frame, offset, end, part, packet);
+    }
+    packet.no_transport();
+    let is_icmp = is_icmp(family, protocol);
+    let needed = if is_icmp || has_ports(protocol) {
+        if is_quoted { QUOTED } else { header_length(protocol) }
+    } else {
+        // Nothing of it is read. The headers before it must end within the packet, and those of a first fragment before
+        // the fragment does.
+        usize::from(part as u8)
+    };
+    if offset + needed > end {
+        return Err(Reason::Malformed);
+    }
+    if is_icmp {
+        let icmp = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
+        packet.detail = icmp.be16(0);
+        packet.identifier = icmp.be16(4);
+    } else if needed >= QUOTED {
+        let ports = frame.window::<4>(offset).ok_or(Reason::Malformed)?;
+        packet.source_port = ports.be16(0);
+        packet.detail = ports.be16(2);
+    }
+    Ok(())
+}
+
+/// Bytes that a header with ports has at least, or an ICMP header: RFC 768, 3828, 792 and 4443; RFC 9260 3, RFC 4340 5.1.
+#[inline(always)]
+const fn header_length(protocol: u8) -> usize {
+    match protocol {
+        protocol::SCTP | protocol::DCCP => 12,
+        _ => 8,
+    }
+}
+
+/// RFC 9293 3.1.
+#[inline(always)]
+fn tcp<F: Frame>(
+    frame: &F,
+    offset: usize,
+    end: usize,
+    part: Part,
+    packet: &mut Packet,
+) -> Result<(), Reason> {
+    const LEAST: usize = 20;
+    let tcp = frame.window::<LEAST>(offset).ok_or(Reason::Malformed)?;
+    let header = usize::from(tcp.byte(12) >> 4) * 4;
+    // Options may go on in the next fragment: nothing of them is read.
+    let here = if part as u8 == Part::Whole as u8 { header } else { LEAST };
+    if header < LEAST || offset + here > end {
+        return Err(Reason::Malformed);
+    }
+    packet.source_port = tcp.be16(0);
+    packet.detail = tcp.be16(2);
+    packet.sequence = tcp.be32(4);
+    packet.acknowledgement = tcp.be32(8);
+    packet.header = header as u32;
+    packet.tcp_flags = tcp.byte(13);
+    packet.identifier = 0;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Fragments follow the first in order, and nothing of a datagram comes twice.
+
+use sg_common::{
+    flow::Direction,
+    fragment::{COMPLETE, FragmentEntry, FragmentKey},
+    packet::{Family, Packet, Part},
+    verdict::{Decision, Reason, Verdict},
+};
+
+const GENERATION: u32 = 4;
+const TIMEOUT: u32 = 30;
+const ACCEPTED: Decision = Decision::new(Verdict::Accept, Reason::Rule, 9);
+
+/// 16 bytes at `offset`.
+fn fragment(part: Part, offset: u32) -> Packet {
+    Packet { part, offset, payload: 34, end: 50, ..Packet::EMPTY }
+}
+
+fn open(now: u64) -> FragmentEntry {
+    FragmentEntry::open(&fragment(Part::First, 0), ACCEPTED, GENERATION, now)
+}
+
+#[test]
+fn they_follow_in_order_until_the_last() {
+    let mut entry = open(100);
+    let mut follow = |part, offset| entry.follow(&fragment(part, offset), GENERATION, TIMEOUT, 100);
+    assert_eq!(follow(Part::Middle, 32), Err(Reason::Fragment), "a gap");
+    assert_eq!(follow(Part::Middle, 16), Ok(ACCEPTED));
+    for overlap in [8, 16, 24] {
+        assert_eq!(follow(Part::Middle, overlap), Err(Reason::FragmentOverlap));
+        assert_eq!(follow(Part::Last, overlap), Err(Reason::FragmentOverlap));
+    }
+    assert_eq!(follow(Part::Last, 32), Ok(ACCEPTED));
+    for offset in [32, 48, 64] {
+        assert_eq!(follow(Part::Middle, offset), Err(Reason::FragmentOverlap), "it is complete");
+        assert_eq!(follow(Part::Last, offset), Err(Reason::FragmentOverlap), "it is complete");
+    }
+    assert_eq!(entry.next, COMPLETE);
+}
+
+#[test]
+fn a_number_is_used_again_when_its_datagram_is_complete_or_too_old() {
+    let mut entry = open(100);
+    for (now, is_over) in [(99, false), (100, false), (130, false), (131, true), (10_000, true)] {
+        assert_eq!(entry.is_over(TIMEOUT, now), is_over, "{now}");
+    }
+    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 130), Ok(ACCEPTED));
+    assert!(!entry.is_over(TIMEOUT, 160) && entry.is_over(TIMEOUT, 161));
+    assert_eq!(entry.follow(&fragment(Part::Last, 32), GENERATION, TIMEOUT, 140), Ok(ACCEPTED));
+    assert!(entry.is_over(TIMEOUT, 140));
+}
+
+#[test]
+fn another_processor_may_be_a_moment_ahead() {
+    let mut entry = open(101);
+    assert!(!entry.is_over(TIMEOUT, 100));
+    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 100), Ok(ACCEPTED));
+}
+
+#[test]
+fn none_follows_another_policy_or_after_too_long() {
+    let mut entry = open(100);
+    let next = fragment(Part::Middle, 16);
+    assert_eq!(entry.follow(&next, GENERATION + 1, TIMEOUT, 100), Err(Reason::Fragment));
+    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 131), Err(Reason::Fragment));
+    assert!(!entry.is_over(TIMEOUT, 130), "the receiver still has the first");
+    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 130), Ok(ACCEPTED));
+}
+
+#[test]
+fn a_datagram_is_named_as_receivers_name_it() {
+    let of = |family, protocol| {
+        let packet = Packet { family, protocol, identification: 5, ..Packet::EMPTY };
+        FragmentKey::of(3, Direction::Ingress, &packet)
+    };
+    assert_ne!(of(Family::V4, 6), of(Family::V4, 17), "RFC 791 3.2");
+    assert_eq!(
+        of(Family::V6, 6),
+        of(Family::V6, 17),
+        "RFC 8200 4.5: the next header of others than the first is ignored"
+    );
+}

@@ -1,0 +1,109 @@
+//! The table of datagrams that come in fragments. What an entry means is the business of `sg_common::fragment`; here it is
+//! found and kept. It must never look at rules. Called by [`crate::frame`] and
+//! [`crate::pipeline`].
+
+#![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use sg_common::{
+    fragment::{FragmentEntry, FragmentKey},
+    verdict::{Decision, Reason},
+};
+
+use crate::{
+    frame::Whose,
+    maps::{FRAGMENTS, settings},
+    scratch::Scratch,
+    view,
+};
+
+/// Whether the packet, a first fragment, may begin its datagram. `whose` is a [`Whose::word`].
+#[inline(always)]
+pub fn may_begin(scratch: &mut Scratch, whose: u64) -> bool {
+    sg_begin(scratch, whose) != 0
+}
+
+/// Remembers that the packet, a first fragment, was accepted. False where another processor did that for its datagram
+/// meanwhile. Without memory the other fragments are dropped: there is nothing to follow.
+#[inline(always)]
+pub fn open(scratch: &mut Scratch, whose: Whose, decision: Decision) -> bool {
+    sg_begun(scratch, whose.word(), decision.word()) != 0
+}
+
+/// What was decided about the first fragment of the datagram that the packet, another one, follows.
+///
+/// # Errors
+/// Why it does not follow.
+#[inline(always)]
+pub fn follow(scratch: &mut Scratch, whose: Whose) -> Result<Decision, Reason> {
+    let said = sg_follow(scratch, whose.word());
+    match Decision::from_word(said) {
+        Some(decision) => Ok(decision),
+        None if said == Reason::FragmentOverlap as u64 => Err(Reason::FragmentOverlap),
+        None if said == Reason::ImageFault as u64 => Err(Reason::ImageFault),
+        None => Err(Reason::Fragment),
+    }
+}
+
+/// On the stack, where Linux 6.1 wants it, as in [`crate::flows`].
+#[inline(always)]
+fn key(scratch: &Scratch, whose: u64) -> FragmentKey {
+    let Whose { slot, direction } = Whose::of(whose);
+    FragmentKey::of(slot, direction, &scratch.packet)
+}
+
+// Global functions: the verifier follows each once.
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_begin(scratch: *mut Scratch, whose: u64) -> u64 {
+    // SAFETY: the callers pass references; the verifier checks the size of what they point to.
+    let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
+    u64::from(datagram(&key(scratch, whose)).is_none_or(|entry| is_over(entry)))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_begun(scratch: *mut Scratch, whose: u64, decision: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
+    let Some(decision) = Decision::from_word(decision) else { return 0 };
+    let key = key(scratch, whose);
+    let entry = FragmentEntry::open(&scratch.packet, decision, scratch.header.generation, view::now());
+    // Of two processors one is the first.
+    if FRAGMENTS.insert(key, entry, u64::from(BPF_NOEXIST)).is_ok() {
+        return 1;
+    }
+    match datagram(&key) {
+        Some(before) if is_over(before) => *before = entry,
+        Some(_) => return 0,
+        None => {}
+    }
+    1
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_follow(scratch: *mut Scratch, whose: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
+    let Some(entry) = datagram(&key(scratch, whose)) else { return Reason::Fragment as u64 };
+    let (generation, timeout) = (scratch.header.generation, settings().fragment_timeout);
+    match entry.follow(&scratch.packet, generation, timeout, view::now()) {
+        Ok(decision) => decision.word(),
+        Err(reason) => reason as u64,
+    }
+}
+
+#[inline(always)]
+fn datagram(key: &FragmentKey) -> Option<&'static mut FragmentEntry> {
+    let entry = FRAGMENTS.get_ptr_mut(key)?;
+    // SAFETY: the pointer is valid until the program ends (RCU). The fields are words that are read and written whole. No
+    // header is in another fragment than the first, so what two processors take at once can repeat data only.
+    Some(unsafe { &mut *entry })
+}
+
+#[inline(always)]
+fn is_over(entry: &FragmentEntry) -> bool {
+    entry.is_over(settings().fragment_timeout, view::now())
+}

@@ -33,6 +33,27 @@ pub fn tcp(source: (IpAddr, u16), destination: (IpAddr, u16), flags: u8) -> Vec<
     frame
 }
 
+/// The same segment over IPv4 as it comes from a wire: from another interface to one without an Ethernet address, as a test run
+/// has it (`bpf_prog_test_run_skb`, net/bpf/test_run.c), with right checksums.
+#[must_use]
+pub fn received(mut frame: Vec<u8>) -> Vec<u8> {
+    const IP: usize = 14;
+    const TCP: usize = IP + 20;
+    const CHECKSUM: usize = TCP + 16;
+    let sum = |bytes: &[u8], of: u32| {
+        let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]));
+        let sum = words.sum::<u32>() + of;
+        let sum = (sum >> 16) + (sum & 0xffff);
+        !(((sum >> 16) + (sum & 0xffff)) as u16)
+    };
+    frame[6] = 2;
+    let header = sum(&frame[IP..TCP], 0);
+    frame[IP + 10..IP + 12].copy_from_slice(&header.to_be_bytes());
+    let segment = sum(&frame[IP + 12..], 6 + (frame.len() - TCP) as u32);
+    frame[CHECKSUM..CHECKSUM + 2].copy_from_slice(&segment.to_be_bytes());
+    frame
+}
+
 /// A frame that is neither IP nor ARP.
 #[must_use]
 pub fn foreign() -> Vec<u8> {

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use kernel::Kernel;
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
-    frames::{ACK, RST, SYN, foreign, tcp},
+    frames::{ACK, RST, SYN, foreign, received, tcp},
     listed, members, open,
     plan::Plan,
     policy, policy_v6, refused, refusing, unmatched, valid,
@@ -185,8 +185,20 @@ fn reject(kernel: &mut Kernel) {
     ] {
         kernel.publish(&unmatched(default));
         let mut stranger = strangers(Family::V4);
-        let frames: Vec<Vec<u8>> = (0..10_000).map(|_| to_nic((stranger(), 40_000), 80, flags)).collect();
+        // Some addresses are nobody's.
+        let mut peer =
+            || std::iter::repeat_with(&mut stranger).find(|address| is_one(*address)).expect("no end");
+        let frames: Vec<Vec<u8>> =
+            (0..10_000).map(|_| received(to_nic((peer(), 40_000), 80, flags))).collect();
         kernel.once(name, Program::Ingress, &frames);
+    }
+}
+
+/// Whether an interface can have this address.
+const fn is_one(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !matches!(address.octets()[0], 0 | 127 | 224..),
+        IpAddr::V6(_) => false,
     }
 }
 

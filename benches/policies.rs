@@ -8,8 +8,9 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
 use sg_userspace::model::{
-    Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts, PortRange,
-    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
+    Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
+    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders,
+    Service, Unmatched,
 };
 
 /// The address of the NIC.
@@ -253,6 +254,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
         role: Role::Host,
         addresses: vec![IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)],
         addresses_from_device: false,
+        device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
         senders: Senders::default(),
         hook: Hook::Tc,

@@ -9,7 +9,7 @@ use crate::flow::Timeouts;
 
 /// The version of everything that stands in maps. Part of the path under which maps are pinned, so two versions
 /// never share a map.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// What one counter holds, on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +33,19 @@ pub struct Settings {
     pub flows_per_nic: u32,
     /// How far answers to rejected packets of one NIC are apart in the long run, in nanoseconds; zero: there are none.
     pub answer_interval: u32,
+    /// By which peers are given budgets of answers, see [`crate::reject::Pace::peer`]: drawn at every start.
+    pub peer_secret: [u32; 2],
 }
 
 impl Settings {
     /// None yet.
-    pub const NONE: Self =
-        Self { timeouts: [0; 8], fragment_timeout: 0, flows_per_nic: 0, answer_interval: 0 };
+    pub const NONE: Self = Self {
+        timeouts: [0; 8],
+        fragment_timeout: 0,
+        flows_per_nic: 0,
+        answer_interval: 0,
+        peer_secret: [0; 2],
+    };
 }
 
 /// Devices with a lower number are found in an array, others in a hash.
@@ -80,7 +87,7 @@ pub const fn reason_counter(
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 44);
+    assert!(size_of::<Settings>() == 52);
 };
 
 /// The one place that promises aya that these types are plain bytes.

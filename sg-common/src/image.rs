@@ -14,7 +14,7 @@
 //! give: a walk that could only end in a higher one than is found already is not begun.
 //!
 //! ```text
-//! words 0..16   header                            see `header`
+//! words 0..24   header                            see `header`
 //! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
 //!               tables of 8 references
 //!
@@ -48,7 +48,7 @@
 use crate::verdict::Decision;
 
 /// The version of the layout above, and of the header below.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;
@@ -95,8 +95,13 @@ pub mod header {
     pub const OWN: usize = 8;
     /// Two references, by family: whom a guest may speak for, by [`super::Dimension::Ethernet`] and local address.
     pub const SENDERS: usize = 10;
+    /// The NIC's Ethernet address as a number; zero where it is not known.
+    pub const MAC: usize = 13;
+    /// Two references, by family: which remote addresses are told nothing when a packet is rejected. A decision that accepts
+    /// means yes.
+    pub const UNTOLD: usize = 17;
     /// Words of the header.
-    pub const WORDS: usize = 16;
+    pub const WORDS: usize = 24;
 }
 
 /// Flags in the header.

@@ -18,6 +18,7 @@ use sg_common::{
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
+    reject::Mark,
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -108,6 +109,7 @@ fn maps() -> String {
         reason_counter(0, Direction::Ingress, Reason::Rule),
         reason_counter(0, Direction::Egress, Reason::Rule),
     );
+    values!(text, "\nanswers", Mark::new(1, 2).word());
     text.push_str("\nreasons\n");
     for reason in Reason::ALL {
         let _ = writeln!(text, "  {} {}", reason as u8, reason.name());
@@ -138,6 +140,8 @@ fn images() -> String {
         header::ROOTS,
         header::OWN,
         header::SENDERS,
+        header::MAC,
+        header::UNTOLD,
         header::WORDS,
         image::flags::GUEST,
         image::flags::REVALIDATE,

@@ -1,10 +1,10 @@
-//! What another processor noted a moment after our clock was read is never old: flows, datagrams and the rate of answers.
+//! What another processor noted a moment after our clock was read is never old: flows and datagrams. The rate of
+//! answers is tried in `reject_budget.rs`.
 
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKey, State, Talk},
     fragment::FragmentEntry,
     packet::{Family, Packet, Part, protocol},
-    reject::may_answer,
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -41,14 +41,5 @@ fn a_datagram_noted_a_moment_later_goes_on() {
         let opened = FragmentEntry::open(&first, ACCEPT, 1, then);
         assert_eq!({ opened }.follow(&next, 1, 30, now), Ok(ACCEPT), "{then} at {now}");
         assert_eq!({ opened }.follow(&next, 1, 30, then.wrapping_add(31)), Err(Reason::Fragment));
-    }
-}
-
-#[test]
-fn an_answer_noted_a_moment_later_uses_up_no_more_than_itself() {
-    for (now, then) in clocks() {
-        let mut due = then;
-        assert!(may_answer(&mut due, now, 1_000));
-        assert_eq!(due, then.wrapping_add(1_000), "{then} at {now}");
     }
 }

@@ -1,4 +1,4 @@
-//! Answers to rejected packets, read back by another parser, which also checks their sums.
+//! Answers to rejected packets, read back by another parser, which also checks their sums; and who is told.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
@@ -7,8 +7,9 @@ mod frames;
 use etherparse::{InternetSlice, SlicedPacket, TransportSlice, err::packet::SliceError};
 use frames::{DESTINATION4, SOURCE4, ethernet, extension, icmp, ipv4, ipv4_header, ipv6, sctp, tcp, udp};
 use sg_common::{
+    flow::Direction,
     packet::{Parsed, Payload, ethernet as read_ethernet, parse},
-    reject::{Answer, MAX, is_answered, may_answer},
+    reject::{Answer, Delivery, Link, MAX, between, is_answered, local, remote},
 };
 
 const FIN: u8 = 1;
@@ -16,14 +17,17 @@ const SYN: u8 = 2;
 const RST: u8 = 4;
 const ACK: u8 = 16;
 
-/// The bytes of the answer to `frame`.
+/// The bytes of the answer to `frame`; none where its sender is not told.
 fn answer(frame: &[u8]) -> Option<Vec<u8>> {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
     let Payload::Ip(_, offset) = read_ethernet(&frame) else { panic!("not IP: {frame:?}") };
-    let mut answer = Answer::default();
-    if !answer.to(&frame, offset, &packet) {
+    if !is_answered(&packet) || !Link::read(&frame).unwrap().is_between_two() {
         return None;
     }
+    let mut answer = Answer::default();
+    assert!(answer.to(&frame, offset, &packet));
+    let header = if frame[offset] >> 4 == 4 { 20 } else { 40 };
+    assert_eq!(offset + header + between(&packet, offset) as usize, packet.transport);
     let back: Vec<u8> = answer.ethernet.iter().flat_map(|word| word.to_ne_bytes()).collect();
     assert_eq!(back[..offset], [&frame[6..12], &frame[..6], &frame[12..offset]].concat());
     let bytes: Vec<u8> = answer.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -116,6 +120,24 @@ fn a_reset_acknowledges_what_is_acknowledged() {
 }
 
 #[test]
+fn whatever_stands_before_the_segment_it_is_reset() {
+    let chains = [
+        extension(6, 1),
+        [extension(60, 2), extension(6, 8)].concat(),
+        [extension(60, 255), extension(6, 255)].concat(),
+    ];
+    let plain = answer(&ipv6(6, &tcp(1, 2, SYN)));
+    for chain in chains {
+        assert_eq!(answer(&ipv6(0, &[chain, tcp(1, 2, SYN)].concat())), plain);
+    }
+    let plain = answer(&ipv4(6, &tcp(1, 2, SYN)));
+    for options in (4..=40).step_by(4) {
+        let frame = ethernet(0x0800, &ipv4_header(6, &vec![1; options], &tcp(1, 2, SYN)));
+        assert_eq!(answer(&frame), plain, "{options}");
+    }
+}
+
+#[test]
 fn others_are_told_by_icmp_which_quotes_them() {
     let long = vec![0x55; 1000];
     let transports = [
@@ -175,7 +197,7 @@ fn nobody_is_told_twice_or_for_others() {
     for frame in silent {
         assert_eq!(answer(&frame), None);
     }
-    // To a group of interfaces, by Ethernet and by IP; from nobody; a later fragment.
+    // By Ethernet, and a later fragment.
     let asked = ipv4(17, &udp(1, 2));
     let changed = |change: fn(&mut Vec<u8>)| {
         let mut frame = asked.clone();
@@ -183,15 +205,101 @@ fn nobody_is_told_twice_or_for_others() {
         answer(&frame)
     };
     assert!(changed(|_| {}).is_some());
-    assert_eq!(changed(|frame| frame[0] |= 1), None);
-    assert_eq!(changed(|frame| frame[30..34].copy_from_slice(&[224, 0, 0, 251])), None);
-    assert_eq!(changed(|frame| frame[30..34].copy_from_slice(&[255; 4])), None);
-    assert_eq!(changed(|frame| frame[26..30].copy_from_slice(&[0; 4])), None);
-    assert_eq!(changed(|frame| frame[26..30].copy_from_slice(&[224, 0, 0, 1])), None);
+    assert_eq!(changed(|frame| frame[0] |= 1), None, "to a group");
+    assert_eq!(changed(|frame| frame[6] |= 1), None, "from a group");
+    assert_eq!(changed(|frame| frame[6..12].fill(0xff)), None, "from everybody");
+    assert_eq!(changed(|frame| frame[6..12].fill(0)), None, "from nobody");
+    assert_eq!(changed(|frame| frame.copy_within(..6, 6)), None, "from whom it is to");
     assert_eq!(changed(|frame| frame[21] = 1), None);
-    let mut frame = ipv6(17, &udp(1, 2));
-    frame[38] = 0xff;
-    assert_eq!(answer(&frame), None);
+}
+
+#[test]
+fn an_address_that_cannot_be_one_interfaces_is_neither_told_nor_spoken_for() {
+    let with = |frame: &[u8], at: usize, address: &[u8]| {
+        let mut frame = frame.to_vec();
+        frame[at..at + address.len()].copy_from_slice(address);
+        answer(&frame).is_some()
+    };
+    let v4: [([u8; 4], bool); 14] = [
+        ([0, 0, 0, 0], false),
+        ([0, 1, 2, 3], false),
+        ([1, 0, 0, 0], true),
+        ([126, 255, 255, 255], true),
+        ([127, 0, 0, 0], false),
+        ([127, 255, 255, 255], false),
+        ([128, 0, 0, 0], true),
+        ([169, 254, 1, 1], true),
+        ([223, 255, 255, 255], true),
+        ([224, 0, 0, 1], false),
+        ([239, 255, 255, 255], false),
+        ([240, 0, 0, 1], false),
+        ([255, 255, 255, 254], false),
+        ([255, 255, 255, 255], false),
+    ];
+    for (address, told) in v4 {
+        for frame in [ipv4(17, &udp(1, 2)), ipv4(6, &tcp(1, 2, SYN))] {
+            for at in [26, 30] {
+                assert_eq!(with(&frame, at, &address), told, "{address:?} at {at}");
+            }
+        }
+    }
+    let v6: [(&str, bool); 12] = [
+        ("::", false),
+        ("::1", false),
+        ("::10.0.0.1", false),
+        ("::ffff:10.0.0.1", false),
+        ("::fffe:10.0.0.1", true),
+        ("64:ff9b::10.0.0.1", true),
+        ("fe80::1", true),
+        ("fd00::1", true),
+        ("feff::1", true),
+        ("ff02::1", false),
+        ("ff0e::1:1", false),
+        ("2001:db8::", true),
+    ];
+    for (address, told) in v6 {
+        let bytes = address.parse::<std::net::Ipv6Addr>().unwrap().octets();
+        for frame in [ipv6(17, &udp(1, 2)), ipv6(6, &tcp(1, 2, SYN))] {
+            for at in [22, 38] {
+                assert_eq!(with(&frame, at, &bytes), told, "{address} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_the_nics_where_somebody_knows() {
+    let frame = ipv4(17, &udp(1, 2));
+    let link = Link::read(&&frame[..]).unwrap();
+    let ends = [Direction::Ingress, Direction::Egress].map(|direction| link.local(direction));
+    let [to, from] = [0x0200_0000_0002, 0x0200_0000_0001];
+    assert_eq!(ends, [to, from]);
+    let [ingress, egress] = [Direction::Ingress, Direction::Egress];
+    for (delivery, direction, mac, own) in [
+        (Delivery::Own, ingress, 0, true),
+        (Delivery::Own, ingress, from, true),
+        (Delivery::Other, ingress, to, false),
+        (Delivery::Unknown, ingress, to, true),
+        (Delivery::Unknown, ingress, from, false),
+        (Delivery::Unknown, ingress, 0, false),
+        (Delivery::Unknown, egress, from, true),
+        (Delivery::Unknown, egress, to, false),
+        (Delivery::Unknown, egress, 0, true),
+    ] {
+        assert_eq!(delivery.is_own(link, direction, mac), own, "{delivery:?} {direction:?} {mac:x}");
+    }
+    let mut nobody = frame.clone();
+    nobody[..6].fill(0);
+    assert!(
+        !Delivery::Unknown.is_own(Link::read(&&nobody[..]).unwrap(), ingress, 0),
+        "nobody's is not the unknown one"
+    );
+    assert_eq!(Link::read(&&frame[..11]), None);
+
+    let Parsed::Packet(packet) = parse(&&frame[..]) else { panic!() };
+    let [own, other] = [packet.destination, packet.source];
+    assert_eq!((local(&packet, Direction::Ingress), remote(&packet, Direction::Ingress)), (own, other));
+    assert_eq!((local(&packet, Direction::Egress), remote(&packet, Direction::Egress)), (other, own));
 }
 
 #[test]
@@ -204,24 +312,4 @@ fn an_answer_is_never_answered() {
         let Parsed::Packet(packet) = parse(&&back[..]) else { panic!("{back:?}") };
         assert!(!is_answered(&packet));
     }
-}
-
-#[test]
-fn answers_keep_to_their_rate_after_a_burst() {
-    let interval = 1_000_000;
-    let mut due = 0;
-    let mut now = 5_000_000_000;
-    let burst = (0..200).filter(|_| may_answer(&mut due, now, interval)).count();
-    assert_eq!(burst, 50);
-    // Ten thousand a second are asked for during one second: a thousand are answered.
-    let mut answered = 0;
-    for _ in 0..10_000 {
-        now += 100_000;
-        answered += usize::from(may_answer(&mut due, now, interval));
-    }
-    assert_eq!(answered, 1_000);
-    // After a pause there is a burst again, and no more than one.
-    now += 60_000_000_000;
-    assert_eq!((0..200).filter(|_| may_answer(&mut due, now, interval)).count(), 50);
-    assert!(!may_answer(&mut 0, now, 0));
 }

@@ -93,7 +93,7 @@ pub fn sg_clock(_ctx: TcContext) -> i32 {
 /// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
 #[inline(always)]
 fn filter(ctx: &TcContext, hook: Hook) -> i32 {
-    if reject::is_answer(ctx) {
+    if reject::is_answer(ctx, hook) {
         return TC_ACT_UNSPEC;
     }
     let decision = pipeline::judge(ctx, hook);

@@ -14,6 +14,7 @@ use sg_common::{
     flow::{FlowEntry, FlowKey, NarrowKey},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
+    reject::PEERS,
 };
 
 use crate::scratch::Scratch;
@@ -74,14 +75,17 @@ pub static HALF_OPEN_16: LruHashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = LruHa
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = LruHashMap::new();
 
-/// When the answers to rejected packets are due, by slot, see [`sg_common::reject::may_answer`].
+/// When the answers to rejected packets are due, by slot, see [`sg_common::reject::Pace`].
 #[btf_map]
 pub static ANSWERS: Array<u64, MAX_NICS> = Array::new();
 
-/// The mark of answers on their way back through the device, drawn anew by every agent: who does not know it cannot pass a
-/// filter with it. Never zero. A map, since while an agent takes over, the programs of both must know it.
+/// The same by peer.
 #[btf_map]
-pub static ANSWER_MARK: Array<u32, 1> = Array::new();
+pub static REJECT_PEERS: Array<u64, PEERS> = Array::new();
+
+/// A [`sg_common::reject::Mark`]. A map, since while an agent takes over, the programs of both must know it.
+#[btf_map]
+pub static ANSWER_MARK: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();

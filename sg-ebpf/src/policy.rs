@@ -78,6 +78,23 @@ impl Image {
         self.accepts(header::SENDERS + family as usize, keys)
     }
 
+    /// Whether the local address of `keys` is told nothing when a packet from it is rejected.
+    #[inline(always)]
+    pub fn tells_nothing(self, family: Family, keys: &Keys) -> bool {
+        self.accepts(header::UNTOLD + family as usize, keys)
+    }
+
+    /// The NIC's Ethernet address; zero where it is not known.
+    #[inline(always)]
+    pub fn mac(self) -> u64 {
+        match self {
+            Self::K64(image) => image[header::MAC],
+            Self::M1(image) => image[header::MAC],
+            Self::M16(image) => image[header::MAC],
+            Self::M64(image) => image[header::MAC],
+        }
+    }
+
     #[inline(always)]
     fn accepts(self, root: usize, keys: &Keys) -> bool {
         matches!(Decision::from_word(self.walk(root, keys)), Some(decision) if decision.accepts())

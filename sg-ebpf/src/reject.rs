@@ -1,35 +1,44 @@
-//! Turns a rejected packet into the answer to it, and sends that back the way the packet came. What it says is made by
-//! `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the verdict, so
-//! other packets pay for it by one look at their mark.
+//! Turns a rejected packet into the answer to it, and sends that back the way the packet came. What it says, to whom and how
+//! often is made by `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the
+//! verdict, so other packets pay for it by one look at their mark.
 //!
-//! At tc the answer is redirected to the other end of the same device, and so meets this filter again: a mark that only
-//! the agent knows lets it pass, and goes before anybody sees it. From XDP it leaves by the device at once.
+//! At tc the answer is redirected to the other end of the same device, and so meets this filter again: see [`is_answer`]. From
+//! XDP it leaves by the device at once.
 
 #![expect(unsafe_code, reason = "the kernel's calls that change a packet take pointers")]
 
-use core::hint::black_box;
+use core::{hint::black_box, ptr::null_mut};
 
 use aya_ebpf::{
-    bindings::{__sk_buff, BPF_F_INGRESS, TC_ACT_REDIRECT, TC_ACT_SHOT, xdp_action, xdp_md},
+    bindings::{
+        __sk_buff, BPF_CSUM_LEVEL_INC, BPF_CSUM_LEVEL_QUERY, BPF_F_INGRESS, TC_ACT_REDIRECT, TC_ACT_SHOT,
+        bpf_adj_room_mode::BPF_ADJ_ROOM_MAC, xdp_action, xdp_md,
+    },
     helpers::generated::{
-        bpf_ktime_get_ns, bpf_redirect, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
+        bpf_csum_diff, bpf_csum_level, bpf_csum_update, bpf_get_prandom_u32, bpf_ktime_get_ns, bpf_redirect,
+        bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_load_bytes, bpf_skb_store_bytes,
         bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
     },
     programs::{TcContext, XdpContext},
 };
 use sg_common::{
     abi::reason_counter,
-    image::flags,
+    flow::Direction,
+    image::{Dimension, flags},
     packet::{ETHERNET, Payload},
-    reject::{Answer, MAX, MAX_QUOTE, MIN, Source, is_answered, may_answer},
+    reject::{
+        Answer, Delivery, Link, MAX, MAX_QUOTE, MAX_SUMMED, MIN, Mark, Pace, Source, Trust, Words, between,
+        is_answered, local, remote,
+    },
     verdict::Reason,
 };
 
 use crate::{
-    context::Context,
+    context::{Context, View},
     frame,
-    maps::{ANSWER_MARK, ANSWERS, settings},
+    maps::{ANSWER_MARK, ANSWERS, REJECT_PEERS, settings},
     pipeline::{self, Hook, Nic},
+    policy::Image,
     scratch::{self, Scratch},
 };
 
@@ -37,6 +46,10 @@ use crate::{
 const MAX_ETHERNET: u64 = 22;
 /// Nothing shorter is copied.
 const WORD: u64 = 4;
+/// As many bytes as are summed up at once: `MAX_BPF_STACK`, include/linux/filter.h.
+pub const PART: usize = 512;
+/// Where in its control block an answer has its token: the last word, far from where the pipeline leaves notes.
+const TOKEN: usize = 4;
 
 /// The action for a packet that was rejected at `hook`.
 #[inline(always)]
@@ -51,17 +64,26 @@ pub fn at_xdp(ctx: &XdpContext) -> u32 {
 }
 
 /// Whether the packet is an answer on its way; then it has no mark any more.
+///
+/// What this program redirects has the mark and the token, and neither is touched on the way. A packet that a process sends
+/// may have the mark, but never the token; and where the answer is sent out, it came in by the same device, which no
+/// packet of a process did. (That the packet has no socket says nothing: through a veth pair it keeps that of its sender.)
 #[inline(always)]
-pub fn is_answer(ctx: &TcContext) -> bool {
-    // SAFETY: `skb` is the context that the kernel gave us, and a classifier may read and write the mark
-    // (`tc_cls_act_is_valid_access`).
-    let mark = unsafe { &mut (*ctx.skb.skb).mark };
-    if *mark == 0 {
+pub fn is_answer(ctx: &TcContext, hook: Hook) -> bool {
+    // SAFETY: `skb` is the context that the kernel gave us, and a classifier may read this of it and write the mark and the
+    // control block (`tc_cls_act_is_valid_access`).
+    let skb = unsafe { &mut *ctx.skb.skb };
+    if skb.mark == 0 {
         return false;
     }
-    let is_ours = ANSWER_MARK.get(0) == Some(&*mark);
+    let Some(&word) = ANSWER_MARK.get(0) else { return false };
+    let ours = Mark::from_word(word);
+    let is_ours = skb.mark == ours.mark()
+        && skb.cb[TOKEN] == ours.token()
+        && (hook == Hook::Received || skb.ingress_ifindex == skb.ifindex);
     if is_ours {
-        *mark = 0;
+        skb.mark = 0;
+        skb.cb[TOKEN] = 0;
     }
     is_ours
 }
@@ -95,6 +117,51 @@ extern "C" fn sg_xdp_answer(raw: *mut xdp_md, offset: u64) -> u64 {
     written(&Bare(raw), offset)
 }
 
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_sound(raw: *mut __sk_buff, offset: u64) -> u64 {
+    sound(&Buffered(raw), offset, trust_of(raw))
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_xdp_sound(raw: *mut xdp_md, offset: u64) -> u64 {
+    // What came through a device of this host, a veth or tap, may have no checksum yet, and nobody says so here.
+    sound(&Bare(raw), offset, Trust::Unsure)
+}
+
+/// Whether the sender of the packet is to be told, by what it and its frame say. Returns zero where not.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_told(slot: u64, direction: u64, delivery: u64) -> u64 {
+    let Some(Scratch { packet, link, .. }) = scratch::scratch() else { return 0 };
+    if !is_answered(packet) || !link.is_between_two() {
+        return 0;
+    }
+    sg_of_nic(slot, direction, delivery)
+}
+
+/// Whether the packet is one of the NIC, by its image. Returns zero where not. It looks that up again: kept over the call, its
+/// size class would be followed through everything that comes after.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
+    let (direction, delivery) = (Direction::of(direction), Delivery::of(delivery));
+    let Some(Scratch { packet, link, keys, .. }) = scratch::scratch() else { return 0 };
+    // The answer speaks for the local end, or is for it: that must be the NIC. What it says of the other end must be true, too.
+    let (local, remote, family) = (local(packet, direction), remote(packet, direction), packet.family);
+    keys[Dimension::Ethernet as usize] = link.local(direction);
+    keys[Dimension::LocalHigh as usize] = local.high;
+    keys[Dimension::LocalLow as usize] = local.low;
+    let Some(image) = Image::of(slot as u32) else { return 0 };
+    if !delivery.is_own(*link, direction, image.mac()) || !image.speaks_for(family, keys) {
+        return 0;
+    }
+    keys[Dimension::LocalHigh as usize] = remote.high;
+    keys[Dimension::LocalLow as usize] = remote.low;
+    u64::from(!image.tells_nothing(family, keys))
+}
+
 /// Writes the answer to the packet at `offset`. Returns zero where there is none.
 #[inline(always)]
 fn written(frame: &impl Source, offset: u64) -> u64 {
@@ -102,14 +169,58 @@ fn written(frame: &impl Source, offset: u64) -> u64 {
     u64::from(answer.to(frame, offset as usize, packet))
 }
 
+/// Whether the checksums of the packet at `offset` are right. Returns zero where one is wrong.
+#[inline(always)]
+fn sound(frame: &impl Source, offset: u64, trust: Trust) -> u64 {
+    let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
+    u64::from(answer.is_sound(frame, offset as usize, packet, trust))
+}
+
+/// What the kernel knows of the checksum of a packet that goes no further (`skb->ip_summed`). It tells by what its calls change:
+/// the level goes up from "no device looked" to "one did", and stays where the checksum is not made yet.
+#[inline(always)]
+fn trust_of(raw: *mut __sk_buff) -> Trust {
+    // SAFETY: `raw` is the context.
+    let level = |what: u32| unsafe { bpf_csum_level(raw, u64::from(what)) };
+    if level(BPF_CSUM_LEVEL_QUERY) >= 0 {
+        return Trust::Known;
+    }
+    level(BPF_CSUM_LEVEL_INC);
+    // SAFETY: as above. It adds nothing, and only where the device summed the whole packet up is there something to add to.
+    let is_summed = || unsafe { bpf_csum_update(raw, 0) } >= 0;
+    if level(BPF_CSUM_LEVEL_QUERY) >= 0 || is_summed() { Trust::Whole } else { Trust::Known }
+}
+
+/// Whether the frame is the NIC's. What the device of a host receives the kernel has compared with it; of all else it says
+/// nothing.
+#[inline(always)]
+fn delivery_of(raw: *mut __sk_buff, nic: &Nic) -> Delivery {
+    const PACKET_HOST: u32 = 0;
+    if nic.has(flags::GUEST) || nic.direction == Direction::Egress {
+        return Delivery::Unknown;
+    }
+    // SAFETY: `raw` is the context, and a classifier may read this of it.
+    if unsafe { (*raw).pkt_type } == PACKET_HOST { Delivery::Own } else { Delivery::Other }
+}
+
 #[inline(always)]
 fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
-    let Prepared { answer, nic, offset, length } = prepare(ctx, |offset| sg_answer(raw, offset), hook)?;
+    let Prepared { answer, nic, offset, length } = prepare(
+        ctx,
+        hook,
+        |nic| delivery_of(raw, nic),
+        |offset| sg_sound(raw, offset),
+        |offset| sg_answer(raw, offset),
+    )?;
     let whole = offset + length;
+    let mark = Mark::from_word(*ANSWER_MARK.get(0)?);
+    let between = between(&scratch::scratch()?.packet, offset as usize);
     let (ethernet, words) = (answer.ethernet.as_ptr().cast(), answer.words.as_ptr().cast());
     // SAFETY: `raw` is the context; the buffers are as long as said. Pointers into the packet are not used any more.
     unsafe {
-        if bpf_skb_change_tail(raw, whole, 0) != 0
+        shorten(raw, between);
+        // A longer frame than its packet is fine, a shorter one is not.
+        if bpf_skb_change_tail(raw, whole, 0) != 0 && (*raw).len < whole
             || bpf_skb_store_bytes(raw, 0, ethernet, offset, 0) != 0
             || bpf_skb_store_bytes(raw, offset, words, length, 0) != 0
         {
@@ -121,7 +232,8 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
         };
         // Who is judged at XDP has no filter at tc on the way in, which would take the mark off again.
         if hook == Hook::Received || !nic.has(flags::XDP) {
-            (*raw).mark = *ANSWER_MARK.get(0)?;
+            (*raw).mark = mark.mark();
+            (*raw).cb[TOKEN] = mark.token();
         }
         count(&nic, Reason::Answered, whole);
         let action = bpf_redirect((*raw).ifindex, way);
@@ -129,11 +241,35 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
     }
 }
 
+/// Takes out what stands between the headers of the packet: options, extension headers. The kernel remembers where the
+/// transport header is, and what a device is to sum up, and makes no frame that ends before (`__bpf_skb_min_len`,
+/// net/core/filter.c); and it trims none so on receiving. Where it refuses, the frame stays as long as it is.
+#[inline(always)]
+fn shorten(raw: *mut __sk_buff, between: u32) {
+    // `bpf_skb_adjust_room`; so many times that the longest chain of extension headers that is walked is gone.
+    const MOST: u32 = 0xffc;
+    let mut left = between;
+    for _ in 0..4 {
+        if left == 0 {
+            return;
+        }
+        let now = if left < MOST { left } else { MOST };
+        // SAFETY: `raw` is the context.
+        unsafe { bpf_skb_adjust_room(raw, -now.cast_signed(), BPF_ADJ_ROOM_MAC, 0) };
+        left -= now;
+    }
+}
+
 #[inline(always)]
 fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     let before = ctx.len();
-    let Prepared { answer, nic, offset, length } =
-        prepare(ctx, |offset| sg_xdp_answer(raw, offset), Hook::Received)?;
+    let Prepared { answer, nic, offset, length } = prepare(
+        ctx,
+        Hook::Received,
+        |_| Delivery::Unknown,
+        |offset| sg_xdp_sound(raw, offset),
+        |offset| sg_xdp_answer(raw, offset),
+    )?;
     let whole = offset + length;
     let ethernet = answer.ethernet.as_ptr().cast_mut().cast();
     let words = answer.words.as_ptr().cast_mut().cast();
@@ -163,27 +299,43 @@ struct Prepared {
     length: u32,
 }
 
-/// Makes the answer, where one may be sent.
+/// Makes the answer, where one may be sent. Everything that keeps it from being sent comes before what that costs, and the
+/// budgets pay for answers only.
 #[inline(always)]
-fn prepare(ctx: &impl Context, write: impl Fn(u64) -> u64, hook: Hook) -> Option<Prepared> {
+fn prepare(
+    ctx: &impl Context,
+    hook: Hook,
+    delivery: impl FnOnce(&Nic) -> Delivery,
+    sound: impl FnOnce(u64) -> u64,
+    write: impl FnOnce(u64) -> u64,
+) -> Option<Prepared> {
     let nic = pipeline::nic_of(ctx, hook).ok()?;
-    if !is_answered(&scratch::scratch()?.packet) {
+    scratch::scratch()?.link = Link::read(&View::of(ctx))?;
+    if sg_told(u64::from(nic.slot), nic.direction as u64, delivery(&nic) as u64) == 0 {
         return None;
     }
-    let due = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
-    // SAFETY: valid until the program ends; a word, and a lost update allows one answer more.
-    let (due, now) = unsafe { (&mut *due, bpf_ktime_get_ns()) };
-    let interval = u64::from(settings().answer_interval);
-    if !may_answer(due, now, interval) {
-        if interval != 0 {
+    let Payload::Ip(_, offset) = frame::payload(ctx) else { return None };
+
+    let [first, second] = settings().peer_secret;
+    // SAFETY: helpers without arguments.
+    let (now, dice) = unsafe { (bpf_ktime_get_ns(), bpf_get_prandom_u32() as u32) };
+    let pace = Pace { now, interval: u64::from(settings().answer_interval) };
+    let secret = u64::from(first) << 32 | u64::from(second);
+    let of_nic = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
+    let remote = remote(&scratch::scratch()?.packet, nic.direction);
+    let of_peer = REJECT_PEERS.get_ptr_mut(pace.peer(secret, nic.slot, remote))?;
+    // SAFETY: valid until the program ends; words, and a lost update allows one answer more.
+    let (of_nic, of_peer) = unsafe { (&mut *of_nic, &mut *of_peer) };
+    if !pace.allows(*of_nic, *of_peer, dice) {
+        if pace.interval != 0 {
             count(&nic, Reason::AnswerLimit, ctx.len());
         }
         return None;
     }
-    let Payload::Ip(_, offset) = frame::payload(ctx) else { return None };
-    if write(offset as u64) == 0 {
+    if sound(offset as u64) == 0 || write(offset as u64) == 0 {
         return None;
     }
+    pace.spend(of_nic, of_peer, dice);
     // Taken up only now: the call wrote it. The verifier does not see what is behind the call.
     let answer = &scratch::scratch()?.answer;
     let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
@@ -211,26 +363,96 @@ fn count(nic: &Nic, reason: Reason, length: u32) {
     pipeline::count(reason_counter(nic.header.counters, nic.direction, reason), length);
 }
 
+/// Sums what `load` reads from `offset` on, a part at a time; the last one with zeroes behind up to a whole word. Zero where it
+/// cannot.
+#[inline(always)]
+fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, seed: u64) -> u64 {
+    const PARTS: usize = MAX_SUMMED / PART;
+    let Some(Scratch { part: room, .. }) = scratch::scratch() else { return 0 };
+    let (mut at, mut left, mut sum) = (offset, length, seed as u32);
+    for _ in 0..PARTS {
+        if left < PART as u64 {
+            break;
+        }
+        if !load(at, PART as u32, room.as_mut_ptr()) {
+            return 0;
+        }
+        // SAFETY: as many bytes of the room were written.
+        sum = unsafe { bpf_csum_diff(null_mut(), 0, room.as_mut_ptr(), PART as u32, sum) } as u32;
+        at += PART as u64;
+        left -= PART as u64;
+    }
+    if left == 0 {
+        return u64::from(sum);
+    }
+    let Some(last) = bounded(left, 1, PART as u64 - 1) else { return 0 };
+    let Some(beyond) = room.get_mut(last as usize / 4) else { return 0 };
+    *beyond = 0;
+    if !load(at, last, room.as_mut_ptr()) {
+        return 0;
+    }
+    let Some(words) = bounded(u64::from((last + 3) & !3), WORD, PART as u64) else { return 0 };
+    // SAFETY: as above.
+    u64::from(unsafe { bpf_csum_diff(null_mut(), 0, room.as_mut_ptr(), words, sum) } as u32)
+}
+
 /// A packet with a buffer.
 struct Buffered(*mut __sk_buff);
 
-impl Source for Buffered {
+impl Buffered {
+    /// Reads into a buffer that is so long.
     #[inline(always)]
-    fn copy(&self, offset: usize, length: usize, into: &mut [u32; MAX_QUOTE / 4]) -> bool {
-        let Some(length) = bounded(length as u64, WORD, MAX_QUOTE as u64) else { return false };
-        // SAFETY: the buffer is as long as said.
-        unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, into.as_mut_ptr().cast(), length) == 0 }
+    fn load(&self, offset: u64, length: u32, into: *mut u32) -> bool {
+        // SAFETY: as the callers say; the verifier checks it.
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, into.cast(), length) == 0 }
     }
 }
 
 /// A packet without.
 struct Bare(*mut xdp_md);
 
-impl Source for Bare {
+impl Bare {
+    /// As above.
     #[inline(always)]
-    fn copy(&self, offset: usize, length: usize, into: &mut [u32; MAX_QUOTE / 4]) -> bool {
-        let Some(length) = bounded(length as u64, WORD, MAX_QUOTE as u64) else { return false };
+    fn load(&self, offset: u64, length: u32, into: *mut u32) -> bool {
         // SAFETY: as above.
-        unsafe { bpf_xdp_load_bytes(self.0, offset as u32, into.as_mut_ptr().cast(), length) == 0 }
+        unsafe { bpf_xdp_load_bytes(self.0, offset as u32, into.cast(), length) == 0 }
     }
 }
+
+/// The one text of both. Their sums are global functions: the headers of a packet are summed, and then its segment.
+macro_rules! source {
+    ($frame:ident, $raw:ty, $sum:ident) => {
+        impl Source for $frame {
+            #[inline(always)]
+            fn copy(&self, offset: usize, length: usize, into: &mut [u32]) -> bool {
+                let room = into.len() * 4;
+                let Some(length) = bounded(length as u64, WORD, MAX_QUOTE as u64) else { return false };
+                if room < length as usize {
+                    return false;
+                }
+                self.load(offset as u64, length, into.as_mut_ptr())
+            }
+
+            #[inline(always)]
+            fn sum(&self, offset: usize, length: usize, seed: u32) -> u32 {
+                $sum(self.0, offset as u64, length as u64, u64::from(seed)) as u32
+            }
+
+            #[inline(always)]
+            fn sum_of(words: &Words, seed: u32) -> u32 {
+                let words = words.as_ptr().cast_mut();
+                // SAFETY: the words are there, and the kernel only reads them.
+                unsafe { bpf_csum_diff(null_mut(), 0, words, size_of::<Words>() as u32, seed) as u32 }
+            }
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $sum(raw: *mut $raw, offset: u64, length: u64, seed: u64) -> u64 {
+            summed(|at, part, room| $frame(raw).load(at, part, room), offset, length, seed)
+        }
+    };
+}
+source!(Buffered, __sk_buff, sg_sum);
+source!(Bare, xdp_md, sg_xdp_sum);

@@ -8,10 +8,10 @@ use sg_common::{
     guest::Claim,
     image::{Header, Keys},
     packet::Packet,
-    reject::Answer,
+    reject::{Answer, Link},
 };
 
-use crate::maps::SCRATCH;
+use crate::{maps::SCRATCH, reject::PART};
 
 /// What is found out about a packet.
 pub struct Scratch {
@@ -29,8 +29,12 @@ pub struct Scratch {
     pub keys: Keys,
     /// What the policy is asked about the flow it belongs to.
     pub original: Keys,
+    /// Between whom a rejected packet goes.
+    pub link: Link,
     /// What the sender of a rejected packet is told.
     pub answer: Answer,
+    /// The part of the packet that is summed up, and a word for what stands out.
+    pub part: [u32; PART / 4 + 1],
 }
 
 /// This CPU's own. A program is not interrupted by another packet on its CPU.

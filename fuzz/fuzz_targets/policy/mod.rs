@@ -11,9 +11,9 @@ use std::{
 use ipnet::IpNet;
 use sg_userspace::{
     model::{
-        Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
-        Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-        Role, Rule, Senders, Service, Unmatched,
+        Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
+        MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
+        Remote, Role, Rule, Senders, Service, Unmatched,
     },
     probe::{Probe, ProbeParts},
 };
@@ -134,6 +134,7 @@ impl<'a> Source<'a> {
                 source.address(family)
             }),
             addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
             senders: Senders::default(),
             hook: Hook::Tc,

@@ -7,9 +7,11 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
+use ipnet::IpNet;
 use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex, sys::socket::SockaddrStorage};
 
 use super::AgentError;
+use crate::model::{DeviceFacts, Mac};
 
 /// A device as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Found {
     pub link_type: u16,
     /// All addresses configured on it, link-local ones included: its owner may talk from each of them.
     pub addresses: Vec<IpAddr>,
+    /// What else it says of itself.
+    pub facts: DeviceFacts,
 }
 
 impl Found {
@@ -53,8 +57,11 @@ pub fn scan() -> Result<Devices, AgentError> {
         if let Some(link) = address.as_link_addr() {
             found.index = link.ifindex() as u32;
             found.link_type = link.hatype();
+            found.facts.mac = link.addr().and_then(Mac::of);
         } else if let Some(address) = ip(&address) {
             found.addresses.push(address);
+            let mask = entry.netmask.as_ref().and_then(ip);
+            found.facts.connected.extend(mask.and_then(|mask| IpNet::with_netmask(address, mask).ok()));
         }
     }
     // A device that vanished during the scan can leave addresses without a device.
@@ -63,6 +70,8 @@ pub fn scan() -> Result<Devices, AgentError> {
         // The kernel's order is no property of the device; an image must not change with it.
         found.addresses.sort_unstable();
         found.addresses.dedup();
+        found.facts.connected.sort_unstable();
+        found.facts.connected.dedup();
     }
     Ok(devices)
 }
@@ -82,6 +91,8 @@ mod tests {
         let devices = scan().unwrap();
         let lo = devices.get("lo").expect("every network namespace has lo");
         assert!(lo.index > 0 && lo.has_ethernet_header());
+        assert_eq!(lo.facts.mac, None, "its Ethernet address is nobody's");
+        assert!(lo.facts.connected.contains(&"127.0.0.1/8".parse().unwrap()), "{lo:?}");
     }
 
     #[test]

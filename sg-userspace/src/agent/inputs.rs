@@ -13,9 +13,9 @@ use ipnet::IpNet;
 use super::Numbers;
 use crate::apart::apart;
 use crate::model::{
-    Action, AddressPair, Decider, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
-    IcmpMessage, Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-    Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
+    Action, AddressPair, Decider, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
+    Hook, IcmpMessage, Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence,
+    PrefixListIndex, Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
 };
 
 /// Reads the policy that was numbered.
@@ -104,6 +104,7 @@ impl<'a> Inputs<'a> {
             role,
             addresses,
             addresses_from_device: _,
+            device_facts,
             anti_spoofing_written: _,
             hook,
             precedence,
@@ -140,6 +141,12 @@ impl<'a> Inputs<'a> {
             Unmatched::Drop => 0,
             Unmatched::Reject => 1,
         });
+        let DeviceFacts { mac, connected } = device_facts;
+        text.number(mac.map_or(0, Mac::key));
+        text.number(connected.len() as u64);
+        for net in connected {
+            text.net(*net);
+        }
         let Senders { mac, allowed_address_pairs } = senders;
         text.number(mac.map_or(0, Mac::key));
         text.number(allowed_address_pairs.len() as u64);

@@ -15,7 +15,10 @@ use super::{
     records::Records,
     slots,
 };
-use crate::model::{Direction, Nic, Policy};
+use crate::model::{DeviceFacts, Direction, Nic, Policy, Role};
+
+/// What is known of a device that is not there.
+static NONE: DeviceFacts = DeviceFacts { mac: None, connected: Vec::new() };
 
 /// A policy that nothing refuses any more, ready to be put in force.
 pub(super) struct Prepared {
@@ -41,13 +44,20 @@ impl Prepared {
     }
 }
 
-/// Fills in the addresses that the devices know.
+/// Fills in what the devices know: addresses, and facts.
 pub(super) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
     let addresses = |device: &str| devices.get(device).map_or(&[][..], |found| &found.addresses);
-    let stale = |nic: &Nic| nic.addresses_from_device && nic.addresses != addresses(&nic.device);
+    let facts = |device: &str| devices.get(device).map(|found| &found.facts);
+    let stale = |nic: &Nic| {
+        let facts = facts(&nic.device).unwrap_or(&NONE);
+        nic.addresses_from_device && nic.addresses != addresses(&nic.device)
+            || nic.role == Role::Host && nic.device_facts != *facts
+    };
     // Where somebody else has the policy too, a change is one of a copy.
     if policy.nics().iter().any(stale) {
-        Arc::make_mut(policy).set_device_addresses(|device| addresses(device).to_vec());
+        let policy = Arc::make_mut(policy);
+        policy.set_device_addresses(|device| addresses(device).to_vec());
+        policy.set_device_facts(|device| facts(device).cloned().unwrap_or_default());
     }
 }
 

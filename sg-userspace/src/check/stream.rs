@@ -137,8 +137,8 @@ mod tests {
     use crate::{
         check::OracleEngine,
         model::{
-            Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
-            Senders, Unmatched,
+            DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
+            Precedence, Role, Senders, Unmatched,
         },
     };
 
@@ -156,6 +156,7 @@ mod tests {
             role: Role::Host,
             addresses: vec!["10.0.0.5".parse().unwrap()],
             addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
             anti_spoofing_written: None,
             senders: Senders::default(),
             hook: Hook::Tc,

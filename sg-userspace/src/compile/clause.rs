@@ -80,6 +80,14 @@ impl Clause {
         Self::told_apart(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
     }
 
+    /// The clauses that tell which remote addresses are told nothing when a packet is rejected: such accept. They are the NIC's
+    /// own, and those of its networks that are nobody's. Like all facts, they are asked for as local ones.
+    pub(super) fn untold(nic: &Nic, family: Family) -> Vec<Self> {
+        let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody()).map(IpNet::from);
+        let untold = addresses(family, untold);
+        Self::told_apart(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
+    }
+
     /// The clauses that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
     /// that from its Ethernet address; the datapath lets it no further than to ask.
     pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {

@@ -41,7 +41,7 @@ use self::{
     graph::{Graph, Order},
     layout::Layout,
 };
-use crate::model::{Decider, Established, Hook, MidStream, Nic, Policy, Role};
+use crate::model::{Decider, Established, Hook, Mac, MidStream, Nic, Policy, Role};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +199,7 @@ fn image(
     let mut facts = Vec::new();
     for family in [Family::V4, Family::V6] {
         facts.push((header::OWN + family as usize, place(&Clause::own_addresses(nic, family), family)?));
+        facts.push((header::UNTOLD + family as usize, place(&Clause::untold(nic, family), family)?));
         facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
     }
     for (word, root) in facts {
@@ -210,8 +211,9 @@ fn image(
     let mut words = layout.words;
     words[header::MAGIC_VERSION] = Header::magic_version();
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
+    words[header::MAC] = nic.mac().map_or(0, Mac::key);
     words[header::COUNTERS] = u64::from(options.counters);
-    const { assert!(VERSION == 3) };
+    const { assert!(VERSION == 4) };
     Ok(Image { words, steps: layout.steps })
 }
 

@@ -20,9 +20,9 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
-    PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Senders, Service,
-    Unmatched,
+    Action, Decider, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
+    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
+    Senders, Service, Unmatched,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -66,6 +66,7 @@ pub(super) fn nic(groups: usize) -> Nic {
         role: Role::Host,
         addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
         addresses_from_device: false,
+        device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
         senders: Senders::default(),
         hook: Hook::Tc,

@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{AddressPair, Hook, Mac, Nic, Role, Senders};
+use crate::model::{AddressPair, DeviceFacts, Hook, Mac, Nic, Role, Senders};
 
 const KEYS: &[&str] =
     &["device", "role", "addresses", "mac", "allowed_address_pairs", "anti_spoofing", "hook", "groups"];
@@ -51,6 +51,7 @@ impl<'d> Lowering<'d> {
             device: device.to_owned(),
             role,
             addresses_from_device: addresses.is_none(),
+            device_facts: DeviceFacts::default(),
             addresses: addresses.unwrap_or_default(),
             anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
             senders: Senders {

@@ -12,6 +12,7 @@ use sg_common::{
     abi::{Counter, Settings},
     flow::{FlowEntry, FlowKey},
     fragment,
+    reject::Mark,
 };
 
 use super::{
@@ -152,8 +153,8 @@ impl Datapath {
             loaded.map_err(KernelError::load(program.name()))?;
         }
 
-        let mut mark: Array<_, u32> = open(&mut ebpf, "ANSWER_MARK")?;
-        mark.set(0, rand::random_range(1..=u32::MAX), 0)
+        let mut mark: Array<_, u64> = open(&mut ebpf, "ANSWER_MARK")?;
+        mark.set(0, Mark::new(rand::random(), rand::random()).word(), 0)
             .map_err(KernelError::call("write the mark of answers"))?;
         let mut counters = open(&mut ebpf, "COUNTERS")?;
         let mut flows = Flows::take(&mut ebpf)?;
@@ -386,6 +387,7 @@ fn settings(options: &Options) -> Result<Settings, KernelError> {
         fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
         flows_per_nic: options.flows.per_nic,
         answer_interval: options.answers.interval(),
+        peer_secret: rand::random(),
     })
 }
 

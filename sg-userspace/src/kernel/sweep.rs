@@ -4,12 +4,9 @@
 use std::{cell::RefCell, mem::take};
 
 use aya::maps::PerCpuValues;
-use sg_common::{
-    abi::{
-        Counter,
-        flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
-    },
-    flow::FlowEntry,
+use sg_common::abi::{
+    Counter,
+    flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
 };
 
 use super::{

@@ -5,6 +5,7 @@
 //! membership (`membership`). It must never do I/O. The document room builds policies; the oracle and the
 //! compiler read them.
 
+mod device;
 mod group;
 mod membership;
 mod nic;
@@ -14,6 +15,7 @@ mod rule;
 mod senders;
 mod service;
 
+pub use device::DeviceFacts;
 pub use group::{Group, GroupType};
 pub use nic::{Established, Hook, MAX_GROUPS_PER_NIC, MidStream, Nic, Role, Unmatched};
 pub use policy::{

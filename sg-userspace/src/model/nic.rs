@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, GroupIndex, Mac, Precedence, Senders};
+use super::{Action, DeviceFacts, GroupIndex, Mac, Precedence, Senders};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -99,6 +99,8 @@ pub struct Nic {
     pub addresses: Vec<IpAddr>,
     /// The document names no addresses: they are the device's.
     pub addresses_from_device: bool,
+    /// What its device says of itself, where it is the host's and there.
+    pub device_facts: DeviceFacts,
     /// As written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
     /// Whom it may speak for, beside its addresses.
@@ -125,6 +127,15 @@ impl Nic {
     #[must_use]
     pub fn anti_spoofing(&self) -> bool {
         self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
+    }
+
+    /// Its Ethernet address, where it is known: as written, else, if the device is the host's own, that of the device.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        self.senders.mac.or(match self.role {
+            Role::Host => self.device_facts.mac,
+            Role::Guest => None,
+        })
     }
 
     /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.

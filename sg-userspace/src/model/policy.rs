@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    Direction, Family, Group, GroupType, Hook, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports, Remote, Role, Rule,
-    Service,
+    DeviceFacts, Direction, Family, Group, GroupType, Hook, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports,
+    Remote, Role, Rule, Service,
 };
 
 macro_rules! index {
@@ -358,6 +358,13 @@ impl Policy {
     #[must_use]
     pub fn nic(&self, device: &str) -> Option<&Nic> {
         self.parts.nics.iter().find(|nic| nic.device == device)
+    }
+
+    /// Fills in what is known of the devices of the host's own NICs. `facts` tells it; nothing where there is no such device.
+    pub fn set_device_facts(&mut self, facts: impl Fn(&str) -> DeviceFacts) {
+        for nic in self.parts.nics.iter_mut().filter(|nic| nic.role == Role::Host) {
+            nic.device_facts = facts(&nic.device);
+        }
     }
 
     /// Fills in the addresses of the NICs for which the document names none. `addresses` tells those that are

@@ -24,6 +24,14 @@ pub struct NoMac {
 }
 
 impl Mac {
+    /// The Ethernet address with these bytes; none where it is not that of one NIC.
+    #[must_use]
+    pub fn of(bytes: [u8; 6]) -> Option<Self> {
+        let mac = MacAddr6::from(bytes);
+        // Nobody sends from the address of many, nor from that of nobody.
+        (!mac.is_multicast() && !mac.is_nil()).then_some(Self(mac))
+    }
+
     /// As the key of [`sg_common::image::Dimension::Ethernet`].
     #[must_use]
     pub fn key(self) -> u64 {
@@ -54,8 +62,7 @@ impl FromStr for Mac {
     fn from_str(text: &str) -> Result<Self, NoMac> {
         let no = || NoMac { found: text.to_owned() };
         let mac: MacAddr6 = text.parse().map_err(|_| no())?;
-        // Nobody sends from the address of many, nor from that of nobody.
-        if mac.is_multicast() || mac.is_nil() { Err(no()) } else { Ok(Self(mac)) }
+        Self::of(mac.into_array()).ok_or_else(no)
     }
 }
 

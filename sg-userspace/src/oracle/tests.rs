@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
-        Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
-        Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
+        Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
+        MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+        Priority, Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -78,6 +78,7 @@ fn nic(groups: usize) -> Nic {
         role: Role::Host,
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
         addresses_from_device: false,
+        device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
         senders: Senders::default(),
         hook: Hook::Tc,

@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts, Precedence, Role,
-            Senders, Unmatched,
+            DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
+            Precedence, Role, Senders, Unmatched,
         },
         probe::Content,
     };
@@ -223,6 +223,7 @@ mod tests {
             role: Role::Host,
             addresses: Vec::new(),
             addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
             anti_spoofing_written: None,
             senders: Senders::default(),
             hook: Hook::Tc,

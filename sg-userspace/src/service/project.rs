@@ -272,6 +272,7 @@ impl Projection<'_> {
             role: nic.role.into(),
             addresses: nic.addresses.clone(),
             addresses_from_device: nic.addresses.is_empty(),
+            device_facts: model::DeviceFacts::default(),
             anti_spoofing_written: nic.anti_spoofing,
             senders: nic.senders.clone(),
             hook: nic.hook.into(),

@@ -18,8 +18,9 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_userspace::model::{
-    Action, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic,
-    PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
+    Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
+    MidStream, Nic, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders,
+    Service, Unmatched,
 };
 
 use super::{
@@ -82,6 +83,7 @@ impl Shape {
             role: Role::Host,
             addresses: vec![address::any(random, family)],
             addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
             anti_spoofing_written: None,
             senders: Senders::default(),
             hook: Hook::Tc,

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
-    AddressPair, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, MAX_GROUPS_PER_NIC,
-    MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Unmatched,
+    AddressPair, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
+    MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Unmatched,
 };
 
 use super::{address, pick, rules};
@@ -126,6 +126,7 @@ impl World {
             device: format!("nic{position}"),
             addresses: addresses.collect(),
             addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
             role: if random.bool() { Role::Host } else { Role::Guest },
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
             hook: Hook::Tc,

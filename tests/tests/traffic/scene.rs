@@ -148,6 +148,19 @@ fn indented(rules: &str) -> String {
     rules.trim_matches('\n').replace('\n', "\n    ")
 }
 
+/// What makes answers from XDP arrive at `device`, the other end of the wire: one end of a veth pair receives frames from the
+/// program of the other only where it has one itself (`veth_xdp_xmit`, drivers/net/veth.c), or GRO.
+pub(crate) fn accepting_port(attach: Attach, host: &Host, device: &str) -> Result<Option<Agent>> {
+    let port = format!(
+        "groups: {{ all: {{ ingress: [{{ protocol: all }}] }} }}\n\
+         nics: [{{ device: {device}, hook: xdp, groups: [all] }}]\n"
+    );
+    match attach {
+        Attach::Xdp => Agent::start(host, &port, Attach::Auto.into()).map(Some),
+        Attach::Tcx | Attach::Clsact | Attach::Auto => Ok(None),
+    }
+}
+
 /// Checks that `counted` grows by `expected` while `work` runs.
 pub(crate) fn counts(
     agent: &Agent,

@@ -4,8 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy, PolicyParts,
-        Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
+        Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
+        PolicyParts, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
     },
 };
 
@@ -40,6 +40,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         role: Role::Host,
         addresses: Vec::new(),
         addresses_from_device: true,
+        device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
         senders: Senders::default(),
         hook: Hook::Tc,

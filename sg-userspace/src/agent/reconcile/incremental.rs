@@ -281,7 +281,7 @@ impl Host {
 
 /// A device for each NIC.
 pub(super) fn devices(parts: &PolicyParts) -> Devices {
-    let found = |index| Found { index, link_type: libc::ARPHRD_ETHER, addresses: Vec::new() };
+    let found = |index| Found { index, link_type: libc::ARPHRD_ETHER, ..Found::default() };
     (2..).zip(&parts.nics).map(|(index, nic)| (nic.device.clone(), found(index))).collect()
 }
 

@@ -121,7 +121,7 @@ fn web(devices: &[&str]) -> Policy {
 
 fn devices(found: &[(&str, u32)]) -> Devices {
     let found = found.iter().map(|&(name, index)| {
-        (name.to_owned(), Found { index, link_type: libc::ARPHRD_ETHER, addresses: Vec::new() })
+        (name.to_owned(), Found { index, link_type: libc::ARPHRD_ETHER, ..Found::default() })
     });
     found.collect()
 }

@@ -6,9 +6,9 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream, Nic, Policy,
-    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-    Senders, Service, Unmatched,
+    Action, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
+    Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
+    Role, Rule, Senders, Service, Unmatched,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -120,6 +120,7 @@ fn example() -> Policy {
         role: Role::Host,
         addresses: Vec::new(),
         addresses_from_device: false,
+        device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
         senders: Senders::default(),
         hook: Hook::Tc,

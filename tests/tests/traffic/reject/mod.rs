@@ -1,15 +1,25 @@
-//! Rejected packets: their senders are told, in both directions, and as often as was agreed.
+//! Rejected packets: their senders are told, in both directions.
+//!
+//! Who is not told is in `untold` and `bystanders`, how often in `limits`, and what an answer has that nobody else can put on a
+//! packet in `mark`.
+
+mod bystanders;
+mod limits;
+mod mark;
+mod untold;
+mod wire;
 
 use std::io::{Read as _, Write as _};
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Service, Streams};
+use sg_tests::lab::{Agent, Attach, End, Family, FrameSocket, Lab, Outcome, PATIENCE, Service, Streams};
 
 use crate::{
+    road::IPV4,
     scene::{
         Role, Scene,
         Who::{self, Client, Server},
-        counts, filtered, question, web,
+        accepting_port, counts, question, web,
     },
     suite::Suite,
 };
@@ -29,19 +39,23 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
     suite.over(&Attach::RECEIVED, "reject::the_default_may", the_default_may);
     suite.over(&Attach::RECEIVED, "reject::a_revoked_connection_is_reset", a_revoked_connection_is_reset);
-    suite.over(&Attach::RECEIVED, "reject::no_more_answers_than_agreed", no_more_answers_than_agreed);
+    for tests in [untold::tests, bystanders::tests, limits::tests, mark::tests] {
+        tests(suite);
+    }
 }
 
-/// A filtered scene in which answers from XDP arrive: one end of a veth pair receives frames from the program of the other
-/// only where it has one itself (`veth_xdp_xmit`, drivers/net/veth.c), or GRO.
+/// A filtered scene in which answers arrive. A guest's Ethernet address is written into the policy: nobody is told in the name of
+/// one that has none.
 fn scene(lab: Lab, attach: Attach, role: Role, policy: &str) -> Result<(Scene, Agent, Option<Agent>)> {
-    let (scene, agent) = filtered(lab, attach, role, policy)?;
-    let port = "groups: { all: { ingress: [{ protocol: all }] } }\n\
-        nics: [{ device: server, hook: xdp, groups: [all] }]\n";
-    let other = match attach {
-        Attach::Xdp => Some(Agent::start(scene.lan.switch(), port, Attach::Auto.into())?),
-        Attach::Tcx | Attach::Clsact | Attach::Auto => None,
-    };
+    let scene = Scene::new(lab)?;
+    let link = FrameSocket::open(scene.host(Server), "eth0", IPV4)?.address();
+    let mac = link.map(|byte| format!("{byte:02x}")).join(":");
+    let agent = scene.agent(
+        role,
+        attach,
+        &policy.replace("role: guest,", &format!("role: guest, mac: \"{mac}\",")),
+    )?;
+    let other = accepting_port(attach, scene.lan.switch(), "server")?;
     Ok((scene, agent, other))
 }
 
@@ -123,35 +137,4 @@ fn a_revoked_connection_is_reset(lab: Lab, attach: Attach) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
-    const ASKED: u64 = 500;
-    let rules = "ingress: [{ id: told, action: reject, protocol: udp, ports: 81 }]";
-    let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &web(Role::Host, rules))?;
-    agent.stop()?;
-    agent.start_with(&["--answers-per-second", "1"])?;
-    let ask = || {
-        let question = question(Client, Server, Family::V4, UDP);
-        scene.host(Client).inside(|| {
-            for _ in 0..ASKED {
-                let socket = std::net::UdpSocket::bind((question.from, 0))?;
-                socket.send_to(b"?", (question.to, 81))?;
-            }
-            Ok(())
-        })
-    };
-    let before = agent.stats()?;
-    ask()?;
-    let after = agent.stats()?;
-    let moved = |name: &str| after.reason(name) - before.reason(name);
-    let (told, untold) = (moved("answered"), moved("answer-limit"));
-    // Fifty at once, and one a second.
-    ensure!((50..=60).contains(&told) && told + untold == ASKED, "{told} answered, {untold} not");
-    ensure!(after.rule("told") - before.rule("told") == ASKED, "all of them were dropped");
-
-    agent.stop()?;
-    agent.start_with(&["--answers-per-second", "0"])?;
-    counts(&agent, "answers", |stats| stats.reason("answered"), 0..=0, ask)?;
-    scene.asks(Client, Server, Family::V4, UDP, Outcome::Silent)
 }

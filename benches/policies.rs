@@ -10,7 +10,7 @@ use sg_common::packet::Family;
 use sg_userspace::model::{
     Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
     PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders,
-    Service, Unmatched,
+    Service, Takeover, Unmatched,
 };
 
 /// The address of the NIC.
@@ -261,6 +261,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
         groups,
     }

@@ -197,6 +197,7 @@ fn records() -> Vec<Record> {
         order: Order::Merged,
         established: Established::Revalidate,
         mid_stream: model::MidStream::default(),
+        takeover: model::Takeover::default(),
         default: model::Unmatched::default(),
     };
     let entries = (0..170_u32).map(|number| PrefixEntry {

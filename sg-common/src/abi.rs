@@ -35,6 +35,8 @@ pub struct Settings {
     pub answer_interval: u32,
     /// By which peers are given budgets of answers, see [`crate::reject::Pace::peer`]: drawn at every start.
     pub peer_secret: [u32; 2],
+    /// Jiffies a second.
+    pub hertz: u32,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
         flows_per_nic: 0,
         answer_interval: 0,
         peer_secret: [0; 2],
+        hertz: 0,
     };
 }
 
@@ -87,7 +90,7 @@ pub const fn reason_counter(
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);
-    assert!(size_of::<Settings>() == 52);
+    assert!(size_of::<Settings>() == 56);
 };
 
 /// The one place that promises aya that these types are plain bytes.
@@ -96,7 +99,7 @@ mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
     use crate::{
-        flow::{FlowEntry, FlowKey, NarrowKey},
+        flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
         fragment::{FragmentEntry, FragmentKey},
     };
 
@@ -111,6 +114,8 @@ mod pod {
     unsafe impl aya::Pod for NarrowKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ClosedEntry {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FragmentKey {}
     // SAFETY: as above.

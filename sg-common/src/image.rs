@@ -95,6 +95,9 @@ pub mod header {
     pub const OWN: usize = 8;
     /// Two references, by family: whom a guest may speak for, by [`super::Dimension::Ethernet`] and local address.
     pub const SENDERS: usize = 10;
+    /// For how many seconds after the NIC was first filtered a connection may be taken over that nobody knows, see
+    /// [`crate::flow::takes_over`].
+    pub const TAKEOVER: usize = 12;
     /// The NIC's Ethernet address as a number; zero where it is not known.
     pub const MAC: usize = 13;
     /// Two references, by family: which remote addresses are told nothing when a packet is rejected. A decision that accepts

@@ -69,11 +69,14 @@ pub enum Reason {
     Answered = 24,
     /// Not a verdict: the sender of a rejected packet was not told, there were too many answers just then.
     AnswerLimit = 25,
+    /// A TCP packet from the middle of a connection that nobody knows. The rules of its own direction accept it and those of
+    /// the other do not, and the time is over in which such connections are taken over.
+    NotTakenOver = 26,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -99,6 +102,7 @@ impl Reason {
         Self::FlowQuota,
         Self::Answered,
         Self::AnswerLimit,
+        Self::NotTakenOver,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -130,6 +134,7 @@ impl Reason {
             Self::FlowQuota => "flow-quota",
             Self::Answered => "answered",
             Self::AnswerLimit => "answer-limit",
+            Self::NotTakenOver => "not-taken-over",
         }
     }
 }
@@ -146,7 +151,7 @@ impl TryFrom<u8> for Reason {
 
     fn try_from(number: u8) -> Result<Self, UnknownReason> {
         match number {
-            1..=25 => Ok(Self::ALL[usize::from(number) - 1]),
+            1..=26 => Ok(Self::ALL[usize::from(number) - 1]),
             _ => Err(UnknownReason(number)),
         }
     }
@@ -271,6 +276,6 @@ mod tests {
             assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
         }
         assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
-        assert_eq!(Reason::try_from(26), Err(UnknownReason(26)));
+        assert_eq!(Reason::try_from(27), Err(UnknownReason(27)));
     }
 }

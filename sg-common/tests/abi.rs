@@ -14,7 +14,7 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, reason_counter},
-    flow::{self, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
+    flow::{self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
@@ -49,7 +49,8 @@ fn maps() -> String {
         text,
         FlowEntry {
             last_seen: u64,
-            opened: u64,
+            opened: u32,
+            pending_syn: u32,
             decision: u64,
             packets: [u64; 2],
             bytes: [u64; 2],
@@ -59,9 +60,10 @@ fn maps() -> String {
             state: u8,
             direction: u8,
             flags: u8,
-            pad: u8,
+            pending_length: u8,
         }
     );
+    layout!(text, ClosedEntry { last_seen: u64, began: u64 });
     layout!(
         text,
         FragmentKey {
@@ -91,6 +93,9 @@ fn maps() -> String {
         flow::flags::FIN_REPLY,
         flow::flags::CUT,
         flow::flags::SYN,
+        flow::flags::EITHER_WAY,
+        flow::flags::PENDING,
+        flow::flags::PENDING_EGRESS,
     );
     let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
         .map(|(protocol, state)| flow::timeout_index(Family::V4, protocol, state));
@@ -140,8 +145,11 @@ fn images() -> String {
         header::ROOTS,
         header::OWN,
         header::SENDERS,
+        header::TAKEOVER,
         header::MAC,
         header::UNTOLD,
+        flow::AS_ESTABLISHED,
+        flow::FOREVER,
         header::WORDS,
         image::flags::GUEST,
         image::flags::REVALIDATE,

@@ -82,6 +82,18 @@ impl<'a, C: Context> View<'a, C> {
     }
 }
 
+/// Leaves a word in the packet's control block.
+#[inline(always)]
+pub fn note(ctx: &TcContext, word: u64) {
+    let skb = ctx.skb.skb;
+    // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
+    // (`tc_cls_act_is_valid_access`).
+    unsafe {
+        (*skb).cb[0] = word as u32;
+        (*skb).cb[1] = (word >> 32) as u32;
+    }
+}
+
 impl Context for TcContext {
     #[inline(always)]
     fn data(&self) -> usize {
@@ -108,13 +120,7 @@ impl Context for TcContext {
     /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
     #[inline(always)]
     fn note(&self, decision: Decision) {
-        let skb = self.skb.skb;
-        // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
-        // (`tc_cls_act_is_valid_access`).
-        unsafe {
-            (*skb).cb[0] = decision.number();
-            (*skb).cb[1] = (decision.word() >> 32) as u32;
-        }
+        note(self, decision.word());
     }
     #[inline(always)]
     fn find(&self) -> u64 {

@@ -4,14 +4,14 @@
 
 use sg_common::{
     abi::{self, reason_counter},
-    flow::{Direction, FlowEntry, FlowKey, NarrowKey, State},
+    flow::{Direction, FlowEntry, FlowKey, Found, NarrowKey, State, flags},
     image,
     packet::Family,
     verdict::{Decision, Reason},
 };
 
 use crate::{
-    maps::{COUNTERS, FLOWS, FLOWS_16, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
+    maps::{CLOSED, CLOSED_16, COUNTERS, FLOWS, FLOWS_16, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
     scratch::Scratch,
     view,
 };
@@ -21,9 +21,11 @@ use crate::{
 pub enum Known {
     /// Nothing.
     Nothing,
-    /// It was judged by an older policy. What that is to be asked now, about a packet that goes in this direction, is in
-    /// [`Scratch::original`]; [`rejudge`] tells the answer.
-    Stale(Direction),
+    /// The policy is to be asked about a flow that begins this way, see [`policy::ask_again`](crate::policy::ask_again) for
+    /// the rest: it was judged by an older policy, or begins anew. [`rejudge`] tells the answer.
+    Stale(Direction, bool),
+    /// The same of a TCP connection that has ended; an accepted packet of it is to [`reopen`] it.
+    Closed(Direction, bool),
     /// The packet is an error about a flow that lives.
     Error,
     /// There is an entry, but the packet must meet the policy: it asks for a new connection, or is an error about a flow
@@ -36,18 +38,20 @@ pub enum Known {
 }
 
 impl Known {
-    /// What [`look`] said.
+    /// What [`sg_known`] said.
     #[inline(always)]
-    pub fn of(said: u64) -> Self {
+    fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
             return Self::Decided(decision);
         }
-        match said {
+        let (first, either) = (Direction::of(said & EGRESS), said & EITHER != 0);
+        match said & !(EGRESS | EITHER) {
             NOTHING => Self::Nothing,
             ENTRY => Self::Entry,
             LIVE => Self::Error,
             DAMAGED => Self::Damaged,
-            stale => Self::Stale(Direction::of(stale & EGRESS)),
+            CLOSED_FLOW => Self::Closed(first, either),
+            _ => Self::Stale(first, either),
         }
     }
 }
@@ -62,21 +66,26 @@ pub struct Asked {
     pub length: u32,
 }
 
-// Bits of what the functions below are asked.
+// Bits of what the functions below are asked, and some of them of what they say.
 const EGRESS: u64 = 1;
-const ERROR: u64 = 2;
-const HAS_ENTRY: u64 = 4;
+const EITHER: u64 = 2;
+const ERROR: u64 = 4;
 const JUDGED: u64 = 8;
+const HAS_ENTRY: u64 = 16;
+const REOPENS: u64 = 32;
+const FIRST_EGRESS: u64 = 64;
 
-// What `look` says, unless it is a decision: those have their highest bit set.
-const NOTHING: u64 = 0;
-const ENTRY: u64 = 1;
-const LIVE: u64 = 2;
-const DAMAGED: u64 = 3;
-const STALE: u64 = 4;
+// What `look` and `sg_known` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
+const AGAIN: u64 = 0;
+/// Nothing is known of the flow.
+pub const NOTHING: u64 = 4;
+const ENTRY: u64 = 8;
+const LIVE: u64 = 12;
+const STALE: u64 = 16;
+const CLOSED_FLOW: u64 = 20;
+const DAMAGED: u64 = 24;
 
-/// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale,
-/// whatever another processor, which may have another policy before it, says of it meanwhile.
+/// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale.
 #[inline(always)]
 pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
     let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
@@ -86,112 +95,209 @@ pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
 /// Tells the flow what the policy in force says of it, which was asked about a first packet that went in `first`. Whoever has
 /// taken its place since is left alone.
 #[inline(always)]
-pub fn rejudge(scratch: &mut Scratch, first: Direction, decision: Decision) {
-    sg_rejudge(scratch, decision.word(), first as u64);
+pub fn rejudge(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
+    sg_rejudge(scratch, decision.word(), if error { ERROR } else { 0 } | first as u64);
 }
 
-/// Remembers the flow, whose first packet this is. False where there is no room.
+/// Remembers the flow, whose first packet this is, see [`flags::EITHER_WAY`] for `either`. False where there is no room.
 #[inline(always)]
-pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool) -> bool {
-    let bits = if has_entry { HAS_ENTRY } else { 0 } | asked.direction as u64;
+pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool, either: bool) -> bool {
+    let bits =
+        if has_entry { HAS_ENTRY } else { 0 } | if either { EITHER } else { 0 } | asked.direction as u64;
     sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
 }
 
+/// Remembers a connection that had ended, and whose first packet went in `first`, again, see [`open`].
+#[inline(always)]
+pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &Asked, first: Direction, either: bool) {
+    let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
+    let bits = REOPENS | first | if either { EITHER } else { 0 } | asked.direction as u64;
+    sg_open(scratch, decision.word(), bits, u64::from(asked.length));
+}
+
+/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision,
+/// [`NOTHING`], or zero where [`known`] must look again.
+#[inline(always)]
+pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
+    let now = view::now();
+    let Scratch { packet, key, header, .. } = scratch;
+    let revalidate = header.flags & image::flags::REVALIDATE != 0;
+    if let Some(entry) = answered(key, now) {
+        if entry.is_stale(header.generation, revalidate) || !entry.is_usual(packet) {
+            return AGAIN;
+        }
+        let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
+        entry.note(packet, direction, length, now);
+        return decision.word();
+    }
+    let Some(entry) = half_open(key, now) else {
+        // Of a connection that has ended `known` finds what is left.
+        return if packet.is_mid_stream() { AGAIN } else { NOTHING };
+    };
+    if entry.is_stale(header.generation, revalidate) || !entry.is_usual_question(packet, direction) {
+        return AGAIN;
+    }
+    let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
+    entry.note(packet, direction, length, now);
+    decision.word()
+}
+
 // Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once in each, and not again
-// from every state that the datapath is in. An entry never leaves them, nor [`look`], which [`crate::frame`] has in its own.
+// from every state that the datapath is in.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NOTHING };
-    look(scratch, asked, length)
-}
-
-/// Looks for the flow that [`Scratch::key`] names, and notes the packet, `length` bytes long, where it belongs to it. Returns
-/// a decision, or one of the numbers above.
-#[inline(always)]
-pub fn look(scratch: &mut Scratch, asked: u64, length: u64) -> u64 {
     let now = view::now();
-    // `noted` is compiled twice: what is most frequent asks nothing twice.
     if let Some(entry) = answered(&scratch.key, now) {
-        return noted(scratch, entry, false, asked, length, now);
+        let said = sg_found(scratch, entry, asked, length);
+        return if said == NOTHING { sg_unknown(scratch, asked) } else { said };
     }
-    half_open(&scratch.key, now).map_or(NOTHING, |entry| noted(scratch, entry, true, asked, length, now))
-}
-
-/// Notes a packet of the flow that was found, unless something has to be asked first.
-#[inline(always)]
-fn noted(
-    scratch: &mut Scratch,
-    entry: &mut FlowEntry,
-    half_open: bool,
-    asked: u64,
-    length: u64,
-    now: u64,
-) -> u64 {
-    let Scratch { packet, key, header, original, .. } = scratch;
-    let direction = Direction::of(asked & EGRESS);
-    if entry.is_stale(header.generation, header.flags & image::flags::REVALIDATE != 0) && asked & JUDGED == 0
-    {
-        let first = entry.direction();
-        *original = key.original(first);
-        return STALE | first as u64;
+    let Some(entry) = half_open(&scratch.key, now) else { return sg_unknown(scratch, asked) };
+    let said = sg_found(scratch, entry, asked, length);
+    if said == NOTHING {
+        return sg_unknown(scratch, asked);
     }
-    if asked & ERROR != 0 {
-        return if entry.is_cut() { ENTRY } else { LIVE };
-    }
-    // A SYN asks for a new connection: whatever was there before, it meets the policy.
-    if packet.is_syn() && !entry.is_opened_at_once(direction) {
-        return ENTRY;
-    }
-    // Before the entry may move: where it stood, another processor may put another flow at once.
-    let decision = entry.decision;
-    entry.observe(packet, direction, length, now);
-    if half_open
-        && entry.state == State::Established as u8
-        && let Err(reason) = settle(key, entry)
-        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(header.counters, direction, reason))
+    if entry.state == State::Established as u8
+        && Decision::from_word(said).is_some()
+        && let Err(reason) = settle(&scratch.key, entry)
+        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(
+            scratch.header.counters,
+            Direction::of(asked & EGRESS),
+            reason,
+        ))
     {
         view::add(counter, length);
     }
-    Decision::from_word(decision).map_or(DAMAGED, Decision::word)
+    said
+}
+
+// What becomes of an entry, whichever table it stands in: the verifier would follow these once for each of them.
+
+/// What an entry says of the packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+    // SAFETY: as above. Other CPUs may write the same entry, see [`FlowEntry`].
+    let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else {
+        return NOTHING;
+    };
+    let Scratch { packet, header, .. } = scratch;
+    let found = entry.find(
+        packet,
+        Direction::of(asked & EGRESS),
+        (asked & ERROR != 0, asked & JUDGED != 0),
+        (header.generation, header.flags & image::flags::REVALIDATE != 0),
+        view::now(),
+    );
+    let decision = match found {
+        Found::Passes(decision) => {
+            sg_observe(scratch, entry, asked, length);
+            decision
+        }
+        Found::Decided(decision) => decision,
+        Found::Stale(first, either) => return STALE | if either { EITHER } else { 0 } | first as u64,
+        Found::Error => return LIVE,
+        Found::Meets => return ENTRY,
+        Found::Stranger => return NOTHING,
+    };
+    if Decision::from_word(decision).is_some() { decision } else { DAMAGED }
+}
+
+/// Notes the packet.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+    // SAFETY: as above.
+    if let (Some(scratch), Some(entry)) = unsafe { (scratch.as_mut(), entry.as_mut()) } {
+        entry.observe(&scratch.packet, Direction::of(asked & EGRESS), length, view::now());
+    }
+    0
+}
+
+/// Tells an entry what the policy says of a flow that begins in `first`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, asked: u64) -> u64 {
+    // SAFETY: as above.
+    let (Some(Scratch { packet, header, .. }), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) })
+    else {
+        return 0;
+    };
+    let Some(decision) = Decision::from_word(decision) else { return 0 };
+    let first = Direction::of(asked & EGRESS);
+    if asked & ERROR == 0 && entry.is_begun_anew_by(packet, first.reversed()) {
+        entry.begin_anew(decision, header.generation, view::now());
+    } else if entry.direction() == first && entry.generation != header.generation {
+        entry.rejudge(decision, header.generation);
+    }
+    0
+}
+
+/// Tells an entry that the rules accepted the packet, a SYN.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_ask(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+    // SAFETY: as above.
+    if let (Some(scratch), Some(entry)) = unsafe { (scratch.as_mut(), entry.as_mut()) }
+        && entry.ask(&scratch.packet, Direction::of(asked & EGRESS), length)
+    {
+        sg_observe(scratch, entry, asked, length);
+    }
+    0
+}
+
+/// What is known of a flow that has no entry.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(Scratch { packet, key, .. }) = (unsafe { scratch.as_mut() }) else { return NOTHING };
+    if asked & ERROR != 0 || !packet.is_mid_stream() {
+        return NOTHING;
+    }
+    let closed = match key.talk.family() {
+        Family::V4 => CLOSED_16.get_ptr(NarrowKey::of(key)),
+        Family::V6 => CLOSED.get_ptr(on_stack(key)),
+    };
+    // SAFETY: valid until the program ends (RCU), and never written in place.
+    let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
+    let Some((first, either)) = closed else { return NOTHING };
+    CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, first: u64) -> u64 {
+extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, asked: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let generation = scratch.header.generation;
-    if let (Some(entry), Some(decision)) = (find(&scratch.key, view::now()), Decision::from_word(decision))
-        && u64::from(entry.direction) == first
-        && entry.generation != generation
-    {
-        entry.rejudge(decision, generation);
-    }
-    0
+    find(&scratch.key, view::now()).map_or(0, |entry| sg_tell(scratch, entry, decision, asked))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let (direction, now) = (Direction::of(asked & EGRESS), view::now());
-    let entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let now = view::now();
     if asked & HAS_ENTRY != 0
-        && let Some(known) = find(key, now)
+        && let Some(known) = find(&scratch.key, now)
     {
-        if known.is_live_from(direction) {
-            // The same SYN again.
-            known.observe(packet, direction, length, now);
-        } else {
-            // What is left of an earlier connection of the same ends.
-            *known = entry;
-        }
+        sg_ask(scratch, known, asked, length);
         return 1;
+    }
+    let Some(decision) = Decision::from_word(decision) else { return 0 };
+    let Scratch { packet, key, header, .. } = scratch;
+    let direction = Direction::of(asked & EGRESS);
+    let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
+    if asked & EITHER != 0 {
+        entry.flags |= flags::EITHER_WAY;
+    }
+    if asked & REOPENS != 0 {
+        let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
+        entry = entry.reopened(packet, first);
     }
     u64::from(keep(key, &entry))
 }

@@ -17,8 +17,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    flows::{self, Known},
-    fragments,
+    flows, fragments,
     scratch::Scratch,
     view,
 };
@@ -71,13 +70,10 @@ impl Read {
         self.word & HAS_FLOW != 0
     }
 
-    /// What is known of the flow; none where nobody looked.
+    /// Whether the flow was looked for, and nothing is known of it.
     #[inline(always)]
-    pub fn known(self) -> Option<Known> {
-        match self.word >> KNOWN {
-            0 => None,
-            said => Some(Known::of(said - 1)),
-        }
+    pub fn is_unknown(self) -> bool {
+        self.word >> KNOWN == flows::NOTHING
     }
 }
 
@@ -130,7 +126,7 @@ const TOO_MANY_HEADERS: u64 = 3;
 const IP: u64 = 8;
 const HAS_FLOW: u64 = 16;
 const OFFSET: u32 = 8;
-/// Above it stands what is known of the flow, plus one.
+/// Above it stands what [`flows::look`] says.
 const KNOWN: u32 = 32;
 
 // What a frame is read for.
@@ -192,8 +188,8 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     if whose & LOOK == 0 || scratch.packet.part != Part::Whole {
         return word | HAS_FLOW;
     }
-    let said = flows::look(scratch, whose & DIRECTION, u64::from(ctx.len()));
-    if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | (said + 1) << KNOWN }
+    let said = flows::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));
+    if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 
 /// Names the flow of `packet`, and tells whether it has one.

@@ -83,10 +83,11 @@ pub fn sg_classify(ctx: TcContext) -> i32 {
     if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
 }
 
-/// Tells the agent the lower half of jiffies, the clock of the flow table.
+/// Tells the agent jiffies, the clock of the flow table.
 #[classifier]
-pub fn sg_clock(_ctx: TcContext) -> i32 {
-    view::now() as i32
+pub fn sg_clock(ctx: TcContext) -> i32 {
+    context::note(&ctx, view::now());
+    TC_ACT_UNSPEC
 }
 
 /// Turns a decision into what the kernel wants to hear. An accepted packet goes on to the next program

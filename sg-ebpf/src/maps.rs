@@ -11,7 +11,7 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
-    flow::{FlowEntry, FlowKey, NarrowKey},
+    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
     reject::PEERS,
@@ -22,6 +22,7 @@ use crate::scratch::Scratch;
 const MAX_NICS: usize = 1024;
 const MAX_FLOWS: usize = 1 << 18;
 const MAX_HALF_OPEN: usize = 1 << 16;
+const MAX_CLOSED: usize = 1 << 16;
 const MAX_FRAGMENTS: usize = 1 << 13;
 const MAX_COUNTERS: usize = 1 << 17;
 
@@ -70,6 +71,20 @@ pub static HALF_OPEN: LruHashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap
 /// The same of IPv4.
 #[btf_map]
 pub static HALF_OPEN_16: LruHashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
+
+/// TCP connections of IPv6 that have ended, put here by the agent's sweep. The least recently used make room: a day of
+/// short connections fills no table.
+#[btf_map]
+pub static CLOSED: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
+
+/// The same of IPv4.
+#[btf_map]
+pub static CLOSED_16: LruHashMap<NarrowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
+
+/// When each NIC was first filtered, in jiffies, by slot; zero where none is there. The agent writes it once, beside the flow
+/// tables: who loses those begins anew.
+#[btf_map]
+pub static FILTERED_SINCE: Array<u64, MAX_NICS> = Array::new();
 
 /// Datagrams of which a first fragment was accepted.
 #[btf_map]

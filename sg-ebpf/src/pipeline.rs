@@ -20,7 +20,7 @@ use crate::{
     frame::{self, Read, Whose},
     guest,
     maps::{self, COUNTERS},
-    policy::{self, Image},
+    policy::{self, Image, Takeover},
     scratch::{self, Scratch},
     unasked, view,
 };
@@ -173,17 +173,29 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let asked = Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
-        known = read.known().unwrap_or_else(|| flows::known(scratch, &asked, false));
-        if let Known::Stale(first) = known {
-            let decision = nic.classify(first, scratch.key.talk.family(), &scratch.original);
-            flows::rejudge(scratch, first, decision);
+        if !read.is_unknown() {
+            known = flows::known(scratch, &asked, false);
+        }
+        if let Known::Stale(first, either) | Known::Closed(first, either) = known {
+            let decision = policy::ask_again(scratch, nic.slot, first, either);
+            let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
+            if known == Known::Closed(first, either) {
+                if decision.accepts() {
+                    flows::reopen(scratch, decision, &asked, first, either);
+                }
+                return decision;
+            }
+            flows::rejudge(scratch, first, decision, error);
+            if !decision.accepts() && !error && !scratch.packet.is_syn() {
+                return decision;
+            }
             known = flows::known(scratch, &asked, true);
         }
         match known {
             Known::Decided(decision) => return decision,
             Known::Error => return nic.decision(Verdict::Accept, Reason::IcmpError),
             Known::Damaged => return nic.decision(Verdict::Drop, Reason::ImageFault),
-            Known::Nothing | Known::Entry | Known::Stale(_) => {}
+            Known::Nothing | Known::Entry | Known::Stale(..) | Known::Closed(..) => {}
         }
     }
 
@@ -200,16 +212,24 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
     }
 
-    if nic.has(image::flags::STRICT) && known == Known::Nothing && packet.is_mid_stream() {
+    let is_mid_stream = known == Known::Nothing && packet.is_mid_stream();
+    if is_mid_stream && nic.has(image::flags::STRICT) {
         return nic.decision(Verdict::Drop, Reason::MidStream);
     }
 
     // A new flow: the rules decide, and an accepted one is remembered.
     let decision = nic.classify(nic.direction, packet.family, keys);
-    if decision.accepts()
-        && has_flow
-        && flow::opens(packet)
-        && !flows::open(scratch, decision, &asked, known != Known::Nothing)
+    let opens = has_flow && flow::opens(packet);
+    // Nobody can tell who opened a connection that is seen from its middle.
+    let mut either = false;
+    if is_mid_stream && decision.accepts() {
+        match policy::takes_over(scratch, nic.slot, nic.direction) {
+            Takeover::OneWay => {}
+            Takeover::EitherWay => either = true,
+            Takeover::Refused(verdict) => return nic.decision(verdict, Reason::NotTakenOver),
+        }
+    }
+    if decision.accepts() && opens && !flows::open(scratch, decision, &asked, known != Known::Nothing, either)
     {
         // The rules have spoken; without memory the answers need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);

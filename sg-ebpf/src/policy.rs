@@ -5,13 +5,18 @@
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
 use sg_common::{
-    flow::{Direction, packet_keys},
-    image::{CLASS_WORDS, Forest, Header, Keys, Walk, header},
+    abi::Settings,
+    flow::{self, Direction, packet_keys},
+    image::{CLASS_WORDS, Forest, Header, Keys, Walk, Words as _, header},
     packet::{Family, Packet},
-    verdict::Decision,
+    verdict::{Decision, Verdict},
 };
 
-use crate::maps::{IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M};
+use crate::{
+    maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
+    scratch::Scratch,
+    view,
+};
 
 /// An image, by its size class: the mask of an offset must be a constant to be cheap, so the reader exists once
 /// a class.
@@ -48,6 +53,17 @@ impl Image {
             Self::M1(image) => Header::read(image),
             Self::M16(image) => Header::read(image),
             Self::M64(image) => Header::read(image),
+        }
+    }
+
+    /// The word at `index` of the header.
+    #[inline(always)]
+    fn word(self, index: usize) -> u64 {
+        match self {
+            Self::K64(image) => image.word(index),
+            Self::M1(image) => image.word(index),
+            Self::M16(image) => image.word(index),
+            Self::M64(image) => image.word(index),
         }
     }
 
@@ -128,6 +144,93 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
         *keys = packet_keys(Direction::of(direction), packet);
     }
     0
+}
+
+/// What the rules say of the flow that [`Scratch::key`] names, where it begins in `first`; with `either`, and where those accept
+/// it, of one that begins the other way. None where the image is damaged.
+///
+/// They are asked of the image in force now. Where that is a newer one than the packet's, the flow is judged again at its next
+/// packet.
+#[inline(always)]
+pub fn ask_again(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
+    let slot = u64::from(slot);
+    let mut said = sg_ask_again(scratch, slot, first as u64);
+    if either && Decision::from_word(said).is_some_and(Decision::accepts) {
+        said = sg_ask_again(scratch, slot, first.reversed() as u64);
+    }
+    Decision::from_word(said)
+}
+
+/// What may become of a connection that nobody knows, and that the rules accept in the direction of a packet from its middle.
+pub enum Takeover {
+    /// It goes on by these rules alone.
+    OneWay,
+    /// The rules of the other direction accept it, too.
+    EitherWay,
+    /// They do not, and it is too late for [`Self::OneWay`].
+    Refused(Verdict),
+}
+
+/// What may become of the connection that [`Scratch::key`] names, of which a packet in `direction` is accepted.
+#[inline(always)]
+pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Takeover {
+    match sg_takes_over(scratch, u64::from(slot), direction as u64) {
+        ONE_WAY => Takeover::OneWay,
+        EITHER_WAY => Takeover::EitherWay,
+        REJECTED => Takeover::Refused(Verdict::Reject),
+        _ => Takeover::Refused(Verdict::Drop),
+    }
+}
+
+// What `sg_takes_over` says.
+const DROPPED: u64 = 0;
+const REJECTED: u64 = 1;
+const ONE_WAY: u64 = 2;
+const EITHER_WAY: u64 = 3;
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
+    // SAFETY: the callers pass a reference; the verifier checks its size.
+    let (Some(scratch), Some(image)) = (unsafe { scratch.as_mut() }, Image::of(slot as u32)) else {
+        return 0;
+    };
+    sg_original(scratch, first);
+    let Scratch { key, original, .. } = scratch;
+    image.classify(Direction::of(first), key.talk.family(), original).map_or(0, Decision::word)
+}
+
+/// Puts down what the policy is asked about the flow, where it begins in `first`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
+    // SAFETY: as above.
+    if let Some(Scratch { key, original, .. }) = unsafe { scratch.as_mut() } {
+        *original = key.original(Direction::of(first));
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) -> u64 {
+    let other = Direction::of(direction).reversed();
+    let Some(decision) = Decision::from_word(sg_ask_again(scratch, slot, other as u64)) else {
+        return DROPPED;
+    };
+    if decision.accepts() {
+        return EITHER_WAY;
+    }
+    let Settings { timeouts, hertz, .. } = settings();
+    let takeover = Image::of(slot as u32).map_or(0, |image| image.word(header::TAKEOVER));
+    let since = FILTERED_SINCE.get(slot as u32).copied().unwrap_or(0);
+    if flow::takes_over(takeover as u32, timeouts, *hertz, since, view::now()) {
+        ONE_WAY
+    } else if decision.rejects() {
+        REJECTED
+    } else {
+        DROPPED
+    }
 }
 
 /// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,

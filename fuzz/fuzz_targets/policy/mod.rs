@@ -13,7 +13,7 @@ use sg_userspace::{
     model::{
         Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
         MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
-        Remote, Role, Rule, Senders, Service, Unmatched,
+        Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
     },
     probe::{Probe, ProbeParts},
 };
@@ -141,6 +141,7 @@ impl<'a> Source<'a> {
             precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },
             established: if shape & 0x80 == 0 { Established::Revalidate } else { Established::Keep },
             mid_stream: MidStream::default(),
+            takeover: Takeover::default(),
             default: if shape & 0x20 == 0 { Unmatched::Drop } else { Unmatched::Reject },
             groups: (0..held).map(|place| GroupIndex((turn + place) % groups)).collect(),
         }

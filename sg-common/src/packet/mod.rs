@@ -349,6 +349,13 @@ impl Packet {
         if payload > 0 { payload + marks } else { marks }
     }
 
+    /// TCP: whether this packet carries bytes of the connection, and not only marks of it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has_data(&self) -> bool {
+        self.end > self.transport + self.header as usize
+    }
+
     /// Whether this packet asks for a new TCP connection.
     #[inline(always)]
     #[must_use]

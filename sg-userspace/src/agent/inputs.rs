@@ -14,8 +14,8 @@ use super::Numbers;
 use crate::apart::apart;
 use crate::model::{
     Action, AddressPair, Decider, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-    Hook, IcmpMessage, Mac, MidStream, Nic, Policy, PortListIndex, PortRange, Ports, Precedence,
-    PrefixListIndex, Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
+    Hook, IcmpMessage, Mac, MidStream, NamedTakeover, Nic, Policy, PortListIndex, PortRange, Ports,
+    Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
 };
 
 /// Reads the policy that was numbered.
@@ -110,6 +110,7 @@ impl<'a> Inputs<'a> {
             precedence,
             established,
             mid_stream,
+            takeover,
             default,
             senders,
             groups,
@@ -132,6 +133,11 @@ impl<'a> Inputs<'a> {
         text.tag(match mid_stream {
             MidStream::Loose => 0,
             MidStream::Strict => 1,
+        });
+        text.number(match takeover {
+            Takeover::Seconds(seconds) => (*seconds).into(),
+            Takeover::Named(NamedTakeover::Established) => u64::MAX - 1,
+            Takeover::Named(NamedTakeover::Forever) => u64::MAX,
         });
         text.tag(match hook {
             Hook::Tc => 0,

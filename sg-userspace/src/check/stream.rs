@@ -138,7 +138,7 @@ mod tests {
         check::OracleEngine,
         model::{
             DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
-            Precedence, Role, Senders, Unmatched,
+            Precedence, Role, Senders, Takeover, Unmatched,
         },
     };
 
@@ -163,6 +163,7 @@ mod tests {
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),
+            takeover: Takeover::default(),
             default: Unmatched::default(),
             groups: vec![GroupIndex(0)],
         };

@@ -14,7 +14,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
-    model::{MidStream, Unmatched},
+    model::{MidStream, Takeover, Unmatched},
     service::{CreateVpc, ModifyVpc},
     store::{Established, Order, Vpc},
 };
@@ -80,6 +80,10 @@ struct Create {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[arg(long, value_enum, default_value = "loose")]
     mid_stream: MidStream,
+    /// For how long after a NIC was first filtered such a connection may be taken over by the rules of one direction: a number
+    /// of seconds, established (as long as an established TCP connection may be silent) or forever.
+    #[arg(long, value_name = "SECONDS", default_value_t)]
+    takeover: Takeover,
     /// What becomes of packets that no rule matches, where they are not accepted.
     #[arg(long, value_enum, default_value = "drop")]
     default: Unmatched,
@@ -101,6 +105,10 @@ struct Modify {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[arg(long, value_enum)]
     mid_stream: Option<MidStream>,
+    /// For how long after a NIC was first filtered such a connection may be taken over by the rules of one direction: a number
+    /// of seconds, established (as long as an established TCP connection may be silent) or forever.
+    #[arg(long, value_name = "SECONDS")]
+    takeover: Option<Takeover>,
     /// What becomes of packets that no rule matches, where they are not accepted.
     #[arg(long, value_enum)]
     default: Option<Unmatched>,
@@ -115,6 +123,7 @@ impl Shown for Vpc {
         Column::new("ORDER", |vpc| word(&vpc.order)),
         Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
         Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
+        Column::wide("TAKEOVER", |vpc| vpc.takeover.to_string()),
         Column::wide("DEFAULT", |vpc| word(&vpc.default)),
         Column::wide("TAGS", |vpc| label::tags(&vpc.label)),
         Column::wide("CREATED", |vpc| write_time(vpc.label.created)),
@@ -144,6 +153,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 order: create.order,
                 established: create.established,
                 mid_stream: create.mid_stream,
+                takeover: create.takeover,
                 default: create.default,
             };
             let vpc: Vpc = session.change(Method::POST, Address::of(&["vpcs"]), &body)?;
@@ -156,6 +166,7 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
                 order: modify.order,
                 established: modify.established,
                 mid_stream: modify.mid_stream,
+                takeover: modify.takeover,
                 default: modify.default,
             };
             let address = Address::of(&["vpcs", &modify.vpc]);

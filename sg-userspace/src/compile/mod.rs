@@ -28,7 +28,7 @@ mod sweep;
 mod tests;
 
 use sg_common::{
-    flow::Direction,
+    flow::{self, Direction},
     image::{CLASS_WORDS, Header, MAX_STEPS, VERSION, flags, header},
     packet::Family,
     verdict::{Decision, Reason, Verdict},
@@ -41,7 +41,7 @@ use self::{
     graph::{Graph, Order},
     layout::Layout,
 };
-use crate::model::{Decider, Established, Hook, Mac, MidStream, Nic, Policy, Role};
+use crate::model::{Decider, Established, Hook, Mac, MidStream, NamedTakeover, Nic, Policy, Role, Takeover};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,6 +213,7 @@ fn image(
     words[header::GENERATION_FLAGS] = u64::from(image_flags(nic)) << 32 | u64::from(options.generation);
     words[header::MAC] = nic.mac().map_or(0, Mac::key);
     words[header::COUNTERS] = u64::from(options.counters);
+    words[header::TAKEOVER] = u64::from(takeover(nic));
     const { assert!(VERSION == 4) };
     Ok(Image { words, steps: layout.steps })
 }
@@ -225,6 +226,16 @@ fn image_flags(nic: &Nic) -> u32 {
         | flag(nic.senders.mac.is_some(), flags::MAC)
         | flag(nic.mid_stream == MidStream::Strict, flags::STRICT)
         | flag(nic.hook == Hook::Xdp, flags::XDP)
+}
+
+/// See [`header::TAKEOVER`].
+fn takeover(nic: &Nic) -> u32 {
+    match nic.takeover {
+        // More is no time that anybody waits for.
+        Takeover::Seconds(seconds) => seconds.min(flow::AS_ESTABLISHED - 1),
+        Takeover::Named(NamedTakeover::Established) => flow::AS_ESTABLISHED,
+        Takeover::Named(NamedTakeover::Forever) => flow::FOREVER,
+    }
 }
 
 /// What can decide in one direction, in order, each with its decision.

@@ -22,7 +22,7 @@ use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
     Action, Decider, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
     PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
-    Senders, Service, Unmatched,
+    Senders, Service, Takeover, Unmatched,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -73,6 +73,7 @@ pub(super) fn nic(groups: usize) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }

@@ -8,7 +8,7 @@ use super::{
     address,
     error::Notice,
     names::{Directory, named},
-    node::Node,
+    node::{Node, Value},
     ports,
     problem::Problem,
     read::{Failure, Fields, Read},
@@ -16,13 +16,15 @@ use super::{
 };
 use crate::model::{
     Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, MidStream, Nic,
-    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Unmatched,
+    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover,
+    Unmatched,
 };
 
 const KEYS: &[&str] = &[
     "precedence",
     "established",
     "mid_stream",
+    "takeover",
     "default",
     "prefix_lists",
     "port_lists",
@@ -72,6 +74,7 @@ pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
         precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
         established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
         mid_stream: fields.read("mid_stream", |node| node.one_of(MID_STREAM))?.unwrap_or_default(),
+        takeover: fields.read("takeover", takeover)?.unwrap_or_default(),
         default: fields.read("default", |node| node.one_of(DEFAULTS))?.unwrap_or_default(),
         warnings: Vec::new(),
         not_kept: 0,
@@ -88,6 +91,17 @@ pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
         lowering.warnings.push((root, Notice::More { count: lowering.not_kept }));
     }
     Ok(Lowered { policy, warnings: lowering.warnings })
+}
+
+/// `takeover`: a number of seconds, or a word.
+fn takeover(node: &Node) -> Read<'_, Takeover> {
+    let read = match &node.value {
+        Value::Integer(seconds) => u32::try_from(*seconds).ok().map(Takeover::Seconds),
+        // A number in quotes is a text, here as elsewhere.
+        Value::Text(text) => text.parse().ok().filter(|read| matches!(read, Takeover::Named(_))),
+        _ => None,
+    };
+    read.ok_or_else(|| node.unfit(Takeover::ALLOWED))
 }
 
 fn each<'d, T>(
@@ -108,6 +122,8 @@ pub(super) struct Lowering<'d> {
     pub(super) established: Established,
     /// Of every NIC, too.
     pub(super) mid_stream: MidStream,
+    /// Of every NIC, too.
+    pub(super) takeover: Takeover,
     pub(super) default: Unmatched,
     warnings: Vec<(&'d Node, Notice)>,
     not_kept: usize,

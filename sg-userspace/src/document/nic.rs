@@ -47,6 +47,7 @@ impl<'d> Lowering<'d> {
             precedence: self.precedence,
             established: self.established,
             mid_stream: self.mid_stream,
+            takeover: self.takeover,
             default: self.default,
             device: device.to_owned(),
             role,

@@ -19,6 +19,7 @@ use super::{
     KernelError,
     attach::{Attached, Device, Links},
     clock,
+    closed::{self, Closed},
     flows::{Flows, Place, TABLES},
     images::{self, Images},
     nics::Nics,
@@ -54,7 +55,7 @@ pub enum Program {
     Classify,
     /// Does nothing: what measurements subtract. Never attached.
     Empty,
-    /// Returns the lower half of jiffies.
+    /// Tells jiffies.
     Clock,
 }
 
@@ -88,6 +89,10 @@ pub struct Datapath {
     images: Images,
     pub(super) counters: PerCpuArray<MapData, Counter>,
     pub(super) flows: Flows,
+    /// Connections that have ended.
+    pub(super) closed: Closed,
+    /// When each NIC was first filtered, in jiffies, by slot; zero where it is not.
+    pub(super) filtered_since: Array<MapData, u64>,
     /// How many of them each NIC has, by slot.
     pub(super) nic_flows: Array<MapData, u64>,
     /// What the sweep that goes on found.
@@ -122,6 +127,7 @@ impl Datapath {
             .map_max_entries("FAR_NICS", options.limits.nics)
             .map_max_entries("NIC_FLOWS", options.limits.nics)
             .map_max_entries("ANSWERS", options.limits.nics)
+            .map_max_entries("FILTERED_SINCE", options.limits.nics)
             .map_max_entries("COUNTERS", options.limits.counters)
             .override_global("SETTINGS", &settings, true)
             .override_global(aya_log::LEVEL, &options.log_level, false);
@@ -132,6 +138,9 @@ impl Datapath {
             let limits = &options.limits;
             loader
                 .map_max_entries(table.name, if table.half_open { limits.half_open() } else { limits.flows });
+        }
+        for table in closed::TABLES {
+            loader.map_max_entries(table, options.limits.half_open());
         }
         let is_new = options.pins.as_deref().is_none_or(|directory| !pins::exist(directory));
         if let Some(directory) = &options.pins {
@@ -171,6 +180,8 @@ impl Datapath {
             images: Images::take(&mut ebpf)?,
             counters,
             flows,
+            closed: Closed::take(&mut ebpf)?,
+            filtered_since: open(&mut ebpf, "FILTERED_SINCE")?,
             census: Census::default(),
             nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
             swept_to: Place::default(),
@@ -195,6 +206,7 @@ impl Datapath {
         };
         let was_filtered = self.nics.has(device)?;
         self.nics.enter(device, slot)?;
+        self.begin_filtering(slot)?;
         if let (Some(older), Some(own)) = (&self.older, &self.pins) {
             older.hand_over(own, device)?;
         }
@@ -217,6 +229,17 @@ impl Datapath {
             }
         }
         self.links.detach(other, device)
+    }
+
+    /// Notes when NIC `slot` was first filtered, unless an earlier run did: connections that are older may be taken over.
+    pub(super) fn begin_filtering(&mut self, slot: u16) -> Result<(), KernelError> {
+        let slot = u32::from(slot);
+        let noted = self.filtered_since.get(&slot, 0);
+        if noted.map_err(KernelError::call("ask since when a NIC is filtered"))? != 0 {
+            return Ok(());
+        }
+        let now = self.now()?;
+        self.filtered_since.set(slot, now, 0).map_err(KernelError::call("note since when a NIC is filtered"))
     }
 
     /// Takes the program off `device` again. No error where it is not there.
@@ -316,6 +339,8 @@ impl Datapath {
         if let Some(older) = &mut self.older {
             older.forget(slot);
         }
+        self.filtered_since.set(u32::from(slot), 0, 0).map_err(KernelError::call("begin a NIC anew"))?;
+        self.closed.forget(slot)?;
         self.flows.forget(|key, _| key.talk.nic() == slot)
     }
 
@@ -333,6 +358,34 @@ impl Datapath {
     /// Where a table cannot be read.
     pub fn flows(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
         self.flows.list()
+    }
+
+    /// Forgets the connections of NIC `slot` that have ended, as if others had needed their room: for tests.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub fn forget_closed(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.closed.forget(slot)
+    }
+
+    /// Makes all that is remembered older, as if so many seconds had gone by: for tests.
+    ///
+    /// # Errors
+    /// Where a table cannot be read or written.
+    pub fn let_time_pass(&mut self, seconds: u64) -> Result<(), KernelError> {
+        let jiffies = seconds.wrapping_mul(self.settings.hertz.into());
+        self.flows.age(jiffies)?;
+        self.closed.age(jiffies)?;
+        for slot in 0..self.filtered_since.len() {
+            let since =
+                self.filtered_since.get(&slot, 0).map_err(KernelError::call("ask for a NIC's start"))?;
+            if since != 0 {
+                // Zero means that nobody knows.
+                let since = since.wrapping_sub(jiffies).max(1);
+                self.filtered_since.set(slot, since, 0).map_err(KernelError::call("set a NIC's start"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Enters flows as they are: for tests and measurements that need a full table.
@@ -388,6 +441,7 @@ fn settings(options: &Options) -> Result<Settings, KernelError> {
         flows_per_nic: options.flows.per_nic,
         answer_interval: options.answers.interval(),
         peer_secret: rand::random(),
+        hertz,
     })
 }
 

@@ -214,6 +214,17 @@ impl Flows {
         Ok(carried)
     }
 
+    /// Makes every flow older.
+    pub(super) fn age(&mut self, jiffies: u64) -> Result<(), KernelError> {
+        for table in &mut self.0 {
+            for (key, mut entry) in table.list()? {
+                entry.last_seen = entry.last_seen.wrapping_sub(jiffies);
+                table.insert(&key, &entry, 0).map_err(KernelError::call("enter a flow"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Enters a flow among those that were answered.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
         self.table_of(key, false)?.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))

@@ -22,6 +22,7 @@ const KNOWN: [Layout; 6] = [
     Layout { version: 3, flows_differ: None },
     Layout { version: 4, flows_differ: None },
     Layout { version: 5, flows_differ: None },
+    // What was the upper half of `opened` is a number that means nothing without its flag.
     Layout { version: 6, flows_differ: None },
 ];
 

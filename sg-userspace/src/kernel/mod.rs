@@ -21,6 +21,7 @@
 
 mod attach;
 pub mod clock;
+mod closed;
 mod datapath;
 mod error;
 mod flows;

@@ -25,7 +25,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 14] = [
+pub(super) const MAPS: [&str; 17] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -37,6 +37,9 @@ pub(super) const MAPS: [&str; 14] = [
     "NIC_FLOWS",
     "HALF_OPEN",
     "HALF_OPEN_16",
+    "CLOSED",
+    "CLOSED_16",
+    "FILTERED_SINCE",
     "FRAGMENTS",
     "ANSWER_MARK",
     "COUNTERS",

@@ -46,7 +46,8 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)
+        self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)?;
+        self.begin_filtering(slot)
     }
 
     /// Runs `program` over `frame` `repeat` times.
@@ -71,27 +72,37 @@ impl Datapath {
         };
         let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, program)?;
         let result = classifier.test_run(options).map_err(KernelError::call(doing))?;
-        let word = |index: usize| {
-            let at = CB + index * 4;
-            u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))
-        };
         Ok(Outcome {
             passed: result.return_value == NEXT,
-            decision: Decision::from_word(word(1) << 32 | word(0)),
+            decision: Decision::from_word(noted(&context)),
             duration: result.duration,
         })
     }
 
-    /// The clock of flows: the lower half of jiffies.
+    /// The clock of flows: jiffies.
     ///
     /// # Errors
     /// Where the kernel refuses.
-    pub fn now(&mut self) -> Result<u32, KernelError> {
+    pub fn now(&mut self) -> Result<u64, KernelError> {
         // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
         const FRAME: [u8; 64] = [0; 64];
-        let options = TestRunOptions { data_in: Some(&FRAME), ..TestRunOptions::default() };
+        let mut context = [0; SK_BUFF];
+        let options = TestRunOptions {
+            data_in: Some(&FRAME),
+            ctx_out: Some(&mut context),
+            ..TestRunOptions::default()
+        };
         let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, Program::Clock)?;
-        let result = classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
-        Ok(result.return_value)
+        classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
+        Ok(noted(&context))
     }
+}
+
+/// What the program left in the packet's control block.
+fn noted(context: &[u8; SK_BUFF]) -> u64 {
+    let word = |index: usize| {
+        let at = CB + index * 4;
+        u64::from(u32::from_ne_bytes([context[at], context[at + 1], context[at + 2], context[at + 3]]))
+    };
+    word(1) << 32 | word(0)
 }

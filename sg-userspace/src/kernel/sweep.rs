@@ -1,16 +1,21 @@
-//! The sweep: flows that were silent for too long are deleted, and what is left is counted, by NIC for their shares and as
+//! The sweep: flows that were silent for too long are deleted, connections that have ended move to a table of their own, where
+//! they take nobody's room, and what is left is counted, by NIC for their shares and as
 //! a whole for `sgctl stats`. The agent calls it every few seconds, and does something else between two parts.
 
 use std::{cell::RefCell, mem::take};
 
 use aya::maps::PerCpuValues;
-use sg_common::abi::{
-    Counter,
-    flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
+use sg_common::{
+    abi::{
+        Counter,
+        flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
+    },
+    flow::{ClosedEntry, FlowEntry, FlowKey},
 };
 
 use super::{
     Datapath, KernelError,
+    closed::Closed,
     datapath::{counter_error, read_counter},
     flows::TABLES,
 };
@@ -62,15 +67,14 @@ impl Datapath {
         let from = take(&mut self.swept_to);
         let answered = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let census = RefCell::new(take(&mut self.census));
+        let closed = RefCell::new(&mut self.closed);
         let part = self.flows.forget_some(from, |key, entry| {
-            // `now` is the lower half only; an entry is never older than half of what that can tell, so what seems older was
-            // noted by a packet since.
-            let age = now.wrapping_sub(entry.last_seen as u32).cast_signed();
-            let expired = entry.is_expired(key, &timeouts, entry.last_seen.wrapping_add_signed(age.into()));
-            if !expired {
+            let ended = entry.is_expired(key, &timeouts, now)
+                || entry.is_closed(key, &timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
+            if !ended {
                 census.borrow_mut().found(usize::from(key.talk.nic()), answered);
             }
-            expired
+            ended
         })?;
         let mut census = census.into_inner();
         if !answered {
@@ -115,6 +119,14 @@ impl Datapath {
         let values = PerCpuValues::try_from(values).map_err(KernelError::call("make counters"))?;
         self.counters.set(number, values, 0).map_err(counter_error(number))
     }
+}
+
+/// Remembers a connection among those that have ended, where its flow is about to be deleted; false where that failed.
+fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
+    closed
+        .enter(key, &ClosedEntry::of(entry))
+        .inspect_err(|error| log::warn!("a closed connection stays where it is: {error}"))
+        .is_ok()
 }
 
 impl Census {

@@ -17,7 +17,9 @@ mod service;
 
 pub use device::DeviceFacts;
 pub use group::{Group, GroupType};
-pub use nic::{Established, Hook, MAX_GROUPS_PER_NIC, MidStream, Nic, Role, Unmatched};
+pub use nic::{
+    Established, Hook, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
+};
 pub use policy::{
     Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,
     PrefixListIndex, RuleIndex,

@@ -1,6 +1,6 @@
 //! A NIC: a device whose traffic is judged, and the groups it holds.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,60 @@ pub enum MidStream {
     Strict,
 }
 
+/// For how long after a NIC was first filtered a connection that nobody knows is taken over by the rules of one direction,
+/// where [`MidStream::Loose`] holds. Later, the rules of both directions must accept it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Takeover {
+    /// So many seconds; 0: not at all.
+    Seconds(u32),
+    /// As long as it says.
+    Named(NamedTakeover),
+}
+
+/// A [`Takeover`] that is no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NamedTakeover {
+    /// As long as an established TCP connection may be silent: whoever is older spoke in that time, or is not known.
+    Established,
+    /// For ever.
+    Forever,
+}
+
+impl Default for Takeover {
+    fn default() -> Self {
+        Self::Named(NamedTakeover::Established)
+    }
+}
+
+impl fmt::Display for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seconds(seconds) => write!(f, "{seconds}"),
+            Self::Named(NamedTakeover::Established) => f.write_str("established"),
+            Self::Named(NamedTakeover::Forever) => f.write_str("forever"),
+        }
+    }
+}
+
+impl FromStr for Takeover {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "established" => Ok(Self::Named(NamedTakeover::Established)),
+            "forever" => Ok(Self::Named(NamedTakeover::Forever)),
+            seconds => seconds.parse().map(Self::Seconds).map_err(|_| Self::ALLOWED),
+        }
+    }
+}
+
+impl Takeover {
+    /// How it is written.
+    pub const ALLOWED: &'static str = "write a number of seconds, established or forever";
+}
+
 /// What becomes of packets that no rule matches, where they are not accepted.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
@@ -113,6 +167,8 @@ pub struct Nic {
     pub established: Established,
     /// What becomes of TCP packets from the middle of a connection that is not known.
     pub mid_stream: MidStream,
+    /// For how long such a connection may be taken over.
+    pub takeover: Takeover,
     /// What becomes of packets that no rule matches, where they are not accepted.
     pub default: Unmatched,
     /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.

@@ -9,7 +9,7 @@ use crate::{
     model::{
         Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
         MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-        Priority, Remote, Role, Rule, RuleIndex, Senders, Service, Unmatched,
+        Priority, Remote, Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -85,6 +85,7 @@ fn nic(groups: usize) -> Nic {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
         groups: (0..groups).map(GroupIndex).collect(),
     }

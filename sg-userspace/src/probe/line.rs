@@ -204,7 +204,7 @@ mod tests {
     use crate::{
         model::{
             DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
-            Precedence, Role, Senders, Unmatched,
+            Precedence, Role, Senders, Takeover, Unmatched,
         },
         probe::Content,
     };
@@ -230,6 +230,7 @@ mod tests {
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),
+            takeover: Takeover::default(),
             default: Unmatched::default(),
             groups: vec![GroupIndex(0)],
         };

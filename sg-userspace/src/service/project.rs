@@ -279,6 +279,7 @@ impl Projection<'_> {
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
             established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
             mid_stream: vpc.map(|vpc| vpc.mid_stream).unwrap_or_default(),
+            takeover: vpc.map(|vpc| vpc.takeover).unwrap_or_default(),
             default: vpc.map(|vpc| vpc.default).unwrap_or_default(),
             groups,
         });

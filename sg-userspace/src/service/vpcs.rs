@@ -8,7 +8,7 @@ use super::{
     labels::{changed, label, region},
 };
 use crate::{
-    model::{MidStream, Unmatched},
+    model::{MidStream, Takeover, Unmatched},
     store::{Established, Key, Order, Vpc, VpcId},
 };
 
@@ -28,6 +28,9 @@ pub struct CreateVpc {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[serde(default)]
     pub mid_stream: MidStream,
+    /// For how long after its NICs were first filtered such a connection may be taken over.
+    #[serde(default)]
+    pub takeover: Takeover,
     /// What becomes of packets that no rule matches, where they are not accepted.
     #[serde(default)]
     pub default: Unmatched,
@@ -44,6 +47,7 @@ impl Operation for CreateVpc {
             order: self.order,
             established: self.established,
             mid_stream: self.mid_stream,
+            takeover: self.takeover,
             default: self.default,
         };
         tx.put(vpc.clone());
@@ -66,6 +70,8 @@ pub struct ModifyVpc {
     pub established: Option<Established>,
     /// What becomes of TCP packets from the middle of a connection that is not known.
     pub mid_stream: Option<MidStream>,
+    /// For how long after its NICs were first filtered such a connection may be taken over.
+    pub takeover: Option<Takeover>,
     /// What becomes of packets that no rule matches, where they are not accepted.
     pub default: Option<Unmatched>,
 }
@@ -79,6 +85,7 @@ impl Operation for ModifyVpc {
         vpc.order = self.order.unwrap_or(vpc.order);
         vpc.established = self.established.unwrap_or(vpc.established);
         vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);
+        vpc.takeover = self.takeover.unwrap_or(vpc.takeover);
         vpc.default = self.default.unwrap_or(vpc.default);
         tx.put(vpc.clone());
         Ok(vpc)

@@ -95,6 +95,9 @@ pub struct Vpc {
     /// What becomes of TCP packets from the middle of a connection that is not known.
     #[serde(default)]
     pub mid_stream: model::MidStream,
+    /// For how long after its NICs were first filtered such a connection may be taken over.
+    #[serde(default)]
+    pub takeover: model::Takeover,
     /// What becomes of packets of its NICs that no rule matches, where they are not accepted.
     #[serde(default)]
     pub default: model::Unmatched,

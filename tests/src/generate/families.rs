@@ -20,7 +20,7 @@ use sg_common::packet::protocol;
 use sg_userspace::model::{
     Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
     MidStream, Nic, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders,
-    Service, Unmatched,
+    Service, Takeover, Unmatched,
 };
 
 use super::{
@@ -90,6 +90,7 @@ impl Shape {
             precedence: Precedence::default(),
             established: Established::default(),
             mid_stream: MidStream::default(),
+            takeover: Takeover::default(),
             groups: vec![GroupIndex(0)],
             default: Unmatched::default(),
         };

@@ -7,7 +7,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
     AddressPair, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
-    MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Unmatched,
+    MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Takeover,
+    Unmatched,
 };
 
 use super::{address, pick, rules};
@@ -135,6 +136,7 @@ impl World {
             senders: self.senders(random),
             // No probe is from the middle of a connection.
             mid_stream: pick::of(random, [MidStream::Loose, MidStream::Strict]),
+            takeover: Takeover::default(),
             default: pick::of(random, [Unmatched::Drop, Unmatched::Reject]),
             groups,
         }

@@ -79,6 +79,12 @@ impl Streams {
         Ok(Self { ends: [near, far], sent: [0; 2], received: [0; 2] })
     }
 
+    /// The sockets of both ends, by their numbers.
+    #[must_use]
+    pub fn into_sockets(self) -> [TcpStream; 2] {
+        self.ends
+    }
+
     /// The socket of an end.
     #[must_use]
     pub fn socket(&self, end: End) -> &TcpStream {

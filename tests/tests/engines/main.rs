@@ -16,6 +16,8 @@ mod patches;
 mod planted;
 mod programs;
 mod receiver;
+mod reused;
+mod revocation;
 mod vectors;
 mod xdp;
 
@@ -63,6 +65,8 @@ fn main() -> ExitCode {
         ("hard", hard::TESTS),
         ("guest", guest::TESTS),
         ("receiver", receiver::TESTS),
+        ("revocation", revocation::TESTS),
+        ("reused", reused::TESTS),
         ("images", images::TESTS),
         ("patches", patches::TESTS),
     ] {

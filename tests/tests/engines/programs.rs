@@ -95,7 +95,7 @@ fn a_large_table_is_swept_in_parts() {
 /// machine that has just booted is a moment after numbers that an old one has long passed.
 fn silent_for_long(datapath: &mut Datapath) -> FlowEntry {
     let now = datapath.now().unwrap();
-    FlowEntry { last_seen: u64::from(now.wrapping_sub(1 << 30)), ..FlowEntry::default() }
+    FlowEntry { last_seen: now.wrapping_sub(1 << 30), ..FlowEntry::default() }
 }
 
 const JUDGES: [Program; 2] = [Program::Ingress, Program::Egress];

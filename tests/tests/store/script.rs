@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sg_userspace::{
-    model::{MidStream, Unmatched},
+    model::{MidStream, Takeover, Unmatched},
     store::{
         AccessKey, Change, Direction, Key, Label, Member, PrefixEntry, PrefixList, Record, Rule, RuleSpec,
         Settings, Store, Token, Vpc, export, import,
@@ -127,6 +127,7 @@ fn vpc() -> Record {
         order,
         established,
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
     }
     .into()

@@ -11,6 +11,7 @@ use sg_tests::lab::{Entered, Lab};
 
 mod changes;
 mod devices;
+mod ends;
 mod flows;
 mod frames;
 mod groups;
@@ -50,6 +51,7 @@ fn main() -> Result<ExitCode> {
         reject::tests,
         unasked::tests,
         flows::tests,
+        ends::tests,
         frames::tests,
         receiver::tests,
         large::tests,

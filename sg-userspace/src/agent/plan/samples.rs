@@ -5,7 +5,7 @@ use crate::{
     kernel::Limits,
     model::{
         Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
-        PolicyParts, Precedence, Priority, Remote, Role, Rule, Senders, Service, Unmatched,
+        PolicyParts, Precedence, Priority, Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
     },
 };
 
@@ -47,6 +47,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         precedence: Precedence::default(),
         established: Established::default(),
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
         groups: vec![GroupIndex(0)],
     };

@@ -8,7 +8,7 @@ use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
     Action, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
     Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-    Role, Rule, Senders, Service, Unmatched,
+    Role, Rule, Senders, Service, Takeover, Unmatched,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -127,6 +127,7 @@ fn example() -> Policy {
         precedence: Precedence::Merged,
         established: Established::Keep,
         mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
         default: Unmatched::default(),
         groups,
     };

@@ -92,6 +92,7 @@ impl<'a> Plan<'a> {
             Some(model::Established::Revalidate) | None => Established::Revalidate,
         };
         let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
+        let takeover = parts.nics.first().map(|nic| nic.takeover).unwrap_or_default();
         let default = parts.nics.first().map(|nic| nic.default).unwrap_or_default();
         let there = self.tx.vpcs().values().find(|vpc| self.owns(&vpc.label)).map(|vpc| Vpc::clone(vpc));
         let name = self.owner;
@@ -99,7 +100,7 @@ impl<'a> Plan<'a> {
             None => {
                 let label = self.label(name, "");
                 let (id, region) = (VpcId::random(), self.region.clone());
-                let vpc = Vpc { id, region, label, order, established, mid_stream, default };
+                let vpc = Vpc { id, region, label, order, established, mid_stream, takeover, default };
                 self.tx.put(vpc.clone());
                 self.note(Happens::Add, Kind::Vpc, vpc.id.as_str(), name, Vec::new());
                 vpc
@@ -108,8 +109,9 @@ impl<'a> Plan<'a> {
                 let mut detail = differs("order", &vpc.order, &order);
                 detail.extend(differs("established", &vpc.established, &established));
                 detail.extend(differs("mid_stream", &vpc.mid_stream, &mid_stream));
+                detail.extend(differs("takeover", &vpc.takeover, &takeover));
                 detail.extend(differs("default", &vpc.default, &default));
-                let vpc = Vpc { order, established, mid_stream, default, ..vpc };
+                let vpc = Vpc { order, established, mid_stream, takeover, default, ..vpc };
                 if !detail.is_empty() {
                     self.tx.put(vpc.clone());
                     self.note(Happens::Change, Kind::Vpc, vpc.id.as_str(), name, detail);

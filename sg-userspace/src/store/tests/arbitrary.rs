@@ -16,7 +16,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use super::super::*;
-use crate::model::{MidStream, PortRange, Unmatched};
+use crate::model::{MidStream, NamedTakeover, PortRange, Takeover, Unmatched};
 
 /// A record of any kind.
 pub(super) fn record() -> BoxedStrategy<Record> {
@@ -96,9 +96,10 @@ prop_compose! {
         order in select(vec![Order::Merged, Order::Sequence]),
         established in select(vec![Established::Revalidate, Established::Keep]),
         mid_stream in select(vec![MidStream::Loose, MidStream::Strict]),
+        takeover in select(vec![Takeover::default(), Takeover::Seconds(60), Takeover::Named(NamedTakeover::Forever)]),
         default in select(vec![Unmatched::Drop, Unmatched::Reject]),
     ) -> Vpc {
-        Vpc { id, region, label, order, established, mid_stream, default }
+        Vpc { id, region, label, order, established, mid_stream, takeover, default }
     }
 }
 

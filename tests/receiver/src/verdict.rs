@@ -1,0 +1,243 @@
+//! The judgement: what the rules say of a datagram as a receiver has it, and why a filter may block more than they do.
+//!
+//! It judges by the policy's table, by what `docs/exceptions.md` lets pass, and by what the receiver itself began. It
+//! must never look at frames: what they say is what is in doubt.
+
+use std::net::IpAddr;
+
+use crate::{
+    address::{SPOOFED, case_of},
+    combination::{Combination, Direction},
+    frames::{Ends, Family, number},
+    rules::{Asked, Policy, icmp},
+    seen::{By, Seen, has_ports},
+    story::{Case, Lie},
+};
+
+/// Why a datagram may arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permit {
+    /// A rule accepts it.
+    Rule,
+    /// It answers what the receiver began.
+    Answer,
+    /// It is neighbour discovery.
+    Discovery,
+    /// It is an error about what the receiver sent.
+    Error,
+}
+
+/// Why a datagram must not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Forbidden {
+    /// No rule accepts it.
+    NoRule,
+    /// Its transport header is not all there, so that no rule can be asked.
+    HalfAHeader,
+    /// A guest sent it from an address that is not its own.
+    Spoofed,
+    /// A guest sent what only servers and routers send.
+    RogueServer,
+}
+
+/// Why a filter may block what the rules accept and nftables lets pass. Each is explained in `docs/receiver.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Fragments come in order, or not at all.
+    FragmentOrder,
+    /// No two fragments have the same bytes.
+    FragmentOverlap,
+    /// A first fragment has all headers.
+    FirstFragment,
+    /// There are no fragments of fragments.
+    NestedFragment,
+    /// There are no more extension headers than six.
+    ManyHeaders,
+    /// A header is not what it says.
+    BrokenHeader,
+    /// A length is not what it says.
+    Length,
+    /// A guest has no VLAN tags, and nobody has three.
+    Tags,
+    /// A frame is for somebody else.
+    Address,
+    /// Bytes changed at random.
+    Noise,
+}
+
+/// Under what a datagram is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge {
+    /// The hook, the role, the direction.
+    pub combination: Combination,
+    /// The rules.
+    pub policy: Policy,
+}
+
+impl Judge {
+    /// Whether `seen` of `case` may arrive where `arrived` did.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, case: &Case, seen: &Seen, arrived: &[Seen]) -> Result<Permit, Forbidden> {
+        let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
+        if guarded && case.number & SPOOFED != 0 {
+            return Err(Forbidden::Spoofed);
+        }
+        if guarded && is_server(seen) {
+            return Err(Forbidden::RogueServer);
+        }
+        if self.is_discovery(case, seen, guarded) {
+            return Ok(Permit::Discovery);
+        }
+        if has_ports(seen.protocol) && seen.ports().is_none() || seen.is_icmp() && seen.bytes.len() < 8 {
+            return if self.policy.accepts(asked_of_number(seen)) && !matters(seen) {
+                Ok(Permit::Rule)
+            } else {
+                Err(Forbidden::HalfAHeader)
+            };
+        }
+        if self.policy.accepts(asked(seen)) {
+            return Ok(Permit::Rule);
+        }
+        if is_answer(case, seen) {
+            return Ok(Permit::Answer);
+        }
+        if self.is_error_about(case, seen, arrived) {
+            return Ok(Permit::Error);
+        }
+        Err(Forbidden::NoRule)
+    }
+
+    /// What `docs/exceptions.md` says of neighbour discovery.
+    fn is_discovery(&self, case: &Case, seen: &Seen, guarded: bool) -> bool {
+        if seen.family != Family::V6 || seen.by != By::Answer && seen.hop_limit != Some(255) {
+            return false;
+        }
+        match seen.icmp_type() {
+            Some(133) => self.combination.direction == Direction::Egress,
+            Some(134) => self.combination.direction == Direction::Ingress,
+            Some(135) => true,
+            Some(136) => !guarded || seen.bytes.get(8..24) == Some(&octets(case.ends.from)[..]),
+            _ => false,
+        }
+    }
+
+    /// Whether it is an ICMP error about something that the receiver sent.
+    fn is_error_about(&self, case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
+        let is_error = match (seen.family, seen.icmp_type()) {
+            (Family::V4, Some(kind)) => matches!(kind, 3 | 11 | 12),
+            (Family::V6, Some(kind)) => matches!(kind, 1..=4),
+            _ => false,
+        };
+        let Some(about) = is_error.then(|| embedded(seen.family, &seen.bytes[8..])).flatten() else {
+            return false;
+        };
+        if about.ends != case.ends.reversed() {
+            return false;
+        }
+        let against = [about.ports[1], about.ports[0]];
+        case.opened.iter().any(|opened| opened.protocol == about.protocol && opened.ports == against)
+            || arrived.iter().any(|seen| seen.protocol == about.protocol && seen.ports() == Some(against))
+    }
+
+    /// The kind of the difference, where a filter blocks what it should not; none is a fault.
+    #[must_use]
+    pub fn kind(&self, case: &Case) -> Option<Kind> {
+        let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
+        case.lies.iter().find_map(|lie| match lie {
+            Lie::Order => Some(Kind::FragmentOrder),
+            Lie::Overlap => Some(Kind::FragmentOverlap),
+            Lie::TinyFirst => Some(Kind::FirstFragment),
+            Lie::Nested => Some(Kind::NestedFragment),
+            Lie::ManyHeaders => Some(Kind::ManyHeaders),
+            Lie::BrokenChain | Lie::Transport => Some(Kind::BrokenHeader),
+            Lie::Length => Some(Kind::Length),
+            Lie::Tagged => (guarded || case.tags > 2).then_some(Kind::Tags),
+            Lie::Address => Some(Kind::Address),
+            Lie::Noise => Some(Kind::Noise),
+            Lie::Atomic | Lie::Options => None,
+        })
+    }
+}
+
+/// Whether rules ask for what is not there.
+const fn matters(seen: &Seen) -> bool {
+    matches!(seen.protocol, number::TCP | number::UDP | number::SCTP | number::ICMP | number::ICMPV6)
+}
+
+fn asked_of_number(seen: &Seen) -> Asked {
+    Asked { family: seen.family, protocol: seen.protocol, detail: 0 }
+}
+
+fn asked(seen: &Seen) -> Asked {
+    let detail = match (seen.ports(), seen.icmp_type()) {
+        (Some([_, to]), _) => to,
+        (None, Some(kind)) => kind.into(),
+        (None, None) => 0,
+    };
+    Asked { family: seen.family, protocol: seen.protocol, detail }
+}
+
+/// Answers of a DHCP server, and what a router says of itself.
+fn is_server(seen: &Seen) -> bool {
+    match seen.family {
+        Family::V4 => seen.protocol == number::UDP && seen.ports() == Some([67, 68]),
+        Family::V6 => {
+            seen.protocol == number::UDP && seen.ports() == Some([547, 546]) || seen.icmp_type() == Some(134)
+        }
+    }
+}
+
+/// Whether the receiver began what it belongs to. A SYN begins something of its own.
+fn is_answer(case: &Case, seen: &Seen) -> bool {
+    let reply = match seen.family {
+        Family::V4 => 0,
+        Family::V6 => 129,
+    };
+    case.opened.iter().any(|opened| {
+        opened.protocol == seen.protocol
+            && match seen.icmp_type() {
+                Some(kind) => kind == reply && seen.bytes[1] == 0 && seen.identifier() == Some(opened.ports[0]),
+                None => seen.ports() == Some(opened.ports) && !seen.is_syn(),
+            }
+    })
+}
+
+/// The packet that an error is about.
+struct Embedded {
+    ends: Ends,
+    protocol: u8,
+    ports: [u16; 2],
+}
+
+/// Reads it, if all of it that matters is there. Extension headers are not followed: no story has the receiver send any.
+fn embedded(family: Family, bytes: &[u8]) -> Option<Embedded> {
+    let (from, to, protocol, header): (IpAddr, IpAddr, _, _) = match family {
+        Family::V4 => {
+            let from: [u8; 4] = bytes.get(12..16)?.try_into().ok()?;
+            let to: [u8; 4] = bytes.get(16..20)?.try_into().ok()?;
+            let header = usize::from(bytes[0] & 0x0f) * 4;
+            if u16::from_be_bytes([bytes[6], bytes[7]]) & 0x1fff != 0 || header < 20 {
+                return None;
+            }
+            (from.into(), to.into(), bytes[9], header)
+        }
+        Family::V6 => {
+            let from: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+            let to: [u8; 16] = bytes.get(24..40)?.try_into().ok()?;
+            (from.into(), to.into(), bytes[6], 40)
+        }
+    };
+    let ports: [u8; 4] = bytes.get(header..header + 4)?.try_into().ok()?;
+    case_of(to)?;
+    if protocol == icmp(family) {
+        return None;
+    }
+    let ports = [u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]])];
+    Some(Embedded { ends: Ends { from, to }, protocol, ports })
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    crate::frames::octets(address)
+}

@@ -1,0 +1,64 @@
+//! Raw frames through the filter, judged by those who receive them. See `docs/receiver.md`.
+
+use std::{env, process::ExitCode};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use sg_receiver::{
+    combination::Combination,
+    lab::{Binaries, Entered, Lab},
+    run::{Plan, Run, Tally},
+};
+
+/// Frames of the test command, over all combinations.
+const FRAMES: u64 = 500_000;
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::from_args();
+    let entered = if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? };
+    let plan = plan()?;
+    let trials = Combination::all().into_iter().map(|combination| match entered {
+        Entered::Inside(lab) => Trial::test(combination.to_string(), move || {
+            judged(lab, combination, plan).map_err(|error| Failed::from(format!("{error:?}")))
+        }),
+        Entered::LeftOut(why) => {
+            Trial::test(combination.to_string(), move || Err(format!("left out: needs {why}").into()))
+                .with_ignored_flag(true)
+        }
+    });
+    Ok(libtest_mimic::run(&arguments, trials.collect()).exit_code())
+}
+
+fn number(name: &str) -> Result<Option<u64>> {
+    let text = env::var(name).ok();
+    text.map(|text| text.parse().with_context(|| format!("{name}={text} is no number"))).transpose()
+}
+
+fn plan() -> Result<Plan> {
+    let all = number("SG_RECEIVER_FRAMES")?.unwrap_or(FRAMES);
+    Ok(Plan {
+        seed: number("SG_RECEIVER_SEED")?.unwrap_or(1),
+        frames: all.div_ceil(Combination::all().len() as u64),
+        only: number("SG_RECEIVER_CASE")?,
+    })
+}
+
+fn judged(lab: Lab, combination: Combination, plan: Plan) -> Result<()> {
+    Binaries::find()?;
+    let tally = Run::new(lab, combination, plan)?;
+    println!("{combination}: {tally}");
+    if plan.only.is_some() {
+        return Ok(());
+    }
+    verdict(&tally)
+}
+
+fn verdict(tally: &Tally) -> Result<()> {
+    if !tally.findings.is_empty() {
+        let texts: Vec<_> = tally.findings.iter().map(|finding| finding.text.as_str()).collect();
+        bail!("{} kinds of cases went wrong:\n{tally}\n\n{}", tally.wrong.len(), texts.join("\n"));
+    }
+    ensure!(tally.delivered.iter().all(|&delivered| delivered > 0), "nothing arrived in one family");
+    ensure!(tally.forbidden.iter().all(|&forbidden| forbidden > 0), "nothing was to be kept out in one family");
+    Ok(())
+}

@@ -100,7 +100,7 @@ impl Judge {
         if self.policy.accepts(asked(seen)) {
             return Ok(Permit::Rule);
         }
-        if is_answer(case, seen) {
+        if is_answer(case, seen, arrived) {
             return Ok(Permit::Answer);
         }
         if self.is_error_about(case, seen, arrived) {
@@ -189,17 +189,19 @@ fn is_server(seen: &Seen) -> bool {
     }
 }
 
-/// Whether the receiver began what it belongs to. A SYN begins something of its own.
-fn is_answer(case: &Case, seen: &Seen) -> bool {
+/// Whether the receiver began what it belongs to. A SYN begins something of its own, unless both ends ask at once (RFC 9293
+/// 3.5): then nothing else of the connection has arrived.
+fn is_answer(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
     let reply = match seen.family {
         Family::V4 => 0,
         Family::V6 => 129,
     };
+    let both_ask = |ports| arrived.iter().all(|other| other.ports() != Some(ports) || other.is_syn());
     case.opened.iter().any(|opened| {
         opened.protocol == seen.protocol
             && match seen.icmp_type() {
                 Some(kind) => kind == reply && seen.bytes[1] == 0 && seen.identifier() == Some(opened.ports[0]),
-                None => seen.ports() == Some(opened.ports) && !seen.is_syn(),
+                None => seen.ports() == Some(opened.ports) && (!seen.is_syn() || both_ask(opened.ports)),
             }
     })
 }

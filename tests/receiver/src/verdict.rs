@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::{
     address::{SPOOFED, case_of},
     combination::{Combination, Direction},
-    frames::{Ends, Family, number},
+    frames::{Ends, Family, number, octets},
     rules::{Asked, Policy, icmp},
     seen::{By, Seen, has_ports},
     story::{Case, Lie},
@@ -38,6 +38,8 @@ pub enum Forbidden {
     Spoofed,
     /// A guest sent what only servers and routers send.
     RogueServer,
+    /// A guest advertised an address that is not its own.
+    RogueNeighbour,
 }
 
 /// Why a filter may block what the rules accept and nftables lets pass. Each is explained in `docs/receiver.md`.
@@ -87,7 +89,10 @@ impl Judge {
         if guarded && is_server(seen) {
             return Err(Forbidden::RogueServer);
         }
-        if self.is_discovery(case, seen, guarded) {
+        if guarded && seen.icmp_type() == Some(136) && seen.family == Family::V6 && !is_about_itself(case, seen) {
+            return Err(Forbidden::RogueNeighbour);
+        }
+        if self.is_discovery(seen) {
             return Ok(Permit::Discovery);
         }
         if has_ports(seen.protocol) && seen.ports().is_none() || seen.is_icmp() && seen.bytes.len() < 8 {
@@ -110,15 +115,14 @@ impl Judge {
     }
 
     /// What `docs/exceptions.md` says of neighbour discovery.
-    fn is_discovery(&self, case: &Case, seen: &Seen, guarded: bool) -> bool {
+    fn is_discovery(&self, seen: &Seen) -> bool {
         if seen.family != Family::V6 || seen.by != By::Answer && seen.hop_limit != Some(255) {
             return false;
         }
         match seen.icmp_type() {
             Some(133) => self.combination.direction == Direction::Egress,
             Some(134) => self.combination.direction == Direction::Ingress,
-            Some(135) => true,
-            Some(136) => !guarded || seen.bytes.get(8..24) == Some(&octets(case.ends.from)[..]),
+            Some(135 | 136) => true,
             _ => false,
         }
     }
@@ -240,6 +244,7 @@ fn embedded(family: Family, bytes: &[u8]) -> Option<Embedded> {
     Some(Embedded { ends: Ends { from, to }, protocol, ports })
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
-    crate::frames::octets(address)
+/// Whether a neighbour advertisement is about the address that it comes from.
+fn is_about_itself(case: &Case, seen: &Seen) -> bool {
+    seen.bytes.get(8..24) == Some(&octets(case.ends.from)[..])
 }

@@ -40,6 +40,7 @@ fn plan() -> Result<Plan> {
         seed: number("SG_RECEIVER_SEED")?.unwrap_or(1),
         frames: all.div_ceil(Combination::all().len() as u64),
         only: number("SG_RECEIVER_CASE")?,
+        first: env::var_os("SG_RECEIVER_FIRST").is_some(),
     })
 }
 

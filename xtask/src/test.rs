@@ -13,10 +13,10 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::{
-    clients, failures, fuzz, matrix, path,
+    clients, failures, fuzz, matrix, path, planted,
     prerequisite::Stage,
     privilege::Privilege,
-    setup, shell,
+    receiver, setup, shell,
     steps::{Outcome, Steps},
     toolchain::Rustc,
 };
@@ -36,11 +36,26 @@ pub(crate) struct Options {
     /// Run only what tells kernels apart, over this kernel of Debian in an emulated machine; may be given again
     #[arg(long = "kernel", value_name = "VERSION")]
     kernels: Vec<String>,
+    /// Run only the receiver as judge, with this many frames
+    #[arg(long, value_name = "NUMBER")]
+    frames: Option<u64>,
+    /// The seed of those frames, when another run says so
+    #[arg(long, value_name = "NUMBER", requires = "frames")]
+    seed: Option<u64>,
+    /// Run only this: plant each fault of tests/planted whose name begins so, or all of them, and see that it is found
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
+    planted: Option<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.kernels.is_empty() {
         return matrix::run(&options.kernels);
+    }
+    if let Some(frames) = options.frames {
+        return receiver::run(frames, options.seed);
+    }
+    if let Some(chosen) = &options.planted {
+        return planted::run(chosen);
     }
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
@@ -89,7 +104,7 @@ pub(crate) const TESTED: [&str; 7] =
     ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--exclude", "sg-fuzz"];
 
 /// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
-fn build() -> Command {
+pub(crate) fn build() -> Command {
     let mut build = shell::cargo("build");
     build.args(["--bin", "sgd", "--bin", "sgctl", "--bin", "sg-demo", "--tests"]).args(TESTED);
     build

@@ -107,7 +107,9 @@ impl Receiver {
     pub fn send(&self, ends: Ends, packet: &[u8]) -> Result<()> {
         let socket = &self.out[usize::from(ends.family() == Family::V6)];
         match socket.send_to(packet, &SocketAddr::new(ends.to, 0).into()) {
-            Err(error) if matches!(error.raw_os_error(), Some(code) if code == Errno::ENOBUFS as i32 || code == Errno::EPERM as i32) => Ok(()),
+            Err(error) if matches!(error.raw_os_error(), Some(code) if code == Errno::ENOBUFS as i32 || code == Errno::EPERM as i32) => {
+                Ok(())
+            }
             sent => sent.map(drop).context("the receiver cannot send"),
         }
     }
@@ -145,8 +147,7 @@ impl Receiver {
                 let mut bytes = source.port().to_be_bytes().to_vec();
                 bytes.extend(port.to_be_bytes());
                 let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
-                let seen =
-                    Seen { by: By::Socket, family, protocol: number::UDP, hop_limit: None, bytes };
+                let seen = Seen { by: By::Socket, family, protocol: number::UDP, hop_limit: None, bytes };
                 arrivals.entry(case).or_default().push(seen);
             }
         }
@@ -205,7 +206,7 @@ fn next_raw(
         };
     let source = received.address.context("a packet from nowhere")?.ip();
     let limit = received.cmsgs()?.find_map(|message| match message {
-        ControlMessageOwned::Ipv6HopLimit(limit) => Some(limit as u8),
+        ControlMessageOwned::Ipv6HopLimit(limit) => u8::try_from(limit).ok(),
         _ => None,
     });
     Ok(Some((source.into(), limit, received.bytes)))

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     address::{GATEWAYS, PAIRS, RECEIVERS},
-    combination::{Combination, Direction, Role, Side},
+    combination::{Combination, Direction, Role},
     frames::{Family, number},
 };
 
@@ -113,7 +113,9 @@ impl Policy {
             let what = match what {
                 Match::Everything => "all".to_owned(),
                 Match::Protocol(protocol) => protocol.to_string(),
-                Match::Ports(protocol, [first, last]) => format!("{}, ports: {first}-{last}", name(*protocol)),
+                Match::Ports(protocol, [first, last]) => {
+                    format!("{}, ports: {first}-{last}", name(*protocol))
+                }
                 Match::Icmp(Family::V4, kind) => format!("icmp, icmp_type: {kind}"),
                 Match::Icmp(Family::V6, kind) => format!("icmpv6, icmp_type: {kind}"),
             };
@@ -150,7 +152,9 @@ impl Policy {
                 Match::Everything => String::new(),
                 Match::Protocol(protocol) => format!("meta l4proto {protocol} "),
                 Match::Ports(protocol, [first, last]) => format!("{} dport {first}-{last} ", name(*protocol)),
-                Match::Icmp(Family::V4, kind) => format!("meta nfproto ipv4 meta l4proto 1 icmp type {kind} "),
+                Match::Icmp(Family::V4, kind) => {
+                    format!("meta nfproto ipv4 meta l4proto 1 icmp type {kind} ")
+                }
                 Match::Icmp(Family::V6, kind) => {
                     format!("meta nfproto ipv6 meta l4proto 58 icmpv6 type {kind} ")
                 }
@@ -171,12 +175,6 @@ table inet peer {{
             number::MARK
         )
     }
-}
-
-/// At which end `sgd` runs.
-#[must_use]
-pub const fn filtered_side(combination: Combination) -> Side {
-    combination.side()
 }
 
 /// The number of the family's ICMP.

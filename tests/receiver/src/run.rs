@@ -24,7 +24,7 @@ use crate::{
     rules::Policy,
     seen::{By, Seen},
     stack::Stack,
-    story::{Case, Step},
+    story::Case,
     verdict::{Forbidden, Judge, Kind},
 };
 
@@ -93,10 +93,10 @@ pub struct Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = self.frames as f64 / self.took.as_secs_f64().max(0.001);
+        let rate = u128::from(self.frames) * 1000 / self.took.as_millis().max(1);
         write!(
             f,
-            "{} frames of {} cases in {:.1} s ({rate:.0}/s); arrived behind the filter {:?} (IPv4, IPv6); arrived without one, \
+            "{} frames of {} cases in {:.1} s ({rate}/s); arrived behind the filter {:?} (IPv4, IPv6); arrived without one, \
              though forbidden, {:?}; named differences {:?}",
             self.frames,
             self.cases,
@@ -145,7 +145,7 @@ impl Run {
     ///
     /// # Errors
     /// Where the stacks cannot be made, or a batch does not go through.
-    pub fn new(lab: Lab, combination: Combination, plan: Plan) -> Result<Tally> {
+    pub fn under(lab: Lab, combination: Combination, plan: Plan) -> Result<Tally> {
         let start = Instant::now();
         let _one = OneCpu::pin()?;
         let mut run = Self {
@@ -192,15 +192,14 @@ impl Run {
 
     fn apply(&mut self, policy: Policy) -> Result<()> {
         let document = policy.document(self.combination);
-        match &mut self.agent {
-            Some(agent) => agent.apply(&document)?,
-            None => {
-                let host = match self.combination.side() {
-                    Side::Receiver => &self.filtered.receiver,
-                    Side::Sender => &self.filtered.sender,
-                };
-                self.agent = Some(Agent::start(host, &document, self.combination.attach.into())?);
-            }
+        if let Some(agent) = &mut self.agent {
+            agent.apply(&document)?;
+        } else {
+            let host = match self.combination.side() {
+                Side::Receiver => &self.filtered.receiver,
+                Side::Sender => &self.filtered.sender,
+            };
+            self.agent = Some(Agent::start(host, &document, self.combination.attach.into())?);
         }
         nft(&self.peer.receiver, &policy.ruleset())
     }
@@ -225,15 +224,15 @@ impl Run {
             self.tally.delivered[place] += may.count() as u64;
             let must_not = twin.iter().filter(|seen| judge.judge(case, seen, twin).is_err());
             self.tally.forbidden[place] += must_not.count() as u64;
-            if let Some((wrong, _)) = wrong(&judge, case, three.of(case.number)) {
+            if let Some((wrong, _)) = wrong(judge, case, three.of(case.number)) {
                 self.note(judge, case, wrong)?;
-            } else if blocked(&judge, case, three.of(case.number)).is_some()
+            } else if blocked(judge, case, three.of(case.number)).is_some()
                 && let Some(kind) = judge.kind(case)
             {
                 *self.tally.kinds.entry(kind).or_default() += 1;
             }
             if self.plan.only.is_some() {
-                println!("{}", text(&judge, case, three.of(case.number)));
+                println!("{}", text(judge, case, three.of(case.number)));
             }
         }
         Ok(())
@@ -250,7 +249,8 @@ impl Run {
         }
         let mut smallest = self.told_again(case);
         let mut three = self.three(std::slice::from_ref(&smallest))?;
-        let again = wrong(&judge, &smallest, three.of(smallest.number)).is_some_and(|(wrong, _)| wrong == found);
+        let again =
+            wrong(judge, &smallest, three.of(smallest.number)).is_some_and(|(wrong, _)| wrong == found);
         if !again && found == Wrong::Blocked {
             return Ok(());
         }
@@ -267,12 +267,13 @@ impl Run {
                 let mut candidate = self.told_again(case);
                 candidate.steps = fewer.iter().map(|&place| candidate.steps[place].clone()).collect();
                 let result = self.three(std::slice::from_ref(&candidate))?;
-                if wrong(&judge, &candidate, result.of(candidate.number)).is_some_and(|(wrong, _)| wrong == found)
+                if wrong(judge, &candidate, result.of(candidate.number))
+                    .is_some_and(|(wrong, _)| wrong == found)
                 {
                     (kept, smallest, three) = (fewer, candidate, result);
                 }
             }
-            text_of = text(&judge, &smallest, three.of(smallest.number));
+            text_of = text(judge, &smallest, three.of(smallest.number));
         } else {
             let _ = writeln!(text_of, "{case}  alone, it does not happen again");
         }
@@ -294,7 +295,7 @@ impl Run {
 }
 
 /// What is wrong about a case, and with which datagram.
-fn wrong<'a>(judge: &Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong, &'a Seen)> {
+fn wrong<'a>(judge: Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong, &'a Seen)> {
     let [filtered, ..] = three;
     for seen in filtered {
         if let Err(why) = judge.judge(case, seen, filtered) {
@@ -306,16 +307,18 @@ fn wrong<'a>(judge: &Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wron
 }
 
 /// A datagram that did not arrive, though the rules accept it, nftables lets it pass, and without a filter it arrives.
-fn blocked<'a>(judge: &Judge, case: &Case, [filtered, twin, peer]: [&'a [Seen]; 3]) -> Option<&'a Seen> {
+fn blocked<'a>(judge: Judge, case: &Case, [filtered, twin, peer]: [&'a [Seen]; 3]) -> Option<&'a Seen> {
     twin.iter().filter(|seen| seen.by != By::Answer).find(|seen| {
         let arrived = |all: &[Seen]| all.iter().any(|other| other.key() == seen.key());
         !arrived(filtered) && arrived(peer) && judge.judge(case, seen, twin).is_ok()
     })
 }
 
-fn text(judge: &Judge, case: &Case, three: [&[Seen]; 3]) -> String {
+fn text(judge: Judge, case: &Case, three: [&[Seen]; 3]) -> String {
     let mut text = format!("{}, policy {:?}: {case}", judge.combination, judge.policy);
-    for (name, all) in ["behind the filter, it", "the twin without a filter", "behind nftables, it"].iter().zip(three) {
+    for (name, all) in
+        ["behind the filter, it", "the twin without a filter", "behind nftables, it"].iter().zip(three)
+    {
         let _ = write!(text, "{}", All(name, all));
     }
     if let Some((wrong, seen)) = wrong(judge, case, three) {
@@ -343,8 +346,7 @@ impl OneCpu {
         use std::sync::atomic::{AtomicUsize, Ordering};
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let before = sched_getaffinity(Pid::from_raw(0))?;
-        let all: Vec<usize> =
-            (0..CpuSet::count()).filter(|&cpu| before.is_set(cpu) == Ok(true)).collect();
+        let all: Vec<usize> = (0..CpuSet::count()).filter(|&cpu| before.is_set(cpu) == Ok(true)).collect();
         ensure!(!all.is_empty(), "no CPU");
         let mut one = CpuSet::new();
         one.set(all[NEXT.fetch_add(1, Ordering::Relaxed) % all.len()])?;
@@ -358,10 +360,4 @@ impl Drop for OneCpu {
         // The thread ends with the test.
         let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
     }
-}
-
-/// Whether a step is the sender's.
-#[must_use]
-pub const fn is_frame(step: &Step) -> bool {
-    matches!(step, Step::Frame(_))
 }

@@ -80,8 +80,7 @@ impl Stack {
         lab.wire((&receiver, DEVICE), (&sender, DEVICE), MTU)?;
         receiver.address(DEVICE, &[&format!("{}/24", RECEIVERS[0]), &format!("{}/64", RECEIVERS[1])])?;
         let frames = packet_socket(&sender, 0)?;
-        let link =
-            Link { from: address_of(&sender)?, to: address_of(&receiver)? };
+        let link = Link { from: address_of(&sender)?, to: address_of(&receiver)? };
         let written: Vec<_> = link.from.iter().map(|byte| format!("{byte:02x}")).collect();
         for (gateway, sources) in GATEWAYS.iter().zip(SOURCES) {
             receiver.ip(&format!(

@@ -81,7 +81,7 @@ impl Judge {
     ///
     /// # Errors
     /// Why not.
-    pub fn judge(&self, case: &Case, seen: &Seen, arrived: &[Seen]) -> Result<Permit, Forbidden> {
+    pub fn judge(self, case: &Case, seen: &Seen, arrived: &[Seen]) -> Result<Permit, Forbidden> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
         if guarded && case.number & SPOOFED != 0 {
             return Err(Forbidden::Spoofed);
@@ -89,7 +89,11 @@ impl Judge {
         if guarded && is_server(seen) {
             return Err(Forbidden::RogueServer);
         }
-        if guarded && seen.icmp_type() == Some(136) && seen.family == Family::V6 && !is_about_itself(case, seen) {
+        if guarded
+            && seen.icmp_type() == Some(136)
+            && seen.family == Family::V6
+            && !is_about_itself(case, seen)
+        {
             return Err(Forbidden::RogueNeighbour);
         }
         if self.is_discovery(seen) {
@@ -108,14 +112,14 @@ impl Judge {
         if is_answer(case, seen, arrived) {
             return Ok(Permit::Answer);
         }
-        if self.is_error_about(case, seen, arrived) {
+        if is_error_about(case, seen, arrived) {
             return Ok(Permit::Error);
         }
         Err(Forbidden::NoRule)
     }
 
     /// What `docs/exceptions.md` says of neighbour discovery.
-    fn is_discovery(&self, seen: &Seen) -> bool {
+    fn is_discovery(self, seen: &Seen) -> bool {
         if seen.family != Family::V6 || seen.by != By::Answer && seen.hop_limit != Some(255) {
             return false;
         }
@@ -127,27 +131,9 @@ impl Judge {
         }
     }
 
-    /// Whether it is an ICMP error about something that the receiver sent.
-    fn is_error_about(&self, case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
-        let is_error = match (seen.family, seen.icmp_type()) {
-            (Family::V4, Some(kind)) => matches!(kind, 3 | 11 | 12),
-            (Family::V6, Some(kind)) => matches!(kind, 1..=4),
-            _ => false,
-        };
-        let Some(about) = is_error.then(|| embedded(seen.family, &seen.bytes[8..])).flatten() else {
-            return false;
-        };
-        if about.ends != case.ends.reversed() {
-            return false;
-        }
-        let against = [about.ports[1], about.ports[0]];
-        case.opened.iter().any(|opened| opened.protocol == about.protocol && opened.ports == against)
-            || arrived.iter().any(|seen| seen.protocol == about.protocol && seen.ports() == Some(against))
-    }
-
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
-    pub fn kind(&self, case: &Case) -> Option<Kind> {
+    pub fn kind(self, case: &Case) -> Option<Kind> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
         case.lies.iter().find_map(|lie| match lie {
             Lie::Order => Some(Kind::FragmentOrder),
@@ -204,10 +190,30 @@ fn is_answer(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
     case.opened.iter().any(|opened| {
         opened.protocol == seen.protocol
             && match seen.icmp_type() {
-                Some(kind) => kind == reply && seen.bytes[1] == 0 && seen.identifier() == Some(opened.ports[0]),
+                Some(kind) => {
+                    kind == reply && seen.bytes[1] == 0 && seen.identifier() == Some(opened.ports[0])
+                }
                 None => seen.ports() == Some(opened.ports) && (!seen.is_syn() || both_ask(opened.ports)),
             }
     })
+}
+
+/// Whether it is an ICMP error about something that the receiver sent.
+fn is_error_about(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
+    let is_error = match (seen.family, seen.icmp_type()) {
+        (Family::V4, Some(kind)) => matches!(kind, 3 | 11 | 12),
+        (Family::V6, Some(kind)) => matches!(kind, 1..=4),
+        _ => false,
+    };
+    let Some(about) = is_error.then(|| embedded(seen.family, &seen.bytes[8..])).flatten() else {
+        return false;
+    };
+    if about.ends != case.ends.reversed() {
+        return false;
+    }
+    let against = [about.ports[1], about.ports[0]];
+    case.opened.iter().any(|opened| opened.protocol == about.protocol && opened.ports == against)
+        || arrived.iter().any(|seen| seen.protocol == about.protocol && seen.ports() == Some(against))
 }
 
 /// The packet that an error is about.

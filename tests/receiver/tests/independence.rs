@@ -6,14 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::{Context as _, Result};
+
 /// All that `package` is built of, whatever for and however far away, as `Cargo.lock` tells it.
-fn built_of(package: &str) -> BTreeSet<String> {
-    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).unwrap();
+fn built_of(package: &str) -> Result<BTreeSet<String>> {
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"))?;
     let mut needs = BTreeMap::<&str, Vec<&str>>::new();
     for entry in lock.split("[[package]]").skip(1) {
         // A name is the first thing between quotes; of several versions, all count.
         let mut words = entry.lines().filter_map(|line| line.split('"').nth(1));
-        let name = words.next().unwrap();
+        let name = words.next().context("a package without a name")?;
         let needed = entry.split_once("dependencies = [").map_or("", |(_, rest)| rest);
         let needed = needed.lines().filter_map(|line| line.split('"').nth(1)?.split(' ').next());
         needs.entry(name).or_default().extend(needed);
@@ -25,7 +27,7 @@ fn built_of(package: &str) -> BTreeSet<String> {
             left.extend(&needs[package]);
         }
     }
-    found
+    Ok(found)
 }
 
 /// The project's own packages.
@@ -35,7 +37,7 @@ fn is_ours(package: &str) -> bool {
 
 #[test]
 fn nothing_of_the_filter_is_in_it() {
-    let packages = built_of("sg-receiver");
+    let packages = built_of("sg-receiver").unwrap();
     let ours: Vec<_> = packages.iter().filter(|package| is_ours(package)).collect();
     assert_eq!(ours, ["sg-receiver"]);
     // Nor a reader of packets that somebody else wrote, or the kernel's own programs.
@@ -46,14 +48,14 @@ fn nothing_of_the_filter_is_in_it() {
 
 #[test]
 fn what_is_built_of_the_filter_is_seen_to_be() {
-    let packages = built_of("sg-tests");
+    let packages = built_of("sg-tests").unwrap();
     assert!(packages.contains("sg-common") && packages.contains("sg-userspace"), "{packages:?}");
 }
 
 #[test]
 fn no_file_of_the_filter_is_included() {
     let mut includes = Vec::new();
-    for file in files(env!("CARGO_MANIFEST_DIR").as_ref()) {
+    for file in files(env!("CARGO_MANIFEST_DIR").as_ref()).unwrap() {
         let text = fs::read_to_string(&file).unwrap();
         let paths = text.lines().filter(|line| {
             let line = line.trim_start();
@@ -68,15 +70,15 @@ fn no_file_of_the_filter_is_included() {
     }
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
+fn files(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
         if path.is_dir() {
-            found.extend(files(&path));
+            found.extend(files(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }
     }
-    found
+    Ok(found)
 }

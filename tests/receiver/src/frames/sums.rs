@@ -12,14 +12,14 @@ pub fn internet(parts: &[&[u8]]) -> u16 {
     !(sum as u16)
 }
 
-/// CRC32c.
+/// The checksum of SCTP: CRC-32 by Castagnoli's polynomial.
 #[must_use]
 pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
     for byte in bytes {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
-            crc = crc >> 1 ^ 0x82f6_3b78 * (crc & 1);
+            crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
         }
     }
     !crc

@@ -35,7 +35,8 @@ pub(super) fn cut(teller: &mut Teller) {
     let datagram = teller.datagram_of(&Transport { protocol, bytes });
     let mut packet = datagram.whole();
     packet.hop_limit = teller.hop_limit();
-    packet.own = Some(if teller.once_in(6) { teller.rng.usize(..=datagram.chain) } else { datagram.chain + own });
+    packet.own =
+        Some(if teller.once_in(6) { teller.rng.usize(..=datagram.chain) } else { datagram.chain + own });
     let trailer = teller.padding();
     teller.send(&packet, &trailer);
 }

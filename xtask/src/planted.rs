@@ -1,0 +1,197 @@
+//! `cargo xtask test --planted`: faults planted into a copy of the tree, each of which a test must find.
+//!
+//! A fault is a patch in `tests/planted`. Before the patch stand lines that say `what:` it brings back, and by which
+//! test it is `found:`, with its filter where it has one. That test is built of the copy, with the fault, and must fail.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    prerequisite::Stage,
+    privilege::Privilege,
+    setup, shell,
+    steps::{Outcome, Steps},
+    toolchain::Rustc,
+};
+
+const PATCHES: &str = "tests/planted";
+/// What every fault is built of and tried with.
+const BUILT: [&str; 6] = ["--package", "sg-userspace", "--package", "sg-receiver", "--package", "sg-tests"];
+
+/// A fault.
+struct Fault {
+    name: String,
+    patch: PathBuf,
+    what: String,
+    /// The test that finds it, and which part of it.
+    found: Vec<String>,
+}
+
+/// Plants the faults whose names begin with `chosen`, one after the other.
+pub(crate) fn run(chosen: &str) -> Result<()> {
+    let rustc = Rustc::ask()?;
+    let privilege = Privilege::detect();
+    setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
+    privilege.acquire()?;
+    let mut faults = faults()?;
+    faults.retain(|fault| fault.name.starts_with(chosen));
+    ensure!(!faults.is_empty(), "no fault in {PATCHES} is called {chosen}");
+
+    let directory = shell::target_dir()?.join("planted");
+    let copy = Copy { tree: directory.join("tree"), build: directory.join("build") };
+    copy.make()?;
+    let mut steps = Steps::default();
+    for fault in &faults {
+        steps.run(&fault.name, || {
+            println!("    {}", fault.what);
+            let found = copy.plant(fault).and_then(|()| copy.find(fault, privilege, &rustc.host));
+            copy.restore(fault)?;
+            println!("    {}", found?);
+            Ok(Outcome::Passed)
+        });
+    }
+    steps.finish()
+}
+
+fn faults() -> Result<Vec<Fault>> {
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(PATCHES).with_context(|| format!("cannot read {PATCHES}"))? {
+        let patch = entry?.path();
+        if patch.extension().is_some_and(|extension| extension == "patch") {
+            faults.push(Fault::read(patch)?);
+        }
+    }
+    faults.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(faults)
+}
+
+impl Fault {
+    fn read(patch: PathBuf) -> Result<Self> {
+        let text = fs::read_to_string(&patch)?;
+        let name =
+            patch.file_stem().and_then(|stem| stem.to_str()).context("a patch without a name")?.to_owned();
+        Self::parse(name, patch, &text)
+    }
+
+    fn parse(name: String, patch: PathBuf, text: &str) -> Result<Self> {
+        let said = |word: &str| {
+            let head = text.lines().take_while(|line| !line.starts_with("diff "));
+            let mut lines = head.filter_map(|line| line.strip_prefix(word));
+            lines
+                .next()
+                .map(|rest| rest.trim().to_owned())
+                .with_context(|| format!("{name} does not say `{word}`"))
+        };
+        let found = said("found:")?.split(' ').map(str::to_owned).collect();
+        Ok(Self { what: said("what:")?, found, name, patch })
+    }
+}
+
+/// The copy of the tree.
+struct Copy {
+    tree: PathBuf,
+    build: PathBuf,
+}
+
+impl Copy {
+    fn make(&self) -> Result<()> {
+        if self.tree.exists() {
+            fs::remove_dir_all(&self.tree)?;
+        }
+        let files = shell::read(Command::new("git").args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ]))
+        .context("cannot list the files of this repository: `git ls-files` failed")?;
+        files.split('\0').filter(|file| !file.is_empty()).try_for_each(|file| self.take(file))
+    }
+
+    fn take(&self, file: &str) -> Result<()> {
+        let to = self.tree.join(file);
+        if let Some(directory) = to.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        // A file that git knows may have been removed.
+        if Path::new(file).exists() {
+            fs::copy(file, &to).with_context(|| format!("cannot copy {file}"))?;
+        }
+        Ok(())
+    }
+
+    fn plant(&self, fault: &Fault) -> Result<()> {
+        let patch = fs::canonicalize(&fault.patch)?;
+        // It is no part of the repository that it lies in.
+        let mut apply = Command::new("git");
+        apply.arg("apply").arg(patch).current_dir(&self.tree).env("GIT_CEILING_DIRECTORIES", &self.tree);
+        apply.env("GIT_DIR", "/dev/null");
+        shell::run_quietly(&mut apply).with_context(|| format!("{} does not apply", fault.name))
+    }
+
+    fn restore(&self, fault: &Fault) -> Result<()> {
+        let text = fs::read_to_string(&fault.patch)?;
+        text.lines().filter_map(|line| line.strip_prefix("+++ b/")).try_for_each(|file| self.take(file))
+    }
+
+    fn cargo(&self, subcommand: &str) -> Command {
+        let mut cargo = shell::cargo(subcommand);
+        cargo.args(BUILT).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        cargo
+    }
+
+    /// What the test says that found it.
+    fn find(&self, fault: &Fault, privilege: Privilege, host: &str) -> Result<String> {
+        let [test, filter @ ..] = &fault.found[..] else { bail!("no test") };
+        shell::run(self.cargo("build").args(["--bin", "sgd", "--bin", "sgctl", "--test", test]))?;
+        let mut tests = self.cargo("test");
+        tests.args(["--test", test, "--"]).args(filter);
+        tests.env("SG_BIN_DIR", self.build.join("debug")).env("SG_RECEIVER_FIRST", "1");
+        privilege.run_built_as_root(&mut tests, host);
+        let start = Instant::now();
+        let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let log = self.tree.with_file_name(format!("{}.log", fault.name));
+        fs::write(&log, said.as_bytes())?;
+        ensure!(!output.status.success(), "nothing found it in {} s", start.elapsed().as_secs());
+        ensure!(
+            said.contains("test result: FAILED"),
+            "the test did not get as far as to find it: {}",
+            log.display()
+        );
+        Ok(summary(&said).unwrap_or_else(|| format!("found in {} s", start.elapsed().as_secs())))
+    }
+}
+
+/// The first case that went wrong, and when: the receiver's words.
+fn summary(said: &str) -> Option<String> {
+    let frames = |line: &str| line.split(' ').find_map(|word| word.parse::<u64>().ok());
+    let when = said.lines().filter(|line| line.contains("the first case went wrong after"));
+    let first = when.min_by_key(|line| frames(line))?.trim();
+    let wrong = said.lines().find(|line| line.trim().starts_with("wrong: "))?.trim();
+    let case = said.lines().find(|line| line.contains("seed ") && line.contains(", case "))?.trim();
+    Some(format!("{first}\n    {case}\n    {wrong}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Fault;
+
+    #[test]
+    fn a_patch_says_what_it_brings_back_and_who_finds_it() {
+        let text = "what: ports beyond the end\nfound: receiver tcx\n\ndiff --git a/x b/x\nwhat: no\n";
+        let fault = Fault::parse("ports".into(), "ports.patch".into(), text).unwrap();
+        assert_eq!(
+            (fault.what.as_str(), &fault.found[..]),
+            ("ports beyond the end", &["receiver".to_owned(), "tcx".into()][..])
+        );
+        assert!(Fault::parse("ports".into(), "ports.patch".into(), "what: no\ndiff\n").is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask test --frames N`: the receiver as judge, for as long as N frames take. The test command has half a million.
+
+use anyhow::Result;
+
+use crate::{
+    prerequisite::Stage,
+    privilege::Privilege,
+    setup, shell,
+    test::{self, TESTED},
+    toolchain::Rustc,
+};
+
+/// Sends that many frames, with all cases made from `seed`.
+pub(crate) fn run(frames: u64, seed: Option<u64>) -> Result<()> {
+    let rustc = Rustc::ask()?;
+    let privilege = Privilege::detect();
+    setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
+    privilege.acquire()?;
+    shell::announce("agent, client and tests");
+    shell::run(&mut test::build())?;
+    shell::announce(&format!("{frames} frames"));
+    let mut tests = shell::cargo("test");
+    tests.args(TESTED).args(["--test", "receiver"]).env("SG_BIN_DIR", shell::dev_dir()?);
+    tests.env("SG_RECEIVER_FRAMES", frames.to_string());
+    if let Some(seed) = seed {
+        tests.env("SG_RECEIVER_SEED", seed.to_string());
+    }
+    privilege.run_built_as_root(&mut tests, &rustc.host);
+    shell::run(&mut tests)
+}

@@ -22,6 +22,8 @@ pub enum Policy {
     Most,
     /// None is.
     None,
+    /// A few are, and who sends anything else is told.
+    Reject,
 }
 
 /// What a rule is about.
@@ -71,12 +73,18 @@ pub struct Asked {
 }
 
 impl Policy {
-    /// All.
-    pub const ALL: [Self; 3] = [Self::Few, Self::Most, Self::None];
+    /// Those that a combination is run under. Who is told of what does not leave a NIC is its owner, whoever it was for.
+    #[must_use]
+    pub const fn all(combination: Combination) -> &'static [Self] {
+        match combination.direction {
+            Direction::Ingress => &[Self::Few, Self::Most, Self::None, Self::Reject],
+            Direction::Egress => &[Self::Few, Self::Most, Self::None],
+        }
+    }
 
     const fn rules(self) -> &'static [Rule] {
         match self {
-            Self::Few => FEW,
+            Self::Few | Self::Reject => FEW,
             Self::Most => MOST,
             Self::None => &[],
         }
@@ -104,9 +112,9 @@ impl Policy {
         matching.is_some_and(|&(accepts, _)| accepts)
     }
 
-    /// What `sgd` reads.
+    /// What `sgd` reads; the receiver has this Ethernet address.
     #[must_use]
-    pub fn document(self, combination: Combination) -> String {
+    pub fn document(self, combination: Combination, receiver: [u8; 6]) -> String {
         let mut tested = format!("{{ protocol: {}, priority: 1 }}", number::MARK);
         for (place, (accepts, what)) in self.rules().iter().enumerate() {
             let action = if *accepts { "accept" } else { "drop" };
@@ -136,9 +144,15 @@ impl Policy {
             Direction::Egress => (GATEWAYS, format!("allowed_address_pairs: [{}], ", PAIRS.join(", "))),
         };
         let guards = self.guards(combination);
+        // Which frames are the guest's own is told by its address alone.
+        let mac = match (combination.role, combination.direction) {
+            (Role::Guest, Direction::Ingress) => format!("mac: \"{}\", ", written(receiver)),
+            _ => String::new(),
+        };
+        let default = if self == Self::Reject { "default: reject\n" } else { "" };
         format!(
-            "groups:\n  tested: {{ type: enterprise, ingress: [{ingress}], egress: [{egress}] }}\n\
-             nics:\n  - {{ device: eth0, role: {role}, addresses: [\"{}\", \"{}\"], {pairs}anti_spoofing: {guards}, groups: [tested] }}\n",
+            "{default}groups:\n  tested: {{ type: enterprise, ingress: [{ingress}], egress: [{egress}] }}\n\
+             nics:\n  - {{ device: eth0, role: {role}, addresses: [\"{}\", \"{}\"], {mac}{pairs}anti_spoofing: {guards}, groups: [tested] }}\n",
             own[0], own[1]
         )
     }
@@ -175,6 +189,12 @@ table inet peer {{
             number::MARK
         )
     }
+}
+
+/// An Ethernet address as people write it.
+#[must_use]
+pub fn written(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// The number of the family's ICMP.

@@ -54,6 +54,8 @@ pub struct Plan {
 pub enum Wrong {
     /// This arrived.
     Arrived(Forbidden),
+    /// A filter refused what was not for the receiver, or came from a group.
+    Refused,
     /// What the rules accept and nftables lets pass did not, and nothing explains it.
     Blocked,
 }
@@ -162,9 +164,10 @@ impl Run {
         // No two combinations have a case in common.
         let index = Combination::all().iter().position(|&other| other == combination).unwrap_or(0);
         let mut place = (index as u64) << 40;
-        for policy in Policy::ALL {
+        let policies = Policy::all(combination);
+        for &policy in policies {
             run.apply(policy)?;
-            let enough = run.tally.frames + plan.frames.div_ceil(Policy::ALL.len() as u64);
+            let enough = run.tally.frames + plan.frames.div_ceil(policies.len() as u64);
             if let Some(only) = plan.only {
                 run.batch(policy, &[run.case(only)])?;
                 continue;
@@ -191,7 +194,7 @@ impl Run {
     }
 
     fn apply(&mut self, policy: Policy) -> Result<()> {
-        let document = policy.document(self.combination);
+        let document = policy.document(self.combination, self.filtered.link.to);
         if let Some(agent) = &mut self.agent {
             agent.apply(&document)?;
         } else {
@@ -220,9 +223,12 @@ impl Run {
             self.tally.frames += case.frames() as u64;
             let [filtered, twin, _] = three.of(case.number);
             let place = usize::from(case.ends.family() == Family::V6);
-            let may = filtered.iter().filter(|seen| judge.judge(case, seen, filtered).is_ok());
+            let may = filtered
+                .iter()
+                .filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, filtered).is_ok());
             self.tally.delivered[place] += may.count() as u64;
-            let must_not = twin.iter().filter(|seen| judge.judge(case, seen, twin).is_err());
+            let must_not =
+                twin.iter().filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, twin).is_err());
             self.tally.forbidden[place] += must_not.count() as u64;
             if let Some((wrong, _)) = wrong(judge, case, three.of(case.number)) {
                 self.note(judge, case, wrong)?;
@@ -243,7 +249,7 @@ impl Run {
         let key = (found, judge.policy, case.story);
         let known = self.tally.wrong.get(&key).copied().unwrap_or(0);
         // A datagram that did not arrive may have been lost otherwise; one that did has arrived.
-        if matches!(found, Wrong::Arrived(_)) && known >= KEPT as u64 {
+        if found != Wrong::Blocked && known >= KEPT as u64 {
             *self.tally.wrong.entry(key).or_default() += 1;
             return Ok(());
         }
@@ -297,7 +303,10 @@ impl Run {
 /// What is wrong about a case, and with which datagram.
 fn wrong<'a>(judge: Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong, &'a Seen)> {
     let [filtered, ..] = three;
-    for seen in filtered {
+    if let Some(refusal) = judge.refused_wrongly(case, filtered) {
+        return Some((Wrong::Refused, refusal));
+    }
+    for seen in filtered.iter().filter(|seen| seen.by != By::Refusal) {
         if let Err(why) = judge.judge(case, seen, filtered) {
             return Some((Wrong::Arrived(why), seen));
         }
@@ -308,7 +317,7 @@ fn wrong<'a>(judge: Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong
 
 /// A datagram that did not arrive, though the rules accept it, nftables lets it pass, and without a filter it arrives.
 fn blocked<'a>(judge: Judge, case: &Case, [filtered, twin, peer]: [&'a [Seen]; 3]) -> Option<&'a Seen> {
-    twin.iter().filter(|seen| seen.by != By::Answer).find(|seen| {
+    twin.iter().filter(|seen| matches!(seen.by, By::Raw | By::Socket)).find(|seen| {
         let arrived = |all: &[Seen]| all.iter().any(|other| other.key() == seen.key());
         !arrived(filtered) && arrived(peer) && judge.judge(case, seen, twin).is_ok()
     })

@@ -18,6 +18,8 @@ pub enum By {
     Socket,
     /// By the stack's answer: a SYN/ACK, an echo reply, a neighbour advertisement.
     Answer,
+    /// Not at all: a reset or an error came back, from the stack or from a filter that rejects.
+    Refusal,
 }
 
 /// A datagram that arrived.
@@ -93,6 +95,7 @@ impl fmt::Display for Seen {
             By::Raw => "raw socket",
             By::Socket => "socket",
             By::Answer => "answer",
+            By::Refusal => "refusal",
         };
         write!(f, "{by}: protocol {}", self.protocol)?;
         if let Some([from, to]) = self.ports() {

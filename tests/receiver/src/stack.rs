@@ -21,7 +21,7 @@ use crate::{
     frames::{Family, Link, Packet, frame, number, transport::flags},
     lab::{Host, Lab},
     receiver::{Arrivals, Receiver, roomy},
-    rules::icmp,
+    rules::{icmp, written},
     seen::{By, Seen},
     story::{Case, Step},
 };
@@ -81,11 +81,10 @@ impl Stack {
         receiver.address(DEVICE, &[&format!("{}/24", RECEIVERS[0]), &format!("{}/64", RECEIVERS[1])])?;
         let frames = packet_socket(&sender, 0)?;
         let link = Link { from: address_of(&sender)?, to: address_of(&receiver)? };
-        let written: Vec<_> = link.from.iter().map(|byte| format!("{byte:02x}")).collect();
         for (gateway, sources) in GATEWAYS.iter().zip(SOURCES) {
             receiver.ip(&format!(
                 "neigh add {gateway} lladdr {} dev {DEVICE} nud permanent\nroute add {sources} via {gateway}",
-                written.join(":")
+                written(link.from)
             ))?;
         }
         let answers = [packet_socket(&sender, 0x0800)?, packet_socket(&sender, 0x86dd)?];
@@ -120,7 +119,9 @@ impl Stack {
             if frame[..6] == [0; 6] {
                 frame[..6].copy_from_slice(&self.link.to);
             }
-            frame[6..12].copy_from_slice(&self.link.from);
+            if frame[6..12] == [0; 6] {
+                frame[6..12].copy_from_slice(&self.link.from);
+            }
         }
         frame
     }
@@ -193,12 +194,16 @@ fn answered(family: Family, frame: &[u8]) -> Option<(u32, Seen)> {
     };
     let case = case_of(to)?;
     let seen = |bytes: Vec<u8>| Seen { by: By::Answer, family, protocol, hop_limit: None, bytes };
+    let refused = |bytes: &[u8]| Seen { by: By::Refusal, ..seen(bytes.to_vec()) };
     if protocol == number::TCP && bytes.get(13)? & 0x17 == flags::SYN | flags::ACK {
         let mut asked = vec![0; 14];
         asked[..2].copy_from_slice(&bytes[2..4]);
         asked[2..4].copy_from_slice(&bytes[..2]);
         asked[13] = flags::SYN;
         return Some((case, seen(asked)));
+    }
+    if protocol == number::TCP && bytes.get(13)? & flags::RST != 0 {
+        return Some((case, refused(&bytes[..20.min(bytes.len())])));
     }
     if protocol != icmp(family) || bytes.len() < 8 {
         return None;
@@ -207,6 +212,9 @@ fn answered(family: Family, frame: &[u8]) -> Option<(u32, Seen)> {
         (Family::V4, 0) => 8,
         (Family::V6, 129) => 128,
         (Family::V6, 136) => 135,
+        // Administratively prohibited, as a filter says it.
+        (Family::V4, 3) if bytes[1] == 13 => return Some((case, refused(bytes))),
+        (Family::V6, 1) if bytes[1] == 1 => return Some((case, refused(bytes))),
         _ => return None,
     };
     let mut asked = vec![asked, 0, 0, 0];

@@ -8,14 +8,19 @@ use fastrand::Rng;
 use crate::{
     address::{SPOOFED, ends},
     combination::Combination,
-    frames::{Ends, Family, Fragment, Packet, Tag, frame},
+    frames::{Ends, Family, Fragment, Link, Packet, Tag, frame},
     stories::STORIES,
 };
+
+/// The Ethernet address of another host.
+const ELSEWHERE: [u8; 6] = [0x02, 0, 0, 0xee, 0xee, 0xee];
+/// That of a group.
+const GROUP: [u8; 6] = [0x03, 0, 0, 0xee, 0xee, 0xee];
 
 /// What happens in a case, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The sender sends a frame. An Ethernet address of zeros stands for the receiver's; the sender's is not in it.
+    /// The sender sends a frame. Ethernet addresses of zeros stand for those of the wire.
     Frame(Vec<u8>),
     /// The receiver sends an IP packet, which is true.
     Reply(Vec<u8>),
@@ -46,6 +51,8 @@ pub enum Lie {
     Tagged,
     /// An Ethernet address that is not the receiver's.
     Address,
+    /// A group's Ethernet address as the sender's.
+    GroupSource,
     /// A transport header that is cut off, or lies.
     Transport,
     /// Bytes changed at random.
@@ -126,7 +133,7 @@ pub struct Teller {
     /// Whether a guest sends.
     pub from_guest: bool,
     tags: Vec<Tag>,
-    to: [u8; 6],
+    link: Link,
     steps: Vec<Step>,
     lies: Vec<Lie>,
     opened: Vec<Opened>,
@@ -151,14 +158,27 @@ impl Teller {
         let to = match rng.u8(..100) {
             0 => [0xff; 6],
             1 => [0x33, 0x33, 0, 0, 0, 1],
-            2 => [0x02, 0, 0, 0xee, 0xee, 0xee],
+            2 => ELSEWHERE,
             _ => [0; 6],
         };
         if to != [0; 6] {
             lies.push(Lie::Address);
         }
+        let from = if rng.u8(..100) == 0 { GROUP } else { [0; 6] };
+        if from == GROUP {
+            lies.push(Lie::GroupSource);
+        }
         let from_guest = combination.from_guest();
-        Self { rng, ends, from_guest, tags, to, steps: Vec::new(), lies, opened: Vec::new() }
+        Self {
+            rng,
+            ends,
+            from_guest,
+            tags,
+            link: Link { from, to },
+            steps: Vec::new(),
+            lies,
+            opened: Vec::new(),
+        }
     }
 
     /// The family.
@@ -185,6 +205,12 @@ impl Teller {
         (0..length).map(|_| self.rng.u8(..)).collect()
     }
 
+    /// Sends what comes to another host's Ethernet address: a switch floods such frames.
+    pub fn to_another_host(&mut self) {
+        self.link.to = ELSEWHERE;
+        self.lie(Lie::Address);
+    }
+
     /// Notes a lie.
     pub fn lie(&mut self, lie: Lie) {
         self.lies.push(lie);
@@ -203,8 +229,7 @@ impl Teller {
 
     /// Sends these bytes as a packet of this `EtherType`. What no wire carries is cut off.
     pub fn send_bytes(&mut self, kind: u16, packet: &[u8], trailer: &[u8]) {
-        let link = crate::frames::Link { from: [0; 6], to: self.to };
-        let mut bytes = frame(link, &self.tags, kind, packet, trailer);
+        let mut bytes = frame(self.link, &self.tags, kind, packet, trailer);
         bytes.truncate(1500);
         self.steps.push(Step::Frame(bytes));
     }

@@ -131,6 +131,17 @@ impl Judge {
         }
     }
 
+    /// A refusal that nobody may send: of a frame that was not for the receiver, or to a group (RFC 1122 3.2.2, 3.2.2.1).
+    #[must_use]
+    pub fn refused_wrongly<'a>(self, case: &Case, arrived: &'a [Seen]) -> Option<&'a Seen> {
+        let nobody = case.lies.iter().any(|lie| matches!(lie, Lie::Address | Lie::GroupSource));
+        // What arrived, the stack itself may refuse.
+        if self.policy != Policy::Reject || !nobody || arrived.iter().any(|seen| seen.by != By::Refusal) {
+            return None;
+        }
+        arrived.iter().find(|seen| seen.by == By::Refusal)
+    }
+
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
     pub fn kind(self, case: &Case) -> Option<Kind> {
@@ -144,7 +155,7 @@ impl Judge {
             Lie::BrokenChain | Lie::Transport => Some(Kind::BrokenHeader),
             Lie::Length => Some(Kind::Length),
             Lie::Tagged => (guarded || case.tags > 2).then_some(Kind::Tags),
-            Lie::Address => Some(Kind::Address),
+            Lie::Address | Lie::GroupSource => Some(Kind::Address),
             Lie::Noise => Some(Kind::Noise),
             Lie::Atomic | Lie::Options => None,
         })

@@ -19,6 +19,20 @@ pub(super) fn whole(teller: &mut Teller) {
     }
 }
 
+/// A frame that a switch did not know where to send.
+pub(super) fn flooded(teller: &mut Teller) {
+    teller.to_another_host();
+    if teller.once_in(2) {
+        teller.ends.to = match teller.family() {
+            Family::V4 => "192.0.2.77".parse(),
+            Family::V6 => "fd01::77".parse(),
+        }
+        .unwrap_or(teller.ends.to);
+    }
+    let packet = teller.datagram().whole();
+    teller.send(&packet, &[]);
+}
+
 /// The packet ends within its transport header or its data, and the rest is a trailer.
 pub(super) fn cut(teller: &mut Teller) {
     teller.lie(Lie::Length);

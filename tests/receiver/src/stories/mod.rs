@@ -27,6 +27,7 @@ const fn story(name: &'static str, weight: u32, tell: fn(&mut Teller)) -> Story 
 /// All of them.
 pub const STORIES: &[Story] = &[
     story("whole", 10, lengths::whole),
+    story("for another host", 2, lengths::flooded),
     story("cut by its length", 8, lengths::cut),
     story("length of nothing", 4, lengths::nothing),
     story("longer than the frame", 2, lengths::longer),

@@ -1,31 +1,22 @@
 //! The run: cases through the filter, through no filter and through nftables, and the judgement of what arrived.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-    io::Write as _,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, time::Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
+use anyhow::Result;
 
 use crate::{
     address::CASES,
-    combination::{Combination, Side},
+    combination::Combination,
     frames::Family,
-    lab::{Agent, Host, Lab},
-    receiver::Arrivals,
+    lab::Lab,
     report::All,
+    revocation::PLACE,
+    rig::Rig,
     rules::Policy,
     seen::{By, Seen},
-    stack::Stack,
     story::Case,
-    verdict::{Forbidden, Judge, Kind},
+    tally::{Finding, Tally, Wrong},
+    verdict::Judge,
 };
 
 /// Frames of a batch: fewer than fit into a queue of a veth device with an XDP program (`VETH_RING_SIZE` in
@@ -49,97 +40,13 @@ pub struct Plan {
     pub first: bool,
 }
 
-/// What is wrong about a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wrong {
-    /// This arrived.
-    Arrived(Forbidden),
-    /// A filter refused what was not for the receiver, or came from a group.
-    Refused,
-    /// What the rules accept and nftables lets pass did not, and nothing explains it.
-    Blocked,
-}
-
-/// A case that went wrong, and all that is needed to see it again.
-pub struct Finding {
-    /// What is wrong.
-    pub wrong: Wrong,
-    /// Under which policy.
-    pub policy: Policy,
-    /// The text.
-    pub text: String,
-}
-
-/// What happened.
-#[derive(Default)]
-pub struct Tally {
-    /// Frames sent through the filter.
-    pub frames: u64,
-    /// Cases.
-    pub cases: u64,
-    /// By family: datagrams that arrived behind the filter.
-    pub delivered: [u64; 2],
-    /// By family: datagrams that arrived where there is no filter, and that must not arrive behind it.
-    pub forbidden: [u64; 2],
-    /// Differences from nftables that have a name.
-    pub kinds: BTreeMap<Kind, u64>,
-    /// Cases that went wrong, by what is wrong, the policy and the kind of case.
-    pub wrong: BTreeMap<(Wrong, Policy, &'static str), u64>,
-    /// Some of them in full.
-    pub findings: Vec<Finding>,
-    /// How many frames were sent, and how long it took, until a case went wrong.
-    pub first: Option<(u64, Duration)>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl fmt::Display for Tally {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rate = u128::from(self.frames) * 1000 / self.took.as_millis().max(1);
-        write!(
-            f,
-            "{} frames of {} cases in {:.1} s ({rate}/s); arrived behind the filter {:?} (IPv4, IPv6); arrived without one, \
-             though forbidden, {:?}; named differences {:?}",
-            self.frames,
-            self.cases,
-            self.took.as_secs_f64(),
-            self.delivered,
-            self.forbidden,
-            self.kinds
-        )?;
-        if let Some((frames, took)) = self.first {
-            write!(f, "\n  the first case went wrong after {frames} frames, {:.1} s", took.as_secs_f64())?;
-        }
-        self.wrong.iter().try_for_each(|((wrong, policy, story), times)| {
-            write!(f, "\n  {times} × {wrong:?}, policy {policy:?}: {story}")
-        })
-    }
-}
-
-/// The three stacks under one combination.
+/// A run under one combination.
 pub struct Run {
-    plan: Plan,
-    combination: Combination,
-    filtered: Stack,
-    twin: Stack,
-    peer: Stack,
-    agent: Option<Agent>,
+    pub(crate) plan: Plan,
+    pub(crate) rig: Rig,
     again: u32,
-    tally: Tally,
+    pub(crate) tally: Tally,
     start: Instant,
-}
-
-/// What arrived in each of the three.
-struct Three {
-    filtered: Arrivals,
-    twin: Arrivals,
-    peer: Arrivals,
-}
-
-impl Three {
-    fn of(&self, number: u32) -> [&[Seen]; 3] {
-        [&self.filtered, &self.twin, &self.peer].map(|all| all.get(&number).map_or(&[][..], Vec::as_slice))
-    }
 }
 
 impl Run {
@@ -148,25 +55,25 @@ impl Run {
     /// # Errors
     /// Where the stacks cannot be made, or a batch does not go through.
     pub fn under(lab: Lab, combination: Combination, plan: Plan) -> Result<Tally> {
-        let start = Instant::now();
-        let _one = OneCpu::pin()?;
         let mut run = Self {
             plan,
-            combination,
-            filtered: Stack::new(lab)?,
-            twin: Stack::new(lab)?,
-            peer: Stack::new(lab)?,
-            agent: None,
+            rig: Rig::new(lab, combination)?,
             again: 0,
             tally: Tally::default(),
-            start,
+            start: Instant::now(),
         };
         // No two combinations have a case in common.
         let index = Combination::all().iter().position(|&other| other == combination).unwrap_or(0);
         let mut place = (index as u64) << 40;
+        let place_of_revocation = place | PLACE;
+        if plan.only.is_some_and(|only| only & PLACE != 0) {
+            run.revocation(place_of_revocation)?;
+            run.report();
+            return Ok(run.tally);
+        }
         let policies = Policy::all(combination);
         for &policy in policies {
-            run.apply(policy)?;
+            run.rig.apply(policy)?;
             let enough = run.tally.frames + plan.frames.div_ceil(policies.len() as u64);
             if let Some(only) = plan.only {
                 run.batch(policy, &[run.case(only)])?;
@@ -184,40 +91,21 @@ impl Run {
                 run.batch(policy, &cases)?;
             }
         }
-        run.tally.took = start.elapsed();
+        if plan.only.is_none() && !(plan.first && run.tally.first.is_some()) {
+            run.revocation(place_of_revocation)?;
+        }
+        run.tally.took = run.start.elapsed();
         Ok(run.tally)
     }
 
     fn case(&self, place: u64) -> Case {
         let number = 1 + (place % u64::from(CASES - AGAIN - 1)) as u32;
-        Case::tell((self.plan.seed, place), number, self.combination)
-    }
-
-    fn apply(&mut self, policy: Policy) -> Result<()> {
-        let document = policy.document(self.combination, self.filtered.link.to);
-        if let Some(agent) = &mut self.agent {
-            agent.apply(&document)?;
-        } else {
-            let host = match self.combination.side() {
-                Side::Receiver => &self.filtered.receiver,
-                Side::Sender => &self.filtered.sender,
-            };
-            self.agent = Some(Agent::start(host, &document, self.combination.attach.into())?);
-        }
-        nft(&self.peer.receiver, &policy.ruleset())
-    }
-
-    fn three(&mut self, cases: &[Case]) -> Result<Three> {
-        Ok(Three {
-            twin: self.twin.run(cases).context("without a filter")?,
-            peer: self.peer.run(cases).context("through nftables")?,
-            filtered: self.filtered.run(cases).context("through sgd")?,
-        })
+        Case::tell((self.plan.seed, place), number, self.rig.combination)
     }
 
     fn batch(&mut self, policy: Policy, cases: &[Case]) -> Result<()> {
-        let judge = Judge { combination: self.combination, policy };
-        let three = self.three(cases)?;
+        let judge = Judge { combination: self.rig.combination, policy };
+        let three = self.rig.three(cases)?;
         for case in cases {
             self.tally.cases += 1;
             self.tally.frames += case.frames() as u64;
@@ -227,6 +115,7 @@ impl Run {
                 .iter()
                 .filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, filtered).is_ok());
             self.tally.delivered[place] += may.count() as u64;
+            self.tally.refusals += filtered.iter().filter(|seen| seen.by == By::Refusal).count() as u64;
             let must_not =
                 twin.iter().filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, twin).is_err());
             self.tally.forbidden[place] += must_not.count() as u64;
@@ -254,7 +143,7 @@ impl Run {
             return Ok(());
         }
         let mut smallest = self.told_again(case);
-        let mut three = self.three(std::slice::from_ref(&smallest))?;
+        let mut three = self.rig.three(std::slice::from_ref(&smallest))?;
         let again =
             wrong(judge, &smallest, three.of(smallest.number)).is_some_and(|(wrong, _)| wrong == found);
         if !again && found == Wrong::Blocked {
@@ -272,7 +161,7 @@ impl Run {
                 let fewer: Vec<usize> = kept.iter().copied().filter(|&kept| kept != step).collect();
                 let mut candidate = self.told_again(case);
                 candidate.steps = fewer.iter().map(|&place| candidate.steps[place].clone()).collect();
-                let result = self.three(std::slice::from_ref(&candidate))?;
+                let result = self.rig.three(std::slice::from_ref(&candidate))?;
                 if wrong(judge, &candidate, result.of(candidate.number))
                     .is_some_and(|(wrong, _)| wrong == found)
                 {
@@ -287,7 +176,7 @@ impl Run {
         let _ = writeln!(
             text_of,
             "  again: SG_RECEIVER_SEED={seed} SG_RECEIVER_CASE={place} … --test receiver -- --nocapture {}",
-            self.combination
+            self.rig.combination
         );
         self.tally.findings.push(Finding { wrong: found, policy: judge.policy, text: text_of });
         Ok(())
@@ -295,8 +184,29 @@ impl Run {
 
     /// The same case from another source.
     fn told_again(&mut self, case: &Case) -> Case {
+        Case::tell(case.origin, self.another_number(), self.rig.combination)
+    }
+
+    /// A number that no other case has.
+    pub(crate) fn another_number(&mut self) -> u32 {
         self.again = (self.again + 1) % AGAIN;
-        Case::tell(case.origin, CASES - 1 - self.again, self.combination)
+        CASES - 1 - self.again
+    }
+
+    /// Counts a case that went wrong, and keeps what is said of it where it is one of the first of its kind.
+    pub(crate) fn keep(&mut self, case: &Case, finding: Finding) {
+        let known = self.tally.wrong.entry((finding.wrong, finding.policy, case.story)).or_default();
+        *known += 1;
+        if *known <= KEPT as u64 {
+            self.tally.first.get_or_insert((self.tally.frames, self.start.elapsed()));
+            self.tally.findings.push(finding);
+        }
+    }
+
+    fn report(&self) {
+        for finding in &self.tally.findings {
+            println!("{}", finding.text);
+        }
     }
 }
 
@@ -334,39 +244,4 @@ fn text(judge: Judge, case: &Case, three: [&[Seen]; 3]) -> String {
         let _ = writeln!(text, "  wrong: {wrong:?}: {seen}");
     }
     text
-}
-
-fn nft(host: &Host, ruleset: &str) -> Result<()> {
-    let mut nft = Command::new("nft");
-    nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = host.spawn(&mut nft)?;
-    child.stdin.take().context("no standard input")?.write_all(ruleset.as_bytes())?;
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "nft failed: {}\n{ruleset}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-/// Frames that are sent on one CPU are received in order: each has one queue of what veth devices received (`netif_rx`).
-/// It ends with the value.
-struct OneCpu(CpuSet);
-
-impl OneCpu {
-    fn pin() -> Result<Self> {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let before = sched_getaffinity(Pid::from_raw(0))?;
-        let all: Vec<usize> = (0..CpuSet::count()).filter(|&cpu| before.is_set(cpu) == Ok(true)).collect();
-        ensure!(!all.is_empty(), "no CPU");
-        let mut one = CpuSet::new();
-        one.set(all[NEXT.fetch_add(1, Ordering::Relaxed) % all.len()])?;
-        sched_setaffinity(Pid::from_raw(0), &one)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for OneCpu {
-    fn drop(&mut self) {
-        // The thread ends with the test.
-        let _ = sched_setaffinity(Pid::from_raw(0), &self.0);
-    }
 }

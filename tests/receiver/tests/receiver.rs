@@ -7,7 +7,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use sg_receiver::{
     combination::Combination,
     lab::{Binaries, Entered, Lab},
-    run::{Plan, Run, Tally},
+    run::{Plan, Run},
+    tally::Tally,
 };
 
 /// Frames of the test command, over all combinations.

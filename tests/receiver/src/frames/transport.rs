@@ -91,9 +91,21 @@ pub fn udp_lite(ends: Ends, ports: [u16; 2], data: &[u8]) -> Transport {
 /// A TCP segment.
 #[must_use]
 pub fn tcp(ends: Ends, ports: [u16; 2], flags: u8, data: &[u8]) -> Transport {
+    segment(ends, ports, flags, [1000, u32::from(flags & flags::ACK != 0) * 7000], data)
+}
+
+/// A TCP segment with this sequence number and this acknowledgement.
+#[must_use]
+pub fn segment(
+    ends: Ends,
+    ports: [u16; 2],
+    flags: u8,
+    [sequence, acknowledgement]: [u32; 2],
+    data: &[u8],
+) -> Transport {
     let mut bytes = ported(ports);
-    bytes.extend(1000_u32.to_be_bytes());
-    bytes.extend((u32::from(flags & flags::ACK != 0) * 7000).to_be_bytes());
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend(acknowledgement.to_be_bytes());
     bytes.extend([5 << 4, flags]);
     bytes.extend(64000_u16.to_be_bytes());
     bytes.extend([0; 4]);

@@ -132,6 +132,7 @@ impl Acts {
             lies: Vec::new(),
             opened: Vec::new(),
             tags: 0,
+            sends: [false, true],
         }))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     seen::{By, Seen},
     story::Case,
     tally::{Finding, Tally, Wrong},
-    verdict::Judge,
+    verdict::{Judge, Permit},
 };
 
 /// Frames of a batch: fewer than fit into a queue of a veth device with an XDP program (`VETH_RING_SIZE` in
@@ -121,8 +121,8 @@ impl Run {
             self.tally.forbidden[place] += must_not.count() as u64;
             if let Some((wrong, _)) = wrong(judge, case, three.of(case.number)) {
                 self.note(judge, case, wrong)?;
-            } else if blocked(judge, case, three.of(case.number)).is_some()
-                && let Some(kind) = judge.kind(case)
+            } else if let Some((_, permit)) = blocked(judge, case, three.of(case.number)).next()
+                && let Some(kind) = judge.kind(case, permit)
             {
                 *self.tally.kinds.entry(kind).or_default() += 1;
             }
@@ -221,16 +221,24 @@ fn wrong<'a>(judge: Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong
             return Some((Wrong::Arrived(why), seen));
         }
     }
-    let blocked = blocked(judge, case, three)?;
-    judge.kind(case).is_none().then_some((Wrong::Blocked, blocked))
+    let mut unexplained =
+        blocked(judge, case, three).filter(|&(_, permit)| judge.kind(case, permit).is_none());
+    unexplained.next().map(|(seen, _)| (Wrong::Blocked, seen))
 }
 
-/// A datagram that did not arrive, though the rules accept it, nftables lets it pass, and without a filter it arrives.
-fn blocked<'a>(judge: Judge, case: &Case, [filtered, twin, peer]: [&'a [Seen]; 3]) -> Option<&'a Seen> {
-    twin.iter().filter(|seen| matches!(seen.by, By::Raw | By::Socket)).find(|seen| {
+/// The datagrams that did not arrive, though the rules accept them, nftables lets them pass, and without a filter they
+/// arrive; and why they may.
+fn blocked<'a>(
+    judge: Judge,
+    case: &Case,
+    [filtered, twin, peer]: [&'a [Seen]; 3],
+) -> impl Iterator<Item = (&'a Seen, Permit)> {
+    let missing = move |seen: &Seen| {
         let arrived = |all: &[Seen]| all.iter().any(|other| other.key() == seen.key());
-        !arrived(filtered) && arrived(peer) && judge.judge(case, seen, twin).is_ok()
-    })
+        matches!(seen.by, By::Raw | By::Socket) && !arrived(filtered) && arrived(peer)
+    };
+    let permitted = move |seen: &'a Seen| Some((seen, judge.judge(case, seen, twin).ok()?));
+    twin.iter().filter(move |seen| missing(seen)).filter_map(permitted)
 }
 
 fn text(judge: Judge, case: &Case, three: [&[Seen]; 3]) -> String {

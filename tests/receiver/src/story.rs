@@ -87,6 +87,8 @@ pub struct Case {
     pub opened: Vec<Opened>,
     /// How many VLAN tags its frames have.
     pub tags: usize,
+    /// Whether some packets are fragments, and whether some are whole.
+    pub sends: [bool; 2],
 }
 
 impl Case {
@@ -111,10 +113,20 @@ impl Case {
             (story.tell)(&mut teller);
         }
         teller.noise();
-        let Teller { ends, steps, mut lies, opened, tags, .. } = teller;
+        let Teller { ends, steps, mut lies, opened, tags, sends, .. } = teller;
         lies.sort_unstable();
         lies.dedup();
-        Self { origin: (seed, place), number, story: name, ends, steps, lies, opened, tags: tags.len() }
+        Self {
+            origin: (seed, place),
+            number,
+            story: name,
+            ends,
+            steps,
+            lies,
+            opened,
+            tags: tags.len(),
+            sends,
+        }
     }
 
     /// How many frames it sends.
@@ -137,6 +149,7 @@ pub struct Teller {
     steps: Vec<Step>,
     lies: Vec<Lie>,
     opened: Vec<Opened>,
+    sends: [bool; 2],
 }
 
 impl Teller {
@@ -178,6 +191,7 @@ impl Teller {
             steps: Vec::new(),
             lies,
             opened: Vec::new(),
+            sends: [false; 2],
         }
     }
 
@@ -224,6 +238,7 @@ impl Teller {
 
     /// Sends a packet, with `trailer` behind it.
     pub fn send(&mut self, packet: &Packet, trailer: &[u8]) {
+        self.sends[usize::from(!packet.is_part)] = true;
         self.send_bytes(packet.kind(), &packet.bytes(), trailer);
     }
 

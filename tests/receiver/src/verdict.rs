@@ -63,6 +63,8 @@ pub enum Kind {
     Tags,
     /// A frame is for somebody else.
     Address,
+    /// Neighbour discovery in fragments, where whole messages came, too.
+    Discovery,
     /// Bytes changed at random.
     Noise,
 }
@@ -96,7 +98,8 @@ impl Judge {
         {
             return Err(Forbidden::RogueNeighbour);
         }
-        if self.is_discovery(seen) {
+        // Fragments of it are nobody's (RFC 6980).
+        if case.sends[1] && self.is_discovery(seen) {
             return Ok(Permit::Discovery);
         }
         if has_ports(seen.protocol) && seen.ports().is_none() || seen.is_icmp() && seen.bytes.len() < 8 {
@@ -144,8 +147,11 @@ impl Judge {
 
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
-    pub fn kind(self, case: &Case) -> Option<Kind> {
+    pub fn kind(self, case: &Case, permit: Permit) -> Option<Kind> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
+        if permit == Permit::Discovery && case.sends[0] {
+            return Some(Kind::Discovery);
+        }
         case.lies.iter().find_map(|lie| match lie {
             Lie::Order => Some(Kind::FragmentOrder),
             Lie::Overlap => Some(Kind::FragmentOverlap),

@@ -115,6 +115,8 @@ pub struct Packet {
     pub words: Option<u8>,
     /// What is added to a right checksum of the header.
     pub spoil: u16,
+    /// Whether it carries a fragment, and not all of its datagram.
+    pub is_part: bool,
 }
 
 impl Packet {
@@ -133,6 +135,7 @@ impl Packet {
             length: None,
             words: None,
             spoil: 0,
+            is_part: false,
         }
     }
 

@@ -82,6 +82,12 @@ impl Seen {
         self.protocol == number::TCP && self.bytes.get(13).is_some_and(|&flags| asks(flags))
     }
 
+    /// Whether it is a TCP reset.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.protocol == number::TCP && self.bytes.get(13).is_some_and(|&all| all & flags::RST != 0)
+    }
+
     /// What names it among those of one case.
     #[must_use]
     pub fn key(&self) -> (By, u8, Option<[u16; 2]>, Option<u8>) {

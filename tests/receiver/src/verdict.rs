@@ -197,13 +197,15 @@ fn is_server(seen: &Seen) -> bool {
 }
 
 /// Whether the receiver began what it belongs to. A SYN begins something of its own, unless both ends ask at once (RFC 9293
-/// 3.5): then nothing else of the connection has arrived.
+/// 3.5): then nothing else of the connection has arrived but resets, which anybody may forge.
 fn is_answer(case: &Case, seen: &Seen, arrived: &[Seen]) -> bool {
     let reply = match seen.family {
         Family::V4 => 0,
         Family::V6 => 129,
     };
-    let both_ask = |ports| arrived.iter().all(|other| other.ports() != Some(ports) || other.is_syn());
+    let both_ask = |ports| {
+        arrived.iter().all(|other| other.ports() != Some(ports) || other.is_syn() || other.is_reset())
+    };
     case.opened.iter().any(|opened| {
         opened.protocol == seen.protocol
             && match seen.icmp_type() {

@@ -36,6 +36,10 @@ fn made(teller: &mut Teller) -> (Datagram, Vec<Fragment>) {
 pub(super) fn honest(teller: &mut Teller) {
     let (_, fragments) = made(teller);
     let before = if teller.once_in(4) { teller.extensions(2) } else { Vec::new() };
+    // With the header of the fragment and at most three behind it.
+    if before.len() > 1 {
+        teller.lie(Lie::ManyHeaders);
+    }
     for fragment in &fragments {
         let mut packet = fragment.packet(&before);
         packet.hop_limit = teller.hop_limit();

@@ -33,6 +33,16 @@ pub(super) fn about(teller: &mut Teller) {
         teller.reply(opened, &packet);
     }
     let mut about = packet.bytes();
+    if teller.once_in(4) {
+        // About a packet of who sends the error, which perhaps it did send.
+        let data = teller.data();
+        let own = transport::udp(teller.ends, opened.ports, &data);
+        let packet = Packet::new(teller.ends, own.protocol, own.bytes);
+        if teller.once_in(2) {
+            teller.send(&packet, &[]);
+        }
+        about = packet.bytes();
+    }
     if teller.once_in(3) {
         let header = if teller.family() == Family::V4 { 20 } else { 40 };
         about.truncate(header + 8);

@@ -170,14 +170,15 @@ impl Copy {
     }
 }
 
-/// The first case that went wrong, and when: the receiver's words.
+/// The case that was the first to go wrong, in the receiver's words: which one, what is wrong about it, and when.
 fn summary(said: &str) -> Option<String> {
-    let frames = |line: &str| line.split(' ').find_map(|word| word.parse::<u64>().ok());
-    let when = said.lines().filter(|line| line.contains("the first case went wrong after"));
-    let first = when.min_by_key(|line| frames(line))?.trim();
-    let wrong = said.lines().find(|line| line.trim().starts_with("wrong: "))?.trim();
-    let case = said.lines().find(|line| line.contains("seed ") && line.contains(", case "))?.trim();
-    Some(format!("{first}\n    {case}\n    {wrong}"))
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let frames = |line: &str| line.strip_prefix("found after ")?.split(' ').next()?.parse::<u64>().ok();
+    let (_, at) = lines.iter().enumerate().filter_map(|(at, line)| Some((frames(line)?, at))).min()?;
+    let before = |is_it: &dyn Fn(&str) -> bool| lines[..at].iter().rev().find(|line| is_it(line));
+    let case = before(&|line| line.contains("seed ") && line.contains(", case "))?;
+    let wrong = before(&|line| line.starts_with("wrong: "))?;
+    Some([*case, *wrong, lines[at]].join("\n    "))
 }
 
 #[cfg(test)]

@@ -166,6 +166,7 @@ impl Run {
                         }
                         let _ = write!(text, "  in act {}: {}", act + 1, All("behind the filter, it", seen));
                         let _ = writeln!(text, "  wrong: {:?}: {}", Wrong::Revoked, first);
+                        let _ = writeln!(text, "  found after {} frames", self.tally.frames);
                         self.keep(&acts[act], Finding { wrong: Wrong::Revoked, policy: Policy::None, text });
                     }
                 }

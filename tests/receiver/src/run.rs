@@ -173,6 +173,8 @@ impl Run {
             let _ = writeln!(text_of, "{case}  alone, it does not happen again");
         }
         let (seed, place) = case.origin;
+        let (frames, took) = (self.tally.frames, self.start.elapsed());
+        let _ = writeln!(text_of, "  found after {frames} frames, {:.1} s", took.as_secs_f64());
         let _ = writeln!(
             text_of,
             "  again: SG_RECEIVER_SEED={seed} SG_RECEIVER_CASE={place} … --test receiver -- --nocapture {}",

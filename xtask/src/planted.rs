@@ -4,6 +4,7 @@
 //! test it is `found:`, with its filter where it has one. That test is built of the copy, with the fault, and must fail.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -100,29 +101,39 @@ struct Copy {
 }
 
 impl Copy {
+    /// Makes it, or what it was before the same again: what has not changed is not built again.
     fn make(&self) -> Result<()> {
-        if self.tree.exists() {
-            fs::remove_dir_all(&self.tree)?;
-        }
-        let files = shell::read(Command::new("git").args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ]))
-        .context("cannot list the files of this repository: `git ls-files` failed")?;
-        files.split('\0').filter(|file| !file.is_empty()).try_for_each(|file| self.take(file))
+        let mut list = Command::new("git");
+        list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let files =
+            shell::read(&mut list).context("cannot list the files of this repository with `git ls-files`")?;
+        let files: BTreeSet<&Path> =
+            files.split('\0').filter(|file| !file.is_empty()).map(Path::new).collect();
+        files.iter().try_for_each(|file| self.take(file))?;
+        self.remove_others(&self.tree, &files)
     }
 
-    fn take(&self, file: &str) -> Result<()> {
+    fn take(&self, file: &Path) -> Result<()> {
         let to = self.tree.join(file);
+        // A file that git knows may have been removed.
+        let Ok(bytes) = fs::read(file) else { return Ok(()) };
+        if fs::read(&to).is_ok_and(|there| there == bytes) {
+            return Ok(());
+        }
         if let Some(directory) = to.parent() {
             fs::create_dir_all(directory)?;
         }
-        // A file that git knows may have been removed.
-        if Path::new(file).exists() {
-            fs::copy(file, &to).with_context(|| format!("cannot copy {file}"))?;
+        fs::copy(file, &to).map(drop).with_context(|| format!("cannot copy {}", file.display()))
+    }
+
+    fn remove_others(&self, directory: &Path, files: &BTreeSet<&Path>) -> Result<()> {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.remove_others(&path, files)?;
+            } else if !files.contains(path.strip_prefix(&self.tree)?) {
+                fs::remove_file(path)?;
+            }
         }
         Ok(())
     }
@@ -138,7 +149,9 @@ impl Copy {
 
     fn restore(&self, fault: &Fault) -> Result<()> {
         let text = fs::read_to_string(&fault.patch)?;
-        text.lines().filter_map(|line| line.strip_prefix("+++ b/")).try_for_each(|file| self.take(file))
+        text.lines()
+            .filter_map(|line| line.strip_prefix("+++ b/"))
+            .try_for_each(|file| self.take(Path::new(file)))
     }
 
     fn cargo(&self, subcommand: &str) -> Command {

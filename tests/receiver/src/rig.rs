@@ -1,6 +1,7 @@
 //! The three stacks that get the same frames: behind the filter, without one, and behind nftables with conntrack.
 
 use std::{
+    fs,
     io::Write as _,
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -75,7 +76,23 @@ impl Rig {
             };
             self.agent = Some(Agent::start(host, &document, self.combination.attach.into())?);
         }
-        nft(&self.peer.receiver, &policy.ruleset())
+        nft(&self.peer.receiver, &policy.ruleset())?;
+        self.forget_soon()
+    }
+
+    /// Has conntrack forget within seconds: each case has connections of its own, and a full table refuses new ones.
+    fn forget_soon(&self) -> Result<()> {
+        let parameters = || fs::read_dir("/proc/sys/net/netfilter").context("conntrack has no parameters");
+        self.peer.receiver.inside(|| {
+            for parameter in parameters()? {
+                let parameter = parameter?;
+                if parameter.file_name().to_string_lossy().contains("_timeout") {
+                    fs::write(parameter.path(), "5")
+                        .with_context(|| format!("cannot write {parameter:?}"))?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Sends all frames of these cases to each of the three.

@@ -34,6 +34,8 @@ pub struct Plan {
     pub seed: u64,
     /// How many frames each combination sends, at least.
     pub frames: u64,
+    /// Which run it is, where one follows another: none has a case of another one.
+    pub round: u64,
     /// Only the case at this place.
     pub only: Option<u64>,
     /// Whether the first case that goes wrong ends it.
@@ -64,7 +66,7 @@ impl Run {
         };
         // No two combinations have a case in common.
         let index = Combination::all().iter().position(|&other| other == combination).unwrap_or(0);
-        let mut place = (index as u64) << 40;
+        let mut place = (index as u64) << 40 | plan.round << 28;
         let place_of_revocation = place | PLACE;
         if plan.only.is_some_and(|only| only & PLACE != 0) {
             run.revocation(place_of_revocation)?;
@@ -114,7 +116,9 @@ impl Run {
             let may = filtered
                 .iter()
                 .filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, filtered).is_ok());
-            self.tally.delivered[place] += may.count() as u64;
+            let may = may.count() as u64;
+            self.tally.delivered[place] += may;
+            *self.tally.stories.entry(case.story).or_default() += may;
             self.tally.refusals += filtered.iter().filter(|seen| seen.by == By::Refusal).count() as u64;
             let must_not =
                 twin.iter().filter(|seen| seen.by != By::Refusal && judge.judge(case, seen, twin).is_err());

@@ -39,6 +39,8 @@ pub struct Tally {
     pub cases: u64,
     /// By family: datagrams that arrived behind the filter.
     pub delivered: [u64; 2],
+    /// The same by kind of case.
+    pub stories: BTreeMap<&'static str, u64>,
     /// By family: datagrams that arrived where there is no filter, and that must not arrive behind it.
     pub forbidden: [u64; 2],
     /// Connections that came about before their rule was gone.

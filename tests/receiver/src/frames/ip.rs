@@ -117,6 +117,8 @@ pub struct Packet {
     pub spoil: u16,
     /// Whether it carries a fragment, and not all of its datagram.
     pub is_part: bool,
+    /// Whether it says that it does, which it may even where it carries all (RFC 6946).
+    pub says_part: bool,
 }
 
 impl Packet {
@@ -136,6 +138,7 @@ impl Packet {
             words: None,
             spoil: 0,
             is_part: false,
+            says_part: false,
         }
     }
 

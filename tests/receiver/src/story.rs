@@ -87,7 +87,7 @@ pub struct Case {
     pub opened: Vec<Opened>,
     /// How many VLAN tags its frames have.
     pub tags: usize,
-    /// Whether some packets say that they are fragments, and whether some are whole.
+    /// Whether some packets say that they are fragments, and whether some do not.
     pub sends: [bool; 2],
 }
 
@@ -238,8 +238,7 @@ impl Teller {
 
     /// Sends a packet, with `trailer` behind it.
     pub fn send(&mut self, packet: &Packet, trailer: &[u8]) {
-        self.sends[0] |= packet.says_part;
-        self.sends[1] |= !packet.is_part;
+        self.sends[usize::from(!packet.is_fragment)] = true;
         self.send_bytes(packet.kind(), &packet.bytes(), trailer);
     }
 

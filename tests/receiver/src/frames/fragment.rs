@@ -49,8 +49,7 @@ impl Fragment {
     #[must_use]
     pub fn packet(&self, before: &[Extension]) -> Packet {
         let mut packet = Packet::new(self.ends, self.next, self.bytes.clone());
-        packet.is_part = self.offset > 0 || self.more;
-        packet.says_part = packet.is_part || self.ends.family() == Family::V6;
+        packet.is_fragment = self.offset > 0 || self.more || self.ends.family() == Family::V6;
         match self.ends.family() {
             Family::V4 => {
                 packet.identification = self.identification as u16;

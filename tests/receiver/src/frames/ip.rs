@@ -115,10 +115,8 @@ pub struct Packet {
     pub words: Option<u8>,
     /// What is added to a right checksum of the header.
     pub spoil: u16,
-    /// Whether it carries a fragment, and not all of its datagram.
-    pub is_part: bool,
-    /// Whether it says that it does, which it may even where it carries all (RFC 6946).
-    pub says_part: bool,
+    /// Whether it says that it carries a fragment, which may be all of its datagram (RFC 6946).
+    pub is_fragment: bool,
 }
 
 impl Packet {
@@ -137,8 +135,7 @@ impl Packet {
             length: None,
             words: None,
             spoil: 0,
-            is_part: false,
-            says_part: false,
+            is_fragment: false,
         }
     }
 

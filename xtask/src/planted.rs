@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
+    path,
     prerequisite::Stage,
     privilege::Privilege,
     setup, shell,
@@ -38,7 +39,7 @@ struct Fault {
 pub(crate) fn run(chosen: &str) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
-    setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
+    setup::ready(&[Stage::Build, Stage::Run, Stage::Test], &rustc, privilege)?;
     privilege.acquire()?;
     let mut faults = faults()?;
     faults.retain(|fault| fault.name.starts_with(chosen));
@@ -165,9 +166,13 @@ impl Copy {
         let [test, filter @ ..] = &fault.found[..] else { bail!("no test") };
         shell::run(self.cargo("build").args(["--bin", "sgd", "--bin", "sgctl", "--test", test]))?;
         let mut tests = self.cargo("test");
-        tests.args(["--test", test, "--"]).args(filter);
-        tests.env("SG_BIN_DIR", self.build.join("debug")).env("SG_RECEIVER_FIRST", "1");
-        privilege.run_built_as_root(&mut tests, host);
+        tests
+            .args(["--test", test])
+            .env("SG_BIN_DIR", self.build.join("debug"))
+            .env("SG_RECEIVER_FIRST", "1");
+        let path = path::of(&[Stage::Run, Stage::Test], "test")?;
+        privilege.run_built_as_root(&mut tests, host, &path);
+        tests.arg("--").args(filter);
         let start = Instant::now();
         let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stdout);

@@ -53,6 +53,8 @@ pub(crate) const ALL: &[Programs] = &[
     // `privilege`.
     of(&[Build], Elsewhere, &["sudo"]),
     of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
+    // `planted`.
+    of(&[Build], Debian(&["git"]), &["git"]),
     // What brings the rest, and `unpacked`.
     of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
     // libFuzzer is C++ and is compiled with the fuzz targets.

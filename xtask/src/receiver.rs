@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::{
+    path,
     prerequisite::Stage,
     privilege::Privilege,
     setup, shell,
@@ -14,7 +15,7 @@ use crate::{
 pub(crate) fn run(frames: u64, seed: Option<u64>) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
-    setup::ready(&[Stage::Build, Stage::Run], &rustc, privilege)?;
+    setup::ready(&[Stage::Build, Stage::Run, Stage::Test], &rustc, privilege)?;
     privilege.acquire()?;
     shell::announce("agent, client and tests");
     shell::run(&mut test::build())?;
@@ -25,6 +26,7 @@ pub(crate) fn run(frames: u64, seed: Option<u64>) -> Result<()> {
     if let Some(seed) = seed {
         tests.env("SG_RECEIVER_SEED", seed.to_string());
     }
-    privilege.run_built_as_root(&mut tests, &rustc.host);
+    let path = path::of(&[Stage::Run, Stage::Test], "test")?;
+    privilege.run_built_as_root(&mut tests, &rustc.host, &path);
     shell::run(&mut tests)
 }

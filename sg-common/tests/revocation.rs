@@ -6,7 +6,6 @@
 //! looks at none. The program in the kernel is asked in `tests/tests/engines/revocation.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
-#![allow(unreachable_pub, reason = "another test has these modules, too")]
 
 mod tables;
 mod world;

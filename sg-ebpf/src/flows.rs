@@ -4,10 +4,10 @@
 
 use sg_common::{
     abi::{self, reason_counter},
-    flow::{Direction, FlowEntry, FlowKey, Found, NarrowKey, State, flags},
+    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, flags},
     image,
     packet::Family,
-    verdict::{Decision, Reason},
+    verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
@@ -254,7 +254,9 @@ extern "C" fn sg_ask(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, l
 #[inline(never)]
 extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { packet, key, .. }) = (unsafe { scratch.as_mut() }) else { return NOTHING };
+    let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else {
+        return NOTHING;
+    };
     if asked & ERROR != 0 || !packet.is_mid_stream() {
         return NOTHING;
     }
@@ -264,8 +266,15 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
     };
     // SAFETY: valid until the program ends (RCU), and never written in place.
     let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
-    let Some((first, either)) = closed else { return NOTHING };
-    CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64
+    match closed {
+        None => NOTHING,
+        Some(Began::Way(first, either)) => CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64,
+        Some(Began::Deleted) => {
+            let reason = Reason::NotTakenOver;
+            let number = reason_counter(header.counters, Direction::of(asked & EGRESS), reason);
+            Decision::new(Verdict::Drop, reason, number).word()
+        }
+    }
 }
 
 #[unsafe(no_mangle)]

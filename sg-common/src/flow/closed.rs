@@ -13,8 +13,17 @@ use crate::clock::elapsed;
 pub struct ClosedEntry {
     /// When the last packet passed, in jiffies.
     pub last_seen: u64,
-    /// The [`Direction`] of the first packet, as a number, and twice whether the rules of both must accept it.
+    /// The [`Direction`] of the first packet, as a number, with the bits below.
     pub began: u64,
+}
+
+/// How a connection began that nobody has an entry of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Began {
+    /// In this direction; and whether the rules of both must accept it, see [`flags::EITHER_WAY`].
+    Way(Direction, bool),
+    /// That does not matter any more: somebody who may do so ended it, whatever the rules say.
+    Deleted,
 }
 
 impl ClosedEntry {
@@ -25,20 +34,29 @@ impl ClosedEntry {
         Self { last_seen: entry.last_seen, began: entry.direction as u64 | either }
     }
 
-    /// Which way its first packet went, and whether the rules of both ways must accept it, see [`flags::EITHER_WAY`]: for as
-    /// long as an established connection would be known.
+    /// Of one that is ended although the rules accept it.
+    #[must_use]
+    pub const fn deleted(entry: &FlowEntry) -> Self {
+        Self { last_seen: entry.last_seen, began: DELETED }
+    }
+
+    /// How it began: for as long as an established connection would be known.
     #[inline(always)]
     #[must_use]
-    pub const fn began(&self, timeouts: &Timeouts, now: u64) -> Option<(Direction, bool)> {
+    pub const fn began(&self, timeouts: &Timeouts, now: u64) -> Option<Began> {
         if elapsed(now, self.last_seen) > timeouts[ESTABLISHED] as u64 {
             return None;
         }
-        Some((Direction::of(self.began & 1), self.began & EITHER_WAY != 0))
+        if self.began & DELETED != 0 {
+            return Some(Began::Deleted);
+        }
+        Some(Began::Way(Direction::of(self.began & 1), self.began & EITHER_WAY != 0))
     }
 }
 
-/// In [`ClosedEntry::began`].
+// In `ClosedEntry::began`.
 const EITHER_WAY: u64 = 2;
+const DELETED: u64 = 4;
 
 /// A time of takeover that never ends, in [`header::TAKEOVER`](crate::image::header::TAKEOVER).
 pub const FOREVER: u32 = u32::MAX;

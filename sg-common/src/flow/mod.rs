@@ -16,7 +16,7 @@ mod entry;
 mod key;
 mod tcp;
 
-pub use closed::{AS_ESTABLISHED, ClosedEntry, FOREVER, takes_over};
+pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
 pub use key::{FlowKey, NarrowKey, Talk, packet_keys};
 

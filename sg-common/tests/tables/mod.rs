@@ -1,8 +1,11 @@
 //! One four-tuple in tables as the kernel has them, and the datapath's steps around what `sg_common` says of it.
 
+#![allow(unreachable_pub, reason = "a module of a test")]
+
 use sg_common::{
     flow::{
-        AS_ESTABLISHED, ClosedEntry, Direction, FlowEntry, FlowKey, Found, Talk, Timeouts, flags, takes_over,
+        AS_ESTABLISHED, Began, ClosedEntry, Direction, FlowEntry, FlowKey, Found, Talk, Timeouts, flags,
+        takes_over,
     },
     packet::{Family, Packet},
     verdict::{Decision, Reason, Verdict},
@@ -109,7 +112,7 @@ impl Tables {
         }
         let is_mid_stream = found.is_none() && packet.is_mid_stream();
         let closed = self.closed.filter(|_| is_mid_stream);
-        if let Some((first, either)) = closed.and_then(|closed| closed.began(&TIMEOUTS, now)) {
+        if let Some(Began::Way(first, either)) = closed.and_then(|closed| closed.began(&TIMEOUTS, now)) {
             let decision = self.ask_of(first, either);
             if decision.accepts() {
                 let entry = FlowEntry::open(packet, direction, decision, generation, length, now);

@@ -2,6 +2,8 @@
 //! send, lie about numbers, wait; the agent sweeps, tables forget. The filter is whoever implements [`Filter`]: the functions of
 //! `sg_common` here, the program in the kernel in `tests/tests/engines/revocation.rs`. Of its code nothing is used here.
 
+#![allow(unreachable_pub, reason = "this file is part of two programs")]
+
 use std::fmt::Write as _;
 
 const FIN: u8 = 1;

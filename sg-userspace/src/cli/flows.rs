@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
 };
 
 use anyhow::{Context, anyhow};
@@ -30,9 +31,10 @@ use crate::{
     store::Protocol,
 };
 
-/// Show who talks to whom, and forget flows.
+/// Show who talks to whom, and end flows.
 ///
-/// A flow that is deleted meets the rules again with its next packet, as a new one.
+/// Of a TCP connection that is deleted nothing passes any more but a new SYN, which meets the rules. Another flow that is deleted
+/// meets them with its next packet, as a new one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Typed {
     /// Delete what is found, after a question.
@@ -119,18 +121,18 @@ pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result
         .with_context(|| format!("cannot read the flows pinned in {}", pins.display()))
         .map_err(Failure::other)?;
     let known = Known::of(&catalog);
-    let found: Vec<(FlowKey, Row)> = flows
+    let found: Vec<(FlowKey, FlowEntry, Row)> = flows
         .list()
         .map_err(Failure::other)?
         .into_iter()
-        .map(|(key, entry)| (key, known.row(&key, &entry)))
-        .filter(|(key, row)| typed.wanted.admits(key, row))
+        .map(|(key, entry)| (key, entry, known.row(&key, &entry)))
+        .filter(|(key, _, row)| typed.wanted.admits(key, row))
         .collect();
     let mut output = Output::new(common.format(), out);
     if typed.delete {
-        return delete(typed, &mut flows, &found, &mut output);
+        return delete(typed, &mut flows, &pins, &found, &mut output);
     }
-    let rows: Vec<&Row> = found.iter().map(|(_, row)| row).collect();
+    let rows: Vec<&Row> = found.iter().map(|(.., row)| row).collect();
     match output.format {
         Format::Table | Format::Wide if rows.is_empty() => output.line("no flows"),
         Format::Table | Format::Wide => output.text(&written(&rows, output.colour)),
@@ -142,15 +144,16 @@ pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result
 fn delete(
     typed: &Typed,
     flows: &mut Flows,
-    found: &[(FlowKey, Row)],
+    pins: &Path,
+    found: &[(FlowKey, FlowEntry, Row)],
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     if found.is_empty() {
         return output.line("no flows");
     }
     output.confirm(&format!("delete {}?", count(found.len(), "flow")), typed.yes)?;
-    for (key, _) in found {
-        flows.forget_one(key).map_err(Failure::other)?;
+    for (key, entry, _) in found {
+        flows.end_one(pins, key, entry).map_err(Failure::other)?;
     }
     output.line(&format!("deleted {}", count(found.len(), "flow")))
 }

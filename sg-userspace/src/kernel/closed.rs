@@ -1,9 +1,11 @@
 //! The tables of TCP connections that have ended: what stands in the flow tables as closed moves here, where the oldest make
 //! room. The program only reads them. It must never decide what is closed: the sweep asks `sg_common`.
 
+use std::path::Path;
+
 use aya::{
     Ebpf, Pod,
-    maps::{HashMap, MapData, MapError},
+    maps::{HashMap, Map, MapData, MapError},
 };
 use sg_common::{
     flow::{ClosedEntry, FlowKey, NarrowKey},
@@ -30,6 +32,12 @@ impl Closed {
         Ok(Self { wide: open(ebpf, wide)?, narrow: open(ebpf, narrow)? })
     }
 
+    /// Opens the tables that are pinned in `directory`, for readers that load no program.
+    pub(super) fn open(directory: &Path) -> Result<Self, KernelError> {
+        let [wide, narrow] = TABLES;
+        Ok(Self { wide: pinned(directory, wide)?, narrow: pinned(directory, narrow)? })
+    }
+
     /// Remembers a connection that has ended.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &ClosedEntry) -> Result<(), KernelError> {
         match key.talk.family() {
@@ -52,6 +60,14 @@ impl Closed {
             .and_then(|()| forget(&mut self.narrow, |key| key.talk.nic() == slot))
             .map_err(KernelError::call("forget closed connections"))
     }
+}
+
+fn pinned<K: Pod>(directory: &Path, name: &str) -> Result<HashMap<MapData, K, ClosedEntry>, KernelError> {
+    let path = directory.join(name);
+    let doing = format!("open the closed connections at {}", path.display());
+    let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
+    let map = Map::from_map_data(map).map_err(KernelError::call(&doing))?;
+    HashMap::try_from(map).map_err(KernelError::call(&doing))
 }
 
 fn age<K: Pod>(table: &mut HashMap<MapData, K, ClosedEntry>, jiffies: u64) -> Result<(), MapError> {

@@ -8,12 +8,13 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError},
 };
 use sg_common::{
-    flow::{FlowEntry, FlowKey, NarrowKey},
-    packet::Family,
+    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
+    packet::{Family, protocol},
 };
 
 use super::{
     KernelError,
+    closed::Closed,
     datapath::{absent_is_fine, take_map},
     sys,
 };
@@ -178,6 +179,18 @@ impl Flows {
             all.append(&mut table.list()?);
         }
         Ok(all)
+    }
+
+    /// Ends one that was listed, whatever the rules say of it: of a TCP connection nothing passes from now on but a new SYN.
+    /// Others have no beginning to wait for, and meet the rules with their next packet.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn end_one(&mut self, pins: &Path, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
+        if key.talk.protocol() == protocol::TCP {
+            Closed::open(pins)?.enter(key, &ClosedEntry::deleted(entry))?;
+        }
+        self.forget_one(key)
     }
 
     /// Forgets one. No error where it is not there.

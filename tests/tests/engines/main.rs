@@ -14,6 +14,7 @@ mod hard;
 mod images;
 mod patches;
 mod planted;
+mod processors;
 mod programs;
 mod receiver;
 mod reused;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         ("receiver", receiver::TESTS),
         ("revocation", revocation::TESTS),
         ("reused", reused::TESTS),
+        ("processors", processors::TESTS),
         ("images", images::TESTS),
         ("patches", patches::TESTS),
     ] {

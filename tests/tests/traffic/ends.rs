@@ -39,6 +39,7 @@ pub(crate) fn tests(suite: &mut Suite) {
         });
     }
     suite.over(&Attach::RECEIVED, "ends::a_reset_of_a_tombstone_revives_nothing", a_reset_of_a_tombstone);
+    suite.over(&Attach::RECEIVED, "ends::what_is_deleted_is_cut", what_is_deleted_is_cut);
     suite.over(&Attach::RECEIVED, "ends::older_than_the_filter_and_cut", older_than_the_filter);
     suite.over(&Attach::RECEIVED, "ends::the_local_end_is_told_that_nobody_knows_it", the_local_end_is_told);
 }
@@ -132,6 +133,20 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
         ensure!(states(&agent, family)? == ["cut"], "{family}: {:?}", states(&agent, family)?);
         agent.apply(&web(Role::Host, OPEN))?;
         agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+    }
+    Ok(())
+}
+
+/// Although the rules accept it, in both directions.
+fn what_is_deleted_is_cut(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
+    for family in Family::ALL {
+        let mut pair = talk(&scene, family)?;
+        agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+        nobody_is_heard(&mut pair, &[End::Answerer, End::Asker, End::Answerer], "after it was deleted")?;
+        ensure!(states(&agent, family)?.is_empty(), "{family}: {:?}", states(&agent, family)?);
+        drop(pair);
+        drop(talk(&scene, family).context("another connection")?);
     }
     Ok(())
 }

@@ -24,7 +24,16 @@ use crate::{
 
 const PATCHES: &str = "tests/planted";
 /// What every fault is built of and tried with.
-const BUILT: [&str; 6] = ["--package", "sg-userspace", "--package", "sg-receiver", "--package", "sg-tests"];
+const BUILT: [&str; 8] = [
+    "--package",
+    "sg-common",
+    "--package",
+    "sg-userspace",
+    "--package",
+    "sg-receiver",
+    "--package",
+    "sg-tests",
+];
 
 /// A fault.
 struct Fault {

@@ -51,6 +51,8 @@ pub enum Lie {
     Tagged,
     /// An Ethernet address that is not the receiver's.
     Address,
+    /// An IP address that is not the receiver's.
+    Destination,
     /// A group's Ethernet address as the sender's.
     GroupSource,
     /// A transport header that is cut off, or lies.

@@ -137,7 +137,8 @@ impl Judge {
     /// A refusal that nobody may send: of a frame that was not for the receiver, or to a group (RFC 1122 3.2.2, 3.2.2.1).
     #[must_use]
     pub fn refused_wrongly<'a>(self, case: &Case, arrived: &'a [Seen]) -> Option<&'a Seen> {
-        let nobody = case.lies.iter().any(|lie| matches!(lie, Lie::Address | Lie::GroupSource));
+        let nobody =
+            case.lies.iter().any(|lie| matches!(lie, Lie::Address | Lie::Destination | Lie::GroupSource));
         // What arrived, the stack itself may refuse.
         if self.policy != Policy::Reject || !nobody || arrived.iter().any(|seen| seen.by != By::Refusal) {
             return None;
@@ -161,7 +162,7 @@ impl Judge {
             Lie::BrokenChain | Lie::Transport => Some(Kind::BrokenHeader),
             Lie::Length => Some(Kind::Length),
             Lie::Tagged => (guarded || case.tags > 2).then_some(Kind::Tags),
-            Lie::Address | Lie::GroupSource => Some(Kind::Address),
+            Lie::Address | Lie::Destination | Lie::GroupSource => Some(Kind::Address),
             Lie::Noise => Some(Kind::Noise),
             Lie::Atomic | Lie::Options => None,
         })

@@ -19,10 +19,14 @@ pub(super) fn whole(teller: &mut Teller) {
     }
 }
 
-/// A frame that a switch did not know where to send.
+/// What is for another host: by the frame's Ethernet address, since a switch did not know where it is, or by the packet's.
 pub(super) fn flooded(teller: &mut Teller) {
-    teller.to_another_host();
-    if teller.once_in(2) {
+    let by_frame = teller.once_in(2);
+    if by_frame {
+        teller.to_another_host();
+    }
+    if !by_frame || teller.once_in(2) {
+        teller.lie(Lie::Destination);
         teller.ends.to = match teller.family() {
             Family::V4 => "192.0.2.77".parse(),
             Family::V6 => "fd01::77".parse(),

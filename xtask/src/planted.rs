@@ -1,7 +1,8 @@
 //! `cargo xtask test --planted`: faults planted into a copy of the tree, each of which a test must find.
 //!
-//! A fault is a patch in `tests/planted`. Before the patch stand lines that say `what:` it brings back, and by which
-//! test it is `found:`, with its filter where it has one. That test is built of the copy, with the fault, and must fail.
+//! A fault is a patch in `tests/planted`. Before the patch stand lines that say `what:` it brings back, and by what
+//! it is `found:`, a package, a test of it, and a filter where there is one. That is built of the copy, with the fault, and the
+//! test must fail.
 
 use std::{
     collections::BTreeSet,
@@ -23,17 +24,8 @@ use crate::{
 };
 
 const PATCHES: &str = "tests/planted";
-/// What every fault is built of and tried with.
-const BUILT: [&str; 8] = [
-    "--package",
-    "sg-common",
-    "--package",
-    "sg-userspace",
-    "--package",
-    "sg-receiver",
-    "--package",
-    "sg-tests",
-];
+/// The package whose test drives the agent.
+const RECEIVER: &str = "sg-receiver";
 
 /// A fault.
 struct Fault {
@@ -164,17 +156,26 @@ impl Copy {
             .try_for_each(|file| self.take(Path::new(file)))
     }
 
-    fn cargo(&self, subcommand: &str) -> Command {
+    fn cargo(&self, subcommand: &str, packages: &[&str]) -> Command {
         let mut cargo = shell::cargo(subcommand);
-        cargo.args(BUILT).current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
+        cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+        cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
         cargo
     }
 
     /// What the test says that found it.
     fn find(&self, fault: &Fault, privilege: Privilege, host: &str) -> Result<String> {
-        let [test, filter @ ..] = &fault.found[..] else { bail!("no test") };
-        shell::run(self.cargo("build").args(["--bin", "sgd", "--bin", "sgctl", "--test", test]))?;
-        let mut tests = self.cargo("test");
+        let [package, test, filter @ ..] = &fault.found[..] else {
+            bail!("{} is found by a package, a test and a filter", fault.name)
+        };
+        let mut packages = vec![package.as_str()];
+        let mut bins: &[&str] = &[];
+        if package == RECEIVER {
+            packages.push("sg-userspace");
+            bins = &["--bin", "sgd", "--bin", "sgctl"];
+        }
+        shell::run(self.cargo("build", &packages).args(bins).args(["--test", test]))?;
+        let mut tests = self.cargo("test", &packages);
         tests
             .args(["--test", test])
             .env("SG_BIN_DIR", self.build.join("debug"))
@@ -214,11 +215,12 @@ mod tests {
 
     #[test]
     fn a_patch_says_what_it_brings_back_and_who_finds_it() {
-        let text = "what: ports beyond the end\nfound: receiver tcx\n\ndiff --git a/x b/x\nwhat: no\n";
+        let text =
+            "what: ports beyond the end\nfound: sg-receiver receiver tcx\n\ndiff --git a/x b/x\nwhat: no\n";
         let fault = Fault::parse("ports".into(), "ports.patch".into(), text).unwrap();
         assert_eq!(
             (fault.what.as_str(), &fault.found[..]),
-            ("ports beyond the end", &["receiver".to_owned(), "tcx".into()][..])
+            ("ports beyond the end", &["sg-receiver".to_owned(), "receiver".into(), "tcx".into()][..])
         );
         assert!(Fault::parse("ports".into(), "ports.patch".into(), "what: no\ndiff\n").is_err());
     }

@@ -73,6 +73,8 @@ impl Debian {
 
     /// The way to the package registries, as this machine has it.
     fn connect(&self) -> Result<()> {
+        // debootstrap writes one of its own, which would name the archive a second time.
+        fs::remove_file(self.root.join(SOURCES[0]))?;
         for file in SOURCES.into_iter().chain(REACH) {
             copy(&Path::new("/").join(file), &self.root.join(file))?;
         }

@@ -57,7 +57,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("xtask-path-{}", std::process::id()));
         fill(&directory, &[Stage::Run]).unwrap();
         let ends = |program: &str| {
-            Command::new("env").args([&variable(&directory), program]).status().unwrap().code()
+            Command::new("env").args([&variable(&directory), program]).output().unwrap().status.code()
         };
         assert_eq!(ends("true"), Some(0));
         // Every system has it, and nothing of ours starts it.

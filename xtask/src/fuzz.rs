@@ -1,9 +1,19 @@
 //! `cargo xtask fuzz`: the fuzz targets, on the pinned stable compiler.
 //!
+//! They are built as the tests are, from the same compiled dependencies: only the crates of this workspace are compiled
+//! again, with counters that tell libFuzzer where it has been. That takes a fraction of what a build with a sanitizer
+//! takes; what is fuzzed is safe Rust, whose panics, overflows and endless loops are what there is to find.
+//!
 //! Starts from the seeds in `fuzz/corpus/<target>`, which are committed, and never writes there: what a run
-//! finds goes under the target directory. A crash is kept by libFuzzer in `fuzz/artifacts`.
+//! finds goes under the target directory. An input that ends a run is kept in `fuzz/artifacts`.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -11,6 +21,20 @@ use clap::Args;
 use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
 const TARGETS: &str = "fuzz/fuzz_targets";
+const ARTIFACTS: &str = "fuzz/artifacts";
+
+/// What makes the compiler count where a program has been (`SanitizerCoverage` of LLVM), as cargo-fuzz says it.
+const COVERAGE: [&str; 6] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+];
+
+/// How much of what a run said is shown where it failed.
+const TAIL: usize = 40;
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -32,18 +56,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     run_all(&chosen, options.seconds)
 }
 
-/// Runs every one of `targets`, even after one that failed.
+/// Runs every one of `targets`, as many at a time as there are processors, even after one that failed.
 pub(crate) fn run_all(targets: &[String], seconds: u32) -> Result<()> {
+    shell::run(&mut build(targets)?)?;
     let mut failed = Vec::new();
-    for target in targets {
-        shell::announce(&format!("fuzzing {target} for {seconds} s"));
-        if let Err(error) = run_one(target, seconds) {
-            eprintln!("    {error:#}");
-            failed.push(target.as_str());
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    for targets in targets.chunks(at_once) {
+        let started = targets.iter().map(|target| Ok((target, Run::start(target, seconds)?)));
+        for (target, run) in started.collect::<Result<Vec<_>>>()? {
+            if !run.ends_well(target)? {
+                failed.push(target.as_str());
+            }
         }
     }
     if !failed.is_empty() {
-        bail!("failing targets: {}; the inputs are in fuzz/artifacts", failed.join(", "));
+        bail!("failing targets: {}; the inputs are in {ARTIFACTS}", failed.join(", "));
     }
     Ok(())
 }
@@ -61,21 +88,79 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn run_one(target: &str, seconds: u32) -> Result<()> {
-    let target_dir = shell::target_dir()?;
-    // The first corpus directory is the one libFuzzer writes to.
-    let finds = target_dir.join("fuzz-corpus").join(target);
-    fs::create_dir_all(&finds).with_context(|| format!("cannot make {}", finds.display()))?;
-    let seeds = Path::new("fuzz/corpus").join(target);
+/// Builds the targets. There are no examples: asking for them makes cargo count the dev-dependencies in, and so use what
+/// the tests are built from.
+fn build(targets: &[String]) -> Result<Command> {
+    let mut build = shell::cargo("build");
+    build.args(["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--examples"]);
+    build.args(targets.iter().flat_map(|target| ["--bin", target]));
+    build.env("RUSTC_WORKSPACE_WRAPPER", compiler()?);
+    // The programs of the kernel are not what is fuzzed.
+    build.env("SG_WITHOUT_PROGRAMS", "1");
+    Ok(build)
+}
 
-    let mut fuzz = shell::cargo("fuzz");
-    // A target directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
-    fuzz.args(["run", "--fuzz-dir", "fuzz", "--target-dir"]).arg(target_dir.join("fuzz"));
-    fuzz.arg(target).arg(finds);
-    if seeds.exists() {
-        fuzz.arg(seeds);
+/// Writes a compiler that counts. Cargo uses it for the crates of this workspace only, and keeps what it makes apart from
+/// what the other one makes. Build scripts are linked to no libFuzzer.
+fn compiler() -> Result<PathBuf> {
+    let path = shell::target_dir()?.join("fuzz-rustc");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in\n*' build_script_'*) exec \"$@\" ;;\nesac\nexec \"$@\" {}\n",
+        COVERAGE.join(" ")
+    );
+    // Cargo asks a compiler that changed what it is, so it is not written again for nothing.
+    if fs::read_to_string(&path).ok().as_deref() != Some(&script) {
+        fs::write(&path, &script).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
-    // The sanitizer is a nightly option; this lets the pinned compiler take it.
-    fuzz.env("RUSTC_BOOTSTRAP", "1");
-    shell::run(fuzz.arg("--").arg(format!("-max_total_time={seconds}")))
+    Ok(path)
+}
+
+/// A target that runs.
+struct Run {
+    command: Command,
+    child: Child,
+    said: PathBuf,
+}
+
+impl Run {
+    fn start(target: &str, seconds: u32) -> Result<Self> {
+        shell::announce(&format!("fuzzing {target} for {seconds} s"));
+        let runs = shell::target_dir()?.join("fuzz-runs").join(target);
+        let (finds, artifacts) = (runs.join("corpus"), Path::new(ARTIFACTS).join(target));
+        for directory in [&finds, &artifacts] {
+            fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let said = runs.join("log");
+        let log = File::create(&said).with_context(|| format!("cannot write {}", said.display()))?;
+        let mut command = Command::new(shell::dev_dir()?.join(target));
+        // The first corpus directory is the one libFuzzer writes to.
+        command.arg(finds);
+        let seeds = Path::new("fuzz/corpus").join(target);
+        if seeds.exists() {
+            command.arg(seeds);
+        }
+        command.arg(format!("-max_total_time={seconds}"));
+        command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = shell::start(&mut command)?;
+        Ok(Self { command, child, said })
+    }
+
+    /// Waits for it, and says how it went.
+    fn ends_well(mut self, target: &str) -> Result<bool> {
+        let status = self.child.wait()?;
+        let said = String::from_utf8_lossy(&fs::read(&self.said)?).into_owned();
+        let lines: Vec<&str> = said.lines().collect();
+        if let Err(error) = shell::succeeded(&self.command, status) {
+            lines[lines.len().saturating_sub(TAIL)..].iter().for_each(|line| eprintln!("    {line}"));
+            eprintln!("    {target}: {error:#}");
+            return Ok(false);
+        }
+        // "Done N runs in S second(s)".
+        let done =
+            lines.iter().rev().find(|line| line.starts_with("Done ")).copied().unwrap_or("nothing was run");
+        println!("    {target}: {done}");
+        Ok(done.starts_with("Done "))
+    }
 }

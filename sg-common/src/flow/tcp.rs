@@ -160,7 +160,7 @@ impl FlowEntry {
             pending_syn: 0,
             decision: decision.word(),
             packets: [1, 0],
-            bytes: [self.pending_length as u64, 0],
+            bytes: [u64::from(self.pending_length), 0],
             sent: [self.pending_syn, 0],
             acknowledged: [0, 0],
             generation,

@@ -324,6 +324,14 @@ fn an_error_quotes_eight_bytes_of_a_transport_header_and_they_are_read() {
     let frame = ipv4(1, &icmp(3, 4, 0, &inner));
     let found = quoted(&frame, Family::V4).unwrap();
     assert_eq!((found.source_port, found.detail, found.end), (53, 40_000, frame.len()));
+    // The IP header of what it quotes ends with it, too, of a later fragment as well.
+    let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
+    inner[7] = 1;
+    let frame = ipv4(1, &icmp(3, 1, 0, &inner));
+    for quoted_bytes in 0..=28 {
+        let found = quoted(&ends_after(frame.clone(), 8 + quoted_bytes), Family::V4);
+        assert_eq!(found.is_ok(), quoted_bytes >= 20, "{quoted_bytes} bytes: {found:?}");
+    }
     // About a first fragment, and about a later one: nobody knows whose that was.
     for (place, part) in [(0x2000_u16, Part::First), (1, Part::Last)] {
         let mut inner = ipv4_header(17, &[], &[udp(53, 40_000), vec![0; 8]].concat());

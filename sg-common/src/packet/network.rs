@@ -80,6 +80,9 @@ fn ipv4<F: Frame>(
     packet.destination = Address { high: u64::from(ip.be32(16)), low: 0 };
     packet.family = Family::V4;
     let behind = offset + header;
+    if quotation.is_some() && behind > end {
+        return Err(Reason::Malformed);
+    }
     let fragment = ip.be16(6);
     let mut part = Part::Whole;
     if fragment & (MORE_FRAGMENTS | OFFSET_OF_FRAGMENT) == 0 {

@@ -377,8 +377,7 @@ fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, s
         if !load(at, PART as u32, room.as_mut_ptr()) {
             return 0;
         }
-        // SAFETY: as many bytes of the room were written.
-        sum = unsafe { bpf_csum_diff(null_mut(), 0, room.as_mut_ptr(), PART as u32, sum) } as u32;
+        sum = added(room.as_mut_ptr(), PART as u32, sum);
         at += PART as u64;
         left -= PART as u64;
     }
@@ -392,8 +391,16 @@ fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, s
         return 0;
     }
     let Some(words) = bounded(u64::from((last + 3) & !3), WORD, PART as u64) else { return 0 };
-    // SAFETY: as above.
-    u64::from(unsafe { bpf_csum_diff(null_mut(), 0, room.as_mut_ptr(), words, sum) } as u32)
+    u64::from(added(room.as_mut_ptr(), words, sum))
+}
+
+/// Adds `length` bytes, whole words, to a sum.
+#[inline(always)]
+fn added(words: *mut u32, length: u32, sum: u32) -> u32 {
+    // SAFETY: the callers say how many bytes are there, the verifier checks it, and the kernel only reads them. It errs where
+    // there are more than [`PART`] bytes.
+    let sum = unsafe { bpf_csum_diff(null_mut(), 0, words, length, sum) };
+    sum.cast_unsigned() as u32
 }
 
 /// A packet with a buffer.
@@ -441,9 +448,7 @@ macro_rules! source {
 
             #[inline(always)]
             fn sum_of(words: &Words, seed: u32) -> u32 {
-                let words = words.as_ptr().cast_mut();
-                // SAFETY: the words are there, and the kernel only reads them.
-                unsafe { bpf_csum_diff(null_mut(), 0, words, size_of::<Words>() as u32, seed) as u32 }
+                added(words.as_ptr().cast_mut(), size_of::<Words>() as u32, seed)
             }
         }
 

@@ -17,7 +17,7 @@ pub use read::{Bytes, Parsed, Payload, ethernet, parse};
 /// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
 
-/// IPv6 extension headers that are walked before the packet is given up.
+/// With so many IPv6 extension headers a packet is given up; hop-by-hop options in front are not counted.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
 
 /// `EtherType` numbers (IEEE 802 numbers).

@@ -12,6 +12,8 @@ mod pick;
 mod rules;
 mod world;
 
+use std::iter;
+
 use fastrand::Rng;
 use sg_userspace::{
     model::{Direction, Policy, PolicyParts},
@@ -65,7 +67,7 @@ impl Generator {
                 [Direction::Ingress, Direction::Egress].map(|direction| policy.effective(nic, direction))
             })
             .collect();
-        let probe = |_| {
+        let probe = || {
             let position = random.usize(..effective.len());
             let direction = if random.bool() { Direction::Ingress } else { Direction::Egress };
             let rules = &effective[position][direction as usize].rules;
@@ -84,6 +86,10 @@ impl Generator {
             }
             aim.probe()
         };
-        if effective.is_empty() { Vec::new() } else { (0..count).filter_map(probe).collect() }
+        if effective.is_empty() {
+            return Vec::new();
+        }
+        // No IPv6 packet is of the protocol of an extension header: such an aim is taken again.
+        iter::repeat_with(probe).flatten().take(count).collect()
     }
 }

@@ -60,7 +60,7 @@ impl Scene {
         let devices: Devices = (1..)
             .zip(&parts.nics)
             .map(|(index, nic)| {
-                let found = Found { index, link_type: ETHERNET, addresses: Vec::new() };
+                let found = Found { index, link_type: ETHERNET, ..Found::default() };
                 (nic.device.clone(), found)
             })
             .collect();

@@ -34,7 +34,7 @@ pub fn tcp(source: (IpAddr, u16), destination: (IpAddr, u16), flags: u8) -> Vec<
 }
 
 /// The same segment over IPv4 as it comes from a wire: from another interface to one without an Ethernet address, as a test run
-/// has it (`bpf_prog_test_run_skb`, net/bpf/test_run.c), with right checksums.
+/// has it (`bpf_prog_test_run_skb`, `net/bpf/test_run.c`), with right checksums.
 #[must_use]
 pub fn received(mut frame: Vec<u8>) -> Vec<u8> {
     const IP: usize = 14;

@@ -154,7 +154,7 @@ fn figure_name(family: &str, name: &str) -> String {
 fn started(store: &Path) -> (Service, JoinHandle<()>) {
     let devices: Devices = (1..)
         .zip(0..HERE)
-        .map(|(index, nic)| (device(nic), Found { index, link_type: ETHERNET, addresses: Vec::new() }))
+        .map(|(index, nic)| (device(nic), Found { index, link_type: ETHERNET, ..Found::default() }))
         .collect();
     let limits = Limits { nics: 512, counters: 1 << 18, ..Limits::default() };
     // The agent keeps its catalog in `/run`, which is memory.

@@ -158,7 +158,7 @@ struct Agent {
 
 impl Agent {
     fn new(parts: &PolicyParts) -> Self {
-        let found = |index| Found { index, link_type: ETHERNET, addresses: Vec::new() };
+        let found = |index| Found { index, link_type: ETHERNET, ..Found::default() };
         let devices: Devices =
             (1..).zip(&parts.nics).map(|(index, nic)| (nic.device.clone(), found(index))).collect();
         // The agent keeps its catalog in `/run`, which is memory.

@@ -161,7 +161,7 @@ fn advantage(tries: u64, observe: impl Fn(&mut Budgets, u64) -> u64) -> f64 {
         ahead += seen[0][answers].cast_signed() - seen[1][answers].cast_signed();
         ahead.unsigned_abs()
     });
-    most.max().unwrap() as f64 / tries as f64
+    f64::from(u32::try_from(most.max().unwrap()).unwrap()) / f64::from(u32::try_from(tries).unwrap())
 }
 
 #[test]

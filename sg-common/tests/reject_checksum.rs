@@ -45,7 +45,7 @@ fn right(payload: &[u8]) -> Vec<(Vec<u8>, usize)> {
 #[test]
 fn what_is_right_is_right_and_a_bit_changes_that() {
     for length in [0, 1, 2, 3, 5, 100, 511, 512, 513, 1460, 1461, 4000] {
-        let payload: Vec<u8> = (0..length).map(|byte| (byte * 7) as u8).collect();
+        let payload: Vec<u8> = (0_u32..length).map(|byte| (byte * 7) as u8).collect();
         for (frame, transport) in right(&payload) {
             assert!(EVERY.into_iter().all(|trust| is_sound(&frame, trust)), "{length}: {frame:?}");
             // A byte of the transport header that says nothing of how to read it, the checksum, and the last byte.

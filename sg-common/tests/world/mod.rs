@@ -91,7 +91,7 @@ impl<F: Filter> World<F> {
     pub fn new(seed: u64, filter: impl FnOnce(Rules) -> F) -> Self {
         let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let next = [any(&mut random) as u32, any(&mut random) as u32];
-        let rules = if any(&mut random) % 3 == 0 { Rules::Tight } else { Rules::Loose };
+        let rules = if any(&mut random).is_multiple_of(3) { Rules::Tight } else { Rules::Loose };
         Self {
             filter: filter(rules),
             rules,
@@ -246,7 +246,7 @@ impl<F: Filter> World<F> {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
+/// `SplitMix64` (Steele, Lea, Flood 2014).
 fn any(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -14,7 +14,7 @@ const NETLINK_ROUTE: i32 = 0;
 const RTM_SETLINK: u16 = 19;
 const NLM_F_REQUEST_ACK: u16 = 1 | 4;
 const HEADER: usize = 16;
-/// `IFLA_{GSO,GRO}_MAX_SIZE` and those of IPv4 (include/uapi/linux/if_link.h).
+/// `IFLA_{GSO,GRO}_MAX_SIZE` and those of IPv4 (`include/uapi/linux/if_link.h`).
 const ATTRIBUTES: [u16; 4] = [41, 58, 63, 64];
 
 impl Host {

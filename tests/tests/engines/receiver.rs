@@ -83,7 +83,7 @@ fn v6(next: u8, carried: &[u8], bytes: usize) -> Vec<u8> {
 fn fragments(identification: u16, protocol: u8, offset: u16, more: bool, bytes: &[u8]) -> [Vec<u8>; 2] {
     let mut frame = v4(protocol, bytes, bytes.len());
     frame[18..20].copy_from_slice(&identification.to_be_bytes());
-    frame[20..22].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+    frame[20..22].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
     let carried = [&header(protocol, offset, more, identification)[..], bytes].concat();
     [frame, v6(FRAGMENT, &carried, carried.len())]
 }

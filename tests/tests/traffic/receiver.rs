@@ -112,7 +112,7 @@ fn fragment(road: &Road, next: u8, number: u16, (offset, more): (u16, bool), byt
     }
     let mut packet = road.packet(next, bytes);
     packet[4..6].copy_from_slice(&number.to_be_bytes());
-    packet[6..8].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+    packet[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
     packet[10..12].fill(0);
     let sum = checksum(&packet[..20]);
     packet[10..12].copy_from_slice(&sum.to_be_bytes());

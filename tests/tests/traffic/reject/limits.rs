@@ -160,8 +160,9 @@ fn another(address: IpAddr, number: u64) -> IpAddr {
 /// The greatest difference between the shares of two samples that are not above a number.
 fn difference(samples: &[Vec<usize>; 2]) -> f64 {
     let most = samples.iter().flatten().max().copied().unwrap_or(0);
+    let number = |count: usize| u32::try_from(count).map_or(f64::INFINITY, f64::from);
     let share = |sample: &[usize], most: usize| {
-        sample.iter().filter(|&&seen| seen <= most).count() as f64 / sample.len() as f64
+        number(sample.iter().filter(|&&seen| seen <= most).count()) / number(sample.len())
     };
     (0..=most).map(|most| (share(&samples[0], most) - share(&samples[1], most)).abs()).fold(0.0, f64::max)
 }

@@ -189,6 +189,12 @@ impl Decision {
         Self(Self::MARK | verdict | (reason as u64) << Self::REASON_SHIFT | number as u64)
     }
 
+    /// A decision to accept, for a reason by its number: where that was computed, each reason would be a branch of its own.
+    #[inline(always)]
+    pub const fn accepting(reason: u8, number: u32) -> Self {
+        Self(Self::MARK | Self::ACCEPT | (reason as u64) << Self::REASON_SHIFT | number as u64)
+    }
+
     /// The decision in `word`, or none where the word is something else.
     #[inline(always)]
     #[must_use]

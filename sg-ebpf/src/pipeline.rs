@@ -211,9 +211,12 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     policy::ask(keys, packet, nic.direction);
     if !spoofed || may_ask(packet, nic.header.flags) {
         let asked = Asked { slot: nic.slot, direction: nic.direction, network: read.network() };
-        let is_server = || !spoofed && nic.image.serves(packet.family, keys);
+        // Who is spoofed speaks from no own address.
+        let is_server = || nic.image.serves(packet.family, keys);
         if let Some(reason) = unasked::passes(ctx, asked, packet, is_server) {
-            return nic.decision(Verdict::Accept, reason);
+            let number =
+                reason_counter(nic.header.counters, nic.direction, Reason::Rule) - Reason::Rule as u32;
+            return Decision::accepting(reason, number + u32::from(reason));
         }
     }
     if spoofed || nic.is_guarded() && packet.source.is_unspecified() {

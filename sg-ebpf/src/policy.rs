@@ -105,17 +105,16 @@ impl Image {
         }
     }
 
-    /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask by itself.
+    /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask by itself: one, else zero.
     #[inline(always)]
-    pub fn serves(self, family: Family, keys: &Keys) -> bool {
+    pub fn serves(self, family: Family, keys: &Keys) -> u64 {
         let family = family as u64;
-        let serves = match self {
+        match self {
             Self::K64(image) => sg_serves_64k(image, family, keys),
             Self::M1(image) => sg_serves_1m(image, family, keys),
             Self::M16(image) => sg_serves_16m(image, family, keys),
             Self::M64(image) => sg_serves_64m(image, family, keys),
-        };
-        serves != 0
+        }
     }
 
     #[inline(always)]

@@ -34,26 +34,23 @@ pub struct Asked {
     pub network: usize,
 }
 
-/// Why `packet` passes without a rule, or none where it needs one. `is_server` tells whether the local address of the packet
-/// is one of the NIC's own and the remote one that of a DHCP server of it; it is asked only where that decides.
+/// The number of the [`Reason`] why `packet` passes without a rule, or none where it needs one. `is_server` tells, by one,
+/// whether the local address of the packet is one of the NIC's own and the remote one that of a DHCP server of it; it is
+/// asked only where that decides. Numbers, since each branch here is one of the whole datapath.
 #[inline(always)]
 pub fn passes(
     ctx: &impl Context,
     asked: Asked,
     packet: &Packet,
-    is_server: impl FnOnce() -> bool,
-) -> Option<Reason> {
+    is_server: impl FnOnce() -> u64,
+) -> Option<u8> {
     let direction = u64::from(asked.direction as u8);
     let whose = u64::from(asked.slot) << SLOT | (asked.network as u64) << NETWORK | direction;
     let mut found = ctx.unasked(packet, whose);
-    if found == TO_A_SERVER && is_server() {
-        found = ctx.unasked(packet, whose | TRUSTED);
+    if found == TO_A_SERVER {
+        found = ctx.unasked(packet, whose | (is_server() & 1) << TRUSTED.trailing_zeros());
     }
-    match found {
-        DHCP => Some(Reason::Dhcp),
-        DISCOVERY => Some(Reason::NeighbourDiscovery),
-        _ => None,
-    }
+    (found != NOTHING && found < TO_A_SERVER).then_some(found as u8)
 }
 
 const TRUSTED: u64 = 2;
@@ -61,12 +58,12 @@ const NETWORK: u32 = 8;
 const SLOT: u32 = 32;
 
 const NOTHING: u64 = 0;
-const DHCP: u64 = 1;
-const DISCOVERY: u64 = 2;
-/// DHCP to one server, which must be one of the NIC's.
-const TO_A_SERVER: u64 = 3;
+const DHCP: u64 = Reason::Dhcp as u64;
+const DISCOVERY: u64 = Reason::NeighbourDiscovery as u64;
+/// DHCP to one server, which must be one of the NIC's. Above all reasons, as what follows.
+const TO_A_SERVER: u64 = 32;
 /// Parts of the message lie outside the linear part of the buffer.
-const UNREAD: u64 = 4;
+const UNREAD: u64 = 33;
 
 #[inline(always)]
 fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {

@@ -103,12 +103,7 @@ impl Image {
     /// The NIC's Ethernet address; zero where it is not known.
     #[inline(always)]
     pub fn mac(self) -> u64 {
-        match self {
-            Self::K64(image) => image[header::MAC],
-            Self::M1(image) => image[header::MAC],
-            Self::M16(image) => image[header::MAC],
-            Self::M64(image) => image[header::MAC],
-        }
+        self.word(header::MAC)
     }
 
     #[inline(always)]

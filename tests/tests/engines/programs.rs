@@ -15,7 +15,7 @@ use sg_userspace::{
 };
 
 /// Instructions that the verifier may walk through, a program.
-const BUDGET: u32 = 100_000;
+const BUDGET: u32 = 94_000;
 
 /// A room for each test here.
 pub(crate) type Test = (&'static str, fn());

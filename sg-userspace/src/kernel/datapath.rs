@@ -19,12 +19,12 @@ use super::{
     KernelError,
     attach::{Attached, Device, Links},
     clock,
-    closed::{self, Closed},
-    flows::{Flows, Place, TABLES},
+    closed::Closed,
+    flows::{Flows, Place},
     images::{self, Images},
     nics::Nics,
     older::Older,
-    options::Options,
+    options::{Options, SIZED},
     pins::{self, MAPS},
     sweep::Census,
 };
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The eBPF object, or nothing where it could not be built (see `build.rs`).
-static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
 
 /// Whether this binary was built with the programs. Without bpf-linker it is built without them.
 #[must_use]
@@ -123,24 +123,13 @@ impl Datapath {
         }
         let settings = settings(options)?;
         let mut loader = EbpfLoader::new();
-        loader
-            .map_max_entries("FAR_NICS", options.limits.nics)
-            .map_max_entries("NIC_FLOWS", options.limits.nics)
-            .map_max_entries("ANSWERS", options.limits.nics)
-            .map_max_entries("FILTERED_SINCE", options.limits.nics)
-            .map_max_entries("COUNTERS", options.limits.counters)
-            .override_global("SETTINGS", &settings, true)
-            .override_global(aya_log::LEVEL, &options.log_level, false);
-        for images in ["IMAGES_64K", "IMAGES_1M", "IMAGES_16M", "IMAGES_64M"] {
-            loader.map_max_entries(images, options.limits.nics);
-        }
-        for table in TABLES {
-            let limits = &options.limits;
-            loader
-                .map_max_entries(table.name, if table.half_open { limits.half_open() } else { limits.flows });
-        }
-        for table in closed::TABLES {
-            loader.map_max_entries(table, options.limits.half_open());
+        loader.override_global("SETTINGS", &settings, true).override_global(
+            aya_log::LEVEL,
+            &options.log_level,
+            false,
+        );
+        for (map, size) in SIZED {
+            loader.map_max_entries(map, size.entries(&options.limits));
         }
         let is_new = options.pins.as_deref().is_none_or(|directory| !pins::exist(directory));
         if let Some(directory) = &options.pins {

@@ -5,6 +5,8 @@ use std::{fmt, io, path::PathBuf};
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 use thiserror::Error;
 
+use super::options::Size;
+
 /// What went wrong between user space and the kernel.
 #[derive(Debug, Error)]
 pub enum KernelError {
@@ -145,13 +147,7 @@ impl KernelError {
             EbpfError::MapError(MapError::CreateError { name, io_error })
                 if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
             {
-                let remedy = match name.as_str() {
-                    "FLOWS" | "FLOWS_16" | "HALF_OPEN" | "HALF_OPEN_16" => {
-                        "start sgd with a smaller --max-flows"
-                    }
-                    "COUNTERS" => "start sgd with a smaller --max-counters",
-                    _ => "start sgd with a smaller --max-nics, or give this host more memory",
-                };
+                let remedy = Size::of(name).map_or("give this host more memory", Size::remedy);
                 Self::Lacking { doing: format!("make the table {name}"), why: io_error.to_string(), remedy }
             }
             _ => Self::call("make the tables")(source),

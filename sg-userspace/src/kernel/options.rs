@@ -27,6 +27,62 @@ impl Limits {
     }
 }
 
+/// Which of the [`Limits`] a map has its size from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    Nics,
+    Flows,
+    HalfOpen,
+    Counters,
+}
+
+/// The maps that have their size from a limit.
+pub(super) const SIZED: [(&str, Size); 15] = [
+    ("FAR_NICS", Size::Nics),
+    ("NIC_FLOWS", Size::Nics),
+    ("ANSWERS", Size::Nics),
+    ("FILTERED_SINCE", Size::Nics),
+    ("IMAGES_64K", Size::Nics),
+    ("IMAGES_1M", Size::Nics),
+    ("IMAGES_16M", Size::Nics),
+    ("IMAGES_64M", Size::Nics),
+    ("FLOWS", Size::Flows),
+    ("FLOWS_16", Size::Flows),
+    ("HALF_OPEN", Size::HalfOpen),
+    ("HALF_OPEN_16", Size::HalfOpen),
+    ("CLOSED", Size::HalfOpen),
+    ("CLOSED_16", Size::HalfOpen),
+    ("COUNTERS", Size::Counters),
+];
+
+impl Size {
+    /// What the map named `map` has its size from; none where that is fixed.
+    pub(super) fn of(map: &str) -> Option<Self> {
+        SIZED.into_iter().find_map(|(name, size)| (name == map).then_some(size))
+    }
+
+    /// How many entries that makes.
+    pub(super) const fn entries(self, limits: &Limits) -> u32 {
+        match self {
+            Self::Nics => limits.nics,
+            Self::Flows => limits.flows,
+            Self::HalfOpen => limits.half_open(),
+            Self::Counters => limits.counters,
+        }
+    }
+
+    /// What to do where the kernel cannot make that many.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::Nics => "start sgd with a smaller --max-nics, or give this host more memory",
+            Self::Flows | Self::HalfOpen => {
+                "start sgd with a smaller --max-flows, or give this host more memory"
+            }
+            Self::Counters => "start sgd with a smaller --max-counters, or give this host more memory",
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { nics: 1024, flows: 1 << 18, counters: 1 << 17 }
@@ -89,5 +145,20 @@ pub struct FlowOptions {
 impl Default for FlowOptions {
     fn default() -> Self {
         Self { timeouts: DEFAULT_TIMEOUTS_SECONDS, per_nic: u32::MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SIZED;
+    use crate::kernel::datapath::OBJECT;
+
+    /// A name that no map has would be passed over in silence. Names end with a zero in an object's table of them.
+    #[test]
+    fn every_sized_map_is_in_the_object() {
+        for (name, _) in SIZED {
+            let name = format!("\0{name}\0");
+            assert!(OBJECT.windows(name.len()).any(|window| window == name.as_bytes()), "{name:?}");
+        }
     }
 }

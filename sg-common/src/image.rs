@@ -312,22 +312,24 @@ impl Walk {
     /// Goes down until a decision, through all graphs of a forest. `None` where the image is damaged.
     #[inline(always)]
     pub fn run<I: Words + ?Sized>(self, image: &I, keys: &Keys) -> Option<Decision> {
-        let end = self.end(image, keys);
+        let end = self.end(image, keys, || {});
         match Forest::from_word(end) {
-            Some(forest) => forest.ask(image, |root| Walk::from(image, root).end(image, keys)),
+            Some(forest) => forest.ask(image, |root| Walk::from(image, root).end(image, keys, || {})),
             None => Decision::from_word(end),
         }
     }
 
-    /// Goes down until a decision or a forest: returns its word, or something else where the image is damaged.
+    /// Goes down until a decision or a forest: returns its word, or something else where the image is damaged. After each step
+    /// it calls `stepped`.
     #[inline(always)]
-    pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys) -> u64 {
+    pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys, stepped: impl Fn()) -> u64 {
         // The mark of a decision is the bit of `NO_BOUND`.
         const END: u64 = NO_BOUND | Reference::FOREST;
         // As wide as a register: a narrower count is cut to its width after every step.
         let mut steps = 0_u64;
         while steps < u64::from(MAX_STEPS) && self.at & END == 0 {
             self.step(image, keys);
+            stepped();
             steps += 1;
         }
         self.at

@@ -13,12 +13,18 @@
 //! | [`view`] | reading parts of a packet, clock, counters |
 //! | [`context`] | packet memory, by hook |
 //! | [`scratch`] | where a packet is worked on |
+//! | [`verifier`] | what is there for the verifier's sake only |
 //! | [`maps`] | every map |
 //!
 //! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
 
 #![expect(missing_docs, unreachable_pub, reason = "programs are found by name in the object, not imported")]
 #![expect(clippy::needless_pass_by_value, reason = "the macros hand the context over")]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(asm_experimental_arch),
+    expect(unstable_features, reason = "assembly for this target is not stable")
+)]
 #![no_std]
 #![no_main]
 
@@ -33,6 +39,7 @@ mod policy;
 mod reject;
 mod scratch;
 mod unasked;
+mod verifier;
 mod view;
 
 use aya_ebpf::{

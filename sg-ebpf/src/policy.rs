@@ -15,7 +15,7 @@ use sg_common::{
 use crate::{
     maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
     scratch::Scratch,
-    view,
+    verifier, view,
 };
 
 /// An image, by its size class: the mask of an offset must be a constant to be cheap, so the reader exists once
@@ -240,7 +240,9 @@ macro_rules! walk {
         extern "C" fn $walk(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
             // SAFETY: the callers pass references; the verifier checks the size of what they point to.
             match unsafe { (image.as_ref(), keys.as_ref()) } {
-                (Some(image), Some(keys)) => Walk::from(image, root as usize).end(image, keys),
+                (Some(image), Some(keys)) => {
+                    Walk::from(image, root as usize).end(image, keys, verifier::checkpoint)
+                }
                 _ => 0,
             }
         }

@@ -371,7 +371,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             let forged = Packet { sequence: 77_000_000, ..Talk::new().packet(6, side, SYN, 0) };
             let entry = talk.entry.as_mut().unwrap();
             assert_eq!(find(entry, side, &forged, 1, 500), Found::Meets);
-            assert!(!entry.ask(&forged, way(side), 74));
+            assert!(!entry.ask(&forged, way(side), (ACCEPT, 1), 74, 500));
             let known = |entry: &FlowEntry| {
                 (entry.state, entry.direction, entry.sent, entry.last_seen, entry.packets)
             };
@@ -410,12 +410,38 @@ fn the_same_syn_again_is_the_same_connection() {
     let syn = talk.packet(6, ORIGINAL, SYN, 0);
     talk.send(6, ORIGINAL, SYN, 0);
     let entry = talk.entry.as_mut().unwrap();
-    assert!(entry.ask(&syn, Direction::Egress, 60));
+    assert!(entry.ask(&syn, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen, entry.flags), ([1, 0], 0, flags::SYN));
     // Another number is another connection.
-    assert!(!entry.ask(&Packet { sequence: 5, ..syn }, Direction::Egress, 60));
+    assert!(!entry.ask(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
     assert_eq!((entry.flags, entry.pending_syn), (flags::SYN | flags::PENDING | flags::PENDING_EGRESS, 6));
+}
+
+/// An association of SCTP: whoever asks for one meets the rules. Accepted, the flow goes on as it was, and where it was cut it begins
+/// anew.
+#[test]
+fn an_init_meets_the_rules() {
+    const SCTP: u8 = 132;
+    for side in [ORIGINAL, REPLY] {
+        let mut talk = Talk::new();
+        let data = Packet { header: 0, ..talk.packet(SCTP, ORIGINAL, 0, 0) };
+        talk.see(ORIGINAL, &Packet { tcp_flags: SYN, ..data });
+        talk.see(REPLY, &data);
+        let entry = talk.entry.as_mut().unwrap();
+        assert_eq!(noted(entry, side, &data, (false, 1), 10), Found::Decided(ACCEPT.word()));
+        let init = Packet { tcp_flags: SYN, ..data };
+        assert_eq!(find(entry, side, &init, 1, 11), Found::Meets);
+        let before = *entry;
+        assert!(entry.ask(&init, way(side), (ACCEPT, 1), 60, 11));
+        assert_eq!(*entry, before);
+        entry.rejudge(DROP, 2);
+        assert_eq!(find(entry, side, &data, 2, 12), Found::Decided(DROP.word()));
+        assert_eq!(find(entry, side, &init, 2, 13), Found::Meets);
+        assert_eq!(entry.last_seen, 13, "who was cut and goes on trying stays known");
+        assert!(!entry.ask(&init, way(side), (ACCEPT, 2), 60, 14));
+        assert_eq!((entry.direction(), entry.is_cut(), entry.packets), (way(side), false, [1, 0]));
+    }
 }
 
 /// A SYN alone gives no passage to an older connection of the same ends.

@@ -84,6 +84,20 @@ fn expected(family: Family, protocol: u8, transport: usize, end: usize) -> Packe
     Packet { family, protocol, hop_limit: HOP_LIMIT, source, destination, transport, end, ..Packet::EMPTY }
 }
 
+/// It is alone in its packet: what comes first says what it is. What an ICMP error quotes asks for nothing.
+#[test]
+fn an_init_of_sctp_is_told() {
+    for (chunk, whole, asks) in [(1, true, true), (0, true, false), (2, true, false), (1, false, false)] {
+        let mut init = sctp(1, 2);
+        init.extend([chunk, 0, 0, 20]);
+        init.truncate(if whole { 16 } else { 15 });
+        for frame in [ipv4(132, &init), ipv6(132, &init)] {
+            let Parsed::Packet(packet) = parse(&&frame[..]) else { panic!("it is a packet") };
+            assert_eq!((packet.asks_anew(), packet.is_syn()), (asks, false), "chunk {chunk}, whole: {whole}");
+        }
+    }
+}
+
 #[test]
 fn every_field_of_every_transport_is_read() {
     type Transport = (u8, Vec<u8>, fn(Packet) -> Packet);

@@ -236,14 +236,21 @@ extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u6
     0
 }
 
-/// Tells an entry that the rules accepted the packet, a SYN.
+/// Tells an entry that the rules accepted the packet, which asks for a new connection.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_ask(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_ask(
+    scratch: *mut Scratch,
+    entry: *mut FlowEntry,
+    decision: u64,
+    asked: u64,
+    length: u64,
+) -> u64 {
     // SAFETY: as above.
-    if let (Some(scratch), Some(entry)) = unsafe { (scratch.as_mut(), entry.as_mut()) }
-        && entry.ask(&scratch.packet, Direction::of(asked & EGRESS), length)
-    {
+    let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else { return 0 };
+    let Some(decision) = Decision::from_word(decision) else { return 0 };
+    let said = (decision, scratch.header.generation);
+    if entry.ask(&scratch.packet, Direction::of(asked & EGRESS), said, length, view::now()) {
         sg_observe(scratch, entry, asked, length);
     }
     0
@@ -294,7 +301,7 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
     if asked & HAS_ENTRY != 0
         && let Some(known) = find(&scratch.key, now)
     {
-        sg_ask(scratch, known, asked, length);
+        sg_ask(scratch, known, decision, asked, length);
         return 1;
     }
     let Some(decision) = Decision::from_word(decision) else { return 0 };

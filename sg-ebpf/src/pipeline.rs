@@ -186,7 +186,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
                 return decision;
             }
             flows::rejudge(scratch, first, decision, error);
-            if !decision.accepts() && !error && !scratch.packet.is_syn() {
+            if !decision.accepts() && !error && !scratch.packet.asks_anew() {
                 return decision;
             }
             known = flows::known(scratch, &asked, true);

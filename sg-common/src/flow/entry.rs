@@ -256,15 +256,15 @@ impl FlowEntry {
         if error {
             return if self.is_cut() { Found::Meets } else { Found::Error };
         }
-        // A SYN asks for a new connection: whatever was there before, it meets the policy.
-        if packet.is_syn() && !self.is_opened_at_once(direction) {
+        if self.is_cut() && packet.protocol != protocol::TCP {
+            self.see(now);
+        }
+        // It asks for a new connection: whatever was there before, it meets the policy.
+        if packet.asks_anew() && !self.is_opened_at_once(direction) {
             return Found::Meets;
         }
         let decision = self.decision;
         if self.is_cut() {
-            if packet.protocol != protocol::TCP {
-                self.see(now);
-            }
             return Found::Decided(decision);
         }
         if self.waits_for_an_answer(packet, direction) {

@@ -111,12 +111,28 @@ impl FlowEntry {
         packet.tcp_flags & tcp::ACK == 0 || !(-NEAR..NEAR).contains(&ahead)
     }
 
-    /// Notes that the rules accepted `packet`, a SYN `length` bytes long and going in `direction`. Where it is the one that began
-    /// this flow, which it tells, it is to be [noted](Self::observe). Another one asks for another connection of the same ends,
-    /// or was forged: until it is answered, all stays as it is.
+    /// Notes that `decision`, of the policy of `generation`, accepts `packet`, which asks for a new connection, is `length` bytes long
+    /// and goes in `direction`. Where it is the SYN that began this flow, which it tells, it is to be [noted](Self::observe). Another
+    /// one asks for another connection of the same ends, or was forged: until it is answered, all stays as it is.
+    ///
+    /// An association of SCTP has no numbers to tell its answers by. It goes on, and begins anew where the policy had cut it.
     #[inline(always)]
     #[must_use]
-    pub fn ask(&mut self, packet: &Packet, direction: Direction, length: u64) -> bool {
+    pub fn ask(
+        &mut self,
+        packet: &Packet,
+        direction: Direction,
+        (decision, generation): (Decision, u32),
+        length: u64,
+        now: u64,
+    ) -> bool {
+        if packet.protocol != protocol::TCP {
+            if !self.is_cut() {
+                return true;
+            }
+            *self = Self::open(packet, direction, decision, generation, length, now);
+            return false;
+        }
         let is_the_first = self.flags & (flags::SYN | flags::CUT) == flags::SYN
             && self.state != State::Closing as u8
             && self.direction == direction as u8

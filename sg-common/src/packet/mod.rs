@@ -53,6 +53,9 @@ pub mod protocol {
     /// RFC 3828.
     pub const UDP_LITE: u8 = 136;
 
+    /// The type of the SCTP chunk that asks for an association, which is alone in its packet (RFC 9260 3.3.2, 6.10).
+    pub(super) const SCTP_INIT: u8 = 1;
+
     /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
     pub(super) const HOP_BY_HOP: u8 = 0;
     pub(super) const ROUTING: u8 = 43;
@@ -175,7 +178,7 @@ pub struct Packet {
     pub protocol: u8,
     /// Time to live or hop limit.
     pub hop_limit: u8,
-    /// TCP: the flags, see [`tcp`].
+    /// TCP: the flags, see [`tcp`]. SCTP: [`tcp::SYN`] where the packet is an INIT. Else 0.
     pub tcp_flags: u8,
     /// The source port, where the protocol [`has_ports`]. Else 0.
     pub source_port: u16,
@@ -360,7 +363,14 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn is_syn(&self) -> bool {
-        self.protocol == protocol::TCP && self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+        self.protocol == protocol::TCP && self.asks_anew()
+    }
+
+    /// Whether this packet asks for a new connection of TCP, or for a new association of SCTP.
+    #[inline(always)]
+    #[must_use]
+    pub const fn asks_anew(&self) -> bool {
+        self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
     }
 
     /// Whether this is a TCP reset.

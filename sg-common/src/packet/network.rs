@@ -7,6 +7,7 @@
 
 use super::{
     Address, Family, Frame, MAX_EXTENSION_HEADERS, Packet, Part, Window as _, has_ports, is_icmp, protocol,
+    tcp,
 };
 use crate::verdict::Reason;
 
@@ -331,9 +332,19 @@ fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> 
         let ports = frame.window::<4>(offset).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
         packet.detail = ports.be16(2);
+        // Its first chunk has a header of four bytes, and stands in a first fragment: that has a multiple of eight.
+        if protocol == protocol::SCTP && !is_quoted && offset + SCTP_CHUNK + 4 <= end {
+            let chunk = frame.window::<4>(offset + SCTP_CHUNK).ok_or(Reason::Malformed)?;
+            if chunk.byte(0) == protocol::SCTP_INIT {
+                packet.tcp_flags = tcp::SYN;
+            }
+        }
     }
     Ok(())
 }
+
+/// Where the first chunk of an SCTP packet begins, in bytes from the start of its header.
+const SCTP_CHUNK: usize = header_length(protocol::SCTP);
 
 /// Bytes that a header with ports has at least, or an ICMP header: RFC 768, 3828, 792 and 4443; RFC 9260 3, RFC 4340 5.1.
 #[inline(always)]

@@ -131,7 +131,7 @@ impl Tables {
         }
         if found.is_some() {
             let entry = self.live_entry().expect("it was found");
-            if entry.ask(packet, direction, length) {
+            if entry.ask(packet, direction, (decision, generation), length, now) {
                 entry.observe(packet, direction, length, now);
             }
         } else {

@@ -7,6 +7,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod associations;
 mod compare;
 mod families;
 mod guest;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         ("receiver", receiver::TESTS),
         ("revocation", revocation::TESTS),
         ("reused", reused::TESTS),
+        ("associations", associations::TESTS),
         ("processors", processors::TESTS),
         ("images", images::TESTS),
         ("patches", patches::TESTS),

@@ -38,9 +38,9 @@ pub enum Known {
 }
 
 impl Known {
-    /// What [`sg_known`] said.
+    /// What [`look`] or [`sg_known`] said.
     #[inline(always)]
-    fn of(said: u64) -> Self {
+    pub fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
             return Self::Decided(decision);
         }
@@ -77,8 +77,7 @@ const FIRST_EGRESS: u64 = 64;
 
 // What `look` and `sg_known` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
 const AGAIN: u64 = 0;
-/// Nothing is known of the flow.
-pub const NOTHING: u64 = 4;
+const NOTHING: u64 = 4;
 const ENTRY: u64 = 8;
 const LIVE: u64 = 12;
 const STALE: u64 = 16;
@@ -115,16 +114,19 @@ pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &Asked, first: D
     sg_open(scratch, decision.word(), bits, u64::from(asked.length));
 }
 
-/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision,
-/// [`NOTHING`], or zero where [`known`] must look again.
+/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision, what
+/// [`Known::of`] reads, or zero where [`known`] must look again.
 #[inline(always)]
 pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
     let now = view::now();
     let Scratch { packet, key, header, .. } = scratch;
     let revalidate = header.flags & image::flags::REVALIDATE != 0;
     if let Some(entry) = answered(key, now) {
-        if entry.is_stale(header.generation, revalidate) || !entry.is_usual(packet) {
+        if entry.is_stale(header.generation, revalidate) {
             return AGAIN;
+        }
+        if !entry.is_usual(packet) {
+            return if entry.is_met_by(packet, direction) { ENTRY } else { AGAIN };
         }
         let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
         entry.note(packet, direction, length, now);
@@ -134,8 +136,11 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
         // Of a connection that has ended `known` finds what is left.
         return if packet.is_mid_stream() { AGAIN } else { NOTHING };
     };
-    if entry.is_stale(header.generation, revalidate) || !entry.is_usual_question(packet, direction) {
+    if entry.is_stale(header.generation, revalidate) {
         return AGAIN;
+    }
+    if !entry.is_usual_question(packet, direction) {
+        return if entry.is_met_by(packet, direction) { ENTRY } else { AGAIN };
     }
     let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
     entry.note(packet, direction, length, now);

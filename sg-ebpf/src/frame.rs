@@ -17,7 +17,8 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    flows, fragments,
+    flows::{self, Known},
+    fragments,
     scratch::Scratch,
     view,
 };
@@ -70,10 +71,11 @@ impl Read {
         self.word & HAS_FLOW != 0
     }
 
-    /// Whether the flow was looked for, and nothing is known of it.
+    /// What is known of the flow, where it was looked for well enough.
     #[inline(always)]
-    pub fn is_unknown(self) -> bool {
-        self.word >> KNOWN == flows::NOTHING
+    pub fn known(self) -> Option<Known> {
+        let said = self.word >> KNOWN;
+        if said == 0 { None } else { Some(Known::of(said)) }
     }
 }
 

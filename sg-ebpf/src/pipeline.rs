@@ -173,9 +173,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let asked = Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
-        if !read.is_unknown() {
-            known = flows::known(scratch, &asked, false);
-        }
+        known = read.known().unwrap_or_else(|| flows::known(scratch, &asked, false));
         if let Known::Stale(first, either) | Known::Closed(first, either) = known {
             let decision = policy::ask_again(scratch, nic.slot, first, either);
             let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));

@@ -14,22 +14,29 @@ pub(crate) struct Tally {
     steps: Vec<String>,
     /// What failed tests said first, by test.
     said: Vec<(String, String)>,
-    /// The test whose first words come next.
-    speaking: Option<String>,
+    /// Whose words come next.
+    speaking: Speaking,
+}
+
+/// What of a failed test comes next.
+#[derive(Debug, Default)]
+enum Speaking {
+    /// Nothing of any.
+    #[default]
+    Nobody,
+    /// The first words of this one.
+    First(String),
+    /// More of the one that spoke last, perhaps its causes.
+    More,
+    /// Causes of the error of the one that spoke last, a line each, up to one that is empty.
+    Causes,
 }
 
 impl Tally {
     /// Takes one line.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
-        if let Some(test) = self.speaking.take() {
-            let is_noise = line.is_empty() || line.starts_with("thread '");
-            if is_noise {
-                self.speaking = Some(test);
-            } else {
-                self.said.push((test, line.to_owned()));
-            }
-        }
+        self.hear(line);
         if let Some((name, how)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) {
             let name = name.trim_end();
             match how.split([',', ' ']).next() {
@@ -41,13 +48,37 @@ impl Tally {
         } else if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----")) {
             // What failed tests said comes a second time at the end.
             let name = name.trim_end_matches(" stdout");
+            self.speaking = Speaking::Nobody;
             if !self.said.iter().any(|(said, _)| said == name) {
-                self.speaking = Some(name.to_owned());
+                self.speaking = Speaking::First(name.to_owned());
             }
         } else if OUTCOMES.iter().any(|outcome| line.get(28..).is_some_and(|rest| rest.starts_with(outcome)))
         {
             self.steps.push(line.to_owned());
         }
+    }
+
+    /// Takes what a failed test says: its first words, and the causes of its error.
+    fn hear(&mut self, line: &str) {
+        self.speaking = match std::mem::take(&mut self.speaking) {
+            Speaking::First(test) if line.is_empty() || line.starts_with("thread '") => Speaking::First(test),
+            Speaking::First(test) => {
+                self.said.push((test, line.to_owned()));
+                Speaking::More
+            }
+            Speaking::More if line == "Caused by:" => Speaking::Causes,
+            Speaking::Causes if line.is_empty() => Speaking::Nobody,
+            Speaking::Causes => {
+                let cause = line.trim_start();
+                let cause = cause.split_once(": ").filter(|(number, _)| number.parse::<u32>().is_ok());
+                let cause = cause.map_or(line.trim_start(), |(_, cause)| cause);
+                if let Some((_, said)) = self.said.last_mut() {
+                    let _ = write!(said, ": {cause}");
+                }
+                Speaking::Causes
+            }
+            other => other,
+        };
     }
 
     /// Whether everything was done, and well: some tests at least, and no step or test that failed or was left out.
@@ -117,10 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_test_is_told_with_its_first_words() {
-        let text = "test a ... FAILED\ntest b ... FAILED\n---- a ----\ncannot start bpftool\n\nCaused by:\n\
-                    ---- b stdout ----\n\nthread 'b' panicked at b.rs:1:1:\nit is 5\n---- a ----\nagain\n";
+    fn a_failed_test_is_told_with_its_first_words_and_causes() {
+        let text = "test a ... FAILED\ntest b ... FAILED\n---- a ----\non host server\n\nCaused by:\n    0: cannot \
+                    start bpftool\n    1: No such file\n\n---- b stdout ----\n\nthread 'b' panicked at b.rs:1:1:\nit is 5\n---- a ----\nagain\n";
         let details = tally(text).details();
-        assert!(details.contains("\na: cannot start bpftool\nb: it is 5\n"), "{details}");
+        assert!(
+            details.contains("\na: on host server: cannot start bpftool: No such file\nb: it is 5\n"),
+            "{details}"
+        );
     }
 }

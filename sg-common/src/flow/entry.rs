@@ -202,6 +202,14 @@ impl FlowEntry {
         packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0 && self.flags & UNUSUAL == 0
     }
 
+    /// Whether `packet`, which goes in `direction`, asks for a new connection where this flow was not cut: then the policy is asked
+    /// about it, unless the flow is stale.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_met_by(&self, packet: &Packet, direction: Direction) -> bool {
+        packet.asks_anew() && !self.is_opened_at_once(direction) && !self.is_cut()
+    }
+
     /// Notes a usual packet, `length` bytes long and going in `direction`.
     #[inline(always)]
     pub fn note(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {

@@ -13,7 +13,10 @@ use super::{
     instance::set_aside,
     reconcile::Agent,
 };
-use crate::kernel::{Datapath, Limits, Options, pins};
+use crate::kernel::{
+    Datapath, Limits, Options,
+    pins::{self, Moved},
+};
 
 /// What to do about what is there.
 #[derive(Debug)]
@@ -50,6 +53,13 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                 log::warn!(
                     "the tables keep the sizes they were made with ({nics} NICs, {flows} flows, {counters} \
                      counters); `sgctl detach` first to change them"
+                );
+            }
+            for Moved { device, now } in pins::moved(&options.instance.pins()) {
+                log::warn!(
+                    "device {device} was moved to another network namespace while no agent ran, where it is device \
+                     {now}: the filter stayed on it, under the policy of what is device {now} here. It is taken off \
+                     now; filter the device by an agent in its own namespace"
                 );
             }
             // Hooks of the other kind go when those of this one are there.

@@ -3,13 +3,14 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use nix::{
     mount::{MsFlags, mount},
+    net::if_::if_indextoname,
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 use sg_common::abi::{Counter, VERSION};
@@ -105,6 +106,42 @@ pub fn exist(directory: &Path) -> bool {
 #[must_use]
 pub fn hold_links(directory: &Path) -> bool {
     list(directory).is_ok_and(|paths| paths.iter().any(|path| is_link(path)))
+}
+
+/// A device that a link of ours filters, in another network namespace than this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Its number when it was here.
+    pub device: u32,
+    /// Its number where it is: another one where its own was taken there.
+    pub now: u32,
+}
+
+/// The devices that links pinned in `directory` filter elsewhere. The kernel leaves TCX and XDP links on a device that moves
+/// (`__dev_change_net_namespace`, net/core/dev.c), and says which number their device has, if it is still there.
+#[must_use]
+pub fn moved(directory: &Path) -> Vec<Moved> {
+    let mut found: Vec<Moved> = Vec::new();
+    for path in list(directory).unwrap_or_default() {
+        let Some(device) = path.file_name().and_then(|name| device_of(name.to_str()?)) else { continue };
+        let Some(now) = open_link(&path).and_then(|link| device_filtered_by(&link)) else { continue };
+        let is_here = now == device && if_indextoname(device).is_ok();
+        if now != 0 && !is_here && found.iter().all(|moved| moved.device != device) {
+            found.push(Moved { device, now });
+        }
+    }
+    found
+}
+
+/// The number in the name of the pin of a link, see [`link_name`].
+fn device_of(name: &str) -> Option<u32> {
+    name.strip_prefix("link_")?.split('_').next()?.parse().ok()
+}
+
+/// The number of the device that a link is on, in the namespace where that is; zero where it is no more.
+fn device_filtered_by(link: &OwnedFd) -> Option<u32> {
+    let said = fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd())).ok()?;
+    said.lines().find_map(|line| line.strip_prefix("ifindex:")?.trim().parse().ok())
 }
 
 fn is_link(path: &Path) -> bool {

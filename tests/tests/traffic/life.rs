@@ -1,8 +1,10 @@
 //! The life of the agent: what it reads, how it ends, and that the filter outlives it.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::net::if_::if_nametoindex;
 use sg_tests::lab::{
-    Agent, Attach, End, Family, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams, until,
+    Agent, Attach, End, Family, Host, Lab, Options, Outcome, PATIENCE, Pair as _, Service, Streams, answer,
+    until,
 };
 
 use crate::{
@@ -24,6 +26,12 @@ egress:
 ";
 
 pub(crate) fn tests(suite: &mut Suite) {
+    // What hangs on a clsact qdisc does not move with its device.
+    suite.over(
+        &[Attach::Tcx, Attach::Xdp],
+        "life::a_device_that_moved_is_named",
+        a_device_that_moved_is_named,
+    );
     suite.over(&Attach::RECEIVED, "life::a_bad_file_changes_nothing", a_bad_file_changes_nothing);
     suite.over(&Attach::RECEIVED, "life::sighup_reads_again", sighup_reads_again);
     suite.over(&Attach::RECEIVED, "life::sigterm_leaves_the_filter", sigterm_leaves_the_filter);
@@ -126,4 +134,37 @@ fn a_restart_adopts_flows_and_counts(lab: Lab, attach: Attach) -> Result<()> {
         );
     }
     is_filtered(&scene, true)
+}
+
+/// S23. While no agent runs, the device moves to a namespace where its number is free, or taken.
+fn a_device_that_moved_is_named(lab: Lab, attach: Attach) -> Result<()> {
+    for taken in [false, true] {
+        let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy())?;
+        agent.kill()?;
+        let (server, away) = (scene.host(Server), lab.host("away")?);
+        let number = |host: &Host| host.inside(|| Ok(if_nametoindex("eth0")?));
+        let before = number(server)?;
+        if taken {
+            away.ip(&format!("link add taken index {before} type dummy"))?;
+        }
+        server.ip(&format!("link set eth0 netns {}", away.netns()))?;
+        let now = number(&away)?;
+        ensure!((now == before) != taken, "device {before} is {now} in the other namespace");
+        let asked = question(Client, Server, Family::V4, SHUT);
+        let is_filtered = |expected: bool| {
+            let _answering = answer(&away, asked.to, SHUT)?;
+            let wanted = if expected { Outcome::Silent } else { Outcome::Answered };
+            scene.puts(Client, &asked, wanted)
+        };
+        let [v4, v6] = Family::ALL.map(|family| Server.address(family));
+        away.address("eth0", &[&format!("{v4}/24"), &format!("{v6}/64")])?;
+        away.ip("link set eth0 up")?;
+        is_filtered(true).context("without an agent")?;
+        agent.start_again()?;
+        let said = format!("device {before} was moved to another network namespace");
+        until(&said, || Ok(agent.complaints().contains(&said))).with_context(|| agent.complaints())?;
+        ensure!(agent.complaints().contains(&format!("it is device {now}: ")), "{}", agent.complaints());
+        is_filtered(false).context("the filter is taken off")?;
+    }
+    Ok(())
 }

@@ -298,8 +298,8 @@ fn add_filter(
 pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle) -> Result<(), KernelError> {
     use aya::programs::Link as _;
     // It may be called otherwise by now, and its old name may be another device's. A filter stays with the number.
-    let Ok(name) = if_indextoname(device.index) else { return Ok(()) };
-    let device = &Device { name: name.to_string_lossy().into_owned(), index: device.index };
+    let Some(name) = name_of(device.index) else { return Ok(()) };
+    let device = &Device { name, index: device.index };
     let Ok(link) = filter(program, device, handle) else { return Ok(()) };
     match link.detach() {
         Ok(()) => Ok(()),
@@ -311,6 +311,13 @@ pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle)
         }
         Err(error) => Err(KernelError::call(format_args!("take the filter off {}", device.name))(error)),
     }
+}
+
+/// The name of the device with this number in the network namespace of this process, if there is one.
+pub(super) fn name_of(index: u32) -> Option<String> {
+    // Nix 0.31 takes the null that means failure for success, and the name is empty then.
+    let name = if_indextoname(index).ok().filter(|name| !name.is_empty())?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 fn filter(program: Program, device: &Device, handle: TcHandle) -> Result<SchedClassifierLink, KernelError> {

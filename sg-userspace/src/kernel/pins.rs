@@ -10,14 +10,13 @@ use std::{
 use aya::maps::{Map, MapData, PerCpuArray};
 use nix::{
     mount::{MsFlags, mount},
-    net::if_::if_indextoname,
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 use sg_common::abi::{Counter, VERSION};
 
 use super::{
     KernelError, Program,
-    attach::{Device, filter_handle, remove_filter},
+    attach::{Device, filter_handle, name_of, remove_filter},
     datapath::{counter_error, read_counter},
     sys,
 };
@@ -125,7 +124,7 @@ pub fn moved(directory: &Path) -> Vec<Moved> {
     for path in list(directory).unwrap_or_default() {
         let Some(device) = path.file_name().and_then(|name| device_of(name.to_str()?)) else { continue };
         let Some(now) = open_link(&path).and_then(|link| device_filtered_by(&link)) else { continue };
-        let is_here = now == device && if_indextoname(device).is_ok();
+        let is_here = now == device && name_of(device).is_some();
         if now != 0 && !is_here && found.iter().all(|moved| moved.device != device) {
             found.push(Moved { device, now });
         }

@@ -244,6 +244,8 @@ fn records() -> Vec<Record> {
                 role: Role::Guest,
                 addresses: vec![address(number)],
                 anti_spoofing: None,
+                dhcp_servers: Vec::new(),
+                accept_own_source: false,
                 senders: model::Senders::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,

@@ -99,6 +99,7 @@ mod pod {
     #![expect(unsafe_code, reason = "aya asks for the promise as an unsafe impl")]
     use super::{Counter, Settings};
     use crate::{
+        exchange::Exchanges,
         flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
         fragment::{FragmentEntry, FragmentKey},
     };
@@ -108,6 +109,8 @@ mod pod {
     unsafe impl aya::Pod for Counter {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Exchanges {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.

@@ -6,6 +6,7 @@
 //! image engine of `sgctl check`.
 
 use crate::{
+    flow::Direction,
     image::flags,
     packet::{Address, Family, Frame, Packet, Window as _, ethertype, protocol},
 };
@@ -27,17 +28,46 @@ pub fn sender<F: Frame>(frame: &F) -> Option<u64> {
     Some(mac(header, 6))
 }
 
-/// The sender of the ARP packet at `offset` (RFC 826). None where it is not one about IPv4 over Ethernet.
+/// The sender of the ARP packet at `offset` (RFC 826). None where it is not a question or an answer about IPv4 over Ethernet,
+/// or more than that: behind it stands what pads a frame to its least length, and in what is sent that is zero.
 #[inline(always)]
-pub fn arp<F: Frame>(frame: &F, offset: usize) -> Option<Claim> {
+pub fn arp<F: Frame>(frame: &F, offset: usize, direction: Direction) -> Option<Claim> {
     const ETHERNET: u16 = 1;
     const LENGTHS: u16 = 0x0604;
-    let arp = frame.window::<28>(offset)?;
+    const LENGTH: usize = 28;
+    /// IEEE 802.3: 46 bytes of payload at least.
+    const PADDED: usize = 46;
+    let arp = frame.window::<LENGTH>(offset)?;
     let kind = (arp.be16(0), arp.be16(2), arp.be16(4));
-    if kind != (ETHERNET, ethertype::IPV4, LENGTHS) {
+    if kind != (ETHERNET, ethertype::IPV4, LENGTHS) || !matches!(arp.be16(6), 1 | 2) {
+        return None;
+    }
+    let length = frame.length();
+    if length > offset + PADDED {
+        return None;
+    }
+    if matches!(direction, Direction::Egress) && !is_padding(frame, offset + LENGTH, length) {
         return None;
     }
     Some(Claim { mac: mac(arp, 8), address: Address { high: u64::from(arp.be32(14)), low: 0 } })
+}
+
+/// Whether what stands from `at` on pads a frame of `length` bytes: zeroes, as many as a frame lacks, with the tag that was taken
+/// off or without.
+#[inline(always)]
+fn is_padding<F: Frame>(frame: &F, at: usize, length: usize) -> bool {
+    const BEHIND_A_TAG: usize = 14;
+    const WHOLE: usize = 18;
+    if length == at {
+        return true;
+    }
+    let Some(first) = frame.window::<BEHIND_A_TAG>(at) else { return false };
+    let zeroes = first.be64(0) == 0 && first.be32(8) == 0 && first.be16(12) == 0;
+    if length == at + WHOLE {
+        let rest = frame.window::<4>(at + BEHIND_A_TAG);
+        return zeroes && rest.is_some_and(|rest| rest.be32(0) == 0);
+    }
+    zeroes && length == at + BEHIND_A_TAG
 }
 
 /// The address that a neighbour advertisement speaks of (RFC 4861 4.4); its ICMP header stands at `offset`, and the packet
@@ -107,19 +137,49 @@ mod tests {
     fn an_arp_packet_names_its_sender_twice() {
         assert_eq!(sender(&&FRAME[..]), Some(0x0200_0000_0005));
         let claim = Claim { address: Address { high: 0x0a00_0005, low: 0 }, mac: 0x0200_0000_0006 };
-        assert_eq!(arp(&&FRAME[..], 14), Some(claim));
+        for direction in [Direction::Ingress, Direction::Egress] {
+            assert_eq!(arp(&&FRAME[..], 14, direction), Some(claim));
+        }
     }
 
     #[test]
     fn what_is_cut_short_or_of_another_network_claims_nothing() {
         for length in 0..FRAME.len() {
-            assert_eq!(arp(&&FRAME[..length], 14), None);
+            assert_eq!(arp(&&FRAME[..length], 14, Direction::Ingress), None);
         }
-        for at in 14..20 {
+        for at in 14..21 {
             let mut frame = FRAME;
             frame[at] ^= 1;
-            assert_eq!(arp(&&frame[..], 14), None, "byte {at}");
+            assert_eq!(arp(&&frame[..], 14, Direction::Ingress), None, "byte {at}");
         }
+        for operation in (0..=25).filter(|operation| !matches!(operation, 1 | 2)) {
+            let mut frame = FRAME;
+            frame[21] = operation;
+            assert_eq!(arp(&&frame[..], 14, Direction::Ingress), None, "operation {operation}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_padding_stands_behind_arp() {
+        use Direction::{Egress, Ingress};
+        let mut frame = FRAME.to_vec();
+        for length in FRAME.len()..70 {
+            frame.resize(length, 0);
+            // 56: a frame whose tag was taken off.
+            let padded = matches!(length, 42 | 56 | 60);
+            assert_eq!(arp(&&frame[..], 14, Ingress).is_some(), length <= 60, "{length}");
+            assert_eq!(arp(&&frame[..], 14, Egress).is_some(), padded, "{length}");
+            for at in (42..length).filter(|_| length <= 60) {
+                frame[at] = 1;
+                assert!(arp(&&frame[..], 14, Ingress).is_some(), "what others pad with is their affair");
+                assert_eq!(arp(&&frame[..], 14, Egress), None, "{length}, {at}");
+                frame[at] = 0;
+            }
+        }
+        // Behind a VLAN tag, a frame is as much longer.
+        let tagged = [&FRAME[..12], &[0x81, 0, 0, 7], &FRAME[12..], &[0; 18]].concat();
+        assert!(arp(&&tagged[..], 18, Egress).is_some());
+        assert_eq!(arp(&&[&tagged[..], &[0]].concat()[..], 18, Egress), None);
     }
 
     #[test]

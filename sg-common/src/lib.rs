@@ -15,6 +15,10 @@
 //! | [`image`] | reading a compiled policy |
 //! | [`reject`] | what the sender of a rejected packet is told |
 //! | [`exceptions`] | the traffic that works without a rule |
+//! | [`discovery`] | neighbour, router and listener discovery, as far as it is no more than that |
+//! | [`dhcp`] | the messages of DHCP that a client sends and gets |
+//! | [`options`] | walking through the options of such messages |
+//! | [`exchange`] | what is open between a NIC and others without a rule |
 //!
 //! This crate must never know rules, groups, files or aya programs.
 
@@ -22,11 +26,15 @@
 
 pub mod abi;
 pub mod clock;
+pub mod dhcp;
+pub mod discovery;
 pub mod exceptions;
+pub mod exchange;
 pub mod flow;
 pub mod fragment;
 pub mod guest;
 pub mod image;
+pub mod options;
 pub mod packet;
 pub mod reject;
 pub mod verdict;

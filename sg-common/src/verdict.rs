@@ -72,11 +72,13 @@ pub enum Reason {
     /// A TCP packet from the middle of a connection that nobody knows. The rules of its own direction accept it and those of
     /// the other do not, and the time is over in which such connections are taken over.
     NotTakenOver = 26,
+    /// An inbound packet from an address of the NIC itself: nobody else sends from there.
+    OwnSource = 28,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -103,6 +105,7 @@ impl Reason {
         Self::Answered,
         Self::AnswerLimit,
         Self::NotTakenOver,
+        Self::OwnSource,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -135,6 +138,7 @@ impl Reason {
             Self::Answered => "answered",
             Self::AnswerLimit => "answer-limit",
             Self::NotTakenOver => "not-taken-over",
+            Self::OwnSource => "own-source",
         }
     }
 }
@@ -150,10 +154,7 @@ impl TryFrom<u8> for Reason {
     type Error = UnknownReason;
 
     fn try_from(number: u8) -> Result<Self, UnknownReason> {
-        match number {
-            1..=26 => Ok(Self::ALL[usize::from(number) - 1]),
-            _ => Err(UnknownReason(number)),
-        }
+        Self::ALL.into_iter().find(|reason| *reason as u8 == number).ok_or(UnknownReason(number))
     }
 }
 
@@ -271,11 +272,14 @@ mod tests {
 
     #[test]
     fn reasons_are_numbered_in_order_and_named_apart() {
-        for (index, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, index + 1);
+        assert!(Reason::ALL.is_sorted_by_key(|reason| *reason as u8));
+        for reason in Reason::ALL {
+            assert_eq!(Reason::try_from(reason as u8), Ok(reason));
             assert_eq!(Reason::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
         }
-        assert_eq!(Reason::try_from(0), Err(UnknownReason(0)));
-        assert_eq!(Reason::try_from(27), Err(UnknownReason(27)));
+        // A direction of a NIC has 32 counters.
+        for unknown in [0, 32] {
+            assert_eq!(Reason::try_from(unknown), Err(UnknownReason(unknown)));
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, reason_counter},
+    exchange::{Exchanges, Open, Solicitor},
     flow::{self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
@@ -78,6 +79,9 @@ fn maps() -> String {
         }
     );
     layout!(text, FragmentEntry { decision: u64, last_seen: u64, generation: u32, next: u32 });
+    layout!(text, Solicitor { high: u64, low: u64, when: u64 });
+    layout!(text, Open { client: u64, when: u64, transaction: u32, pad: u32 });
+    layout!(text, Exchanges { solicitors: [Solicitor; 8], open: [Open; 16], leases: [u64; 16] });
     values!(
         text,
         "\nflows",
@@ -147,6 +151,7 @@ fn images() -> String {
         header::SENDERS,
         header::TAKEOVER,
         header::MAC,
+        header::SERVERS,
         header::UNTOLD,
         flow::AS_ESTABLISHED,
         flow::FOREVER,

@@ -18,7 +18,8 @@ use crate::{
         sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
     },
     scratch::Scratch,
-    view::{sg_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
+    unasked::{sg_linear_unasked, sg_options, sg_xdp_linear_unasked, sg_xdp_options},
+    view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
 };
 
 /// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
@@ -55,9 +56,13 @@ pub trait Context: EbpfContext {
     fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64;
     /// Reads the packet that an ICMP error quotes.
     fn quoted(&self, scratch: *mut Scratch) -> u64;
-    /// Makes more of the headers linear, and tells whether that gave more to read than before.
-    fn pull(&self) -> bool;
-    /// Reads who a packet, which ends at `end`, says its sender is.
+    /// Makes so many bytes linear, or what there is of them, and tells whether that gave more to read than before.
+    fn pull(&self, wanted: u32) -> bool;
+    /// Whether the packet passes without a rule.
+    fn unasked(&self, packet: *const Packet, whose: u64) -> u64;
+    /// Walks through the options of a message.
+    fn walk(&self, list: u64, at: u64, end: u64) -> u64;
+    /// Reads who a packet, which ends at `end`, says its sender is. Zero where it can be read.
     fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64;
 }
 
@@ -152,12 +157,20 @@ impl Context for TcContext {
         sg_quoted(self.skb.skb, scratch)
     }
     #[inline(always)]
-    fn pull(&self) -> bool {
-        sg_pull(self.skb.skb) != 0
+    fn pull(&self, wanted: u32) -> bool {
+        sg_pull(self.skb.skb, wanted.into()) != 0
+    }
+    #[inline(always)]
+    fn unasked(&self, packet: *const Packet, whose: u64) -> u64 {
+        sg_linear_unasked(self.skb.skb, packet, whose)
+    }
+    #[inline(always)]
+    fn walk(&self, list: u64, at: u64, end: u64) -> u64 {
+        sg_options(self.skb.skb, list, at, end)
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
-        sg_claim(self.skb.skb, what, offset, end, claimed)
+        sg_linear_claim(self.skb.skb, what, offset, end, claimed)
     }
 }
 
@@ -276,8 +289,16 @@ impl Context for XdpContext {
         sg_xdp_quoted(self.ctx, scratch)
     }
     #[inline(always)]
-    fn pull(&self) -> bool {
+    fn pull(&self, _wanted: u32) -> bool {
         false
+    }
+    #[inline(always)]
+    fn unasked(&self, packet: *const Packet, whose: u64) -> u64 {
+        sg_xdp_linear_unasked(self.ctx, packet, whose)
+    }
+    #[inline(always)]
+    fn walk(&self, list: u64, at: u64, end: u64) -> u64 {
+        sg_xdp_options(self.ctx, list, at, end)
     }
     #[inline(always)]
     fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {

@@ -65,6 +65,12 @@ impl Read {
         payload_of(self.word)
     }
 
+    /// Where the payload begins.
+    #[inline(always)]
+    pub fn network(self) -> usize {
+        (self.word as u32 >> OFFSET) as usize
+    }
+
     /// Whether the packet belongs to a flow.
     #[inline(always)]
     pub fn has_flow(self) -> bool {
@@ -106,7 +112,7 @@ pub fn payload(ctx: &impl Context) -> Payload {
 
 #[inline(always)]
 fn payload_of(word: u64) -> Payload {
-    let offset = (word as u32 >> OFFSET) as usize;
+    let offset = Read { word }.network();
     if word & IP != 0 {
         return Payload::Ip(Family::of(word & 1), offset);
     }

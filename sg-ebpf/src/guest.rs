@@ -13,14 +13,10 @@ use crate::{context::Context, scratch::Scratch, view};
 
 /// Puts the claim of an ARP packet into the keys, where an IP packet has its source.
 #[inline(always)]
-pub fn read_arp(ctx: &impl Context, offset: usize, scratch: &mut Scratch) -> Result<(), Reason> {
-    if !view::arp(ctx, offset, &mut scratch.claimed) {
-        return Err(Reason::Malformed);
-    }
+pub fn claim_of_arp(scratch: &mut Scratch) {
     let address = scratch.claimed.address;
     scratch.keys[Dimension::LocalHigh as usize] = address.high;
     scratch.keys[Dimension::LocalLow as usize] = address.low;
-    Ok(())
 }
 
 /// What needs no image: errs where no guest may send this. The Ethernet address is in the keys then.

@@ -11,6 +11,7 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
+    exchange::Exchanges,
     flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
@@ -89,6 +90,10 @@ pub static FILTERED_SINCE: Array<u64, MAX_NICS> = Array::new();
 /// Datagrams of which a first fragment was accepted.
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = LruHashMap::new();
+
+/// What is open between a NIC and others without a rule, by slot.
+#[btf_map]
+pub static EXCHANGES: Array<Exchanges, MAX_NICS> = Array::new();
 
 /// When the answers to rejected packets are due, by slot, see [`sg_common::reject::Pace`].
 #[btf_map]

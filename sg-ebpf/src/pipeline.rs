@@ -15,14 +15,15 @@ use sg_common::{
 
 use crate::{
     context::Context,
-    flows::{self, Asked, Known},
+    flows::{self, Known},
     fragments,
     frame::{self, Read, Whose},
     guest,
     maps::{self, COUNTERS},
     policy::{self, Image, Takeover},
     scratch::{self, Scratch},
-    unasked, view,
+    unasked::{self, Asked},
+    view,
 };
 
 /// Where on a device the program sits.
@@ -124,11 +125,16 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             }
             family
         }
-        Payload::Arp(offset) if guarded => match guest::read_arp(ctx, offset, scratch) {
-            Ok(()) => Family::V4,
-            Err(reason) => return nic.decision(Verdict::Drop, reason),
-        },
-        Payload::Arp(_) => return nic.decision(Verdict::Accept, Reason::Arp),
+        Payload::Arp(offset) => {
+            if !view::arp(ctx, nic.direction, offset, &mut scratch.claimed) {
+                return nic.decision(Verdict::Drop, Reason::Malformed);
+            }
+            if !guarded {
+                return nic.decision(Verdict::Accept, Reason::Arp);
+            }
+            guest::claim_of_arp(scratch);
+            Family::V4
+        }
         Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
     // A guest speaks for itself only.
@@ -170,7 +176,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let has_flow = read.has_flow();
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
-    let asked = Asked { direction: nic.direction, error, length: ctx.len() };
+    let asked = flows::Asked { direction: nic.direction, error, length: ctx.len() };
     let mut known = Known::Nothing;
     if (has_flow || error) && !spoofed {
         known = read.known().unwrap_or_else(|| flows::known(scratch, &asked, false));
@@ -201,10 +207,12 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let Scratch { packet, keys, .. } = &mut *scratch;
     let packet = &*packet;
     policy::ask(keys, packet, nic.direction);
-    let owned = || nic.image.owns(packet.family, keys);
-    let nobody = spoofed && !may_ask(packet, nic.header.flags);
-    if !nobody && let Some(reason) = unasked::passes(packet, nic.direction, || !spoofed && owned()) {
-        return nic.decision(Verdict::Accept, reason);
+    if !spoofed || may_ask(packet, nic.header.flags) {
+        let asked = Asked { slot: nic.slot, direction: nic.direction, network: read.network() };
+        let is_server = || !spoofed && nic.image.serves(packet.family, keys);
+        if let Some(reason) = unasked::passes(ctx, asked, packet, is_server) {
+            return nic.decision(Verdict::Accept, reason);
+        }
     }
     if spoofed || nic.is_guarded() && packet.source.is_unspecified() {
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);

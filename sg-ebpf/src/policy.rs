@@ -82,12 +82,6 @@ impl Image {
         })
     }
 
-    /// Whether the local address of `keys` is one of the NIC's own.
-    #[inline(always)]
-    pub fn owns(self, family: Family, keys: &Keys) -> bool {
-        self.accepts(header::OWN + family as usize, keys)
-    }
-
     /// Whether a guest may speak for the local address of `keys`, from the Ethernet address in them.
     #[inline(always)]
     pub fn speaks_for(self, family: Family, keys: &Keys) -> bool {
@@ -104,6 +98,19 @@ impl Image {
     #[inline(always)]
     pub fn mac(self) -> u64 {
         self.word(header::MAC)
+    }
+
+    /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask by itself.
+    #[inline(always)]
+    pub fn serves(self, family: Family, keys: &Keys) -> bool {
+        let family = family as u64;
+        let serves = match self {
+            Self::K64(image) => sg_serves_64k(image, family, keys),
+            Self::M1(image) => sg_serves_1m(image, family, keys),
+            Self::M16(image) => sg_serves_16m(image, family, keys),
+            Self::M64(image) => sg_serves_64m(image, family, keys),
+        };
+        serves != 0
     }
 
     #[inline(always)]
@@ -234,7 +241,17 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
 ///
 /// A global function must expect null where it is given a pointer.
 macro_rules! walk {
-    ($walk:ident, $forest:ident, $words:expr) => {
+    ($walk:ident, $forest:ident, $serves:ident, $words:expr) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        extern "C" fn $serves(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
+            let accepts = |root: usize| {
+                let end = $walk(image, root as u64 + (family & 1), keys);
+                Decision::from_word(end).is_some_and(Decision::accepts)
+            };
+            u64::from(accepts(header::OWN) && accepts(header::SERVERS))
+        }
+
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $walk(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
@@ -260,7 +277,7 @@ macro_rules! walk {
         }
     };
 }
-walk!(sg_walk_64k, sg_forest_64k, CLASS_WORDS[0]);
-walk!(sg_walk_1m, sg_forest_1m, CLASS_WORDS[1]);
-walk!(sg_walk_16m, sg_forest_16m, CLASS_WORDS[2]);
-walk!(sg_walk_64m, sg_forest_64m, CLASS_WORDS[3]);
+walk!(sg_walk_64k, sg_forest_64k, sg_serves_64k, CLASS_WORDS[0]);
+walk!(sg_walk_1m, sg_forest_1m, sg_serves_1m, CLASS_WORDS[1]);
+walk!(sg_walk_16m, sg_forest_16m, sg_serves_16m, CLASS_WORDS[2]);
+walk!(sg_walk_64m, sg_forest_64m, sg_serves_64m, CLASS_WORDS[3]);

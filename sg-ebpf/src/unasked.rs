@@ -1,41 +1,179 @@
 //! What passes without a rule, asked once: `sg_common::exceptions` as a global function, so that the verifier walks through
-//! the list once, and not again from every state that the datapath is in. Called by [`crate::pipeline`].
+//! the list once, and not again from every state that the datapath is in. What has to be remembered of it is remembered
+//! here. Called by [`crate::pipeline`].
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
-use sg_common::{exceptions, flow::Direction, packet::Packet, verdict::Reason};
+use aya_ebpf::{
+    bindings::{__sk_buff, xdp_md},
+    programs::{TcContext, XdpContext},
+};
+use sg_common::{
+    dhcp::{self, Lease},
+    discovery,
+    exceptions::{self, Exception},
+    exchange::{DHCP_SECONDS, Exchanges, SOLICITATION_SECONDS},
+    flow::Direction,
+    options::{self, List, State},
+    packet::{Family, Packet},
+    verdict::Reason,
+};
 
-/// Why `packet` passes without a rule. `own` tells whether the local address of the packet belongs to the NIC; it is
-/// asked only where that decides.
+use crate::{
+    context::{Context, View},
+    maps::{self, EXCHANGES},
+    view,
+};
+
+/// Whom a packet is from, and what it is asked for.
+#[derive(Clone, Copy)]
+pub struct Asked {
+    pub slot: u16,
+    pub direction: Direction,
+    /// Where the IP header stands.
+    pub network: usize,
+}
+
+/// Why `packet` passes without a rule, or none where it needs one. `is_server` tells whether the local address of the packet
+/// is one of the NIC's own and the remote one that of a DHCP server of it; it is asked only where that decides.
 #[inline(always)]
-pub fn passes(packet: &Packet, direction: Direction, own: impl FnOnce() -> bool) -> Option<Reason> {
-    match sg_unasked(packet, u64::from(direction as u8)) {
-        DHCP_OF_ITS_OWN if own() => Some(Reason::Dhcp),
+pub fn passes(
+    ctx: &impl Context,
+    asked: Asked,
+    packet: &Packet,
+    is_server: impl FnOnce() -> bool,
+) -> Option<Reason> {
+    let direction = u64::from(asked.direction as u8);
+    let whose = u64::from(asked.slot) << SLOT | (asked.network as u64) << NETWORK | direction;
+    let mut found = ctx.unasked(packet, whose);
+    if found == TO_A_SERVER && is_server() {
+        found = ctx.unasked(packet, whose | TRUSTED);
+    }
+    match found {
         DHCP => Some(Reason::Dhcp),
         DISCOVERY => Some(Reason::NeighbourDiscovery),
         _ => None,
     }
 }
 
+const TRUSTED: u64 = 2;
+const NETWORK: u32 = 8;
+const SLOT: u32 = 32;
+
+const NOTHING: u64 = 0;
 const DHCP: u64 = 1;
 const DISCOVERY: u64 = 2;
-const DHCP_OF_ITS_OWN: u64 = 3;
+/// DHCP to one server, which must be one of the NIC's.
+const TO_A_SERVER: u64 = 3;
+/// Parts of the message lie outside the linear part of the buffer.
+const UNREAD: u64 = 4;
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_unasked(packet: *const Packet, direction: u64) -> u64 {
-    let direction = Direction::of(direction);
+#[inline(always)]
+fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(packet) = (unsafe { packet.as_ref() }) else { return 0 };
-    let mut asked = false;
-    let found = exceptions::passes(packet, direction, || {
-        asked = true;
-        true
-    });
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return NOTHING };
+    let direction = Direction::of(whose & 1);
+    let network = (whose as u32 >> NETWORK) as usize & 0xff;
+    let view = View::of(ctx);
+    let walk = |list: List, at: usize, end: usize| {
+        State::from_word(ctx.walk(u64::from(list as u8), at as u64, end as u64))
+    };
+    let found = match exceptions::find_with(&view, network, packet, direction, walk) {
+        Some(found) => found,
+        None => {
+            return if view.linear() < packet.end && exceptions::may_be(packet) { UNREAD } else { NOTHING };
+        }
+    };
+    let Some(exchanges) = EXCHANGES.get_ptr_mut((whose >> SLOT) as u32) else { return NOTHING };
+    // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.
+    let exchanges: &mut Exchanges = unsafe { &mut *exchanges };
     match found {
-        Some(Reason::Dhcp) if asked => DHCP_OF_ITS_OWN,
-        Some(Reason::Dhcp) => DHCP,
-        Some(_) => DISCOVERY,
-        None => 0,
+        Exception::Discovery(message) => discovery(exchanges, packet, message),
+        Exception::Dhcp(message) => dhcp(exchanges, packet, message, whose & TRUSTED != 0),
     }
 }
+
+/// A neighbour is told what it asked, and nobody else.
+#[inline(always)]
+fn discovery(exchanges: &mut Exchanges, packet: &Packet, message: discovery::Message) -> u64 {
+    match message {
+        discovery::Message::Link => DISCOVERY,
+        discovery::Message::Solicitation => {
+            exchanges.solicited(packet.source, view::now());
+            DISCOVERY
+        }
+        discovery::Message::Advertisement => {
+            let timeout = seconds(SOLICITATION_SECONDS);
+            if exchanges.is_solicitor(packet.destination, timeout, view::now()) { DISCOVERY } else { NOTHING }
+        }
+    }
+}
+
+/// What the NIC asked is answered, and nothing else.
+#[inline(always)]
+fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trusted: bool) -> u64 {
+    match message.kind {
+        dhcp::Kind::ToOne if !trusted => {
+            let lease = Lease { client: packet.source.high as u32, server: packet.destination.high as u32 };
+            if packet.family as u8 != Family::V4 as u8 || !exchanges.is_leased(lease) {
+                return TO_A_SERVER;
+            }
+            exchanges.open(message.name, view::now());
+        }
+        dhcp::Kind::ToAll | dhcp::Kind::ToOne => exchanges.open(message.name, view::now()),
+        dhcp::Kind::Answer | dhcp::Kind::Gives(_) => {
+            if !exchanges.is_open(message.name, seconds(DHCP_SECONDS), view::now()) {
+                return NOTHING;
+            }
+            if let dhcp::Kind::Gives(lease) = message.kind {
+                exchanges.lease(lease);
+            }
+        }
+    }
+    DHCP
+}
+
+#[inline(always)]
+fn seconds(seconds: u32) -> u64 {
+    u64::from(seconds * maps::settings().hertz)
+}
+
+/// The global functions, for a type of context, as in [`crate::view`].
+macro_rules! unasked {
+    ($context:ident, $raw:ty, $unasked:ident, $step:ident, $walk:ident, $ask:ident) => {
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $step(raw: *mut $raw, list: u64, end: u64, state: u64) -> u64 {
+            let ctx = $context::new(raw);
+            options::step(&View::of(&ctx), List::of(list), end as usize, State::from_word(state)).word()
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $walk(raw: *mut $raw, list: u64, at: u64, end: u64) -> u64 {
+            let step = |state: State| State::from_word($step(raw, list, end, state.word()));
+            options::walk(at as usize, step).word()
+        }
+
+        /// Makes the message linear, where it must.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $ask(raw: *mut $raw, packet: *const Packet, whose: u64) -> u64 {
+            // SAFETY: as in `unasked`.
+            let end = unsafe { packet.as_ref() }.map_or(0, |packet| packet.end as u32);
+            let mut found = $unasked(raw, packet, whose);
+            if found == UNREAD && $context::new(raw).pull(end) {
+                found = $unasked(raw, packet, whose);
+            }
+            found
+        }
+
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        pub extern "C" fn $unasked(raw: *mut $raw, packet: *const Packet, whose: u64) -> u64 {
+            unasked(&$context::new(raw), packet, whose)
+        }
+    };
+}
+unasked!(TcContext, __sk_buff, sg_unasked, sg_step, sg_options, sg_linear_unasked);
+unasked!(XdpContext, xdp_md, sg_xdp_unasked, sg_xdp_step, sg_xdp_options, sg_xdp_linear_unasked);

@@ -10,6 +10,7 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::Counter,
+    flow::Direction,
     guest::{self, Claim},
     packet::{Family, Packet, embedded_offset, network},
     verdict::Reason,
@@ -25,8 +26,9 @@ use crate::{
 const PULLS: [u32; 2] = [256, MAX_OFFSET as u32];
 
 // What `claim` reads.
+const NEIGHBOUR: u64 = 2;
+/// Plus the direction.
 const ARP: u64 = 0;
-const NEIGHBOUR: u64 = 1;
 
 /// Reads the packet that the ICMP error in [`Scratch::packet`] quotes into [`Scratch::embedded`]; false where it cannot be
 /// read.
@@ -49,11 +51,10 @@ fn quoted(ctx: &impl Context, scratch: *mut Scratch) -> u64 {
 /// What `read` says, which `said` before: it is asked again where that was `malformed` and there is more to read than then.
 #[inline(always)]
 pub fn retried(ctx: &impl Context, malformed: u64, mut said: u64, mut read: impl FnMut() -> u64) -> u64 {
-    for _ in PULLS {
-        if said != malformed || !ctx.pull() {
-            break;
+    for wanted in PULLS {
+        if said == malformed && ctx.pull(wanted) {
+            said = read();
         }
-        said = read();
     }
     said
 }
@@ -77,10 +78,10 @@ pub fn sender(ctx: &impl Context) -> Option<u64> {
     guest::sender(&View::of(ctx))
 }
 
-/// Reads who the ARP packet at `offset` says its sender is. False where it is none of this network.
+/// Reads who the ARP packet at `offset` says its sender is. False where it is none of this network, or more than that.
 #[inline(always)]
-pub fn arp(ctx: &impl Context, offset: usize, claimed: &mut Claim) -> bool {
-    ctx.claim(ARP, offset as u64, 0, claimed) == 0
+pub fn arp(ctx: &impl Context, direction: Direction, offset: usize, claimed: &mut Claim) -> bool {
+    ctx.claim(ARP | u64::from(direction as u8), offset as u64, 0, claimed) == 0
 }
 
 /// Reads the address that `packet`, a neighbour advertisement, speaks of.
@@ -93,14 +94,14 @@ pub fn advertised(ctx: &impl Context, packet: &Packet, claimed: &mut Claim) -> b
 fn claim(ctx: &impl Context, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
     // SAFETY: as in `parse`.
     let Some(claimed) = (unsafe { claimed.as_mut() }) else { return 1 };
-    // An ARP packet that is not linear was not sent by a stack; a neighbour advertisement was pulled when it was read.
+    // A neighbour advertisement was pulled when it was read.
     let view = View::of(ctx);
-    if what == ARP {
-        let Some(found) = guest::arp(&view, offset as usize) else { return 1 };
-        *claimed = found;
-    } else {
+    if what == NEIGHBOUR {
         let Some(found) = guest::advertised(&view, offset as usize, end as usize) else { return 1 };
         claimed.address = found;
+    } else {
+        let Some(found) = guest::arp(&view, offset as usize, Direction::of(what)) else { return 1 };
+        *claimed = found;
     }
     0
 }
@@ -144,16 +145,31 @@ macro_rules! readers {
 readers!(TcContext, __sk_buff, sg_packet, sg_quoted, sg_claim);
 readers!(XdpContext, xdp_md, sg_xdp_packet, sg_xdp_quoted, sg_xdp_claim);
 
-/// Makes the headers linear, or more of them. It copies, so it is done only where it must be: of a bulk TCP packet the headers
-/// are linear and the rest is not.
+/// Makes so many bytes linear, or what there is of them. It copies, so it is done only where it must be: of a bulk TCP packet
+/// the headers are linear and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sg_pull(raw: *mut __sk_buff) -> u64 {
+pub extern "C" fn sg_pull(raw: *mut __sk_buff, wanted: u64) -> u64 {
     let ctx = TcContext::new(raw);
     let view = View::of(&ctx);
-    let pull = if view.linear() < PULLS[0] as usize { PULLS[0] } else { PULLS[1] };
-    let wanted = if ctx.len() < pull { ctx.len() } else { pull };
+    let wanted = wanted as u32;
+    let wanted = if ctx.len() < wanted { ctx.len() } else { wanted };
     u64::from(view.linear() < wanted as usize && ctx.pull_data(wanted).is_ok())
+}
+
+/// [`sg_claim`], where it must be of what was made linear.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn sg_linear_claim(
+    raw: *mut __sk_buff,
+    what: u64,
+    offset: u64,
+    end: u64,
+    claimed: *mut Claim,
+) -> u64 {
+    const UNREAD: u64 = 1;
+    let read = || sg_claim(raw, what, offset, end, claimed);
+    retried(&TcContext::new(raw), UNREAD, read(), read)
 }
 
 /// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in

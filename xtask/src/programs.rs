@@ -67,6 +67,12 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Test], Debian(&["bpftool"]), &["bpftool"]),
     of(&[Test, Bench], Debian(&["nftables"]), &["nft"]),
     of(&[Test], Debian(&["mount"]), &["mount", "umount"]),
+    // Clients and a server of DHCP, as hosts and networks run them.
+    of(&[Test], Debian(&["udhcpc"]), &["udhcpc"]),
+    of(&[Test], Debian(&["isc-dhcp-client"]), &["dhclient"]),
+    of(&[Test], Debian(&["dhcpcd-base"]), &["dhcpcd"]),
+    of(&[Test], Debian(&["systemd"]), &["systemd-networkd"]),
+    of(&[Test], Debian(&["dnsmasq-base"]), &["dnsmasq"]),
     of(&[Test], Debian(&["bash"]), &["bash"]),
     of(&[Test], Debian(&["dash"]), &["sh"]),
     of(&[Test], Debian(&["grep"]), &["grep"]),
@@ -75,8 +81,8 @@ pub(crate) const ALL: &[Programs] = &[
         &[Run],
         Debian(&["coreutils"]),
         &[
-            "cat", "chmod", "echo", "env", "false", "head", "ls", "mkdir", "mv", "printf", "rm", "sleep",
-            "timeout", "true",
+            "cat", "chmod", "cp", "echo", "env", "false", "head", "ls", "mkdir", "mv", "printf", "rm",
+            "sleep", "timeout", "true",
         ],
     ),
     Programs {

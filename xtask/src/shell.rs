@@ -63,9 +63,9 @@ pub(crate) fn read(command: &mut Command) -> Option<String> {
 
 /// Where `program` lies.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    // Debian keeps /usr/sbin out of a user's PATH, and `tc` lives there.
+    // Debian keeps /usr/sbin out of a user's PATH, and `tc` lives there; and what systemd starts, out of everybody's.
     let path = env::var_os("PATH").unwrap_or_default();
-    let dirs = env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    let dirs = env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/lib/systemd"].map(PathBuf::from));
     dirs.map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 

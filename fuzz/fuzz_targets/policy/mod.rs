@@ -136,6 +136,8 @@ impl<'a> Source<'a> {
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
+            dhcp_servers: Vec::new(),
+            accept_own_source: shape & 32 != 0,
             senders: Senders::default(),
             hook: Hook::Tc,
             precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },

@@ -57,7 +57,7 @@ pub mod protocol {
     pub(super) const SCTP_INIT: u8 = 1;
 
     /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
-    pub(super) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const HOP_BY_HOP: u8 = 0;
     pub(super) const ROUTING: u8 = 43;
     pub(super) const FRAGMENT: u8 = 44;
     pub(super) const DESTINATION_OPTIONS: u8 = 60;

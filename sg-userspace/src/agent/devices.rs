@@ -20,9 +20,7 @@ pub struct Found {
     pub index: u32,
     /// ARPHRD number.
     pub link_type: u16,
-    /// All addresses configured on it, link-local ones included: its owner may talk from each of them.
-    pub addresses: Vec<IpAddr>,
-    /// What else it says of itself.
+    /// What it says of itself.
     pub facts: DeviceFacts,
 }
 
@@ -59,19 +57,20 @@ pub fn scan() -> Result<Devices, AgentError> {
             found.link_type = link.hatype();
             found.facts.mac = link.addr().and_then(Mac::of);
         } else if let Some(address) = ip(&address) {
-            found.addresses.push(address);
             let mask = entry.netmask.as_ref().and_then(ip);
             found.facts.connected.extend(mask.and_then(|mask| IpNet::with_netmask(address, mask).ok()));
+            found.facts.addresses.push(address);
         }
     }
     // A device that vanished during the scan can leave addresses without a device.
     devices.retain(|_, found| found.index != 0);
     for found in devices.values_mut() {
         // The kernel's order is no property of the device; an image must not change with it.
-        found.addresses.sort_unstable();
-        found.addresses.dedup();
-        found.facts.connected.sort_unstable();
-        found.facts.connected.dedup();
+        let DeviceFacts { mac: _, addresses, connected } = &mut found.facts;
+        addresses.sort_unstable();
+        addresses.dedup();
+        connected.sort_unstable();
+        connected.dedup();
     }
     Ok(devices)
 }

@@ -106,6 +106,8 @@ impl<'a> Inputs<'a> {
             addresses_from_device: _,
             device_facts,
             anti_spoofing_written: _,
+            accept_own_source,
+            dhcp_servers,
             hook,
             precedence,
             established,
@@ -122,6 +124,7 @@ impl<'a> Inputs<'a> {
             Role::Guest => 1,
         });
         text.tag(nic.anti_spoofing().into());
+        text.tag((*accept_own_source).into());
         text.tag(match precedence {
             Precedence::Sequence => 0,
             Precedence::Merged => 1,
@@ -147,8 +150,8 @@ impl<'a> Inputs<'a> {
             Unmatched::Drop => 0,
             Unmatched::Reject => 1,
         });
-        let DeviceFacts { mac, connected } = device_facts;
-        text.number(mac.map_or(0, Mac::key));
+        let DeviceFacts { mac: _, addresses: _, connected } = device_facts;
+        text.number(nic.mac().map_or(0, Mac::key));
         text.number(connected.len() as u64);
         for net in connected {
             text.net(*net);
@@ -163,6 +166,10 @@ impl<'a> Inputs<'a> {
         text.number(addresses.len() as u64);
         for address in addresses {
             text.address(*address);
+        }
+        text.number(dhcp_servers.len() as u64);
+        for server in dhcp_servers {
+            text.address(*server);
         }
         for &group in groups {
             let group = self.part(Part::Group(group));

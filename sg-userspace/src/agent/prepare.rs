@@ -15,10 +15,10 @@ use super::{
     records::Records,
     slots,
 };
-use crate::model::{DeviceFacts, Direction, Nic, Policy, Role};
+use crate::model::{DeviceFacts, Direction, Nic, Policy};
 
 /// What is known of a device that is not there.
-static NONE: DeviceFacts = DeviceFacts { mac: None, connected: Vec::new() };
+static NONE: DeviceFacts = DeviceFacts { mac: None, addresses: Vec::new(), connected: Vec::new() };
 
 /// A policy that nothing refuses any more, ready to be put in force.
 pub(super) struct Prepared {
@@ -44,20 +44,16 @@ impl Prepared {
     }
 }
 
-/// Fills in what the devices know: addresses, and facts.
+/// Fills in what the devices know.
 pub(super) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
-    let addresses = |device: &str| devices.get(device).map_or(&[][..], |found| &found.addresses);
-    let facts = |device: &str| devices.get(device).map(|found| &found.facts);
+    let facts = |device: &str| devices.get(device).map_or(&NONE, |found| &found.facts);
     let stale = |nic: &Nic| {
-        let facts = facts(&nic.device).unwrap_or(&NONE);
-        nic.addresses_from_device && nic.addresses != addresses(&nic.device)
-            || nic.role == Role::Host && nic.device_facts != *facts
+        let facts = facts(&nic.device);
+        nic.device_facts != *facts || nic.addresses_from_device && nic.addresses != facts.addresses
     };
     // Where somebody else has the policy too, a change is one of a copy.
     if policy.nics().iter().any(stale) {
-        let policy = Arc::make_mut(policy);
-        policy.set_device_addresses(|device| addresses(device).to_vec());
-        policy.set_device_facts(|device| facts(device).cloned().unwrap_or_default());
+        Arc::make_mut(policy).set_device_facts(|device| facts(device).clone());
     }
 }
 

@@ -1,11 +1,13 @@
 //! The compiled tables as an engine, read in user space with the very code that the kernel runs.
 
 use sg_common::{
-    exceptions,
+    dhcp::Kind,
+    discovery::Message,
+    exceptions::{self, Exception},
     flow::{Direction, packet_keys},
     guest,
     image::{CLASS_WORDS, Dimension, Header, Keys, Walk, flags, header},
-    packet::{Packet, Parsed, parse},
+    packet::{ETHERNET, Packet, Parsed, parse},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -83,14 +85,20 @@ impl Engine for ImageEngine<'_> {
             return Err(EngineError::Frame { probe: Box::new(*probe) });
         };
         compiled
-            .judge(&packet, sender, probe.direction())
+            .judge(&frame, &packet, sender, probe.direction())
             .map_err(|fault| EngineError::Image { device: nic.device.clone(), fault })
     }
 }
 
 impl CompiledNic {
     /// What the datapath does with a packet that starts a flow, step by step.
-    fn judge(&self, packet: &Packet, sender: u64, direction: Direction) -> Result<Answer, ImageFault> {
+    fn judge(
+        &self,
+        frame: &[u8],
+        packet: &Packet,
+        sender: u64,
+        direction: Direction,
+    ) -> Result<Answer, ImageFault> {
         let words = self.image.words();
         let header = Header::read(words).ok_or(ImageFault::Version)?;
         let mut keys = packet_keys(direction, packet);
@@ -107,10 +115,21 @@ impl CompiledNic {
         if guarded && guest::is_advertisement(packet) {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::Malformed));
         }
-        if (!spoofed || guest::may_ask(packet, header.flags))
-            && let Some(reason) = exceptions::passes(packet, direction, || own)
-        {
-            return Ok(Answer::without_policy(Verdict::Accept, reason));
+        if !spoofed || guest::may_ask(packet, header.flags) {
+            // Nothing was asked before a probe: it answers nothing.
+            let passes = match exceptions::find(&frame, ETHERNET, packet, direction) {
+                Some(Exception::Dhcp(message)) => match message.kind {
+                    Kind::ToAll => Some(Reason::Dhcp),
+                    Kind::ToOne if spoofed || !own => None,
+                    Kind::ToOne => walk(header::SERVERS + family, &keys)?.accepts().then_some(Reason::Dhcp),
+                    Kind::Answer | Kind::Gives(_) => None,
+                },
+                Some(Exception::Discovery(Message::Advertisement)) | None => None,
+                Some(Exception::Discovery(_)) => Some(Reason::NeighbourDiscovery),
+            };
+            if let Some(reason) = passes {
+                return Ok(Answer::without_policy(Verdict::Accept, reason));
+            }
         }
         if spoofed || guarded && packet.source.is_unspecified() {
             return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));

@@ -43,6 +43,7 @@ impl Shown for Finding {
                 FindingKind::OverOpen => "over-open",
                 FindingKind::Shadowed => "shadowed",
                 FindingKind::Redundant => "redundant",
+                FindingKind::ExtensionHeader => "extension-header",
             };
             kind.to_owned()
         }),

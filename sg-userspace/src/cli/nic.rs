@@ -144,6 +144,13 @@ struct Register {
     /// Whether packets from it must have one of its addresses as their source [default: no for host, yes for guest].
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped [default: no].
+    #[arg(long, value_name = "YES", value_parser = said())]
+    accept_own_source: Option<bool>,
+    /// A DHCP server that it may ask by itself, beside those of its networks and those that gave it an address; may be
+    /// said several times.
+    #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
+    dhcp_servers: Vec<IpAddr>,
     /// Its Ethernet address, which anti-spoofing then looks at, too.
     #[arg(long)]
     mac: Option<Mac>,
@@ -184,6 +191,15 @@ struct Modify {
     /// Whether packets from it must have one of its addresses as their source.
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
+    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
+    #[arg(long, value_name = "YES", value_parser = said())]
+    accept_own_source: Option<bool>,
+    /// A DHCP server that it may ask by itself; those said here are all from now on.
+    #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
+    dhcp_servers: Vec<IpAddr>,
+    /// Let it ask by themselves only the DHCP servers of its networks and those that gave it an address.
+    #[arg(long, conflicts_with = "dhcp_servers")]
+    no_dhcp_servers: bool,
     /// Its Ethernet address, which anti-spoofing then looks at, too.
     #[arg(long)]
     mac: Option<Mac>,
@@ -228,6 +244,8 @@ impl Shown for Nic {
         Column::wide("VPC", |nic| write_ids(&nic.vpc)),
         Column::wide("ROLE", |nic| word(&nic.role)),
         Column::wide("ANTI-SPOOFING", |nic| nic.anti_spoofing.map(yes_no).unwrap_or_default()),
+        Column::wide("ACCEPT-OWN-SOURCE", |nic| yes_no(nic.accept_own_source)),
+        Column::wide("DHCP-SERVERS", |nic| write_addresses(&nic.dhcp_servers)),
         Column::wide("MAC", |nic| nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default()),
         Column::wide("ALLOWED-PAIRS", |nic| {
             let pairs = nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
@@ -266,6 +284,8 @@ impl Register {
             role: self.role,
             addresses: self.addresses,
             anti_spoofing: self.anti_spoofing,
+            accept_own_source: self.accept_own_source.unwrap_or_default(),
+            dhcp_servers: self.dhcp_servers,
             senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
             hook: self.hook,
             nic_type: self.nic_type,
@@ -284,6 +304,9 @@ impl Modify {
             role: self.role,
             addresses: said.then_some(self.addresses),
             anti_spoofing: self.anti_spoofing,
+            accept_own_source: self.accept_own_source,
+            dhcp_servers: (self.no_dhcp_servers || !self.dhcp_servers.is_empty())
+                .then_some(self.dhcp_servers),
             mac: self.mac,
             allowed_address_pairs: (self.no_pairs || !self.pairs.is_empty()).then_some(self.pairs),
             hook: self.hook,

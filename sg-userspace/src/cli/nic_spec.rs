@@ -7,8 +7,7 @@ use crate::{
     service::{NewLabel, RegisterNic},
 };
 
-const KEYS: &str =
-    "device, role, address, group, anti-spoofing, hook, mac, allow-pair, nic-type, id and name";
+const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, mac, allow-pair, nic-type, id and name";
 
 /// Reads it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
@@ -34,26 +33,31 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             "nic-type" => {
                 nic.nic_type = enumerated(value).map_err(|_| wrong("allowed are intranet and internet"))?;
             }
-            "address" => {
-                nic.addresses
-                    .push(value.parse().map_err(|_| wrong("allowed is an address of either family"))?);
-            }
+            "address" => nic.addresses.push(value.parse().map_err(|_| wrong(ADDRESS))?),
+            "dhcp-server" => nic.dhcp_servers.push(value.parse().map_err(|_| wrong(ADDRESS))?),
             // Here an `=` in a pair stands behind the first one.
             "mac" => nic.senders.mac = Some(value.parse().map_err(|error: NoMac| wrong(&error.to_string()))?),
             "allow-pair" => {
                 nic.senders.allowed_address_pairs.push(value.parse().map_err(|error: String| wrong(&error))?);
             }
-            "anti-spoofing" => {
-                nic.anti_spoofing = Some(match value {
-                    "yes" | "true" | "on" => true,
-                    "no" | "false" | "off" => false,
-                    _ => return Err(wrong("allowed are yes and no")),
-                });
-            }
+            "anti-spoofing" => nic.anti_spoofing = Some(yes(value).ok_or_else(|| wrong(YES))?),
+            "accept-own-source" => nic.accept_own_source = yes(value).ok_or_else(|| wrong(YES))?,
             _ => return Err(format!("{key:?} is nothing of a NIC; keys are {KEYS}")),
         }
     }
     Ok(nic)
+}
+
+const ADDRESS: &str = "allowed is an address of either family";
+
+const YES: &str = "allowed are yes and no";
+
+fn yes(text: &str) -> Option<bool> {
+    match text {
+        "yes" | "true" | "on" => Some(true),
+        "no" | "false" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 fn enumerated<T: ValueEnum>(text: &str) -> Result<T, String> {

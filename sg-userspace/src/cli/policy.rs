@@ -11,11 +11,8 @@ pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
     for warning in warnings {
         eprintln!("sgctl: warning: {warning}");
     }
-    if policy.nics().iter().any(|nic| nic.addresses_from_device) {
-        let devices = devices::scan().map_err(Failure::other)?;
-        let addresses =
-            |device: &str| devices.get(device).map_or_else(Vec::new, |found| found.addresses.clone());
-        policy.set_device_addresses(addresses);
-    }
+    let devices = devices::scan().map_err(Failure::other)?;
+    policy
+        .set_device_facts(|device| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default());
     Ok(policy)
 }

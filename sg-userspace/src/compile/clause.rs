@@ -6,8 +6,9 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt as _};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
+    abi::reason_counter,
     flow::Direction,
     image::{Dimension, service_key},
     packet::Family,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::model::{
     Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
+    identifies,
 };
 
 /// A condition on every dimension, and what holds where all are met. Earlier clauses win.
@@ -103,6 +105,18 @@ impl Clause {
         }))
     }
 
+    /// The clauses that tell the DHCP servers that the NIC may ask by themselves: those that it is told of, and those of its
+    /// link. (A cloud's stands at a link-local address.)
+    pub(super) fn servers(nic: &Nic, family: Family) -> Vec<Self> {
+        let link = match family {
+            Family::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+            Family::V6 => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+        };
+        let named = nic.dhcp_servers.iter().copied().map(IpNet::from);
+        let servers = addresses(family, named.chain(nic.device_facts.networks()).chain([link]));
+        Self::told_apart(servers.map(|remote| Self { remote, ..Self::told(Verdict::Accept) }))
+    }
+
     fn told_apart(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {
         yes.into_iter().chain([Self::told(Verdict::Drop)]).collect()
     }
@@ -146,7 +160,8 @@ impl Source {
             Self::PrefixList(list) => (None, policy.prefixes(list)),
         };
         let members = group.into_iter().flat_map(|group| {
-            policy.members_elsewhere(group).iter().chain(policy.members_here(group)).copied()
+            let elsewhere = policy.members_elsewhere(group).iter().filter(|address| identifies(**address));
+            elsewhere.chain(policy.members_here(group)).copied()
         });
         members.map(IpNet::from).chain(prefixes.iter().copied())
     }
@@ -163,15 +178,25 @@ impl<'a> Resolver<'a> {
     }
 
     /// The clauses of one direction by family. What cannot match in a family is left out there; the last one always
-    /// matches.
+    /// matches. Before all others stands that an inbound packet from an address of the NIC itself is spoofed: such clauses
+    /// cost no walk of their own, and a flow that is judged again meets them too. `counters` are the NIC's.
     pub(super) fn clauses(
         &mut self,
         nic: &Nic,
         direction: Direction,
         decisions: &[(Decider, Decision)],
+        counters: u32,
     ) -> [(Family, Vec<Clause>); 2] {
         debug_assert!(nic.groups.iter().all(|group| group.0 < self.policy.groups().len()));
         let mut found = [Family::V4, Family::V6].map(|family| (family, Vec::with_capacity(decisions.len())));
+        if direction == Direction::Ingress {
+            let counter = reason_counter(counters, direction, Reason::OwnSource);
+            let spoofed = Clause::always(Decision::new(Verdict::Drop, Reason::OwnSource, counter));
+            for (family, clauses) in &mut found {
+                let own = addresses(*family, nic.own_sources().map(IpNet::from));
+                clauses.extend(own.map(|remote| Clause { remote, ..spoofed.clone() }));
+            }
+        }
         // Both families at once: a large policy is not in the cache, and each rule is read once.
         for &(decider, decision) in decisions {
             for (family, clauses) in &mut found {

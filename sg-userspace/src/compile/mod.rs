@@ -184,7 +184,7 @@ fn image(
     };
     for direction in [Direction::Ingress, Direction::Egress] {
         let decisions = decisions(policy, nic, direction, number);
-        for (family, clauses) in resolver.clauses(nic, direction, &decisions) {
+        for (family, clauses) in resolver.clauses(nic, direction, &decisions, options.counters) {
             let root = forest::plant(&clauses, family, budget_words)
                 .and_then(|trees| layout.plant(&trees))
                 .ok_or_else(|| over_budget(resolver))?;
@@ -201,6 +201,7 @@ fn image(
         facts.push((header::OWN + family as usize, place(&Clause::own_addresses(nic, family), family)?));
         facts.push((header::UNTOLD + family as usize, place(&Clause::untold(nic, family), family)?));
         facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
+        facts.push((header::SERVERS + family as usize, place(&Clause::servers(nic, family), family)?));
     }
     for (word, root) in facts {
         layout.words[word] = root;

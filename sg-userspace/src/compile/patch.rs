@@ -184,7 +184,8 @@ impl Patchable {
             if [Family::V4, Family::V6].iter().all(|&family| near.ranges(family).is_empty()) {
                 continue;
             }
-            for (family, clauses) in Resolver::of(after, near).clauses(nic, direction, &decisions) {
+            let mut resolver = Resolver::of(after, near);
+            for (family, clauses) in resolver.clauses(nic, direction, &decisions, options.counters) {
                 let root = header::ROOTS + direction as usize * 2 + family as usize;
                 done = done.and_then(|()| writing.root(root, family, near, &clauses));
             }

@@ -1,6 +1,6 @@
 //! A problem and its place.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -73,6 +73,24 @@ pub enum Notice {
     GuestWithoutAddresses {
         /// The device.
         device: String,
+    },
+    /// A member that is none.
+    #[error(
+        "{address} is link-local: on every link somebody may have it, so it makes nobody a member; a rule may name it \
+         as its remote"
+    )]
+    LinkLocalMember {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A rule for a protocol whose number an IPv6 packet never has.
+    #[error(
+        "protocol {protocol} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
+         protocol that stands behind it"
+    )]
+    ExtensionHeader {
+        /// The number.
+        protocol: u8,
     },
     /// There are more warnings than anyone reads.
     #[error("{count} more warnings of this document are not shown")]

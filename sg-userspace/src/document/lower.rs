@@ -17,7 +17,7 @@ use super::{
 use crate::model::{
     Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, MidStream, Nic,
     Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover,
-    Unmatched,
+    Unmatched, identifies,
 };
 
 const KEYS: &[&str] = &[
@@ -153,14 +153,25 @@ impl<'d> Lowering<'d> {
         prefixes.map(|prefix| self.prefix(prefix, PREFIX)).collect()
     }
 
-    fn members(&self, node: &'d Node) -> Read<'d, BTreeMap<GroupIndex, Vec<IpAddr>>> {
+    fn members(&mut self, node: &'d Node) -> Read<'d, BTreeMap<GroupIndex, Vec<IpAddr>>> {
         let groups = node.entries("write a mapping, GROUP: [ADDRESS]")?;
         groups
             .map(|(group, members)| {
                 let members = members.items("write a list of addresses, [10.0.0.5]")?;
-                Ok((self.groups.find(group)?, members.map(address::address).collect::<Read<'_, _>>()?))
+                Ok((
+                    self.groups.find(group)?,
+                    members.map(|member| self.member(member)).collect::<Read<'_, _>>()?,
+                ))
             })
             .collect()
+    }
+
+    fn member(&mut self, node: &'d Node) -> Read<'d, IpAddr> {
+        let address = address::address(node)?;
+        if !identifies(address) {
+            self.warn(node, Notice::LinkLocalMember { address });
+        }
+        Ok(address)
     }
 
     fn group(&mut self, name: &str, node: &'d Node) -> Read<'d, Group> {

@@ -10,8 +10,18 @@ use super::{
 };
 use crate::model::{AddressPair, DeviceFacts, Hook, Mac, Nic, Role, Senders};
 
-const KEYS: &[&str] =
-    &["device", "role", "addresses", "mac", "allowed_address_pairs", "anti_spoofing", "hook", "groups"];
+const KEYS: &[&str] = &[
+    "device",
+    "role",
+    "addresses",
+    "mac",
+    "allowed_address_pairs",
+    "anti_spoofing",
+    "accept_own_source",
+    "dhcp_servers",
+    "hook",
+    "groups",
+];
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
 
@@ -23,6 +33,8 @@ const ADDRESSES: &str =
 const MAC: &str = "write the Ethernet address of the NIC, such as 02:00:00:00:00:05";
 
 const PAIRS: &str = "write a list of addresses or CIDRs, or of { address: …, mac: … }";
+
+const SERVERS: &str = "write a list of the addresses of DHCP servers, [192.0.2.53]";
 
 const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
 
@@ -55,6 +67,11 @@ impl<'d> Lowering<'d> {
             device_facts: DeviceFacts::default(),
             addresses: addresses.unwrap_or_default(),
             anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
+
+            dhcp_servers: fields
+                .read("dhcp_servers", |node| node.items(SERVERS)?.map(address).collect::<Result<_, _>>())?
+                .unwrap_or_default(),
+            accept_own_source: fields.read("accept_own_source", Node::boolean)?.unwrap_or_default(),
             senders: Senders {
                 mac: fields.read("mac", mac)?,
                 allowed_address_pairs: fields

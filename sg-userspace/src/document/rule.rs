@@ -1,8 +1,9 @@
 //! One rule.
 
-use sg_common::packet::protocol;
+use sg_common::packet::protocol::{self, is_extension_header};
 
 use super::{
+    error::Notice,
     lower::Lowering,
     node::{Node, Value},
     ports,
@@ -68,7 +69,7 @@ impl<'d> Lowering<'d> {
         })
     }
 
-    fn service(&self, fields: Fields<'d>) -> Read<'d, Service> {
+    fn service(&mut self, fields: Fields<'d>) -> Read<'d, Service> {
         let named = fields.required("protocol", PROTOCOL)?;
         let mut service = protocol_of(named)?;
         match &mut service {
@@ -77,6 +78,9 @@ impl<'d> Lowering<'d> {
                 *source = fields.read("source_ports", |ports| self.ports(ports))?.unwrap_or(Ports::Any);
             }
             Service::Icmp { message, .. } => *message = icmp_message(fields)?,
+            Service::Other(protocol) if is_extension_header(*protocol) => {
+                self.warn(named, Notice::ExtensionHeader { protocol: *protocol });
+            }
             Service::All | Service::Other(_) => {}
         }
         if !matches!(service, Service::Ported { .. }) {

@@ -10,6 +10,7 @@ use aya::{
 use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
+    exchange::Exchanges,
     flow::{FlowEntry, FlowKey},
     fragment,
     reject::Mark,
@@ -95,6 +96,8 @@ pub struct Datapath {
     pub(super) filtered_since: Array<MapData, u64>,
     /// How many of them each NIC has, by slot.
     pub(super) nic_flows: Array<MapData, u64>,
+    /// What is open between each NIC and others without a rule, by slot.
+    exchanges: Array<MapData, Exchanges>,
     /// What the sweep that goes on found.
     pub(super) census: Census,
     /// Where the next part of a sweep begins.
@@ -173,6 +176,7 @@ impl Datapath {
             filtered_since: open(&mut ebpf, "FILTERED_SINCE")?,
             census: Census::default(),
             nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
+            exchanges: open(&mut ebpf, "EXCHANGES")?,
             swept_to: Place::default(),
             settings,
             pins: options.pins.clone(),
@@ -320,11 +324,15 @@ impl Datapath {
         Ok(())
     }
 
-    /// Forgets the flows of NIC `slot`, which is given to another NIC; returns how many.
+    /// Forgets the flows of NIC `slot`, which is given to another NIC, and what else is open between it and others;
+    /// returns how many flows.
     ///
     /// # Errors
     /// Where the table cannot be read.
     pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
+        self.exchanges
+            .set(slot.into(), Exchanges::default(), 0)
+            .map_err(KernelError::call("forget what is open without a rule"))?;
         if let Some(older) = &mut self.older {
             older.forget(slot);
         }

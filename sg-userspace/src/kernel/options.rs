@@ -37,11 +37,12 @@ pub(super) enum Size {
 }
 
 /// The maps that have their size from a limit.
-pub(super) const SIZED: [(&str, Size); 15] = [
+pub(super) const SIZED: [(&str, Size); 16] = [
     ("FAR_NICS", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("ANSWERS", Size::Nics),
     ("FILTERED_SINCE", Size::Nics),
+    ("EXCHANGES", Size::Nics),
     ("IMAGES_64K", Size::Nics),
     ("IMAGES_1M", Size::Nics),
     ("IMAGES_16M", Size::Nics),

@@ -25,7 +25,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 17] = [
+pub(super) const MAPS: [&str; 18] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -35,6 +35,7 @@ pub(super) const MAPS: [&str; 17] = [
     "FLOWS",
     "FLOWS_16",
     "NIC_FLOWS",
+    "EXCHANGES",
     "HALF_OPEN",
     "HALF_OPEN_16",
     "CLOSED",

@@ -1,22 +1,29 @@
 //! What a device says of itself that no document need repeat. It must never be asked for here: the agent looks at devices and
-//! fills it in, for the NICs of its host only.
+//! fills it in, and so does `sgctl`.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Mac;
+use super::{Mac, identifies};
 
 /// What is known of the device of a NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
     /// Its Ethernet address.
     pub mac: Option<Mac>,
-    /// Its addresses with the prefixes that they were configured with.
+    /// Its addresses, link-local ones included: its owner may talk from each of them.
+    pub addresses: Vec<IpAddr>,
+    /// The same with the prefixes that they were configured with.
     pub connected: Vec<IpNet>,
 }
 
 impl DeviceFacts {
+    /// The networks that it is connected to, link-local ones left out.
+    pub fn networks(&self) -> impl Iterator<Item = IpNet> {
+        self.connected.iter().filter(|net| identifies(net.addr())).map(IpNet::trunc)
+    }
+
     /// The addresses of its networks that are nobody's: of IPv4 the first and the last of each, which are broadcasts (RFC 1122
     /// 3.2.1.3); of IPv6 the first, which any router may have (RFC 4291 2.6.1). Networks of two are without (RFC 3021,
     /// RFC 6164).
@@ -31,6 +38,15 @@ impl DeviceFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_local_address_connects_to_no_network() {
+        let connected =
+            ["10.77.1.2/23", "169.254.3.4/16", "fd77::2/64", "fe80::1/64"].map(|net| net.parse().unwrap());
+        let facts = DeviceFacts { connected: connected.to_vec(), ..DeviceFacts::default() };
+        let networks: Vec<_> = facts.networks().map(|net| net.to_string()).collect();
+        assert_eq!(networks, ["10.77.0.0/23", "fd77::/64"]);
+    }
 
     #[test]
     fn a_network_has_addresses_that_are_nobodys() {

@@ -1,18 +1,31 @@
 //! Who belongs to a group: the addresses that the document names, and those of the NICs that hold it.
+//!
+//! **Link-local addresses make nobody a member**, neither those of IPv6 (`fe80::/10`) nor those of IPv4 (`169.254.0.0/16`):
+//! such an address says who somebody is on its own link only, and a group spans many. Anybody on any other link may have it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{GroupIndex, Policy};
 
+/// Whether `address` says who somebody is, wherever it is seen.
+#[must_use]
+pub const fn identifies(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_link_local(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    }
+}
+
 impl Policy {
     /// The addresses of the members of `group`, on this host and elsewhere.
     #[must_use]
     pub fn members(&self, group: GroupIndex) -> BTreeSet<IpAddr> {
-        self.members_elsewhere(group).iter().chain(self.members_here(group)).copied().collect()
+        let elsewhere = self.members_elsewhere(group).iter().filter(|address| identifies(**address));
+        elsewhere.chain(self.members_here(group)).copied().collect()
     }
 
-    /// The addresses of the NICs of this host that hold `group`.
+    /// The addresses of the NICs of this host that hold `group`, as far as they make members.
     pub fn members_here(&self, group: GroupIndex) -> impl Iterator<Item = &IpAddr> {
-        self.holders(group).flat_map(|nic| &nic.addresses)
+        self.holders(group).flat_map(|nic| &nic.addresses).filter(|address| identifies(**address))
     }
 }

@@ -17,6 +17,7 @@ mod service;
 
 pub use device::DeviceFacts;
 pub use group::{Group, GroupType};
+pub use membership::identifies;
 pub use nic::{
     Established, Hook, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
 };

@@ -153,10 +153,14 @@ pub struct Nic {
     pub addresses: Vec<IpAddr>,
     /// The document names no addresses: they are the device's.
     pub addresses_from_device: bool,
-    /// What its device says of itself, where it is the host's and there.
+    /// What its device on this host says of itself, where it is there. A guest's says it of the host's end.
     pub device_facts: DeviceFacts,
     /// As written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
+    /// DHCP servers that it may ask by themselves, beside those in its networks and those that gave it an address.
+    pub dhcp_servers: Vec<IpAddr>,
+    /// Inbound packets from its own addresses are judged by the rules like others.
+    pub accept_own_source: bool,
     /// Whom it may speak for, beside its addresses.
     pub senders: Senders,
     /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
@@ -192,6 +196,13 @@ impl Nic {
             Role::Host => self.device_facts.mac,
             Role::Guest => None,
         })
+    }
+
+    /// The addresses that nobody else sends from: an inbound packet from one of them is spoofed. None where
+    /// [`Nic::accept_own_source`] says so. Its pairs are not among them: others may have those.
+    pub fn own_sources(&self) -> impl Iterator<Item = IpAddr> {
+        let unicast = |address: &IpAddr| !address.is_multicast() && !address.is_unspecified();
+        self.addresses.iter().copied().filter(move |address| !self.accept_own_source && unicast(address))
     }
 
     /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.

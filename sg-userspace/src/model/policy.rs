@@ -337,7 +337,7 @@ impl Policy {
         &self.parts.port_lists[index.0].1
     }
 
-    /// The members of a group that are not NICs of this host.
+    /// The members of a group that are not NICs of this host, as written: see [`super::identifies`].
     #[must_use]
     pub fn members_elsewhere(&self, group: GroupIndex) -> &[IpAddr] {
         self.parts.members.get(&group).map_or(&[], Vec::as_slice)
@@ -360,18 +360,14 @@ impl Policy {
         self.parts.nics.iter().find(|nic| nic.device == device)
     }
 
-    /// Fills in what is known of the devices of the host's own NICs. `facts` tells it; nothing where there is no such device.
+    /// Fills in what is known of the devices of the NICs; where the document names no addresses, they are the device's. `facts`
+    /// tells it; nothing where there is no such device.
     pub fn set_device_facts(&mut self, facts: impl Fn(&str) -> DeviceFacts) {
-        for nic in self.parts.nics.iter_mut().filter(|nic| nic.role == Role::Host) {
+        for nic in &mut self.parts.nics {
             nic.device_facts = facts(&nic.device);
-        }
-    }
-
-    /// Fills in the addresses of the NICs for which the document names none. `addresses` tells those that are
-    /// configured on a device; none where it does not exist.
-    pub fn set_device_addresses(&mut self, addresses: impl Fn(&str) -> Vec<IpAddr>) {
-        for nic in self.parts.nics.iter_mut().filter(|nic| nic.addresses_from_device) {
-            nic.addresses = addresses(&nic.device);
+            if nic.addresses_from_device {
+                nic.addresses.clone_from(&nic.device_facts.addresses);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What passes without a rule, as far as a probe can be it.
 //!
-//! Neighbour discovery and listener reports ask for hop limits of 255 and 1; a probe has 64, so DHCP is all
-//! that is left: a client's question out, a server's answer in.
+//! Neighbour discovery and listener reports ask for hop limits of 255 and 1; a probe has 64. Nothing was asked before a
+//! probe, so it answers nothing. What is left is the question of a DHCP client, out.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,25 +16,32 @@ const UDP: u8 = 17;
 /// Where DHCPv6 clients send to: all relay agents and servers of the link.
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// Whether the packet asks for, or brings, an address of `nic`.
+/// Whether the packet asks for an address of `nic`: every server of its link, or one that it may ask by itself.
 pub(super) fn is_dhcp(probe: &Probe, nic: &Nic) -> bool {
     let (UDP, Content::Ports { source: from, destination: to }) = (probe.protocol(), probe.content()) else {
         return false;
     };
-    let own = |address| nic.addresses.contains(&IpAddr::V4(address));
-    match (probe.ends(), probe.direction()) {
-        (Ends::V4 { source, destination }, Direction::Egress) => {
-            let asks_everyone = source == Ipv4Addr::UNSPECIFIED && destination == Ipv4Addr::BROADCAST;
-            (from, to) == (68, 67) && (asks_everyone || own(source))
+    if probe.direction() == Direction::Ingress {
+        return false;
+    }
+    let server = |address: IpAddr| {
+        let of_the_link = match address {
+            IpAddr::V4(v4) => v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local(),
+        };
+        let connected = nic.device_facts.networks().any(|network| network.contains(&address));
+        of_the_link || connected || nic.dhcp_servers.contains(&address)
+    };
+    let asks_one = nic.addresses.contains(&probe.source()) && server(probe.destination());
+    match probe.ends() {
+        Ends::V4 { destination, .. } => {
+            let asks_all = destination == Ipv4Addr::BROADCAST;
+            (from, to) == (68, 67) && (asks_all || asks_one && !destination.is_multicast())
         }
-        (Ends::V4 { destination, .. }, Direction::Ingress) => {
-            (from, to) == (67, 68) && (destination == Ipv4Addr::BROADCAST || own(destination))
-        }
-        (Ends::V6 { source, destination }, Direction::Egress) => {
-            (from, to) == (546, 547) && source.is_unicast_link_local() && destination == ALL_SERVERS
-        }
-        (Ends::V6 { source, destination }, Direction::Ingress) => {
-            (from, to) == (547, 546) && source.is_unicast_link_local() && destination.is_unicast_link_local()
+        Ends::V6 { source, destination } => {
+            let link = destination == ALL_SERVERS || destination.is_unicast_link_local();
+            let asks_all = source.is_unicast_link_local() && link;
+            (from, to) == (546, 547) && (asks_all || asks_one && !destination.is_multicast())
         }
     }
 }

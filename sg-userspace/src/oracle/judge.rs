@@ -115,5 +115,12 @@ pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
     if may_ask && exceptions::is_dhcp(probe, nic) {
         return Some(Answer::without_policy(Verdict::Accept, Reason::Dhcp));
     }
-    foreign.then(|| Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing))
+    if foreign {
+        return Some(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
+    }
+    // Inbound from an address of the NIC itself: nobody else has it.
+    let source = probe.source();
+    let own = probe.direction() == Direction::Ingress && nic.addresses.contains(&source);
+    let spoofed = own && !nic.accept_own_source && !source.is_multicast() && !source.is_unspecified();
+    spoofed.then(|| Answer::without_policy(Verdict::Drop, Reason::OwnSource))
 }

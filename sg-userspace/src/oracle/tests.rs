@@ -80,6 +80,9 @@ fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
+
+        dhcp_servers: Vec::new(),
+        accept_own_source: false,
         senders: Senders::default(),
         hook: Hook::Tc,
         precedence: Precedence::default(),
@@ -238,8 +241,55 @@ fn named_remotes() {
     for (source, inside) in [("10.1.0.7", true), ("10.1.0.8", false)] {
         assert_eq!(matches(own_group.clone(), &bare(packet(47, source, OWN))), inside, "{source}");
     }
-    let itself = ProbeParts { direction: Direction::Ingress, ..packet(47, OWN, OWN) };
-    assert!(matches(own_group, &bare(itself)), "the NICs that hold the group are members");
+    let mut parts = parts(vec![group("web", vec![own_group], vec![])]);
+    parts.nics.push(Nic {
+        device: "eth1".to_owned(),
+        addresses: ["10.0.0.9", "fe80::9", "169.254.0.9"].map(|address| address.parse().unwrap()).to_vec(),
+        ..nic(1)
+    });
+    assert_eq!(
+        judge(&parts, &bare(packet(47, "10.0.0.9", OWN))),
+        accepted(),
+        "NICs that hold it are members"
+    );
+}
+
+#[test]
+fn link_local_addresses_make_no_members() {
+    let open = Group { inner_access: true, ..group("web", vec![], vec![]) };
+    let mut parts = parts(vec![open]);
+    let links = ["fe80::9", "169.254.0.9"].map(|address| address.parse::<IpAddr>().unwrap());
+    parts.members.get_mut(&GroupIndex(0)).unwrap().extend(links);
+    parts.nics.push(Nic { device: "eth1".to_owned(), addresses: links.to_vec(), ..nic(1) });
+    for (source, destination) in [("fe80::9", OWN6), ("169.254.0.9", OWN)] {
+        assert_eq!(
+            judge(&parts, &bare(packet(47, source, destination))),
+            by_default(Verdict::Drop),
+            "{source}"
+        );
+    }
+    // Whom a rule names by address is named.
+    parts.groups[0].ingress = numbered(vec![from("fe80::9", rule(Service::All))]);
+    assert_eq!(judge(&parts, &bare(packet(47, "fe80::9", OWN6))), accepted());
+}
+
+#[test]
+fn nobody_else_sends_from_an_address_of_the_nic() {
+    let spoofed = Answer::without_policy(Verdict::Drop, Reason::OwnSource);
+    let mut parts = parts(vec![group("web", vec![rule(Service::All)], vec![rule(Service::All)])]);
+    parts.nics[0].senders.allowed_address_pairs = vec!["10.0.0.77".parse().unwrap()];
+    let inbound = |source, to| bare(ProbeParts { direction: Direction::Ingress, ..packet(47, source, to) });
+    for role in [Role::Host, Role::Guest] {
+        parts.nics[0].role = role;
+        parts.nics[0].accept_own_source = false;
+        assert_eq!(judge(&parts, &inbound(OWN, OWN)), spoofed);
+        assert_eq!(judge(&parts, &inbound(OWN6, "ff02::1")), spoofed);
+        assert_eq!(judge(&parts, &inbound("10.0.0.77", OWN)), accepted(), "a pair is not its own");
+        let outbound = by_rule(Verdict::Accept, 0, Direction::Egress, 0);
+        assert_eq!(judge(&parts, &bare(packet(47, OWN, OWN))), outbound);
+        parts.nics[0].accept_own_source = true;
+        assert_eq!(judge(&parts, &inbound(OWN, OWN)), accepted());
+    }
 }
 
 #[test]
@@ -322,31 +372,40 @@ fn a_guest_speaks_for_itself_only() {
 }
 
 #[test]
-fn dhcp_passes_for_the_own_address_only() {
+fn a_client_of_dhcp_asks_its_link_and_its_servers() {
     let mut guest = parts(vec![Group {
         kind: GroupType::Enterprise,
         ..group("web", vec![drops(rule(Service::All))], vec![drops(rule(Service::All))])
     }]);
     guest.nics[0].role = Role::Guest;
+    guest.nics[0].device_facts.connected =
+        vec!["10.0.0.0/24".parse().unwrap(), "2001:db8:5::/64".parse().unwrap()];
+    guest.nics[0].dhcp_servers = vec!["198.51.100.7".parse().unwrap(), "2001:db8:6::1".parse().unwrap()];
     let dhcp = Answer::without_policy(Verdict::Accept, Reason::Dhcp);
     let link = "fe80::1";
     for (direction, from, to, source, destination, passes) in [
         (Direction::Egress, 68, 67, "0.0.0.0", "255.255.255.255", true),
+        (Direction::Egress, 68, 67, OWN, "255.255.255.255", true),
         (Direction::Egress, 68, 67, "0.0.0.0", "10.0.0.1", false),
         (Direction::Egress, 68, 67, OWN, "10.0.0.1", true),
+        (Direction::Egress, 68, 67, OWN, "169.254.169.254", true),
+        (Direction::Egress, 68, 67, OWN, "198.51.100.7", true),
+        (Direction::Egress, 68, 67, OWN, "198.51.100.8", false),
         (Direction::Egress, 68, 67, "10.0.0.6", "10.0.0.1", false),
         (Direction::Egress, 67, 68, OWN, "10.0.0.1", false),
         (Direction::Egress, 68, 68, OWN, "10.0.0.1", false),
-        (Direction::Ingress, 67, 68, "10.0.0.1", OWN, true),
-        (Direction::Ingress, 67, 68, "10.0.0.1", "255.255.255.255", true),
-        (Direction::Ingress, 67, 68, "10.0.0.1", "10.0.0.6", false),
+        // Nobody asked.
+        (Direction::Ingress, 67, 68, "10.0.0.1", "10.0.0.9", false),
+        (Direction::Ingress, 67, 68, "10.0.0.1", "255.255.255.255", false),
         (Direction::Ingress, 68, 67, "10.0.0.1", OWN, false),
         (Direction::Egress, 546, 547, link, "ff02::1:2", true),
+        (Direction::Egress, 546, 547, link, "fe80::2", true),
         (Direction::Egress, 546, 547, link, "ff02::1:3", false),
         (Direction::Egress, 546, 547, OWN6, "ff02::1:2", false),
-        (Direction::Ingress, 547, 546, link, "fe80::2", true),
-        (Direction::Ingress, 547, 546, "fec0::", "fe80::2", false),
-        (Direction::Ingress, 547, 546, link, OWN6, false),
+        (Direction::Egress, 546, 547, OWN6, "2001:db8:5::1", true),
+        (Direction::Egress, 546, 547, OWN6, "2001:db8:6::1", true),
+        (Direction::Egress, 546, 547, OWN6, "2001:db8:7::1", false),
+        (Direction::Ingress, 547, 546, link, "fe80::2", false),
     ] {
         let probe = ports_of(from, to, ProbeParts { direction, ..packet(17, source, destination) });
         assert_eq!(judge(&guest, &probe) == dhcp, passes, "{probe}");

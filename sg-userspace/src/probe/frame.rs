@@ -1,5 +1,7 @@
 //! A probe as the bytes of an Ethernet frame, as a sender would put them on the wire.
 
+use std::net::Ipv4Addr;
+
 use bytes::{BufMut, BytesMut};
 use sg_common::packet::{ETHERNET, ethertype, protocol, tcp};
 
@@ -104,8 +106,10 @@ impl Probe {
                 Some(16)
             }
             protocol::UDP => {
-                bytes.put_u16(8);
+                let message = self.dhcp();
+                bytes.put_u16(8 + message.len() as u16);
                 bytes.put_u16(0);
+                bytes.put_slice(&message);
                 Some(6)
             }
             // Twelve bytes are a header of SCTP, of DCCP and of UDP-Lite. Their checksums stay 0: nothing on a probe's way
@@ -115,6 +119,27 @@ impl Probe {
                 None
             }
         }
+    }
+
+    /// What a DHCP client or server says to its kind, of an even length; nothing where the packet is not between such two.
+    fn dhcp(&self) -> BytesMut {
+        let mut message = BytesMut::new();
+        let Content::Ports { source: from, destination: to } = self.content() else { return message };
+        match (self.ends(), from, to) {
+            (Ends::V4 { source, .. }, 68, 67) => bootp(&mut message, 1, source, QUESTION),
+            (Ends::V4 { destination, .. }, 67, 68) => bootp(&mut message, 2, destination, ANSWER),
+            // Solicit and advertise, with the same client's DUID (RFC 8415 8, 11.4).
+            (Ends::V6 { .. }, 546, 547) => message.put_u32(1 << 24 | QUESTION),
+            (Ends::V6 { .. }, 547, 546) => message.put_u32(2 << 24 | ANSWER),
+            _ => {}
+        }
+        if let Ends::V6 { .. } = self.ends()
+            && !message.is_empty()
+        {
+            message.put_slice(&[0, 1, 0, 10, 0, 3, 0, 1]);
+            message.put_slice(&SENDER);
+        }
+        message
     }
 
     /// What the checksum of a transport covers beyond itself (RFC 9293 3.1, RFC 8200 8.1).
@@ -136,6 +161,25 @@ impl Probe {
     }
 }
 
+/// Transactions: no probe answers another.
+const QUESTION: u32 = 1;
+const ANSWER: u32 = 2;
+
+/// A discover or an offer (RFC 2131 2), of a client that has, or is to have, an address.
+fn bootp(message: &mut BytesMut, operation: u8, client: Ipv4Addr, transaction: u32) {
+    message.put_slice(&[operation, 1, 6, 0]);
+    message.put_u32(transaction);
+    message.put_u32(0);
+    // What the client has, and what it is to have.
+    message.put_slice(&client.octets());
+    message.put_slice(&client.octets());
+    message.put_bytes(0, 8);
+    message.put_slice(&SENDER);
+    message.put_bytes(0, 10 + 64 + 128);
+    message.put_u32(0x6382_5363);
+    message.put_slice(&[53, 1, operation, 255]);
+}
+
 /// RFC 1071 over parts of even length.
 fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks_exact(2));
@@ -149,7 +193,7 @@ fn checksum(parts: &[&[u8]]) -> u16 {
 #[cfg(test)]
 mod tests {
     use etherparse::{IpNumber, PacketBuilder};
-    use sg_common::packet::{Address, Packet, Parsed, has_ports, is_icmp, parse};
+    use sg_common::packet::{Address, Packet, Parsed, has_ports, is_icmp, parse, protocol};
 
     use super::*;
     use crate::{

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Field, Refusal, State, group_of, policy_for};
 use crate::{
     check::{Engine as _, ImageEngine},
-    model::{Policy, RuleIndex},
+    model::{DeviceFacts, Policy, RuleIndex},
     oracle::{Oracle, Step},
     probe::{Probe, ProbeParts},
     store::{Direction, GroupId, Protocol, Rule, RuleId},
@@ -98,24 +98,24 @@ pub struct CommonCheck {
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
-/// What happens to a packet. `addresses` tells those that are configured on a device of this host.
+/// What happens to a packet. `facts` tells what is known of a device of this host.
 ///
 /// # Errors
 /// Where there is no such NIC or packet.
 pub fn check_packet(
     state: &State,
     packet: &CheckPacket,
-    addresses: impl Fn(&str) -> Vec<IpAddr>,
+    facts: impl Fn(&str) -> DeviceFacts,
 ) -> Result<Checked, Refusal> {
-    let policy = judges(state, &packet.nic, addresses)?;
+    let policy = judges(state, &packet.nic, facts)?;
     let probe = probe(packet, &policy)?;
     answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
 }
 
 /// The policy that judges a NIC: its only one.
-fn judges(state: &State, nic: &str, addresses: impl Fn(&str) -> Vec<IpAddr>) -> Result<Policy, Refusal> {
+fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Result<Policy, Refusal> {
     let nic = state.find_target(nic)?;
-    policy_for(state, nic, addresses).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
+    policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
 }
 
 fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
@@ -208,7 +208,7 @@ pub fn check_common(
     state: &State,
     nic: &str,
     remote: IpAddr,
-    addresses: impl Fn(&str) -> Vec<IpAddr>,
+    facts: impl Fn(&str) -> DeviceFacts,
 ) -> Result<Vec<CommonCheck>, Refusal> {
     const TCP: [(u16, &str); 5] =
         [(22, "22 SSH"), (80, "80 HTTP"), (443, "443 HTTPS"), (3389, "3389 RDP"), (8080, "8080 HTTP")];
@@ -224,7 +224,7 @@ pub fn check_common(
         icmp_code: None,
     };
     // Six questions, one policy: compiled once.
-    let policy = judges(state, nic, addresses)?;
+    let policy = judges(state, nic, facts)?;
     let mut tables = ImageEngine::new(&policy);
     let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));
     let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));

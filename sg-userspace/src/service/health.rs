@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::BTreeMap, slice, thread};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use sg_common::packet::protocol::is_extension_header;
 use utoipa::ToSchema;
 
 use super::{Refusal, State};
@@ -26,6 +27,8 @@ pub enum FindingKind {
     Shadowed,
     /// It never decides, and another says the same.
     Redundant,
+    /// It matches IPv4 packets only: its protocol is an extension header of IPv6.
+    ExtensionHeader,
 }
 
 /// How bad it is.
@@ -153,6 +156,7 @@ fn of_groups(
                 findings.push(never_asked(rule, first.rule));
             }
             findings.extend(over_open(rule, &reach));
+            findings.extend(extension_header(rule));
             seen.entry(own).or_default().push(reach);
         }
     }
@@ -203,6 +207,21 @@ fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
     };
     let (rule, group) = (rule.id.clone(), rule.group.clone());
     Some(Finding { severity: Severity::High, kind: FindingKind::OverOpen, rule, group, by: None, message })
+}
+
+fn extension_header(rule: &Rule) -> Option<Finding> {
+    let Protocol::Number(number) = rule.spec.protocol else { return None };
+    is_extension_header(number).then(|| Finding {
+        severity: Severity::Medium,
+        kind: FindingKind::ExtensionHeader,
+        rule: rule.id.clone(),
+        group: rule.group.clone(),
+        by: None,
+        message: format!(
+            "protocol {number} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
+             protocol that stands behind it"
+        ),
+    })
 }
 
 /// The packets that a rule matches, with lists spelled out.

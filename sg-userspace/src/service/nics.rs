@@ -46,6 +46,11 @@ pub struct RegisterNic {
     pub addresses: Vec<IpAddr>,
     /// None: off for a host, on for a guest.
     pub anti_spoofing: Option<bool>,
+    /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
+    pub accept_own_source: bool,
+    /// DHCP servers that it may ask by themselves, beside those of its networks and those that gave it an address.
+    #[schema(value_type = Vec<String>)]
+    pub dhcp_servers: Vec<IpAddr>,
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
     pub senders: Senders,
@@ -111,6 +116,8 @@ impl Operation for RegisterNic {
             role: self.role,
             addresses: self.addresses.clone(),
             anti_spoofing: self.anti_spoofing,
+            accept_own_source: self.accept_own_source,
+            dhcp_servers: self.dhcp_servers.clone(),
             senders: self.senders.clone(),
             hook: self.hook,
             nic_type: self.nic_type,
@@ -196,6 +203,11 @@ pub struct ModifyNic {
     pub addresses: Option<Vec<IpAddr>>,
     /// Whether packets from it must have one of its addresses as their source.
     pub anti_spoofing: Option<bool>,
+    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
+    pub accept_own_source: Option<bool>,
+    /// DHCP servers that it may ask by themselves: these, and no others from now on.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub dhcp_servers: Option<Vec<IpAddr>>,
     /// Its Ethernet address.
     #[schema(value_type = Option<String>)]
     pub mac: Option<Mac>,
@@ -217,6 +229,10 @@ impl Operation for ModifyNic {
         }
         nic.role = self.role.unwrap_or(nic.role);
         nic.anti_spoofing = self.anti_spoofing.or(nic.anti_spoofing);
+        nic.accept_own_source = self.accept_own_source.unwrap_or(nic.accept_own_source);
+        if let Some(new) = &self.dhcp_servers {
+            nic.dhcp_servers.clone_from(new);
+        }
         nic.senders.mac = self.mac.or(nic.senders.mac);
         if let Some(new) = &self.allowed_address_pairs {
             nic.senders.allowed_address_pairs.clone_from(new);

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::State;
 use crate::{
-    model::{self, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Service},
+    model::{self, DeviceFacts, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Service},
     store::{
         Direction, Group, GroupId, Nic, NicType, PortListId, Ports, PrefixListId, Protocol, Remote, Rule,
         RuleSpec,
@@ -77,22 +77,22 @@ pub fn policy(state: &State) -> Result<Policy, ProjectError> {
     policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
 }
 
-/// The policy of one NIC, wherever it is. `addresses` tells those of a device of this host.
+/// The policy of one NIC, wherever it is. `facts` tells what is known of a device of this host.
 ///
 /// # Errors
 /// Like [`policy`].
 pub fn policy_for(
     state: &State,
     nic: &Arc<Nic>,
-    addresses: impl Fn(&str) -> Vec<IpAddr>,
+    facts: impl Fn(&str) -> DeviceFacts,
 ) -> Result<Policy, ProjectError> {
     let of_member = |member: &Nic| match &member.device {
         _ if member.id == nic.id => Vec::new(),
-        Some(device) if member.addresses.is_empty() => addresses(device),
+        Some(device) if member.addresses.is_empty() => facts(device).addresses,
         _ => member.addresses.clone(),
     };
     let mut policy = policy_of(state, &[nic], of_member)?;
-    policy.set_device_addresses(&addresses);
+    policy.set_device_facts(&facts);
     Ok(policy)
 }
 
@@ -274,6 +274,9 @@ impl Projection<'_> {
             addresses_from_device: nic.addresses.is_empty(),
             device_facts: model::DeviceFacts::default(),
             anti_spoofing_written: nic.anti_spoofing,
+
+            dhcp_servers: nic.dhcp_servers.clone(),
+            accept_own_source: nic.accept_own_source,
             senders: nic.senders.clone(),
             hook: nic.hook.into(),
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Field, Kind, Operation, Refusal, State, Tx, device_of, policy_for};
-use crate::store::{Key, Record, transfer};
+use crate::{
+    model::DeviceFacts,
+    store::{Key, Record, transfer},
+};
 
 /// Replace everything by an export.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -86,7 +89,7 @@ fn whole(state: &State) -> Result<(), Refusal> {
     }
     // The NICs of this host are judged by the model when the policy is made; one of another host stands for the rest.
     if let Some(nic) = state.nics().values().find(|nic| nic.device.is_none()) {
-        policy_for(state, nic, |_| Vec::new())
+        policy_for(state, nic, |_| DeviceFacts::default())
             .map_err(|error| Refusal::Unenforceable { reason: error.to_string() })?;
     }
     Ok(())

@@ -352,6 +352,13 @@ pub struct Nic {
     /// None: off for a host, on for a guest.
     #[serde(default)]
     pub anti_spoofing: Option<bool>,
+    /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
+    #[serde(default)]
+    pub accept_own_source: bool,
+    /// DHCP servers that it may ask by themselves, beside those of its networks and those that gave it an address.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub dhcp_servers: Vec<IpAddr>,
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
     pub senders: model::Senders,

@@ -63,7 +63,8 @@ pub enum Kind {
     Tags,
     /// A frame is for somebody else.
     Address,
-    /// Neighbour discovery in fragments, where whole messages came, too.
+    /// Neighbour discovery in fragments, where whole messages came, too, or with something around it or in it that it does not
+    /// need: no receiver tells.
     Discovery,
     /// Bytes changed at random.
     Noise,
@@ -121,13 +122,13 @@ impl Judge {
         Err(Forbidden::NoRule)
     }
 
-    /// What `docs/exceptions.md` says of neighbour discovery.
+    /// What `docs/exceptions.md` says of neighbour discovery, as far as a receiver knows. No story sends it to the link.
     fn is_discovery(self, seen: &Seen) -> bool {
         if seen.family != Family::V6 || seen.by != By::Answer && seen.hop_limit != Some(255) {
             return false;
         }
         match seen.icmp_type() {
-            Some(133) => self.combination.direction == Direction::Egress,
+            Some(133..=136) if seen.by == By::Raw && seen.bytes[1] != 0 => false,
             Some(134) => self.combination.direction == Direction::Ingress,
             Some(135 | 136) => true,
             _ => false,
@@ -150,7 +151,7 @@ impl Judge {
     #[must_use]
     pub fn kind(self, case: &Case, permit: Permit) -> Option<Kind> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
-        if permit == Permit::Discovery && case.sends[0] {
+        if permit == Permit::Discovery {
             return Some(Kind::Discovery);
         }
         case.lies.iter().find_map(|lie| match lie {

@@ -159,7 +159,7 @@ impl Aim {
     }
 
     /// Makes DHCP of it, or something that looks much like it.
-    pub(super) fn ask_for_address(&mut self, random: &mut Rng) {
+    pub(super) fn ask_for_address(&mut self, random: &mut Rng, nic: &Nic) {
         self.protocol = protocol::UDP;
         let family = family_of(self.local);
         let (client, server) = match family {
@@ -180,6 +180,15 @@ impl Aim {
                 (Family::V6, Direction::Ingress) => (link_local(random).into(), link_local(random).into()),
             };
         }
+        // Or one server that it may ask by itself.
+        let networks = nic.device_facts.networks().chain(nic.dhcp_servers.iter().copied().map(IpNet::from));
+        if self.direction == Direction::Egress
+            && random.bool()
+            && let Some(server) = pick::among(random, networks.filter(|net| family_of(net.addr()) == family))
+        {
+            self.remote = address::inside(random, server);
+            self.local = own(random, nic, family, None);
+        }
         if random.u8(..4) == 0 {
             let bit = random.u32(..width(family));
             match random.u8(..4) {
@@ -188,6 +197,15 @@ impl Aim {
                 2 => self.source_port ^= 1,
                 _ => self.destination_port ^= 1,
             }
+        }
+    }
+
+    /// Makes it come from an address of the NIC itself.
+    pub(super) fn come_from_itself(&mut self, random: &mut Rng, nic: &Nic) {
+        let family = family_of(self.local);
+        let own = nic.addresses.iter().filter(|&&address| family_of(address) == family);
+        if let Some(&address) = pick::among(random, own) {
+            (self.direction, self.remote) = (Direction::Ingress, address);
         }
     }
 

@@ -81,8 +81,11 @@ impl Generator {
                 }
                 _ => Aim::anywhere(random, policy, (position, direction)),
             };
-            if random.u8(..100) < 2 {
-                aim.ask_for_address(random);
+            let nic = &policy.nics()[position];
+            match random.u8(..100) {
+                0..=2 => aim.ask_for_address(random, nic),
+                3 | 4 => aim.come_from_itself(random, nic),
+                _ => {}
             }
             aim.probe()
         };

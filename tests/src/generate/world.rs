@@ -11,7 +11,10 @@ use sg_userspace::model::{
     Unmatched,
 };
 
-use super::{address, pick, rules};
+use super::{
+    address::{self, width},
+    pick, rules,
+};
 
 /// The addresses and list lengths of a policy before it has rules.
 #[derive(Debug)]
@@ -123,13 +126,27 @@ impl World {
             let family = pick::family(random);
             self.local(random, family)
         });
+        let addresses: Vec<_> = addresses.collect();
+        let connected = (0..random.usize(..3)).map(|_| {
+            let family = pick::family(random);
+            let length = random.u32(8..=width(family));
+            address::prefix(self.local(random, family), length)
+        });
+        let connected = connected.collect();
+        let servers = (0..random.usize(..3)).map(|_| {
+            let family = pick::family(random);
+            self.remote(random, family)
+        });
+        let dhcp_servers: Vec<_> = servers.collect();
         Nic {
             device: format!("nic{position}"),
-            addresses: addresses.collect(),
+            addresses,
             addresses_from_device: false,
-            device_facts: DeviceFacts::default(),
+            device_facts: DeviceFacts { connected, ..DeviceFacts::default() },
             role: if random.bool() { Role::Host } else { Role::Guest },
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
+            dhcp_servers,
+            accept_own_source: pick::of(random, [false, false, false, true]),
             hook: Hook::Tc,
             precedence: if random.bool() { Precedence::Sequence } else { Precedence::Merged },
             established: Established::default(),

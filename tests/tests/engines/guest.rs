@@ -180,14 +180,34 @@ fn is_no_server() {
     expect(&mut datapath, SENDS, &from(OWN, ipv4(17, [LOCAL, REMOTE], &udp([67, 68]))), rogue);
 }
 
+/// A message of a DHCP client, or of a server, of BOOTP in a UDP packet; who asks has `has`.
+fn bootp(ports: [u16; 2], operation: u8, has: [u8; 4]) -> Vec<u8> {
+    let mut message = [&[operation, 1, 6, 0, 0, 0, 0, 7, 0, 0, 0, 0][..], &has].concat();
+    message.resize(28, 0);
+    message.extend(OWN);
+    message.resize(236, 0);
+    message.extend([0x63, 0x82, 0x53, 0x63, 53, 1, operation, 255]);
+    let mut datagram = udp(ports);
+    datagram[4..6].copy_from_slice(&(8 + message.len() as u16).to_be_bytes());
+    [datagram, message].concat()
+}
+
 fn looks_for_an_address() {
     let mut datapath = guest();
-    let discover = ipv4(17, [[0; 4], [255; 4]], &udp([68, 67]));
+    let discover = ipv4(17, [[0; 4], [255; 4]], &bootp([68, 67], 1, [0; 4]));
     expect(&mut datapath, SENDS, &from(OWN, discover.clone()), DHCP);
     expect(&mut datapath, SENDS, &from(FOREIGN, discover), SPOOFED);
-    let renew = ipv4(17, [LOCAL, [10, 0, 0, 1]], &udp([68, 67]));
-    expect(&mut datapath, SENDS, &from(OWN, renew), DHCP);
-    let solicit = |source| ipv6(17, 1, [source, "ff02::1:2"], &udp([546, 547]));
+    let offer = ipv4(17, [REMOTE, [10, 0, 0, 99]], &bootp([67, 68], 2, [0; 4]));
+    expect(&mut datapath, Program::Egress, &offer, DHCP);
+    // One server, of its link; one that is anywhere is for the rules.
+    let renew = |to| ipv4(17, [LOCAL, to], &bootp([68, 67], 1, LOCAL));
+    expect(&mut datapath, SENDS, &from(OWN, renew([169, 254, 0, 1])), DHCP);
+    expect(&mut datapath, SENDS, &from(OWN, renew([198, 51, 100, 7])), PASSES);
+    let solicit = |source| {
+        let message =
+            [&[2, 34, 2, 35, 0, 26, 0, 0][..], &[1, 0, 0, 7, 0, 1, 0, 10, 0, 3, 0, 1], &OWN].concat();
+        ipv6(17, 1, [source, "ff02::1:2"], &message)
+    };
     expect(&mut datapath, SENDS, &from(OWN, solicit("fe80::ff:fe00:5")), DHCP);
     expect(&mut datapath, SENDS, &from(OWN, solicit("fe80::1")), SPOOFED);
     let report = ipv6(58, 1, ["::", "ff02::16"], &[143, 0, 0, 0, 0, 0, 0, 0]);

@@ -10,16 +10,20 @@ use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
 mod changes;
+mod closed;
 mod devices;
+mod dhcp;
 mod ends;
 mod flows;
 mod frames;
 mod groups;
 mod hooks;
 mod large;
+mod leases;
 mod left_behind;
 mod life;
 mod orders;
+mod own;
 mod plain;
 mod receiver;
 mod reject;
@@ -50,6 +54,10 @@ fn main() -> Result<ExitCode> {
         groups::tests,
         reject::tests,
         unasked::tests,
+        closed::tests,
+        dhcp::tests,
+        leases::tests,
+        own::tests,
         flows::tests,
         ends::tests,
         frames::tests,

@@ -43,6 +43,11 @@ impl Road {
         [&self.far.address()[..], &self.near.address(), &self.ethertype.to_be_bytes(), payload].concat()
     }
 
+    /// The Ethernet address that frames come from.
+    pub(crate) fn sender(&self) -> [u8; 6] {
+        self.near.address()
+    }
+
     /// `payload` in an IP packet from the one host to the other.
     pub(crate) fn packet(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
         packet(self.source, self.destination, protocol, HOP_LIMIT, payload)

@@ -1,15 +1,15 @@
 //! What works without a rule, under a policy that drops everything: finding neighbours, and getting an address.
 
-use std::{fs, net::IpAddr};
+use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Service, until};
 
 use crate::{
-    road::{ARP, IPV4, IPV6, Road, packet, udp},
+    road::{ARP, IPV6},
     scene::{
         Role,
-        Who::{self, Client, Server},
+        Who::{Client, Server},
         counts, filtered, question, web,
     },
     suite::Suite,
@@ -21,7 +21,6 @@ ingress:
 egress:
   - { action: drop, protocol: all }
 ";
-const UDP: u8 = 17;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// `IFA_F_DADFAILED` (`linux/if_addr.h`).
 const DAD_FAILED: u8 = 0x08;
@@ -36,9 +35,6 @@ pub(crate) fn tests(suite: &mut Suite) {
             &format!("unasked::duplicate_addresses_are_found_{role}"),
             move |lab, attach| duplicate_addresses_are_found(lab, attach, role),
         );
-        suite.over(role.ways(), &format!("unasked::dhcp_works_{role}"), move |lab, attach| {
-            dhcp_works(lab, attach, role)
-        });
     }
 }
 
@@ -95,70 +91,4 @@ fn is_duplicate(host: &Host) -> Result<bool> {
     let address = addresses.lines().find(|line| line.starts_with("fd77") && line.contains("99 "));
     let flags = address.and_then(|line| line.split_whitespace().nth(4)).context("no such address")?;
     Ok(u8::from_str_radix(flags, 16)? & DAD_FAILED != 0)
-}
-
-/// A message of DHCP, without the message: the ports and addresses are what the filter goes by.
-struct Message {
-    what: &'static str,
-    from: Who,
-    source: &'static str,
-    destination: &'static str,
-    ports: [u16; 2],
-    passes: bool,
-}
-
-const fn message(
-    what: &'static str,
-    from: Who,
-    [source, destination]: [&'static str; 2],
-    ports: [u16; 2],
-    passes: bool,
-) -> Message {
-    Message { what, from, source, destination, ports, passes }
-}
-
-const MESSAGES: [Message; 12] = [
-    message("discover", Server, ["0.0.0.0", "255.255.255.255"], [68, 67], true),
-    message("offer", Client, ["10.77.0.2", "255.255.255.255"], [67, 68], true),
-    message("request to renew", Server, ["10.77.0.1", "10.77.0.2"], [68, 67], true),
-    message("acknowledgement", Client, ["10.77.0.2", "10.77.0.1"], [67, 68], true),
-    message("solicit", Server, ["fe80::1", "ff02::1:2"], [546, 547], true),
-    message("advertise", Client, ["fe80::2", "fe80::1"], [547, 546], true),
-    // And no more than that.
-    message("the server as a DHCP server", Server, ["10.77.0.1", "10.77.0.2"], [67, 68], false),
-    message("a question to it as one", Client, ["0.0.0.0", "255.255.255.255"], [68, 67], false),
-    message("an offer for another", Client, ["10.77.0.2", "10.77.0.9"], [67, 68], false),
-    message("the server as a DHCPv6 server", Server, ["fe80::1", "fe80::2"], [547, 546], false),
-    message("an advertisement to a global address", Client, ["fe80::2", "fd77::1"], [547, 546], false),
-    message("a broadcast of no concern", Server, ["10.77.0.1", "255.255.255.255"], [68, 69], false),
-];
-
-fn dhcp_works(lab: Lab, attach: Attach, role: Role) -> Result<()> {
-    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
-    for message in MESSAGES {
-        let (source, destination): (IpAddr, IpAddr) = (message.source.parse()?, message.destination.parse()?);
-        let to = if message.from == Server { Client } else { Server };
-        let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
-        let road = Road::open(&scene, message.from, to, family, ethertype)?;
-        let [source_port, port] = message.ports;
-        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(source_port, port, b"dhcp")));
-        let counted = u64::from(message.passes);
-        counts(
-            &agent,
-            "dhcp",
-            |stats| stats.reason("dhcp"),
-            counted..=counted,
-            || {
-                let arrived = road.carries(&frame, message.passes)?;
-                ensure!(
-                    arrived == message.passes,
-                    "it {}",
-                    if arrived { "arrived" } else { "did not arrive" }
-                );
-                Ok(())
-            },
-        )
-        .context(message.what)?;
-    }
-    Ok(())
 }

@@ -298,7 +298,7 @@ fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
     assert_eq!(bench.catalog().nics[0].generation, first + 1);
 
     let address: IpAddr = "192.0.2.7".parse().unwrap();
-    there.get_mut("eth0").unwrap().addresses.push(address);
+    there.get_mut("eth0").unwrap().facts.addresses.push(address);
     let report = bench.agent.look_again(&there).unwrap();
     assert_eq!(report.published, 1, "the NIC's addresses are part of its image");
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     agent::{Catalog, devices},
+    model::DeviceFacts,
     service::{
         Apply, CheckPacket, Checked, CommonCheck, CreateKey, DeleteKey, Finding, KeyView, ModifyLimits,
         ReplaceState, Scope, State, check_common, check_packet, health,
@@ -101,10 +102,10 @@ struct ExportQuery {
     secrets: bool,
 }
 
-/// The addresses of this host's devices.
-fn addresses() -> Result<impl Fn(&str) -> Vec<IpAddr>, Failed> {
+/// What is known of this host's devices.
+fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
     let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
-    Ok(move |device: &str| devices.get(device).map(|found| found.addresses.clone()).unwrap_or_default())
+    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
 }
 
 pub(super) fn declare(routes: &mut Routes) {
@@ -114,12 +115,12 @@ pub(super) fn declare(routes: &mut Routes) {
 
     let check = Route::post("/v1/check", "What happens to a packet, and why");
     routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
-        Ok(check_packet(state, packet, addresses()?)?)
+        Ok(check_packet(state, packet, facts()?)?)
     });
     let common = Route::get("/v1/check/common", "What happens on the ports that everybody asks about");
     routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
         let CommonQuery { nic, remote } = asked.query()?;
-        Ok(check_common(state, &nic, remote, addresses()?)?)
+        Ok(check_common(state, &nic, remote, facts()?)?)
     });
     let look = Route::get("/v1/health", "Rules that never decide, and rules that let everybody in");
     routes.ask::<Vec<Finding>>(look.with::<HealthQuery>(), |_, state, asked| {

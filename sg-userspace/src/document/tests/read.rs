@@ -122,6 +122,9 @@ fn example() -> Policy {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
+
+        dhcp_servers: Vec::new(),
+        accept_own_source: false,
         senders: Senders::default(),
         hook: Hook::Tc,
         precedence: Precedence::Merged,
@@ -287,6 +290,26 @@ fn a_guest_without_addresses_is_asked_for_them() {
     let warning = &loaded.warnings[0];
     assert_eq!(warning.notice, Notice::GuestWithoutAddresses { device: "tap0".to_owned() });
     assert_eq!((warning.at.line, warning.at.column, warning.path.to_string().as_str()), (2, 9, "nics[0]"));
+}
+
+#[test]
+fn what_can_never_match_is_warned_of() {
+    let text = "
+members: { web: [10.0.0.7, fe80::7, 169.254.0.7] }
+groups: { web: { ingress: [{ protocol: 60 }, { protocol: 61 }, { protocol: 0 }] } }
+";
+    let loaded = accepted(text);
+    let notices: Vec<_> = loaded.warnings.into_iter().map(|warning| warning.notice).collect();
+    let [v6, v4] = ["fe80::7", "169.254.0.7"].map(|address| address.parse().unwrap());
+    assert_eq!(
+        notices,
+        [
+            Notice::LinkLocalMember { address: v6 },
+            Notice::LinkLocalMember { address: v4 },
+            Notice::ExtensionHeader { protocol: 60 },
+            Notice::ExtensionHeader { protocol: 0 },
+        ]
+    );
 }
 
 #[test]

@@ -277,6 +277,10 @@ impl<'a> Plan<'a> {
                 let mut detail = differs("role", &nic.role, &role);
                 detail.extend(differs("addresses", &nic.addresses, &addresses));
                 detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
+                let accept_own_source = wanted.accept_own_source;
+                detail.extend(differs("accept_own_source", &nic.accept_own_source, &accept_own_source));
+                let dhcp_servers = wanted.dhcp_servers.clone();
+                detail.extend(differs("dhcp_servers", &nic.dhcp_servers, &dhcp_servers));
                 detail.extend(differs("mac", &nic.senders.mac, &wanted.senders.mac));
                 detail.extend(differs(
                     "allowed_address_pairs",
@@ -292,11 +296,18 @@ impl<'a> Plan<'a> {
                 }
                 let anti_spoofing = wanted.anti_spoofing_written;
                 let senders = wanted.senders.clone();
-                (
-                    Happens::Change,
-                    Nic { role, addresses, anti_spoofing, senders, hook, groups, ..nic },
-                    detail,
-                )
+                let nic = Nic {
+                    role,
+                    addresses,
+                    anti_spoofing,
+                    accept_own_source,
+                    dhcp_servers,
+                    senders,
+                    hook,
+                    groups,
+                    ..nic
+                };
+                (Happens::Change, nic, detail)
             }
             None => {
                 let detail = vec![format!("groups: {}", self.named(&groups))];
@@ -311,6 +322,8 @@ impl<'a> Plan<'a> {
                     role,
                     addresses,
                     anti_spoofing: wanted.anti_spoofing_written,
+                    accept_own_source: wanted.accept_own_source,
+                    dhcp_servers: wanted.dhcp_servers.clone(),
                     senders: wanted.senders.clone(),
                     hook,
                     nic_type: NicType::Intranet,

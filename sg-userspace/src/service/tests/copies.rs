@@ -2,12 +2,13 @@
 
 use super::{World, new_group, tcp};
 use crate::{
+    model::DeviceFacts,
     service::{
         Apply, CheckPacket, CloneGroup, CreatePrefixList, CreateVpc, Filter, FindingKind, GroupQuery,
         ImportRules, Imported, ModifyLimits, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope,
         check_common, check_packet, export_rules, find_groups, health, policy,
     },
-    store::{Action, Direction, Family, Protocol, Remote, RuleSpec},
+    store::{Action, Direction, Family, Ports, Protocol, Remote, RuleSpec},
 };
 
 fn named(name: &str) -> NewLabel {
@@ -151,11 +152,11 @@ fn a_check_names_who_decides_and_whom_he_shadows() {
         icmp_type: None,
         icmp_code: None,
     };
-    let checked = check_packet(&world.tx, &packet, |_| Vec::new()).unwrap();
+    let checked = check_packet(&world.tx, &packet, |_| DeviceFacts::default()).unwrap();
     assert_eq!((checked.verdict.as_str(), checked.reason.as_str()), ("accept", "rule"));
     assert_eq!(checked.group_name.as_deref(), Some("web"));
     assert_eq!(checked.shadowed.iter().map(|by| &by.rule.id).collect::<Vec<_>>(), [&later.id]);
-    let common = check_common(&world.tx, &nic, packet.remote, |_| Vec::new()).unwrap();
+    let common = check_common(&world.tx, &nic, packet.remote, |_| DeviceFacts::default()).unwrap();
     let open = common.iter().filter(|common| common.checked.verdict == "accept");
     assert_eq!(open.map(|common| common.name.as_str()).collect::<Vec<_>>(), ["80 HTTP"]);
     assert_eq!(common.len(), 6);
@@ -174,12 +175,15 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let shadowed = add(3, Action::Drop, 80, "10.2.0.0/16");
     add(3, Action::Drop, 80, "11.0.0.0/8");
     let open = add(4, Action::Accept, 22, "0.0.0.0/0");
+    let header = RuleSpec { protocol: Protocol::Number(60), ports: Ports::Any, ..tcp(1, "12.0.0.0/8") };
+    let header = world.rule("web", Direction::Ingress, header).unwrap().id;
     let findings = health(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);
     let by = |kind| found(kind).map(|found| (found.rule.clone(), found.by.clone())).collect::<Vec<_>>();
     assert_eq!(by(FindingKind::Redundant), [(redundant, Some(wide.clone()))]);
     assert_eq!(by(FindingKind::Shadowed), [(shadowed, Some(wide))]);
     assert_eq!(by(FindingKind::OverOpen), [(open, None)]);
+    assert_eq!(by(FindingKind::ExtensionHeader), [(header, None)]);
 }
 
 #[test]

@@ -653,7 +653,7 @@ impl Both {
             if held != expected {
                 return Err(format!("NIC {nic} holds {held:?}, expected {expected:?}"));
             }
-            let policy = policy_for(&self.world.tx, record, |_| Vec::new()).unwrap();
+            let policy = policy_for(&self.world.tx, record, |_| model::DeviceFacts::default()).unwrap();
             let mut oracle = Oracle::new(&policy);
             let nics = (0..NICS).map(nic_address);
             let remotes: Vec<[u8; 4]> =

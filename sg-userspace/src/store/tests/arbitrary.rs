@@ -201,12 +201,14 @@ prop_compose! {
     fn nic()(
         (id, region, vpc, label) in (id("eni-"), text(), option::of(id("vpc-")), label()),
         instance in option::of(id("i-")), primary in any::<bool>(), device in option::of(text()),
-        role in select(vec![Role::Host, Role::Guest]), addresses in vec(any::<IpAddr>(), 0..3),
-        anti_spoofing in any::<Option<bool>>(), nic_type in select(vec![NicType::Internet, NicType::Intranet]),
+        role in select(vec![Role::Host, Role::Guest]),
+        (addresses, dhcp_servers) in (vec(any::<IpAddr>(), 0..3), vec(any::<IpAddr>(), 0..2)),
+        (anti_spoofing, accept_own_source) in any::<(Option<bool>, bool)>(), nic_type in select(vec![NicType::Internet, NicType::Intranet]),
         senders in senders(), hook in select(vec![Hook::Tc, Hook::Xdp]), groups in vec(id("sg-"), 1..4),
     ) -> Nic {
         Nic {
-            id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, senders, hook, nic_type,
+            id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, accept_own_source,
+            dhcp_servers, senders, hook, nic_type,
             groups,
         }
     }

@@ -1,0 +1,210 @@
+//! DHCP, the client's side: which messages ask for an address, and which are of that kind from a server. What of the latter
+//! answers a question of the NIC says [`crate::exchange`].
+//!
+//! | what | where |
+//! |---|---|
+//! | a question over IPv4 | UDP 68 to 67, a BOOTREQUEST of Ethernet with the magic cookie (RFC 2131 2, 3) |
+//! | … to everybody | to `255.255.255.255` |
+//! | … to one server | to any other address that is no multicast address, from the address that the client says it has |
+//! | an answer over IPv4 | UDP 67 to 68, a BOOTREPLY likewise, to any address: the offered one, too (RFC 2131 4.1) |
+//! | a question over IPv6 | UDP 546 to 547, a message of a client (RFC 8415 7.3) |
+//! | … to everybody | from `fe80::/10` to `ff02::1:2`, or to a server in `fe80::/10` |
+//! | … to one server | to any other address that is no multicast address |
+//! | an answer over IPv6 | UDP 547 to 546, an advertise or a reply |
+//!
+//! A message is a whole packet that its UDP header describes to its end; over IPv6 it has no extension headers. Its exchange is named by the transaction and by who
+//! asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID and its address. Called by
+//! [`crate::exceptions`].
+
+use crate::{
+    flow::Direction,
+    options::{List, State},
+    packet::{Address, Family, Frame, Packet, Window as _},
+};
+
+/// The longest message, with its UDP header: what fits into a packet of 1,500 bytes.
+const LONGEST: usize = 1_480;
+
+const UDP_HEADER: usize = 8;
+
+const IPV6_HEADER: usize = 40;
+
+/// Of IPv4, with options.
+const MOST_HEADER: usize = 60;
+
+/// `255.255.255.255`.
+const BROADCAST: u64 = 0xffff_ffff;
+
+/// `ff02::1:2`, `All_DHCP_Relay_Agents_and_Servers` (RFC 8415 7.1).
+const SERVERS: Address = Address { high: 0xff02_0000_0000_0000, low: 0x0000_0000_0001_0002 };
+
+/// What names an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Who asks.
+    pub client: u64,
+    /// The transaction.
+    pub transaction: u32,
+}
+
+/// A client over IPv4 and the server that gave it its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The address, as a number.
+    pub client: u32,
+    /// The server's, as a number.
+    pub server: u32,
+}
+
+/// Whom a message is for, or what it brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A client asks every server of its link.
+    ToAll,
+    /// A client asks one server.
+    ToOne,
+    /// A server answers.
+    Answer,
+    /// A server answers, and gives an address.
+    Gives(Lease),
+}
+
+/// A message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its exchange.
+    pub name: Name,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Whether a UDP packet may be such a message by its ports.
+#[inline(always)]
+#[must_use]
+pub const fn may_be(packet: &Packet) -> bool {
+    let ports = (packet.source_port, packet.detail);
+    match packet.family {
+        Family::V4 => matches!(ports, (67, 68) | (68, 67)),
+        Family::V6 => matches!(ports, (546, 547) | (547, 546)),
+    }
+}
+
+/// The message in `packet`, or none where it is none of a client that the NIC is, or of a server that it is not. Its IP header
+/// stands at `network`. `walk` walks through a list from a place to an end, see
+/// [`options`](crate::options).
+#[inline(always)]
+pub fn read<F: Frame>(
+    frame: &F,
+    network: usize,
+    packet: &Packet,
+    direction: Direction,
+    walk: impl Fn(List, usize, usize) -> State,
+) -> Option<Message> {
+    let sent = matches!(direction, Direction::Egress);
+    let asks = matches!((packet.source_port, packet.detail), (68, 67) | (546, 547));
+    if asks != sent || packet.transport > network + MOST_HEADER || packet.end < packet.transport {
+        return None;
+    }
+    let length = packet.end - packet.transport;
+    let udp = frame.window::<UDP_HEADER>(packet.transport)?;
+    if length > LONGEST || usize::from(udp.be16(4)) != length || sent && frame.length() > packet.end {
+        return None;
+    }
+    match packet.family {
+        Family::V4 => read_v4(frame, packet, sent, walk),
+        // Nothing stands between the headers: that would be carried along.
+        Family::V6 if packet.transport == network + IPV6_HEADER => read_v6(frame, packet, sent, walk),
+        Family::V6 => None,
+    }
+}
+
+/// RFC 2131 2.
+#[inline(always)]
+fn read_v4<F: Frame>(
+    frame: &F,
+    packet: &Packet,
+    sent: bool,
+    walk: impl Fn(List, usize, usize) -> State,
+) -> Option<Message> {
+    const HEADER: usize = 236;
+    const COOKIE: u32 = 0x6382_5363;
+    const ETHERNET: (u8, u8) = (1, 6);
+    let begin = packet.transport + UDP_HEADER;
+    let options = begin + HEADER + 4;
+    if packet.end < options {
+        return None;
+    }
+    // To the end of the client's Ethernet address.
+    let fixed = frame.window::<36>(begin)?;
+    let cookie = frame.window::<4>(begin + HEADER)?;
+    let operation = if sent { 1 } else { 2 };
+    if fixed.byte(0) != operation || (fixed.byte(1), fixed.byte(2)) != ETHERNET || cookie.be32(0) != COOKIE {
+        return None;
+    }
+    let name = Name { client: fixed.be64(28) >> 16, transaction: fixed.be32(4) };
+    let (has, gets) = (fixed.be32(12), fixed.be32(16));
+    let to = packet.destination.high;
+    let kind = if !sent {
+        let found = walk(List::Dhcp4, options, packet.end);
+        // Who only asked for settings is told nothing of the address that it has (RFC 2131 4.3.5).
+        let client = if gets == 0 { has } else { gets };
+        if found.found() && found.value() != 0 {
+            Kind::Gives(Lease { client, server: found.value() })
+        } else {
+            Kind::Answer
+        }
+    } else if to == BROADCAST {
+        Kind::ToAll
+    } else if u64::from(has) == packet.source.high && to >> 28 != 0xe {
+        Kind::ToOne
+    } else {
+        return None;
+    };
+    Some(Message { name, kind })
+}
+
+/// RFC 8415 8, 11, 21.2.
+#[inline(always)]
+fn read_v6<F: Frame>(
+    frame: &F,
+    packet: &Packet,
+    sent: bool,
+    walk: impl Fn(List, usize, usize) -> State,
+) -> Option<Message> {
+    const SHORTEST_DUID: u16 = 10;
+    let begin = packet.transport + UDP_HEADER;
+    let fixed = frame.window::<4>(begin)?.be32(0);
+    let (from, to) = (packet.source, packet.destination);
+    let kind = match (fixed >> 24, sent) {
+        // Solicit, request, confirm, renew, rebind, release, decline, information-request.
+        (1 | 3..=6 | 8 | 9 | 11, true) => {
+            let everybody = (to.high, to.low) == (SERVERS.high, SERVERS.low) || to.is_link_local();
+            if from.is_link_local() && everybody {
+                Kind::ToAll
+            } else if !to.is_multicast() {
+                Kind::ToOne
+            } else {
+                return None;
+            }
+        }
+        // Advertise, reply. A reconfigure answers nothing.
+        (2 | 7, false) => Kind::Answer,
+        _ => return None,
+    };
+    let found = walk(List::Dhcp6, begin + 4, packet.end);
+    if found.is_bad() {
+        return None;
+    }
+    let mut identity = 0;
+    if found.found() {
+        // Behind the type of the DUID stands what tells clients apart, first of all the Ethernet address.
+        let option = frame.window::<14>(found.at())?;
+        if option.be16(2) < SHORTEST_DUID {
+            return None;
+        }
+        identity = option.be64(6);
+    }
+    let client = if sent { from } else { to };
+    let client = identity ^ client.low.rotate_left(13) ^ client.high.rotate_left(29);
+    Some(Message { name: Name { client, transaction: fixed & 0xff_ffff }, kind })
+}

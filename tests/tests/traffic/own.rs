@@ -1,0 +1,129 @@
+//! Who a packet says it is from: an address of the NIC itself, which nobody else has, and addresses of the link, which make
+//! nobody a member.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{Agent, Attach, Family, Lab};
+
+use crate::{
+    road::{IPV4, IPV6, Road, packet, syn, udp},
+    scene::{
+        Role, Scene,
+        Who::{Client, Server},
+        counts, filtered,
+    },
+    suite::Suite,
+};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        suite.over(role.ways(), &format!("own::nobody_else_sends_from_it_{role}"), move |lab, attach| {
+            nobody_else_sends_from_it(lab, attach, role)
+        });
+    }
+    suite.over(Role::Host.ways(), "own::a_flow_ends_when_its_sender_is_the_nic", a_flow_ends);
+    suite.over(Role::Host.ways(), "own::link_local_addresses_make_no_members", link_local_addresses);
+}
+
+const ALL: &str = "groups: { web: { inner_access: drop, ingress: [{ id: all, protocol: all }] } }";
+const UDP: u8 = 17;
+const TCP: u8 = 6;
+
+/// Sends a packet to the server from `source`, and tells whether it arrived and was counted for `reason`, or for a rule.
+fn comes(
+    scene: &Scene,
+    agent: &Agent,
+    ends: [IpAddr; 2],
+    payload: (u8, Vec<u8>),
+    reason: Option<&str>,
+) -> Result<()> {
+    let [source, destination] = ends;
+    let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
+    let road = Road::open(scene, Client, Server, family, ethertype)?;
+    let frame = road.frame(&packet(source, destination, payload.0, 64, &payload.1));
+    let counted = |stats: &sg_tests::lab::Stats| {
+        reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
+    };
+    counts(agent, reason.unwrap_or("all"), counted, 1.., || {
+        let arrived = road.carries(&frame, reason.is_none())?;
+        ensure!(arrived == reason.is_none(), "it {}", if arrived { "arrived" } else { "did not arrive" });
+        Ok(())
+    })
+    .with_context(|| format!("from {source}"))
+}
+
+fn nobody_else_sends_from_it(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let policy = role.policy("web", ALL);
+    // What it may send beside is not its own: another may have it.
+    let pairs =
+        policy.replace("groups: [web]", "allowed_address_pairs: [10.77.0.50, \"fd77::50\"], groups: [web]");
+    let (scene, mut agent) = filtered(lab, attach, role, &pairs)?;
+    let address = |text: &str| text.parse::<IpAddr>();
+    for family in Family::ALL {
+        let (own, pair) = match family {
+            Family::V4 => (Server.address(family), address("10.77.0.50")?),
+            Family::V6 => (Server.address(family), address("fd77::50")?),
+        };
+        for (source, reason) in [(own, Some("own-source")), (pair, None), (Client.address(family), None)] {
+            for payload in [(UDP, udp(1_000, 53, b"?")), (TCP, syn(1_000, 80))] {
+                comes(&scene, &agent, [source, own], payload, reason)?;
+            }
+        }
+    }
+    agent.apply(&policy.replace("groups: [web]", "accept_own_source: true, groups: [web]"))?;
+    for family in Family::ALL {
+        let own = Server.address(family);
+        comes(&scene, &agent, [own, own], (UDP, udp(1_001, 53, b"?")), None).context("accepted")?;
+    }
+    Ok(())
+}
+
+/// The rules accepted a flow; now its sender's address is the NIC's.
+fn a_flow_ends(lab: Lab, attach: Attach) -> Result<()> {
+    let policy = |addresses: &str| {
+        format!("{ALL}\nnics:\n  - {{ device: eth0, addresses: [{addresses}], groups: [web] }}\n")
+    };
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy("10.77.0.1, \"fd77::1\""))?;
+    let flow = |family| ([Client.address(family), Server.address(family)], (UDP, udp(2_000, 53, b"?")));
+    for family in Family::ALL {
+        let (ends, payload) = flow(family);
+        comes(&scene, &agent, ends, payload, None)?;
+    }
+    agent.apply(&policy("10.77.0.1, \"fd77::1\", 10.77.0.2, \"fd77::2\""))?;
+    for family in Family::ALL {
+        let (ends, payload) = flow(family);
+        comes(&scene, &agent, ends, payload, Some("own-source")).context("when it is the NIC's own")?;
+    }
+    Ok(())
+}
+
+/// An address of another link, which somebody on this one took.
+fn link_local_addresses(lab: Lab, attach: Attach) -> Result<()> {
+    let policy = "
+members: { web: [fe80::7, 169.254.7.7, 10.77.0.2, \"fd77::2\"] }
+groups:
+  web: {}
+";
+    let (scene, agent) = filtered(lab, attach, Role::Host, &Role::Host.policy("web", policy))?;
+    let comes = |source: &str, destination: &str, member: bool| {
+        let [source, destination] = [source.parse()?, destination.parse()?];
+        let (family, ethertype) = match source {
+            IpAddr::V4(_) => (Family::V4, IPV4),
+            IpAddr::V6(_) => (Family::V6, IPV6),
+        };
+        let road = Road::open(&scene, Client, Server, family, ethertype)?;
+        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(3_000, 53, b"?")));
+        let members = |stats: &sg_tests::lab::Stats| stats.intra_group("web");
+        let expected = u64::from(member);
+        counts(&agent, "members of web", members, expected..=expected, || {
+            ensure!(road.carries(&frame, member)? == member, "member: {member}");
+            Ok(())
+        })
+        .with_context(|| format!("from {source}"))
+    };
+    comes("10.77.0.2", "10.77.0.1", true)?;
+    comes("fd77::2", "fd77::1", true)?;
+    comes("169.254.7.7", "10.77.0.1", false)?;
+    comes("fe80::7", "fd77::1", false)
+}

@@ -64,9 +64,8 @@ impl Icmp {
 /// The fixed part of a message: zeroes behind the type, but for a target.
 fn message(kind: u8) -> Vec<u8> {
     let length = match kind {
-        133 => 8,
+        133 | 143 => 8,
         134 => 16,
-        143 => 8,
         _ => 24,
     };
     let mut message = vec![0; length];

@@ -269,7 +269,7 @@ fn link_local_addresses_make_no_members() {
         );
     }
     // Whom a rule names by address is named.
-    parts.groups[0].ingress = numbered(vec![from("fe80::9", rule(Service::All))]);
+    parts.groups[0].ingress = numbered(vec![from("fe80::9/128", rule(Service::All))]);
     assert_eq!(judge(&parts, &bare(packet(47, "fe80::9", OWN6))), accepted());
 }
 

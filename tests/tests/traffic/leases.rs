@@ -235,7 +235,10 @@ fn another_network_is_found(lab: Lab, attach: Attach, role: Role) -> Result<()> 
 "#;
     let command = format!("printf '%s' '{lease}' > lease && {DHCLIENT}");
     let client = Running::start(&network.client, "dhclient", &command)?;
-    until("an address", &[&client, &server], || has(&network.client, "10.77.0.1"))?;
+    // When it says so, the lease is in its file.
+    until("an address", &[&client, &server], || {
+        Ok(has(&network.client, "10.77.0.1")? && client.said().contains("bound to"))
+    })?;
     let said = client.said();
     ensure!(said.contains("DHCPNAK"), "it was not refused:\n{said}");
     // The same lease once more: it asks for what it had, and gets it at once.

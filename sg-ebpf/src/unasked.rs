@@ -78,11 +78,8 @@ fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     let walk = |list: List, at: usize, end: usize| {
         State::from_word(ctx.walk(u64::from(list as u8), at as u64, end as u64))
     };
-    let found = match exceptions::find_with(&view, network, packet, direction, walk) {
-        Some(found) => found,
-        None => {
-            return if view.linear() < packet.end && exceptions::may_be(packet) { UNREAD } else { NOTHING };
-        }
+    let Some(found) = exceptions::find_with(&view, network, packet, direction, walk) else {
+        return if view.linear() < packet.end && exceptions::may_be(packet) { UNREAD } else { NOTHING };
     };
     let Some(exchanges) = EXCHANGES.get_ptr_mut((whose >> SLOT) as u32) else { return NOTHING };
     // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.

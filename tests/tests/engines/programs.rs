@@ -25,7 +25,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("each_drops_and_passes_by_the_rules", each_drops_and_passes_by_the_rules),
     ("each_drops_without_a_nic_or_an_image", each_drops_without_a_nic_or_an_image),
     ("read_frames_as_user_space_does", read_frames_as_user_space_does),
-    ("zz_cost", zz_cost),
     ("old_flows_are_swept", old_flows_are_swept),
     ("a_flow_noted_a_moment_later_lives", a_flow_noted_a_moment_later_lives),
     ("a_large_table_is_swept_in_parts", a_large_table_is_swept_in_parts),
@@ -260,37 +259,4 @@ fn answer(port: u16) -> Vec<u8> {
     frame[30..34].copy_from_slice(&[192, 0, 2, 1]);
     frame[36..38].copy_from_slice(&port.to_be_bytes());
     frame
-}
-
-fn zz_cost() {
-    let document = |accept: bool, rules: &str| {
-        format!(
-            "groups: {{ g: {{ inner_access: drop, ingress: [{rules}] }} }}\n\
-         nics: [{{ device: nic, accept_own_source: {accept}, addresses: [10.0.0.5, \"2001:db8::5\"], groups: [g] }}]"
-        )
-    };
-    let ports = (0..10)
-        .map(|n| format!("{{ protocol: tcp, ports: {} }}", 80 + n * 10))
-        .collect::<Vec<_>>()
-        .join(", ");
-    let nets = (0..10).map(|n| format!("{{ protocol: tcp, ports: 80, remote: 192.0.{n}.0/24 }}, {{ protocol: tcp, ports: 80, remote: \"2020:{n}::/32\" }}")).collect::<Vec<_>>().join(", ");
-    let v4 = segment(0x02, 40_000);
-    let mut v6 = vec![0; 12];
-    v6.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 64]);
-    v6.extend([0x20; 32]);
-    v6.extend(&v4[34..]);
-    for (what, rules) in [("ports", &ports), ("nets", &nets)] {
-        let mut paths =
-            [true, false].map(|accept| judged(KernelEngine::datapath().unwrap(), &document(accept, rules)).1);
-        for (family, frame) in [("v4", &v4), ("v6", &v6)] {
-            let mut best = [u128::MAX; 2];
-            for _ in 0..9 {
-                for (at, path) in paths.iter_mut().enumerate() {
-                    best[at] = best[at]
-                        .min(path.run(Program::Classify, frame, 500_000).unwrap().duration.as_nanos());
-                }
-            }
-            println!("COST {what} {family}: without {} ns, with {} ns", best[0], best[1]);
-        }
-    }
 }

@@ -72,6 +72,9 @@ const UNREAD: u64 = 4;
 fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return NOTHING };
+    if !exceptions::may_be(packet) {
+        return NOTHING;
+    }
     let direction = Direction::of(whose & 1);
     let network = (whose as u32 >> NETWORK) as usize & 0xff;
     let view = View::of(ctx);
@@ -79,7 +82,7 @@ fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
         State::from_word(ctx.walk(u64::from(list as u8), at as u64, end as u64))
     };
     let Some(found) = exceptions::find_with(&view, network, packet, direction, walk) else {
-        return if view.linear() < packet.end && exceptions::may_be(packet) { UNREAD } else { NOTHING };
+        return if view.linear() < packet.end { UNREAD } else { NOTHING };
     };
     let Some(exchanges) = EXCHANGES.get_ptr_mut((whose >> SLOT) as u32) else { return NOTHING };
     // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.

@@ -106,7 +106,7 @@ impl<'a> Inputs<'a> {
             addresses_from_device: _,
             device_facts,
             anti_spoofing_written: _,
-            accept_own_source,
+            accept_own_source: _,
             dhcp_servers,
             hook,
             precedence,
@@ -124,7 +124,8 @@ impl<'a> Inputs<'a> {
             Role::Guest => 1,
         });
         text.tag(nic.anti_spoofing().into());
-        text.tag((*accept_own_source).into());
+        // All addresses of [`Nic::own_sources`] are among those below.
+        text.number(nic.own_sources().count() as u64);
         text.tag(match precedence {
             Precedence::Sequence => 0,
             Precedence::Merged => 1,

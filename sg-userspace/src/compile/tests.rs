@@ -68,7 +68,6 @@ pub(super) fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
-
         dhcp_servers: Vec::new(),
         accept_own_source: false,
         senders: Senders::default(),

@@ -67,7 +67,6 @@ impl<'d> Lowering<'d> {
             device_facts: DeviceFacts::default(),
             addresses: addresses.unwrap_or_default(),
             anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
-
             dhcp_servers: fields
                 .read("dhcp_servers", |node| node.items(SERVERS)?.map(address).collect::<Result<_, _>>())?
                 .unwrap_or_default(),

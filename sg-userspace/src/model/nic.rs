@@ -199,10 +199,12 @@ impl Nic {
     }
 
     /// The addresses that nobody else sends from: an inbound packet from one of them is spoofed. None where
-    /// [`Nic::accept_own_source`] says so. Its pairs are not among them: others may have those.
+    /// [`Nic::accept_own_source`] says so. Its pairs are not among them: others may have those. Nor are those of a guest's
+    /// device: the host has them.
     pub fn own_sources(&self) -> impl Iterator<Item = IpAddr> {
-        let unicast = |address: &IpAddr| !address.is_multicast() && !address.is_unspecified();
-        self.addresses.iter().copied().filter(move |address| !self.accept_own_source && unicast(address))
+        let hosts = self.role == Role::Guest && self.addresses_from_device;
+        let known: &[IpAddr] = if self.accept_own_source || hosts { &[] } else { &self.addresses };
+        known.iter().copied().filter(|address| !address.is_multicast() && !address.is_unspecified())
     }
 
     /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.

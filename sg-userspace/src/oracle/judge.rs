@@ -6,7 +6,7 @@ use sg_common::verdict::{Reason, Verdict};
 
 use super::{addresses::AddressSet, exceptions, guest, matching};
 use crate::{
-    model::{Action, Decider, Direction, GroupIndex, Nic, Policy, Remote, Rule, RuleIndex},
+    model::{Action, Decider, Direction, GroupIndex, Nic, Policy, Remote, Role, Rule, RuleIndex},
     probe::{Answer, Probe},
 };
 
@@ -118,9 +118,10 @@ pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
     if foreign {
         return Some(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
     }
-    // Inbound from an address of the NIC itself: nobody else has it.
+    // Inbound from an address of the NIC itself: nobody else has it. A guest that names none is known by its host's.
     let source = probe.source();
-    let own = probe.direction() == Direction::Ingress && nic.addresses.contains(&source);
+    let named = nic.role == Role::Host || !nic.addresses_from_device;
+    let own = probe.direction() == Direction::Ingress && named && nic.addresses.contains(&source);
     let spoofed = own && !nic.accept_own_source && !source.is_multicast() && !source.is_unspecified();
     spoofed.then(|| Answer::without_policy(Verdict::Drop, Reason::OwnSource))
 }

@@ -80,7 +80,6 @@ fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         anti_spoofing_written: None,
-
         dhcp_servers: Vec::new(),
         accept_own_source: false,
         senders: Senders::default(),
@@ -290,6 +289,10 @@ fn nobody_else_sends_from_an_address_of_the_nic() {
         parts.nics[0].accept_own_source = true;
         assert_eq!(judge(&parts, &inbound(OWN, OWN)), accepted());
     }
+    // The addresses of a guest's device are the host's.
+    parts.nics[0].accept_own_source = false;
+    parts.nics[0].addresses_from_device = true;
+    assert_eq!(judge(&parts, &inbound(OWN, OWN)), accepted());
 }
 
 #[test]

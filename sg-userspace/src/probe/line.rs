@@ -225,7 +225,6 @@ mod tests {
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
             anti_spoofing_written: None,
-
             dhcp_servers: Vec::new(),
             accept_own_source: false,
             senders: Senders::default(),

@@ -272,9 +272,8 @@ impl Projection<'_> {
             role: nic.role.into(),
             addresses: nic.addresses.clone(),
             addresses_from_device: nic.addresses.is_empty(),
-            device_facts: model::DeviceFacts::default(),
+            device_facts: DeviceFacts::default(),
             anti_spoofing_written: nic.anti_spoofing,
-
             dhcp_servers: nic.dhcp_servers.clone(),
             accept_own_source: nic.accept_own_source,
             senders: nic.senders.clone(),

@@ -15,7 +15,8 @@ pub const SOURCES: [&str; 2] = ["10.0.0.0/8", "fd09::/64"];
 pub const PAIRS: [&str; 2] = ["10.0.0.0/9", "\"fd09::/105\""];
 
 const RECEIVER_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
-const RECEIVER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2));
+/// The receiver's IPv6 address.
+pub const RECEIVER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 2));
 const GATEWAY_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// The number of a case among those that may be told apart: not zero, and below this.

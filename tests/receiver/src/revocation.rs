@@ -19,7 +19,7 @@ use crate::{
     rules::{OPEN, Policy},
     run::Run,
     seen::By,
-    story::{Case, Step},
+    story::{Case, Sends, Step},
     tally::{Finding, Wrong},
 };
 
@@ -132,7 +132,7 @@ impl Acts {
             lies: Vec::new(),
             opened: Vec::new(),
             tags: 0,
-            sends: [false, true],
+            sends: Sends { bare: true, ..Sends::default() },
         }))
     }
 }

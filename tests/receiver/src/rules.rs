@@ -182,7 +182,7 @@ table inet peer {{
     type filter hook input priority 0; policy drop;
     meta l4proto {} accept
     ct state established,related accept
-    meta nfproto ipv6 meta l4proto 58 ip6 hoplimit 255 icmpv6 type {{ 135, 136 }} accept
+    meta nfproto ipv6 meta l4proto 58 ip6 hoplimit 255 icmpv6 type {{ 133, 134, 135, 136 }} accept
 {rules}  }}
 }}
 ",

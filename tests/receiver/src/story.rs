@@ -3,17 +3,21 @@
 //! It owns what a case is; what kinds there are stands in [`crate::stories`]. It must never know what a filter makes of
 //! it: that is told by those who receive.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use fastrand::Rng;
 
 use crate::{
     address::{SPOOFED, ends},
     combination::Combination,
-    frames::{Ends, Family, Fragment, Link, Packet, Tag, frame},
+    frames::{Ends, Family, Fragment, Link, Packet, Tag, frame, number},
     stories::STORIES,
 };
 
 /// The Ethernet address of another host.
 const ELSEWHERE: [u8; 6] = [0x02, 0, 0, 0xee, 0xee, 0xee];
+/// `ff02::1:ff00:0/104`.
+const SOLICITED: u128 = 0xff02_0000_0000_0000_0000_0001_ff00_0000;
 /// That of a group.
 const GROUP: [u8; 6] = [0x03, 0, 0, 0xee, 0xee, 0xee];
 
@@ -70,6 +74,36 @@ pub struct Opened {
     pub ports: [u16; 2],
 }
 
+/// What the packets of a case are, as far as no receiver tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sends {
+    /// Some say that they are fragments.
+    pub fragments: bool,
+    /// Some are whole, and have nothing around what they carry.
+    pub bare: bool,
+    /// Some are whole, with bytes behind them.
+    pub trailed: bool,
+    /// Some are whole, with extension headers.
+    pub extended: bool,
+}
+
+impl Sends {
+    fn note(&mut self, packet: &Packet, trailer: &[u8]) {
+        let behind = packet.own.is_some_and(|own| own < packet.body.len());
+        let extended = [number::HOP_BY_HOP, number::ROUTING, number::DESTINATION_OPTIONS];
+        let kind = if packet.is_fragment {
+            &mut self.fragments
+        } else if packet.ends.family() == Family::V6 && extended.contains(&packet.next) {
+            &mut self.extended
+        } else if behind || !trailer.is_empty() {
+            &mut self.trailed
+        } else {
+            &mut self.bare
+        };
+        *kind = true;
+    }
+}
+
 /// A case.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -89,8 +123,8 @@ pub struct Case {
     pub opened: Vec<Opened>,
     /// How many VLAN tags its frames have.
     pub tags: usize,
-    /// Whether some packets say that they are fragments, and whether some do not.
-    pub sends: [bool; 2],
+    /// What its packets are.
+    pub sends: Sends,
 }
 
 impl Case {
@@ -151,7 +185,7 @@ pub struct Teller {
     steps: Vec<Step>,
     lies: Vec<Lie>,
     opened: Vec<Opened>,
-    sends: [bool; 2],
+    sends: Sends,
 }
 
 impl Teller {
@@ -193,7 +227,7 @@ impl Teller {
             steps: Vec::new(),
             lies,
             opened: Vec::new(),
-            sends: [false; 2],
+            sends: Sends::default(),
         }
     }
 
@@ -221,6 +255,16 @@ impl Teller {
         (0..length).map(|_| self.rng.u8(..)).collect()
     }
 
+    /// Sends what comes to the group of those who may have the receiver's IPv6 address (RFC 4291 2.7.1).
+    pub fn to_those_who_may_have_it(&mut self) {
+        if let IpAddr::V6(to) = self.ends.to {
+            let [.., a, b, c] = to.octets();
+            self.ends.to =
+                Ipv6Addr::from_bits(SOLICITED | u128::from(u32::from_be_bytes([0, a, b, c]))).into();
+            self.link.to = [0x33, 0x33, 0xff, a, b, c];
+        }
+    }
+
     /// Sends what comes to another host's Ethernet address: a switch floods such frames.
     pub fn to_another_host(&mut self) {
         self.link.to = ELSEWHERE;
@@ -240,7 +284,7 @@ impl Teller {
 
     /// Sends a packet, with `trailer` behind it.
     pub fn send(&mut self, packet: &Packet, trailer: &[u8]) {
-        self.sends[usize::from(!packet.is_fragment)] = true;
+        self.sends.note(packet, trailer);
         self.send_bytes(packet.kind(), &packet.bytes(), trailer);
     }
 

@@ -11,7 +11,7 @@ use crate::{
     frames::{Ends, Family, number, octets},
     rules::{Asked, Policy, icmp},
     seen::{By, Seen, has_ports},
-    story::{Case, Lie},
+    story::{Case, Lie, Sends},
 };
 
 /// Why a datagram may arrive.
@@ -63,8 +63,7 @@ pub enum Kind {
     Tags,
     /// A frame is for somebody else.
     Address,
-    /// Neighbour discovery in fragments, where whole messages came, too, or with something around it or in it that it does not
-    /// need: no receiver tells.
+    /// Neighbour discovery in fragments or with something around it, where none is needed: no receiver tells.
     Discovery,
     /// Bytes changed at random.
     Noise,
@@ -99,8 +98,7 @@ impl Judge {
         {
             return Err(Forbidden::RogueNeighbour);
         }
-        // Fragments of it are nobody's (RFC 6980).
-        if case.sends[1] && self.is_discovery(seen) {
+        if self.sends_bare(case) && self.is_discovery(case, seen) {
             return Ok(Permit::Discovery);
         }
         if has_ports(seen.protocol) && seen.ports().is_none() || seen.is_icmp() && seen.bytes.len() < 8 {
@@ -122,17 +120,56 @@ impl Judge {
         Err(Forbidden::NoRule)
     }
 
-    /// What `docs/exceptions.md` says of neighbour discovery, as far as a receiver knows. No story sends it to the link.
-    fn is_discovery(self, seen: &Seen) -> bool {
-        if seen.family != Family::V6 || seen.by != By::Answer && seen.hop_limit != Some(255) {
+    /// Whether some packets of `case` carry a message and nothing around it, as neighbour discovery must: no fragments (RFC 6980),
+    /// no extension headers, and nothing behind what is sent.
+    fn sends_bare(self, case: &Case) -> bool {
+        let Sends { bare, trailed, .. } = case.sends;
+        // Where bytes were changed at random, headers may be, too.
+        bare || trailed && self.combination.direction == Direction::Ingress || case.lies.contains(&Lie::Noise)
+    }
+
+    /// Whether some packets of `case` have something around what they carry, of which no receiver tells.
+    fn sends_more(self, case: &Case) -> bool {
+        let Sends { fragments, trailed, extended, .. } = case.sends;
+        fragments || extended || trailed && self.combination.direction == Direction::Egress
+    }
+
+    /// What `docs/exceptions.md` says of messages of neighbour discovery.
+    fn is_discovery(self, case: &Case, seen: &Seen) -> bool {
+        const MOST_OPTIONS: usize = 32;
+        let out = self.combination.direction == Direction::Egress;
+        if seen.family != Family::V6 {
             return false;
         }
-        match seen.icmp_type() {
-            Some(133..=136) if seen.by == By::Raw && seen.bytes[1] != 0 => false,
-            Some(134) => self.combination.direction == Direction::Ingress,
-            Some(135 | 136) => true,
-            _ => false,
+        // Of what it answered, a stack has made sure; the message itself it does not show.
+        if seen.by == By::Answer {
+            return seen.icmp_type() == Some(135);
         }
+        let Some(kind) = seen.icmp_type() else { return false };
+        let message = &seen.bytes;
+        let (fixed, flags) = match kind {
+            133 if out => (8, 0),
+            134 if !out => (16, 0),
+            135 => (24, 0),
+            136 => (24, 0xe0),
+            _ => return false,
+        };
+        if seen.hop_limit != Some(255) || message[1] != 0 || message.len() < fixed {
+            return false;
+        }
+        let options = &message[fixed..];
+        let most = if kind == 134 { usize::MAX } else { MOST_OPTIONS };
+        if options.len() > most || !are_options(options) {
+            return false;
+        }
+        if !out {
+            return true;
+        }
+        let unread = message[4] & !flags == 0 && message[5..8] == [0; 3];
+        let to = octets(case.ends.to);
+        let to_the_link = to[..2] == [0xff, 0x02] || to[0] == 0xfe && to[1] & 0xc0 == 0x80;
+        // No neighbour asked before, so nobody is answered.
+        unread && (to_the_link || kind == 135 && message[8..24] == to[..])
     }
 
     /// A refusal that nobody may send: of a frame that was not for the receiver, or to a group (RFC 1122 3.2.2, 3.2.2.1).
@@ -151,7 +188,7 @@ impl Judge {
     #[must_use]
     pub fn kind(self, case: &Case, permit: Permit) -> Option<Kind> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
-        if permit == Permit::Discovery {
+        if permit == Permit::Discovery && self.sends_more(case) {
             return Some(Kind::Discovery);
         }
         case.lies.iter().find_map(|lie| match lie {
@@ -269,6 +306,20 @@ fn embedded(family: Family, bytes: &[u8]) -> Option<Embedded> {
     }
     let ports = [u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]])];
     Some(Embedded { ends: Ends { from, to }, protocol, ports })
+}
+
+/// Whether these are options of neighbour discovery (RFC 4861 4.6), no more than are walked through.
+fn are_options(mut bytes: &[u8]) -> bool {
+    for _ in 0..32 {
+        let length = match bytes {
+            [] => return true,
+            [_, 0, ..] | [_] => return false,
+            [_, units, ..] => usize::from(*units) * 8,
+        };
+        let Some(rest) = bytes.get(length..) else { return false };
+        bytes = rest;
+    }
+    bytes.is_empty()
 }
 
 /// Whether a neighbour advertisement is about the address that it comes from.

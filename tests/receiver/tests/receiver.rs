@@ -16,8 +16,16 @@ const FRAMES: u64 = 500_000;
 /// Frames of one run: longer ones are several, so that no table fills up that the filter or the kernel keeps.
 const ROUND: u64 = 1_000_000;
 /// Kinds of cases of which some arrive behind every filter.
-const ARRIVING: [&str; 7] =
-    ["whole", "options", "extension headers", "fragments", "atomic fragment", "answers", "errors"];
+const ARRIVING: [&str; 8] = [
+    "whole",
+    "options",
+    "extension headers",
+    "fragments",
+    "atomic fragment",
+    "answers",
+    "neighbour discovery",
+    "errors",
+];
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::from_args();

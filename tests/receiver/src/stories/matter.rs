@@ -1,8 +1,9 @@
 //! What a case is about: a datagram that rules may accept or not, and the decoy that is to hide it.
 
 use crate::{
+    address::RECEIVER_V6,
     frames::{
-        Datagram, Extension, Family, number,
+        Datagram, Extension, Family, number, octets,
         transport::{self, Transport, flags},
     },
     rules::{CLOSED, OPEN, icmp},
@@ -70,23 +71,51 @@ impl Teller {
         if self.once_in(20) { made.spoiled() } else { made }
     }
 
-    /// A message of neighbour discovery; in IPv4, an echo.
+    /// A message of neighbour discovery, mostly as it should be; in IPv4, an echo.
     pub(super) fn discovery(&mut self) -> Transport {
         let ends = self.ends;
         if self.family() == Family::V4 {
             return transport::icmp(ends, 8, 0, [7, 7, 0, 1], &[]);
         }
         let (kind, mut rest) = match self.rng.u8(..8) {
-            0 => (136, crate::frames::octets(ends.from)),
-            1 => (136, crate::frames::octets(ends.to)),
+            0 => (136, octets(ends.from)),
+            1 => (136, octets(RECEIVER_V6)),
             2 => (134, vec![0; 8]),
             3 => (133, Vec::new()),
-            _ => (135, crate::frames::octets(ends.to)),
+            _ => (135, octets(RECEIVER_V6)),
         };
-        if self.once_in(2) && kind == 135 {
-            rest.extend([1, 1, 2, 0, 0, 0, 0, 9]);
+        rest.extend(self.options_of_discovery());
+        if self.once_in(32) {
+            rest.truncate(self.rng.usize(..=rest.len()));
         }
-        transport::icmp(ends, kind, 0, [0; 4], &rest)
+        let code = if self.once_in(16) { self.rng.u8(..) } else { 0 };
+        let unread = match (self.rng.u8(..16), kind) {
+            (0, _) => [self.rng.u8(..), 0, self.rng.u8(..), 9],
+            (1..=8, 136) => [self.pick(&[0x20, 0x40, 0xe0]), 0, 0, 0],
+            _ => [0; 4],
+        };
+        transport::icmp(ends, kind, code, unread, &rest)
+    }
+
+    /// Options (RFC 4861 4.6): none, an Ethernet address, that and a nonce, one that nobody knows and that may be too long; and
+    /// such as end somewhere else than the message.
+    fn options_of_discovery(&mut self) -> Vec<u8> {
+        const ADDRESS: [u8; 8] = [1, 1, 2, 0, 0, 0, 0, 9];
+        const NONCE: [u8; 8] = [14, 1, 1, 2, 3, 4, 5, 6];
+        let unknown = |units: u8| [&[253, units][..], &vec![b'x'; usize::from(units) * 8 - 2]].concat();
+        match self.rng.u8(..16) {
+            0..=6 => Vec::new(),
+            7..=9 => ADDRESS.to_vec(),
+            10 => [ADDRESS, NONCE].concat(),
+            11 => unknown(self.rng.u8(1..=4)),
+            12 => unknown(self.rng.u8(5..=40)),
+            13 => [&ADDRESS[..], &unknown(self.rng.u8(1..=4))].concat(),
+            14 => [1, self.pick(&[0, 2, 255]), 2, 0, 0, 0, 0, 9].to_vec(),
+            _ => {
+                let length = self.rng.usize(1..24);
+                self.bytes(length)
+            }
+        }
     }
 
     /// The first bytes of something that most policies accept.

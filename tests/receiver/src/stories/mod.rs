@@ -3,6 +3,7 @@
 
 mod answers;
 mod chains;
+mod discovery;
 mod errors;
 mod fragments;
 mod lengths;
@@ -50,6 +51,7 @@ pub const STORIES: &[Story] = &[
     story("fragments of two datagrams", 5, fragments::two_datagrams),
     story("answers", 5, answers::honest),
     story("new within old", 5, answers::new_within_old),
+    story("neighbour discovery", 6, discovery::whole),
     story("errors", 4, errors::about),
     story("errors cut off", 4, errors::cut),
 ];

@@ -100,7 +100,7 @@ pub mod header {
     pub const TAKEOVER: usize = 12;
     /// The NIC's Ethernet address as a number; zero where it is not known.
     pub const MAC: usize = 13;
-    /// Two references, by family: the DHCP servers that the NIC may ask by themselves, by remote address.
+    /// Two references, by family: the DHCP servers that the NIC may ask directly, by remote address.
     pub const SERVERS: usize = 14;
     /// Two references, by family: which remote addresses are told nothing when a packet is rejected. A decision that accepts
     /// means yes.

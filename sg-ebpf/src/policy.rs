@@ -100,7 +100,7 @@ impl Image {
         self.word(header::MAC)
     }
 
-    /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask by itself.
+    /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask directly.
     #[inline(always)]
     pub fn serves(self, family: Family, keys: &Keys) -> bool {
         let family = family as u64;

@@ -147,7 +147,7 @@ struct Register {
     /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped [default: no].
     #[arg(long, value_name = "YES", value_parser = said())]
     accept_own_source: Option<bool>,
-    /// A DHCP server that it may ask by itself, beside those of its networks and those that gave it an address; may be
+    /// A DHCP server that it may ask directly, beside those of its networks and those that gave it an address; may be
     /// said several times.
     #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
     dhcp_servers: Vec<IpAddr>,
@@ -194,10 +194,10 @@ struct Modify {
     /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
     #[arg(long, value_name = "YES", value_parser = said())]
     accept_own_source: Option<bool>,
-    /// A DHCP server that it may ask by itself; those said here are all from now on.
+    /// A DHCP server that it may ask directly; those said here are all from now on.
     #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
     dhcp_servers: Vec<IpAddr>,
-    /// Let it ask by themselves only the DHCP servers of its networks and those that gave it an address.
+    /// Let it ask directly only the DHCP servers of its networks and those that gave it an address.
     #[arg(long, conflicts_with = "dhcp_servers")]
     no_dhcp_servers: bool,
     /// Its Ethernet address, which anti-spoofing then looks at, too.

@@ -105,7 +105,7 @@ impl Clause {
         }))
     }
 
-    /// The clauses that tell the DHCP servers that the NIC may ask by themselves: those that it is told of, and those of its
+    /// The clauses that tell the DHCP servers that the NIC may ask directly: those that it is told of, and those of its
     /// link. (A cloud's stands at a link-local address.)
     pub(super) fn servers(nic: &Nic, family: Family) -> Vec<Self> {
         let link = match family {

@@ -157,7 +157,7 @@ pub struct Nic {
     pub device_facts: DeviceFacts,
     /// As written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
-    /// DHCP servers that it may ask by themselves, beside those in its networks and those that gave it an address.
+    /// DHCP servers that it may ask directly, beside those in its networks and those that gave it an address.
     pub dhcp_servers: Vec<IpAddr>,
     /// Inbound packets from its own addresses are judged by the rules like others.
     pub accept_own_source: bool,

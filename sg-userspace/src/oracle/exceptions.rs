@@ -16,7 +16,7 @@ const UDP: u8 = 17;
 /// Where DHCPv6 clients send to: all relay agents and servers of the link.
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// Whether the packet asks for an address of `nic`: every server of its link, or one that it may ask by itself.
+/// Whether the packet asks for an address of `nic`: every server of its link, or one that it may ask directly.
 pub(super) fn is_dhcp(probe: &Probe, nic: &Nic) -> bool {
     let (UDP, Content::Ports { source: from, destination: to }) = (probe.protocol(), probe.content()) else {
         return false;

@@ -48,7 +48,7 @@ pub struct RegisterNic {
     pub anti_spoofing: Option<bool>,
     /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
     pub accept_own_source: bool,
-    /// DHCP servers that it may ask by themselves, beside those of its networks and those that gave it an address.
+    /// DHCP servers that it may ask directly, beside those of its networks and those that gave it an address.
     #[schema(value_type = Vec<String>)]
     pub dhcp_servers: Vec<IpAddr>,
     /// Whom it may speak for, beside its addresses.
@@ -205,7 +205,7 @@ pub struct ModifyNic {
     pub anti_spoofing: Option<bool>,
     /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
     pub accept_own_source: Option<bool>,
-    /// DHCP servers that it may ask by themselves: these, and no others from now on.
+    /// DHCP servers that it may ask directly: these, and no others from now on.
     #[schema(value_type = Option<Vec<String>>)]
     pub dhcp_servers: Option<Vec<IpAddr>>,
     /// Its Ethernet address.

@@ -355,7 +355,7 @@ pub struct Nic {
     /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
     #[serde(default)]
     pub accept_own_source: bool,
-    /// DHCP servers that it may ask by themselves, beside those of its networks and those that gave it an address.
+    /// DHCP servers that it may ask directly, beside those of its networks and those that gave it an address.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub dhcp_servers: Vec<IpAddr>,

@@ -180,7 +180,7 @@ impl Aim {
                 (Family::V6, Direction::Ingress) => (link_local(random).into(), link_local(random).into()),
             };
         }
-        // Or one server that it may ask by itself.
+        // Or one server that it may ask directly.
         let networks = nic.device_facts.networks().chain(nic.dhcp_servers.iter().copied().map(IpNet::from));
         if self.direction == Direction::Egress
             && random.bool()

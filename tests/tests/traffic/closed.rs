@@ -171,7 +171,13 @@ fn who_asks_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let question = packet(asker.parse()?, OWN.parse()?, ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
     let question = inward.frame(&question);
     crosses(&agent, &inward, &question, "neighbour-discovery", true).context("it asks")?;
-    crosses(&agent, &outward, &answer, "neighbour-discovery", true).context("when it has asked")
+    crosses(&agent, &outward, &answer, "neighbour-discovery", true).context("when it has asked")?;
+    for (what, to, options) in [("to somewhere else", ELSEWHERE, vec![]), ("with data", asker, data(64))] {
+        let answer = message(136, 0, Some(OWN), &options);
+        let answer = outward.frame(&packet(OWN.parse()?, to.parse()?, ICMPV6, 255, &answer));
+        crosses(&agent, &outward, &answer, "neighbour-discovery", false).context(what)?;
+    }
+    Ok(())
 }
 
 fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {

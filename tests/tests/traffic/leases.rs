@@ -268,8 +268,8 @@ fn dhcpv6_gives_an_address(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     Ok(())
 }
 
-/// A lease from before the filter, of a server behind a relay. Nobody knows that server, so the client cannot ask it by
-/// itself; in time it asks everybody, and keeps its address. From then on it can.
+/// A lease from before the filter, of a server behind a relay. Nobody knows that server, so the client cannot ask it
+/// directly; in time it asks everybody, and keeps its address. From then on it can.
 fn an_older_lease_is_kept(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let network = Network::new(lab, role)?;
     let far = lab.host("far")?;

@@ -125,8 +125,8 @@ impl Run {
             self.tally.forbidden[place] += must_not.count() as u64;
             if let Some((wrong, _)) = wrong(judge, case, three.of(case.number)) {
                 self.note(judge, case, wrong)?;
-            } else if let Some((_, permit)) = blocked(judge, case, three.of(case.number)).next()
-                && let Some(kind) = judge.kind(case, permit)
+            } else if let Some((seen, permit)) = blocked(judge, case, three.of(case.number)).next()
+                && let Some(kind) = judge.kind(case, seen, permit)
             {
                 *self.tally.kinds.entry(kind).or_default() += 1;
             }
@@ -228,7 +228,7 @@ fn wrong<'a>(judge: Judge, case: &Case, three: [&'a [Seen]; 3]) -> Option<(Wrong
         }
     }
     let mut unexplained =
-        blocked(judge, case, three).filter(|&(_, permit)| judge.kind(case, permit).is_none());
+        blocked(judge, case, three).filter(|&(seen, permit)| judge.kind(case, seen, permit).is_none());
     unexplained.next().map(|(seen, _)| (Wrong::Blocked, seen))
 }
 

@@ -77,24 +77,21 @@ pub struct Opened {
 /// What the packets of a case are, as far as no receiver tells.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sends {
-    /// Some say that they are fragments.
-    pub fragments: bool,
-    /// Some are whole, and have nothing around what they carry.
+    /// Some say that they are fragments, or have extension headers.
+    pub wrapped: bool,
+    /// Some have nothing around what they carry.
     pub bare: bool,
-    /// Some are whole, with bytes behind them.
+    /// Some have bytes behind them only.
     pub trailed: bool,
-    /// Some are whole, with extension headers.
-    pub extended: bool,
 }
 
 impl Sends {
     fn note(&mut self, packet: &Packet, trailer: &[u8]) {
         let behind = packet.own.is_some_and(|own| own < packet.body.len());
         let extended = [number::HOP_BY_HOP, number::ROUTING, number::DESTINATION_OPTIONS];
-        let kind = if packet.is_fragment {
-            &mut self.fragments
-        } else if packet.ends.family() == Family::V6 && extended.contains(&packet.next) {
-            &mut self.extended
+        let extended = packet.ends.family() == Family::V6 && extended.contains(&packet.next);
+        let kind = if packet.is_fragment || extended {
+            &mut self.wrapped
         } else if behind || !trailer.is_empty() {
             &mut self.trailed
         } else {

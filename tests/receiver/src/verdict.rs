@@ -63,7 +63,8 @@ pub enum Kind {
     Tags,
     /// A frame is for somebody else.
     Address,
-    /// Neighbour discovery in fragments or with something around it, where none is needed: no receiver tells.
+    /// Neighbour discovery in fragments or with something around it, where none is needed, and answers to neighbours that may not
+    /// have asked: no receiver tells.
     Discovery,
     /// Bytes changed at random.
     Noise,
@@ -130,8 +131,8 @@ impl Judge {
 
     /// Whether some packets of `case` have something around what they carry, of which no receiver tells.
     fn sends_more(self, case: &Case) -> bool {
-        let Sends { fragments, trailed, extended, .. } = case.sends;
-        fragments || extended || trailed && self.combination.direction == Direction::Egress
+        let Sends { wrapped, trailed, .. } = case.sends;
+        wrapped || trailed && self.combination.direction == Direction::Egress
     }
 
     /// What `docs/exceptions.md` says of messages of neighbour discovery.
@@ -166,10 +167,15 @@ impl Judge {
             return true;
         }
         let unread = message[4] & !flags == 0 && message[5..8] == [0; 3];
-        let to = octets(case.ends.to);
-        let to_the_link = to[..2] == [0xff, 0x02] || to[0] == 0xfe && to[1] & 0xc0 == 0x80;
-        // No neighbour asked before, so nobody is answered.
-        unread && (to_the_link || kind == 135 && message[8..24] == to[..])
+        let to_it = kind == 135 && message[8..24] == octets(case.ends.to)[..];
+        unread && (to_the_link(case) || to_it || self.is_answer_to_neighbour(case, seen))
+    }
+
+    /// Whether it may be the answer to a neighbour that asked. The receiver asks now and then who a source is (RFC 4861 7.2.2), and
+    /// for ten seconds it may be answered.
+    fn is_answer_to_neighbour(self, case: &Case, seen: &Seen) -> bool {
+        let out = self.combination.direction == Direction::Egress;
+        out && seen.icmp_type() == Some(136) && !to_the_link(case)
     }
 
     /// A refusal that nobody may send: of a frame that was not for the receiver, or to a group (RFC 1122 3.2.2, 3.2.2.1).
@@ -186,9 +192,9 @@ impl Judge {
 
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
-    pub fn kind(self, case: &Case, permit: Permit) -> Option<Kind> {
+    pub fn kind(self, case: &Case, seen: &Seen, permit: Permit) -> Option<Kind> {
         let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
-        if permit == Permit::Discovery && self.sends_more(case) {
+        if permit == Permit::Discovery && (self.sends_more(case) || self.is_answer_to_neighbour(case, seen)) {
             return Some(Kind::Discovery);
         }
         case.lies.iter().find_map(|lie| match lie {
@@ -306,6 +312,12 @@ fn embedded(family: Family, bytes: &[u8]) -> Option<Embedded> {
     }
     let ports = [u16::from_be_bytes([ports[0], ports[1]]), u16::from_be_bytes([ports[2], ports[3]])];
     Some(Embedded { ends: Ends { from, to }, protocol, ports })
+}
+
+/// Whether it is sent to an address of the link, or to many there.
+fn to_the_link(case: &Case) -> bool {
+    let to = octets(case.ends.to);
+    to[..2] == [0xff, 0x02] || to[0] == 0xfe && to[1] & 0xc0 == 0x80
 }
 
 /// Whether these are options of neighbour discovery (RFC 4861 4.6), no more than are walked through.

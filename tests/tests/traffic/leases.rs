@@ -165,21 +165,21 @@ impl Network {
     fn filter(&self, attach: Attach, role: Role) -> Result<Agent> {
         Agent::start(&self.agent_on, &closed(role), Options::from(attach)).context("starting the agent")
     }
+}
 
-    /// A server that gives addresses of `range`.
-    fn serves(&self, host: &Host, ranges: &[&str]) -> Result<Running> {
-        let mut command = "exec dnsmasq --keep-in-foreground --log-facility=- --log-dhcp --conf-file=/dev/null \
-            --no-resolv --no-hosts --no-ping --port=0 --interface=eth0 --bind-interfaces --dhcp-authoritative \
-            --dhcp-leasefile=$PWD/leases --pid-file=$PWD/pid --user=root"
-            .to_owned();
-        for range in ranges {
-            command.push(' ');
-            command.push_str(range);
-        }
-        let server = Running::start(host, "dnsmasq", &command)?;
-        until("the server", &[&server], || Ok(server.said().contains("started")))?;
-        Ok(server)
+/// A server that gives addresses of `ranges`.
+fn serves(host: &Host, ranges: &[&str]) -> Result<Running> {
+    let mut command = "exec dnsmasq --keep-in-foreground --log-facility=- --log-dhcp --conf-file=/dev/null \
+        --no-resolv --no-hosts --no-ping --port=0 --interface=eth0 --bind-interfaces --dhcp-authoritative \
+        --dhcp-leasefile=$PWD/leases --pid-file=$PWD/pid --user=root"
+        .to_owned();
+    for range in ranges {
+        command.push(' ');
+        command.push_str(range);
     }
+    let server = Running::start(host, "dnsmasq", &command)?;
+    until("the server", &[&server], || Ok(server.said().contains("started")))?;
+    Ok(server)
 }
 
 /// Waits until `done`; what `who` said is part of the error.
@@ -212,7 +212,7 @@ const RANGE: &str = "--dhcp-range=10.77.0.100,10.77.0.150,1h";
 fn gets_an_address(lab: Lab, attach: Attach, role: Role, client: Client) -> Result<()> {
     let network = Network::new(lab, role)?;
     let agent = network.filter(attach, role)?;
-    let server = network.serves(&network.server, &[RANGE])?;
+    let server = serves(&network.server, &[RANGE])?;
     let running = Running::start(&network.client, client.name, client.command)?;
     until("an address", &[&running, &server], || has(&network.client, "10.77.0.1"))?;
     // Discover, offer, request, acknowledgement.
@@ -225,7 +225,7 @@ fn gets_an_address(lab: Lab, attach: Attach, role: Role, client: Client) -> Resu
 fn another_network_is_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let network = Network::new(lab, role)?;
     let _agent = network.filter(attach, role)?;
-    let server = network.serves(&network.server, &[RANGE])?;
+    let server = serves(&network.server, &[RANGE])?;
     let lease = r#"lease {
   interface "eth0";
   fixed-address 192.0.2.9;
@@ -260,7 +260,7 @@ fn another_network_is_found(lab: Lab, attach: Attach, role: Role) -> Result<()> 
 fn dhcpv6_gives_an_address(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let network = Network::new(lab, role)?;
     let agent = network.filter(attach, role)?;
-    let server = network.serves(&network.server, &["--dhcp-range=fd77::1:100,fd77::1:150,64,1h"])?;
+    let server = serves(&network.server, &["--dhcp-range=fd77::1:100,fd77::1:150,64,1h"])?;
     let client = Running::start(&network.client, "dhclient", &DHCLIENT.replace("-4", "-6"))?;
     until("an address", &[&client, &server], || has(&network.client, "fd77::1:1"))?;
     let dhcp = agent.stats()?.reason("dhcp");
@@ -281,7 +281,7 @@ fn an_older_lease_is_kept(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     // The shortest lease of this server is two minutes; it says when to renew and when to rebind.
     let range = "--dhcp-range=10.77.0.100,10.77.0.150,255.255.255.0,2m \
         --dhcp-option-force=option:T1,3 --dhcp-option-force=option:T2,6";
-    let server = network.serves(&far, &[range])?;
+    let server = serves(&far, &[range])?;
     let relay = "exec dnsmasq --keep-in-foreground --log-facility=- --log-dhcp --conf-file=/dev/null --no-resolv \
         --no-hosts --port=0 --pid-file=$PWD/pid --user=root --dhcp-relay=10.77.0.2,10.99.0.2";
     let relay = Running::start(&network.server, "relay", relay)?;

@@ -35,13 +35,13 @@ fn comes(
     scene: &Scene,
     agent: &Agent,
     ends: [IpAddr; 2],
-    payload: (u8, Vec<u8>),
+    (protocol, payload): (u8, &[u8]),
     reason: Option<&str>,
 ) -> Result<()> {
     let [source, destination] = ends;
     let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
     let road = Road::open(scene, Client, Server, family, ethertype)?;
-    let frame = road.frame(&packet(source, destination, payload.0, 64, &payload.1));
+    let frame = road.frame(&packet(source, destination, protocol, 64, payload));
     let counted = |stats: &sg_tests::lab::Stats| {
         reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
     };
@@ -66,15 +66,15 @@ fn nobody_else_sends_from_it(lab: Lab, attach: Attach, role: Role) -> Result<()>
             Family::V6 => (Server.address(family), address("fd77::50")?),
         };
         for (source, reason) in [(own, Some("own-source")), (pair, None), (Client.address(family), None)] {
-            for payload in [(UDP, udp(1_000, 53, b"?")), (TCP, syn(1_000, 80))] {
-                comes(&scene, &agent, [source, own], payload, reason)?;
+            for (protocol, payload) in [(UDP, udp(1_000, 53, b"?")), (TCP, syn(1_000, 80))] {
+                comes(&scene, &agent, [source, own], (protocol, &payload), reason)?;
             }
         }
     }
     agent.apply(&policy.replace("groups: [web]", "accept_own_source: true, groups: [web]"))?;
     for family in Family::ALL {
         let own = Server.address(family);
-        comes(&scene, &agent, [own, own], (UDP, udp(1_001, 53, b"?")), None).context("accepted")?;
+        comes(&scene, &agent, [own, own], (UDP, &udp(1_001, 53, b"?")), None).context("accepted")?;
     }
     Ok(())
 }
@@ -85,15 +85,16 @@ fn a_flow_ends(lab: Lab, attach: Attach) -> Result<()> {
         format!("{ALL}\nnics:\n  - {{ device: eth0, addresses: [{addresses}], groups: [web] }}\n")
     };
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy("10.77.0.1, \"fd77::1\""))?;
-    let flow = |family| ([Client.address(family), Server.address(family)], (UDP, udp(2_000, 53, b"?")));
+    let flow = |family| ([Client.address(family), Server.address(family)], udp(2_000, 53, b"?"));
     for family in Family::ALL {
         let (ends, payload) = flow(family);
-        comes(&scene, &agent, ends, payload, None)?;
+        comes(&scene, &agent, ends, (UDP, &payload), None)?;
     }
     agent.apply(&policy("10.77.0.1, \"fd77::1\", 10.77.0.2, \"fd77::2\""))?;
     for family in Family::ALL {
         let (ends, payload) = flow(family);
-        comes(&scene, &agent, ends, payload, Some("own-source")).context("when it is the NIC's own")?;
+        comes(&scene, &agent, ends, (UDP, &payload), Some("own-source"))
+            .context("when it is the NIC's own")?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
             return AGAIN;
         }
         if !entry.is_usual(packet) {
-            return if entry.is_met_by(packet, direction) { ENTRY } else { AGAIN };
+            return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
         }
         let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
         entry.note(packet, direction, length, now);
@@ -140,7 +140,7 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
         return AGAIN;
     }
     if !entry.is_usual_question(packet, direction) {
-        return if entry.is_met_by(packet, direction) { ENTRY } else { AGAIN };
+        return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
     }
     let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
     entry.note(packet, direction, length, now);

@@ -202,12 +202,18 @@ impl FlowEntry {
         packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0 && self.flags & UNUSUAL == 0
     }
 
-    /// Whether `packet`, which goes in `direction`, asks for a new connection where this flow was not cut: then the policy is asked
-    /// about it, unless the flow is stale.
+    /// Whether this flow leaves `packet`, which goes in `direction`, to the policy: it asks for a new connection.
+    #[inline(always)]
+    const fn leaves_to_policy(&self, packet: &Packet, direction: Direction) -> bool {
+        packet.asks_anew() && !self.is_opened_at_once(direction)
+    }
+
+    /// Whether all that [`Self::find`] would say of `packet`, which goes in `direction`, is that it meets the policy, if the flow
+    /// is not stale.
     #[inline(always)]
     #[must_use]
-    pub const fn is_met_by(&self, packet: &Packet, direction: Direction) -> bool {
-        packet.asks_anew() && !self.is_opened_at_once(direction) && !self.is_cut()
+    pub const fn only_leaves_to_policy(&self, packet: &Packet, direction: Direction) -> bool {
+        self.leaves_to_policy(packet, direction) && !self.is_cut()
     }
 
     /// Notes a usual packet, `length` bytes long and going in `direction`.
@@ -267,8 +273,7 @@ impl FlowEntry {
         if self.is_cut() && packet.protocol != protocol::TCP {
             self.see(now);
         }
-        // It asks for a new connection: whatever was there before, it meets the policy.
-        if packet.asks_anew() && !self.is_opened_at_once(direction) {
+        if self.leaves_to_policy(packet, direction) {
             return Found::Meets;
         }
         let decision = self.decision;

@@ -63,15 +63,11 @@ pub const HOST_COUNTERS: u32 = 64;
 /// Numbers of the host's counters that tell of the flow tables, above those of reasons. In `packets` stands a number of
 /// flows.
 pub mod flows {
-    /// Flows that were kept while they were not answered: counted by the program.
-    pub const KEPT: u32 = 56;
-    /// Of these, flows that were answered: counted by the program.
-    pub const SETTLED: u32 = 57;
-    /// Of these, flows that the agent's sweep deleted: written by the agent, like those that follow.
-    pub const SWEPT: u32 = 58;
-    /// Of these, flows that made room for others.
+    /// The first of these numbers.
+    pub const FIRST: u32 = 56;
+    /// Half-open flows that made room for others: counted by the program.
     pub const EVICTED: u32 = 59;
-    /// How many answered flows the last sweep found.
+    /// How many answered flows the last sweep found: written by the agent.
     pub const ANSWERED: u32 = 60;
     /// How many others.
     pub const HALF_OPEN: u32 = 61;
@@ -100,7 +96,7 @@ mod pod {
     use super::{Counter, Settings};
     use crate::{
         exchange::Exchanges,
-        flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
+        flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Shares},
         fragment::{FragmentEntry, FragmentKey},
     };
 
@@ -119,6 +115,8 @@ mod pod {
     unsafe impl aya::Pod for FlowEntry {}
     // SAFETY: as above.
     unsafe impl aya::Pod for ClosedEntry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Shares {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FragmentKey {}
     // SAFETY: as above.

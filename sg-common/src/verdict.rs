@@ -72,13 +72,16 @@ pub enum Reason {
     /// A TCP packet from the middle of a connection that nobody knows. The rules of its own direction accept it and those of
     /// the other do not, and the time is over in which such connections are taken over.
     NotTakenOver = 26,
+    /// Not a verdict: a half-open flow of the NIC was forgotten, a newer one needed its place. Counts flows, in the direction
+    /// of their first packets.
+    HalfOpenEvicted = 27,
     /// An inbound packet from an address of the NIC itself: nobody else sends from there.
     OwnSource = 28,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -105,6 +108,7 @@ impl Reason {
         Self::Answered,
         Self::AnswerLimit,
         Self::NotTakenOver,
+        Self::HalfOpenEvicted,
         Self::OwnSource,
     ];
 
@@ -138,6 +142,7 @@ impl Reason {
             Self::Answered => "answered",
             Self::AnswerLimit => "answer-limit",
             Self::NotTakenOver => "not-taken-over",
+            Self::HalfOpenEvicted => "half-open-evicted",
             Self::OwnSource => "own-source",
         }
     }

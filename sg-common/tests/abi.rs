@@ -15,7 +15,10 @@ use std::{
 use sg_common::{
     abi::{self, Counter, reason_counter},
     exchange::{Exchanges, Open, Solicitor},
-    flow::{self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk},
+    flow::{
+        self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, Shares, State, Talk, common_tickets,
+        own_tickets,
+    },
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
     packet::Family,
@@ -65,6 +68,7 @@ fn maps() -> String {
         }
     );
     layout!(text, ClosedEntry { last_seen: u64, began: u64 });
+    layout!(text, Shares { common: u32, each: u32 });
     layout!(
         text,
         FragmentKey {
@@ -109,14 +113,20 @@ fn maps() -> String {
         "\ncounters",
         abi::NIC_COUNTERS,
         abi::HOST_COUNTERS,
-        abi::flows::KEPT,
-        abi::flows::SETTLED,
-        abi::flows::SWEPT,
         abi::flows::EVICTED,
         abi::flows::ANSWERED,
         abi::flows::HALF_OPEN,
         reason_counter(0, Direction::Ingress, Reason::Rule),
         reason_counter(0, Direction::Egress, Reason::Rule),
+    );
+    values!(
+        text,
+        "\ntickets",
+        common_tickets(Family::V4),
+        common_tickets(Family::V6),
+        own_tickets(Family::V4, 0),
+        own_tickets(Family::V6, 0),
+        own_tickets(Family::V4, 1),
     );
     values!(text, "\nanswers", Mark::new(1, 2).word());
     text.push_str("\nreasons\n");

@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
 use sg_common::{
-    abi::{self, reason_counter},
+    abi::reason_counter,
     flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, flags},
     image,
     packet::Family,
@@ -11,7 +11,8 @@ use sg_common::{
 };
 
 use crate::{
-    maps::{CLOSED, CLOSED_16, COUNTERS, FLOWS, FLOWS_16, HALF_OPEN, HALF_OPEN_16, NIC_FLOWS, settings},
+    half_open,
+    maps::{CLOSED, CLOSED_16, COUNTERS, FLOWS, FLOWS_16, NIC_FLOWS, settings},
     scratch::Scratch,
     view,
 };
@@ -132,7 +133,7 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
         entry.note(packet, direction, length, now);
         return decision.word();
     }
-    let Some(entry) = half_open(key, now) else {
+    let Some(entry) = unanswered(key, now) else {
         // Of a connection that has ended `known` finds what is left.
         return if packet.is_mid_stream() { AGAIN } else { NOTHING };
     };
@@ -160,7 +161,7 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
         let said = sg_found(scratch, entry, asked, length);
         return if said == NOTHING { sg_unknown(scratch, asked) } else { said };
     }
-    let Some(entry) = half_open(&scratch.key, now) else { return sg_unknown(scratch, asked) };
+    let Some(entry) = unanswered(&scratch.key, now) else { return sg_unknown(scratch, asked) };
     let said = sg_found(scratch, entry, asked, length);
     if said == NOTHING {
         return sg_unknown(scratch, asked);
@@ -310,7 +311,7 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
         return 1;
     }
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let Scratch { packet, key, header, .. } = scratch;
+    let Scratch { packet, header, .. } = scratch;
     let direction = Direction::of(asked & EGRESS);
     let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
     if asked & EITHER != 0 {
@@ -320,13 +321,13 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
         let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
         entry = entry.reopened(packet, first);
     }
-    u64::from(keep(key, &entry))
+    u64::from(half_open::enter(scratch, &entry))
 }
 
 /// The live entry of a flow.
 #[inline(always)]
 fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    answered(key, now).or_else(|| half_open(key, now))
+    answered(key, now).or_else(|| unanswered(key, now))
 }
 
 /// The same, where it was answered as far as the tables know.
@@ -341,12 +342,8 @@ fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
 
 /// The same, where it was not.
 #[inline(always)]
-fn half_open(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    let entry = match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.get_ptr_mut(NarrowKey::of(key)),
-        Family::V6 => HALF_OPEN.get_ptr_mut(on_stack(key)),
-    };
-    live(entry, key, now)
+fn unanswered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    live(half_open::find(key), key, now)
 }
 
 /// The entry, unless it is none or was silent for too long.
@@ -363,19 +360,6 @@ fn live(entry: Option<*mut FlowEntry>, key: &FlowKey, now: u64) -> Option<&'stat
 #[inline(always)]
 const fn on_stack(key: &FlowKey) -> FlowKey {
     *key
-}
-
-/// Keeps a new flow among those that are not answered yet. False where there is no room.
-#[inline(always)]
-fn keep(key: &FlowKey, entry: &FlowEntry) -> bool {
-    let kept = match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
-        Family::V6 => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
-    };
-    if kept {
-        count(abi::flows::KEPT);
-    }
-    kept
 }
 
 /// Moves a flow that was answered to the others.
@@ -403,21 +387,7 @@ fn settle(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
         return Err(Reason::FlowTableFull);
     }
     *flows += 1;
-    let moved = match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.remove(narrow),
-        Family::V6 => HALF_OPEN.remove(on_stack(key)),
-    };
     // Another CPU may have been faster.
-    if moved.is_ok() {
-        count(abi::flows::SETTLED);
-    }
+    half_open::remove(key);
     Ok(())
-}
-
-/// Counts a flow for the host.
-#[inline(always)]
-fn count(number: u32) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
-        view::add(counter, 0);
-    }
 }

@@ -6,6 +6,7 @@
 //! | [`policy`] | the published image of a NIC |
 //! | [`guest`] | anti-spoofing |
 //! | [`flows`] | the flow table |
+//! | [`half_open`] | the tables of half-open flows, and who makes room in them |
 //! | [`fragments`] | the table of datagrams in fragments |
 //! | [`unasked`] | what passes without a rule |
 //! | [`reject`] | the answers to rejected packets |
@@ -33,6 +34,7 @@ mod flows;
 mod fragments;
 mod frame;
 mod guest;
+mod half_open;
 mod maps;
 mod pipeline;
 mod policy;

@@ -12,7 +12,7 @@ use aya_ebpf::{
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
     exchange::Exchanges,
-    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
+    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Shares, ticket_counts},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
     reject::PEERS,
@@ -22,7 +22,7 @@ use crate::scratch::Scratch;
 
 const MAX_NICS: usize = 1024;
 const MAX_FLOWS: usize = 1 << 18;
-const MAX_HALF_OPEN: usize = 1 << 16;
+const MAX_HALF_OPEN: usize = 3 << 15;
 const MAX_CLOSED: usize = 1 << 16;
 const MAX_FRAGMENTS: usize = 1 << 13;
 const MAX_COUNTERS: usize = 1 << 17;
@@ -64,14 +64,30 @@ pub static FLOWS_16: HashMap<NarrowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
 #[btf_map]
 pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
 
-/// Flows of IPv6 that were not answered yet, the least recently used of which make room: a flood of questions forgets
-/// questions, and never a talk.
+/// Half-open flows of IPv6. The program evicts the oldest, see [`crate::half_open`]: a flood of them evicts only half-open flows,
+/// and only those of its own NIC beyond what the others leave.
 #[btf_map]
-pub static HALF_OPEN: LruHashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
+pub static HALF_OPEN: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
 /// The same of IPv4.
 #[btf_map]
-pub static HALF_OPEN_16: LruHashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = LruHashMap::new();
+pub static HALF_OPEN_16: HashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
+
+/// The places of half-open flows of IPv6: who stands where, or stood there last. As many as [`HALF_OPEN`] has.
+#[btf_map]
+pub static PLACES: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
+
+/// The same of IPv4.
+#[btf_map]
+pub static PLACES_16: Array<NarrowKey, MAX_HALF_OPEN> = Array::new();
+
+/// How many places were taken so far, by [`sg_common::flow::common_tickets`] and [`sg_common::flow::own_tickets`].
+#[btf_map]
+pub static TICKETS: Array<u64, { ticket_counts(MAX_NICS as u32) as usize }> = Array::new();
+
+/// How the places are divided. The agent writes it.
+#[btf_map]
+pub static SHARES: Array<Shares, 1> = Array::new();
 
 /// TCP connections of IPv6 that have ended, put here by the agent's sweep. The least recently used make room: a day of
 /// short connections fills no table.

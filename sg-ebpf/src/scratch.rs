@@ -23,6 +23,8 @@ pub struct Scratch {
     pub embedded: Packet,
     /// The flow that the packet, or what it speaks of, belongs to.
     pub key: FlowKey,
+    /// A half-open flow that a place is looked for.
+    pub comer: FlowKey,
     /// What the image says of the NIC.
     pub header: Header,
     /// What the policy is asked about the packet.

@@ -180,6 +180,28 @@ pub fn now() -> u64 {
     unsafe { bpf_jiffies64() }
 }
 
+/// Draws the next ticket: a number that no other processor draws. Rust has no atomic addition for this target.
+#[inline(always)]
+pub fn draw(count: *mut u64) -> u64 {
+    let mut ticket = 1;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: a pointer from a map lookup is valid until the program ends, and nothing but this writes there.
+    unsafe {
+        core::arch::asm!(
+            "{ticket} = atomic_fetch_add((u64 *)({count} + 0), {ticket})",
+            count = in(reg) count,
+            ticket = inout(reg) ticket,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = count;
+        ticket -= 1;
+    }
+    ticket
+}
+
 /// Counts a packet of `length` bytes. This CPU's own slot: nobody else writes it.
 #[inline(always)]
 pub fn add(counter: *mut Counter, length: u64) {

@@ -151,6 +151,16 @@ impl FlowEntry {
         self.flags & flags::SYN != 0 && self.packets[OTHER] == 0
     }
 
+    /// Whether the flow was answered and heard of within the time that one without an answer may be silent. Where such a flow
+    /// stands among the half-open ones, because its NIC has its share of the others, new ones make room before it does.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_in_use(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
+        let index = timeout_index(key.talk.family(), key.talk.protocol(), State::New as u8);
+        self.state == State::Established as u8
+            && elapsed(now, self.last_seen) <= u64::from(timeouts[index & 7])
+    }
+
     /// Whether this is a connection that has ended, and whose last packets have had the time to pass.
     #[must_use]
     pub fn is_closed(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {

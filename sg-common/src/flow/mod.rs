@@ -10,15 +10,18 @@
 //! | `entry` | what is remembered of it, and what that says of a packet |
 //! | `tcp` | the numbers of a connection: how it ends, and how another one of the same ends begins |
 //! | `closed` | what is remembered of a connection that has ended, and who may take over one that nobody knows |
+//! | `shares` | how the room of half-open flows is divided among NICs |
 
 mod closed;
 mod entry;
 mod key;
+mod shares;
 mod tcp;
 
 pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
 pub use key::{FlowKey, NarrowKey, Talk, packet_keys};
+pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 
 use crate::packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol};
 

@@ -209,9 +209,13 @@ impl Stats {
         for (nic, first) in blocks.chain(host) {
             for (direction, name) in DIRECTIONS {
                 for reason in Reason::ALL.into_iter().filter(|&reason| has_own_counter(reason)) {
-                    let nic = nic.clone();
+                    let (nic, number) = (nic.clone(), reason_counter(first, direction, reason));
+                    // What the host has there is no reason.
+                    if nic.is_none() && number >= abi::flows::FIRST {
+                        continue;
+                    }
                     stats.reasons.push(ReasonRow { nic, direction: name, reason: reason.name(), count });
-                    numbers.push(reason_counter(first, direction, reason));
+                    numbers.push(number);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The loaded program and its maps.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeSet, fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -27,6 +27,7 @@ use super::{
     older::Older,
     options::{Options, SIZED},
     pins::{self, MAPS},
+    shares::Places,
     sweep::Census,
 };
 use crate::{
@@ -90,6 +91,10 @@ pub struct Datapath {
     images: Images,
     pub(super) counters: PerCpuArray<MapData, Counter>,
     pub(super) flows: Flows,
+    /// Who stands where among the half-open ones.
+    pub(super) places: Places,
+    /// Slots that have a share of these, as far as this run knows.
+    pub(super) slots: BTreeSet<u16>,
     /// Connections that have ended.
     pub(super) closed: Closed,
     /// When each NIC was first filtered, in jiffies, by slot; zero where it is not.
@@ -159,12 +164,13 @@ impl Datapath {
             .map_err(KernelError::call("write the mark of answers"))?;
         let mut counters = open(&mut ebpf, "COUNTERS")?;
         let mut flows = Flows::take(&mut ebpf)?;
+        let mut places = Places::take(&mut ebpf)?;
         let mut older = options.older.clone().map(Older::new);
         if let Some(older) = &mut older {
             if is_new {
                 older.carry_counters(&mut counters);
             }
-            older.carry_flows(&mut flows);
+            older.carry_flows(&mut flows, &mut places);
         }
         Ok(Self {
             links: Links::new(options.attachment, options.order, options.pins.clone())?,
@@ -172,6 +178,8 @@ impl Datapath {
             images: Images::take(&mut ebpf)?,
             counters,
             flows,
+            places,
+            slots: BTreeSet::new(),
             closed: Closed::take(&mut ebpf)?,
             filtered_since: open(&mut ebpf, "FILTERED_SINCE")?,
             census: Census::default(),
@@ -224,8 +232,11 @@ impl Datapath {
         self.links.detach(other, device)
     }
 
-    /// Notes when NIC `slot` was first filtered, unless an earlier run did: connections that are older may be taken over.
+    /// Notes when NIC `slot` was first filtered, unless an earlier run did: connections that are older may be taken over. And it
+    /// has a share of the half-open flows from now on.
     pub(super) fn begin_filtering(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.slots.insert(slot);
+        self.places.divide_among_at_least(u32::from(slot) + 1)?;
         let slot = u32::from(slot);
         let noted = self.filtered_since.get(&slot, 0);
         if noted.map_err(KernelError::call("ask since when a NIC is filtered"))? != 0 {
@@ -254,7 +265,7 @@ impl Datapath {
     /// Where the kernel refuses. It may be called again.
     pub fn remove_older(&mut self, hooked: &[Device]) -> Result<(), KernelError> {
         let (Some(older), Some(own)) = (&mut self.older, &self.pins) else { return Ok(()) };
-        older.carry_flows(&mut self.flows);
+        older.carry_flows(&mut self.flows, &mut self.places);
         hooked.iter().try_for_each(|device| older.take_off(device))?;
         older.remove(own, hooked)?;
         self.older = None;
@@ -299,6 +310,7 @@ impl Datapath {
     /// # Errors
     /// Where the kernel refuses.
     pub fn withdraw(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.slots.remove(&slot);
         self.images.withdraw(u32::from(slot))
     }
 

@@ -31,9 +31,11 @@ pub(super) struct Part {
 }
 
 /// What became of flows that were to be entered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Carried {
     pub(super) entered: usize,
+    /// Of these, the half-open ones.
+    pub(super) half_open: Vec<FlowKey>,
     /// There was no room for these.
     pub(super) left: usize,
 }
@@ -214,7 +216,12 @@ impl Flows {
                     continue;
                 }
                 match self.table_of(&key, kind.half_open)?.insert(&key, &entry, NO_EXIST) {
-                    Ok(()) => carried.entered += 1,
+                    Ok(()) => {
+                        carried.entered += 1;
+                        if kind.half_open {
+                            carried.half_open.push(key);
+                        }
+                    }
                     Err(error) => match bottom_error(&error) {
                         Some(libc::EEXIST) => {}
                         // Full, or for IPv6 no memory.

@@ -7,6 +7,7 @@
 //! | `options` | what it is loaded with |
 //! | `images` | filling and publishing policy images |
 //! | `flows` | the flow tables: reading, forgetting |
+//! | `shares` | the places of half-open flows, and how NICs share them |
 //! | `sweep` | deleting flows that ended, counting those that live |
 //! | `nics` | which device is which NIC |
 //! | `attach` | hooking the program into devices |
@@ -33,6 +34,7 @@ mod options;
 mod order;
 pub mod pins;
 pub mod run;
+mod shares;
 mod sweep;
 mod sys;
 mod xdp;

@@ -17,6 +17,7 @@ use super::{
     attach::{HANDLE_OF_ALL, remove_filter},
     flows::Flows,
     layouts, pins,
+    shares::Places,
 };
 
 /// The last layout whose filters of a clsact qdisc have [`HANDLE_OF_ALL`].
@@ -56,14 +57,16 @@ impl Older {
 
     /// Copies flows that `flows` does not hold yet. To be called before the program is attached, and when it is: for
     /// what was opened meanwhile.
-    pub(super) fn carry_flows(&mut self, flows: &mut Flows) {
-        let carry = |flows: &mut Flows, version, directory: &Path| {
+    pub(super) fn carry_flows(&mut self, flows: &mut Flows, places: &mut Places) {
+        let mut carry = |flows: &mut Flows, version, directory: &Path| {
             layouts::flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
             // Opened anew each time, which checks the sizes of keys and entries, too.
             let old = Flows::open(directory).map_err(|error| error.to_string())?;
-            flows
+            let carried = flows
                 .carry(&old, |key| !self.forgotten.contains(&key.talk.nic()))
-                .map_err(|error| error.to_string())
+                .map_err(|error| error.to_string())?;
+            places.enter(&carried.half_open).map_err(|error| error.to_string())?;
+            Ok::<_, String>(carried)
         };
         for (version, directory) in self.continued() {
             match carry(flows, version, directory) {

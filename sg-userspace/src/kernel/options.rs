@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts};
+use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts, ticket_counts};
 
 use super::{attach::Attachment, order::TcxOrder};
 
@@ -11,16 +11,22 @@ use super::{attach::Attachment, order::TcxOrder};
 pub struct Limits {
     /// NICs.
     pub nics: u32,
-    /// Flows of all NICs that were answered, of each address family, and a quarter as many that were not yet.
+    /// Flows of all NICs that were answered, of each address family, and three eighths as many that were not yet.
     pub flows: u32,
     /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
 }
 
 impl Limits {
-    /// Flows of all NICs that were not answered yet, of each address family: beyond, the oldest of them are forgotten.
+    /// Half-open flows of all NICs, of each address family. A third of them is divided among the NICs, see
+    /// [`sg_common::flow::Shares`]; the rest, in common, is a quarter of [`Self::flows`].
     #[must_use]
     pub const fn half_open(&self) -> u32 {
+        self.closed() / 2 * 3
+    }
+
+    /// TCP connections that have ended, of each address family: beyond, the least recently used are forgotten.
+    const fn closed(&self) -> u32 {
         // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
         const LEAST: u32 = 1 << 10;
         if self.flows / 4 > LEAST { self.flows / 4 } else { LEAST }
@@ -33,11 +39,13 @@ pub(super) enum Size {
     Nics,
     Flows,
     HalfOpen,
+    Closed,
+    Tickets,
     Counters,
 }
 
 /// The maps that have their size from a limit.
-pub(super) const SIZED: [(&str, Size); 16] = [
+pub(super) const SIZED: [(&str, Size); 19] = [
     ("FAR_NICS", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("ANSWERS", Size::Nics),
@@ -51,8 +59,11 @@ pub(super) const SIZED: [(&str, Size); 16] = [
     ("FLOWS_16", Size::Flows),
     ("HALF_OPEN", Size::HalfOpen),
     ("HALF_OPEN_16", Size::HalfOpen),
-    ("CLOSED", Size::HalfOpen),
-    ("CLOSED_16", Size::HalfOpen),
+    ("PLACES", Size::HalfOpen),
+    ("PLACES_16", Size::HalfOpen),
+    ("TICKETS", Size::Tickets),
+    ("CLOSED", Size::Closed),
+    ("CLOSED_16", Size::Closed),
     ("COUNTERS", Size::Counters),
 ];
 
@@ -68,6 +79,8 @@ impl Size {
             Self::Nics => limits.nics,
             Self::Flows => limits.flows,
             Self::HalfOpen => limits.half_open(),
+            Self::Closed => limits.closed(),
+            Self::Tickets => ticket_counts(limits.nics),
             Self::Counters => limits.counters,
         }
     }
@@ -75,8 +88,10 @@ impl Size {
     /// What to do where the kernel cannot make that many.
     pub(super) const fn remedy(self) -> &'static str {
         match self {
-            Self::Nics => "start sgd with a smaller --max-nics, or give this host more memory",
-            Self::Flows | Self::HalfOpen => {
+            Self::Nics | Self::Tickets => {
+                "start sgd with a smaller --max-nics, or give this host more memory"
+            }
+            Self::Flows | Self::HalfOpen | Self::Closed => {
                 "start sgd with a smaller --max-flows, or give this host more memory"
             }
             Self::Counters => "start sgd with a smaller --max-counters, or give this host more memory",

@@ -25,7 +25,7 @@ use super::{
 const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
-pub(super) const MAPS: [&str; 18] = [
+pub(super) const MAPS: [&str; 22] = [
     "NICS",
     "FAR_NICS",
     "IMAGES_64K",
@@ -38,6 +38,10 @@ pub(super) const MAPS: [&str; 18] = [
     "EXCHANGES",
     "HALF_OPEN",
     "HALF_OPEN_16",
+    "PLACES",
+    "PLACES_16",
+    "TICKETS",
+    "SHARES",
     "CLOSED",
     "CLOSED_16",
     "FILTERED_SINCE",

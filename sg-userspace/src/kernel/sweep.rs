@@ -8,17 +8,12 @@ use aya::maps::PerCpuValues;
 use sg_common::{
     abi::{
         Counter,
-        flows::{ANSWERED, EVICTED, HALF_OPEN, KEPT, SETTLED, SWEPT},
+        flows::{ANSWERED, HALF_OPEN},
     },
     flow::{ClosedEntry, FlowEntry, FlowKey},
 };
 
-use super::{
-    Datapath, KernelError,
-    closed::Closed,
-    datapath::{counter_error, read_counter},
-    flows::TABLES,
-};
+use super::{Datapath, KernelError, closed::Closed, datapath::counter_error, flows::TABLES};
 
 /// What a sweep found so far.
 #[derive(Debug, Default)]
@@ -27,8 +22,6 @@ pub(super) struct Census {
     nics: Vec<u64>,
     /// Flows that live: answered ones, and the others.
     live: [u64; 2],
-    /// Of those that were not answered, flows that were deleted.
-    swept: u64,
 }
 
 /// What a part of a sweep did.
@@ -76,10 +69,7 @@ impl Datapath {
             }
             ended
         })?;
-        let mut census = census.into_inner();
-        if !answered {
-            census.swept += part.forgotten as u64;
-        }
+        let census = census.into_inner();
         match part.next {
             Some(next) => (self.census, self.swept_to) = (census, next),
             None => self.publish_census(&census)?,
@@ -96,17 +86,14 @@ impl Datapath {
             }
         }
         let [answered, half_open] = census.live;
-        let read = |number| read_counter(&self.counters, number).map(|counter| counter.packets);
-        let swept = read(SWEPT)? + census.swept;
-        // Who is neither here nor was answered nor swept made room for somebody. Counted while packets pass, so it is
-        // right within what passes during a sweep, and never goes back.
-        let evicted = read(KEPT)?.saturating_sub(read(SETTLED)? + swept + half_open).max(read(EVICTED)?);
-        for (number, flows) in
-            [(SWEPT, swept), (EVICTED, evicted), (ANSWERED, answered), (HALF_OPEN, half_open)]
-        {
+        for (number, flows) in [(ANSWERED, answered), (HALF_OPEN, half_open)] {
             self.write_counter(number, flows)?;
         }
-        Ok(())
+        // NICs that left leave their shares to the others. One that comes takes its own at once.
+        match self.slots.last() {
+            Some(&last) => self.places.divide(u32::from(last) + 1),
+            None => Ok(()),
+        }
     }
 
     /// Sets a counter that the program does not touch.

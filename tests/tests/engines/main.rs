@@ -20,6 +20,7 @@ mod programs;
 mod receiver;
 mod reused;
 mod revocation;
+mod shares;
 mod vectors;
 mod xdp;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         ("reused", reused::TESTS),
         ("associations", associations::TESTS),
         ("processors", processors::TESTS),
+        ("shares", shares::TESTS),
         ("images", images::TESTS),
         ("patches", patches::TESTS),
     ] {

@@ -15,7 +15,11 @@ use nix::{
     unistd::Pid,
 };
 use sg_common::{
-    abi::{NIC_COUNTERS, reason_counter},
+    abi::{
+        NIC_COUNTERS,
+        flows::{EVICTED, FIRST},
+        reason_counter,
+    },
     flow::{Direction, FlowEntry},
     verdict::Reason,
 };
@@ -34,6 +38,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("one_connection_loses_no_verdict_and_no_count", one_connection),
     ("flows_that_both_open_and_answer_are_counted", flows_that_both_open),
     ("a_share_is_kept_within_what_two_miss", a_share_is_kept),
+    ("half_open_flows_that_make_room_are_counted", half_open_flows_that_make_room),
     ("datagrams_in_fragments_of_both", datagrams_in_fragments),
     ("a_rule_that_goes_is_gone_for_both", a_rule_that_goes),
 ];
@@ -44,6 +49,9 @@ const COUNTERS: u32 = 512;
 const NIC: u32 = 64;
 /// The first number of a rule.
 const RULES: u32 = NIC + NIC_COUNTERS;
+
+/// How much fits into the tables.
+const LIMITS: Limits = Limits { nics: 4, flows: 1 << 16, counters: COUNTERS };
 
 /// Two datapaths that share all maps.
 struct Both {
@@ -56,9 +64,8 @@ struct Both {
 impl Both {
     fn new(name: &str, flows: FlowOptions) -> Self {
         let pins = PathBuf::from(format!("/sys/fs/bpf/sg-test-{}-{name}", process::id()));
-        let limits = Limits { nics: 4, flows: 1 << 16, counters: COUNTERS };
         let load = || {
-            let options = Options { limits, flows, pins: Some(pins.clone()), ..Options::default() };
+            let options = Options { limits: LIMITS, flows, pins: Some(pins.clone()), ..Options::default() };
             Datapath::load(&options).unwrap()
         };
         let mut both = Self { datapaths: [load(), load()], counted: Vec::new(), pins };
@@ -99,12 +106,14 @@ impl Both {
         let counters = self.datapaths[0].counters(&numbers).unwrap();
         let now: Vec<u64> = counters.iter().map(|counter| counter.packets).collect();
         let before = std::mem::replace(&mut self.counted, now);
-        // The host's tell of tables above 56, see `abi::flows`, and the NIC's 17 and 23 of what is no verdict.
+        // The host's tell of tables above 56, see `abi::flows`, and the NIC's 17, 23 and 27 of what is no verdict.
         let is_verdict = |number: usize| {
             let reason = (number as u32).wrapping_sub(NIC) % 32;
-            let tells_of_tables = (56..64).contains(&number);
+            let tells_of_tables = (FIRST as usize..64).contains(&number);
             let is_note = number < RULES as usize
-                && [Reason::FlowTableFull as u32, Reason::FlowQuota as u32].contains(&reason);
+                && [Reason::FlowTableFull, Reason::FlowQuota, Reason::HalfOpenEvicted]
+                    .iter()
+                    .any(|&note| note as u32 == reason);
             !(tells_of_tables || is_note)
         };
         let moved =
@@ -256,6 +265,47 @@ fn a_share_is_kept() {
     assert!((u64::from(SHARE)..u64::from(SHARE) + u64::from(SHARE) / 4).contains(&settled));
     let over = counted(&both, reason_counter(NIC, Direction::Egress, Reason::FlowQuota));
     assert_eq!(over, 2 * u64::from(SHARE) - settled);
+}
+
+/// Both open more half-open flows than there are places: none is lost unseen, and another NIC keeps its own.
+fn half_open_flows_that_make_room() {
+    const QUIET: u16 = 100;
+    const EACH: u16 = 28_000;
+    let places = LIMITS.half_open();
+    let mut both = Both::new("half-open", FlowOptions::default());
+    // The other NIC is the one with the next slot.
+    both.datapaths[0].publish(1, &image(1, true)).unwrap();
+    both.datapaths[0].stand_in(1).unwrap();
+    for port in 1_000..1_000 + QUIET {
+        assert!(both.datapaths[0].run(Program::Ingress, &question(port), 1).unwrap().passed);
+    }
+    both.datapaths[0].stand_in(0).unwrap();
+    both.moved();
+    let evicted = |both: &Both| {
+        let numbers = [EVICTED, reason_counter(NIC, Direction::Ingress, Reason::HalfOpenEvicted)];
+        both.datapaths[0]
+            .counters(&numbers)
+            .unwrap()
+            .iter()
+            .map(|counter| counter.packets)
+            .collect::<Vec<_>>()
+    };
+    both.at_once(|cpu, datapath| {
+        for number in 0..EACH {
+            let port = 1_000 + number * 2 + cpu as u16;
+            assert!(datapath.run(Program::Ingress, &question(port), 1).unwrap().passed);
+        }
+    });
+    assert_eq!(both.moved().iter().sum::<u64>(), 2 * u64::from(EACH));
+    let flows = both.datapaths[0].flows().unwrap();
+    let of = |nic: u16| flows.iter().filter(|(key, _)| key.talk.nic() == nic).count();
+    let counted = evicted(&both);
+    println!("two processors, {} half-open flows: {} live, {counted:?} made room", 2 * EACH, of(0));
+    assert_eq!(of(1), usize::from(QUIET), "another NIC lost what it has within its share");
+    assert_eq!(counted[0], counted[1], "all of them are the NIC's own");
+    assert_eq!(of(0) as u64 + counted[0], 2 * u64::from(EACH), "a flow was lost, or grew beyond the places");
+    let in_reach = places / 3 * 2 + places / 6;
+    assert!((in_reach - 16..=in_reach + 16).contains(&(of(0) as u32)), "{} of {in_reach}", of(0));
 }
 
 /// One sends the first fragments, the other the second ones.

@@ -14,6 +14,7 @@ mod closed;
 mod devices;
 mod dhcp;
 mod ends;
+mod flooded;
 mod flows;
 mod frames;
 mod groups;
@@ -59,6 +60,7 @@ fn main() -> Result<ExitCode> {
         leases::tests,
         own::tests,
         flows::tests,
+        flooded::tests,
         ends::tests,
         frames::tests,
         receiver::tests,

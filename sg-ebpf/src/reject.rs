@@ -343,19 +343,13 @@ fn prepare(
     Some(Prepared { answer, nic, offset, length })
 }
 
-/// The number, as the verifier believes it: it wants both bounds of a length, each by itself and of the same register, and
-/// before Linux 6.8 it learns nothing from a comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c).
+/// The number, as the verifier believes it: it wants both bounds of a length, and before Linux 6.8 it learns nothing from a
+/// comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c), which one with a least length of one becomes. So what is
+/// compared is how much there is beyond the least.
 #[inline(always)]
 fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
-    let number = black_box(number);
-    if number > most {
-        return None;
-    }
-    let number = black_box(number);
-    if number < least {
-        return None;
-    }
-    Some(black_box(number) as u32)
+    let beyond = black_box(number.wrapping_sub(least));
+    if beyond > most - least { None } else { Some(black_box(beyond + least) as u32) }
 }
 
 #[inline(always)]

@@ -255,6 +255,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
         addresses: vec![IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)],
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
+        ipsec_written: None,
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,

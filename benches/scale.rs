@@ -246,6 +246,7 @@ fn records() -> Vec<Record> {
                 anti_spoofing: None,
                 dhcp_servers: Vec::new(),
                 accept_own_source: false,
+                ipsec: None,
                 senders: model::Senders::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,

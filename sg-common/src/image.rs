@@ -123,6 +123,10 @@ pub mod flags {
     pub const STRICT: u32 = 16;
     /// What the NIC receives is judged at XDP.
     pub const XDP: u32 = 32;
+    /// The NIC is one of the host's, and what IPsec delivers to it passes: what was on the wire was judged.
+    pub const PASS_DECRYPTED: u32 = 128;
+    /// Packets of the device have no Ethernet header: it is a tunnel.
+    pub const LAYER_3: u32 = 2048;
 }
 
 /// What an image can be asked for: any array of words whose length is a power of two, and at least a node.

@@ -77,6 +77,8 @@ pub enum Reason {
     HalfOpenEvicted = 27,
     /// An inbound packet from an address of the NIC itself: nobody else sends from there.
     OwnSource = 28,
+    /// What IPsec delivers: what was on the wire, the packet that it came in, was judged before.
+    Decrypted = 29,
 }
 
 impl Reason {
@@ -110,6 +112,7 @@ impl Reason {
         Self::NotTakenOver,
         Self::HalfOpenEvicted,
         Self::OwnSource,
+        Self::Decrypted,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -144,6 +147,7 @@ impl Reason {
             Self::NotTakenOver => "not-taken-over",
             Self::HalfOpenEvicted => "half-open-evicted",
             Self::OwnSource => "own-source",
+            Self::Decrypted => "decrypted",
         }
     }
 }

@@ -171,6 +171,8 @@ fn images() -> String {
         image::flags::ANTI_SPOOFING,
         image::flags::MAC,
         image::flags::STRICT,
+        image::flags::PASS_DECRYPTED,
+        image::flags::LAYER_3,
         Dimension::RemoteHigh as u8,
         Dimension::RemoteLow as u8,
         Dimension::Service as u8,

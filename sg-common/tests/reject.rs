@@ -8,7 +8,7 @@ use etherparse::{InternetSlice, SlicedPacket, TransportSlice, err::packet::Slice
 use frames::{DESTINATION4, SOURCE4, ethernet, extension, icmp, ipv4, ipv4_header, ipv6, sctp, tcp, udp};
 use sg_common::{
     flow::Direction,
-    packet::{Parsed, Payload, ethernet as read_ethernet, parse},
+    packet::{Family, Packet, Parsed, Payload, ethernet as read_ethernet, network, parse},
     reject::{Answer, Delivery, Link, MAX, between, is_answered, local, remote},
 };
 
@@ -182,6 +182,21 @@ fn behind_a_tag_begins_the_same_packet() {
     let plain = ipv4_header(17, &[], &udp(1, 2));
     let tagged = ethernet(0x8100, &[&[0, 5, 8, 0][..], &plain].concat());
     assert_eq!(answer(&tagged), answer(&ethernet(0x0800, &plain)));
+}
+
+/// A packet of a tunnel is answered as the same one behind an Ethernet header, and is between two whoever they are.
+#[test]
+fn without_an_ethernet_header_it_is_the_same_packet() {
+    assert!(Link::TUNNEL.is_between_two());
+    for plain in [ipv4_header(17, &[], &udp(1, 2)), ipv4_header(6, &[], &tcp(1, 2, SYN))] {
+        let mut packet = Packet::EMPTY;
+        network(&&plain[..], Family::V4, 0, None, &mut packet).unwrap();
+        let mut alone = Answer::default();
+        assert!(alone.to(&&plain[..], 0, &packet));
+        assert_eq!((alone.offset, alone.ethernet), (0, Answer::default().ethernet));
+        let bytes: Vec<u8> = alone.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        assert_eq!(answer(&ethernet(0x0800, &plain)), Some(bytes[..alone.length as usize].to_vec()));
+    }
 }
 
 #[test]

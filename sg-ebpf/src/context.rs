@@ -8,6 +8,7 @@ use aya_ebpf::{
     programs::{TcContext, XdpContext},
 };
 use sg_common::{
+    flow::Direction,
     guest::Claim,
     packet::{Frame, Packet, Window},
     verdict::Decision,
@@ -17,7 +18,9 @@ use crate::{
     frame::{
         sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
     },
+    ipsec::sg_delivered,
     scratch::Scratch,
+    tunnel::sg_layer_3,
     unasked::{sg_linear_unasked, sg_options, sg_xdp_linear_unasked, sg_xdp_options},
     view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
 };
@@ -38,6 +41,11 @@ pub trait Context: EbpfContext {
     fn device(&self) -> u32;
     /// Whether the kernel took a VLAN tag off the packet.
     fn is_tagged(&self) -> bool;
+    /// Whether IPsec delivers the packet, which was read and goes in `direction`: it is inbound, was decrypted, and is no ESP
+    /// itself.
+    fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool;
+    /// What a packet without an Ethernet header is, as [`Self::find`] says it of others.
+    fn find_layer_3(&self) -> u64;
     /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
     fn note(&self, decision: Decision);
     /// What the Ethernet header announces, as a global function, and so are those that follow: see [`crate::frame`] and
@@ -121,6 +129,14 @@ impl Context for TcContext {
     fn is_tagged(&self) -> bool {
         // SAFETY: as in `note`.
         unsafe { (*self.skb.skb).vlan_present != 0 }
+    }
+    #[inline(always)]
+    fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool {
+        sg_delivered(self.skb.skb, scratch, direction as u64) != 0
+    }
+    #[inline(always)]
+    fn find_layer_3(&self) -> u64 {
+        sg_layer_3(self.skb.skb)
     }
     /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
     #[inline(always)]
@@ -255,6 +271,16 @@ impl Context for XdpContext {
     #[inline(always)]
     fn is_tagged(&self) -> bool {
         false
+    }
+    /// What is decrypted later does not come back.
+    #[inline(always)]
+    fn is_delivered(&self, _scratch: *const Scratch, _direction: Direction) -> bool {
+        false
+    }
+    /// No program is attached to such a device: nothing that can be read.
+    #[inline(always)]
+    fn find_layer_3(&self) -> u64 {
+        0
     }
     /// There is no place for it.
     #[inline(always)]

@@ -11,6 +11,7 @@ use aya_ebpf::{
 use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowKey},
+    image::flags,
     packet::{ETHERNET, Family, Packet, Part, Payload, ethernet, network},
     verdict::{Decision, Reason, Verdict},
 };
@@ -19,7 +20,7 @@ use crate::{
     context::{Context, View},
     flows::{self, Known},
     fragments,
-    scratch::Scratch,
+    scratch::{self, Scratch},
     view,
 };
 
@@ -71,6 +72,13 @@ impl Read {
         (self.word as u32 >> OFFSET) as usize
     }
 
+    /// Whether an IP packet was read.
+    #[inline(always)]
+    pub fn is_ip(self) -> bool {
+        // Of others nothing was decided.
+        self.decision().is_some() || self.word & IP != 0
+    }
+
     /// Whether the packet belongs to a flow.
     #[inline(always)]
     pub fn has_flow(self) -> bool {
@@ -104,7 +112,7 @@ pub fn read_bare(ctx: &impl Context, scratch: &mut Scratch) -> Payload {
     payload_of(ctx.bare_frame(scratch))
 }
 
-/// What the Ethernet header announces.
+/// What the Ethernet header announces, or the kernel where there is none.
 #[inline(always)]
 pub fn payload(ctx: &impl Context) -> Payload {
     payload_of(ctx.find())
@@ -147,12 +155,23 @@ const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
 
 #[inline(always)]
 fn find(ctx: &impl Context) -> u64 {
-    // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
-    word_of(ethernet(&View::of(ctx)))
+    let Some(scratch) = scratch::scratch() else { return MALFORMED };
+    word_of(found(ctx, &View::of(ctx), scratch.header.flags))
 }
 
+/// What the packet of a NIC is whose image has `nic_flags`.
 #[inline(always)]
-fn word_of(payload: Payload) -> u64 {
+fn found<C: Context>(ctx: &C, view: &View<'_, C>, nic_flags: u32) -> Payload {
+    if nic_flags & flags::LAYER_3 != 0 {
+        return payload_of(ctx.find_layer_3());
+    }
+    // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
+    ethernet(view)
+}
+
+/// A payload as a word.
+#[inline(always)]
+pub fn word_of(payload: Payload) -> u64 {
     match payload {
         Payload::Ip(family, offset) => IP | family as u64 | (offset as u64) << OFFSET,
         Payload::Arp(offset) => ARP | (offset as u64) << OFFSET,
@@ -167,9 +186,9 @@ fn word_of(payload: Payload) -> u64 {
 fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
-    let Scratch { packet, key, .. } = &mut *scratch;
+    let Scratch { packet, key, header, .. } = &mut *scratch;
     let view = View::of(ctx);
-    let payload = ethernet(&view);
+    let payload = found(ctx, &view, header.flags);
     let has_flow = match payload {
         // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
         Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, None, packet) {

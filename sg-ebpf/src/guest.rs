@@ -4,7 +4,7 @@
 
 use sg_common::{
     guest,
-    image::Dimension,
+    image::{Dimension, flags},
     packet::{ETHERNET, Payload},
     verdict::Reason,
 };
@@ -22,14 +22,15 @@ pub fn claim_of_arp(scratch: &mut Scratch) {
 /// What needs no image: errs where no guest may send this. The Ethernet address is in the keys then.
 #[inline(always)]
 pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Result<(), Reason> {
-    let sender = view::sender(ctx).ok_or(Reason::Malformed)?;
+    let has_ethernet = scratch.header.flags & flags::LAYER_3 == 0;
+    let sender = if has_ethernet { view::sender(ctx).ok_or(Reason::Malformed)? } else { 0 };
     scratch.keys[Dimension::Ethernet as usize] = sender;
     let (offset, is_arp) = match payload {
         Payload::Ip(_, offset) => (offset, false),
         Payload::Arp(offset) => (offset, true),
         Payload::Refused(reason) => return Err(reason),
     };
-    if offset != ETHERNET || ctx.is_tagged() {
+    if has_ethernet && offset != ETHERNET || ctx.is_tagged() {
         return Err(Reason::VlanTag);
     }
     if is_arp {

@@ -10,6 +10,8 @@
 //! | [`fragments`] | the table of datagrams in fragments |
 //! | [`unasked`] | what passes without a rule |
 //! | [`reject`] | the answers to rejected packets |
+//! | [`ipsec`] | whether a packet was decrypted |
+//! | [`tunnel`] | packets without an Ethernet header |
 //! | [`frame`] | a frame read, and its flow looked for |
 //! | [`view`] | reading parts of a packet, clock, counters |
 //! | [`context`] | packet memory, by hook |
@@ -35,11 +37,13 @@ mod fragments;
 mod frame;
 mod guest;
 mod half_open;
+mod ipsec;
 mod maps;
 mod pipeline;
 mod policy;
 mod reject;
 mod scratch;
+mod tunnel;
 mod unasked;
 mod verifier;
 mod view;

@@ -114,7 +114,18 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     scratch.header = nic.header;
     let read = frame::read(ctx, whose, !guarded, scratch);
     // Most packets are of a flow that is known: that was looked for, the packet is noted, and nothing else is asked.
-    if let Some(decision) = read.decision() {
+    let decided = read.decision();
+    if let Some(decision) = decided
+        && decision.accepts()
+    {
+        return decision;
+    }
+    // What IPsec delivers was judged on the wire, as the packet that it came in. Only images of a host's NIC have the flag, and
+    // inbound there is what its device receives.
+    if nic.has(image::flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
+        return nic.decision(Verdict::Accept, Reason::Decrypted);
+    }
+    if let Some(decision) = decided {
         return decision;
     }
     let payload = read.payload();
@@ -263,6 +274,7 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), scratch::scratch()) else {
         return host_drop(Reason::NoImage);
     };
+    scratch.header = nic.header;
     let family = match frame::read_bare(ctx, scratch) {
         Payload::Ip(family, _) => family,
         Payload::Arp(_) => return host_drop(Reason::NotIp),

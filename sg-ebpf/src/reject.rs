@@ -197,7 +197,8 @@ fn trust_of(raw: *mut __sk_buff) -> Trust {
 fn delivery_of(raw: *mut __sk_buff, nic: &Nic) -> Delivery {
     const PACKET_HOST: u32 = 0;
     if nic.has(flags::GUEST) || nic.direction == Direction::Egress {
-        return Delivery::Unknown;
+        // A tunnel has two ends: what goes through it is for the other.
+        return if nic.has(flags::LAYER_3) { Delivery::Own } else { Delivery::Unknown };
     }
     // SAFETY: `raw` is the context, and a classifier may read this of it.
     if unsafe { (*raw).pkt_type } == PACKET_HOST { Delivery::Own } else { Delivery::Other }
@@ -221,8 +222,12 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
         shorten(raw, between);
         // A longer frame than its packet is fine, a shorter one is not.
         if bpf_skb_change_tail(raw, whole, 0) != 0 && (*raw).len < whole
-            || bpf_skb_store_bytes(raw, 0, ethernet, offset, 0) != 0
             || bpf_skb_store_bytes(raw, offset, words, length, 0) != 0
+        {
+            return None;
+        }
+        if let Some(header) = bounded(u64::from(offset), ETHERNET as u64, MAX_ETHERNET)
+            && bpf_skb_store_bytes(raw, 0, ethernet, header, 0) != 0
         {
             return None;
         }
@@ -270,6 +275,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
         |offset| sg_xdp_sound(raw, offset),
         |offset| sg_xdp_answer(raw, offset),
     )?;
+    let offset = bounded(u64::from(offset), ETHERNET as u64, MAX_ETHERNET)?;
     let whole = offset + length;
     let ethernet = answer.ethernet.as_ptr().cast_mut().cast();
     let words = answer.words.as_ptr().cast_mut().cast();
@@ -293,7 +299,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
 struct Prepared {
     answer: &'static Answer,
     nic: Nic,
-    /// Where in the frame it goes.
+    /// Where in the frame it goes: behind the Ethernet header, where there is one.
     offset: u32,
     /// Its length in bytes.
     length: u32,
@@ -310,7 +316,8 @@ fn prepare(
     write: impl FnOnce(u64) -> u64,
 ) -> Option<Prepared> {
     let nic = pipeline::nic_of(ctx, hook).ok()?;
-    scratch::scratch()?.link = Link::read(&View::of(ctx))?;
+    scratch::scratch()?.link =
+        if nic.has(flags::LAYER_3) { Link::TUNNEL } else { Link::read(&View::of(ctx))? };
     if sg_told(u64::from(nic.slot), nic.direction as u64, delivery(&nic) as u64) == 0 {
         return None;
     }
@@ -338,7 +345,7 @@ fn prepare(
     pace.spend(of_nic, of_peer, dice);
     // Taken up only now: the call wrote it. The verifier does not see what is behind the call.
     let answer = &scratch::scratch()?.answer;
-    let offset = bounded(u64::from(answer.offset), ETHERNET as u64, MAX_ETHERNET)?;
+    let offset = bounded(u64::from(answer.offset), 0, MAX_ETHERNET)?;
     let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
     Some(Prepared { answer, nic, offset, length })
 }

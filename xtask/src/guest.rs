@@ -19,8 +19,34 @@ use crate::{shell, unpacked};
 /// What the first process prints before the status that the run ended with.
 pub(crate) const ENDED: &str = "the run in the guest ended with ";
 
-/// Modules of the devices that tests make and of the older way to attach.
-const MODULES: [&str; 4] = ["veth", "bridge", "sch_ingress", "cls_bpf"];
+/// Modules of the devices that tests make, of the older way to attach, and of IPsec with a cipher. A kernel without one of them is
+/// no kernel to try these tests on.
+const MODULES: [&str; 24] = [
+    "veth",
+    "bridge",
+    "sch_ingress",
+    "cls_bpf",
+    "tun",
+    "esp4",
+    "esp6",
+    "xfrm_user",
+    "gcm",
+    "ctr",
+    "ghash_generic",
+    "sha512_generic",
+    "jitterentropy_rng",
+    "drbg",
+    "seqiv",
+    "ip_gre",
+    "ip6_gre",
+    "ipip",
+    "sit",
+    "ip6_tunnel",
+    "ip_vti",
+    "xfrm_interface",
+    "8021q",
+    "bonding",
+];
 /// What tests call by name.
 const CALLED: [&str; 3] = ["ip", "tc", "ping"];
 /// What the first process calls by name.

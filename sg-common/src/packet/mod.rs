@@ -12,7 +12,7 @@ mod network;
 mod read;
 
 pub use network::{embedded_offset, network};
-pub use read::{Bytes, Parsed, Payload, ethernet, parse};
+pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
 
 /// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
@@ -46,6 +46,8 @@ pub mod protocol {
     pub const DCCP: u8 = 33;
     /// RFC 2784.
     pub const GRE: u8 = 47;
+    /// RFC 4303.
+    pub const ESP: u8 = 50;
     /// RFC 4443.
     pub const ICMPV6: u8 = 58;
     /// RFC 9260.
@@ -371,6 +373,17 @@ impl Packet {
     #[must_use]
     pub const fn asks_anew(&self) -> bool {
         self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
+    }
+
+    /// Whether this is a packet of IPsec that is still encrypted: ESP, or the UDP that carries it through address translation
+    /// (RFC 3948). A later fragment has no ports, and no device decrypts one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_esp(&self) -> bool {
+        const ENCAPSULATED: u16 = 4500;
+        self.protocol == protocol::ESP
+            || self.protocol == protocol::UDP
+                && (self.source_port == ENCAPSULATED || self.detail == ENCAPSULATED)
     }
 
     /// Whether this is a TCP reset.

@@ -40,6 +40,17 @@ pub fn ethernet<F: Frame>(frame: &F) -> Payload {
     Payload::Refused(Reason::NotIp)
 }
 
+/// What begins so many bytes into the buffer, where no Ethernet header says so but the kernel does, by a number as it stands in
+/// one: a packet of a tunnel. The header that follows must be of that family. No such device speaks ARP.
+#[inline(always)]
+pub const fn announced(kind: u16, offset: usize) -> Payload {
+    match kind {
+        ethertype::IPV4 => Payload::Ip(Family::V4, offset),
+        ethertype::IPV6 => Payload::Ip(Family::V6, offset),
+        _ => Payload::Refused(Reason::NotIp),
+    }
+}
+
 /// What a frame turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -111,5 +122,31 @@ impl<const N: usize> Window for Bytes<N> {
     }
     fn be64(self, offset: usize) -> u64 {
         u64::from_be_bytes(self.take(offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_has_no_ethernet_header_the_kernel_says_what_it_is() {
+        assert_eq!(announced(ethertype::IPV4, 0), Payload::Ip(Family::V4, 0));
+        assert_eq!(announced(ethertype::IPV6, ETHERNET), Payload::Ip(Family::V6, ETHERNET));
+        for kind in [ethertype::ARP, ethertype::VLAN, ethertype::SERVICE_VLAN, 0x8847, 0] {
+            assert_eq!(announced(kind, 0), Payload::Refused(Reason::NotIp), "{kind:#x}");
+        }
+    }
+
+    #[test]
+    fn esp_is_known_by_its_protocol_or_the_port_that_carries_it() {
+        let esp = Packet { protocol: 50, ..Packet::EMPTY };
+        let carried = Packet { protocol: 17, source_port: 40_000, detail: 4500, ..Packet::EMPTY };
+        for packet in [esp, carried, Packet { source_port: 4500, detail: 40_000, ..carried }] {
+            assert!(packet.is_esp(), "{packet:?}");
+        }
+        for packet in [Packet { protocol: 6, ..carried }, Packet { detail: 500, ..carried }] {
+            assert!(!packet.is_esp(), "{packet:?}");
+        }
     }
 }

@@ -23,7 +23,7 @@ pub use self::{
     mark::Mark,
     recipient::{Delivery, Link, is_answered, local, remote},
 };
-use crate::packet::{Address, Family, Packet, protocol, tcp};
+use crate::packet::{Address, ETHERNET, Family, Packet, protocol, tcp};
 
 /// Bytes of an ICMP header, and of the transport header that an ICMP error quotes (RFC 792).
 const EIGHT: usize = 8;
@@ -91,7 +91,7 @@ impl Source for &[u8] {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Answer {
-    /// How many bytes the Ethernet header has, with its tags.
+    /// How many bytes the Ethernet header has, with its tags; zero where there is none.
     pub offset: u32,
     /// These.
     pub ethernet: [u32; ETHERNET_WORDS],
@@ -119,7 +119,7 @@ impl Answer {
     /// Makes it the answer to `packet`, which begins at `offset` of `frame`. False where that cannot be read.
     #[inline(always)]
     pub fn to(&mut self, frame: &impl Source, offset: usize, packet: &Packet) -> bool {
-        if !self.turn(frame) {
+        if offset >= ETHERNET && !self.turn(frame) {
             return false;
         }
         self.offset = offset as u32;

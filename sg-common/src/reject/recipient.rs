@@ -68,6 +68,12 @@ pub struct Link {
 }
 
 impl Link {
+    /// No Ethernet address has this bit.
+    const NO_ETHERNET: u64 = 1 << 63;
+
+    /// Of a packet without an Ethernet header: a tunnel has two ends.
+    pub const TUNNEL: Self = Self { to: Self::NO_ETHERNET, from: Self::NO_ETHERNET };
+
     /// Reads them.
     #[inline(always)]
     pub fn read<F: Frame>(frame: &F) -> Option<Self> {
@@ -82,7 +88,8 @@ impl Link {
     #[must_use]
     pub const fn is_between_two(self) -> bool {
         const GROUP: u64 = 1 << 40;
-        (self.to | self.from) & GROUP == 0 && self.from != self.to && self.from != 0
+        self.from & Self::NO_ETHERNET != 0
+            || (self.to | self.from) & GROUP == 0 && self.from != self.to && self.from != 0
     }
 
     /// That of the NIC, as far as the frame says.

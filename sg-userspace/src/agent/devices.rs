@@ -8,7 +8,11 @@ use std::{
 };
 
 use ipnet::IpNet;
-use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex, sys::socket::SockaddrStorage};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::{InterfaceFlags, if_nametoindex},
+    sys::socket::SockaddrStorage,
+};
 
 use super::AgentError;
 use crate::model::{DeviceFacts, Mac};
@@ -20,15 +24,43 @@ pub struct Found {
     pub index: u32,
     /// ARPHRD number.
     pub link_type: u16,
+    /// What its packets begin with.
+    pub header: Header,
     /// What it says of itself.
     pub facts: DeviceFacts,
 }
 
-impl Found {
-    /// Whether its packets begin with an Ethernet header.
-    #[must_use]
-    pub fn has_ethernet_header(&self) -> bool {
-        matches!(self.link_type, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK)
+/// What the packets of a device begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Header {
+    /// An Ethernet header.
+    #[default]
+    Ethernet,
+    /// The IP header: it is a tunnel.
+    None,
+    /// Something else.
+    Other,
+}
+
+impl Header {
+    /// That of a device of `link_type`, an ARPHRD number. `has_one_end` says whether all its packets go to one other end: to
+    /// GRE devices without one the kernel hands packets with the outer headers in front (`ipgre_header_ops`,
+    /// net/ipv4/ip_gre.c).
+    fn of(link_type: u16, has_one_end: bool) -> Self {
+        // Not in `libc`: include/uapi/linux/if_arp.h.
+        const ARPHRD_IP6GRE: u16 = 823;
+        const ARPHRD_RAWIP: u16 = 519;
+        match link_type {
+            libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Self::Ethernet,
+            libc::ARPHRD_NONE
+            | ARPHRD_RAWIP
+            | libc::ARPHRD_PPP
+            | libc::ARPHRD_TUNNEL
+            | libc::ARPHRD_TUNNEL6
+            | libc::ARPHRD_SIT => Self::None,
+            libc::ARPHRD_IPGRE | ARPHRD_IP6GRE if has_one_end => Self::None,
+            _ => Self::Other,
+        }
     }
 }
 
@@ -50,12 +82,19 @@ pub fn scan() -> Result<Devices, AgentError> {
             // A link without a hardware address: a tunnel. glibc leaves out everything but its name.
             found.index = if_nametoindex(name).unwrap_or(0);
             found.link_type = libc::ARPHRD_NONE;
+            found.header = Header::None;
+            found.facts.is_layer_3 = true;
             continue;
         };
         if let Some(link) = address.as_link_addr() {
             found.index = link.ifindex() as u32;
             found.link_type = link.hatype();
-            found.facts.mac = link.addr().and_then(Mac::of);
+            let has_one_end = entry.flags.contains(InterfaceFlags::IFF_POINTOPOINT)
+                && !entry.flags.contains(InterfaceFlags::IFF_BROADCAST);
+            found.header = Header::of(found.link_type, has_one_end);
+            found.facts.is_layer_3 = found.header == Header::None;
+            // Others have an IP address there.
+            found.facts.mac = link.addr().filter(|_| found.header == Header::Ethernet).and_then(Mac::of);
         } else if let Some(address) = ip(&address) {
             let mask = entry.netmask.as_ref().and_then(ip);
             found.facts.connected.extend(mask.and_then(|mask| IpNet::with_netmask(address, mask).ok()));
@@ -66,7 +105,7 @@ pub fn scan() -> Result<Devices, AgentError> {
     devices.retain(|_, found| found.index != 0);
     for found in devices.values_mut() {
         // The kernel's order is no property of the device; an image must not change with it.
-        let DeviceFacts { mac: _, addresses, connected } = &mut found.facts;
+        let DeviceFacts { is_layer_3: _, mac: _, addresses, connected } = &mut found.facts;
         addresses.sort_unstable();
         addresses.dedup();
         connected.sort_unstable();
@@ -89,15 +128,26 @@ mod tests {
     fn the_loopback_device_is_found_with_its_number() {
         let devices = scan().unwrap();
         let lo = devices.get("lo").expect("every network namespace has lo");
-        assert!(lo.index > 0 && lo.has_ethernet_header());
+        assert!(lo.index > 0 && lo.header == Header::Ethernet);
         assert_eq!(lo.facts.mac, None, "its Ethernet address is nobody's");
         assert!(lo.facts.connected.contains(&"127.0.0.1/8".parse().unwrap()), "{lo:?}");
     }
 
     #[test]
-    fn tunnels_have_no_ethernet_header() {
-        let tun = Found { link_type: libc::ARPHRD_NONE, ..Found::default() };
-        let wire = Found { link_type: libc::ARPHRD_ETHER, ..Found::default() };
-        assert!(!tun.has_ethernet_header() && wire.has_ethernet_header());
+    fn tunnels_have_no_header_of_their_own() {
+        for (link_type, has_one_end, header) in [
+            (libc::ARPHRD_ETHER, false, Header::Ethernet),
+            (libc::ARPHRD_NONE, false, Header::None),
+            (libc::ARPHRD_TUNNEL, false, Header::None),
+            (libc::ARPHRD_TUNNEL6, true, Header::None),
+            (libc::ARPHRD_SIT, false, Header::None),
+            (libc::ARPHRD_IPGRE, true, Header::None),
+            (libc::ARPHRD_IPGRE, false, Header::Other),
+            (823, true, Header::None),
+            (823, false, Header::Other),
+            (libc::ARPHRD_INFINIBAND, false, Header::Other),
+        ] {
+            assert_eq!(Header::of(link_type, has_one_end), header, "{link_type} {has_one_end}");
+        }
     }
 }

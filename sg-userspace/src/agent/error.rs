@@ -86,16 +86,24 @@ pub enum AgentError {
         /// How many fit.
         limit: u32,
     },
-    /// A device whose packets have no Ethernet header.
+    /// A device whose packets begin with neither an Ethernet nor an IP header.
     #[error(
-        "device {device} has no Ethernet header (ARPHRD link type {link_type}): it cannot be filtered; \
-         name its Ethernet device instead, or take it out of `nics`"
+        "device {device}: its packets begin with neither an Ethernet nor an IP header (ARPHRD link type {link_type}), so it \
+         cannot be filtered; give a GRE tunnel one remote address, name the device below it instead, or take it out of `nics`"
     )]
-    NoEthernetHeader {
+    OtherHeader {
         /// The device.
         device: String,
         /// ARPHRD number.
         link_type: u16,
+    },
+    /// `hook: xdp` on a device without Ethernet header.
+    #[error(
+        "device {device}: its packets have no Ethernet header, so XDP cannot judge them; write `hook: tc` for this NIC"
+    )]
+    TunnelXdp {
+        /// The device.
+        device: String,
     },
     /// A policy that has no image.
     #[error(transparent)]
@@ -179,7 +187,8 @@ impl AgentError {
             let reason = error.to_string();
             let device = match error {
                 Self::Step { device, .. } => device,
-                Self::NoEthernetHeader { device, .. }
+                Self::OtherHeader { device, .. }
+                | Self::TunnelXdp { device }
                 | Self::Compile(
                     CompileError::OverBudget { device, .. } | CompileError::TooDeep { device, .. },
                 ) => Some(device),
@@ -204,7 +213,8 @@ impl AgentError {
             Self::Policy { .. }
             | Self::TooManyNics { .. }
             | Self::TooManyRules { .. }
-            | Self::NoEthernetHeader { .. }
+            | Self::OtherHeader { .. }
+            | Self::TunnelXdp { .. }
             | Self::Compile(_)
             | Self::InstanceName { .. } => true,
             Self::Running { .. }

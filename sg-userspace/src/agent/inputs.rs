@@ -14,7 +14,7 @@ use super::Numbers;
 use crate::apart::apart;
 use crate::model::{
     Action, AddressPair, Decider, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-    Hook, IcmpMessage, Mac, MidStream, NamedTakeover, Nic, Policy, PortListIndex, PortRange, Ports,
+    Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy, PortListIndex, PortRange, Ports,
     Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
 };
 
@@ -105,6 +105,7 @@ impl<'a> Inputs<'a> {
             addresses,
             addresses_from_device: _,
             device_facts,
+            ipsec_written: _,
             anti_spoofing_written: _,
             accept_own_source: _,
             dhcp_servers,
@@ -151,7 +152,12 @@ impl<'a> Inputs<'a> {
             Unmatched::Drop => 0,
             Unmatched::Reject => 1,
         });
-        let DeviceFacts { mac: _, addresses: _, connected } = device_facts;
+        text.tag(match nic.ipsec() {
+            Ipsec::Pass => 0,
+            Ipsec::Judge => 1,
+        });
+        let DeviceFacts { is_layer_3, mac: _, addresses: _, connected } = device_facts;
+        text.tag((*is_layer_3).into());
         text.number(nic.mac().map_or(0, Mac::key));
         text.number(connected.len() as u64);
         for net in connected {

@@ -8,17 +8,18 @@ use std::{
 
 use super::{
     AgentError, Catalog, NicRecord, Numbers,
-    devices::Devices,
+    devices::{Devices, Found, Header},
     images::{Answer, Asked, Compiled, Images, Known},
     numbers::Renumbered,
     plan::Wanted,
     records::Records,
     slots,
 };
-use crate::model::{DeviceFacts, Direction, Nic, Policy};
+use crate::model::{DeviceFacts, Direction, Hook, Nic, Policy};
 
 /// What is known of a device that is not there.
-static NONE: DeviceFacts = DeviceFacts { mac: None, addresses: Vec::new(), connected: Vec::new() };
+static NONE: DeviceFacts =
+    DeviceFacts { is_layer_3: false, mac: None, addresses: Vec::new(), connected: Vec::new() };
 
 /// A policy that nothing refuses any more, ready to be put in force.
 pub(super) struct Prepared {
@@ -73,7 +74,7 @@ pub(super) fn prepare(
     let found: Vec<Option<u32>> = policy
         .nics()
         .iter()
-        .map(|nic| Some(devices.get(&nic.device).filter(|found| found.has_ethernet_header())?.index))
+        .map(|nic| Some(devices.get(&nic.device).filter(|found| unfitness(nic, found).is_none())?.index))
         .collect();
     let asked: Vec<Asked<'_>> = policy
         .nics()
@@ -113,9 +114,15 @@ fn fresh_record(policy: &Policy, nic: &Nic, slot: u16) -> NicRecord {
 
 /// The devices of the policy that exist and cannot be filtered.
 pub(super) fn unfit(policy: &Policy, devices: &Devices) -> Vec<AgentError> {
-    let unfit = |nic: &Nic| {
-        let found = devices.get(&nic.device).filter(|found| !found.has_ethernet_header())?;
-        Some(AgentError::NoEthernetHeader { device: nic.device.clone(), link_type: found.link_type })
-    };
-    policy.nics().iter().filter_map(unfit).collect()
+    policy.nics().iter().filter_map(|nic| unfitness(nic, devices.get(&nic.device)?)).collect()
+}
+
+/// Why the device that was found for `nic` cannot be filtered.
+fn unfitness(nic: &Nic, found: &Found) -> Option<AgentError> {
+    let device = || nic.device.clone();
+    match (found.header, nic.hook) {
+        (Header::Other, _) => Some(AgentError::OtherHeader { device: device(), link_type: found.link_type }),
+        (Header::None, Hook::Xdp) => Some(AgentError::TunnelXdp { device: device() }),
+        (Header::Ethernet, _) | (Header::None, Hook::Tc) => None,
+    }
 }

@@ -157,6 +157,7 @@ mod tests {
             addresses: vec!["10.0.0.5".parse().unwrap()],
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
+            ipsec_written: None,
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,

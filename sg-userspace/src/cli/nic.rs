@@ -18,7 +18,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
-    model::{AddressPair, Mac, Senders},
+    model::{AddressPair, Ipsec, Mac, Senders},
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
     store::{Hook, Nic, NicType, Role},
 };
@@ -160,6 +160,9 @@ struct Register {
     /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
     #[arg(long, value_enum, default_value = "tc")]
     hook: Hook,
+    /// What becomes of what IPsec delivers to it [default: to a NIC of role host it passes].
+    #[arg(long, value_enum)]
+    ipsec: Option<Ipsec>,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
@@ -212,6 +215,9 @@ struct Modify {
     /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
     #[arg(long, value_enum)]
     hook: Option<Hook>,
+    /// What becomes of what IPsec delivers to it: it passes, since what was on the wire was judged, or is judged, too.
+    #[arg(long, value_enum)]
+    ipsec: Option<Ipsec>,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -252,6 +258,7 @@ impl Shown for Nic {
             pairs.collect::<Vec<_>>().join(" ")
         }),
         Column::wide("HOOK", |nic| word(&nic.hook)),
+        Column::wide("IPSEC", |nic| nic.ipsec.as_ref().map(word).unwrap_or_default()),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
         Column::wide("TAGS", |nic| label::tags(&nic.label)),
         Column::wide("CREATED", |nic| write_time(nic.label.created)),
@@ -288,6 +295,7 @@ impl Register {
             dhcp_servers: self.dhcp_servers,
             senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
             hook: self.hook,
+            ipsec: self.ipsec,
             nic_type: self.nic_type,
             groups: self.groups,
         }
@@ -310,6 +318,7 @@ impl Modify {
             mac: self.mac,
             allowed_address_pairs: (self.no_pairs || !self.pairs.is_empty()).then_some(self.pairs),
             hook: self.hook,
+            ipsec: self.ipsec,
         }
     }
 }

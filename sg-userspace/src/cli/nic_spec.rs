@@ -7,7 +7,7 @@ use crate::{
     service::{NewLabel, RegisterNic},
 };
 
-const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, mac, allow-pair, nic-type, id and name";
+const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, ipsec, mac, allow-pair, nic-type, id and name";
 
 /// Reads it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
@@ -30,6 +30,9 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             "group" => nic.groups.push(value.to_owned()),
             "role" => nic.role = enumerated(value).map_err(|_| wrong("allowed are host and guest"))?,
             "hook" => nic.hook = enumerated(value).map_err(|_| wrong("allowed are tc and xdp"))?,
+            "ipsec" => {
+                nic.ipsec = Some(enumerated(value).map_err(|_| wrong("allowed are pass and judge"))?);
+            }
             "nic-type" => {
                 nic.nic_type = enumerated(value).map_err(|_| wrong("allowed are intranet and internet"))?;
             }
@@ -92,6 +95,7 @@ mod tests {
             ("role=king", "allowed are host and guest"),
             ("address=10.0.0", "address \"10.0.0\""),
             ("hook=ebpf", "allowed are tc and xdp"),
+            ("ipsec=maybe", "allowed are pass and judge"),
             ("anti-spoofing=maybe", "allowed are yes and no"),
         ] {
             let error = nic(text).unwrap_err();

@@ -98,10 +98,12 @@ impl Clause {
             Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
         });
         let unknown = nic.senders.mac.is_none().then_some(None);
+        let has_ethernet = !nic.device_facts.is_layer_3;
         let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
         Self::told_apart(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
             let local = prefix(family, net)?;
-            Some(Self { local, ethernet: only(mac), ..Self::told(Verdict::Accept) })
+            let ethernet = only(mac.filter(|_| has_ethernet));
+            Some(Self { local, ethernet, ..Self::told(Verdict::Accept) })
         }))
     }
 

@@ -41,7 +41,9 @@ use self::{
     graph::{Graph, Order},
     layout::Layout,
 };
-use crate::model::{Decider, Established, Hook, Mac, MidStream, NamedTakeover, Nic, Policy, Role, Takeover};
+use crate::model::{
+    Decider, Established, Hook, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy, Role, Takeover,
+};
 
 /// What an image says of itself, beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +229,8 @@ fn image_flags(nic: &Nic) -> u32 {
         | flag(nic.senders.mac.is_some(), flags::MAC)
         | flag(nic.mid_stream == MidStream::Strict, flags::STRICT)
         | flag(nic.hook == Hook::Xdp, flags::XDP)
+        | flag(nic.role == Role::Host && nic.ipsec() == Ipsec::Pass, flags::PASS_DECRYPTED)
+        | flag(nic.device_facts.is_layer_3, flags::LAYER_3)
 }
 
 /// See [`header::TAKEOVER`].

@@ -20,9 +20,9 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
-    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
-    Senders, Service, Takeover, Unmatched,
+    Action, Decider, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, Ipsec, MidStream, Nic,
+    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
+    RuleIndex, Senders, Service, Takeover, Unmatched,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -67,6 +67,7 @@ pub(super) fn nic(groups: usize) -> Nic {
         addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
+        ipsec_written: None,
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
@@ -188,11 +189,12 @@ fn the_same_policy_gives_the_same_bytes_in_every_process() {
 
 #[test]
 fn the_header_says_what_the_nic_is() {
+    const PASS: u32 = flags::PASS_DECRYPTED;
     let base = parts(vec![group("web", Vec::new())]);
     for (role, written, established, wanted) in [
-        (Role::Host, None, Established::Revalidate, flags::REVALIDATE),
-        (Role::Host, None, Established::Keep, 0),
-        (Role::Host, Some(true), Established::Keep, flags::ANTI_SPOOFING),
+        (Role::Host, None, Established::Revalidate, PASS | flags::REVALIDATE),
+        (Role::Host, None, Established::Keep, PASS),
+        (Role::Host, Some(true), Established::Keep, PASS | flags::ANTI_SPOOFING),
         (Role::Guest, None, Established::Keep, flags::GUEST | flags::ANTI_SPOOFING),
         (Role::Guest, Some(false), Established::Revalidate, flags::GUEST | flags::REVALIDATE),
     ] {
@@ -200,6 +202,29 @@ fn the_header_says_what_the_nic_is() {
         let policy = Policy::new(PolicyParts { nics, ..base.clone() }).unwrap();
         let header = Header::read(image(&policy).words());
         assert_eq!(header, Some(Header { generation: 3, flags: wanted, counters: 128 }));
+    }
+}
+
+#[test]
+fn the_header_says_what_the_device_is_and_what_becomes_of_ipsec() {
+    const BOTH: u32 = flags::PASS_DECRYPTED | flags::LAYER_3;
+    let base = parts(vec![group("web", Vec::new())]);
+    for (role, is_layer_3, ipsec_written, wanted) in [
+        (Role::Host, false, None, flags::PASS_DECRYPTED),
+        (Role::Host, false, Some(Ipsec::Pass), flags::PASS_DECRYPTED),
+        (Role::Host, false, Some(Ipsec::Judge), 0),
+        (Role::Host, true, None, flags::LAYER_3),
+        (Role::Host, true, Some(Ipsec::Pass), BOTH),
+        (Role::Guest, false, None, 0),
+        (Role::Guest, false, Some(Ipsec::Judge), 0),
+        (Role::Guest, true, None, flags::LAYER_3),
+    ] {
+        let nics = vec![Nic { role, ipsec_written, ..nic(1) }];
+        let mut policy = Policy::new(PolicyParts { nics, ..base.clone() }).unwrap();
+        let facts = DeviceFacts { is_layer_3, ..DeviceFacts::default() };
+        policy.set_device_facts(|_| facts.clone());
+        let header = Header::read(image(&policy).words()).unwrap();
+        assert_eq!(header.flags & BOTH, wanted, "{role:?} {is_layer_3} {ipsec_written:?}");
     }
 }
 

@@ -227,6 +227,7 @@ fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
         InvalidReason::EnterpriseInnerAccess => node.get("inner_access"),
         InvalidReason::DuplicateRule { .. } => node.get("id"),
         InvalidReason::MixedFamilies { second, .. } => node.get(second),
+        InvalidReason::GuestIpsec | InvalidReason::XdpIpsec => node.get("ipsec"),
         InvalidReason::GuestXdp => node.get("hook"),
         InvalidReason::GroupCount { .. } => node.get("groups"),
         InvalidReason::Duplicate { .. } => node.get("device"),

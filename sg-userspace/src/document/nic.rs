@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{AddressPair, DeviceFacts, Hook, Mac, Nic, Role, Senders};
+use crate::model::{AddressPair, DeviceFacts, Hook, Ipsec, Mac, Nic, Role, Senders};
 
 const KEYS: &[&str] = &[
     "device",
@@ -20,12 +20,15 @@ const KEYS: &[&str] = &[
     "accept_own_source",
     "dhcp_servers",
     "hook",
+    "ipsec",
     "groups",
 ];
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
 
 const HOOKS: &[(&str, Hook)] = &[(Hook::Tc.name(), Hook::Tc), (Hook::Xdp.name(), Hook::Xdp)];
+
+const IPSEC: &[(&str, Ipsec)] = &[(Ipsec::Pass.name(), Ipsec::Pass), (Ipsec::Judge.name(), Ipsec::Judge)];
 
 const ADDRESSES: &str =
     "write a list of addresses; leave the key out for those of the device, write [] for none";
@@ -80,6 +83,7 @@ impl<'d> Lowering<'d> {
                     .unwrap_or_default(),
             },
             hook: fields.read("hook", |hook| hook.one_of(HOOKS))?.unwrap_or_default(),
+            ipsec_written: fields.read("ipsec", |ipsec| ipsec.one_of(IPSEC))?,
             groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
         })
     }

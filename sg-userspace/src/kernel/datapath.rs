@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt, path::PathBuf};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
-    programs::{self, SchedClassifier, Xdp},
+    programs::{self, ProgramType, SchedClassifier, Xdp},
+    sys::{BpfHelper, is_helper_supported},
 };
 use aya_log::EbpfLogger;
 use sg_common::{
@@ -131,11 +132,11 @@ impl Datapath {
         }
         let settings = settings(options)?;
         let mut loader = EbpfLoader::new();
-        loader.override_global("SETTINGS", &settings, true).override_global(
-            aya_log::LEVEL,
-            &options.log_level,
-            false,
-        );
+        let knows_ipsec = u32::from(knows_ipsec());
+        loader
+            .override_global("SETTINGS", &settings, true)
+            .override_global("KNOWS_IPSEC", &knows_ipsec, true)
+            .override_global(aya_log::LEVEL, &options.log_level, false);
         for (map, size) in SIZED {
             loader.map_max_entries(map, size.entries(&options.limits));
         }
@@ -452,6 +453,12 @@ fn settings(options: &Options) -> Result<Settings, KernelError> {
         peer_secret: rand::random(),
         hertz,
     })
+}
+
+/// Whether this kernel has IPsec, so that a program can ask whether it decrypted a packet. One that does not tell has it, as
+/// distribution kernels do: where that is wrong, it refuses the program and says why.
+fn knows_ipsec() -> bool {
+    is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_skb_get_xfrm_state).unwrap_or(true)
 }
 
 /// A program of the object, as the type that its hook wants.

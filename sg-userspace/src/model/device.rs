@@ -10,6 +10,8 @@ use super::{Mac, identifies};
 /// What is known of the device of a NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
+    /// Whether its packets begin with an IP header, and no Ethernet header before it: it is a tunnel.
+    pub is_layer_3: bool,
     /// Its Ethernet address.
     pub mac: Option<Mac>,
     /// Its addresses, link-local ones included: its owner may talk from each of them.

@@ -19,7 +19,7 @@ pub use device::DeviceFacts;
 pub use group::{Group, GroupType};
 pub use membership::identifies;
 pub use nic::{
-    Established, Hook, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
+    Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
 };
 pub use policy::{
     Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,

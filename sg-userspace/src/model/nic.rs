@@ -41,6 +41,27 @@ impl Hook {
     }
 }
 
+/// What becomes of what IPsec delivers to a NIC of the host: the packets inside, which come by it a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Ipsec {
+    /// They pass: what was on the wire was judged. With [`Role::Host`] only.
+    Pass,
+    /// They are judged, too. With [`Hook::Tc`] only.
+    Judge,
+}
+
+impl Ipsec {
+    /// As documents write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Judge => "judge",
+        }
+    }
+}
+
 /// What a policy change does to live flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Established {
@@ -165,6 +186,8 @@ pub struct Nic {
     pub senders: Senders,
     /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
     pub hook: Hook,
+    /// As written; see [`Nic::ipsec`].
+    pub ipsec_written: Option<Ipsec>,
     /// How the rules of its groups are put into one order.
     pub precedence: Precedence,
     /// What a policy change does to its live flows.
@@ -187,6 +210,19 @@ impl Nic {
     #[must_use]
     pub fn anti_spoofing(&self) -> bool {
         self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
+    }
+
+    /// What becomes of what IPsec delivers to it.
+    ///
+    /// To a host it passes, unless the document says otherwise. A guest's is the guest's affair. What a tunnel of IPsec's own
+    /// delivers is what is on that device, so there it is judged.
+    #[must_use]
+    pub fn ipsec(&self) -> Ipsec {
+        match self.ipsec_written {
+            Some(written) => written,
+            None if self.role == Role::Host && !self.device_facts.is_layer_3 => Ipsec::Pass,
+            None => Ipsec::Judge,
+        }
     }
 
     /// Its Ethernet address, where it is known: as written, else, if the device is the host's own, that of the device.

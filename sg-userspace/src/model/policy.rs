@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    DeviceFacts, Direction, Family, Group, GroupType, Hook, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports,
+    DeviceFacts, Direction, Family, Group, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports,
     Remote, Role, Rule, Service,
 };
 
@@ -145,6 +145,14 @@ pub enum InvalidReason {
         "XDP judges what a device receives, and of a guest's NIC that is outbound: xdp is for role host, write tc"
     )]
     GuestXdp,
+    /// `ipsec: pass` on a guest's NIC.
+    #[error(
+        "of a guest everything is judged, its IPsec is its own affair: pass is for role host, write judge"
+    )]
+    GuestIpsec,
+    /// `ipsec: judge` with `hook: xdp`.
+    #[error("what IPsec delivers does not come by XDP again, so nothing there can judge it: write hook: tc")]
+    XdpIpsec,
     /// One group twice on a NIC.
     #[error("group {name:?} stands twice on this NIC")]
     GroupTwice {
@@ -269,6 +277,12 @@ impl Policy {
             }
             if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
                 return fail(Place::Nic(position), InvalidReason::GuestXdp);
+            }
+            if (nic.role, nic.ipsec_written) == (Role::Guest, Some(Ipsec::Pass)) {
+                return fail(Place::Nic(position), InvalidReason::GuestIpsec);
+            }
+            if (nic.hook, nic.ipsec_written) == (Hook::Xdp, Some(Ipsec::Judge)) {
+                return fail(Place::Nic(position), InvalidReason::XdpIpsec);
             }
             if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
                 return fail(Place::Nic(position), InvalidReason::GroupCount { found: nic.groups.len() });

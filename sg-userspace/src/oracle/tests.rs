@@ -79,6 +79,7 @@ fn nic(groups: usize) -> Nic {
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
+        ipsec_written: None,
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,

@@ -224,6 +224,7 @@ mod tests {
             addresses: Vec::new(),
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
+            ipsec_written: None,
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,

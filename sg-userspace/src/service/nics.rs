@@ -14,7 +14,7 @@ use super::{
     quota,
 };
 use crate::{
-    model::{AddressPair, Mac, Senders},
+    model::{AddressPair, Ipsec, Mac, Senders},
     store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
 };
 
@@ -56,6 +56,8 @@ pub struct RegisterNic {
     pub senders: Senders,
     /// Where what the device receives is judged; `xdp` for a host's NIC only.
     pub hook: Hook,
+    /// What becomes of what IPsec delivers to it. None: to a host it passes.
+    pub ipsec: Option<Ipsec>,
     /// In the classic network: which network it faces.
     pub nic_type: NicType,
     /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
@@ -120,6 +122,7 @@ impl Operation for RegisterNic {
             dhcp_servers: self.dhcp_servers.clone(),
             senders: self.senders.clone(),
             hook: self.hook,
+            ipsec: self.ipsec,
             nic_type: self.nic_type,
             groups,
         };
@@ -176,13 +179,21 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// XDP judges what a device receives, and of a guest's NIC that is outbound.
+/// XDP judges what a device receives, and of a guest's NIC that is outbound; what IPsec delivers comes by tc alone.
 fn hook(nic: &Nic) -> Result<(), Refusal> {
     if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
         let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
         return Err(Refusal::Invalid { field: Field::Hook, found: "xdp".to_owned(), allowed });
     }
-    Ok(())
+    let allowed = match (nic.role, nic.hook, nic.ipsec) {
+        (Role::Guest, _, Some(Ipsec::Pass)) => "judge for a NIC of role guest: pass is for role host",
+        (_, Hook::Xdp, Some(Ipsec::Judge)) => {
+            "pass with hook xdp, where what IPsec delivers does not come by again: judge is for hook tc"
+        }
+        _ => return Ok(()),
+    };
+    let found = nic.ipsec.map_or("", Ipsec::name).to_owned();
+    Err(Refusal::Invalid { field: Field::Ipsec, found, allowed: allowed.to_owned() })
 }
 
 /// Change a NIC; what is left out stays. Its groups have operations of their own.
@@ -215,6 +226,8 @@ pub struct ModifyNic {
     pub allowed_address_pairs: Option<Vec<AddressPair>>,
     /// Where what the device receives is judged; `xdp` for a host's NIC only.
     pub hook: Option<Hook>,
+    /// What becomes of what IPsec delivers to it.
+    pub ipsec: Option<Ipsec>,
 }
 
 impl Operation for ModifyNic {
@@ -238,6 +251,7 @@ impl Operation for ModifyNic {
             nic.senders.allowed_address_pairs.clone_from(new);
         }
         nic.hook = self.hook.unwrap_or(nic.hook);
+        nic.ipsec = self.ipsec.or(nic.ipsec);
         hook(&nic)?;
         if let Some(new) = &self.addresses {
             nic.addresses.clone_from(new);

@@ -79,6 +79,8 @@ pub enum Field {
     NicType,
     /// Where a NIC is judged.
     Hook,
+    /// What becomes of what IPsec delivers to a NIC.
+    Ipsec,
     /// How many entries a list may hold.
     MaxEntries,
     /// A prefix of a list.
@@ -129,6 +131,7 @@ impl fmt::Display for Field {
             Self::Local => "local",
             Self::NicType => "NIC type",
             Self::Hook => "hook",
+            Self::Ipsec => "ipsec",
             Self::MaxEntries => "number of entries",
             Self::Cidr | Self::CidrTwice => "prefix",
             Self::PortRange | Self::PortRangeTwice => "port range",

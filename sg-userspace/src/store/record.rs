@@ -365,6 +365,9 @@ pub struct Nic {
     /// Where what the device receives is judged.
     #[serde(default)]
     pub hook: Hook,
+    /// What becomes of what IPsec delivers to it. None: to a host it passes.
+    #[serde(default)]
+    pub ipsec: Option<model::Ipsec>,
     /// In the classic network: which network it faces.
     #[serde(default)]
     pub nic_type: NicType,

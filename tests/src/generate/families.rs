@@ -84,6 +84,7 @@ impl Shape {
             addresses: vec![address::any(random, family)],
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
+            ipsec_written: None,
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,

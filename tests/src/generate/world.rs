@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
-    AddressPair, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
+    AddressPair, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, Ipsec,
     MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Takeover,
     Unmatched,
 };
@@ -144,6 +144,7 @@ impl World {
             addresses_from_device: false,
             device_facts: DeviceFacts { connected, ..DeviceFacts::default() },
             role: if random.bool() { Role::Host } else { Role::Guest },
+            ipsec_written: pick::of(random, [None, None, Some(Ipsec::Judge)]),
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
             dhcp_servers,
             accept_own_source: pick::of(random, [false, false, false, true]),

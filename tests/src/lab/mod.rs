@@ -25,6 +25,7 @@ mod sgd;
 mod sizes;
 mod stats;
 mod stream;
+mod tunnel;
 mod wait;
 
 pub use agent::{Agent, Attach, Options};
@@ -41,4 +42,5 @@ pub use pair::{Datagrams, End, Pair, Streams};
 pub use relay::Relay;
 pub use service::{Family, Service};
 pub use stats::{Counter, Stats};
+pub use tunnel::Tunnel;
 pub use wait::{PATIENCE, SILENCE, until};

@@ -21,6 +21,7 @@ mod receiver;
 mod reused;
 mod revocation;
 mod shares;
+mod tunnels;
 mod vectors;
 mod xdp;
 
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         ("processors", processors::TESTS),
         ("shares", shares::TESTS),
         ("images", images::TESTS),
+        ("tunnels", tunnels::TESTS),
         ("patches", patches::TESTS),
     ] {
         for &(name, test) in tests {

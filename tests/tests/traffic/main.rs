@@ -19,6 +19,7 @@ mod flows;
 mod frames;
 mod groups;
 mod hooks;
+mod ipsec;
 mod large;
 mod leases;
 mod left_behind;
@@ -33,6 +34,7 @@ mod routed;
 mod scene;
 mod stateful;
 mod suite;
+mod tunnels;
 mod unasked;
 mod verdicts;
 
@@ -67,6 +69,8 @@ fn main() -> Result<ExitCode> {
         large::tests,
         devices::tests,
         hooks::tests,
+        ipsec::tests,
+        tunnels::tests,
         life::tests,
         orders::tests,
     ] {

@@ -41,6 +41,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses: Vec::new(),
         addresses_from_device: true,
         device_facts: DeviceFacts::default(),
+        ipsec_written: None,
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,

@@ -11,7 +11,10 @@ use std::{
 
 use super::*;
 use crate::{
-    agent::plan::samples::{LIMITS, group, policy},
+    agent::{
+        devices::Header,
+        plan::samples::{LIMITS, group, policy},
+    },
     compile::{Image, Patch},
     kernel::{Attachment, Device, Swept},
     model::Hook,
@@ -278,7 +281,7 @@ fn a_device_without_ethernet_is_named() {
     let mut bench = Bench::new();
     let mut there = devices(&[("tun0", 2)]);
     bench.apply(web(&["tun0"]), &devices(&[])).unwrap();
-    there.get_mut("tun0").unwrap().link_type = libc::ARPHRD_NONE;
+    there.get_mut("tun0").unwrap().header = Header::Other;
     let refused = bench.apply(web(&["tun0"]), &there).unwrap_err();
     assert!(refused.concerns_policy() && refused.to_string().contains("tun0"));
     let report = bench.agent.look_again(&there).unwrap();

@@ -6,9 +6,9 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, MidStream,
-    Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-    Role, Rule, Senders, Service, Takeover, Unmatched,
+    Action, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec,
+    MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Priority, Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -121,6 +121,7 @@ fn example() -> Policy {
         addresses: Vec::new(),
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
+        ipsec_written: None,
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
@@ -162,7 +163,12 @@ fn example() -> Policy {
                 ..nic("eth0", vec![GroupIndex(0), GroupIndex(1)])
             },
             Nic { role: Role::Guest, anti_spoofing_written: Some(true), ..nic("tap0", vec![GroupIndex(2)]) },
-            Nic { addresses_from_device: true, hook: Hook::Xdp, ..nic("eth1", vec![GroupIndex(1)]) },
+            Nic {
+                addresses_from_device: true,
+                hook: Hook::Xdp,
+                ipsec_written: Some(Ipsec::Pass),
+                ..nic("eth1", vec![GroupIndex(1)])
+            },
         ],
     };
     Policy::new(parts).unwrap()
@@ -195,7 +201,7 @@ fn what_is_left_out_has_its_default() {
     let nic = &policy.nics()[0];
     assert_eq!((nic.precedence, nic.established), (Precedence::Sequence, Established::Revalidate));
     assert_eq!((nic.role, nic.addresses_from_device, nic.anti_spoofing()), (Role::Host, true, false));
-    assert_eq!(nic.hook, Hook::Tc);
+    assert_eq!((nic.hook, nic.ipsec_written, nic.ipsec()), (Hook::Tc, None, Ipsec::Pass));
 }
 
 #[test]

@@ -267,6 +267,7 @@ impl<'a> Plan<'a> {
             model::Hook::Tc => Hook::Tc,
             model::Hook::Xdp => Hook::Xdp,
         };
+        let ipsec = wanted.ipsec_written;
         let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
         let (action, nic, detail) = match there {
@@ -288,6 +289,7 @@ impl<'a> Plan<'a> {
                     &wanted.senders.allowed_address_pairs,
                 ));
                 detail.extend(differs("hook", &nic.hook, &hook));
+                detail.extend(differs("ipsec", &nic.ipsec, &ipsec));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -304,6 +306,7 @@ impl<'a> Plan<'a> {
                     dhcp_servers,
                     senders,
                     hook,
+                    ipsec,
                     groups,
                     ..nic
                 };
@@ -325,6 +328,7 @@ impl<'a> Plan<'a> {
                     accept_own_source: wanted.accept_own_source,
                     dhcp_servers: wanted.dhcp_servers.clone(),
                     senders: wanted.senders.clone(),
+                    ipsec,
                     hook,
                     nic_type: NicType::Intranet,
                     groups,

@@ -368,6 +368,33 @@ fn xdp_is_for_nics_of_the_host() {
 }
 
 #[test]
+fn what_ipsec_delivers_passes_hosts_and_is_judged_at_tc() {
+    let mut world = World::new();
+    world.group("web");
+    let nic = |device: &str, role, hook, ipsec| RegisterNic {
+        device: Some(device.to_owned()),
+        vpc: Some("net".to_owned()),
+        groups: texts(&["web"]),
+        role,
+        hook,
+        ipsec,
+        ..RegisterNic::default()
+    };
+    let (pass, judge) = (Some(model::Ipsec::Pass), Some(model::Ipsec::Judge));
+    for wrong in [nic("tap0", Role::Guest, Hook::Tc, pass), nic("eth0", Role::Host, Hook::Xdp, judge)] {
+        let refused = world.run(&wrong);
+        assert!(matches!(refused, Err(Refusal::Invalid { field: Field::Ipsec, .. })), "{refused:?}");
+    }
+    world.run(&nic("tap0", Role::Guest, Hook::Tc, judge)).unwrap();
+    world.run(&nic("eth0", Role::Host, Hook::Tc, None)).unwrap();
+    let said = |world: &World| policy(&world.tx).unwrap().nic("eth0").unwrap().ipsec();
+    assert_eq!(said(&world), model::Ipsec::Pass);
+    let modify = ModifyNic { nic: "eth0".to_owned(), ipsec: judge, ..ModifyNic::default() };
+    world.run(&modify).unwrap();
+    assert_eq!(said(&world), model::Ipsec::Judge);
+}
+
+#[test]
 fn an_instance_is_its_primary_nic() {
     let mut world = World::new();
     let (web, db) = (world.group("web"), world.group("db"));

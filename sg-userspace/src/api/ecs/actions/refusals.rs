@@ -188,6 +188,7 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         | Field::Icmp
         | Field::Device
         | Field::Hook
+        | Field::Ipsec
         | Field::Address
         | Field::Place
         | Field::PageSize

@@ -304,7 +304,7 @@ fn queries(bench: &Bench, state: &State) {
     };
     let by_name = |name: &str| Filter { name: Some(name.to_owned()), ..Filter::default() };
     let by_tag = Filter { tag: Some("team=t3".to_owned()), ..Filter::default() };
-    let nothing = |_: &str| Vec::new();
+    let nothing = |_: &str| model::DeviceFacts::default();
 
     bench.query("groups: the first page of 100", |_| {
         find_groups(state, &all, &GroupQuery::default(), &page(100, None))

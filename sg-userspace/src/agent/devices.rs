@@ -45,7 +45,7 @@ pub enum Header {
 impl Header {
     /// That of a device of `link_type`, an ARPHRD number. `has_one_end` says whether all its packets go to one other end: to
     /// GRE devices without one the kernel hands packets with the outer headers in front (`ipgre_header_ops`,
-    /// net/ipv4/ip_gre.c).
+    /// `net/ipv4/ip_gre.c`).
     fn of(link_type: u16, has_one_end: bool) -> Self {
         // Not in `libc`: include/uapi/linux/if_arp.h.
         const ARPHRD_IP6GRE: u16 = 823;

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, ensure};
-use libtest_mimic::Completion;
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, answer, ask,
 };
@@ -13,33 +12,9 @@ use crate::suite::Suite;
 const AEAD: &str = "aead 'rfc4106(gcm(aes))' 0x0123456789abcdef0123456789abcdef01234567 128";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.where_possible(&Attach::RECEIVED, "ipsec::what_it_delivers_passes", what_it_delivers_passes);
-    suite.where_possible(
-        &Attach::ALL,
-        "ipsec::what_it_delivers_may_be_judged",
-        what_it_delivers_may_be_judged,
-    );
-    suite.where_possible(&Attach::ALL, "ipsec::a_closed_guest_gets_nothing", a_closed_guest_gets_nothing);
-}
-
-/// Whether the kernel has ESP for both families.
-///
-/// # Errors
-/// Where it has the modules and they do not work.
-pub(crate) fn has_esp(host: &Host) -> Result<bool> {
-    let state = |source: &str, destination: &str| {
-        let ends = format!("src {source} dst {destination} proto esp spi 0x7f");
-        host.ip(&format!("xfrm state add {ends} mode tunnel {AEAD}\nxfrm state delete {ends}"))
-    };
-    let works = state("192.0.2.1", "192.0.2.2").and_then(|()| state("2001:db8::1", "2001:db8::2"));
-    let modules = std::fs::read_to_string("/proc/modules")?;
-    let is_there =
-        ["esp4 ", "esp6 "].iter().all(|module| modules.lines().any(|line| line.starts_with(module)));
-    match works {
-        Ok(()) => Ok(true),
-        Err(error) if is_there => Err(error).context("esp4 and esp6 are there"),
-        Err(_) => Ok(false),
-    }
+    suite.over(&Attach::RECEIVED, "ipsec::what_it_delivers_passes", what_it_delivers_passes);
+    suite.each("ipsec::what_it_delivers_may_be_judged", what_it_delivers_may_be_judged);
+    suite.each("ipsec::a_closed_guest_gets_nothing", a_closed_guest_gets_nothing);
 }
 
 /// Puts states and policies for tunnels of IPsec between two hosts on a wire, `10.78.0.1` and `10.78.0.2`, and for the other
@@ -110,12 +85,8 @@ struct Road {
 }
 
 impl Road {
-    /// None where the kernel has no ESP.
-    fn new(lab: Lab) -> Result<Option<Self>> {
+    fn new(lab: Lab) -> Result<Self> {
         let hosts = [lab.host("host")?, lab.host("peer")?, lab.host("guest")?];
-        if !has_esp(&hosts[0])? {
-            return Ok(None);
-        }
         lab.wire((&hosts[0], "eth0"), (&hosts[1], "eth0"), 1_500)?;
         lab.wire((&hosts[0], "tap0"), (&hosts[2], "eth0"), 1_500)?;
         let road = Self { hosts };
@@ -158,7 +129,7 @@ impl Road {
             host.ip(&format!("route add {of_guest} dev tap0"))?;
             guest.ip(&format!("route add {of_host} dev eth0\nroute add default via {of_host} dev eth0"))?;
         }
-        Ok(Some(road))
+        Ok(road)
     }
 
     fn asks(&self, from: Who, to: Who, family: Family, service: Service, expected: Outcome) -> Result<()> {
@@ -183,8 +154,6 @@ impl Road {
     }
 }
 
-const NONE: &str = "this kernel has no ESP (modules esp4 and esp6)";
-
 /// Nothing but ESP from the peer comes in, by the rules of a host's NIC.
 fn policy(rules: &str, nic: &str, more: &str) -> String {
     format!(
@@ -201,8 +170,8 @@ nics:
     )
 }
 
-fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<Completion> {
-    let Some(road) = Road::new(lab)? else { return Ok(Completion::ignored_with(NONE)) };
+fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
+    let road = Road::new(lab)?;
     let mut agent = Agent::start(&road.hosts[0], &policy("", "", ""), attach.into())?;
     for family in Family::ALL {
         let before = agent.stats()?;
@@ -226,11 +195,11 @@ fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<Completion> {
         road.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Silent)
             .context("no rule for ESP")?;
     }
-    Ok(Completion::Completed)
+    Ok(())
 }
 
-fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<Completion> {
-    let Some(road) = Road::new(lab)? else { return Ok(Completion::ignored_with(NONE)) };
+fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<()> {
+    let road = Road::new(lab)?;
     let policy = policy(", { id: web, protocol: tcp, ports: 80 }", ", ipsec: judge", "");
     let agent = Agent::start(&road.hosts[0], &policy, attach.into())?;
     for family in Family::ALL {
@@ -238,12 +207,12 @@ fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<Completion
         road.asks(Who::Peer, Who::Host, family, Service::Tcp(81), Outcome::Silent)?;
     }
     ensure!(agent.stats()?.reason("decrypted") == 0, "nothing passes for that reason");
-    Ok(Completion::Completed)
+    Ok(())
 }
 
 /// What is decrypted and forwarded is judged where it leaves, by the policy of the guest.
-fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<Completion> {
-    let Some(road) = Road::new(lab)? else { return Ok(Completion::ignored_with(NONE)) };
+fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<()> {
+    let road = Road::new(lab)?;
     let guest = |group: &str| {
         let [v4, v6] = Family::ALL.map(|family| inside(Who::Guest, family));
         policy(
@@ -263,5 +232,5 @@ fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<Completion> {
             road.asks(Who::Peer, Who::Guest, family, service, Outcome::Silent)?;
         }
     }
-    Ok(Completion::Completed)
+    Ok(())
 }

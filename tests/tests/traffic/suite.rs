@@ -56,16 +56,6 @@ impl Suite {
         name: &str,
         test: impl FnOnce(Lab, Attach) -> Result<()> + Clone + Send + 'static,
     ) {
-        self.where_possible(ways, name, move |lab, attach| test(lab, attach).map(|()| Completion::Completed));
-    }
-
-    /// The same of a test that says itself what the kernel lacks.
-    pub(crate) fn where_possible(
-        &mut self,
-        ways: &[Attach],
-        name: &str,
-        test: impl FnOnce(Lab, Attach) -> Result<Completion> + Clone + Send + 'static,
-    ) {
         for &attach in ways {
             let (test, missing) = (test.clone(), self.missing.is_some());
             self.push(format!("{attach}::{name}"), move |lab| {
@@ -75,7 +65,7 @@ impl Suite {
                     let why = format!("{attach} needs Linux {needed}, this is {running}");
                     return Ok(Completion::ignored_with(why));
                 }
-                test(lab, attach)
+                test(lab, attach).map(|()| Completion::Completed)
             });
         }
     }

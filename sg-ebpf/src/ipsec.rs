@@ -1,6 +1,6 @@
 //! What IPsec delivers: whether the kernel decrypted a packet. It must never decide what becomes of it. Called by [`crate::context`].
 //!
-//! The kernel keeps with a packet by which states it was decrypted (its `sec_path`, net/xfrm/xfrm_input.c): with the one
+//! The kernel keeps with a packet by which states it was decrypted (its `sec_path`, `net/xfrm/xfrm_input.c`): with the one
 //! inside, when that comes by the hook a second time, and with the ESP itself where a device decrypts.
 
 #![expect(unsafe_code, reason = "global functions take pointers, and the agent writes a constant")]

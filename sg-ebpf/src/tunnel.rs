@@ -30,7 +30,7 @@ pub extern "C" fn sg_layer_3(raw: *mut __sk_buff) -> u64 {
 }
 
 /// Where the IP header begins. An Ethernet header may stand before it, though the device has none: the kernel decrypts in place
-/// and leaves the one of the packet that came in (`xfrm4_remove_tunnel_encap`, net/xfrm/xfrm_input.c), and so does a test run.
+/// and leaves the one of the packet that came in (`xfrm4_remove_tunnel_encap`, `net/xfrm/xfrm_input.c`), and so does a test run.
 ///
 /// The kernel tells nobody, but reads from there on, and nothing behind the linear part of the buffer.
 #[inline(always)]

@@ -29,7 +29,8 @@ const UDP_HEADER: usize = 8;
 
 const IPV6_HEADER: usize = 40;
 
-/// Of IPv4, with options.
+/// Of IPv4, without options and with as many as there can be.
+const LEAST_HEADER: usize = 20;
 const MOST_HEADER: usize = 60;
 
 /// `255.255.255.255`.
@@ -102,18 +103,19 @@ pub fn read<F: Frame>(
 ) -> Option<Message> {
     let sent = matches!(direction, Direction::Egress);
     let asks = matches!((packet.source_port, packet.detail), (68, 67) | (546, 547));
-    if asks != sent || packet.transport > network + MOST_HEADER || packet.end < packet.transport {
+    let at = packet.transport_behind(network, LEAST_HEADER..=MOST_HEADER)?;
+    if asks != sent || packet.end < at {
         return None;
     }
-    let length = packet.end - packet.transport;
-    let udp = frame.window::<UDP_HEADER>(packet.transport)?;
+    let length = packet.end - at;
+    let udp = frame.window::<UDP_HEADER>(at)?;
     if length > LONGEST || usize::from(udp.be16(4)) != length || sent && frame.length() > packet.end {
         return None;
     }
     match packet.family {
-        Family::V4 => read_v4(frame, packet, sent, walk),
+        Family::V4 => read_v4(frame, packet, at + UDP_HEADER, sent, walk),
         // Nothing stands between the headers: that would be carried along.
-        Family::V6 if packet.transport == network + IPV6_HEADER => read_v6(frame, packet, sent, walk),
+        Family::V6 if at == network + IPV6_HEADER => read_v6(frame, packet, at + UDP_HEADER, sent, walk),
         Family::V6 => None,
     }
 }
@@ -123,13 +125,13 @@ pub fn read<F: Frame>(
 fn read_v4<F: Frame>(
     frame: &F,
     packet: &Packet,
+    begin: usize,
     sent: bool,
     walk: impl Fn(List, usize, usize) -> State,
 ) -> Option<Message> {
     const HEADER: usize = 236;
     const COOKIE: u32 = 0x6382_5363;
     const ETHERNET: (u8, u8) = (1, 6);
-    let begin = packet.transport + UDP_HEADER;
     let options = begin + HEADER + 4;
     if packet.end < options {
         return None;
@@ -168,11 +170,11 @@ fn read_v4<F: Frame>(
 fn read_v6<F: Frame>(
     frame: &F,
     packet: &Packet,
+    begin: usize,
     sent: bool,
     walk: impl Fn(List, usize, usize) -> State,
 ) -> Option<Message> {
     const SHORTEST_DUID: u16 = 10;
-    let begin = packet.transport + UDP_HEADER;
     let fixed = frame.window::<4>(begin)?.be32(0);
     let (from, to) = (packet.source, packet.destination);
     let kind = match (fixed >> 24, sent) {

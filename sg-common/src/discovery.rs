@@ -66,9 +66,10 @@ pub fn read<F: Frame>(
 ) -> Option<Message> {
     let sent = matches!(direction, Direction::Egress);
     let begins = network + IPV6_HEADER;
-    let (kind, at) = ((packet.detail >> 8) as u8, packet.transport);
+    let kind = (packet.detail >> 8) as u8;
+    let at = packet.transport_behind(network, IPV6_HEADER..=IPV6_HEADER + ROUTER_ALERT)?;
     // The code is zero: the type is all that there is.
-    if packet.detail & 0xff != 0 || at < begins || at > begins + ROUTER_ALERT || packet.end < at {
+    if packet.detail & 0xff != 0 || packet.end < at {
         return None;
     }
     // Nor may anything stand behind the packet, nor anything but an alert before the message.

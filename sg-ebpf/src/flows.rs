@@ -319,7 +319,7 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
     }
     if asked & REOPENS != 0 {
         let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
-        entry = entry.reopened(packet, first);
+        entry.reopen(packet, first);
     }
     u64::from(half_open::enter(scratch, &entry))
 }

@@ -95,11 +95,10 @@ impl FlowEntry {
         }
     }
 
-    /// The same of a connection that had ended for all that was seen, and whose first packet went in `first`. Where `packet`,
-    /// which goes in `direction`, carries data it goes on.
+    /// Makes it one of a connection that had ended for all that was seen, and whose first packet went in `first`. Where `packet`
+    /// carries data it goes on.
     #[inline(always)]
-    #[must_use]
-    pub fn reopened(mut self, packet: &Packet, first: Direction) -> Self {
+    pub fn reopen(&mut self, packet: &Packet, first: Direction) {
         let goes_on = packet.has_data() && !packet.is_reset();
         self.state = if goes_on { State::Established as u8 } else { State::Closing as u8 };
         if self.direction != first as u8 {
@@ -109,7 +108,6 @@ impl FlowEntry {
             self.sent = [0, self.sent[OPENER]];
             self.acknowledged = [0, self.acknowledged[OPENER]];
         }
-        self
     }
 
     /// The direction of the first packet.

@@ -336,6 +336,28 @@ impl Packet {
         self.offset + (self.end as u32).saturating_sub(self.payload as u32)
     }
 
+    /// Where the transport header begins, in bytes from the start of the frame, where that is so many bytes behind the IP header,
+    /// which begins at `network`.
+    ///
+    /// The distance is compared by itself, and only then added: a verifier before Linux 6.11 does not tell from the bounds of a
+    /// difference those of the number that it was made of, and believes only what it still has in the register that was
+    /// compared.
+    #[inline(always)]
+    #[must_use]
+    pub fn transport_behind(
+        &self,
+        network: usize,
+        distance: core::ops::RangeInclusive<usize>,
+    ) -> Option<usize> {
+        let least = *distance.start();
+        let beyond = core::hint::black_box(self.transport.wrapping_sub(network + least));
+        if beyond > *distance.end() - least {
+            None
+        } else {
+            Some(network + least + core::hint::black_box(beyond))
+        }
+    }
+
     /// TCP: the number that the next byte of the sender will have.
     #[inline(always)]
     #[must_use]

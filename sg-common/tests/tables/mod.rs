@@ -115,8 +115,9 @@ impl Tables {
         if let Some(Began::Way(first, either)) = closed.and_then(|closed| closed.began(&TIMEOUTS, now)) {
             let decision = self.ask_of(first, either);
             if decision.accepts() {
-                let entry = FlowEntry::open(packet, direction, decision, generation, length, now);
-                self.enter(entry.reopened(packet, first), either);
+                let mut entry = FlowEntry::open(packet, direction, decision, generation, length, now);
+                entry.reopen(packet, first);
+                self.enter(entry, either);
             }
             return decision.accepts();
         }

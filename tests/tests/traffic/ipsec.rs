@@ -71,6 +71,14 @@ fn inside(who: Who, family: Family) -> IpAddr {
     }
 }
 
+/// The host's address towards its guest.
+fn gateway(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => [172, 20, 1, 2].into(),
+        Family::V6 => [0xfd20, 1, 0, 0, 0, 0, 0, 2].into(),
+    }
+}
+
 /// An address on the wire.
 fn outside(who: Who, family: Family) -> IpAddr {
     let number = if who == Who::Host { 1 } else { 2 };
@@ -124,10 +132,11 @@ impl Road {
             }
         }
         for (family, length) in [(Family::V4, 32), (Family::V6, 128)] {
-            let (of_host, of_guest) = (inside(Who::Host, family), inside(Who::Guest, family));
+            let (gateway, of_guest) = (gateway(family), inside(Who::Guest, family));
+            host.address("tap0", &[&format!("{gateway}/{length}")])?;
             guest.address("eth0", &[&format!("{of_guest}/{length}")])?;
             host.ip(&format!("route add {of_guest} dev tap0"))?;
-            guest.ip(&format!("route add {of_host} dev eth0\nroute add default via {of_host} dev eth0"))?;
+            guest.ip(&format!("route add {gateway} dev eth0\nroute add default via {gateway} dev eth0"))?;
         }
         Ok(road)
     }
@@ -190,7 +199,12 @@ fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
         let (from, to) = (outside(Who::Peer, family), outside(Who::Host, family));
         road.puts(Who::Peer, from, Who::Host, to, Service::Tcp(80), Outcome::Silent)?;
     }
-    agent.apply(&attach.hooked(&policy("", "", "").replace("protocol: 50", "protocol: 51")))?;
+    // Nor may ESP go out: what comes in would be its answer.
+    let no_esp = policy("", "", "").replace(
+        "id: esp, protocol: 50 } ]",
+        "id: esp, protocol: 51 } ]\n    egress: [ { protocol: 50, action: drop } ]",
+    );
+    agent.apply(&attach.hooked(&no_esp))?;
     for family in Family::ALL {
         road.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Silent)
             .context("no rule for ESP")?;

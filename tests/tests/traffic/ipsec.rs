@@ -204,7 +204,7 @@ fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
         "id: esp, protocol: 50 } ]",
         "id: esp, protocol: 51 } ]\n    egress: [ { protocol: 50, action: drop } ]",
     );
-    agent.apply(&attach.hooked(&no_esp))?;
+    agent.apply(&no_esp).with_context(|| agent.complaints())?;
     for family in Family::ALL {
         road.asks(Who::Peer, Who::Host, family, Service::Tcp(80), Outcome::Silent)
             .context("no rule for ESP")?;

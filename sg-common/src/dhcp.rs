@@ -12,22 +12,20 @@
 //! | … to one server | to any other address that is no multicast address |
 //! | an answer over IPv6 | UDP 547 to 546, an advertise or a reply |
 //!
-//! A message is a whole packet that its UDP header describes to its end; over IPv6 it has no extension headers. Its exchange is named by the transaction and by who
-//! asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID and its address. Called by
-//! [`crate::exceptions`].
+//! A message is a whole packet that its UDP header describes to its end; over IPv6 it has no extension headers. Its exchange is
+//! named by the transaction and by who asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID
+//! and its address. Called by [`crate::exceptions`].
 
 use crate::{
     flow::Direction,
     options::{List, State},
-    packet::{Address, Family, Frame, Packet, Window as _},
+    packet::{Address, Family, Frame, IPV6_HEADER, Packet, Window as _},
 };
 
 /// The longest message, with its UDP header: what fits into a packet of 1,500 bytes.
 const LONGEST: usize = 1_480;
 
 const UDP_HEADER: usize = 8;
-
-const IPV6_HEADER: usize = 40;
 
 /// Of IPv4, without options and with as many as there can be.
 const LEAST_HEADER: usize = 20;

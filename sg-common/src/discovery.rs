@@ -21,7 +21,7 @@
 use crate::{
     flow::Direction,
     options::{List, State},
-    packet::{Address, Frame, Packet, Window as _, protocol},
+    packet::{Address, Frame, IPV6_HEADER, Packet, Window as _, protocol},
 };
 
 /// Bytes of options of a solicitation or an advertisement of a neighbour: its Ethernet address and a nonce (RFC 7527) have
@@ -30,8 +30,6 @@ const MAX_OPTIONS: usize = 32;
 
 /// A listener report or query is no longer than this many bytes.
 const MAX_LISTENER: usize = 8 + 32 * 20;
-
-const IPV6_HEADER: usize = 40;
 
 /// Bytes of a router alert with its header.
 const ROUTER_ALERT: usize = 8;

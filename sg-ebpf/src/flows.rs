@@ -12,7 +12,7 @@ use sg_common::{
 
 use crate::{
     half_open,
-    maps::{CLOSED, CLOSED_16, COUNTERS, FLOWS, FLOWS_16, NIC_FLOWS, settings},
+    maps::{CLOSED, CLOSED_16, FLOWS, FLOWS_16, NIC_FLOWS, on_stack, settings},
     scratch::Scratch,
     view,
 };
@@ -169,13 +169,9 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     if entry.state == State::Established as u8
         && Decision::from_word(said).is_some()
         && let Err(reason) = settle(&scratch.key, entry)
-        && let Some(counter) = COUNTERS.get_ptr_mut(reason_counter(
-            scratch.header.counters,
-            Direction::of(asked & EGRESS),
-            reason,
-        ))
     {
-        view::add(counter, length);
+        let direction = Direction::of(asked & EGRESS);
+        view::count(reason_counter(scratch.header.counters, direction, reason), length as u32);
     }
     said
 }
@@ -353,13 +349,6 @@ fn live(entry: Option<*mut FlowEntry>, key: &FlowKey, now: u64) -> Option<&'stat
     // words that are written whole, and `FlowEntry::observe` says what a lost count means.
     let entry = unsafe { &mut *entry? };
     if entry.is_expired(key, &settings().timeouts, now) { None } else { Some(entry) }
-}
-
-/// Where Linux 6.1 looks for the keys of maps: its verifier takes what a global function was given for no such place
-/// (`map_key_value_types`, kernel/bpf/verifier.c).
-#[inline(always)]
-const fn on_stack(key: &FlowKey) -> FlowKey {
-    *key
 }
 
 /// Moves a flow that was answered to the others.

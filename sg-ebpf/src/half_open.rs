@@ -20,7 +20,7 @@ use sg_common::{
 };
 
 use crate::{
-    maps::{COUNTERS, HALF_OPEN, HALF_OPEN_16, PLACES, PLACES_16, SHARES, TICKETS, settings},
+    maps::{HALF_OPEN, HALF_OPEN_16, PLACES, PLACES_16, SHARES, TICKETS, on_stack, settings},
     policy::Image,
     scratch::Scratch,
     view,
@@ -60,13 +60,6 @@ pub fn remove(key: &FlowKey) -> bool {
         Family::V4 => HALF_OPEN_16.remove(NarrowKey::of(key)).is_ok(),
         Family::V6 => HALF_OPEN.remove(on_stack(key)).is_ok(),
     }
-}
-
-/// Where Linux 6.1 looks for the keys of maps: its verifier takes what a global function was given for no such place
-/// (`map_key_value_types`, kernel/bpf/verifier.c).
-#[inline(always)]
-const fn on_stack(key: &FlowKey) -> FlowKey {
-    *key
 }
 
 /// A key as it stands in the places of a family.
@@ -218,17 +211,10 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     if !remove(comer) {
         return 0;
     }
-    count(abi::flows::EVICTED);
+    // Flows, which have no bytes.
+    view::count(abi::flows::EVICTED, 0);
     if let Some(header) = Image::of(u32::from(comer.talk.nic())).and_then(Image::header) {
-        count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted));
+        view::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);
     }
     0
-}
-
-/// Counts a flow.
-#[inline(always)]
-fn count(number: u32) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
-        view::add(counter, 0);
-    }
 }

@@ -18,8 +18,7 @@ use crate::{
     flows::{self, Known},
     fragments,
     frame::{self, Read, Whose},
-    guest,
-    maps::{self, COUNTERS},
+    guest, maps,
     policy::{self, Image, Takeover},
     scratch::{self, Scratch},
     unasked::{self, Asked},
@@ -84,7 +83,7 @@ pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
         (Err(reason), _) => host_drop(reason),
         (Ok(_), None) => host_drop(Reason::ImageFault),
     };
-    count(decision.number(), ctx.len());
+    view::count(decision.number(), ctx.len());
     decision
 }
 
@@ -250,7 +249,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     {
         // The rules have spoken; without memory the answers need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);
-        count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+        view::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
     }
     decision
 }
@@ -282,12 +281,4 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
     };
     scratch.keys = packet_keys(nic.direction, &scratch.packet);
     nic.classify(nic.direction, family, &scratch.keys)
-}
-
-/// Counts a packet of `length` bytes.
-#[inline(always)]
-pub fn count(number: u32, length: u32) {
-    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
-        view::add(counter, u64::from(length));
-    }
 }

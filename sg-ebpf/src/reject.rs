@@ -40,6 +40,7 @@ use crate::{
     pipeline::{self, Hook, Nic},
     policy::Image,
     scratch::{self, Scratch},
+    view,
 };
 
 /// Bytes of an Ethernet header with as many tags as are looked through.
@@ -361,7 +362,7 @@ fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
 
 #[inline(always)]
 fn count(nic: &Nic, reason: Reason, length: u32) {
-    pipeline::count(reason_counter(nic.header.counters, nic.direction, reason), length);
+    view::count(reason_counter(nic.header.counters, nic.direction, reason), length);
 }
 
 /// Sums what `load` reads from `offset` on, a part at a time; the last one with zeroes behind up to a whole word. Zero where it

@@ -18,6 +18,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, MAX_OFFSET, View},
+    maps::COUNTERS,
     scratch::Scratch,
 };
 
@@ -202,9 +203,17 @@ pub fn draw(count: *mut u64) -> u64 {
     ticket
 }
 
+/// Counts a packet of `length` bytes by the counter `number`.
+#[inline(always)]
+pub fn count(number: u32, length: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
+        add(counter, u64::from(length));
+    }
+}
+
 /// Counts a packet of `length` bytes. This CPU's own slot: nobody else writes it.
 #[inline(always)]
-pub fn add(counter: *mut Counter, length: u64) {
+fn add(counter: *mut Counter, length: u64) {
     // SAFETY: a pointer from a map lookup is valid until the program ends.
     let counter = unsafe { &mut *counter };
     counter.packets += 1;

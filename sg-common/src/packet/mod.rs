@@ -17,6 +17,9 @@ pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
 /// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
 
+/// Bytes of an IPv6 header without extension headers (RFC 8200 3).
+pub const IPV6_HEADER: usize = 40;
+
 /// With so many IPv6 extension headers a packet is given up; hop-by-hop options in front are not counted.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
 

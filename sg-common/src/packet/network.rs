@@ -6,8 +6,8 @@
 //! receiver discards for what its headers say is malformed here, too. Called by [`super::parse`] and the datapath.
 
 use super::{
-    Address, Family, Frame, MAX_EXTENSION_HEADERS, Packet, Part, Window as _, has_ports, is_icmp, protocol,
-    tcp,
+    Address, Family, Frame, IPV6_HEADER, MAX_EXTENSION_HEADERS, Packet, Part, Window as _, has_ports,
+    is_icmp, protocol, tcp,
 };
 use crate::verdict::Reason;
 
@@ -120,8 +120,7 @@ fn ipv6<F: Frame>(
     quotation: Option<usize>,
     packet: &mut Packet,
 ) -> Result<(), Reason> {
-    const HEADER: usize = 40;
-    let ip = frame.window::<HEADER>(offset).ok_or(Reason::Malformed)?;
+    let ip = frame.window::<IPV6_HEADER>(offset).ok_or(Reason::Malformed)?;
     if ip.byte(0) >> 4 != 6 {
         return Err(Reason::Malformed);
     }
@@ -131,7 +130,7 @@ fn ipv6<F: Frame>(
     let account = if payload == 0 && quotation.is_none() && frame.is_large() {
         frame.length()
     } else {
-        offset + HEADER + payload
+        offset + IPV6_HEADER + payload
     };
     let end = end(frame, account, quotation)?;
     packet.end = end;
@@ -142,7 +141,7 @@ fn ipv6<F: Frame>(
     packet.part = Part::Whole;
     packet.family = Family::V6;
     packet.header = u32::from(quotation.is_some());
-    let chain = Chain { first: ip.byte(6), offset: offset + HEADER, end, account };
+    let chain = Chain { first: ip.byte(6), offset: offset + IPV6_HEADER, end, account };
     let (protocol, offset) = chain.walk(frame, packet)?;
     forget();
     let (part, is_quoted) = (packet.part, packet.header != 0);

@@ -8,19 +8,13 @@ use sg_tests::lab::{Attach, Family, Lab};
 use crate::{
     road::{ARP, IPV6, Road, packet},
     scene::{
-        Role,
+        NOTHING, Role,
         Who::{self, Client, Server},
         counts, filtered, web,
     },
     suite::Suite,
 };
 
-const NOTHING: &str = "
-ingress:
-  - { action: drop, protocol: all }
-egress:
-  - { action: drop, protocol: all }
-";
 const ICMPV6: u8 = 58;
 const OWN: &str = "fd77::1";
 const NEIGHBOUR: &str = "fd77::2";

@@ -9,19 +9,13 @@ use sg_tests::lab::{Agent, Attach, Family, Lab};
 use crate::{
     road::{IPV4, IPV6, Road, packet, udp},
     scene::{
-        Role, Scene,
+        NOTHING, Role, Scene,
         Who::{self, Client, Server},
         counts, filtered, web,
     },
     suite::Suite,
 };
 
-const NOTHING: &str = "
-ingress:
-  - { action: drop, protocol: all }
-egress:
-  - { action: drop, protocol: all }
-";
 const UDP: u8 = 17;
 const ALL: &str = "255.255.255.255";
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;

@@ -139,6 +139,14 @@ impl Scene {
     }
 }
 
+/// The rules of a group that lets nothing in and nothing out.
+pub(crate) const NOTHING: &str = "
+ingress:
+  - { action: drop, protocol: all }
+egress:
+  - { action: drop, protocol: all }
+";
+
 /// A policy with one NIC, which is in the group `web`; `rules` are those of the group.
 pub(crate) fn web(role: Role, rules: &str) -> String {
     role.policy("web", &format!("groups:\n  web:\n    {}", indented(rules)))

@@ -8,19 +8,13 @@ use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, S
 use crate::{
     road::{ARP, IPV6},
     scene::{
-        Role,
+        NOTHING, Role,
         Who::{Client, Server},
         counts, filtered, question, web,
     },
     suite::Suite,
 };
 
-const NOTHING: &str = "
-ingress:
-  - { action: drop, protocol: all }
-egress:
-  - { action: drop, protocol: all }
-";
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// `IFA_F_DADFAILED` (`linux/if_addr.h`).
 const DAD_FAILED: u8 = 0x08;

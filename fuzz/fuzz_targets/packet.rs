@@ -12,8 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use sg_common::{
     flow::{self, Direction, FlowEntry, FlowKey, State, flags, packet_keys, timeout_index},
     packet::{
-        self, Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, embedded_offset, network, parse,
-        tcp,
+        self, Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, Tag, embedded_offset, network,
+        parse, tcp,
     },
     verdict::{Decision, Reason, Verdict},
 };
@@ -23,10 +23,18 @@ const DIRECTIONS: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 
 /// In the receiver's Ethernet address, which nothing reads: whether the kernel calls the frame large.
 const LARGE: u8 = 4;
+/// Likewise, whether it took a tag off, which the next two bytes are.
+const TAGGED: u8 = 8;
 
 fuzz_target!(|bytes: &[u8]| {
     let is_large = bytes.first().is_some_and(|first| first & LARGE != 0);
-    let frame = Watched { bytes, is_large, read: RefCell::default() };
+    let tag = match bytes {
+        [first, high, low, ..] if first & TAGGED != 0 => {
+            Some(Tag { kind: 0x8100, control: u16::from_be_bytes([*high, *low]) })
+        }
+        _ => None,
+    };
+    let frame = Watched { bytes, is_large, tag, read: RefCell::default() };
     let parsed = parse(&frame);
     let read = frame.read.take();
     assert_eq!(parsed, parse(&frame), "the same bytes twice");
@@ -43,6 +51,11 @@ fuzz_target!(|bytes: &[u8]| {
     match parsed {
         Parsed::Packet(packet) => {
             assert_eq!(Some(packet.end), end, "it ends elsewhere for its receiver");
+            assert_eq!(
+                packet.vlan.word(),
+                vlan_of(&frame, ip.unwrap_or(ETHERNET)),
+                "it is in another network"
+            );
             let last = read.iter().map(|&(_, to)| to).max();
             assert!(last <= end, "{last:?} was read, and the packet ends at {end:?}");
             check_packet(bytes, &packet, ip.unwrap_or(ETHERNET), false);
@@ -62,13 +75,14 @@ fuzz_target!(|bytes: &[u8]| {
 struct Watched<'a> {
     bytes: &'a [u8],
     is_large: bool,
+    tag: Option<Tag>,
     read: RefCell<Vec<(usize, usize)>>,
 }
 
 impl Watched<'_> {
     /// The same of other bytes.
     fn with<'b>(&self, bytes: &'b [u8]) -> Watched<'b> {
-        Watched { bytes, is_large: self.is_large, read: RefCell::default() }
+        Watched { bytes, is_large: self.is_large, tag: self.tag, read: RefCell::default() }
     }
 }
 
@@ -81,6 +95,10 @@ impl Frame for Watched<'_> {
 
     fn is_large(&self) -> bool {
         self.is_large
+    }
+
+    fn tag(&self) -> Option<Tag> {
+        self.tag
     }
 
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
@@ -108,6 +126,16 @@ fn ip_of(bytes: &[u8]) -> Option<usize> {
         matches!(bytes.get(at..at + 2), Some([0x08, 0x00] | [0x86, 0xdd]))
             .then_some(at + 2)
             .filter(|_| before)
+    })
+}
+
+/// The tags of the packet at `ip` that name a network: 16 bits each, the outer one above; 802.1ad ones have bit 12.
+fn vlan_of(frame: &Watched<'_>, ip: usize) -> u32 {
+    let inside = frame.bytes[12..ip - 2].chunks_exact(4);
+    let inside = inside.map(|tag| (tag[0] == 0x88, u16::from_be_bytes([tag[2], tag[3]])));
+    let tags = frame.tag.map(|tag| (false, tag.control)).into_iter().chain(inside);
+    tags.filter(|(_, control)| control % 4096 != 0).fold(0, |word, (service, control)| {
+        word * 65_536 + u32::from(control % 4096) + 4096 * u32::from(service)
     })
 }
 

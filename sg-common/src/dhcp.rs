@@ -13,13 +13,13 @@
 //! | an answer over IPv6 | UDP 547 to 546, an advertise or a reply |
 //!
 //! A message is a whole packet that its UDP header describes to its end; over IPv6 it has no extension headers. Its exchange is
-//! named by the transaction and by who asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID
+//! named by the network, the transaction and who asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID
 //! and its address. Called by [`crate::exceptions`].
 
 use crate::{
     flow::Direction,
     options::{List, State},
-    packet::{Address, Family, Frame, IPV6_HEADER, Packet, Window as _},
+    packet::{Address, Family, Frame, IPV6_HEADER, Packet, Vlan, Window as _},
 };
 
 /// The longest message, with its UDP header: what fits into a packet of 1,500 bytes.
@@ -44,6 +44,8 @@ pub struct Name {
     pub client: u64,
     /// The transaction.
     pub transaction: u32,
+    /// In which network.
+    pub vlan: Vlan,
 }
 
 /// A client over IPv4 and the server that gave it its address.
@@ -141,7 +143,7 @@ fn read_v4<F: Frame>(
     if fixed.byte(0) != operation || (fixed.byte(1), fixed.byte(2)) != ETHERNET || cookie.be32(0) != COOKIE {
         return None;
     }
-    let name = Name { client: fixed.be64(28) >> 16, transaction: fixed.be32(4) };
+    let name = Name { client: fixed.be64(28) >> 16, transaction: fixed.be32(4), vlan: packet.vlan };
     let (has, gets) = (fixed.be32(12), fixed.be32(16));
     let to = packet.destination.high;
     let kind = if !sent {
@@ -206,5 +208,5 @@ fn read_v6<F: Frame>(
     }
     let client = if sent { from } else { to };
     let client = identity ^ client.low.rotate_left(13) ^ client.high.rotate_left(29);
-    Some(Message { name: Name { client, transaction: fixed & 0xff_ffff }, kind })
+    Some(Message { name: Name { client, transaction: fixed & 0xff_ffff, vlan: packet.vlan }, kind })
 }

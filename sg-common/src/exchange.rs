@@ -1,5 +1,5 @@
 //! What is open between a NIC and others without a rule: who asked for its Ethernet address, what it asked by DHCP, and which
-//! servers gave it its addresses. Such state is the NIC's own, of a fixed size, so that no NIC can spend what another has;
+//! servers gave it its addresses. Such state is the NIC's own, by network, of a fixed size, so that no NIC can spend what another has;
 //! where there is more to remember than room, the newest is remembered. It must never be asked for anything that a rule
 //! could decide.
 //!
@@ -11,7 +11,7 @@
 use crate::{
     clock::elapsed,
     dhcp::{Lease, Name},
-    packet::Address,
+    packet::{Address, Vlan},
 };
 
 /// Neighbours that are remembered.
@@ -36,6 +36,8 @@ pub struct Solicitor {
     pub low: u64,
     /// When, in jiffies.
     pub when: u64,
+    /// In which network, see [`Vlan`].
+    pub vlan: u64,
 }
 
 /// A DHCP exchange that is open.
@@ -48,8 +50,18 @@ pub struct Open {
     pub when: u64,
     /// The transaction.
     pub transaction: u32,
-    /// Nothing.
-    pub pad: u32,
+    /// In which network, see [`Vlan`].
+    pub vlan: u32,
+}
+
+/// Who has which address from whom.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Leased {
+    /// The client's address in the upper half, the server's in the lower, so that both are written at once.
+    pub ends: u64,
+    /// In which network, see [`Vlan`].
+    pub vlan: u64,
 }
 
 /// The state of one NIC.
@@ -60,27 +72,28 @@ pub struct Exchanges {
     pub solicitors: [Solicitor; SOLICITORS],
     /// What was asked by DHCP, each in the place of client and transaction.
     pub open: [Open; CLIENTS],
-    /// Who has which address, each in the place of the address: the client's in the upper half, the server's in the lower,
-    /// so that both are written at once.
-    pub leases: [u64; CLIENTS],
+    /// Who has which address, each in the place of the address.
+    pub leases: [Leased; CLIENTS],
 }
 
 impl Exchanges {
     /// Remembers that `neighbour` asked.
     #[inline(always)]
-    pub fn solicited(&mut self, neighbour: Address, now: u64) {
+    pub fn solicited(&mut self, neighbour: Address, vlan: Vlan, now: u64) {
         let place = &mut self.solicitors[place(neighbour.high ^ neighbour.low) & (SOLICITORS - 1)];
         place.when = now;
         place.high = neighbour.high;
         place.low = neighbour.low;
+        place.vlan = u64::from(vlan.word());
     }
 
     /// Whether `neighbour` asked not longer than `timeout` ago.
     #[inline(always)]
     #[must_use]
-    pub fn is_solicitor(&self, neighbour: Address, timeout: u64, now: u64) -> bool {
+    pub fn is_solicitor(&self, neighbour: Address, vlan: Vlan, timeout: u64, now: u64) -> bool {
         let place = &self.solicitors[place(neighbour.high ^ neighbour.low) & (SOLICITORS - 1)];
-        (place.high, place.low) == (neighbour.high, neighbour.low) && elapsed(now, place.when) <= timeout
+        (place.high, place.low, place.vlan) == (neighbour.high, neighbour.low, u64::from(vlan.word()))
+            && elapsed(now, place.when) <= timeout
     }
 
     /// Remembers that the NIC asked by DHCP.
@@ -90,6 +103,7 @@ impl Exchanges {
         place.when = now;
         place.client = name.client;
         place.transaction = name.transaction;
+        place.vlan = name.vlan.word();
     }
 
     /// Whether it asked that, not longer than `timeout` ago.
@@ -97,27 +111,27 @@ impl Exchanges {
     #[must_use]
     pub fn is_open(&self, name: Name, timeout: u64, now: u64) -> bool {
         let place = &self.open[place_of(name)];
-        (place.client, place.transaction) == (name.client, name.transaction)
+        (place.client, place.transaction, place.vlan) == (name.client, name.transaction, name.vlan.word())
             && elapsed(now, place.when) <= timeout
     }
 
     /// Remembers which server gave a client its address.
     #[inline(always)]
-    pub fn lease(&mut self, lease: Lease) {
-        self.leases[place_of_lease(lease)] = word(lease);
+    pub fn lease(&mut self, lease: Lease, vlan: Vlan) {
+        self.leases[place_of_lease(lease)] = leased(lease, vlan);
     }
 
     /// Whether that server gave that client its address.
     #[inline(always)]
     #[must_use]
-    pub fn is_leased(&self, lease: Lease) -> bool {
-        lease.server != 0 && self.leases[place_of_lease(lease)] == word(lease)
+    pub fn is_leased(&self, lease: Lease, vlan: Vlan) -> bool {
+        lease.server != 0 && self.leases[place_of_lease(lease)] == leased(lease, vlan)
     }
 }
 
 #[inline(always)]
-const fn word(lease: Lease) -> u64 {
-    (lease.client as u64) << 32 | lease.server as u64
+const fn leased(lease: Lease, vlan: Vlan) -> Leased {
+    Leased { ends: (lease.client as u64) << 32 | lease.server as u64, vlan: vlan.word() as u64 }
 }
 
 #[inline(always)]
@@ -138,6 +152,6 @@ const fn place(key: u64) -> usize {
 }
 
 const _: () = {
-    assert!(size_of::<Solicitor>() == 24 && size_of::<Open>() == 24);
-    assert!(size_of::<Exchanges>() == SOLICITORS * 24 + CLIENTS * 32);
+    assert!(size_of::<Solicitor>() == 32 && size_of::<Open>() == 24 && size_of::<Leased>() == 16);
+    assert!(size_of::<Exchanges>() == SOLICITORS * 32 + CLIENTS * 40);
 };

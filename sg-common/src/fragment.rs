@@ -18,7 +18,8 @@ use crate::{
 /// `IPV6_FRAG_TIMEOUT`, include/net/ip.h and ipv6.h), and more than any sender takes.
 pub const TIMEOUT_SECONDS: u32 = 30;
 
-/// What names a datagram on its way: the NIC, the ends and the sender's number for it. 40 bytes, no padding, integers only.
+/// What names a datagram on its way: the NIC, the network, the ends and the sender's number for it. 48 bytes, no padding,
+/// integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FragmentKey {
@@ -38,6 +39,8 @@ pub struct FragmentKey {
     pub protocol: u8,
     /// Bit 0 the [`Direction`], bit 1 the [`Family`].
     pub way: u8,
+    /// The [`Vlan`](crate::packet::Vlan), as a word.
+    pub vlan: u64,
 }
 
 impl FragmentKey {
@@ -57,6 +60,7 @@ impl FragmentKey {
                 Family::V6 => 0,
             },
             way: direction as u8 | (packet.family as u8) << 1,
+            vlan: packet.vlan.word() as u64,
         }
     }
 }
@@ -128,6 +132,6 @@ impl FragmentEntry {
 }
 
 const _: () = {
-    assert!(size_of::<FragmentKey>() == 40);
+    assert!(size_of::<FragmentKey>() == 48);
     assert!(size_of::<FragmentEntry>() == 24);
 };

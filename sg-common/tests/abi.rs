@@ -14,14 +14,14 @@ use std::{
 
 use sg_common::{
     abi::{self, Counter, reason_counter},
-    exchange::{Exchanges, Open, Solicitor},
+    exchange::{Exchanges, Leased, Open, Solicitor},
     flow::{
-        self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, Shares, State, Talk, common_tickets,
-        own_tickets,
+        self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, Shares, State, Talk, Width,
+        common_tickets, own_tickets,
     },
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
-    packet::Family,
+    packet::{Family, Tag, Vlan, ethertype},
     reject::Mark,
     verdict::{Decision, Reason, Verdict},
 };
@@ -43,11 +43,26 @@ macro_rules! values {
     };
 }
 
+/// Tags of two networks.
+const OUTER: Tag = Tag { kind: ethertype::SERVICE_VLAN, control: 0x6005 };
+const INNER: Tag = Tag { kind: ethertype::VLAN, control: 7 };
+
+/// What is open without a rule.
+fn exchanges(text: &mut String) {
+    layout!(text, Solicitor { high: u64, low: u64, when: u64, vlan: u64 });
+    layout!(text, Open { client: u64, when: u64, transaction: u32, vlan: u32 });
+    layout!(text, Leased { ends: u64, vlan: u64 });
+    layout!(text, Exchanges { solicitors: [Solicitor; 8], open: [Open; 16], leases: [Leased; 16] });
+}
+
 /// What stands in maps.
 fn maps() -> String {
     let mut text = String::new();
     layout!(text, Counter { packets: u64, bytes: u64 });
-    layout!(text, FlowKey { remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, talk: Talk });
+    layout!(
+        text,
+        FlowKey { remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, talk: Talk, vlan: u64 }
+    );
     layout!(text, NarrowKey { remote: u32, local: u32, talk: Talk });
     layout!(
         text,
@@ -80,12 +95,11 @@ fn maps() -> String {
             nic: u16,
             protocol: u8,
             way: u8,
+            vlan: u64,
         }
     );
     layout!(text, FragmentEntry { decision: u64, last_seen: u64, generation: u32, next: u32 });
-    layout!(text, Solicitor { high: u64, low: u64, when: u64 });
-    layout!(text, Open { client: u64, when: u64, transaction: u32, pad: u32 });
-    layout!(text, Exchanges { solicitors: [Solicitor; 8], open: [Open; 16], leases: [u64; 16] });
+    exchanges(&mut text);
     values!(
         text,
         "\nflows",
@@ -94,6 +108,7 @@ fn maps() -> String {
         Family::V4 as u8,
         Family::V6 as u8,
         Talk::new((1, 2), 3, 4, Family::V6).word(),
+        Vlan::NONE.behind(OUTER).behind(INNER).word(),
         State::New as u8,
         State::Established as u8,
         State::Closing as u8,
@@ -122,11 +137,11 @@ fn maps() -> String {
     values!(
         text,
         "\ntickets",
-        common_tickets(Family::V4),
-        common_tickets(Family::V6),
-        own_tickets(Family::V4, 0),
-        own_tickets(Family::V6, 0),
-        own_tickets(Family::V4, 1),
+        common_tickets(Width::Narrow),
+        common_tickets(Width::Wide),
+        own_tickets(Width::Narrow, 0),
+        own_tickets(Width::Wide, 0),
+        own_tickets(Width::Narrow, 1),
     );
     values!(text, "\nanswers", Mark::new(1, 2).word());
     text.push_str("\nreasons\n");

@@ -11,7 +11,7 @@ use sg_common::{
     },
     exceptions::{self, Exception},
     flow::Direction::{self, Egress, Ingress},
-    packet::{ETHERNET, Packet, Parsed, Part, parse},
+    packet::{ETHERNET, Packet, Parsed, Part, Vlan, parse},
 };
 
 const ALL: &str = "255.255.255.255";
@@ -126,7 +126,7 @@ fn a_client_asks_everybody_or_one_server() {
         assert_eq!(question(from, to, has).kind(Egress), wanted, "{what}");
         assert_eq!(question(from, to, has).kind(Ingress), None, "{what}, to a server here");
     }
-    let name = Name { client: 0x0200_0000_0005, transaction: 7 };
+    let name = Name { client: 0x0200_0000_0005, transaction: 7, vlan: Vlan::NONE };
     assert_eq!(question("0.0.0.0", ALL, NOBODY).read(Egress).unwrap().name, name);
     assert_eq!(answer(&OFFER).read(Ingress).unwrap().name, name);
 }

@@ -5,10 +5,10 @@
 use proptest::prelude::*;
 use sg_common::{
     flow::{
-        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, flags, opens, packet_keys,
-        timeout_index,
+        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, Width, flags, opens,
+        packet_keys, timeout_index,
     },
-    packet::{Address, Family, Icmp, Packet, has_ports, is_icmp},
+    packet::{Address, Family, Icmp, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -21,8 +21,8 @@ fn packet() -> impl Strategy<Value = Packet> {
     let kind = prop_oneof![Just(8_u8), Just(0), Just(128), Just(129), any::<u8>()];
     let code = prop_oneof![4 => Just(0_u8), 1 => any::<u8>()];
     let ends = prop::array::uniform4(prop_oneof![any::<u64>(), 0..3_u64]);
-    (any::<bool>(), number, ends, prop::array::uniform3(any::<u16>()), kind, code).prop_map(
-        |(wide, protocol, ends, [source_port, destination_port, identifier], kind, code)| {
+    (any::<bool>(), number, ends, prop::array::uniform3(any::<u16>()), kind, code, vlan()).prop_map(
+        |(wide, protocol, ends, [source_port, destination_port, identifier], kind, code, vlan)| {
             let family = if wide { Family::V6 } else { Family::V4 };
             let address = |high: u64, low| match family {
                 Family::V4 => Address { high: high & 0xffff_ffff, low: 0 },
@@ -33,6 +33,7 @@ fn packet() -> impl Strategy<Value = Packet> {
                 protocol,
                 source: address(ends[0], ends[1]),
                 destination: address(ends[2], ends[3]),
+                vlan,
                 ..Packet::EMPTY
             };
             if has_ports(protocol) {
@@ -44,6 +45,16 @@ fn packet() -> impl Strategy<Value = Packet> {
             }
         },
     )
+}
+
+/// Networks of no tag, one and two.
+fn vlan() -> impl Strategy<Value = Vlan> {
+    let tag = (any::<bool>(), prop_oneof![Just(0), any::<u16>()]).prop_map(|(outer, control)| Tag {
+        kind: if outer { ethertype::SERVICE_VLAN } else { ethertype::VLAN },
+        control,
+    });
+    prop::collection::vec(tag, 0..3)
+        .prop_map(|tags| tags.iter().fold(Vlan::NONE, |vlan, &tag| vlan.behind(tag)))
 }
 
 fn direction() -> impl Strategy<Value = Direction> {
@@ -72,7 +83,9 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!((key.talk.nic(), key.talk.protocol(), key.talk.family()), (nic, packet.protocol, packet.family));
-        if packet.family == Family::V4 {
+        let is_narrow = packet.family == Family::V4 && packet.vlan.is_none();
+        prop_assert_eq!(key.width(), if is_narrow { Width::Narrow } else { Width::Wide });
+        if is_narrow {
             prop_assert_eq!(NarrowKey::of(&key).widened(), key);
         }
         let back = from_the_other_end(&packet);
@@ -83,7 +96,9 @@ proptest! {
             Some(_) => FlowKey::of(nic, direction.reversed(), &with_type(&back, question)),
         };
         prop_assert_eq!(Some(key), back_key);
-        // The same packet of another NIC, or of another protocol, is another flow.
+        // The same packet in another network, or of another NIC, is of another flow.
+        let elsewhere = Packet { vlan: packet.vlan.behind(Tag { kind: ethertype::VLAN, control: 9 }), ..packet };
+        prop_assert_ne!(Some(key), FlowKey::of(nic, direction, &elsewhere));
         prop_assert_ne!(Some(key), FlowKey::of(nic.wrapping_add(1), direction, &packet));
         if packet.icmp().is_some() {
             // A question the other way with the same identifier is a flow of its own.

@@ -3,7 +3,7 @@
 use sg_common::{
     flow::Direction,
     fragment::{COMPLETE, FragmentEntry, FragmentKey},
-    packet::{Family, Packet, Part},
+    packet::{Family, Packet, Part, Tag, Vlan, ethertype},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -79,4 +79,7 @@ fn a_datagram_is_named_as_receivers_name_it() {
         of(Family::V6, 17),
         "RFC 8200 4.5: the next header of others than the first is ignored"
     );
+    let vlan = Vlan::NONE.behind(Tag { kind: ethertype::VLAN, control: 5 });
+    let elsewhere = Packet { identification: 5, vlan, ..Packet::EMPTY };
+    assert_ne!(FragmentKey::of(3, Direction::Ingress, &elsewhere), of(Family::V4, 0), "in another network");
 }

@@ -11,7 +11,7 @@ use frames::{
 use sg_common::{
     packet::{
         Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
-        has_ports, network, parse, protocol,
+        Tag, Vlan, has_ports, network, parse, protocol,
     },
     verdict::Reason,
 };
@@ -36,7 +36,7 @@ fn read(frame: &[u8]) -> Packet {
 /// Where the IP packet of a frame begins.
 fn first(frame: &[u8]) -> usize {
     match sg_common::packet::ethernet(&frame) {
-        Payload::Ip(_, offset) => offset,
+        (Payload::Ip(_, offset), _) => offset,
         other => panic!("{other:?}"),
     }
 }
@@ -62,6 +62,7 @@ fn at(frame: &impl Frame, family: Family, offset: usize, quotation: Option<usize
         transport: usize::MAX,
         payload: usize::MAX,
         end: usize::MAX,
+        vlan: Vlan::NONE,
     };
     network(frame, family, offset, quotation, &mut packet).map(|()| packet)
 }
@@ -436,6 +437,10 @@ impl Frame for Front<'_> {
 
     fn is_large(&self) -> bool {
         false
+    }
+
+    fn tag(&self) -> Option<Tag> {
+        None
     }
 
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {

@@ -7,7 +7,9 @@ mod frames;
 
 use frames::{ethernet, extension, fragment, icmp, ipv4, ipv4_header, ipv6, ipv6_header, sctp, tcp, udp};
 use sg_common::{
-    packet::{Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, embedded_offset, network, parse},
+    packet::{
+        Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, Tag, embedded_offset, network, parse,
+    },
     verdict::Reason,
 };
 
@@ -118,6 +120,10 @@ impl Frame for Large<'_> {
 
     fn is_large(&self) -> bool {
         true
+    }
+
+    fn tag(&self) -> Option<Tag> {
+        None
     }
 
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {

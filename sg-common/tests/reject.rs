@@ -20,7 +20,7 @@ const ACK: u8 = 16;
 /// The bytes of the answer to `frame`; none where its sender is not told.
 fn answer(frame: &[u8]) -> Option<Vec<u8>> {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
-    let Payload::Ip(_, offset) = read_ethernet(&frame) else { panic!("not IP: {frame:?}") };
+    let (Payload::Ip(_, offset), _) = read_ethernet(&frame) else { panic!("not IP: {frame:?}") };
     if !is_answered(&packet) || !Link::read(&frame).unwrap().is_between_two() {
         return None;
     }

@@ -16,7 +16,7 @@ const EVERY: [Trust; 3] = [Trust::Whole, Trust::Unsure, Trust::Known];
 
 fn is_sound(frame: &[u8], trust: Trust) -> bool {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
-    let Payload::Ip(_, offset) = ethernet(&frame) else { panic!("not IP: {frame:?}") };
+    let (Payload::Ip(_, offset), _) = ethernet(&frame) else { panic!("not IP: {frame:?}") };
     Answer::default().is_sound(&frame, offset, &packet, trust)
 }
 

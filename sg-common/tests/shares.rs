@@ -4,10 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use sg_common::{
-    flow::{Shares, common_tickets, own_tickets, ticket_counts},
-    packet::Family,
-};
+use sg_common::flow::{Shares, Width, common_tickets, own_tickets, ticket_counts};
 
 #[test]
 fn no_two_shares_have_a_place_together() {
@@ -41,9 +38,9 @@ fn the_oldest_place_comes_again_first() {
 #[test]
 fn every_line_has_tickets_of_its_own() {
     let mut counts = BTreeSet::new();
-    for family in [Family::V4, Family::V6] {
-        assert!(counts.insert(common_tickets(family)));
-        assert!((0..10).all(|nic| counts.insert(own_tickets(family, nic))));
+    for width in [Width::Narrow, Width::Wide] {
+        assert!(counts.insert(common_tickets(width)));
+        assert!((0..10).all(|nic| counts.insert(own_tickets(width, nic))));
     }
     assert_eq!(counts.last(), Some(&(ticket_counts(10) - 1)));
 }

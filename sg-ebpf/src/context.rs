@@ -10,7 +10,7 @@ use aya_ebpf::{
 use sg_common::{
     flow::Direction,
     guest::Claim,
-    packet::{Frame, Packet, Window},
+    packet::{Frame, Packet, Tag, Window},
     verdict::Decision,
 };
 
@@ -39,8 +39,8 @@ pub trait Context: EbpfContext {
     fn len(&self) -> u32;
     /// The number of the device that the packet came in on or leaves by.
     fn device(&self) -> u32;
-    /// Whether the kernel took a VLAN tag off the packet.
-    fn is_tagged(&self) -> bool;
+    /// The VLAN tag that the kernel or a device took off the packet.
+    fn tag(&self) -> Option<Tag>;
     /// Whether IPsec delivers the packet, which was read and goes in `direction`: it is inbound, was decrypted, and is no ESP
     /// itself.
     fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool;
@@ -126,9 +126,13 @@ impl Context for TcContext {
         unsafe { (*self.skb.skb).ifindex }
     }
     #[inline(always)]
-    fn is_tagged(&self) -> bool {
+    fn tag(&self) -> Option<Tag> {
         // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).vlan_present != 0 }
+        let skb = unsafe { &*self.skb.skb };
+        if skb.vlan_present == 0 {
+            return None;
+        }
+        Some(Tag { kind: u16::from_be(skb.vlan_proto as u16), control: skb.vlan_tci as u16 })
     }
     #[inline(always)]
     fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool {
@@ -204,6 +208,11 @@ impl<C: Context> Frame for View<'_, C> {
     }
 
     #[inline(always)]
+    fn tag(&self) -> Option<Tag> {
+        self.ctx.tag()
+    }
+
+    #[inline(always)]
     fn window<const N: usize>(&self, offset: usize) -> Option<Pointer> {
         if offset > MAX_OFFSET {
             return None;
@@ -267,10 +276,10 @@ impl Context for XdpContext {
     fn device(&self) -> u32 {
         self.ingress_ifindex() as u32
     }
-    /// A tag that the device took off is not to be seen here.
+    /// One that a device took off is not to be seen here: such devices are refused.
     #[inline(always)]
-    fn is_tagged(&self) -> bool {
-        false
+    fn tag(&self) -> Option<Tag> {
+        None
     }
     /// What is decrypted later does not come back.
     #[inline(always)]

@@ -4,9 +4,8 @@
 
 use sg_common::{
     abi::reason_counter,
-    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, flags},
+    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, Width, flags},
     image,
-    packet::Family,
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -269,9 +268,9 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
     if asked & ERROR != 0 || !packet.is_mid_stream() {
         return NOTHING;
     }
-    let closed = match key.talk.family() {
-        Family::V4 => CLOSED_16.get_ptr(NarrowKey::of(key)),
-        Family::V6 => CLOSED.get_ptr(on_stack(key)),
+    let closed = match key.width() {
+        Width::Narrow => CLOSED_16.get_ptr(NarrowKey::of(key)),
+        Width::Wide => CLOSED.get_ptr(on_stack(key)),
     };
     // SAFETY: valid until the program ends (RCU), and never written in place.
     let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
@@ -329,9 +328,9 @@ fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
 /// The same, where it was answered as far as the tables know.
 #[inline(always)]
 fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    let entry = match key.talk.family() {
-        Family::V4 => FLOWS_16.get_ptr_mut(NarrowKey::of(key)),
-        Family::V6 => FLOWS.get_ptr_mut(on_stack(key)),
+    let entry = match key.width() {
+        Width::Narrow => FLOWS_16.get_ptr_mut(NarrowKey::of(key)),
+        Width::Wide => FLOWS.get_ptr_mut(on_stack(key)),
     };
     live(entry, key, now)
 }
@@ -368,9 +367,9 @@ fn settle(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     }
     // From where it stands: a copy would take a sixth of the stack.
     let narrow = NarrowKey::of(key);
-    let entered = match key.talk.family() {
-        Family::V4 => FLOWS_16.insert(narrow, entry, 0),
-        Family::V6 => FLOWS.insert(on_stack(key), entry, 0),
+    let entered = match key.width() {
+        Width::Narrow => FLOWS_16.insert(narrow, entry, 0),
+        Width::Wide => FLOWS.insert(on_stack(key), entry, 0),
     };
     if entered.is_err() {
         return Err(Reason::FlowTableFull);

@@ -12,7 +12,7 @@ use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowKey},
     image::flags,
-    packet::{ETHERNET, Family, Packet, Part, Payload, ethernet, network},
+    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, network},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -156,14 +156,14 @@ const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
 #[inline(always)]
 fn find(ctx: &impl Context) -> u64 {
     let Some(scratch) = scratch::scratch() else { return MALFORMED };
-    word_of(found(ctx, &View::of(ctx), scratch.header.flags))
+    word_of(found(ctx, &View::of(ctx), scratch.header.flags).0)
 }
 
-/// What the packet of a NIC is whose image has `nic_flags`.
+/// What the packet of a NIC is whose image has `nic_flags`, and in which network.
 #[inline(always)]
-fn found<C: Context>(ctx: &C, view: &View<'_, C>, nic_flags: u32) -> Payload {
+fn found<C: Context>(ctx: &C, view: &View<'_, C>, nic_flags: u32) -> (Payload, Vlan) {
     if nic_flags & flags::LAYER_3 != 0 {
-        return payload_of(ctx.find_layer_3());
+        return (payload_of(ctx.find_layer_3()), Vlan::NONE);
     }
     // No frame is shorter than an Ethernet header, and no driver leaves that outside the linear part.
     ethernet(view)
@@ -188,7 +188,8 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
     let Scratch { packet, key, header, .. } = &mut *scratch;
     let view = View::of(ctx);
-    let payload = found(ctx, &view, header.flags);
+    let (payload, vlan) = found(ctx, &view, header.flags);
+    packet.vlan = vlan;
     let has_flow = match payload {
         // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
         Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, None, packet) {

@@ -5,7 +5,7 @@
 use sg_common::{
     guest,
     image::{Dimension, flags},
-    packet::{ETHERNET, Payload},
+    packet::Payload,
     verdict::Reason,
 };
 
@@ -25,12 +25,13 @@ pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Res
     let has_ethernet = scratch.header.flags & flags::LAYER_3 == 0;
     let sender = if has_ethernet { view::sender(ctx).ok_or(Reason::Malformed)? } else { 0 };
     scratch.keys[Dimension::Ethernet as usize] = sender;
-    let (offset, is_arp) = match payload {
-        Payload::Ip(_, offset) => (offset, false),
-        Payload::Arp(offset) => (offset, true),
+    let is_arp = match payload {
+        Payload::Ip(..) => false,
+        Payload::Arp(_) => true,
         Payload::Refused(reason) => return Err(reason),
     };
-    if has_ethernet && offset != ETHERNET || ctx.is_tagged() {
+    // One that is a priority only names no other network.
+    if !scratch.packet.vlan.is_none() {
         return Err(Reason::VlanTag);
     }
     if is_arp {

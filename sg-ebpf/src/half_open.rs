@@ -14,8 +14,7 @@
 
 use sg_common::{
     abi::{self, reason_counter},
-    flow::{FlowEntry, FlowKey, NarrowKey, common_tickets, own_tickets},
-    packet::Family,
+    flow::{FlowEntry, FlowKey, NarrowKey, Width, common_tickets, own_tickets},
     verdict::Reason,
 };
 
@@ -34,9 +33,9 @@ const SKIPS: u64 = 2;
 /// The entry of a flow, or of one that took its room since.
 #[inline(always)]
 pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
-    match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.get_ptr_mut(NarrowKey::of(key)),
-        Family::V6 => HALF_OPEN.get_ptr_mut(on_stack(key)),
+    match key.width() {
+        Width::Narrow => HALF_OPEN_16.get_ptr_mut(NarrowKey::of(key)),
+        Width::Wide => HALF_OPEN.get_ptr_mut(on_stack(key)),
     }
 }
 
@@ -47,18 +46,18 @@ pub fn enter(scratch: &mut Scratch, entry: &FlowEntry) -> bool {
         return false;
     }
     let key = &scratch.key;
-    match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
-        Family::V6 => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
+    match key.width() {
+        Width::Narrow => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
+        Width::Wide => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
     }
 }
 
 /// Takes a flow out; false where it is not there. Its place is free from then on.
 #[inline(always)]
 pub fn remove(key: &FlowKey) -> bool {
-    match key.talk.family() {
-        Family::V4 => HALF_OPEN_16.remove(NarrowKey::of(key)).is_ok(),
-        Family::V6 => HALF_OPEN.remove(on_stack(key)).is_ok(),
+    match key.width() {
+        Width::Narrow => HALF_OPEN_16.remove(NarrowKey::of(key)).is_ok(),
+        Width::Wide => HALF_OPEN.remove(on_stack(key)).is_ok(),
     }
 }
 
@@ -144,9 +143,9 @@ const EVICTED: u64 = 5;
 extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NO_PLACES };
-    match scratch.comer.talk.family() {
-        Family::V4 => take_place::<NarrowKey>(scratch, line, step),
-        Family::V6 => take_place::<FlowKey>(scratch, line, step),
+    match scratch.comer.width() {
+        Width::Narrow => take_place::<NarrowKey>(scratch, line, step),
+        Width::Wide => take_place::<FlowKey>(scratch, line, step),
     }
 }
 
@@ -154,12 +153,12 @@ extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 
 fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     // SAFETY: valid until the program ends. The agent may write it meanwhile: then one flow stands where it would not have.
     let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else { return NO_PLACES };
-    let (family, nic) = (scratch.comer.talk.family(), scratch.comer.talk.nic());
+    let (width, nic) = (scratch.comer.width(), scratch.comer.talk.nic());
     let in_common = line == IN_COMMON;
     let (count, line_of) = if in_common {
-        (common_tickets(family), shares.in_common())
+        (common_tickets(width), shares.in_common())
     } else {
-        (own_tickets(family, nic), shares.own(nic))
+        (own_tickets(width, nic), shares.own(nic))
     };
     if line == HOME
         && let Some(at) = TICKETS.get(count).and_then(|ticket| line_of.place(*ticket)).and_then(K::place)

@@ -51,11 +51,11 @@ pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
 #[btf_map]
 pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 
-/// Flows of IPv6 that were answered. What needs no memory before there are any costs a little more to enter.
+/// Flows of IPv6, and of IPv4 behind a VLAN tag, that were answered. What needs no memory before there are any costs a little more to enter.
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
-/// The same of IPv4.
+/// The same of IPv4 without a VLAN tag.
 #[btf_map]
 pub static FLOWS_16: HashMap<NarrowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
 
@@ -64,20 +64,20 @@ pub static FLOWS_16: HashMap<NarrowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
 #[btf_map]
 pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
 
-/// Half-open flows of IPv6. The program evicts the oldest, see [`crate::half_open`]: a flood of them evicts only half-open flows,
+/// Half-open flows with wide keys. The program evicts the oldest, see [`crate::half_open`]: a flood of them evicts only half-open flows,
 /// and only those of its own NIC beyond what the others leave.
 #[btf_map]
 pub static HALF_OPEN: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// The same of IPv4.
+/// The same of narrow keys.
 #[btf_map]
 pub static HALF_OPEN_16: HashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// The places of half-open flows of IPv6: who stands where, or stood there last. As many as [`HALF_OPEN`] has.
+/// The places of half-open flows with wide keys: who stands where, or stood there last. As many as [`HALF_OPEN`] has.
 #[btf_map]
 pub static PLACES: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
 
-/// The same of IPv4.
+/// The same of narrow keys.
 #[btf_map]
 pub static PLACES_16: Array<NarrowKey, MAX_HALF_OPEN> = Array::new();
 
@@ -89,12 +89,12 @@ pub static TICKETS: Array<u64, { ticket_counts(MAX_NICS as u32) as usize }> = Ar
 #[btf_map]
 pub static SHARES: Array<Shares, 1> = Array::new();
 
-/// TCP connections of IPv6 that have ended, put here by the agent's sweep. The least recently used make room: a day of
+/// TCP connections with wide keys that have ended, put here by the agent's sweep. The least recently used make room: a day of
 /// short connections fills no table.
 #[btf_map]
 pub static CLOSED: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 
-/// The same of IPv4.
+/// The same of narrow keys.
 #[btf_map]
 pub static CLOSED_16: LruHashMap<NarrowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 

@@ -43,6 +43,10 @@ pub fn passes(
     packet: &Packet,
     is_server: impl FnOnce() -> bool,
 ) -> Option<Reason> {
+    // Most packets are none, and that is said without a call.
+    if !exceptions::may_be(packet) {
+        return None;
+    }
     let direction = u64::from(asked.direction as u8);
     let whose = u64::from(asked.slot) << SLOT | (asked.network as u64) << NETWORK | direction;
     let mut found = ctx.unasked(packet, whose);
@@ -72,9 +76,6 @@ const UNREAD: u64 = 4;
 fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return NOTHING };
-    if !exceptions::may_be(packet) {
-        return NOTHING;
-    }
     let direction = Direction::of(whose & 1);
     let network = (whose as u32 >> NETWORK) as usize & 0xff;
     let view = View::of(ctx);
@@ -99,12 +100,13 @@ fn discovery(exchanges: &mut Exchanges, packet: &Packet, message: discovery::Mes
     match message {
         discovery::Message::Link => DISCOVERY,
         discovery::Message::Solicitation => {
-            exchanges.solicited(packet.source, view::now());
+            exchanges.solicited(packet.source, packet.vlan, view::now());
             DISCOVERY
         }
         discovery::Message::Advertisement => {
             let timeout = seconds(SOLICITATION_SECONDS);
-            if exchanges.is_solicitor(packet.destination, timeout, view::now()) { DISCOVERY } else { NOTHING }
+            let (to, vlan) = (packet.destination, packet.vlan);
+            if exchanges.is_solicitor(to, vlan, timeout, view::now()) { DISCOVERY } else { NOTHING }
         }
     }
 }
@@ -115,7 +117,7 @@ fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trus
     match message.kind {
         dhcp::Kind::ToOne if !trusted => {
             let lease = Lease { client: packet.source.high as u32, server: packet.destination.high as u32 };
-            if packet.family as u8 != Family::V4 as u8 || !exchanges.is_leased(lease) {
+            if packet.family as u8 != Family::V4 as u8 || !exchanges.is_leased(lease, packet.vlan) {
                 return TO_A_SERVER;
             }
             exchanges.open(message.name, view::now());
@@ -126,7 +128,7 @@ fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trus
                 return NOTHING;
             }
             if let dhcp::Kind::Gives(lease) = message.kind {
-                exchanges.lease(lease);
+                exchanges.lease(lease, packet.vlan);
             }
         }
     }

@@ -44,6 +44,8 @@ fn quoted(ctx: &impl Context, scratch: *mut Scratch) -> u64 {
     let Some(Scratch { packet, embedded, .. }) = (unsafe { scratch.as_mut() }) else {
         return Reason::Malformed as u64;
     };
+    // It says so of a packet in its own network.
+    embedded.vlan = packet.vlan;
     let (family, offset, end) = (packet.family as u64, embedded_offset(packet) as u64, packet.end as u64);
     let mut read = || ctx.parse(family, offset, end, embedded);
     retried(ctx, Reason::Malformed as u64, read(), read)

@@ -21,7 +21,7 @@ pub(crate) const ENDED: &str = "the run in the guest ended with ";
 
 /// Modules of the devices that tests make, of the older way to attach, and of IPsec with a cipher. A kernel without one of them is
 /// no kernel to try these tests on.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 25] = [
     "veth",
     "bridge",
     "sch_ingress",
@@ -46,6 +46,7 @@ const MODULES: [&str; 24] = [
     "xfrm_interface",
     "8021q",
     "bonding",
+    "vrf",
 ];
 /// What tests call by name.
 const CALLED: [&str; 3] = ["ip", "tc", "ping"];

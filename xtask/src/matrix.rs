@@ -33,7 +33,7 @@ const LIMIT: Duration = Duration::from_mins(30);
 /// What runs in the guest. Everything that the verifier sees, then real packets over each way to attach; one test
 /// at a time, since the guest is slow and tests wait for silence. A test that is left out for want of root or of
 /// the programs counts as failed there; one that needs a newer kernel is named with what it needs.
-const RUNS: [&str; 7] = [
+const RUNS: [&str; 8] = [
     "engines --include-ignored --test-threads 1 programs::",
     "traffic --include-ignored --test-threads 1 verdicts::inbound_host_v4",
     "traffic --include-ignored --test-threads 1 verdicts::outbound_host_v6",
@@ -41,6 +41,7 @@ const RUNS: [&str; 7] = [
     "traffic --include-ignored --test-threads 1 life::a_restart",
     "traffic --include-ignored --test-threads 1 ipsec::",
     "traffic --include-ignored --test-threads 1 tunnels::",
+    "traffic --include-ignored --test-threads 1 vlans::",
 ];
 /// Debian's kernels for machines in a cloud: the smallest that have all that is needed.
 const KERNELS: &str = "^linux-image-[0-9].*-cloud-amd64$";

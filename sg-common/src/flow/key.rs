@@ -3,11 +3,12 @@
 use super::Direction;
 use crate::{
     image::{Dimension, Keys, service_key},
-    packet::{Address, Family, Icmp, Packet, is_icmp},
+    packet::{Address, Family, Icmp, Packet, Vlan, is_icmp},
 };
 
-/// What names a flow: the NIC, the protocol and both ends, ordered remote before local, so that both
-/// directions have the same key. 40 bytes, no padding, integers only.
+/// What names a flow: the NIC, the network, the protocol and both ends, ordered remote before local, so that both
+/// directions have the same key. 48 bytes, no padding, integers only: hashing them takes the kernel as long as 40
+/// (`jhash2`, include/linux/jhash.h, takes three words at a time, and up to three at the end).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
@@ -21,6 +22,17 @@ pub struct FlowKey {
     pub local_low: u64,
     /// The rest.
     pub talk: Talk,
+    /// The [`Vlan`], as a word.
+    pub vlan: u64,
+}
+
+/// Which table a flow stands in, by how long its key is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// As a [`NarrowKey`]: IPv4 without a VLAN tag, which is what most flows are.
+    Narrow,
+    /// As a [`FlowKey`].
+    Wide,
 }
 
 /// Ports, NIC, protocol and family of a flow, from the lowest bit on: the remote port and the local port in host order (16
@@ -42,6 +54,12 @@ impl Talk {
     #[must_use]
     pub const fn word(self) -> u64 {
         self.0
+    }
+
+    /// What [`Self::word`] said.
+    #[must_use]
+    pub const fn of(word: u64) -> Self {
+        Self(word)
     }
 
     /// The two ports are the remote one and the local one.
@@ -105,18 +123,20 @@ impl FlowKey {
     /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
-        let Packet { source, destination, source_port, detail, identifier, .. } = packet;
+        let Packet { source, destination, source_port, detail, identifier, vlan, .. } = packet;
         let talk = |ports| Talk::new(ports, nic, packet.protocol, packet.family);
         match (icmp, direction) {
-            (None, Direction::Ingress) => self.write(source, destination, talk((*source_port, *detail))),
+            (None, Direction::Ingress) => {
+                self.write(source, destination, talk((*source_port, *detail)), *vlan);
+            }
             (None, Direction::Egress) => {
                 one_branch();
-                self.write(destination, source, talk((*detail, *source_port)));
+                self.write(destination, source, talk((*detail, *source_port)), *vlan);
             }
             (Some(echo @ (Icmp::EchoRequest | Icmp::EchoReply)), _) => {
                 let asks = if echo == Icmp::EchoRequest { direction } else { direction.reversed() };
                 let (remote, local) = ends(direction, source, destination);
-                self.write(remote, local, talk((*identifier, asks as u16)));
+                self.write(remote, local, talk((*identifier, asks as u16)), *vlan);
             }
             (Some(Icmp::Error | Icmp::Other), _) => return false,
         }
@@ -124,14 +144,31 @@ impl FlowKey {
     }
 
     #[inline(always)]
-    fn write(&mut self, remote: &Address, local: &Address, talk: Talk) {
+    fn write(&mut self, remote: &Address, local: &Address, talk: Talk, vlan: Vlan) {
         *self = Self {
             remote_high: remote.high,
             remote_low: remote.low,
             local_high: local.high,
             local_low: local.low,
             talk,
+            vlan: u64::from(vlan.word()),
         };
+    }
+
+    /// The network that it is in.
+    #[must_use]
+    pub const fn network(&self) -> Vlan {
+        Vlan::of(self.vlan as u32)
+    }
+
+    /// Which table it stands in.
+    #[inline(always)]
+    #[must_use]
+    pub const fn width(&self) -> Width {
+        match self.talk.family() {
+            Family::V4 if self.vlan == 0 => Width::Narrow,
+            Family::V4 | Family::V6 => Width::Wide,
+        }
     }
 
     /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
@@ -160,8 +197,8 @@ impl FlowKey {
     }
 }
 
-/// A [`FlowKey`] of IPv4 as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as 40
-/// (`jhash2`, include/linux/jhash.h). 16 bytes, no padding, integers only.
+/// A [`FlowKey`] of IPv4 without a VLAN tag as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as
+/// 48. 16 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct NarrowKey {
@@ -174,7 +211,7 @@ pub struct NarrowKey {
 }
 
 impl NarrowKey {
-    /// The same flow; meaningless where it is not IPv4.
+    /// The same flow; meaningless where it is not [`Width::Narrow`].
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &FlowKey) -> Self {
@@ -190,6 +227,7 @@ impl NarrowKey {
             local_high: self.local as u64,
             local_low: 0,
             talk: self.talk,
+            vlan: 0,
         }
     }
 }

@@ -20,7 +20,7 @@ mod tcp;
 
 pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
-pub use key::{FlowKey, NarrowKey, Talk, packet_keys};
+pub use key::{FlowKey, NarrowKey, Talk, Width, packet_keys};
 pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 
 use crate::packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol};
@@ -140,6 +140,6 @@ pub const fn opens(packet: &Packet) -> bool {
 }
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 40 && size_of::<NarrowKey>() == 16);
+    assert!(size_of::<FlowKey>() == 48 && size_of::<NarrowKey>() == 16);
     assert!(has_ports(protocol::TCP));
 };

@@ -3,9 +3,9 @@
 //! in the share of its own NIC, where again a newer one takes it. So a NIC may use whatever room the others leave, and what it
 //! keeps of its last half-open flows nobody else can take. It must never touch a map: the datapath and the agent do.
 
-use crate::packet::Family;
+use super::Width;
 
-/// How the places of an address family are divided. In a map: 8 bytes, integers only.
+/// How the places of flows of one [`Width`] are divided. In a map: 8 bytes, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Shares {
@@ -59,33 +59,33 @@ impl Line {
     }
 }
 
-/// Which count of tickets the places in common of a family have. Tickets are drawn from zero on, one a place.
+/// Which count of tickets the places in common of a width have. Tickets are drawn from zero on, one a place.
 #[inline(always)]
 #[must_use]
-pub const fn common_tickets(family: Family) -> u32 {
-    family_index(family)
+pub const fn common_tickets(width: Width) -> u32 {
+    index(width)
 }
 
 /// Which one the share of a NIC has.
 #[inline(always)]
 #[must_use]
-pub const fn own_tickets(family: Family, nic: u16) -> u32 {
-    (nic as u32 + 1) * FAMILIES + family_index(family)
+pub const fn own_tickets(width: Width, nic: u16) -> u32 {
+    (nic as u32 + 1) * WIDTHS + index(width)
 }
 
 /// How many counts of tickets there are for so many NICs.
 #[must_use]
 pub const fn ticket_counts(nics: u32) -> u32 {
-    (nics + 1) * FAMILIES
+    (nics + 1) * WIDTHS
 }
 
-const FAMILIES: u32 = 2;
+const WIDTHS: u32 = 2;
 
 #[inline(always)]
-const fn family_index(family: Family) -> u32 {
-    match family {
-        Family::V4 => 0,
-        Family::V6 => 1,
+const fn index(width: Width) -> u32 {
+    match width {
+        Width::Narrow => 0,
+        Width::Wide => 1,
     }
 }
 

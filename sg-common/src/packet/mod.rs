@@ -10,9 +10,11 @@
 
 mod network;
 mod read;
+mod vlan;
 
 pub use network::{embedded_offset, network};
 pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
+pub use vlan::{Tag, Vlan};
 
 /// Bytes of an Ethernet header without VLAN tags.
 pub const ETHERNET: usize = 14;
@@ -99,6 +101,9 @@ pub trait Frame {
     /// (GSO): only there does a length field of zero stand for what it cannot hold. No frame on a wire is one. Asked only
     /// where that field is zero.
     fn is_large(&self) -> bool;
+
+    /// The VLAN tag that the kernel or a device took off the frame: it stood before all that can be read.
+    fn tag(&self) -> Option<Tag>;
 
     /// The `N` bytes at `offset`, or none where the frame ends before.
     fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<N>>;
@@ -216,6 +221,9 @@ pub struct Packet {
     /// Where the packet ends for its receiver, in bytes from the start of the frame; of a packet that an ICMP error quotes,
     /// where the quotation ends. No header reaches beyond it.
     pub end: usize,
+    /// The network that it is in. Who reads the Ethernet header writes it, and not who reads the IP packet; of a packet that an ICMP
+    /// error quotes, it is the error's.
+    pub vlan: Vlan,
 }
 
 /// What part of a datagram a packet is.
@@ -262,6 +270,7 @@ impl Packet {
         identification: 0,
         offset: 0,
         payload: 0,
+        vlan: Vlan::NONE,
     };
 }
 

@@ -1,6 +1,6 @@
 //! Reading a frame from its Ethernet header on, and frames in user space. What cannot be read comes back as a [`Reason`].
 
-use super::{ETHERNET, Family, Frame, Packet, Window, ethertype, network};
+use super::{ETHERNET, Family, Frame, Packet, Tag, Vlan, Window, ethertype, network};
 use crate::verdict::Reason;
 
 /// VLAN tags that are looked through (IEEE 802.1Q, and 802.1ad before it).
@@ -18,26 +18,38 @@ pub enum Payload {
     Refused(Reason),
 }
 
-/// Reads the Ethernet header, through up to two VLAN tags: what stands behind them is judged like anything else.
+/// Reads the Ethernet header, through up to two VLAN tags: what stands behind them is judged like anything else, in the network
+/// that they name.
 #[inline(always)]
-pub fn ethernet<F: Frame>(frame: &F) -> Payload {
+pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
     const TAG: usize = 4;
+    let (mut vlan, mut most) = (Vlan::NONE, MAX_VLAN_TAGS);
+    if let Some(tag) = frame.tag() {
+        vlan = vlan.behind(tag);
+        most -= 1;
+    }
     let mut tags = 0;
-    while tags <= MAX_VLAN_TAGS {
+    while tags <= most {
         let offset = ETHERNET + tags * TAG;
         // The two bytes before the payload say what it is.
         let Some(kind) = frame.window::<2>(offset - 2) else {
-            return Payload::Refused(Reason::Malformed);
+            return (Payload::Refused(Reason::Malformed), vlan);
         };
         match kind.be16(0) {
-            ethertype::IPV4 => return Payload::Ip(Family::V4, offset),
-            ethertype::IPV6 => return Payload::Ip(Family::V6, offset),
-            ethertype::ARP => return Payload::Arp(offset),
-            ethertype::VLAN | ethertype::SERVICE_VLAN => tags += 1,
-            _ => return Payload::Refused(Reason::NotIp),
+            ethertype::IPV4 => return (Payload::Ip(Family::V4, offset), vlan),
+            ethertype::IPV6 => return (Payload::Ip(Family::V6, offset), vlan),
+            ethertype::ARP => return (Payload::Arp(offset), vlan),
+            kind @ (ethertype::VLAN | ethertype::SERVICE_VLAN) => {
+                let Some(control) = frame.window::<2>(offset) else {
+                    return (Payload::Refused(Reason::Malformed), vlan);
+                };
+                vlan = vlan.behind(Tag { kind, control: control.be16(0) });
+                tags += 1;
+            }
+            _ => return (Payload::Refused(Reason::NotIp), vlan),
         }
     }
-    Payload::Refused(Reason::NotIp)
+    (Payload::Refused(Reason::NotIp), vlan)
 }
 
 /// What begins so many bytes into the buffer, where no Ethernet header says so but the kernel does, by a number as it stands in
@@ -65,9 +77,10 @@ pub enum Parsed {
 
 /// Reads a frame: [`ethernet`], then [`network`].
 pub fn parse<F: Frame>(frame: &F) -> Parsed {
-    match ethernet(frame) {
+    let (payload, vlan) = ethernet(frame);
+    match payload {
         Payload::Ip(family, offset) => {
-            let mut packet = Packet::EMPTY;
+            let mut packet = Packet { vlan, ..Packet::EMPTY };
             match network(frame, family, offset, None, &mut packet) {
                 Ok(()) => Parsed::Packet(packet),
                 Err(reason) => Parsed::Refused(reason),
@@ -88,6 +101,10 @@ impl Frame for &[u8] {
 
     fn is_large(&self) -> bool {
         false
+    }
+
+    fn tag(&self) -> Option<Tag> {
+        None
     }
 
     fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {

@@ -7,6 +7,7 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
 };
 use ipnet::IpNet;
+use sg_common::packet::{Tag, Vlan, ethertype};
 
 use super::names::Names;
 use crate::store::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
@@ -71,6 +72,30 @@ pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
 }
 
+/// `none`, `5`, `ad.5`, `ad.5/7`: a network as [`Vlan`] writes it, the outer tag first.
+pub(super) fn vlan(text: &str) -> Result<Vlan, String> {
+    let wrong = || {
+        "allowed are none, a number from 1 to 4094, ad. before that of an 802.1ad tag, and two of them such as ad.5/7"
+            .to_owned()
+    };
+    if text == NO_VLAN {
+        return Ok(Vlan::NONE);
+    }
+    let mut vlan = Vlan::NONE;
+    for (place, tag) in text.split('/').enumerate() {
+        let (kind, number) = match tag.strip_prefix("ad.") {
+            Some(number) => (ethertype::SERVICE_VLAN, number),
+            None => (ethertype::VLAN, tag),
+        };
+        let control = number.parse().ok().filter(|number| place < 2 && (1..=4094).contains(number));
+        vlan = vlan.behind(Tag { kind, control: control.ok_or_else(wrong)? });
+    }
+    Ok(vlan)
+}
+
+/// What stands for no network.
+pub(super) const NO_VLAN: &str = "none";
+
 /// Addresses as a column shows them.
 pub(super) fn write_addresses(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
@@ -110,6 +135,13 @@ mod tests {
         }
         for text in ["", "ssh", "90-80", "port-list:", "group:web"] {
             ports(text).unwrap_err();
+        }
+        for text in ["1", "4094", "ad.5", "ad.5/7", "5/ad.7"] {
+            assert_eq!(vlan(text).unwrap().to_string(), text);
+        }
+        assert_eq!(vlan(NO_VLAN), Ok(Vlan::NONE));
+        for text in ["", "0", "4095", "5/", "1/2/3", "ad", "ad.0", "-1"] {
+            vlan(text).unwrap_err();
         }
     }
 }

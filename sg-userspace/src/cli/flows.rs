@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use serde::Serialize;
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKey, State},
-    packet::Family,
+    packet::{Family, Vlan},
     verdict::Decision,
 };
 
@@ -62,6 +62,9 @@ struct Wanted {
     /// With this end in here.
     #[arg(long, value_name = "CIDR", value_parser = args::prefix)]
     local: Option<IpNet>,
+    /// In this VLAN: none, a number, ad.NUMBER for an 802.1ad tag, OUTER/INNER for two.
+    #[arg(long, value_parser = args::vlan)]
+    vlan: Option<Vlan>,
     /// With this port at either end.
     #[arg(long)]
     port: Option<u16>,
@@ -91,6 +94,8 @@ enum Progress {
 #[derive(Debug, Serialize)]
 struct Row {
     nic: String,
+    /// The network that its packets are in by their VLAN tags; none: without tags, or with a priority only.
+    vlan: Option<String>,
     protocol: String,
     /// Which way the first packet went.
     direction: &'static str,
@@ -167,6 +172,7 @@ fn written(rows: &[&Row], colour: bool) -> String {
     let cells = rows.iter().map(|row| {
         vec![
             row.nic.clone(),
+            row.vlan.clone().unwrap_or_else(|| "-".to_owned()),
             row.protocol.clone(),
             row.direction.to_owned(),
             end(row.remote, row.remote_port),
@@ -178,9 +184,10 @@ fn written(rows: &[&Row], colour: bool) -> String {
             format!("{}/{}", row.bytes[0], row.bytes[1]),
         ]
     });
-    let titles =
-        ["NIC", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES"];
-    table::lines(&titles, cells, &[8, 9], colour)
+    let titles = [
+        "NIC", "VLAN", "PROTOCOL", "OPENED", "REMOTE", "LOCAL", "STATE", "GROUP", "RULE", "PACKETS", "BYTES",
+    ];
+    table::lines(&titles, cells, &[9, 10], colour)
 }
 
 /// What numbers in the tables stand for.
@@ -215,6 +222,7 @@ impl<'a> Known<'a> {
                 .nics
                 .get(&key.talk.nic())
                 .map_or_else(|| format!("slot {}", key.talk.nic()), |name| text(name)),
+            vlan: Some(key.network()).filter(|vlan| !vlan.is_none()).map(|vlan| vlan.to_string()),
             protocol: Protocol::Number(key.talk.protocol()).to_string(),
             direction: match entry.direction() {
                 Direction::Ingress => "ingress",
@@ -251,6 +259,7 @@ impl Wanted {
         let rule = |wanted: &String| row.rule.as_ref() == Some(wanted);
         self.nic.as_ref().is_none_or(|wanted| row.nic == *wanted)
             && self.protocol.is_none_or(protocol)
+            && self.vlan.is_none_or(|wanted| key.network() == wanted)
             && self.remote.is_none_or(|wanted| wanted.contains(&row.remote))
             && self.local.is_none_or(|wanted| wanted.contains(&row.local))
             && self.port.is_none_or(|wanted| [row.remote_port, row.local_port].contains(&wanted))

@@ -7,10 +7,7 @@ use aya::{
     Ebpf, Pod,
     maps::{HashMap, Map, MapData, MapError},
 };
-use sg_common::{
-    flow::{ClosedEntry, FlowKey, NarrowKey},
-    packet::Family,
-};
+use sg_common::flow::{ClosedEntry, FlowKey, NarrowKey, Width};
 
 use super::{
     KernelError,
@@ -20,7 +17,7 @@ use super::{
 /// Their names.
 pub(super) const TABLES: [&str; 2] = ["CLOSED", "CLOSED_16"];
 
-/// The tables of both address families.
+/// The tables of both widths.
 pub(super) struct Closed {
     wide: HashMap<MapData, FlowKey, ClosedEntry>,
     narrow: HashMap<MapData, NarrowKey, ClosedEntry>,
@@ -40,9 +37,9 @@ impl Closed {
 
     /// Remembers a connection that has ended.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &ClosedEntry) -> Result<(), KernelError> {
-        match key.talk.family() {
-            Family::V4 => self.narrow.insert(NarrowKey::of(key), entry, 0),
-            Family::V6 => self.wide.insert(key, entry, 0),
+        match key.width() {
+            Width::Narrow => self.narrow.insert(NarrowKey::of(key), entry, 0),
+            Width::Wide => self.wide.insert(key, entry, 0),
         }
         .map_err(KernelError::call("enter a closed connection"))
     }

@@ -94,6 +94,15 @@ pub enum KernelError {
         /// What it means.
         why: String,
     },
+    /// A device that takes VLAN tags off before XDP sees them.
+    #[error(
+        "device {device} takes VLAN tags off before an XDP program could see them, and what is in one network would be judged as \
+         of another: say `ethtool -K {device} rxvlan off`, or write `hook: tc`"
+    )]
+    TagsTakenOff {
+        /// The device.
+        device: String,
+    },
     /// A device that has another XDP program: there is room for one.
     #[error("device {device} has an XDP program already, {program}: take that off it, or write `hook: tc`")]
     XdpTaken {

@@ -8,8 +8,8 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError},
 };
 use sg_common::{
-    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey},
-    packet::{Family, protocol},
+    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Talk, Width},
+    packet::protocol,
 };
 
 use super::{
@@ -47,7 +47,7 @@ pub(super) struct Place {
     bucket: Option<u32>,
 }
 
-/// The flow tables of both address families, of flows that were answered and of those that were not.
+/// The flow tables of both widths, of flows that were answered and of those that were not.
 pub struct Flows(Vec<Box<dyn Table>>);
 
 impl fmt::Debug for Flows {
@@ -59,17 +59,17 @@ impl fmt::Debug for Flows {
 /// A table by its name, and what stands in it.
 pub(super) struct Kind {
     pub(super) name: &'static str,
-    pub(super) family: Family,
+    pub(super) width: Width,
     /// Whether its flows were not answered yet.
     pub(super) half_open: bool,
 }
 
 /// The tables. Layouts before the fifth have the first two, with flows of both families in them.
 pub(super) const TABLES: [Kind; 4] = [
-    Kind { name: "FLOWS", family: Family::V6, half_open: false },
-    Kind { name: "HALF_OPEN", family: Family::V6, half_open: true },
-    Kind { name: "FLOWS_16", family: Family::V4, half_open: false },
-    Kind { name: "HALF_OPEN_16", family: Family::V4, half_open: true },
+    Kind { name: "FLOWS", width: Width::Wide, half_open: false },
+    Kind { name: "HALF_OPEN", width: Width::Wide, half_open: true },
+    Kind { name: "FLOWS_16", width: Width::Narrow, half_open: false },
+    Kind { name: "HALF_OPEN_16", width: Width::Narrow, half_open: true },
 ];
 
 /// Which flows a search is about.
@@ -88,6 +88,10 @@ trait Table: Send {
     fn insert(&mut self, key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), MapError>;
 }
 
+/// A [`FlowKey`] as it was up to the fifth layout: without a VLAN. Flows behind a tag went on as those of no network there; who
+/// carries them over finds them so, and their next packet meets the rules.
+type FormerKey = [u64; 5];
+
 /// How a key stands in a table.
 trait Stored: Pod + Default + Send {
     fn of(key: &FlowKey) -> Self;
@@ -100,6 +104,16 @@ impl Stored for FlowKey {
     }
     fn key(&self) -> FlowKey {
         *self
+    }
+}
+
+impl Stored for FormerKey {
+    fn of(key: &FlowKey) -> Self {
+        [key.remote_high, key.remote_low, key.local_high, key.local_low, key.talk.word()]
+    }
+    fn key(&self) -> FlowKey {
+        let [remote_high, remote_low, local_high, local_low, talk] = *self;
+        FlowKey { remote_high, remote_low, local_high, local_low, talk: Talk::of(talk), vlan: 0 }
     }
 }
 
@@ -135,7 +149,7 @@ impl Flows {
             let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
             table(Map::from_map_data(map).map_err(KernelError::call(&doing))?, kind)
         };
-        let is_there = |kind: &&Kind| kind.family == Family::V6 || directory.join(kind.name).exists();
+        let is_there = |kind: &&Kind| kind.width == Width::Wide || directory.join(kind.name).exists();
         TABLES.iter().filter(is_there).map(open).collect::<Result<_, _>>().map(Self)
     }
 
@@ -256,7 +270,7 @@ impl Flows {
         key: &FlowKey,
         half_open: bool,
     ) -> Result<&mut (dyn Table + 'static), KernelError> {
-        let is_it = |kind: &Kind| kind.family == key.talk.family() && kind.half_open == half_open;
+        let is_it = |kind: &Kind| kind.width == key.width() && kind.half_open == half_open;
         let mut tables = TABLES.iter().zip(&mut self.0);
         let found = tables.find(|(kind, _)| is_it(kind));
         found
@@ -267,10 +281,18 @@ impl Flows {
 
 /// A table of `kind`.
 fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
-    Ok(match kind.family {
-        Family::V4 => Box::new(Keyed::<NarrowKey>::of(map, kind.name)?),
-        Family::V6 => Box::new(Keyed::<FlowKey>::of(map, kind.name)?),
+    Ok(match kind.width {
+        Width::Narrow => Box::new(Keyed::<NarrowKey>::of(map, kind.name)?),
+        Width::Wide if is_former(&map, kind.name)? => Box::new(Keyed::<FormerKey>::of(map, kind.name)?),
+        Width::Wide => Box::new(Keyed::<FlowKey>::of(map, kind.name)?),
     })
+}
+
+/// Whether the keys of a map are those of a former layout.
+fn is_former(map: &Map, name: &'static str) -> Result<bool, KernelError> {
+    let (Map::HashMap(data) | Map::LruHashMap(data)) = map else { return Ok(false) };
+    let info = data.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
+    Ok(info.key_size() as usize == size_of::<FormerKey>())
 }
 
 impl<K: Stored> Keyed<K> {
@@ -333,7 +355,7 @@ impl<K: Stored> Table for Keyed<K> {
 
     fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         let stored = K::of(key);
-        // A flow of the other family has no place here.
+        // A flow of the other width has no place here.
         if stored.key() == *key { self.remove(&stored) } else { Ok(()) }
     }
 

@@ -11,21 +11,21 @@ use super::{attach::Attachment, order::TcxOrder};
 pub struct Limits {
     /// NICs.
     pub nics: u32,
-    /// Flows of all NICs that were answered, of each address family, and three eighths as many that were not yet.
+    /// Flows of all NICs that were answered, with keys of each width, and three eighths as many that were not yet.
     pub flows: u32,
     /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
     pub counters: u32,
 }
 
 impl Limits {
-    /// Half-open flows of all NICs, of each address family. A third of them is divided among the NICs, see
+    /// Half-open flows of all NICs, with keys of each width. A third of them is divided among the NICs, see
     /// [`sg_common::flow::Shares`]; the rest, in common, is a quarter of [`Self::flows`].
     #[must_use]
     pub const fn half_open(&self) -> u32 {
         self.closed() / 2 * 3
     }
 
-    /// TCP connections that have ended, of each address family: beyond, the least recently used are forgotten.
+    /// TCP connections that have ended, with keys of each width: beyond, the least recently used are forgotten.
     const fn closed(&self) -> u32 {
         // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
         const LEAST: u32 = 1 << 10;

@@ -5,10 +5,7 @@ use aya::{
     Ebpf,
     maps::{Array, MapData, MapError},
 };
-use sg_common::{
-    flow::{FlowKey, NarrowKey, Shares, common_tickets},
-    packet::Family,
-};
+use sg_common::flow::{FlowKey, NarrowKey, Shares, Width, common_tickets};
 
 use super::{KernelError, datapath::open};
 
@@ -63,15 +60,15 @@ impl Places {
     /// moment may be given the same one; then one of both stays until its time is over.
     pub(super) fn enter(&mut self, flows: &[FlowKey]) -> Result<(), KernelError> {
         let common = self.shares()?.in_common();
-        for family in [Family::V4, Family::V6] {
-            let count = common_tickets(family);
+        for width in [Width::Narrow, Width::Wide] {
+            let count = common_tickets(width);
             let mut ticket = self.tickets.get(&count, 0).map_err(failed)?;
             let before = ticket;
-            for key in flows.iter().filter(|key| key.talk.family() == family) {
+            for key in flows.iter().filter(|key| key.width() == width) {
                 let Some(place) = common.place(ticket) else { break };
-                match family {
-                    Family::V4 => self.narrow.set(place, NarrowKey::of(key), 0),
-                    Family::V6 => self.wide.set(place, key, 0),
+                match width {
+                    Width::Narrow => self.narrow.set(place, NarrowKey::of(key), 0),
+                    Width::Wide => self.wide.set(place, key, 0),
                 }
                 .map_err(failed)?;
                 ticket = ticket.wrapping_add(1);

@@ -1,14 +1,14 @@
 //! The system calls that aya 0.14 lacks: elements of an array of maps from several threads, entries in batches, and
-//! the end of a link that is pinned.
+//! the end of a link that is pinned; and what ethtool would be asked.
 
-#![expect(unsafe_code, reason = "raw bpf(2) calls")]
+#![expect(unsafe_code, reason = "raw bpf(2) and ioctl(2) calls")]
 
 use std::{
     ffi::CString,
     io,
     os::{
         fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
-        unix::ffi::OsStrExt as _,
+        unix::{ffi::OsStrExt as _, net::UnixDatagram},
     },
     path::Path,
 };
@@ -148,4 +148,33 @@ pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the attribute is one descriptor, as long as we say.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw mut fd, size_of::<u32>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What `ETHTOOL_GFLAGS` asks (struct `ethtool_value`, include/uapi/linux/ethtool.h).
+#[repr(C)]
+struct Flags {
+    command: u32,
+    flags: u32,
+}
+
+/// Whether the device takes 802.1Q tags off what it receives, as `ethtool -k` says of `rx-vlan-offload`.
+pub(super) fn strips_vlan_tags(device: &str) -> io::Result<bool> {
+    const ETHTOOL_GFLAGS: u32 = 0x25;
+    const ETH_FLAG_RXVLAN: u32 = 1 << 8;
+    const SIOCETHTOOL: libc::Ioctl = 0x8946;
+    // Any socket will do.
+    let socket = UnixDatagram::unbound()?;
+    let mut flags = Flags { command: ETHTOOL_GFLAGS, flags: 0 };
+    let mut name = [0; libc::IFNAMSIZ];
+    // The last byte ends the name.
+    for (place, byte) in name.iter_mut().zip(device.bytes()).take(libc::IFNAMSIZ - 1) {
+        *place = byte.cast_signed();
+    }
+    let mut request = libc::ifreq {
+        ifr_name: name,
+        ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: (&raw mut flags).cast() },
+    };
+    // SAFETY: the request and what it points to are laid out as the kernel has them, and outlive the call.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
+    if result == 0 { Ok(flags.flags & ETH_FLAG_RXVLAN != 0) } else { Err(io::Error::last_os_error()) }
 }

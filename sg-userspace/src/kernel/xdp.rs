@@ -12,10 +12,13 @@ use aya::programs::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use super::{Device, KernelError};
+use super::{Device, KernelError, sys};
 
 /// Hooks the program in where there is none.
 pub(super) fn add(xdp: &mut Xdp, device: &Device) -> Result<FdLink, KernelError> {
+    if takes_tags_off(device)? {
+        return Err(KernelError::TagsTakenOff { device: device.name.clone() });
+    }
     let id = xdp.attach_to_if_index(device.index, XdpMode::Driver).map_err(|error| refusal(device, error))?;
     let link = xdp.take_link(id).map_err(KernelError::call("take over a link"))?;
     // Without links (before 5.9) aya attaches in another way, and takes it off again as it drops that.
@@ -24,6 +27,26 @@ pub(super) fn add(xdp: &mut Xdp, device: &Device) -> Result<FdLink, KernelError>
         minimum: "5.9",
         hint: ": write `hook: tc`",
     })
+}
+
+/// Whether the device takes VLAN tags off what it receives. A veth says so and does not: a tag is missing there where its other end
+/// never wrote it into the frame (`tx-vlan-offload` of that end), whatever this end is set to.
+fn takes_tags_off(device: &Device) -> Result<bool, KernelError> {
+    let failed = |source| KernelError::Path {
+        doing: "ask about the VLAN tags of",
+        path: device.name.clone().into(),
+        source,
+    };
+    match sys::strips_vlan_tags(&device.name) {
+        // Neither a driver of this name nor such a call.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
+            Err(KernelError::NoDevice { device: device.name.clone() })
+        }
+        Err(error) => Err(failed(error)),
+        Ok(false) => Ok(false),
+        Ok(true) => Ok(about(device.index).map_err(failed)?.kind.as_deref() != Some("veth")),
+    }
 }
 
 /// Puts the program into a link that is there, in one step.

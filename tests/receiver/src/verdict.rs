@@ -59,7 +59,7 @@ pub enum Kind {
     BrokenHeader,
     /// A length is not what it says.
     Length,
-    /// A guest has no VLAN tags, and nobody has three.
+    /// Nobody has three VLAN tags.
     Tags,
     /// A frame is for somebody else.
     Address,
@@ -193,7 +193,6 @@ impl Judge {
     /// The kind of the difference, where a filter blocks what it should not; none is a fault.
     #[must_use]
     pub fn kind(self, case: &Case, seen: &Seen, permit: Permit) -> Option<Kind> {
-        let guarded = self.combination.from_guest() && self.policy.guards(self.combination);
         if permit == Permit::Discovery && (self.sends_more(case) || self.is_answer_to_neighbour(case, seen)) {
             return Some(Kind::Discovery);
         }
@@ -205,7 +204,7 @@ impl Judge {
             Lie::ManyHeaders => Some(Kind::ManyHeaders),
             Lie::BrokenChain | Lie::Transport => Some(Kind::BrokenHeader),
             Lie::Length => Some(Kind::Length),
-            Lie::Tagged => (guarded || case.tags > 2).then_some(Kind::Tags),
+            Lie::Tagged => (case.tags > 2).then_some(Kind::Tags),
             Lie::Address | Lie::Destination | Lie::GroupSource => Some(Kind::Address),
             Lie::Noise => Some(Kind::Noise),
             Lie::Atomic | Lie::Options => None,

@@ -25,6 +25,7 @@ mod sgd;
 mod sizes;
 mod stats;
 mod stream;
+mod tags;
 mod tunnel;
 mod wait;
 

@@ -18,7 +18,6 @@ use aya::maps::{HashMap, Map, MapData};
 use sg_common::{
     abi,
     flow::{FlowEntry, FlowKey, State},
-    packet,
 };
 use sg_tests::lab::{
     Agent, Attach, Datagrams, End, Family, Host, Lab, Outcome, PATIENCE, Pair, SILENCE, Service, Streams,
@@ -275,13 +274,19 @@ fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result
     agent.kill()?;
     let old = relabel(&agent, 4)?;
     let flows = Flows::open(&old)?.list()?;
-    for (name, half_open) in [("FLOWS", false), ("HALF_OPEN", true)] {
-        let map = MapData::from_pin(old.join(name))?;
-        let mut wide: HashMap<_, FlowKey, FlowEntry> = HashMap::try_from(Map::from_map_data(map)?)?;
-        let narrow = |key: &FlowKey| key.talk.family() == packet::Family::V4;
+    for (name, kind, half_open) in [("FLOWS", "hash", false), ("HALF_OPEN", "lru_hash", true)] {
+        // Keys had no VLAN then.
+        let pin = old.join(name);
+        fs::remove_file(&pin)?;
+        let made = ["map", "create", &pin.to_string_lossy(), "type", kind];
+        let sized = ["key", "40", "value", "80", "entries", "4096", "name", name];
+        residue::printed(server, "bpftool", &[&made[..], &sized].concat())?;
+        let map = Map::from_map_data(MapData::from_pin(&pin)?)?;
+        let mut former: HashMap<_, [u64; 5], FlowEntry> = HashMap::try_from(map)?;
         let is_here = |entry: &FlowEntry| (entry.state == State::New as u8) == half_open;
-        for (key, entry) in flows.iter().filter(|(key, entry)| narrow(key) && is_here(entry)) {
-            wide.insert(key, entry, 0)?;
+        for (key, entry) in flows.iter().filter(|(_, entry)| is_here(entry)) {
+            let FlowKey { remote_high, remote_low, local_high, local_low, talk, vlan: _ } = *key;
+            former.insert([remote_high, remote_low, local_high, local_low, talk.word()], entry, 0)?;
         }
         fs::remove_file(old.join(format!("{name}_16")))?;
     }

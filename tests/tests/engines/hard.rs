@@ -1,4 +1,4 @@
-//! Hard traffic, packet by packet through the program in the kernel: fragments, VLAN tags, resets and FINs from nowhere,
+//! Hard traffic, packet by packet through the program in the kernel: fragments, resets and FINs from nowhere,
 //! errors about flows, and a flood of questions.
 
 use sg_common::{abi::reason_counter, flow::Direction, verdict::Reason};
@@ -10,8 +10,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("fragments_follow_the_first_in_order", fragments_follow_the_first_in_order),
     ("fragments_of_a_dropped_datagram_are_dropped", fragments_of_a_dropped_datagram_are_dropped),
     ("a_policy_change_ends_a_datagram", a_policy_change_ends_a_datagram),
-    ("what_stands_behind_vlan_tags_is_judged", what_stands_behind_vlan_tags_is_judged),
-    ("a_guest_sends_no_vlan_tags", a_guest_sends_no_vlan_tags),
     ("a_forged_reset_ends_nothing", a_forged_reset_ends_nothing),
     ("both_ends_may_ask_at_once", both_ends_may_ask_at_once),
     ("only_a_question_is_answered_by_a_question", only_a_question_is_answered_by_a_question),
@@ -133,37 +131,6 @@ fn a_policy_change_ends_a_datagram() {
     let (image, _) = judging_nic("drop", "accept", "");
     datapath.publish(0, &image.with_generation(2)).unwrap();
     expect(&mut datapath, Program::Ingress, &fragment(1, 16, false), dropped(Reason::Fragment));
-}
-
-/// The frame with VLAN tags.
-fn tagged(frame: &[u8], tags: &[[u8; 2]]) -> Vec<u8> {
-    let tags = tags.iter().flat_map(|kind| [kind[0], kind[1], 0, 7]);
-    frame[..12].iter().copied().chain(tags).chain(frame[12..].iter().copied()).collect()
-}
-
-const VLAN: [u8; 2] = [0x81, 0x00];
-const SERVICE_VLAN: [u8; 2] = [0x88, 0xa8];
-
-fn what_stands_behind_vlan_tags_is_judged() {
-    for (action, passes) in [("accept", true), ("drop", false)] {
-        let mut datapath = judging(action, action);
-        let frame = inbound(6, &tcp([40_000, 80], [1, 0], SYN));
-        for tags in [&[][..], &[VLAN], &[SERVICE_VLAN], &[SERVICE_VLAN, VLAN], &[VLAN, VLAN]] {
-            expect(&mut datapath, Program::Ingress, &tagged(&frame, tags), (passes, Reason::Rule));
-        }
-        let three = tagged(&frame, &[SERVICE_VLAN, VLAN, VLAN]);
-        expect(&mut datapath, Program::Ingress, &three, dropped(Reason::NotIp));
-    }
-}
-
-fn a_guest_sends_no_vlan_tags() {
-    let (_, mut datapath) = judging_nic("accept", "accept", "role: guest");
-    // What the device of a guest receives is the guest's outbound.
-    let frame = outbound(6, &tcp([40_000, 80], [1, 0], SYN));
-    expect(&mut datapath, Program::Ingress, &frame, PASSES);
-    for tags in [&[VLAN][..], &[SERVICE_VLAN, VLAN]] {
-        expect(&mut datapath, Program::Ingress, &tagged(&frame, tags), dropped(Reason::VlanTag));
-    }
 }
 
 /// A connection that came in; outbound nothing may start.

@@ -23,6 +23,7 @@ mod revocation;
 mod shares;
 mod tunnels;
 mod vectors;
+mod vlans;
 mod xdp;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         ("programs", programs::TESTS),
         ("xdp", xdp::TESTS),
         ("hard", hard::TESTS),
+        ("vlans", vlans::TESTS),
         ("guest", guest::TESTS),
         ("receiver", receiver::TESTS),
         ("revocation", revocation::TESTS),

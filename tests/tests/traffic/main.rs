@@ -37,6 +37,7 @@ mod suite;
 mod tunnels;
 mod unasked;
 mod verdicts;
+mod vlans;
 
 use suite::Suite;
 
@@ -70,6 +71,7 @@ fn main() -> Result<ExitCode> {
         devices::tests,
         hooks::tests,
         tunnels::tests,
+        vlans::tests,
         life::tests,
         orders::tests,
     ] {
@@ -79,6 +81,7 @@ fn main() -> Result<ExitCode> {
     if arguments.include_ignored {
         ipsec::tests(&mut suite);
         tunnels::of_kinds(&mut suite);
+        vlans::of_devices(&mut suite);
     }
     Ok(suite.run(&arguments))
 }

@@ -298,17 +298,26 @@ extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, asked: u64) -> u6
 extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let now = view::now();
     if asked & HAS_ENTRY != 0
-        && let Some(known) = find(&scratch.key, now)
+        && let Some(known) = find(&scratch.key, view::now())
     {
         sg_ask(scratch, known, decision, asked, length);
         return 1;
     }
+    // Apart, since an entry takes a sixth of the stack.
+    if half_open::make_room(scratch) { sg_enter(scratch, decision, asked, length) } else { 0 }
+}
+
+/// Enters a flow, which room was made for.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let Scratch { packet, header, .. } = scratch;
+    let Scratch { packet, header, key, .. } = scratch;
     let direction = Direction::of(asked & EGRESS);
-    let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, now);
+    let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, view::now());
     if asked & EITHER != 0 {
         entry.flags |= flags::EITHER_WAY;
     }
@@ -316,7 +325,7 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
         let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
         entry.reopen(packet, first);
     }
-    u64::from(half_open::enter(scratch, &entry))
+    u64::from(half_open::enter(key, &entry))
 }
 
 /// The live entry of a flow.

@@ -12,6 +12,8 @@
 
 #![expect(unsafe_code, reason = "global functions take pointers, and maps give some")]
 
+use core::ptr::read_volatile;
+
 use sg_common::{
     abi::{self, reason_counter},
     flow::{FlowEntry, FlowKey, NarrowKey, Width, common_tickets, own_tickets},
@@ -39,13 +41,9 @@ pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     }
 }
 
-/// Enters the flow that [`Scratch::key`] names. False where there is no room.
+/// Enters a flow, which [room was made for](make_room). False where there is none.
 #[inline(always)]
-pub fn enter(scratch: &mut Scratch, entry: &FlowEntry) -> bool {
-    if !make_room(scratch) {
-        return false;
-    }
-    let key = &scratch.key;
+pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
     match key.width() {
         Width::Narrow => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
         Width::Wide => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
@@ -95,11 +93,11 @@ impl Placed for FlowKey {
     }
     #[inline(always)]
     fn of(key: &FlowKey) -> Self {
-        *key
+        by_words(key)
     }
     #[inline(always)]
     fn widened(&self) -> FlowKey {
-        *self
+        by_words(self)
     }
     #[inline(always)]
     fn entry(&self) -> Option<*mut FlowEntry> {
@@ -107,9 +105,33 @@ impl Placed for FlowKey {
     }
 }
 
+/// A copy, word by word: of all at once the compiler makes a call, which moves byte by byte.
+#[inline(always)]
+fn by_words(key: &FlowKey) -> FlowKey {
+    // SAFETY: a word of a reference.
+    let word = |word: &u64| unsafe { read_volatile(word) };
+    FlowKey {
+        remote_high: word(&key.remote_high),
+        remote_low: word(&key.remote_low),
+        local_high: word(&key.local_high),
+        local_low: word(&key.local_low),
+        // SAFETY: as above.
+        talk: unsafe { read_volatile(&raw const key.talk) },
+        vlan: word(&key.vlan),
+    }
+}
+
 /// Gives the flow that [`Scratch::key`] names a place, and evicts who is to make room for that. False where there are no places.
 #[inline(always)]
-fn make_room(scratch: &mut Scratch) -> bool {
+pub fn make_room(scratch: &mut Scratch) -> bool {
+    sg_make_room(scratch) != 0
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_make_room(scratch: *mut Scratch) -> u64 {
+    // SAFETY: the callers pass references; the verifier checks the size of what they point to.
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     scratch.comer = scratch.key;
     let mut next = IN_COMMON;
     for step in 0..STEPS {
@@ -121,7 +143,7 @@ fn make_room(scratch: &mut Scratch) -> bool {
     if next != SETTLED && next != NO_PLACES {
         sg_evict(scratch);
     }
-    next != NO_PLACES
+    u64::from(next != NO_PLACES)
 }
 
 // Where [`Scratch::comer`] is to stand, or what became of it.
@@ -163,7 +185,7 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     if line == HOME
         && let Some(at) = TICKETS.get(count).and_then(|ticket| line_of.place(*ticket)).and_then(K::place)
         // SAFETY: as above.
-        && unsafe { *at }.entry().is_some()
+        && unsafe { &*at }.entry().is_some()
     {
         return EVICTED;
     }
@@ -172,8 +194,8 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     let Some(ticket) = TICKETS.get_ptr_mut(count).map(view::draw) else { return nowhere };
     let Some(at) = line_of.place(ticket).and_then(K::place) else { return nowhere };
     // SAFETY: valid until the program ends. A key that another CPU writes meanwhile is one that no flow has.
-    let stored = unsafe { *at };
-    let (found, before) = (stored.entry(), stored.widened());
+    let before = unsafe { &*at }.widened();
+    let found = K::of(&before).entry();
     // Of what is about to be entered there may be an older place.
     let found = if before == scratch.comer { None } else { found };
     if let Some(entry) = found
@@ -184,11 +206,11 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
         return line;
     }
     // SAFETY: as above.
-    unsafe { *at = K::of(&scratch.comer) };
+    unsafe { at.write(K::of(&scratch.comer)) };
     if found.is_none() {
         return SETTLED;
     }
-    scratch.comer = before;
+    scratch.comer = by_words(&before);
     if in_common {
         OWN
     } else if before.talk.nic() == nic {

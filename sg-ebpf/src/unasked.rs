@@ -15,7 +15,7 @@ use sg_common::{
     exchange::{DHCP_SECONDS, Exchanges, SOLICITATION_SECONDS},
     flow::Direction,
     options::{self, List, State},
-    packet::{Family, Packet},
+    packet::{Family, Packet, protocol},
     verdict::Reason,
 };
 
@@ -43,8 +43,8 @@ pub fn passes(
     packet: &Packet,
     is_server: impl FnOnce() -> bool,
 ) -> Option<Reason> {
-    // Most packets are none, and that is said without a call.
-    if !exceptions::may_be(packet) {
+    // Of what most packets are it is said without a call.
+    if packet.protocol == protocol::TCP {
         return None;
     }
     let direction = u64::from(asked.direction as u8);
@@ -76,6 +76,9 @@ const UNREAD: u64 = 4;
 fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(packet) = (unsafe { packet.as_ref() }) else { return NOTHING };
+    if !exceptions::may_be(packet) {
+        return NOTHING;
+    }
     let direction = Direction::of(whose & 1);
     let network = (whose as u32 >> NETWORK) as usize & 0xff;
     let view = View::of(ctx);

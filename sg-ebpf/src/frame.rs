@@ -12,7 +12,7 @@ use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowKey},
     image::flags,
-    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, network},
+    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, is_plain, network},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -188,32 +188,40 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
     let Scratch { packet, key, header, .. } = &mut *scratch;
     let view = View::of(ctx);
-    let (payload, vlan) = found(ctx, &view, header.flags);
-    packet.vlan = vlan;
-    let has_flow = match payload {
-        // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
-        Payload::Ip(Family::V4, ETHERNET) => match network(&view, Family::V4, ETHERNET, None, packet) {
-            Ok(()) => named(key, packet, whose),
-            Err(reason) => return word_of(Payload::Refused(reason)),
-        },
-        Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, 0, packet) {
-            0 => named(key, packet, whose),
-            TOO_MANY => return TOO_MANY_HEADERS,
-            _ => return MALFORMED,
-        },
-        Payload::Arp(_) | Payload::Refused(_) => false,
-    };
-    let word = word_of(payload);
+    let (word, has_flow);
+    // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
+    if header.flags & flags::LAYER_3 == 0 && is_plain(&view) {
+        packet.vlan = Vlan::NONE;
+        if let Err(reason) = network(&view, Family::V4, ETHERNET, None, packet) {
+            return word_of(Payload::Refused(reason));
+        }
+        (word, has_flow) = (word_of(Payload::Ip(Family::V4, ETHERNET)), named(key, packet, whose));
+    } else {
+        let (payload, vlan) = found(ctx, &view, header.flags);
+        packet.vlan = vlan;
+        word = word_of(payload);
+        has_flow = match payload {
+            Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, 0, packet) {
+                0 => named(key, packet, whose),
+                TOO_MANY => return TOO_MANY_HEADERS,
+                _ => return MALFORMED,
+            },
+            Payload::Arp(_) | Payload::Refused(_) => false,
+        };
+    }
     let Some(whose) = whose else { return word };
-    if word & IP != 0 && scratch.packet.part == Part::First && !fragments::may_begin(scratch, whose) {
-        let (counters, direction) = (scratch.header.counters, Direction::of(whose & DIRECTION));
-        let number = reason_counter(counters, direction, Reason::FragmentOverlap);
-        return Decision::new(Verdict::Drop, Reason::FragmentOverlap, number).word();
+    if word & IP != 0 && scratch.packet.part != Part::Whole {
+        if scratch.packet.part == Part::First && !fragments::may_begin(scratch, whose) {
+            let (counters, direction) = (scratch.header.counters, Direction::of(whose & DIRECTION));
+            let number = reason_counter(counters, direction, Reason::FragmentOverlap);
+            return Decision::new(Verdict::Drop, Reason::FragmentOverlap, number).word();
+        }
+        return if has_flow { word | HAS_FLOW } else { word };
     }
     if !has_flow {
         return word;
     }
-    if whose & LOOK == 0 || scratch.packet.part != Part::Whole {
+    if whose & LOOK == 0 {
         return word | HAS_FLOW;
     }
     let said = flows::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));

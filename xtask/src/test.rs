@@ -7,9 +7,9 @@
 //! **Nothing is compiled twice**, because every step asks cargo for the same packages *with* their
 //! dev-dependencies: one feature more anywhere in the tree makes the agent and the programs another build.
 
-use std::process::Command;
+use std::{process::Command, thread};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 
 use crate::{
@@ -69,13 +69,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     setup::ready(&stages, &rustc, privilege)?;
 
+    // Fetching them is waiting for the network.
+    let clients = thread::spawn(vendor_clients);
     let mut steps = Steps::default();
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
     steps.run("clippy", || passed(&mut clippy()));
     steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()?));
     steps.run("documentation", || passed(&mut documentation()));
     steps.run("agent, client and tests", || passed(&mut build()));
-    steps.run("the vendor's clients", || Ok(vendor_clients()));
+    steps.run("the vendor's clients", || {
+        clients.join().map_err(|_| anyhow!("the thread that brought them ended early"))
+    });
+    // Tests mostly wait.
+    let aside = (options.fuzz_seconds > 0).then(|| fuzz::build_aside(&fuzz::targets()?)).transpose();
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
         tests.arg("--no-fail-fast").args(TESTED).env("SG_BIN_DIR", shell::dev_dir()?);
@@ -86,7 +92,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         privilege.run_built_as_root(&mut tests, &rustc.host, &path);
         failures::run(&mut tests).map(|()| Outcome::Passed)
     });
-    steps.run("fuzzing", || fuzzing(options.fuzz_seconds));
+    steps.run("fuzzing", || {
+        if let Some(mut aside) = aside? {
+            aside.wait()?;
+        }
+        fuzzing(options.fuzz_seconds)
+    });
     if options.supply_chain {
         let deny = |checks: &[&str]| {
             passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph"]).args(checks))

@@ -125,18 +125,21 @@ impl FlowKey {
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
         let Packet { source, destination, source_port, detail, identifier, vlan, .. } = packet;
         let talk = |ports| Talk::new(ports, nic, packet.protocol, packet.family);
+        self.vlan = u64::from(vlan.word());
         match (icmp, direction) {
             (None, Direction::Ingress) => {
-                self.write(source, destination, talk((*source_port, *detail)), *vlan);
+                self.write(source, destination, talk((*source_port, *detail)));
             }
             (None, Direction::Egress) => {
                 one_branch();
-                self.write(destination, source, talk((*detail, *source_port)), *vlan);
+                self.write(destination, source, talk((*detail, *source_port)));
+                // And from writing by pointers to what is chosen by a branch.
+                one_branch();
             }
             (Some(echo @ (Icmp::EchoRequest | Icmp::EchoReply)), _) => {
                 let asks = if echo == Icmp::EchoRequest { direction } else { direction.reversed() };
                 let (remote, local) = ends(direction, source, destination);
-                self.write(remote, local, talk((*identifier, asks as u16)), *vlan);
+                self.write(remote, local, talk((*identifier, asks as u16)));
             }
             (Some(Icmp::Error | Icmp::Other), _) => return false,
         }
@@ -144,15 +147,12 @@ impl FlowKey {
     }
 
     #[inline(always)]
-    fn write(&mut self, remote: &Address, local: &Address, talk: Talk, vlan: Vlan) {
-        *self = Self {
-            remote_high: remote.high,
-            remote_low: remote.low,
-            local_high: local.high,
-            local_low: local.low,
-            talk,
-            vlan: u64::from(vlan.word()),
-        };
+    fn write(&mut self, remote: &Address, local: &Address, talk: Talk) {
+        self.remote_high = remote.high;
+        self.remote_low = remote.low;
+        self.local_high = local.high;
+        self.local_low = local.low;
+        self.talk = talk;
     }
 
     /// The network that it is in.

@@ -13,7 +13,7 @@ mod read;
 mod vlan;
 
 pub use network::{embedded_offset, network};
-pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
+pub use read::{Bytes, Parsed, Payload, announced, ethernet, is_plain, parse};
 pub use vlan::{Tag, Vlan};
 
 /// Bytes of an Ethernet header without VLAN tags.

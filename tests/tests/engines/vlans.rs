@@ -48,13 +48,11 @@ fn tagged(frame: &[u8], tags: &[Tag]) -> Vec<u8> {
     [&frame[..12], &tags, &frame[12..]].concat()
 }
 
-/// Over every pair of a network, with the tags that are sent first, and other tags; `same` says whether those name it, too.
+/// Over every network, with tags that name it, and all others that are sent then; `same` says whether those name it, too.
 fn over_pairs(mut test: impl FnMut(&[Tag], &[Tag], bool)) {
     for (number, network) in NETWORKS.iter().enumerate() {
-        for tags in *network {
-            for (other_number, other) in NETWORKS.iter().enumerate() {
-                other.iter().for_each(|others| test(tags, others, number == other_number));
-            }
+        for (other_number, other) in NETWORKS.iter().enumerate() {
+            other.iter().for_each(|others| test(network[0], others, number == other_number));
         }
     }
 }
@@ -154,6 +152,10 @@ fn a_connection_is_of_its_network_to_its_end() {
         let more = segment(false, [5_001, 1_001], ACK);
         let reset = segment(true, [1_001, 5_001], RST);
         over_pairs(|tags, others, same| {
+            // Of other networks those with as many tags are enough.
+            if !same && others.len() != tags.len() {
+                return;
+            }
             datapath.forget_flows(0).unwrap();
             for (program, frame) in &talk {
                 assert!(passes(&mut datapath, *program, &tagged(frame, tags)));

@@ -105,6 +105,8 @@ pub mod header {
     /// Two references, by family: which remote addresses are told nothing when a packet is rejected. A decision that accepts
     /// means yes.
     pub const UNTOLD: usize = 17;
+    /// Two words of four numbers: which frames that are not IP pass, see [`super::names`].
+    pub const ETHERTYPES: usize = 19;
     /// Words of the header.
     pub const WORDS: usize = 24;
 }
@@ -125,8 +127,27 @@ pub mod flags {
     pub const XDP: u32 = 32;
     /// The NIC is one of the host's, and what IPsec delivers to it passes: what was on the wire was judged.
     pub const PASS_DECRYPTED: u32 = 128;
+    /// Some frames that are not IP pass.
+    pub const ETHERTYPES: u32 = 256;
     /// Packets of the device have no Ethernet header: it is a tunnel.
     pub const LAYER_3: u32 = 2048;
+}
+
+/// The most kinds of frames that an image can name.
+pub const MAX_ETHERTYPES: usize = 8;
+
+/// Whether `words`, those of [`header::ETHERTYPES`], have `number`, which is not zero: where they have fewer than there is room
+/// for, the rest is.
+#[inline(always)]
+#[must_use]
+pub const fn names(words: [u64; 2], number: u16) -> bool {
+    const ONES: u64 = 0x0001_0001_0001_0001;
+    const fn has(word: u64, number: u16) -> bool {
+        // Where a number is the same its bits are zero now, and one less borrows. No branch: the verifier would follow each.
+        let differs = word ^ (ONES * number as u64);
+        differs.wrapping_sub(ONES) & !differs & ONES << 15 != 0
+    }
+    has(words[0], number) | has(words[1], number)
 }
 
 /// What an image can be asked for: any array of words whose length is a power of two, and at least a node.
@@ -470,6 +491,21 @@ mod tests {
             keys[Dimension::RemoteHigh as usize] = key;
             let found = Walk::from(&image, 0).run(&image, &keys);
             assert_eq!(found.map(Decision::number), Some(expected), "key {key:#x}");
+        }
+    }
+
+    #[test]
+    fn a_kind_of_frames_is_named_in_any_place_and_no_other() {
+        let numbers: [u64; MAX_ETHERTYPES] = [0x88cc, 0x888e, 0x8809, 0x0042, 0x88f7, 0x8915, 0xffff, 0x0001];
+        let word = |numbers: &[u64]| numbers.iter().rev().fold(0, |word, number| word << 16 | number);
+        let full = [word(&numbers[..4]), word(&numbers[4..])];
+        for number in 1..=u16::MAX {
+            assert_eq!(names(full, number), numbers.contains(&number.into()), "{number:#x}");
+            assert!(!names([0, 0], number), "{number:#x}");
+        }
+        for (count, &number) in numbers.iter().enumerate() {
+            let few = [word(&numbers[..count.min(4)]), word(&numbers[count.min(4)..count])];
+            assert!(!names(few, number as u16), "{number:#x} is not among the first {count}");
         }
     }
 

@@ -36,7 +36,7 @@ pub enum Reason {
     AntiSpoofing = 8,
     /// The frame ends before its headers do, or a header contradicts itself.
     Malformed = 9,
-    /// Neither IPv4, IPv6 nor ARP.
+    /// Neither IPv4, IPv6 nor ARP, nor named by the policy.
     NotIp = 10,
     /// A fragment that does not follow an accepted first one in order: it carries no ports to judge.
     Fragment = 11,
@@ -79,11 +79,13 @@ pub enum Reason {
     OwnSource = 28,
     /// What IPsec delivers: what was on the wire, the packet that it came in, was judged before.
     Decrypted = 29,
+    /// A frame that is not IP, of a kind that the policy names.
+    NamedFrame = 30,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Rule,
         Self::IntraGroup,
         Self::Default,
@@ -113,6 +115,7 @@ impl Reason {
         Self::HalfOpenEvicted,
         Self::OwnSource,
         Self::Decrypted,
+        Self::NamedFrame,
     ];
 
     /// The word that users read in `sgctl check` and `sgctl stats`.
@@ -148,6 +151,7 @@ impl Reason {
             Self::HalfOpenEvicted => "half-open-evicted",
             Self::OwnSource => "own-source",
             Self::Decrypted => "decrypted",
+            Self::NamedFrame => "ethertype",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
         sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
     },
     ipsec::sg_delivered,
+    named::{sg_name, sg_xdp_name},
     scratch::Scratch,
     tunnel::sg_layer_3,
     unasked::{sg_linear_unasked, sg_options, sg_xdp_linear_unasked, sg_xdp_options},
@@ -51,6 +52,8 @@ pub trait Context: EbpfContext {
     /// What the Ethernet header announces, as a global function, and so are those that follow: see [`crate::frame`] and
     /// [`crate::view`].
     fn find(&self) -> u64;
+    /// What a policy may name the frame by, see [`crate::named`].
+    fn name(&self) -> u64;
     /// Reads the frame, names its flow, and looks for it.
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
     /// The same, where more of the frame must be made linear first.
@@ -150,6 +153,10 @@ impl Context for TcContext {
     #[inline(always)]
     fn find(&self) -> u64 {
         sg_payload(self.skb.skb)
+    }
+    #[inline(always)]
+    fn name(&self) -> u64 {
+        sg_name(self.skb.skb)
     }
     #[inline(always)]
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
@@ -297,6 +304,10 @@ impl Context for XdpContext {
     #[inline(always)]
     fn find(&self) -> u64 {
         sg_xdp_payload(self.ctx)
+    }
+    #[inline(always)]
+    fn name(&self) -> u64 {
+        sg_xdp_name(self.ctx)
     }
     #[inline(always)]
     fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {

@@ -12,6 +12,7 @@
 //! | [`reject`] | the answers to rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
+//! | [`named`] | frames that are not IP, by their name |
 //! | [`frame`] | a frame read, and its flow looked for |
 //! | [`view`] | reading parts of a packet, clock, counters |
 //! | [`context`] | packet memory, by hook |
@@ -39,6 +40,7 @@ mod guest;
 mod half_open;
 mod ipsec;
 mod maps;
+mod named;
 mod pipeline;
 mod policy;
 mod reject;

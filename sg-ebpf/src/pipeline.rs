@@ -18,7 +18,7 @@ use crate::{
     flows::{self, Known},
     fragments,
     frame::{self, Read, Whose},
-    guest, maps,
+    guest, maps, named,
     policy::{self, Image, Takeover},
     scratch::{self, Scratch},
     unasked::{self, Asked},
@@ -144,6 +144,12 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             }
             guest::claim_of_arp(scratch);
             Family::V4
+        }
+        Payload::Refused(Reason::NotIp) if nic.has(image::flags::ETHERTYPES) => {
+            return match named::check(ctx, nic.image, guarded, &mut scratch.keys) {
+                Ok(()) => nic.decision(Verdict::Accept, Reason::NamedFrame),
+                Err(reason) => nic.decision(Verdict::Drop, reason),
+            };
         }
         Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };

@@ -7,7 +7,7 @@
 use sg_common::{
     abi::Settings,
     flow::{self, Direction, packet_keys},
-    image::{CLASS_WORDS, Forest, Header, Keys, Walk, Words as _, header},
+    image::{self, CLASS_WORDS, Forest, Header, Keys, Walk, Words as _, header},
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
 };
@@ -92,6 +92,12 @@ impl Image {
     #[inline(always)]
     pub fn tells_nothing(self, family: Family, keys: &Keys) -> bool {
         self.accepts(header::UNTOLD + family as usize, keys)
+    }
+
+    /// Whether the NIC lets frames pass that are no IP and have this name.
+    #[inline(always)]
+    pub fn names(self, name: u16) -> bool {
+        image::names([self.word(header::ETHERTYPES), self.word(header::ETHERTYPES + 1)], name)
     }
 
     /// The NIC's Ethernet address; zero where it is not known.

@@ -8,12 +8,15 @@
 //! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
 //! back as a [`Reason`](crate::verdict::Reason), and the datapath drops it.
 
+mod named;
 mod network;
 mod read;
 mod vlan;
 
+pub use named::{NAMED, name};
 pub use network::{embedded_offset, network};
 pub use read::{Bytes, Parsed, Payload, announced, ethernet, is_plain, parse};
+use read::{MAX_VLAN_TAGS, TAG};
 pub use vlan::{Tag, Vlan};
 
 /// Bytes of an Ethernet header without VLAN tags.
@@ -37,6 +40,11 @@ pub mod ethertype {
     pub const VLAN: u16 = 0x8100;
     /// IEEE 802.1ad: the outer one of two.
     pub const SERVICE_VLAN: u16 = 0x88a8;
+    /// What stands in its place and is less is a length (IEEE 802.3 3.2.6).
+    pub const FIRST: u16 = 0x0600;
+    /// Not on any wire: what stands for frames of the spanning tree protocol (IEEE 802.1D), which have no number of their
+    /// own. It is their LLC address.
+    pub const STP: u16 = 0x0042;
 }
 
 /// Protocol numbers (IANA).

@@ -4,7 +4,10 @@ use super::{ETHERNET, Family, Frame, Packet, Tag, Vlan, Window, ethertype, netwo
 use crate::verdict::Reason;
 
 /// VLAN tags that are looked through (IEEE 802.1Q, and 802.1ad before it).
-const MAX_VLAN_TAGS: usize = 2;
+pub(super) const MAX_VLAN_TAGS: usize = 2;
+
+/// Bytes of one.
+pub(super) const TAG: usize = 4;
 
 /// What an Ethernet header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +25,10 @@ pub enum Payload {
 /// that they name.
 #[inline(always)]
 pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
-    const TAG: usize = 4;
     let (mut vlan, mut most) = (Vlan::NONE, MAX_VLAN_TAGS);
     if let Some(tag) = frame.tag() {
         vlan = vlan.behind(tag);
-        most -= 1;
+        most = most.saturating_sub(1);
     }
     let mut tags = 0;
     while tags <= most {

@@ -247,6 +247,7 @@ fn records() -> Vec<Record> {
                 dhcp_servers: Vec::new(),
                 accept_own_source: false,
                 ipsec: None,
+                ethertypes: Vec::new(),
                 senders: model::Senders::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,

@@ -136,6 +136,7 @@ impl<'a> Source<'a> {
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
             ipsec_written: None,
+            ethertypes: Vec::new(),
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
             dhcp_servers: Vec::new(),
             accept_own_source: shape & 32 != 0,

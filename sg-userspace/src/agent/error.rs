@@ -105,6 +105,14 @@ pub enum AgentError {
         /// The device.
         device: String,
     },
+    /// `ethertypes` on a device without Ethernet header.
+    #[error(
+        "device {device}: its packets have no Ethernet header, so none has an EtherType; leave `ethertypes` out for this NIC"
+    )]
+    TunnelEthertypes {
+        /// The device.
+        device: String,
+    },
     /// A policy that has no image.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -189,6 +197,7 @@ impl AgentError {
                 Self::Step { device, .. } => device,
                 Self::OtherHeader { device, .. }
                 | Self::TunnelXdp { device }
+                | Self::TunnelEthertypes { device }
                 | Self::Compile(
                     CompileError::OverBudget { device, .. } | CompileError::TooDeep { device, .. },
                 ) => Some(device),
@@ -215,6 +224,7 @@ impl AgentError {
             | Self::TooManyRules { .. }
             | Self::OtherHeader { .. }
             | Self::TunnelXdp { .. }
+            | Self::TunnelEthertypes { .. }
             | Self::Compile(_)
             | Self::InstanceName { .. } => true,
             Self::Running { .. }

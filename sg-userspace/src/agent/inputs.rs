@@ -106,6 +106,7 @@ impl<'a> Inputs<'a> {
             addresses_from_device: _,
             device_facts,
             ipsec_written: _,
+            ethertypes,
             anti_spoofing_written: _,
             accept_own_source: _,
             dhcp_servers,
@@ -156,6 +157,10 @@ impl<'a> Inputs<'a> {
             Ipsec::Pass => 0,
             Ipsec::Judge => 1,
         });
+        text.number(ethertypes.len() as u64);
+        for ethertype in ethertypes {
+            text.number(ethertype.number().into());
+        }
         let DeviceFacts { is_layer_3, mac: _, addresses: _, connected } = device_facts;
         text.tag((*is_layer_3).into());
         text.number(nic.mac().map_or(0, Mac::key));

@@ -123,6 +123,9 @@ fn unfitness(nic: &Nic, found: &Found) -> Option<AgentError> {
     match (found.header, nic.hook) {
         (Header::Other, _) => Some(AgentError::OtherHeader { device: device(), link_type: found.link_type }),
         (Header::None, Hook::Xdp) => Some(AgentError::TunnelXdp { device: device() }),
+        (Header::None, Hook::Tc) if !nic.ethertypes.is_empty() => {
+            Some(AgentError::TunnelEthertypes { device: device() })
+        }
         (Header::Ethernet, _) | (Header::None, Hook::Tc) => None,
     }
 }

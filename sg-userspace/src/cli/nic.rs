@@ -18,7 +18,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
-    model::{AddressPair, Ipsec, Mac, Senders},
+    model::{AddressPair, Ethertype, Ipsec, Mac, Senders},
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
     store::{Hook, Nic, NicType, Role},
 };
@@ -163,6 +163,10 @@ struct Register {
     /// What becomes of what IPsec delivers to it [default: to a NIC of role host it passes].
     #[arg(long, value_enum)]
     ipsec: Option<Ipsec>,
+    /// Frames that are not IP and pass nevertheless, both ways: lldp, eapol, lacp, stp, ptp, or a number such as 0x8915; may be
+    /// said several times.
+    #[arg(long = "ethertype", value_name = "KIND", value_delimiter = ',')]
+    ethertypes: Vec<Ethertype>,
     /// In the classic network: which network it faces.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
@@ -173,6 +177,7 @@ struct Register {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an argument of its own")]
 struct Modify {
     /// Its id, name or device.
     #[arg(value_parser = named())]
@@ -218,6 +223,12 @@ struct Modify {
     /// What becomes of what IPsec delivers to it: it passes, since what was on the wire was judged, or is judged, too.
     #[arg(long, value_enum)]
     ipsec: Option<Ipsec>,
+    /// Frames that are not IP and pass nevertheless; those said here are all from now on.
+    #[arg(long = "ethertype", value_name = "KIND", value_delimiter = ',')]
+    ethertypes: Vec<Ethertype>,
+    /// Let no frames pass that are not IP.
+    #[arg(long, conflicts_with = "ethertypes")]
+    no_ethertypes: bool,
 }
 
 fn to(text: &str) -> Result<Move, String> {
@@ -259,6 +270,7 @@ impl Shown for Nic {
         }),
         Column::wide("HOOK", |nic| word(&nic.hook)),
         Column::wide("IPSEC", |nic| nic.ipsec.as_ref().map(word).unwrap_or_default()),
+        Column::wide("ETHERTYPES", |nic| write_ids(&nic.ethertypes)),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
         Column::wide("TAGS", |nic| label::tags(&nic.label)),
         Column::wide("CREATED", |nic| write_time(nic.label.created)),
@@ -296,6 +308,7 @@ impl Register {
             senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
             hook: self.hook,
             ipsec: self.ipsec,
+            ethertypes: self.ethertypes,
             nic_type: self.nic_type,
             groups: self.groups,
         }
@@ -319,7 +332,15 @@ impl Modify {
             allowed_address_pairs: (self.no_pairs || !self.pairs.is_empty()).then_some(self.pairs),
             hook: self.hook,
             ipsec: self.ipsec,
+            ethertypes: (self.no_ethertypes || !self.ethertypes.is_empty()).then_some(self.ethertypes),
         }
+    }
+}
+
+/// What passes the NIC unseen.
+fn warn(session: &Session<'_>, nic: &Nic) {
+    for carrier in nic.ethertypes.iter().filter_map(|ethertype| ethertype.carrier()) {
+        session.output.remark(&format!("warning: {carrier}"));
     }
 }
 
@@ -335,11 +356,13 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
         Verb::Show { nic } => session.show::<Nic>(Address::of(&["nics", &nic])),
         Verb::Register(register) => {
             let nic: Nic = session.change(Method::POST, nics, &register.meaning())?;
+            warn(session, &nic);
             session.output.done("registered", &nic)
         }
         Verb::Modify(modify) => {
             let address = Address::of(&["nics", &modify.nic]);
             let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.meaning())?;
+            warn(session, &nic);
             session.output.done("changed", &nic)
         }
         Verb::Remove { nics, yes } => session.each(REMOVE, "NIC", "nics", &nics, yes),

@@ -3,11 +3,11 @@
 use clap::ValueEnum;
 
 use crate::{
-    model::NoMac,
+    model::{NoEthertype, NoMac},
     service::{NewLabel, RegisterNic},
 };
 
-const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, ipsec, mac, allow-pair, nic-type, id and name";
+const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, ipsec, ethertype, mac, allow-pair, nic-type, id and name";
 
 /// Reads it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
@@ -32,6 +32,9 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             "hook" => nic.hook = enumerated(value).map_err(|_| wrong("allowed are tc and xdp"))?,
             "ipsec" => {
                 nic.ipsec = Some(enumerated(value).map_err(|_| wrong("allowed are pass and judge"))?);
+            }
+            "ethertype" => {
+                nic.ethertypes.push(value.parse().map_err(|error: NoEthertype| wrong(&error.to_string()))?);
             }
             "nic-type" => {
                 nic.nic_type = enumerated(value).map_err(|_| wrong("allowed are intranet and internet"))?;
@@ -75,7 +78,7 @@ mod tests {
     #[test]
     fn a_device_or_everything() {
         assert_eq!(nic("eth0").unwrap().device.as_deref(), Some("eth0"));
-        let all = nic("device=tap3,role=guest,address=10.0.0.5,address=2001:db8::5,group=web,group=ops,anti-spoofing=no")
+        let all = nic("device=tap3,role=guest,address=10.0.0.5,address=2001:db8::5,group=web,group=ops,anti-spoofing=no,ethertype=lldp,ethertype=0x8915")
             .unwrap();
         assert_eq!(
             (all.device.as_deref(), all.role, all.anti_spoofing),
@@ -84,6 +87,8 @@ mod tests {
         let addresses: Vec<String> = all.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["10.0.0.5", "2001:db8::5"]);
         assert_eq!(all.groups, ["web", "ops"]);
+        let ethertypes: Vec<String> = all.ethertypes.iter().map(ToString::to_string).collect();
+        assert_eq!(ethertypes, ["lldp", "0x8915"]);
     }
 
     #[test]
@@ -96,6 +101,7 @@ mod tests {
             ("address=10.0.0", "address \"10.0.0\""),
             ("hook=ebpf", "allowed are tc and xdp"),
             ("ipsec=maybe", "allowed are pass and judge"),
+            ("ethertype=mpls", "ethertype \"mpls\": MPLS carries packets that no rule would see"),
             ("anti-spoofing=maybe", "allowed are yes and no"),
         ] {
             let error = nic(text).unwrap_err();

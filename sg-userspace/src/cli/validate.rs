@@ -14,7 +14,7 @@ use super::{
 use crate::{
     agent::devices::{self, Devices},
     check::CompiledNic,
-    model::{Hook, Nic, Policy, Role},
+    model::{Ethertype, Hook, Nic, Policy, Role},
 };
 
 /// Check a policy document and compile it, without applying it; no root needed.
@@ -39,6 +39,7 @@ struct NicSummary {
     anti_spoofing: bool,
     hook: &'static str,
     ipsec: &'static str,
+    ethertypes: Vec<Ethertype>,
     groups: Vec<String>,
     addresses: Vec<IpAddr>,
     image_bytes: usize,
@@ -88,6 +89,7 @@ impl NicSummary {
             anti_spoofing: nic.anti_spoofing(),
             hook: nic.hook.name(),
             ipsec: nic.ipsec().name(),
+            ethertypes: nic.ethertypes.clone(),
             groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
             addresses: nic.addresses.clone(),
             image_bytes: size_of_val(compiled.image.words()),

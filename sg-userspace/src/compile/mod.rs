@@ -42,7 +42,8 @@ use self::{
     layout::Layout,
 };
 use crate::model::{
-    Decider, Established, Hook, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy, Role, Takeover,
+    Decider, Established, Hook, Ipsec, MAX_ETHERTYPES, Mac, MidStream, NamedTakeover, Nic, Policy, Role,
+    Takeover,
 };
 
 /// What an image says of itself, beyond the rules.
@@ -217,6 +218,7 @@ fn image(
     words[header::MAC] = nic.mac().map_or(0, Mac::key);
     words[header::COUNTERS] = u64::from(options.counters);
     words[header::TAKEOVER] = u64::from(takeover(nic));
+    words[header::ETHERTYPES..][..2].copy_from_slice(&ethertypes(nic));
     const { assert!(VERSION == 4) };
     Ok(Image { words, steps: layout.steps })
 }
@@ -231,6 +233,16 @@ fn image_flags(nic: &Nic) -> u32 {
         | flag(nic.hook == Hook::Xdp, flags::XDP)
         | flag(nic.role == Role::Host && nic.ipsec() == Ipsec::Pass, flags::PASS_DECRYPTED)
         | flag(nic.device_facts.is_layer_3, flags::LAYER_3)
+        | flag(!nic.ethertypes.is_empty() && !nic.device_facts.is_layer_3, flags::ETHERTYPES)
+}
+
+/// See [`header::ETHERTYPES`].
+fn ethertypes(nic: &Nic) -> [u64; 2] {
+    let mut words = [0; 2];
+    for (place, ethertype) in nic.ethertypes.iter().take(MAX_ETHERTYPES).enumerate() {
+        words[place / 4] |= u64::from(ethertype.number()) << (place % 4 * 16);
+    }
+    words
 }
 
 /// See [`header::TAKEOVER`].

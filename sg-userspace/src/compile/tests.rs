@@ -13,16 +13,16 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
     flow::Direction,
-    image::{CLASS_WORDS, Header, Keys, Walk, flags, header, service_key},
+    image::{CLASS_WORDS, Header, Keys, Walk, flags, header, names, service_key},
     packet::{Address, Family},
     verdict::{Decision, Reason, Verdict},
 };
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, Ipsec, MidStream, Nic,
-    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-    RuleIndex, Senders, Service, Takeover, Unmatched,
+    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Hook, Ipsec,
+    MidStream, Nic, Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
+    Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -68,6 +68,7 @@ pub(super) fn nic(groups: usize) -> Nic {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         ipsec_written: None,
+        ethertypes: Vec::new(),
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
@@ -225,6 +226,31 @@ fn the_header_says_what_the_device_is_and_what_becomes_of_ipsec() {
         policy.set_device_facts(|_| facts.clone());
         let header = Header::read(image(&policy).words()).unwrap();
         assert_eq!(header.flags & BOTH, wanted, "{role:?} {is_layer_3} {ipsec_written:?}");
+    }
+}
+
+#[test]
+fn the_header_says_which_frames_pass() {
+    let base = parts(vec![group("web", Vec::new())]);
+    let kinds = ["lldp", "eapol", "stp", "0x8915", "ptp", "0xffff", "0x0600", "lacp"];
+    for count in 0..=kinds.len() {
+        for is_layer_3 in [false, true] {
+            let ethertypes: Vec<Ethertype> =
+                kinds[..count].iter().map(|kind| kind.parse().unwrap()).collect();
+            let numbers: Vec<u16> = ethertypes.iter().map(|kind| kind.number()).collect();
+            let nics = vec![Nic { ethertypes, ..nic(1) }];
+            let mut policy = Policy::new(PolicyParts { nics, ..base.clone() }).unwrap();
+            let facts = DeviceFacts { is_layer_3, ..DeviceFacts::default() };
+            policy.set_device_facts(|_| facts.clone());
+            let image = image(&policy);
+            let words = image.words();
+            let flags = Header::read(words).unwrap().flags;
+            assert_eq!(flags & flags::ETHERTYPES != 0, count > 0 && !is_layer_3, "{count} {is_layer_3}");
+            let named = [words[header::ETHERTYPES], words[header::ETHERTYPES + 1]];
+            for number in 1..=u16::MAX {
+                assert_eq!(names(named, number), numbers.contains(&number), "{count}: {number:#x}");
+            }
+        }
     }
 }
 

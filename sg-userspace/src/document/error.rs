@@ -10,6 +10,7 @@ use super::{
     problem::Problem,
     words::Excerpt,
 };
+use crate::model::Carrier;
 
 /// Why a document is not a policy. Reads like
 /// `policy.yaml:12:18: groups.web.ingress[0].ports: found "90-80": a range goes from low to high, write 80-90`.
@@ -92,6 +93,12 @@ pub enum Notice {
         /// The number.
         protocol: u8,
     },
+    /// Frames that carry others.
+    #[error("{0}")]
+    Carrier(
+        /// Which.
+        Carrier,
+    ),
     /// There are more warnings than anyone reads.
     #[error("{count} more warnings of this document are not shown")]
     More {

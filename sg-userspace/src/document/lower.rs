@@ -228,6 +228,7 @@ fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
         InvalidReason::DuplicateRule { .. } => node.get("id"),
         InvalidReason::MixedFamilies { second, .. } => node.get(second),
         InvalidReason::GuestIpsec | InvalidReason::XdpIpsec => node.get("ipsec"),
+        InvalidReason::Ethertypes(_) => node.get("ethertypes"),
         InvalidReason::GuestXdp => node.get("hook"),
         InvalidReason::GroupCount { .. } => node.get("groups"),
         InvalidReason::Duplicate { .. } => node.get("device"),

@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{AddressPair, DeviceFacts, Hook, Ipsec, Mac, Nic, Role, Senders};
+use crate::model::{AddressPair, DeviceFacts, Ethertype, Hook, Ipsec, Mac, Nic, NoEthertype, Role, Senders};
 
 const KEYS: &[&str] = &[
     "device",
@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "dhcp_servers",
     "hook",
     "ipsec",
+    "ethertypes",
     "groups",
 ];
 
@@ -38,6 +39,8 @@ const MAC: &str = "write the Ethernet address of the NIC, such as 02:00:00:00:00
 const PAIRS: &str = "write a list of addresses or CIDRs, or of { address: …, mac: … }";
 
 const SERVERS: &str = "write a list of the addresses of DHCP servers, [192.0.2.53]";
+
+const ETHERTYPES: &str = "write a list of kinds of frames that are not IP, [lldp, stp, 0x8915]";
 
 const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
 
@@ -84,8 +87,30 @@ impl<'d> Lowering<'d> {
             },
             hook: fields.read("hook", |hook| hook.one_of(HOOKS))?.unwrap_or_default(),
             ipsec_written: fields.read("ipsec", |ipsec| ipsec.one_of(IPSEC))?,
+            ethertypes: fields
+                .read("ethertypes", |node| {
+                    node.items(ETHERTYPES)?.map(|kind| self.ethertype(kind)).collect::<Result<_, _>>()
+                })?
+                .unwrap_or_default(),
             groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// `lldp`, or a number, which need not be in quotes.
+    fn ethertype(&mut self, node: &'d Node) -> Read<'d, Ethertype> {
+        let read = match &node.value {
+            Value::Text(text) => text.parse(),
+            Value::Integer(number) => match u16::try_from(*number) {
+                Ok(number) => Ethertype::new(number),
+                Err(_) => Err(NoEthertype::Length),
+            },
+            _ => Err(NoEthertype::Unknown),
+        };
+        let ethertype = read.map_err(|why| node.fails(Problem::Ethertype { found: node.excerpt(), why }))?;
+        if let Some(carrier) = ethertype.carrier() {
+            self.warn(node, Notice::Carrier(carrier));
+        }
+        Ok(ethertype)
     }
 
     /// `10.0.0.9`, or `{ address: 10.0.0.9, mac: … }`.

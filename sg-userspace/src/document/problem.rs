@@ -10,7 +10,7 @@ use super::{
     words::{Excerpt, Names, Near},
     yaml::{MAX_DEPTH, MAX_NODES, MAX_REPEATED},
 };
-use crate::model::{InvalidReason, PortRange};
+use crate::model::{InvalidReason, NoEthertype, PortRange};
 
 /// What is wrong with a document. Every message says what was found and what is allowed.
 #[derive(Debug, Error)]
@@ -174,6 +174,14 @@ pub enum Problem {
     DeviceName {
         /// What is there.
         found: Excerpt,
+    },
+    /// Frames that cannot be named.
+    #[error("found {found}: {why}")]
+    Ethertype {
+        /// What is there.
+        found: Excerpt,
+        /// Why, and what to do.
+        why: NoEthertype,
     },
     /// Ports or ICMP types where the protocol has none.
     #[error("{key} belongs to {owners}, and the protocol of this rule is {protocol}: leave it out")]

@@ -6,6 +6,7 @@
 //! compiler read them.
 
 mod device;
+mod ethertype;
 mod group;
 mod membership;
 mod nic;
@@ -16,6 +17,7 @@ mod senders;
 mod service;
 
 pub use device::DeviceFacts;
+pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
 pub use group::{Group, GroupType};
 pub use membership::identifies;
 pub use nic::{

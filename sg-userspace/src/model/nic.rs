@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, DeviceFacts, GroupIndex, Mac, Precedence, Senders};
+use super::{Action, DeviceFacts, Ethertype, GroupIndex, Mac, Precedence, Senders};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -186,6 +186,8 @@ pub struct Nic {
     pub senders: Senders,
     /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
     pub hook: Hook,
+    /// Frames that are not IP and pass nevertheless, both ways: at most [`super::MAX_ETHERTYPES`], none twice.
+    pub ethertypes: Vec<Ethertype>,
     /// As written; see [`Nic::ipsec`].
     pub ipsec_written: Option<Ipsec>,
     /// How the rules of its groups are put into one order.

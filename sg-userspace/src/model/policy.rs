@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    DeviceFacts, Direction, Family, Group, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, PortRange, Ports,
-    Remote, Role, Rule, Service,
+    DeviceFacts, Direction, Family, Group, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, NoEthertypes,
+    PortRange, Ports, Remote, Role, Rule, Service, fit_one_nic,
 };
 
 macro_rules! index {
@@ -153,6 +153,9 @@ pub enum InvalidReason {
     /// `ipsec: judge` with `hook: xdp`.
     #[error("what IPsec delivers does not come by XDP again, so nothing there can judge it: write hook: tc")]
     XdpIpsec,
+    /// Kinds of frames that one NIC cannot name.
+    #[error(transparent)]
+    Ethertypes(#[from] NoEthertypes),
     /// One group twice on a NIC.
     #[error("group {name:?} stands twice on this NIC")]
     GroupTwice {
@@ -283,6 +286,9 @@ impl Policy {
             }
             if (nic.hook, nic.ipsec_written) == (Hook::Xdp, Some(Ipsec::Judge)) {
                 return fail(Place::Nic(position), InvalidReason::XdpIpsec);
+            }
+            if let Err(why) = fit_one_nic(&nic.ethertypes) {
+                return fail(Place::Nic(position), why.into());
             }
             if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
                 return fail(Place::Nic(position), InvalidReason::GroupCount { found: nic.groups.len() });

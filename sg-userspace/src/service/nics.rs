@@ -14,7 +14,7 @@ use super::{
     quota,
 };
 use crate::{
-    model::{AddressPair, Ipsec, Mac, Senders},
+    model::{AddressPair, Ethertype, Ipsec, Mac, Senders, fit_one_nic},
     store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
 };
 
@@ -58,6 +58,10 @@ pub struct RegisterNic {
     pub hook: Hook,
     /// What becomes of what IPsec delivers to it. None: to a host it passes.
     pub ipsec: Option<Ipsec>,
+    /// Frames that are not IP and pass nevertheless, both ways: `lldp`, `eapol`, `lacp`, `stp`, `ptp`, or numbers such as
+    /// `0x8915`.
+    #[schema(value_type = Vec<String>)]
+    pub ethertypes: Vec<Ethertype>,
     /// In the classic network: which network it faces.
     pub nic_type: NicType,
     /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
@@ -123,10 +127,12 @@ impl Operation for RegisterNic {
             senders: self.senders.clone(),
             hook: self.hook,
             ipsec: self.ipsec,
+            ethertypes: self.ethertypes.clone(),
             nic_type: self.nic_type,
             groups,
         };
         hook(&nic)?;
+        ethertypes(&nic.ethertypes)?;
         tx.put(nic.clone());
         check_groups(tx, &nic, &[])?;
         Ok(nic)
@@ -196,6 +202,15 @@ fn hook(nic: &Nic) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::Ipsec, found, allowed: allowed.to_owned() })
 }
 
+/// Each by itself was read as one that may be named.
+fn ethertypes(ethertypes: &[Ethertype]) -> Result<(), Refusal> {
+    fit_one_nic(ethertypes).map_err(|why| Refusal::Invalid {
+        field: Field::Ethertypes,
+        found: ethertypes.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        allowed: why.to_string(),
+    })
+}
+
 /// Change a NIC; what is left out stays. Its groups have operations of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
@@ -228,6 +243,9 @@ pub struct ModifyNic {
     pub hook: Option<Hook>,
     /// What becomes of what IPsec delivers to it.
     pub ipsec: Option<Ipsec>,
+    /// Frames that are not IP and pass nevertheless: these, and no others from now on.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub ethertypes: Option<Vec<Ethertype>>,
 }
 
 impl Operation for ModifyNic {
@@ -253,6 +271,10 @@ impl Operation for ModifyNic {
         nic.hook = self.hook.unwrap_or(nic.hook);
         nic.ipsec = self.ipsec.or(nic.ipsec);
         hook(&nic)?;
+        if let Some(new) = &self.ethertypes {
+            nic.ethertypes.clone_from(new);
+        }
+        ethertypes(&nic.ethertypes)?;
         if let Some(new) = &self.addresses {
             nic.addresses.clone_from(new);
         }

@@ -279,6 +279,7 @@ impl Projection<'_> {
             senders: nic.senders.clone(),
             hook: nic.hook.into(),
             ipsec_written: nic.ipsec,
+            ethertypes: nic.ethertypes.clone(),
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
             established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
             mid_stream: vpc.map(|vpc| vpc.mid_stream).unwrap_or_default(),

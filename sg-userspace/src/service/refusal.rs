@@ -81,6 +81,8 @@ pub enum Field {
     Hook,
     /// What becomes of what IPsec delivers to a NIC.
     Ipsec,
+    /// The frames that are not IP and pass a NIC nevertheless.
+    Ethertypes,
     /// How many entries a list may hold.
     MaxEntries,
     /// A prefix of a list.
@@ -132,6 +134,7 @@ impl fmt::Display for Field {
             Self::NicType => "NIC type",
             Self::Hook => "hook",
             Self::Ipsec => "ipsec",
+            Self::Ethertypes => "ethertypes",
             Self::MaxEntries => "number of entries",
             Self::Cidr | Self::CidrTwice => "prefix",
             Self::PortRange | Self::PortRangeTwice => "port range",

@@ -368,6 +368,10 @@ pub struct Nic {
     /// What becomes of what IPsec delivers to it. None: to a host it passes.
     #[serde(default)]
     pub ipsec: Option<model::Ipsec>,
+    /// Frames that are not IP and pass nevertheless, both ways.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub ethertypes: Vec<model::Ethertype>,
     /// In the classic network: which network it faces.
     #[serde(default)]
     pub nic_type: NicType,

@@ -85,6 +85,7 @@ impl Shape {
             addresses_from_device: false,
             device_facts: DeviceFacts::default(),
             ipsec_written: None,
+            ethertypes: Vec::new(),
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,

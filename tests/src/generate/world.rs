@@ -145,6 +145,12 @@ impl World {
             device_facts: DeviceFacts { connected, ..DeviceFacts::default() },
             role: if random.bool() { Role::Host } else { Role::Guest },
             ipsec_written: pick::of(random, [None, None, Some(Ipsec::Judge)]),
+            // No probe is one of these.
+            ethertypes: ["lldp", "stp", "0x8915"]
+                .iter()
+                .take(position % 4)
+                .flat_map(|kind| kind.parse())
+                .collect(),
             anti_spoofing_written: pick::of(random, [None, None, Some(true), Some(false)]),
             dhcp_servers,
             accept_own_source: pick::of(random, [false, false, false, true]),

@@ -42,6 +42,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         addresses_from_device: true,
         device_facts: DeviceFacts::default(),
         ipsec_written: None,
+        ethertypes: Vec::new(),
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,

@@ -290,6 +290,30 @@ fn a_device_without_ethernet_is_named() {
 }
 
 #[test]
+fn a_tunnel_has_no_ethertypes_and_is_named() {
+    let mut bench = Bench::new();
+    let mut there = devices(&[("tun0", 2), ("eth0", 3)]);
+    there.get_mut("tun0").unwrap().header = Header::None;
+    let named = |device: &str, kinds: &[&str]| {
+        let mut parts = web(&["tun0", "eth0"]).parts().clone();
+        let nic = parts.nics.iter_mut().find(|nic| nic.device == device).unwrap();
+        nic.ethertypes = kinds.iter().map(|kind| kind.parse().unwrap()).collect();
+        Policy::new(parts).unwrap()
+    };
+    let refused = bench.apply(named("tun0", &["lldp"]), &there).unwrap_err();
+    assert!(refused.concerns_policy() && refused.to_string().contains("device tun0"), "{refused}");
+    bench.apply(named("tun0", &[]), &there).unwrap();
+    // What passes is part of the image.
+    bench.fake.asked();
+    bench.apply(named("eth0", &["lldp"]), &there).unwrap();
+    assert_eq!(bench.fake.asked(), ["publish 1"]);
+    bench.apply(named("eth0", &["lldp"]), &there).unwrap();
+    assert!(bench.fake.asked().is_empty());
+    bench.apply(named("eth0", &["eapol"]), &there).unwrap();
+    assert_eq!(bench.fake.asked(), ["publish 1"]);
+}
+
+#[test]
 fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
     let mut bench = Bench::new();
     let mut there = devices(&[("eth0", 2)]);

@@ -122,6 +122,7 @@ fn example() -> Policy {
         addresses_from_device: false,
         device_facts: DeviceFacts::default(),
         ipsec_written: None,
+        ethertypes: Vec::new(),
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
@@ -167,6 +168,7 @@ fn example() -> Policy {
                 addresses_from_device: true,
                 hook: Hook::Xdp,
                 ipsec_written: Some(Ipsec::Pass),
+                ethertypes: ["lldp", "stp", "0x8915", "ptp"].map(|kind| kind.parse().unwrap()).to_vec(),
                 ..nic("eth1", vec![GroupIndex(1)])
             },
         ],
@@ -313,6 +315,20 @@ groups: { web: { ingress: [{ protocol: 60 }, { protocol: 61 }, { protocol: 0 }] 
             Notice::LinkLocalMember { address: v4 },
             Notice::ExtensionHeader { protocol: 60 },
             Notice::ExtensionHeader { protocol: 0 },
+        ]
+    );
+}
+
+#[test]
+fn frames_that_carry_others_are_warned_of() {
+    let text = "groups: { g: }\nnics: [ { device: eth0, ethertypes: [lldp, 0x88e5, 35041], groups: [g] } ]";
+    let warnings = accepted(text).warnings;
+    let said: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "policy.yaml:2:44: nics[0].ethertypes[1]: 0x88e5 is MACsec, which carries frames that no rule of this NIC sees: make \
+             the device where they come out a NIC, too"
         ]
     );
 }

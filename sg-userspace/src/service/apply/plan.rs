@@ -267,7 +267,7 @@ impl<'a> Plan<'a> {
             model::Hook::Tc => Hook::Tc,
             model::Hook::Xdp => Hook::Xdp,
         };
-        let ipsec = wanted.ipsec_written;
+        let (ipsec, ethertypes) = (wanted.ipsec_written, wanted.ethertypes.clone());
         let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
         let (action, nic, detail) = match there {
@@ -290,6 +290,7 @@ impl<'a> Plan<'a> {
                 ));
                 detail.extend(differs("hook", &nic.hook, &hook));
                 detail.extend(differs("ipsec", &nic.ipsec, &ipsec));
+                detail.extend(differs("ethertypes", &nic.ethertypes, &ethertypes));
                 if nic.groups != groups {
                     detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
                 }
@@ -307,6 +308,7 @@ impl<'a> Plan<'a> {
                     senders,
                     hook,
                     ipsec,
+                    ethertypes,
                     groups,
                     ..nic
                 };
@@ -329,6 +331,7 @@ impl<'a> Plan<'a> {
                     dhcp_servers: wanted.dhcp_servers.clone(),
                     senders: wanted.senders.clone(),
                     ipsec,
+                    ethertypes,
                     hook,
                     nic_type: NicType::Intranet,
                     groups,

@@ -395,6 +395,39 @@ fn what_ipsec_delivers_passes_hosts_and_is_judged_at_tc() {
 }
 
 #[test]
+fn frames_that_pass_are_named_by_each_nic() {
+    let mut world = World::new();
+    world.group("web");
+    let kinds =
+        |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<model::Ethertype>>();
+    let nic = |ethertypes: Vec<model::Ethertype>| RegisterNic {
+        device: Some("eth0".to_owned()),
+        vpc: Some("net".to_owned()),
+        groups: texts(&["web"]),
+        ethertypes,
+        ..RegisterNic::default()
+    };
+    let is_refused = |result: Result<_, Refusal>| {
+        assert!(matches!(result, Err(Refusal::Invalid { field: Field::Ethertypes, .. })), "{result:?}");
+    };
+    is_refused(world.run(&nic(kinds(&["lldp", "0x88cc"]))));
+    let many: Vec<String> = (0x9000..0x9009).map(|number| format!("{number:#x}")).collect();
+    let many = kinds(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    is_refused(world.run(&nic(many.clone())));
+    world.run(&nic(kinds(&["lldp", "stp"]))).unwrap();
+    let said = |world: &World| policy(&world.tx).unwrap().nic("eth0").unwrap().ethertypes.clone();
+    assert_eq!(said(&world), kinds(&["lldp", "stp"]));
+    let modify = |new| ModifyNic { nic: "eth0".to_owned(), ethertypes: new, ..ModifyNic::default() };
+    is_refused(world.run(&modify(Some(many))));
+    world.run(&modify(None)).unwrap();
+    assert_eq!(said(&world), kinds(&["lldp", "stp"]), "what is left out stays");
+    world.run(&modify(Some(kinds(&["0x8915"])))).unwrap();
+    assert_eq!(said(&world), kinds(&["0x8915"]));
+    world.run(&modify(Some(Vec::new()))).unwrap();
+    assert_eq!(said(&world), []);
+}
+
+#[test]
 fn an_instance_is_its_primary_nic() {
     let mut world = World::new();
     let (web, db) = (world.group("web"), world.group("db"));

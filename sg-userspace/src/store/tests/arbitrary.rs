@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
-use crate::model::{AddressPair, Ipsec, Senders};
+use crate::model::{AddressPair, Ethertype, Ipsec, Senders};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::{
@@ -205,11 +205,12 @@ prop_compose! {
         (addresses, dhcp_servers) in (vec(any::<IpAddr>(), 0..3), vec(any::<IpAddr>(), 0..2)),
         (anti_spoofing, accept_own_source) in any::<(Option<bool>, bool)>(), nic_type in select(vec![NicType::Internet, NicType::Intranet]),
         senders in senders(), (hook, ipsec) in (select(vec![Hook::Tc, Hook::Xdp]), select(vec![None, Some(Ipsec::Pass), Some(Ipsec::Judge)])),
+        ethertypes in vec(any::<u16>().prop_filter_map("it may be named", |number| Ethertype::new(number).ok()), 0..3),
         groups in vec(id("sg-"), 1..4),
     ) -> Nic {
         Nic {
             id, region, vpc, label, instance, primary, device, role, addresses, anti_spoofing, accept_own_source,
-            dhcp_servers, senders, hook, ipsec, nic_type,
+            dhcp_servers, senders, hook, ipsec, ethertypes, nic_type,
             groups,
         }
     }

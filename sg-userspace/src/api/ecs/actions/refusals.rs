@@ -189,6 +189,7 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         | Field::Device
         | Field::Hook
         | Field::Ipsec
+        | Field::Ethertypes
         | Field::Address
         | Field::Place
         | Field::PageSize

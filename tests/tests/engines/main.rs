@@ -13,6 +13,7 @@ mod families;
 mod guest;
 mod hard;
 mod images;
+mod named;
 mod patches;
 mod planted;
 mod processors;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         ("hard", hard::TESTS),
         ("vlans", vlans::TESTS),
         ("guest", guest::TESTS),
+        ("named", named::TESTS),
         ("receiver", receiver::TESTS),
         ("revocation", revocation::TESTS),
         ("reused", reused::TESTS),

@@ -62,9 +62,14 @@ fn judges_as_tc_does() {
 
 type Damage = fn(&mut Vec<u8>, &mut fastrand::Rng);
 
-/// None, VLAN tags, other bytes, an end too early, in the frame and in the packet only.
-const DAMAGES: [Damage; 5] = [
+/// None, frames that a policy may name, VLAN tags, other bytes, an end too early, in the frame and in the packet only.
+const DAMAGES: [Damage; 6] = [
     |_, _| {},
+    |frame, random| {
+        const NAMED: [[u8; 2]; 4] = [[0x88, 0xcc], [0x89, 0x15], [0x88, 0x8e], [0, 20]];
+        frame[12..14].copy_from_slice(&NAMED[random.usize(..NAMED.len())]);
+        frame[14..17].copy_from_slice(&[0x42, 0x42, 3]);
+    },
     |frame, random| {
         for _ in 0..random.usize(1..=3) {
             frame.splice(12..12, [0x81, 0x00, 0x00, random.u8(..)]);

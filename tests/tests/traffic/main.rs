@@ -24,6 +24,7 @@ mod large;
 mod leases;
 mod left_behind;
 mod life;
+mod named;
 mod orders;
 mod own;
 mod plain;
@@ -66,6 +67,7 @@ fn main() -> Result<ExitCode> {
         flooded::tests,
         ends::tests,
         frames::tests,
+        named::tests,
         receiver::tests,
         large::tests,
         devices::tests,

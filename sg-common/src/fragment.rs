@@ -73,10 +73,9 @@ pub struct FragmentEntry {
     pub decision: u64,
     /// When the last fragment passed, in jiffies.
     pub last_seen: u64,
-    /// The generation of the policy that judged it.
-    pub generation: u32,
-    /// Where the next fragment must begin, in bytes from the start of the datagram's payload. [`COMPLETE`] after the last.
-    pub next: u32,
+    /// The generation of the policy that judged it in the lower half, [`Self::next`] in the upper one. One word: of two processors
+    /// that take the same fragment at once, the second sees that the first did.
+    pub progress: u64,
 }
 
 /// [`FragmentEntry::next`] of a datagram that is complete: everything else of it would repeat something.
@@ -87,7 +86,15 @@ impl FragmentEntry {
     #[inline(always)]
     #[must_use]
     pub const fn open(packet: &Packet, decision: Decision, generation: u32, now: u64) -> Self {
-        Self { decision: decision.word(), last_seen: now, generation, next: packet.fragment_end() }
+        let progress = progress(generation, packet.fragment_end());
+        Self { decision: decision.word(), last_seen: now, progress }
+    }
+
+    /// Where the next fragment must begin, in bytes from the start of the datagram's payload. [`COMPLETE`] after the last.
+    #[inline(always)]
+    #[must_use]
+    pub const fn next(&self) -> u32 {
+        (self.progress >> 32) as u32
     }
 
     /// Whether a first fragment may begin a datagram in its place. Not while others of this one may come: the sender did
@@ -96,7 +103,7 @@ impl FragmentEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_over(&self, timeout: u32, now: u64) -> bool {
-        self.next == COMPLETE || self.is_expired(timeout, now)
+        self.next() == COMPLETE || self.is_expired(timeout, now)
     }
 
     #[inline(always)]
@@ -104,7 +111,8 @@ impl FragmentEntry {
         elapsed(now, self.last_seen) > timeout as u64
     }
 
-    /// Takes the next fragment. `generation` is that of the policy in force, `timeout` in jiffies.
+    /// Takes the next fragment. `generation` is that of the policy in force, `timeout` in jiffies. `exchange` puts a word into the
+    /// place of another one, which it is told, and says whether that was still there.
     ///
     /// # Errors
     /// Why it does not follow what was accepted.
@@ -115,20 +123,46 @@ impl FragmentEntry {
         generation: u32,
         timeout: u32,
         now: u64,
+        exchange: impl FnOnce(&mut u64, u64, u64) -> bool,
     ) -> Result<Decision, Reason> {
-        if self.generation != generation || self.is_expired(timeout, now) {
+        let before = self.progress;
+        let next = (before >> 32) as u32;
+        if before as u32 != generation || self.is_expired(timeout, now) {
             return Err(Reason::Fragment);
         }
-        if packet.offset < self.next {
+        if packet.offset < next {
             return Err(Reason::FragmentOverlap);
         }
-        if packet.offset > self.next {
+        if packet.offset > next {
             return Err(Reason::Fragment);
         }
-        self.next = if packet.part as u8 == Part::Last as u8 { COMPLETE } else { packet.fragment_end() };
+        let is_last = packet.part as u8 == Part::Last as u8;
+        let after = progress(generation, if is_last { COMPLETE } else { packet.fragment_end() });
+        if !exchange(&mut self.progress, before, after) {
+            return Err(Reason::FragmentOverlap);
+        }
         self.last_seen = now;
         Decision::from_word(self.decision).ok_or(Reason::ImageFault)
     }
+
+    /// Becomes `next`, the entry of another datagram of the same name, where this one [is over](Self::is_over). False where somebody
+    /// else was faster, see [`Self::follow`] for `exchange`.
+    #[inline(always)]
+    pub fn begin_anew(&mut self, next: &Self, exchange: impl FnOnce(&mut u64, u64, u64) -> bool) -> bool {
+        let before = self.progress;
+        if !exchange(&mut self.progress, before, next.progress) {
+            return false;
+        }
+        // Whoever follows in between does as the datagram before, of which a first fragment was accepted, too.
+        self.decision = next.decision;
+        self.last_seen = next.last_seen;
+        true
+    }
+}
+
+#[inline(always)]
+const fn progress(generation: u32, next: u32) -> u64 {
+    (next as u64) << 32 | generation as u64
 }
 
 const _: () = {

@@ -98,7 +98,7 @@ fn maps() -> String {
             vlan: u64,
         }
     );
-    layout!(text, FragmentEntry { decision: u64, last_seen: u64, generation: u32, next: u32 });
+    layout!(text, FragmentEntry { decision: u64, last_seen: u64, progress: u64 });
     exchanges(&mut text);
     values!(
         text,

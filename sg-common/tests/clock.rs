@@ -16,6 +16,12 @@ fn clocks() -> impl Iterator<Item = (u64, u64)> {
     nows.into_iter().flat_map(|now| [1, 2, 1_000].map(|ahead| (now, now.wrapping_add(ahead))))
 }
 
+/// Nobody else is there.
+fn alone(word: &mut u64, _: u64, after: u64) -> bool {
+    *word = after;
+    true
+}
+
 #[test]
 fn a_flow_noted_a_moment_later_lives() {
     let timeouts = [1; 8];
@@ -39,7 +45,7 @@ fn a_datagram_noted_a_moment_later_goes_on() {
         let first = Packet { part: Part::First, payload: 34, end: 42, ..Packet::EMPTY };
         let next = Packet { part: Part::Last, offset: 8, ..first };
         let opened = FragmentEntry::open(&first, ACCEPT, 1, then);
-        assert_eq!({ opened }.follow(&next, 1, 30, now), Ok(ACCEPT), "{then} at {now}");
-        assert_eq!({ opened }.follow(&next, 1, 30, then.wrapping_add(31)), Err(Reason::Fragment));
+        assert_eq!({ opened }.follow(&next, 1, 30, now, alone), Ok(ACCEPT), "{then} at {now}");
+        assert_eq!({ opened }.follow(&next, 1, 30, then.wrapping_add(31), alone), Err(Reason::Fragment));
     }
 }

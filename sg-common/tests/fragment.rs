@@ -11,6 +11,18 @@ const GENERATION: u32 = 4;
 const TIMEOUT: u32 = 30;
 const ACCEPTED: Decision = Decision::new(Verdict::Accept, Reason::Rule, 9);
 
+/// Nobody else is there.
+fn alone(word: &mut u64, before: u64, after: u64) -> bool {
+    assert_eq!(*word, before);
+    *word = after;
+    true
+}
+
+/// Somebody else was faster.
+fn too_late(_: &mut u64, _: u64, _: u64) -> bool {
+    false
+}
+
 /// 16 bytes at `offset`.
 fn fragment(part: Part, offset: u32) -> Packet {
     Packet { part, offset, payload: 34, end: 50, ..Packet::EMPTY }
@@ -23,7 +35,7 @@ fn open(now: u64) -> FragmentEntry {
 #[test]
 fn they_follow_in_order_until_the_last() {
     let mut entry = open(100);
-    let mut follow = |part, offset| entry.follow(&fragment(part, offset), GENERATION, TIMEOUT, 100);
+    let mut follow = |part, offset| entry.follow(&fragment(part, offset), GENERATION, TIMEOUT, 100, alone);
     assert_eq!(follow(Part::Middle, 32), Err(Reason::Fragment), "a gap");
     assert_eq!(follow(Part::Middle, 16), Ok(ACCEPTED));
     for overlap in [8, 16, 24] {
@@ -35,7 +47,7 @@ fn they_follow_in_order_until_the_last() {
         assert_eq!(follow(Part::Middle, offset), Err(Reason::FragmentOverlap), "it is complete");
         assert_eq!(follow(Part::Last, offset), Err(Reason::FragmentOverlap), "it is complete");
     }
-    assert_eq!(entry.next, COMPLETE);
+    assert_eq!(entry.next(), COMPLETE);
 }
 
 #[test]
@@ -44,9 +56,9 @@ fn a_number_is_used_again_when_its_datagram_is_complete_or_too_old() {
     for (now, is_over) in [(99, false), (100, false), (130, false), (131, true), (10_000, true)] {
         assert_eq!(entry.is_over(TIMEOUT, now), is_over, "{now}");
     }
-    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 130), Ok(ACCEPTED));
+    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 130, alone), Ok(ACCEPTED));
     assert!(!entry.is_over(TIMEOUT, 160) && entry.is_over(TIMEOUT, 161));
-    assert_eq!(entry.follow(&fragment(Part::Last, 32), GENERATION, TIMEOUT, 140), Ok(ACCEPTED));
+    assert_eq!(entry.follow(&fragment(Part::Last, 32), GENERATION, TIMEOUT, 140, alone), Ok(ACCEPTED));
     assert!(entry.is_over(TIMEOUT, 140));
 }
 
@@ -54,17 +66,29 @@ fn a_number_is_used_again_when_its_datagram_is_complete_or_too_old() {
 fn another_processor_may_be_a_moment_ahead() {
     let mut entry = open(101);
     assert!(!entry.is_over(TIMEOUT, 100));
-    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 100), Ok(ACCEPTED));
+    assert_eq!(entry.follow(&fragment(Part::Middle, 16), GENERATION, TIMEOUT, 100, alone), Ok(ACCEPTED));
+}
+
+#[test]
+fn of_two_processors_one_takes_a_fragment() {
+    let mut entry = open(100);
+    let before = entry;
+    let next = fragment(Part::Middle, 16);
+    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 105, too_late), Err(Reason::FragmentOverlap));
+    assert!(!entry.begin_anew(&open(105), too_late));
+    assert_eq!(entry, before, "it is the other one's");
+    assert!(entry.begin_anew(&open(105), alone));
+    assert_eq!(entry, open(105));
 }
 
 #[test]
 fn none_follows_another_policy_or_after_too_long() {
     let mut entry = open(100);
     let next = fragment(Part::Middle, 16);
-    assert_eq!(entry.follow(&next, GENERATION + 1, TIMEOUT, 100), Err(Reason::Fragment));
-    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 131), Err(Reason::Fragment));
+    assert_eq!(entry.follow(&next, GENERATION + 1, TIMEOUT, 100, alone), Err(Reason::Fragment));
+    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 131, alone), Err(Reason::Fragment));
     assert!(!entry.is_over(TIMEOUT, 130), "the receiver still has the first");
-    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 130), Ok(ACCEPTED));
+    assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 130, alone), Ok(ACCEPTED));
 }
 
 #[test]

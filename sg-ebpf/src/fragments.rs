@@ -75,11 +75,10 @@ extern "C" fn sg_begun(scratch: *mut Scratch, whose: u64, decision: u64) -> u64 
         return 1;
     }
     match datagram(&key) {
-        Some(before) if is_over(before) => *before = entry,
-        Some(_) => return 0,
-        None => {}
+        Some(before) if is_over(before) => u64::from(before.begin_anew(&entry, view::exchange)),
+        Some(_) => 0,
+        None => 1,
     }
-    1
 }
 
 #[unsafe(no_mangle)]
@@ -89,7 +88,7 @@ extern "C" fn sg_follow(scratch: *mut Scratch, whose: u64) -> u64 {
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let Some(entry) = datagram(&key(scratch, whose)) else { return Reason::Fragment as u64 };
     let (generation, timeout) = (scratch.header.generation, settings().fragment_timeout);
-    match entry.follow(&scratch.packet, generation, timeout, view::now()) {
+    match entry.follow(&scratch.packet, generation, timeout, view::now(), view::exchange) {
         Ok(decision) => decision.word(),
         Err(reason) => reason as u64,
     }
@@ -98,8 +97,7 @@ extern "C" fn sg_follow(scratch: *mut Scratch, whose: u64) -> u64 {
 #[inline(always)]
 fn datagram(key: &FragmentKey) -> Option<&'static mut FragmentEntry> {
     let entry = FRAGMENTS.get_ptr_mut(key)?;
-    // SAFETY: the pointer is valid until the program ends (RCU). The fields are words that are read and written whole. No
-    // header is in another fragment than the first, so what two processors take at once can repeat data only.
+    // SAFETY: the pointer is valid until the program ends (RCU). The fields are words that are read and written whole.
     Some(unsafe { &mut *entry })
 }
 

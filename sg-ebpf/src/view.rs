@@ -205,6 +205,29 @@ pub fn draw(count: *mut u64) -> u64 {
     ticket
 }
 
+/// Puts `after` into the place of `before`, and tells whether that was still there. Rust has no such operation for this target.
+#[inline(always)]
+pub fn exchange(word: &mut u64, before: u64, after: u64) -> bool {
+    let mut found = before;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: a word that is there, which other processors change in this way, too.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({word} + 0, r0, {after})",
+            word = in(reg) word,
+            after = in(reg) after,
+            inout("r0") found,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = (word, after);
+        found = !before;
+    }
+    found == before
+}
+
 /// Counts a packet of `length` bytes by the counter `number`.
 #[inline(always)]
 pub fn count(number: u32, length: u32) {

@@ -5,7 +5,10 @@
 use std::{
     path::PathBuf,
     process,
-    sync::Barrier,
+    sync::{
+        Barrier,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -40,6 +43,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_share_is_kept_within_what_two_miss", a_share_is_kept),
     ("half_open_flows_that_make_room_are_counted", half_open_flows_that_make_room),
     ("datagrams_in_fragments_of_both", datagrams_in_fragments),
+    ("one_fragment_from_both", one_fragment_from_both),
     ("a_rule_that_goes_is_gone_for_both", a_rule_that_goes),
 ];
 
@@ -308,17 +312,19 @@ fn half_open_flows_that_make_room() {
     assert!((in_reach - 16..=in_reach + 16).contains(&(of(0) as u32)), "{} of {in_reach}", of(0));
 }
 
+/// The first or the second one of a datagram.
+fn fragment(number: u16, offset: u16) -> Vec<u8> {
+    let payload: &[u8] = if offset == 0 { &[0x9c, 0x40, 0, 53, 0, 24, 0, 0] } else { &[0; 8] };
+    let mut frame = ipv4(17, [REMOTE, LOCAL], &[payload, &[0; 8]].concat());
+    frame[18..20].copy_from_slice(&number.to_be_bytes());
+    let place = if offset == 0 { 0x2000 } else { offset / 8 };
+    frame[20..22].copy_from_slice(&place.to_be_bytes());
+    frame
+}
+
 /// One sends the first fragments, the other the second ones.
 fn datagrams_in_fragments() {
     const DATAGRAMS: u16 = 4_000;
-    let fragment = |number: u16, offset: u16| {
-        let payload: &[u8] = if offset == 0 { &[0x9c, 0x40, 0, 53, 0, 24, 0, 0] } else { &[0; 8] };
-        let mut frame = ipv4(17, [REMOTE, LOCAL], &[payload, &[0; 8]].concat());
-        frame[18..20].copy_from_slice(&number.to_be_bytes());
-        let place = if offset == 0 { 0x2000 } else { offset / 8 };
-        frame[20..22].copy_from_slice(&place.to_be_bytes());
-        frame
-    };
     let mut both = Both::new("fragments", FlowOptions::default());
     let [first, second] = both.at_once(|cpu, datapath| {
         let mut passed = 0_u64;
@@ -335,6 +341,42 @@ fn datagrams_in_fragments() {
         + moved[reason_counter(NIC, Direction::Ingress, Reason::FragmentOverlap) as usize];
     println!("{DATAGRAMS} datagrams: {second} second fragments came after their first");
     assert_eq!(refused + second, u64::from(DATAGRAMS), "one that came too early is refused, and counted");
+}
+
+/// Both send the same fragment at the same moment: one of them passes.
+fn one_fragment_from_both() {
+    const DATAGRAMS: u16 = 2_000;
+    let mut both = Both::new("fragment", FlowOptions::default());
+    let (meet, passed) = (Barrier::new(2), AtomicU64::new(0));
+    let [counts, _] = both.at_once(|cpu, datapath| {
+        let mut sends = |frame: &[u8]| {
+            meet.wait();
+            let is_through = datapath.run(Program::Ingress, frame, 1).unwrap().passed;
+            passed.fetch_add(is_through.into(), Relaxed);
+            meet.wait();
+            let both = passed.load(Relaxed);
+            meet.wait();
+            if cpu == 0 {
+                passed.store(0, Relaxed);
+            }
+            both
+        };
+        let mut counts = Vec::new();
+        for number in 0..DATAGRAMS {
+            // The number is used again when its datagram is complete.
+            for offset in [0, 16, 0, 16] {
+                counts.push(sends(&fragment(number, offset)));
+            }
+        }
+        counts
+    });
+    let other = counts.iter().position(|&passed| passed != 1);
+    assert_eq!(
+        other.map(|place| (place / 4, place % 4, counts[place])),
+        None,
+        "datagram, fragment, how many passed"
+    );
+    assert_eq!(both.moved().iter().sum::<u64>(), 8 * u64::from(DATAGRAMS));
 }
 
 /// While both send, the rule is taken away: from the moment that this returns nothing passes.

@@ -38,7 +38,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
 }
 
-fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {
+pub(crate) fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {
     let name = agent.instance();
     let output = agent.sgctl(&[&["flows", "--agent", name, "-o", "json"], filter].concat())?;
     Ok(serde_json::from_slice(&output.stdout)?)

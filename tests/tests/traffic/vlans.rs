@@ -13,6 +13,7 @@ use sg_tests::lab::{
 };
 
 use crate::{
+    flows::shown,
     road::{Road, udp},
     scene::{
         Role,
@@ -66,7 +67,7 @@ const fn network(tag: Option<u16>) -> u16 {
 
 /// Who listens hears frames without their tags: no device here is in a network, and the kernel takes tags off.
 fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
-    let (scene, _agent) = filtered(lab, attach, Role::Host, &web(Role::Host, FROM_WITHIN))?;
+    let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, FROM_WITHIN))?;
     if attach == Attach::Xdp {
         // The other end of the server's veth.
         scene.lan.switch().write_tags("server")?;
@@ -89,6 +90,13 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
             }
         }
     }
+    // Two without a network, one in each; four answers, both families.
+    let (name, udp) = (agent.instance(), ["--protocol", "udp", "--port", "53"]);
+    let count = |vlan: &str| anyhow::Ok(shown(&agent, &[&udp[..], &["--vlan", vlan]].concat())?.len());
+    ensure!((count("none")?, count("5")?, count("6")?) == (16, 8, 8), "{:?}", shown(&agent, &udp)?);
+    agent.sgctl(&["flows", "--agent", name, "--delete", "--vlan", "5", "--yes"])?;
+    ensure!((count("none")?, count("5")?, count("6")?) == (16, 0, 8), "{:?}", shown(&agent, &udp)?);
+    ensure!(agent.sgctl(&["flows", "--agent", name, "--vlan", "4095"]).is_err(), "there is no such network");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use crate::{
     path,
     prerequisite::Stage,
     privilege::Privilege,
+    receiver::SEED,
     setup, shell,
     steps::{Outcome, Steps},
     toolchain::Rustc,
@@ -36,15 +37,20 @@ struct Fault {
     found: Vec<String>,
 }
 
-/// Plants the faults whose names begin with `chosen`, one after the other.
-pub(crate) fn run(chosen: &str) -> Result<()> {
+/// Plants the faults whose names begin with one of `chosen`, or all, one after the other. What the receiver is to find it must
+/// find with each of the seeds.
+pub(crate) fn run(chosen: &[String], seeds: &[u64]) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Run, Stage::Test], &rustc, privilege)?;
     privilege.acquire()?;
     let mut faults = faults()?;
-    faults.retain(|fault| fault.name.starts_with(chosen));
-    ensure!(!faults.is_empty(), "no fault in {PATCHES} is called {chosen}");
+    for name in chosen {
+        let known = faults.iter().any(|fault| fault.name.starts_with(name));
+        ensure!(known, "no fault in {PATCHES} is called {name}");
+    }
+    faults.retain(|fault| chosen.is_empty() || chosen.iter().any(|name| fault.name.starts_with(name)));
+    let seeds = if seeds.is_empty() { &[SEED] } else { seeds };
 
     let directory = shell::target_dir()?.join("planted");
     let copy = Copy { tree: directory.join("tree"), build: directory.join("build") };
@@ -53,10 +59,9 @@ pub(crate) fn run(chosen: &str) -> Result<()> {
     for fault in &faults {
         steps.run(&fault.name, || {
             println!("    {}", fault.what);
-            let found = copy.plant(fault).and_then(|()| copy.find(fault, privilege, &rustc.host));
+            let found = copy.plant(fault).and_then(|()| copy.find(fault, seeds, privilege, &rustc.host));
             copy.restore(fault)?;
-            println!("    {}", found?);
-            Ok(Outcome::Passed)
+            found.map(|()| Outcome::Passed)
         });
     }
     steps.finish()
@@ -163,39 +168,52 @@ impl Copy {
         cargo
     }
 
-    /// What the test says that found it.
-    fn find(&self, fault: &Fault, privilege: Privilege, host: &str) -> Result<String> {
+    /// Builds the test that is to find it, runs it, and prints what it says that found it.
+    fn find(&self, fault: &Fault, seeds: &[u64], privilege: Privilege, host: &str) -> Result<()> {
         let [package, test, filter @ ..] = &fault.found[..] else {
             bail!("{} is found by a package, a test and a filter", fault.name)
         };
+        let is_receiver = package == RECEIVER;
         let mut packages = vec![package.as_str()];
         let mut bins: &[&str] = &[];
-        if package == RECEIVER {
+        if is_receiver {
             packages.push("sg-userspace");
             bins = &["--bin", "sgd", "--bin", "sgctl"];
         }
         shell::run(self.cargo("build", &packages).args(bins).args(["--test", test]))?;
-        let mut tests = self.cargo("test", &packages);
-        tests
-            .args(["--test", test])
-            .env("SG_BIN_DIR", self.build.join("debug"))
-            .env("SG_RECEIVER_FIRST", "1");
-        let path = path::of(&[Stage::Run, Stage::Test], "test")?;
-        privilege.run_built_as_root(&mut tests, host, &path);
-        tests.arg("--").args(filter);
-        let start = Instant::now();
-        let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let log = self.tree.with_file_name(format!("{}.log", fault.name));
-        fs::write(&log, said.as_bytes())?;
-        ensure!(!output.status.success(), "nothing found it in {} s", start.elapsed().as_secs());
-        ensure!(
-            said.contains("test result: FAILED"),
-            "the test did not get as far as to find it: {}",
-            log.display()
-        );
-        Ok(summary(&said).unwrap_or_else(|| format!("found in {} s", start.elapsed().as_secs())))
+        // Only the receiver draws lots.
+        let seeds = if is_receiver { seeds } else { &[SEED] };
+        for seed in seeds {
+            let mut tests = self.cargo("test", &packages);
+            tests
+                .args(["--test", test])
+                .env("SG_BIN_DIR", self.build.join("debug"))
+                .env("SG_RECEIVER_FIRST", "1")
+                .env("SG_RECEIVER_SEED", seed.to_string());
+            let path = path::of(&[Stage::Run, Stage::Test], "test")?;
+            privilege.run_built_as_root(&mut tests, host, &path);
+            tests.arg("--").args(filter);
+            let start = Instant::now();
+            let output = tests.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?.wait_with_output()?;
+            let took = start.elapsed().as_secs();
+            let said = String::from_utf8_lossy(&output.stdout);
+            let log = self.tree.with_file_name(format!("{}-{seed}.log", fault.name));
+            fs::write(&log, said.as_bytes())?;
+            ensure!(!output.status.success(), "nothing found it in {took} s, seed {seed}");
+            let found = if is_receiver { summary(&said) } else { failure(&said) };
+            let found = found.with_context(|| {
+                format!("the test failed, but not because it found something: {}", log.display())
+            })?;
+            println!("    {found}\n    all of it took {took} s");
+        }
+        Ok(())
     }
+}
+
+/// The first test that failed, as libtest names it.
+fn failure(said: &str) -> Option<String> {
+    let mut tests = said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    tests.next().map(|test| format!("found by {test}"))
 }
 
 /// The case that was the first to go wrong, in the receiver's words: which one, what is wrong about it, and when.
@@ -211,7 +229,7 @@ fn summary(said: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::Fault;
+    use super::{Fault, failure, summary};
 
     #[test]
     fn a_patch_says_what_it_brings_back_and_who_finds_it() {
@@ -223,5 +241,31 @@ mod tests {
             ("ports beyond the end", &["sg-receiver".to_owned(), "receiver".into(), "tcx".into()][..])
         );
         assert!(Fault::parse("ports".into(), "ports.patch".into(), "what: no\ndiff\n").is_err());
+    }
+
+    #[test]
+    fn what_was_found_first_is_told() {
+        let of = |combination: &str, case: u64, frames: u64| {
+            format!(
+                "{combination}, policy Few: seed 3, case {case}: whole from 10.0.0.1 to 192.0.2.2\n  frame 00\n  \
+                 wrong: Arrived(NoRule): raw socket\n  found after {frames} frames, 0.5 s\n"
+            )
+        };
+        let said = of("tcx_host_ingress", 4, 900) + &of("clsact_host_egress", 5, 31);
+        let found = summary(&said).unwrap();
+        assert!(found.starts_with("clsact_host_egress, policy Few: seed 3, case 5"), "{found}");
+        assert!(
+            found.contains("Arrived(NoRule)") && found.ends_with("found after 31 frames, 0.5 s"),
+            "{found}"
+        );
+        // It failed otherwise.
+        assert_eq!(summary("test tcx_host_ingress ... FAILED\na mark did not arrive\n"), None);
+    }
+
+    #[test]
+    fn the_test_that_failed_is_told() {
+        let said = "test one ... ok\ntest clock::two ... FAILED\ntest three ... FAILED\n";
+        assert_eq!(failure(said).as_deref(), Some("found by clock::two"));
+        assert_eq!(failure("error: could not compile\n"), None);
     }
 }

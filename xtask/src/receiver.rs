@@ -11,22 +11,26 @@ use crate::{
     toolchain::Rustc,
 };
 
-/// Sends that many frames, with all cases made from `seed`.
-pub(crate) fn run(frames: u64, seed: Option<u64>) -> Result<()> {
+/// The seed of frames where nobody says another one.
+pub(crate) const SEED: u64 = 1;
+
+/// Sends that many frames for each of the seeds, of which all cases are made.
+pub(crate) fn run(frames: u64, seeds: &[u64]) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Run, Stage::Test], &rustc, privilege)?;
     privilege.acquire()?;
     shell::announce("agent, client and tests");
     shell::run(&mut test::build())?;
-    shell::announce(&format!("{frames} frames"));
-    let mut tests = shell::cargo("test");
-    tests.args(TESTED).args(["--test", "receiver"]).env("SG_BIN_DIR", shell::dev_dir()?);
-    tests.env("SG_RECEIVER_FRAMES", frames.to_string());
-    if let Some(seed) = seed {
-        tests.env("SG_RECEIVER_SEED", seed.to_string());
+    let seeds = if seeds.is_empty() { &[SEED] } else { seeds };
+    for seed in seeds {
+        shell::announce(&format!("{frames} frames, seed {seed}"));
+        let mut tests = shell::cargo("test");
+        tests.args(TESTED).args(["--test", "receiver"]).env("SG_BIN_DIR", shell::dev_dir()?);
+        tests.env("SG_RECEIVER_FRAMES", frames.to_string()).env("SG_RECEIVER_SEED", seed.to_string());
+        let path = path::of(&[Stage::Run, Stage::Test], "test")?;
+        privilege.run_built_as_root(&mut tests, &rustc.host, &path);
+        shell::run(&mut tests)?;
     }
-    let path = path::of(&[Stage::Run, Stage::Test], "test")?;
-    privilege.run_built_as_root(&mut tests, &rustc.host, &path);
-    shell::run(&mut tests)
+    Ok(())
 }

@@ -37,14 +37,14 @@ pub(crate) struct Options {
     #[arg(long = "kernel", value_name = "VERSION")]
     kernels: Vec<String>,
     /// Run only the receiver as judge, with this many frames
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", group = "receiver")]
     frames: Option<u64>,
-    /// The seed of those frames, when another run says so
-    #[arg(long, value_name = "NUMBER", requires = "frames")]
-    seed: Option<u64>,
     /// Run only this: plant each fault of tests/planted whose name begins so, or all of them, and see that it is found
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "")]
-    planted: Option<String>,
+    #[arg(long, value_name = "NAME", num_args = 0.., group = "receiver")]
+    planted: Option<Vec<String>>,
+    /// The seed of the frames, 1 where none is said; may be given again, for one after the other
+    #[arg(long = "seed", value_name = "NUMBER", requires = "receiver")]
+    seeds: Vec<u64>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -52,10 +52,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return matrix::run(&options.kernels);
     }
     if let Some(frames) = options.frames {
-        return receiver::run(frames, options.seed);
+        return receiver::run(frames, &options.seeds);
     }
     if let Some(chosen) = &options.planted {
-        return planted::run(chosen);
+        return planted::run(chosen, &options.seeds);
     }
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();

@@ -29,6 +29,9 @@ const CONNECTIONS: u64 = 96;
 const AT_ONCE: usize = 8;
 /// Longer than the end of a connection is remembered for.
 const WAIT: Duration = Duration::from_millis(3500);
+/// Ports that the rule accepts: somebody listens at the first, and nobody at the other, so that the stack of the server has
+/// other things to say in between.
+const PORTS: [u16; 2] = [OPEN[0], OPEN[1] + 100];
 /// Set in the place of these cases.
 pub(crate) const PLACE: u64 = 1 << 39;
 /// The name of these cases.
@@ -114,7 +117,7 @@ impl Acts {
         let (seed, place) = origin;
         let mut rng = Rng::with_seed(seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let family = if rng.bool() { Family::V4 } else { Family::V6 };
-        let ports = [rng.u16(20_000..60_000), OPEN[0]];
+        let ports = [rng.u16(20_000..60_000), PORTS[rng.usize(..PORTS.len())]];
         let mut connection = Connection { rng, ends: ends(family, number), ports, next: [0; 2] };
         let mut last = vec![];
         let opens = connection.opens();
@@ -159,14 +162,14 @@ impl Run {
                     self.tally.frames += acts[act].frames() as u64;
                     let seen = arrived.get(&acts[act].number).map_or(&[][..], Vec::as_slice);
                     if let Some(first) = seen.iter().find(|seen| seen.by != By::Refusal) {
-                        let mut text =
-                            format!("{}, the rule is gone after the first act:\n", self.rig.combination);
-                        for (number, act) in (1..).zip(acts) {
-                            let _ = write!(text, "  act {number}, {act}");
+                        let mut text = String::new();
+                        for (number, told) in (1..).zip(acts) {
+                            let _ = write!(text, "{}, act {number}: {told}", self.rig.combination);
                         }
                         let _ = write!(text, "  in act {}: {}", act + 1, All("behind the filter, it", seen));
                         let _ = writeln!(text, "  wrong: {:?}: {}", Wrong::Revoked, first);
-                        let _ = writeln!(text, "  found after {} frames", self.tally.frames);
+                        let (frames, took) = (self.tally.frames, self.start.elapsed());
+                        let _ = writeln!(text, "  found after {frames} frames, {:.1} s", took.as_secs_f64());
                         self.keep(&acts[act], Finding { wrong: Wrong::Revoked, policy: Policy::None, text });
                     }
                 }

@@ -26,6 +26,9 @@ const BATCH: usize = 160;
 const AGAIN: u32 = 1 << 16;
 /// Findings of one kind that are kept.
 const KEPT: usize = 2;
+/// The shares of the frames in the two turns in which all policies come up: a few under each first, so that what only the last
+/// of them shows is found before all frames of the others have been sent.
+const TURNS: [u64; 2] = [1, 15];
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,7 @@ pub struct Run {
     pub(crate) rig: Rig,
     again: u32,
     pub(crate) tally: Tally,
-    start: Instant,
+    pub(crate) start: Instant,
 }
 
 impl Run {
@@ -73,31 +76,51 @@ impl Run {
             run.report();
             return Ok(run.tally);
         }
-        let policies = Policy::all(combination);
-        for &policy in policies {
-            run.rig.apply(policy)?;
-            let enough = run.tally.frames + plan.frames.div_ceil(policies.len() as u64);
-            if let Some(only) = plan.only {
+        if let Some(only) = plan.only {
+            for &policy in Policy::all(combination) {
+                run.rig.apply(policy)?;
                 run.batch(policy, &[run.case(only)])?;
-                continue;
             }
-            while run.tally.frames < enough && !(plan.first && run.tally.first.is_some()) {
+            return Ok(run.tally);
+        }
+        let [few, rest] = TURNS;
+        run.turn(few, &mut place)?;
+        if !run.is_over() {
+            run.revocation(place_of_revocation)?;
+        }
+        run.turn(rest, &mut place)?;
+        run.tally.took = run.start.elapsed();
+        Ok(run.tally)
+    }
+
+    /// A share of the frames, under one policy after the other; the cases begin at `place`.
+    fn turn(&mut self, share: u64, place: &mut u64) -> Result<()> {
+        let policies = Policy::all(self.rig.combination);
+        let shares = TURNS.iter().sum::<u64>() * policies.len() as u64;
+        for &policy in policies {
+            if self.is_over() {
+                break;
+            }
+            self.rig.apply(policy)?;
+            let enough = self.tally.frames + (self.plan.frames * share).div_ceil(shares);
+            while self.tally.frames < enough && !self.is_over() {
                 let mut cases = Vec::new();
                 let mut frames = 0;
                 while frames < BATCH {
-                    let case = run.case(place);
-                    place += 1;
+                    let case = self.case(*place);
+                    *place += 1;
                     frames += case.steps.len();
                     cases.push(case);
                 }
-                run.batch(policy, &cases)?;
+                self.batch(policy, &cases)?;
             }
         }
-        if plan.only.is_none() && !(plan.first && run.tally.first.is_some()) {
-            run.revocation(place_of_revocation)?;
-        }
-        run.tally.took = run.start.elapsed();
-        Ok(run.tally)
+        Ok(())
+    }
+
+    /// Whether a case went wrong, and that is all that was asked.
+    fn is_over(&self) -> bool {
+        self.plan.first && self.tally.first.is_some()
     }
 
     fn case(&self, place: u64) -> Case {

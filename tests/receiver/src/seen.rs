@@ -75,6 +75,20 @@ impl Seen {
         self.word(4)
     }
 
+    /// Whether its transport header is not all there. Of what a raw socket saw all bytes are known.
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        // RFC 9293 3.1, RFC 9260 3, RFC 4340 5.1, RFC 768, RFC 3828 3.1, RFC 792 and RFC 4443 2.1.
+        let least = match self.protocol {
+            number::TCP => 20,
+            number::SCTP | number::DCCP => 12,
+            number::UDP | number::UDP_LITE => 8,
+            protocol if protocol == icmp(self.family) => 8,
+            _ => 0,
+        };
+        self.by == By::Raw && self.bytes.len() < least
+    }
+
     /// Whether it asks for a TCP connection.
     #[must_use]
     pub fn is_syn(&self) -> bool {

@@ -10,7 +10,7 @@ use crate::{
     combination::{Combination, Direction},
     frames::{Ends, Family, number, octets},
     rules::{Asked, Policy, icmp},
-    seen::{By, Seen, has_ports},
+    seen::{By, Seen},
     story::{Case, Lie, Sends},
 };
 
@@ -102,7 +102,7 @@ impl Judge {
         if self.sends_bare(case) && self.is_discovery(case, seen) {
             return Ok(Permit::Discovery);
         }
-        if has_ports(seen.protocol) && seen.ports().is_none() || seen.is_icmp() && seen.bytes.len() < 8 {
+        if seen.is_cut_off() {
             return if self.policy.accepts(asked_of_number(seen)) && !matters(seen) {
                 Ok(Permit::Rule)
             } else {

@@ -1,7 +1,7 @@
 //! Whole packets with lengths that lie: what stands behind the end that the IP header names is no part of the packet.
 
 use crate::{
-    frames::{Family, Packet, number, transport::Transport},
+    frames::{Datagram, Family, Packet, number, transport::Transport},
     story::{Lie, Teller},
 };
 
@@ -59,14 +59,25 @@ pub(super) fn cut(teller: &mut Teller) {
     teller.send(&packet, &trailer);
 }
 
-/// The length field says zero.
+/// The length field says zero. IPv6: Linux cuts such a packet at the end of its header, unless hop-by-hop options come first
+/// (`ip6_rcv_core`): then it reads on.
 pub(super) fn nothing(teller: &mut Teller) {
     teller.lie(Lie::Length);
-    let datagram = teller.datagram();
+    let reads_on = teller.family() == Family::V6 && teller.once_in(3);
+    let datagram = if reads_on {
+        let made = teller.transport();
+        let mut extensions = vec![teller.options_of(number::HOP_BY_HOP)];
+        if teller.once_in(3) {
+            extensions.push(teller.extension(false));
+        }
+        Datagram::new(teller.ends, &extensions, made.protocol, &made.bytes)
+    } else {
+        teller.datagram()
+    };
     let mut packet = datagram.whole();
     packet.length = Some(0);
     packet.hop_limit = teller.hop_limit();
-    if teller.once_in(3) {
+    if !reads_on && teller.once_in(3) {
         // A protocol that needs no bytes at all.
         packet.next = teller.pick(&[number::EXPERIMENT, number::GRE, number::UDP_LITE, number::NONE]);
     }
@@ -98,7 +109,7 @@ pub(super) fn header(teller: &mut Teller) {
     } else {
         let mut extension = teller.extension(true);
         extension.bytes[1] = teller.rng.u8(..5);
-        let datagram = crate::frames::Datagram::new(teller.ends, &[extension], packet.next, &packet.body);
+        let datagram = Datagram::new(teller.ends, &[extension], packet.next, &packet.body);
         packet = datagram.whole();
     }
     teller.send(&packet, &[]);

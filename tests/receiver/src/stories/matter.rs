@@ -149,24 +149,29 @@ impl Teller {
 
     /// An extension header that Linux goes through.
     pub(super) fn extension(&mut self, first: bool) -> Extension {
-        let units = if self.once_in(4) { self.rng.u8(1..4) } else { 0 };
-        let rest = usize::from(units) * 8 + 6;
-        let mut bytes = vec![0, units];
-        let kind = match self.rng.u8(..4) {
-            0 if first => number::HOP_BY_HOP,
-            1 => number::ROUTING,
-            _ => number::DESTINATION_OPTIONS,
-        };
-        if kind == number::ROUTING {
-            // No segment is left: the packet is where it belongs.
-            bytes.extend([self.pick(&[0, 2, 253]), 0]);
-            bytes.resize(rest + 2, 0);
-        } else {
-            // An option that is skipped by who does not know it (RFC 8200 4.2).
-            bytes.extend([0x1e, rest as u8 - 2]);
-            bytes.resize(rest + 2, 0);
+        match self.rng.u8(..4) {
+            0 if first => self.options_of(number::HOP_BY_HOP),
+            1 => {
+                // No segment is left: the packet is where it belongs.
+                let mut bytes = vec![0, self.units(), self.pick(&[0, 2, 253]), 0];
+                bytes.resize(usize::from(bytes[1]) * 8 + 8, 0);
+                Extension { number: number::ROUTING, bytes }
+            }
+            _ => self.options_of(number::DESTINATION_OPTIONS),
         }
-        Extension { number: kind, bytes }
+    }
+
+    /// One with an option that is skipped by who does not know it (RFC 8200 4.2).
+    pub(super) fn options_of(&mut self, number: u8) -> Extension {
+        let units = self.units();
+        let mut bytes = vec![0, units, 0x1e, units * 8 + 4];
+        bytes.resize(usize::from(units) * 8 + 8, 0);
+        Extension { number, bytes }
+    }
+
+    /// How many times eight bytes an extension header is longer than eight.
+    fn units(&mut self) -> u8 {
+        if self.once_in(4) { self.rng.u8(1..4) } else { 0 }
     }
 
     /// Extension headers; none in IPv4.

@@ -164,6 +164,8 @@ impl Copy {
     fn cargo(&self, subcommand: &str, packages: &[&str]) -> Command {
         let mut cargo = shell::cargo(subcommand);
         cargo.args(packages.iter().flat_map(|package| ["--package", package]));
+        // Nobody debugs it, and without what that takes it is linked sooner.
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
         cargo
     }

@@ -197,7 +197,8 @@ impl Run {
             }
             text_of = text(judge, &smallest, three.of(smallest.number));
         } else {
-            let _ = writeln!(text_of, "{case}  alone, it does not happen again");
+            let under = format!("{}, policy {:?}", self.rig.combination, judge.policy);
+            let _ = writeln!(text_of, "{under}: {case}  wrong: {found:?}; alone, it does not happen again");
         }
         let (seed, place) = case.origin;
         let (frames, took) = (self.tally.frames, self.start.elapsed());

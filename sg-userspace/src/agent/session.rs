@@ -210,6 +210,8 @@ mod tests {
         let (path, fake) = (dir.path().join("catalog.json"), Fake::default());
         let (control, received) = control();
         let (sender, mut events) = channel();
+        // It is the orders that end.
+        let _open = sender.clone();
         let loaded = fake.clone();
         thread::scope(|scope| {
             scope.spawn(move || orders(control, fake, sender));

@@ -160,9 +160,13 @@ groups:
       - { id: told, action: reject, protocol: tcp, ports: 8001 }
 ";
 
+/// A trunk has no addresses of its own: who is to be told of what is rejected there is written down.
 fn policy(devices: &[&str]) -> String {
-    let nics: Vec<String> =
-        devices.iter().map(|device| format!("  - {{ device: {device}, groups: [tested] }}\n")).collect();
+    let [v4, v6] = Family::ALL.map(|family| address(family, 1));
+    let nic = |device: &&str| {
+        format!("  - {{ device: {device}, addresses: [{v4}, \"{v6}\"], groups: [tested] }}\n")
+    };
+    let nics: Vec<String> = devices.iter().map(nic).collect();
     format!("{RULES}nics:\n{}", nics.concat())
 }
 
@@ -235,7 +239,11 @@ fn of_layout(lab: Lab, attach: Attach, layout: Layout) -> Result<()> {
             hosts[0].sysctl(&format!("net/ipv4/{parameter}"), "1")?;
         }
         hosts[0].ip("link add red type vrf table 10\nlink set red up\nlink set eth0 master red")?;
-        hosts[0].ip("rule add pref 2000 lookup 10\n-6 rule add pref 2000 lookup 10")?;
+        for family in ["-4", "-6"] {
+            let mut rule = Command::new("ip");
+            rule.args([family, "rule", "add", "pref", "2000", "lookup", "10"]);
+            ensure!(hosts[0].spawn(&mut rule)?.wait()?.success(), "no rule for {family}");
+        }
         give_addresses(&hosts, "eth0")?;
     } else {
         for host in &hosts {
@@ -252,7 +260,7 @@ fn networks_of_a_trunk_are_apart(lab: Lab, attach: Attach) -> Result<()> {
     let hosts = wired(lab)?;
     for (host, id) in [(&hosts[0], 10), (&hosts[1], 10), (&hosts[1], 20), (&hosts[0], 20)] {
         host.ip(&format!("link add link eth0 name eth0.{id} type vlan id {id}\nlink set eth0.{id} up"))?;
-        for file in ["all", &format!("eth0/{id}")] {
+        for file in ["all", &format!("eth0.{id}")] {
             host.sysctl(&format!("net/ipv4/conf/{file}/rp_filter"), "0")?;
         }
     }

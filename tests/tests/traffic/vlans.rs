@@ -234,10 +234,10 @@ fn holds(hosts: &[Host; 2]) -> Result<()> {
 fn of_layout(lab: Lab, attach: Attach, layout: Layout) -> Result<()> {
     let hosts = wired(lab)?;
     if layout == Layout::Vrf {
-        // Who is bound to no device answers there, too, and routes are looked for there as well.
-        for parameter in ["tcp_l3mdev_accept", "udp_l3mdev_accept", "raw_l3mdev_accept"] {
-            hosts[0].sysctl(&format!("net/ipv4/{parameter}"), "1")?;
-        }
+        // Who is bound to no device has addresses of it, and answers there, too; routes are looked for there as well.
+        let accept = ["tcp", "udp", "raw"].map(|protocol| format!("net/ipv4/{protocol}_l3mdev_accept"));
+        let bind = ["ipv4", "ipv6"].map(|family| format!("net/{family}/ip_nonlocal_bind"));
+        accept.iter().chain(&bind).try_for_each(|parameter| hosts[0].sysctl(parameter, "1"))?;
         hosts[0].ip("link add red type vrf table 10\nlink set red up\nlink set eth0 master red")?;
         for family in ["-4", "-6"] {
             let mut rule = Command::new("ip");

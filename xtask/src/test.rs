@@ -7,7 +7,7 @@
 //! **Nothing is compiled twice**, because every step asks cargo for the same packages *with* their
 //! dev-dependencies: one feature more anywhere in the tree makes the agent and the programs another build.
 
-use std::{process::Command, thread};
+use std::{process::Command, thread, time::Duration};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -80,8 +80,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.run("the vendor's clients", || {
         clients.join().map_err(|_| anyhow!("the thread that brought them ended early"))
     });
-    // Tests mostly wait.
-    let aside = (options.fuzz_seconds > 0).then(|| fuzz::build_aside(&fuzz::targets()?)).transpose();
+    // Tests mostly wait. Cargo looks first, under a lock that a build holds, whether they are built.
+    let aside = (options.fuzz_seconds > 0).then(|| {
+        thread::spawn(|| {
+            thread::sleep(Duration::from_secs(30));
+            fuzz::build_aside(&fuzz::targets()?)
+        })
+    });
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
         tests.arg("--no-fail-fast").args(TESTED).env("SG_BIN_DIR", shell::dev_dir()?);
@@ -93,8 +98,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         failures::run(&mut tests).map(|()| Outcome::Passed)
     });
     steps.run("fuzzing", || {
-        if let Some(mut aside) = aside? {
-            aside.wait()?;
+        if let Some(Ok(build)) = aside.map(thread::JoinHandle::join) {
+            build?.wait()?;
         }
         fuzzing(options.fuzz_seconds)
     });

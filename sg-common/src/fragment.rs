@@ -145,17 +145,31 @@ impl FragmentEntry {
         Decision::from_word(self.decision).ok_or(Reason::ImageFault)
     }
 
-    /// Becomes `next`, the entry of another datagram of the same name, where this one [is over](Self::is_over). False where somebody
-    /// else was faster, see [`Self::follow`] for `exchange`.
+    /// Becomes `next`, the entry of another datagram of the same name that begins now, where this one [is over](Self::is_over).
+    /// False where it is not, as when somebody else was faster; see [`Self::follow`] for `exchange`.
     #[inline(always)]
-    pub fn begin_anew(&mut self, next: &Self, exchange: impl FnOnce(&mut u64, u64, u64) -> bool) -> bool {
-        let before = self.progress;
-        if !exchange(&mut self.progress, before, next.progress) {
-            return false;
+    pub fn begin_anew(
+        &mut self,
+        next: &Self,
+        timeout: u32,
+        exchange: impl FnOnce(&mut u64, u64, u64) -> bool,
+    ) -> bool {
+        // Read once: what is over must be what is exchanged, and not somebody else's that just began. What is exchanged changes,
+        // whatever the two datagrams have in common.
+        let (progress, last_seen) = (self.progress, self.last_seen);
+        if elapsed(next.last_seen, last_seen) > u64::from(timeout) {
+            if !exchange(&mut self.last_seen, last_seen, next.last_seen) {
+                return false;
+            }
+            self.progress = next.progress;
+        } else {
+            if (progress >> 32) as u32 != COMPLETE || !exchange(&mut self.progress, progress, next.progress) {
+                return false;
+            }
+            self.last_seen = next.last_seen;
         }
         // Whoever follows in between does as the datagram before, of which a first fragment was accepted, too.
         self.decision = next.decision;
-        self.last_seen = next.last_seen;
         true
     }
 }

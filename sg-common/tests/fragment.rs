@@ -75,10 +75,18 @@ fn of_two_processors_one_takes_a_fragment() {
     let before = entry;
     let next = fragment(Part::Middle, 16);
     assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 105, too_late), Err(Reason::FragmentOverlap));
-    assert!(!entry.begin_anew(&open(105), too_late));
     assert_eq!(entry, before, "it is the other one's");
-    assert!(entry.begin_anew(&open(105), alone));
-    assert_eq!(entry, open(105));
+    assert!(!entry.begin_anew(&open(105), TIMEOUT, alone), "the other one has just begun");
+    assert_eq!(entry, before);
+    let complete = FragmentEntry { progress: u64::MAX, ..open(100) };
+    for (over, now) in [(open(100), 131), (complete, 105), (complete, 131)] {
+        let mut entry = over;
+        assert!(!entry.begin_anew(&open(now), TIMEOUT, too_late));
+        assert_eq!(entry, over, "who is too late changes nothing");
+        let changes = |word: &mut u64, before, after| before != after && alone(word, before, after);
+        assert!(entry.begin_anew(&open(now), TIMEOUT, changes));
+        assert_eq!(entry, open(now));
+    }
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn key(scratch: &Scratch, whose: u64) -> FragmentKey {
 extern "C" fn sg_begin(scratch: *mut Scratch, whose: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
-    u64::from(datagram(&key(scratch, whose)).is_none_or(|entry| is_over(entry)))
+    let timeout = settings().fragment_timeout;
+    u64::from(datagram(&key(scratch, whose)).is_none_or(|entry| entry.is_over(timeout, view::now())))
 }
 
 #[unsafe(no_mangle)]
@@ -75,8 +76,7 @@ extern "C" fn sg_begun(scratch: *mut Scratch, whose: u64, decision: u64) -> u64 
         return 1;
     }
     match datagram(&key) {
-        Some(before) if is_over(before) => u64::from(before.begin_anew(&entry, view::exchange)),
-        Some(_) => 0,
+        Some(before) => u64::from(before.begin_anew(&entry, settings().fragment_timeout, view::exchange)),
         None => 1,
     }
 }
@@ -99,9 +99,4 @@ fn datagram(key: &FragmentKey) -> Option<&'static mut FragmentEntry> {
     let entry = FRAGMENTS.get_ptr_mut(key)?;
     // SAFETY: the pointer is valid until the program ends (RCU). The fields are words that are read and written whole.
     Some(unsafe { &mut *entry })
-}
-
-#[inline(always)]
-fn is_over(entry: &FragmentEntry) -> bool {
-    entry.is_over(settings().fragment_timeout, view::now())
 }

@@ -59,7 +59,7 @@ pub fn remove(key: &FlowKey) -> bool {
     }
 }
 
-/// A key as it stands in the places of a family.
+/// A key as it stands in the places of a width.
 trait Placed: Copy {
     fn place(place: u32) -> Option<*mut Self>;
     fn of(key: &FlowKey) -> Self;

@@ -51,7 +51,8 @@ pub static IMAGES_16M: Images<{ CLASS_WORDS[2] }> = Images::new();
 #[btf_map]
 pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 
-/// Flows of IPv6, and of IPv4 behind a VLAN tag, that were answered. What needs no memory before there are any costs a little more to enter.
+/// Flows of IPv6, and of IPv4 behind a VLAN tag, that were answered. What needs no memory before there are any costs a little more
+/// to enter.
 #[btf_map]
 pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 

@@ -77,7 +77,7 @@ fn arp(sender: [u8; 6], address: [u8; 4]) -> Vec<u8> {
     frame
 }
 
-fn ipv6(next: u8, hop_limit: u8, [from, to]: [&str; 2], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn ipv6(next: u8, hop_limit: u8, [from, to]: [&str; 2], payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0; 12];
     frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
     frame.extend((payload.len() as u16).to_be_bytes());

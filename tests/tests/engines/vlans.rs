@@ -9,6 +9,7 @@ use sg_common::{
 use sg_userspace::kernel::{Datapath, Program};
 
 use crate::{
+    guest::ipv6,
     hard::{ACK, LOCAL, PASSES, REMOTE, RST, SYN, dropped, expect, inbound, ipv4, outbound, tcp},
     programs::{Test, judging, judging_nic},
 };
@@ -60,18 +61,6 @@ fn over_pairs(mut test: impl FnMut(&[Tag], &[Tag], bool)) {
 fn udp(ports: [u16; 2], data: &[u8]) -> Vec<u8> {
     let length = 8 + data.len() as u16;
     [&ports[0].to_be_bytes()[..], &ports[1].to_be_bytes(), &length.to_be_bytes(), &[0, 0], data].concat()
-}
-
-fn ipv6(next: u8, hop_limit: u8, ends: [&str; 2], payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-    frame.extend((payload.len() as u16).to_be_bytes());
-    frame.extend([next, hop_limit]);
-    for address in ends {
-        frame.extend(address.parse::<std::net::Ipv6Addr>().unwrap().octets());
-    }
-    frame.extend(payload);
-    frame
 }
 
 const REMOTE6: &str = "2001:db8::1";

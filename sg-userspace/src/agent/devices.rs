@@ -3,7 +3,7 @@
 //! `sgctl` where a policy leaves addresses to the device.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv6Addr},
 };
 
@@ -15,7 +15,10 @@ use nix::{
 };
 
 use super::AgentError;
-use crate::model::{DeviceFacts, Mac};
+use crate::{
+    kernel::links::{self, Link},
+    model::{DeviceFacts, Mac},
+};
 
 /// A device as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +76,7 @@ pub type Devices = BTreeMap<String, Found>;
 /// Where the kernel does not tell.
 pub fn scan() -> Result<Devices, AgentError> {
     let mut devices = Devices::new();
-    let entries = getifaddrs().map_err(|source| AgentError::Devices { source })?;
+    let entries = getifaddrs().map_err(|errno| AgentError::Devices { source: errno.into() })?;
     for entry in entries {
         // The name of an IPv4 alias ("eth0:1") is a label of the address, not a device.
         let name = entry.interface_name.split(':').next().unwrap_or_default();
@@ -103,15 +106,45 @@ pub fn scan() -> Result<Devices, AgentError> {
     }
     // A device that vanished during the scan can leave addresses without a device.
     devices.retain(|_, found| found.index != 0);
+    stack(&mut devices, &links::all().map_err(|source| AgentError::Devices { source })?);
     for found in devices.values_mut() {
         // The kernel's order is no property of the device; an image must not change with it.
-        let DeviceFacts { is_layer_3: _, mac: _, addresses, connected } = &mut found.facts;
+        let DeviceFacts { is_layer_3: _, mac: _, addresses, connected, above } = &mut found.facts;
         addresses.sort_unstable();
         addresses.dedup();
-        connected.sort_unstable();
-        connected.dedup();
+        for nets in [connected, above] {
+            nets.sort_unstable();
+            nets.dedup();
+        }
     }
     Ok(devices)
+}
+
+/// Tells each device what stands on it, directly or on something that does.
+fn stack(devices: &mut Devices, links: &[Link]) {
+    let mut steps: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (lower, upper) in links.iter().flat_map(Link::steps_up) {
+        steps.entry(lower).or_default().push(upper);
+    }
+    if steps.is_empty() {
+        return;
+    }
+    let connected: HashMap<u32, Vec<IpNet>> =
+        devices.values().map(|found| (found.index, found.facts.connected.clone())).collect();
+    for found in devices.values_mut() {
+        let mut seen = vec![found.index];
+        let mut at = 0;
+        while let Some(lower) = seen.get(at) {
+            let uppers = steps.get(lower).into_iter().flatten();
+            at += 1;
+            for &upper in uppers {
+                if !seen.contains(&upper) {
+                    seen.push(upper);
+                    found.facts.above.extend(connected.get(&upper).into_iter().flatten());
+                }
+            }
+        }
+    }
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {

@@ -175,7 +175,7 @@ pub enum AgentError {
     #[error("cannot list the network devices of the host: {source}")]
     Devices {
         /// Why.
-        source: nix::Error,
+        source: io::Error,
     },
 }
 

@@ -161,11 +161,11 @@ impl<'a> Inputs<'a> {
         for ethertype in ethertypes {
             text.number(ethertype.number().into());
         }
-        let DeviceFacts { is_layer_3, mac: _, addresses: _, connected } = device_facts;
+        let DeviceFacts { is_layer_3, mac: _, addresses: _, connected: _, above: _ } = device_facts;
         text.tag((*is_layer_3).into());
         text.number(nic.mac().map_or(0, Mac::key));
-        text.number(connected.len() as u64);
-        for net in connected {
+        text.number(device_facts.nets(*role).count() as u64);
+        for net in device_facts.nets(*role) {
             text.net(*net);
         }
         let Senders { mac, allowed_address_pairs } = senders;

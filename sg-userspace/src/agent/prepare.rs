@@ -18,8 +18,13 @@ use super::{
 use crate::model::{DeviceFacts, Direction, Hook, Nic, Policy};
 
 /// What is known of a device that is not there.
-static NONE: DeviceFacts =
-    DeviceFacts { is_layer_3: false, mac: None, addresses: Vec::new(), connected: Vec::new() };
+static NONE: DeviceFacts = DeviceFacts {
+    is_layer_3: false,
+    mac: None,
+    addresses: Vec::new(),
+    connected: Vec::new(),
+    above: Vec::new(),
+};
 
 /// A policy that nothing refuses any more, ready to be put in force.
 pub(super) struct Prepared {
@@ -48,10 +53,7 @@ impl Prepared {
 /// Fills in what the devices know.
 pub(super) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
     let facts = |device: &str| devices.get(device).map_or(&NONE, |found| &found.facts);
-    let stale = |nic: &Nic| {
-        let facts = facts(&nic.device);
-        nic.device_facts != *facts || nic.addresses_from_device && nic.addresses != facts.addresses
-    };
+    let stale = |nic: &Nic| nic.device_facts != *facts(&nic.device);
     // Where somebody else has the policy too, a change is one of a copy.
     if policy.nics().iter().any(stale) {
         Arc::make_mut(policy).set_device_facts(|device| facts(device).clone());

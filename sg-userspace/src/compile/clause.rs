@@ -85,7 +85,7 @@ impl Clause {
     /// The clauses that tell which remote addresses are told nothing when a packet is rejected: such accept. They are the NIC's
     /// own, and those of its networks that are nobody's. Like all facts, they are asked for as local ones.
     pub(super) fn untold(nic: &Nic, family: Family) -> Vec<Self> {
-        let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody()).map(IpNet::from);
+        let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
         let untold = addresses(family, untold);
         Self::told_apart(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
     }
@@ -115,7 +115,7 @@ impl Clause {
             Family::V6 => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
         };
         let named = nic.dhcp_servers.iter().copied().map(IpNet::from);
-        let servers = addresses(family, named.chain(nic.device_facts.networks()).chain([link]));
+        let servers = addresses(family, named.chain(nic.device_facts.networks(nic.role)).chain([link]));
         Self::told_apart(servers.map(|remote| Self { remote, ..Self::told(Verdict::Accept) }))
     }
 

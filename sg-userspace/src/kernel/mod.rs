@@ -28,6 +28,7 @@ mod error;
 mod flows;
 mod images;
 pub mod layouts;
+pub mod links;
 mod nics;
 mod older;
 mod options;

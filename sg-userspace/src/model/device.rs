@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Mac, identifies};
+use super::{Mac, Role, identifies};
 
 /// What is known of the device of a NIC.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,22 +18,47 @@ pub struct DeviceFacts {
     pub addresses: Vec<IpAddr>,
     /// The same with the prefixes that they were configured with.
     pub connected: Vec<IpNet>,
+    /// Those of the devices that stand on it, with their prefixes: its VLAN devices, the bridge, bond or VRF that it is part of.
+    pub above: Vec<IpNet>,
 }
 
 impl DeviceFacts {
+    /// The addresses of whom the device belongs to. A host's device carries those of the devices that stand on it; to a guest, what
+    /// the host builds on its device is as foreign as the rest of the host.
+    #[must_use]
+    pub fn addresses_of(&self, role: Role) -> Vec<IpAddr> {
+        let mut addresses = self.addresses.clone();
+        addresses.extend(self.above_for(role).iter().map(IpNet::addr));
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
     /// The networks that it is connected to, link-local ones left out.
-    pub fn networks(&self) -> impl Iterator<Item = IpNet> {
-        self.connected.iter().filter(|net| identifies(net.addr())).map(IpNet::trunc)
+    pub fn networks(&self, role: Role) -> impl Iterator<Item = IpNet> {
+        self.nets(role).filter(|net| identifies(net.addr())).map(IpNet::trunc)
     }
 
     /// The addresses of its networks that are nobody's: of IPv4 the first and the last of each, which are broadcasts (RFC 1122
     /// 3.2.1.3); of IPv6 the first, which any router may have (RFC 4291 2.6.1). Networks of two are without (RFC 3021,
     /// RFC 6164).
-    pub fn nobody(&self) -> impl Iterator<Item = IpAddr> {
-        self.connected.iter().filter(|net| net.prefix_len() + 1 < net.max_prefix_len()).flat_map(|net| {
+    pub fn nobody(&self, role: Role) -> impl Iterator<Item = IpAddr> {
+        self.nets(role).filter(|net| net.prefix_len() + 1 < net.max_prefix_len()).flat_map(|net| {
             let last = matches!(net, IpNet::V4(_)).then(|| net.broadcast());
             [Some(net.network()), last].into_iter().flatten()
         })
+    }
+
+    /// The prefixes that the addresses of its owner were configured with.
+    pub fn nets(&self, role: Role) -> impl Iterator<Item = &IpNet> {
+        self.connected.iter().chain(self.above_for(role))
+    }
+
+    fn above_for(&self, role: Role) -> &[IpNet] {
+        match role {
+            Role::Host => &self.above,
+            Role::Guest => &[],
+        }
     }
 }
 
@@ -46,7 +71,7 @@ mod tests {
         let connected =
             ["10.77.1.2/23", "169.254.3.4/16", "fd77::2/64", "fe80::1/64"].map(|net| net.parse().unwrap());
         let facts = DeviceFacts { connected: connected.to_vec(), ..DeviceFacts::default() };
-        let networks: Vec<_> = facts.networks().map(|net| net.to_string()).collect();
+        let networks: Vec<_> = facts.networks(Role::Host).map(|net| net.to_string()).collect();
         assert_eq!(networks, ["10.77.0.0/23", "fd77::/64"]);
     }
 
@@ -55,10 +80,27 @@ mod tests {
         let nobody = |nets: &[&str]| {
             let connected = nets.iter().map(|net| net.parse().unwrap()).collect();
             let facts = DeviceFacts { connected, ..DeviceFacts::default() };
-            facts.nobody().map(|address| address.to_string()).collect::<Vec<_>>()
+            facts.nobody(Role::Host).map(|address| address.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(nobody(&["10.77.1.2/23"]), ["10.77.0.0", "10.77.1.255"]);
         assert_eq!(nobody(&["fd77::2/64"]), ["fd77::"]);
         assert!(nobody(&["10.0.0.1/32", "10.0.0.4/31", "fd77::1/128", "fd77::2/127"]).is_empty());
+    }
+    #[test]
+    fn what_stands_on_a_hosts_device_is_the_hosts() {
+        let net = |net: &str| net.parse::<IpNet>().unwrap();
+        let facts = DeviceFacts {
+            addresses: vec![net("10.77.1.2/23").addr()],
+            connected: vec![net("10.77.1.2/23")],
+            above: vec![net("10.5.0.2/24"), net("10.77.1.2/23")],
+            ..DeviceFacts::default()
+        };
+        let of = |role| {
+            let addresses = facts.addresses_of(role);
+            (addresses, facts.networks(role).count(), facts.nobody(role).count())
+        };
+        let [own, vlans] = ["10.77.1.2", "10.5.0.2"].map(|address| address.parse().unwrap());
+        assert_eq!(of(Role::Host), (vec![vlans, own], 3, 6));
+        assert_eq!(of(Role::Guest), (vec![own], 1, 2));
     }
 }

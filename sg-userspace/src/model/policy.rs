@@ -386,7 +386,7 @@ impl Policy {
         for nic in &mut self.parts.nics {
             nic.device_facts = facts(&nic.device);
             if nic.addresses_from_device {
-                nic.addresses.clone_from(&nic.device_facts.addresses);
+                nic.addresses = nic.device_facts.addresses_of(nic.role);
             }
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn is_dhcp(probe: &Probe, nic: &Nic) -> bool {
             IpAddr::V4(v4) => v4.is_link_local(),
             IpAddr::V6(v6) => v6.is_unicast_link_local(),
         };
-        let connected = nic.device_facts.networks().any(|network| network.contains(&address));
+        let connected = nic.device_facts.networks(nic.role).any(|network| network.contains(&address));
         of_the_link || connected || nic.dhcp_servers.contains(&address)
     };
     let asks_one = nic.addresses.contains(&probe.source()) && server(probe.destination());

@@ -181,7 +181,8 @@ impl Aim {
             };
         }
         // Or one server that it may ask directly.
-        let networks = nic.device_facts.networks().chain(nic.dhcp_servers.iter().copied().map(IpNet::from));
+        let networks =
+            nic.device_facts.networks(nic.role).chain(nic.dhcp_servers.iter().copied().map(IpNet::from));
         if self.direction == Direction::Egress
             && random.bool()
             && let Some(server) = pick::among(random, networks.filter(|net| family_of(net.addr()) == family))

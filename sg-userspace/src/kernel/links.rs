@@ -3,7 +3,7 @@
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
@@ -97,19 +97,19 @@ fn ask(about: LinkMessage, flags: u16) -> io::Result<Vec<Link>> {
         let (answer, _) = socket.recv_from_full()?;
         let mut rest = &answer[..];
         while !rest.is_empty() {
-            let message =
-                NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(io::Error::other)?;
-            match message.payload {
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+            let length = NetlinkBuffer::new_checked(rest).map_err(io::Error::other)?.length() as usize;
+            match NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map(|message| message.payload) {
+                Ok(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link))) => {
                     links.push(Link::of(link));
                 }
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::Done(_) => return Ok(links),
-                _ => {}
+                Ok(NetlinkPayload::Error(error)) => return Err(error.to_io()),
+                Ok(NetlinkPayload::Done(_)) => return Ok(links),
+                Ok(_) => {}
+                // A newer kernel may say more than the library knows. One device less is better than none.
+                Err(error) => log::debug!("what the kernel says of a device is not understood: {error}"),
             }
             // `NLMSG_ALIGN`, include/uapi/linux/netlink.h.
-            let length = (message.header.length as usize).next_multiple_of(4);
-            rest = rest.get(length.max(4)..).unwrap_or_default();
+            rest = rest.get(length.max(1).next_multiple_of(4)..).unwrap_or_default();
         }
         if flags & NLM_F_DUMP == 0 {
             return Ok(links);

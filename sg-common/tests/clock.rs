@@ -32,8 +32,8 @@ fn a_flow_noted_a_moment_later_lives() {
             for state in [State::New, State::Established, State::Closing] {
                 let opened = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, then);
                 let entry = FlowEntry { state: state as u8, ..opened };
-                assert!(!entry.is_expired(&key, &timeouts, now), "{then} at {now}");
-                assert!(entry.is_expired(&key, &timeouts, then.wrapping_add(100_000)));
+                assert!(!entry.is_expired(key.talk, &timeouts, now), "{then} at {now}");
+                assert!(entry.is_expired(key.talk, &timeouts, then.wrapping_add(100_000)));
             }
         }
     }

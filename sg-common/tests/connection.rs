@@ -295,11 +295,11 @@ fn a_connection_that_ended_is_known_as_long_as_one_that_lives() {
     let closing = talk.entry.unwrap();
     let mut cut_early =
         FlowEntry::open(&Talk::new().packet(6, ORIGINAL, SYN, 0), Direction::Egress, ACCEPT, 1, 60, 1);
-    assert!(cut_early.is_expired(&key(), &TIMEOUTS, 32));
+    assert!(cut_early.is_expired(key().talk, &TIMEOUTS, 32));
     cut_early.rejudge(DROP, 2);
     for entry in [closing, cut_early] {
-        assert!(!entry.is_expired(&key(), &TIMEOUTS, 911));
-        assert!(entry.is_expired(&key(), &TIMEOUTS, 912));
+        assert!(!entry.is_expired(key().talk, &TIMEOUTS, 911));
+        assert!(entry.is_expired(key().talk, &TIMEOUTS, 912));
     }
     assert!(!closing.is_closed(&key(), &TIMEOUTS, 4) && closing.is_closed(&key(), &TIMEOUTS, 5));
     // It takes nobody's room, and one that the rules cut is remembered for itself.

@@ -87,6 +87,9 @@ proptest! {
         prop_assert_eq!(key.width(), if is_narrow { Width::Narrow } else { Width::Wide });
         if is_narrow {
             prop_assert_eq!(NarrowKey::of(&key).widened(), key);
+            if packet.icmp().is_none() {
+                prop_assert_eq!(NarrowKey::named(nic, direction, &packet).widened(), key);
+            }
         }
         let back = from_the_other_end(&packet);
         let (question, answer) = if packet.family == Family::V4 { (8, 0) } else { (128, 129) };
@@ -198,18 +201,20 @@ fn a_flow_expires_after_its_timeout_and_not_at_it() {
     for (now, expired) in
         [(1000, false), (1100, false), (1101, true), (999, false), (0, false), (u64::MAX, false)]
     {
-        assert_eq!(entry.is_expired(&key, &timeouts, now), expired, "at {now}");
+        assert_eq!(entry.is_expired(key.talk, &timeouts, now), expired, "at {now}");
     }
     let both_ways = FlowEntry { state: State::Established as u8, ..entry };
-    assert!(!both_ways.is_expired(&key, &timeouts, 1200) && both_ways.is_expired(&key, &timeouts, 1201));
+    assert!(
+        !both_ways.is_expired(key.talk, &timeouts, 1200) && both_ways.is_expired(key.talk, &timeouts, 1201)
+    );
     // Jiffies begin near their end (INITIAL_JIFFIES) and go round.
     let late = FlowEntry { last_seen: u64::MAX - 50, ..entry };
-    assert!(!late.is_expired(&key, &timeouts, 49) && late.is_expired(&key, &timeouts, 50));
+    assert!(!late.is_expired(key.talk, &timeouts, 49) && late.is_expired(key.talk, &timeouts, 50));
     let ahead = FlowEntry { last_seen: 3, ..entry };
-    assert!(!ahead.is_expired(&key, &timeouts, u64::MAX - 2), "noted after the clock went round");
+    assert!(!ahead.is_expired(key.talk, &timeouts, u64::MAX - 2), "noted after the clock went round");
     // A state that no version writes is read as some state, not out of bounds.
     let strange = FlowEntry { state: 255, ..entry };
-    assert!(!strange.is_expired(&key, &timeouts, 1200) && strange.is_expired(&key, &timeouts, 1201));
+    assert!(!strange.is_expired(key.talk, &timeouts, 1200) && strange.is_expired(key.talk, &timeouts, 1201));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use sg_common::{
     abi::reason_counter,
-    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, Width, flags},
+    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, Talk, Width, flags},
     image,
     verdict::{Decision, Reason, Verdict},
 };
@@ -38,7 +38,7 @@ pub enum Known {
 }
 
 impl Known {
-    /// What [`look`] or [`sg_known`] said.
+    /// What [`usual::look`](crate::usual::look) or [`sg_known`] said.
     #[inline(always)]
     pub fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
@@ -75,10 +75,10 @@ const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
 const FIRST_EGRESS: u64 = 64;
 
-// What `look` and `sg_known` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
-const AGAIN: u64 = 0;
-const NOTHING: u64 = 4;
-const ENTRY: u64 = 8;
+// What `usual::look` and `sg_known` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
+pub const AGAIN: u64 = 0;
+pub const NOTHING: u64 = 4;
+pub const ENTRY: u64 = 8;
 const LIVE: u64 = 12;
 const STALE: u64 = 16;
 const CLOSED_FLOW: u64 = 20;
@@ -112,39 +112,6 @@ pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &Asked, first: D
     let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
     let bits = REOPENS | first | if either { EITHER } else { 0 } | asked.direction as u64;
     sg_open(scratch, decision.word(), bits, u64::from(asked.length));
-}
-
-/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision, what
-/// [`Known::of`] reads, or zero where [`known`] must look again.
-#[inline(always)]
-pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
-    let now = view::now();
-    let Scratch { packet, key, header, .. } = scratch;
-    let revalidate = header.flags & image::flags::REVALIDATE != 0;
-    if let Some(entry) = answered(key, now) {
-        if entry.is_stale(header.generation, revalidate) {
-            return AGAIN;
-        }
-        if !entry.is_usual(packet) {
-            return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
-        }
-        let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
-        entry.note(packet, direction, length, now);
-        return decision.word();
-    }
-    let Some(entry) = unanswered(key, now) else {
-        // Of a connection that has ended `known` finds what is left.
-        return if packet.is_mid_stream() { AGAIN } else { NOTHING };
-    };
-    if entry.is_stale(header.generation, revalidate) {
-        return AGAIN;
-    }
-    if !entry.is_usual_question(packet, direction) {
-        return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
-    }
-    let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
-    entry.note(packet, direction, length, now);
-    decision.word()
 }
 
 // Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once in each, and not again
@@ -336,27 +303,27 @@ fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
 
 /// The same, where it was answered as far as the tables know.
 #[inline(always)]
-fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+pub fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     let entry = match key.width() {
         Width::Narrow => FLOWS_16.get_ptr_mut(NarrowKey::of(key)),
         Width::Wide => FLOWS.get_ptr_mut(on_stack(key)),
     };
-    live(entry, key, now)
+    live(entry, key.talk, now)
 }
 
 /// The same, where it was not.
 #[inline(always)]
-fn unanswered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    live(half_open::find(key), key, now)
+pub fn unanswered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    live(half_open::find(key), key.talk, now)
 }
 
 /// The entry, unless it is none or was silent for too long.
 #[inline(always)]
-fn live(entry: Option<*mut FlowEntry>, key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+pub fn live(entry: Option<*mut FlowEntry>, talk: Talk, now: u64) -> Option<&'static mut FlowEntry> {
     // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its fields are
     // words that are written whole, and `FlowEntry::observe` says what a lost count means.
     let entry = unsafe { &mut *entry? };
-    if entry.is_expired(key, &settings().timeouts, now) { None } else { Some(entry) }
+    if entry.is_expired(talk, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
 /// Moves a flow that was answered to the others.

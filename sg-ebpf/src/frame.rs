@@ -12,16 +12,16 @@ use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowKey},
     image::flags,
-    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, is_plain, network},
+    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, is_icmp, is_plain, network},
     verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
     context::{Context, View},
-    flows::{self, Known},
+    flows::Known,
     fragments,
     scratch::{self, Scratch},
-    view,
+    usual, view,
 };
 
 /// Whose flow a packet may belong to.
@@ -142,7 +142,7 @@ const TOO_MANY_HEADERS: u64 = 3;
 const IP: u64 = 8;
 const HAS_FLOW: u64 = 16;
 const OFFSET: u32 = 8;
-/// Above it stands what [`flows::look`] says.
+/// Above it stands what [`usual::look`] says.
 const KNOWN: u32 = 32;
 
 // What a frame is read for.
@@ -195,7 +195,16 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
         if let Err(reason) = network(&view, Family::V4, ETHERNET, None, packet) {
             return word_of(Payload::Refused(reason));
         }
-        (word, has_flow) = (word_of(Payload::Ip(Family::V4, ETHERNET)), named(key, packet, whose));
+        word = word_of(Payload::Ip(Family::V4, ETHERNET));
+        if let Some(whose) = whose
+            && whose & LOOK != 0
+            && packet.part == Part::Whole
+            && !is_icmp(Family::V4, packet.protocol)
+        {
+            let said = usual::look_plainly(scratch, Whose::of(whose), u64::from(ctx.len()));
+            return if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN };
+        }
+        has_flow = named(key, packet, whose);
     } else {
         let (payload, vlan) = found(ctx, &view, header.flags);
         packet.vlan = vlan;
@@ -224,7 +233,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     if whose & LOOK == 0 {
         return word | HAS_FLOW;
     }
-    let said = flows::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));
+    let said = usual::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 

@@ -47,6 +47,7 @@ mod reject;
 mod scratch;
 mod tunnel;
 mod unasked;
+mod usual;
 mod verifier;
 mod view;
 

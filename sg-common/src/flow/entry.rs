@@ -1,7 +1,7 @@
 //! What is remembered of a flow, and what that says of a packet. The entry may be written by several processors at a time: its
 //! fields are words that are written whole. A count or a number can be lost between two of them, a verdict cannot.
 
-use super::{Direction, FlowKey, State, Timeouts, flags, timeout_index};
+use super::{Direction, FlowKey, State, Talk, Timeouts, flags, timeout_index};
 use crate::{
     clock::elapsed,
     packet::{Packet, protocol, tcp},
@@ -131,8 +131,8 @@ impl FlowEntry {
     /// connection that was seen from its middle.
     #[inline(always)]
     #[must_use]
-    pub fn is_expired(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let (family, number) = (key.talk.family(), key.talk.protocol());
+    pub fn is_expired(&self, talk: Talk, timeouts: &Timeouts, now: u64) -> bool {
+        let (family, number) = (talk.family(), talk.protocol());
         let silent = elapsed(now, self.last_seen);
         let known = |state: State| u64::from(timeouts[timeout_index(family, number, state as u8) & 7]);
         let state = if self.state == State::New as u8 { State::New } else { State::Established };

@@ -218,7 +218,20 @@ impl NarrowKey {
         Self { remote: key.remote_high as u32, local: key.local_high as u32, talk: key.talk }
     }
 
+    /// The key of the flow that `packet` belongs to, as [`FlowKey::name`] says it. Meaningless where `packet` is not one of IPv4
+    /// without a VLAN tag, or one of ICMP.
+    #[inline(always)]
+    #[must_use]
+    pub fn named(nic: u16, direction: Direction, packet: &Packet) -> Self {
+        let Packet { source, destination, source_port, detail, .. } = packet;
+        let (source, destination) = ((source, *source_port), (destination, *detail));
+        let ((remote, remote_port), (local, local_port)) = ends(direction, source, destination);
+        let talk = Talk::new((remote_port, local_port), nic, packet.protocol, Family::V4);
+        Self { remote: remote.high as u32, local: local.high as u32, talk }
+    }
+
     /// The same flow.
+    #[inline(always)]
     #[must_use]
     pub const fn widened(&self) -> FlowKey {
         FlowKey {

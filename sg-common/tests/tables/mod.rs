@@ -74,7 +74,7 @@ impl Tables {
 
     fn live_entry(&mut self) -> Option<&mut FlowEntry> {
         let (key, now) = (self.key, self.now);
-        self.entry.as_mut().filter(|entry| !entry.is_expired(&key, &TIMEOUTS, now))
+        self.entry.as_mut().filter(|entry| !entry.is_expired(key.talk, &TIMEOUTS, now))
     }
 
     fn find(&mut self, packet: &Packet, direction: Direction, judged: bool, length: u64) -> Option<Found> {
@@ -174,7 +174,7 @@ impl Filter for Tables {
         if closed {
             self.closed = Some(ClosedEntry::of(&entry));
         }
-        if closed || entry.is_expired(&self.key, &TIMEOUTS, self.now) {
+        if closed || entry.is_expired(self.key.talk, &TIMEOUTS, self.now) {
             self.entry = None;
         }
     }

@@ -62,7 +62,7 @@ impl Datapath {
         let census = RefCell::new(take(&mut self.census));
         let closed = RefCell::new(&mut self.closed);
         let part = self.flows.forget_some(from, |key, entry| {
-            let ended = entry.is_expired(key, &timeouts, now)
+            let ended = entry.is_expired(key.talk, &timeouts, now)
                 || entry.is_closed(key, &timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
                 census.borrow_mut().found(usize::from(key.talk.nic()), answered);

@@ -1,0 +1,82 @@
+//! The packet that most packets are: of a flow that is known, and changing nothing of it but counts and numbers. It is found, judged
+//! and noted in one look. It must never decide what is anything else: [`crate::flows`] does. Called by [`crate::frame`].
+
+use sg_common::{
+    flow::{Direction, FlowEntry, NarrowKey},
+    image::flags,
+    packet::Packet,
+    verdict::Decision,
+};
+
+use crate::{
+    flows::{AGAIN, ENTRY, NOTHING, answered, live, unanswered},
+    frame::Whose,
+    maps::FLOWS_16,
+    scratch::Scratch,
+    view,
+};
+
+/// There is no such flow among those that were answered; never what a function says.
+const ABSENT: u64 = 2;
+
+/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision, what
+/// [`Known::of`](crate::flows::Known::of) reads, or zero where [`known`](crate::flows::known) must look again.
+#[inline(always)]
+pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
+    let now = view::now();
+    match answered(&scratch.key, now) {
+        Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
+        None => look_among_half_open(scratch, direction, length, now),
+    }
+}
+
+/// The same for what most packets are, which names the flow, too: whole ones of IPv4 without a VLAN tag, and not of ICMP. Where the
+/// packet is decided nobody asks for [`Scratch::key`], and it is not written.
+#[inline(always)]
+pub fn look_plainly(scratch: &mut Scratch, whose: Whose, length: u64) -> u64 {
+    let (now, direction) = (view::now(), whose.direction);
+    let key = NarrowKey::named(whose.slot, direction, &scratch.packet);
+    let said = match live(FLOWS_16.get_ptr_mut(&key), key.talk, now) {
+        Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
+        None => ABSENT,
+    };
+    if Decision::from_word(said).is_some() {
+        return said;
+    }
+    scratch.key = key.widened();
+    if said == ABSENT { look_among_half_open(scratch, direction, length, now) } else { said }
+}
+
+/// The same among flows that were not answered yet.
+#[inline(always)]
+fn look_among_half_open(scratch: &mut Scratch, direction: Direction, length: u64, now: u64) -> u64 {
+    match unanswered(&scratch.key, now) {
+        Some(entry) => {
+            let is_usual = |entry: &FlowEntry, packet: &Packet| entry.is_usual_question(packet, direction);
+            usual(scratch, entry, (direction, length, now), is_usual)
+        }
+        // Of a connection that has ended `known` finds what is left.
+        None if scratch.packet.is_mid_stream() => AGAIN,
+        None => NOTHING,
+    }
+}
+
+/// What an entry says of a packet that, if it `is_usual`, changes nothing but what is noted of it.
+#[inline(always)]
+fn usual(
+    scratch: &Scratch,
+    entry: &mut FlowEntry,
+    (direction, length, now): (Direction, u64, u64),
+    is_usual: impl Fn(&FlowEntry, &Packet) -> bool,
+) -> u64 {
+    let Scratch { packet, header, .. } = scratch;
+    if entry.is_stale(header.generation, header.flags & flags::REVALIDATE != 0) {
+        return AGAIN;
+    }
+    if !is_usual(entry, packet) {
+        return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
+    }
+    let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
+    entry.note(packet, direction, length, now);
+    decision.word()
+}

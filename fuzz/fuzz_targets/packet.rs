@@ -327,7 +327,7 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         assert_eq!(entry.packets[usize::from(reply)], before.packets[usize::from(reply)] + 1);
         assert_eq!(entry.bytes[usize::from(!reply)], before.bytes[usize::from(!reply)]);
         assert!(timeout_index(key.talk.family(), key.talk.protocol(), entry.state) < 8);
-        assert!(!entry.is_expired(key, &[0; 8], now) && entry.is_expired(key, &[0; 8], now + 1));
+        assert!(!entry.is_expired(key.talk, &[0; 8], now) && entry.is_expired(key.talk, &[0; 8], now + 1));
     }
     assert_eq!(entry.packets, [4, 1]);
     assert_eq!(

@@ -36,7 +36,9 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
 pub fn look_plainly(scratch: &mut Scratch, whose: Whose, length: u64) -> u64 {
     let (now, direction) = (view::now(), whose.direction);
     let key = NarrowKey::named(whose.slot, direction, &scratch.packet);
-    let said = match live(FLOWS_16.get_ptr_mut(&key), key.talk, now) {
+    #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
+    let entry = FLOWS_16.get_ptr_mut(&key);
+    let said = match live(entry, key.talk, now) {
         Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
         None => ABSENT,
     };

@@ -5,7 +5,7 @@
 //! must mean something to the other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
 //! [`Settings`] alone stand in no map, but in the object that the agent brings along.
 
-use crate::flow::Timeouts;
+use crate::{flow::Timeouts, verdict::Reason};
 
 /// The version of everything that stands in maps. Part of the path under which maps are pinned, so two versions
 /// never share a map.
@@ -57,14 +57,24 @@ pub const NEAR_DEVICES: u32 = 1 << 14;
 /// Counters that a NIC has for itself: 32 for each direction, by [`crate::verdict::Reason`].
 pub const NIC_COUNTERS: u32 = 64;
 
-/// Counters below this number belong to the host: packets of devices that are no NIC, by reason.
+/// Counters below this number belong to the host: [`HOST_REASONS`], by [`host_counter`], and those of [`flows`].
 pub const HOST_COUNTERS: u32 = 64;
 
-/// Numbers of the host's counters that tell of the flow tables, above those of reasons. In `packets` stands a number of
-/// flows.
+/// Why a packet that belongs to no NIC is dropped. Which way it goes is not known.
+pub const HOST_REASONS: [Reason; 4] =
+    [Reason::NoNic, Reason::NoImage, Reason::ImageVersion, Reason::ImageFault];
+
+/// The number of the host's counter for `reason`, one of [`HOST_REASONS`].
+#[inline(always)]
+#[must_use]
+pub const fn host_counter(reason: Reason) -> u32 {
+    reason as u32
+}
+
+/// Numbers of the host's counters that tell of the flow tables. In `packets` stands a number of flows.
 pub mod flows {
-    /// The first of these numbers.
-    pub const FIRST: u32 = 56;
+    /// All of them. Layouts before 6 also had 56 to 58, for something else.
+    pub const ALL: [u32; 3] = [EVICTED, ANSWERED, HALF_OPEN];
     /// Half-open flows that made room for others: counted by the program.
     pub const EVICTED: u32 = 59;
     /// How many answered flows the last sweep found: written by the agent.
@@ -76,13 +86,25 @@ pub mod flows {
 /// The number of the counter for `reason` in `direction` of a NIC whose counters begin at `first`.
 #[inline(always)]
 #[must_use]
-pub const fn reason_counter(
-    first: u32,
-    direction: crate::flow::Direction,
-    reason: crate::verdict::Reason,
-) -> u32 {
+pub const fn reason_counter(first: u32, direction: crate::flow::Direction, reason: Reason) -> u32 {
     first + direction as u32 * 32 + reason as u32
 }
+
+/// No number of the host's counters means two things.
+const _: () = {
+    let mut taken = 0_u64;
+    let mut at = 0;
+    while at < HOST_REASONS.len() + flows::ALL.len() {
+        let number = if at < HOST_REASONS.len() {
+            host_counter(HOST_REASONS[at])
+        } else {
+            flows::ALL[at - HOST_REASONS.len()]
+        };
+        assert!(number < HOST_COUNTERS && taken & 1 << number == 0);
+        taken |= 1 << number;
+        at += 1;
+    }
+};
 
 const _: () = {
     assert!(size_of::<Counter>() == 16);

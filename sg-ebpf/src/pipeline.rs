@@ -5,7 +5,7 @@
 
 use aya_log_ebpf::debug;
 use sg_common::{
-    abi::reason_counter,
+    abi::{host_counter, reason_counter},
     flow::{self, Direction, packet_keys},
     guest::may_ask,
     image::{self, Header, Keys},
@@ -87,10 +87,10 @@ pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     decision
 }
 
-/// A packet that belongs to no NIC: counted for the host.
+/// A packet that belongs to no NIC: counted for the host. Every `reason` is one of [`HOST_REASONS`](sg_common::abi::HOST_REASONS).
 #[inline(always)]
 fn host_drop(reason: Reason) -> Decision {
-    Decision::new(Verdict::Drop, reason, reason as u32)
+    Decision::new(Verdict::Drop, reason, host_counter(reason))
 }
 
 /// Whose packet this is, and which policy holds; errs with why there is none.

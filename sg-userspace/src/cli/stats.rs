@@ -147,10 +147,10 @@ impl Stats {
         read: impl FnOnce(&[u32]) -> Result<Vec<Counter>, KernelError>,
     ) -> Result<Self, KernelError> {
         let (mut stats, mut numbers) = Self::rows(catalog, nic);
-        numbers.extend([abi::flows::ANSWERED, abi::flows::HALF_OPEN, abi::flows::EVICTED]);
+        numbers.extend(abi::flows::ALL);
         let mut counters = read(&numbers)?;
-        let tables = counters.split_off(numbers.len() - 3);
-        if let (None, [answered, half_open, evicted]) = (nic, &tables[..]) {
+        let tables = counters.split_off(numbers.len() - abi::flows::ALL.len());
+        if let (None, [evicted, answered, half_open]) = (nic, &tables[..]) {
             stats.flows = Some(Flows {
                 answered: answered.packets,
                 most_answered: catalog.limits.flows,
@@ -204,20 +204,20 @@ impl Stats {
                 numbers.push(reason_counter(nic_block(nic.slot), direction, Reason::Default));
             }
         }
-        let blocks = nics().map(|nic| (Some(nic.device.clone()), nic_block(nic.slot)));
-        let host = only.is_none().then_some((None, 0));
-        for (nic, first) in blocks.chain(host) {
+        let blocks = nics().map(|nic| (nic.device.clone(), nic_block(nic.slot)));
+        for (nic, first) in blocks {
             for (direction, name) in DIRECTIONS {
                 for reason in Reason::ALL.into_iter().filter(|&reason| has_own_counter(reason)) {
-                    let (nic, number) = (nic.clone(), reason_counter(first, direction, reason));
-                    // What the host has there is no reason.
-                    if nic.is_none() && number >= abi::flows::FIRST {
-                        continue;
-                    }
+                    let nic = Some(nic.clone());
                     stats.reasons.push(ReasonRow { nic, direction: name, reason: reason.name(), count });
-                    numbers.push(number);
+                    numbers.push(reason_counter(first, direction, reason));
                 }
             }
+        }
+        for reason in abi::HOST_REASONS.into_iter().filter(|_| only.is_none()) {
+            // Which way the packet went is not known.
+            stats.reasons.push(ReasonRow { nic: None, direction: "ingress", reason: reason.name(), count });
+            numbers.push(abi::host_counter(reason));
         }
         (stats, numbers)
     }

@@ -20,7 +20,7 @@ use nix::{
 use sg_common::{
     abi::{
         NIC_COUNTERS,
-        flows::{EVICTED, FIRST},
+        flows::{self, EVICTED},
         reason_counter,
     },
     flow::{Direction, FlowEntry},
@@ -110,10 +110,10 @@ impl Both {
         let counters = self.datapaths[0].counters(&numbers).unwrap();
         let now: Vec<u64> = counters.iter().map(|counter| counter.packets).collect();
         let before = std::mem::replace(&mut self.counted, now);
-        // The host's tell of tables above 56, see `abi::flows`, and the NIC's 17, 23 and 27 of what is no verdict.
+        // Some of the host's tell of tables, see `abi::flows`, and the NIC's 17, 23 and 27 of what is no verdict.
         let is_verdict = |number: usize| {
             let reason = (number as u32).wrapping_sub(NIC) % 32;
-            let tells_of_tables = (FIRST as usize..64).contains(&number);
+            let tells_of_tables = flows::ALL.contains(&(number as u32));
             let is_note = number < RULES as usize
                 && [Reason::FlowTableFull, Reason::FlowQuota, Reason::HalfOpenEvicted]
                     .iter()

@@ -44,11 +44,11 @@ fn every_row_has_the_count_of_its_number() {
             ("tap0", "egress", Outcome::Drop, 64 + 32 + 3),
         ]
     );
-    let arp = |nic: Option<&str>| {
-        let row = stats.reasons.iter().find(|row| row.nic.as_deref() == nic && row.reason == "arp");
+    let arp = |nic: &str| {
+        let row = stats.reasons.iter().find(|row| row.nic.as_deref() == Some(nic) && row.reason == "arp");
         row.unwrap().count.packets
     };
-    assert_eq!((arp(Some("eth0")), arp(Some("tap0")), arp(None)), (128 + 5, 64 + 5, 5));
+    assert_eq!((arp("eth0"), arp("tap0")), (128 + 5, 64 + 5));
 }
 
 #[test]
@@ -65,6 +65,14 @@ fn flows_are_those_of_the_last_sweep() {
     let flows = stats(None).flows.unwrap();
     assert_eq!((flows.answered, flows.half_open, flows.evicted), (60, 61, 59));
     assert!(stats(None).tables(false, false).contains("MADE ROOM"));
+}
+
+#[test]
+fn what_belongs_to_no_nic_has_reasons_of_its_own() {
+    let reasons = stats(None).reasons;
+    let of_nobody = reasons.iter().filter(|row| row.nic.is_none()).map(|row| (row.reason, row.count.packets));
+    let expected = [("no-nic", 13), ("no-image", 14), ("image-version", 15), ("image-fault", 16)];
+    assert_eq!(of_nobody.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -35,8 +35,9 @@ pub fn arp<F: Frame>(frame: &F, offset: usize, direction: Direction) -> Option<C
     const ETHERNET: u16 = 1;
     const LENGTHS: u16 = 0x0604;
     const LENGTH: usize = 28;
-    /// IEEE 802.3: 46 bytes of payload at least.
-    const PADDED: usize = 46;
+    /// IEEE 802.3: 46 bytes of payload at least. Some count the four bytes of the check sequence in, such as the user network of
+    /// QEMU (`arp_input` of libslirp), and some devices leave that in the frame (`rx-fcs`).
+    const PADDED: usize = 46 + 4;
     let arp = frame.window::<LENGTH>(offset)?;
     let kind = (arp.be16(0), arp.be16(2), arp.be16(4));
     if kind != (ETHERNET, ethertype::IPV4, LENGTHS) || !matches!(arp.be16(6), 1 | 2) {
@@ -167,9 +168,9 @@ mod tests {
             frame.resize(length, 0);
             // 56: a frame whose tag was taken off.
             let padded = matches!(length, 42 | 56 | 60);
-            assert_eq!(arp(&&frame[..], 14, Ingress).is_some(), length <= 60, "{length}");
+            assert_eq!(arp(&&frame[..], 14, Ingress).is_some(), length <= 64, "{length}");
             assert_eq!(arp(&&frame[..], 14, Egress).is_some(), padded, "{length}");
-            for at in (42..length).filter(|_| length <= 60) {
+            for at in (42..length).filter(|_| length <= 64) {
                 frame[at] = 1;
                 assert!(arp(&&frame[..], 14, Ingress).is_some(), "what others pad with is their affair");
                 assert_eq!(arp(&&frame[..], 14, Egress), None, "{length}, {at}");

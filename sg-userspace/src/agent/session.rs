@@ -1,6 +1,7 @@
 //! A running agent: it answers events and orders, says what happened, and tries again what failed. It must never
 //! know how a policy is put in force: `reconcile` does. Called by `run`.
 
+use sd_notify::NotifyState;
 use tokio::task::yield_now;
 
 use super::{
@@ -122,6 +123,10 @@ impl<'a, E: Enforcer> Session<'a, E> {
     pub(super) fn begin(&mut self) -> Result<(), AgentError> {
         let report = self.agent.enforce()?;
         self.tell(report, None);
+        // What waits for it brings the network up: whatever can be filtered is now, and what cannot was said.
+        if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+            log::warn!("systemd was not told that the filter is in force: {error}");
+        }
         Ok(())
     }
 

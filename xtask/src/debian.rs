@@ -3,7 +3,7 @@
 //! Owns the directory that it is told: the base system, made once, and one copy of it for each run. A run has mounts
 //! and processes of its own, which the kernel ends with it; of this machine it has the kernel, the network, the Rust
 //! toolchain without what setup brings, and the way to the package registries. It never changes any of them. Called by
-//! `fresh`.
+//! `fresh`, and for the base system by `boot`.
 
 use std::{
     env, fs,
@@ -57,7 +57,7 @@ pub(crate) struct Debian {
 impl Debian {
     /// A fresh one in `directory`, with the toolchain of this machine as rustup would have brought it.
     pub(crate) fn new(directory: &Path, sysroot: &Path) -> Result<Self> {
-        let base = bring(&directory.join(RELEASE))?;
+        let base = base(&directory.join(RELEASE), &[])?;
         let this =
             Self { root: directory.join("root"), over: directory.join("over"), rustup: rustup_home()? };
         for directory in [&this.root, &this.over] {
@@ -155,21 +155,25 @@ impl Debian {
     }
 }
 
-/// Makes the base system, or leaves it as it is. Answers where it is.
-fn bring(directory: &Path) -> Result<PathBuf> {
+/// Makes a base system with `packages` more, or leaves it as it is. Answers where it is.
+pub(crate) fn base(directory: &Path, packages: &[&str]) -> Result<PathBuf> {
     let base = directory.join("root");
     let archive =
         SOURCES.iter().find_map(|file| archive(&fs::read_to_string(Path::new("/").join(file)).ok()?));
     let archive = archive.unwrap_or_else(|| ARCHIVE.into());
-    let stamp = Stamp::of(directory, &[], &archive)?;
+    let more: String = packages.iter().map(|package| format!(" {package}")).collect();
+    let stamp = Stamp::of(directory, &[], &format!("{archive}{more}"))?;
     if stamp.is_there() {
         return Ok(base);
     }
-    shell::announce(&format!("making a Debian {RELEASE} from {archive} (a minute or two)"));
+    shell::announce(&format!("making a Debian {RELEASE} from {archive} (some minutes)"));
     stamp.begin()?;
-    shell::run_quietly(
-        Command::new("debootstrap").args(["--variant=minbase", RELEASE]).arg(&base).arg(archive),
-    )?;
+    let mut debootstrap = Command::new("debootstrap");
+    debootstrap.arg("--variant=minbase");
+    if !packages.is_empty() {
+        debootstrap.arg(format!("--include={}", packages.join(",")));
+    }
+    shell::run_quietly(debootstrap.arg(RELEASE).arg(&base).arg(archive))?;
     stamp.end()?;
     Ok(base)
 }

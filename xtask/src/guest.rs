@@ -1,7 +1,7 @@
 //! `Guest`: the whole system that a kernel is booted with: a directory, packed as an initramfs.
 //!
 //! Owns its layout: busybox, the programs of ours that are run in it with the libraries of this machine, a few
-//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`.
+//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`, and for the packing by `boot`.
 
 use std::{
     collections::BTreeSet,
@@ -152,22 +152,27 @@ impl Guest {
         fs::write(&init, script(&self.modules, commands))?;
         fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
 
-        let mut names = Vec::new();
-        list(&self.root, &self.root, &mut names)?;
-        let mut cpio = Command::new(&self.busybox)
-            .args(["cpio", "-o", "-H", "newc"])
-            .current_dir(&self.root)
-            .stdin(Stdio::piped())
-            .stdout(File::create(image)?)
-            .stderr(Stdio::null())
-            .spawn()?;
-        cpio.stdin.take().context("no standard input")?.write_all(names.join("\n").as_bytes())?;
-        let status = cpio.wait()?;
-        if !status.success() {
-            bail!("`busybox cpio` failed ({status})");
-        }
-        Ok(())
+        pack_all(&self.root, &self.busybox, image)
     }
+}
+
+/// Packs everything below `root` as an initramfs.
+pub(crate) fn pack_all(root: &Path, busybox: &Path, image: &Path) -> Result<()> {
+    let mut names = Vec::new();
+    list(root, root, &mut names)?;
+    let mut cpio = Command::new(fs::canonicalize(busybox)?)
+        .args(["cpio", "-o", "-H", "newc"])
+        .current_dir(root)
+        .stdin(Stdio::piped())
+        .stdout(File::create(image)?)
+        .stderr(Stdio::null())
+        .spawn()?;
+    cpio.stdin.take().context("no standard input")?.write_all(names.join("\n").as_bytes())?;
+    let status = cpio.wait()?;
+    if !status.success() {
+        bail!("`busybox cpio` failed ({status})");
+    }
+    Ok(())
 }
 
 /// The first process. Ends the machine, whatever happens.

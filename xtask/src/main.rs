@@ -7,6 +7,7 @@
 
 mod apt;
 mod bench;
+mod boot;
 mod build;
 mod clients;
 mod debian;

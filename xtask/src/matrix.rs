@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long a kernel may take, from its start to its end.
-const LIMIT: Duration = Duration::from_mins(30);
+const LIMIT: Duration = Duration::from_mins(60);
 /// What runs in the guest. Everything that the verifier sees, then real packets over each way to attach; one test
 /// at a time, since the guest is slow and tests wait for silence. A test that is left out for want of root or of
 /// the programs counts as failed there; one that needs a newer kernel is named with what it needs.
@@ -57,9 +57,7 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Kernels], &Rustc::ask()?, privilege)?;
 
-    if unpacked::search(KERNELS).is_empty() {
-        apt::update(privilege);
-    }
+    look_for_kernels(privilege);
     // All of them first: a word that is no version should not cost a build.
     let packages: Vec<String> = versions.iter().map(|version| package_of(version)).collect::<Result<_>>()?;
     let directory = shell::target_dir()?.join("kernels");
@@ -74,16 +72,30 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     steps.finish()
 }
 
+fn look_for_kernels(privilege: Privilege) {
+    if unpacked::search(KERNELS).is_empty() {
+        apt::update(privilege);
+    }
+}
+
+/// The package of the kernel `version`, unpacked below `directory`.
+pub(crate) fn kernel(version: &str, directory: &Path, privilege: Privilege) -> Result<PathBuf> {
+    look_for_kernels(privilege);
+    let kernel = directory.join(version).join("package");
+    unpacked::bring(&[package_of(version)?], &kernel)?;
+    Ok(kernel)
+}
+
 /// What boots a guest and fills it.
-struct Tools {
+pub(crate) struct Tools {
     qemu: PathBuf,
     /// Where the libraries and the firmware of an unpacked qemu are; none for one that is installed.
     unpacked: Option<PathBuf>,
-    busybox: PathBuf,
+    pub(crate) busybox: PathBuf,
 }
 
 impl Tools {
-    fn bring(directory: &Path) -> Result<Self> {
+    pub(crate) fn bring(directory: &Path) -> Result<Self> {
         let installed = shell::find(QEMU);
         let mut packages = vec!["busybox-static".to_owned()];
         if installed.is_none() {
@@ -103,7 +115,8 @@ impl Tools {
         })
     }
 
-    fn machine(&self) -> Command {
+    /// A machine with so much memory, as QEMU says it, and no device but a serial line.
+    pub(crate) fn machine(&self, memory: &str) -> Command {
         let mut qemu = Command::new(&self.qemu);
         if let Some(directory) = &self.unpacked {
             let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|at| directory.join(at));
@@ -112,7 +125,7 @@ impl Tools {
                 qemu.arg("-L").arg(directory.join(firmware));
             }
         }
-        qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot", "-nodefaults"]);
+        qemu.args(["-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", memory, "-no-reboot", "-nodefaults"]);
         qemu.args(["-display", "none", "-serial", "stdio"]);
         qemu
     }
@@ -168,7 +181,7 @@ fn over(package: String, directory: &Path, tools: &Tools, programs: &[(&str, Pat
     let image = directory.join("initramfs");
     guest.pack(&RUNS, &image)?;
 
-    let mut machine = tools.machine();
+    let mut machine = tools.machine("1G");
     machine.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(image);
     machine.args(["-append", "console=ttyS0 quiet panic=-1"]);
     match follow(&mut machine)? {
@@ -219,7 +232,7 @@ fn numbers(release: &str) -> Vec<u32> {
 }
 
 /// Runs the machine, shows its console, and answers the status that the guest named; none where it named none.
-fn follow(machine: &mut Command) -> Result<Option<i32>> {
+pub(crate) fn follow(machine: &mut Command) -> Result<Option<i32>> {
     let mut machine = Machine(
         machine.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the machine")?,
     );

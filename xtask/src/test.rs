@@ -13,7 +13,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use crate::{
-    clients, failures, fuzz, matrix, path, planted,
+    boot, clients, failures, fuzz, matrix, path, planted,
     prerequisite::Stage,
     privilege::Privilege,
     receiver, setup, shell,
@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Run only what tells kernels apart, over this kernel of Debian in an emulated machine; may be given again
     #[arg(long = "kernel", value_name = "VERSION")]
     kernels: Vec<String>,
+    /// Run only this: boot a Debian with systemd and our unit in an emulated machine
+    #[arg(long)]
+    boot: bool,
     /// Run only the receiver as judge, with this many frames
     #[arg(long, value_name = "NUMBER", group = "receiver")]
     frames: Option<u64>,
@@ -50,6 +53,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.kernels.is_empty() {
         return matrix::run(&options.kernels);
+    }
+    if options.boot {
+        return boot::run();
     }
     if let Some(frames) = options.frames {
         return receiver::run(frames, &options.seeds);

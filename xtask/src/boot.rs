@@ -1,0 +1,150 @@
+//! `cargo xtask test --boot`: a Debian 12 with systemd, its network service and our unit, booted in an emulated machine.
+//!
+//! Owns `boot` below the target directory: the system, and what is packed of it. The machine has one NIC, in the user network
+//! of QEMU, which has a DHCP server and reaches nobody here. What is looked at is `booted.sh`, which runs there. Called by `test`.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    debian,
+    guest::{self, ENDED},
+    matrix::{self, Tools},
+    prerequisite::Stage,
+    privilege::Privilege,
+    setup, shell,
+    steps::{Outcome, Steps},
+    toolchain::Rustc,
+    unpacked,
+};
+
+/// The kernel of Debian 12.
+const KERNEL: &str = "6.1";
+/// What the base system lacks.
+const PACKAGES: [&str; 6] = ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "iputils-ping"];
+/// What nobody reads there.
+const UNREAD: [&str; 5] =
+    ["usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists"];
+const UNITS: &str = "usr/lib/systemd/system";
+const STARTED: [&str; 3] = ["sgd", "systemd-networkd", "booted"];
+const NETWORK: &str = "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n";
+
+pub(crate) fn run() -> Result<()> {
+    let privilege = Privilege::detect();
+    ensure!(
+        privilege == Privilege::Root,
+        "a Debian of its own takes root: `sudo -E cargo xtask test --boot`, or as root"
+    );
+    setup::ready(&[Stage::Build, Stage::Kernels, Stage::Fresh], &Rustc::ask()?, privilege)?;
+    let kernels = shell::target_dir()?.join("kernels");
+    let tools = Tools::bring(&kernels.join("tools"))?;
+    let kernel = matrix::kernel(KERNEL, &kernels, privilege)?;
+    shell::announce("agent and client");
+    shell::run(shell::cargo("build").args(["--release", "--package", "sg-userspace"]))?;
+
+    let directory = shell::target_dir()?.join("boot");
+    let base = debian::base(&directory.join("base"), &PACKAGES)?;
+    let mut steps = Steps::default();
+    steps.run("a Debian with the unit", || {
+        let root = system(&directory.join("root"), &base, &kernel)?;
+        let image = directory.join("initramfs");
+        guest::pack_all(&root, &tools.busybox, &image)?;
+        start(&tools, &kernel, &image)
+    });
+    steps.finish()
+}
+
+/// The whole system, which is unpacked into memory.
+fn system(root: &Path, base: &Path, kernel: &Path) -> Result<PathBuf> {
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
+    shell::run_quietly(Command::new("cp").arg("--archive").arg(base).arg(root))?;
+    for directory in UNREAD {
+        fs::remove_dir_all(root.join(directory)).with_context(|| format!("no {directory}"))?;
+    }
+    let modules = kernel.join("lib/modules");
+    shell::run_quietly(Command::new("cp").arg("--archive").arg(&modules).arg(root.join("usr/lib")))?;
+    let release = fs::read_dir(&modules)?.next().context("the kernel package has no modules")??.file_name();
+    shell::run_quietly(Command::new("chroot").arg(root).arg("depmod").arg(release))?;
+
+    let write = |name: &str, text: &str| {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().context("a file without a directory")?)?;
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    };
+    for program in ["sgd", "sgctl"] {
+        let to = root.join("usr/bin").join(program);
+        let from = shell::release_dir()?.join(program);
+        shell::run_quietly(Command::new("strip").arg("-o").arg(to).arg(from))?;
+    }
+    write(&format!("{UNITS}/sgd.service"), &fs::read_to_string("packaging/sgd.service")?)?;
+    write("etc/sgd/policy.yaml", policy(&fs::read_to_string("README.md")?)?)?;
+    write("etc/systemd/network/eth0.network", NETWORK)?;
+    write("booted.sh", include_str!("booted.sh"))?;
+    write(&format!("{UNITS}/booted.service"), &booted())?;
+    for unit in STARTED {
+        let wants = root.join("etc/systemd/system/multi-user.target.wants");
+        fs::create_dir_all(&wants)?;
+        symlink(format!("/{UNITS}/{unit}.service"), wants.join(format!("{unit}.service")))?;
+    }
+    Ok(root.to_owned())
+}
+
+/// The unit that looks, and ends the machine.
+fn booted() -> String {
+    let end = format!("echo \"{ENDED}$?\"; systemctl poweroff --force --force");
+    format!(
+        "[Unit]\nAfter=sgd.service systemd-networkd.service\n\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\n\
+         ExecStart=/bin/sh -c '/bin/sh /booted.sh; {end}'\nStandardOutput=file:/dev/ttyS0\nStandardError=file:/dev/ttyS0\n"
+    )
+    // systemd has a `$` of its own.
+    .replace("$?", "$$?")
+}
+
+/// The policy that the README shows.
+fn policy(readme: &str) -> Result<&str> {
+    let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    let mut policies = blocks.filter(|block| block.contains("device: eth0"));
+    policies.next().context("the README shows no policy for eth0")
+}
+
+fn start(tools: &Tools, kernel: &Path, image: &Path) -> Result<Outcome> {
+    let vmlinuz = unpacked::find(kernel, &|name| name.starts_with("vmlinuz-"))
+        .context("the kernel package has no kernel")?;
+    let mut machine = tools.machine("2G");
+    machine.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
+    machine.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(image).arg("-append").arg(
+        "console=ttyS0 rdinit=/lib/systemd/systemd net.ifnames=0 quiet loglevel=3 panic=-1 \
+         systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
+    );
+    match matrix::follow(&mut machine)? {
+        Some(0) => Ok(Outcome::Passed),
+        Some(status) => bail!("the last step above failed (status {status})"),
+        None => bail!("the machine ended without a word: see its last lines above"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{booted, policy};
+
+    #[test]
+    fn the_readme_shows_a_policy() {
+        let readme = "```yaml\na: 1\n```\n```yaml\nnics:\n  - device: eth0\n```\n```sh\nx\n```\n";
+        assert_eq!(policy(readme).unwrap(), "nics:\n  - device: eth0\n");
+        assert!(policy("```yaml\na: 1\n```").is_err());
+        policy(include_str!("../../README.md")).unwrap();
+    }
+
+    #[test]
+    fn the_status_is_that_of_what_looks() {
+        assert!(booted().contains("/bin/sh /booted.sh; echo \"the run in the guest ended with $$?\""));
+    }
+}

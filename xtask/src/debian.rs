@@ -161,8 +161,8 @@ pub(crate) fn base(directory: &Path, packages: &[&str]) -> Result<PathBuf> {
     let archive =
         SOURCES.iter().find_map(|file| archive(&fs::read_to_string(Path::new("/").join(file)).ok()?));
     let archive = archive.unwrap_or_else(|| ARCHIVE.into());
-    let more: String = packages.iter().map(|package| format!(" {package}")).collect();
-    let stamp = Stamp::of(directory, &[], &format!("{archive}{more}"))?;
+    let made_from: Vec<&str> = [&*archive].iter().chain(packages).copied().collect();
+    let stamp = Stamp::of(directory, &[], &made_from.join(" "))?;
     if stamp.is_there() {
         return Ok(base);
     }

@@ -26,6 +26,7 @@ pub mod cli;
 pub mod compile;
 pub mod document;
 pub mod kernel;
+mod lock_file;
 pub mod model;
 pub mod oracle;
 pub mod probe;

@@ -64,6 +64,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[SupplyChain], Crate, &["cargo-deny"]),
     of(&[Run], Debian(&["iproute2"]), &["ip", "tc"]),
     of(&[Run], Debian(&["util-linux"]), &["nsenter", "setpriv", "unshare"]),
+    of(&[Test], Debian(&["util-linux"]), &["flock"]),
     of(&[Run], Debian(&["iputils-ping"]), &["ping"]),
     of(&[Test], Debian(&["bpftool"]), &["bpftool"]),
     of(&[Test, Bench], Debian(&["nftables"]), &["nft"]),

@@ -5,8 +5,9 @@
 //! never decide what is in it. `reconcile` writes it, `start`, `sgctl stats` and `sgctl detach` read it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, BufWriter, Write},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +20,9 @@ use crate::{
     kernel::{Attachment, Limits},
     model::{Action, Hook},
 };
+
+/// Its owner writes it, and the group of its directory reads it: who may use the socket.
+const MODE: u32 = 0o640;
 
 /// Accept, drop or reject, as files and users read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,7 +141,7 @@ pub enum CatalogError {
         path: PathBuf,
     },
     /// It cannot be read.
-    #[error("cannot read the catalog {path:?}: {source}")]
+    #[error("cannot read the catalog {path:?}: {source}{}", super::error::remedy(source))]
     Unreadable {
         /// Where.
         path: PathBuf,
@@ -238,7 +242,7 @@ impl Catalog {
     pub fn save(&self, path: &Path) -> Result<(), AgentError> {
         let temporary = path.with_extension("json.tmp");
         let write = || {
-            let mut file = BufWriter::with_capacity(1 << 16, File::create(&temporary)?);
+            let mut file = BufWriter::with_capacity(1 << 16, create(&temporary)?);
             serde_json::to_writer(&mut file, self)?;
             file.flush()?;
             // No fsync: `/run` is memory, and what it describes does not outlive a crash of the host either.
@@ -254,10 +258,33 @@ impl Catalog {
     }
 }
 
+/// Makes the file, for those who may read it and nobody else.
+fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
+    let directory = path.parent().map(fs::metadata).transpose()?;
+    if let Some(directory) = directory
+        && directory.gid() != file.metadata()?.gid()
+    {
+        fchown(&file, None, Some(directory.gid()))?;
+    }
+    // Whatever the umask took, or an earlier version left.
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::agent::plan::samples::{LIMITS, group, policy, record};
+
+    #[test]
+    fn a_catalog_is_not_for_everybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.json");
+        fs::write(path.with_extension("json.tmp"), "left by an earlier version").unwrap();
+        sample().save(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
 
     fn sample() -> Catalog {
         let mut catalog = Catalog::new(LIMITS, Attachment::Tcx);

@@ -5,8 +5,12 @@ use std::{io, path::PathBuf};
 use sg_common::abi;
 use thiserror::Error;
 
-use super::enforcer::EnforcerError;
-use crate::{compile::CompileError, kernel::KernelError};
+use super::{enforcer::EnforcerError, trusted_file::Untrusted};
+use crate::{
+    compile::CompileError,
+    kernel::{self, KernelError},
+    lock_file::{Holder, LockError, user},
+};
 
 /// What went wrong in the agent.
 #[derive(Debug, Error)]
@@ -27,6 +31,43 @@ pub enum AgentError {
         instance: String,
         /// The process, where the lock file tells.
         pid: Option<u32>,
+    },
+    /// Somebody else than an agent of this instance holds its lock.
+    #[error(
+        "instance {instance}: no agent has it, but its lock {path:?} is held by {holder}: end that process"
+    )]
+    Locked {
+        /// The instance.
+        instance: String,
+        /// The lock.
+        path: PathBuf,
+        /// Who.
+        holder: Holder,
+    },
+    /// The lock cannot be had.
+    #[error("{source}{}", lock_remedy(source))]
+    Lock {
+        /// Why.
+        source: LockError,
+    },
+    /// A directory of the agent's that belongs to somebody else.
+    #[error(
+        "{path:?} is no directory of root's, but belongs to {}, who could put anything in it: remove it, or give it to root",
+        user(*owner)
+    )]
+    NotOurs {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// A policy file that somebody else than root or the agent's user can change.
+    #[error("{path:?}: {source}")]
+    Untrusted {
+        /// The policy file.
+        path: PathBuf,
+        /// Why not, and what to do.
+        source: Untrusted,
     },
     /// What is in force is of a later version than this program.
     #[error(
@@ -220,6 +261,7 @@ impl AgentError {
     pub fn concerns_policy(&self) -> bool {
         match self {
             Self::Policy { .. }
+            | Self::Untrusted { .. }
             | Self::TooManyNics { .. }
             | Self::TooManyRules { .. }
             | Self::OtherHeader { .. }
@@ -228,6 +270,9 @@ impl AgentError {
             | Self::Compile(_)
             | Self::InstanceName { .. } => true,
             Self::Running { .. }
+            | Self::Locked { .. }
+            | Self::Lock { .. }
+            | Self::NotOurs { .. }
             | Self::Newer { .. }
             | Self::Io { .. }
             | Self::Privileges { .. }
@@ -265,6 +310,13 @@ fn pid_text(pid: Option<u32>) -> String {
     pid.map_or_else(|| "its pid is not known".to_owned(), |pid| format!("pid {pid}"))
 }
 
-fn remedy(source: &io::Error) -> &'static str {
-    if source.kind() == io::ErrorKind::PermissionDenied { " (run it as root)" } else { "" }
+pub(super) fn remedy(source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::PermissionDenied {
+        return " (run it as root)".to_owned();
+    }
+    kernel::remedy(source).map(|remedy| format!(": {remedy}")).unwrap_or_default()
+}
+
+fn lock_remedy(error: &LockError) -> String {
+    if let LockError::Io { source, .. } = error { remedy(source) } else { String::new() }
 }

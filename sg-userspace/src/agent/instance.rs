@@ -3,20 +3,26 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::MetadataExt as _,
+    fs::{self, DirBuilder, File},
+    io::{self, Seek, Write},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{Flock, FlockArg};
 use sg_common::abi;
 
 use super::AgentError;
+use crate::lock_file::{LockError, LockFile, is_trusted};
 
 /// Where the kernel keeps pinned objects.
 const BPFFS: &str = "/sys/fs/bpf";
 const RUN: &str = "/run";
+
+/// Everybody may go through the directory of all instances, to the sockets that they may use; only root sees which there are.
+const MODE_OF_ALL: u32 = 0o711;
+/// The directory of one instance is root's, and that of the group that may use its socket.
+const MODE_OF_ONE: u32 = 0o700;
+const MODE_WITH_GROUP: u32 = 0o750;
 
 /// A name and the paths that follow from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,19 +55,34 @@ impl Instance {
     }
 
     /// Every instance that this host has files or pins of, by name.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
+    ///
+    /// # Errors
+    /// Where this user is not told.
+    pub fn all() -> Result<Vec<Self>, AgentError> {
         Self::all_under(Path::new(RUN), Path::new(BPFFS))
     }
 
-    fn all_under(run: &Path, bpffs: &Path) -> Vec<Self> {
-        let directories = [run, bpffs].map(|root| entries(&root.join("sgd")).filter(|path| path.is_dir()));
-        let names: BTreeSet<String> = directories
-            .into_iter()
-            .flatten()
-            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
-            .collect();
-        names.iter().filter_map(|name| Self::under(name, run, bpffs).ok()).collect()
+    fn all_under(run: &Path, bpffs: &Path) -> Result<Vec<Self>, AgentError> {
+        let mut names = BTreeSet::new();
+        for directory in [run.join("sgd"), bpffs.join("sgd")] {
+            let found = list(&directory)?.into_iter().filter(|path| path.is_dir());
+            names.extend(found.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())));
+        }
+        Ok(names.iter().filter_map(|name| Self::under(name, run, bpffs).ok()).collect())
+    }
+
+    /// Whether there is anything of it: a catalog, or pins.
+    ///
+    /// # Errors
+    /// Where this user is not told.
+    pub fn exists(&self) -> Result<bool, AgentError> {
+        let catalog = self.catalog();
+        let has_catalog = catalog.try_exists().map_err(|source| AgentError::Io {
+            doing: "look for",
+            path: catalog,
+            source,
+        })?;
+        Ok(has_catalog || list(&self.pins)?.iter().any(|path| entries(path).next().is_some()))
     }
 
     /// Its name.
@@ -108,39 +129,103 @@ impl Instance {
     /// Takes the instance for this process, until the lock is dropped.
     ///
     /// # Errors
-    /// Where another process has it, or the lock file cannot be written.
+    /// Where another process has it, or its files are in somebody else's hands.
     pub fn lock(&self) -> Result<InstanceLock, AgentError> {
-        let path = self.lock_file();
-        let failed = |doing, source: io::Error| AgentError::Io { doing, path: path.clone(), source };
         loop {
-            fs::create_dir_all(&self.files).map_err(|source| AgentError::Io {
-                doing: "create",
-                path: self.files.clone(),
-                source,
-            })?;
-            // Not truncated on opening: until the lock is ours, the pid in it is another's.
-            let file =
-                match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path) {
-                    // Who had it has removed the directory in between.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    file => file.map_err(|source| failed("open", source))?,
-                };
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) if !is_at(&lock, &path) => {}
+            self.make_directory()?;
+            match LockFile::try_lock(&self.lock_file()) {
                 Ok(mut lock) => {
-                    sign(&mut lock).map_err(|source| failed("write", source))?;
-                    return Ok(InstanceLock { instance: self.clone(), _lock: lock });
+                    sign(lock.file()).map_err(|source| AgentError::Io {
+                        doing: "write",
+                        path: self.lock_file(),
+                        source,
+                    })?;
+                    close_to_others(&self.files, MODE_OF_ONE)?;
+                    return Ok(InstanceLock { instance: self.clone(), lock });
                 }
-                Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
-                    return Err(AgentError::Running { instance: self.name.clone(), pid: signature(file) });
+                // Who had it has removed the directory in between.
+                Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(LockError::Held { holder, content, .. }) => {
+                    let signed: Option<u32> = content.trim().parse().ok();
+                    return Err(match holder {
+                        // Not the agent, which has ended: somebody who can open its files.
+                        Some(holder) if signed != Some(holder.pid) => {
+                            AgentError::Locked { instance: self.name.clone(), path: self.lock_file(), holder }
+                        }
+                        _ => AgentError::Running { instance: self.name.clone(), pid: signed },
+                    });
                 }
-                Err((_, errno)) => return Err(failed("lock", errno.into())),
+                Err(source) => return Err(AgentError::Lock { source }),
             }
+        }
+    }
+
+    /// Makes the directory of its files, and the one above it.
+    fn make_directory(&self) -> Result<(), AgentError> {
+        let all = self.files.parent().unwrap_or(&self.files);
+        for (path, mode) in [(all, MODE_OF_ALL), (&self.files, MODE_OF_ONE)] {
+            let failed = |source| AgentError::Io { doing: "create", path: path.to_owned(), source };
+            match DirBuilder::new().mode(mode).create(path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => owned(path)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    fs::create_dir_all(all).map_err(failed)?;
+                    return self.make_directory();
+                }
+                done => done.map_err(failed)?,
+            }
+        }
+        close_to_others(all, MODE_OF_ALL)
+    }
+
+    /// Lets the members of a group come to the socket of this instance, and read its catalog.
+    ///
+    /// # Errors
+    /// Where the directory cannot be given to the group.
+    pub fn admit(&self, group: u32) -> Result<(), AgentError> {
+        let failed = |doing| move |source| AgentError::Io { doing, path: self.files.clone(), source };
+        chown(&self.files, None, Some(group)).map_err(failed("change the group of"))?;
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
+        set(&self.files, MODE_WITH_GROUP).map_err(failed("change the mode of"))?;
+        let all = self.files.parent().unwrap_or(&self.files);
+        match fs::metadata(all) {
+            Ok(found) if found.mode() & MODE_OF_ALL != MODE_OF_ALL => {
+                let source = set(all, MODE_OF_ALL);
+                source.map_err(|source| AgentError::Io {
+                    doing: "change the mode of",
+                    path: all.to_owned(),
+                    source,
+                })
+            }
+            _ => Ok(()),
         }
     }
 
     fn lock_file(&self) -> PathBuf {
         self.files.join("lock")
+    }
+}
+
+/// Refuses a directory that is not root's or this process's own: its owner could put anything in the place of what is in it.
+fn owned(path: &Path) -> Result<(), AgentError> {
+    let failed = |source| AgentError::Io { doing: "look at", path: path.to_owned(), source };
+    let found = fs::symlink_metadata(path).map_err(failed)?;
+    if found.is_dir() && is_trusted(found.uid()) {
+        return Ok(());
+    }
+    Err(AgentError::NotOurs { path: path.to_owned(), owner: found.uid() })
+}
+
+/// Takes from others what `mode` does not allow: an earlier version, or a unit, may have made the directory.
+fn close_to_others(path: &Path, mode: u32) -> Result<(), AgentError> {
+    let failed = |source| AgentError::Io { doing: "change the mode of", path: path.to_owned(), source };
+    let found = fs::symlink_metadata(path).map_err(failed)?.mode() & 0o7777;
+    if found & !mode == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(found & mode)) {
+        // Root's, and as safe as it need be.
+        Err(_) if found & 0o022 == 0 => Ok(()),
+        done => done.map_err(failed),
     }
 }
 
@@ -157,10 +242,13 @@ pub(super) fn set_aside(pins: &Path) -> Result<(), AgentError> {
     fs::rename(pins, aside).map_err(failed)
 }
 
-/// Whether `file` is still what `path` names: who had the lock may have removed the file before letting go of it.
-fn is_at(file: &File, path: &Path) -> bool {
-    let number = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| (found.dev(), found.ino()));
-    number(file.metadata()) == number(fs::metadata(path))
+/// What is in a directory; nothing where there is none.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, AgentError> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(AgentError::Io { doing: "look into", path: directory.to_owned(), source }),
+        Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+    }
 }
 
 /// What is in a directory; nothing where it cannot be read.
@@ -183,17 +271,11 @@ fn sign(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn signature(mut file: File) -> Option<u32> {
-    let mut text = String::new();
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
 /// The right to change what an instance has in the kernel. The file stays when it is dropped.
 #[derive(Debug)]
 pub struct InstanceLock {
     instance: Instance,
-    _lock: Flock<File>,
+    lock: LockFile,
 }
 
 impl InstanceLock {
@@ -207,9 +289,9 @@ impl InstanceLock {
         for path in [self.instance.socket(), catalog.with_extension("json.tmp"), catalog] {
             absent_is_fine("remove", &path, fs::remove_file(&path))?;
         }
-        // Last, and not before this is dropped may somebody else lock the next file of this name.
-        let path = self.instance.lock_file();
-        absent_is_fine("remove", &path, fs::remove_file(&path))?;
+        // Last.
+        let removed = self.lock.remove();
+        absent_is_fine("remove", &self.instance.lock_file(), removed)?;
         match fs::remove_dir(files) {
             // Somebody who starts, or something that is not ours.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -256,29 +338,59 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_on_a_file_that_was_removed_is_none() {
+    fn its_files_are_for_its_owner_and_the_group_that_may_use_its_socket() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let file = File::create(&path).unwrap();
-        assert!(is_at(&file, &path));
-        fs::remove_file(&path).unwrap();
-        assert!(!is_at(&file, &path));
-        let _next = File::create(&path).unwrap();
-        assert!(!is_at(&file, &path));
+        let instance = Instance::under("sgd", dir.path(), dir.path()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
+        let (all, own) = (dir.path().join("sgd"), dir.path().join("sgd/sgd"));
+        // As an earlier version or a unit leaves them.
+        for wide in [0o755, 0o777] {
+            fs::create_dir_all(&own).unwrap();
+            for path in [&all, &own] {
+                fs::set_permissions(path, fs::Permissions::from_mode(wide)).unwrap();
+            }
+            let lock = instance.lock().unwrap();
+            assert_eq!((mode(&all), mode(&own)), (0o711, 0o700));
+            assert_eq!(mode(&instance.lock_file()), 0o600);
+            instance.admit(nix::unistd::getegid().as_raw()).unwrap();
+            assert_eq!(mode(&own), 0o750);
+            drop(lock);
+        }
+        drop(instance.lock().unwrap());
+        assert_eq!(mode(&own), 0o700, "without a group again");
+    }
+
+    #[test]
+    fn a_lock_that_is_not_the_agents_names_who_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = Instance::under("sgd", dir.path(), dir.path()).unwrap();
+        drop(instance.lock().unwrap());
+        fs::write(instance.lock_file(), "4194305").unwrap();
+        let held = LockFile::try_lock(&instance.lock_file()).unwrap();
+        let refused = instance.lock().unwrap_err();
+        assert!(matches!(&refused, AgentError::Locked { holder, .. } if holder.pid == std::process::id()));
+        assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(held);
     }
 
     #[test]
     fn every_instance_of_a_host_is_found_by_its_files_or_its_pins() {
         let dir = tempfile::tempdir().unwrap();
         let (run, bpffs) = (dir.path().join("run"), dir.path().join("bpf"));
-        assert!(Instance::all_under(&run, &bpffs).is_empty());
+        assert!(Instance::all_under(&run, &bpffs).unwrap().is_empty());
         let under = |name| Instance::under(name, &run, &bpffs).unwrap();
         drop(under("files").lock().unwrap());
         drop(under("both").lock().unwrap());
         fs::create_dir_all(under("both").pins()).unwrap();
         fs::create_dir_all(under("pins").pins()).unwrap();
         fs::write(run.join("sgd/file"), "").unwrap();
-        assert_eq!(Instance::all_under(&run, &bpffs), [under("both"), under("files"), under("pins")]);
+        assert_eq!(
+            Instance::all_under(&run, &bpffs).unwrap(),
+            [under("both"), under("files"), under("pins")]
+        );
+        fs::write(under("pins").pins().join("COUNTERS"), "").unwrap();
+        let exists = |name| under(name).exists().unwrap();
+        assert_eq!((exists("pins"), exists("both"), exists("nothing")), (true, false, false));
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod slots;
 mod sources;
 mod start;
 mod teardown;
+mod trusted_file;
 
 pub use catalog::{Catalog, CatalogError, NicRecord, Outcome};
 pub use control::{Control, Enforced, Enforcement, Orders, control};
@@ -51,3 +52,6 @@ pub use rehearsal::Rehearsal;
 pub use run::{AgentThread, run, serve};
 pub use shared::Shared;
 pub use teardown::{Removed, teardown};
+pub use trusted_file::Untrusted;
+
+pub use crate::lock_file::{Holder, LockError};

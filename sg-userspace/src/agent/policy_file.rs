@@ -21,6 +21,7 @@ use notify::{
 use super::{
     AgentError,
     events::{Event, Sender},
+    trusted_file::{self, NotOpened},
 };
 use crate::{document, model::Policy};
 
@@ -31,7 +32,7 @@ pub(super) struct PolicyFile {
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
     /// Of the file that was read last.
-    identity: Option<(u64, u64)>,
+    identity: Option<Identity>,
     /// Of the bytes that were read last, good or bad: several events about one change are one change.
     read: Option<u64>,
     hashes: RandomState,
@@ -95,10 +96,9 @@ impl PolicyFile {
             log::warn!("{error}; send SIGHUP after a change");
         }
         self.identity = identity(&self.path);
-        let bytes = document::read(&self.path);
+        let bytes = self.bytes();
         self.read = bytes.as_ref().ok().map(|bytes| self.hashes.hash_one(bytes));
-        let loaded = bytes
-            .and_then(|bytes| document::parse(&self.path.display().to_string(), &bytes))
+        let loaded = document::parse(&self.path.display().to_string(), &bytes?)
             .map_err(|error| AgentError::Policy { text: error.to_string() })?;
         for warning in &loaded.warnings {
             log::warn!("{warning}");
@@ -112,11 +112,24 @@ impl PolicyFile {
     }
 
     fn look(&self) -> Option<u64> {
-        Some(self.hashes.hash_one(document::read(&self.path).ok()?))
+        Some(self.hashes.hash_one(self.bytes().ok()?))
+    }
+
+    /// What is in the file, where it is in the right hands.
+    fn bytes(&self) -> Result<Vec<u8>, AgentError> {
+        let file = match trusted_file::open(&self.path) {
+            Ok(file) => Ok(file),
+            Err(NotOpened::Io(error)) => Err(error),
+            Err(NotOpened::Untrusted(source)) => {
+                return Err(AgentError::Untrusted { path: self.path.clone(), source });
+            }
+        };
+        let bytes = document::read_opened(&self.path, file);
+        bytes.map_err(|error| AgentError::Policy { text: error.to_string() })
     }
 
     /// Reads the file where it is another than the one that was read last and nobody said so: a directory on the way
-    /// to it was replaced, and the watch went with the old one. To be called every few seconds.
+    /// to it was replaced, and the watch went with the old one. Or it is in other hands. To be called every few seconds.
     pub(super) fn load_replaced(&mut self) -> Option<Result<Policy, AgentError>> {
         let found = identity(&self.path);
         if found.is_none() || found == self.identity {
@@ -130,11 +143,13 @@ impl PolicyFile {
     }
 }
 
-/// Which file it is, whatever it is called, and in which directory.
-fn identity(path: &Path) -> Option<(u64, u64)> {
+/// Which file it is, whatever it is called, in which directory, and in whose hands.
+type Identity = (u64, u64, (u32, u32));
+
+fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
     let directory = fs::metadata(path.parent()?).ok()?;
-    Some((directory.ino(), fs::metadata(path).ok()?.ino()))
+    Some((directory.ino(), fs::metadata(path).ok()?.ino(), trusted_file::hands(path)?))
 }
 
 /// Tells events that may mean another document from the rest: in `/etc` or `/tmp` there is a lot of rest.
@@ -237,6 +252,27 @@ mod tests {
             symlink("..2", at("..tmp")).unwrap();
             fs::rename(at("..tmp"), at("..data")).unwrap();
         }));
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_is_read_once_they_cannot() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("policy.yaml");
+        let (sender, _events) = channel();
+        let mut file = PolicyFile::watch(&path, sender).unwrap();
+        fs::write(&path, "{}").unwrap();
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o666);
+        let refused = file.load().unwrap_err();
+        assert!(matches!(refused, AgentError::Untrusted { .. }) && refused.concerns_policy());
+        assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+        assert!(file.load_replaced().is_none(), "nothing has changed");
+        mode(0o644);
+        file.load_replaced().expect("it is in other hands").unwrap();
+        assert!(file.load_replaced().is_none());
+        mode(0o646);
+        file.load_replaced().expect("and again").unwrap_err();
     }
 
     #[test]

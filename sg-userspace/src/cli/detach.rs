@@ -74,7 +74,7 @@ fn all(yes: bool, output: &mut Output<'_>) -> Result<(), Failure> {
 
 /// Every instance of this host, and the right to change it.
 fn lock_all() -> Result<(Vec<Instance>, Vec<InstanceLock>), Failure> {
-    let instances = Instance::all();
+    let instances = Instance::all().map_err(Failure::other)?;
     let (mut locks, mut running) = (Vec::new(), Vec::new());
     for instance in &instances {
         match instance.lock() {
@@ -115,7 +115,7 @@ impl Done {
 
 fn detach_one(instance: &Instance) -> Result<Done, Failure> {
     // Before the lock, which would create the instance's directory.
-    if instance.pinned().is_empty() && !instance.catalog().exists() {
+    if !instance.exists().map_err(Failure::other)? {
         return Ok(Done { instance: instance.name().to_owned(), removed: false, devices: Vec::new() });
     }
     let lock = instance.lock().map_err(Failure::other)?;

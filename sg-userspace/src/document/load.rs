@@ -45,7 +45,15 @@ pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
 /// # Errors
 /// The file cannot be read or is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
-    contents(path).map_err(|problem| DocumentError {
+    read_opened(path, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path))
+}
+
+/// The same of a file that was opened, or was not; `path` is what errors call it. Opening it must not have waited.
+///
+/// # Errors
+/// The file cannot be read or is too large.
+pub fn read_opened(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, DocumentError> {
+    contents(file).map_err(|problem| DocumentError {
         file: path.display().to_string(),
         at: None,
         path: KeyPath::default(),
@@ -53,9 +61,9 @@ pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
     })
 }
 
-fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
+fn contents(file: io::Result<File>) -> Result<Vec<u8>, Problem> {
     let cannot = Problem::Unreadable;
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(cannot)?;
+    let mut file = file.map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     if metadata.is_dir() {
         return Err(Problem::Directory);
@@ -96,6 +104,8 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
         }
         Err(Failure { node, problem }) => {
             let path = root.paths(&[node]).pop().unwrap_or_default();
+            let path =
+                if matches!(*problem, Problem::UnknownKey { .. }) { path.in_plain_words() } else { path };
             Err(DocumentError { file: name.to_owned(), at: Some(node.at), path, problem })
         }
     }

@@ -30,7 +30,7 @@ mod words;
 mod yaml;
 
 pub use error::{DocumentError, Notice, Warning};
-pub use load::{Loaded, MAX_BYTES, load, parse, read};
+pub use load::{Loaded, MAX_BYTES, load, parse, read, read_opened};
 pub use place::{KeyPath, Position, Step};
 pub use problem::{Limit, Problem};
 pub use words::{Excerpt, Names, Near};

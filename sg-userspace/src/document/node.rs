@@ -78,6 +78,17 @@ impl Node {
         }
     }
 
+    /// What kind of value was found here, where another kind is wanted. Not what it says: a file that is no policy is one
+    /// text as a whole.
+    pub(super) fn kind(&self) -> Excerpt {
+        match &self.value {
+            Value::Boolean(_) => Excerpt::word("true or false"),
+            Value::Integer(_) | Value::Float(_) => Excerpt::word("a number"),
+            Value::Text(_) => Excerpt::word("text"),
+            Value::Null | Value::List(_) | Value::Map(_) => self.excerpt(),
+        }
+    }
+
     /// The path of each of `wanted`, which are nodes of this tree, keys or values. One walk finds them all.
     pub(super) fn paths(&self, wanted: &[&Self]) -> Vec<KeyPath> {
         // Nodes are told apart by where they are in memory: aliases make equal nodes at equal positions.

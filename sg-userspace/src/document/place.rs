@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::words::Excerpt;
+use super::words::{Excerpt, plain_word};
 
 /// A line and a column of the document, both counted from 1; columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +44,20 @@ pub struct KeyPath(
     /// From the root.
     pub Vec<Step>,
 );
+
+impl KeyPath {
+    /// The same, of each key as much as may be shown of a text that is no policy.
+    pub(super) fn in_plain_words(self) -> Self {
+        let shown = self.0.into_iter().map(|step| match step {
+            Step::Key(key) => match plain_word(&key) {
+                word if word.len() < key.len() => Step::Key(format!("{word}…")),
+                _ => Step::Key(key),
+            },
+            item @ Step::Item(_) => item,
+        });
+        Self(shown.collect())
+    }
+}
 
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -65,7 +65,7 @@ impl Node {
             };
             if !allowed.contains(&name.as_str()) {
                 let near = Near::to(name, allowed.iter().copied());
-                return Err(key.fails(Problem::UnknownKey { key: Excerpt::of(name), near, allowed }));
+                return Err(key.fails(Problem::UnknownKey { key: Excerpt::key(name), near, allowed }));
             }
         }
         Ok(Fields { node: self })
@@ -76,7 +76,7 @@ impl Node {
         match &self.value {
             Value::Map(entries) => Ok(entries.iter()),
             Value::Null => Ok([].iter()),
-            _ => Err(self.unfit(allowed)),
+            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed })),
         }
     }
 
@@ -85,7 +85,7 @@ impl Node {
         match &self.value {
             Value::List(items) => Ok(items.iter()),
             Value::Null => Ok([].iter()),
-            _ => Err(self.unfit(allowed)),
+            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed })),
         }
     }
 

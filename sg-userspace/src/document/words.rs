@@ -17,10 +17,27 @@ impl Excerpt {
         Self(format!("{short:?}{rest}"))
     }
 
+    /// A key that means nothing here, quoted as far as it is a plain word: what is no policy may be a file of secrets, and its
+    /// lines are keys to a reader of YAML.
+    pub(super) fn key(text: &str) -> Self {
+        let short = plain_word(text);
+        let rest = if short.len() < text.len() { "…" } else { "" };
+        Self(format!("{short:?}{rest}"))
+    }
+
     /// A word that is not text: a number, or the name of a kind.
     pub(super) fn word(word: impl fmt::Display) -> Self {
         Self(word.to_string())
     }
+}
+
+/// As much of a key as may be shown of a text that is no policy.
+pub(super) fn plain_word(text: &str) -> &str {
+    /// Some more than the longest key that there is.
+    const LONGEST: usize = 24;
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let length = text.bytes().take(LONGEST).take_while(is_plain).count();
+    &text[..length]
 }
 
 impl fmt::Display for Excerpt {
@@ -103,6 +120,16 @@ mod tests {
         assert_eq!(near("ingres"), " (did you mean \"ingress\"?)");
         assert_eq!(near("Egress"), " (did you mean \"egress\"?)");
         assert_eq!(near("rules"), "");
+    }
+
+    #[test]
+    fn of_a_key_only_a_plain_word_is_shown() {
+        let shown = |key| Excerpt::key(key).to_string();
+        assert_eq!(shown("ingres"), "\"ingres\"");
+        assert_eq!(shown("password = hunter2"), "\"password\"…");
+        assert_eq!(shown("root:$6$HASH:19000"), "\"root\"…");
+        assert_eq!(shown("$6$HASH"), "\"\"…");
+        assert_eq!(shown(&"a1".repeat(20)), format!("\"{}\"…", "a1".repeat(12)));
     }
 
     #[test]

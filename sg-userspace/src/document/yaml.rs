@@ -79,7 +79,7 @@ fn translate(text: &str, error: &Error) -> BrokenText {
         Error::Eof { .. } => Problem::Empty,
         Error::MultipleDocuments { .. } => Problem::SeveralDocuments,
         Error::DuplicateMappingKey { key, .. } => Problem::DuplicateKey {
-            key: key.as_deref().map_or_else(|| Excerpt::word("of a mapping"), Excerpt::of),
+            key: key.as_deref().map_or_else(|| Excerpt::word("of a mapping"), Excerpt::key),
             first: outline.first_of_key,
         },
         error if is_too_deep(error) => Problem::TooComplex(Limit::Depth),
@@ -97,7 +97,8 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             Problem::Syntax { message }
         }
     };
-    BrokenText { at, path: outline.path, problem: problem.into() }
+    // What does not become a tree may be no policy at all.
+    BrokenText { at, path: outline.path.in_plain_words(), problem: problem.into() }
 }
 
 /// The error within the wrappings that tell of aliases and snippets.

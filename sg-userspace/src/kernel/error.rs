@@ -111,6 +111,14 @@ pub enum KernelError {
         /// The program that is there, by number and name.
         program: String,
     },
+    /// What is pinned would be in somebody else's hands.
+    #[error("{path:?} belongs to {owner}, who could take away what is pinned in it: remove it")]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
     /// Something under a path failed.
     #[error("{doing} {path}: {source}")]
     Path {
@@ -207,9 +215,9 @@ pub fn remedy(error: &io::Error) -> Option<&'static str> {
         libc::EMFILE | libc::ENFILE => {
             Some("raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit)")
         }
-        libc::EROFS => {
-            Some("mount it to be written (`mount -o remount,rw /sys/fs/bpf`, ReadWritePaths= of a unit)")
-        }
+        libc::EROFS => Some(
+            "mount the file system there to be written (`mount -o remount,rw`, ReadWritePaths= of a unit)",
+        ),
         _ => None,
     }
 }

@@ -2,8 +2,12 @@
 //! version. Reading the counters there and clearing it away needs no program and no agent.
 
 use std::{
-    fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    },
     path::{Path, PathBuf},
 };
 
@@ -20,6 +24,7 @@ use super::{
     datapath::{counter_error, read_counter},
     sys,
 };
+use crate::lock_file::{is_trusted, user};
 
 /// Where bpffs is.
 const BPFFS: &str = "/sys/fs/bpf";
@@ -84,15 +89,36 @@ pub(super) fn link_names(device: u32) -> String {
     format!("link_{device}_")
 }
 
-/// Makes the directory; mounts bpffs where it is not.
+/// Makes the directory, for nobody but this user; mounts bpffs where it is not.
 pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
     if directory.starts_with(BPFFS) && !is_mounted() {
         log::info!("mounting bpffs on {BPFFS}");
         mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
             .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})")))?;
     }
-    fs::create_dir_all(directory)
-        .map_err(KernelError::call(format_args!("make directory {}", directory.display())))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(KernelError::call(format_args!("make directory {}", directory.display())))?;
+    own(directory)
+}
+
+/// Takes the directory and those above it, up to bpffs, from everybody else. Where bpffs has the mode that the kernel gives it,
+/// anybody may have made the first of them: it would be theirs, with what is pinned below.
+fn own(directory: &Path) -> Result<(), KernelError> {
+    let below = |path: &&Path| path.starts_with(BPFFS) && *path != Path::new(BPFFS);
+    for path in directory.ancestors().take_while(below) {
+        let failed = |doing| move |source| KernelError::Path { doing, path: path.into(), source };
+        let found = fs::symlink_metadata(path).map_err(failed("look at"))?;
+        if !found.is_dir() || !is_trusted(found.uid()) {
+            return Err(KernelError::NotOurs { path: path.into(), owner: user(found.uid()) });
+        }
+        if found.mode() & 0o077 != 0 {
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed("change the mode of"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether bpffs is mounted where it belongs.

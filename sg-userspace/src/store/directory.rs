@@ -1,25 +1,39 @@
-//! The directory of a store: `state.redb`, for its owner only, and for one process at a time.
+//! The directory of a store: `state.redb`, for its owner only, and for one process at a time, which holds `state.lock`.
 //!
 //! The file appears at once and whole: it is made under another name, and gets its own when there is a store in it.
 //! So whatever has the name and is no store was damaged. Called by the store; it must never know what is in the file.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 use super::StoreError;
+use crate::lock_file::{LockError, LockFile, is_trusted};
 
 const FILE: &str = "state.redb";
 const UNFINISHED: &str = "state.redb.new";
+const LOCK: &str = "state.lock";
+
+/// What others may do with the directory: look. Who can write in it can put another file in the place of the store.
+const DIRECTORY: Guard = Guard { allowed: 0o755, remedy: 0o700 };
+const STORE: Guard = Guard { allowed: 0o600, remedy: 0o600 };
+
+/// What mode something may have, and what it is best given where it has another one.
+#[derive(Clone, Copy)]
+struct Guard {
+    allowed: u32,
+    remedy: u32,
+}
 
 /// A directory that is locked as long as this lives.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
-    locked: File,
+    opened: File,
+    _lock: LockFile,
 }
 
 impl Directory {
@@ -28,15 +42,14 @@ impl Directory {
         make(path).map_err(|source| failed("make", path, source))?;
         // Absolute: it may be opened again when the process is elsewhere.
         let path = fs::canonicalize(path).map_err(|source| failed("open", path, source))?;
-        let locked = File::open(&path).map_err(|source| failed("open", &path, source))?;
-        match locked.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
-            Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
+        let opened = File::open(&path).map_err(|source| failed("open", &path, source))?;
+        // Before anything is made in it.
+        guarded(&opened, &path, DIRECTORY)?;
+        match LockFile::try_lock(&path.join(LOCK)) {
+            Ok(lock) => Ok(Self { path, opened, _lock: lock }),
+            Err(LockError::Held { .. }) => Err(StoreError::InUse { path }),
+            Err(source) => Err(StoreError::Lock { source }),
         }
-        // Who can write in it can put another file in the place of the store.
-        guarded(&locked, &path, 0o755)?;
-        Ok(Self { path, locked })
     }
 
     /// Where the store is.
@@ -61,7 +74,7 @@ impl Directory {
             Ok(file)
         };
         let file = open().map_err(|source| failed("open", &path, source))?;
-        guarded(&file, &path, 0o600)?;
+        guarded(&file, &path, STORE)?;
         Ok(file)
     }
 
@@ -84,7 +97,7 @@ impl Directory {
         let path = self.file();
         let finish = || {
             fs::rename(self.path.join(UNFINISHED), &path)?;
-            self.locked.sync_all()
+            self.opened.sync_all()
         };
         finish().map_err(|source| failed("make", &path, source))
     }
@@ -106,13 +119,16 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses what others may use in more ways than `allowed`. Its owner has to know: they may have done so already.
-fn guarded(file: &File, path: &Path, allowed: u32) -> Result<(), StoreError> {
+/// Refuses what others may use in more ways than they are allowed. Its owner has to know: they may have done so already.
+fn guarded(file: &File, path: &Path, Guard { allowed, remedy }: Guard) -> Result<(), StoreError> {
     let metadata = file.metadata().map_err(|source| failed("look at", path, source))?;
     let mode = metadata.mode() & 0o777;
+    if !is_trusted(metadata.uid()) {
+        return Err(StoreError::NotOurs { path: path.to_owned(), owner: metadata.uid() });
+    }
     // What the owner may do is their own business.
     if mode & 0o077 & !allowed != 0 {
-        return Err(StoreError::Exposed { path: path.to_owned(), mode, allowed });
+        return Err(StoreError::Exposed { path: path.to_owned(), mode, remedy });
     }
     Ok(())
 }
@@ -155,7 +171,7 @@ mod tests {
             chmod(path, wrong);
             let error = Directory::open(path).unwrap_err();
             assert!(
-                matches!(error, StoreError::Exposed { mode, allowed: 0o755, .. } if mode == wrong),
+                matches!(error, StoreError::Exposed { mode, remedy: 0o700, .. } if mode == wrong),
                 "{error}"
             );
         }
@@ -166,7 +182,7 @@ mod tests {
             chmod(&directory.file(), wrong);
             let error = directory.open_file().unwrap_err();
             assert!(
-                matches!(error, StoreError::Exposed { mode, allowed: 0o600, .. } if mode == wrong),
+                matches!(error, StoreError::Exposed { mode, remedy: 0o600, .. } if mode == wrong),
                 "{error}"
             );
         }

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::lock_file::{LockError, user};
+
 /// Why a store could not be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -25,7 +27,7 @@ pub enum StoreError {
     },
     /// Others than its owner could read or change it.
     #[error(
-        "{} has mode {mode:03o}: others could read the secrets in the store or change it; chmod it to {allowed:03o}, and \
+        "{0} has mode {mode:04o}: others could read the secrets in the store or change it; `chmod {remedy:04o} {0}`, and \
          make its access keys anew if somebody may have read them",
         path.display()
     )]
@@ -34,8 +36,26 @@ pub enum StoreError {
         path: PathBuf,
         /// What it has.
         mode: u32,
-        /// What it may have.
-        allowed: u32,
+        /// What it is to have.
+        remedy: u32,
+    },
+    /// Somebody else owns it.
+    #[error(
+        "{} belongs to {}, who could change the store: give it to root, or to the user that sgd runs as",
+        path.display(),
+        user(*owner)
+    )]
+    NotOurs {
+        /// The file or its directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The lock of the directory cannot be had.
+    #[error("{source}")]
+    Lock {
+        /// Why.
+        source: LockError,
     },
     /// A newer program wrote it.
     #[error(

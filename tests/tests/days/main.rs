@@ -13,6 +13,7 @@ use sg_tests::lab::{Entered, Lab};
 mod devices;
 mod kills;
 mod limits;
+mod local_users;
 mod meanwhile;
 mod neighbours;
 mod packaging;
@@ -43,6 +44,7 @@ fn main() -> Result<ExitCode> {
         together::tests,
         limits::tests,
         packaging::tests,
+        local_users::tests,
     ] {
         room(&mut suite);
     }

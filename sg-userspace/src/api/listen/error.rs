@@ -4,6 +4,8 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::lock_file::LockError;
+
 /// Why a listener cannot be made.
 #[derive(Debug, Error)]
 pub enum ListenError {
@@ -38,13 +40,11 @@ pub enum ListenError {
         /// Where.
         path: PathBuf,
     },
-    /// Another process makes a socket in the same directory and does not end.
-    #[error(
-        "{directory:?} is locked by another process that makes a socket there; start again when it has ended"
-    )]
-    Contended {
-        /// The directory.
-        directory: PathBuf,
+    /// Another process makes the same socket and does not end, or the lock that says so is not ours to take.
+    #[error("{source}")]
+    Lock {
+        /// Who has it, or why it cannot be had.
+        source: LockError,
     },
     /// A step that the file system refuses.
     #[error("cannot {doing} {path:?}: {source}")]

@@ -2,17 +2,18 @@
 //! ended, and removed at the end unless they are somebody else's by then.
 
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
+    ffi::OsString,
+    fs::{self, DirBuilder, Permissions},
     io,
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use nix::fcntl::{Flock, FlockArg};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use super::{Access, ListenError, serve::BACKLOG};
+use crate::lock_file::{LockError, LockFile};
 
 /// Owner and group may connect.
 const MODE: u32 = 0o660;
@@ -50,7 +51,14 @@ pub(super) async fn bind(path: &Path, access: &Access) -> Result<(UnixListener, 
         .map_err(failed("create the directory", directory))?;
     // Held until the socket listens: to another agent that starts now, a socket that is bound and does not listen
     // yet looks like one whose process has ended.
-    let turn = take_turn(directory).await?;
+    let turn = take_turn(path).await?;
+    let made = make(path, access).await;
+    turn.remove().map_err(failed("remove the lock of", path))?;
+    made
+}
+
+/// Makes the socket, where it is this process's turn.
+async fn make(path: &Path, access: &Access) -> Result<(UnixListener, SocketFile), ListenError> {
     remove_stale(path).await?;
 
     let socket = UnixSocket::new_stream().map_err(failed("make a socket for", path))?;
@@ -63,22 +71,26 @@ pub(super) async fn bind(path: &Path, access: &Access) -> Result<(UnixListener, 
     }
     fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed("change the mode of", path))?;
     let listener = socket.listen(BACKLOG).map_err(failed("listen on", path))?;
-    drop(turn);
     Ok((listener, file))
 }
 
-/// Waits until no other process makes a socket in `directory`; dropping what is returned ends the turn.
-async fn take_turn(directory: &Path) -> Result<Flock<File>, ListenError> {
+/// Waits until no other process makes the socket `path`. The turn is a file beside it: a directory, everybody who can read it
+/// can lock.
+async fn take_turn(path: &Path) -> Result<LockFile, ListenError> {
+    let mut name = OsString::from(path);
+    name.push(".lock");
+    let lock = PathBuf::from(name);
     let (pause, times) = TURN;
-    for _ in 0..times {
-        let handle = File::open(directory).map_err(failed("open", directory))?;
-        match Flock::lock(handle, FlockArg::LockExclusiveNonblock) {
-            Ok(turn) => return Ok(turn),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => tokio::time::sleep(pause).await,
-            Err((_, error)) => return Err(failed("lock", directory)(error.into())),
+    let mut tries = 1;
+    loop {
+        match LockFile::try_lock(&lock) {
+            Err(LockError::Held { .. }) if tries < times => {
+                tries += 1;
+                tokio::time::sleep(pause).await;
+            }
+            turn => return turn.map_err(|source| ListenError::Lock { source }),
         }
     }
-    Err(ListenError::Contended { directory: directory.to_owned() })
 }
 
 /// Removes the socket of a process that has ended.

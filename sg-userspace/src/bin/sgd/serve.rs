@@ -138,6 +138,9 @@ async fn listen(
         let group =
             Group::from_name(name)?.with_context(|| format!("there is no group {name:?} on this host"))?;
         access.group = Some(group.gid.as_raw());
+        if *socket == instance.socket() {
+            instance.admit(group.gid.as_raw())?;
+        }
     }
     face(Listener::unix(socket, access).await?, native(Caller::Socket));
     println!("listening api={}", socket.display());

@@ -33,6 +33,34 @@ fn nothing() {
     }
 }
 
+/// A policy path that leads to a file of secrets (by a link, a mount or a slip): nothing of it gets into the log but plain words
+/// that may be keys.
+#[test]
+fn files_that_are_no_policy_are_not_quoted() {
+    const FILES: [&str; 14] = [
+        "root:$6$SECRET$SECRETSECRET:19000:0:99999:7:::\nalice:$6$SECRET$zzz:19000:0:::::\n",
+        "root: $6$SECRET\n",
+        "password = SECRET\n[db]\ntoken: SECRET\n",
+        "password = SECRET: x\n",
+        "-----BEGIN PRIVATE KEY-----\nSECRETgIBADANBgkq\n-----END PRIVATE KEY-----\n",
+        "machine: h\nlogin: joe\npassword: SECRET\n",
+        "{\"secret\":\"SECRET\"}",
+        "groups: {}\nnics:\n  - SECRET\n",
+        "SECRET\n",
+        "- SECRET\n",
+        "groups: SECRET\n",
+        "a: 'SECRET\nb: c",
+        "token: &SECRET a\nother: *SECRETS\n",
+        "password SECRET: 1\npassword SECRET: 2\n",
+    ];
+    for file in FILES {
+        let message = refused(file.as_bytes());
+        assert!(!message.contains("SECRET"), "{file}: {message}");
+    }
+    let of_key = refused(b"machine: h\npassword: x\n");
+    assert!(of_key.starts_with("policy.yaml:1:1: machine: unknown key \"machine\": allowed are"), "{of_key}");
+}
+
 #[test]
 fn bytes_that_are_no_text() {
     let cases: &[(&[u8], &str)] = &[

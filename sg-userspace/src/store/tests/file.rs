@@ -204,7 +204,7 @@ fn what_others_may_read_is_refused() {
     };
     chmod(0o644);
     let error = RedbStore::open(&path).unwrap_err().to_string();
-    assert!(error.contains("has mode 644") && error.contains("chmod it to 600"), "{error}");
+    assert!(error.contains("has mode 0644") && error.contains("chmod 0600 /"), "{error}");
     chmod(0o600);
     RedbStore::open(&path).unwrap();
 }

@@ -1,0 +1,259 @@
+//! Lock files that nobody else can hold. Whoever can open a file, even only to read it, can lock it (`flock(2)`), and
+//! keep an agent from starting; so these are for their owner only, and one that others could open is replaced.
+//!
+//! It must never know what a lock is for. An instance, a store and the sockets of the API take theirs here.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::stat::{major, minor},
+    unistd::{Uid, User, geteuid},
+};
+use thiserror::Error;
+
+/// A file that is locked as long as this lives. It stays when this is dropped.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    path: PathBuf,
+    file: Flock<File>,
+}
+
+/// Why a lock cannot be had.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{path:?} is locked by {}", holder.as_ref().map_or_else(|| "a process that cannot be seen from here".to_owned(), ToString::to_string))]
+    Held {
+        /// The file.
+        path: PathBuf,
+        /// Who, where the kernel tells.
+        holder: Option<Holder>,
+        /// What stands in the file.
+        content: String,
+    },
+    /// The file is somebody else's, who could lock it at any time.
+    #[error(
+        "{path:?} belongs to {}, who could hold the lock for ever: remove it, and let only root write to its directory",
+        user(*owner)
+    )]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// The file system refuses.
+    #[error("cannot {doing} {path:?}: {source}")]
+    Io {
+        /// "open" or "lock".
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Who holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The process that took it. It may have ended, and left the lock to a child.
+    pub pid: u32,
+    /// What the process is called and whose it is, where it still runs.
+    pub process: Option<(String, u32)>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pid = self.pid;
+        match &self.process {
+            Some((name, owner)) => write!(f, "process {pid} ({}) of {}", name.escape_debug(), user(*owner)),
+            None => write!(f, "a child of process {pid}, which has ended"),
+        }
+    }
+}
+
+/// A user as people know it.
+pub(crate) fn user(uid: u32) -> String {
+    let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+    name.map_or_else(|| format!("user {uid}"), |name| format!("user {name}"))
+}
+
+/// Whether what belongs to `uid` is root's or this process's own.
+pub(crate) fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+impl LockFile {
+    /// Locks the file `path`, which is made where it is missing, unless another process has it.
+    pub(crate) fn try_lock(path: &Path) -> Result<Self, LockError> {
+        let failed = |doing, source| LockError::Io { doing, path: path.to_owned(), source };
+        loop {
+            // Not truncated: until the lock is ours, what stands in the file is another's.
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+                .open(path)
+                .map_err(|source| failed("open", source))?;
+            let metadata = file.metadata().map_err(|source| failed("look at", source))?;
+            if !is_trusted(metadata.uid()) {
+                return Err(LockError::NotOurs { path: path.to_owned(), owner: metadata.uid() });
+            }
+            // Left by an earlier version, or made by hand.
+            let is_open_to_others = metadata.mode() & 0o077 != 0;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                // Who had it has removed the file before letting go of it.
+                Ok(file) if !is_at(&file, path) => {}
+                // Somebody may have opened it already, and wait for us to let go of it.
+                Ok(_) if is_open_to_others => {
+                    fs::remove_file(path).map_err(|source| failed("replace", source))?;
+                }
+                Ok(file) => return Ok(Self { path: path.to_owned(), file }),
+                Err((file, Errno::EWOULDBLOCK)) => {
+                    let holder = holder(&metadata);
+                    match holder.as_ref().and_then(|holder| holder.process.as_ref()) {
+                        Some(&(_, owner)) if is_open_to_others && !is_trusted(owner) => {
+                            log::warn!(
+                                "the lock {path:?} was held by {}, who has no right to it: it is replaced",
+                                user(owner)
+                            );
+                            fs::remove_file(path).map_err(|source| failed("replace", source))?;
+                        }
+                        _ => {
+                            let content = io::read_to_string(&file).unwrap_or_default();
+                            return Err(LockError::Held { path: path.to_owned(), holder, content });
+                        }
+                    }
+                }
+                Err((_, errno)) => return Err(failed("lock", errno.into())),
+            }
+        }
+    }
+
+    /// The file, to say in it who has it.
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Removes the file, and lets go of it then: nobody locks the next file of this name before.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `file` is still what `path` names.
+fn is_at(file: &File, path: &Path) -> bool {
+    let number = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| (found.dev(), found.ino()));
+    number(file.metadata()) == number(fs::symlink_metadata(path))
+}
+
+/// Who holds the lock on a file.
+fn holder(file: &fs::Metadata) -> Option<Holder> {
+    let pid = pid_in(&fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino())?;
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    let name = fs::read_to_string(process.join("comm")).ok();
+    let owner = fs::metadata(&process).ok().map(|found| found.uid());
+    Some(Holder { pid, process: name.map(|name| name.trim().to_owned()).zip(owner) })
+}
+
+/// The process in the line of `/proc/locks` about a file (`lock_get_status`, fs/locks.c):
+/// `1: FLOCK  ADVISORY  WRITE 708 00:14:123 0 EOF`.
+fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+    locks.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // Those that wait have an arrow.
+        let [_, "FLOCK", _, _, pid, at, ..] = words[..] else { return None };
+        if at == file { pid.parse().ok() } else { None }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_lock_is_for_its_owner_only_and_who_has_it_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = LockFile::try_lock(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        let refused = LockFile::try_lock(&path).unwrap_err();
+        let LockError::Held { holder: Some(holder), .. } = &refused else { panic!("{refused}") };
+        assert_eq!(holder.pid, std::process::id());
+        assert!(refused.to_string().contains(&format!("process {} (", holder.pid)), "{refused}");
+        held.remove().unwrap();
+        assert!(!path.exists());
+        LockFile::try_lock(&path).unwrap();
+    }
+
+    #[test]
+    fn what_others_could_open_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        File::create(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        // As somebody who has opened it and waits.
+        let before = File::open(&path).unwrap();
+        let held = LockFile::try_lock(&path).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert!(!is_at(&before, &path));
+        before.try_lock().unwrap();
+        drop(held);
+        LockFile::try_lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_removed_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&file, &path));
+        let _next = File::create(&path).unwrap();
+        assert!(!is_at(&file, &path));
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("lock"), dir.path().join("target"));
+        symlink(&target, &path).unwrap();
+        let error = LockFile::try_lock(&path).unwrap_err();
+        assert!(matches!(error, LockError::Io { doing: "open", .. }), "{error}");
+        assert!(!target.exists());
+    }
+
+    #[test]
+    fn the_kernels_list_of_locks_is_read() {
+        let list = "1: POSIX  ADVISORY  WRITE 1 00:18:7 0 EOF\n\
+                    2: FLOCK  ADVISORY  WRITE 708 00:18:7 0 EOF\n\
+                    2: -> FLOCK  ADVISORY  WRITE 709 00:18:8 0 EOF\n";
+        assert_eq!(pid_in(list, 0x18, 7), Some(708));
+        assert_eq!(pid_in(list, 0x18, 8), None);
+        assert_eq!(pid_in(list, 0x1018, 7), None);
+        assert_eq!(Holder { pid: 7, process: None }.to_string(), "a child of process 7, which has ended");
+    }
+}

@@ -1,0 +1,243 @@
+//! What users of the host who are not root can do to an agent: nothing. Locks (S11), the files of an instance, the policy
+//! file (T09).
+
+use std::{
+    fs::{self, DirBuilder, Permissions},
+    os::unix::{
+        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown, symlink},
+        process::ExitStatusExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sg_tests::lab::{Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
+
+use crate::{
+    scene::{
+        Role, Scene,
+        Who::{Client, Server},
+        filtered, web,
+    },
+    suite::Suite,
+};
+
+const NOBODY: u32 = 65534;
+const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
+
+pub(crate) fn tests(suite: &mut Suite) {
+    let ways = &[Attach::Tcx];
+    suite.over(ways, "local_users::no_lock_is_theirs", no_lock_is_theirs);
+    suite.over(
+        ways,
+        "local_users::a_lock_that_is_held_names_the_holder",
+        a_lock_that_is_held_names_the_holder,
+    );
+    suite.over(ways, "local_users::files_are_not_for_them", files_are_not_for_them);
+    suite.over(ways, "local_users::a_policy_in_their_hands_is_not_read", a_policy_in_their_hands_is_not_read);
+}
+
+/// A command of a user who is nobody.
+fn nobody(host: &Host, line: &[&str]) -> Result<Child> {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).args(line);
+    host.spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+/// Holds a lock as long as it lives.
+struct Hold(Child);
+
+impl Hold {
+    fn of(host: &Host, path: &Path) -> Result<Self> {
+        let held = Self(nobody(host, &["flock", "-x", path.to_str().context("not UTF-8")?, "sleep", "30"])?);
+        let inode = fs::metadata(path)?.ino().to_string();
+        until("the lock is held", || {
+            let locks = fs::read_to_string("/proc/locks")?;
+            Ok(locks.lines().any(|line| line.contains("FLOCK") && line.contains(&format!(":{inode} "))))
+        })?;
+        Ok(held)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // `flock` and its child, which has the lock, too; what is left of them ends with its sleep.
+        let _ = Command::new("sh")
+            .args([
+                "-c",
+                "for p in $(cat /proc/$0/task/$0/children); do kill $p; done",
+                &self.0.id().to_string(),
+            ])
+            .status();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn cannot(host: &Host, line: &[&str]) -> Result<()> {
+    let output = nobody(host, line)?.wait_with_output()?;
+    ensure!(!output.status.success() && output.status.signal().is_none(), "nobody can: {line:?}");
+    let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    ensure!(said.contains("permission denied") || said.contains("cannot open"), "{line:?}: {said}");
+    Ok(())
+}
+
+/// S11. The lock of an instance whose agent is down, and of its directories; and those that an earlier version left open.
+fn no_lock_is_theirs(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
+    let server = scene.host(Server);
+    agent.kill()?;
+    let directory = PathBuf::from(format!("/run/sgd/{}", agent.instance()));
+    let lock = directory.join("lock");
+    for path in [Path::new("/run/sgd"), &directory, &lock] {
+        cannot(server, &["flock", "-n", path.to_str().context("not UTF-8")?, "true"])?;
+    }
+    agent.start_again()?;
+    agent.kill()?;
+
+    for path in [&directory, &lock] {
+        fs::set_permissions(path, Permissions::from_mode(if path.is_dir() { 0o755 } else { 0o644 }))?;
+    }
+    let _held = (Hold::of(server, &lock)?, Hold::of(server, &directory)?);
+    agent.start_again().context("with a lock that an earlier version left open")?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
+    let second = serve(server, agent.instance(), &[])?.wait_with_output()?;
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    ensure!(said.contains(&format!("an agent runs already (pid {})", agent.pid())), "{said}");
+    agent.stop()?;
+    agent.detach()?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)?;
+
+    // `sgd serve` makes its socket in a directory that was there, and that somebody has locked.
+    let directory = PathBuf::from(format!("/run/sgd/{}-served", agent.instance()));
+    DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+    let _held = Hold::of(server, &directory)?;
+    let instance = format!("{}-served", agent.instance());
+    let mut served = serve(server, &instance, &[])?;
+    let socket = directory.join("api.sock");
+    let listens = until("sgd serve listens", || Ok(socket.exists()));
+    kill(Pid::from_raw(served.id().cast_signed()), Signal::SIGTERM)?;
+    let status = served.wait()?;
+    listens?;
+    ensure!(status.success(), "{status}");
+    let left: Vec<_> = fs::read_dir(&directory)?.flatten().map(|entry| entry.file_name()).collect();
+    ensure!(left.iter().all(|name| *name == "lock" || *name == "catalog.json"), "{left:?}");
+    Ok(())
+}
+
+/// `sgd serve`, with a store of its own.
+fn serve(host: &Host, instance: &str, more: &[&str]) -> Result<Child> {
+    let state = format!("/run/lab/{}/state-{instance}", host.netns());
+    let mut sgd = Command::new(Binaries::find()?.sgd());
+    sgd.args(["serve", "--instance", instance, "--ecs", "none", "--state", &state]).args(more);
+    host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+/// Root may hold the lock: then whoever wants it learns who has it, and not of an agent that has ended.
+fn a_lock_that_is_held_names_the_holder(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
+    agent.kill()?;
+    let file = fs::File::open(format!("/run/sgd/{}/lock", agent.instance()))?;
+    file.try_lock()?;
+    agent.launch()?;
+    let status = agent.ends()?;
+    let holder = format!("is held by process {} (", std::process::id());
+    until("the holder is named", || Ok(agent.complaints().contains(&holder)))
+        .with_context(|| agent.complaints())?;
+    ensure!(
+        status.code() == Some(1) && !agent.complaints().contains("runs already"),
+        "{}",
+        agent.complaints()
+    );
+    drop(file);
+    agent.start_again()?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)
+}
+
+fn files_are_not_for_them(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
+    let server = scene.host(Server);
+    let directory = format!("/run/sgd/{}", agent.instance());
+    for line in [
+        &["ls", "/run/sgd"][..],
+        &["ls", &directory],
+        &["cat", &format!("{directory}/catalog.json")],
+        &["cat", &format!("{directory}/lock")],
+        &["ls", "/sys/fs/bpf/sgd"],
+    ] {
+        cannot(server, line)?;
+    }
+    // Who may not look is not told that nothing is there.
+    let sgctl = Binaries::find()?.sgctl();
+    let sgctl = sgctl.to_str().context("not UTF-8")?;
+    for line in [
+        &[sgctl, "detach", "--instance", agent.instance()][..],
+        &[sgctl, "detach", "--all"],
+        &[sgctl, "stats", "--instance", agent.instance()],
+    ] {
+        let output = nobody(server, line)?.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(output.status.code() == Some(1) && said.contains("run it as root"), "{line:?}: {said}");
+    }
+    Ok(())
+}
+
+/// T09, and its kind.
+fn a_policy_in_their_hands_is_not_read(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
+    let file = agent.policy_file();
+    let secret = file.with_file_name("secret");
+    fs::write(&secret, "root:$6$SECRETHASH$abcdefghij:19000:0:99999:7:::\n")?;
+    fs::set_permissions(&secret, Permissions::from_mode(0o600))?;
+    let open = web(Role::Host, "ingress: [{ protocol: all }]");
+    // A new file in the place of the policy, and how it comes to be somebody else's.
+    type Spoil = fn(&Path, &Path) -> Result<()>;
+    let ways: [(&str, Spoil); 4] = [
+        ("chmod go-w", |new, _| Ok(fs::set_permissions(new, Permissions::from_mode(0o666))?)),
+        ("chmod go-w", |new, _| Ok(fs::set_permissions(new, Permissions::from_mode(0o620))?)),
+        ("chown it", |new, _| Ok(lchown(new, Some(NOBODY), None)?)),
+        ("symbolic link", |new, secret| {
+            fs::remove_file(new)?;
+            symlink(secret, new)?;
+            Ok(lchown(new, Some(NOBODY), None)?)
+        }),
+    ];
+    for (says, spoil) in ways {
+        let new = file.with_extension("other");
+        fs::write(&new, &open)?;
+        spoil(&new, &secret)?;
+        agent.forget();
+        fs::rename(&new, &file)?;
+        until("it is refused", || Ok(agent.announced().iter().any(|line| line.starts_with("refused "))))
+            .with_context(|| agent.complaints())?;
+        until(says, || Ok(agent.complaints().contains(says))).with_context(|| agent.complaints())?;
+        scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
+    }
+    // Root's own link is followed, and what it leads to is not quoted.
+    let new = file.with_extension("other");
+    symlink(&secret, &new)?;
+    agent.forget();
+    fs::rename(&new, &file)?;
+    until("it is refused", || Ok(agent.announced().iter().any(|line| line.starts_with("refused "))))?;
+    thread::sleep(Duration::from_millis(50));
+    let said = format!("{}{}", agent.complaints(), agent.announced().join("\n"));
+    ensure!(!said.contains("SECRET"), "{said}");
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
+    // At a start, too: the policy is at fault, and another start would say the same.
+    agent.stop()?;
+    fs::remove_file(&file)?;
+    fs::write(&file, &open)?;
+    fs::set_permissions(&file, Permissions::from_mode(0o666))?;
+    agent.launch()?;
+    ensure!(agent.ends()?.code() == Some(2), "{}", agent.complaints());
+    fs::set_permissions(&file, Permissions::from_mode(0o644))?;
+    agent.start_again()?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Answered)
+}

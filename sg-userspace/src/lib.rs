@@ -27,6 +27,7 @@ pub mod compile;
 pub mod document;
 pub mod kernel;
 mod lock_file;
+pub mod logging;
 pub mod model;
 pub mod oracle;
 pub mod probe;

@@ -81,6 +81,13 @@ impl fmt::Display for Holder {
     }
 }
 
+impl Holder {
+    /// Whether the process runs, and runs this program.
+    pub(crate) fn is_called(&self, program: &str) -> bool {
+        self.process.as_ref().is_some_and(|(name, _)| name == program)
+    }
+}
+
 /// A user as people know it.
 pub(crate) fn user(uid: u32) -> String {
     let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
@@ -160,6 +167,11 @@ impl LockFile {
 fn is_at(file: &File, path: &Path) -> bool {
     let number = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| (found.dev(), found.ino()));
     number(file.metadata()) == number(fs::symlink_metadata(path))
+}
+
+/// Who holds the lock `path`; none where nobody does, or it is not told.
+pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
+    holder(&fs::metadata(path).ok()?)
 }
 
 /// Who holds the lock on a file.

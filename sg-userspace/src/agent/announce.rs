@@ -7,11 +7,13 @@ use std::{
     path::PathBuf,
 };
 
+use crate::kernel::Lasts;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// Every NIC whose device exists is attached and enforcing. Once.
-    Ready { instance: String, nics: usize, attached: usize },
+    Ready { instance: String, nics: usize, attached: usize, pinned: Lasts },
     /// A change is in force.
     Applied { cause: &'static str, nics: usize, published: usize },
     /// A document is not used; the policy before it stays in force.
@@ -29,8 +31,9 @@ pub(super) enum Line {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ready { instance, nics, attached } => {
-                write!(f, "ready instance={instance} nics={nics} attached={attached}")
+            Self::Ready { instance, nics, attached, pinned } => {
+                let pinned = pinned.name();
+                write!(f, "ready instance={instance} nics={nics} attached={attached} pinned={pinned}")
             }
             Self::Applied { cause, nics, published } => {
                 write!(f, "applied cause={cause} nics={nics} published={published}")

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use sg_common::{abi, image};
 use thiserror::Error;
 
-use super::{AgentError, Numbers};
+use super::{AgentError, Left, Numbers};
 use crate::{
-    kernel::{Attachment, Limits},
+    kernel::{Attachment, Lasts, Limits},
     model::{Action, Hook},
 };
 
@@ -110,6 +110,14 @@ enum AttachmentRecord {
     Clsact,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(remote = "Lasts", rename_all = "lowercase")]
+enum LastsRecord {
+    Host,
+    Container,
+    Private,
+}
+
 /// What is in force, and what the numbers mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
@@ -127,6 +135,12 @@ pub struct Catalog {
     pub attachment: Attachment,
     /// The NICs, in the order of the document.
     pub nics: Vec<NicRecord>,
+    /// Devices that left the policy while they were there.
+    #[serde(default)]
+    pub left: Vec<Left>,
+    /// How long what is pinned stays.
+    #[serde(default, with = "LastsRecord")]
+    pub pinned: Lasts,
     /// The numbers of groups and rules.
     pub numbers: Numbers,
 }
@@ -190,6 +204,8 @@ impl Catalog {
             limits,
             attachment,
             nics: Vec::new(),
+            left: Vec::new(),
+            pinned: Lasts::default(),
             numbers: Numbers::default(),
         }
     }

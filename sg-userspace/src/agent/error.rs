@@ -61,6 +61,12 @@ pub enum AgentError {
         /// Whose it is.
         owner: u32,
     },
+    /// The filter is to outlive the agent, and may not.
+    #[error("--require-pinned: {why}")]
+    NotPinned {
+        /// Why it may not, and what to do.
+        why: &'static str,
+    },
     /// A policy file that somebody else than root or the agent's user can change.
     #[error("{path:?}: {source}")]
     Untrusted {
@@ -273,6 +279,7 @@ impl AgentError {
             | Self::Locked { .. }
             | Self::Lock { .. }
             | Self::NotOurs { .. }
+            | Self::NotPinned { .. }
             | Self::Newer { .. }
             | Self::Io { .. }
             | Self::Privileges { .. }

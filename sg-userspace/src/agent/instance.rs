@@ -12,10 +12,11 @@ use std::{
 use sg_common::abi;
 
 use super::AgentError;
-use crate::lock_file::{LockError, LockFile, is_trusted};
+use crate::{
+    kernel::bpffs,
+    lock_file::{self, LockError, LockFile, is_trusted},
+};
 
-/// Where the kernel keeps pinned objects.
-const BPFFS: &str = "/sys/fs/bpf";
 const RUN: &str = "/run";
 
 /// Everybody may go through the directory of all instances, to the sockets that they may use; only root sees which there are.
@@ -38,7 +39,7 @@ impl Instance {
     /// # Errors
     /// Where the name could lead out of its directory.
     pub fn new(name: &str) -> Result<Self, AgentError> {
-        Self::under(name, Path::new(RUN), Path::new(BPFFS))
+        Self::under(name, Path::new(RUN), &bpffs::root())
     }
 
     /// Like [`Self::new`] in other directories: tests have no business in `/run`.
@@ -59,7 +60,7 @@ impl Instance {
     /// # Errors
     /// Where this user is not told.
     pub fn all() -> Result<Vec<Self>, AgentError> {
-        Self::all_under(Path::new(RUN), Path::new(BPFFS))
+        Self::all_under(Path::new(RUN), &bpffs::root())
     }
 
     fn all_under(run: &Path, bpffs: &Path) -> Result<Vec<Self>, AgentError> {
@@ -149,10 +150,14 @@ impl Instance {
                     let signed: Option<u32> = content.trim().parse().ok();
                     return Err(match holder {
                         // Not the agent, which has ended: somebody who can open its files.
-                        Some(holder) if signed != Some(holder.pid) => {
+                        Some(holder) if signed != Some(holder.pid) && !holder.is_called("sgd") => {
                             AgentError::Locked { instance: self.name.clone(), path: self.lock_file(), holder }
                         }
-                        _ => AgentError::Running { instance: self.name.clone(), pid: signed },
+                        holder => {
+                            // In another namespace of processes its number is another one.
+                            let pid = holder.map(|holder| holder.pid).or(signed);
+                            AgentError::Running { instance: self.name.clone(), pid }
+                        }
                     });
                 }
                 Err(source) => return Err(AgentError::Lock { source }),
@@ -175,6 +180,12 @@ impl Instance {
             }
         }
         close_to_others(all, MODE_OF_ALL)
+    }
+
+    /// The process of its agent; none where none runs.
+    #[must_use]
+    pub fn agent(&self) -> Option<u32> {
+        lock_file::holder_of(&self.lock_file()).map(|holder| holder.pid)
     }
 
     /// Lets the members of a group come to the socket of this instance, and read its catalog.
@@ -311,7 +322,7 @@ mod tests {
         }
         let instance = Instance::new("blue-2").unwrap();
         assert_eq!(instance.catalog(), Path::new("/run/sgd/blue-2/catalog.json"));
-        assert!(instance.pins().starts_with("/sys/fs/bpf/sgd/blue-2"));
+        assert!(instance.pins().starts_with(bpffs::root().join("sgd/blue-2")));
     }
 
     #[test]

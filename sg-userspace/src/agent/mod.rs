@@ -40,6 +40,7 @@ mod sources;
 mod start;
 mod teardown;
 mod trusted_file;
+mod unfiltered;
 
 pub use catalog::{Catalog, CatalogError, NicRecord, Outcome};
 pub use control::{Control, Enforced, Enforcement, Orders, control};
@@ -53,5 +54,6 @@ pub use run::{AgentThread, run, serve};
 pub use shared::Shared;
 pub use teardown::{Removed, teardown};
 pub use trusted_file::Untrusted;
+pub use unfiltered::Left;
 
 pub use crate::lock_file::{Holder, LockError};

@@ -14,6 +14,8 @@ pub struct AgentOptions {
     pub order: Option<TcxOrder>,
     /// Whether the filter ends with the agent.
     pub detach_on_exit: bool,
+    /// Whether to refuse to start where the filter may not outlive the agent.
+    pub require_pinned: bool,
     /// What the program itself logs: 0 off, 1 error … 5 trace.
     pub program_log: u8,
     /// The most words of an image.

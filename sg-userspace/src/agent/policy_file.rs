@@ -33,7 +33,7 @@ pub(super) struct PolicyFile {
     directories: BTreeSet<PathBuf>,
     /// Of the file that was read last.
     identity: Option<Identity>,
-    /// Of the bytes that were read last, good or bad: several events about one change are one change.
+    /// Of what was read last, good or bad, or why nothing was: several events about one change are one change.
     read: Option<u64>,
     hashes: RandomState,
 }
@@ -97,7 +97,7 @@ impl PolicyFile {
         }
         self.identity = identity(&self.path);
         let bytes = self.bytes();
-        self.read = bytes.as_ref().ok().map(|bytes| self.hashes.hash_one(bytes));
+        self.read = Some(self.fingerprint(&bytes));
         let loaded = document::parse(&self.path.display().to_string(), &bytes?)
             .map_err(|error| AgentError::Policy { text: error.to_string() })?;
         for warning in &loaded.warnings {
@@ -108,11 +108,15 @@ impl PolicyFile {
 
     /// Reads the file where it is not what was read last.
     pub(super) fn load_changed(&mut self) -> Option<Result<Policy, AgentError>> {
-        if self.look() == self.read { None } else { Some(self.load()) }
+        let found = self.fingerprint(&self.bytes());
+        if self.read == Some(found) { None } else { Some(self.load()) }
     }
 
-    fn look(&self) -> Option<u64> {
-        Some(self.hashes.hash_one(self.bytes().ok()?))
+    fn fingerprint(&self, read: &Result<Vec<u8>, AgentError>) -> u64 {
+        match read {
+            Ok(bytes) => self.hashes.hash_one(bytes),
+            Err(error) => self.hashes.hash_one(error.to_string()),
+        }
     }
 
     /// What is in the file, where it is in the right hands.

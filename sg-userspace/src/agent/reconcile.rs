@@ -18,10 +18,11 @@ use super::{
     plan::{Step, Wanted, plan},
     prepare::{Prepared, fill_in, prepare, unfit},
     records::Records,
+    unfiltered::{self, Unfiltered},
 };
 use crate::{
     compile::Image,
-    kernel::{Device, Swept},
+    kernel::{Device, Lasts, Swept},
     model::Policy,
 };
 
@@ -32,6 +33,8 @@ const PATCHES: &str = "sg_userspace::agent::patches";
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) lines: Vec<Line>,
+    /// What is not filtered and may be believed to be.
+    pub(super) warnings: Vec<String>,
     pub(super) errors: Vec<AgentError>,
     /// How many images were published.
     pub(super) published: usize,
@@ -45,6 +48,7 @@ pub(super) type Load<E> = Box<dyn FnMut(&Catalog) -> Result<E, AgentError> + Sen
 struct Next {
     policy: Arc<Policy>,
     prepared: Prepared,
+    unfiltered: Unfiltered,
     /// The devices that it was prepared for.
     seen: Vec<Option<Found>>,
     /// What it was prepared for is what is there, as long as nothing was done since.
@@ -109,8 +113,9 @@ impl<E: Enforcer> Agent<E> {
         let mut policy = Arc::new(policy);
         fill_in(&mut policy, devices);
         let prepared = prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)?;
+        let unfiltered = self.unfiltered(&prepared, devices);
         let seen = seen(&policy, devices);
-        self.next = Some(Next { policy, prepared, seen, revision: self.revision });
+        self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision });
         Ok(())
     }
 
@@ -126,19 +131,23 @@ impl<E: Enforcer> Agent<E> {
         if next.revision != self.revision {
             return Ok(Report::default());
         }
-        self.put_in_force(&next.policy, next.prepared)
+        self.put_in_force(&next.policy, next.prepared, next.unfiltered)
     }
 
     /// Looks whether the devices are still as the policy in force needs them.
     pub(super) fn look_again(&mut self, devices: &Devices) -> Result<Report, AgentError> {
         let Some(mut policy) = self.policy.take() else { return Ok(Report::default()) };
         let seen = seen(&policy, devices);
-        let result = if self.settled && seen == self.seen {
+        let is_as_it_was = seen == self.seen && !unfiltered::is_stale(&self.catalog.left, devices);
+        let result = if self.settled && is_as_it_was {
             Ok(Report::default())
         } else {
             fill_in(&mut policy, devices);
             prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
-                .and_then(|prepared| self.put_in_force(&policy, prepared))
+                .and_then(|prepared| {
+                    let unfiltered = self.unfiltered(&prepared, devices);
+                    self.put_in_force(&policy, prepared, unfiltered)
+                })
                 .map(|mut report| {
                     let unfit = unfit(&policy, devices);
                     self.unfit = !unfit.is_empty();
@@ -162,6 +171,11 @@ impl<E: Enforcer> Agent<E> {
         self.settled && !self.unfit
     }
 
+    /// How long what is pinned stays.
+    pub(super) fn pinned(&self) -> Lasts {
+        self.catalog.pinned
+    }
+
     /// The NICs, and how many of them are attached.
     pub(super) fn nics(&self) -> (usize, usize) {
         (self.records.len(), self.hooked().count())
@@ -175,7 +189,16 @@ impl<E: Enforcer> Agent<E> {
         swept.map_err(|source| AgentError::Step { device: None, doing, source })
     }
 
-    fn put_in_force(&mut self, policy: &Arc<Policy>, mut prepared: Prepared) -> Result<Report, AgentError> {
+    fn unfiltered(&self, prepared: &Prepared, devices: &Devices) -> Unfiltered {
+        Unfiltered::look(prepared, &self.records, &self.catalog, &self.waiting, devices)
+    }
+
+    fn put_in_force(
+        &mut self,
+        policy: &Arc<Policy>,
+        mut prepared: Prepared,
+        unfiltered: Unfiltered,
+    ) -> Result<Report, AgentError> {
         self.revision += 1;
         let mut enforcer = match self.enforcer.take() {
             Some(enforcer) => enforcer,
@@ -198,6 +221,10 @@ impl<E: Enforcer> Agent<E> {
         }
         self.enforcer = Some(enforcer);
         self.describe(&prepared);
+        let (left, warnings) = unfiltered.tell(&self.records, &self.catalog.left, &hooked);
+        self.unsaved |= left != self.catalog.left;
+        self.catalog.left = left;
+        report.warnings = warnings;
         if self.unsaved
             && let Err(error) = self.save()
         {

@@ -15,6 +15,7 @@ use super::{
     start::start,
     teardown::teardown,
 };
+use crate::kernel::bpffs;
 
 /// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again.
 ///
@@ -125,9 +126,12 @@ impl AgentThread {
 fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
     let name = options.instance.name();
     if !options.detach_on_exit {
-        log::info!(
-            "{why}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
-        );
+        match bpffs::lasts().warning() {
+            None => log::info!(
+                "{why}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
+            ),
+            Some(warning) => log::warn!("{why}: the agent ends, and the filter may end with it: {warning}"),
+        }
         return Ok(());
     }
     if let Removed::Filter { devices } = teardown(&options.instance)? {

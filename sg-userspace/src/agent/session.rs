@@ -137,6 +137,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 // Devices changed since it was prepared, or something failed: a second look may be all it needs.
                 let again = self.agent.look_again(&devices::scan()?)?;
                 report.lines.extend(again.lines);
+                report.warnings.extend(again.warnings);
                 report.errors = again.errors;
                 report.published += again.published;
             }
@@ -167,8 +168,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
 
     /// Says what a report says, `cause` where a change is in force now, and gives back what went wrong.
     fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
-        let Report { lines, errors, published } = report;
+        let Report { lines, warnings, errors, published } = report;
         lines.iter().for_each(say);
+        warnings.iter().for_each(|warning| log::warn!("{warning}"));
         self.complain(&errors);
         let (nics, attached) = self.agent.nics();
         if let Some(cause) = cause {
@@ -176,7 +178,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
         }
         if !self.ready && self.agent.is_complete() {
             self.ready = true;
-            say(&Line::Ready { instance: self.instance.to_owned(), nics, attached });
+            let pinned = self.agent.pinned();
+            say(&Line::Ready { instance: self.instance.to_owned(), nics, attached, pinned });
         }
         errors
     }

@@ -14,7 +14,7 @@ use super::{
     reconcile::Agent,
 };
 use crate::kernel::{
-    Datapath, Limits, Options,
+    Datapath, Limits, Options, bpffs,
     pins::{self, Moved},
 };
 
@@ -41,6 +41,12 @@ enum Beginning {
 /// policy; until then nothing is made and nothing is taken away.
 pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
+    let pinned = bpffs::lasts();
+    match pinned.warning() {
+        Some(why) if options.require_pinned => return Err(AgentError::NotPinned { why }),
+        Some(warning) if !options.detach_on_exit => log::warn!("{warning}"),
+        _ => {}
+    }
     let beginning = beginning(&options.instance)?;
     let catalog = match &beginning {
         Beginning::Fresh | Beginning::Replace { .. } => Catalog::new(options.limits, options.attachment),
@@ -66,6 +72,7 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
             Catalog { attachment: options.attachment, ..catalog.clone() }
         }
     };
+    let catalog = Catalog { pinned, ..catalog };
     let (path, budget_words, options) = (options.instance.catalog(), options.budget_words, options.clone());
     let load = move |catalog: &Catalog| {
         let older = older(&options.instance, &beginning)?;

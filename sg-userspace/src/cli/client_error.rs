@@ -88,10 +88,14 @@ impl From<ClientError> for Failure {
 
 /// The owner and the group of a socket, as far as they can be seen.
 fn who_may(socket: &Path) -> String {
-    let Ok(found) = fs::metadata(socket) else { return "root may".to_owned() };
+    // The directory of an instance is not for everybody: then that tells.
+    let at = |path: &Path| fs::metadata(path).ok();
+    let found = at(socket).or_else(|| at(socket.parent()?));
+    let Some(found) = found else { return "root may".to_owned() };
     let owner = User::from_uid(Uid::from_raw(found.uid())).ok().flatten();
     let owner = owner.map_or_else(|| format!("user {}", found.uid()), |user| user.name);
-    let for_group = found.mode() & 0o020 != 0 && found.gid() != 0;
+    let needed = if found.is_dir() { 0o010 } else { 0o020 };
+    let for_group = found.mode() & needed != 0 && found.gid() != 0;
     if !for_group {
         return format!("{owner} may; `sgd serve --socket-group GROUP` lets the members of a group in, too");
     }

@@ -77,6 +77,7 @@ enum Command {
     Served(Served),
     Check(check::Typed),
     Validate(validate::Typed),
+    Status(status::Typed),
     Stats(stats::Typed),
     Flows(flows::Typed),
     Detach(detach::Typed),
@@ -87,7 +88,6 @@ enum Command {
 /// What `sgd serve` is asked for.
 #[derive(Debug, Subcommand)]
 enum Served {
-    Status(status::Typed),
     Vpc(vpc::Typed),
     Group(group::Typed),
     Rule(rule::Typed),
@@ -124,6 +124,7 @@ impl Typed {
             }
             Command::Check(typed) => check::run(typed, &common, out),
             Command::Validate(typed) => validate::run(&typed, &common, out),
+            Command::Status(typed) => status::run(&typed, &common, out),
             Command::Stats(typed) => stats::run(&typed, &common, out),
             Command::Flows(typed) => flows::run(&typed, &common, out),
             Command::Detach(typed) => detach::run(&typed, &common, out),
@@ -138,7 +139,6 @@ impl Typed {
 impl Served {
     fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         match self {
-            Self::Status(typed) => status::run(&typed, session),
             Self::Vpc(typed) => vpc::run(typed, session),
             Self::Group(typed) => group::run(typed, session),
             Self::Rule(typed) => rule::run(typed, session),

@@ -1,14 +1,25 @@
-//! `sgctl status`: how things are.
+//! `sgctl status`: how things are. `sgd serve` is asked; where nobody serves, as under `sgd run`, the catalog of the instance is,
+//! which tells whether an agent runs or not. It must never change anything.
 
+use std::io::Write;
+
+use anyhow::anyhow;
 use clap::Args;
+use serde::Serialize;
 
 use super::{
     address::Address,
+    client::Call,
+    client_error::ClientError,
     failure::Failure,
-    session::Session,
+    names::Names,
+    session::{Common, Session},
     table::{Column, Shown},
 };
-use crate::api::native::Status;
+use crate::{
+    agent::{Catalog, CatalogError, Instance},
+    api::native::Status,
+};
 
 /// Show what there is, and whether all of it is in force.
 #[derive(Debug, Args)]
@@ -21,6 +32,8 @@ impl Shown for Status {
         Column::new("VERSION", |status| status.version.clone()),
         Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
         Column::new("WAITING FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("PINNED", |status| without_agent(&status.pinned).to_owned()),
         Column::new("VPCS", |status| status.vpcs.to_string()),
         Column::new("GROUPS", |status| status.groups.to_string()),
         Column::new("RULES", |status| status.rules.to_string()),
@@ -35,6 +48,81 @@ impl Shown for Status {
     }
 }
 
-pub(super) fn run(_: &Typed, session: &mut Session<'_>) -> Result<(), Failure> {
-    session.show::<Status>(Address::of(&["status"]))
+/// How an instance is that nobody serves. Fields mean what those of [`Status`] mean.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Unserved {
+    instance: String,
+    /// The process of the agent; none where none runs.
+    agent_pid: Option<u32>,
+    local_nics: usize,
+    attached: usize,
+    waiting: Vec<String>,
+    unfiltered: Vec<String>,
+    pinned: &'static str,
+}
+
+impl Unserved {
+    fn of(instance: &Instance, catalog: &Catalog) -> Self {
+        let is_waiting = |nic: &&crate::agent::NicRecord| nic.ifindex.is_none();
+        let waiting: Vec<String> =
+            catalog.nics.iter().filter(is_waiting).map(|nic| nic.device.clone()).collect();
+        Self {
+            instance: instance.name().to_owned(),
+            agent_pid: instance.agent(),
+            local_nics: catalog.nics.len(),
+            attached: catalog.nics.len() - waiting.len(),
+            waiting,
+            unfiltered: catalog.left.iter().map(|left| left.device.clone()).collect(),
+            pinned: catalog.pinned.name(),
+        }
+    }
+}
+
+impl Shown for Unserved {
+    const NOUN: &'static str = "agent";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("AGENT", |status| status.instance.clone()),
+        Column::new("PROCESS", |status| {
+            status.agent_pid.map_or_else(|| "none, the filter stays".to_owned(), |pid| pid.to_string())
+        }),
+        Column::new("IN FORCE", |status| format!("{} of {} NICs", status.attached, status.local_nics)),
+        Column::new("WAITING FOR", |status| status.waiting.join(", ")),
+        Column::new("NOT FILTERED", |status| status.unfiltered.join(", ")),
+        Column::new("PINNED", |status| without_agent(status.pinned).to_owned()),
+    ];
+
+    fn id(&self) -> String {
+        self.instance.clone()
+    }
+}
+
+/// What becomes of the filter where the agent ends.
+fn without_agent(pinned: &str) -> &'static str {
+    match pinned {
+        "host" => "host: the filter stays without the agent",
+        "container" => "container: the filter may end with it",
+        "private" => "private: the filter ends with the mount namespace of sgd",
+        _ => "not known",
+    }
+}
+
+pub(super) fn run(_: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut session = Session::new(common, out)?;
+    match session.client.call::<Status>(&Call::get(Address::of(&["status"]))) {
+        Ok(status) => session.output.one(&status, &Names::default()),
+        // Who names a socket means one that is served.
+        Err(ClientError::NobodyThere { socket }) if common.socket.is_none() => {
+            let instance = Instance::new(&common.agent).map_err(Failure::input)?;
+            match Catalog::load(&instance.catalog()) {
+                Ok(catalog) => session.output.one(&Unserved::of(&instance, &catalog), &Names::default()),
+                Err(CatalogError::Missing { .. }) => Err(Failure::other(anyhow!(
+                    "no agent {} runs here: {}",
+                    instance.name(),
+                    ClientError::NobodyThere { socket }
+                ))),
+                Err(error) => Err(Failure::other(error)),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
 }

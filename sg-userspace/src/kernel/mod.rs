@@ -15,12 +15,14 @@
 //! | `order` | before or after other TCX programs |
 //! | `older` | what those before left in force: handed over, then removed |
 //! | `xdp` | native XDP, and why a driver refuses it |
+//! | [`bpffs`] | where bpffs is, and how long what is pinned there stays |
 //! | [`pins`] | what outlives the process, under bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
 //! | `sys` | the system calls that aya lacks |
 
 mod attach;
+pub mod bpffs;
 pub mod clock;
 mod closed;
 mod datapath;
@@ -41,6 +43,7 @@ mod sys;
 mod xdp;
 
 pub use attach::{Attachment, Device};
+pub use bpffs::Lasts;
 pub use datapath::{Datapath, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;

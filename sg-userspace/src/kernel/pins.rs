@@ -12,22 +12,16 @@ use std::{
 };
 
 use aya::maps::{Map, MapData, PerCpuArray};
-use nix::{
-    mount::{MsFlags, mount},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
-};
 use sg_common::abi::{Counter, VERSION};
 
 use super::{
     KernelError, Program,
     attach::{Device, filter_handle, name_of, remove_filter},
+    bpffs,
     datapath::{counter_error, read_counter},
     sys,
 };
 use crate::lock_file::{is_trusted, user};
-
-/// Where bpffs is.
-const BPFFS: &str = "/sys/fs/bpf";
 
 /// The maps that are pinned, by name.
 pub(super) const MAPS: [&str; 22] = [
@@ -64,7 +58,7 @@ pub fn directory(instance: &str) -> PathBuf {
 /// The directory of an instance, whatever the version.
 #[must_use]
 pub fn instance_directory(instance: &str) -> PathBuf {
-    Path::new(BPFFS).join("sgd").join(instance)
+    bpffs::root().join("sgd").join(instance)
 }
 
 /// The layout of the pins in `directory`; none where they were set aside (`vN-1`): no catalog knows their numbers.
@@ -91,23 +85,22 @@ pub(super) fn link_names(device: u32) -> String {
 
 /// Makes the directory, for nobody but this user; mounts bpffs where it is not.
 pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
-    if directory.starts_with(BPFFS) && !is_mounted() {
-        log::info!("mounting bpffs on {BPFFS}");
-        mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
-            .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {BPFFS})")))?;
+    let root = bpffs::root();
+    if directory.starts_with(&root) {
+        bpffs::mount_at(&root)?;
     }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(directory)
         .map_err(KernelError::call(format_args!("make directory {}", directory.display())))?;
-    own(directory)
+    own(directory, &root)
 }
 
 /// Takes the directory and those above it, up to bpffs, from everybody else. Where bpffs has the mode that the kernel gives it,
 /// anybody may have made the first of them: it would be theirs, with what is pinned below.
-fn own(directory: &Path) -> Result<(), KernelError> {
-    let below = |path: &&Path| path.starts_with(BPFFS) && *path != Path::new(BPFFS);
+fn own(directory: &Path, root: &Path) -> Result<(), KernelError> {
+    let below = |path: &&Path| path.starts_with(root) && *path != root;
     for path in directory.ancestors().take_while(below) {
         let failed = |doing| move |source| KernelError::Path { doing, path: path.into(), source };
         let found = fs::symlink_metadata(path).map_err(failed("look at"))?;
@@ -119,11 +112,6 @@ fn own(directory: &Path) -> Result<(), KernelError> {
         }
     }
     Ok(())
-}
-
-/// Whether bpffs is mounted where it belongs.
-fn is_mounted() -> bool {
-    statfs(BPFFS).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
 }
 
 /// Whether an earlier run left something in `directory`.

@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, Permissions},
+    io::{BufRead as _, BufReader},
     os::unix::{
         fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown, symlink},
         process::ExitStatusExt as _,
@@ -121,12 +122,13 @@ fn no_lock_is_theirs(lab: Lab, attach: Attach) -> Result<()> {
     let _held = Hold::of(server, &directory)?;
     let instance = format!("{}-served", agent.instance());
     let mut served = serve(server, &instance, &[])?;
-    let socket = directory.join("api.sock");
-    let listens = until("sgd serve listens", || Ok(socket.exists()));
+    let output = served.stdout.take().context("no standard output")?;
+    let serves = BufReader::new(output).lines().map_while(Result::ok).any(|line| line == "serving");
+    // It listens to signals from now on.
+    thread::sleep(Duration::from_millis(200));
     kill(Pid::from_raw(served.id().cast_signed()), Signal::SIGTERM)?;
     let status = served.wait()?;
-    listens?;
-    ensure!(status.success(), "{status}");
+    ensure!(serves && status.success(), "{status}");
     let left: Vec<_> = fs::read_dir(&directory)?.flatten().map(|entry| entry.file_name()).collect();
     ensure!(left.iter().all(|name| *name == "lock" || *name == "catalog.json"), "{left:?}");
     Ok(())

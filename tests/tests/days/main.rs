@@ -16,6 +16,8 @@ mod limits;
 mod local_users;
 mod meanwhile;
 mod neighbours;
+mod outlives;
+mod own_log;
 mod packaging;
 mod residue;
 #[path = "../traffic/scene.rs"]
@@ -25,6 +27,7 @@ mod storm;
 #[path = "../traffic/suite.rs"]
 mod suite;
 mod together;
+mod unfiltered;
 mod upgrade;
 
 use suite::Suite;
@@ -45,6 +48,9 @@ fn main() -> Result<ExitCode> {
         limits::tests,
         packaging::tests,
         local_users::tests,
+        own_log::tests,
+        outlives::tests,
+        unfiltered::tests,
     ] {
         room(&mut suite);
     }

@@ -44,6 +44,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
             Attach::Xdp | Attach::Auto => Attachment::Auto,
         },
         detach_on_exit,
+        require_pinned: false,
         program_log: 0,
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),

@@ -183,6 +183,56 @@ fn what_leaves_the_policy_is_taken_off_and_forgotten() {
 }
 
 #[test]
+fn what_left_the_policy_and_is_still_there_is_said_once_and_kept() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2), ("eth1", 3), ("eth2", 4)]);
+    let left =
+        |bench: &Bench| -> Vec<String> { bench.catalog().left.into_iter().map(|left| left.device).collect() };
+    bench.apply(web(&["eth0", "eth1", "eth2"]), &there).unwrap();
+    bench.fake.refuses.lock().unwrap().insert("detach 2 4".into());
+    let report = bench.apply(web(&["eth1"]), &there).unwrap();
+    assert_eq!(
+        report.warnings,
+        ["the policy does not name eth0 any more, which is still there: not filtered now, everything passes"],
+        "of eth2 the program could not be taken off"
+    );
+    assert_eq!(left(&bench), ["eth0"]);
+    bench.fake.refuses.lock().unwrap().clear();
+    let report = bench.agent.look_again(&there).unwrap();
+    assert!(report.warnings.len() == 1 && report.warnings[0].contains("name eth2 any more"), "{report:?}");
+    assert_eq!(left(&bench), ["eth0", "eth2"]);
+
+    let mut bench = bench.restart();
+    assert!(bench.apply(web(&["eth1"]), &there).unwrap().warnings.is_empty(), "it is known");
+    assert_eq!(left(&bench), ["eth0", "eth2"]);
+    bench.agent.look_again(&devices(&[("eth0", 7), ("eth1", 3), ("eth2", 4)])).unwrap();
+    assert_eq!(left(&bench), ["eth2"], "eth0 was made anew, and was never filtered");
+    bench.apply(web(&["eth1", "eth2"]), &there).unwrap();
+    assert!(left(&bench).is_empty());
+    bench.apply(web(&["eth1"]), &devices(&[("eth1", 3)])).unwrap();
+    assert!(left(&bench).is_empty(), "eth2 is not there any more");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_warned_of_once() {
+    let mut bench = Bench::new();
+    let there = devices(&[("eth0", 2), ("lo", 1)]);
+    let report = bench.apply(web(&["eht0"]), &there).unwrap();
+    assert_eq!(lines(&report), ["waiting for eht0"]);
+    assert_eq!(
+        report.warnings,
+        [
+            "this host has no device eht0 (did you mean eth0?): nothing is filtered for that part of the policy until one of that \
+          name comes; devices that no NIC of it is about, and that are not filtered: eth0"
+        ]
+    );
+    assert!(bench.agent.look_again(&there).unwrap().warnings.is_empty());
+    bench.apply(web(&["eth0"]), &there).unwrap();
+    let report = bench.agent.look_again(&devices(&[("lo", 1)])).unwrap();
+    assert_eq!((lines(&report), report.warnings), (vec!["gone eth0".to_owned()], Vec::new()));
+}
+
+#[test]
 fn a_failure_stops_its_nic_only_and_is_tried_again() {
     let mut bench = Bench::new();
     let there = devices(&[("eth0", 2), ("eth1", 3)]);

@@ -41,6 +41,13 @@ pub struct Status {
     pub attached: usize,
     /// Devices of this host's NICs that are not there, or not filtered yet.
     pub waiting: Vec<String>,
+    /// Devices that no NIC names any more and that are still there: not filtered.
+    #[serde(default)]
+    pub unfiltered: Vec<String>,
+    /// How long the filter stays without the agent: `host` (until the next boot), `container`, or `private` (as long as the mount
+    /// namespace of the agent).
+    #[serde(default)]
+    pub pinned: String,
     /// Instances.
     pub instances: usize,
     /// Prefix lists.
@@ -68,6 +75,12 @@ fn status(native: &Native, state: &State) -> Status {
         local_nics: devices.len(),
         attached: devices.len() - waiting.len(),
         waiting,
+        unfiltered: catalog
+            .iter()
+            .flat_map(|catalog| &catalog.left)
+            .map(|left| left.device.clone())
+            .collect(),
+        pinned: catalog.as_ref().map(|catalog| catalog.pinned.name().to_owned()).unwrap_or_default(),
         instances: state.instances().len(),
         prefix_lists: state.prefix_lists().len(),
         port_lists: state.port_lists().len(),

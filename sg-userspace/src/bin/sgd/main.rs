@@ -11,11 +11,15 @@ use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
     kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder, remedy},
+    logging,
 };
 
 /// Keeps security groups in force on the NICs of this host.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Logging goes to stderr; RUST_LOG sets what is logged (default: info).")]
+#[command(
+    version,
+    after_help = "Logging goes to stderr. RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +57,9 @@ struct AgentArguments {
     /// Take the filter off when the agent ends. Without it the filter stays in force.
     #[arg(long)]
     detach_on_exit: bool,
+    /// Refuse to start where the filter would not outlive the agent: bpffs is not that of the host.
+    #[arg(long, conflicts_with = "detach_on_exit")]
+    require_pinned: bool,
     /// What the program in the kernel logs.
     #[arg(long, value_enum, default_value = "off")]
     bpf_log: BpfLog,
@@ -118,6 +125,7 @@ impl AgentArguments {
                 Order::Last => TcxOrder::Last,
             }),
             detach_on_exit: self.detach_on_exit,
+            require_pinned: self.require_pinned,
             program_log: self.bpf_log as u8,
             budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),
             flows: FlowOptions {
@@ -150,8 +158,7 @@ fn timeout(text: &str) -> Result<(usize, u32), String> {
 }
 
 fn main() -> ExitCode {
-    // `notify` warns about directories that were deleted while watched: every swap of a ConfigMap is one.
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info,notify=error")).init();
+    logging::init();
     let command = Arguments::parse().command;
     let ended = open_files::raise().and_then(|()| match command {
         Command::Run(arguments) => run_until_told(&arguments),

@@ -1,0 +1,59 @@
+//! The agent's own log: it may stand where the policy is, and its steps can be read.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sg_tests::lab::{Attach, Binaries, Lab};
+
+use crate::{
+    scene::{Role, Scene, Who::Server, web},
+    suite::Suite,
+};
+
+/// How long it is watched. A line that made another one would make a hundred thousand.
+const WATCHED: Duration = Duration::from_secs(1);
+
+pub(crate) fn tests(suite: &mut Suite) {
+    suite.over(&[Attach::Tcx], "own_log::it_does_not_grow_by_itself", it_does_not_grow_by_itself);
+}
+
+fn it_does_not_grow_by_itself(lab: Lab, attach: Attach) -> Result<()> {
+    let scene = Scene::new(lab)?;
+    let server = scene.host(Server);
+    let directory = format!("/run/lab/{}", server.netns());
+    fs::create_dir_all(&directory)?;
+    let (policy, log) = (format!("{directory}/policy.yaml"), format!("{directory}/sgd.log"));
+    fs::write(&policy, web(Role::Host, "ingress: [{ protocol: tcp, ports: 80 }]"))?;
+    for level in ["debug", "trace", "trace,notify=trace", "notify::inotify=trace"] {
+        let mut sgd = Command::new(Binaries::find()?.sgd());
+        sgd.args(["run", "--policy", &policy, "--instance", server.netns(), "--attach", attach.argument()]);
+        sgd.env("RUST_LOG", level).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut sgd = server.spawn(&mut sgd)?;
+        let lines = BufReader::new(sgd.stdout.take().context("no standard output")?).lines();
+        let is_ready = lines.map_while(Result::ok).any(|line| line.starts_with("ready "));
+        // What is not yet in the log is not the point: what comes without an event is.
+        fs::write(format!("{directory}/other"), "written beside it")?;
+        thread::sleep(WATCHED);
+        kill(Pid::from_raw(sgd.id().cast_signed()), Signal::SIGTERM)?;
+        ensure!(sgd.wait()?.success() && is_ready, "{level}: {}", fs::read_to_string(&log)?);
+        let said = fs::read_to_string(&log)?;
+        ensure!(said.lines().count() < 60, "{level}: {} lines:\n{said}", said.lines().count());
+        ensure!(!said.contains("aya") && !said.contains("inotify"), "{level}: of libraries:\n{said}");
+        if level == "debug" {
+            for step in ["publish the policy of eth0", "attach the program to eth0", "write the catalog"] {
+                ensure!(said.contains(step), "no word of {step:?}:\n{said}");
+            }
+        }
+    }
+    Ok(())
+}

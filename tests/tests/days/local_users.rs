@@ -23,7 +23,7 @@ use sg_tests::lab::{Attach, Binaries, Family, Host, Lab, Outcome, Service, until
 
 use crate::{
     scene::{
-        Role, Scene,
+        Role,
         Who::{Client, Server},
         filtered, web,
     },

@@ -133,7 +133,8 @@ impl LockFile {
                     match holder.as_ref().and_then(|holder| holder.process.as_ref()) {
                         Some(&(_, owner)) if is_open_to_others && !is_trusted(owner) => {
                             log::warn!(
-                                "the lock {path:?} was held by {}, who has no right to it: it is replaced",
+                                "the lock {} was held by {}, who has no right to it: it is replaced",
+                                path.display(),
                                 user(owner)
                             );
                             fs::remove_file(path).map_err(|source| failed("replace", source))?;

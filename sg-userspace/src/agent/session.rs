@@ -170,7 +170,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
     fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
         let Report { lines, warnings, errors, published } = report;
         lines.iter().for_each(say);
-        warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
         self.complain(&errors);
         let (nics, attached) = self.agent.nics();
         if let Some(cause) = cause {

@@ -25,7 +25,7 @@ use super::KernelError;
 
 /// Where bpffs is.
 const PLACE: &str = "/sys/fs/bpf";
-/// The number of the host's own namespace of processes (`PROC_PID_INIT_INO`, include/linux/proc_ns.h).
+/// The number of the host's own namespace of processes (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
 const HOST_PIDS: u64 = 0xEFFF_FFFC;
 
 /// How long what is pinned stays.
@@ -72,12 +72,12 @@ impl Lasts {
 /// The root of the bpffs that is used, mounted or not yet.
 #[must_use]
 pub fn root() -> PathBuf {
+    // Held open: the process by whose way it was found may end.
+    static HOSTS: OnceLock<Option<File>> = OnceLock::new();
     let own = Path::new(PLACE);
     if is_bpffs(own) || is_where_first_is() {
         return own.into();
     }
-    // Held open: the process by whose way it was found may end.
-    static HOSTS: OnceLock<Option<File>> = OnceLock::new();
     let hosts = HOSTS.get_or_init(of_first).as_ref();
     hosts.map_or_else(|| own.into(), |hosts| format!("/proc/self/fd/{}", hosts.as_raw_fd()).into())
 }
@@ -149,7 +149,7 @@ fn root_mount(process: &str) -> Option<u32> {
     })
 }
 
-/// Whether the bpffs `device` is among these mounts (`show_mountinfo`, fs/proc_namespace.c); and if it is, whether one of them
+/// Whether the bpffs `device` is among these mounts (`show_mountinfo`, `fs/proc_namespace.c`); and if it is, whether one of them
 /// receives what is mounted in another namespace, or is a part of it only: then it was mounted there.
 fn mounted(mounts: &str, device: u64) -> Option<bool> {
     let number = format!("{}:{}", major(device), minor(device));

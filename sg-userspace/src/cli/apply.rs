@@ -1,6 +1,6 @@
 //! `sgctl apply`: what a document says, made so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hyper::Method;
@@ -9,6 +9,7 @@ use super::{
     address::Address,
     args::named,
     client::Call,
+    client_error::ClientError,
     failure::Failure,
     file,
     output::{Output, Yes, count},
@@ -48,7 +49,8 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     let body = Apply { text, name: typed.name, region: typed.region.unwrap_or_default() };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference = waiting(session, "comparing", &try_out)?;
+    let difference =
+        waiting(session, "comparing", &try_out).map_err(|error| placed(error, &body.name, &typed.file))?;
     for warning in &difference.warnings {
         eprintln!("sgctl: warning: {warning}");
     }
@@ -68,7 +70,9 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     }
     let changes = count(difference.changes.len(), "change");
     session.output.confirm(&format!("Make {changes}?"), typed.yes.yes)?;
-    let done = waiting(session, "applying", &Call::change(Method::POST, address).with_json(&body)?)?;
+    let apply = Call::change(Method::POST, address).with_json(&body)?;
+    let done =
+        waiting(session, "applying", &apply).map_err(|error| placed(error, &body.name, &typed.file))?;
     if session.output.format.is_table() && !same(&done, &difference) {
         session.output.line("something else changed meanwhile; this was done:")?;
         show(session, &done)?;
@@ -76,11 +80,26 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     finish(session, &done)
 }
 
-fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, Failure> {
+fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, ClientError> {
     let progress = session.output.progress(what);
     let answer = session.client.call(call);
     drop(progress);
-    Ok(answer?)
+    answer
+}
+
+/// A fault of the document with its place in the file: the server knows only what the document is called.
+fn placed(error: ClientError, name: &str, file: &Path) -> Failure {
+    let ClientError::Refused { status, mut error } = error else { return error.into() };
+    if error.details["field"] == "file"
+        && let Some(faults) = error.details["allowed"].as_str()
+    {
+        let place = |line: &str| match line.strip_prefix(name).filter(|rest| rest.starts_with(':')) {
+            Some(rest) => format!("{}{rest}", file.display()),
+            None => line.to_owned(),
+        };
+        error.message = faults.lines().map(place).collect::<Vec<_>>().join("\n");
+    }
+    ClientError::Refused { status, error }.into()
 }
 
 /// Whether what was done is what was shown. What is new has another id each time.

@@ -41,6 +41,7 @@ impl Shown for Status {
         Column::new("INSTANCES", |status| status.instances.to_string()),
         Column::new("PREFIX LISTS", |status| status.prefix_lists.to_string()),
         Column::new("PORT LISTS", |status| status.port_lists.to_string()),
+        Column::new("WRONG SECRETS", |status| status.wrong_secrets.to_string()),
     ];
 
     fn id(&self) -> String {

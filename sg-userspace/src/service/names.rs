@@ -78,7 +78,8 @@ find! {
 }
 
 impl State {
-    /// The group with an id, or with a name in the VPC of another group.
+    /// The group with an id, or with a name in the VPC of another group. Where no group there has the name, one elsewhere
+    /// that has it: that it cannot be named says more than that there is none.
     ///
     /// # Errors
     /// Where there is none, or several have the name.
@@ -88,7 +89,17 @@ impl State {
         }
         let all = self.groups().values();
         let near = all.filter(|group| group.vpc == near.vpc && group.region == near.region);
-        by_name(Kind::Group, text, near.map(|group| (group.id.as_str(), group.label.name.as_str(), group)))
+        let found = by_name(
+            Kind::Group,
+            text,
+            near.map(|group| (group.id.as_str(), group.label.name.as_str(), group)),
+        );
+        match found {
+            Err(Refusal::NotFound { .. }) if !text.is_empty() => {
+                self.groups().values().find(|group| group.label.name == text).map_or(found, Ok)
+            }
+            found => found,
+        }
     }
 
     /// The NIC with an id, a device of this host, or a name.

@@ -5,7 +5,10 @@ use std::{fmt, net::IpAddr};
 
 use thiserror::Error;
 
-use crate::store::{GroupId, NicId, RuleId, VpcId};
+use crate::{
+    model::MAX_GROUPS_PER_NIC,
+    store::{GroupId, NicId, RuleId, VpcId},
+};
 
 /// What something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,6 +200,25 @@ impl Limit {
     }
 }
 
+impl Limit {
+    /// What there would be too many of.
+    const fn unit(self) -> &'static str {
+        match self {
+            Self::GroupsPerNic | Self::GroupsPerRegion => "groups",
+            Self::RulesPerNic | Self::RulesPerOperation | Self::RulesPerImport => "rules",
+            Self::MembersPerGroup => "members",
+            Self::GroupReferences => "rules that name a group",
+            Self::MaxEntries | Self::EntriesPerList => "entries",
+            Self::Tags => "tags",
+        }
+    }
+
+    /// Whether its name is that of one setting.
+    const fn is_setting(self) -> bool {
+        !matches!(self, Self::MembersPerGroup | Self::MaxEntries | Self::EntriesPerList)
+    }
+}
+
 /// Why an operation was not done. Nothing of it happened, except where it says so.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
@@ -239,7 +261,7 @@ pub enum Refusal {
         allowed: String,
     },
     /// Too many.
-    #[error("{what} would have {needed}, {allowed} are allowed ({})", limit.name())]
+    #[error("{what} would have {needed} {}, {allowed} are allowed ({})", limit.unit(), raised(*limit, *needed))]
     TooMany {
         /// Which limit.
         limit: Limit,
@@ -383,13 +405,13 @@ pub enum Refusal {
         second: usize,
     },
     /// A change of what kind of thing a rule names.
-    #[error("the {field} of a rule cannot become of another kind: revoke the rule and authorise another")]
+    #[error("the {field} of a rule cannot become another kind of thing: delete the rule and add another one")]
     ChangesKind {
         /// Which.
         field: Field,
     },
-    /// A change from something to nothing.
-    #[error("nothing to change was said")]
+    /// A change that names nothing to change.
+    #[error("nothing to change: give at least one field that is to become another")]
     NothingToChange,
     /// A rule that is not in the group or not of the direction.
     #[error("rule {rule} is not {of}")]
@@ -451,6 +473,17 @@ fn some(names: &[String]) -> String {
     match names.len().checked_sub(SHOWN) {
         None | Some(0) => shown,
         Some(more) => format!("{shown} and {more} more"),
+    }
+}
+
+/// What a limit is called, and how there may be as many as are needed, where there may.
+fn raised(limit: Limit, needed: u64) -> String {
+    let name = limit.name();
+    let most = if limit == Limit::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
+    if limit.is_setting() && needed <= most {
+        format!("{name}; `sgctl limit modify {name}={needed}` raises it")
+    } else {
+        name.to_owned()
     }
 }
 

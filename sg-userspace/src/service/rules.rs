@@ -126,7 +126,7 @@ impl Identity {
 }
 
 /// Change a rule; what is left out stays. The remote stays of its kind, and so do ports.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModifyRule {
     /// The rule's id, or with `group` its name.
@@ -161,6 +161,16 @@ pub struct ModifyRule {
 }
 
 impl ModifyRule {
+    fn says_nothing(&self) -> bool {
+        let named = Self {
+            rule: self.rule.clone(),
+            group: self.group.clone(),
+            direction: self.direction,
+            ..Self::default()
+        };
+        *self == named
+    }
+
     fn changed(&self, spec: &RuleSpec) -> Result<RuleSpec, Refusal> {
         let changes_kind = |field| Err(Refusal::ChangesKind { field });
         if let Some(remote) = &self.remote
@@ -222,6 +232,9 @@ impl Operation for ModifyRule {
         let group = group.map(|group| group.id.clone());
         let mut rule = Rule::clone(tx.find_rule(&self.rule, group.as_ref())?);
         belongs(&rule, group.as_ref(), self.direction)?;
+        if self.says_nothing() {
+            return Err(Refusal::NothingToChange);
+        }
         let owner = Group::clone(tx.find_group(rule.group.as_str())?);
         let spec = self.changed(&rule.spec)?;
         let strictness = if owner.label.owner.is_some() { Strictness::Document } else { Strictness::Cloud };

@@ -28,13 +28,20 @@ pub(crate) struct Served<'a> {
     state: PathBuf,
     child: Option<Child>,
     binaries: Binaries,
+    /// Said to it beside the usual.
+    arguments: &'static [&'static str],
 }
 
 impl<'a> Served<'a> {
     /// Starts it, with nothing in its store.
     pub(crate) fn start(host: &'a Host) -> Result<Self> {
+        Self::start_with(host, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(host: &'a Host, arguments: &'static [&'static str]) -> Result<Self> {
         let state = std::env::temp_dir().join(format!("sgd-state-{}", host.netns()));
-        let mut served = Self { host, state, child: None, binaries: Binaries::find()? };
+        let mut served = Self { host, state, child: None, binaries: Binaries::find()?, arguments };
         served.again()?;
         Ok(served)
     }
@@ -58,7 +65,8 @@ impl<'a> Served<'a> {
     fn spawn(&mut self, log: impl FnOnce(&mut Command) -> Stdio) -> Result<()> {
         let mut sgd = Command::new(self.binaries.sgd());
         sgd.args(["serve", "--instance", self.host.netns(), "--region", "cn-hangzhou", "--state"])
-            .arg(&self.state);
+            .arg(&self.state)
+            .args(self.arguments);
         let log = log(&mut sgd);
         let mut child = self.host.spawn(sgd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log))?;
         let output = child.stdout.take().context("no standard output")?;

@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use axum::http::header;
 use jiff::Timestamp;
 
 use super::{
@@ -11,7 +12,10 @@ use super::{
     router::Ecs,
     wire::{Pairs, Wire, is_acs3},
 };
-use crate::api::signature::{Malformed, Signed, acs3, v1};
+use crate::api::{
+    attempts::Wrong,
+    signature::{Malformed, Signed, acs3, v1},
+};
 
 /// The most of a string to sign that an answer repeats. It is five times as long as the parameters, and whoever knows
 /// a key's id can ask for it.
@@ -31,12 +35,18 @@ struct Claim<'a> {
 
 /// Finds out who asks, and what.
 pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &Ecs) -> Result<Call, Fault> {
+    if wire.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        // Which of them is meant?
+        return Err(Malformed::RepeatedHeader { name: header::AUTHORIZATION.to_string() }.into());
+    }
     let claim = if is_acs3(&wire.headers) { acs3_claim(&wire)? } else { v1_claim(&wire)? };
+    let wait = |wrong| ecs.attempts.refused("ECS API", wrong, wire.peer);
     let secret = ecs.keys.secret(&claim.key_id).ok_or_else(|| {
         Fault::not_found("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+            .after(wait(Wrong::Key))
     })?;
     if !claim.signed.verify(secret.expose()) {
-        return Err(mismatch(&claim.signed));
+        return Err(mismatch(&claim.signed).after(wait(Wrong::Secret(&claim.key_id))));
     }
     let now = (ecs.clock)();
     let time = read_time(claim.time)?;
@@ -96,9 +106,6 @@ fn acs3_claim(wire: &Wire) -> Result<Claim<'_>, Fault> {
     let action = header("x-acs-action")?;
     let version = header("x-acs-version")?;
     let (nonce, time) = (header("x-acs-signature-nonce")?, header("x-acs-date")?);
-    if wire.headers.get_all("authorization").iter().nth(1).is_some() {
-        return Err(Malformed::RepeatedHeader { name: "authorization".to_owned() }.into());
-    }
     let authorization = acs3::authorization(header("authorization")?)?;
     let signed = acs3::signed(&authorization, &wire.method, &wire.query, &wire.headers, &wire.body)?;
     Ok(Claim { key_id: authorization.key_id, nonce, time, action, version, signed })

@@ -1,11 +1,11 @@
 //! Refusals as the vendor documents them: status, code, message. Clients decide by the status and by the code, so
 //! both are part of the interface.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::http::StatusCode;
 
-use super::super::{listen::BodyFailure, signature::Malformed};
+use super::super::{listen::BodyFailure, media::Unsupported, signature::Malformed};
 
 /// A request that was not answered as it wished.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -17,6 +17,8 @@ pub struct Fault {
     pub code: Cow<'static, str>,
     /// What is wrong, for people.
     pub message: Cow<'static, str>,
+    /// How long the answer is held back.
+    pub wait: Duration,
 }
 
 impl Fault {
@@ -26,7 +28,7 @@ impl Fault {
         code: impl Into<Cow<'static, str>>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), wait: Duration::ZERO }
     }
 
     /// 400.
@@ -42,6 +44,13 @@ impl Fault {
     /// 404.
     pub fn not_found(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
+    }
+
+    /// The same fault, answered later.
+    #[must_use]
+    pub const fn after(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
     }
 
     /// The same fault by the name that one action has for it.
@@ -123,6 +132,12 @@ impl From<BodyFailure> for Fault {
             BodyFailure::Broken { .. } => (StatusCode::BAD_REQUEST, "InvalidParameter"),
         };
         Self::new(status, code, failure.to_string())
+    }
+}
+
+impl From<Unsupported> for Fault {
+    fn from(unsupported: Unsupported) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", unsupported.to_string())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Fault, Format, xml};
-use crate::api::signature::encode;
+use crate::api::{listen::HeldBack, signature::encode};
 
 /// What an action answers, without the request's id.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -66,7 +66,9 @@ impl Manner {
             ("Recommend", recommend),
         ];
         let fields = fields.into_iter().map(|(name, text)| (name.to_owned(), Value::String(text)));
-        self.write(fault.status, "Error", fields.collect())
+        let mut response = self.write(fault.status, "Error", fields.collect());
+        response.extensions_mut().insert(HeldBack(fault.wait));
+        response
     }
 
     fn write(&self, status: StatusCode, root: &str, fields: Map<String, Value>) -> Response<Body> {

@@ -17,7 +17,10 @@ use super::{
     reply::Manner,
     wire::{self, Wire},
 };
-use crate::service::Service;
+use crate::{
+    api::{attempts::Attempts, listen::Claim},
+    service::Service,
+};
 
 /// What time it is.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -36,6 +39,8 @@ pub struct Ecs {
     pub keys: Arc<dyn Keys>,
     /// What time it is.
     pub clock: Clock,
+    /// Wrong secrets, over all faces.
+    pub attempts: Arc<Attempts>,
     /// Which requests were seen.
     pub nonces: Mutex<Nonces>,
     /// The regions that clients are told of; some ask before anything else.
@@ -84,9 +89,13 @@ async fn reply(ecs: &Ecs, request: Request<Body>) -> Response<Body> {
 }
 
 async fn answer(ecs: &Ecs, request: Request<Body>, manner: &mut Manner) -> Result<(Call, Answer), Fault> {
+    let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
     manner.format = wire.format()?;
     let call = authenticate(wire, manner.format, &manner.request_id, ecs)?;
+    if let Some(claim) = claim {
+        claim.accept();
+    }
     let handler = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
     let answer = handler(ecs, &call).await?;
     Ok((call, answer))

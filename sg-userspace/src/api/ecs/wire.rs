@@ -9,13 +9,19 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::{super::listen, Fault, Format, fault};
+use super::{
+    super::{
+        listen::{self, Peer},
+        media,
+    },
+    Fault, Format, fault,
+};
 
 /// The most parameters of a request: 100 rules with all their fields, or a list of 2,000 entries with descriptions,
 /// and as many again.
 const MAX_PARAMETERS: usize = 8192;
-/// What a form's `Content-Type` begins with.
-const FORM: &str = "application/x-www-form-urlencoded";
+/// What a body is.
+const FORM: &[&str] = &["application/x-www-form-urlencoded"];
 /// The most of a `Host` header that an answer repeats.
 const MAX_HOST: usize = 255;
 
@@ -31,6 +37,8 @@ pub(super) struct Wire {
     /// The query and, of a posted form, its fields.
     pub(super) parameters: Pairs,
     pub(super) body: Bytes,
+    /// Who is at the other end, where it is known.
+    pub(super) peer: Option<Peer>,
 }
 
 impl Wire {
@@ -51,10 +59,13 @@ impl Wire {
         add(&mut query, parts.uri.query().unwrap_or_default().as_bytes())?;
         let body = listen::collect(body).await?;
         let mut parameters = query.clone();
-        if parts.method == Method::POST && is_form(&parts.headers) {
+        // A body that is not read would be parameters that nobody sees, though they may be signed. That of a GET says nothing.
+        if parts.method == Method::POST && !body.is_empty() {
+            media::check(&parts.headers, FORM)?;
             add(&mut parameters, &body)?;
         }
-        Ok(Self { method: parts.method, headers: parts.headers, query, parameters, body })
+        let peer = parts.extensions.get().copied();
+        Ok(Self { method: parts.method, headers: parts.headers, query, parameters, body, peer })
     }
 
     /// A header that is text.
@@ -107,12 +118,6 @@ fn named_format(name: &str) -> Option<Format> {
     } else {
         None
     }
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().trim_ascii_start());
-    kind.and_then(|kind| kind.get(..FORM.len()))
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(FORM.as_bytes()))
 }
 
 /// Adds what `encoded` holds. Twice the same name is refused: which of the two was signed, and which one is meant?

@@ -6,6 +6,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Poll, ready},
+    time::Duration,
 };
 
 use axum::{
@@ -26,14 +27,32 @@ use super::{
     Limits, Peer,
     body::{Bounded, Share},
     pace::{Pace, Paced},
+    seats::Seat,
 };
+
+/// How long an answer is held back; an extension of the response. Meanwhile the request holds no memory for bodies, and its
+/// connection is one of those that leave where others wait.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HeldBack(pub Duration);
+
+/// The request that an extension of this kind belongs to, for whoever finds out who sent it.
+#[derive(Clone, Debug)]
+pub struct Claim(Arc<Pace>);
+
+impl Claim {
+    /// Who sent the request is known, and may ask: its connection keeps its place until it is answered, also where all
+    /// places are taken.
+    pub fn accept(&self) {
+        self.0.known();
+    }
+}
 
 /// How full the house is; what connections do about it is said at [`drive`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum House {
     /// There is room.
     Open,
-    /// Somebody may be waiting.
+    /// Somebody waits.
     Full,
     /// The listener is told to stop.
     Closing,
@@ -56,14 +75,14 @@ pub(super) struct Caller {
     pub(super) admitted: bool,
 }
 
-/// Serves one connection to its end. When the house is full, it ends if it is idle, and otherwise with its next
-/// answer; when the house closes, it ends likewise, and also if nothing was asked yet.
-pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared)
+/// Serves one connection to its end. When the house is full, it ends if it is idle, or if it is told to, and otherwise with
+/// its next answer; when the house closes, it ends likewise, and also if nothing was asked yet.
+pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared, seat: Seat)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut house = shared.house.clone();
-    let pace = Arc::new(Pace::new(&shared.limits));
+    let pace = Arc::clone(&seat.pace);
     let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
     let head_bytes = shared.limits.head_bytes;
     let service = {
@@ -96,6 +115,10 @@ where
                 poll_alarm(alarm.as_mut(), deadline, context)
             }) => {
                 log::debug!("connection of {:?}: too slow, or idle for too long; closed", caller.peer);
+                return;
+            }
+            () = seat.leave.notified() => {
+                log::debug!("connection of {:?}: closed for another one", caller.peer);
                 return;
             }
             Ok(()) = house.changed() => {
@@ -131,17 +154,31 @@ async fn serve(
         let mut request = request
             .map(|body| Body::new(Bounded::new(body, &shared.limits, Arc::clone(&share), Arc::clone(&pace))));
         request.extensions_mut().insert(caller.peer);
+        request.extensions_mut().insert(Claim(Arc::clone(&pace)));
         shared.router.oneshot(request).await?
     } else {
         pace.left_unread();
         refuse(caller.peer)
     };
     drop(share);
+    if let Some(HeldBack(time)) = response.extensions_mut().remove() {
+        hold_back(time, &pace, shared.house.clone()).await;
+    }
     if *shared.house.borrow() != House::Open {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     pace.answered();
     Ok(response)
+}
+
+/// Waits; not where the listener is told to stop.
+async fn hold_back(time: Duration, pace: &Pace, mut house: watch::Receiver<House>) {
+    pace.held_back(true);
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        _ = house.wait_for(|house| *house == House::Closing) => {}
+    }
+    pace.held_back(false);
 }
 
 /// What a user who is not admitted gets, whatever they asked.

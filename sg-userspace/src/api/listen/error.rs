@@ -20,13 +20,23 @@ pub enum ListenError {
         /// The flag that allows it.
         flag: &'static str,
     },
+    /// An address where another process listens.
+    #[error("cannot listen on {address}: it is in use; choose another address with {flag}")]
+    InUse {
+        /// Where.
+        address: SocketAddr,
+        /// The flag that names it.
+        flag: &'static str,
+    },
     /// A TCP socket that cannot be had.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
     Tcp {
         /// Where.
         address: SocketAddr,
         /// Why.
         source: io::Error,
+        /// The flag that names it.
+        flag: &'static str,
     },
     /// Another process answers on the socket.
     #[error("{path:?}: a process listens there already; stop it first, or name another socket")]

@@ -13,6 +13,9 @@ pub struct Limits {
     pub body_time: Duration,
     /// How long a connection may wait for its next request.
     pub idle_time: Duration,
+    /// How long a connection that sends no complete request, or does not read its answer, has its place where all are taken
+    /// and another one waits.
+    pub least_time: Duration,
     /// How long a reply may wait for a client that does not read it.
     pub write_time: Duration,
     /// The most of a head, and of what is read ahead.
@@ -33,6 +36,7 @@ impl Default for Limits {
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             idle_time: Duration::from_mins(1),
+            least_time: Duration::from_millis(200),
             write_time: Duration::from_secs(30),
             head_bytes: 128 << 10,
             body_bytes: 2 << 20,

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! Listener ── accept loop (serve) ── one task a connection (connection) ── the face's router
-//!   unix: file, peer's uid    gate: a bound on connections     pace: deadlines     body: size, time, share of memory
+//!   unix: file, peer's uid    seats: a bound on connections    pace: deadlines     body: size, time, share of memory
 //!   tcp: loopback only
 //! ```
 //!
-//! * **Bounded.** Each listener serves [`Limits::connections`] at once. Whoever comes when the house is full waits in
-//!   the kernel's backlog, which has a bound too; nothing is allocated for them here. Meanwhile connections that wait
-//!   for another request are closed, and those in use end with their answer, so that idle ones keep nobody out.
+//! * **Bounded.** Each listener serves [`Limits::connections`] at once. Who comes when the house is full waits, one at the
+//!   door and the others in the kernel's backlog, which has a bound too. Meanwhile connections that wait for another request
+//!   are closed, those in use end with their answer, and then the one goes whose request has been incomplete for longest:
+//!   neither idle clients nor slow ones keep anybody out.
 //! * **Never waits for ever.** The head of a request, its body, the next request and a reply that nobody reads each
 //!   have their time; a connection that exceeds it is closed.
 //! * **Never ends by itself.** An `accept` that fails, as without file descriptors, is tried again after a pause.
@@ -23,6 +24,7 @@ mod descriptors;
 mod error;
 mod limits;
 mod pace;
+mod seats;
 mod serve;
 mod tcp;
 #[cfg(test)]
@@ -31,6 +33,7 @@ mod unix;
 
 pub use access::{Access, Peer};
 pub use body::{BodyFailure, collect};
+pub use connection::{Claim, HeldBack};
 pub use descriptors::raise_descriptor_limit;
 pub use error::ListenError;
 pub use limits::Limits;

@@ -48,6 +48,14 @@ pub(super) struct Pace {
 #[derive(Debug)]
 struct State {
     phase: Phase,
+    /// When the connection was made, or this request began.
+    began: Instant,
+    /// A part of the body is awaited.
+    body_is_awaited: bool,
+    /// The answer is there, and held back.
+    held_back: bool,
+    /// The request is known to come from somebody who may ask.
+    known: bool,
     /// When the phase must have ended.
     deadline: Option<Instant>,
     /// When the client must have read something, where there is something to read.
@@ -59,19 +67,38 @@ struct State {
 impl Pace {
     /// A connection that was just made.
     pub(super) fn new(limits: &Limits) -> Self {
-        let deadline = Some(Instant::now() + limits.head_time);
+        let began = Instant::now();
+        let deadline = Some(began + limits.head_time);
         Self {
             head_time: limits.head_time,
             idle_time: limits.idle_time,
             write_time: limits.write_time,
-            state: Mutex::new(State { phase: Phase::Head, deadline, write_deadline: None, unread: false }),
+            state: Mutex::new(State {
+                phase: Phase::Head,
+                began,
+                body_is_awaited: false,
+                held_back: false,
+                known: false,
+                deadline,
+                write_deadline: None,
+                unread: false,
+            }),
         }
+    }
+
+    /// The connection has a place only now.
+    pub(super) fn begin(&self) {
+        let mut state = self.state();
+        state.began = Instant::now();
+        state.deadline = Some(state.began + self.head_time);
     }
 
     /// A whole head was read.
     pub(super) fn serving(&self) {
         let mut state = self.state();
         state.phase = Phase::Serving;
+        // Of the request before it, where both came at once.
+        state.known = false;
         state.deadline = None;
     }
 
@@ -82,14 +109,42 @@ impl Pace {
         state.deadline = Some(Instant::now() + self.idle_time);
     }
 
+    /// A part of the body is awaited, or is no more.
+    pub(super) fn body_is_awaited(&self, awaited: bool) {
+        self.state().body_is_awaited = awaited;
+    }
+
+    /// The answer is held back, or is no more.
+    pub(super) fn held_back(&self, held_back: bool) {
+        self.state().held_back = held_back;
+    }
+
+    /// Who asks is known, and may.
+    pub(super) fn known(&self) {
+        self.state().known = true;
+    }
+
+    /// Since when it keeps others waiting for nothing that this process does: `None` where it is being served or idle, or
+    /// where who asks is known.
+    pub(super) fn keeps_waiting_since(&self) -> Option<Instant> {
+        let state = self.state();
+        let waits_for_the_client = match state.phase {
+            Phase::Head | Phase::Closing => true,
+            Phase::Serving => state.body_is_awaited || state.held_back || state.write_deadline.is_some(),
+            Phase::Idle => state.write_deadline.is_some(),
+        };
+        (waits_for_the_client && !state.known).then_some(state.began)
+    }
+
     /// A body will not be read to its end.
     pub(super) fn left_unread(&self) {
         self.state().unread = true;
     }
 
-    /// Whether it waits for another request.
+    /// Whether it waits for another request, all answers being read.
     pub(super) fn is_idle(&self) -> bool {
-        self.state().phase == Phase::Idle
+        let state = self.state();
+        state.phase == Phase::Idle && state.write_deadline.is_none()
     }
 
     /// By when something must have happened.
@@ -102,7 +157,9 @@ impl Pace {
         let mut state = self.state();
         if state.phase == Phase::Idle {
             state.phase = Phase::Head;
-            state.deadline = Some(Instant::now() + self.head_time);
+            state.began = Instant::now();
+            state.known = false;
+            state.deadline = Some(state.began + self.head_time);
         }
     }
 

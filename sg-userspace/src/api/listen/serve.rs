@@ -15,13 +15,14 @@ use nix::errno::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     task::JoinSet,
 };
 
 use super::{
     Access, Exposure, Limits, ListenError, Peer,
     connection::{Caller, House, Shared, drive},
+    seats::Seats,
     tcp,
     unix::{self, SocketFile},
 };
@@ -54,12 +55,12 @@ impl Listener {
         Ok(Self(Kind::Unix(Local { listener, access, _file: file })))
     }
 
-    /// Listens on a TCP address.
+    /// Listens on a TCP address, which the command-line flag `flag` named.
     ///
     /// # Errors
     /// Where other hosts could connect and nobody allowed it, or where the system refuses.
-    pub fn tcp(address: SocketAddr, exposure: Exposure) -> Result<Self, ListenError> {
-        tcp::bind(address, exposure).map(|listener| Self(Kind::Tcp(listener)))
+    pub fn tcp(address: SocketAddr, exposure: Exposure, flag: &'static str) -> Result<Self, ListenError> {
+        tcp::bind(address, exposure, flag).map(|listener| Self(Kind::Tcp(listener)))
     }
 
     /// The address of a TCP listener: where port 0 was asked for, the port that it got.
@@ -132,21 +133,22 @@ pub(super) async fn serve(
     stop: impl Future<Output = ()> + Send,
 ) {
     let mut stop = pin!(stop);
-    let gate = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let seats = Seats::new(&limits);
     let budget = Arc::new(Semaphore::new(limits.buffered_bytes.min(Semaphore::MAX_PERMITS)));
     let (house, watched) = watch::channel(House::Open);
     let grace = limits.grace;
-    let shared = Shared { router, limits: Arc::new(limits), budget, house: watched };
+    let limits = Arc::new(limits);
+    let shared = Shared { router, limits: Arc::clone(&limits), budget, house: watched };
     let mut connections = JoinSet::new();
     let mut complaints = Complaints::default();
 
     loop {
         let next = async {
-            // The place first: whoever is not accepted yet costs nothing here.
-            let place = enter(&gate, &house).await;
-            (place, listener.accept().await)
+            let (stream, caller) = listener.accept().await?;
+            // One at a time is at the door; who waits behind it costs nothing here.
+            Ok((stream, caller, seats.enter(&limits, &house).await))
         };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stop.as_mut() => break,
             next = next => next,
@@ -155,12 +157,8 @@ pub(super) async fn serve(
             report(ended);
         }
         match accepted {
-            Ok((stream, caller)) => {
-                let shared = shared.clone();
-                connections.spawn(async move {
-                    drive(stream, caller, shared).await;
-                    drop(place);
-                });
+            Ok((stream, caller, seat)) => {
+                connections.spawn(drive(stream, caller, shared.clone(), seat));
             }
             Err(error) if is_the_clients(&error) => {}
             Err(error) => {
@@ -184,17 +182,6 @@ pub(super) async fn serve(
     if tokio::time::timeout(grace, all_ended).await.is_err() {
         log::warn!("connections that did not end within {grace:?} are cut");
     }
-}
-
-/// Waits for a place, and tells the house while there is none.
-async fn enter(gate: &Arc<Semaphore>, house: &watch::Sender<House>) -> Option<OwnedSemaphorePermit> {
-    if let Ok(place) = Arc::clone(gate).try_acquire_owned() {
-        return Some(place);
-    }
-    house.send_replace(House::Full);
-    let place = Arc::clone(gate).acquire_owned().await.ok();
-    house.send_replace(House::Open);
-    place
 }
 
 /// Whether a client that went away is why `accept` failed.

@@ -1,6 +1,6 @@
 //! TCP sockets: loopback, unless somebody said otherwise.
 
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -18,14 +18,21 @@ pub enum Exposure {
     Anywhere,
 }
 
-/// Listens on `address`.
-pub(super) fn bind(address: SocketAddr, exposure: Exposure) -> Result<TcpListener, ListenError> {
+/// Listens on `address`, which `flag` named.
+pub(super) fn bind(
+    address: SocketAddr,
+    exposure: Exposure,
+    flag: &'static str,
+) -> Result<TcpListener, ListenError> {
     if let Exposure::Loopback { flag } = exposure
         && !address.ip().to_canonical().is_loopback()
     {
         return Err(ListenError::NotLoopback { address, flag });
     }
-    listen(address).map_err(|source| ListenError::Tcp { address, source })
+    listen(address).map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => ListenError::InUse { address, flag },
+        _ => ListenError::Tcp { address, source, flag },
+    })
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

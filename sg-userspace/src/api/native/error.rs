@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::{api::listen::BodyFailure, service::Refusal};
+use crate::{
+    api::{listen::BodyFailure, media::Unsupported},
+    service::Refusal,
+};
 
 /// The body of every answer that is no success.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -53,6 +56,8 @@ pub(super) enum Failed {
     Malformed(String),
     /// Its body did not arrive.
     Body(BodyFailure),
+    /// Its body is of a kind that is not read there.
+    Media(Unsupported),
 }
 
 impl From<Refusal> for Failed {
@@ -67,6 +72,12 @@ impl From<BodyFailure> for Failed {
     }
 }
 
+impl From<Unsupported> for Failed {
+    fn from(unsupported: Unsupported) -> Self {
+        Self::Media(unsupported)
+    }
+}
+
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         match self {
@@ -77,6 +88,10 @@ impl IntoResponse for Failed {
             }
             Self::Malformed(message) => {
                 ErrorBody::new("malformed", message).into_response(StatusCode::BAD_REQUEST)
+            }
+            Self::Media(unsupported) => {
+                let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+                ErrorBody::new("unsupported_media_type", unsupported.to_string()).into_response(status)
             }
             Self::Body(failure) => {
                 let (status, code) = match failure {

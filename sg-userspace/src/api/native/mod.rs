@@ -33,6 +33,7 @@ pub use caller::Caller;
 pub use error::{ErrorBody, ErrorDetail};
 pub use whole::Status;
 
+use super::attempts::Attempts;
 use crate::{agent::Instance, service::Service};
 use routes::Routes;
 
@@ -45,6 +46,8 @@ pub struct Native {
     pub instance: Instance,
     /// How callers are known.
     pub caller: Caller,
+    /// Wrong secrets, over all faces.
+    pub attempts: Arc<Attempts>,
 }
 
 /// The router of this face.

@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Query, RawPathParams, Request, State},
-    http::{Method, Uri},
+    http::{HeaderMap, Method, Uri},
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
@@ -23,7 +23,7 @@ use utoipa::{
 
 use super::{ErrorBody, Native, caller::Identity, error::Failed};
 use crate::{
-    api::listen::collect,
+    api::{listen::collect, media},
     service::{Once, Operation, PageRequest, Refusal, State as Snapshot},
 };
 
@@ -123,7 +123,7 @@ impl Routes {
         self.serve(route, move |native, request| {
             let known = known.clone();
             async move {
-                let (asked, _) = take_apart(request, &known).await?;
+                let (asked, _) = take_apart(request, &known, None).await?;
                 // A question may take milliseconds; others are answered meanwhile.
                 let answered =
                     tokio::task::spawn_blocking(move || answer(&native, &native.service.snapshot(), &asked));
@@ -145,7 +145,7 @@ impl Routes {
         self.describe::<T>(&route, Some(body_of::<Q>()));
         Q::schemas(&mut self.schemas);
         self.serve(route, move |native, request| async move {
-            let (_, body) = take_apart(request, &[]).await?;
+            let (_, body) = take_apart(request, &[], Some(JSON)).await?;
             let question: Q = strictly(&body)?;
             let answered =
                 tokio::task::spawn_blocking(move || answer(&native, &native.service.snapshot(), &question));
@@ -160,7 +160,7 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        self.act(route, Some(body_of::<O>()), move |asked, body| {
+        self.act(route, Some((JSON, body_of::<O>())), move |asked, body| {
             let mut operation: O = strictly(body)?;
             bind(&mut operation, asked);
             Ok(operation)
@@ -187,7 +187,7 @@ impl Routes {
             .content("text/plain", ContentBuilder::new().schema(Some(String::schema())).build())
             .required(Some(Required::True))
             .build();
-        self.act(route, Some(body), move |asked, body| {
+        self.act(route, Some((FILE, body)), move |asked, body| {
             let text = std::str::from_utf8(body);
             read(asked, text.map_err(|error| Failed::Malformed(format!("the body is no UTF-8: {error}")))?)
         });
@@ -196,7 +196,7 @@ impl Routes {
     fn act<O>(
         &mut self,
         route: Route,
-        body: Option<utoipa::openapi::request_body::RequestBody>,
+        body: Option<(&'static [&'static str], utoipa::openapi::request_body::RequestBody)>,
         make: impl Fn(&Asked, &[u8]) -> Result<O, Failed> + Clone + Send + Sync + 'static,
     ) where
         O: Operation + Sync + Clone + Serialize,
@@ -204,12 +204,13 @@ impl Routes {
     {
         let route = route.with::<Trial>();
         let known = names(&route);
+        let (kinds, body) = body.unzip();
         self.describe::<O::Output>(&route, body);
         self.serve(route, move |native, request| {
             let (known, make) = (known.clone(), make.clone());
             async move {
-                let token = request.headers().get("idempotency-key").cloned();
-                let (asked, body) = take_apart(request, &known).await?;
+                let token = token(request.headers())?;
+                let (asked, body) = take_apart(request, &known, kinds).await?;
                 let operation = make(&asked, &body)?;
                 if asked.query::<Trial>()?.dry_run {
                     let service = native.service.clone();
@@ -220,8 +221,7 @@ impl Routes {
                 let output = match token {
                     None => native.service.submit(operation).await?,
                     Some(token) => {
-                        let token = token.to_str().unwrap_or_default();
-                        let once = Once::new(&asked.caller, token, &operation, operation.clone())?;
+                        let once = Once::new(&asked.caller, &token, &operation, operation.clone())?;
                         native.service.submit(once).await?
                     }
                 };
@@ -327,8 +327,30 @@ fn names(route: &Route) -> Vec<String> {
     route.query.iter().map(|parameter| parameter.name.clone()).collect()
 }
 
-/// What a request asks, and its body.
-async fn take_apart(request: Request<Body>, known: &[String]) -> Result<(Asked, bytes::Bytes), Failed> {
+/// What a body of fields is.
+const JSON: &[&str] = &["application/json"];
+/// What a file is; its form is the route's, whatever the client calls it.
+const FILE: &[&str] =
+    &["text/plain", "text/csv", "application/json", "application/jsonl", "application/x-ndjson"];
+
+/// The token by which a request is known when it comes again.
+fn token(headers: &HeaderMap) -> Result<Option<String>, Failed> {
+    let malformed = |what: &str| Failed::Malformed(format!("the request has {what}"));
+    let mut tokens = headers.get_all("idempotency-key").iter();
+    let Some(token) = tokens.next() else { return Ok(None) };
+    if tokens.next().is_some() {
+        return Err(malformed("several Idempotency-Key headers: send one"));
+    }
+    let token = token.to_str().map_err(|_| malformed("an Idempotency-Key that is not ASCII"))?;
+    Ok(Some(token.to_owned()))
+}
+
+/// What a request asks, and its body, which is of one of these kinds; without kinds, nobody reads it.
+async fn take_apart(
+    request: Request<Body>,
+    known: &[String],
+    kinds: Option<&[&'static str]>,
+) -> Result<(Asked, bytes::Bytes), Failed> {
     let (mut parts, body) = request.into_parts();
     let path = axum::RequestPartsExt::extract::<RawPathParams>(&mut parts).await;
     let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
@@ -345,6 +367,11 @@ async fn take_apart(request: Request<Body>, known: &[String]) -> Result<(Asked, 
     }
     let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone()).unwrap_or_default();
     let body = collect(body).await?;
+    if let Some(kinds) = kinds
+        && !body.is_empty()
+    {
+        media::check(&parts.headers, kinds)?;
+    }
     Ok((Asked { path, uri: parts.uri, caller }, body))
 }
 

@@ -1,5 +1,7 @@
 //! The router, asked as a client asks it.
 
+use std::{sync::Arc, time::Duration};
+
 use axum::{
     Router,
     body::Body,
@@ -13,7 +15,10 @@ use tower::ServiceExt as _;
 use super::{Caller, Native, document, router};
 use crate::{
     agent::Instance,
-    api::listen::Peer,
+    api::{
+        attempts::Attempts,
+        listen::{HeldBack, Peer},
+    },
     service::{
         Service,
         tests::{InForce, Remembers},
@@ -22,7 +27,8 @@ use crate::{
 
 fn face(caller: Caller) -> Router {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
-    router(Native { service, instance: Instance::new("native-test").unwrap(), caller })
+    let instance = Instance::new("native-test").unwrap();
+    router(Native { service, instance, caller, attempts: Arc::default() })
 }
 
 async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
@@ -33,7 +39,8 @@ async fn send(face: &Router, request: Request<Body>) -> (u16, Value) {
 }
 
 fn request(method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
-    let mut request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let mut request = request.body(body.into()).unwrap();
     request.extensions_mut().insert(Peer::Process { uid: 0, gid: 0, pid: None });
     request
 }
@@ -106,6 +113,9 @@ async fn a_request_with_a_key_is_done_once() {
     assert_eq!(send(&face, once(json!({"name": "net"}))).await, first);
     let (status, other) = send(&face, once(json!({"name": "other"}))).await;
     assert_eq!((status, code(&other)), (409, "token_reused"));
+    let mut two = once(json!({"name": "net"}));
+    two.headers_mut().append("idempotency-key", "b".parse().unwrap());
+    assert_eq!(send(&face, two).await.0, 400);
 }
 
 #[tokio::test]
@@ -124,7 +134,8 @@ async fn over_tcp_only_a_key_gets_in() {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
     let key = service.submit(crate::service::CreateKey::default()).await.unwrap();
     let instance = Instance::new("native-test").unwrap();
-    let face = router(Native { service, instance, caller: Caller::Keys });
+    let attempts = Arc::<Attempts>::default();
+    let face = router(Native { service, instance, caller: Caller::Keys, attempts: Arc::clone(&attempts) });
     let with = |credentials: &str| {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(credentials);
@@ -139,6 +150,66 @@ async fn over_tcp_only_a_key_gets_in() {
     }
     let (status, answer) = send(&face, request(Method::GET, "/v1/openapi.json", Body::empty())).await;
     assert_eq!((status, code(&answer)), (401, "unauthenticated"));
+    // Who says no key tried none.
+    assert_eq!(attempts.count(), 3);
+
+    // The answer waits where several were wrong; a right one never does.
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let wrong = face.clone().oneshot(with(&format!("{}:x", key.id))).await.unwrap();
+        waits.push(wrong.extensions().get::<HeldBack>().copied().unwrap().0);
+    }
+    assert!(waits.last() > Some(&Duration::from_millis(500)), "{waits:?}");
+    let right = face.clone().oneshot(with(&format!("{}:{}", key.id, key.secret))).await.unwrap();
+    assert!(right.status().is_success() && right.extensions().get::<HeldBack>().is_none());
+    assert_eq!(send(&face, with(&format!("{}:{}", key.id, key.secret))).await.1["wrong_secrets"], 9);
+
+    // Which of two is meant?
+    for second in [format!("{}:{}", key.id, key.secret), "x:y".to_owned()] {
+        let mut two = with(&format!("{}:{}", key.id, key.secret));
+        let second = with(&second).headers()["authorization"].clone();
+        two.headers_mut().append("authorization", second);
+        let (status, answer) = send(&face, two).await;
+        assert_eq!((status, code(&answer)), (400, "malformed"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_what_it_says() {
+    let face = face(Caller::Socket);
+    let made = |kind: &[(&'static str, &'static str)], path: &str, body: &str| {
+        let mut request = request(Method::POST, path, body.to_owned());
+        request.headers_mut().clear();
+        for (name, value) in kind {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        request
+    };
+    let json = r#"{"name":"net"}"#;
+    for kind in [
+        &[][..],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/x-www-form-urlencoded")],
+        &[("content-type", "application/json; charset=utf-16")],
+        &[("content-type", "application/json"), ("content-encoding", "gzip")],
+        &[("content-type", "application/json"), ("content-type", "application/json")],
+    ] {
+        let (status, answer) = send(&face, made(kind, "/v1/vpcs", json)).await;
+        assert_eq!((status, code(&answer)), (415, "unsupported_media_type"), "{kind:?}: {answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        let named =
+            kind.last().map_or("application/json", |(_, value)| value.split('=').next_back().unwrap());
+        assert!(message.to_lowercase().contains(named) || message.contains("more than once"), "{message}");
+    }
+    assert_eq!(ask(&face, Method::GET, "/v1/vpcs", json!({})).await.1["total"], 0);
+    let good = [("content-type", "application/json; charset=utf-8"), ("content-encoding", "identity")];
+    assert_eq!(send(&face, made(&good, "/v1/vpcs", json)).await.0, 200);
+    // Nothing says nothing; a file may be called several things, and is not compressed either.
+    assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/keys", "")).await.0, 200);
+    let zipped = [("content-type", "text/plain"), ("content-encoding", "gzip")];
+    assert_eq!(send(&face, made(&zipped, "/v1/import", "x")).await.0, 415);
+    assert_eq!(send(&face, made(&[("content-type", "image/png")], "/v1/import", "x")).await.0, 415);
+    assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/import", "x")).await.0, 400);
 }
 
 proptest! {

@@ -54,6 +54,9 @@ pub struct Status {
     pub prefix_lists: usize,
     /// Port lists.
     pub port_lists: usize,
+    /// Requests since the start with a wrong secret, or with an access key that does not exist; over all APIs.
+    #[serde(default)]
+    pub wrong_secrets: u64,
 }
 
 fn status(native: &Native, state: &State) -> Status {
@@ -84,6 +87,7 @@ fn status(native: &Native, state: &State) -> Status {
         instances: state.instances().len(),
         prefix_lists: state.prefix_lists().len(),
         port_lists: state.port_lists().len(),
+        wrong_secrets: native.attempts.count(),
     }
 }
 

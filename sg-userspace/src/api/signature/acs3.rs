@@ -16,6 +16,9 @@ const PARTS: Scheme = Scheme { name: SCHEME, key: "Credential", fields: "Credent
 const REQUIRED: [&str; 6] =
     ["host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", CONTENT_HASH];
 
+/// Among the signed headers where there is a body: somebody on the way could turn it into one that is read otherwise.
+const CONTENT_TYPE: &str = "content-type";
+
 /// Reads an `Authorization` header.
 ///
 /// # Errors
@@ -46,6 +49,9 @@ pub fn signed(
     let hash = sha256_hex(body);
     if headers.get(CONTENT_HASH).is_none_or(|announced| announced.as_bytes() != hash.as_bytes()) {
         return Err(Malformed::BodyHash { name: CONTENT_HASH });
+    }
+    if !body.is_empty() {
+        authorization.covers(&[CONTENT_TYPE])?;
     }
 
     // The protocol has one path.

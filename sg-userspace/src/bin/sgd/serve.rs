@@ -19,6 +19,7 @@ use nix::unistd::Group;
 use sg_userspace::{
     agent::{AgentThread, Instance},
     api::{
+        attempts::Attempts,
         ecs::{self, Ecs, Keys, Nonces, Region, Secret},
         listen::{Access, Exposure, Limits, Listener, raise_descriptor_limit},
         native::{self, Caller, Native},
@@ -121,8 +122,11 @@ async fn listen(
     instance: &Instance,
     socket: &Path,
 ) -> Result<&'static str> {
-    let native =
-        |caller| native::router(Native { service: service.clone(), instance: instance.clone(), caller });
+    let attempts = Arc::<Attempts>::default();
+    let native = |caller| {
+        let (service, instance, attempts) = (service.clone(), instance.clone(), Arc::clone(&attempts));
+        native::router(Native { service, instance, caller, attempts })
+    };
     let (stop, stopped) = watch::channel(false);
     let mut faces = JoinSet::new();
     let mut face = |listener: Listener, router| {
@@ -145,13 +149,13 @@ async fn listen(
     face(Listener::unix(socket, access).await?, native(Caller::Socket));
     println!("listening api={}", socket.display());
     if let Some(address) = arguments.listen {
-        let listener = Listener::tcp(address, exposure)?;
+        let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);
         face(listener, native(Caller::Keys));
         println!("listening api=http://{address}");
     }
     if let Some(address) = arguments.ecs.0 {
-        let listener = Listener::tcp(address, exposure).context("--ecs none serves them nowhere")?;
+        let listener = Listener::tcp(address, exposure, "--ecs (`--ecs none`: nowhere)")?;
         let address = listener.address().unwrap_or(address);
         let region = Region {
             id: arguments.region.clone(),
@@ -162,6 +166,7 @@ async fn listen(
             service: service.clone(),
             keys: Arc::new(StoredKeys(service.clone())),
             clock: ecs::system_clock(),
+            attempts: Arc::clone(&attempts),
             // What a process before this one has seen is not known.
             nonces: Mutex::new(Nonces::default().since(Timestamp::now())),
             regions: vec![region],

@@ -1,7 +1,10 @@
 //! Commands against the real native API, on a unix socket and a service that only remembers: what people do in a
 //! console, from the first VPC to the last deletion.
 
-use std::{sync::mpsc, thread};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,8 +35,8 @@ impl Agent {
         let dir = tempfile::tempdir().unwrap();
         let in_force = InForce::default();
         let (service, _) = Service::start(Box::new(Remembers::default()), in_force.clone()).unwrap();
-        let native =
-            Native { service, instance: Instance::new("cli-tests").unwrap(), caller: Caller::Socket };
+        let instance = Instance::new("cli-tests").unwrap();
+        let native = Native { service, instance, caller: Caller::Socket, attempts: Arc::default() };
         let socket = dir.path().join("api.sock");
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -184,7 +187,9 @@ fn lists_change_and_tell_of_it() {
     agent.ok("port-list create web --max-entries 2 --entry 80");
     agent.ok("port-list modify web --add 443 --name web-ports");
     assert!(agent.ok("port-list show web-ports").ends_with("PORTS        80\n             443\n"));
-    assert!(agent.refused("port-list modify web-ports --add 22").contains("would have 3, 2 are allowed"));
+    assert!(
+        agent.refused("port-list modify web-ports --add 22").contains("would have 3 entries, 2 are allowed")
+    );
     agent.ok("port-list delete web-ports --yes");
 }
 
@@ -297,7 +302,7 @@ fn a_document_is_applied_after_its_difference_was_seen() {
 
     let bad = file("groups: { web: { ingress: [ { protocol: tpc } ] } }\n");
     let error = agent.refused(&format!("apply -f {} --name site", bad.path().display()));
-    assert!(error.contains("tpc"), "{error}");
+    assert!(error.contains(&format!("{}:1:", bad.path().display())) && error.contains("tpc"), "{error}");
 }
 
 #[test]

@@ -41,8 +41,16 @@ pub(super) fn fault(refusal: &Refusal, about: About) -> Fault {
     Fault::new(status, code, Cow::Owned(message(refusal, code)))
 }
 
-/// The vendor's own words where clients show them to people; else ours, which say more.
+/// The vendor's own words where clients show them to people; else ours, which say more. Ports are written as the request
+/// wrote them.
 fn message(refusal: &Refusal, code: &str) -> String {
+    if let Refusal::Invalid { field: field @ (Field::Ports | Field::SourcePorts), found, allowed } = refusal {
+        let name = if *field == Field::Ports { "PortRange" } else { "SourcePortRange" };
+        let (found, wanted) = (vendor_ports(found), "-1/-1 is expected");
+        return format!(
+            "The specified parameter \"{name}\" ({found}) is not valid: {wanted}, since {allowed}."
+        );
+    }
     let documented = match code {
         "InvalidSecurityGroupId.NotFound" => "The specified SecurityGroupId does not exist.",
         "DependencyViolation" if matches!(refusal, Refusal::HasMembers { .. }) => {
@@ -55,6 +63,15 @@ fn message(refusal: &Refusal, code: &str) -> String {
         _ => return refusal.to_string(),
     };
     format!("{documented} ({refusal})")
+}
+
+/// `1-65535` and `22` as `1/65535` and `22/22`; the id of a list stays.
+fn vendor_ports(text: &str) -> String {
+    let range = |range: &str| {
+        crate::store::port_range(range, '-').map(|range| format!("{}/{}", range.first(), range.last()))
+    };
+    let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
+    ranges.map_or_else(|| text.to_owned(), |ranges| ranges.join(","))
 }
 
 fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
@@ -163,10 +180,8 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         Field::TagValue => "InvalidTagValue.Malformed",
         Field::TagTwice => "Duplicate.TagKey",
         Field::Protocol => "InvalidIpProtocol.ValueNotSupported",
-        Field::Ports | Field::SourcePorts => match about {
-            About::Rules(_) => "OperationDenied",
-            _ => "InvalidParam.PortRange",
-        },
+        Field::Ports => "InvalidParam.PortRange",
+        Field::SourcePorts => "InvalidSourcePortRange.Malformed",
         Field::Priority => "InvalidPriority.ValueNotSupported",
         Field::Local => "InvalidParamter.Conflict",
         Field::NicType => "InvalidNicType.ValueNotSupported",

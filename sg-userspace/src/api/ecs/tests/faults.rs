@@ -1,12 +1,16 @@
 //! What is refused, with which status and code, in which order.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{HeaderValue, Method, Request},
 };
 
-use super::{Pairs, acs3_post, ask, common, ecs, encoded, face, get, pairs, router, sign};
-use crate::api::ecs::Nonces;
+use tower::ServiceExt as _;
+
+use super::{Pairs, acs3_post, acs3_post_of, ask, common, ecs, encoded, face, get, pairs, router, sign};
+use crate::api::{ecs::Nonces, listen::HeldBack, signature::sha256_hex};
 
 async fn refused(request: Request<Body>) -> (u16, String) {
     ask(&face(), request).await.refusal()
@@ -78,9 +82,82 @@ async fn what_follows_no_recipe() {
     request.headers_mut().append("authorization", header);
     assert_eq!(refused(request).await, code(400, "IncompleteSignature"));
 
-    let mut request = acs3_post("DescribeRegions", "n", &Pairs::new(), |_| {});
+    // Two of which one is of the other recipe, or of none; whichever comes first.
+    for (first, second) in [("Basic x", "ACS3-HMAC-SHA256 x"), ("Basic x", "Basic y")] {
+        let mut request = get(common("DescribeRegions", "n"));
+        request.headers_mut().append("authorization", first.parse().unwrap());
+        request.headers_mut().append("authorization", second.parse().unwrap());
+        assert_eq!(refused(request).await, code(400, "IncompleteSignature"), "{first}, {second}");
+    }
+
+    let mut request = acs3_post("DescribeRegions", "n", &Pairs::new(), form);
     *request.body_mut() = Body::from("x=1");
     assert_eq!(refused(request).await, code(400, "IncompleteSignature"));
+}
+
+fn form(request: &mut Request<Body>) {
+    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+    request.headers_mut().insert("content-type", kind);
+}
+
+#[tokio::test]
+async fn a_body_is_read_as_what_was_signed_or_not_at_all() {
+    let posted = |signs: bool| {
+        let body = "PageSize=5";
+        let add = |request: &mut Request<Body>| {
+            request
+                .headers_mut()
+                .insert("x-acs-content-sha256", sha256_hex(body.as_bytes()).parse().unwrap());
+            if signs {
+                form(request);
+            }
+        };
+        let mut request = acs3_post_of("DescribeRegions", "n", &Pairs::new(), body, add);
+        form(&mut request);
+        request
+    };
+    assert_eq!(ask(&face(), posted(true)).await.status, 200);
+    // What it is is not signed: somebody on the way may say something else of it.
+    let reply = ask(&face(), posted(false)).await;
+    assert_eq!(reply.refusal(), code(400, "IncompleteSignature"));
+    assert!(reply.json()["Message"].as_str().unwrap().contains("content-type"), "{reply:?}");
+    for kind in
+        ["text/plain", "application/json", "application/x-www-form-urlencodedx", "multipart/form-data"]
+    {
+        for signs in [true, false] {
+            let mut request = posted(signs);
+            request.headers_mut().insert("content-type", kind.parse().unwrap());
+            assert_eq!(refused(request).await, code(415, "UnsupportedMediaType"), "{kind}");
+        }
+    }
+    let mut none = posted(true);
+    none.headers_mut().remove("content-type");
+    assert_eq!(refused(none).await, code(415, "UnsupportedMediaType"));
+    let mut zipped = posted(true);
+    zipped.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+    assert_eq!(refused(zipped).await, code(415, "UnsupportedMediaType"));
+}
+
+#[tokio::test]
+async fn wrong_secrets_are_counted_and_wait() {
+    let ecs = ecs(super::NOW);
+    let attempts = std::sync::Arc::clone(&ecs.attempts);
+    let face = router(ecs);
+    let mut wrong = sign(&Method::GET, common("DescribeRegions", "n"));
+    wrong.insert("Signature".into(), "OLeaidS1JvxuMvnyHOwuJ+uX5qY=".into());
+    let nobody = sign(&Method::GET, with(&[("AccessKeyId", "nobody")]));
+    for parameters in [wrong, nobody] {
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let request = Request::builder().uri(format!("/?{}", encoded(&parameters)));
+            let response = face.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            waits.push(response.extensions().get::<HeldBack>().copied().unwrap().0);
+        }
+        assert!(waits[0].is_zero() && waits[6] > Duration::from_secs(1), "{waits:?}");
+    }
+    assert_eq!(attempts.count(), 14);
+    let right = face.clone().oneshot(get(common("DescribeRegions", "n"))).await.unwrap();
+    assert!(right.status().is_success() && right.extensions().get::<HeldBack>().is_none());
 }
 
 #[tokio::test]
@@ -234,8 +311,8 @@ async fn a_form_and_a_query_are_one() {
     };
     let reply = ask(&face(), request("Application/X-WWW-Form-UrlEncoded; charset=UTF-8", &form)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    // A body of another kind holds no parameters.
-    assert_eq!(refused(request("text/plain", &form)).await, code(400, "MissingParameter"));
+    // A body of another kind would be one that nobody reads.
+    assert_eq!(refused(request("text/plain", &form)).await, code(415, "UnsupportedMediaType"));
     // The same name in both.
     let mut both = form.clone();
     both.insert("SignatureNonce".into(), "n".into());

@@ -55,6 +55,7 @@ fn ecs(now: &str) -> Ecs {
         service,
         keys: Arc::new(OneKey),
         clock,
+        attempts: Arc::default(),
         nonces: Mutex::new(Nonces::default()),
         regions: vec![region],
     }
@@ -149,6 +150,17 @@ fn acs3_post(
     query: &Pairs,
     change: impl FnOnce(&mut Request<Body>),
 ) -> Request<Body> {
+    acs3_post_of(action, nonce, query, "", change)
+}
+
+/// The same with a body; whatever headers `change` leaves are signed.
+fn acs3_post_of(
+    action: &str,
+    nonce: &str,
+    query: &Pairs,
+    body: &'static str,
+    change: impl FnOnce(&mut Request<Body>),
+) -> Request<Body> {
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(format!("/?{}", encoded(query)))
@@ -158,13 +170,15 @@ fn acs3_post(
         .header("x-acs-date", NOW)
         .header("x-acs-signature-nonce", nonce)
         .header("x-acs-content-sha256", sha256_hex(b""))
-        .body(Body::empty())
+        .body(Body::from(body))
         .unwrap();
     change(&mut request);
     let names: Vec<String> = request.headers().keys().map(ToString::to_string).collect();
     let authorization =
         Authorization { key_id: KEY.0.to_owned(), signed_headers: names.clone(), signature: Vec::new() };
-    if let Ok(signed) = acs3::signed(&authorization, &Method::POST, query, request.headers(), b"") {
+    // Where that is refused, the server is to say so.
+    if let Ok(signed) = acs3::signed(&authorization, &Method::POST, query, request.headers(), body.as_bytes())
+    {
         let mac = Hmac::<Sha256>::new_from_slice(KEY.1.as_bytes()).unwrap();
         let signature = mac.chain_update(signed.text()).finalize().into_bytes();
         let signature = to_hex(&signature);
@@ -177,7 +191,9 @@ fn acs3_post(
     } else {
         request.headers_mut().insert(
             "authorization",
-            format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders=host,Signature=00", KEY.0).parse().unwrap(),
+            format!("ACS3-HMAC-SHA256 Credential={},SignedHeaders={},Signature=00", KEY.0, names.join(";"))
+                .parse()
+                .unwrap(),
         );
     }
     request

@@ -19,7 +19,8 @@ async fn with_face<T: Send + 'static>(
     now: &str,
     clients: impl FnOnce(&mut TcpStream) -> T + Send + 'static,
 ) -> T {
-    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap(), Exposure::Loopback { flag: "" }).unwrap();
+    let listener =
+        Listener::tcp("127.0.0.1:0".parse().unwrap(), Exposure::Loopback { flag: "" }, "").unwrap();
     let address = listener.address().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Limits { body_bytes: 100_000, body_time: Duration::from_millis(500), ..Limits::default() };

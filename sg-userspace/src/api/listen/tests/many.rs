@@ -11,13 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, routing::get};
+use axum::{
+    Extension, Router,
+    body::Body,
+    routing::{get, post},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Semaphore,
 };
 
-use super::{super::raise_descriptor_limit, Limits, Server, ask, limits, read_reply, router, until_closed};
+use super::{
+    super::{Claim, HeldBack, collect, raise_descriptor_limit},
+    Limits, Server, ask, limits, read_reply, router, until_closed,
+};
 
 /// How many requests are being answered, the most there were, and what they wait for.
 #[derive(Clone)]
@@ -68,7 +75,8 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
     assert!(descriptors > 2 * CLIENTS as u64, "{descriptors} file descriptors are too few for this test");
 
     let counted = Counted::new();
-    let limits = Limits { connections: ROOM, head_time: super::PATIENCE, ..limits() };
+    let limits =
+        Limits { connections: ROOM, head_time: super::PATIENCE, least_time: super::PATIENCE, ..limits() };
     let server = Server::tcp(counted.router(), limits);
     let address = server.address.unwrap();
     let answered = Arc::new(AtomicUsize::new(0));
@@ -122,13 +130,86 @@ async fn connect(address: std::net::SocketAddr) -> io::Result<tokio::net::TcpStr
 
 #[test]
 fn half_open_connections_keep_nobody_out_for_long() {
-    let server = Server::tcp(router(), Limits { connections: 20, ..limits() });
+    // Each of them has half a minute for its head.
+    let server = Server::tcp(router(), Limits { connections: 20, head_time: super::PATIENCE, ..limits() });
     let silent: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
     let began = Instant::now();
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));
-    // Three times the house was full, for the time of a head each.
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // Three times the house was full, and the oldest went.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     drop(silent);
+    server.stop();
+}
+
+#[test]
+fn who_keeps_others_waiting_leaves_and_who_is_served_or_known_does_not() {
+    let counted = Counted::new();
+    let known = async |Extension(claim): Extension<Claim>, body: Body| {
+        claim.accept();
+        collect(body).await.map_or(0, |bytes| bytes.len()).to_string()
+    };
+    let held = async || (Extension(HeldBack(super::PATIENCE)), "late");
+    let router = router().merge(Router::new().route("/known", post(known)).route("/held", get(held)));
+    let router = Router::new().nest("/served", counted.router()).merge(router);
+    let long = super::PATIENCE;
+    let limits = Limits { head_time: long, body_time: long, write_time: long, connections: 6, ..limits() };
+    let server = Server::tcp(router, limits);
+    let begin = |text: &str| {
+        let mut stream = server.connect();
+        stream.write_all(text.as_bytes()).unwrap();
+        // One after the other, so that it is known who is the oldest.
+        thread::sleep(Duration::from_millis(30));
+        stream
+    };
+    let mut served = begin("GET /served/ HTTP/1.1\r\nHost: h\r\n\r\n");
+    let mut uploads = begin("POST /known HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx");
+    let leaving = [
+        begin("GET / HTTP/1.1\r\nHo"),
+        begin("POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nsome"),
+        begin("GET /held HTTP/1.1\r\nHost: h\r\n\r\n"),
+        begin("GET /long HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ];
+    eventually("the request arrives", || counted.now.load(Ordering::SeqCst) == 1);
+    let began = Instant::now();
+    let mut others = Vec::new();
+    for mut stream in leaving {
+        // Each of these stays, so that the next one needs the place of the next.
+        let mut other = server.connect();
+        write!(other, "GET /served/ HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        others.push(other);
+        until_closed(&mut stream);
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    uploads.write_all(b"y").unwrap();
+    assert!(read_reply(&mut uploads).ends_with("\r\n\r\n2"));
+    counted.release.add_permits(1 + others.len());
+    for stream in std::iter::once(&mut served).chain(&mut others) {
+        assert!(read_reply(stream).ends_with("ok"));
+    }
+    server.stop();
+}
+
+#[test]
+fn an_answer_is_held_back_without_memory_for_bodies() {
+    let wait = Duration::from_millis(700);
+    let held = async move |body: Body| {
+        let bytes = collect(body).await.map_or(0, |bytes| bytes.len());
+        (Extension(HeldBack(wait)), bytes.to_string())
+    };
+    let router = router().merge(Router::new().route("/held", post(held)));
+    let server = Server::tcp(router, Limits { buffered_bytes: 100, ..limits() });
+    let began = Instant::now();
+    let post = |path: &str| {
+        let mut stream = server.connect();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 80\r\n\r\n{}", "x".repeat(80))
+            .unwrap();
+        stream
+    };
+    let mut held = post("/held");
+    thread::sleep(Duration::from_millis(200));
+    assert!(read_reply(&mut post("/body")).ends_with("\r\n\r\n80"));
+    assert!(read_reply(&mut held).ends_with("\r\n\r\n80"));
+    assert!(began.elapsed() >= wait, "{:?}", began.elapsed());
     server.stop();
 }
 

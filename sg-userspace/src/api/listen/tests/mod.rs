@@ -71,7 +71,7 @@ impl Server {
 }
 
 fn listener() -> Listener {
-    Listener::tcp("127.0.0.1:0".parse().unwrap(), Exposure::Loopback { flag: "--any" }).unwrap()
+    Listener::tcp("127.0.0.1:0".parse().unwrap(), Exposure::Loopback { flag: "--any" }, "--here").unwrap()
 }
 
 /// A face that tells what reaches it.
@@ -163,16 +163,18 @@ fn only_loopback_unless_allowed() {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "[2001:db8::1]:80", "[::ffff:192.0.2.1]:80"] {
-        let refused =
-            Listener::tcp(address.parse().unwrap(), Exposure::Loopback { flag: "--any" }).unwrap_err();
+        let refused = Listener::tcp(address.parse().unwrap(), Exposure::Loopback { flag: "--any" }, "--here")
+            .unwrap_err();
         let text = refused.to_string();
         assert!(text.contains(address) && text.contains("--any"), "{text}");
     }
     // Allowed, and not an address of this host.
-    let refused = Listener::tcp("192.0.2.1:80".parse().unwrap(), Exposure::Anywhere).unwrap_err();
+    let refused = Listener::tcp("192.0.2.1:80".parse().unwrap(), Exposure::Anywhere, "--here").unwrap_err();
     assert!(refused.to_string().starts_with("cannot listen on 192.0.2.1:80: "), "{refused}");
+    assert!(refused.to_string().ends_with("; choose another address with --here"), "{refused}");
 
     let first = listener();
-    let taken = Listener::tcp(first.address().unwrap(), Exposure::Loopback { flag: "--any" });
-    assert!(taken.unwrap_err().to_string().contains("in use"));
+    let taken = Listener::tcp(first.address().unwrap(), Exposure::Loopback { flag: "--any" }, "--here");
+    let refused = taken.unwrap_err().to_string();
+    assert!(refused.ends_with("it is in use; choose another address with --here"), "{refused}");
 }

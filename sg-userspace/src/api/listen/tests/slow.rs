@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Limits, Server, ask, limits, read_reply, router, until_closed};
+use super::{Limits, PATIENCE, Server, ask, limits, read_reply, router, until_closed};
 
 #[test]
 fn a_head_has_its_time() {
@@ -144,7 +144,8 @@ fn all_bodies_together_have_their_size() {
 
 #[test]
 fn a_reply_that_nobody_reads_has_its_time() {
-    let server = Server::tcp(router(), Limits { connections: 1, ..limits() });
+    // Nobody leaves for another one here.
+    let server = Server::tcp(router(), Limits { connections: 1, least_time: PATIENCE, ..limits() });
     let mut deaf = server.connect();
     write!(deaf, "GET /long HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
     // There is one place, and the other has it.

@@ -1,8 +1,19 @@
-//! Clients that mean no good, against an agent that serves: each is refused with the code that the vendor documents, none
-//! costs memory without bounds, and packets are judged meanwhile as before.
+//! Clients that mean no good, against an agent that serves both APIs over TCP: each is refused with the code that is documented
+//! for it, none costs memory without bounds, and honest clients are served and packets judged meanwhile as before.
+//!
+//! | file | what it tries |
+//! |---|---|
+//! | `access` | wrong secrets, two of what there is one of, bodies that are not what they say |
+//! | `bytes` | what is no HTTP, too much of it, several requests in one, values of wrong types |
+//! | `slow` | thousands of connections that are half-open, drip, or read no answer |
+//! | `key` | requests signed as the vendor says it, by hand |
+
+mod access;
+mod bytes;
+mod key;
+mod slow;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
@@ -11,18 +22,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::{Timestamp, ToSpan as _};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sg_tests::lab::{Host, Lab, Outcome, Question, Service, answer, ask, until};
-use sg_userspace::api::signature::encode;
-use sha1::Sha1;
 use socket2::{Domain, Socket, Type};
 
 use crate::{served::Served, suite::Suite};
+use key::Key;
 
 const ECS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
+const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
+/// Has the native API on [`NATIVE`].
+const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,64 +43,35 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.add("hostile::replayed_after_a_restart", replayed_after_a_restart);
     suite.add("hostile::ten_thousand_connections", ten_thousand_connections);
     suite.add("hostile::nothing_listens_elsewhere_and_secrets_stay", nothing_leaks);
-}
-
-/// A key of the agent's.
-struct Key {
-    id: String,
-    secret: String,
-}
-
-impl Key {
-    fn make(served: &Served<'_>) -> Result<Self> {
-        let key = served.done("POST", "/v1/keys", "{}")?;
-        let text = |field: &str| key[field].as_str().map(str::to_owned).context("no such field");
-        Ok(Self { id: text("id")?, secret: text("secret")? })
-    }
-
-    /// The target of a GET, signed by the vendor's first recipe as its description says it, with parameters of one's own.
-    fn target(&self, time: Timestamp, nonce: &str, more: &[(&str, &str)]) -> Result<String> {
-        let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let mut parameters = BTreeMap::from([
-            ("AccessKeyId", self.id.as_str()),
-            ("Action", "DescribeRegions"),
-            ("Format", "JSON"),
-            ("SignatureMethod", "HMAC-SHA1"),
-            ("SignatureNonce", nonce),
-            ("SignatureVersion", "1.0"),
-            ("Timestamp", &time),
-            ("Version", "2014-05-26"),
-        ]);
-        parameters.extend(more.iter().copied());
-        let pairs = parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
-        let query = pairs.collect::<Vec<_>>().join("&");
-        let signed = format!("GET&%2F&{}", encode(&query));
-        let mac = Hmac::<Sha1>::new_from_slice(format!("{}&", self.secret).as_bytes())?;
-        let signature = STANDARD.encode(mac.chain_update(signed).finalize().into_bytes());
-        Ok(format!("/?{query}&Signature={}", encode(&signature)))
+    for room in [access::tests, bytes::tests, slow::tests] {
+        room(suite);
     }
 }
 
 /// Sends bytes; what comes back until the agent closes, which is nothing where it closes at once.
-fn exchange(host: &Host, bytes: &[u8]) -> Result<String> {
-    host.inside(|| {
-        let mut stream = TcpStream::connect(ECS)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        // It may close before it has read all.
-        let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        match stream.read_to_end(&mut answer) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                bail!("it neither answers nor closes")
-            }
-            _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+fn exchange(host: &Host, address: SocketAddr, bytes: &[u8]) -> Result<String> {
+    host.inside(|| exchange_here(address, bytes))
+}
+
+/// The same, in the network of this thread.
+fn exchange_here(address: SocketAddr, bytes: &[u8]) -> Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    // It may close before it has read all.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            bail!("it neither answers nor closes")
         }
-    })
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
 }
 
 fn get(host: &Host, target: &str) -> Result<String> {
     exchange(
         host,
+        ECS,
         format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", ECS.ip()).as_bytes(),
     )
 }
@@ -147,7 +129,7 @@ fn refused(lab: Lab) -> Result<()> {
         ("two requests in one", b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n".to_vec(), &[400]),
     ];
     for (what, bytes, statuses) in raw {
-        let answer = exchange(&host, &bytes).context(what)?;
+        let answer = exchange(&host, ECS, &bytes).context(what)?;
         let first = answer.lines().next().unwrap_or_default();
         let is_one = |status: &u16| first.contains(&format!(" {status} "));
         ensure!(statuses.iter().any(is_one), "{what}: one of {statuses:?} expected: {answer:?}");

@@ -27,7 +27,7 @@ use super::{
     Limits, Peer,
     body::{Bounded, Share},
     pace::{Pace, Paced},
-    seats::Seat,
+    seats::{Seat, Seats},
 };
 
 /// How long an answer is held back; an extension of the response. Meanwhile the request holds no memory for bodies, and its
@@ -47,17 +47,6 @@ impl Claim {
     }
 }
 
-/// How full the house is; what connections do about it is said at [`drive`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum House {
-    /// There is room.
-    Open,
-    /// Somebody waits.
-    Full,
-    /// The listener is told to stop.
-    Closing,
-}
-
 /// What the connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Shared {
@@ -65,7 +54,9 @@ pub(super) struct Shared {
     pub(super) limits: Arc<Limits>,
     /// Memory for bodies, in bytes.
     pub(super) budget: Arc<Semaphore>,
-    pub(super) house: watch::Receiver<House>,
+    pub(super) seats: Arc<Seats>,
+    /// The listener is told to stop.
+    pub(super) closing: watch::Receiver<bool>,
 }
 
 /// Whom a connection belongs to, and whether they may be served.
@@ -75,13 +66,13 @@ pub(super) struct Caller {
     pub(super) admitted: bool,
 }
 
-/// Serves one connection to its end. When the house is full, it ends if it is idle, or if it is told to, and otherwise with
-/// its next answer; when the house closes, it ends likewise, and also if nothing was asked yet.
+/// Serves one connection to its end. Where all places are taken, it ends with its next answer, or when it is told to: at once,
+/// but after what is asked of it where it was idle. When the listener closes, it ends with the answer that it owes.
 pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared, seat: Seat)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut house = shared.house.clone();
+    let mut closing = shared.closing.clone();
     let pace = Arc::clone(&seat.pace);
     let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
     let head_bytes = shared.limits.head_bytes;
@@ -118,15 +109,14 @@ where
                 return;
             }
             () = seat.leave.notified() => {
+                if pace.idle_since().is_some() {
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
                 log::debug!("connection of {:?}: closed for another one", caller.peer);
                 return;
             }
-            Ok(()) = house.changed() => {
-                let now = *house.borrow_and_update();
-                if now == House::Closing || now == House::Full && pace.is_idle() {
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
+            Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
         }
     }
 }
@@ -161,10 +151,12 @@ async fn serve(
         refuse(caller.peer)
     };
     drop(share);
-    if let Some(HeldBack(time)) = response.extensions_mut().remove() {
-        hold_back(time, &pace, shared.house.clone()).await;
+    if let Some(HeldBack(time)) = response.extensions_mut().remove()
+        && !time.is_zero()
+    {
+        hold_back(time, &pace, shared.closing.clone()).await;
     }
-    if *shared.house.borrow() != House::Open {
+    if shared.seats.is_full() || *shared.closing.borrow() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     pace.answered();
@@ -172,11 +164,11 @@ async fn serve(
 }
 
 /// Waits; not where the listener is told to stop.
-async fn hold_back(time: Duration, pace: &Pace, mut house: watch::Receiver<House>) {
+async fn hold_back(time: Duration, pace: &Pace, mut closing: watch::Receiver<bool>) {
     pace.held_back(true);
     tokio::select! {
         () = tokio::time::sleep(time) => {}
-        _ = house.wait_for(|house| *house == House::Closing) => {}
+        _ = closing.wait_for(|closing| *closing) => {}
     }
     pace.held_back(false);
 }

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! * **Bounded.** Each listener serves [`Limits::connections`] at once. Who comes when the house is full waits, one at the
-//!   door and the others in the kernel's backlog, which has a bound too. Meanwhile connections that wait for another request
-//!   are closed, those in use end with their answer, and then the one goes whose request has been incomplete for longest:
-//!   neither idle clients nor slow ones keep anybody out.
+//!   door and the others in the kernel's backlog, which has a bound too. For each of them one goes that waits for another
+//!   request, else the one whose request has been incomplete for longest, and those in use end with their answer: neither
+//!   idle clients nor slow ones keep anybody out.
 //! * **Never waits for ever.** The head of a request, its body, the next request and a reply that nobody reads each
 //!   have their time; a connection that exceeds it is closed.
 //! * **Never ends by itself.** An `accept` that fails, as without file descriptors, is tried again after a pause.

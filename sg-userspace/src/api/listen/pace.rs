@@ -48,7 +48,7 @@ pub(super) struct Pace {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// When the connection was made, or this request began.
+    /// When the connection was made, this request began, or the last one was answered.
     began: Instant,
     /// A part of the body is awaited.
     body_is_awaited: bool,
@@ -106,7 +106,8 @@ impl Pace {
     pub(super) fn answered(&self) {
         let mut state = self.state();
         state.phase = Phase::Idle;
-        state.deadline = Some(Instant::now() + self.idle_time);
+        state.began = Instant::now();
+        state.deadline = Some(state.began + self.idle_time);
     }
 
     /// A part of the body is awaited, or is no more.
@@ -141,10 +142,10 @@ impl Pace {
         self.state().unread = true;
     }
 
-    /// Whether it waits for another request, all answers being read.
-    pub(super) fn is_idle(&self) -> bool {
+    /// Since when it waits for another request, all answers being read.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
-        state.phase == Phase::Idle && state.write_deadline.is_none()
+        (state.phase == Phase::Idle && state.write_deadline.is_none()).then_some(state.began)
     }
 
     /// By when something must have happened.

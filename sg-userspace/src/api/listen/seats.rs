@@ -1,21 +1,26 @@
 //! The places of a listener: who has one, and who gives theirs up where all are taken and somebody waits.
 //!
-//! That is the connection that has kept the others waiting for longest: its request is not complete, its answer is held
-//! back, or it does not read what it is answered. One that is being served, or whose caller is known, keeps its place.
+//! That is the connection that has been idle for longest; where none is idle, the one that has kept the others waiting for longest:
+//! its request is not complete, its answer is held back, or it does not read what it is answered. One that is being served,
+//! or whose caller is known, keeps its place. One goes for one who comes, and nobody else hears of it.
+//!
 //! It must never close anything itself: it tells a connection to leave, and the connection does.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{Instant, timeout},
 };
 
-use super::{Limits, connection::House, pace::Pace};
+use super::{Limits, pace::Pace};
 
 /// How often the log hears of connections that gave up their places.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -26,6 +31,8 @@ pub(super) struct Seats {
     most: usize,
     /// How long a connection has its place in any case.
     least: Duration,
+    /// Somebody had to wait, and nobody came since who had not to.
+    full: AtomicBool,
     taken: Mutex<Taken>,
     /// A place became free.
     freed: Notify,
@@ -44,15 +51,15 @@ struct Taken {
 struct Occupant {
     pace: Arc<Pace>,
     leave: Arc<Notify>,
-    /// It was told to.
-    leaves: bool,
+    /// When it was told to.
+    told: Option<Instant>,
 }
 
 /// A place; dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) pace: Arc<Pace>,
-    /// Somebody else gets the place: the connection ends now.
+    /// Somebody else gets the place: the connection ends.
     pub(super) leave: Arc<Notify>,
     number: u64,
     seats: Arc<Seats>,
@@ -65,46 +72,38 @@ impl Drop for Seat {
     }
 }
 
-/// What there is to wait for.
-enum Turn {
-    /// A connection leaves.
-    Leaves,
-    /// Nobody may be told to leave before this.
-    NotBefore(Instant),
-}
-
 impl Seats {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
             most: limits.connections.max(1),
             least: limits.least_time,
+            full: AtomicBool::new(false),
             taken: Mutex::default(),
             freed: Notify::new(),
         })
     }
 
-    /// A place for a connection that is there already. Where all are taken, idle connections leave, and then the one that
-    /// keeps the others waiting.
-    pub(super) async fn enter(self: &Arc<Self>, limits: &Limits, house: &watch::Sender<House>) -> Seat {
+    /// Whether connections are wanted that end with their answers.
+    pub(super) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// A place for a connection that is there already. Where all are taken, another one is told to leave.
+    pub(super) async fn enter(self: &Arc<Self>, limits: &Limits) -> Seat {
         let pace = Arc::new(Pace::new(limits));
         if let Some(seat) = self.take(&pace) {
-            house.send_if_modified(|house| std::mem::replace(house, House::Open) == House::Full);
+            self.full.store(false, Ordering::Relaxed);
             return seat;
         }
-        house.send_if_modified(|house| std::mem::replace(house, House::Full) == House::Open);
-        let mut idle_ones_leave = true;
+        self.full.store(true, Ordering::Relaxed);
         loop {
+            let until = self.make_room(Instant::now());
+            // Whatever is waited for may also not happen: who was idle is asked something, and stays.
+            let _ = timeout(until.saturating_duration_since(Instant::now()), self.freed.notified()).await;
             if let Some(seat) = self.take(&pace) {
                 pace.begin();
                 return seat;
             }
-            let turn = self.make_room(Instant::now(), std::mem::take(&mut idle_ones_leave));
-            let time = match turn {
-                Turn::Leaves => self.least,
-                Turn::NotBefore(time) => time.saturating_duration_since(Instant::now()),
-            };
-            // Whatever is waited for may also not happen: a connection that was idle is asked something, and stays.
-            let _ = timeout(time.max(Duration::from_millis(1)), self.freed.notified()).await;
         }
     }
 
@@ -115,42 +114,51 @@ impl Seats {
         }
         let (number, leave) = (taken.next, Arc::new(Notify::new()));
         taken.next += 1;
-        taken
-            .by
-            .insert(number, Occupant { pace: Arc::clone(pace), leave: Arc::clone(&leave), leaves: false });
+        taken.by.insert(number, Occupant { pace: Arc::clone(pace), leave: Arc::clone(&leave), told: None });
         Some(Seat { pace: Arc::clone(pace), leave, number, seats: Arc::clone(self) })
     }
 
-    /// Tells one connection to leave, where there is one to tell.
-    fn make_room(&self, now: Instant, idle_ones_leave: bool) -> Turn {
+    /// Tells one connection to leave, where there is one to tell; returns when to look again.
+    fn make_room(&self, now: Instant) -> Instant {
         let mut taken = self.taken();
-        if taken.by.values().any(|one| one.leaves || idle_ones_leave && one.pace.is_idle()) {
-            return Turn::Leaves;
+        let again = now + self.least;
+        let is_leaving = |one: &Occupant| one.told.is_some_and(|told| told + self.least > now);
+        if taken.by.values().any(is_leaving) {
+            return again;
+        }
+        let idle = taken.by.values_mut().filter_map(|one| Some((one.pace.idle_since()?, one)));
+        if let Some((_, idle)) = idle.min_by_key(|(since, _)| *since) {
+            idle.tell(now);
+            return again;
         }
         let waiting = taken.by.values_mut().filter_map(|one| Some((one.pace.keeps_waiting_since()?, one)));
-        let Some((since, oldest)) = waiting.min_by_key(|(since, _)| *since) else {
-            return Turn::NotBefore(now + self.least);
-        };
+        let Some((since, oldest)) = waiting.min_by_key(|(since, _)| *since) else { return again };
         if since + self.least > now {
-            return Turn::NotBefore(since + self.least);
+            return since + self.least;
         }
-        oldest.leaves = true;
-        oldest.leave.notify_one();
+        oldest.tell(now);
         taken.gone += 1;
         if taken.told.is_none_or(|told| now.duration_since(told) >= COMPLAINT_INTERVAL) {
             log::warn!(
-                "all {} connections are taken: {} that sent no complete request, or did not read their answers, were \
-                 closed for others",
+                "all {} connections are taken: {} without a complete request, or with answers that they did not read, \
+                 were closed for others",
                 self.most,
                 std::mem::take(&mut taken.gone)
             );
             taken.told = Some(now);
         }
-        Turn::Leaves
+        again
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         // Nothing above can leave it half changed.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Occupant {
+    fn tell(&mut self, now: Instant) {
+        self.told = Some(now);
+        self.leave.notify_one();
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     Access, Exposure, Limits, ListenError, Peer,
-    connection::{Caller, House, Shared, drive},
+    connection::{Caller, Shared, drive},
     seats::Seats,
     tcp,
     unix::{self, SocketFile},
@@ -135,10 +135,10 @@ pub(super) async fn serve(
     let mut stop = pin!(stop);
     let seats = Seats::new(&limits);
     let budget = Arc::new(Semaphore::new(limits.buffered_bytes.min(Semaphore::MAX_PERMITS)));
-    let (house, watched) = watch::channel(House::Open);
+    let (close, closing) = watch::channel(false);
     let grace = limits.grace;
     let limits = Arc::new(limits);
-    let shared = Shared { router, limits: Arc::clone(&limits), budget, house: watched };
+    let shared = Shared { router, limits: Arc::clone(&limits), budget, seats: Arc::clone(&seats), closing };
     let mut connections = JoinSet::new();
     let mut complaints = Complaints::default();
 
@@ -146,7 +146,7 @@ pub(super) async fn serve(
         let next = async {
             let (stream, caller) = listener.accept().await?;
             // One at a time is at the door; who waits behind it costs nothing here.
-            Ok((stream, caller, seats.enter(&limits, &house).await))
+            Ok((stream, caller, seats.enter(&limits).await))
         };
         let accepted = tokio::select! {
             biased;
@@ -173,7 +173,7 @@ pub(super) async fn serve(
 
     // The socket first: whoever comes now should meet the next process, not wait for this one.
     drop(listener);
-    house.send_replace(House::Closing);
+    close.send_replace(true);
     let all_ended = async {
         while let Some(ended) = connections.join_next().await {
             report(ended);

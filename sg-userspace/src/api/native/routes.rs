@@ -383,7 +383,9 @@ fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
         return Err(Failed::Malformed("a JSON object is expected".to_owned()));
     };
     let given: Vec<String> = fields.keys().cloned().collect();
-    let value: T = serde_json::from_value(written).map_err(|error| Failed::Malformed(error.to_string()))?;
+    // Of the text and not of what was read of it: that has lost which key was written twice.
+    let value = if empty { serde_json::from_value(written) } else { serde_json::from_slice(body) };
+    let value: T = value.map_err(|error| Failed::Malformed(error.to_string()))?;
     let understood = serde_json::to_value(&value).unwrap_or_default();
     let is_known = |key: &String| understood.get(key).is_some();
     if let Some(unknown) = given.iter().find(|key| !is_known(key)) {

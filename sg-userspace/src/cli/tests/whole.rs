@@ -338,6 +338,6 @@ fn keys_limits_and_the_status() {
     assert!(agent.refused("limit modify groups_per_nic=11").contains("1 to 10"));
     assert!(agent.refused("limit modify groups=1").contains("unknown field `groups`"));
 
-    assert!(agent.ok("status").contains("IN FORCE      0 of 1 NICs\nWAITING FOR   eth0\n"));
+    assert!(agent.ok("status").contains("IN FORCE       0 of 1 NICs\nWAITING FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
 }

@@ -137,7 +137,7 @@ impl Body for Bounded {
             return Poll::Ready(Some(Err(BodyFailure::TooLarge { limit: this.limit })));
         }
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
-            this.pace.body_is_awaited(true);
+            this.pace.paused(true);
             let (began, time) = (this.began, this.time);
             let end = this.end.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(began + time)));
             ready!(end.as_mut().poll(context));
@@ -168,7 +168,7 @@ impl Body for Bounded {
 
 impl Drop for Bounded {
     fn drop(&mut self) {
-        self.pace.body_is_awaited(false);
+        self.pace.paused(false);
         if !self.ended && !self.inner.is_end_stream() {
             self.pace.left_unread();
         }

@@ -165,12 +165,12 @@ async fn serve(
 
 /// Waits; not where the listener is told to stop.
 async fn hold_back(time: Duration, pace: &Pace, mut closing: watch::Receiver<bool>) {
-    pace.held_back(true);
+    pace.paused(true);
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         _ = closing.wait_for(|closing| *closing) => {}
     }
-    pace.held_back(false);
+    pace.paused(false);
 }
 
 /// What a user who is not admitted gets, whatever they asked.

@@ -50,10 +50,8 @@ struct State {
     phase: Phase,
     /// When the connection was made, this request began, or the last one was answered.
     began: Instant,
-    /// A part of the body is awaited.
-    body_is_awaited: bool,
-    /// The answer is there, and held back.
-    held_back: bool,
+    /// Nothing is done for the request now: a part of its body is awaited, or its answer is held back.
+    paused: bool,
     /// The request is known to come from somebody who may ask.
     known: bool,
     /// When the phase must have ended.
@@ -76,8 +74,7 @@ impl Pace {
             state: Mutex::new(State {
                 phase: Phase::Head,
                 began,
-                body_is_awaited: false,
-                held_back: false,
+                paused: false,
                 known: false,
                 deadline,
                 write_deadline: None,
@@ -110,14 +107,9 @@ impl Pace {
         state.deadline = Some(state.began + self.idle_time);
     }
 
-    /// A part of the body is awaited, or is no more.
-    pub(super) fn body_is_awaited(&self, awaited: bool) {
-        self.state().body_is_awaited = awaited;
-    }
-
-    /// The answer is held back, or is no more.
-    pub(super) fn held_back(&self, held_back: bool) {
-        self.state().held_back = held_back;
+    /// A part of the body is awaited or the answer is held back, or no more.
+    pub(super) fn paused(&self, paused: bool) {
+        self.state().paused = paused;
     }
 
     /// Who asks is known, and may.
@@ -131,7 +123,7 @@ impl Pace {
         let state = self.state();
         let waits_for_the_client = match state.phase {
             Phase::Head | Phase::Closing => true,
-            Phase::Serving => state.body_is_awaited || state.held_back || state.write_deadline.is_some(),
+            Phase::Serving => state.paused || state.write_deadline.is_some(),
             Phase::Idle => state.write_deadline.is_some(),
         };
         (waits_for_the_client && !state.known).then_some(state.began)

@@ -566,9 +566,8 @@ impl Both {
         match rule.remote {
             MRemote::Group(named) if named == group => why.push("own-group"),
             MRemote::Group(named) => match &model.groups[named] {
-                // By a name, a group of another VPC is not found.
-                _ if vpc(named) != vpc(group) => why.push("not-found"),
                 None => why.push("not-found"),
+                _ if vpc(named) != vpc(group) => why.push("other-vpc"),
                 Some(named) if named.enterprise || owner.enterprise => why.push("enterprise-reference"),
                 Some(_) => {}
             },

@@ -170,7 +170,7 @@ fn too_much(lab: Lab) -> Result<()> {
         let most = announced("18446744073709551615")?;
         ensure!(most.starts_with("HTTP/1.1 4"), "{most}");
         // In chunks, which announce nothing.
-        let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x1_0000], b"\r\n"].concat();
+        let chunk = [b"10000\r\n".as_slice(), &vec![b'x'; 0x1_0000], b"\r\n"].concat();
         let request =
             [format!("{}Transfer-Encoding: chunked\r\n\r\n", head(api)).as_bytes(), &chunk.repeat(40)]
                 .concat();

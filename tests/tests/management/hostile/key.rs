@@ -96,13 +96,16 @@ impl Key {
             query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         let query = query.join("&");
         let names = headers.keys().copied().collect::<Vec<_>>().join(";");
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let lines = lines.concat();
         let request = sha256_hex(format!("POST\n/\n{query}\n{lines}\n{names}\n{hash}").as_bytes());
         let mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes())?;
         let mac = mac.chain_update(format!("ACS3-HMAC-SHA256\n{request}")).finalize().into_bytes();
-        let signature: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = signature.concat();
         headers.extend(on_the_way.iter().copied());
-        let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let lines = lines.concat();
         let (key, length) = (&self.id, body.len());
         let authorization =
             format!("ACS3-HMAC-SHA256 Credential={key},SignedHeaders={names},Signature={signature}");

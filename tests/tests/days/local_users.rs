@@ -191,6 +191,9 @@ fn files_are_not_for_them(lab: Lab, attach: Attach) -> Result<()> {
     Ok(())
 }
 
+/// How a new file in the place of the policy comes to be somebody else's.
+type Spoil = fn(&Path, &Path) -> Result<()>;
+
 /// T09, and its kind.
 fn a_policy_in_their_hands_is_not_read(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, EIGHTY))?;
@@ -199,8 +202,6 @@ fn a_policy_in_their_hands_is_not_read(lab: Lab, attach: Attach) -> Result<()> {
     fs::write(&secret, "root:$6$SECRETHASH$abcdefghij:19000:0:99999:7:::\n")?;
     fs::set_permissions(&secret, Permissions::from_mode(0o600))?;
     let open = web(Role::Host, "ingress: [{ protocol: all }]");
-    // A new file in the place of the policy, and how it comes to be somebody else's.
-    type Spoil = fn(&Path, &Path) -> Result<()>;
     let ways: [(&str, Spoil); 4] = [
         ("chmod go-w", |new, _| Ok(fs::set_permissions(new, Permissions::from_mode(0o666))?)),
         ("chmod go-w", |new, _| Ok(fs::set_permissions(new, Permissions::from_mode(0o620))?)),

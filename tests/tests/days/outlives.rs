@@ -127,7 +127,7 @@ fn the_bpffs_of_the_first_process_is_found(lab: Lab, _: Attach) -> Result<()> {
         .asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)
         .with_context(|| said.clone())?;
     let server = scene.host(Server);
-    let sgctl = Binaries::find()?.sgctl().to_owned();
+    let sgctl = Binaries::find()?.sgctl().clone();
     let detached = residue::printed(
         server,
         sgctl.to_str().context("not UTF-8")?,
@@ -154,7 +154,7 @@ fn a_bpffs_from_outside_is_good_enough(lab: Lab, _: Attach) -> Result<()> {
     ensure!(!said.contains("docs/containers.md"), "{said}");
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     let server = scene.host(Server);
-    let sgctl = Binaries::find()?.sgctl().to_owned();
+    let sgctl = Binaries::find()?.sgctl().clone();
     residue::printed(
         server,
         sgctl.to_str().context("not UTF-8")?,

@@ -18,6 +18,9 @@ network=$(monotonic systemd-networkd ExecMainStartTimestampMonotonic)
 echo "sgd $filter us, systemd-networkd $network us"
 [ "$filter" -gt 0 ] && [ "$filter" -lt "$network" ]
 
+step 'the filter outlives the agent'
+journalctl --no-pager --unit sgd | grep 'ready .*pinned=host'
+
 step 'what it counted: the lease came through it'
 sgctl stats
 sgctl stats | grep -q 'eth0 *ingress *dhcp'

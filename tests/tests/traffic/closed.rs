@@ -185,7 +185,9 @@ fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             ("an answer", arp(2, &[]), true),
             ("padded", arp(1, &[0; 18]), true),
             ("with data behind it", arp(1, &[b'x'; 400]), false),
-            ("with a byte more than padding", arp(1, &[0; 19]), false),
+            ("with a byte more than padding", arp(1, &[0; 19]), from == Client),
+            ("padded, with its check sequence", arp(1, &[0; 22]), from == Client),
+            ("with a byte more than that", arp(1, &[0; 23]), false),
             ("with data as padding", arp(1, &[b'x'; 18]), from == Client),
             ("the other way round", arp(3, &[]), false),
         ] {

@@ -215,7 +215,8 @@ fn nothing_leaks(lab: Lab) -> Result<()> {
     let mut served = Served::start(&host)?;
     let key = Key::make(&served)?;
     served.kill()?;
-    let log = served.again_with_log("trace")?;
+    // A library speaks where it is named only.
+    let log = served.again_with_log("trace,axum=trace,hyper=trace,hyper_util=trace,mio=trace,redb=trace")?;
     expect("a good one", &get(&host, &key.target(Timestamp::now(), "n", &[])?)?, 200, "")?;
     let other = Key::make(&served)?;
     let listening = host.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/tcp")?))?;

@@ -6,7 +6,10 @@ use thiserror::Error;
 
 use super::{Engine, EngineError};
 use crate::{
-    model::Policy,
+    model::{
+        Policy,
+        text::{escaped, escaped_json},
+    },
     probe::{LineReason, Reader},
 };
 
@@ -118,12 +121,12 @@ fn answer_lines(
             engine.answer(&probe).map_err(|error| StreamError::Engine { file: file(), line, error })?;
         let answer = answer.written(policy);
         match form {
-            Form::Json => serde_json::to_writer(&mut *answers, &answer)
+            Form::Json => serde_json::to_string(&answer)
                 .map_err(io::Error::from)
-                .and_then(|()| answers.write_all(b"\n")),
+                .and_then(|answer| writeln!(answers, "{}", escaped_json(&answer))),
             Form::Words => {
                 let device = policy.nics().get(probe.nic()).map_or("", |nic| &nic.device);
-                writeln!(answers, "{device} {probe}: {answer}")
+                writeln!(answers, "{}", escaped(&format!("{device} {probe}: {answer}")))
             }
         }
         .map_err(StreamError::Write)?;

@@ -1,6 +1,6 @@
 //! `sgctl apply`: what a document says, made so.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use hyper::Method;
@@ -9,14 +9,16 @@ use super::{
     address::Address,
     args::named,
     client::Call,
-    client_error::ClientError,
     failure::Failure,
     file,
     output::{Output, Yes, count},
     session::Session,
     table::cell,
 };
-use crate::service::{Apply, Changed, Difference, Happens};
+use crate::{
+    model::text::escaped_lines,
+    service::{Apply, Changed, Difference, Happens},
+};
 
 const EXAMPLES: &str = "Examples:
   sgctl apply -f policy.yaml --dry-run
@@ -46,13 +48,13 @@ pub(super) struct Typed {
 
 pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
     let text = file::read_text(&typed.file)?;
-    let body = Apply { text, name: typed.name, region: typed.region.unwrap_or_default() };
+    let (region, shown) = (typed.region.unwrap_or_default(), typed.file.display().to_string());
+    let body = Apply { text: text.into(), name: typed.name, region, file: shown };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference =
-        waiting(session, "comparing", &try_out).map_err(|error| placed(error, &body.name, &typed.file))?;
+    let difference: Difference = session.waiting("comparing", &try_out)?;
     for warning in &difference.warnings {
-        eprintln!("sgctl: warning: {warning}");
+        eprintln!("sgctl: warning: {}", escaped_lines(warning));
     }
     if typed.dry_run {
         return show(session, &difference);
@@ -70,36 +72,13 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
     }
     let changes = count(difference.changes.len(), "change");
     session.output.confirm(&format!("Make {changes}?"), typed.yes.yes)?;
-    let apply = Call::change(Method::POST, address).with_json(&body)?;
-    let done =
-        waiting(session, "applying", &apply).map_err(|error| placed(error, &body.name, &typed.file))?;
+    let done: Difference =
+        session.waiting("applying", &Call::change(Method::POST, address).with_json(&body)?)?;
     if session.output.format.is_table() && !same(&done, &difference) {
         session.output.line("something else changed meanwhile; this was done:")?;
         show(session, &done)?;
     }
     finish(session, &done)
-}
-
-fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Difference, ClientError> {
-    let progress = session.output.progress(what);
-    let answer = session.client.call(call);
-    drop(progress);
-    answer
-}
-
-/// A fault of the document with its place in the file: the server knows only what the document is called.
-fn placed(error: ClientError, name: &str, file: &Path) -> Failure {
-    let ClientError::Refused { status, mut error } = error else { return error.into() };
-    if error.details["field"] == "file"
-        && let Some(faults) = error.details["allowed"].as_str()
-    {
-        let place = |line: &str| match line.strip_prefix(name).filter(|rest| rest.starts_with(':')) {
-            Some(rest) => format!("{}{rest}", file.display()),
-            None => line.to_owned(),
-        };
-        error.message = faults.lines().map(place).collect::<Vec<_>>().join("\n");
-    }
-    ClientError::Refused { status, error }.into()
 }
 
 /// Whether what was done is what was shown. What is new has another id each time.
@@ -116,7 +95,7 @@ fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failur
     if !output.format.is_table() {
         return difference.changes.iter().try_for_each(|change| output.line(&change.id));
     }
-    diff(output, difference).iter().try_for_each(|line| output.line(line))?;
+    diff(output, difference).iter().try_for_each(|line| output.painted(line))?;
     output.line(&summary(difference, ["to add", "to change", "to remove"]))
 }
 
@@ -129,7 +108,7 @@ fn diff(output: &Output<'_>, difference: &Difference) -> Vec<String> {
             Happens::Change => ("~", "change"),
             Happens::Remove => ("-", "remove"),
         };
-        let line = format!("{sign} {} {}", change.kind, called(change));
+        let line = format!("{sign} {} {}", cell(&change.kind), called(change));
         lines.push(output.paint_as(word, &line));
         lines.extend(change.detail.iter().map(|detail| format!("    {}", cell(detail))));
     }
@@ -138,7 +117,7 @@ fn diff(output: &Output<'_>, difference: &Difference) -> Vec<String> {
 
 fn called(change: &Changed) -> String {
     match change.name.as_str() {
-        "" => change.id.clone(),
+        "" => cell(&change.id),
         name => cell(name),
     }
 }

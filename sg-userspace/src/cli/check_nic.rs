@@ -17,6 +17,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
+    model::text::escaped,
     service::{CheckPacket, Checked, CommonCheck},
     store::{Direction, Protocol},
 };
@@ -114,8 +115,8 @@ fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> 
     wanted.ids("groups", checked.asked.iter().map(|asked| &asked.group));
     let names = session.names(&wanted)?;
     let output = &mut session.output;
-    let verdict = output.paint_as(&checked.verdict, &checked.verdict);
-    output.line(&format!("{verdict} {}", by(checked)))?;
+    let verdict = output.paint_as(&checked.verdict, &escaped(&checked.verdict));
+    output.painted(&format!("{verdict} {}", escaped(&by(checked))))?;
     if let Some(rule) = &checked.rule {
         output.line(&format!("  {}", words(rule, &names)))?;
     }

@@ -14,7 +14,10 @@ use nix::unistd::geteuid;
 use super::{explain, failure::Failure, output::Format, policy};
 use crate::{
     check::{self, EngineKind, Form},
-    model::{Direction, Policy},
+    model::{
+        Direction, Policy,
+        text::{escaped, escaped_json},
+    },
     oracle::Oracle,
     probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
 };
@@ -161,8 +164,8 @@ pub(super) fn run(
         }
         Request::Answer { probe, engine } => {
             let answer = answer(&policy, engine, &probe)?.written(&policy);
-            serde_json::to_writer(&mut *out, &answer).map_err(io::Error::from)?;
-            Ok(writeln!(out)?)
+            let answer = serde_json::to_string(&answer).map_err(io::Error::from)?;
+            Ok(writeln!(out, "{}", escaped_json(&answer))?)
         }
         Request::Explain { probe, engine } => explain_and_compare(&policy, &probe, engine, out),
     }
@@ -202,7 +205,7 @@ fn explain_and_compare(
         let found = match answer(policy, other, probe) {
             Ok(found) => found,
             Err(Failure::Other(error)) if other == EngineKind::Kernel && engine != other => {
-                writeln!(out, "not asked: kernel ({error:#})")?;
+                writeln!(out, "not asked: kernel ({})", escaped(&format!("{error:#}")))?;
                 continue;
             }
             Err(failure) => return Err(failure),

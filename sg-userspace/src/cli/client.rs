@@ -3,12 +3,13 @@
 //!
 //! It blocks: a command does one thing after the other. It must never know what the bodies mean; the nouns beside it do.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::{
     Method, Request, Response, StatusCode,
+    body::Body as _,
     client::conn::http1::{SendRequest, handshake},
     header::{ACCEPT, CONTENT_TYPE, HOST},
 };
@@ -21,7 +22,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::client_error::ClientError;
+use super::{
+    client_error::ClientError,
+    moved::{Moved, Pieces},
+};
 use crate::api::native::ErrorBody;
 
 /// How often a request is sent again after its connection broke: `sgd` may just have been started anew.
@@ -84,7 +88,7 @@ impl Call {
         self.method == Method::GET || self.token.is_some()
     }
 
-    fn request(&self) -> Result<Request<Full<Bytes>>, ClientError> {
+    fn request(&self, moved: &Arc<Moved>) -> Result<Request<Pieces>, ClientError> {
         let mut request = Request::builder()
             .method(&self.method)
             .uri(&self.address)
@@ -97,7 +101,7 @@ impl Call {
         if let Some(token) = &self.token {
             request = request.header(IDEMPOTENCY_KEY, token);
         }
-        request.body(Full::new(self.body.clone())).map_err(ClientError::Address)
+        request.body(Pieces::of(self.body.clone(), moved)).map_err(ClientError::Address)
     }
 }
 
@@ -107,14 +111,21 @@ pub(super) struct Client {
     socket: PathBuf,
     timeout: Duration,
     runtime: Runtime,
-    connection: Option<SendRequest<Full<Bytes>>>,
+    moved: Arc<Moved>,
+    connection: Option<SendRequest<Pieces>>,
 }
 
 impl Client {
-    /// A client that is not connected yet. `timeout` is for one answer.
+    /// A client that is not connected yet. `timeout` is for one answer, from the last byte that was sent, and for each
+    /// part of it.
     pub(super) fn new(socket: PathBuf, timeout: Duration) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
-        Ok(Self { socket, timeout, runtime, connection: None })
+        Ok(Self { socket, timeout, runtime, moved: Arc::default(), connection: None })
+    }
+
+    /// What is being sent and received, for who wants to show it.
+    pub(super) fn moved(&self) -> Arc<Moved> {
+        Arc::clone(&self.moved)
     }
 
     /// Asks, and reads the answer.
@@ -131,12 +142,20 @@ impl Client {
 
     /// Asks, and gives the answer as it came.
     pub(super) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
-        let Self { socket, timeout, runtime, connection } = self;
+        let Self { socket, timeout, runtime, moved, connection } = self;
         let answer = runtime.block_on(async {
-            let exchange = exchange(socket, connection, call);
-            time::timeout(*timeout, exchange).await.unwrap_or_else(|_| {
-                Err(ClientError::Timeout { seconds: timeout.as_secs(), changes: call.method != Method::GET })
-            })
+            let mut exchange = pin!(exchange(socket, connection, call, moved));
+            loop {
+                let before = moved.bytes();
+                match time::timeout(*timeout, exchange.as_mut()).await {
+                    Ok(answer) => return answer,
+                    Err(_) if moved.bytes() != before => {}
+                    Err(_) => {
+                        let changes = call.method != Method::GET;
+                        return Err(ClientError::Timeout { seconds: timeout.as_secs(), changes });
+                    }
+                }
+            }
         });
         if matches!(answer, Err(ClientError::Timeout { .. })) {
             // The answer that is still to come belongs to nobody.
@@ -156,12 +175,13 @@ impl Client {
 /// One request and its answer; again where the connection broke and asking twice does no harm.
 async fn exchange(
     socket: &PathBuf,
-    connection: &mut Option<SendRequest<Full<Bytes>>>,
+    connection: &mut Option<SendRequest<Pieces>>,
     call: &Call,
+    moved: &Arc<Moved>,
 ) -> Result<(StatusCode, Bytes), ClientError> {
     let mut tries = 0;
     loop {
-        let broken = match attempt(socket, connection, call).await {
+        let broken = match attempt(socket, connection, call, moved).await {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
@@ -182,8 +202,9 @@ async fn exchange(
 
 async fn attempt(
     socket: &PathBuf,
-    connection: &mut Option<SendRequest<Full<Bytes>>>,
+    connection: &mut Option<SendRequest<Pieces>>,
     call: &Call,
+    moved: &Arc<Moved>,
 ) -> Result<(StatusCode, Bytes), ClientError> {
     let broken = |source| ClientError::Broken { socket: socket.clone(), changes: !call.repeatable(), source };
     let usable = connection.take_if(|sender| !sender.is_closed());
@@ -192,14 +213,23 @@ async fn attempt(
         None => connect(socket).await?,
     };
     sender.ready().await.map_err(broken)?;
-    let response: Response<_> = sender.send_request(call.request()?).await.map_err(broken)?;
+    let response: Response<_> = sender.send_request(call.request(moved)?).await.map_err(broken)?;
     let status = response.status();
-    let body = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    let mut answer = response.into_body();
+    moved.begin(answer.size_hint().exact().unwrap_or_default(), false);
+    let mut body = BytesMut::new();
+    while let Some(frame) = answer.frame().await {
+        if let Ok(data) = frame.map_err(broken)?.into_data() {
+            moved.add(data.len());
+            body.extend_from_slice(&data);
+        }
+    }
+    let body = body.freeze();
     *connection = Some(sender);
     Ok((status, body))
 }
 
-async fn connect(socket: &PathBuf) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+async fn connect(socket: &PathBuf) -> Result<SendRequest<Pieces>, ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::connecting(socket, error))?;
     let broken = |source| ClientError::Broken { socket: socket.clone(), changes: false, source };
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;

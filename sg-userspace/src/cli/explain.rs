@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    model::{Policy, RuleIndex},
+    model::{Policy, RuleIndex, text::escaped},
     oracle::{Explanation, Step},
     probe::Probe,
 };
@@ -11,7 +11,7 @@ use crate::{
 /// The most rules that are listed before the rest is only counted.
 const LISTED: usize = 30;
 
-/// Writes what happens to `probe` and why.
+/// Writes what happens to `probe` and why. What people wrote is escaped: it may hold anything.
 pub(super) fn write(
     policy: &Policy,
     probe: &Probe,
@@ -19,10 +19,10 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let device = policy.nics().get(probe.nic()).map_or("", |nic| &nic.device);
-    writeln!(out, "{device} {probe}")?;
-    writeln!(out, "{}", explanation.answer.written(policy))?;
+    writeln!(out, "{} {probe}", escaped(device))?;
+    writeln!(out, "{}", escaped(&explanation.answer.written(policy).to_string()))?;
     if let Some(text) = explanation.answer.rule.and_then(|rule| policy.rule(rule).description.as_deref()) {
-        writeln!(out, "  {text}")?;
+        writeln!(out, "  {}", escaped(text))?;
     }
 
     // The ones closest to the decision are the ones that were expected to decide.
@@ -36,7 +36,7 @@ pub(super) fn write(
     for step in &explanation.asked[hidden..] {
         match *step {
             Step::NoMember(group) => {
-                let name = &policy.group(group).name;
+                let name = escaped(&policy.group(group).name);
                 writeln!(out, "  members of {name}: {} is none", probe.remote())?;
             }
             Step::NoMatch(rule, mismatch) => writeln!(out, "  {}: {mismatch}", named(policy, rule))?,
@@ -58,5 +58,6 @@ pub(super) fn write(
 fn named(policy: &Policy, index: RuleIndex) -> String {
     let rule = policy.rule(index);
     let group = &policy.group(index.group).name;
-    format!("{} of {group} ({}, priority {})", rule.id, rule.action, rule.priority.get())
+    let named = format!("{} of {group} ({}, priority {})", rule.id, rule.action, rule.priority.get());
+    escaped(&named).into_owned()
 }

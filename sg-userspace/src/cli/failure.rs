@@ -5,7 +5,10 @@ use std::{
     process::ExitCode,
 };
 
-use crate::check::{EngineError, StreamError};
+use crate::{
+    check::{EngineError, StreamError},
+    model::text::escaped_lines,
+};
 
 /// Why a command failed; the kind is its exit code.
 #[derive(Debug)]
@@ -29,6 +32,15 @@ impl Failure {
         Self::Other(error.into())
     }
 
+    /// The same, of a file.
+    pub(super) fn about(self, file: &str) -> Self {
+        match self {
+            Self::Input(error) => Self::Input(error.context(file.to_owned())),
+            Self::Other(error) => Self::Other(error.context(file.to_owned())),
+            Self::Unheard => Self::Unheard,
+        }
+    }
+
     /// The exit code.
     pub(super) const fn code(&self) -> u8 {
         match self {
@@ -40,7 +52,9 @@ impl Failure {
     /// Says it on the error output and gives the exit code.
     pub(super) fn report(&self) -> ExitCode {
         match self {
-            Self::Input(error) | Self::Other(error) => eprintln!("sgctl: {error:#}"),
+            Self::Input(error) | Self::Other(error) => {
+                eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}")));
+            }
             Self::Unheard => {}
         }
         ExitCode::from(self.code())

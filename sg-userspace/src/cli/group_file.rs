@@ -65,7 +65,7 @@ impl ExportArgs {
         let csv = self.form.map_or(self.file.as_ref().is_some_and(is_csv), |form| form == Form::Csv);
         let address = Address::of(&["groups", &self.group, "rules", "export"]).with("csv", csv);
         let text: String = session.get(address)?;
-        session.output.file(self.file.as_deref(), &text)
+        session.output.file(self.file.as_deref(), text.as_bytes())
     }
 }
 

@@ -30,6 +30,7 @@ mod limit;
 mod list;
 mod member;
 mod membership;
+mod moved;
 mod names;
 mod nic;
 mod nic_spec;

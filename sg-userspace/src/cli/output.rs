@@ -4,6 +4,7 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write},
     path::Path,
+    sync::Arc,
 };
 
 use anyhow::anyhow;
@@ -14,10 +15,12 @@ use serde::Serialize;
 use super::{
     failure::Failure,
     file,
+    moved::Moved,
     names::Names,
     progress::Progress,
     table::{self, Shown},
 };
+use crate::model::text::{escaped, escaped_json, escaped_lines, is_invisible};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +65,8 @@ impl<'a> Output<'a> {
     pub(super) fn new(format: Format, out: &'a mut dyn Write) -> Self {
         let watched = io::stderr().is_terminal();
         let person = watched && io::stdin().is_terminal();
-        Self { out, format, colour: colour(io::stdout().is_terminal()), watched, person }
+        let terminal = io::stdout().is_terminal();
+        Self { out, format, colour: colour(terminal), watched, person }
     }
 
     /// Shows one thing.
@@ -125,21 +129,30 @@ impl<'a> Output<'a> {
     pub(super) fn data(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         if self.format == Format::Yaml {
             let text = serde_saphyr::to_string(value).map_err(Failure::other)?;
-            return self.text(&text);
+            if !text.chars().any(|letter| letter != '\n' && is_invisible(letter)) {
+                return self.text(&text);
+            }
+            // JSON is YAML, too, and says in ASCII what a terminal must not get.
         }
-        serde_json::to_writer_pretty(&mut *self.out, value).map_err(io::Error::from)?;
-        Ok(writeln!(self.out)?)
+        let text = serde_json::to_string_pretty(value).map_err(Failure::other)?;
+        self.text(&escaped_json(&text))?;
+        self.text("\n")
     }
 
-    /// Writes a text.
+    /// Writes a text as it is.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
         Ok(self.out.write_all(text.as_bytes())?)
     }
 
     /// Writes a file, or to the output where there is none.
-    pub(super) fn file(&mut self, path: Option<&Path>, text: &str) -> Result<(), Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else { return self.text(text) };
-        file::write(path, text.as_bytes())?;
+    pub(super) fn file(&mut self, path: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return match str::from_utf8(bytes) {
+                Ok(text) if io::stdout().is_terminal() => self.text(&escaped_lines(text)),
+                _ => Ok(self.out.write_all(bytes)?),
+            };
+        };
+        file::write(path, bytes)?;
         self.remark(&format!("wrote {}", path.display()));
         Ok(())
     }
@@ -154,13 +167,18 @@ impl<'a> Output<'a> {
 
     /// Writes a line.
     pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
+        self.painted(&escaped(line))
+    }
+
+    /// Writes a line that has colours: what it was made of is escaped already.
+    pub(super) fn painted(&mut self, line: &str) -> Result<(), Failure> {
         Ok(writeln!(self.out, "{line}")?)
     }
 
     /// Says something to people that is no part of the output.
     pub(super) fn remark(&self, text: &str) {
         if !self.format.is_data() {
-            eprintln!("sgctl: {text}");
+            eprintln!("sgctl: {}", escaped_lines(text));
         }
     }
 
@@ -177,7 +195,7 @@ impl<'a> Output<'a> {
         self.out.flush()?;
         // Of the prompts that dialoguer has, a line leaves the cursor alone: Ctrl-C ends the process in the middle of it.
         let asked = Input::<String>::with_theme(&SimpleTheme)
-            .with_prompt(format!("{question} [y/N]"))
+            .with_prompt(format!("{} [y/N]", escaped(question)))
             .allow_empty(true)
             .report(false)
             .validate_with(|answer: &String| match answered(answer) {
@@ -194,7 +212,12 @@ impl<'a> Output<'a> {
 
     /// Something that moves while work is under way, where somebody sees it.
     pub(super) fn progress(&self, what: impl Into<String>) -> Progress {
-        Progress::new(what.into(), self.watched)
+        Progress::new(what.into(), self.watched, None)
+    }
+
+    /// The same, of something large that is sent or received.
+    pub(super) fn progress_of(&self, what: &str, moved: Arc<Moved>) -> Progress {
+        Progress::new(what.to_owned(), self.watched, Some(moved))
     }
 }
 

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::{agent::devices, document, model::Policy};
+use crate::{
+    agent::devices,
+    document,
+    model::{Policy, text::escaped_lines},
+};
 
 /// Loads the document at `path`. Its warnings are said on the error output.
 pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
     let document::Loaded { mut policy, warnings } = document::load(path).map_err(Failure::input)?;
     for warning in warnings {
-        eprintln!("sgctl: warning: {warning}");
+        eprintln!("sgctl: warning: {}", escaped_lines(&warning.to_string()));
     }
     let devices = devices::scan().map_err(Failure::other)?;
     policy

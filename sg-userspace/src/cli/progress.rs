@@ -1,12 +1,17 @@
 //! Something that moves on the terminal while work is under way, where it takes long enough for anybody to wonder.
 
 use std::{
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::moved::Moved;
 
 /// What takes less is not worth a flicker.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -19,9 +24,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// `watched`: whether somebody sees the error output.
-    pub(super) fn new(what: String, watched: bool) -> Self {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(what);
+    /// `watched`: whether somebody sees the error output. `moved`: what is sent and received for it.
+    pub(super) fn new(what: String, watched: bool, moved: Option<Arc<Moved>>) -> Self {
+        let message = what.clone();
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(message);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
@@ -29,9 +35,16 @@ impl Progress {
             let (done, wait) = channel();
             let shown = bar.clone();
             let show = move || {
-                if wait.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                    shown.set_draw_target(ProgressDrawTarget::stderr());
-                    shown.enable_steady_tick(TICK);
+                if wait.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                shown.enable_steady_tick(TICK);
+                let Some(moved) = moved else { return };
+                while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    if let Some(words) = moved.words() {
+                        shown.set_message(format!("{what}: {words}"));
+                    }
                 }
             };
             (done, thread::spawn(show))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     address::Address,
     client::{Call, Client},
+    client_error::ClientError,
     failure::Failure,
     output::{Format, Output, Yes},
     table::Shown,
@@ -83,6 +84,14 @@ impl<'a> Session<'a> {
         };
         let client = Client::new(socket, Duration::from_secs(u64::from(common.timeout)))?;
         Ok(Self { client, output: Output::new(common.format(), out) })
+    }
+
+    /// Asks for something that takes a while, and shows how far it is.
+    pub(super) fn waiting<T: DeserializeOwned>(&mut self, what: &str, call: &Call) -> Result<T, ClientError> {
+        let progress = self.output.progress_of(what, self.client.moved());
+        let answer = self.client.call(call);
+        drop(progress);
+        answer
     }
 
     /// Reads a thing.
@@ -181,5 +190,3 @@ impl OneOrMore {
         }
     }
 }
-
-impl Session<'_> {}

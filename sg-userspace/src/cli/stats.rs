@@ -20,6 +20,7 @@ use super::{
 use crate::{
     agent::{Catalog, CatalogError, Instance, Outcome, nic_block, read_counters},
     kernel::KernelError,
+    model::text::escaped_json,
 };
 
 /// Show what rules, defaults and reasons counted.
@@ -64,7 +65,9 @@ pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result
     match output.format {
         Format::Table | Format::Wide => output.text(&stats.tables(typed.all, output.colour)),
         // One line, as it always was.
-        Format::Json => output.line(&serde_json::to_string(&stats).map_err(Failure::other)?),
+        Format::Json => {
+            output.painted(&escaped_json(&serde_json::to_string(&stats).map_err(Failure::other)?))
+        }
         Format::Yaml => output.data(&stats),
         Format::Name => Err(Failure::input(anyhow!("counters have no ids: ask for table, json or yaml"))),
     }

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::names::{Names, Wanted};
+use crate::model::text::escaped;
 
 /// A thing that can be shown in every format.
 pub(super) trait Shown: Serialize + 'static {
@@ -171,19 +172,7 @@ pub(super) fn one<T: Shown>(thing: &T, names: &Names, colour: bool) -> String {
 
 /// A text as it may stand on a terminal, on one line.
 pub(super) fn cell(text: &str) -> String {
-    if text.is_empty() {
-        return "-".to_owned();
-    }
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        // Beside control characters, those that turn the direction of the line.
-        if letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            shown.extend(letter.escape_default());
-        } else {
-            shown.push(letter);
-        }
-    }
-    shown
+    if text.is_empty() { "-".to_owned() } else { escaped(text).into_owned() }
 }
 
 /// Words that have a colour wherever they stand alone in a cell.

@@ -2,18 +2,23 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use clap::Args;
 use hyper::Method;
 
 use super::{
     address::Address,
     client::Call,
+    client_error::ClientError,
     failure::Failure,
     file,
     output::{Yes, count},
     session::Session,
 };
 use crate::service::Replaced;
+
+/// What an export is, for the server.
+const LINES: &str = "text/plain";
 
 /// Write everything there is to a file.
 ///
@@ -48,18 +53,25 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) fn export(typed: &ExportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
-    let progress = session.output.progress("exporting");
     let address = Address::of(&["export"]).with_some("secrets", typed.secrets.then_some(true));
-    let text: Result<String, _> = session.client.call(&Call::get(address));
+    let progress = session.output.progress_of("exporting", session.client.moved());
+    let file = session.client.raw(&Call::get(address));
     drop(progress);
-    session.output.file(typed.file.as_deref(), &text?)
+    session.output.file(typed.file.as_deref(), &file?)
 }
 
 pub(super) fn import(typed: &ImportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
-    let text = file::read_text(&typed.file)?;
+    let file = Bytes::from(file::read(&typed.file)?);
+    let name = typed.file.display().to_string();
+    let of_file = |error: ClientError| match error {
+        // What is wrong with the file is said as of the file.
+        error @ ClientError::Refused { .. } => Failure::from(error).about(&name),
+        error => error.into(),
+    };
     let address = Address::of(&["import"]);
-    let preview = Call::change(Method::POST, address.clone().with("dry_run", true));
-    let would = waiting(session, "comparing", &preview.with_body(text.clone(), "text/plain"))?;
+    let preview = Call::change(Method::POST, address.clone().with("dry_run", true)).without_token();
+    let preview = preview.with_body(file.clone(), LINES);
+    let would: Replaced = session.waiting("comparing", &preview).map_err(of_file)?;
     if typed.dry_run {
         return show(session, &would, ["would be removed", "would be written"]);
     }
@@ -68,16 +80,9 @@ pub(super) fn import(typed: &ImportArgs, session: &mut Session<'_>) -> Result<()
     if removed + put > 0 {
         session.output.confirm(&format!("Replace what there is, with {what}?"), typed.yes.yes)?;
     }
-    let call = Call::change(Method::POST, address).with_body(text, "text/plain");
-    let done = waiting(session, "importing", &call)?;
+    let call = Call::change(Method::POST, address).with_body(file, LINES);
+    let done = session.waiting("importing", &call).map_err(of_file)?;
     show(session, &done, ["removed", "written"])
-}
-
-fn waiting(session: &mut Session<'_>, what: &str, call: &Call) -> Result<Replaced, Failure> {
-    let progress = session.output.progress(what);
-    let answer = session.client.call(call);
-    drop(progress);
-    Ok(answer?)
 }
 
 fn show(session: &mut Session<'_>, replaced: &Replaced, words: [&str; 2]) -> Result<(), Failure> {

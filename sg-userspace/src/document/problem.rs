@@ -10,7 +10,7 @@ use super::{
     words::{Excerpt, Names, Near},
     yaml::{MAX_DEPTH, MAX_NODES, MAX_REPEATED},
 };
-use crate::model::{InvalidReason, NoEthertype, PortRange};
+use crate::model::{InvalidReason, NoEthertype, PortRange, text::TextError};
 
 /// What is wrong with a document. Every message says what was found and what is allowed.
 #[derive(Debug, Error)]
@@ -98,6 +98,14 @@ pub enum Problem {
         found: Excerpt,
         /// What may stand there.
         allowed: &'static str,
+    },
+    /// A text or a name that holds what it must not.
+    #[error("found {found}: {why}")]
+    Text {
+        /// What is there.
+        found: Excerpt,
+        /// What is wrong with it.
+        why: TextError,
     },
     /// A word that is none of a few.
     #[error("found {found}: write {}", .allowed.join(" or "))]

@@ -7,6 +7,7 @@ use super::{
     problem::Problem,
     words::{Excerpt, Near},
 };
+use crate::model::text::{self, TextError};
 
 /// A problem and the node it is about.
 #[derive(Debug)]
@@ -97,11 +98,24 @@ impl Node {
         }
     }
 
-    /// The name of a `what`: a text that is not empty.
+    /// The name of a `what`: a text that is not empty, and cannot be taken for another one.
     pub(super) fn name(&self, what: &'static str) -> Read<'_, &str> {
         match self.text()? {
             "" => Err(self.fails(Problem::EmptyName(what))),
-            name => Ok(name),
+            name => self.sound(name, text::distinct(name)),
+        }
+    }
+
+    /// A text of which nothing is hidden.
+    pub(super) fn visible(&self) -> Read<'_, &str> {
+        let found = self.text()?;
+        self.sound(found, text::visible(found))
+    }
+
+    fn sound<'t>(&'t self, found: &'t str, sound: Result<(), TextError>) -> Read<'t, &'t str> {
+        match sound {
+            Ok(()) => Ok(found),
+            Err(why) => Err(self.fails(Problem::Text { found: Excerpt::of(found), why })),
         }
     }
 

@@ -120,7 +120,7 @@ impl<'d> Lowering<'d> {
 
 /// A text for people; nothing at all is none.
 pub(super) fn description(node: &Node) -> Read<'_, Option<String>> {
-    if node.is_null() { Ok(None) } else { node.text().map(|text| Some(text.to_owned())) }
+    if node.is_null() { Ok(None) } else { node.visible().map(|text| Some(text.to_owned())) }
 }
 
 fn priority(node: &Node) -> Read<'_, Priority> {

@@ -15,6 +15,7 @@ pub mod precedence;
 mod rule;
 mod senders;
 mod service;
+pub mod text;
 
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Kind, Operation, Refusal, Tx};
+use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};
 use crate::{
     model::MAX_GROUPS_PER_NIC,
     store::{AccessKey, Key, KeyId, Limits, Settings},
@@ -45,6 +45,7 @@ impl Operation for CreateKey {
         let letters = (0..SECRET_LENGTH).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
         let (id, secret): (_, String) = (KeyId::random(), letters.collect());
         let description = self.description.clone();
+        remark(&description)?;
         tx.put(AccessKey { id: id.clone(), secret: secret.clone(), description, created: tx.now() });
         Ok(NewKey { id, secret })
     }
@@ -89,6 +90,26 @@ impl Operation for DeleteKey {
     }
 }
 
+/// Whether limits are ones that can be set.
+pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
+    let found = limits.groups_per_nic;
+    if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
+        let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
+        return Err(Refusal::Invalid { field: Field::Limit, found: found.to_string(), allowed });
+    }
+    Ok(())
+}
+
+/// Whether a key is one that [`CreateKey`] makes.
+pub(super) fn check_key(key: &AccessKey) -> Result<(), Refusal> {
+    if key.secret.len() != SECRET_LENGTH || !key.secret.bytes().all(|byte| LETTERS.contains(&byte)) {
+        let allowed = format!("{SECRET_LENGTH} letters and digits");
+        // The secret itself is nothing for a message.
+        return Err(Refusal::Missing { field: Field::Stored("secret"), allowed });
+    }
+    remark(&key.description)
+}
+
 /// Change limits; what is left out stays. What is there already may be over a new limit: it stays, and grows no more.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -122,12 +143,6 @@ impl Operation for ModifyLimits {
 
     fn run(&self, tx: &mut Tx) -> Result<Limits, Refusal> {
         let before = &tx.settings().limits;
-        if let Some(found) = self.groups_per_nic
-            && !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found)
-        {
-            let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
-            return Err(Refusal::Invalid { field: Field::Limit, found: found.to_string(), allowed });
-        }
         let limits = Limits {
             groups_per_nic: self.groups_per_nic.unwrap_or(before.groups_per_nic),
             rules_per_nic: self.rules_per_nic.unwrap_or(before.rules_per_nic),
@@ -145,6 +160,7 @@ impl Operation for ModifyLimits {
             rules_per_operation: self.rules_per_operation.unwrap_or(before.rules_per_operation),
             tags: self.tags.unwrap_or(before.tags),
         };
+        check_limits(&limits)?;
         let settings = Settings { limits: limits.clone(), ..tx.settings().clone() };
         tx.put(settings);
         Ok(limits)

@@ -77,7 +77,8 @@ pub(super) fn place(
     Ok((vpc.region.clone(), Some(vpc.id.clone())))
 }
 
-fn check(group: &Group) -> Result<(), Refusal> {
+/// Whether the parts of a group fit together.
+pub(super) fn check(group: &Group) -> Result<(), Refusal> {
     match group.kind {
         GroupType::Enterprise if group.inner_access => {
             Err(Refusal::EnterpriseInnerAccess { group: group.id.clone() })

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Limit, Refusal, Tx};
-use crate::store::Label;
+use super::{Field, Limit, Refusal, State, Tx};
+use crate::{
+    model::text,
+    store::{Label, looks_like_id},
+};
 
 const LONGEST_NAME: usize = 128;
 const LONGEST_DESCRIPTION: usize = 256;
 const LONGEST_RULE_DESCRIPTION: usize = 512;
 const LONGEST_TAG: usize = 128;
 const LONGEST_REGION: usize = 64;
+const LONGEST_DOCUMENT_NAME: usize = 64;
 
 /// What a thing is to be called.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -87,7 +91,7 @@ fn name(text: &str) -> Result<(), Refusal> {
     let good =
         (2..=LONGEST_NAME).contains(&length) && begins(text) && text.chars().all(fits) && !is_address(text);
     if text.is_empty() || good {
-        return Ok(());
+        return free_name(text);
     }
     Err(Refusal::Invalid {
         field: Field::Name,
@@ -96,9 +100,55 @@ fn name(text: &str) -> Result<(), Refusal> {
     })
 }
 
+/// A name as documents have them: of any form but that of an id, and not to be taken for another one.
+pub(super) fn free_name(text: &str) -> Result<(), Refusal> {
+    let invalid = |allowed| Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed });
+    if looks_like_id(text) {
+        return invalid("it has the form of an id, and would be taken for one: choose another".to_owned());
+    }
+    text::distinct(text).or_else(|error| invalid(error.to_string()))
+}
+
+/// The name of an applied document.
+pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
+    let named = text.chars().next().is_some_and(char::is_alphabetic)
+        && text.len() <= LONGEST_DOCUMENT_NAME
+        && text.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter));
+    if named {
+        return free_name(text);
+    }
+    let allowed = "up to 64 letters, digits, `-`, `_`, `.`, beginning with a letter".to_owned();
+    Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed })
+}
+
+/// Whether a label that is stored is one that operations make. How many tags there may be is no matter: the limit may
+/// have been another one.
+pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
+    match &label.owner {
+        None => {
+            name(&label.name)?;
+            description(&label.description)?;
+        }
+        Some(owner) => {
+            document_name(owner)?;
+            free_name(&label.name)?;
+            visible(Field::Description, &label.description)?;
+        }
+    }
+    tag_texts(&label.tags)
+}
+
+fn visible(field: Field, found: &str) -> Result<(), Refusal> {
+    text::visible(found).map_err(|error| Refusal::Invalid {
+        field,
+        found: excerpt(found),
+        allowed: error.to_string(),
+    })
+}
+
 fn description(text: &str) -> Result<(), Refusal> {
     if text.is_empty() || ((2..=LONGEST_DESCRIPTION).contains(&text.chars().count()) && !is_address(text)) {
-        return Ok(());
+        return visible(Field::Description, text);
     }
     Err(Refusal::Invalid {
         field: Field::Description,
@@ -110,18 +160,31 @@ fn description(text: &str) -> Result<(), Refusal> {
 /// Of a rule.
 pub(super) fn rule_description(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= LONGEST_RULE_DESCRIPTION {
-        return Ok(());
+        return visible(Field::RuleDescription, text);
     }
     let allowed = "up to 512 characters".to_owned();
     Err(Refusal::Invalid { field: Field::RuleDescription, found: excerpt(text), allowed })
 }
 
-fn tags(tx: &Tx, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let allowed = u64::from(tx.settings().limits.tags);
+/// Of an entry of a list, or of an access key.
+pub(super) fn remark(text: &str) -> Result<(), Refusal> {
+    if text.chars().count() <= LONGEST_DESCRIPTION {
+        return visible(Field::Description, text);
+    }
+    let allowed = "up to 256 characters".to_owned();
+    Err(Refusal::Invalid { field: Field::Description, found: excerpt(text), allowed })
+}
+
+fn tags(state: &State, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().limits.tags);
     let needed = tags.len() as u64;
     if needed > allowed {
         return Err(Refusal::TooMany { limit: Limit::Tags, what: "it".to_owned(), needed, allowed });
     }
+    tag_texts(tags)
+}
+
+fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let taken = |text: &str| {
         let lower = text.to_lowercase();
         lower.starts_with("aliyun") || lower.starts_with("acs:") || is_address(&lower)
@@ -135,6 +198,11 @@ fn tags(tx: &Tx, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
                     .to_owned(),
             });
         }
+        text::distinct(key).map_err(|error| Refusal::Invalid {
+            field: Field::TagKey,
+            found: excerpt(key),
+            allowed: error.to_string(),
+        })?;
         if value.chars().count() > LONGEST_TAG || is_address(value) {
             return Err(Refusal::Invalid {
                 field: Field::TagValue,
@@ -142,6 +210,7 @@ fn tags(tx: &Tx, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
                 allowed: "up to 128 characters, not beginning with http:// or https://".to_owned(),
             });
         }
+        visible(Field::TagValue, value)?;
     }
     Ok(())
 }

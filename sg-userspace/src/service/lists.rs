@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Field, Kind, LabelChange, Limit, NewLabel, Operation, Refusal, State, Tx,
-    labels::{changed, label, region},
+    labels::{changed, label, region, remark},
     quota,
 };
 use crate::store::{
@@ -53,10 +53,15 @@ impl Operation for CreatePrefixList {
 }
 
 fn check_prefixes(state: &State, list: &PrefixList) -> Result<(), Refusal> {
-    let limit = state.settings().limits.entries_per_prefix_list;
+    check_prefix_list(list, state.settings().limits.entries_per_prefix_list)
+}
+
+/// Whether a list may be as it is, of at most `limit` entries.
+pub(super) fn check_prefix_list(list: &PrefixList, limit: u32) -> Result<(), Refusal> {
     sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;
     let mut seen = HashSet::new();
     for entry in &list.entries {
+        remark(&entry.description)?;
         let invalid = |field, allowed: &str| {
             let found = entry.cidr.to_string();
             Err(Refusal::Invalid { field, found, allowed: allowed.to_owned() })
@@ -225,7 +230,12 @@ impl Operation for CreatePortList {
 }
 
 fn check_ports(state: &State, list: &PortList) -> Result<(), Refusal> {
-    let limit = state.settings().limits.entries_per_port_list;
+    check_port_list(list, state.settings().limits.entries_per_port_list)
+}
+
+/// Whether a list may be as it is, of at most `limit` entries.
+pub(super) fn check_port_list(list: &PortList, limit: u32) -> Result<(), Refusal> {
+    list.entries.iter().try_for_each(|entry| remark(&entry.description))?;
     sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;
     let mut seen = HashSet::new();
     match list.entries.iter().find(|entry| !seen.insert(&entry.ports)) {

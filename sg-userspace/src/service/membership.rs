@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Limit, Operation, Refusal, Tx, nics, quota};
+use super::{Field, Limit, Operation, Refusal, State, Tx, nics, quota};
 use crate::{
     model::MAX_GROUPS_PER_NIC,
     store::{Group, GroupId, Key, Member, Nic},
@@ -13,11 +13,20 @@ use crate::{
 
 /// Whether a NIC may hold its groups. `before` are those it held already: their members do not become more.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
+    let allowed = (tx.settings().limits.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
+    fit_together(tx, nic, allowed)?;
+    for id in nic.groups.iter().filter(|id| !before.contains(id)) {
+        quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
+    }
+    nics::rules(tx, nic)
+}
+
+/// Whether the groups of a NIC are there, at most `allowed`, of its network and of one type.
+pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(), Refusal> {
     if nic.groups.is_empty() {
         let allowed = "a NIC holds at least one group".to_owned();
         return Err(Refusal::Missing { field: Field::Groups, allowed });
     }
-    let allowed = (tx.settings().limits.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
     let needed = nic.groups.len() as u64;
     if needed > allowed {
         let what = format!("NIC {}", nic.id);
@@ -25,7 +34,7 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
     }
     let mut first: Option<&Group> = None;
     for (place, id) in nic.groups.iter().enumerate() {
-        let group: &Group = tx.find_group(id.as_str())?;
+        let group: &Group = state.find_group(id.as_str())?;
         if nic.groups[..place].contains(id) {
             let allowed = "each group once".to_owned();
             return Err(Refusal::Invalid { field: Field::Groups, found: id.to_string(), allowed });
@@ -37,11 +46,8 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
             return Err(Refusal::MixedTypes { group: id.clone(), other: first.id.clone() });
         }
         first = first.or(Some(group));
-        if !before.contains(id) {
-            quota::members_of_group(tx, group)?;
-        }
     }
-    nics::rules(tx, nic)
+    Ok(())
 }
 
 fn same_network(group: &Group, nic: &Nic) -> Result<(), Refusal> {
@@ -226,6 +232,15 @@ impl Operation for MoveGroup {
     }
 }
 
+/// Whether an address can be a member.
+pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
+    if address.is_unspecified() || address.is_multicast() {
+        let allowed = "the address of a NIC".to_owned();
+        return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
+    }
+    Ok(())
+}
+
 /// Say which addresses on other hosts are members of a group.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -256,10 +271,7 @@ impl Operation for ChangeMembers {
             tx.delete(Key::Member((group.id.clone(), address)));
         }
         for &address in &self.add {
-            if address.is_unspecified() || address.is_multicast() {
-                let allowed = "the address of a NIC".to_owned();
-                return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
-            }
+            member_address(address)?;
             if tx.member(&group.id, address).is_none() {
                 tx.put(Member { group: group.id.clone(), address, owner: None });
             }

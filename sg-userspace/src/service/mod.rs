@@ -16,6 +16,7 @@ mod check;
 mod clone;
 mod groups;
 mod health;
+mod integrity;
 mod labels;
 mod lists;
 mod membership;
@@ -55,6 +56,7 @@ pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_commo
 pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
 pub use health::{Finding, FindingKind, Scope, Severity, health};
+pub use integrity::check_stored;
 pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
 pub use lists::{
     CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,

@@ -1,5 +1,6 @@
 //! Finding things by what people call them: an id, or a name where only one thing has it. Whatever names something in an
-//! operation may be either.
+//! operation may be either. What has the form of an id is never a name: an id that is gone would else lead to whatever was
+//! called so.
 
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ macro_rules! find {
                     if let Some(record) = self.$lookup(&$id::from(text)) {
                         return Ok(record);
                     }
-                    let all = self.$all().values();
+                    let all = self.$all().values().filter(|_| !$id::has_form(text));
                     by_name(Kind::$kind, text, all.map(|one| (one.id.as_str(), one.label.name.as_str(), one)))
                 }
             )*
@@ -87,7 +88,7 @@ impl State {
         if let Some(group) = self.group(&GroupId::from(text)) {
             return Ok(group);
         }
-        let all = self.groups().values();
+        let all = self.groups().values().filter(|_| !GroupId::has_form(text));
         let near = all.filter(|group| group.vpc == near.vpc && group.region == near.region);
         let found = by_name(
             Kind::Group,
@@ -107,10 +108,12 @@ impl State {
     /// # Errors
     /// Where there is none, or several have the name.
     pub fn find_nic(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
-        if let Some(nic) = self.nic(&NicId::from(text)).or_else(|| self.nic_of_device(text)) {
+        let is_id = NicId::has_form(text) || InstanceId::has_form(text);
+        let of_device = || self.nic_of_device(text).filter(|_| !is_id);
+        if let Some(nic) = self.nic(&NicId::from(text)).or_else(of_device) {
             return Ok(nic);
         }
-        let all = self.nics().values();
+        let all = self.nics().values().filter(|_| !is_id);
         by_name(Kind::Nic, text, all.map(|nic| (nic.id.as_str(), nic.label.name.as_str(), nic)))
     }
 
@@ -145,7 +148,7 @@ impl State {
         if let Some(rule) = self.rule(&RuleId::from(text)) {
             return Ok(rule);
         }
-        let named = |rule: &'_ &Arc<Rule>| !rule.spec.name.is_empty();
+        let named = |rule: &'_ &Arc<Rule>| !rule.spec.name.is_empty() && !RuleId::has_form(text);
         let rules: Vec<&Arc<Rule>> = match group {
             Some(group) => self.rules_of(group).filter(named).collect(),
             None => self.rules().values().filter(named).collect(),

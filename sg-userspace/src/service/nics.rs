@@ -20,7 +20,6 @@ use crate::{
 
 /// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
 const LONGEST_DEVICE: usize = 15;
-const LONGEST_ID: usize = 64;
 
 /// Register a NIC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -72,7 +71,8 @@ impl Operation for RegisterNic {
     type Output = Nic;
 
     fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
-        let id = chosen(self.id.as_deref(), NicId::PREFIX)?.map_or_else(NicId::random, NicId::from);
+        let id = chosen(self.id.as_deref(), NicId::PREFIX, NicId::has_form)?
+            .map_or_else(NicId::random, NicId::from);
         if tx.nic(&id).is_some() {
             return Err(Refusal::Exists { kind: Kind::Nic, id: id.to_string() });
         }
@@ -91,14 +91,6 @@ impl Operation for RegisterNic {
                 let wanted = instance.vpc.clone();
                 return Err(Refusal::OtherVpc { what: "the NIC".to_owned(), found, with, wanted });
             }
-        }
-        if vpc.is_some() && self.nic_type == NicType::Internet {
-            let allowed = "in a VPC every NIC faces intranet".to_owned();
-            return Err(Refusal::Invalid {
-                field: Field::NicType,
-                found: self.nic_type.to_string(),
-                allowed,
-            });
         }
         device(tx, self.device.as_deref(), &id)?;
         addresses(&self.addresses, self.device.is_some())?;
@@ -131,6 +123,7 @@ impl Operation for RegisterNic {
             nic_type: self.nic_type,
             groups,
         };
+        faces(&nic)?;
         hook(&nic)?;
         ethertypes(&nic.ethertypes)?;
         tx.put(nic.clone());
@@ -140,18 +133,31 @@ impl Operation for RegisterNic {
 }
 
 /// An id that a user chose.
-fn chosen<'a>(id: Option<&'a str>, prefix: &str) -> Result<Option<&'a str>, Refusal> {
+fn chosen<'a>(
+    id: Option<&'a str>,
+    prefix: &str,
+    has_form: fn(&str) -> bool,
+) -> Result<Option<&'a str>, Refusal> {
     let Some(id) = id else { return Ok(None) };
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if id.len() > prefix.len() && id.len() <= LONGEST_ID && id.starts_with(prefix) && id.bytes().all(fits) {
+    if has_form(id) {
         return Ok(Some(id));
     }
-    let allowed = format!("{prefix} and up to {} letters, digits, `-`, `_`", LONGEST_ID - prefix.len());
+    let allowed = format!("{prefix} and letters, digits, `-`, `_`; 64 characters at most");
     Err(Refusal::Invalid { field: Field::Name, found: excerpt(id), allowed })
 }
 
 fn device(tx: &Tx, device: Option<&str>, nic: &NicId) -> Result<(), Refusal> {
     let Some(name) = device else { return Ok(()) };
+    device_name(name)?;
+    match tx.nic_of_device(name) {
+        Some(other) if other.id != *nic => {
+            Err(Refusal::DeviceTaken { device: name.to_owned(), nic: other.id.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn device_name(name: &str) -> Result<(), Refusal> {
     let printable = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
     if name.is_empty()
         || name.len() > LONGEST_DEVICE
@@ -162,12 +168,25 @@ fn device(tx: &Tx, device: Option<&str>, nic: &NicId) -> Result<(), Refusal> {
         let allowed = "the name of a network device, 1 to 15 characters".to_owned();
         return Err(Refusal::Invalid { field: Field::Device, found: excerpt(name), allowed });
     }
-    match tx.nic_of_device(name) {
-        Some(other) if other.id != *nic => {
-            Err(Refusal::DeviceTaken { device: name.to_owned(), nic: other.id.clone() })
-        }
-        _ => Ok(()),
+    Ok(())
+}
+
+/// Whether the parts of a NIC fit together, whatever there is beside it.
+pub(super) fn check_parts(nic: &Nic) -> Result<(), Refusal> {
+    nic.device.as_deref().map_or(Ok(()), device_name)?;
+    addresses(&nic.addresses, nic.device.is_some())?;
+    hook(nic)?;
+    ethertypes(&nic.ethertypes)?;
+    faces(nic)
+}
+
+/// In a VPC everything is intranet.
+fn faces(nic: &Nic) -> Result<(), Refusal> {
+    if nic.vpc.is_some() && nic.nic_type == NicType::Internet {
+        let allowed = "in a VPC every NIC faces intranet".to_owned();
+        return Err(Refusal::Invalid { field: Field::NicType, found: nic.nic_type.to_string(), allowed });
     }
+    Ok(())
 }
 
 fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
@@ -347,8 +366,8 @@ impl Operation for RegisterInstance {
     type Output = InstanceView;
 
     fn run(&self, tx: &mut Tx) -> Result<InstanceView, Refusal> {
-        let id =
-            chosen(self.id.as_deref(), InstanceId::PREFIX)?.map_or_else(InstanceId::random, InstanceId::from);
+        let id = chosen(self.id.as_deref(), InstanceId::PREFIX, InstanceId::has_form)?;
+        let id = id.map_or_else(InstanceId::random, InstanceId::from);
         if tx.instance(&id).is_some() {
             return Err(Refusal::Exists { kind: Kind::Instance, id: id.to_string() });
         }

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest as _, Sha256};
 
 use super::{Field, Operation, Refusal, Tx, labels::excerpt};
-use crate::store::{Key, Token};
+use crate::store::{Key, KeyId, Token};
 
 /// How long an answer is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -28,7 +28,7 @@ impl<O> Once<O> {
     /// # Errors
     /// Where the token is too long or not ASCII.
     pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
-        if token.is_empty() || token.len() > LONGEST || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if !fits(token) {
             let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
             return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(token), allowed });
         }
@@ -37,6 +37,29 @@ impl<O> Once<O> {
         let fingerprint = STANDARD_NO_PAD.encode(digest);
         Ok(Self { token: format!("{caller}/{token}"), fingerprint, operation })
     }
+}
+
+fn fits(token: &str) -> bool {
+    !token.is_empty() && token.len() <= LONGEST && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a kept answer is one of an operation that was done once.
+pub(super) fn check_token(token: &Token) -> Result<(), Refusal> {
+    let known = token.token.split_once('/').is_some_and(|(caller, token)| {
+        let by = |prefix, fits: fn(&str) -> bool| caller.strip_prefix(prefix).is_some_and(fits);
+        let by_key = by("key ", KeyId::has_form) || KeyId::has_form(caller);
+        fits(token) && (by_key || by("uid ", |uid| uid.parse::<u32>().is_ok()))
+    });
+    if !known {
+        let allowed = "`uid NUMBER/TOKEN`, `key ID/TOKEN` or `ID/TOKEN` of an access key".to_owned();
+        return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(&token.token), allowed });
+    }
+    let digest = STANDARD_NO_PAD.decode(&token.fingerprint).is_ok_and(|digest| digest.len() == 32);
+    if !digest {
+        let (field, found) = (Field::Stored("fingerprint"), excerpt(&token.fingerprint));
+        return Err(Refusal::Invalid { field, found, allowed: "a digest of 32 bytes as Base64".to_owned() });
+    }
+    Ok(())
 }
 
 impl<O> Operation for Once<O>

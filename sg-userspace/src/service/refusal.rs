@@ -116,8 +116,10 @@ pub enum Field {
     ClientToken,
     /// A limit.
     Limit,
-    /// A file that is imported or applied.
+    /// A file of rules that is imported.
     File,
+    /// A part of a record that only an import says.
+    Stored(&'static str),
 }
 
 impl fmt::Display for Field {
@@ -152,6 +154,7 @@ impl fmt::Display for Field {
             Self::ClientToken => "client token",
             Self::Limit => "limit",
             Self::File => "file",
+            Self::Stored(part) => part,
         })
     }
 }
@@ -251,6 +254,34 @@ pub enum Refusal {
         found: String,
         /// What is allowed.
         allowed: String,
+    },
+    /// A document that cannot be read; it says where.
+    #[error("{reason}")]
+    Document {
+        /// The file, the place, and what is wrong there.
+        reason: String,
+    },
+    /// A file that is no export.
+    #[error("{reason}")]
+    NoExport {
+        /// The line, and what is wrong there.
+        reason: String,
+    },
+    /// A record that no operation makes.
+    #[error("{}{record}: {reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Record {
+        /// Where it stands in the file that was imported; none: it is in the state.
+        line: Option<u64>,
+        /// What names it.
+        record: String,
+        /// Why.
+        reason: Box<Refusal>,
+    },
+    /// A state that an import would not take.
+    #[error("what is exported could not be imported: {reason}")]
+    Unexportable {
+        /// Why, and what to change first.
+        reason: String,
     },
     /// A value that must be there.
     #[error("{field} is missing: {allowed}")]

@@ -1,8 +1,8 @@
 //! Whether a rule may stand in a group; with the ids of what it names.
 
 use super::{
-    Field, Refusal, Tx,
-    labels::{excerpt, rule_description},
+    Field, Refusal, State,
+    labels::{excerpt, free_name, rule_description},
     project::service,
 };
 use crate::{
@@ -21,7 +21,7 @@ pub(super) enum Strictness {
 
 /// The rule with ids where names were, if it may stand in `group`.
 pub(super) fn checked(
-    tx: &Tx,
+    state: &State,
     group: &Group,
     spec: &RuleSpec,
     strictness: Strictness,
@@ -41,18 +41,19 @@ pub(super) fn checked(
             allowed: "in a VPC every rule is for intranet".to_owned(),
         });
     }
+    free_name(&spec.name)?;
     rule_description(&spec.description)?;
     for ports in [&mut spec.ports, &mut spec.source_ports] {
         if let Ports::List(list) = ports {
-            *list = tx.find_port_list(list.as_str())?.id.clone();
+            *list = state.find_port_list(list.as_str())?.id.clone();
         }
     }
     fits_together(&spec)?;
     if let Some(local) = &mut spec.local {
         *local = local.trunc();
     }
-    families(tx, &mut spec)?;
-    named_group(tx, group, &mut spec, strictness)?;
+    families(state, &mut spec)?;
+    named_group(state, group, &mut spec, strictness)?;
     Ok(spec)
 }
 
@@ -74,7 +75,7 @@ fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
 }
 
 /// One rule has one address family.
-fn families(tx: &Tx, spec: &mut RuleSpec) -> Result<(), Refusal> {
+fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
     let protocol = match service(spec, model::Ports::Any, model::Ports::Any) {
         Ok(service) => service.family().map(|family| match family {
             model::Family::V4 => Family::V4,
@@ -89,7 +90,7 @@ fn families(tx: &Tx, spec: &mut RuleSpec) -> Result<(), Refusal> {
             Some(Family::of(*net))
         }
         Remote::PrefixList(list) => {
-            let found = tx.find_prefix_list(list.as_str())?;
+            let found = state.find_prefix_list(list.as_str())?;
             *list = found.id.clone();
             found.family
         }
@@ -114,9 +115,14 @@ fn families(tx: &Tx, spec: &mut RuleSpec) -> Result<(), Refusal> {
 }
 
 /// The group that a rule names.
-fn named_group(tx: &Tx, group: &Group, spec: &mut RuleSpec, strictness: Strictness) -> Result<(), Refusal> {
+fn named_group(
+    state: &State,
+    group: &Group,
+    spec: &mut RuleSpec,
+    strictness: Strictness,
+) -> Result<(), Refusal> {
     let Remote::Group(name) = &mut spec.remote else { return Ok(()) };
-    let named = tx.find_group_near(name.as_str(), group)?;
+    let named = state.find_group_near(name.as_str(), group)?;
     *name = named.id.clone();
     if named.vpc != group.vpc {
         return Err(Refusal::OtherVpc {

@@ -260,7 +260,8 @@ impl State {
                 let rules = self.rules_of_group.entry(rule.group.clone()).or_default();
                 if there {
                     rules.insert(rule.serial, Arc::clone(rule));
-                } else {
+                } else if rules.get(&rule.serial).is_some_and(|there| there.id == rule.id) {
+                    // Where another one took its place meanwhile, that one keeps it.
                     rules.remove(&rule.serial);
                 }
                 match &rule.spec.remote {
@@ -287,7 +288,7 @@ impl State {
                 if let Some(device) = &nic.device {
                     if there {
                         self.devices.insert(device.clone(), nic.id.clone());
-                    } else {
+                    } else if self.devices.get(device) == Some(&nic.id) {
                         self.devices.remove(device);
                     }
                 }

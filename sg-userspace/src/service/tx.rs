@@ -51,7 +51,7 @@ impl Tx {
     pub fn serials(&mut self, count: usize) -> u64 {
         let settings = self.state.settings();
         let first = settings.serial;
-        let next = Settings { serial: first + count as u64, ..settings.clone() };
+        let next = Settings { serial: first.saturating_add(count as u64), ..settings.clone() };
         self.put(Record::Settings(Arc::new(next)));
         first
     }

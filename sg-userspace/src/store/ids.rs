@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::text_schema;
 
+/// The longest id that a user chose.
+const LONGEST: usize = 64;
+
 /// Letters and digits that cannot be taken for each other.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 32^17: two of 10 million ids are equal once in ten thousand million years of daily trying.
 const LENGTH: usize = 17;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $form:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -23,6 +26,12 @@ macro_rules! id {
         impl $name {
             /// What an id of this kind begins with.
             pub const PREFIX: &'static str = $prefix;
+
+            /// Whether a text has the form that every id of this kind has.
+            #[must_use]
+            pub fn has_form(text: &str) -> bool {
+                text.strip_prefix($prefix).is_some_and(|rest| $form($prefix, rest))
+            }
 
             /// A new one, at random.
             #[must_use]
@@ -60,46 +69,115 @@ macro_rules! id {
 id!(
     /// A VPC.
     VpcId,
-    "vpc-"
+    "vpc-",
+    generated
 );
 id!(
     /// A group.
     GroupId,
-    "sg-"
+    "sg-",
+    generated
 );
 id!(
     /// A rule.
     RuleId,
-    "sgr-"
+    "sgr-",
+    generated
 );
 id!(
     /// A prefix list.
     PrefixListId,
-    "pl-"
+    "pl-",
+    generated
 );
 id!(
     /// A port list.
     PortListId,
-    "prl-"
+    "prl-",
+    generated
 );
 id!(
     /// An instance.
     InstanceId,
-    "i-"
+    "i-",
+    chosen
 );
 id!(
     /// A NIC.
     NicId,
-    "eni-"
+    "eni-",
+    chosen
 );
 id!(
     /// An access key.
     KeyId,
-    "ak-"
+    "ak-",
+    generated
 );
+
+/// Of ids that only [`random`] makes.
+fn generated(_: &str, rest: &str) -> bool {
+    rest.len() == LENGTH && rest.bytes().all(|byte| ALPHABET.contains(&byte))
+}
+
+/// Of ids that users may choose.
+fn chosen(prefix: &str, rest: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !rest.is_empty() && prefix.len() + rest.len() <= LONGEST && rest.bytes().all(fits)
+}
+
+/// Whether a text has the form of an id of any kind: what is called so could be taken for another thing.
+#[must_use]
+pub fn looks_like_id(text: &str) -> bool {
+    VpcId::has_form(text)
+        || GroupId::has_form(text)
+        || RuleId::has_form(text)
+        || PrefixListId::has_form(text)
+        || PortListId::has_form(text)
+        || InstanceId::has_form(text)
+        || NicId::has_form(text)
+        || KeyId::has_form(text)
+}
 
 fn random(prefix: &str) -> String {
     let mut rng = rand::rng();
     let letters = (0..LENGTH).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]));
     prefix.chars().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_has_its_form_and_no_name_has() {
+        for id in [
+            VpcId::random().to_string(),
+            GroupId::random().to_string(),
+            RuleId::random().to_string(),
+            PrefixListId::random().to_string(),
+            PortListId::random().to_string(),
+            InstanceId::random().to_string(),
+            NicId::random().to_string(),
+            KeyId::random().to_string(),
+            "eni-7".to_owned(),
+            "i-web_1".to_owned(),
+        ] {
+            assert!(looks_like_id(&id), "{id}");
+        }
+        for name in [
+            "sg-web",
+            "sg-",
+            "vpc-prod",
+            "eni-",
+            "eni0",
+            "i.x",
+            "web",
+            "",
+            "sg-c7h2j5ahi7kqt3de0",
+            "../../etc",
+        ] {
+            assert!(!looks_like_id(name), "{name}");
+        }
+    }
 }

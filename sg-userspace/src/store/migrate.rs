@@ -12,7 +12,7 @@ use super::{Record, text};
 pub(super) type Step = fn(Vec<Value>) -> Result<Vec<Value>, String>;
 
 /// The schemas that can be read.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Ladder {
     /// The oldest of them.
     pub(super) oldest: u32,

@@ -21,7 +21,7 @@ pub mod transfer;
 
 pub use change::{Change, Key, Record};
 pub use error::StoreError;
-pub use ids::{GroupId, InstanceId, KeyId, NicId, PortListId, PrefixListId, RuleId, VpcId};
+pub use ids::{GroupId, InstanceId, KeyId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
     AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Limits, Member, Nic, Order,
@@ -32,7 +32,7 @@ pub use rule::{
     Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
     shortest,
 };
-pub use transfer::{ImportError, Imported, export, import};
+pub use transfer::{Export, ImportError, Imported, Importer, export, import};
 
 /// The form of the records. A store of an older one is migrated when it is opened, one of a newer one is refused.
 pub const SCHEMA: u32 = migrate::LADDER.newest();

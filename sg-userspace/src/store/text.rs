@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Record, StoreError};
 
@@ -44,6 +45,26 @@ pub(super) fn decode(text: &[u8]) -> Result<Record, String> {
     // Once for the whole text, not once for each string in it.
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| reason(text, &error))
+}
+
+/// The record of a text in which nothing is that the record does not keep.
+pub(super) fn decode_strictly(text: &[u8]) -> Result<Record, String> {
+    /// Fields that are left out where they say nothing.
+    const LEFT_OUT: [&str; 5] = ["description", "tags", "owner", "mac", "allowed_address_pairs"];
+    let record = decode(text)?;
+    let unreadable = |error: serde_json::Error| error.to_string();
+    let written: Value = serde_json::from_slice(text).map_err(unreadable)?;
+    let kept = serde_json::to_value(&record).map_err(unreadable)?;
+    for (part, left_out) in [("", &[][..]), ("/record", &LEFT_OUT)] {
+        let fields = |value: &Value| value.pointer(part).and_then(Value::as_object).cloned();
+        let (Some(written), Some(kept)) = (fields(&written), fields(&kept)) else { continue };
+        let known = |key: &String| kept.contains_key(key) || left_out.contains(&key.as_str());
+        if let Some(unknown) = written.keys().find(|key| !known(key)) {
+            let unknown: String = unknown.chars().take(64).collect();
+            return Err(format!("unknown field `{}`", unknown.escape_debug()));
+        }
+    }
+    Ok(record)
 }
 
 /// What is wrong, without a value of a record that is secret: reasons are logged.

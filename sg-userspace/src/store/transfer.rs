@@ -14,16 +14,19 @@ mod export;
 mod import;
 
 pub use error::ImportError;
-pub use export::export;
+pub use export::{Export, export};
 #[cfg(test)]
 pub(super) use import::import_with;
-pub use import::{Imported, import};
+pub use import::{Imported, Importer, import};
 use serde::{Deserialize, Serialize};
+
+/// The longest export that is imported. A state of half a million rules fits.
+pub const LONGEST: u64 = 256 << 20;
 
 /// What the first line says the file is.
 const FORMAT: &str = "sgd state";
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
     format: String,

@@ -1,12 +1,13 @@
 //! Bodies: how large one may be, how long it may take, and how much memory all of them together may hold.
 //!
 //! Every body that reaches a face is a [`Bounded`] one, so no face can forget it. A body that goes too far ends with
-//! a [`BodyFailure`], which the face answers in its own words.
+//! a [`BodyFailure`], which the face answers in its own words. What few requests need, a whole state or a large
+//! document, a face allows by name ([`LargeBody`]): one at a time, and outside of the memory for the others.
 
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
@@ -18,7 +19,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
 };
 
@@ -55,12 +56,15 @@ pub enum BodyFailure {
 /// # Errors
 /// Where a limit of the listener, or the client, ends it before.
 pub async fn collect(body: axum::body::Body) -> Result<Bytes, BodyFailure> {
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) => Err(match error.into_inner().downcast::<BodyFailure>() {
-            Ok(failure) => *failure,
-            Err(other) => BodyFailure::Broken { reason: other.to_string() },
-        }),
+    Ok(body.collect().await.map_err(failure)?.to_bytes())
+}
+
+/// Why a body could not be read.
+#[must_use]
+pub fn failure(error: axum::Error) -> BodyFailure {
+    match error.into_inner().downcast::<BodyFailure>() {
+        Ok(failure) => *failure,
+        Err(other) => BodyFailure::Broken { reason: other.to_string() },
     }
 }
 
@@ -95,13 +99,66 @@ impl Drop for Share {
     }
 }
 
+/// How large the body of a request may be. An extension of every request: a face that knows whom it serves and
+/// what they ask may raise it before it reads the body.
+#[derive(Clone, Debug)]
+pub struct LargeBody(Arc<Bounds>);
+
+#[derive(Debug)]
+struct Bounds {
+    /// What every body may have.
+    ordinary: usize,
+    /// What this one may have.
+    limit: AtomicUsize,
+    large: Arc<Semaphore>,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl LargeBody {
+    pub(super) fn of(limits: &Limits, large: &Arc<Semaphore>) -> Self {
+        let ordinary = limits.body_bytes;
+        let (limit, large) = (AtomicUsize::new(ordinary), Arc::clone(large));
+        Self(Arc::new(Bounds { ordinary, limit, large, permit: Mutex::new(None) }))
+    }
+
+    /// Lets the body have up to `bytes`. The listener has one body at a time that is larger than others may be: until
+    /// the last handle of it and the body are dropped, the next is refused.
+    pub fn allow(&self, bytes: usize) {
+        self.0.limit.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the body may have `bytes` bytes.
+    fn admit(&self, bytes: u64) -> Result<(), BodyFailure> {
+        let limit = self.0.limit.load(Ordering::Relaxed);
+        if bytes > limit as u64 {
+            return Err(BodyFailure::TooLarge { limit });
+        }
+        let mut permit = self.permit();
+        if bytes > self.0.ordinary as u64 && permit.is_none() {
+            let taken = Arc::clone(&self.0.large).try_acquire_owned();
+            *permit = Some(taken.map_err(|_| BodyFailure::Crowded)?);
+        }
+        Ok(())
+    }
+
+    fn is_large(&self) -> bool {
+        self.permit().is_some()
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.0.permit.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A body with its limits.
 #[derive(Debug)]
 pub(super) struct Bounded {
     inner: Incoming,
-    limit: usize,
-    left: usize,
+    bounds: LargeBody,
+    received: usize,
     time: Duration,
+    /// So many bytes of a large body have another second.
+    pace_bytes: usize,
     /// Made when the body is first waited for: most requests have none.
     end: Option<Pin<Box<Sleep>>>,
     began: Instant,
@@ -112,14 +169,37 @@ pub(super) struct Bounded {
 }
 
 impl Bounded {
-    pub(super) fn new(inner: Incoming, limits: &Limits, share: Arc<Share>, pace: Arc<Pace>) -> Self {
-        let (limit, time) = (limits.body_bytes, limits.body_time);
-        Self { inner, limit, left: limit, time, end: None, began: Instant::now(), ended: false, share, pace }
+    pub(super) fn new(
+        inner: Incoming,
+        limits: &Limits,
+        bounds: LargeBody,
+        share: Arc<Share>,
+        pace: Arc<Pace>,
+    ) -> Self {
+        Self {
+            inner,
+            bounds,
+            received: 0,
+            time: limits.body_time,
+            pace_bytes: limits.large_body_pace.max(1),
+            end: None,
+            began: Instant::now(),
+            ended: false,
+            share,
+            pace,
+        }
     }
 
     fn count(&mut self, data: &Bytes) -> Result<(), BodyFailure> {
-        self.left = self.left.checked_sub(data.len()).ok_or(BodyFailure::TooLarge { limit: self.limit })?;
-        if self.share.take(data.len()) { Ok(()) } else { Err(BodyFailure::Crowded) }
+        self.received = self.received.saturating_add(data.len());
+        self.bounds.admit(self.received as u64)?;
+        if self.bounds.is_large() || self.share.take(data.len()) { Ok(()) } else { Err(BodyFailure::Crowded) }
+    }
+
+    /// How long the body may take, as far as it has arrived.
+    fn time(&self) -> Duration {
+        let more = if self.bounds.is_large() { self.received / self.pace_bytes } else { 0 };
+        self.time + Duration::from_secs(more as u64)
     }
 }
 
@@ -133,13 +213,18 @@ impl Body for Bounded {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let this = &mut *self;
         // What the client announced: no need to wait until it is there.
-        if this.inner.size_hint().lower() > this.left as u64 {
-            return Poll::Ready(Some(Err(BodyFailure::TooLarge { limit: this.limit })));
+        let announced = this.inner.size_hint().lower().saturating_add(this.received as u64);
+        if let Err(failure) = this.bounds.admit(announced) {
+            return Poll::Ready(Some(Err(failure)));
         }
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
             this.pace.paused(true);
-            let (began, time) = (this.began, this.time);
-            let end = this.end.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(began + time)));
+            let time = this.time();
+            let by = this.began + time;
+            let end = this.end.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(by)));
+            if end.deadline() != by {
+                end.as_mut().reset(by);
+            }
             ready!(end.as_mut().poll(context));
             return Poll::Ready(Some(Err(BodyFailure::TooSlow { limit: time })));
         };

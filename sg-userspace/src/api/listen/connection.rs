@@ -25,7 +25,7 @@ use tower::ServiceExt;
 
 use super::{
     Limits, Peer,
-    body::{Bounded, Share},
+    body::{Bounded, LargeBody, Share},
     pace::{Pace, Paced},
     seats::{Seat, Seats},
 };
@@ -55,6 +55,8 @@ pub(super) struct Shared {
     /// Memory for bodies, in bytes.
     pub(super) budget: Arc<Semaphore>,
     pub(super) seats: Arc<Seats>,
+    /// Who may send a large one.
+    pub(super) large: Arc<Semaphore>,
     /// The listener is told to stop.
     pub(super) closing: watch::Receiver<bool>,
 }
@@ -141,10 +143,14 @@ async fn serve(
 ) -> Result<Response<Body>, Infallible> {
     let share = Share::of(&shared.budget);
     let mut response = if caller.admitted {
-        let mut request = request
-            .map(|body| Body::new(Bounded::new(body, &shared.limits, Arc::clone(&share), Arc::clone(&pace))));
+        let large = LargeBody::of(&shared.limits, &shared.large);
+        let mut request = request.map(|body| {
+            let (share, pace) = (Arc::clone(&share), Arc::clone(&pace));
+            Body::new(Bounded::new(body, &shared.limits, large.clone(), share, pace))
+        });
         request.extensions_mut().insert(caller.peer);
         request.extensions_mut().insert(Claim(Arc::clone(&pace)));
+        request.extensions_mut().insert(large);
         shared.router.oneshot(request).await?
     } else {
         pace.left_unread();

@@ -25,6 +25,8 @@ pub struct Limits {
     /// The most of all bodies that are being read or answered: many clients with large bodies are refused, one by
     /// one, before they exhaust the memory.
     pub buffered_bytes: usize,
+    /// A large body that a face allowed has another second of `body_time` for so many bytes of it.
+    pub large_body_pace: usize,
     /// How long connections may take to end once the listener is told to stop.
     pub grace: Duration,
 }
@@ -41,6 +43,7 @@ impl Default for Limits {
             head_bytes: 128 << 10,
             body_bytes: 2 << 20,
             buffered_bytes: 64 << 20,
+            large_body_pace: 256 << 10,
             grace: Duration::from_secs(5),
         }
     }

@@ -32,7 +32,7 @@ mod tests;
 mod unix;
 
 pub use access::{Access, Peer};
-pub use body::{BodyFailure, collect};
+pub use body::{BodyFailure, LargeBody, collect, failure};
 pub use connection::{Claim, HeldBack};
 pub use descriptors::raise_descriptor_limit;
 pub use error::ListenError;

@@ -137,8 +137,9 @@ pub(super) async fn serve(
     let budget = Arc::new(Semaphore::new(limits.buffered_bytes.min(Semaphore::MAX_PERMITS)));
     let (close, closing) = watch::channel(false);
     let grace = limits.grace;
-    let limits = Arc::new(limits);
-    let shared = Shared { router, limits: Arc::clone(&limits), budget, seats: Arc::clone(&seats), closing };
+    let (limits, large) = (Arc::new(limits), Arc::new(Semaphore::new(1)));
+    let (shared_limits, shared_seats) = (Arc::clone(&limits), Arc::clone(&seats));
+    let shared = Shared { router, limits: shared_limits, budget, seats: shared_seats, large, closing };
     let mut connections = JoinSet::new();
     let mut complaints = Complaints::default();
 

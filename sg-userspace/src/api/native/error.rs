@@ -54,6 +54,8 @@ pub(super) enum Failed {
     Refused(Refusal),
     /// The request is none.
     Malformed(String),
+    /// The caller may not.
+    Forbidden(&'static str),
     /// Its body did not arrive.
     Body(BodyFailure),
     /// Its body is of a kind that is not read there.
@@ -92,6 +94,9 @@ impl IntoResponse for Failed {
             Self::Media(unsupported) => {
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
                 ErrorBody::new("unsupported_media_type", unsupported.to_string()).into_response(status)
+            }
+            Self::Forbidden(message) => {
+                ErrorBody::new("forbidden", message).into_response(StatusCode::FORBIDDEN)
             }
             Self::Body(failure) => {
                 let (status, code) = match failure {
@@ -132,6 +137,14 @@ fn named(refusal: &Refusal) -> (StatusCode, &'static str, Value) {
             "invalid",
             json!({ "field": field.to_string(), "found": found, "allowed": allowed }),
         ),
+        Refusal::Document { reason } => (Is::BAD_REQUEST, "invalid_document", json!({ "reason": reason })),
+        Refusal::NoExport { reason } => (Is::BAD_REQUEST, "invalid_export", json!({ "reason": reason })),
+        Refusal::Record { line, record, reason } => {
+            let (_, code, details) = named(reason);
+            let details = json!({ "line": line, "record": record, "code": code, "details": details });
+            (Is::BAD_REQUEST, "invalid_record", details)
+        }
+        Refusal::Unexportable { reason } => (Is::CONFLICT, "unexportable", json!({ "reason": reason })),
         Refusal::Missing { field, allowed } => {
             (Is::BAD_REQUEST, "missing", json!({ "field": field.to_string(), "allowed": allowed }))
         }

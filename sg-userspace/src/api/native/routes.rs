@@ -4,28 +4,40 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Query, RawPathParams, Request, State},
-    http::{HeaderMap, Method, Uri},
+    http::{
+        HeaderMap, Method, Uri,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse as _, Response},
     routing::{MethodFilter, on},
 };
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, channel::Channel};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{
-        ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, RefOr, Required,
-        ResponseBuilder,
+        Content, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, RefOr,
+        Required, ResponseBuilder,
         path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn},
-        request_body::RequestBodyBuilder,
+        request_body::{RequestBody, RequestBodyBuilder},
         schema::{ComponentsBuilder, Schema},
     },
 };
 
 use super::{ErrorBody, Native, caller::Identity, error::Failed};
 use crate::{
-    api::{listen::collect, media},
+    api::{
+        listen::{LargeBody, collect, failure},
+        media,
+    },
     service::{Once, Operation, PageRequest, Refusal, State as Snapshot},
+    store::{Export, StoreError},
 };
+
+/// What a file of JSON lines is.
+const LINES: &str = "application/jsonl";
 
 /// A request as questions and operations see it.
 #[derive(Debug)]
@@ -48,7 +60,7 @@ impl Asked {
         query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
     }
 
-    /// Whether the caller may be shown secrets.
+    /// Whether the caller may see secrets, and bring them in.
     pub(super) fn is_root(&self) -> bool {
         self.caller == "uid 0"
     }
@@ -68,11 +80,13 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: Vec<Parameter>,
+    /// How large its body may be, where that is more than others may have.
+    pub(super) large: Option<usize>,
 }
 
 impl Route {
     pub(super) fn get(path: &'static str, summary: &'static str) -> Self {
-        Self { method: Method::GET, path, summary, query: Vec::new() }
+        Self { method: Method::GET, path, summary, query: Vec::new(), large: None }
     }
 
     pub(super) fn post(path: &'static str, summary: &'static str) -> Self {
@@ -97,6 +111,12 @@ impl Route {
         self
     }
 
+    /// The route takes bodies of up to so many bytes.
+    pub(super) const fn large(mut self, bytes: usize) -> Self {
+        self.large = Some(bytes);
+        self
+    }
+
     /// The route answers page by page.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()
@@ -109,6 +129,18 @@ impl Route {
 struct Trial {
     /// Only say what would happen.
     dry_run: bool,
+}
+
+/// An operation that is made of a body while it arrives.
+pub(super) trait Upload: Default + Send + 'static {
+    /// What it becomes.
+    type Operation: Operation + Sync + Clone + Serialize;
+
+    /// Takes more of the body.
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Failed>;
+
+    /// The body has ended. This may take a while.
+    fn finish(self, asked: &Asked) -> Result<Self::Operation, Failed>;
 }
 
 impl Routes {
@@ -183,49 +215,94 @@ impl Routes {
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
-        let body = RequestBodyBuilder::new()
-            .content("text/plain", ContentBuilder::new().schema(Some(String::schema())).build())
-            .required(Some(Required::True))
-            .build();
-        self.act(route, Some((FILE, body)), move |asked, body| {
+        self.act(route, Some((FILE, body_of_text())), move |asked, body| {
             let text = std::str::from_utf8(body);
             read(asked, text.map_err(|error| Failed::Malformed(format!("the body is no UTF-8: {error}")))?)
+        });
+    }
+
+    /// An operation that is made of lines of text while they arrive.
+    pub(super) fn upload<U: Upload>(&mut self, route: Route)
+    where
+        <U::Operation as Operation>::Output: Serialize + DeserializeOwned + ToSchema,
+    {
+        let route = route.with::<Trial>();
+        let (known, large) = (names(&route), route.large);
+        self.describe::<<U::Operation as Operation>::Output>(&route, Some(body_of_text()));
+        self.serve(route, move |native, request| {
+            let known = known.clone();
+            async move {
+                let token = token(request.headers())?;
+                let Begun { asked, mut body, headers, large } = begin(request, &known, large).await?;
+                let mut upload = U::default();
+                let mut read = Ok(());
+                // What follows a mistake is read all the same: a client that still sends would not hear of it.
+                while let Some(piece) = next(&mut body).await? {
+                    if read.is_ok() {
+                        read = of_kind(&headers, &piece, Some(FILE)).and_then(|()| upload.push(&piece));
+                    }
+                }
+                read?;
+                let made =
+                    tokio::task::spawn_blocking(move || upload.finish(&asked).map(|made| (made, asked)));
+                let (operation, asked) = made.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+                let response = perform(native, token, &asked, operation).await;
+                drop(large);
+                response
+            }
+        });
+    }
+
+    /// A question that is answered with a file, line by line.
+    pub(super) fn download(
+        &mut self,
+        route: Route,
+        answer: fn(&Native, &Snapshot, &Asked) -> Result<Export, Failed>,
+    ) {
+        let known = names(&route);
+        let text = ContentBuilder::new().schema(Some(String::schema())).build();
+        self.describe_as(&route, None, LINES, text);
+        self.serve(route, move |native, request| {
+            let known = known.clone();
+            async move {
+                let (asked, _) = take_apart(request, &known, None).await?;
+                let made = tokio::task::spawn_blocking(move || {
+                    let file = answer(&native, &native.service.snapshot(), &asked)?;
+                    let bytes = file.bytes().map_err(|error| Failed::Malformed(error.to_string()))?;
+                    Ok::<_, Failed>((file, bytes))
+                });
+                let (file, bytes) = made.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+                let headers = [(CONTENT_TYPE, LINES.to_owned()), (CONTENT_LENGTH, bytes.to_string())];
+                Ok((headers, lines(file)).into_response())
+            }
         });
     }
 
     fn act<O>(
         &mut self,
         route: Route,
-        body: Option<(&'static [&'static str], utoipa::openapi::request_body::RequestBody)>,
+        body: Option<(&'static [&'static str], RequestBody)>,
         make: impl Fn(&Asked, &[u8]) -> Result<O, Failed> + Clone + Send + Sync + 'static,
     ) where
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
     {
         let route = route.with::<Trial>();
-        let known = names(&route);
+        let (known, large) = (names(&route), route.large);
         let (kinds, body) = body.unzip();
         self.describe::<O::Output>(&route, body);
         self.serve(route, move |native, request| {
             let (known, make) = (known.clone(), make.clone());
             async move {
                 let token = token(request.headers())?;
-                let (asked, body) = take_apart(request, &known, kinds).await?;
+                let Begun { asked, body, headers, large } = begin(request, &known, large).await?;
+                let body = collect(body).await?;
+                of_kind(&headers, &body, kinds)?;
                 let operation = make(&asked, &body)?;
-                if asked.query::<Trial>()?.dry_run {
-                    let service = native.service.clone();
-                    let tried = tokio::task::spawn_blocking(move || service.try_out(&operation));
-                    let tried = tried.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
-                    return Ok(Json(tried).into_response());
-                }
-                let output = match token {
-                    None => native.service.submit(operation).await?,
-                    Some(token) => {
-                        let once = Once::new(&asked.caller, &token, &operation, operation.clone())?;
-                        native.service.submit(once).await?
-                    }
-                };
-                Ok(Json(output).into_response())
+                drop(body);
+                let response = perform(native, token, &asked, operation).await;
+                drop(large);
+                response
             }
         });
     }
@@ -245,11 +322,12 @@ impl Routes {
         self.router = std::mem::take(&mut self.router).route(route.path, on(filter, serve));
     }
 
-    fn describe<T: ToSchema>(
-        &mut self,
-        route: &Route,
-        body: Option<utoipa::openapi::request_body::RequestBody>,
-    ) {
+    fn describe<T: ToSchema>(&mut self, route: &Route, body: Option<RequestBody>) {
+        self.describe_as(route, body, "application/json", json_of::<T>());
+        T::schemas(&mut self.schemas);
+    }
+
+    fn describe_as(&mut self, route: &Route, body: Option<RequestBody>, media: &str, answer: Content) {
         let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let in_path = in_path.map(|name| {
             ParameterBuilder::new()
@@ -260,8 +338,7 @@ impl Routes {
                 .build()
         });
         let parameters: Vec<Parameter> = in_path.chain(route.query.iter().cloned()).collect();
-        let success =
-            ResponseBuilder::new().description("Done.").content("application/json", json_of::<T>()).build();
+        let success = ResponseBuilder::new().description("Done.").content(media, answer).build();
         let failure = ResponseBuilder::new()
             .description("Not done: what is wrong.")
             .content("application/json", json_of::<ErrorBody>())
@@ -286,7 +363,6 @@ impl Routes {
             Some(there) => there.merge_operations(item),
             None => drop(self.paths.paths.insert(route.path.to_owned(), item)),
         }
-        T::schemas(&mut self.schemas);
         ErrorBody::schemas(&mut self.schemas);
     }
 
@@ -311,11 +387,11 @@ fn operation_id(method: &Method, path: &str) -> String {
     format!("{}_{}", method.as_str().to_lowercase(), parts.join("_"))
 }
 
-fn json_of<T: ToSchema>() -> utoipa::openapi::Content {
+fn json_of<T: ToSchema>() -> Content {
     ContentBuilder::new().schema(Some(T::schema())).build()
 }
 
-fn body_of<T: ToSchema>() -> utoipa::openapi::request_body::RequestBody {
+fn body_of<T: ToSchema>() -> RequestBody {
     RequestBodyBuilder::new()
         .content("application/json", json_of::<T>())
         .required(Some(Required::True))
@@ -345,12 +421,102 @@ fn token(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     Ok(Some(token.to_owned()))
 }
 
+fn body_of_text() -> RequestBody {
+    RequestBodyBuilder::new()
+        .content("text/plain", ContentBuilder::new().schema(Some(String::schema())).build())
+        .required(Some(Required::True))
+        .build()
+}
+
+/// Does an operation, or says what it would do.
+async fn perform<O>(
+    native: Native,
+    token: Option<String>,
+    asked: &Asked,
+    operation: O,
+) -> Result<Response, Failed>
+where
+    O: Operation + Sync + Clone + Serialize,
+    O::Output: Serialize + DeserializeOwned,
+{
+    if asked.query::<Trial>()?.dry_run {
+        let tried = tokio::task::spawn_blocking(move || native.service.try_out(&operation));
+        let tried = tried.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
+        return Ok(Json(tried).into_response());
+    }
+    let output = match token {
+        None => native.service.submit(operation).await?,
+        Some(token) => {
+            let once = Once::new(&asked.caller, &token, &operation, operation.clone())?;
+            native.service.submit(once).await?
+        }
+    };
+    Ok(Json(output).into_response())
+}
+
+/// The lines of a file as a body, made as the client reads them.
+fn lines(file: Export) -> Body {
+    const PIECE: usize = 64 << 10;
+    let (mut sender, body) = Channel::<Bytes, StoreError>::new(2);
+    tokio::spawn(async move {
+        let mut piece = Vec::with_capacity(PIECE * 2);
+        for line in file {
+            match line {
+                Ok(line) => piece.extend_from_slice(&line),
+                Err(error) => return sender.abort(error),
+            }
+            if piece.len() >= PIECE {
+                let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE * 2));
+                // A client that went away needs no more.
+                let Ok(()) = sender.send_data(full.into()).await else { return };
+            }
+        }
+        let _ = sender.send_data(piece.into()).await;
+    });
+    Body::new(body)
+}
+
+/// The next piece of a body.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Failed> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(failure)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
 /// What a request asks, and its body, which is of one of these kinds; without kinds, nobody reads it.
 async fn take_apart(
     request: Request<Body>,
     known: &[String],
     kinds: Option<&[&'static str]>,
-) -> Result<(Asked, bytes::Bytes), Failed> {
+) -> Result<(Asked, Bytes), Failed> {
+    let Begun { asked, body, headers, .. } = begin(request, known, None).await?;
+    let body = collect(body).await?;
+    of_kind(&headers, &body, kinds)?;
+    Ok((asked, body))
+}
+
+/// Whether a body, or a piece of one, is of one of these kinds.
+fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> Result<(), Failed> {
+    match kinds {
+        Some(kinds) if !body.is_empty() => Ok(media::check(headers, kinds)?),
+        _ => Ok(()),
+    }
+}
+
+/// A request whose body is still to be read.
+struct Begun {
+    asked: Asked,
+    body: Body,
+    headers: HeaderMap,
+    /// A large body is one until this is dropped, too.
+    large: Option<LargeBody>,
+}
+
+/// What a request asks.
+async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -> Result<Begun, Failed> {
     let (mut parts, body) = request.into_parts();
     let path = axum::RequestPartsExt::extract::<RawPathParams>(&mut parts).await;
     let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
@@ -366,13 +532,13 @@ async fn take_apart(
         }
     }
     let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone()).unwrap_or_default();
-    let body = collect(body).await?;
-    if let Some(kinds) = kinds
-        && !body.is_empty()
-    {
-        media::check(&parts.headers, kinds)?;
+    // A request that came through no listener has no bounds to raise.
+    let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
+    if let Some((bytes, handle)) = &large {
+        handle.allow(*bytes);
     }
-    Ok((Asked { path, uri: parts.uri, caller }, body))
+    let large = large.map(|(_, handle)| handle);
+    Ok(Begun { asked: Asked { path, uri: parts.uri, caller }, body, headers: parts.headers, large })
 }
 
 /// Reads JSON. A key that nothing reads is refused: a change that was misspelt must not look as if it had been made.

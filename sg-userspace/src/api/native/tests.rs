@@ -212,6 +212,63 @@ async fn a_body_is_what_it_says() {
     assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/import", "x")).await.0, 400);
 }
 
+fn of_user(uid: u32, method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
+    let mut request = request(method, path, body);
+    request.extensions_mut().insert(Peer::Process { uid, gid: 0, pid: None });
+    request
+}
+
+async fn text_of(face: &Router, request: Request<Body>) -> String {
+    let answer = face.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let length: usize = answer.headers()["content-length"].to_str().unwrap().parse().unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body.len(), length);
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn secrets_go_out_and_come_in_for_root_only() {
+    let face = face(Caller::Socket);
+    let (_, key) = ask(&face, Method::POST, "/v1/keys", json!({})).await;
+    let secret = key["secret"].as_str().unwrap();
+    let file = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
+    assert!(file.contains(secret));
+    let planted: String = "x".repeat(40);
+    let planted = file.replace(secret, &planted);
+    let without = text_of(&face, of_user(1000, Method::GET, "/v1/export", Body::empty())).await;
+    assert!(!without.contains(secret));
+    for (method, path, body) in [
+        (Method::GET, "/v1/export?secrets=true", String::new()),
+        (Method::POST, "/v1/import", planted.clone()),
+        (Method::POST, "/v1/import?dry_run=true", planted.clone()),
+    ] {
+        let (status, answer) = send(&face, of_user(1000, method, path, body)).await;
+        assert_eq!((status, code(&answer)), (403, "forbidden"), "{path}: {answer}");
+    }
+    let again = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
+    assert!(again.contains(secret), "nothing was changed");
+    // A key over TCP is not root, whatever it may do else.
+    let (status, answer) = send(&face, of_user(1000, Method::POST, "/v1/import", without)).await;
+    assert_eq!((status, answer["put"].as_u64()), (200, Some(0)), "{answer}");
+    assert_eq!(send(&face, request(Method::POST, "/v1/import", planted)).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_export_is_refused_by_its_line() {
+    let face = face(Caller::Socket);
+    ask(&face, Method::POST, "/v1/vpcs", json!({"name": "net"})).await;
+    let file = text_of(&face, request(Method::GET, "/v1/export", Body::empty())).await;
+    let line = 1 + file.lines().position(|line| line.contains("\"net\"")).unwrap();
+    let wrong = file.replace("\"net\"", "\"n\u{202e}et\"");
+    let (status, answer) = send(&face, request(Method::POST, "/v1/import", wrong)).await;
+    assert_eq!((status, code(&answer)), (400, "invalid_record"), "{answer}");
+    assert_eq!(answer["error"]["details"]["line"], line, "{answer}");
+    let cut = file.lines().take(1).collect::<String>();
+    let (status, answer) = send(&face, request(Method::POST, "/v1/import", cut)).await;
+    assert_eq!((status, code(&answer)), (400, "invalid_export"), "{answer}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 

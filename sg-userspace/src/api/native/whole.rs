@@ -2,22 +2,25 @@
 
 use std::net::IpAddr;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Native,
     error::Failed,
-    routes::{Route, Routes},
+    routes::{Asked, Route, Routes, Upload},
 };
 use crate::{
     agent::{Catalog, devices},
+    document,
     model::DeviceFacts,
     service::{
         Apply, CheckPacket, Checked, CommonCheck, CreateKey, DeleteKey, Finding, KeyView, ModifyLimits,
-        ReplaceState, Scope, State, check_common, check_packet, health,
+        Refusal, ReplaceState, Scope, State, check_common, check_packet, check_stored, health,
     },
-    store::{Limits, transfer},
+    store::{Export, ImportError, Importer, Limits, transfer},
 };
 
 /// How things are.
@@ -119,6 +122,51 @@ struct ExportQuery {
     secrets: bool,
 }
 
+/// The longest document, as a text of JSON: what is not a letter takes two bytes there.
+const APPLY_BYTES: usize = 2 * document::MAX_BYTES as usize + (1 << 20);
+
+/// The export of a state that an import will take.
+fn exportable(state: &State, secrets: bool) -> Result<Export, Failed> {
+    let unexportable = |reason| Failed::Refused(Refusal::Unexportable { reason });
+    check_stored(state).map_err(|refusal| unexportable(refusal.to_string()))?;
+    let file = Export::of(state.records(), secrets);
+    let bytes = file.bytes().map_err(|error| unexportable(error.to_string()))?;
+    if bytes > transfer::LONGEST {
+        return Err(unexportable(format!("it has {bytes} bytes, {} are allowed", transfer::LONGEST)));
+    }
+    Ok(file)
+}
+
+/// An export that is being received.
+#[derive(Default)]
+struct ImportUpload {
+    importer: Importer,
+    digest: Sha256,
+}
+
+impl Upload for ImportUpload {
+    type Operation = ReplaceState;
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.digest.update(bytes);
+        self.importer.push(bytes).map_err(|error| no_export(&error))
+    }
+
+    fn finish(self, asked: &Asked) -> Result<ReplaceState, Failed> {
+        let imported = self.importer.finish().map_err(|error| no_export(&error))?;
+        if imported.secrets && !asked.is_root() {
+            return Err(Failed::Forbidden(
+                "only root brings secrets in, over the socket: export without them, and the keys that are here stay",
+            ));
+        }
+        Ok(ReplaceState::new(imported, STANDARD_NO_PAD.encode(self.digest.finalize()))?)
+    }
+}
+
+fn no_export(error: &ImportError) -> Failed {
+    Failed::Refused(Refusal::NoExport { reason: error.to_string() })
+}
+
 /// What is known of this host's devices.
 fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
     let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
@@ -153,21 +201,18 @@ pub(super) fn declare(routes: &mut Routes) {
     });
 
     let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
-    routes.change::<Apply>(apply, |_, _| {});
+    routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
 
     let export = Route::get("/v1/export", "Everything there is, as a file").with::<ExportQuery>();
-    routes.ask::<String>(export, |_, state, asked| {
+    routes.download(export, |_, state, asked| {
         let ExportQuery { secrets } = asked.query()?;
         if secrets && !asked.is_root() {
-            return Err(Failed::Malformed("only root is shown secrets, over the socket".to_owned()));
+            return Err(Failed::Forbidden("only root is shown secrets, over the socket"));
         }
-        let mut file = Vec::new();
-        transfer::export(state.records(), &mut file, secrets)
-            .map_err(|error| Failed::Malformed(error.to_string()))?;
-        Ok(String::from_utf8_lossy(&file).into_owned())
+        exportable(state, secrets)
     });
     let import = Route::post("/v1/import", "Replace everything by what a file holds");
-    routes.file::<ReplaceState>(import, |_, text| Ok(ReplaceState { text: text.to_owned() }));
+    routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
 
     routes.ask::<Vec<KeyView>>(Route::get("/v1/keys", "List access keys"), |_, state, _| {
         Ok(state.keys().values().map(|key| KeyView::from(&**key)).collect())

@@ -12,6 +12,7 @@ use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
     kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder, remedy},
     logging,
+    model::text::escaped_lines,
 };
 
 /// Keeps security groups in force on the NICs of this host.
@@ -167,7 +168,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sgd: {}", said(&error));
+            eprintln!("sgd: {}", escaped_lines(&said(&error)));
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
             ExitCode::from(if concerns_policy { 2 } else { 1 })
         }

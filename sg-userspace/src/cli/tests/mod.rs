@@ -11,7 +11,12 @@ use clap::Parser;
 use tempfile::NamedTempFile;
 
 use super::{Typed, explain, failure::Failure};
-use crate::{document, oracle::Oracle, probe::Reader};
+use crate::{
+    document,
+    model::text::{escaped_lines, is_invisible},
+    oracle::Oracle,
+    probe::Reader,
+};
 
 const POLICY: &str = "
 groups:
@@ -118,6 +123,26 @@ fn validate_says_what_a_document_comes_to() {
     assert!(out.contains("NIC no-such-dev0: host; groups web; 10.0.0.5; image "), "{out}");
     assert!(out.contains("no such device yet"), "{out}");
     assert_eq!(run(&["validate", "/no/such/file"]).1, 2);
+}
+
+/// A name with what a terminal obeys is refused, and what is said of it has nothing of that.
+#[test]
+fn nothing_that_a_terminal_obeys_gets_there() {
+    for name in ["we\\e[2Jb", "we\\u009bb", "we\\u202eb", "we\\u200bb"] {
+        let policy = file(&POLICY.replace("web", &format!("\"{name}\"")));
+        let path = policy.path().to_str().unwrap();
+        for words in
+            [vec!["validate", path], [&["check", "--policy", path][..], &PACKET, &["--dport", "22"]].concat()]
+        {
+            let (out, code, error) = run(&words);
+            assert_eq!((out.as_str(), code), ("", 2), "{words:?}");
+            assert!(error.contains("is invisible or a control character"), "{error}");
+            assert!(!error.chars().any(is_invisible), "{error:?}");
+        }
+    }
+    // What is let through all the same, as a path, is escaped.
+    let missing = run(&["validate", "/no/such\u{1b}[2J\u{9b}"]);
+    assert!(escaped_lines(&missing.2).contains("such\\u{1b}[2J\\u{9b}"), "{}", missing.2);
 }
 
 #[test]

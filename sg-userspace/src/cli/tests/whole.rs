@@ -302,7 +302,8 @@ fn a_document_is_applied_after_its_difference_was_seen() {
 
     let bad = file("groups: { web: { ingress: [ { protocol: tpc } ] } }\n");
     let error = agent.refused(&format!("apply -f {} --name site", bad.path().display()));
-    assert!(error.contains(&format!("{}:1:", bad.path().display())) && error.contains("tpc"), "{error}");
+    let place = format!("{}:1:", bad.path().display());
+    assert!(error.contains("tpc") && error.starts_with(&place), "{error}");
 }
 
 #[test]
@@ -319,6 +320,9 @@ fn everything_leaves_and_comes_back() {
     assert!(agent.ok(&format!("{import} --yes")).contains("written"));
     assert_eq!(agent.json("group show web")["rules"], 1);
     assert!(agent.ok(&format!("{import} --yes")).starts_with("0 records removed, 0 records written"));
+    let wrong = file(&std::fs::read_to_string(&path).unwrap().replace("\"web\"", "\"w\\u0435b\""));
+    let error = agent.refused(&format!("import {} --yes", wrong.path().display()));
+    assert!(error.starts_with(&format!("{}: line ", wrong.path().display())), "{error}");
 }
 
 #[test]
@@ -340,4 +344,91 @@ fn keys_limits_and_the_status() {
 
     assert!(agent.ok("status").contains("IN FORCE       0 of 1 NICs\nWAITING FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
+}
+
+/// An export of 10,000 rules and 1,000 NICs, in the form that exports have.
+fn large_export() -> String {
+    const RULES: usize = 10_000;
+    const NICS: usize = 1_000;
+    const GROUPS: usize = 100;
+    let id = |prefix: &str, number: usize| {
+        let letter = |place: u32| char::from(b'a' + (number / 10_usize.pow(place) % 10) as u8);
+        // No `l` and no `o` among ten letters: ids have none.
+        format!("{prefix}aaaaaaaaaaa{}", (0..6).rev().map(letter).collect::<String>())
+    };
+    let created = "1970-01-01T00:00:00Z";
+    let vpc = id("vpc-", 0);
+    let mut lines = vec![
+        String::new(),
+        format!(
+            r#"{{"kind":"vpc","record":{{"id":"{vpc}","region":"local","name":"net","created":"{created}","order":"merged","established":"revalidate","mid_stream":"loose","takeover":300,"default":"drop"}}}}"#
+        ),
+    ];
+    lines.extend((0..GROUPS).map(|number| {
+        format!(
+            r#"{{"kind":"group","record":{{"id":"{}","region":"local","vpc":"{vpc}","name":"group-{number}","created":"{created}","type":"basic","inner_access":true,"default":false}}}}"#,
+            id("sg-", number)
+        )
+    }));
+    lines.extend((0..RULES).map(|number| {
+        format!(
+            r#"{{"kind":"rule","record":{{"id":"{}","group":"{}","direction":"ingress","serial":{number},"created":"{created}","spec":{{"action":"accept","priority":1,"protocol":"tcp","ports":"{}","remote":"10.{}.0.0/16","nic_type":"intranet","description":"rule of a usual length"}}}}}}"#,
+            id("sgr-", number),
+            id("sg-", number % GROUPS),
+            1 + number / GROUPS,
+            number % 256,
+        )
+    }));
+    lines.extend((0..NICS).map(|number| {
+        format!(
+            r#"{{"kind":"nic","record":{{"id":"{}","region":"local","vpc":"{vpc}","name":"","created":"{created}","instance":null,"primary":false,"device":null,"role":"host","addresses":["10.200.{}.{}"],"anti_spoofing":null,"accept_own_source":false,"dhcp_servers":[],"hook":"tc","ipsec":null,"ethertypes":[],"nic_type":"intranet","groups":["{}"]}}}}"#,
+            id("eni-", number),
+            number / 250,
+            1 + number % 250,
+            id("sg-", number % GROUPS),
+        )
+    }));
+    lines.push(r#"{"kind":"settings","record":{"limits":{},"serial":10000}}"#.to_owned());
+    lines[0] =
+        format!(r#"{{"format":"sgd state","schema":1,"secrets":false,"records":{}}}"#, lines.len() - 1);
+    lines.join("\n") + "\n"
+}
+
+/// Larger than the body of any other request.
+#[test]
+fn a_large_state_comes_back_as_it_was() {
+    let agent = Agent::new();
+    let large = file(&large_export());
+    let import = format!("import {} --yes", large.path().display());
+    let answer = agent.ok(&import);
+    assert!(answer.starts_with("0 records removed, 1110"), "{answer}");
+    let status = agent.json("status");
+    assert_eq!((&status["rules"], &status["nics"]), (&10_000.into(), &1_000.into()));
+
+    let [first, second] = ["first", "second"].map(|name| agent.dir.path().join(name));
+    agent.ok(&format!("export {}", first.display()));
+    assert!(first.metadata().unwrap().len() > 2 << 20);
+    let rule = agent.json("rule list group-0")[0]["id"].as_str().unwrap().to_owned();
+    agent.ok(&format!("rule revoke {rule} --yes"));
+    agent.ok("group modify group-1 --name other");
+    agent.ok("nic remove eni-aaaaaaaaaaaaaaaaa --yes");
+    let answer = agent.ok(&format!("import {} --yes", first.display()));
+    assert_eq!(answer, "0 records removed, 3 records written\n");
+    agent.ok(&format!("export {}", second.display()));
+    let [first, second] = [first, second].map(|path| std::fs::read_to_string(path).unwrap());
+    // Apart from the limits, which are written out now, what was made up is what is kept.
+    assert!(first == second && first.lines().count() == 11_103, "{}", first.lines().count());
+}
+
+#[test]
+fn a_large_document_is_applied() {
+    let agent = Agent::new();
+    let prefixes: Vec<String> = (0..200_000_u32)
+        .map(|number| std::net::Ipv4Addr::from(0x0a00_0000 + number * 2).to_string())
+        .collect();
+    let text = format!("prefix_lists: {{ all: [{}] }}\ngroups: {{ a: {{}} }}\n", prefixes.join(", "));
+    assert!(text.len() > 2 << 20);
+    let document = file(&text);
+    let applied = agent.ok(&format!("apply -f {} --yes", document.path().display()));
+    assert!(applied.contains("3 added"), "{applied}");
 }

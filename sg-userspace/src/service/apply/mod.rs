@@ -10,12 +10,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Field, Operation, Refusal, Tx,
-    labels::{excerpt, region},
+    Operation, Refusal, Tx,
+    labels::{document_name, region},
 };
 use crate::document;
 use plan::Plan;
@@ -24,13 +26,17 @@ use plan::Plan;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Apply {
     /// The document, YAML or JSON.
-    pub text: String,
+    #[schema(value_type = String)]
+    pub text: Arc<str>,
     /// What it is called: everything of it belongs to this name.
     #[serde(default = "document")]
     pub name: String,
     /// Where it is, the first time.
     #[serde(default)]
     pub region: String,
+    /// What errors and warnings call it. Default: its name.
+    #[serde(default)]
+    pub file: String,
 }
 
 fn document() -> String {
@@ -77,18 +83,10 @@ impl Operation for Apply {
     type Output = Difference;
 
     fn run(&self, tx: &mut Tx) -> Result<Difference, Refusal> {
-        let named = self.name.chars().next().is_some_and(char::is_alphabetic)
-            && self.name.len() <= 64
-            && self.name.chars().all(|letter| letter.is_alphanumeric() || "-_.".contains(letter));
-        if !named {
-            let allowed = "up to 64 letters, digits, `-`, `_`, `.`, beginning with a letter".to_owned();
-            return Err(Refusal::Invalid { field: Field::Name, found: excerpt(&self.name), allowed });
-        }
-        let loaded = document::parse(&self.name, self.text.as_bytes()).map_err(|error| Refusal::Invalid {
-            field: Field::File,
-            found: self.name.clone(),
-            allowed: error.to_string(),
-        })?;
+        document_name(&self.name)?;
+        let file = if self.file.is_empty() { &self.name } else { &self.file };
+        let loaded = document::parse(file, self.text.as_bytes())
+            .map_err(|error| Refusal::Document { reason: error.to_string() })?;
         let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
         plan.make(loaded.policy.parts())?;
         let changes = plan.changes;

@@ -9,7 +9,7 @@ use std::{
 use super::{Changed, Happens, rules};
 use crate::{
     model::{self, GroupIndex, PolicyParts, Precedence},
-    service::{Kind, Refusal, Tx, membership::check_groups, referencing},
+    service::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, referencing},
     store::{
         Established, Group, GroupId, GroupType, Hook, Key, Label, Member, Nic, NicId, NicType, Order,
         PortEntry, PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Record, Role, Vpc,
@@ -36,6 +36,11 @@ impl<'a> Plan<'a> {
 
     /// Makes everything as `parts` say.
     pub(super) fn make(&mut self, parts: &PolicyParts) -> Result<(), Refusal> {
+        let lists = parts.prefix_lists.iter().map(|list| &list.0);
+        let lists = lists.chain(parts.port_lists.iter().map(|list| &list.0));
+        for name in lists.chain(parts.groups.iter().map(|group| &group.name)) {
+            free_name(name)?;
+        }
         let vpc = self.vpc(parts);
         for (name, prefixes) in &parts.prefix_lists {
             let id = self.prefix_list(name, prefixes);

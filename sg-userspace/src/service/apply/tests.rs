@@ -24,7 +24,12 @@ nics:
 ";
 
 fn apply(world: &mut World, text: &str) -> Result<Difference, Refusal> {
-    world.run(&Apply { text: text.to_owned(), name: "site".to_owned(), region: String::new() })
+    world.run(&Apply {
+        text: text.to_owned().into(),
+        name: "site".to_owned(),
+        region: String::new(),
+        file: String::new(),
+    })
 }
 
 fn lines(difference: &Difference) -> Vec<(Happens, &str, &str)> {
@@ -92,11 +97,13 @@ fn only_what_it_owns_goes() {
 fn what_others_use_or_have_is_refused() {
     let mut world = World::new();
     apply(&mut world, DOCUMENT).unwrap();
-    let other = Apply { text: DOCUMENT.to_owned(), name: "other".to_owned(), region: String::new() };
+    let other = Apply {
+        text: DOCUMENT.to_owned().into(),
+        name: "other".to_owned(),
+        region: String::new(),
+        file: String::new(),
+    };
     assert!(matches!(world.run(&other), Err(Refusal::DeviceTaken { device, .. }) if device == "eth0"));
     let broken = apply(&mut world, "groups: { web: { ingress: [{ protocol: tcp, ports: 99999 }] } }");
-    assert!(
-        matches!(&broken, Err(Refusal::Invalid { allowed, .. }) if allowed.contains("99999")),
-        "{broken:?}"
-    );
+    assert!(matches!(&broken, Err(Refusal::Document { reason }) if reason.contains("99999")), "{broken:?}");
 }

@@ -87,7 +87,14 @@ fn a_group_is_restored_from_its_copy() {
 fn a_group_that_names_itself_does_so_again() {
     let mut world = World::new();
     let text = "groups: { web: { ingress: [{ protocol: tcp, remote: { group: web } }] } }".to_owned();
-    world.run(&Apply { text, name: "site".to_owned(), region: String::new() }).unwrap();
+    world
+        .run(&Apply {
+            text: text.into(),
+            name: "site".to_owned(),
+            region: String::new(),
+            file: String::new(),
+        })
+        .unwrap();
     assert_eq!(clone(&mut world, None, Some("net"), false).unwrap(), (1, 0));
     assert_eq!(clone_named(&mut world), (1, 0));
     let restore = RestoreRules { group: "web".to_owned(), from: "backup".to_owned(), complete: true };

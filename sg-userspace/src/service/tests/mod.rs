@@ -1,5 +1,6 @@
 //! The service on a store and an enforcement that only remember.
 
+mod backup;
 mod copies;
 mod model;
 mod operations;

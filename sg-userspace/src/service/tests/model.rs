@@ -38,7 +38,7 @@ const REFERENCES: usize = 2;
 /// Everything by its number: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
 /// the order is merged, odd ones in VPC 1, where groups come one after the other.
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     CreateGroup { group: usize, enterprise: bool },
     DeleteGroups(Vec<usize>),
     InnerAccess(usize, bool),
@@ -60,7 +60,7 @@ enum Op {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct MRule {
+pub(super) struct MRule {
     drop: bool,
     priority: u8,
     port: u16,
@@ -68,7 +68,7 @@ struct MRule {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum MRemote {
+pub(super) enum MRemote {
     Any,
     /// 10.0.0.0/24 with N, 10.0.N.0/24.
     Net(u8),
@@ -270,13 +270,13 @@ fn tag(refusal: &Refusal) -> &'static str {
 }
 
 /// The service and the model, side by side.
-struct Both {
-    world: World,
+pub(super) struct Both {
+    pub(super) world: World,
     model: Model,
 }
 
 impl Both {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::new();
         let second = CreateVpc {
             label: NewLabel { name: "net1".to_owned(), ..NewLabel::default() },
@@ -306,7 +306,7 @@ impl Both {
     }
 
     /// Does `op` to both. `Err` with what the service said and what the model would have had it say.
-    fn step(&mut self, op: &Op) -> Result<(), String> {
+    pub(super) fn step(&mut self, op: &Op) -> Result<(), String> {
         let (said, expected) = match op {
             Op::CreateGroup { group, enterprise } => {
                 if self.model.groups[*group].is_some() {
@@ -731,7 +731,7 @@ fn rules() -> impl Strategy<Value = (usize, MRule)> {
     })
 }
 
-fn operations() -> impl Strategy<Value = Op> {
+pub(super) fn operations() -> impl Strategy<Value = Op> {
     let (group, nic, list, member) = (0..GROUPS, 0..NICS, 0..LISTS, 0_u8..6);
     let held = (nic.clone(), vec(0..GROUPS, 0..4), prop::bool::weighted(0.1))
         .prop_map(|(nic, groups, stray)| (nic, near(nic, groups, stray)));

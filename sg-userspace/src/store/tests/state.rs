@@ -8,6 +8,12 @@ use super::{
     ladder::{OLD, old},
 };
 
+/// Every record, without its line.
+fn read(bytes: &[u8]) -> (Vec<Record>, bool) {
+    let Imported { records, secrets } = import(bytes).unwrap();
+    (records.into_iter().map(|(_, record)| record).collect(), secrets)
+}
+
 fn exported(records: &[Record], secrets: bool) -> Vec<u8> {
     let mut out = Vec::new();
     export(records.iter().cloned(), &mut out, secrets).unwrap();
@@ -19,15 +25,14 @@ proptest! {
 
     #[test]
     fn what_is_exported_is_imported(records in arbitrary::records(40)) {
-        let imported = import(&*exported(&records, true)).unwrap();
-        prop_assert_eq!(imported, Imported { records, secrets: true });
+        prop_assert_eq!(read(&exported(&records, true)), (records, true));
     }
 
     #[test]
     fn without_secrets_nothing_else_is_lost(records in arbitrary::records(40)) {
-        let imported = import(&*exported(&records, false)).unwrap();
-        let others = records.into_iter().filter(|record| !text::is_secret(record)).collect();
-        prop_assert_eq!(imported, Imported { records: others, secrets: false });
+        let found = read(&exported(&records, false));
+        let others: Vec<_> = records.into_iter().filter(|record| !text::is_secret(record)).collect();
+        prop_assert_eq!(found, (others, false));
     }
 
     #[test]
@@ -43,6 +48,18 @@ proptest! {
         if let Err(error) = import(&*bytes) {
             drop(error.to_string());
         }
+    }
+
+    /// However the pieces are cut that it arrives in.
+    #[test]
+    fn pieces_of_an_export_are_what_it_is(records in arbitrary::records(10), size in 1_usize..400) {
+        let bytes = exported(&records, true);
+        let mut importer = Importer::default();
+        for piece in bytes.chunks(size) {
+            importer.push(piece).unwrap();
+        }
+        prop_assert_eq!(importer.finish().unwrap(), import(&*bytes).unwrap());
+        prop_assert_eq!(Export::of(records, true).bytes().unwrap(), bytes.len() as u64);
     }
 
     /// But for its last line break, a part of an export is no export.
@@ -86,6 +103,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         (format!("{HEAD}\n\n{SETTINGS}}}"), "line 3 is no record: trailing characters"),
         (format!("{}\n{SETTINGS}\n\n{SETTINGS}\n", head(2)), "line 4: settings was on line 2 already"),
+        (format!("{HEAD}\n{SETTINGS}\n\n{SETTINGS}\n"), "line 4: the head says that 1 records follow"),
         (
             format!("{HEAD}\n{SETTINGS}\n{}", SETTINGS.replace("settings", "setting")),
             "line 3 is no record: unknown variant",
@@ -110,7 +128,7 @@ fn what_is_wrong_is_said_with_its_line() {
 fn what_people_do_to_files_is_read() {
     let text = format!("{HEAD}\r\n\r\n{SETTINGS}  \r\n\n");
     let imported = import(text.as_bytes()).unwrap();
-    assert_eq!(imported.records, [Record::from(Settings { serial: 3, ..Settings::default() })]);
+    assert_eq!(imported.records, [(3, Record::from(Settings { serial: 3, ..Settings::default() }))]);
 }
 
 #[test]
@@ -120,5 +138,5 @@ fn an_export_of_an_older_schema_is_brought_to_this_one() {
     let lines: Vec<_> = old.iter().map(|(_, value)| value.to_string()).collect();
     let text = format!("{head}\n{}\n", lines.join("\n"));
     let imported = import_with(OLD, text.as_bytes()).unwrap();
-    assert_eq!(imported.records, new);
+    assert_eq!(imported.records.into_iter().map(|(_, record)| record).collect::<Vec<_>>(), new);
 }

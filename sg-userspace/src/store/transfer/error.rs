@@ -25,7 +25,7 @@ pub enum ImportError {
     },
     /// A newer program wrote it.
     #[error(
-        "the export has schema {found}, this program knows up to {known}: import it with the program that wrote it"
+        "line 1: the export has schema {found}, this program knows up to {known}: import it with the program that wrote it"
     )]
     Newer {
         /// What it has.
@@ -34,7 +34,7 @@ pub enum ImportError {
         known: u32,
     },
     /// An older program wrote it, and it cannot be brought to the schema of this one.
-    #[error("the export has schema {found} and cannot be brought to {known}: {reason}")]
+    #[error("line 1: the export has schema {found} and cannot be brought to {known}: {reason}")]
     Migration {
         /// What it has.
         found: u32,
@@ -69,9 +69,20 @@ pub enum ImportError {
         /// What names it.
         key: String,
     },
-    /// There are fewer or more than the head says.
+    /// There are more than the head says.
     #[error(
-        "the head says that {said} records follow, and {found} do: the file was cut off or changed; where the change was \
+        "line {line}: the head says that {said} records follow, and this is one more; where the change was meant, \
+         correct the number"
+    )]
+    More {
+        /// The first that is too many.
+        line: u64,
+        /// What the head says.
+        said: u64,
+    },
+    /// There are fewer than the head says.
+    #[error(
+        "line 1: the head says that {said} records follow, and {found} do: the file was cut off or changed; where the change was \
          meant, correct the number"
     )]
     Count {

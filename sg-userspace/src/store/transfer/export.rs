@@ -1,14 +1,62 @@
 //! State → file.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    vec,
+};
 
 use super::{
-    super::{Record, SCHEMA, text},
+    super::{Record, SCHEMA, StoreError, text},
     FORMAT, Head,
 };
 
-/// Writes `records`. Without `secrets` access keys are left out, and with them the answers to operations with
-/// tokens, which may show one: what is left can be shown to who may see the state.
+/// An export, line by line: each is made when it is asked for.
+#[derive(Clone, Debug)]
+pub struct Export {
+    head: Option<Head>,
+    records: vec::IntoIter<Record>,
+}
+
+impl Export {
+    /// Of `records`. Without `secrets` access keys are left out, and with them the answers to operations with tokens,
+    /// which may show one: what is left can be shown to who may see the state.
+    #[must_use]
+    pub fn of(records: impl IntoIterator<Item = Record>, secrets: bool) -> Self {
+        let mut records: Vec<_> =
+            records.into_iter().filter(|record| secrets || !text::is_secret(record)).collect();
+        records.sort_by_cached_key(Record::key);
+        let head = Head { format: FORMAT.to_owned(), schema: SCHEMA, secrets, records: records.len() as u64 };
+        Self { head: Some(head), records: records.into_iter() }
+    }
+
+    /// How many bytes are left of it.
+    ///
+    /// # Errors
+    /// Where a record cannot be written.
+    pub fn bytes(&self) -> Result<u64, StoreError> {
+        self.clone().try_fold(0, |sum, line| Ok(sum + line?.len() as u64))
+    }
+}
+
+impl Iterator for Export {
+    type Item = Result<Vec<u8>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = match self.head.take() {
+            Some(head) => serde_json::to_vec(&head).map_err(|error| StoreError::Unwritable {
+                key: "the head of an export".to_owned(),
+                reason: error.to_string(),
+            }),
+            None => text::encode(&self.records.next()?),
+        };
+        Some(line.map(|mut line| {
+            line.push(b'\n');
+            line
+        }))
+    }
+}
+
+/// Writes all of an [`Export`].
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -17,20 +65,10 @@ pub fn export(
     mut out: impl Write,
     secrets: bool,
 ) -> io::Result<()> {
-    let mut records: Vec<_> =
-        records.into_iter().filter(|record| secrets || !text::is_secret(record)).collect();
-    records.sort_by_cached_key(Record::key);
-    let head = Head { format: FORMAT.to_owned(), schema: SCHEMA, secrets, records: records.len() as u64 };
-    line(&mut out, &serde_json::to_vec(&head)?)?;
-    for record in &records {
-        line(&mut out, &text::encode(record).map_err(io::Error::other)?)?;
+    for line in Export::of(records, secrets) {
+        out.write_all(&line.map_err(io::Error::other)?)?;
     }
     out.flush()
-}
-
-fn line(out: &mut impl Write, text: &[u8]) -> io::Result<()> {
-    out.write_all(text)?;
-    out.write_all(b"\n")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader, Read},
+    io::{ErrorKind, Read},
 };
 
 use serde_json::Value;
@@ -19,8 +19,8 @@ use super::{
 /// What an export holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// Every record, each once.
-    pub records: Vec<Record>,
+    /// Every record, each once, with its line; those of an older schema, which became others, all have line 1.
+    pub records: Vec<(u64, Record)>,
     /// Whether those that are secrets are among them. Where not, who replaces a state by this one keeps its own.
     pub secrets: bool,
 }
@@ -33,39 +33,149 @@ pub fn import(from: impl Read) -> Result<Imported, ImportError> {
     import_with(LADDER, from)
 }
 
-pub(in super::super) fn import_with(ladder: Ladder, from: impl Read) -> Result<Imported, ImportError> {
-    let mut lines = Lines { from: BufReader::new(from), number: 0 };
-    let known = ladder.newest();
-    let Head { schema: found, secrets, records: said, .. } = head(&mut lines, known)?;
-    let records = if found == known {
-        lines.each(said, text::decode)?
-    } else {
-        let value =
-            |text: &[u8]| serde_json::from_slice::<Value>(text).map_err(|_| "it is no JSON".to_owned());
-        let old = lines.each(said, value)?.into_iter().map(|(_, value)| value);
-        let migration = |reason| ImportError::Migration { found, known, reason };
-        // Steps make several records of one, and one of several: there are no lines any more.
-        ladder.climb(found, old.collect()).map_err(migration)?.into_iter().map(|record| (1, record)).collect()
-    };
-
-    let mut lines_of = HashMap::with_capacity(records.len());
-    for (line, record) in &records {
-        if !secrets && text::is_secret(record) {
-            let reason = format!("{} is a secret, and the head says that there are none", record.key());
-            return Err(ImportError::Record { line: *line, reason });
+pub(in super::super) fn import_with(ladder: Ladder, mut from: impl Read) -> Result<Imported, ImportError> {
+    let mut importer = Importer::with(ladder);
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = match from.read(&mut piece) {
+            Ok(read) => read,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(source) => return Err(ImportError::Io { line: importer.number, source }),
+        };
+        if read == 0 {
+            return importer.finish();
         }
-        if let Some(first) = lines_of.insert(record.key(), *line) {
-            return Err(ImportError::Twice { line: *line, first, key: record.key().to_string() });
-        }
+        importer.push(&piece[..read])?;
     }
-    Ok(Imported { records: records.into_iter().map(|(_, record)| record).collect(), secrets })
 }
 
-fn head(lines: &mut Lines<impl Read>, known: u32) -> Result<Head, ImportError> {
+/// Reads an export piece by piece, as it arrives. It holds one line, and what was read of those before it.
+#[derive(Debug)]
+pub struct Importer {
+    ladder: Ladder,
+    /// The line that has not ended yet, and its number.
+    line: Vec<u8>,
+    number: u64,
+    head: Option<Head>,
+    records: Vec<(u64, Record)>,
+    /// Of an older schema: they become records when all of them are there.
+    old: Vec<Value>,
+}
+
+impl Default for Importer {
+    fn default() -> Self {
+        Self::with(LADDER)
+    }
+}
+
+impl Importer {
+    fn with(ladder: Ladder) -> Self {
+        Self { ladder, line: Vec::new(), number: 1, head: None, records: Vec::new(), old: Vec::new() }
+    }
+
+    /// Reads on.
+    ///
+    /// # Errors
+    /// Where a line is not one of an export. What follows it need not be read.
+    pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), ImportError> {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.lengthen(&bytes[..end])?;
+            self.end_of_line()?;
+            bytes = &bytes[end + 1..];
+        }
+        self.lengthen(bytes)
+    }
+
+    fn lengthen(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
+        self.line.extend_from_slice(bytes);
+        // One more for the `\r` of editors that write one.
+        if self.line.len() > text::LONGEST + 1 {
+            return Err(ImportError::TooLong { line: self.number, limit: text::LONGEST });
+        }
+        Ok(())
+    }
+
+    fn end_of_line(&mut self) -> Result<(), ImportError> {
+        let mut text = std::mem::take(&mut self.line);
+        text.pop_if(|last| *last == b'\r');
+        if text.len() > text::LONGEST {
+            return Err(ImportError::TooLong { line: self.number, limit: text::LONGEST });
+        }
+        let line = self.number;
+        self.number += 1;
+        let read = text.trim_ascii_end();
+        if !read.is_empty() {
+            self.read(line, read)?;
+        }
+        text.clear();
+        self.line = text;
+        Ok(())
+    }
+
+    fn read(&mut self, line: u64, text: &[u8]) -> Result<(), ImportError> {
+        let Some(head) = &self.head else {
+            self.head = Some(head(text, self.ladder.newest())?);
+            return Ok(());
+        };
+        let wrong = |reason: String| ImportError::Record { line, reason: printable(&reason) };
+        if head.schema == self.ladder.newest() {
+            self.records.push((line, text::decode_strictly(text).map_err(wrong)?));
+        } else {
+            let value = serde_json::from_slice(text).map_err(|_| wrong("it is no JSON".to_owned()))?;
+            self.old.push(value);
+        }
+        if (self.records.len() + self.old.len()) as u64 > head.records {
+            return Err(ImportError::More { line, said: head.records });
+        }
+        Ok(())
+    }
+
+    /// There is no more.
+    ///
+    /// # Errors
+    /// Where something is missing, or something is there twice.
+    pub fn finish(mut self) -> Result<Imported, ImportError> {
+        if !self.line.is_empty() {
+            self.end_of_line()?;
+        }
+        let known = self.ladder.newest();
+        let Some(Head { schema: found, secrets, records: said, .. }) = self.head else {
+            return Err(ImportError::Head { reason: "the file is empty".to_owned() });
+        };
+        let count = (self.records.len() + self.old.len()) as u64;
+        if count != said {
+            return Err(ImportError::Count { said, found: count });
+        }
+        let mut records = self.records;
+        if found != known {
+            let migration = |reason| ImportError::Migration { found, known, reason };
+            let new = self.ladder.climb(found, self.old).map_err(migration)?;
+            // Steps make several records of one, and one of several: there are no lines any more.
+            records.extend(new.into_iter().map(|record| (1, record)));
+        }
+        let mut lines_of = HashMap::with_capacity(records.len());
+        for (line, record) in &records {
+            if !secrets && text::is_secret(record) {
+                let reason = format!("{} is a secret, and the head says that there are none", record.key());
+                return Err(ImportError::Record { line: *line, reason });
+            }
+            if let Some(first) = lines_of.insert(record.key(), *line) {
+                return Err(ImportError::Twice { line: *line, first, key: record.key().to_string() });
+            }
+        }
+        Ok(Imported { records, secrets })
+    }
+}
+
+/// A reason may quote what stands in the file, which may be anything.
+fn printable(reason: &str) -> String {
+    crate::model::text::escaped(reason).into_owned()
+}
+
+fn head(text: &[u8], known: u32) -> Result<Head, ImportError> {
     let wrong = |reason| ImportError::Head { reason };
-    let Some((_, text)) = lines.next()? else { return Err(wrong("the file is empty".to_owned())) };
     // What a newer program adds to a head must not hide that it is newer.
-    let head: Value = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+    let head: Value = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
     if head["format"] != FORMAT {
         return Err(wrong("the format is another one".to_owned()));
     }
@@ -75,49 +185,4 @@ fn head(lines: &mut Lines<impl Read>, known: u32) -> Result<Head, ImportError> {
         return Err(ImportError::Newer { found, known });
     }
     serde_json::from_value(head).map_err(|error| wrong(error.to_string()))
-}
-
-/// The lines of a file that are not empty.
-struct Lines<R> {
-    from: BufReader<R>,
-    number: u64,
-}
-
-impl<R: Read> Lines<R> {
-    /// The next one and its number.
-    fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, ImportError> {
-        loop {
-            self.number += 1;
-            let line = self.number;
-            let mut text = Vec::new();
-            let read = self.from.by_ref().take(text::LONGEST as u64 + 2).read_until(b'\n', &mut text);
-            if read.map_err(|source| ImportError::Io { line, source })? == 0 {
-                return Ok(None);
-            }
-            for end in [b'\n', b'\r'] {
-                text.pop_if(|last| *last == end);
-            }
-            if text.len() > text::LONGEST {
-                return Err(ImportError::TooLong { line, limit: text::LONGEST });
-            }
-            text.truncate(text.trim_ascii_end().len());
-            if !text.is_empty() {
-                return Ok(Some((line, text)));
-            }
-        }
-    }
-
-    /// All that are left, read by `read`; as many as `said`.
-    fn each<T>(
-        &mut self,
-        said: u64,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<Vec<(u64, T)>, ImportError> {
-        let mut all = Vec::new();
-        while let Some((line, text)) = self.next()? {
-            all.push((line, read(&text).map_err(|reason| ImportError::Record { line, reason })?));
-        }
-        let found = all.len() as u64;
-        if found == said { Ok(all) } else { Err(ImportError::Count { said, found }) }
-    }
 }

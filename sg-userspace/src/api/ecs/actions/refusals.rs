@@ -122,7 +122,12 @@ fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
         Refusal::ChangesKind { .. } => (Is::BAD_REQUEST, "InvalidOperation.ModifySgRuleEntityType"),
         Refusal::NothingToChange => (Is::BAD_REQUEST, "InvalidParam.InvalidModifyRuleRequest"),
         Refusal::OtherRule { .. } => not_found(Kind::Rule, about),
-        Refusal::DeviceTaken { .. } | Refusal::Exists { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
+        Refusal::DeviceTaken { .. }
+        | Refusal::Exists { .. }
+        | Refusal::Document { .. }
+        | Refusal::NoExport { .. }
+        | Refusal::Record { .. }
+        | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
         Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
         Refusal::Unenforceable { .. } => (Is::FORBIDDEN, "OperationDenied"),
         Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
@@ -209,7 +214,8 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         | Field::Place
         | Field::PageSize
         | Field::Limit
-        | Field::File => "InvalidParameter",
+        | Field::File
+        | Field::Stored(_) => "InvalidParameter",
     };
     (Is::BAD_REQUEST, code)
 }

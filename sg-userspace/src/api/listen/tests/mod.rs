@@ -1,6 +1,7 @@
 //! Listeners as clients meet them: over loopback, and over sockets in a directory of the test's own.
 
 mod accept;
+mod large;
 mod many;
 mod slow;
 mod unix;
@@ -21,7 +22,7 @@ use axum::{
 };
 use tokio::{runtime::Builder, sync::oneshot};
 
-use super::{BodyFailure, Exposure, Limits, Listener, Peer, collect};
+use super::{BodyFailure, Exposure, LargeBody, Limits, Listener, Peer, collect};
 
 /// Longer than anything here takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +82,13 @@ fn router() -> Router {
         .route("/peer", get(async |Extension(peer): Extension<Peer>| format!("{peer:?}")))
         .route("/long", get(async || vec![b'x'; 64 << 20]))
         .route("/body", post(body))
+        .route("/large", post(large))
+}
+
+/// A face that lets bodies of 1 MB in.
+async fn large(Extension(bounds): Extension<LargeBody>, request: Request<Body>) -> (StatusCode, String) {
+    bounds.allow(1_000_000);
+    body(request).await
 }
 
 async fn body(request: Request<Body>) -> (StatusCode, String) {

@@ -1,0 +1,272 @@
+//! What a text that people write may hold, wherever they write it: documents, requests, imported files.
+//!
+//! Texts end on terminals and in front of people who decide by them. So none holds what nobody sees, and a name none
+//! that is taken for another one (Unicode Technical Standard 39). Called by `document` and `service`; it must never know
+//! what a text is for: lengths and alphabets are theirs.
+
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
+
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+use unicode_security::{
+    GeneralSecurityProfile as _, RestrictionLevel, RestrictionLevelDetection as _, skeleton,
+};
+
+/// What is wrong with a text, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TextError {
+    /// A control character, or one that nobody sees.
+    #[error("{0} is invisible or a control character: leave it out, and write one line")]
+    Invisible(CodePoint),
+    /// A letter that no name is written with.
+    #[error("{0} belongs to no script in use: use usual letters")]
+    Unusual(CodePoint),
+    /// Another way to write the same.
+    #[error("it is another way to write {usual:?}: write that")]
+    NotNormal {
+        /// The usual one.
+        usual: String,
+    },
+    /// Letters of scripts that have look-alikes of each other.
+    #[error("it mixes letters of several scripts: use one")]
+    Mixed,
+    /// Letters of another script that look like Latin ones.
+    #[error("it looks like {like:?} and is not: use letters that cannot be taken for others")]
+    Twin {
+        /// What it looks like.
+        like: String,
+    },
+}
+
+/// A character by its number: it may not be fit to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodePoint(
+    /// The character.
+    pub char,
+);
+
+impl fmt::Display for CodePoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "U+{:04X}", u32::from(self.0))
+    }
+}
+
+/// Whether a character is one that nobody sees, or that does something to a terminal.
+#[must_use]
+pub fn is_invisible(letter: char) -> bool {
+    if letter.is_ascii() {
+        return letter.is_ascii_control();
+    }
+    let unseen = matches!(
+        letter.general_category(),
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+            | GeneralCategory::PrivateUse
+            | GeneralCategory::Surrogate
+            | GeneralCategory::Unassigned
+    );
+    // Default_Ignorable_Code_Point beyond those categories, and the blank of Braille.
+    let ignorable = matches!(letter, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}')
+        || matches!(letter, '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
+        || matches!(letter, '\u{e0000}'..='\u{e0fff}' | '\u{2800}');
+    unseen || ignorable
+}
+
+/// A text as it may stand on a terminal, on one line: what nobody sees is written out.
+#[must_use]
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_invisible) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        if is_invisible(letter) {
+            shown.extend(letter.escape_default());
+        } else {
+            shown.push(letter);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// The same of several lines.
+#[must_use]
+pub fn escaped_lines(text: &str) -> String {
+    text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+/// A text of JSON that says the same, and of which a terminal may be shown everything: beyond ASCII nothing stands
+/// outside of strings there.
+#[must_use]
+pub fn escaped_json(json: &str) -> Cow<'_, str> {
+    let hidden = |letter: char| letter == '\u{7f}' || (!letter.is_ascii() && is_invisible(letter));
+    if !json.chars().any(hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for letter in json.chars() {
+        if hidden(letter) {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(letter);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether everything in a text can be seen.
+///
+/// # Errors
+/// The first character that cannot.
+pub fn visible(text: &str) -> Result<(), TextError> {
+    match text.chars().find(|letter| is_invisible(*letter)) {
+        Some(letter) => Err(TextError::Invisible(CodePoint(letter))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a name can be told from every other by looking at it.
+///
+/// # Errors
+/// What it is taken for, or why it may be.
+pub fn distinct(name: &str) -> Result<(), TextError> {
+    visible(name)?;
+    if name.is_ascii() {
+        return Ok(());
+    }
+    let usual: String = name.nfkc().collect();
+    if usual != name {
+        return Err(TextError::NotNormal { usual });
+    }
+    let unusual = |letter: &char| letter.is_alphanumeric() && !letter.identifier_allowed();
+    if let Some(letter) = name.chars().find(unusual) {
+        return Err(TextError::Unusual(CodePoint(letter)));
+    }
+    if !name
+        .chars()
+        .filter(|letter| letter.is_alphanumeric())
+        .collect::<String>()
+        .check_restriction_level(RestrictionLevel::HighlyRestrictive)
+    {
+        return Err(TextError::Mixed);
+    }
+    // Letter by letter: where one stands for two, as in `læge`, nobody takes it for them; and ASCII is what it is.
+    let one = |letter: char| {
+        let alone = letter.to_string();
+        let mut like = skeleton(&alone);
+        let first = if letter.is_ascii() { Some(letter) } else { like.next() };
+        first.filter(|first| first.is_ascii() && (letter.is_ascii() || like.next().is_none()))
+    };
+    match name.chars().map(one).collect() {
+        Some(like) => Err(TextError::Twin { like }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_people_write_is_right() {
+        for text in
+            ["web", "web-1_x.y:z", "Büro", "東京-web", "веб-сервер", "læge", "naïve", "サーバー", "서버"]
+        {
+            assert_eq!(distinct(text), Ok(()), "{text}");
+        }
+        for text in ["from inside, “quoted” — and 100 %", "日本　語", "عربي", ""] {
+            assert_eq!(visible(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_refused() {
+        for letter in [
+            '\0',
+            '\n',
+            '\t',
+            '\u{1b}',
+            '\u{7f}',
+            '\u{9b}',
+            '\u{ad}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{202e}',
+            '\u{2028}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2800}',
+            '\u{3164}',
+            '\u{feff}',
+            '\u{fe0f}',
+            '\u{e000}',
+            '\u{e0041}',
+            '\u{ffff}',
+        ] {
+            let text = format!("we{letter}b");
+            assert_eq!(visible(&text), Err(TextError::Invisible(CodePoint(letter))), "{letter:?}");
+            assert!(distinct(&text).is_err(), "{letter:?}");
+        }
+        assert_eq!(
+            visible("a\u{202e}b").unwrap_err().to_string(),
+            "U+202E is invisible or a control character: leave it out, and write one line"
+        );
+    }
+
+    #[test]
+    fn a_terminal_gets_nothing_that_it_does() {
+        assert_eq!(escaped("büro"), "büro");
+        assert_eq!(escaped("a\u{1b}[2J\u{9b}\u{202e}\n"), "a\\u{1b}[2J\\u{9b}\\u{202e}\\n");
+        assert_eq!(escaped_lines("a\u{7}\nb"), "a\\u{7}\nb");
+    }
+
+    proptest! {
+        #[test]
+        fn json_says_the_same_escaped(text in any::<String>(), hidden in "[\u{9b}\u{7f}\u{202e}\u{e0041}a]{0,4}") {
+            let value = format!("{text}{hidden}");
+            let json = serde_json::to_string(&value).unwrap();
+            let shown = escaped_json(&json);
+            prop_assert!(!shown.chars().any(is_invisible), "{shown:?}");
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn twins_are_refused() {
+        for (twin, why) in [
+            ("w\u{435}b", "mixes letters"),
+            ("\u{441}\u{43e}\u{440}", "looks like \"cop\""),
+            ("w\u{131}de", "looks like \"wide\""),
+            ("\u{ff57}eb", "another way to write \"web\""),
+            ("cafe\u{301}", "another way to write \"café\""),
+            ("\u{1d430}eb", "another way to write \"web\""),
+            ("web\u{2010}1", "looks like \"web-1\""),
+            ("\u{3b1}lpha", "mixes letters"),
+            ("w\u{13a1}b", "belongs to no script in use"),
+        ] {
+            let error = distinct(twin).map_err(|error| error.to_string());
+            assert!(error.as_ref().is_err_and(|error| error.contains(why)), "{twin:?}: {error:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_that_is_let_through_looks_like_an_ascii_one(name in any::<String>()) {
+            if distinct(&name).is_ok() && !name.is_ascii() {
+                let like: String = skeleton(&name).collect();
+                prop_assert!(!like.is_ascii() || like.chars().count() > name.chars().count(), "{like}");
+                prop_assert!(!name.chars().any(is_invisible));
+            }
+        }
+    }
+}

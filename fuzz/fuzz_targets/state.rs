@@ -12,7 +12,8 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => return drop(error.to_string()),
     };
     let mut text = Vec::new();
-    export(imported.records.iter().map(|(_, record)| record.clone()), &mut text, true).expect("what was read can be written");
+    export(imported.records.iter().map(|(_, record)| record.clone()), &mut text, true)
+        .expect("what was read can be written");
     let again = import(&*text).expect("what was written can be read");
     let keys = |records: &[(u64, Record)]| {
         let mut keys: Vec<_> = records.iter().map(|(_, record)| record.key()).collect();

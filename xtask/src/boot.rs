@@ -3,14 +3,9 @@
 //! Owns `boot` below the target directory: the system, and what is packed of it. The machine has one NIC, in the user network
 //! of QEMU, which has a DHCP server and reaches nobody here. What is looked at is `booted.sh`, which runs there. Called by `test`.
 
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     debian,
@@ -21,7 +16,6 @@ use crate::{
     setup, shell,
     steps::{Outcome, Steps},
     toolchain::Rustc,
-    unpacked,
 };
 
 /// The kernel of Debian 12.
@@ -33,6 +27,9 @@ const UNREAD: [&str; 5] =
     ["usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists"];
 const UNITS: &str = "usr/lib/systemd/system";
 const STARTED: [&str; 3] = ["sgd", "systemd-networkd", "booted"];
+/// systemd as the first process, and a serial line that is ours alone.
+const PARAMETERS: &str = "rdinit=/lib/systemd/systemd net.ifnames=0 quiet loglevel=3 systemd.show_status=0 \
+                          systemd.mask=serial-getty@ttyS0.service";
 const NETWORK: &str = "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n";
 
 pub(crate) fn run() -> Result<()> {
@@ -52,16 +49,18 @@ pub(crate) fn run() -> Result<()> {
     let base = debian::base(&directory.join("base"), &PACKAGES)?;
     let mut steps = Steps::default();
     steps.run("a Debian with the unit", || {
-        let root = system(&directory.join("root"), &base, &kernel)?;
-        let image = directory.join("initramfs");
+        let (root, image) = (directory.join("root"), directory.join("initramfs"));
+        fill(&root, &base, &kernel)?;
         guest::pack_all(&root, &tools.busybox, &image)?;
-        start(&tools, &kernel, &image)
+        let mut machine = tools.machine("2G");
+        machine.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
+        matrix::boot(&mut machine, &kernel, &image, PARAMETERS).map(|()| Outcome::Passed)
     });
     steps.finish()
 }
 
-/// The whole system, which is unpacked into memory.
-fn system(root: &Path, base: &Path, kernel: &Path) -> Result<PathBuf> {
+/// Makes the whole system, which is unpacked into memory.
+fn fill(root: &Path, base: &Path, kernel: &Path) -> Result<()> {
     if root.exists() {
         fs::remove_dir_all(root)?;
     }
@@ -94,7 +93,7 @@ fn system(root: &Path, base: &Path, kernel: &Path) -> Result<PathBuf> {
         fs::create_dir_all(&wants)?;
         symlink(format!("/{UNITS}/{unit}.service"), wants.join(format!("{unit}.service")))?;
     }
-    Ok(root.to_owned())
+    Ok(())
 }
 
 /// The unit that looks, and ends the machine.
@@ -113,22 +112,6 @@ fn policy(readme: &str) -> Result<&str> {
     let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
     let mut policies = blocks.filter(|block| block.contains("device: eth0"));
     policies.next().context("the README shows no policy for eth0")
-}
-
-fn start(tools: &Tools, kernel: &Path, image: &Path) -> Result<Outcome> {
-    let vmlinuz = unpacked::find(kernel, &|name| name.starts_with("vmlinuz-"))
-        .context("the kernel package has no kernel")?;
-    let mut machine = tools.machine("2G");
-    machine.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
-    machine.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(image).arg("-append").arg(
-        "console=ttyS0 rdinit=/lib/systemd/systemd net.ifnames=0 quiet loglevel=3 panic=-1 \
-         systemd.show_status=0 systemd.mask=serial-getty@ttyS0.service",
-    );
-    match matrix::follow(&mut machine)? {
-        Some(0) => Ok(Outcome::Passed),
-        Some(status) => bail!("the last step above failed (status {status})"),
-        None => bail!("the machine ended without a word: see its last lines above"),
-    }
 }
 
 #[cfg(test)]

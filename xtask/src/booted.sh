@@ -2,7 +2,7 @@
 set -eu
 
 step() { echo "==> $*"; }
-monotonic() { systemctl show --property "$2" --value "$1"; }
+property() { systemctl show --property "$2" --value "$1"; }
 
 step 'the network is up, with a lease'
 for _ in $(seq 120); do
@@ -13,8 +13,8 @@ ip -brief address show dev eth0
 ip -4 route show default | grep 'proto dhcp'
 
 step 'the filter was in force before the network came up'
-filter=$(monotonic sgd ActiveEnterTimestampMonotonic)
-network=$(monotonic systemd-networkd ExecMainStartTimestampMonotonic)
+filter=$(property sgd ActiveEnterTimestampMonotonic)
+network=$(property systemd-networkd ExecMainStartTimestampMonotonic)
 echo "sgd $filter us, systemd-networkd $network us"
 [ "$filter" -gt 0 ] && [ "$filter" -lt "$network" ]
 
@@ -29,7 +29,8 @@ step 'what may leave is answered'
 ping -c 3 10.0.2.2 | grep ' 0% packet loss'
 
 step 'the agent may write where the unit says, and nowhere else'
-agent=$(monotonic sgd MainPID)
+agent=$(property sgd MainPID)
+nsenter --target "$agent" --mount touch /run/sgd/written
 for place in /usr /etc /boot /var /sys/fs/cgroup; do
     if nsenter --target "$agent" --mount touch "$place/written"; then
         echo "it may write $place"

@@ -1,7 +1,8 @@
 //! `Guest`: the whole system that a kernel is booted with: a directory, packed as an initramfs.
 //!
 //! Owns its layout: busybox, the programs of ours that are run in it with the libraries of this machine, a few
-//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`, and for the packing by `boot`.
+//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`, and for
+//! the packing by `boot`.
 
 use std::{
     collections::BTreeSet,

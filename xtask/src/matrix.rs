@@ -49,15 +49,10 @@ const QEMU: &str = "qemu-system-x86_64";
 
 /// Runs them over each of `versions`, such as `6.1` or `6.12`.
 pub(crate) fn run(versions: &[String]) -> Result<()> {
-    ensure!(env::consts::ARCH == "x86_64", "kernels are tried on x86_64 only, this is {}", env::consts::ARCH);
-    ensure!(
-        shell::find("apt-get").is_some(),
-        "this is no Debian: the kernels are Debian's, and apt-get fetches them"
-    );
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Kernels], &Rustc::ask()?, privilege)?;
 
-    look_for_kernels(privilege);
+    look_for_kernels(privilege)?;
     // All of them first: a word that is no version should not cost a build.
     let packages: Vec<String> = versions.iter().map(|version| package_of(version)).collect::<Result<_>>()?;
     let directory = shell::target_dir()?.join("kernels");
@@ -72,15 +67,22 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     steps.finish()
 }
 
-fn look_for_kernels(privilege: Privilege) {
+/// Whether there are any, and a machine that they run on.
+fn look_for_kernels(privilege: Privilege) -> Result<()> {
+    ensure!(env::consts::ARCH == "x86_64", "kernels are tried on x86_64 only, this is {}", env::consts::ARCH);
+    ensure!(
+        shell::find("apt-get").is_some(),
+        "this is no Debian: the kernels are Debian's, and apt-get fetches them"
+    );
     if unpacked::search(KERNELS).is_empty() {
         apt::update(privilege);
     }
+    Ok(())
 }
 
 /// The package of the kernel `version`, unpacked below `directory`.
 pub(crate) fn kernel(version: &str, directory: &Path, privilege: Privilege) -> Result<PathBuf> {
-    look_for_kernels(privilege);
+    look_for_kernels(privilege)?;
     let kernel = directory.join(version).join("package");
     unpacked::bring(&[package_of(version)?], &kernel)?;
     Ok(kernel)
@@ -170,9 +172,6 @@ fn executable(messages: &str, name: &str) -> Result<PathBuf> {
 fn over(package: String, directory: &Path, tools: &Tools, programs: &[(&str, PathBuf)]) -> Result<()> {
     let kernel = directory.join("package");
     unpacked::bring(&[package], &kernel)?;
-    let vmlinuz = unpacked::find(&kernel, &|name| name.starts_with("vmlinuz-"))
-        .context("the kernel package has no kernel")?;
-
     let mut guest = Guest::new(&directory.join("root"), &tools.busybox)?;
     guest.add_modules(&kernel)?;
     for (name, program) in programs {
@@ -181,12 +180,18 @@ fn over(package: String, directory: &Path, tools: &Tools, programs: &[(&str, Pat
     let image = directory.join("initramfs");
     guest.pack(&RUNS, &image)?;
 
-    let mut machine = tools.machine("1G");
+    boot(&mut tools.machine("1G"), &kernel, &image, "quiet")
+}
+
+/// Boots `machine` with the kernel of a package, and `image` as all that it has, until what runs there has ended well.
+pub(crate) fn boot(machine: &mut Command, kernel: &Path, image: &Path, parameters: &str) -> Result<()> {
+    let vmlinuz = unpacked::find(kernel, &|name| name.starts_with("vmlinuz-"))
+        .context("the kernel package has no kernel")?;
     machine.arg("-kernel").arg(vmlinuz).arg("-initrd").arg(image);
-    machine.args(["-append", "console=ttyS0 quiet panic=-1"]);
-    match follow(&mut machine)? {
+    machine.arg("-append").arg(format!("console=ttyS0 panic=-1 {parameters}"));
+    match follow(machine)? {
         Some(0) => Ok(()),
-        Some(status) => bail!("the last command above failed (status {status})"),
+        Some(status) => bail!("the last step above failed (status {status})"),
         None => bail!("the guest ended without a word: its kernel stopped, see its last lines above"),
     }
 }
@@ -232,7 +237,7 @@ fn numbers(release: &str) -> Vec<u32> {
 }
 
 /// Runs the machine, shows its console, and answers the status that the guest named; none where it named none.
-pub(crate) fn follow(machine: &mut Command) -> Result<Option<i32>> {
+fn follow(machine: &mut Command) -> Result<Option<i32>> {
     let mut machine = Machine(
         machine.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the machine")?,
     );

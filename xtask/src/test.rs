@@ -34,10 +34,10 @@ pub(crate) struct Options {
     #[arg(long)]
     supply_chain: bool,
     /// Run only what tells kernels apart, over this kernel of Debian in an emulated machine; may be given again
-    #[arg(long = "kernel", value_name = "VERSION")]
+    #[arg(long = "kernel", value_name = "VERSION", conflicts_with = "receiver")]
     kernels: Vec<String>,
     /// Run only this: boot a Debian with systemd and our unit in an emulated machine
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["kernels", "receiver"])]
     boot: bool,
     /// Run only the receiver as judge, with this many frames
     #[arg(long, value_name = "NUMBER", group = "receiver")]

@@ -130,7 +130,7 @@ fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
             None => log::info!(
                 "{why}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
             ),
-            Some(warning) => log::warn!("{why}: the agent ends; {warning}"),
+            Some(warning) => log::warn!("{why}: the agent ends, and the filter may end with it: {warning}"),
         }
         return Ok(());
     }

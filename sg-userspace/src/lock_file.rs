@@ -6,7 +6,7 @@
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Read as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -177,11 +177,19 @@ pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
 
 /// Who holds the lock on a file.
 fn holder(file: &fs::Metadata) -> Option<Holder> {
-    let pid = pid_in(&fs::read_to_string("/proc/locks").ok()?, file.dev(), file.ino())?;
+    let pid = pid_in(&list_of_locks().ok()?, file.dev(), file.ino())?;
     let process = PathBuf::from(format!("/proc/{pid}"));
     let name = fs::read_to_string(process.join("comm")).ok();
     let owner = fs::metadata(&process).ok().map(|found| found.uid());
     Some(Holder { pid, process: name.map(|name| name.trim().to_owned()).zip(owner) })
+}
+
+/// What `/proc/locks` says. The list may change between two reads, and a line be missed that moves up in it (`locks_start`,
+/// fs/locks.c); one read that has room gets a page, which is some 80 locks.
+fn list_of_locks() -> io::Result<String> {
+    let mut list = String::with_capacity(1 << 16);
+    File::open("/proc/locks")?.read_to_string(&mut list)?;
+    Ok(list)
 }
 
 /// The process in the line of `/proc/locks` about a file (`lock_get_status`, fs/locks.c):
@@ -198,7 +206,10 @@ fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        os::unix::fs::{PermissionsExt as _, symlink},
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use super::*;
 
@@ -219,6 +230,27 @@ mod tests {
         held.remove().unwrap();
         assert!(!path.exists());
         LockFile::try_lock(&path).unwrap();
+    }
+
+    #[test]
+    fn who_has_it_is_told_while_others_lock_and_let_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let others: Vec<_> = (0..8).map(|number| dir.path().join(format!("other-{number}"))).collect();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for other in &others {
+                scope.spawn(|| {
+                    while !done.load(Ordering::Relaxed) {
+                        drop(LockFile::try_lock(other).unwrap());
+                    }
+                });
+            }
+            let path = dir.path().join("lock");
+            let _held = LockFile::try_lock(&path).unwrap();
+            let missed = (0..2_000).filter(|_| holder_of(&path).is_none()).count();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(missed, 0);
+        });
     }
 
     #[test]

@@ -33,8 +33,10 @@ pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result
     if typed.all {
         return all(typed.yes.yes, &mut output);
     }
-    let instance =
-        Instance::new(typed.instance.as_deref().unwrap_or(&common.agent)).map_err(Failure::input)?;
+    let instance = match &typed.instance {
+        Some(name) => Instance::new(name).map_err(Failure::input)?,
+        None => common.agent()?,
+    };
     let done = detach_one(&instance)?;
     match output.format {
         Format::Table | Format::Wide => output.line(&done.words()),

@@ -26,7 +26,7 @@ use super::{
     table,
 };
 use crate::{
-    agent::{Catalog, CatalogError, Instance},
+    agent::{Catalog, CatalogError},
     kernel::Flows,
     store::Protocol,
 };
@@ -113,7 +113,7 @@ struct Row {
 }
 
 pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
-    let instance = Instance::new(&common.agent).map_err(Failure::input)?;
+    let instance = common.filter()?;
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
             "nothing of agent {} is in force: start it with `sgd serve` or `sgd run`",

@@ -1,6 +1,10 @@
 //! What every verb has: the server, and where to say what it answers.
 
-use std::{io::Write, path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, builder::NonEmptyStringValueParser, value_parser};
 use hyper::Method;
@@ -14,7 +18,7 @@ use super::{
     output::{Format, Output, Yes},
     table::Shown,
 };
-use crate::agent::Instance;
+use crate::{agent::Instance, api::native::Status};
 
 /// How NICs and instances go.
 pub(super) const REMOVE: [&str; 2] = ["Remove", "removed"];
@@ -27,16 +31,15 @@ pub(super) struct Common {
     /// The socket of `sgd serve` [default: that of --agent].
     #[arg(long, global = true, value_name = "PATH", env = "SGCTL_SOCKET", help_heading = HEADING)]
     pub(super) socket: Option<PathBuf>,
-    /// The agent that is meant: the `--instance` of its `sgd`.
+    /// The agent that is meant: the `--instance` of its `sgd` [default: sgd].
     #[arg(
         long,
         global = true,
         value_name = "NAME",
-        default_value = "sgd",
         value_parser = NonEmptyStringValueParser::new(),
         help_heading = HEADING
     )]
-    pub(super) agent: String,
+    agent: Option<String>,
     /// How long to wait for an answer.
     #[arg(
         long,
@@ -64,6 +67,20 @@ pub(super) struct Common {
 }
 
 impl Common {
+    /// The agent that is meant where no socket says it.
+    pub(super) fn agent(&self) -> Result<Instance, Failure> {
+        Instance::new(self.agent.as_deref().unwrap_or("sgd")).map_err(Failure::input)
+    }
+
+    /// The agent whose filter is meant. The socket only says whose it is where no name does.
+    pub(super) fn filter(&self) -> Result<Instance, Failure> {
+        if self.agent.is_some() || self.socket.is_none() {
+            return self.agent();
+        }
+        let status: Status = Session::new(self, &mut io::sink())?.get(Address::of(&["status"]))?;
+        Instance::new(&status.instance).map_err(Failure::other)
+    }
+
     /// The form of the output.
     pub(super) const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
@@ -80,7 +97,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(common: &Common, out: &'a mut dyn Write) -> Result<Self, Failure> {
         let socket = match &common.socket {
             Some(socket) => socket.clone(),
-            None => Instance::new(&common.agent).map_err(Failure::input)?.socket(),
+            None => common.agent()?.socket(),
         };
         let client = Client::new(socket, Duration::from_secs(u64::from(common.timeout)))?;
         Ok(Self { client, output: Output::new(common.format(), out) })

@@ -38,8 +38,10 @@ pub(super) struct Typed {
 }
 
 pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
-    let instance =
-        Instance::new(typed.instance.as_deref().unwrap_or(&common.agent)).map_err(Failure::input)?;
+    let instance = match &typed.instance {
+        Some(name) => Instance::new(name).map_err(Failure::input)?,
+        None => common.filter()?,
+    };
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
             "nothing of instance {} is in force: start it with `sgd run`",

@@ -113,7 +113,7 @@ pub(super) fn run(_: &Typed, common: &Common, out: &mut dyn Write) -> Result<(),
         Ok(status) => session.output.one(&status, &Names::default()),
         // Who names a socket means one that is served.
         Err(ClientError::NobodyThere { socket }) if common.socket.is_none() => {
-            let instance = Instance::new(&common.agent).map_err(Failure::input)?;
+            let instance = common.agent()?;
             match Catalog::load(&instance.catalog()) {
                 Ok(catalog) => session.output.one(&Unserved::of(&instance, &catalog), &Names::default()),
                 Err(CatalogError::Missing { .. }) => Err(Failure::other(anyhow!(

@@ -1,5 +1,5 @@
 //! `sgd serve` as its users meet it: the vendor's own clients, the walkthroughs of the documentation, an agent that dies at any
-//! moment, many clients at once, and clients that mean no good. Each test has a host of its own in the lab; clients talk to it over its loopback.
+//! moment, many clients at once, backups that come back, and clients that mean no good. Each test has a host of its own in the lab; clients talk to it over its loopback.
 
 use std::process::ExitCode;
 
@@ -7,6 +7,8 @@ use anyhow::Result;
 use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
+mod asked;
+mod backup;
 mod clients;
 mod crowd;
 mod hostile;
@@ -22,7 +24,15 @@ fn main() -> Result<ExitCode> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(4));
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    for room in [clients::tests, walkthrough::tests, life::tests, crowd::tests, hostile::tests] {
+    for room in [
+        clients::tests,
+        walkthrough::tests,
+        life::tests,
+        crowd::tests,
+        asked::tests,
+        backup::tests,
+        hostile::tests,
+    ] {
         room(&mut suite);
     }
     Ok(suite.run(&arguments))

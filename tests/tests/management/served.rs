@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     sync::mpsc,
     thread,
     time::Duration,
@@ -128,6 +128,20 @@ impl<'a> Served<'a> {
     /// Where the binaries are.
     pub(crate) fn binaries(&self) -> &Binaries {
         &self.binaries
+    }
+
+    /// Runs `sgctl` with these arguments and this input against it.
+    pub(crate) fn sgctl(&self, arguments: &[&str], input: &str) -> Result<Output> {
+        let mut sgctl = Command::new(self.binaries.sgctl());
+        sgctl.args(["--agent", self.host.netns()]).args(arguments);
+        let pipes = sgctl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().context("sgctl does not start")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        thread::scope(|scope| {
+            // It may refuse before it has read all.
+            scope.spawn(move || stdin.write_all(input.as_bytes()));
+            child.wait_with_output().context("sgctl does not end")
+        })
     }
 
     /// What it answers: the status and the body.

@@ -68,6 +68,9 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             if let Some(claim) = request.extensions().get::<Claim>() {
                 claim.accept();
             }
+            if native.caller == Caller::Socket {
+                call_json(request.headers_mut());
+            }
             request.extensions_mut().insert(Identity(who));
             return next.run(request).await;
         }
@@ -85,6 +88,16 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
     response.extensions_mut().insert(HeldBack(wait));
     response
+}
+
+/// Calls a body JSON that is called nothing, or a form as `curl -d` calls every body. No form is read here, and no browser
+/// comes through a unix socket, so what its user typed is what was meant (RFC 9110, 8.3: the receiver may look).
+fn call_json(headers: &mut HeaderMap) {
+    let mut said = headers.get_all(header::CONTENT_TYPE).iter();
+    let (first, another) = (said.next(), said.next());
+    if another.is_none() && first.is_none_or(|kind| kind == "application/x-www-form-urlencoded") {
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    }
 }
 
 /// The key that a request says, and whether its secret is right.

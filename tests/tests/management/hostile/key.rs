@@ -15,20 +15,20 @@ use super::{ECS, NATIVE};
 use crate::served::Served;
 
 /// A key of the agent's.
-pub(super) struct Key {
-    pub(super) id: String,
-    pub(super) secret: String,
+pub(crate) struct Key {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 impl Key {
-    pub(super) fn make(served: &Served<'_>) -> Result<Self> {
+    pub(crate) fn make(served: &Served<'_>) -> Result<Self> {
         let key = served.done("POST", "/v1/keys", "{}")?;
         let text = |field: &str| key[field].as_str().map(str::to_owned).context("no such field");
         Ok(Self { id: text("id")?, secret: text("secret")? })
     }
 
     /// The target of a GET, signed by the vendor's first recipe as its description says it, with parameters of one's own.
-    pub(super) fn target(&self, time: Timestamp, nonce: &str, more: &[(&str, &str)]) -> Result<String> {
+    pub(crate) fn target(&self, time: Timestamp, nonce: &str, more: &[(&str, &str)]) -> Result<String> {
         let time = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let mut parameters = BTreeMap::from([
             ("AccessKeyId", self.id.as_str()),
@@ -50,18 +50,18 @@ impl Key {
     }
 
     /// A GET of the ECS API, sent now.
-    pub(super) fn ecs(&self, more: &[(&str, &str)]) -> Result<Vec<u8>> {
+    pub(crate) fn ecs(&self, more: &[(&str, &str)]) -> Result<Vec<u8>> {
         let target = self.target(Timestamp::now(), &fastrand::u64(..).to_string(), more)?;
         Ok(format!("GET {target} HTTP/1.1\r\nHost: {ECS}\r\nConnection: close\r\n\r\n").into_bytes())
     }
 
     /// The value of an `Authorization` header of the native API.
-    pub(super) fn basic(&self) -> String {
+    pub(crate) fn basic(&self) -> String {
         format!("Basic {}", STANDARD.encode(format!("{}:{}", self.id, self.secret)))
     }
 
     /// A request of the native API; `headers` end with a line break each.
-    pub(super) fn native(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn native(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
         let (authorization, length) = (self.basic(), body.len());
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {NATIVE}\r\nAuthorization: {authorization}\r\n\
@@ -71,7 +71,7 @@ impl Key {
     }
 
     /// A POST of the ECS API signed by ACS3. Of its headers `signed` is signed, too; `on_the_way` is what others make of them.
-    pub(super) fn acs3(
+    pub(crate) fn acs3(
         &self,
         action: &str,
         query: &[(&str, &str)],

@@ -28,12 +28,12 @@ use sg_tests::lab::{Host, Lab, Outcome, Question, Service, answer, ask, until};
 use socket2::{Domain, Socket, Type};
 
 use crate::{served::Served, suite::Suite};
-use key::Key;
+pub(crate) use key::Key;
 
 const ECS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
-const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
+pub(crate) const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
 /// Has the native API on [`NATIVE`].
-const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];
+pub(crate) const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,7 +49,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 /// Sends bytes; what comes back until the agent closes, which is nothing where it closes at once.
-fn exchange(host: &Host, address: SocketAddr, bytes: &[u8]) -> Result<String> {
+pub(crate) fn exchange(host: &Host, address: SocketAddr, bytes: &[u8]) -> Result<String> {
     host.inside(|| exchange_here(address, bytes))
 }
 
@@ -77,7 +77,7 @@ fn get(host: &Host, target: &str) -> Result<String> {
 }
 
 /// Whether an answer has this status, and this code if one is given.
-fn expect(what: &str, answer: &str, status: u16, code: &str) -> Result<()> {
+pub(crate) fn expect(what: &str, answer: &str, status: u16, code: &str) -> Result<()> {
     let first = answer.lines().next().unwrap_or_default();
     ensure!(first.contains(&format!(" {status} ")), "{what}: {status} expected: {answer}");
     // As JSON or as XML.

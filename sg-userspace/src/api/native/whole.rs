@@ -125,14 +125,14 @@ struct ExportQuery {
 /// The longest document, as a text of JSON: what is not a letter takes two bytes there.
 const APPLY_BYTES: usize = 2 * document::MAX_BYTES as usize + (1 << 20);
 
-/// The export of a state that an import will take.
-fn exportable(state: &State, secrets: bool) -> Result<Export, Failed> {
+/// The export of a state that an import will take, which has `longest` bytes at most.
+fn exportable(state: &State, secrets: bool, longest: u64) -> Result<Export, Failed> {
     let unexportable = |reason| Failed::Refused(Refusal::Unexportable { reason });
     check_stored(state).map_err(|refusal| unexportable(refusal.to_string()))?;
     let file = Export::of(state.records(), secrets);
     let bytes = file.bytes().map_err(|error| unexportable(error.to_string()))?;
-    if bytes > transfer::LONGEST {
-        return Err(unexportable(format!("it has {bytes} bytes, {} are allowed", transfer::LONGEST)));
+    if bytes > longest {
+        return Err(unexportable(format!("it has {bytes} bytes, {longest} are allowed")));
     }
     Ok(file)
 }
@@ -209,7 +209,7 @@ pub(super) fn declare(routes: &mut Routes) {
         if secrets && !asked.is_root() {
             return Err(Failed::Forbidden("only root is shown secrets, over the socket"));
         }
-        exportable(state, secrets)
+        exportable(state, secrets, transfer::LONGEST)
     });
     let import = Route::post("/v1/import", "Replace everything by what a file holds");
     routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
@@ -228,4 +228,39 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(state.settings().limits.clone())
     });
     routes.change::<ModifyLimits>(Route::patch("/v1/limits", "Change limits"), |_, _| {});
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Record, import};
+
+    /// As an export has it, of a group that is not there.
+    const RULE: &str = r#"{"kind":"rule","record":{"id":"sgr-aaaaaaaaaaaaaaaaa","group":"sg-aaaaaaaaaaaaaaaaa","direction":"ingress",
+        "serial":0,"created":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
+        "remote":"any","nic_type":"intranet","description":""}}}"#;
+
+    fn refusal(export: Result<Export, Failed>) -> String {
+        match export {
+            Err(Failed::Refused(refusal @ Refusal::Unexportable { .. })) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_no_import_would_take_is_not_exported() {
+        let rule: Record = serde_json::from_str(RULE).unwrap();
+        let dangling = State::new([rule]);
+        let said = refusal(exportable(&dangling, true, transfer::LONGEST));
+        assert!(said.contains("there is no group") && said.contains("sg-aaaaaaaaaaaaaaaaa"), "{said}");
+
+        let state = State::default();
+        let bytes = exportable(&state, true, transfer::LONGEST).unwrap().bytes().unwrap();
+        let said = refusal(exportable(&state, true, bytes - 1));
+        assert!(said.contains(&format!("it has {bytes} bytes, {} are allowed", bytes - 1)), "{said}");
+        let fits = exportable(&state, true, bytes).unwrap();
+        let file: Vec<u8> = fits.flat_map(|line| line.unwrap().to_vec()).collect();
+        assert_eq!(file.len() as u64, bytes);
+        import(file.as_slice()).unwrap();
+    }
 }

@@ -75,20 +75,6 @@ pub(crate) fn run_all(targets: &[String], seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Builds the targets of `cargo xtask test` while something else is done that leaves processors idle, and gives way to it. Says
-/// nothing: where it fails, [`run_all`] builds them again and says why.
-pub(crate) fn build_aside(targets: &[String]) -> Result<Child> {
-    let build = build(targets)?;
-    let mut aside = Command::new("nice");
-    aside.args(["-n", "19"]).arg(build.get_program()).args(build.get_args());
-    for (name, value) in build.get_envs() {
-        if let Some(value) = value {
-            aside.env(name, value);
-        }
-    }
-    shell::start(aside.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))
-}
-
 /// The names of the targets, in order.
 pub(crate) fn targets() -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -102,9 +88,9 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds the targets. There are no examples: asking for them makes cargo count the dev-dependencies in, and so use what
+/// What builds the targets. There are no examples: asking for them makes cargo count the dev-dependencies in, and so use what
 /// the tests are built from.
-fn build(targets: &[String]) -> Result<Command> {
+pub(crate) fn build(targets: &[String]) -> Result<Command> {
     let mut build = shell::cargo("build");
     build.args(["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--examples"]);
     build.args(targets.iter().flat_map(|target| ["--bin", target]));

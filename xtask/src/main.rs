@@ -6,6 +6,7 @@
 //! nothing else builds yet.
 
 mod apt;
+mod aside;
 mod bench;
 mod boot;
 mod build;

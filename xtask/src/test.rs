@@ -4,6 +4,8 @@
 //! on. The programs of the kernel are release in every profile, which is what `aya-build` makes. Builds run as the
 //! caller, tests as root (they make namespaces and load programs).
 //!
+//! What only needs a processor is done beside the tests, which mostly wait, and reported after them.
+//!
 //! **Nothing is compiled twice**, because every step asks cargo for the same packages *with* their
 //! dev-dependencies: one feature more anywhere in the tree makes the agent and the programs another build.
 
@@ -13,6 +15,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use crate::{
+    aside::Aside,
     boot, clients, failures, fuzz, matrix, path, planted,
     prerequisite::Stage,
     privilege::Privilege,
@@ -80,19 +83,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut steps = Steps::default();
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
     steps.run("clippy", || passed(&mut clippy()));
-    steps.run("clippy of the programs", || passed(&mut clippy_of_the_programs()?));
-    steps.run("documentation", || passed(&mut documentation()));
     steps.run("agent, client and tests", || passed(&mut build()));
     steps.run("the vendor's clients", || {
         clients.join().map_err(|_| anyhow!("the thread that brought them ended early"))
     });
-    // Tests mostly wait. Cargo looks first, under a lock that a build holds, whether they are built.
-    let aside = (options.fuzz_seconds > 0).then(|| {
-        thread::spawn(|| {
-            thread::sleep(Duration::from_secs(30));
-            fuzz::build_aside(&fuzz::targets()?)
-        })
-    });
+    let mut meanwhile = vec![clippy_of_the_programs()?, documentation()];
+    if options.fuzz_seconds > 0 {
+        meanwhile.push(fuzz::build(&fuzz::targets()?)?);
+    }
+    // Cargo looks first, under a lock that a build holds, whether the tests are built.
+    let aside = Aside::start(Duration::from_secs(30), meanwhile);
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
         tests.arg("--no-fail-fast").args(TESTED).env("SG_BIN_DIR", shell::dev_dir()?);
@@ -103,12 +103,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         privilege.run_built_as_root(&mut tests, &rustc.host, &path);
         failures::run(&mut tests).map(|()| Outcome::Passed)
     });
-    steps.run("fuzzing", || {
-        if let Some(Ok(build)) = aside.map(thread::JoinHandle::join) {
-            build?.wait()?;
-        }
-        fuzzing(options.fuzz_seconds)
-    });
+    for name in ["clippy of the programs", "documentation"] {
+        steps.run(name, || aside.next().map(|()| Outcome::Passed));
+    }
+    steps.run("fuzzing", || fuzzing(options.fuzz_seconds, &aside));
     if options.supply_chain {
         let deny = |checks: &[&str]| {
             passed(shell::cargo("deny").args(["check", "--hide-inclusion-graph"]).args(checks))
@@ -174,10 +172,11 @@ fn clippy_of_the_programs() -> Result<Command> {
     Ok(clippy)
 }
 
-fn fuzzing(seconds: u32) -> Result<Outcome> {
+fn fuzzing(seconds: u32, built: &Aside) -> Result<Outcome> {
     if seconds == 0 {
         return Ok(Outcome::Skipped("--fuzz-seconds 0".into()));
     }
+    built.next()?;
     fuzz::run_all(&fuzz::targets()?, seconds).map(|()| Outcome::Passed)
 }
 

@@ -87,7 +87,7 @@ fn another_nic_goes_on_connecting(lab: Lab) -> Result<()> {
 struct Rig {
     router: Host,
     guests: [Host; 2],
-    _server: Host,
+    server: Host,
     _relay: (Host, Relay),
     _listeners: [TcpListener; 2],
 }
@@ -122,7 +122,7 @@ impl Rig {
         let relay = Relay::start(&road, ["near", "far"], DELAY)?;
         let listen = |host: &Host, at: Ipv4Addr| host.inside(|| Ok(TcpListener::bind((at, PORT))?));
         let listeners = [listen(&router, ROUTER[0])?, listen(&server, SERVER)?];
-        Ok(Self { router, guests, _server: server, _relay: (road, relay), _listeners: listeners })
+        Ok(Self { router, guests, server, _relay: (road, relay), _listeners: listeners })
     }
 
     /// How many connections come about by their first SYN: of the first guest to its host, of the second one to the server.
@@ -155,6 +155,7 @@ fn flood(rig: &Rig, over: &AtomicBool) -> Result<Sent> {
     let guest = FrameSocket::open(&rig.guests[0], "eth0", IPV4)?.address();
     let frames: Vec<_> = (0..VICTIMS).map(|victim| syn(NOBODY, guest, victim)).collect();
     let mut generator = Generator::new(&rig.router, "flooder").context("a generator")?;
+    generator.stay(&rig.server, "lo")?;
     generator.load(&frames, Vary::Port)?;
     let mut sent = Sent::default();
     while !over.load(Ordering::Relaxed) {

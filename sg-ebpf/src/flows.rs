@@ -200,6 +200,9 @@ extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u6
         entry.begin_anew(decision, header.generation, view::now());
     } else if entry.direction() == first && entry.generation != header.generation {
         entry.rejudge(decision, header.generation);
+        if asked & ERROR == 0 {
+            entry.note_cut(packet, view::now());
+        }
     }
     0
 }

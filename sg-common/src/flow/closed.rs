@@ -11,7 +11,7 @@ use crate::clock::elapsed;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ClosedEntry {
-    /// When the last packet passed, in jiffies.
+    /// When the last packet passed, or the connection was deleted, in jiffies.
     pub last_seen: u64,
     /// The [`Direction`] of the first packet, as a number, with the bits below.
     pub began: u64,
@@ -34,10 +34,11 @@ impl ClosedEntry {
         Self { last_seen: entry.last_seen, began: entry.direction as u64 | either }
     }
 
-    /// Of one that is ended although the rules accept it.
+    /// Of one that is ended `now`, although the rules accept it. However long it had been silent, it is not known any more than
+    /// one that was talking.
     #[must_use]
-    pub const fn deleted(entry: &FlowEntry) -> Self {
-        Self { last_seen: entry.last_seen, began: DELETED }
+    pub const fn deleted(now: u64) -> Self {
+        Self { last_seen: now, began: DELETED }
     }
 
     /// How it began: for as long as an established connection would be known.

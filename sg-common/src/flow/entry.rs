@@ -190,6 +190,15 @@ impl FlowEntry {
         }
     }
 
+    /// Notes a packet of a flow that was cut. What has no numbers is known while an end goes on trying: it has nothing but time to
+    /// be known by. Of a TCP connection no time changes either.
+    #[inline(always)]
+    pub fn note_cut(&mut self, packet: &Packet, now: u64) {
+        if self.is_cut() && packet.protocol != protocol::TCP {
+            self.see(now);
+        }
+    }
+
     /// Whether `packet` is what most packets are: of a flow that was answered, and changing nothing of it but counts and
     /// numbers, whatever way it goes. [`Self::note`] is all that is left to do then, unless the flow is stale.
     #[inline(always)]
@@ -253,8 +262,7 @@ impl FlowEntry {
     }
 
     /// What the entry says of any packet of its flow, under the policy of `generation`; `error`: the packet is an ICMP error
-    /// about the flow. A packet that is dropped changes nothing: no state, and of a TCP connection no time either. Other flows
-    /// that were cut are known while an end goes on trying: they have nothing but time to be known by.
+    /// about the flow. A packet that is dropped changes no state, and time only as [`Self::note_cut`] says.
     ///
     /// Where the flow was `judged` for this packet it is not stale, whatever another processor, which may have another policy
     /// before it, says of it meanwhile.
@@ -278,9 +286,7 @@ impl FlowEntry {
         if error {
             return if self.is_cut() { Found::Meets } else { Found::Error };
         }
-        if self.is_cut() && packet.protocol != protocol::TCP {
-            self.see(now);
-        }
+        self.note_cut(packet, now);
         if self.leaves_to_policy(packet, direction) {
             return Found::Meets;
         }

@@ -157,8 +157,8 @@ fn delete(
         return output.line("no flows");
     }
     output.confirm(&format!("delete {}?", count(found.len(), "flow")), typed.yes)?;
-    for (key, entry, _) in found {
-        flows.end_one(pins, key, entry).map_err(Failure::other)?;
+    for (key, ..) in found {
+        flows.end_one(pins, key).map_err(Failure::other)?;
     }
     output.line(&format!("deleted {}", count(found.len(), "flow")))
 }

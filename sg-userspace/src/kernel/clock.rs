@@ -1,6 +1,8 @@
 //! Jiffies: the clock that costs the datapath nothing.
 
-use nix::time::{ClockId, clock_getres};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::KernelError;
 
@@ -10,9 +12,27 @@ use super::KernelError;
 /// # Errors
 /// Where the kernel does not tell.
 pub fn jiffies_per_second() -> Result<u32, KernelError> {
-    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
-        .map_err(KernelError::call("ask for the resolution of the coarse clock"))?;
-    let nanoseconds = u64::try_from(tick.tv_nsec()).unwrap_or(0).max(1);
+    let nanoseconds = nanoseconds_of_a_jiffy()?;
     // Rounded: one jiffy of HZ=300 is 3,333,333 ns.
     Ok(((1_000_000_000 + nanoseconds / 2) / nanoseconds) as u32)
+}
+
+/// The jiffies of now, as a program is told them, but for what was lost at boot: less than a second or two. They follow the
+/// monotonic clock (`tick_do_update_jiffies64`, kernel/time/tick-sched.c) from minus five minutes on, of which only 32 bits count
+/// (`INITIAL_JIFFIES`, include/linux/jiffies.h).
+///
+/// # Errors
+/// Where the kernel does not tell.
+pub fn jiffies() -> Result<u64, KernelError> {
+    let now =
+        clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(KernelError::call("ask the monotonic clock"))?;
+    let passed = Duration::from(now).as_nanos() / u128::from(nanoseconds_of_a_jiffy()?);
+    let first = jiffies_per_second()?.wrapping_mul(300).wrapping_neg();
+    Ok(u64::from(first).wrapping_add(passed as u64))
+}
+
+fn nanoseconds_of_a_jiffy() -> Result<u64, KernelError> {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)
+        .map_err(KernelError::call("ask for the resolution of the coarse clock"))?;
+    Ok(u64::try_from(tick.tv_nsec()).unwrap_or(0).max(1))
 }

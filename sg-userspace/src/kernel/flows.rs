@@ -13,7 +13,7 @@ use sg_common::{
 };
 
 use super::{
-    KernelError,
+    KernelError, clock,
     closed::Closed,
     datapath::{absent_is_fine, take_map},
     sys,
@@ -202,9 +202,9 @@ impl Flows {
     ///
     /// # Errors
     /// Where the kernel refuses.
-    pub fn end_one(&mut self, pins: &Path, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
+    pub fn end_one(&mut self, pins: &Path, key: &FlowKey) -> Result<(), KernelError> {
         if key.talk.protocol() == protocol::TCP {
-            Closed::open(pins)?.enter(key, &ClosedEntry::deleted(entry))?;
+            Closed::open(pins)?.enter(key, &ClosedEntry::deleted(clock::jiffies()?))?;
         }
         self.forget_one(key)
     }

@@ -22,6 +22,7 @@ mod receiver;
 mod reused;
 mod revocation;
 mod shares;
+mod talks;
 mod tunnels;
 mod vectors;
 mod vlans;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         ("named", named::TESTS),
         ("receiver", receiver::TESTS),
         ("revocation", revocation::TESTS),
+        ("talks", talks::TESTS),
         ("reused", reused::TESTS),
         ("associations", associations::TESTS),
         ("processors", processors::TESTS),

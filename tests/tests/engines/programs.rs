@@ -11,7 +11,7 @@ use sg_userspace::{
     check::{CompiledNic, KernelEngine},
     compile::Image,
     document,
-    kernel::{Datapath, Limits, Options, Program},
+    kernel::{Datapath, Limits, Options, Program, clock},
 };
 
 /// Instructions that the verifier may walk through, a program.
@@ -29,6 +29,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_flow_noted_a_moment_later_lives", a_flow_noted_a_moment_later_lives),
     ("a_large_table_is_swept_in_parts", a_large_table_is_swept_in_parts),
     ("a_full_flow_table_does_not_open_anything", a_full_flow_table_does_not_open_anything),
+    ("user_space_tells_the_jiffies_of_programs", user_space_tells_the_jiffies),
 ];
 
 /// What the agent's sweep of old flows needs: a clock, and entries that are old by it.
@@ -89,6 +90,15 @@ fn a_large_table_is_swept_in_parts() {
     assert_eq!(swept, FLOWS as usize / 3 * 2, "those of the others");
     assert!(parts > 1);
     assert_eq!(datapath.sweep().unwrap(), 0);
+}
+
+/// What is deleted by hand is remembered from that moment on, and who deletes it loads no program.
+fn user_space_tells_the_jiffies() {
+    let limits = Limits { nics: 1, flows: 1 << 10, counters: 512 };
+    let mut datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
+    let hertz = u64::from(clock::jiffies_per_second().unwrap());
+    let apart = datapath.now().unwrap().abs_diff(clock::jiffies().unwrap());
+    assert!(apart <= 2 * hertz, "{apart} jiffies of {hertz} a second apart");
 }
 
 /// An entry older than any timeout. By the clock and not by a number: jiffies begin five minutes before they wrap, so a

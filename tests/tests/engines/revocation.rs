@@ -34,10 +34,12 @@ const RST: u8 = 4;
 pub(crate) struct Nic {
     pub(crate) datapath: Datapath,
     pub(crate) family: Family,
-    received: Program,
+    pub(crate) received: Program,
     generation: u32,
     /// What stands before the groups.
     head: String,
+    /// What lets clients in.
+    pub(crate) rule: &'static str,
     rules: Rules,
     ports: [u16; 2],
 }
@@ -69,7 +71,8 @@ impl Nic {
     fn over(datapath: Datapath, family: Family, received: Program, head: &str, rules: Rules) -> Self {
         let ports = [50_000, 22];
         let head = head.to_owned();
-        let mut nic = Self { datapath, family, received, generation: 0, head, rules, ports };
+        let rule = "{ id: ssh, protocol: tcp, ports: 22 }";
+        let mut nic = Self { datapath, family, received, generation: 0, head, rule, rules, ports };
         nic.datapath.forget_flows(0).unwrap();
         nic.allow(true);
         nic.datapath.stand_in(0).unwrap();
@@ -79,7 +82,7 @@ impl Nic {
     /// Publishes a policy that lets clients in, or not.
     pub(crate) fn allow(&mut self, clients: bool) {
         let kind = if self.rules == Rules::Loose { "basic, inner_access: drop" } else { "enterprise" };
-        let rule = if clients { "{ id: ssh, protocol: tcp, ports: 22 }" } else { "" };
+        let rule = if clients { self.rule } else { "" };
         let text = format!(
             "{}\ngroups: {{ g: {{ type: {kind}, ingress: [{rule}] }} }}\n\
              nics: [{{ device: nic, addresses: [10.0.0.5, \"2001:db8::5\"], groups: [g] }}]",
@@ -135,29 +138,34 @@ impl Nic {
         tcp.extend(segment.acknowledgement.to_be_bytes());
         tcp.extend([0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
         tcp.resize(20 + segment.data, 0x2e);
+        self.packet(segment.end, 6, &tcp)
+    }
+
+    /// A packet of `end`, of any protocol.
+    pub(crate) fn packet(&self, end: usize, protocol: u8, carried: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; 12];
-        let (mut ends, length) = (Vec::new(), tcp.len() as u16);
+        let (mut ends, length) = (Vec::new(), carried.len() as u16);
         match self.family {
             Family::V4 => {
                 frame.extend([0x08, 0x00, 0x45, 0]);
                 frame.extend((20 + length).to_be_bytes());
-                frame.extend([0, 9, 0x40, 0, 64, 6, 0, 0]);
+                frame.extend([0, 9, 0x40, 0, 64, protocol, 0, 0]);
                 ends.extend([[192, 0, 2, 1], [10, 0, 0, 5]].map(|end| end.to_vec()));
             }
             Family::V6 => {
                 frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
                 frame.extend(length.to_be_bytes());
-                frame.extend([6, 64]);
+                frame.extend([protocol, 64]);
                 ends.extend(
                     [1_u8, 5].map(|last| [&[0x20, 0x01, 0x0d, 0xb8][..], &[0; 11], &[last]].concat()),
                 );
             }
         }
-        if segment.end == SERVER {
+        if end == SERVER {
             ends.reverse();
         }
         frame.extend(ends.concat());
-        frame.extend(tcp);
+        frame.extend(carried);
         frame
     }
 }

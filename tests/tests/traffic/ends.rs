@@ -40,6 +40,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
     suite.over(&Attach::RECEIVED, "ends::a_reset_of_a_tombstone_revives_nothing", a_reset_of_a_tombstone);
     suite.over(&Attach::RECEIVED, "ends::what_is_deleted_is_cut", what_is_deleted_is_cut);
+    suite.over(&Attach::RECEIVED, "ends::what_was_silent_and_is_deleted_is_cut", what_is_deleted_late);
     suite.over(&Attach::RECEIVED, "ends::older_than_the_filter_and_cut", older_than_the_filter);
     suite.over(&Attach::RECEIVED, "ends::the_local_end_is_told_that_nobody_knows_it", the_local_end_is_told);
 }
@@ -147,6 +148,21 @@ fn what_is_deleted_is_cut(lab: Lab, attach: Attach) -> Result<()> {
         ensure!(states(&agent, family)?.is_empty(), "{family}: {:?}", states(&agent, family)?);
         drop(pair);
         drop(talk(&scene, family).context("another connection")?);
+    }
+    Ok(())
+}
+
+/// It would be forgotten soon, and is deleted then; what it is remembered by begins with that.
+fn what_is_deleted_late(lab: Lab, attach: Attach) -> Result<()> {
+    let (scene, mut agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
+    agent.stop()?;
+    agent.start_with(&["--timeout", "tcp-established=5"])?;
+    let mut pairs = Family::ALL.map(|family| talk(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
+    thread::sleep(Duration::from_millis(3_500));
+    agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+    thread::sleep(Duration::from_secs(2));
+    for pair in &mut pairs {
+        nobody_is_heard(pair, &[End::Answerer, End::Asker], "after it was silent and deleted")?;
     }
     Ok(())
 }

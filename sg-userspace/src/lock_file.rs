@@ -82,6 +82,15 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
+    /// Whether it is a program of this project, which root or this user runs. Who opened a lock that others could open may have
+    /// ended and left it to a child, or have become a program of root's that knows nothing of it.
+    fn is_ours(&self) -> bool {
+        const PROGRAMS: [&str; 2] = ["sgd", "sgctl"];
+        self.process
+            .as_ref()
+            .is_some_and(|(name, owner)| is_trusted(*owner) && PROGRAMS.contains(&name.as_str()))
+    }
+
     /// Whether the process runs, and runs this program.
     pub(crate) fn is_called(&self, program: &str) -> bool {
         self.process.as_ref().is_some_and(|(name, _)| name == program)
@@ -130,12 +139,11 @@ impl LockFile {
                 Ok(file) => return Ok(Self { path: path.to_owned(), file }),
                 Err((file, Errno::EWOULDBLOCK)) => {
                     let holder = holder(&metadata);
-                    match holder.as_ref().and_then(|holder| holder.process.as_ref()) {
-                        Some(&(_, owner)) if is_open_to_others && !is_trusted(owner) => {
+                    match &holder {
+                        Some(holder) if is_open_to_others && !holder.is_ours() => {
                             log::warn!(
-                                "the lock {} was held by {}, who has no right to it: it is replaced",
-                                path.display(),
-                                user(owner)
+                                "the lock {} was held by {holder}, who has no right to it: it is replaced",
+                                path.display()
                             );
                             fs::remove_file(path).map_err(|source| failed("replace", source))?;
                         }

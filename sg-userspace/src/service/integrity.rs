@@ -26,9 +26,6 @@ use crate::{
     },
 };
 
-/// The greatest place of a rule: operations count on from there.
-const LAST_SERIAL: u64 = u64::MAX / 2;
-
 /// Whether a state is one that operations could have made.
 ///
 /// # Errors
@@ -249,10 +246,6 @@ fn access_key(key: &AccessKey) -> Result<(), Refusal> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), Refusal> {
-    if settings.serial > LAST_SERIAL {
-        let allowed = format!("{LAST_SERIAL} at most");
-        return invalid("serial", &settings.serial.to_string(), &allowed);
-    }
     check_limits(&settings.limits)
 }
 

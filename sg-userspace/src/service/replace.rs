@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Operation, Refusal, State, Tx, integrity::check_imported};
-use crate::store::{Imported, Key, Record};
+use crate::store::{Imported, Key, Record, Rule, Settings};
 
 /// Replace everything by an export that was read and checked.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,9 @@ struct Wanted {
     secrets: bool,
 }
 
+/// The greatest next place of a rule that stays as it is. Operations count on from there, and must not come to the end.
+const LAST_SERIAL: u64 = 1 << 48;
+
 impl ReplaceState {
     /// From what was read, with the digest of it.
     ///
@@ -32,8 +35,26 @@ impl ReplaceState {
         let Imported { records, secrets } = imported;
         let state = State::new(records.iter().map(|(_, record)| record.clone()));
         check_imported(&state, &records)?;
+        let state = renumbered(state);
         Ok(Self { digest, wanted: Arc::new(Wanted { state, secrets }) })
     }
+}
+
+/// The same state with the places of its rules counted from zero, where they are near the end. Nobody makes so many rules; somebody
+/// may write such a number.
+fn renumbered(mut state: State) -> State {
+    if state.settings().serial <= LAST_SERIAL {
+        return state;
+    }
+    let mut rules: Vec<Rule> = state.rules().values().map(|rule| Rule::clone(rule)).collect();
+    rules.sort_by_key(|rule| rule.serial);
+    let next = rules.len() as u64;
+    for (serial, rule) in (0..).zip(rules) {
+        state.put(Record::Rule(Rule { serial, ..rule }.into()));
+    }
+    let settings = Settings { serial: next, ..state.settings().clone() };
+    state.put(Record::Settings(settings.into()));
+    state
 }
 
 /// How much there is afterwards.

@@ -57,7 +57,17 @@ struct Hold(Child);
 
 impl Hold {
     fn of(host: &Host, path: &Path) -> Result<Self> {
-        let held = Self(nobody(host, &["flock", "-x", path.to_str().context("not UTF-8")?, "sleep", "30"])?);
+        Self::by(host, path, &["flock", "-x", path.to_str().context("not UTF-8")?, "sleep", "30"])
+    }
+
+    /// By a process whose lock somebody took who has ended: the kernel names him.
+    fn left_to_another(host: &Host, path: &Path) -> Result<Self> {
+        let path_here = path.to_str().context("not UTF-8")?;
+        Self::by(host, path, &["sh", "-c", "exec 9<\"$0\"; flock -x 9; exec sleep 30", path_here])
+    }
+
+    fn by(host: &Host, path: &Path, line: &[&str]) -> Result<Self> {
+        let held = Self(nobody(host, line)?);
         let inode = fs::metadata(path)?.ino().to_string();
         until("the lock is held", || {
             let locks = fs::read_to_string("/proc/locks")?;
@@ -103,11 +113,15 @@ fn no_lock_is_theirs(lab: Lab, attach: Attach) -> Result<()> {
     agent.start_again()?;
     agent.kill()?;
 
-    for path in [&directory, &lock] {
-        fs::set_permissions(path, Permissions::from_mode(if path.is_dir() { 0o755 } else { 0o644 }))?;
+    for hold in [Hold::of, Hold::left_to_another] {
+        for path in [&directory, &lock] {
+            fs::set_permissions(path, Permissions::from_mode(if path.is_dir() { 0o755 } else { 0o644 }))?;
+        }
+        let _held = (hold(server, &lock)?, Hold::of(server, &directory)?);
+        agent.start_again().context("with a lock that an earlier version left open")?;
+        agent.kill()?;
     }
-    let _held = (Hold::of(server, &lock)?, Hold::of(server, &directory)?);
-    agent.start_again().context("with a lock that an earlier version left open")?;
+    agent.start_again()?;
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     let second = serve(server, agent.instance(), &[])?.wait_with_output()?;
     let said = String::from_utf8_lossy(&second.stderr).into_owned();

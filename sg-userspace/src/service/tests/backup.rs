@@ -458,10 +458,49 @@ proptest! {
                         prop_assert!(made.is_ok(), "{edit:?}: {made:?}");
                     }
                     prop_assert_eq!(check_stored(&other), Ok(()), "{:?}", edit);
+                    // It goes on like any other.
+                    let groups: Vec<String> = other.groups().keys().map(ToString::to_string).collect();
+                    for group in groups {
+                        // What a document owns is not for operations.
+                        let rules = vec![tcp(81, "any")];
+                        let _ = Authorize { group, direction: Direction::Ingress, rules }.run(&mut other);
+                    }
+                    prop_assert_eq!(check_stored(&other), Ok(()), "{:?}", edit);
                     let again = exported(&other);
                     prop_assert_eq!(imported(&again, &mut empty()), Ok(()));
             }
         }
+    }
+}
+
+/// An import of it was taken, and after the next rule nothing could be exported any more.
+#[test]
+fn places_of_rules_that_are_near_the_end_are_counted_anew() {
+    let mut world = World::new();
+    world.group("web");
+    for port in [22, 80] {
+        world.rule("web", Direction::Ingress, tcp(port, "any")).unwrap();
+    }
+    let file = exported(&world.tx);
+    assert!(file.contains("\"serial\":2}}"), "{file}");
+    for next in [1 << 48, (1 << 48) + 1, u64::MAX / 2, u64::MAX] {
+        let edited = file.replace("\"serial\":2}}", &format!("\"serial\":{next}}}}}"));
+        let edited = edited.replace("\"serial\":1,", &format!("\"serial\":{},", next - 1));
+        let mut world = World { tx: empty(), vpc: world.vpc.clone() };
+        imported(&edited, &mut world.tx).unwrap();
+        for port in [443, 8443] {
+            world.rule("web", Direction::Ingress, tcp(port, "any")).unwrap();
+        }
+        assert_eq!(check_stored(&world.tx), Ok(()));
+        let again = exported(&world.tx);
+        let mut other = World { tx: empty(), vpc: world.vpc.clone() };
+        imported(&again, &mut other.tx).unwrap();
+        let group = other.tx.find_group("web").unwrap().id.clone();
+        let mut rules: Vec<_> = other.tx.rules_of(&group).cloned().collect();
+        rules.sort_by_key(|rule| rule.serial);
+        let ports: Vec<String> = rules.iter().map(|rule| format!("{:?}", rule.spec.ports)).collect();
+        let wanted = [22, 80, 443, 8443].map(|port| format!("{:?}", tcp(port, "any").ports));
+        assert_eq!(ports, wanted, "{next}");
     }
 }
 

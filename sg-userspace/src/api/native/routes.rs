@@ -498,10 +498,13 @@ async fn take_apart(
     Ok((asked, body))
 }
 
-/// Whether a body, or a piece of one, is of one of these kinds.
+/// Whether a body, or a piece of one, is of one of these kinds. Where nobody reads one, it must say nothing.
 fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> Result<(), Failed> {
     match kinds {
         Some(kinds) if !body.is_empty() => Ok(media::check(headers, kinds)?),
+        None if !matches!(body.trim_ascii(), b"" | b"{}") => Err(Failed::Malformed(
+            "nobody reads the body of this request: say what it asks in its path and query".to_owned(),
+        )),
         _ => Ok(()),
     }
 }

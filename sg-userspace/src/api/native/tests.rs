@@ -217,6 +217,22 @@ async fn a_body_is_what_it_says() {
     assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/import", "x")).await.0, 400);
 }
 
+/// It looks like a trial, and would be none.
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_refused() {
+    let face = face(Caller::Socket);
+    assert_eq!(ask(&face, Method::POST, "/v1/vpcs", json!({"name": "net"})).await.0, 200);
+    let body = json!({"dry_run": true});
+    for (method, path) in
+        [(Method::DELETE, "/v1/vpcs/net"), (Method::GET, "/v1/vpcs"), (Method::GET, "/v1/export")]
+    {
+        let (status, answer) = ask(&face, method.clone(), path, body.clone()).await;
+        assert_eq!((status, code(&answer)), (400, "malformed"), "{method} {path}: {answer}");
+    }
+    assert_eq!(ask(&face, Method::GET, "/v1/vpcs", json!({})).await.1["total"], 1);
+    assert_eq!(send(&face, request(Method::DELETE, "/v1/vpcs/net", "")).await.0, 200);
+}
+
 fn of_user(uid: u32, method: Method, path: &str, body: impl Into<Body>) -> Request<Body> {
     let mut request = request(method, path, body);
     request.extensions_mut().insert(Peer::Process { uid, gid: 0, pid: None });

@@ -18,6 +18,7 @@ use sg_userspace::{
 /// Keeps security groups in force on the NICs of this host.
 #[derive(Debug, Parser)]
 #[command(
+    name = "sgd",
     version,
     after_help = "Logging goes to stderr. RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
 )]

@@ -174,6 +174,7 @@ impl Run {
         let again =
             wrong(judge, &smallest, three.of(smallest.number)).is_some_and(|(wrong, _)| wrong == found);
         if !again && found == Wrong::Blocked {
+            self.tally.lost += 1;
             return Ok(());
         }
         *self.tally.wrong.entry(key).or_default() += 1;

@@ -51,6 +51,9 @@ pub struct Tally {
     pub kinds: BTreeMap<Kind, u64>,
     /// Cases that went wrong, by what is wrong, the policy and the kind of case.
     pub wrong: BTreeMap<(Wrong, Policy, &'static str), u64>,
+    /// Cases of which something did not arrive that should have, and did when the case was run alone: lost by the stacks, or blocked
+    /// for what other cases left behind.
+    pub lost: u64,
     /// Some of them in full.
     pub findings: Vec<Finding>,
     /// How many frames were sent, and how long it took, until a case went wrong.
@@ -65,7 +68,8 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} frames of {} cases in {:.1} s ({rate}/s); arrived behind the filter {:?} (IPv4, IPv6); arrived without one, \
-             though forbidden, {:?}; connections whose rule was taken {}; refusals {}; named differences {:?}",
+             though forbidden, {:?}; connections whose rule was taken {}; refusals {}; lost once {}; \
+             named differences {:?}",
             self.frames,
             self.cases,
             self.took.as_secs_f64(),
@@ -73,6 +77,7 @@ impl fmt::Display for Tally {
             self.forbidden,
             self.connections,
             self.refusals,
+            self.lost,
             self.kinds
         )?;
         if let Some((frames, took)) = self.first {

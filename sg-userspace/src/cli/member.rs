@@ -14,7 +14,7 @@ use super::{
     session::Session,
     table::{Column, Shown},
 };
-use crate::{service::ChangeMembers, store::Member};
+use crate::{document::Notice, model::identifies, service::ChangeMembers, store::Member};
 
 const EXAMPLES: &str = "Examples:
   sgctl member add ops 10.1.0.7 2001:db8::7
@@ -77,6 +77,9 @@ pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure
             session.list::<Member>(&Address::of(&["groups", &group, "members"]), length)
         }
         Verb::Add(typed) => {
+            for address in typed.addresses.iter().filter(|address| !identifies(**address)) {
+                session.output.remark(&format!("warning: {}", Notice::LinkLocalMember { address: *address }));
+            }
             let body = ChangeMembers { add: typed.addresses, ..ChangeMembers::default() };
             change(&typed.group, &body, session)
         }

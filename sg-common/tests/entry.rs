@@ -45,6 +45,10 @@ fn a_syn_changes_nothing_before_it_is_answered() {
                 talk.send(6, ORIGINAL, RST, 0);
             }
             let before = talk.entry.unwrap();
+            for end in [ORIGINAL, REPLY] {
+                let answer = Packet { acknowledgement: 0, ..talk.packet(6, end, SYN | ACK, 0) };
+                assert!(!before.is_begun_anew_by(&answer, way(end)), "nobody asked");
+            }
             let forged = Packet { sequence: 77_000_000, ..Talk::new().packet(6, side, SYN, 0) };
             let entry = talk.entry.as_mut().unwrap();
             assert_eq!(find(entry, side, &forged, 1, 500), Found::Meets);
@@ -68,6 +72,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             refused.begin_anew(DROP, 1, 501);
             assert_eq!(known(&refused), known(&before));
             assert_eq!(refused.flags & flags::PENDING, 0);
+            assert!(!refused.is_begun_anew_by(&answer, way(side ^ 1)), "nothing is pending any more");
             entry.begin_anew(ACCEPT, 3, 501);
             assert_eq!((entry.packets, entry.bytes, entry.generation), ([1, 0], [74, 0], 3));
             assert_eq!(
@@ -93,6 +98,30 @@ fn the_same_syn_again_is_the_same_connection() {
     assert!(!entry.ask(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
     assert_eq!((entry.flags, entry.pending_syn), (flags::SYN | flags::PENDING | flags::PENDING_EGRESS, 6));
+}
+
+#[test]
+fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
+    let mut talk = Talk::established();
+    let before = talk.entry.unwrap();
+    let entry = talk.entry.as_mut().unwrap();
+    // A frame of more bytes than are counted is one of 255.
+    for (number, (length, counted)) in
+        (1..).zip([(60, 60), (254, 254), (255, 255), (256, 255), (1_514, 255), (70, 70)])
+    {
+        for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
+            let syn = Packet { sequence: number, ..Talk::new().packet(6, side, SYN, 0) };
+            assert!(!entry.ask(&syn, way(side), (ACCEPT, 1), length, 9));
+            let outbound = if side == ORIGINAL { flags::PENDING_EGRESS } else { 0 };
+            let wanted = FlowEntry {
+                flags: before.flags | flags::PENDING | outbound,
+                pending_syn: number + 1,
+                pending_length: counted,
+                ..before
+            };
+            assert_eq!(*entry, wanted);
+        }
+    }
 }
 
 /// An association of SCTP: whoever asks for one meets the rules. Accepted, the flow goes on as it was, and where it was cut it begins

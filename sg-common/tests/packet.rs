@@ -336,6 +336,13 @@ fn fragments_of_ipv6_say_which_part_they_are_wherever_the_header_stands() {
     assert_eq!(read(&ipv6(44, &reserved)).detail, 53);
 }
 
+/// RFC 8200 4.3, 4.4, 4.5 and 4.6. Linux hands what is authenticated or encrypted to IPsec, as any protocol.
+#[test]
+fn four_numbers_are_extension_headers() {
+    let headers: Vec<u8> = (0..=255).filter(|&number| protocol::is_extension_header(number)).collect();
+    assert_eq!(headers, [0, 43, 44, 60]);
+}
+
 #[test]
 fn too_many_extension_headers_are_given_up() {
     let chain = |count: u32| {

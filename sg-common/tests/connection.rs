@@ -52,6 +52,7 @@ fn a_flow_goes_from_new_to_established_to_closing() {
         ),
         ("the opener's RST", 6, &[(ORIGINAL, SYN), (REPLY, SYN | ACK), (ORIGINAL, RST)], (closing, 0)),
         ("the opener's RST, unanswered", 6, &[(ORIGINAL, SYN), (ORIGINAL, RST)], (new, 0)),
+        ("the same, seen from its middle", 6, &[(ORIGINAL, ACK), (ORIGINAL, RST)], (closing, 0)),
         ("the other's RST: nobody listens", 6, &[(ORIGINAL, SYN), (REPLY, RST | ACK)], (closing, 0)),
         (
             "data after RST",

@@ -179,6 +179,12 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
     assert_eq!(says(data(of(ACK, syn ^ 1 << 31))), Found::Stranger);
     assert_eq!(says(data(of(0, 0))), Found::Stranger);
     assert_eq!(says(data(of(FIN, syn))), Found::Stranger);
+    // Of a connection that was seen from its middle nobody knows what was asked.
+    let mut talk = Talk::new();
+    talk.send(6, ORIGINAL, ACK, 100);
+    for packet in [of(ACK, syn ^ 1 << 31), data(of(ACK, syn ^ 1 << 31)), data(of(0, 0))] {
+        assert_eq!(find(&mut talk.entry.unwrap(), REPLY, &packet, 1, 9), Found::Decided(ACCEPT.word()));
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn how_a_connection_began_is_remembered_as_long_as_an_established_one() {
             for others in [0, other_flags] {
                 let mut entry = FlowEntry::open(&Packet::EMPTY, direction, ACCEPT, 1, 60, 1_000);
                 entry.flags = others | if either { flags::EITHER_WAY } else { 0 };
-                let (closed, deleted) = (ClosedEntry::of(&entry), ClosedEntry::deleted(&entry));
+                let (closed, deleted) = (ClosedEntry::of(&entry), ClosedEntry::deleted(1_000));
                 for (now, known) in
                     [(999, true), (1_000, true), (1_900, true), (1_901, false), (5_000, false)]
                 {

@@ -128,6 +128,7 @@ const fn is_icmp6(packet: &Packet, kind: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Part;
 
     const FRAME: [u8; 42] = [
         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 5, 8, 6, // Ethernet
@@ -192,11 +193,59 @@ mod tests {
         for packet in [v4, v6, router] {
             assert!(is_server(&packet), "{packet:?}");
         }
-        let client = Packet { source_port: 68, detail: 67, ..v4 };
-        for packet in [client, Packet { family: Family::V6, ..v4 }, Packet { family: Family::V4, ..router }] {
+        for packet in [
+            Packet { source_port: 68, detail: 67, ..v4 },
+            Packet { family: Family::V6, ..v4 },
+            Packet { family: Family::V4, ..v6 },
+            Packet { protocol: protocol::TCP, ..v4 },
+            Packet { protocol: protocol::TCP, ..v6 },
+            Packet { family: Family::V4, ..router },
+            Packet { protocol: protocol::UDP, ..router },
+            Packet { detail: 133 << 8, ..router },
+            Packet { part: Part::Middle, detail: 0, ..router },
+        ] {
             assert!(!is_server(&packet), "{packet:?}");
         }
-        assert!(is_advertisement(&Packet { detail: 136 << 8, ..router }));
+        let advertisement = Packet { detail: 136 << 8, ..router };
+        assert!(is_advertisement(&advertisement) && !is_server(&advertisement));
         assert!(!is_advertisement(&router));
+        for part in [Part::First, Part::Middle, Part::Last] {
+            let is_first = part == Part::First;
+            assert_eq!(is_advertisement(&Packet { part, ..advertisement }), is_first, "{part:?}");
+        }
+    }
+
+    #[test]
+    fn an_advertisement_speaks_of_its_target_where_it_has_one() {
+        let target = [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5];
+        let frame = [&[0xee; 54][..], &[136, 0, 0, 0, 0x60, 0, 0, 0], &target, &[0xee; 8]].concat();
+        let address = Address { high: 0x2001_0db8_0000_0001, low: 0x0002_0003_0004_0005 };
+        for end in 54..=frame.len() {
+            assert_eq!(advertised(&&frame[..], 54, end), (end >= 78).then_some(address), "ends at {end}");
+        }
+        for length in 0..78 {
+            assert_eq!(advertised(&&frame[..length], 54, 78), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn who_has_an_address_of_the_link_that_nobody_wrote_down_may_ask() {
+        let link_local = Address { high: 0xfe80 << 48, low: 1 };
+        let packet = Packet { family: Family::V6, source: link_local, ..Packet::EMPTY };
+        for (packet, nic_flags, may) in [
+            (packet, 0, true),
+            (packet, flags::ANTI_SPOOFING | flags::GUEST, true),
+            (packet, flags::MAC, false),
+            (packet, flags::ANTI_SPOOFING | flags::MAC, false),
+            (Packet { source: Address { high: 0x2001_0db8 << 32, low: 1 }, ..packet }, 0, false),
+            (Packet { source: Address::default(), ..packet }, 0, false),
+            (
+                Packet { family: Family::V4, source: Address { high: 0xfe80_0001, low: 0 }, ..packet },
+                0,
+                false,
+            ),
+        ] {
+            assert_eq!(may_ask(&packet, nic_flags), may, "{packet:?}, {nic_flags}");
+        }
     }
 }

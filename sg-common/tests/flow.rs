@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use sg_common::{
     flow::{
-        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, Width, flags, opens,
+        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk, Width, flags, opens,
         packet_keys, timeout_index,
     },
     packet::{Address, Family, Icmp, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
@@ -160,6 +160,39 @@ fn the_identifier_tells_echoes_apart() {
 }
 
 #[test]
+fn a_policy_is_asked_about_the_remote_end_first() {
+    let (source, destination) = (Address { high: 1, low: 2 }, Address { high: 3, low: 4 });
+    let datagram = Packet { family: Family::V6, protocol: 17, source, destination, ..Packet::EMPTY };
+    let datagram = Packet { source_port: 40_000, detail: 53, ..datagram };
+    // The protocol, and the port or ICMP's type and code in the lower 16 bits.
+    let service = 0x0011_0035;
+    for (direction, [remote, local]) in
+        [(Direction::Ingress, [[1, 2], [3, 4]]), (Direction::Egress, [[3, 4], [1, 2]])]
+    {
+        let wanted = [remote[0], remote[1], service, 40_000, local[0], local[1]];
+        assert_eq!(packet_keys(direction, &datagram)[..6], wanted);
+        let key = FlowKey::of(1, direction, &datagram).unwrap();
+        assert_eq!(key.original(direction)[..6], wanted);
+        let echo = Packet { protocol: 58, detail: 128 << 8, source_port: 0, identifier: 9, ..datagram };
+        let wanted = [remote[0], remote[1], 0x003a_8000, 0, local[0], local[1]];
+        assert_eq!(packet_keys(direction, &echo)[..6], wanted);
+        let key = FlowKey::of(1, direction, &echo).unwrap();
+        assert_eq!(key.original(direction)[..6], wanted);
+    }
+}
+
+/// The word stands in tables that outlive a program.
+#[test]
+fn ports_nic_protocol_and_family_are_one_word() {
+    for (family, word) in [(Family::V4, 0x00de_9abc_5678_1234), (Family::V6, 0x01de_9abc_5678_1234)] {
+        let talk = Talk::new((0x1234, 0x5678), 0x9abc, 0xde, family);
+        assert_eq!((talk.word(), Talk::of(word)), (word, talk));
+        assert_eq!((talk.remote_port(), talk.local_port(), talk.nic()), (0x1234, 0x5678, 0x9abc));
+        assert_eq!((talk.protocol(), talk.family()), (0xde, family));
+    }
+}
+
+#[test]
 fn every_protocol_and_state_has_its_timeout() {
     let (v4, v6) = (Family::V4, Family::V6);
     for (family, protocol, seconds) in [
@@ -194,7 +227,7 @@ fn every_protocol_and_state_has_its_timeout() {
 
 #[test]
 fn a_flow_expires_after_its_timeout_and_not_at_it() {
-    let key = FlowKey { talk: sg_common::flow::Talk::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
+    let key = FlowKey { talk: Talk::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
     let entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 1000);
     // Another processor may have noted the flow a jiffy or more after our clock was read: that is no silence.

@@ -76,8 +76,10 @@ fn of_two_processors_one_takes_a_fragment() {
     let next = fragment(Part::Middle, 16);
     assert_eq!(entry.follow(&next, GENERATION, TIMEOUT, 105, too_late), Err(Reason::FragmentOverlap));
     assert_eq!(entry, before, "it is the other one's");
-    assert!(!entry.begin_anew(&open(105), TIMEOUT, alone), "the other one has just begun");
-    assert_eq!(entry, before);
+    for now in [105, 130] {
+        assert!(!entry.begin_anew(&open(now), TIMEOUT, alone), "the other one has just begun");
+        assert_eq!(entry, before, "at {now}");
+    }
     let complete = FragmentEntry { progress: u64::MAX, ..open(100) };
     for (over, now) in [(open(100), 131), (complete, 105), (complete, 131)] {
         let mut entry = over;
@@ -101,10 +103,11 @@ fn none_follows_another_policy_or_after_too_long() {
 
 #[test]
 fn a_datagram_is_named_as_receivers_name_it() {
-    let of = |family, protocol| {
+    let going = |family, protocol, direction| {
         let packet = Packet { family, protocol, identification: 5, ..Packet::EMPTY };
-        FragmentKey::of(3, Direction::Ingress, &packet)
+        FragmentKey::of(3, direction, &packet)
     };
+    let of = |family, protocol| going(family, protocol, Direction::Ingress);
     assert_ne!(of(Family::V4, 6), of(Family::V4, 17), "RFC 791 3.2");
     assert_eq!(
         of(Family::V6, 6),
@@ -114,4 +117,9 @@ fn a_datagram_is_named_as_receivers_name_it() {
     let vlan = Vlan::NONE.behind(Tag { kind: ethertype::VLAN, control: 5 });
     let elsewhere = Packet { identification: 5, vlan, ..Packet::EMPTY };
     assert_ne!(FragmentKey::of(3, Direction::Ingress, &elsewhere), of(Family::V4, 0), "in another network");
+    // Each direction of each family is another way.
+    let ways = [Family::V4, Family::V6].map(|family| {
+        [Direction::Ingress, Direction::Egress].map(|direction| going(family, 0, direction).way)
+    });
+    assert_eq!(ways, [[0, 1], [2, 3]]);
 }

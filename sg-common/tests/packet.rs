@@ -11,13 +11,12 @@ use frames::{
 use sg_common::{
     packet::{
         Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
-        Tag, Vlan, has_ports, network, parse, protocol,
+        Tag, Vlan, network, parse,
     },
     verdict::Reason,
 };
 
 const SYN: u8 = 2;
-const ACK: u8 = 16;
 
 fn read(frame: &[u8]) -> Packet {
     match parse(&frame) {
@@ -466,47 +465,4 @@ fn headers_outside_the_readable_front_are_asked_for_and_not_assumed() {
             assert_eq!(parsed, wanted, "{linear} bytes of {frame:02x?}");
         }
     }
-}
-
-#[test]
-fn a_syn_asks_for_a_connection_only_without_ack_and_only_in_tcp() {
-    for (number, flags, asks) in [
-        (6, SYN, true),
-        (6, SYN | 0xc0, true),
-        (6, SYN | ACK, false),
-        (6, ACK, false),
-        (6, 0, false),
-        (17, SYN, false),
-    ] {
-        let packet = Packet { protocol: number, tcp_flags: flags, ..Packet::EMPTY };
-        assert_eq!(packet.is_syn(), asks, "protocol {number}, flags {flags:#04x}");
-    }
-}
-
-#[test]
-fn five_protocols_have_ports() {
-    let found: Vec<u8> = (0..=255).filter(|&number| has_ports(number)).collect();
-    let wanted = [protocol::TCP, protocol::UDP, protocol::DCCP, protocol::SCTP, protocol::UDP_LITE];
-    assert_eq!(found, wanted);
-}
-
-#[test]
-fn addresses_know_their_special_kinds() {
-    let address = |text: &str| Address::from(text.parse::<std::net::IpAddr>().unwrap());
-    for (text, link_local, unspecified) in [
-        ("fe80::1", true, false),
-        ("febf:ffff::", true, false),
-        ("fec0::", false, false),
-        ("fe7f:ffff::", false, false),
-        ("::", false, true),
-        ("::1", false, false),
-        ("0.0.0.0", false, true),
-        ("0.0.0.1", false, false),
-        ("254.128.0.0", false, false),
-    ] {
-        assert_eq!(address(text).is_link_local(), link_local, "{text}");
-        assert_eq!(address(text).is_unspecified(), unspecified, "{text}");
-    }
-    assert_eq!(address("192.0.2.1"), Address { high: 0xc000_0201, low: 0 });
-    assert_eq!(address("2001:db8::5"), Address { high: 0x2001_0db8 << 32, low: 5 });
 }

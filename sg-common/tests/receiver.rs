@@ -338,6 +338,12 @@ fn an_error_quotes_eight_bytes_of_a_transport_header_and_they_are_read() {
         let found = quoted(&ends_after(frame.clone(), 8 + quoted_bytes), Family::V4);
         assert_eq!(found.is_ok(), quoted_bytes >= 20, "{quoted_bytes} bytes: {found:?}");
     }
+    let inner = ipv6_header(44, &[fragment(17, 1, false), udp(53, 40_000)].concat());
+    let frame = ipv6(58, &icmp(1, 0, 0, &inner));
+    for quoted_bytes in 0..=56 {
+        let found = quoted(&ends_after(frame.clone(), 8 + quoted_bytes), Family::V6);
+        assert_eq!(found.is_ok(), quoted_bytes >= 48, "{quoted_bytes} bytes: {found:?}");
+    }
     // About a first fragment, and about a later one: nobody knows whose that was.
     for (place, part) in [(0x2000_u16, Part::First), (1, Part::Last)] {
         let mut inner = ipv4_header(17, &[], &[udp(53, 40_000), vec![0; 8]].concat());

@@ -6,7 +6,7 @@ mod frames;
 
 use frames::{ipv4, tcp};
 use sg_common::{
-    packet::{Bytes, ETHERNET, Frame, Parsed, Tag, ethertype, parse},
+    packet::{Bytes, ETHERNET, Frame, Parsed, Tag, ethertype, is_plain, parse},
     verdict::Reason,
 };
 
@@ -92,5 +92,24 @@ fn a_tag_that_is_cut_off_is_malformed() {
     let frame = behind(&[q(5)]);
     for end in ETHERNET..ETHERNET + 4 {
         assert_eq!(parse(&&frame[..end]), Parsed::Refused(Reason::Malformed), "{end}");
+    }
+}
+
+#[test]
+fn a_plain_frame_is_of_ipv4_without_a_tag() {
+    let plain = behind(&[]);
+    let of = |kind: u16| [&plain[..ETHERNET - 2], &kind.to_be_bytes(), &plain[ETHERNET..]].concat();
+    for (what, frame, tag, wanted) in [
+        ("IPv4", plain.clone(), None, true),
+        ("IPv4 behind a tag that was taken off", plain.clone(), Some(q(5)), false),
+        ("IPv4 behind a priority that was", plain.clone(), Some(q(0)), false),
+        ("IPv4 behind a tag", behind(&[q(5)]), None, false),
+        ("IPv6", of(ethertype::IPV6), None, false),
+        ("ARP", of(ethertype::ARP), None, false),
+        ("IPv6 behind a tag that was taken off", of(ethertype::IPV6), Some(q(5)), false),
+        ("the header alone", plain[..ETHERNET].to_vec(), None, true),
+        ("half a header", plain[..ETHERNET - 1].to_vec(), None, false),
+    ] {
+        assert_eq!(is_plain(&Untagged { frame: &frame, tag }), wanted, "{what}");
     }
 }

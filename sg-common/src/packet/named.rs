@@ -139,6 +139,38 @@ mod tests {
         }
     }
 
+    /// A frame of which so many bytes can be read.
+    struct Front<'a>(&'a [u8], usize);
+
+    impl Frame for Front<'_> {
+        type Window<const N: usize> = Bytes<N>;
+        fn length(&self) -> usize {
+            self.0.len()
+        }
+        fn is_large(&self) -> bool {
+            false
+        }
+        fn tag(&self) -> Option<Tag> {
+            None
+        }
+        fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
+            (&self.0[..self.1.min(self.0.len())]).window(offset)
+        }
+    }
+
+    #[test]
+    fn the_front_of_a_frame_has_its_name() {
+        let stp = [&[0x42, 0x42, 3][..], &[0; 35]].concat();
+        let priorities = [0x88, 0xa8, 0, 0, 0x81, 0, 0xe0, 0];
+        let longest = frame(&[&priorities[..], &[0, 38]].concat(), &stp);
+        assert_eq!(name(&Front(&longest, NAMED)), Some(ethertype::STP));
+        assert_eq!(name(&Front(&longest, NAMED - 1)), None, "and no less of it");
+        for header in [&[0x88, 0xcc][..], &[0x81, 0, 0, 0, 0x88, 0xcc], &[0, 38]] {
+            let whole = frame(header, &stp);
+            assert!(name(&Front(&whole, NAMED)).is_some_and(|number| named(&whole) == Some(number)));
+        }
+    }
+
     #[test]
     fn the_spanning_tree_is_known_by_its_header_within_its_length() {
         const STP: [u8; 3] = [0x42, 0x42, 3];

@@ -1,0 +1,337 @@
+//! What an entry says of a packet: of its connection, of another one of the same ends, or of none.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
+mod talk;
+
+use sg_common::{
+    flow::{Direction, FlowEntry, FlowKey, Found, State, Talk as Names, Timeouts, flags},
+    packet::{Family, Packet},
+};
+use talk::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, Talk, find, noted, way};
+
+#[test]
+fn what_is_dropped_changes_nothing() {
+    let mut talk = Talk::established();
+    let entry = talk.entry.as_mut().unwrap();
+    entry.rejudge(DROP, 2);
+    let before = *entry;
+    for side in [ORIGINAL, REPLY] {
+        for tcp_flags in [ACK, RST, RST | ACK, FIN | ACK, SYN | ACK, FIN | RST] {
+            for data in [0, 100] {
+                let packet = Talk { entry: None, ..talk }.packet(6, side, tcp_flags, data);
+                let found = find(talk.entry.as_mut().unwrap(), side, &packet, 2, 700);
+                assert_eq!(found, Found::Decided(DROP.word()));
+                assert_eq!(talk.entry, Some(before), "{tcp_flags}");
+            }
+        }
+    }
+    // What has no numbers is known while an end goes on trying, and by nothing else.
+    let mut udp =
+        FlowEntry::open(&Packet { protocol: 17, ..Packet::EMPTY }, Direction::Egress, ACCEPT, 1, 60, 1);
+    udp.rejudge(DROP, 2);
+    let before = udp;
+    let packet = Packet { protocol: 17, ..Packet::EMPTY };
+    assert_eq!(find(&mut udp, REPLY, &packet, 2, 100), Found::Decided(DROP.word()));
+    assert_eq!(udp, FlowEntry { last_seen: 100, ..before });
+}
+
+#[test]
+fn a_syn_changes_nothing_before_it_is_answered() {
+    for side in [ORIGINAL, REPLY] {
+        for ended in [false, true] {
+            let mut talk = Talk::established();
+            if ended {
+                talk.send(6, ORIGINAL, RST, 0);
+            }
+            let before = talk.entry.unwrap();
+            for end in [ORIGINAL, REPLY] {
+                let answer = Packet { acknowledgement: 0, ..talk.packet(6, end, SYN | ACK, 0) };
+                assert!(!before.is_begun_anew_by(&answer, way(end)), "nobody asked");
+            }
+            let forged = Packet { sequence: 77_000_000, ..Talk::new().packet(6, side, SYN, 0) };
+            let entry = talk.entry.as_mut().unwrap();
+            assert_eq!(find(entry, side, &forged, 1, 500), Found::Meets);
+            assert!(!entry.ask(&forged, way(side), (ACCEPT, 1), 74, 500));
+            let known = |entry: &FlowEntry| {
+                (entry.state, entry.direction, entry.sent, entry.last_seen, entry.packets)
+            };
+            assert_eq!(known(entry), known(&before));
+            // What answers something else is of the old connection.
+            for acknowledgement in [0, 77_000_000, 77_000_002] {
+                let other = Packet { acknowledgement, ..talk.packet(6, side ^ 1, SYN | ACK, 0) };
+                let found = find(&mut talk.entry.unwrap(), side ^ 1, &other, 1, 501);
+                assert_eq!(found, Found::Decided(ACCEPT.word()));
+            }
+            let answer = Packet { acknowledgement: 77_000_001, ..talk.packet(6, side ^ 1, SYN | ACK, 0) };
+            assert!(!talk.entry.unwrap().is_begun_anew_by(&answer, way(side)), "not of its own end");
+            let entry = talk.entry.as_mut().unwrap();
+            assert_eq!(find(entry, side ^ 1, &answer, 1, 501), Found::Stale(way(side), false));
+            // Where the rules refuse it, all stays as it was.
+            let mut refused = *entry;
+            refused.begin_anew(DROP, 1, 501);
+            assert_eq!(known(&refused), known(&before));
+            assert_eq!(refused.flags & flags::PENDING, 0);
+            assert!(!refused.is_begun_anew_by(&answer, way(side ^ 1)), "nothing is pending any more");
+            entry.begin_anew(ACCEPT, 3, 501);
+            assert_eq!((entry.packets, entry.bytes, entry.generation), ([1, 0], [74, 0], 3));
+            assert_eq!(
+                (entry.direction(), entry.state, entry.flags),
+                (way(side), State::New as u8, flags::SYN)
+            );
+            let judged = noted(entry, side ^ 1, &answer, (true, 3), 501);
+            assert_eq!((judged, entry.state), (Found::Decided(ACCEPT.word()), State::Established as u8));
+            assert_eq!((entry.packets, entry.sent), ([1, 1], [77_000_001, answer.sequence_end()]));
+        }
+    }
+}
+
+#[test]
+fn the_same_syn_again_is_the_same_connection() {
+    let mut talk = Talk::new();
+    let syn = talk.packet(6, ORIGINAL, SYN, 0);
+    talk.send(6, ORIGINAL, SYN, 0);
+    let entry = talk.entry.as_mut().unwrap();
+    assert!(entry.ask(&syn, Direction::Egress, (ACCEPT, 1), 60, 0));
+    assert_eq!((entry.packets, entry.last_seen, entry.flags), ([1, 0], 0, flags::SYN));
+    // Another number is another connection.
+    assert!(!entry.ask(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
+    assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
+    assert_eq!((entry.flags, entry.pending_syn), (flags::SYN | flags::PENDING | flags::PENDING_EGRESS, 6));
+}
+
+#[test]
+fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
+    let mut talk = Talk::established();
+    let before = talk.entry.unwrap();
+    let entry = talk.entry.as_mut().unwrap();
+    // A frame of more bytes than are counted is one of 255.
+    for (number, (length, counted)) in
+        (1..).zip([(60, 60), (254, 254), (255, 255), (256, 255), (1_514, 255), (70, 70)])
+    {
+        for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
+            let syn = Packet { sequence: number, ..Talk::new().packet(6, side, SYN, 0) };
+            assert!(!entry.ask(&syn, way(side), (ACCEPT, 1), length, 9));
+            let outbound = if side == ORIGINAL { flags::PENDING_EGRESS } else { 0 };
+            let wanted = FlowEntry {
+                flags: before.flags | flags::PENDING | outbound,
+                pending_syn: number + 1,
+                pending_length: counted,
+                ..before
+            };
+            assert_eq!(*entry, wanted);
+        }
+    }
+}
+
+/// An association of SCTP: whoever asks for one meets the rules. Accepted, the flow goes on as it was, and where it was cut it begins
+/// anew.
+#[test]
+fn an_init_meets_the_rules() {
+    const SCTP: u8 = 132;
+    for side in [ORIGINAL, REPLY] {
+        let mut talk = Talk::new();
+        let data = Packet { header: 0, ..talk.packet(SCTP, ORIGINAL, 0, 0) };
+        talk.see(ORIGINAL, &Packet { tcp_flags: SYN, ..data });
+        talk.see(REPLY, &data);
+        let entry = talk.entry.as_mut().unwrap();
+        assert_eq!(noted(entry, side, &data, (false, 1), 10), Found::Decided(ACCEPT.word()));
+        let init = Packet { tcp_flags: SYN, ..data };
+        assert_eq!(find(entry, side, &init, 1, 11), Found::Meets);
+        let before = *entry;
+        assert!(entry.ask(&init, way(side), (ACCEPT, 1), 60, 11));
+        assert_eq!(*entry, before);
+        entry.rejudge(DROP, 2);
+        assert_eq!(find(entry, side, &data, 2, 12), Found::Decided(DROP.word()));
+        assert_eq!(find(entry, side, &init, 2, 13), Found::Meets);
+        assert_eq!(entry.last_seen, 13, "who was cut and goes on trying stays known");
+        assert!(!entry.ask(&init, way(side), (ACCEPT, 2), 60, 14));
+        assert_eq!((entry.direction(), entry.is_cut(), entry.packets), (way(side), false, [1, 0]));
+    }
+}
+
+/// A SYN alone gives no passage to an older connection of the same ends.
+#[test]
+fn what_does_not_answer_a_syn_is_of_no_known_flow() {
+    let mut talk = Talk::new();
+    talk.send(6, ORIGINAL, SYN, 0);
+    let says = |packet: Packet| {
+        let mut entry = talk.entry.unwrap();
+        let before = entry;
+        let found = find(&mut entry, REPLY, &packet, 1, 9);
+        if found == Found::Stranger || entry == before { found } else { Found::Decided(1) }
+    };
+    let answer = Talk::new().packet(6, REPLY, ACK, 0);
+    let syn = talk.next[ORIGINAL];
+    let noted = Found::Decided(1);
+    let passes = Found::Decided(ACCEPT.word());
+    let data = |packet: Packet| Packet { end: packet.end + 100, ..packet };
+    let of = |tcp_flags, acknowledgement| Packet { tcp_flags, acknowledgement, ..answer };
+    assert_eq!(says(of(SYN | ACK, syn)), noted);
+    assert_eq!(says(of(RST | ACK, syn)), noted);
+    assert_eq!(
+        says(data(of(ACK, syn.wrapping_add(1_000)))),
+        noted,
+        "what the answer was is gone another way"
+    );
+    assert_eq!(says(of(ACK, syn ^ 1 << 31)), passes, "the answer of who still has an older connection");
+    assert_eq!(says(of(RST, 0)), passes);
+    assert_eq!(says(data(of(ACK, syn ^ 1 << 31))), Found::Stranger);
+    assert_eq!(says(data(of(0, 0))), Found::Stranger);
+    assert_eq!(says(data(of(FIN, syn))), Found::Stranger);
+    // Of a connection that was seen from its middle nobody knows what was asked.
+    let mut talk = Talk::new();
+    talk.send(6, ORIGINAL, ACK, 100);
+    for packet in [of(ACK, syn ^ 1 << 31), data(of(ACK, syn ^ 1 << 31)), data(of(0, 0))] {
+        assert_eq!(find(&mut talk.entry.unwrap(), REPLY, &packet, 1, 9), Found::Decided(ACCEPT.word()));
+    }
+}
+
+#[test]
+fn what_asks_for_another_connection_is_left_to_the_policy_unless_the_flow_was_cut() {
+    let established = Talk::established().entry.unwrap();
+    let mut asked = Talk::new();
+    asked.send(6, ORIGINAL, SYN, 0);
+    let asked = asked.entry.unwrap();
+    let cut = |mut entry: FlowEntry| {
+        entry.rejudge(DROP, 1);
+        entry
+    };
+    for (what, entry, side, tcp_flags, is_left) in [
+        ("a SYN of the opener", established, ORIGINAL, SYN, true),
+        ("a SYN of the other end", established, REPLY, SYN, true),
+        ("an answer to it", established, REPLY, SYN | ACK, false),
+        ("an acknowledgement", established, ORIGINAL, ACK, false),
+        ("the same SYN again", asked, ORIGINAL, SYN, true),
+        ("a SYN of the other end at once", asked, REPLY, SYN, false),
+        ("a SYN where the flow was cut", cut(established), ORIGINAL, SYN, false),
+        ("an acknowledgement where it was", cut(established), ORIGINAL, ACK, false),
+    ] {
+        let packet = Talk::new().packet(6, side, tcp_flags, 0);
+        assert_eq!(entry.only_leaves_to_policy(&packet, way(side)), is_left, "{what}");
+        let meets = find(&mut { entry }, side, &packet, 1, 5) == Found::Meets;
+        assert_eq!(meets && !entry.is_cut(), is_left, "{what}");
+    }
+}
+
+/// RFC 9293 3.5: both ends ask, and neither was answered.
+#[test]
+fn a_connection_is_opened_at_once_where_both_ends_asked_and_nothing_else_was_heard() {
+    let mut asked = Talk::new();
+    asked.send(6, ORIGINAL, SYN, 0);
+    let asked = asked.entry.unwrap();
+    let mut cut = asked;
+    cut.rejudge(DROP, 1);
+    let mut mid_stream = Talk::new();
+    mid_stream.send(6, ORIGINAL, ACK, 100);
+    let established = Talk::established().entry.unwrap();
+    for (what, entry, by_the_other) in [
+        ("asked", asked, true),
+        ("asked, and cut", cut, false),
+        ("seen from its middle", mid_stream.entry.unwrap(), false),
+        ("answered", established, false),
+        ("ended", FlowEntry { state: State::Closing as u8, ..asked }, false),
+    ] {
+        assert_eq!(entry.is_opened_at_once(way(REPLY)), by_the_other, "{what}");
+        assert!(!entry.is_opened_at_once(way(ORIGINAL)), "{what}");
+    }
+}
+
+#[test]
+fn a_stale_flow_says_which_ways_the_policy_is_asked() {
+    for (either, flag) in [(false, 0), (true, flags::EITHER_WAY)] {
+        let talk = Talk::established();
+        let mut entry = talk.entry.unwrap();
+        entry.flags |= flag;
+        for side in [ORIGINAL, REPLY] {
+            let packet = talk.packet(6, side, ACK, 100);
+            for error in [false, true] {
+                let mut found = |judged| entry.find(&packet, way(side), (error, judged), (2, true), 5);
+                assert_eq!(found(false), Found::Stale(Direction::Egress, either));
+                let after = if error { Found::Error } else { Found::Passes(ACCEPT.word()) };
+                assert_eq!(found(true), after, "it was judged for this packet");
+            }
+        }
+    }
+}
+
+/// In jiffies.
+const TIMEOUTS: Timeouts = [30, 910, 3, 31, 180, 32, 33, 181];
+
+#[test]
+fn a_flow_is_in_use_where_it_was_answered_and_heard_of_lately() {
+    for (protocol, family, seldom) in [
+        (6, Family::V4, 30),
+        (6, Family::V6, 30),
+        (17, Family::V4, 31),
+        (1, Family::V4, 32),
+        (58, Family::V6, 32),
+        (47, Family::V4, 33),
+    ] {
+        let key = FlowKey { talk: Names::new((80, 40_000), 0, protocol, family), ..FlowKey::default() };
+        let entry = FlowEntry { last_seen: 1_000, state: State::Established as u8, ..FlowEntry::default() };
+        for (now, in_use) in [(999, true), (1_000, true), (1_000 + seldom, true), (1_001 + seldom, false)] {
+            assert_eq!(entry.is_in_use(&key, &TIMEOUTS, now), in_use, "protocol {protocol} at {now}");
+            for state in [State::New, State::Closing] {
+                let other = FlowEntry { state: state as u8, ..entry };
+                assert!(!other.is_in_use(&key, &TIMEOUTS, now), "{state:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn usual_packets_are_noted_as_any_are() {
+    for side in [ORIGINAL, REPLY] {
+        for data in [0, 1, 1_400] {
+            let talk = Talk::established();
+            let packet = talk.packet(6, side, ACK, data);
+            let mut noted = talk.entry.unwrap();
+            assert!(noted.is_usual(&packet));
+            let mut observed = noted;
+            noted.note(&packet, way(side), 99, 7);
+            observed.observe(&packet, way(side), 99, 7);
+            assert_eq!(noted, observed);
+            for tcp_flags in [SYN, FIN, RST, SYN | ACK] {
+                assert!(!noted.is_usual(&Packet { tcp_flags, ..packet }));
+            }
+            for flag in [flags::CUT, flags::PENDING, flags::FIN_ORIGINAL, flags::FIN_REPLY] {
+                assert!(!FlowEntry { flags: flag, ..noted }.is_usual(&packet));
+            }
+            assert!(FlowEntry { flags: flags::SYN | flags::EITHER_WAY, ..noted }.is_usual(&packet));
+            for state in [State::New, State::Closing] {
+                assert!(!FlowEntry { state: state as u8, ..noted }.is_usual(&packet));
+            }
+            let question = FlowEntry { state: State::New as u8, ..noted };
+            assert_eq!(question.is_usual_question(&packet, way(side)), side == ORIGINAL);
+            assert!(!noted.is_usual_question(&packet, way(side)));
+        }
+    }
+}
+
+/// Of an end that was not heard before every number is believed, of another one those near the next.
+#[test]
+fn usual_packets_are_believed_as_any_are() {
+    // A connection that had ended for all that was seen, and goes on with data of the end that had not begun it.
+    let talk = Talk::established();
+    let data = talk.packet(6, REPLY, ACK, 100);
+    let mut reopened = FlowEntry::open(&data, way(REPLY), ACCEPT, 1, 154, 0);
+    reopened.reopen(&data, way(ORIGINAL));
+    assert_eq!((reopened.packets, reopened.sent), ([0, 1], [0, data.sequence_end()]));
+    for (entry, unheard) in [(talk.entry.unwrap(), None), (reopened, Some(ORIGINAL))] {
+        for side in [ORIGINAL, REPLY] {
+            for (ahead, is_near) in [(0, true), (1 << 17, true), (1 << 20, false), (1 << 31, false)] {
+                let packet = talk.packet(6, side, ACK, 500);
+                let packet = Packet { sequence: packet.sequence.wrapping_add(ahead), ..packet };
+                let is_believed = is_near || unheard == Some(side);
+                let next = if is_believed { packet.sequence_end() } else { entry.sent[side] };
+                assert!(entry.is_usual(&packet));
+                let (mut noted, mut observed) = (entry, entry);
+                noted.note(&packet, way(side), 99, 7);
+                observed.observe(&packet, way(side), 99, 7);
+                assert_eq!(noted, observed);
+                assert_eq!(noted.sent[side], next, "{ahead} ahead, unheard {unheard:?}, of {side}");
+            }
+        }
+    }
+}

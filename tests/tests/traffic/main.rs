@@ -35,6 +35,7 @@ mod routed;
 mod scene;
 mod stateful;
 mod suite;
+mod takeover;
 mod tunnels;
 mod unasked;
 mod verdicts;
@@ -66,6 +67,7 @@ fn main() -> Result<ExitCode> {
         flows::tests,
         flooded::tests,
         ends::tests,
+        takeover::tests,
         frames::tests,
         named::tests,
         receiver::tests,

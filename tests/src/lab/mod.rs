@@ -17,6 +17,7 @@ mod ip;
 mod kernel;
 mod lan;
 mod mount;
+mod offloads;
 mod pair;
 mod raw;
 mod relay;
@@ -25,7 +26,6 @@ mod sgd;
 mod sizes;
 mod stats;
 mod stream;
-mod tags;
 mod tunnel;
 mod wait;
 

@@ -1,6 +1,7 @@
-//! A tunnel: two tun devices, and who carries packets between them. What one host sends into its own comes out of the other's.
+//! A tunnel: two tun devices, and who carries packets between them. What one host sends into its own comes out of the other's. And
+//! the same for frames: two tap devices, as a virtual machine has one.
 
-#![expect(unsafe_code, reason = "a tun device is made by a call that takes a pointer")]
+#![expect(unsafe_code, reason = "a tun device is made by calls that take a pointer or a number")]
 
 use std::{
     fs::File,
@@ -8,7 +9,7 @@ use std::{
     os::fd::{AsFd as _, AsRawFd as _},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -18,15 +19,33 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{answer::LOOK, enter::Lab, host::Host};
 
-/// No packet is longer.
-const LONGEST: usize = 64 * 1024;
+/// No packet is longer, with what is before it.
+const LONGEST: usize = 64 * 1024 + 64;
+
+/// Documentation/networking/tuntap.rst of Linux.
+const WITHOUT_ETHERNET: u16 = 1;
+const WITH_ETHERNET: u16 = 2;
+const PACKETS_ONLY: u16 = 0x1000;
+/// Before each frame stands what its sender left to somebody else: `struct virtio_net_hdr`.
+const TO_BE_FINISHED: u16 = 0x4000;
+/// `TUN_F_{CSUM,TSO4,TSO6}`.
+const CHECKSUMS_AND_SEGMENTS: i32 = 1 | 2 | 4;
 
 /// A tunnel between two hosts. Dropped, it takes both devices with it.
 #[derive(Debug)]
 #[must_use = "a tunnel that is dropped carries nothing"]
 pub struct Tunnel {
     wanted: Arc<AtomicBool>,
+    unfinished: Arc<AtomicU64>,
     carriers: Vec<JoinHandle<()>>,
+}
+
+impl Tunnel {
+    /// How many frames it carried whose checksum was not filled in.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        self.unfinished.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Tunnel {
@@ -45,33 +64,50 @@ impl Lab {
     /// # Errors
     /// Where the kernel makes no such device.
     pub fn tunnel(self, one: (&Host, &str), other: (&Host, &str)) -> Result<Tunnel> {
-        let (near, far) = (open(one)?, open(other)?);
-        let wanted = Arc::new(AtomicBool::new(true));
-        let carry = |mut from: File, mut to: File| {
-            let wanted = Arc::clone(&wanted);
-            thread::spawn(move || {
-                let mut packet = vec![0; LONGEST];
-                while wanted.load(Ordering::Relaxed) {
-                    let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
-                    let patience = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO);
-                    if poll(&mut ready, patience).unwrap_or(0) == 0 {
-                        continue;
-                    }
-                    // A device that is down takes nothing, as a wire that is unplugged.
-                    let _ = from.read(&mut packet).and_then(|length| to.write(&packet[..length]));
-                }
-            })
-        };
-        let carriers = vec![carry(near.try_clone()?, far.try_clone()?), carry(far, near)];
-        Ok(Tunnel { wanted, carriers })
+        connected([one, other], WITHOUT_ETHERNET)
+    }
+
+    /// A wire between two tap devices that it makes: `(host, device)` at each end, both up. Frames are complete; or, `unfinished`, their
+    /// checksums and segments are left to whoever receives them, as virtual machines and their hosts agree on.
+    ///
+    /// # Errors
+    /// Where the kernel makes no such device.
+    pub fn taps(self, one: (&Host, &str), other: (&Host, &str), unfinished: bool) -> Result<Tunnel> {
+        connected([one, other], WITH_ETHERNET | if unfinished { TO_BE_FINISHED } else { 0 })
     }
 }
 
-/// Makes a device (Documentation/networking/tuntap.rst of Linux).
-fn open((host, device): (&Host, &str)) -> Result<File> {
-    const WITHOUT_ETHERNET: u16 = 1;
-    const PACKETS_ONLY: u16 = 0x1000;
-    let mut request = Request { name: [0; 16], flags: WITHOUT_ETHERNET | PACKETS_ONLY, rest: [0; 22] };
+fn connected(ends: [(&Host, &str); 2], kind: u16) -> Result<Tunnel> {
+    let [near, far] = ends.map(|end| open(end, kind));
+    let (near, far) = (near?, far?);
+    let wanted = Arc::new(AtomicBool::new(true));
+    let unfinished = Arc::new(AtomicU64::new(0));
+    let carry = |mut from: File, mut to: File| {
+        let (wanted, unfinished) = (Arc::clone(&wanted), Arc::clone(&unfinished));
+        thread::spawn(move || {
+            let mut packet = vec![0; LONGEST];
+            while wanted.load(Ordering::Relaxed) {
+                let mut ready = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+                let patience = PollTimeout::try_from(LOOK).unwrap_or(PollTimeout::ZERO);
+                if poll(&mut ready, patience).unwrap_or(0) == 0 {
+                    continue;
+                }
+                // A device that is down takes nothing, as a wire that is unplugged.
+                let carried = from.read(&mut packet).and_then(|length| to.write(&packet[..length]));
+                // `VIRTIO_NET_HDR_F_NEEDS_CSUM`.
+                if carried.is_ok() && kind & TO_BE_FINISHED != 0 && packet[0] & 1 != 0 {
+                    unfinished.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+    };
+    let carriers = vec![carry(near.try_clone()?, far.try_clone()?), carry(far, near)];
+    Ok(Tunnel { wanted, unfinished, carriers })
+}
+
+/// Makes a device.
+fn open((host, device): (&Host, &str), kind: u16) -> Result<File> {
+    let mut request = Request { name: [0; 16], flags: kind | PACKETS_ONLY, rest: [0; 22] };
     ensure!(device.len() < request.name.len(), "{device} is too long a name");
     request.name[..device.len()].copy_from_slice(device.as_bytes());
     let file = host.inside(|| {
@@ -82,6 +118,10 @@ fn open((host, device): (&Host, &str)) -> Result<File> {
             .context("this kernel has no tun devices (CONFIG_TUN)")?;
         // SAFETY: the request is as long as struct ifreq, and the kernel writes nothing else.
         unsafe { set_interface(file.as_raw_fd(), &raw const request) }?;
+        if kind & TO_BE_FINISHED != 0 {
+            // SAFETY: the call takes a number, and no memory.
+            unsafe { set_offloads(file.as_raw_fd(), CHECKSUMS_AND_SEGMENTS) }?;
+        }
         Ok(file)
     })?;
     host.ip(&format!("link set {device} up"))?;
@@ -102,4 +142,10 @@ nix::ioctl_write_ptr_bad!(
     set_interface,
     nix::request_code_write!(b'T', 202, size_of::<i32>()),
     Request
+);
+
+nix::ioctl_write_int_bad!(
+    /// `TUNSETOFFLOAD` (`include/uapi/linux/if_tun.h`).
+    set_offloads,
+    nix::request_code_write!(b'T', 208, size_of::<u32>())
 );

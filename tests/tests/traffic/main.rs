@@ -40,6 +40,7 @@ mod tunnels;
 mod unasked;
 mod verdicts;
 mod vlans;
+mod wires;
 
 use suite::Suite;
 
@@ -68,6 +69,7 @@ fn main() -> Result<ExitCode> {
         flooded::tests,
         ends::tests,
         takeover::tests,
+        wires::tests,
         frames::tests,
         named::tests,
         receiver::tests,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Lan, Options, Outcome, PATIENCE, Question, SILENCE, Service, Stats,
-    answer, ask,
+    Tunnel, answer, ask,
 };
 
 /// Who is there.
@@ -102,6 +102,18 @@ impl Scene {
         };
         let hosts = [host(Server)?, host(Client)?, host(Stranger)?];
         Ok(Self { lan, hosts })
+    }
+
+    /// The same, with two taps in place of the server's wire: complete frames, or `unfinished` ones.
+    pub(crate) fn over_taps(lab: Lab, unfinished: bool) -> Result<(Self, Tunnel)> {
+        let scene = Self::new(lab)?;
+        let (server, switch) = (scene.host(Server), scene.lan.switch());
+        server.ip("link delete eth0")?;
+        let taps = lab.taps((server, "eth0"), (switch, "server"), unfinished)?;
+        switch.ip("link set server master bridge")?;
+        let [v4, v6] = Family::ALL.map(|family| Server.address(family));
+        server.address("eth0", &[&format!("{v4}/24"), &format!("{v6}/64")])?;
+        Ok((scene, taps))
     }
 
     pub(crate) fn host(&self, who: Who) -> &Host {

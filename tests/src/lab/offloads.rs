@@ -1,4 +1,5 @@
-//! What a device does with VLAN tags, which `ip` does not say and ethtool need not be there for.
+//! What a device does in the kernel's stead with tags, checksums and segments, which `ip` does not say and ethtool need not be
+//! there for.
 
 #![expect(unsafe_code, reason = "ethtool's call takes a pointer to a pointer")]
 
@@ -21,6 +22,26 @@ impl Host {
             let flags = asked(device, ETHTOOL_GFLAGS, 0)?;
             asked(device, ETHTOOL_SFLAGS, flags & !ETH_FLAG_TXVLAN)?;
             ensure!(asked(device, ETHTOOL_GFLAGS, 0)? & ETH_FLAG_TXVLAN == 0, "{device} goes on as before");
+            Ok(())
+        })
+    }
+
+    /// Makes a device send only frames that are complete, and put none together, as `ethtool -K DEVICE tso off gso off gro off tx off`
+    /// does.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub fn no_offloads(&self, device: &str) -> Result<()> {
+        // `ETHTOOL_{G,S}` of TSO, GSO, GRO and TXCSUM.
+        const COMMANDS: [[u32; 2]; 4] = [[0x1e, 0x1f], [0x23, 0x24], [0x2b, 0x2c], [0x16, 0x17]];
+        self.inside(|| {
+            for [get, set] in COMMANDS {
+                // What is off may be what it cannot do now, and it refuses to be told.
+                if asked(device, get, 0)? != 0 {
+                    asked(device, set, 0)?;
+                }
+                ensure!(asked(device, get, 0)? == 0, "{device} goes on as before: {get:#x}");
+            }
             Ok(())
         })
     }

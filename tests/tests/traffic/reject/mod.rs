@@ -1,9 +1,10 @@
 //! Rejected packets: their senders are told, in both directions.
 //!
-//! Who is not told is in `untold` and `bystanders`, how often in `limits`, and what an answer has that nobody else can put on a
+//! Who is not told is in `untold`, `bystanders` and `duplex`, how often in `limits`, what an answer has that nobody else can put on a
 //! packet in `mark`.
 
 mod bystanders;
+mod duplex;
 mod limits;
 mod mark;
 mod untold;
@@ -39,7 +40,7 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
     suite.over(&Attach::RECEIVED, "reject::the_default_may", the_default_may);
     suite.over(&Attach::RECEIVED, "reject::a_revoked_connection_is_reset", a_revoked_connection_is_reset);
-    for tests in [untold::tests, bystanders::tests, limits::tests, mark::tests] {
+    for tests in [untold::tests, bystanders::tests, limits::tests, mark::tests, duplex::tests] {
         tests(suite);
     }
 }

@@ -1,12 +1,13 @@
 //! Rejected packets: their senders are told, in both directions.
 //!
 //! Who is not told is in `untold`, `bystanders` and `duplex`, how often in `limits`, what an answer has that nobody else can put on a
-//! packet in `mark`.
+//! packet in `mark`, and that IP options make no difference in `options`.
 
 mod bystanders;
 mod duplex;
 mod limits;
 mod mark;
+mod options;
 mod untold;
 mod wire;
 
@@ -40,7 +41,8 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
     suite.over(&Attach::RECEIVED, "reject::the_default_may", the_default_may);
     suite.over(&Attach::RECEIVED, "reject::a_revoked_connection_is_reset", a_revoked_connection_is_reset);
-    for tests in [untold::tests, bystanders::tests, limits::tests, mark::tests, duplex::tests] {
+    for tests in [untold::tests, bystanders::tests, limits::tests, mark::tests, duplex::tests, options::tests]
+    {
         tests(suite);
     }
 }

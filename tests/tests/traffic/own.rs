@@ -1,10 +1,15 @@
 //! Who a packet says it is from: an address of the NIC itself, which nobody else has, and addresses of the link, which make
 //! nobody a member.
 
-use std::net::IpAddr;
+use std::{
+    io,
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener},
+};
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, Family, Lab};
+use nix::net::if_::if_nametoindex;
+use sg_tests::lab::{Agent, Attach, Family, Host, Lab, PATIENCE, SILENCE};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
     road::{IPV4, IPV6, Road, packet, syn, udp},
@@ -24,6 +29,11 @@ pub(crate) fn tests(suite: &mut Suite) {
     }
     suite.over(Role::Host.ways(), "own::a_flow_ends_when_its_sender_is_the_nic", a_flow_ends);
     suite.over(Role::Host.ways(), "own::link_local_addresses_make_no_members", link_local_addresses);
+    suite.over(
+        Role::Host.ways(),
+        "own::link_local_addresses_of_another_nic_make_no_members",
+        link_local_addresses_of_another_nic,
+    );
 }
 
 const ALL: &str = "groups: { web: { inner_access: drop, ingress: [{ id: all, protocol: all }] } }";
@@ -127,4 +137,80 @@ groups:
     comes("fd77::2", "fd77::1", true)?;
     comes("169.254.7.7", "10.77.0.1", false)?;
     comes("fe80::7", "fd77::1", false)
+}
+
+/// 06: two NICs of one group, whose members may talk, are members by the addresses of their devices. Somebody on the link of the one
+/// has the link-local addresses of the other.
+fn link_local_addresses_of_another_nic(lab: Lab, attach: Attach) -> Result<()> {
+    const POLICY: &str = "
+members: { mine: [10.78.0.3, \"fd78::3\"] }
+groups:
+  mine: {}
+nics:
+  - { device: eth0, groups: [mine] }
+  - { device: eth1, groups: [mine] }
+";
+    let scene = Scene::new(lab)?;
+    let (server, neighbour) = (scene.host(Server), lab.host("neighbour")?);
+    lab.wire((server, "eth1"), (&neighbour, "eth1"), 1_500)?;
+    let near = ["10.78.0.1/24", "fd78::1/64", "fe80::aa/64"];
+    let far = ["10.78.0.2/24", "10.78.0.3/24", "fd78::2/64", "fd78::3/64", "fe80::bb/64"];
+    server.address("eth0", &["169.254.7.7/16", "fe80::1/64"])?;
+    server.address("eth1", &near)?;
+    neighbour.address("eth1", &far)?;
+    neighbour.address("eth1", &["169.254.7.7/32", "fe80::1/64"])?;
+    let agent = scene.agent(Role::Host, attach, POLICY)?;
+    let _listener = server.inside(|| Ok(TcpListener::bind((Ipv6Addr::UNSPECIFIED, 80))?))?;
+    let members = |stats: &sg_tests::lab::Stats| stats.intra_group("mine");
+    for (from, to, member) in [
+        // Members that the document names, as the control.
+        ("10.78.0.3", "10.78.0.1", true),
+        ("fd78::3", "fd78::1", true),
+        // Strangers.
+        ("10.78.0.2", "10.78.0.1", false),
+        ("fd78::2", "fd78::1", false),
+        ("fe80::bb", "fe80::aa", false),
+        // Addresses that are eth0's, too.
+        ("169.254.7.7", "10.78.0.1", false),
+        ("fe80::1", "fe80::aa", false),
+        ("fe80::1", "fd78::1", false),
+    ] {
+        let connected = || is_connected(&neighbour, from.parse()?, to.parse()?, member);
+        let counted = if member { 1..=u64::MAX } else { 0..=0 };
+        counts(&agent, "members of mine", members, counted, || {
+            counts(
+                &agent,
+                "the default",
+                |stats| stats.default_of("ingress"),
+                if member { 0..=0 } else { 1..=u64::MAX },
+                || {
+                    ensure!(connected()? == member, "connected: {}", !member);
+                    Ok(())
+                },
+            )
+        })
+        .with_context(|| format!("from {from} to {to}"))?;
+    }
+    Ok(())
+}
+
+/// Whether a connection to port 80, out of `eth1`, comes about, where it should (or should not).
+fn is_connected(host: &Host, from: IpAddr, to: IpAddr, expected: bool) -> Result<bool> {
+    host.inside(|| {
+        let link = if_nametoindex("eth1")?;
+        let at = |address: IpAddr, port| match address {
+            IpAddr::V4(_) => SocketAddr::new(address, port),
+            IpAddr::V6(v6) => {
+                SocketAddrV6::new(v6, port, 0, if v6.is_unicast_link_local() { link } else { 0 }).into()
+            }
+        };
+        let socket = Socket::new(Domain::for_address(at(from, 0)), Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind(&at(from, 0).into())?;
+        let patience = if expected { PATIENCE } else { SILENCE };
+        match socket.connect_timeout(&at(to, 80).into(), patience) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    })
 }

@@ -40,6 +40,7 @@ mod tunnels;
 mod unasked;
 mod verdicts;
 mod vlans;
+mod vrrp;
 mod wires;
 
 use suite::Suite;
@@ -65,6 +66,7 @@ fn main() -> Result<ExitCode> {
         dhcp::tests,
         leases::tests,
         own::tests,
+        vrrp::tests,
         flows::tests,
         flooded::tests,
         ends::tests,

@@ -24,6 +24,7 @@ mod large;
 mod leases;
 mod left_behind;
 mod life;
+mod multicast;
 mod named;
 mod orders;
 mod own;
@@ -67,6 +68,7 @@ fn main() -> Result<ExitCode> {
         leases::tests,
         own::tests,
         vrrp::tests,
+        multicast::tests,
         flows::tests,
         flooded::tests,
         ends::tests,

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{
     address,
     error::Notice,
-    names::{Directory, named},
+    names::{Directory, Looks, named},
     node::{Node, Value},
     ports,
     problem::Problem,
@@ -190,11 +190,17 @@ impl<'d> Lowering<'d> {
 
     fn rules(&mut self, fields: Fields<'d>, group: &str, direction: Direction) -> Read<'d, Vec<Rule>> {
         let Some(rules) = fields.get(key_of(direction)) else { return Ok(Vec::new()) };
-        let rules = rules.items("write a list of rules, - { protocol: tcp, ports: 22 }")?;
-        rules
+        let nodes = rules.items("write a list of rules, - { protocol: tcp, ports: 22 }")?;
+        let rules = nodes
+            .clone()
             .enumerate()
-            .map(|(position, rule)| self.rule(rule, || format!("{group}/{}/{position}", key_of(direction))))
-            .collect()
+            .map(|(position, rule)| self.rule(rule, || format!("{group}/{}/{position}", key_of(direction))));
+        let rules: Vec<Rule> = rules.collect::<Read<'_, _>>()?;
+        let mut looks = Looks::default();
+        for (rule, node) in rules.iter().zip(nodes) {
+            looks.enter("a rule", &rule.id, node.get("id").unwrap_or(node))?;
+        }
+        Ok(rules)
     }
 
     fn nics(&mut self, node: &'d Node) -> Read<'d, Vec<Nic>> {

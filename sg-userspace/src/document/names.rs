@@ -1,6 +1,9 @@
 //! What the names of a document stand for.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use super::{
     node::Node,
@@ -8,11 +11,41 @@ use super::{
     read::Read,
     words::{Excerpt, Names, Near},
 };
+use crate::model::text::look;
 
 /// The groups of a document, or its lists of one kind: a name and a node each, in the order of the document.
 pub(super) fn named<'d>(what: &'static str, node: &'d Node) -> Read<'d, Vec<(&'d str, &'d Node)>> {
+    let mut looks = Looks::default();
     let entries = node.entries("write a mapping, NAME: ...")?;
-    entries.map(|(key, value)| Ok((key.name(what)?, value))).collect()
+    entries
+        .map(|(key, value)| {
+            let name = key.name(what)?;
+            looks.enter(what, name, key)?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// What names look like that stand beside each other.
+#[derive(Default)]
+pub(super) struct Looks<'d>(HashMap<Cow<'d, str>, &'d str>);
+
+impl<'d> Looks<'d> {
+    /// Enters the name of a `what`, which `node` says, unless it is taken for another one. The same name is no other one.
+    pub(super) fn enter<'n>(&mut self, what: &'static str, name: &'d str, node: &'n Node) -> Read<'n, ()> {
+        match self.0.entry(look(name)) {
+            Entry::Occupied(there) if *there.get() != name => Err(node.fails(Problem::Twin {
+                what: what.trim_start_matches("a "),
+                name: Excerpt::of(name),
+                other: Excerpt::of(there.get()),
+            })),
+            Entry::Occupied(_) => Ok(()),
+            Entry::Vacant(free) => {
+                free.insert(name);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Finds what a name stands for.

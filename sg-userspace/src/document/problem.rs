@@ -171,6 +171,18 @@ pub enum Problem {
         /// What there is.
         names: Names,
     },
+    /// A name that is taken for another one.
+    #[error(
+        "{name} looks like {other}, the name of another {what} here: choose names that nobody takes for one another"
+    )]
+    Twin {
+        /// Of what.
+        what: &'static str,
+        /// Which.
+        name: Excerpt,
+        /// What it is taken for.
+        other: Excerpt,
+    },
     /// A name without a letter.
     #[error("found an empty name: {0} needs a name of one character or more")]
     EmptyName(

@@ -1,17 +1,20 @@
 //! What a text that people write may hold, wherever they write it: documents, requests, imported files.
 //!
 //! Texts end on terminals and in front of people who decide by them. So none holds what nobody sees, and a name none
-//! that is taken for another one (Unicode Technical Standard 39). Called by `document` and `service`; it must never know
-//! what a text is for: lengths and alphabets are theirs.
+//! that is taken for another one (Unicode Technical Standard 39): [`distinct`] looks at one by itself, and two are told
+//! apart where their [`look`]s differ. Called by `document` and `service`; it must never know what a text is for: lengths,
+//! alphabets and which names are beside each other are theirs.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
+    sync::LazyLock,
 };
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+use unicode_script::{Script, UnicodeScript as _};
 use unicode_security::{
     GeneralSecurityProfile as _, RestrictionLevel, RestrictionLevelDetection as _, skeleton,
 };
@@ -22,6 +25,23 @@ pub enum TextError {
     /// A control character, or one that nobody sees.
     #[error("{0} is invisible or a control character: leave it out, and write one line")]
     Invisible(CodePoint),
+    /// Spaces where nobody sees them.
+    #[error("it begins or ends with a space, or has several in a row: leave them out")]
+    Spaces,
+    /// A space that is none of the keyboard's.
+    #[error("{0} is taken for a space: write a space, or leave it out")]
+    Space(CodePoint),
+    /// A dash, dot or the like that is taken for one of ASCII.
+    #[error("{letter} is taken for {like:?}: write that")]
+    Sign {
+        /// The sign.
+        letter: CodePoint,
+        /// What it is taken for.
+        like: String,
+    },
+    /// What is written over, under or around a letter, and is no part of it.
+    #[error("{0} is a mark on a letter that is written without: leave it out")]
+    Mark(CodePoint),
     /// A letter that no name is written with.
     #[error("{0} belongs to no script in use: use usual letters")]
     Unusual(CodePoint),
@@ -133,42 +153,106 @@ pub fn visible(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Whether a name can be told from every other by looking at it.
+/// Whether a name can be told from every other by looking at it, as far as it alone says so; [`look`] says the rest.
 ///
 /// # Errors
 /// What it is taken for, or why it may be.
 pub fn distinct(name: &str) -> Result<(), TextError> {
     visible(name)?;
+    if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
+        return Err(TextError::Spaces);
+    }
     if name.is_ascii() {
         return Ok(());
     }
+    signs(name)?;
     let usual: String = name.nfkc().collect();
     if usual != name {
         return Err(TextError::NotNormal { usual });
     }
-    let unusual = |letter: &char| letter.is_alphanumeric() && !letter.identifier_allowed();
-    if let Some(letter) = name.chars().find(unusual) {
+    marks(name)?;
+    let is_written = |letter: &char| letter.is_alphanumeric() || is_mark(*letter);
+    if let Some(letter) = name.chars().find(|letter| is_written(letter) && !letter.identifier_allowed()) {
         return Err(TextError::Unusual(CodePoint(letter)));
     }
     if !name
         .chars()
-        .filter(|letter| letter.is_alphanumeric())
+        .filter(is_written)
         .collect::<String>()
         .check_restriction_level(RestrictionLevel::HighlyRestrictive)
     {
         return Err(TextError::Mixed);
     }
     // Letter by letter: where one stands for two, as in `læge`, nobody takes it for them; and ASCII is what it is.
-    let one = |letter: char| {
-        let alone = letter.to_string();
-        let mut like = skeleton(&alone);
-        let first = if letter.is_ascii() { Some(letter) } else { like.next() };
-        first.filter(|first| first.is_ascii() && (letter.is_ascii() || like.next().is_none()))
-    };
+    let one = |letter: char| if letter.is_ascii() { Some(letter) } else { taken_for(letter) };
     match name.chars().map(one).collect() {
         Some(like) => Err(TextError::Twin { like }),
         None => Ok(()),
     }
+}
+
+/// What a name looks like: two names with the same look are taken for one another (the skeleton of Unicode Technical
+/// Standard 39). It is no text for people.
+#[must_use]
+pub fn look(name: &str) -> Cow<'_, str> {
+    /// Whether a character of ASCII looks like itself only; as with 1 and l most do.
+    static PLAIN: LazyLock<[bool; 128]> = LazyLock::new(|| {
+        std::array::from_fn(|byte| skeleton(&char::from(byte as u8).to_string()).eq([char::from(byte as u8)]))
+    });
+    if name.bytes().all(|byte| PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(skeleton(name).collect())
+}
+
+/// The one character of ASCII that another one is taken for.
+fn taken_for(letter: char) -> Option<char> {
+    let alone = letter.to_string();
+    let mut like = skeleton(&alone);
+    let first = like.next().filter(char::is_ascii);
+    first.filter(|_| like.next().is_none())
+}
+
+/// Whether spaces, dashes and what else is no letter are those of ASCII, where there are such.
+fn signs(name: &str) -> Result<(), TextError> {
+    for letter in name.chars().filter(|letter| !letter.is_ascii() && !letter.is_alphanumeric()) {
+        let point = CodePoint(letter);
+        let like = match letter.general_category() {
+            GeneralCategory::SpaceSeparator => return Err(TextError::Space(point)),
+            GeneralCategory::DashPunctuation => Some('-'),
+            _ if is_mark(letter) => None,
+            _ => taken_for(letter),
+        };
+        if let Some(like) = like {
+            return Err(TextError::Sign { letter: point, like: like.to_string() });
+        }
+    }
+    Ok(())
+}
+
+fn is_mark(letter: char) -> bool {
+    matches!(
+        letter.general_category(),
+        GeneralCategory::NonspacingMark | GeneralCategory::SpacingMark | GeneralCategory::EnclosingMark
+    )
+}
+
+/// Whether each mark is one that its script cannot be written without: it has a script, and stands behind a letter of it. What
+/// is a part of a Latin, Greek, Cyrillic, Japanese or Korean letter is one character with it in the usual way to write it.
+fn marks(name: &str) -> Result<(), TextError> {
+    let mut before = None;
+    for letter in name.chars() {
+        if is_mark(letter) {
+            let script = letter.script();
+            let has_script = !matches!(script, Script::Inherited | Script::Common | Script::Unknown);
+            let fits = before.is_some_and(|before: char| before != letter && before.script() == script);
+            if letter.general_category() == GeneralCategory::EnclosingMark || !has_script || !fits {
+                return Err(TextError::Mark(CodePoint(letter)));
+            }
+        }
+        before = Some(letter);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,9 +263,24 @@ mod tests {
 
     #[test]
     fn what_people_write_is_right() {
-        for text in
-            ["web", "web-1_x.y:z", "Büro", "東京-web", "веб-сервер", "læge", "naïve", "サーバー", "서버"]
-        {
+        for text in [
+            "web",
+            "web-1_x.y:z",
+            "web server 1",
+            "Büro",
+            "東京-web",
+            "東京 web",
+            "веб-сервер",
+            "læge",
+            "naïve",
+            "サーバー",
+            "ガード",
+            "서버",
+            "सर्वर",
+            "เซิร์ฟเวอร์",
+            "tiếng-việt",
+            "عربي",
+        ] {
             assert_eq!(distinct(text), Ok(()), "{text}");
         }
         for text in ["from inside, “quoted” — and 100 %", "日本　語", "عربي", ""] {
@@ -250,7 +349,24 @@ mod tests {
             ("\u{ff57}eb", "another way to write \"web\""),
             ("cafe\u{301}", "another way to write \"café\""),
             ("\u{1d430}eb", "another way to write \"web\""),
-            ("web\u{2010}1", "looks like \"web-1\""),
+            ("web\u{2010}1", "U+2010 is taken for \"-\": write that"),
+            ("東京\u{2010}web", "U+2010 is taken for \"-\""),
+            ("東京\u{2212}web", "U+2212 is taken for \"-\""),
+            ("東京\u{301c}web", "U+301C is taken for \"-\""),
+            ("東京\u{a789}1", "U+A789 is taken for \":\""),
+            ("東\u{1680}京", "U+1680 is taken for a space"),
+            ("we\u{a0}b", "U+00A0 is taken for a space"),
+            ("web ", "begins or ends with a space"),
+            (" web", "begins or ends with a space"),
+            (" ", "begins or ends with a space"),
+            ("we  b", "several in a row"),
+            ("東京 ", "begins or ends with a space"),
+            ("we\u{336}b", "U+0336 is a mark"),
+            ("we\u{20dd}b", "U+20DD is a mark"),
+            ("東\u{300}京", "U+0300 is a mark"),
+            ("\u{94d}सर", "U+094D is a mark"),
+            ("web\u{94d}", "U+094D is a mark"),
+            ("सर्\u{94d}वर", "U+094D is a mark"),
             ("\u{3b1}lpha", "mixes letters"),
             ("w\u{13a1}b", "belongs to no script in use"),
         ] {
@@ -259,14 +375,57 @@ mod tests {
         }
     }
 
+    /// Of what attackers choose from, beside everything else.
+    fn name() -> impl Strategy<Value = String> {
+        let letters = "[a-cIl1O0mrn \\-.東ーロ口一ıüß\u{435}\u{441}\u{336}\u{300}\u{1680}\u{2010}\u{a0}\u{200b}\u{e33}\u{94d}\u{930}]{1,6}";
+        prop_oneof![any::<String>(), letters, "\\PC{1,3}", "\\p{L}\\p{M}?\\p{Zs}?\\p{Pd}?\\p{L}"]
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
         #[test]
-        fn no_name_that_is_let_through_looks_like_an_ascii_one(name in any::<String>()) {
+        fn no_name_that_is_let_through_looks_like_an_ascii_one(name in name()) {
             if distinct(&name).is_ok() && !name.is_ascii() {
                 let like: String = skeleton(&name).collect();
                 prop_assert!(!like.is_ascii() || like.chars().count() > name.chars().count(), "{like}");
-                prop_assert!(!name.chars().any(is_invisible));
             }
+        }
+
+        #[test]
+        fn everything_in_a_name_that_is_let_through_is_seen(name in name()) {
+            if distinct(&name).is_ok() {
+                prop_assert!(!name.chars().any(|letter| is_invisible(letter) || letter.is_control()));
+                prop_assert!(name.chars().all(|letter| letter == ' ' || !letter.is_whitespace()));
+                prop_assert_eq!(name.split_whitespace().collect::<Vec<_>>().join(" "), &*name);
+                let dash = |letter: char| letter.general_category() == GeneralCategory::DashPunctuation;
+                prop_assert!(name.chars().all(|letter| letter == '-' || !dash(letter)));
+                let inherited = |letter: char| letter.script() == Script::Inherited;
+                prop_assert!(!name.chars().any(inherited), "{name:?}");
+            }
+        }
+
+        #[test]
+        fn a_look_is_the_skeleton(name in name()) {
+            prop_assert_eq!(look(&name), skeleton(&name).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn twins_have_one_look_and_others_have_not() {
+        for (one, other) in [
+            ("Büri", "Bürı"),
+            ("東ーx", "東一x"),
+            ("ロロ", "口口"),
+            ("web1", "webl"),
+            ("O1", "0l"),
+            ("modem", "modern"),
+        ] {
+            assert_eq!(look(one), look(other));
+            assert_eq!((distinct(one), distinct(other)), (Ok(()), Ok(())), "each by itself is right");
+        }
+        for (one, other) in [("web", "Web"), ("web-1", "web-2"), ("Büri", "Buri"), ("東京", "京東")] {
+            assert_ne!(look(one), look(other));
         }
     }
 }

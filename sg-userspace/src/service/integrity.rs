@@ -17,6 +17,7 @@ use super::{
     nics::check_parts,
     once::check_token,
     rule_check::{Strictness, checked},
+    twins::Names,
 };
 use crate::{
     model::MAX_GROUPS_PER_NIC,
@@ -47,6 +48,7 @@ pub(super) fn check_imported(state: &State, records: &[(u64, Record)]) -> Result
 /// What was met so far of what may be there once only.
 struct Check<'a> {
     state: &'a State,
+    names: Names<'a>,
     serials: HashMap<u64, RuleId>,
     devices: HashMap<String, NicId>,
     /// Regions and VPCs that have their default group.
@@ -61,6 +63,7 @@ impl<'a> Check<'a> {
     fn of(state: &'a State) -> Self {
         Self {
             state,
+            names: Names::of(state),
             serials: HashMap::new(),
             devices: HashMap::new(),
             defaults: HashSet::new(),
@@ -83,7 +86,7 @@ impl<'a> Check<'a> {
             Record::Token(token) => check_token(token),
             Record::Settings(settings) => check_settings(settings),
         };
-        checked.map_err(|reason| Refusal::Record {
+        checked.and_then(|()| self.names.check(record)).map_err(|reason| Refusal::Record {
             line,
             record: printable(&record.key().to_string()),
             reason: Box::new(reason),

@@ -1,6 +1,6 @@
 //! Names, descriptions and tags: what they may be, as Alibaba Cloud documents it, and how they change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -189,6 +189,7 @@ fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
         let lower = text.to_lowercase();
         lower.starts_with("aliyun") || lower.starts_with("acs:") || is_address(&lower)
     };
+    let mut looks = HashMap::with_capacity(tags.len());
     for (key, value) in tags {
         if key.is_empty() || key.chars().count() > LONGEST_TAG || taken(key) {
             return Err(Refusal::Invalid {
@@ -203,6 +204,10 @@ fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
             found: excerpt(key),
             allowed: error.to_string(),
         })?;
+        if let Some(other) = looks.insert(text::look(key), key) {
+            let allowed = format!("it looks like {:?}, another key here: choose another", excerpt(other));
+            return Err(Refusal::Invalid { field: Field::TagKey, found: excerpt(key), allowed });
+        }
         if value.chars().count() > LONGEST_TAG || is_address(value) {
             return Err(Refusal::Invalid {
                 field: Field::TagValue,

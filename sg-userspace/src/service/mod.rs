@@ -36,6 +36,7 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
+mod twins;
 mod tx;
 mod vpcs;
 mod writer;
@@ -99,6 +100,14 @@ pub trait Operation: Send + 'static {
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
+/// Does an operation, and looks at what there is afterwards. Where it is refused, what was done halfway is the caller's to drop.
+fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
+    let mark = tx.mark();
+    let output = operation.run(tx)?;
+    twins::check_changed(&mark.state, tx, tx.changes_since(&mark))?;
+    Ok(output)
+}
+
 /// The service: a handle that can be copied.
 #[derive(Clone)]
 pub struct Service {
@@ -146,7 +155,7 @@ impl Service {
     /// # Errors
     /// Why it would not be done.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
-        operation.run(&mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
+        perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
     }
 
     /// Does an operation. It returns when what was done is stored and in force on this host.
@@ -195,7 +204,7 @@ impl<O: Operation> Job for Task<O> {
     fn run(&mut self, tx: &mut Tx) -> bool {
         // Where the operation panics this stays: the writer goes on, the caller learns that it was not done.
         self.output = None;
-        let output = self.operation.run(tx);
+        let output = perform(&self.operation, tx);
         let done = output.is_ok();
         self.output = Some(output);
         done

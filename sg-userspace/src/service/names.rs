@@ -108,13 +108,22 @@ impl State {
     /// # Errors
     /// Where there is none, or several have the name.
     pub fn find_nic(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
-        let is_id = NicId::has_form(text) || InstanceId::has_form(text);
-        let of_device = || self.nic_of_device(text).filter(|_| !is_id);
-        if let Some(nic) = self.nic(&NicId::from(text)).or_else(of_device) {
+        if let Some(nic) = self.nic(&NicId::from(text)) {
             return Ok(nic);
         }
+        let is_id = NicId::has_form(text) || InstanceId::has_form(text);
         let all = self.nics().values().filter(|_| !is_id);
-        by_name(Kind::Nic, text, all.map(|nic| (nic.id.as_str(), nic.label.name.as_str(), nic)))
+        let Some(nic) = self.nic_of_device(text).filter(|_| !is_id) else {
+            return by_name(Kind::Nic, text, all.map(|nic| (nic.id.as_str(), nic.label.name.as_str(), nic)));
+        };
+        // Operations leave no NIC that is named as the device of another one. One may be there from before, and a name that
+        // led to the device today would lead to that one tomorrow.
+        let named = all.filter(|other| other.label.name == text && other.id != nic.id);
+        let ids: Vec<String> = [nic].into_iter().chain(named).map(|nic| nic.id.to_string()).collect();
+        if ids.len() > 1 {
+            return Err(Refusal::Ambiguous { kind: Kind::Nic, name: text.to_owned(), ids });
+        }
+        Ok(nic)
     }
 
     /// The NIC that is meant by a NIC, or by an instance: its first.

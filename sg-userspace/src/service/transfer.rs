@@ -2,7 +2,10 @@
 //! this engine has (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) stands beside them. An import overwrites nothing:
 //! what is there is skipped, what cannot be is skipped and named.
 
-use std::{collections::HashSet, io};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -15,9 +18,12 @@ use super::{
     rule_check::{Strictness, checked},
     rules::put_rules,
 };
-use crate::store::{
-    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
-    Remote, Rule, RuleSpec, net, port_range, shortest,
+use crate::{
+    model::text,
+    store::{
+        Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId,
+        Protocol, Remote, Rule, RuleSpec, net, port_range, shortest,
+    },
 };
 
 /// A rule as a line of a file. Every field is a text, empty where nothing is said.
@@ -402,6 +408,9 @@ impl Operation for ImportRules {
         let most = tx.settings().limits.rules_per_import as usize;
         let there = tx.rules_of(&group.id).map(|rule| (rule.direction, Identity::of(&rule.spec)));
         let mut there: HashSet<(Direction, Identity)> = there.collect();
+        let named = tx.rules_of(&group.id).map(|rule| rule.spec.name.clone());
+        let mut looks: HashMap<String, String> =
+            named.map(|name| (text::look(&name).into_owned(), name)).collect();
         let mut rows = Vec::with_capacity(self.file.permissions.len());
         for (place, row) in self.file.permissions.iter().enumerate() {
             let mut report = ImportRow {
@@ -424,14 +433,25 @@ impl Operation for ImportRules {
                             report.reason = refusal.to_string();
                             report.rule = Some(spec);
                         }
-                        Ok(spec) if there.insert((direction, Identity::of(&spec))) => {
-                            put_rules(tx, &group.id, direction, vec![spec.clone()]);
-                            report.outcome = Imported::Added;
+                        Ok(spec) if there.contains(&(direction, Identity::of(&spec))) => {
+                            report.outcome = Imported::Exists;
+                            "a rule that says the same is there".clone_into(&mut report.reason);
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec)
+                            if let Some(other) = looks.get(&*text::look(&spec.name))
+                                && *other != spec.name =>
+                        {
+                            let (name, other) = (excerpt(&spec.name), excerpt(other));
+                            report.reason =
+                                format!("name {name:?}: it looks like {other:?}, the name of another rule");
                             report.rule = Some(spec);
                         }
                         Ok(spec) => {
-                            report.outcome = Imported::Exists;
-                            "a rule that says the same is there".clone_into(&mut report.reason);
+                            there.insert((direction, Identity::of(&spec)));
+                            looks.insert(text::look(&spec.name).into_owned(), spec.name.clone());
+                            put_rules(tx, &group.id, direction, vec![spec.clone()]);
+                            report.outcome = Imported::Added;
                             report.rule = Some(spec);
                         }
                     }

@@ -18,7 +18,7 @@ pub struct Tx {
 /// A point to go back to.
 #[derive(Debug)]
 pub(super) struct Mark {
-    state: State,
+    pub(super) state: State,
     changes: usize,
 }
 
@@ -67,6 +67,10 @@ impl Tx {
 
     pub(super) fn changes(&self) -> &[Change] {
         &self.changes
+    }
+
+    pub(super) fn changes_since(&self, mark: &Mark) -> &[Change] {
+        self.changes.get(mark.changes..).unwrap_or_default()
     }
 
     pub(super) fn into_state(self) -> State {

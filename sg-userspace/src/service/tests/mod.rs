@@ -3,6 +3,7 @@
 mod backup;
 mod copies;
 mod model;
+mod names;
 mod operations;
 mod writer;
 
@@ -13,7 +14,9 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx};
+use super::{
+    Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx, perform,
+};
 use crate::{
     agent::{AgentError, Enforced, Enforcement},
     model::Policy,
@@ -81,7 +84,7 @@ impl World {
     /// Does an operation, all of it or nothing.
     pub(crate) fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Refusal> {
         let mark = self.tx.mark();
-        let result = operation.run(&mut self.tx);
+        let result = perform(operation, &mut self.tx);
         if result.is_err() {
             self.tx.go_back(mark);
         }

@@ -47,7 +47,7 @@ pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNe
     };
     if let Some((mapped, length)) = mapped(address).zip(u32::from(length).checked_sub(MAPPED)) {
         let instead = if length == 32 { mapped.to_string() } else { v4_prefix(mapped, length) };
-        return Err(node.fails(Problem::Mapped { found: Excerpt::of(text), instead }));
+        return Err(node.fails(Problem::Mapped { found: Excerpt::value(text), instead }));
     }
     // The length was checked, so this never fails.
     IpNet::new(address, length).map_err(|_| node.unfit(allowed))

@@ -70,7 +70,7 @@ impl Node {
             Value::Boolean(value) => Excerpt::word(value),
             Value::Integer(value) => Excerpt::word(value),
             Value::Float(value) => Excerpt::word(format_args!("{value:?}")),
-            Value::Text(text) => Excerpt::of(text),
+            Value::Text(text) => Excerpt::value(text),
             Value::List(items) if items.is_empty() => Excerpt::word("an empty list"),
             Value::List(_) => Excerpt::word("a list"),
             Value::Map(entries) if entries.is_empty() => Excerpt::word("an empty mapping"),

@@ -29,7 +29,7 @@ pub(super) fn ranges<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, Vec<
 }
 
 fn range<'d>(node: &'d Node, text: &str, allowed: &'static str) -> Read<'d, PortRange> {
-    let found = || Excerpt::of(text);
+    let found = || Excerpt::value(text);
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (first.trim(), last.trim());
     if first.is_empty() || last.is_empty() {

@@ -115,7 +115,7 @@ impl Node {
     fn sound<'t>(&'t self, found: &'t str, sound: Result<(), TextError>) -> Read<'t, &'t str> {
         match sound {
             Ok(()) => Ok(found),
-            Err(why) => Err(self.fails(Problem::Text { found: Excerpt::of(found), why })),
+            Err(why) => Err(self.fails(Problem::Text { found: Excerpt::value(found), why })),
         }
     }
 

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+
+use crate::model::text::is_invisible;
+
 /// A piece of the document, quoted and cut so that it fits into a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);
@@ -20,9 +24,18 @@ impl Excerpt {
     /// A key that means nothing here, quoted as far as it is a plain word: what is no policy may be a file of secrets, and its
     /// lines are keys to a reader of YAML.
     pub(super) fn key(text: &str) -> Self {
-        let short = plain_word(text);
-        let rest = if short.len() < text.len() { "…" } else { "" };
-        Self(format!("{short:?}{rest}"))
+        Self::part(text, plain_word(text))
+    }
+
+    /// A value that means nothing here, likewise; addresses and ports are plain, too.
+    pub(super) fn value(text: &str) -> Self {
+        Self::part(text, plain_number(text).unwrap_or_else(|| plain_word(text)))
+    }
+
+    /// `shown` of `text`, of which nothing needs to be written otherwise: `{:?}` would do so with the marks of Indic scripts.
+    fn part(text: &str, shown: &str) -> Self {
+        let rest = if shown.len() < text.len() { "…" } else { "" };
+        Self(format!("\"{shown}\"{rest}"))
     }
 
     /// A word that is not text: a number, or the name of a kind.
@@ -31,13 +44,27 @@ impl Excerpt {
     }
 }
 
-/// As much of a key as may be shown of a text that is no policy.
+/// As much of a text as may be shown where it may be no policy: some more than the longest key that there is, in any script.
 pub(super) fn plain_word(text: &str) -> &str {
-    /// Some more than the longest key that there is.
     const LONGEST: usize = 24;
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let length = text.bytes().take(LONGEST).take_while(is_plain).count();
-    &text[..length]
+    let is_plain = |letter: char| {
+        let is_mark =
+            || letter.general_category_group() == GeneralCategoryGroup::Mark && !is_invisible(letter);
+        letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.') || is_mark()
+    };
+    let mut letters = text.char_indices();
+    let length =
+        letters.by_ref().take(LONGEST).find(|&(_, letter)| !is_plain(letter)).map(|(place, _)| place);
+    let length = length.or_else(|| letters.next().map(|(place, _)| place));
+    &text[..length.unwrap_or(text.len())]
+}
+
+/// A text that is written like addresses, prefixes, ports or numbers, and is no longer than one of them.
+fn plain_number(text: &str) -> Option<&str> {
+    /// Of an IPv6 address with an IPv4 address in it, and a length.
+    const LONGEST: usize = 49;
+    let is_plain = |byte: u8| byte.is_ascii_hexdigit() || b":./,-+ ".contains(&byte);
+    (text.len() <= LONGEST && text.bytes().all(is_plain)).then_some(text)
 }
 
 impl fmt::Display for Excerpt {
@@ -124,12 +151,40 @@ mod tests {
 
     #[test]
     fn of_a_key_only_a_plain_word_is_shown() {
-        let shown = |key| Excerpt::key(key).to_string();
+        let shown = |key: &str| Excerpt::key(key).to_string();
         assert_eq!(shown("ingres"), "\"ingres\"");
         assert_eq!(shown("password = hunter2"), "\"password\"…");
         assert_eq!(shown("root:$6$HASH:19000"), "\"root\"…");
         assert_eq!(shown("$6$HASH"), "\"\"…");
+        assert_eq!(shown("セキュリティ"), "\"セキュリティ\"");
+        assert_eq!(shown("सर्वर = hunter2"), "\"सर्वर\"…");
+        assert_eq!(shown("a\u{fe0f}b"), "\"a\"…");
+        assert_eq!(shown("密码：hunter2"), "\"密码\"…");
+        assert_eq!(shown("а\u{202e}б"), "\"а\"…");
+        assert_eq!(shown(&"京".repeat(40)), format!("\"{}\"…", "京".repeat(24)));
+        assert_eq!((shown(""), shown(&"a".repeat(24))), ("\"\"".to_owned(), format!("{:?}", "a".repeat(24))));
         assert_eq!(shown(&"a1".repeat(20)), format!("\"{}\"…", "a1".repeat(12)));
+    }
+
+    #[test]
+    fn of_a_value_only_a_plain_word_or_numbers_are_shown() {
+        let shown = |value: &str| Excerpt::value(value).to_string();
+        for whole in [
+            "acept",
+            "10.0.0.0/33",
+            "90-80",
+            "22, 80",
+            "2001:db8:0:0:1:2:3:4/129",
+            "サーバー",
+            "02:00:00:00:00:0",
+            "",
+        ] {
+            assert_eq!(shown(whole), format!("{whole:?}"));
+        }
+        assert_eq!(shown("hunter2:$6$SALT$HASH:19000:0"), "\"hunter2\"…");
+        assert_eq!(shown("correct horse battery staple"), "\"correct\"…");
+        assert_eq!(shown("https://user:password@example.org"), "\"https\"…");
+        assert_eq!(shown(&"0123456789abcdef".repeat(4)), "\"0123456789abcdef01234567\"…");
     }
 
     #[test]

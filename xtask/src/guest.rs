@@ -162,7 +162,8 @@ pub(crate) fn pack_all(root: &Path, busybox: &Path, image: &Path) -> Result<()> 
     let mut names = Vec::new();
     list(root, root, &mut names)?;
     let mut cpio = Command::new(fs::canonicalize(busybox)?)
-        .args(["cpio", "-o", "-H", "newc"])
+        // Root's, whoever builds it: an agent reads no policy below a directory of somebody else.
+        .args(["cpio", "-o", "-H", "newc", "-R", "0:0"])
         .current_dir(root)
         .stdin(Stdio::piped())
         .stdout(File::create(image)?)

@@ -21,7 +21,7 @@ use notify::{
 use super::{
     AgentError,
     events::{Event, Sender},
-    trusted_file::{self, NotOpened},
+    trusted_file::{self, Hands, NotOpened},
 };
 use crate::{document, model::Policy};
 
@@ -148,7 +148,7 @@ impl PolicyFile {
 }
 
 /// Which file it is, whatever it is called, in which directory, and in whose hands.
-type Identity = (u64, u64, (u32, u32));
+type Identity = (u64, u64, Hands);
 
 fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
@@ -277,6 +277,16 @@ mod tests {
         assert!(file.load_replaced().is_none());
         mode(0o646);
         file.load_replaced().expect("and again").unwrap_err();
+        mode(0o644);
+        file.load_replaced().expect("and again").unwrap();
+        // Whoever can write to its directory could rename another file of root's to its name.
+        let mode = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        let refused = file.load_replaced().expect("its directory is in other hands").unwrap_err();
+        let said = refused.to_string();
+        assert!(said.contains("chmod go-w") && said.contains(&*dir.path().to_string_lossy()), "{said}");
+        mode(0o755);
+        file.load_replaced().expect("and again").unwrap();
     }
 
     #[test]

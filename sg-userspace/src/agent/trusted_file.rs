@@ -1,10 +1,12 @@
-//! Opens a file that only root and the agent's user can have written: it belongs to one of them, others cannot write to it,
-//! and no symbolic link on the way to it is somebody else's. Else whoever can put a link where root's agent reads could have it
-//! read any file, and its log say what is in it.
+//! Opens a file that only root and the agent's user can have put there: it belongs to one of them, others cannot write to it,
+//! no symbolic link on the way to it is somebody else's, and no directory on the way lets others put another file, link or
+//! directory in the place of theirs. Else whoever can put a link where root's agent reads could have it read any file, and its
+//! log say what is in it; and who can rename root's old policy to the name of the new one could have it applied.
 //!
-//! What is checked is what is opened: each step of the way is held by a descriptor. (`fs-mistrust` asks more of the directories
-//! than a `ConfigMap` of Kubernetes gives, and nothing of who made a link.) This file must never look at what is read. Called by
-//! `policy_file`.
+//! What is checked is what is opened: each step of the way is held by a descriptor. Two kinds of directory are writable and safe:
+//! a sticky one, where nobody moves what is not his own, and one on a mount that is read-only here, as Kubernetes mounts a
+//! `ConfigMap`, whose directory has mode 0777. (`fs-mistrust` knows neither, and nothing of who made a link.) This file must never
+//! look at what is read. Called by `policy_file`.
 
 use std::{
     collections::VecDeque,
@@ -24,6 +26,7 @@ use nix::{
     sys::{
         stat::{Mode, SFlag, fstat, fstatat},
         statfs::{PROC_SUPER_MAGIC, fstatfs},
+        statvfs::{FsFlags, fstatvfs},
     },
 };
 use thiserror::Error;
@@ -45,6 +48,29 @@ pub enum Untrusted {
     /// Others can write to it.
     #[error("it has mode {mode:04o}, so others than its owner can change the policy: `chmod go-w` it")]
     Writable {
+        /// What it has.
+        mode: u32,
+    },
+    /// A directory on the way to it is somebody else's.
+    #[error(
+        "the directory {directory:?} on the way to it belongs to {}, who can put any file there: chown it to root, or keep the \
+         policy in a directory of root's, such as /etc/sgd",
+        user(*owner)
+    )]
+    Directory {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose.
+        owner: u32,
+    },
+    /// Others can write to a directory on the way to it.
+    #[error(
+        "the directory {directory:?} on the way to it has mode {mode:04o}, so others than its owner can put another file there: \
+         `chmod go-w` it"
+    )]
+    WritableDirectory {
+        /// The directory.
+        directory: PathBuf,
         /// What it has.
         mode: u32,
     },
@@ -97,7 +123,7 @@ pub(super) fn open(path: &Path) -> Result<File, NotOpened> {
     Ok(file)
 }
 
-/// Goes to `path`, through links of trusted users only.
+/// Goes to `path`, through links and directories of trusted users only.
 fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
     let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let root = || openat(nix::fcntl::AT_FDCWD, "/", step | OFlag::O_DIRECTORY, Mode::empty());
@@ -108,9 +134,14 @@ fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
             (at, way) = (root()?, PathBuf::from("/"));
             continue;
         }
+        check_directory(&at, &way)?;
         let next = openat(&at, name.as_os_str(), step, Mode::empty())?;
         let found = fstat(&next)?;
-        way.push(&name);
+        if name == ".." {
+            way.pop();
+        } else {
+            way.push(&name);
+        }
         if SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFLNK {
             at = next;
             continue;
@@ -136,6 +167,26 @@ fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
     Ok(at)
 }
 
+/// Whether nobody else can put something in the place of what is in the directory `at`, which is called `way`.
+fn check_directory(at: &OwnedFd, way: &Path) -> Result<(), NotOpened> {
+    let found = fstat(at)?;
+    if SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFDIR {
+        // Nothing is found there.
+        return Ok(());
+    }
+    if !is_trusted(found.st_uid) {
+        let (directory, owner) = (way.to_owned(), found.st_uid);
+        return Err(NotOpened::Untrusted(Untrusted::Directory { directory, owner }));
+    }
+    let (mode, sticky) = (found.st_mode & 0o7777, Mode::S_ISVTX.bits());
+    // Of the mount, not of the file system: what others can do by another mount of it is theirs who made both.
+    let is_read_only = || fstatvfs(at).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
+    if mode & 0o022 != 0 && mode & sticky == 0 && !is_read_only() {
+        return Err(NotOpened::Untrusted(Untrusted::WritableDirectory { directory: way.to_owned(), mode }));
+    }
+    Ok(())
+}
+
 /// The names on a way.
 fn steps(path: &Path) -> VecDeque<OsString> {
     path.components()
@@ -144,10 +195,22 @@ fn steps(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-/// Whose a file is, and what others may do with it: where this changes, it is to be looked at again.
-pub(super) fn hands(path: &Path) -> Option<(u32, u32)> {
+/// In whose hands a file and the way to it are: where this changes, it is to be looked at again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hands {
+    owner: u32,
+    writable: u32,
+    way: Option<Untrusted>,
+}
+
+/// In whose hands the file `path` is, which is absolute.
+pub(super) fn hands(path: &Path) -> Option<Hands> {
     let found = fstatat(nix::fcntl::AT_FDCWD, path, AtFlags::empty()).ok()?;
-    Some((found.st_uid, found.st_mode & 0o022))
+    let way = match find(path) {
+        Err(NotOpened::Untrusted(why)) => Some(why),
+        Err(NotOpened::Io(_)) | Ok(_) => None,
+    };
+    Some(Hands { owner: found.st_uid, writable: found.st_mode & 0o022, way })
 }
 
 #[cfg(test)]
@@ -158,7 +221,11 @@ mod tests {
         os::unix::fs::{PermissionsExt as _, lchown, symlink},
     };
 
-    use nix::unistd::geteuid;
+    use nix::{
+        mount::{MsFlags, mount},
+        sched::{CloneFlags, unshare},
+        unistd::geteuid,
+    };
 
     use super::*;
 
@@ -217,6 +284,110 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_where_others_can_put_a_file_is_not_gone_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let directories = ["a", "a/b", "elsewhere"];
+        for name in directories {
+            fs::create_dir(at(name)).unwrap();
+        }
+        fs::write(at("elsewhere/policy.yaml"), "root's").unwrap();
+        symlink("../../elsewhere/policy.yaml", at("a/b/policy.yaml")).unwrap();
+        let path = at("a/b/policy.yaml");
+        assert_eq!(content(&path), "root's");
+        let before = hands(&path);
+        for name in directories {
+            for (mode, is_safe) in [
+                (0o777, false),
+                (0o775, false),
+                (0o757, false),
+                (0o2777, false),
+                (0o1777, true),
+                (0o755, true),
+            ] {
+                fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+                if is_safe {
+                    assert_eq!(content(&path), "root's", "{name} {mode:o}");
+                    continue;
+                }
+                let why = untrusted(&path);
+                assert_eq!(
+                    why,
+                    Untrusted::WritableDirectory { directory: at(name), mode },
+                    "{name} {mode:o}"
+                );
+                let said = why.to_string();
+                assert!(
+                    said.contains("`chmod go-w`") && said.contains(&*at(name).to_string_lossy()),
+                    "{said}"
+                );
+                assert_ne!(hands(&path), before, "it is looked at again");
+            }
+        }
+        assert_eq!(hands(&path), before);
+    }
+
+    /// Needs root: who else can give a directory away?
+    #[test]
+    fn a_directory_of_somebody_else_is_not_gone_through() {
+        const NOBODY: u32 = 65534;
+        if !geteuid().is_root() {
+            eprintln!("left out: only root can give directories away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/b/policy.yaml"), "root's").unwrap();
+        for name in ["a", "a/b"] {
+            for mode in [0o755, 0o1777] {
+                fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+                lchown(at(name), Some(NOBODY), None).unwrap();
+                let why = untrusted(&at("a/b/policy.yaml"));
+                assert_eq!(why, Untrusted::Directory { directory: at(name), owner: NOBODY });
+                assert!(
+                    why.to_string().contains("user nobody") && why.to_string().contains("chown"),
+                    "{why}"
+                );
+                lchown(at(name), Some(0), None).unwrap();
+            }
+        }
+        assert_eq!(content(&at("a/b/policy.yaml")), "root's");
+    }
+
+    /// As a `ConfigMap`: kubelet gives its directory mode 0777, and mounts it read-only. Needs root: who else can mount?
+    #[test]
+    fn a_writable_directory_on_a_read_only_mount_is_gone_through() {
+        if !geteuid().is_root() {
+            eprintln!("left out: only root can mount");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (volume, mounted) = (dir.path().join("volume"), dir.path().join("mounted"));
+        for directory in [&volume, &volume.join("..1"), &mounted] {
+            fs::create_dir(directory).unwrap();
+        }
+        fs::write(volume.join("..1/policy.yaml"), "one").unwrap();
+        symlink("..1", volume.join("..data")).unwrap();
+        symlink("..data/policy.yaml", volume.join("policy.yaml")).unwrap();
+        fs::set_permissions(&volume, Permissions::from_mode(0o777)).unwrap();
+        let expected = Untrusted::WritableDirectory { directory: volume.clone(), mode: 0o777 };
+        assert_eq!(untrusted(&volume.join("policy.yaml")), expected);
+        // In a mount namespace of this thread, which ends with it.
+        let path = mounted.join("policy.yaml");
+        let read = std::thread::spawn(move || {
+            let none: Option<&str> = None;
+            unshare(CloneFlags::CLONE_NEWNS).unwrap();
+            mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+            mount(Some(&volume), &mounted, none, MsFlags::MS_BIND, none).unwrap();
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+            mount(none, &mounted, none, flags, none).unwrap();
+            content(&path)
+        });
+        assert_eq!(read.join().unwrap(), "one");
+    }
+
+    #[test]
     fn a_pipe_without_a_name_is_opened() {
         let (reader, mut writer) = io::pipe().unwrap();
         io::Write::write_all(&mut writer, b"piped").unwrap();
@@ -249,6 +420,6 @@ mod tests {
         let why = untrusted(&at("policy.yaml"));
         assert_eq!(why, Untrusted::Owner { owner: NOBODY });
         assert!(why.to_string().contains("chown"), "{why}");
-        assert_eq!(hands(&at("policy.yaml")), Some((NOBODY, 0)));
+        assert_eq!(hands(&at("policy.yaml")), Some(Hands { owner: NOBODY, writable: 0, way: None }));
     }
 }

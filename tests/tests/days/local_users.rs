@@ -247,8 +247,25 @@ fn a_policy_in_their_hands_is_not_read(lab: Lab, attach: Attach) -> Result<()> {
     let said = format!("{}{}", agent.complaints(), agent.announced().join("\n"));
     ensure!(!said.contains("SECRET"), "{said}");
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
+    // An old policy of root's, which somebody who can write to its directory renames.
+    let directory = file.parent().context("it has a directory")?;
+    fs::remove_file(&file)?;
+    let old = file.with_extension("old");
+    fs::write(&old, &open)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o777))?;
+    agent.forget();
+    let (from, to) = (old.to_string_lossy(), file.to_string_lossy());
+    let moved = nobody(scene.host(Server), &["mv", &from, &to])?.wait_with_output()?;
+    ensure!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    until("it is refused", || Ok(agent.announced().iter().any(|line| line.starts_with("refused "))))?;
+    let says = "has mode 0777, so others than its owner can put another file there";
+    until(says, || Ok(agent.complaints().contains(says))).with_context(|| agent.complaints())?;
+    scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     // At a start, too: the policy is at fault, and another start would say the same.
     agent.stop()?;
+    agent.launch()?;
+    ensure!(agent.ends()?.code() == Some(2), "{}", agent.complaints());
+    fs::set_permissions(directory, Permissions::from_mode(0o755))?;
     fs::remove_file(&file)?;
     fs::write(&file, &open)?;
     fs::set_permissions(&file, Permissions::from_mode(0o666))?;

@@ -8,7 +8,6 @@
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
-    sync::LazyLock,
 };
 
 use thiserror::Error;
@@ -192,17 +191,11 @@ pub fn distinct(name: &str) -> Result<(), TextError> {
 }
 
 /// What a name looks like: two names with the same look are taken for one another (the skeleton of Unicode Technical
-/// Standard 39). It is no text for people.
+/// Standard 39). One of ASCII looks like itself: who works with these has learned to tell `1` from `l`, and machines number names
+/// with both. It is no text for people.
 #[must_use]
 pub fn look(name: &str) -> Cow<'_, str> {
-    /// Whether a character of ASCII looks like itself only; as with 1 and l most do.
-    static PLAIN: LazyLock<[bool; 128]> = LazyLock::new(|| {
-        std::array::from_fn(|byte| skeleton(&char::from(byte as u8).to_string()).eq([char::from(byte as u8)]))
-    });
-    if name.bytes().all(|byte| PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)) {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(skeleton(name).collect())
+    if name.is_ascii() { Cow::Borrowed(name) } else { Cow::Owned(skeleton(name).collect()) }
 }
 
 /// The one character of ASCII that another one is taken for.
@@ -406,25 +399,28 @@ mod tests {
         }
 
         #[test]
-        fn a_look_is_the_skeleton(name in name()) {
-            prop_assert_eq!(look(&name), skeleton(&name).collect::<String>());
+        fn what_is_let_through_looks_like_no_ascii(name in name()) {
+            if distinct(&name).is_ok() && !name.is_ascii() {
+                prop_assert!(!look(&name).is_ascii(), "{name:?}");
+            }
         }
     }
 
     #[test]
     fn twins_have_one_look_and_others_have_not() {
-        for (one, other) in [
-            ("Büri", "Bürı"),
-            ("東ーx", "東一x"),
-            ("ロロ", "口口"),
-            ("web1", "webl"),
-            ("O1", "0l"),
-            ("modem", "modern"),
-        ] {
+        for (one, other) in [("Büri", "Bürı"), ("東ーx", "東一x"), ("ロロ", "口口"), ("Büro1", "Bürol")]
+        {
             assert_eq!(look(one), look(other));
             assert_eq!((distinct(one), distinct(other)), (Ok(()), Ok(())), "each by itself is right");
         }
-        for (one, other) in [("web", "Web"), ("web-1", "web-2"), ("Büri", "Buri"), ("東京", "京東")] {
+        for (one, other) in [
+            ("web", "Web"),
+            ("web1", "webl"),
+            ("modem", "modern"),
+            ("web-1", "web-2"),
+            ("Büri", "Buri"),
+            ("東京", "京東"),
+        ] {
             assert_ne!(look(one), look(other));
         }
     }

@@ -16,14 +16,7 @@ use crate::{
 };
 
 /// Each by itself is a name.
-const TWINS: &[(&str, &str)] = &[
-    ("Büri", "Bürı"),
-    ("ロロ", "口口"),
-    ("東ーx", "東一x"),
-    ("web1", "webl"),
-    ("netO", "net0"),
-    ("modem", "modern"),
-];
+const TWINS: &[(&str, &str)] = &[("Büri", "Bürı"), ("ロロ", "口口"), ("東ーx", "東一x")];
 
 fn named(name: &str) -> NewLabel {
     NewLabel { name: name.to_owned(), ..NewLabel::default() }
@@ -193,10 +186,8 @@ fn changed(nic: &Nic, name: Option<&str>, device: Option<&str>) -> ModifyNic {
 fn no_nic_is_named_as_the_device_of_another_one() {
     let mut world = World::new();
     let first = world.run(&nic("first", Some("n0"))).unwrap();
-    for like in ["n0", "nO"] {
-        let said = refused(world.run(&nic(like, Some("n1"))), Field::Name);
-        assert!(said.contains(&format!("\"n0\", the device of NIC {}", first.id)), "{like}: {said}");
-    }
+    let said = refused(world.run(&nic("n0", Some("n1"))), Field::Name);
+    assert!(said.contains(&format!("\"n0\", the device of NIC {}", first.id)), "{said}");
     let second = world.run(&nic("second", Some("n1"))).unwrap();
     refused(world.run(&changed(&second, Some("n0"), None)), Field::Name);
     // The other way round: what is named so comes first.
@@ -285,12 +276,12 @@ fn a_row_of_a_file_with_a_twin_is_refused_by_itself() {
     let mut world = World::new();
     let group = world.group("web");
     let csv = "Direction,IpProtocol,PortRange,SourceCidrIp,Name\n\
-               ingress,tcp,1/1,0.0.0.0/0,web1\ningress,tcp,2/2,0.0.0.0/0,webl\ningress,tcp,3/3,0.0.0.0/0,web1\n";
+               ingress,tcp,1/1,0.0.0.0/0,Büri\ningress,tcp,2/2,0.0.0.0/0,Bürı\ningress,tcp,3/3,0.0.0.0/0,Büri\n";
     let import = ImportRules { group: group.id.to_string(), file: RuleFile::from_csv(csv).unwrap() };
     let report = world.run(&import).unwrap();
     let outcomes: Vec<Imported> = report.rows.iter().map(|row| row.outcome).collect();
     assert_eq!(outcomes, [Imported::Added, Imported::Refused, Imported::Added]);
-    assert!(report.rows[1].reason.contains("looks like \"web1\""), "{}", report.rows[1].reason);
+    assert!(report.rows[1].reason.contains("looks like \"Büri\""), "{}", report.rows[1].reason);
 }
 
 proptest! {

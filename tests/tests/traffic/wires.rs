@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, PATIENCE, Service, Streams};
+use socket2::SockRef;
 
 use crate::{
     flows::shown,
@@ -30,7 +31,7 @@ egress:
 ";
 /// Within this time after the close the flow is `closing`, or has been.
 const KNOWN: Duration = Duration::from_secs(3);
-/// What each end says before it closes: more than a segment, and the last one has the FIN.
+/// What each end says before it closes: more than a segment, and no whole number of them.
 const BULK: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +100,9 @@ fn closes_are_known(scene: &Scene, agent: &Agent, ports: [u16; 2]) -> Result<()>
                 let states = flows.iter().map(|flow| flow["state"].as_str().unwrap_or_default().to_owned());
                 anyhow::Ok(states.collect::<Vec<_>>())
             };
-            says_and_closes(&streams, first)?;
+            says_and_closes(&streams, first, true)?;
             ensure!(states()? == ["established"], "{family}, half closed: {:?}", states()?);
-            says_and_closes(&streams, first.other())?;
+            says_and_closes(&streams, first.other(), false)?;
             let closed = Instant::now();
             loop {
                 let asked = closed.elapsed();
@@ -119,10 +120,12 @@ fn closes_are_known(scene: &Scene, agent: &Agent, ports: [u16; 2]) -> Result<()>
     Ok(())
 }
 
-/// Sends from `end`, which says no more, until the other one has heard all of it.
-fn says_and_closes(streams: &Streams, end: End) -> Result<()> {
+/// Sends from `end`, which says no more, until the other one has heard all of it. The FIN has data before it in its segment where that is
+/// `held` back for it.
+fn says_and_closes(streams: &Streams, end: End, held: bool) -> Result<()> {
     let (mut from, mut to) = (streams.socket(end), streams.socket(end.other()));
     from.set_write_timeout(Some(PATIENCE))?;
+    SockRef::from(from).set_tcp_cork(held)?;
     to.set_read_timeout(Some(PATIENCE))?;
     thread::scope(|scope| {
         let saying = scope.spawn(move || {

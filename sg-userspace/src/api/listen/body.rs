@@ -10,7 +10,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -23,7 +23,11 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use super::{Limits, pace::Pace};
+use super::{
+    Limits,
+    memory::{Share, Turn},
+    pace::Pace,
+};
 
 /// Why a body cannot be read.
 #[derive(Clone, Debug, Error, Eq, PartialEq)]
@@ -65,37 +69,6 @@ pub fn failure(error: axum::Error) -> BodyFailure {
     match error.into_inner().downcast::<BodyFailure>() {
         Ok(failure) => *failure,
         Err(other) => BodyFailure::Broken { reason: other.to_string() },
-    }
-}
-
-/// What one request takes of the memory for bodies; given back when the request is answered and its body dropped.
-#[derive(Debug)]
-pub(super) struct Share {
-    budget: Arc<Semaphore>,
-    taken: AtomicUsize,
-}
-
-impl Share {
-    pub(super) fn of(budget: &Arc<Semaphore>) -> Arc<Self> {
-        Arc::new(Self { budget: Arc::clone(budget), taken: AtomicUsize::new(0) })
-    }
-
-    /// Takes more; `false` where there is not so much.
-    fn take(&self, bytes: usize) -> bool {
-        let Some(permit) =
-            u32::try_from(bytes).ok().and_then(|count| self.budget.try_acquire_many(count).ok())
-        else {
-            return false;
-        };
-        permit.forget();
-        self.taken.fetch_add(bytes, Ordering::Relaxed);
-        true
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.budget.add_permits(*self.taken.get_mut());
     }
 }
 
@@ -151,7 +124,6 @@ impl LargeBody {
 }
 
 /// A body with its limits.
-#[derive(Debug)]
 pub(super) struct Bounded {
     inner: Incoming,
     bounds: LargeBody,
@@ -164,6 +136,8 @@ pub(super) struct Bounded {
     began: Instant,
     /// Of a body without a length, `inner` does not tell.
     ended: bool,
+    /// What has arrived and waits for memory.
+    waiting: Option<(Frame<Bytes>, Turn)>,
     share: Arc<Share>,
     pace: Arc<Pace>,
 }
@@ -185,15 +159,50 @@ impl Bounded {
             end: None,
             began: Instant::now(),
             ended: false,
+            waiting: None,
             share,
             pace,
         }
     }
 
-    fn count(&mut self, data: &Bytes) -> Result<(), BodyFailure> {
+    /// Counts what has arrived; where it has to wait for memory, how.
+    fn count(&mut self, data: &Bytes) -> Result<Option<Turn>, BodyFailure> {
         self.received = self.received.saturating_add(data.len());
         self.bounds.admit(self.received as u64)?;
-        if self.bounds.is_large() || self.share.take(data.len()) { Ok(()) } else { Err(BodyFailure::Crowded) }
+        if self.bounds.is_large() {
+            return Ok(None);
+        }
+        let rest = usize::try_from(self.inner.size_hint().lower()).unwrap_or(usize::MAX);
+        Ok(self.share.take(self.received.saturating_add(rest)))
+    }
+
+    /// Waits for the client, or for memory, no longer than the body may take.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Duration> {
+        self.pace.paused(true);
+        let time = self.time();
+        let by = self.began + time;
+        let end = self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(by)));
+        if end.deadline() != by {
+            end.as_mut().reset(by);
+        }
+        end.as_mut().poll(context).map(|()| time)
+    }
+
+    /// Hands out what waited for memory, once there is some.
+    fn poll_waiting(
+        &mut self,
+        frame: Frame<Bytes>,
+        mut turn: Turn,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        match turn.poll(&self.share, context) {
+            Poll::Ready(true) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(false) => Poll::Ready(Some(Err(BodyFailure::Crowded))),
+            Poll::Pending => {
+                self.waiting = Some((frame, turn));
+                self.poll_end(context).map(|_| Some(Err(BodyFailure::Crowded)))
+            }
+        }
     }
 
     /// How long the body may take, as far as it has arrived.
@@ -212,21 +221,19 @@ impl Body for Bounded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let this = &mut *self;
+        if this.share.has_to_end(context) {
+            return Poll::Ready(Some(Err(BodyFailure::Crowded)));
+        }
+        if let Some((frame, turn)) = this.waiting.take() {
+            return this.poll_waiting(frame, turn, context);
+        }
         // What the client announced: no need to wait until it is there.
         let announced = this.inner.size_hint().lower().saturating_add(this.received as u64);
         if let Err(failure) = this.bounds.admit(announced) {
             return Poll::Ready(Some(Err(failure)));
         }
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
-            this.pace.paused(true);
-            let time = this.time();
-            let by = this.began + time;
-            let end = this.end.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(by)));
-            if end.deadline() != by {
-                end.as_mut().reset(by);
-            }
-            ready!(end.as_mut().poll(context));
-            return Poll::Ready(Some(Err(BodyFailure::TooSlow { limit: time })));
+            return this.poll_end(context).map(|limit| Some(Err(BodyFailure::TooSlow { limit })));
         };
         let frame = match frame {
             None => {
@@ -238,12 +245,15 @@ impl Body for Bounded {
                 return Poll::Ready(Some(Err(BodyFailure::Broken { reason: error.to_string() })));
             }
         };
-        let counted = frame.data_ref().map_or(Ok(()), |data| this.count(data));
-        Poll::Ready(Some(counted.map(|()| frame)))
+        match frame.data_ref().map_or(Ok(None), |data| this.count(data)) {
+            Ok(None) => Poll::Ready(Some(Ok(frame))),
+            Ok(Some(turn)) => this.poll_waiting(frame, turn, context),
+            Err(failure) => Poll::Ready(Some(Err(failure))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.waiting.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -254,7 +264,8 @@ impl Body for Bounded {
 impl Drop for Bounded {
     fn drop(&mut self) {
         self.pace.paused(false);
-        if !self.ended && !self.inner.is_end_stream() {
+        self.share.complete();
+        if !self.ended && !self.is_end_stream() {
             self.pace.left_unread();
         }
     }

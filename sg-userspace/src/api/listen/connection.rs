@@ -25,7 +25,8 @@ use tower::ServiceExt;
 
 use super::{
     Limits, Peer,
-    body::{Bounded, LargeBody, Share},
+    body::{Bounded, LargeBody},
+    memory::{Memory, Share},
     pace::{Pace, Paced},
     seats::{Seat, Seats},
 };
@@ -52,8 +53,7 @@ impl Claim {
 pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) limits: Arc<Limits>,
-    /// Memory for bodies, in bytes.
-    pub(super) budget: Arc<Semaphore>,
+    pub(super) memory: Arc<Memory>,
     pub(super) seats: Arc<Seats>,
     /// Who may send a large one.
     pub(super) large: Arc<Semaphore>,
@@ -141,7 +141,7 @@ async fn serve(
     shared: Shared,
     pace: Arc<Pace>,
 ) -> Result<Response<Body>, Infallible> {
-    let share = Share::of(&shared.budget);
+    let share = Share::of(&shared.memory, Arc::clone(&pace));
     let mut response = if caller.admitted {
         let large = LargeBody::of(&shared.limits, &shared.large);
         let mut request = request.map(|body| {

@@ -1,4 +1,4 @@
-//! The limits of a listener. What each protects against is said here; they are kept in `serve`, `pace` and `body`.
+//! The limits of a listener. What each protects against is said here; they are kept in `serve`, `seats`, `pace`, `body` and `memory`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Limits {
     /// How long a connection may wait for its next request.
     pub idle_time: Duration,
     /// How long a connection that sends no complete request, or does not read its answer, has its place where all are taken
-    /// and another one waits.
+    /// and another one waits, and how long its body has its memory where that is short.
     pub least_time: Duration,
     /// How long a reply may wait for a client that does not read it.
     pub write_time: Duration,
@@ -22,9 +22,11 @@ pub struct Limits {
     pub head_bytes: usize,
     /// The most of one body.
     pub body_bytes: usize,
-    /// The most of all bodies that are being read or answered: many clients with large bodies are refused, one by
-    /// one, before they exhaust the memory.
-    pub buffered_bytes: usize,
+    /// What every body has of its own, at once: small ones wait for nobody's memory.
+    pub own_body_bytes: usize,
+    /// What all bodies that are being read or answered have beyond that, together. Where it is taken, the incomplete ones of
+    /// callers that are not known go, the oldest first.
+    pub shared_body_bytes: usize,
     /// A large body that a face allowed has another second of `body_time` for so many bytes of it.
     pub large_body_pace: usize,
     /// How long connections may take to end once the listener is told to stop.
@@ -42,7 +44,8 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             head_bytes: 128 << 10,
             body_bytes: 2 << 20,
-            buffered_bytes: 64 << 20,
+            own_body_bytes: 32 << 10,
+            shared_body_bytes: 48 << 20,
             large_body_pace: 256 << 10,
             grace: Duration::from_secs(5),
         }

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! Listener ── accept loop (serve) ── one task a connection (connection) ── the face's router
-//!   unix: file, peer's uid    seats: a bound on connections    pace: deadlines     body: size, time, share of memory
-//!   tcp: loopback only
+//!   unix: file, peer's uid    seats: a bound on connections    pace: deadlines     body: size, time
+//!   tcp: loopback only                                                             memory: what all bodies may hold
 //! ```
 //!
 //! * **Bounded.** Each listener serves [`Limits::connections`] at once. Who comes when the house is full waits, one at the
 //!   door and the others in the kernel's backlog, which has a bound too. For each of them one goes that waits for another
 //!   request, else the one whose request has been incomplete for longest, and those in use end with their answer: neither
-//!   idle clients nor slow ones keep anybody out.
+//!   idle clients nor slow ones keep anybody out. It is the same with the memory for bodies: the oldest incomplete one goes.
 //! * **Never waits for ever.** The head of a request, its body, the next request and a reply that nobody reads each
 //!   have their time; a connection that exceeds it is closed.
 //! * **Never ends by itself.** An `accept` that fails, as without file descriptors, is tried again after a pause.
@@ -23,6 +23,7 @@ mod connection;
 mod descriptors;
 mod error;
 mod limits;
+mod memory;
 mod pace;
 mod seats;
 mod serve;

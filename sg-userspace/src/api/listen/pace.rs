@@ -129,6 +129,12 @@ impl Pace {
         (waits_for_the_client && !state.known).then_some(state.began)
     }
 
+    /// When this request began, where nobody knows who sent it.
+    pub(super) fn unknown_since(&self) -> Option<Instant> {
+        let state = self.state();
+        (!state.known).then_some(state.began)
+    }
+
     /// A body will not be read to its end.
     pub(super) fn left_unread(&self) {
         self.state().unread = true;

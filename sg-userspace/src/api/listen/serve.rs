@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     Access, Exposure, Limits, ListenError, Peer,
     connection::{Caller, Shared, drive},
+    memory::Memory,
     seats::Seats,
     tcp,
     unix::{self, SocketFile},
@@ -134,12 +135,12 @@ pub(super) async fn serve(
 ) {
     let mut stop = pin!(stop);
     let seats = Seats::new(&limits);
-    let budget = Arc::new(Semaphore::new(limits.buffered_bytes.min(Semaphore::MAX_PERMITS)));
+    let memory = Memory::new(&limits);
     let (close, closing) = watch::channel(false);
     let grace = limits.grace;
     let (limits, large) = (Arc::new(limits), Arc::new(Semaphore::new(1)));
     let (shared_limits, shared_seats) = (Arc::clone(&limits), Arc::clone(&seats));
-    let shared = Shared { router, limits: shared_limits, budget, seats: shared_seats, large, closing };
+    let shared = Shared { router, limits: shared_limits, memory, seats: shared_seats, large, closing };
     let mut connections = JoinSet::new();
     let mut complaints = Complaints::default();
 

@@ -1,5 +1,5 @@
 //! Connections without a key that never complete a request, or read no answer, to both APIs at once: more than there is room for,
-//! each opened again as soon as it is closed. Honest clients are served meanwhile, within a moment.
+//! or memory for their bodies, each opened again as soon as it is closed. Honest clients are served meanwhile, within a moment.
 
 use std::{
     io::{ErrorKind, Write as _},
@@ -14,7 +14,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sg_tests::lab::Lab;
 use socket2::{Domain, Socket, Type};
 
-use super::{BOTH, ECS, Key, NATIVE, bytes::honest_here};
+use super::{BOTH, ECS, Key, NATIVE, bytes::honest_here, exchange_here, expect};
 use crate::{served::Served, suite::Suite};
 
 /// To each API: three times as many as it serves at once.
@@ -26,6 +26,106 @@ const LONGEST: Duration = Duration::from_secs(8);
 
 pub(super) fn tests(suite: &mut Suite) {
     suite.add("hostile::slow_connections_starve_neither_api", starved);
+    suite.add("hostile::bodies_that_do_not_end_starve_neither_api", starved_of_memory);
+}
+
+/// Bodies that stop a byte before their end: three times as many as there is memory for.
+const BODIES: usize = 72;
+/// The most that a body may have.
+const BODY: usize = 2 << 20;
+/// So many honest requests of each kind are sent meanwhile.
+const HONEST: usize = 8;
+
+fn starved_of_memory(lab: Lab) -> Result<()> {
+    let host = lab.host("starved-of-memory")?;
+    let served = Served::start_with(&host, BOTH)?;
+    let key = Key::make(&served)?;
+    served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?;
+    let before = served.memory()?;
+    let stop = AtomicBool::new(false);
+    let (took, closed, after) = host.inside(|| {
+        posts(&key, "before", 100)?;
+        thread::scope(|scope| {
+            let attackers = [ECS, NATIVE].map(|api| {
+                let stop = &stop;
+                scope.spawn(move || hold_bodies(api, stop))
+            });
+            // Until all of the memory is taken.
+            thread::sleep(Duration::from_secs(1));
+            let honest = || -> Result<(Duration, u64)> {
+                let mut longest = Duration::ZERO;
+                for number in 0..HONEST {
+                    let asked = Instant::now();
+                    // Some are small, and some need the memory that the others hold.
+                    let size = if number % 4 == 3 { 100_000 } else { 100 };
+                    posts(&key, &format!("n{number}"), size)?;
+                    longest = longest.max(asked.elapsed());
+                }
+                Ok((longest, served.memory()?))
+            };
+            let honest = honest();
+            stop.store(true, Ordering::Relaxed);
+            let mut closed = Vec::new();
+            for attacker in attackers {
+                closed.push(attacker.join().map_err(|_| anyhow::anyhow!("an attacker panicked"))??);
+            }
+            honest.map(|(longest, after)| (longest, closed, after))
+        })
+    })?;
+    println!(
+        "{HONEST} honest POSTs to each API beside {BODIES} bodies of {BODY} bytes without their last: the longest took \
+         {took:?}; {closed:?} of the bodies were refused; memory {before} KiB before, {after} KiB meanwhile"
+    );
+    ensure!(took < LONGEST, "an honest request took {took:?}");
+    // Those that the ECS API has no memory for, and all of those that the native API knows nobody of.
+    ensure!(closed[0] >= BODIES / 2 && closed[1] >= BODIES, "{closed:?} were refused");
+    ensure!(after < before + (160 << 10), "{before} KiB before, {after} KiB meanwhile");
+    Ok(())
+}
+
+/// A POST to each API, with a body of some `size`, served at once.
+fn posts(key: &Key, name: &str, size: usize) -> Result<()> {
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let request =
+        key.acs3("DescribeRegions", &[], &format!("Unknown={}", "x".repeat(size)), Some(form), &[])?;
+    expect("an honest POST to the ECS API", &exchange_here(ECS, &request)?, 200, "")?;
+    let body = format!(r#"{{"name":"{name}"{}}}"#, " ".repeat(size));
+    let request = key.native("POST", "/v1/vpcs", "Content-Type: application/json\r\n", body.as_bytes());
+    expect("an honest POST to the native API", &exchange_here(NATIVE, &request)?, 200, "")
+}
+
+/// Holds so many bodies, each begun again once it is refused; how many were.
+fn hold_bodies(api: SocketAddr, stop: &AtomicBool) -> Result<usize> {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let request =
+        [format!("{head}Content-Length: {BODY}\r\n\r\n").as_bytes(), &vec![b'a'; BODY - 1]].concat();
+    let (mut held, mut refused) = (Vec::with_capacity(BODIES), 0);
+    while !stop.load(Ordering::Relaxed) {
+        let before = held.len();
+        held.retain_mut(|(stream, _)| is_silent(stream));
+        refused += before - held.len();
+        while held.len() < BODIES {
+            let stream = TcpStream::connect(api)?;
+            stream.set_nonblocking(true)?;
+            held.push((stream, 0));
+        }
+        for (stream, sent) in &mut held {
+            // As much as is taken now.
+            while let Some(rest @ [_, ..]) = request.get(*sent..) {
+                match stream.write(rest) {
+                    Ok(count) => *sent += count,
+                    Err(_) => break,
+                }
+            }
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(refused)
+}
+
+/// Whether nothing was answered, and nothing closed.
+fn is_silent(stream: &mut TcpStream) -> bool {
+    stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 fn starved(lab: Lab) -> Result<()> {

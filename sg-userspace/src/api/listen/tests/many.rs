@@ -197,7 +197,7 @@ fn an_answer_is_held_back_without_memory_for_bodies() {
         (Extension(HeldBack(wait)), bytes.to_string())
     };
     let router = router().merge(Router::new().route("/held", post(held)));
-    let server = Server::tcp(router, Limits { buffered_bytes: 100, ..limits() });
+    let server = Server::tcp(router, Limits { own_body_bytes: 0, shared_body_bytes: 100, ..limits() });
     let began = Instant::now();
     let post = |path: &str| {
         let mut stream = server.connect();

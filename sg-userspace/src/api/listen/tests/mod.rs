@@ -3,6 +3,7 @@
 mod accept;
 mod large;
 mod many;
+mod memory;
 mod slow;
 mod unix;
 

@@ -117,32 +117,6 @@ fn a_body_has_its_size() {
 }
 
 #[test]
-fn all_bodies_together_have_their_size() {
-    let server = Server::tcp(
-        router(),
-        Limits { buffered_bytes: 15_000, body_time: Duration::from_secs(20), ..limits() },
-    );
-    let begin = || {
-        let mut stream = server.connect();
-        write!(stream, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n").unwrap();
-        stream.write_all(&[b'x'; 9_999]).unwrap();
-        stream
-    };
-    let mut first = begin();
-    thread::sleep(Duration::from_millis(200));
-    let mut second = begin();
-    let reply = read_reply(&mut second);
-    assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
-    first.write_all(b"x").unwrap();
-    assert!(read_reply(&mut first).ends_with("\r\n\r\n10000"));
-    // What the first one held is free again.
-    let mut third = begin();
-    third.write_all(b"x").unwrap();
-    assert!(read_reply(&mut third).ends_with("\r\n\r\n10000"));
-    server.stop();
-}
-
-#[test]
 fn a_reply_that_nobody_reads_has_its_time() {
     // Nobody leaves for another one here.
     let server = Server::tcp(router(), Limits { connections: 1, least_time: PATIENCE, ..limits() });

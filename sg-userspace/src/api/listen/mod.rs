@@ -24,6 +24,7 @@ mod descriptors;
 mod error;
 mod limits;
 mod memory;
+mod owner;
 mod pace;
 mod seats;
 mod serve;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
 //! | [`media`] | what a request says of its body, against what is read there |
-//! | [`attempts`] | wrong secrets: how many, whose, which are looked at, and how long their answers wait |
+//! | [`attempts`] | wrong secrets: how many, whose, and how long their answers wait |
 //! | [`signature`] | the vendors' recipes for signing a request, as pure functions |
 //! | [`native`] | our own API: JSON, described by an `OpenAPI` document |
 //! | [`ecs`] | the RPC protocol that the clients of Alibaba Cloud ECS speak |

@@ -45,9 +45,6 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
         Fault::not_found("InvalidAccessKeyId.NotFound", "Specified access key is not found.")
             .after(wait(Wrong::Key))
     })?;
-    if let Some(wait) = ecs.attempts.unseen("ECS API", &claim.key_id, wire.peer) {
-        return Err(unseen().after(wait));
-    }
     if !claim.signed.verify(secret.expose()) {
         return Err(mismatch(&claim.signed).after(wait(Wrong::Secret(&claim.key_id))));
     }
@@ -122,15 +119,6 @@ fn mismatch(signed: &Signed) -> Fault {
     Fault::bad(
         "SignatureDoesNotMatch",
         format!("Specified signature is not matched with our calculation. server string to sign is:{text}"),
-    )
-}
-
-/// Whether the signature is right is not said.
-fn unseen() -> Fault {
-    Fault::bad(
-        "Throttling",
-        "Request was denied due to request throttling: too many signatures of this access key were wrong that came from \
-         where this one does.",
     )
 }
 

@@ -16,14 +16,7 @@ pub enum Peer {
         /// Its id, where the kernel tells.
         pid: Option<i32>,
     },
-    /// A process of this host, through TCP.
-    Neighbour {
-        /// Its end of the connection.
-        address: SocketAddr,
-        /// Whose socket that is; `None` where it was closed before this could be asked.
-        uid: Option<u32>,
-    },
-    /// An address of another host; whoever it is has to be found out from the request.
+    /// An address; whoever it is has to be found out from the request.
     Address(SocketAddr),
 }
 

@@ -24,7 +24,6 @@ mod descriptors;
 mod error;
 mod limits;
 mod memory;
-mod owner;
 mod pace;
 mod seats;
 mod serve;

@@ -23,7 +23,6 @@ use super::{
     Access, Exposure, Limits, ListenError, Peer,
     connection::{Caller, Shared, drive},
     memory::Memory,
-    owner,
     seats::Seats,
     tcp,
     unix::{self, SocketFile},
@@ -111,22 +110,8 @@ impl Accept for TcpListener {
         if let Err(error) = stream.set_nodelay(true) {
             log::debug!("{address}: {error}");
         }
-        let peer = peer(&stream, address);
-        Ok((stream, Caller { peer, admitted: true }))
+        Ok((stream, Caller { peer: Peer::Address(address), admitted: true }))
     }
-}
-
-/// Who is at the other end of a TCP connection, as far as the kernel says.
-fn peer(stream: &TcpStream, address: SocketAddr) -> Peer {
-    let Ok(here) = stream.local_addr() else { return Peer::Address(address) };
-    if !owner::is_of_this_host(address, here) {
-        return Peer::Address(address);
-    }
-    let uid = owner::user(address, here).unwrap_or_else(|error| {
-        log::debug!("{address}: the kernel does not say whose it is: {error}");
-        None
-    });
-    Peer::Neighbour { address, uid }
 }
 
 impl Accept for Local {

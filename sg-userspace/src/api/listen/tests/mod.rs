@@ -158,8 +158,7 @@ fn requests_are_answered_one_after_another() {
         assert!(reply.starts_with("HTTP/1.1 200 OK\r\n") && reply.ends_with("\r\n\r\nok"), "{reply}");
     }
     let local = stream.local_addr().unwrap();
-    let peer = Peer::Neighbour { address: local, uid: Some(nix::unistd::geteuid().as_raw()) };
-    assert!(ask(&mut stream, "/peer").ends_with(&format!("{peer:?}")));
+    assert!(ask(&mut stream, "/peer").ends_with(&format!("Address({local})")));
     // Several at once, and one in pieces.
     write!(stream, "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET http://elsewhere/ HTTP/1.1\r\nHo").unwrap();
     assert!(read_reply(&mut stream).ends_with("ok"));

@@ -139,19 +139,17 @@ impl LockFile {
                 Ok(file) => return Ok(Self { path: path.to_owned(), file }),
                 Err((file, Errno::EWOULDBLOCK)) => {
                     let holder = holder(&metadata);
-                    match &holder {
-                        Some(holder) if is_open_to_others && !holder.is_ours() => {
-                            log::warn!(
-                                "the lock {} was held by {holder}, who has no right to it: it is replaced",
-                                path.display()
-                            );
-                            fs::remove_file(path).map_err(|source| failed("replace", source))?;
-                        }
-                        _ => {
-                            let content = io::read_to_string(&file).unwrap_or_default();
-                            return Err(LockError::Held { path: path.to_owned(), holder, content });
-                        }
+                    // In a namespace of processes the kernel does not tell of a lock whose taker has ended.
+                    if !is_open_to_others || holder.as_ref().is_some_and(Holder::is_ours) {
+                        let content = io::read_to_string(&file).unwrap_or_default();
+                        return Err(LockError::Held { path: path.to_owned(), holder, content });
                     }
+                    let who = holder.map_or_else(|| "somebody".to_owned(), |holder| holder.to_string());
+                    log::warn!(
+                        "the lock {} was held by {who}, who has no right to it: it is replaced",
+                        path.display()
+                    );
+                    fs::remove_file(path).map_err(|source| failed("replace", source))?;
                 }
                 Err((_, errno)) => return Err(failed("lock", errno.into())),
             }

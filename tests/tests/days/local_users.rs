@@ -68,10 +68,9 @@ impl Hold {
 
     fn by(host: &Host, path: &Path, line: &[&str]) -> Result<Self> {
         let held = Self(nobody(host, line)?);
-        let inode = fs::metadata(path)?.ino().to_string();
+        let path = path.to_str().context("not UTF-8")?;
         until("the lock is held", || {
-            let locks = fs::read_to_string("/proc/locks")?;
-            Ok(locks.lines().any(|line| line.contains("FLOCK") && line.contains(&format!(":{inode} "))))
+            Ok(!Command::new("flock").args(["-n", path, "true"]).status()?.success())
         })?;
         Ok(held)
     }

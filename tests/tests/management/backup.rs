@@ -105,7 +105,7 @@ fn comes_back(lab: Lab) -> Result<()> {
     let backup = fs::read_to_string(path)?;
     ensure!(backup.lines().count() == 1 + records, "{} lines", backup.lines().count());
     ensure!(backup.len() > 2 << 20, "{} bytes", backup.len());
-    let exported = began.elapsed() - imported;
+    let exported = began.elapsed().saturating_sub(imported);
 
     // What was changed since goes back to what it was.
     first.done("DELETE", &format!("/v1/rules/{}", id("sgr-", 0)), "")?;
@@ -176,8 +176,8 @@ fn refused_with_its_line(lab: Lab) -> Result<()> {
     refused(&file(&twice), "a record twice", records.len() + 2, "line 2 already")?;
     let few = file(&records).replacen(&format!("\"records\":{}", records.len()), "\"records\":1", 1);
     refused(&few, "more than the head says", 3, "1 records follow")?;
-    let cut = &before[..before.len() - 1];
-    refused(&cut[..cut.rfind('\n').unwrap_or_default() + 1], "cut off", 1, "cut off")?;
+    let (cut, _) = before.trim_end().rsplit_once('\n').context("one line")?;
+    refused(&format!("{cut}\n"), "cut off", 1, "cut off")?;
     refused("", "an empty file", 1, "empty")
 }
 

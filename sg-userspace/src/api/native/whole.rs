@@ -259,7 +259,7 @@ mod tests {
         let said = refusal(exportable(&state, true, bytes - 1));
         assert!(said.contains(&format!("it has {bytes} bytes, {} are allowed", bytes - 1)), "{said}");
         let fits = exportable(&state, true, bytes).unwrap();
-        let file: Vec<u8> = fits.flat_map(|line| line.unwrap().to_vec()).collect();
+        let file: Vec<u8> = fits.flat_map(|line| line.unwrap()).collect();
         assert_eq!(file.len() as u64, bytes);
         import(file.as_slice()).unwrap();
     }

@@ -5,7 +5,7 @@ use std::{
     fs::{self, DirBuilder, Permissions},
     io::{BufRead as _, BufReader},
     os::unix::{
-        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown, symlink},
+        fs::{DirBuilderExt as _, PermissionsExt as _, lchown, symlink},
         process::ExitStatusExt as _,
     },
     path::{Path, PathBuf},

@@ -59,7 +59,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
     // libFuzzer is C++ and is compiled with the fuzz targets.
     of(&[Fuzz], Debian(&["g++"]), &["c++"]),
-    of(&[Fuzz], Debian(&["coreutils"]), &["nice"]),
+    of(&[Check, Test], Debian(&["coreutils"]), &["nice"]),
     of(&[SupplyChain], Crate, &["cargo-audit"]),
     of(&[SupplyChain], Crate, &["cargo-deny"]),
     of(&[Run], Debian(&["iproute2"]), &["ip", "tc"]),

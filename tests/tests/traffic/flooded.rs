@@ -1,5 +1,5 @@
-//! Two guests of one host: one floods it with connections that nobody answers, as fast as a processor makes them, while the
-//! other connects to a server far away. Its half-open connections must last for as long as that takes.
+//! Two guests of one host: one floods it with connections that nobody answers, as fast as a processor makes them (`SG_DEEP=1`: as fast as
+//! two do), while the other connects to a server far away. Its half-open connections must last for as long as that takes.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -58,12 +58,17 @@ fn another_nic_goes_on_connecting(lab: Lab) -> Result<()> {
 
     let (start, over) = (Instant::now(), AtomicBool::new(false));
     let (sent, lasted, made) = thread::scope(|scope| {
-        let generator = scope.spawn(|| flood(&rig, &over));
+        let (rig, over) = (&rig, &over);
+        let generators: Vec<_> =
+            (0..generators()).map(|number| scope.spawn(move || flood(rig, number, over))).collect();
         thread::sleep(Duration::from_millis(500));
         let made = rig.connect_both();
         let lasted = start.elapsed();
         over.store(true, Ordering::Relaxed);
-        let sent = generator.join().map_err(|_| anyhow!("the generator panicked"))??;
+        let mut sent = Sent::default();
+        for generator in generators {
+            sent += generator.join().map_err(|_| anyhow!("a generator panicked"))??;
+        }
         anyhow::Ok((sent, lasted, made?))
     })?;
     let [flooder, quiet] = made;
@@ -88,7 +93,7 @@ struct Rig {
     router: Host,
     guests: [Host; 2],
     server: Host,
-    _relay: (Host, Relay),
+    relay: (Host, Relay),
     _listeners: [TcpListener; 2],
 }
 
@@ -122,7 +127,7 @@ impl Rig {
         let relay = Relay::start(&road, ["near", "far"], DELAY)?;
         let listen = |host: &Host, at: Ipv4Addr| host.inside(|| Ok(TcpListener::bind((at, PORT))?));
         let listeners = [listen(&router, ROUTER[0])?, listen(&server, SERVER)?];
-        Ok(Self { router, guests, server, _relay: (road, relay), _listeners: listeners })
+        Ok(Self { router, guests, server, relay: (road, relay), _listeners: listeners })
     }
 
     /// How many connections come about by their first SYN: of the first guest to its host, of the second one to the server.
@@ -150,12 +155,18 @@ fn connect(guest: &Host, to: Ipv4Addr) -> Result<usize> {
     })
 }
 
-/// Sends SYNs as the first guest, each of another connection, as fast as a processor can, until it is over.
-fn flood(rig: &Rig, over: &AtomicBool) -> Result<Sent> {
+/// How many processors the flood takes. Other tests run meanwhile, and want one.
+fn generators() -> u8 {
+    if std::env::var_os("SG_DEEP").is_some() { 2 } else { 1 }
+}
+
+/// Sends SYNs as the first guest, each of another connection, as fast as a processor can, until it is over. Each of several
+/// generators has a number.
+fn flood(rig: &Rig, number: u8, over: &AtomicBool) -> Result<Sent> {
     let guest = FrameSocket::open(&rig.guests[0], "eth0", IPV4)?.address();
-    let frames: Vec<_> = (0..VICTIMS).map(|victim| syn(NOBODY, guest, victim)).collect();
+    let frames: Vec<_> = (0..VICTIMS).map(|victim| syn(NOBODY, guest, [number, victim])).collect();
     let mut generator = Generator::new(&rig.router, "flooder").context("a generator")?;
-    generator.stay(&rig.server, "lo")?;
+    generator.stay([&rig.server, &rig.relay.0][usize::from(number)], "lo")?;
     generator.load(&frames, Vary::Port)?;
     let mut sent = Sent::default();
     while !over.load(Ordering::Relaxed) {
@@ -164,9 +175,9 @@ fn flood(rig: &Rig, over: &AtomicBool) -> Result<Sent> {
     Ok(sent)
 }
 
-fn syn(to: [u8; 6], from: [u8; 6], victim: u8) -> Vec<u8> {
+fn syn(to: [u8; 6], from: [u8; 6], [number, victim]: [u8; 2]) -> Vec<u8> {
     const TCP: u8 = 6;
-    let ends = [FLOODER, Ipv4Addr::new(172, 16, 0, victim)].map(|end| end.octets());
+    let ends = [FLOODER, Ipv4Addr::new(172, 16, number, victim)].map(|end| end.octets());
     let ends = ends.as_flattened();
     let mut ip = [&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, TCP, 0, 0], ends].concat();
     let sum = checksum(&ip);

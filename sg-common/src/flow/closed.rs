@@ -34,8 +34,7 @@ impl ClosedEntry {
         Self { last_seen: entry.last_seen, began: entry.direction as u64 | either }
     }
 
-    /// Of one that is ended `now`, although the rules accept it. However long it had been silent, it is not known any more than
-    /// one that was talking.
+    /// Of one that is ended `now`, although the rules accept it. That is remembered from now on, however long it had been silent.
     #[must_use]
     pub const fn deleted(now: u64) -> Self {
         Self { last_seen: now, began: DELETED }

@@ -190,8 +190,8 @@ impl FlowEntry {
         }
     }
 
-    /// Notes a packet of a flow that was cut. What has no numbers is known while an end goes on trying: it has nothing but time to
-    /// be known by. Of a TCP connection no time changes either.
+    /// Notes a packet that is dropped because its flow was cut. A flow that is no TCP connection stays known while an end goes on
+    /// sending, since nothing but time tells who opened it. Of a TCP connection a dropped packet does not change the time either.
     #[inline(always)]
     pub fn note_cut(&mut self, packet: &Packet, now: u64) {
         if self.is_cut() && packet.protocol != protocol::TCP {

@@ -84,22 +84,26 @@ mod tests {
         }
     }
 
-    /// A frame whose first tag was taken off.
-    struct Taken<'a>(&'a [u8], Tag);
+    /// A frame of which a tag was taken off, or only the front can be read.
+    struct Partly<'a> {
+        bytes: &'a [u8],
+        tag: Option<Tag>,
+        front: usize,
+    }
 
-    impl Frame for Taken<'_> {
+    impl Frame for Partly<'_> {
         type Window<const N: usize> = Bytes<N>;
         fn length(&self) -> usize {
-            self.0.len()
+            self.bytes.len()
         }
         fn is_large(&self) -> bool {
             false
         }
         fn tag(&self) -> Option<Tag> {
-            Some(self.1)
+            self.tag
         }
         fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
-            self.0.window(offset)
+            (&self.bytes[..self.front.min(self.bytes.len())]).window(offset)
         }
     }
 
@@ -130,7 +134,8 @@ mod tests {
                 // Whoever took off the first one.
                 let (kind_taken, control) = tags[0];
                 let rest = tagged(&tags[1..], kind, payload);
-                let taken = Taken(&rest, Tag { kind: kind_taken, control });
+                let tag = Some(Tag { kind: kind_taken, control });
+                let taken = Partly { bytes: &rest, tag, front: usize::MAX };
                 assert_eq!(name(&taken), wanted, "{tags:x?}");
                 for length in 0..14 + tags.len() * 4 {
                     assert_eq!(named(&whole[..length]), None, "{length}");
@@ -139,35 +144,17 @@ mod tests {
         }
     }
 
-    /// A frame of which so many bytes can be read.
-    struct Front<'a>(&'a [u8], usize);
-
-    impl Frame for Front<'_> {
-        type Window<const N: usize> = Bytes<N>;
-        fn length(&self) -> usize {
-            self.0.len()
-        }
-        fn is_large(&self) -> bool {
-            false
-        }
-        fn tag(&self) -> Option<Tag> {
-            None
-        }
-        fn window<const N: usize>(&self, offset: usize) -> Option<Bytes<N>> {
-            (&self.0[..self.1.min(self.0.len())]).window(offset)
-        }
-    }
-
     #[test]
     fn the_front_of_a_frame_has_its_name() {
+        let front = |bytes: &[u8], front| name(&Partly { bytes, tag: None, front });
         let stp = [&[0x42, 0x42, 3][..], &[0; 35]].concat();
         let priorities = [0x88, 0xa8, 0, 0, 0x81, 0, 0xe0, 0];
         let longest = frame(&[&priorities[..], &[0, 38]].concat(), &stp);
-        assert_eq!(name(&Front(&longest, NAMED)), Some(ethertype::STP));
-        assert_eq!(name(&Front(&longest, NAMED - 1)), None, "and no less of it");
+        assert_eq!(front(&longest, NAMED), Some(ethertype::STP));
+        assert_eq!(front(&longest, NAMED - 1), None, "and no less of it");
         for header in [&[0x88, 0xcc][..], &[0x81, 0, 0, 0, 0x88, 0xcc], &[0, 38]] {
             let whole = frame(header, &stp);
-            assert!(name(&Front(&whole, NAMED)).is_some_and(|number| named(&whole) == Some(number)));
+            assert!(front(&whole, NAMED).is_some_and(|number| named(&whole) == Some(number)));
         }
     }
 

@@ -60,7 +60,7 @@ impl Hold {
         Self::by(host, path, &["flock", "-x", path.to_str().context("not UTF-8")?, "sleep", "30"])
     }
 
-    /// By a process whose lock somebody took who has ended: the kernel names him.
+    /// Taken by a process that has ended and left it to another: the kernel names the one that took it, or nobody.
     fn left_to_another(host: &Host, path: &Path) -> Result<Self> {
         let path_here = path.to_str().context("not UTF-8")?;
         Self::by(host, path, &["sh", "-c", "exec 9<\"$0\"; flock -x 9; exec sleep 30", path_here])

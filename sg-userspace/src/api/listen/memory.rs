@@ -92,7 +92,7 @@ impl Memory {
         }
         if bodies.gone > 0 && bodies.told.is_none_or(|told| now.duration_since(told) >= COMPLAINT_INTERVAL) {
             log::warn!(
-                "the memory for the bodies of requests is taken: {} incomplete ones were refused for others",
+                "the memory for request bodies is taken: incomplete bodies that were refused for others: {}",
                 std::mem::take(&mut bodies.gone)
             );
             bodies.told = Some(now);

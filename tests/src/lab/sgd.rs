@@ -22,6 +22,9 @@ use super::{agent::Options, binaries::Binaries, host::Host, wait};
 
 /// How long the agent may take to load, attach or apply; a machine that is busy otherwise, or emulated, takes its time.
 const START: Duration = Duration::from_mins(1);
+/// Tables for as many NICs as a test has. The kernel makes each counter apart, for each processor: with the default sizes an
+/// agent spends more time on that than on the programs.
+const SMALL: [&str; 4] = ["--max-nics", "64", "--max-counters", "8192"];
 /// How long the last words of a process may take to get here.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -57,6 +60,9 @@ impl Sgd {
         let mut sgd = Command::new(binaries.sgd());
         sgd.arg("run").arg("--policy").arg(policy);
         sgd.args(["--instance", host.netns()]).args(more);
+        if !more.iter().any(|argument| argument.starts_with("--max-")) {
+            sgd.args(SMALL);
+        }
         // Which images were patched is a matter of its log.
         sgd.env("RUST_LOG", "info,notify=error,sg_userspace::agent::patches=debug");
         if !more.contains(&"--attach") {

@@ -22,7 +22,7 @@ pub(crate) const ENDED: &str = "the run in the guest ended with ";
 
 /// Modules of the devices that tests make, of the older way to attach, and of IPsec with a cipher. A kernel without one of them is
 /// no kernel to try these tests on.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 26] = [
     "veth",
     "bridge",
     "sch_ingress",
@@ -44,12 +44,14 @@ const MODULES: [&str; 24] = [
     "ip6_tunnel",
     "ip_vti",
     "xfrm_interface",
+    "wireguard",
+    "vxlan",
     "8021q",
     "bonding",
     "vrf",
 ];
 /// What tests call by name.
-const CALLED: [&str; 3] = ["ip", "tc", "ping"];
+const CALLED: [&str; 4] = ["ip", "tc", "ping", "wg"];
 /// What the first process calls by name.
 const APPLETS: [&str; 4] = ["sh", "mount", "insmod", "poweroff"];
 /// What is mounted before anything is run: (type, where).

@@ -108,6 +108,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Fresh], Debian(&["git"]), &["git"]),
     of(&[Fresh], Debian(&["mount"]), &["mount", "umount"]),
     of(&[Fresh], Debian(&["util-linux"]), &["pivot_root", "unshare"]),
+    of(&[Kernels], Debian(&["wireguard-tools"]), &["wg"]),
     of(&[Kernels], Debian(&["binutils", "dpkg", "libc-bin"]), &["strip", "dpkg-deb", "ldd"]),
 ];
 

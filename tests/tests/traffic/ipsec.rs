@@ -17,26 +17,39 @@ pub(crate) fn tests(suite: &mut Suite) {
     suite.each("ipsec::a_closed_guest_gets_nothing", a_closed_guest_gets_nothing);
 }
 
-/// Puts states and policies for tunnels of IPsec between two hosts on a wire, `10.78.0.1` and `10.78.0.2`, and for the other
-/// family, that are for packets with `what` the device puts on them.
+/// What of two hosts on a wire IPsec protects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Protected {
+    /// In tunnel mode: what a device puts this on.
+    Marked(&'static str),
+    /// In transport mode: what the two say to each other.
+    Ends,
+}
+
+/// Puts states and policies for IPsec between two hosts on a wire, `10.78.0.1` and `10.78.0.2`, and for the other family.
 ///
 /// # Errors
 /// Where the kernel does not take them.
-pub(crate) fn protect(hosts: &[Host; 2], what: &str) -> Result<()> {
+pub(crate) fn protect(hosts: &[Host; 2], what: Protected) -> Result<()> {
     let selectors = [("10.78.0.1", "10.78.0.2", "0.0.0.0/0"), ("fd78::1", "fd78::2", "::/0")];
+    let (mode, mark) = match what {
+        Protected::Marked(mark) => ("tunnel", mark),
+        Protected::Ends => ("transport", ""),
+    };
     for (number, host) in hosts.iter().enumerate() {
         for (at, (one, other, all)) in selectors.into_iter().enumerate() {
             let (local, remote) = if number == 0 { (one, other) } else { (other, one) };
             let spi = |source: &str| if source == one { 0x11 + at } else { 0x21 + at };
             let state = |from: &str, to: &str| {
                 format!(
-                    "xfrm state add src {from} dst {to} proto esp spi {:#x} mode tunnel {AEAD} {what}\n",
+                    "xfrm state add src {from} dst {to} proto esp spi {:#x} mode {mode} {AEAD} {mark}\n",
                     spi(from)
                 )
             };
             let policy = |direction: &str, from: &str, to: &str| {
+                let [of, for_] = if mode == "tunnel" { [all, all] } else { [from, to] };
                 format!(
-                    "xfrm policy add src {all} dst {all} dir {direction} {what} tmpl src {from} dst {to} proto esp mode tunnel\n"
+                    "xfrm policy add src {of} dst {for_} dir {direction} {mark} tmpl src {from} dst {to} proto esp mode {mode}\n"
                 )
             };
             host.ip(&[

@@ -1,13 +1,22 @@
 //! Devices whose packets have no Ethernet header: a NIC there is judged as any other, at tc.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    io::Write as _,
+    net::IpAddr,
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use sg_tests::lab::{
     Agent, Attach, Family, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, Tunnel, answer, ask,
 };
 
-use crate::{scene::Role, suite::Suite};
+use crate::{
+    ipsec::{Protected, protect},
+    scene::Role,
+    suite::Suite,
+};
 
 const RULES: &str = "
 groups:
@@ -27,7 +36,7 @@ groups:
 
 /// Tunnels that kernels have without help from user space, where they were built with them: by what `ip link` calls them, with
 /// what it says between the name and the end. `LOCAL` and `REMOTE` are addresses on the wire below.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 10] = [
     ("gre", "type gre local LOCAL4 remote REMOTE4"),
     ("ip6gre", "type ip6gre local LOCAL6 remote REMOTE6"),
     ("ipip", "type ipip local LOCAL4 remote REMOTE4"),
@@ -35,6 +44,16 @@ const KINDS: [(&str, &str); 7] = [
     ("ip6tnl", "type ip6tnl mode any local LOCAL6 remote REMOTE6"),
     ("vti", "type vti local LOCAL4 remote REMOTE4 key 7"),
     ("xfrm", "type xfrm dev eth0 if_id 7"),
+    ("wireguard", "type wireguard"),
+    // What IPsec decrypted passes on the wire's device; what was inside of that is judged on the tunnel's.
+    ("gre_in_esp", "type gre local LOCAL4 remote REMOTE4"),
+    ("vxlan_in_esp", "type vxlan id 7 local LOCAL4 remote REMOTE4 dstport 4789"),
+];
+
+/// Of each end of WireGuard: the private key and, by X25519, the public one.
+const KEYS: [[&str; 2]; 2] = [
+    ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk="],
+    ["AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=", "zo060cy2M+x7cMF4FKXHbs0CloUFDTRHRboFhw5YfVk="],
 ];
 
 pub(crate) fn tests(suite: &mut Suite) {
@@ -233,10 +252,28 @@ fn of_kind(lab: Lab, attach: Attach, kind: &str, how: &str) -> Result<()> {
         _ => &Family::ALL,
     };
     match kind {
-        "vti" => crate::ipsec::protect(&ends.hosts, "mark 7")?,
-        "xfrm" => crate::ipsec::protect(&ends.hosts, "if_id 7")?,
+        "vti" => protect(&ends.hosts, Protected::Marked("mark 7"))?,
+        "xfrm" => protect(&ends.hosts, Protected::Marked("if_id 7"))?,
+        "gre_in_esp" | "vxlan_in_esp" => protect(&ends.hosts, Protected::Ends)?,
+        "wireguard" => connect_wireguard(&ends.hosts)?,
         _ => {}
     }
     let agent = Agent::start(ends.host(Near), &policy(Role::Host, ""), attach.into())?;
     families.iter().try_for_each(|&family| holds(&ends, &agent, Role::Host, family))
+}
+
+/// Tells each end of WireGuard its key, and the other's.
+fn connect_wireguard(hosts: &[Host; 2]) -> Result<()> {
+    for (local, host) in hosts.iter().enumerate() {
+        let remote = 1 - local;
+        let ([private, _], [_, public]) = (KEYS[local], KEYS[remote]);
+        let mut wg = Command::new("wg");
+        wg.args(["set", "tun0", "listen-port", "51820", "private-key", "/proc/self/fd/0", "peer", public]);
+        wg.args(["allowed-ips", "0.0.0.0/0,::/0", "endpoint"]).arg(format!("10.78.0.{}:51820", remote + 1));
+        let mut child = host.spawn(wg.stdin(Stdio::piped()))?;
+        child.stdin.take().context("no standard input")?.write_all(private.as_bytes())?;
+        let status = child.wait()?;
+        ensure!(status.success(), "`wg set` failed ({status})");
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use frames::{
 use sg_common::{
     packet::{
         Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
-        Tag, Vlan, network, parse,
+        Tag, Vlan, finish_plain, is_plain, network, parse, plain,
     },
     verdict::Reason,
 };
@@ -26,6 +26,9 @@ fn read(frame: &[u8]) -> Packet {
                 Ok(packet),
                 "nothing is left of the packet before"
             );
+            if is_plain(&frame) {
+                assert_eq!(plainly(frame), Ok(packet), "and where it is read in two steps");
+            }
             packet
         }
         other => panic!("{other:?}"),
@@ -42,7 +45,21 @@ fn first(frame: &[u8]) -> usize {
 
 /// Reads a packet at `offset` to where another one stood before.
 fn at(frame: &impl Frame, family: Family, offset: usize, quotation: Option<usize>) -> Result<Packet, Reason> {
-    let mut packet = Packet {
+    let mut packet = Packet { vlan: Vlan::NONE, ..before() };
+    network(frame, family, offset, quotation, &mut packet).map(|()| packet)
+}
+
+/// Reads a plain packet in two steps to where another one stood before.
+fn plainly(frame: &[u8]) -> Result<Packet, Reason> {
+    let mut packet = before();
+    plain(&frame, &mut packet)?;
+    finish_plain(&mut packet);
+    Ok(packet)
+}
+
+/// No packet in any of its fields.
+fn before() -> Packet {
+    Packet {
         family: Family::V6,
         protocol: 255,
         hop_limit: 255,
@@ -61,14 +78,18 @@ fn at(frame: &impl Frame, family: Family, offset: usize, quotation: Option<usize
         transport: usize::MAX,
         payload: usize::MAX,
         end: usize::MAX,
-        vlan: Vlan::NONE,
-    };
-    network(frame, family, offset, quotation, &mut packet).map(|()| packet)
+        vlan: Vlan::of(u32::MAX),
+    }
 }
 
 fn refused(frame: &[u8]) -> Reason {
     match parse(&frame) {
-        Parsed::Refused(reason) => reason,
+        Parsed::Refused(reason) => {
+            if is_plain(&frame) {
+                assert_eq!(plainly(frame), Err(reason));
+            }
+            reason
+        }
         other => panic!("{other:?}"),
     }
 }

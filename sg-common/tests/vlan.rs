@@ -96,9 +96,11 @@ fn a_tag_that_is_cut_off_is_malformed() {
 }
 
 #[test]
-fn a_plain_frame_is_of_ipv4_without_a_tag() {
+fn a_plain_frame_is_of_ipv4_whole_and_without_a_tag() {
+    const FRAGMENT: usize = ETHERNET + 6;
     let plain = behind(&[]);
-    let of = |kind: u16| [&plain[..ETHERNET - 2], &kind.to_be_bytes(), &plain[ETHERNET..]].concat();
+    let with = |at: usize, what: u16| [&plain[..at], &what.to_be_bytes(), &plain[at + 2..]].concat();
+    let of = |kind| with(ETHERNET - 2, kind);
     for (what, frame, tag, wanted) in [
         ("IPv4", plain.clone(), None, true),
         ("IPv4 behind a tag that was taken off", plain.clone(), Some(q(5)), false),
@@ -107,8 +109,13 @@ fn a_plain_frame_is_of_ipv4_without_a_tag() {
         ("IPv6", of(ethertype::IPV6), None, false),
         ("ARP", of(ethertype::ARP), None, false),
         ("IPv6 behind a tag that was taken off", of(ethertype::IPV6), Some(q(5)), false),
-        ("the header alone", plain[..ETHERNET].to_vec(), None, true),
-        ("half a header", plain[..ETHERNET - 1].to_vec(), None, false),
+        ("not to be cut up", with(FRAGMENT, 0x4000), None, true),
+        ("more of it follows", with(FRAGMENT, 0x2000), None, false),
+        ("the last of it", with(FRAGMENT, 1), None, false),
+        ("the last of a long one", with(FRAGMENT, 0x1000), None, false),
+        ("the headers alone", plain[..ETHERNET + 20].to_vec(), None, true),
+        ("half a header", plain[..ETHERNET + 19].to_vec(), None, false),
+        ("half of the other", plain[..ETHERNET - 1].to_vec(), None, false),
     ] {
         assert_eq!(is_plain(&Untagged { frame: &frame, tag }), wanted, "{what}");
     }

@@ -10,9 +10,9 @@ use aya_ebpf::{
 };
 use sg_common::{
     abi::reason_counter,
-    flow::{Direction, FlowKey},
+    flow::Direction,
     image::flags,
-    packet::{ETHERNET, Family, Packet, Part, Payload, Vlan, ethernet, is_icmp, is_plain, network},
+    packet::{ETHERNET, Family, Part, Payload, Vlan, ethernet, finish_plain, is_icmp, is_plain, plain},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -94,14 +94,12 @@ impl Read {
 }
 
 /// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
-/// [`Scratch::key`], if it has one. Where `look` says so, that is looked for at once, and the packet noted, unless it is a
-/// fragment.
+/// [`Scratch::key`], if it has one. That is looked for at once, and the packet noted, unless it is a fragment, or [guarded].
 #[inline(always)]
-pub fn read(ctx: &impl Context, whose: Whose, look: bool, scratch: &mut Scratch) -> Read {
-    let whose = whose.word() | if look { LOOK } else { 0 };
-    let mut word = ctx.frame(scratch, whose);
+pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> Read {
+    let mut word = ctx.frame(scratch, whose.word());
     if word == MALFORMED {
-        word = ctx.frame_again(scratch, whose);
+        word = ctx.frame_again(scratch, whose.word());
     }
     Read { word }
 }
@@ -147,7 +145,6 @@ const KNOWN: u32 = 32;
 
 // What a frame is read for.
 const DIRECTION: u64 = 1;
-const LOOK: u64 = 2;
 const SLOT: u32 = 32;
 
 /// What [`Context::parse`] says of more headers than are walked.
@@ -181,40 +178,59 @@ pub fn word_of(payload: Payload) -> u64 {
     }
 }
 
+/// Whether a packet in `direction` is from a guest that speaks for itself only, where the image of its NIC has `nic_flags`.
+#[inline(always)]
+pub fn guarded(nic_flags: u32, direction: Direction) -> bool {
+    direction == Direction::Egress && nic_flags & flags::ANTI_SPOOFING != 0
+}
+
+/// [`MALFORMED`], said in a place of its own: the compiler would else write it down before each check that may end there.
+#[inline(always)]
+fn malformed() -> u64 {
+    core::hint::black_box(());
+    MALFORMED
+}
+
 /// Returns a [`Read`] as a word.
 #[inline(always)]
 fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MALFORMED };
-    let Scratch { packet, key, header, .. } = &mut *scratch;
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return malformed() };
     let view = View::of(ctx);
+    let nic_flags = scratch.header.flags;
+    let looks = |whose: u64| !guarded(nic_flags, Direction::of(whose & DIRECTION));
     let (word, has_flow);
     // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
-    if header.flags & flags::LAYER_3 == 0 && is_plain(&view) {
-        packet.vlan = Vlan::NONE;
-        if let Err(reason) = network(&view, Family::V4, ETHERNET, None, packet) {
-            return word_of(Payload::Refused(reason));
+    if nic_flags & flags::LAYER_3 == 0 && is_plain(&view) {
+        if plain(&view, &mut scratch.packet).is_err() {
+            return malformed();
         }
         word = word_of(Payload::Ip(Family::V4, ETHERNET));
         if let Some(whose) = whose
-            && whose & LOOK != 0
-            && packet.part == Part::Whole
-            && !is_icmp(Family::V4, packet.protocol)
+            && looks(whose)
+            && !is_icmp(Family::V4, scratch.packet.protocol)
         {
             let said = usual::look_plainly(scratch, Whose::of(whose), u64::from(ctx.len()));
-            return if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN };
+            if Decision::from_word(said).is_some() {
+                return said;
+            }
+            finish_plain(&mut scratch.packet);
+            return word | HAS_FLOW | said << KNOWN;
         }
-        has_flow = named(key, packet, whose);
+        finish_plain(&mut scratch.packet);
+        has_flow = named(scratch, whose);
     } else {
-        let (payload, vlan) = found(ctx, &view, header.flags);
-        packet.vlan = vlan;
+        let (payload, vlan) = found(ctx, &view, nic_flags);
+        scratch.packet.vlan = vlan;
         word = word_of(payload);
         has_flow = match payload {
-            Payload::Ip(family, offset) => match ctx.parse(family as u64, offset as u64, 0, packet) {
-                0 => named(key, packet, whose),
-                TOO_MANY => return TOO_MANY_HEADERS,
-                _ => return MALFORMED,
-            },
+            Payload::Ip(family, offset) => {
+                match ctx.parse(family as u64, offset as u64, 0, &raw mut scratch.packet) {
+                    0 => named(scratch, whose),
+                    TOO_MANY => return TOO_MANY_HEADERS,
+                    _ => return MALFORMED,
+                }
+            }
             Payload::Arp(_) | Payload::Refused(_) => false,
         };
     }
@@ -230,16 +246,16 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     if !has_flow {
         return word;
     }
-    if whose & LOOK == 0 {
+    if !looks(whose) {
         return word | HAS_FLOW;
     }
     let said = usual::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 
-/// Names the flow of `packet`, and tells whether it has one.
+/// Names the flow of the packet, and tells whether it has one.
 #[inline(always)]
-fn named(key: &mut FlowKey, packet: &Packet, whose: Option<u64>) -> bool {
+fn named(Scratch { packet, key, .. }: &mut Scratch, whose: Option<u64>) -> bool {
     whose.map(Whose::of).is_some_and(|whose| key.name(whose.slot, whose.direction, packet, packet.icmp()))
 }
 

@@ -53,10 +53,16 @@ impl Nic {
         self.header.flags & flag != 0
     }
 
+    /// Whose flow the packet may belong to.
+    #[inline(always)]
+    fn whose(&self) -> Whose {
+        Whose { slot: self.slot, direction: self.direction }
+    }
+
     /// Whether the packet is from a guest that speaks for itself only.
     #[inline(always)]
     fn is_guarded(&self) -> bool {
-        self.direction == Direction::Egress && self.has(image::flags::ANTI_SPOOFING)
+        frame::guarded(self.header.flags, self.direction)
     }
 
     /// What the rules say of a packet that starts a flow in `direction`.
@@ -108,10 +114,9 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
-    let guarded = nic.is_guarded();
-    let whose = Whose { slot: nic.slot, direction: nic.direction };
+    let whose = nic.whose();
     scratch.header = nic.header;
-    let read = frame::read(ctx, whose, !guarded, scratch);
+    let read = frame::read(ctx, whose, scratch);
     // Most packets are of a flow that is known: that was looked for, the packet is noted, and nothing else is asked.
     let decided = read.decision();
     if let Some(decision) = decided
@@ -127,6 +132,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     if let Some(decision) = decided {
         return decision;
     }
+    let guarded = nic.is_guarded();
     let payload = read.payload();
     let family = match payload {
         Payload::Ip(family, _) => {
@@ -224,7 +230,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let packet = &*packet;
     policy::ask(keys, packet, nic.direction);
     if !spoofed || may_ask(packet, nic.header.flags) {
-        let asked = Asked { slot: nic.slot, direction: nic.direction, network: read.network() };
+        let asked = Asked { whose: nic.whose(), network: read.network() };
         let is_server = || !spoofed && nic.image.serves(packet.family, keys);
         if let Some(reason) = unasked::passes(ctx, asked, packet, is_server) {
             return nic.decision(Verdict::Accept, reason);

@@ -13,7 +13,6 @@ use sg_common::{
     discovery,
     exceptions::{self, Exception},
     exchange::{DHCP_SECONDS, Exchanges, SOLICITATION_SECONDS},
-    flow::Direction,
     options::{self, List, State},
     packet::{Family, Packet, protocol},
     verdict::Reason,
@@ -21,6 +20,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
+    frame::Whose,
     maps::{self, EXCHANGES},
     view,
 };
@@ -28,8 +28,7 @@ use crate::{
 /// Whom a packet is from, and what it is asked for.
 #[derive(Clone, Copy)]
 pub struct Asked {
-    pub slot: u16,
-    pub direction: Direction,
+    pub whose: Whose,
     /// Where the IP header stands.
     pub network: usize,
 }
@@ -47,8 +46,7 @@ pub fn passes(
     if packet.protocol == protocol::TCP {
         return None;
     }
-    let direction = u64::from(asked.direction as u8);
-    let whose = u64::from(asked.slot) << SLOT | (asked.network as u64) << NETWORK | direction;
+    let whose = asked.whose.word() | (asked.network as u64) << NETWORK;
     let mut found = ctx.unasked(packet, whose);
     if found == TO_A_SERVER && is_server() {
         found = ctx.unasked(packet, whose | TRUSTED);
@@ -62,7 +60,6 @@ pub fn passes(
 
 const TRUSTED: u64 = 2;
 const NETWORK: u32 = 8;
-const SLOT: u32 = 32;
 
 const NOTHING: u64 = 0;
 const DHCP: u64 = 1;
@@ -79,7 +76,7 @@ fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     if !exceptions::may_be(packet) {
         return NOTHING;
     }
-    let direction = Direction::of(whose & 1);
+    let Whose { slot, direction } = Whose::of(whose);
     let network = (whose as u32 >> NETWORK) as usize & 0xff;
     let view = View::of(ctx);
     let walk = |list: List, at: usize, end: usize| {
@@ -88,7 +85,7 @@ fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
     let Some(found) = exceptions::find_with(&view, network, packet, direction, walk) else {
         return if view.linear() < packet.end { UNREAD } else { NOTHING };
     };
-    let Some(exchanges) = EXCHANGES.get_ptr_mut((whose >> SLOT) as u32) else { return NOTHING };
+    let Some(exchanges) = EXCHANGES.get_ptr_mut(u32::from(slot)) else { return NOTHING };
     // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.
     let exchanges: &mut Exchanges = unsafe { &mut *exchanges };
     match found {

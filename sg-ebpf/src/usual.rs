@@ -19,8 +19,8 @@ use crate::{
 /// There is no such flow among those that were answered; never what a function says.
 const ABSENT: u64 = 2;
 
-/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision, what
-/// [`Known::of`](crate::flows::Known::of) reads, or zero where [`known`](crate::flows::known) must look again.
+/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision that
+/// accepts it, what [`Known::of`](crate::flows::Known::of) reads, or zero where [`known`](crate::flows::known) must look again.
 #[inline(always)]
 pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
     let now = view::now();
@@ -30,8 +30,8 @@ pub fn look(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
     }
 }
 
-/// The same for what most packets are, which names the flow, too: whole ones of IPv4 without a VLAN tag, and not of ICMP. Where the
-/// packet is decided nobody asks for [`Scratch::key`], and it is not written.
+/// The same for what most packets are, which names the flow, too: those that were read [plainly](sg_common::packet::plain), and
+/// not of ICMP. Where the packet is accepted nobody asks for [`Scratch::key`], and it is not written, nor is the rest of the packet.
 #[inline(always)]
 pub fn look_plainly(scratch: &mut Scratch, whose: Whose, length: u64) -> u64 {
     let (now, direction) = (view::now(), whose.direction);
@@ -78,7 +78,9 @@ fn usual(
     if !is_usual(entry, packet) {
         return if entry.only_leaves_to_policy(packet, direction) { ENTRY } else { AGAIN };
     }
-    let Some(decision) = Decision::from_word(entry.decision) else { return AGAIN };
+    // Another one is what a processor says that is cutting the flow: then more is asked for than was read.
+    let accepts = |decision: &Decision| decision.accepts();
+    let Some(decision) = Decision::from_word(entry.decision).filter(accepts) else { return AGAIN };
     entry.note(packet, direction, length, now);
     decision.word()
 }

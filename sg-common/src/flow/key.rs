@@ -223,11 +223,10 @@ impl NarrowKey {
     #[inline(always)]
     #[must_use]
     pub fn named(nic: u16, direction: Direction, packet: &Packet) -> Self {
-        let Packet { source, destination, source_port, detail, .. } = packet;
-        let (source, destination) = ((source, *source_port), (destination, *detail));
+        let source = (packet.source.high as u32, packet.source_port);
+        let destination = (packet.destination.high as u32, packet.detail);
         let ((remote, remote_port), (local, local_port)) = ends(direction, source, destination);
-        let talk = Talk::new((remote_port, local_port), nic, packet.protocol, Family::V4);
-        Self { remote: remote.high as u32, local: local.high as u32, talk }
+        Self { remote, local, talk: Talk::new((remote_port, local_port), nic, packet.protocol, Family::V4) }
     }
 
     /// The same flow.

@@ -14,8 +14,8 @@ mod read;
 mod vlan;
 
 pub use named::{NAMED, name};
-pub use network::{embedded_offset, network};
-pub use read::{Bytes, Parsed, Payload, announced, ethernet, is_plain, parse};
+pub use network::{embedded_offset, finish_plain, is_plain, network, plain};
+pub use read::{Bytes, Parsed, Payload, announced, ethernet, parse};
 use read::{MAX_VLAN_TAGS, TAG};
 pub use vlan::{Tag, Vlan};
 
@@ -327,6 +327,14 @@ impl Packet {
     #[must_use]
     pub const fn is_later_fragment(&self) -> bool {
         self.part.is_later()
+    }
+
+    /// Of IPv4.
+    #[inline(always)]
+    const fn no_ipv6(&mut self) {
+        self.family = Family::V4;
+        self.source.low = 0;
+        self.destination.low = 0;
     }
 
     #[inline(always)]

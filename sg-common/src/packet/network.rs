@@ -6,13 +6,20 @@
 //! receiver discards for what its headers say is malformed here, too. Called by [`super::parse`] and the datapath.
 
 use super::{
-    Address, Family, Frame, IPV6_HEADER, MAX_EXTENSION_HEADERS, Packet, Part, Window as _, has_ports,
-    is_icmp, protocol, tcp,
+    Address, ETHERNET, Family, Frame, IPV6_HEADER, MAX_EXTENSION_HEADERS, Packet, Part, Vlan, Window,
+    ethertype, has_ports, is_icmp, protocol, tcp,
 };
 use crate::verdict::Reason;
 
 /// The largest datagram, with its header in IPv4 (RFC 791 3.1), without in IPv6 (RFC 8200 4.5).
 const MAX_DATAGRAM: usize = 0xffff;
+
+/// Bytes of an IPv4 header without options.
+const IPV4_HEADER: usize = 20;
+
+/// Of the two bytes of an IPv4 header that are about fragments those that are zero where it has none: that more of them follow, and
+/// where this one belongs.
+const FRAGMENT: u16 = 0x3fff;
 
 /// Bytes of a transport header that an ICMP error quotes (RFC 792): ports are in them.
 const QUOTED: usize = 8;
@@ -48,7 +55,90 @@ pub const fn embedded_offset(error: &Packet) -> usize {
     error.transport + ICMP_HEADER
 }
 
-/// RFC 791 3.1.
+/// Whether the frame is what most are: of IPv4, without a VLAN tag, and no fragment.
+#[inline(always)]
+pub fn is_plain<F: Frame>(frame: &F) -> bool {
+    frame.tag().is_none()
+        && frame.window::<{ ETHERNET + IPV4_HEADER }>(0).is_some_and(|front| {
+            front.be16(ETHERNET - 2) == ethertype::IPV4 && front.be16(ETHERNET + 6) & FRAGMENT == 0
+        })
+}
+
+/// Reads the packet of a frame that [`is_plain`] into `packet`, but for what [`finish_plain`] writes there.
+///
+/// # Errors
+/// Why it cannot be read.
+#[inline(always)]
+pub fn plain<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
+    let Ipv4 { ip, behind, end, .. } = Ipv4::read(frame, ETHERNET, None, packet)?;
+    let transport_header = Transport {
+        family: Family::V4,
+        protocol: ip.byte(9),
+        offset: behind,
+        end,
+        part: Part::Whole,
+        is_quoted: false,
+    };
+    transport(frame, transport_header, packet)
+}
+
+/// Writes what all plain packets have in common: apart, since nobody asks for it where the packet is of a known flow.
+#[inline(always)]
+pub fn finish_plain(packet: &mut Packet) {
+    packet.no_ipv6();
+    packet.no_fragment();
+    packet.vlan = Vlan::NONE;
+}
+
+/// RFC 791 3.1: what an IPv4 header says.
+struct Ipv4<W> {
+    ip: W,
+    /// Where the transport header begins, in bytes from the start of the frame.
+    behind: usize,
+    /// Where the packet ends.
+    end: usize,
+    /// Where it ends by its own account.
+    account: usize,
+}
+
+impl<W: Window> Ipv4<W> {
+    #[inline(always)]
+    fn read<F: Frame<Window<IPV4_HEADER> = W>>(
+        frame: &F,
+        offset: usize,
+        quotation: Option<usize>,
+        packet: &mut Packet,
+    ) -> Result<Self, Reason> {
+        let ip = frame.window::<IPV4_HEADER>(offset).ok_or(Reason::Malformed)?;
+        // The version, and a header of 20 bytes at least.
+        let first = ip.byte(0);
+        if !matches!(first, 0x45..=0x4f) {
+            return Err(Reason::Malformed);
+        }
+        let header = usize::from(first & 0x0f) * 4;
+        let total = usize::from(ip.be16(2));
+        let account = if total >= header {
+            offset + total
+        } else if total == 0 && quotation.is_none() && frame.is_large() {
+            // A large packet of more than 64 KiB (include/linux/ip.h, iph_totlen).
+            frame.length()
+        } else {
+            return Err(Reason::Malformed);
+        };
+        let end = end(frame, account, quotation)?;
+        packet.end = end;
+        packet.hop_limit = ip.byte(8);
+        packet.source.high = u64::from(ip.be32(12));
+        packet.destination.high = u64::from(ip.be32(16));
+        let behind = offset + header;
+        if quotation.is_some() && behind > end {
+            return Err(Reason::Malformed);
+        }
+        Ok(Self { ip, behind, end, account })
+    }
+}
+
+/// Reads any IPv4 packet.
 #[inline(always)]
 fn ipv4<F: Frame>(
     frame: &F,
@@ -58,35 +148,11 @@ fn ipv4<F: Frame>(
 ) -> Result<(), Reason> {
     const MORE_FRAGMENTS: u16 = 0x2000;
     const OFFSET_OF_FRAGMENT: u16 = 0x1fff;
-    let ip = frame.window::<20>(offset).ok_or(Reason::Malformed)?;
-    // The version, and a header of 20 bytes at least.
-    let first = ip.byte(0);
-    if !matches!(first, 0x45..=0x4f) {
-        return Err(Reason::Malformed);
-    }
-    let header = usize::from(first & 0x0f) * 4;
-    let total = usize::from(ip.be16(2));
-    let account = if total >= header {
-        offset + total
-    } else if total == 0 && quotation.is_none() && frame.is_large() {
-        // A large packet of more than 64 KiB (include/linux/ip.h, iph_totlen).
-        frame.length()
-    } else {
-        return Err(Reason::Malformed);
-    };
-    let end = end(frame, account, quotation)?;
-    packet.end = end;
-    packet.hop_limit = ip.byte(8);
-    packet.source = Address { high: u64::from(ip.be32(12)), low: 0 };
-    packet.destination = Address { high: u64::from(ip.be32(16)), low: 0 };
-    packet.family = Family::V4;
-    let behind = offset + header;
-    if quotation.is_some() && behind > end {
-        return Err(Reason::Malformed);
-    }
+    let Ipv4 { ip, behind, end, account } = Ipv4::read(frame, offset, quotation, packet)?;
+    packet.no_ipv6();
     let fragment = ip.be16(6);
     let mut part = Part::Whole;
-    if fragment & (MORE_FRAGMENTS | OFFSET_OF_FRAGMENT) == 0 {
+    if fragment & FRAGMENT == 0 {
         packet.no_fragment();
     } else {
         packet.identification = u32::from(ip.be16(4));
@@ -96,7 +162,7 @@ fn ipv4<F: Frame>(
             start: behind,
             end: account,
         };
-        part = bytes.read(MAX_DATAGRAM - header, packet)?;
+        part = bytes.read(MAX_DATAGRAM - (behind - offset), packet)?;
     }
     transport(
         frame,

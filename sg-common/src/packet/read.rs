@@ -54,13 +54,6 @@ pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
     (Payload::Refused(Reason::NotIp), vlan)
 }
 
-/// Whether the frame is of IPv4 and has no VLAN tag, as most are.
-#[inline(always)]
-pub fn is_plain<F: Frame>(frame: &F) -> bool {
-    frame.tag().is_none()
-        && frame.window::<2>(ETHERNET - 2).is_some_and(|kind| kind.be16(0) == ethertype::IPV4)
-}
-
 /// What begins so many bytes into the buffer, where no Ethernet header says so but the kernel does, by a number as it stands in
 /// one: a packet of a tunnel. The header that follows must be of that family. No such device speaks ARP.
 #[inline(always)]

@@ -124,11 +124,12 @@ impl Guest {
         name: &str,
         done: &mut BTreeSet<String>,
     ) -> Result<()> {
-        // A file may be named with hyphens; modules name each other with underscores.
+        // Files are named with hyphens or underscores, and modules name each other with either, too.
+        let name = name.replace('-', "_");
         let is_it =
             |file: &str| file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name);
         let is_built_in = || built_in.lines().filter_map(|line| line.rsplit('/').next()).any(is_it);
-        if !done.insert(name.to_owned()) || is_built_in() {
+        if !done.insert(name.clone()) || is_built_in() {
             return Ok(());
         }
         let file = unpacked::find(kernel, &is_it)
@@ -144,8 +145,8 @@ impl Guest {
         for needed in depends(&module) {
             self.add_module(kernel, built_in, &needed, done)?;
         }
-        fs::write(self.root.join("modules").join(name), module)?;
-        self.modules.push(name.to_owned());
+        fs::write(self.root.join("modules").join(&name), module)?;
+        self.modules.push(name);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The kinds of differences that are explained. `docs/second-opinion.md` says why each is as it is; what fits none
+//! The kinds of differences that are explained. `docs/differential.md` says why each is as it is; what fits none
 //! fails the test.
 
 use sg_common::flow::Direction;

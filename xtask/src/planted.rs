@@ -231,7 +231,30 @@ fn summary(said: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, failure, summary};
+    use std::{fs, process::Command};
+
+    use super::{Fault, PATCHES, failure, summary};
+
+    /// A fault whose place in the code has changed is planted no longer, and nobody looks for it but by name.
+    #[test]
+    fn every_patch_applies_to_this_tree() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let mut patches = 0;
+        for entry in fs::read_dir(format!("{root}/{PATCHES}")).unwrap() {
+            let patch = entry.unwrap().path();
+            if patch.extension().is_none_or(|extension| extension != "patch") {
+                continue;
+            }
+            let mut git = Command::new("git");
+            // As in `plant`: whether this is a repository, and whose, does not matter.
+            git.args(["apply", "--check"]).arg(&patch).current_dir(root).env("GIT_DIR", "/dev/null");
+            let output = git.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {said}", patch.display());
+            patches += 1;
+        }
+        assert!(patches > 20, "only {patches} patches");
+    }
 
     #[test]
     fn a_patch_says_what_it_brings_back_and_who_finds_it() {

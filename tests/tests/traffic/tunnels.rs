@@ -50,7 +50,7 @@ const KINDS: [(&str, &str); 10] = [
     ("vxlan_in_esp", "type vxlan id 7 local LOCAL4 remote REMOTE4 dstport 4789"),
 ];
 
-/// Of each end of WireGuard: the private key and, by X25519, the public one.
+/// Of each end of `WireGuard`: the private key and, by X25519, the public one.
 const KEYS: [[&str; 2]; 2] = [
     ["AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=", "pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk="],
     ["AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=", "zo060cy2M+x7cMF4FKXHbs0CloUFDTRHRboFhw5YfVk="],
@@ -262,7 +262,7 @@ fn of_kind(lab: Lab, attach: Attach, kind: &str, how: &str) -> Result<()> {
     families.iter().try_for_each(|&family| holds(&ends, &agent, Role::Host, family))
 }
 
-/// Tells each end of WireGuard its key, and the other's.
+/// Tells each end of `WireGuard` its key, and the other's.
 fn connect_wireguard(hosts: &[Host; 2]) -> Result<()> {
     for (local, host) in hosts.iter().enumerate() {
         let remote = 1 - local;

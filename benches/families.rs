@@ -1,8 +1,8 @@
 //! What policies cost whose rules overlap in every dimension: by shape and number of rules, the bytes of the image and the
-//! time to compile it, which are figures; and its graphs and the reads of a walk through it, which are printed.
+//! time to compile it, which are figures; and its trees and the reads of a walk through it, which are printed.
 //!
 //! The rules are inbound and IPv4. `cargo bench -p sg-benches --bench families -- WORD` prints those of other names too, of
-//! which WORD is a part, such as `v6` or `acl/v4/egress`. Nothing is loaded into the kernel. Bytes, graphs and reads are the
+//! which WORD is a part, such as `v6` or `acl/v4/egress`. Nothing is loaded into the kernel. Bytes, trees and reads are the
 //! same on every machine. Times are the fastest of several rounds, of a packet the fastest of its own: what a packet costs
 //! when all that it reads is in the cache.
 
@@ -23,7 +23,7 @@ use sg_benches::{
 };
 use sg_common::{
     flow::packet_keys,
-    image::{CLASS_WORDS, FOREST_WORDS, Forest, Keys, Walk, Words, header},
+    image::{CLASS_WORDS, FOREST_WORDS, Keys, Partition, Walk, Words, header},
     packet::{Parsed, parse},
 };
 use sg_tests::generate::{Generator, Shape};
@@ -57,7 +57,7 @@ fn main() {
     if !["family-bytes", "family-compile"].into_iter().any(|family| plan.wants(family)) {
         return;
     }
-    println!("family                 rules      KiB  graphs  reads  most  compiled (ms)  walk (ns)");
+    println!("family                 rules      KiB  trees  reads  most  compiled (ms)  walk (ns)");
     for shape in Shape::ALL {
         for family in [Family::V4, Family::V6] {
             for direction in [Direction::Ingress, Direction::Egress] {
@@ -134,7 +134,7 @@ fn walked(image: &[u64], root: usize, packets: &[Keys], milliseconds: f64) -> St
     words.resize(CLASS_WORDS[CLASS_WORDS.len() - 1], 0);
     let words: Box<Largest> = words.try_into().expect("the largest class");
 
-    let graphs = if Forest::from_word(words[root]).is_none() {
+    let trees = if Partition::from_word(words[root]).is_none() {
         1
     } else {
         let table = words[root] as u32 as usize;
@@ -159,7 +159,7 @@ fn walked(image: &[u64], root: usize, packets: &[Keys], milliseconds: f64) -> St
     let walks: Duration = packets.iter().map(walk).map(|took| took.saturating_sub(nothing)).sum();
     let of_packets = |sum: f64| sum / f64::from(packets.len() as u32);
     format!(
-        "{:8} {graphs:7} {:6.1} {:5} {milliseconds:14.1} {:10.1}",
+        "{:8} {trees:7} {:6.1} {:5} {milliseconds:14.1} {:10.1}",
         size_of_val(image) / 1024,
         of_packets(reads.iter().map(|&reads| f64::from(reads)).sum()),
         reads.iter().max().copied().unwrap_or(0),
@@ -178,7 +178,7 @@ fn packets(policy: &Policy, direction: Direction) -> Vec<Keys> {
     keys.take(PACKETS).collect()
 }
 
-/// An image that counts the reads of a walk: one a node, one a word of a directory, two a graph of a forest.
+/// An image that counts the reads of a walk: one a node, one a word of a directory, two a tree of a partition.
 struct Counted<'a> {
     words: &'a Largest,
     reads: Cell<u32>,

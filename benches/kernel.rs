@@ -11,10 +11,10 @@ use sg_benches::{
     report::{Figure, Unit},
     rounds::Rounds,
 };
-use sg_common::flow::NarrowKey;
+use sg_common::flow::FlowKeyV4;
 use sg_userspace::{
     check::CompiledNic,
-    kernel::{AnswerRate, Datapath, Limits, Options, Program},
+    kernel::{Datapath, Limits, Options, Program, RejectRate},
     model::Policy,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn new(plan: Plan) -> Self {
-        let options = Options { limits: LIMITS, answers: AnswerRate(u32::MAX), ..Options::default() };
+        let options = Options { limits: LIMITS, rejects: RejectRate(u32::MAX), ..Options::default() };
         let mut datapath = Datapath::load(&options).unwrap_or_else(|error| {
             eprintln!("{error}");
             std::process::exit(1)
@@ -130,7 +130,7 @@ impl Kernel {
     pub(crate) fn memory(&self) {
         if self.plan.wants("memory/flow") {
             // The table of IPv4 holds the memory of all its entries from the start.
-            let (entries, key) = (u64::from(LIMITS.flows), size_of::<NarrowKey>() as u64);
+            let (entries, key) = (u64::from(LIMITS.flows), size_of::<FlowKeyV4>() as u64);
             let bytes = table_bytes(entries, key).expect("the kernel tells how large a table is");
             save(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
         }

@@ -153,7 +153,7 @@ fn known(policy: &Policy, number: usize) -> Option<IpAddr> {
             Some(prefixes[number * 31 % prefixes.len()].broadcast())
         }
         Remote::Group(GroupIndex(group)) => {
-            let members = policy.members_elsewhere(GroupIndex(group));
+            let members = policy.remote_members(GroupIndex(group));
             members.get(number * 31 % members.len()).copied()
         }
         Remote::Any => None,

@@ -8,8 +8,8 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
 use sg_userspace::model::{
-    Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
-    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Senders,
+    Action, AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
+    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
     Service, Takeover, Unmatched,
 };
 
@@ -260,7 +260,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
-        senders: Senders::default(),
+        senders: AllowedSources::default(),
         hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),

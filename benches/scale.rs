@@ -248,7 +248,7 @@ fn records() -> Vec<Record> {
                 accept_own_source: false,
                 ipsec: None,
                 ethertypes: Vec::new(),
-                senders: model::Senders::default(),
+                senders: model::AllowedSources::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,
                 groups: first.into_iter().chain(held).collect(),

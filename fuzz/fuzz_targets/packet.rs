@@ -272,10 +272,7 @@ fn check_flow(packet: &Packet, direction: Direction) {
         assert!(!flow::opens(packet));
         return;
     };
-    assert_eq!(
-        (key.talk.nic(), key.talk.protocol(), key.talk.family()),
-        (NIC, packet.protocol, packet.family)
-    );
+    assert_eq!((key.l4.nic(), key.l4.protocol(), key.l4.family()), (NIC, packet.protocol, packet.family));
     let answer = answer_to(packet);
     assert_eq!(Some(key), FlowKey::of(NIC, direction.reversed(), &answer), "an answer is of another flow");
     if packet.icmp().is_some() {
@@ -326,8 +323,8 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         assert_eq!(entry.last_seen, now);
         assert_eq!(entry.packets[usize::from(reply)], before.packets[usize::from(reply)] + 1);
         assert_eq!(entry.bytes[usize::from(!reply)], before.bytes[usize::from(!reply)]);
-        assert!(timeout_index(key.talk.family(), key.talk.protocol(), entry.state) < 8);
-        assert!(!entry.is_expired(key.talk, &[0; 8], now) && entry.is_expired(key.talk, &[0; 8], now + 1));
+        assert!(timeout_index(key.l4.family(), key.l4.protocol(), entry.state) < 8);
+        assert!(!entry.is_expired(key.l4, &[0; 8], now) && entry.is_expired(key.l4, &[0; 8], now + 1));
     }
     assert_eq!(entry.packets, [4, 1]);
     assert_eq!(

@@ -32,7 +32,7 @@ pub struct Settings {
     /// The most answered flows of one NIC.
     pub flows_per_nic: u32,
     /// How far answers to rejected packets of one NIC are apart in the long run, in nanoseconds; zero: there are none.
-    pub answer_interval: u32,
+    pub reject_interval: u32,
     /// By which peers are given budgets of answers, see [`crate::reject::Pace::peer`]: drawn at every start.
     pub peer_secret: [u32; 2],
     /// Jiffies a second.
@@ -45,7 +45,7 @@ impl Settings {
         timeouts: [0; 8],
         fragment_timeout: 0,
         flows_per_nic: 0,
-        answer_interval: 0,
+        reject_interval: 0,
         peer_secret: [0; 2],
         hertz: 0,
     };
@@ -118,7 +118,7 @@ mod pod {
     use super::{Counter, Settings};
     use crate::{
         exchange::Exchanges,
-        flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Shares},
+        flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares},
         fragment::{FragmentEntry, FragmentKey},
     };
 
@@ -132,7 +132,7 @@ mod pod {
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowKey {}
     // SAFETY: as above.
-    unsafe impl aya::Pod for NarrowKey {}
+    unsafe impl aya::Pod for FlowKeyV4 {}
     // SAFETY: as above.
     unsafe impl aya::Pod for FlowEntry {}
     // SAFETY: as above.

@@ -8,9 +8,9 @@
 //! table by some bits of the key, which is one step where a tree is three. Which dimension comes after which is data, chosen by the compiler per
 //! policy; a dimension that no rule looks at has no node and costs nothing.
 //!
-//! Where conditions overlap in several dimensions, one graph would be as large as the product of them. A *forest* of up
-//! to [`TREES`] graphs stands there instead, each of which knows some of the clauses. Each walk ends in a decision
-//! with its clause's *rank*, and the lowest rank counts. The graphs stand in the order of the lowest rank that each can
+//! Where conditions overlap in several dimensions, one tree would be as large as the product of them. A *partition* of up
+//! to [`TREES`] trees stands there instead, each of which knows some of the clauses. Each walk ends in a decision
+//! with its clause's *rank*, and the lowest rank counts. The trees stand in the order of the lowest rank that each can
 //! give: a walk that could only end in a higher one than is found already is not begun.
 //!
 //! ```text
@@ -27,12 +27,12 @@
 //!                                                 bit  36     a directory:
 //!                                                 bits 40..46 the key is shifted right by this,
 //!                                                 bits 48..53 and of what is left, so many bits are the index
-//!                                                 bit  37     a forest: see below
+//!                                                 bit  37     a partition: see below
 //! control word  bits 0..32  offset of the first child
 //!               bit  32     the children are references (else they are nodes of 8 words)
 //! ```
 //!
-//! forest        8 × 2 words: the ranked decision of lowest rank that the graph can give, without its parts; the
+//! partition        8 × 2 words: the ranked decision of lowest rank that the tree can give, without its parts; the
 //!               reference to its root. Behind the last graph, all bits of the first word are set
 //! ranked        a decision with its rank in bits 43..63, so that the lower word has the lower rank
 //!
@@ -62,10 +62,10 @@ pub const NODE_WORDS: usize = 8;
 /// Intervals that one node tells apart.
 pub const FANOUT: usize = 8;
 
-/// The most graphs of a forest.
+/// The most trees of a partition.
 pub const TREES: usize = 8;
 
-/// Words of a forest.
+/// Words of a partition.
 pub const FOREST_WORDS: usize = TREES * 2;
 
 /// How many ranks there are.
@@ -242,9 +242,9 @@ impl Reference {
         Self(place | Self::DIRECTORY | ((shift & 63) as u64) << 40 | ((bits & 31) as u64) << 48)
     }
 
-    /// A forest at `offset` words.
+    /// A partition at `offset` words.
     #[must_use]
-    pub const fn forest(offset: u32) -> Self {
+    pub const fn partition(offset: u32) -> Self {
         Self(Self::FOREST | offset as u64)
     }
 
@@ -254,7 +254,7 @@ impl Reference {
         Self(decision.word())
     }
 
-    /// The end of a walk through a graph of a forest. `rank` is below [`RANKS`].
+    /// The end of a walk through a tree of a partition. `rank` is below [`RANKS`].
     #[must_use]
     pub const fn ranked(decision: Decision, rank: u32) -> Self {
         Self(decision.word() | Self::lowest(rank).0)
@@ -336,17 +336,17 @@ impl Walk {
         Self { at: image.word(root) }
     }
 
-    /// Goes down until a decision, through all graphs of a forest. `None` where the image is damaged.
+    /// Goes down until a decision, through all trees of a partition. `None` where the image is damaged.
     #[inline(always)]
     pub fn run<I: Words + ?Sized>(self, image: &I, keys: &Keys) -> Option<Decision> {
         let end = self.end(image, keys, || {});
-        match Forest::from_word(end) {
-            Some(forest) => forest.ask(image, |root| Walk::from(image, root).end(image, keys, || {})),
+        match Partition::from_word(end) {
+            Some(partition) => partition.ask(image, |root| Walk::from(image, root).end(image, keys, || {})),
             None => Decision::from_word(end),
         }
     }
 
-    /// Goes down until a decision or a forest: returns its word, or something else where the image is damaged. After each step
+    /// Goes down until a decision or a partition: returns its word, or something else where the image is damaged. After each step
     /// it calls `stepped`.
     #[inline(always)]
     pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys, stepped: impl Fn()) -> u64 {
@@ -397,14 +397,14 @@ impl Walk {
     }
 }
 
-/// Several graphs that decide together.
+/// Several trees that decide together.
 #[derive(Clone, Copy, Debug)]
-pub struct Forest {
+pub struct Partition {
     offset: u64,
 }
 
-impl Forest {
-    /// The forest that a walk came to, or none where `end` is something else.
+impl Partition {
+    /// The partition that a walk came to, or none where `end` is something else.
     #[inline(always)]
     #[must_use]
     pub const fn from_word(end: u64) -> Option<Self> {
@@ -415,7 +415,7 @@ impl Forest {
         }
     }
 
-    /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a forest that is a
+    /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a partition that is a
     /// decision. `None` where the image is damaged.
     #[inline(always)]
     pub fn ask<I: Words + ?Sized>(self, image: &I, walk: impl Fn(usize) -> u64) -> Option<Decision> {

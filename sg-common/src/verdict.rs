@@ -66,9 +66,9 @@ pub enum Reason {
     /// Not a verdict: the NIC has as many flows as it may have, the packet was judged without remembering its flow.
     FlowQuota = 23,
     /// Not a verdict: the sender of a rejected packet was told.
-    Answered = 24,
+    RejectSent = 24,
     /// Not a verdict: the sender of a rejected packet was not told, there were too many answers just then.
-    AnswerLimit = 25,
+    RejectRateLimited = 25,
     /// A TCP packet from the middle of a connection that nobody knows. The rules of its own direction accept it and those of
     /// the other do not, and the time is over in which such connections are taken over.
     NotTakenOver = 26,
@@ -109,8 +109,8 @@ impl Reason {
         Self::RogueServer,
         Self::MidStream,
         Self::FlowQuota,
-        Self::Answered,
-        Self::AnswerLimit,
+        Self::RejectSent,
+        Self::RejectRateLimited,
         Self::NotTakenOver,
         Self::HalfOpenEvicted,
         Self::OwnSource,
@@ -145,8 +145,8 @@ impl Reason {
             Self::RogueServer => "rogue-server",
             Self::MidStream => "mid-stream",
             Self::FlowQuota => "flow-quota",
-            Self::Answered => "answered",
-            Self::AnswerLimit => "answer-limit",
+            Self::RejectSent => "reject-sent",
+            Self::RejectRateLimited => "reject-rate-limited",
             Self::NotTakenOver => "not-taken-over",
             Self::HalfOpenEvicted => "half-open-evicted",
             Self::OwnSource => "own-source",

@@ -16,7 +16,7 @@ use sg_common::{
     abi::{self, Counter, reason_counter},
     exchange::{Exchanges, Leased, Open, Solicitor},
     flow::{
-        self, ClosedEntry, Direction, FlowEntry, FlowKey, NarrowKey, Shares, State, Talk, Width,
+        self, ClosedEntry, Direction, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Shares, State, Width,
         common_tickets, own_tickets,
     },
     fragment::{FragmentEntry, FragmentKey},
@@ -55,15 +55,20 @@ fn exchanges(text: &mut String) {
     layout!(text, Exchanges { solicitors: [Solicitor; 8], open: [Open; 16], leases: [Leased; 16] });
 }
 
-/// What stands in maps.
-fn maps() -> String {
-    let mut text = String::new();
-    layout!(text, Counter { packets: u64, bytes: u64 });
+/// Flows and what names them.
+fn flows(text: &mut String) {
     layout!(
         text,
-        FlowKey { remote_high: u64, remote_low: u64, local_high: u64, local_low: u64, talk: Talk, vlan: u64 }
+        FlowKey {
+            remote_high: u64,
+            remote_low: u64,
+            local_high: u64,
+            local_low: u64,
+            l4: PortsProtoNic,
+            vlan: u64
+        }
     );
-    layout!(text, NarrowKey { remote: u32, local: u32, talk: Talk });
+    layout!(text, FlowKeyV4 { remote: u32, local: u32, l4: PortsProtoNic });
     layout!(
         text,
         FlowEntry {
@@ -82,6 +87,13 @@ fn maps() -> String {
             pending_length: u8,
         }
     );
+}
+
+/// What stands in maps.
+fn maps() -> String {
+    let mut text = String::new();
+    layout!(text, Counter { packets: u64, bytes: u64 });
+    flows(&mut text);
     layout!(text, ClosedEntry { last_seen: u64, began: u64 });
     layout!(text, Shares { common: u32, each: u32 });
     layout!(
@@ -107,14 +119,14 @@ fn maps() -> String {
         Direction::Egress as u8,
         Family::V4 as u8,
         Family::V6 as u8,
-        Talk::new((1, 2), 3, 4, Family::V6).word(),
+        PortsProtoNic::new((1, 2), 3, 4, Family::V6).word(),
         Vlan::NONE.behind(OUTER).behind(INNER).word(),
         State::New as u8,
         State::Established as u8,
         State::Closing as u8,
         flow::flags::FIN_ORIGINAL,
         flow::flags::FIN_REPLY,
-        flow::flags::CUT,
+        flow::flags::REVOKED,
         flow::flags::SYN,
         flow::flags::EITHER_WAY,
         flow::flags::PENDING,
@@ -205,7 +217,7 @@ fn images() -> String {
         image::TREES,
         image::FOREST_WORDS,
         image::RANKS,
-        Reference::forest(1).word(),
+        Reference::partition(1).word(),
         Reference::lowest(5).word(),
         Reference::ranked(Decision::new(Verdict::Accept, Reason::Rule, 7), 5).word(),
         service_key(6, 22),

@@ -2,7 +2,7 @@
 //! answers is tried in `reject_budget.rs`.
 
 use sg_common::{
-    flow::{Direction, FlowEntry, FlowKey, State, Talk},
+    flow::{Direction, FlowEntry, FlowKey, PortsProtoNic, State},
     fragment::FragmentEntry,
     packet::{Family, Packet, Part, protocol},
     verdict::{Decision, Reason, Verdict},
@@ -28,12 +28,12 @@ fn a_flow_noted_a_moment_later_lives() {
     for (now, then) in clocks() {
         for (protocol, family) in [(protocol::TCP, Family::V4), (protocol::UDP, Family::V6), (47, Family::V4)]
         {
-            let key = FlowKey { talk: Talk::new((1, 2), 0, protocol, family), ..FlowKey::default() };
+            let key = FlowKey { l4: PortsProtoNic::new((1, 2), 0, protocol, family), ..FlowKey::default() };
             for state in [State::New, State::Established, State::Closing] {
                 let opened = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, then);
                 let entry = FlowEntry { state: state as u8, ..opened };
-                assert!(!entry.is_expired(key.talk, &timeouts, now), "{then} at {now}");
-                assert!(entry.is_expired(key.talk, &timeouts, then.wrapping_add(100_000)));
+                assert!(!entry.is_expired(key.l4, &timeouts, now), "{then} at {now}");
+                assert!(entry.is_expired(key.l4, &timeouts, then.wrapping_add(100_000)));
             }
         }
     }

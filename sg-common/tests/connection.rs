@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
-mod talk;
+mod two_ends;
 
 use sg_common::{
-    flow::{Direction, FlowEntry, FlowKey, State, Talk as Names, Timeouts, flags},
+    flow::{Direction, FlowEntry, FlowKey, PortsProtoNic as Names, State, Timeouts, flags},
     packet::{Family, Packet},
 };
-use talk::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, Talk};
+use two_ends::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, TwoEnds};
 
 #[test]
 fn a_flow_goes_from_new_to_established_to_closing() {
@@ -69,7 +69,7 @@ fn a_flow_goes_from_new_to_established_to_closing() {
             (established, 0),
         ),
     ] {
-        let mut talk = Talk::new();
+        let mut talk = TwoEnds::new();
         for &(side, tcp_flags) in packets {
             talk.send(protocol, side, tcp_flags, 0);
         }
@@ -83,7 +83,7 @@ fn who_cannot_see_a_connection_cannot_end_it() {
     for side in [ORIGINAL, REPLY] {
         for guess in [0, 1, 1_000, 1 << 20, 1 << 31, u32::MAX] {
             for tcp_flags in [RST, RST | ACK, FIN, FIN | ACK] {
-                let mut talk = Talk::established();
+                let mut talk = TwoEnds::established();
                 let good = talk.packet(6, side, tcp_flags, 0);
                 let forged = Packet { sequence: good.sequence.wrapping_add(guess), ..good };
                 talk.see(side, &forged);
@@ -104,7 +104,7 @@ fn who_cannot_see_a_connection_cannot_end_it() {
         }
     }
     // A question that was not answered yet: a reset must answer it.
-    let mut talk = Talk::new();
+    let mut talk = TwoEnds::new();
     talk.send(6, ORIGINAL, SYN, 0);
     let refusal = talk.packet(6, REPLY, RST | ACK, 0);
     for forged in [
@@ -112,7 +112,7 @@ fn who_cannot_see_a_connection_cannot_end_it() {
         Packet { acknowledgement: refusal.acknowledgement.wrapping_add(1), ..refusal },
         Packet { tcp_flags: RST, ..refusal },
     ] {
-        let mut talk = Talk { entry: talk.entry, ..talk };
+        let mut talk = TwoEnds { entry: talk.entry, ..talk };
         talk.see(REPLY, &forged);
         assert_eq!(talk.state(), (State::New as u8, 0));
     }
@@ -124,7 +124,7 @@ fn numbers_go_on_at_zero_and_never_back() {
     for (original, reply) in edges.iter().flat_map(|&one| edges.map(|other| (one, other))) {
         for before in [0, 1, 700, 1400] {
             let next = [original.wrapping_sub(before), reply.wrapping_sub(before)];
-            let mut talk = Talk::established_from(next);
+            let mut talk = TwoEnds::established_from(next);
             assert_eq!(talk.entry.unwrap().sent, talk.next, "{next:?}");
             for side in [ORIGINAL, REPLY] {
                 let packet = talk.packet(6, side, ACK, 500);
@@ -140,7 +140,7 @@ fn numbers_go_on_at_zero_and_never_back() {
 #[test]
 fn a_number_is_acknowledged_where_the_flag_says_so() {
     for side in [ORIGINAL, REPLY] {
-        let mut talk = Talk::established();
+        let mut talk = TwoEnds::established();
         let before = talk.entry.unwrap().acknowledged;
         let packet = Packet { acknowledgement: 77, ..talk.packet(6, side, 0, 10) };
         talk.see(side, &packet);
@@ -153,7 +153,7 @@ fn a_number_is_acknowledged_where_the_flag_says_so() {
 
 #[test]
 fn an_end_is_believed_after_packets_were_lost() {
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     // Lost before the filter; then what follows, and the end.
     talk.next[REPLY] = talk.next[REPLY].wrapping_add(100_000);
     talk.send(6, REPLY, ACK, 1400);
@@ -162,7 +162,7 @@ fn an_end_is_believed_after_packets_were_lost() {
     talk.send(6, REPLY, ACK, 0);
     assert_eq!(talk.state(), (State::Closing as u8, 3));
     // An end that acknowledged more than the other was seen to send is believed, too.
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     talk.next[REPLY] = talk.next[REPLY].wrapping_add(10_000);
     talk.send(6, ORIGINAL, ACK, 0);
     talk.send(6, REPLY, RST, 0);
@@ -173,13 +173,13 @@ fn an_end_is_believed_after_packets_were_lost() {
 const TIMEOUTS: Timeouts = [30, 910, 3, 30, 180, 30, 30, 180];
 
 fn key() -> FlowKey {
-    FlowKey { talk: Names::new((80, 40_000), 0, 6, Family::V4), ..FlowKey::default() }
+    FlowKey { l4: Names::new((80, 40_000), 0, 6, Family::V4), ..FlowKey::default() }
 }
 
 #[test]
 fn a_fin_ahead_of_what_was_lost_is_remembered() {
     for first in [ORIGINAL, REPLY] {
-        let mut talk = Talk::established();
+        let mut talk = TwoEnds::established();
         // Lost behind the filter or before it: the data, and not the FIN after it.
         let data = talk.packet(6, first, ACK, 1_000);
         talk.next[first] = data.sequence_end();
@@ -195,7 +195,7 @@ fn a_fin_ahead_of_what_was_lost_is_remembered() {
 /// Both FINs were seen, and the network lost them: what is sent again is of a connection that lives.
 #[test]
 fn ends_that_nobody_acknowledged_are_none() {
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     talk.send(6, ORIGINAL, FIN | ACK, 0);
     let lost = talk.packet(6, REPLY, ACK, 5_000);
     talk.next[REPLY] = lost.sequence_end();
@@ -220,7 +220,7 @@ fn ends_that_nobody_acknowledged_are_none() {
 fn data_after_an_end_that_was_none_mends_it() {
     for side in [ORIGINAL, REPLY] {
         for ends in [&[RST][..], &[RST | ACK], &[RST, RST]] {
-            let mut talk = Talk::established();
+            let mut talk = TwoEnds::established();
             for &tcp_flags in ends {
                 let reset = talk.packet(6, side, tcp_flags, 0);
                 talk.see(side, &reset);
@@ -232,7 +232,7 @@ fn data_after_an_end_that_was_none_mends_it() {
             assert_eq!(talk.state(), (State::Established as u8, 0));
         }
         // Both FINs and what acknowledges them: of all that was known of the connection nothing else is forgotten.
-        let mut talk = Talk::established();
+        let mut talk = TwoEnds::established();
         for (side, tcp_flags) in [(side, FIN | ACK), (side ^ 1, FIN | ACK), (side, ACK)] {
             talk.send(6, side, tcp_flags, 0);
         }
@@ -247,16 +247,16 @@ fn data_after_an_end_that_was_none_mends_it() {
 
 #[test]
 fn a_connection_that_ended_is_known_as_long_as_one_that_lives() {
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     talk.send(6, REPLY, RST, 0);
     let closing = talk.entry.unwrap();
     let mut cut_early =
-        FlowEntry::open(&Talk::new().packet(6, ORIGINAL, SYN, 0), Direction::Egress, ACCEPT, 1, 60, 1);
-    assert!(cut_early.is_expired(key().talk, &TIMEOUTS, 32));
-    cut_early.rejudge(DROP, 2);
+        FlowEntry::open(&TwoEnds::new().packet(6, ORIGINAL, SYN, 0), Direction::Egress, ACCEPT, 1, 60, 1);
+    assert!(cut_early.is_expired(key().l4, &TIMEOUTS, 32));
+    cut_early.revalidate(DROP, 2);
     for entry in [closing, cut_early] {
-        assert!(!entry.is_expired(key().talk, &TIMEOUTS, 911));
-        assert!(entry.is_expired(key().talk, &TIMEOUTS, 912));
+        assert!(!entry.is_expired(key().l4, &TIMEOUTS, 911));
+        assert!(entry.is_expired(key().l4, &TIMEOUTS, 912));
     }
     assert!(!closing.is_closed(&key(), &TIMEOUTS, 4) && closing.is_closed(&key(), &TIMEOUTS, 5));
     // It takes nobody's room, and one that the rules cut is remembered for itself.

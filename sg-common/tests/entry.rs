@@ -2,24 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
-mod talk;
+mod two_ends;
 
 use sg_common::{
-    flow::{Direction, FlowEntry, FlowKey, Found, State, Talk as Names, Timeouts, flags},
+    flow::{Direction, FlowEntry, FlowKey, Found, PortsProtoNic as Names, State, Timeouts, flags},
     packet::{Family, Packet},
 };
-use talk::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, Talk, find, noted, way};
+use two_ends::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, TwoEnds, find, noted, way};
 
 #[test]
 fn what_is_dropped_changes_nothing() {
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     let entry = talk.entry.as_mut().unwrap();
-    entry.rejudge(DROP, 2);
+    entry.revalidate(DROP, 2);
     let before = *entry;
     for side in [ORIGINAL, REPLY] {
         for tcp_flags in [ACK, RST, RST | ACK, FIN | ACK, SYN | ACK, FIN | RST] {
             for data in [0, 100] {
-                let packet = Talk { entry: None, ..talk }.packet(6, side, tcp_flags, data);
+                let packet = TwoEnds { entry: None, ..talk }.packet(6, side, tcp_flags, data);
                 let found = find(talk.entry.as_mut().unwrap(), side, &packet, 2, 700);
                 assert_eq!(found, Found::Decided(DROP.word()));
                 assert_eq!(talk.entry, Some(before), "{tcp_flags}");
@@ -29,7 +29,7 @@ fn what_is_dropped_changes_nothing() {
     // What has no numbers is known while an end goes on trying, and by nothing else.
     let mut udp =
         FlowEntry::open(&Packet { protocol: 17, ..Packet::EMPTY }, Direction::Egress, ACCEPT, 1, 60, 1);
-    udp.rejudge(DROP, 2);
+    udp.revalidate(DROP, 2);
     let before = udp;
     let packet = Packet { protocol: 17, ..Packet::EMPTY };
     assert_eq!(find(&mut udp, REPLY, &packet, 2, 100), Found::Decided(DROP.word()));
@@ -40,7 +40,7 @@ fn what_is_dropped_changes_nothing() {
 fn a_syn_changes_nothing_before_it_is_answered() {
     for side in [ORIGINAL, REPLY] {
         for ended in [false, true] {
-            let mut talk = Talk::established();
+            let mut talk = TwoEnds::established();
             if ended {
                 talk.send(6, ORIGINAL, RST, 0);
             }
@@ -49,7 +49,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
                 let answer = Packet { acknowledgement: 0, ..talk.packet(6, end, SYN | ACK, 0) };
                 assert!(!before.is_begun_anew_by(&answer, way(end)), "nobody asked");
             }
-            let forged = Packet { sequence: 77_000_000, ..Talk::new().packet(6, side, SYN, 0) };
+            let forged = Packet { sequence: 77_000_000, ..TwoEnds::new().packet(6, side, SYN, 0) };
             let entry = talk.entry.as_mut().unwrap();
             assert_eq!(find(entry, side, &forged, 1, 500), Found::Meets);
             assert!(!entry.ask(&forged, way(side), (ACCEPT, 1), 74, 500));
@@ -88,7 +88,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
 
 #[test]
 fn the_same_syn_again_is_the_same_connection() {
-    let mut talk = Talk::new();
+    let mut talk = TwoEnds::new();
     let syn = talk.packet(6, ORIGINAL, SYN, 0);
     talk.send(6, ORIGINAL, SYN, 0);
     let entry = talk.entry.as_mut().unwrap();
@@ -102,7 +102,7 @@ fn the_same_syn_again_is_the_same_connection() {
 
 #[test]
 fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
-    let mut talk = Talk::established();
+    let mut talk = TwoEnds::established();
     let before = talk.entry.unwrap();
     let entry = talk.entry.as_mut().unwrap();
     // A frame of more bytes than are counted is one of 255.
@@ -110,7 +110,7 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
         (1..).zip([(60, 60), (254, 254), (255, 255), (256, 255), (1_514, 255), (70, 70)])
     {
         for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
-            let syn = Packet { sequence: number, ..Talk::new().packet(6, side, SYN, 0) };
+            let syn = Packet { sequence: number, ..TwoEnds::new().packet(6, side, SYN, 0) };
             assert!(!entry.ask(&syn, way(side), (ACCEPT, 1), length, 9));
             let outbound = if side == ORIGINAL { flags::PENDING_EGRESS } else { 0 };
             let wanted = FlowEntry {
@@ -130,7 +130,7 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
 fn an_init_meets_the_rules() {
     const SCTP: u8 = 132;
     for side in [ORIGINAL, REPLY] {
-        let mut talk = Talk::new();
+        let mut talk = TwoEnds::new();
         let data = Packet { header: 0, ..talk.packet(SCTP, ORIGINAL, 0, 0) };
         talk.see(ORIGINAL, &Packet { tcp_flags: SYN, ..data });
         talk.see(REPLY, &data);
@@ -141,19 +141,19 @@ fn an_init_meets_the_rules() {
         let before = *entry;
         assert!(entry.ask(&init, way(side), (ACCEPT, 1), 60, 11));
         assert_eq!(*entry, before);
-        entry.rejudge(DROP, 2);
+        entry.revalidate(DROP, 2);
         assert_eq!(find(entry, side, &data, 2, 12), Found::Decided(DROP.word()));
         assert_eq!(find(entry, side, &init, 2, 13), Found::Meets);
         assert_eq!(entry.last_seen, 13, "who was cut and goes on trying stays known");
         assert!(!entry.ask(&init, way(side), (ACCEPT, 2), 60, 14));
-        assert_eq!((entry.direction(), entry.is_cut(), entry.packets), (way(side), false, [1, 0]));
+        assert_eq!((entry.direction(), entry.is_revoked(), entry.packets), (way(side), false, [1, 0]));
     }
 }
 
 /// A SYN alone gives no passage to an older connection of the same ends.
 #[test]
 fn what_does_not_answer_a_syn_is_of_no_known_flow() {
-    let mut talk = Talk::new();
+    let mut talk = TwoEnds::new();
     talk.send(6, ORIGINAL, SYN, 0);
     let says = |packet: Packet| {
         let mut entry = talk.entry.unwrap();
@@ -161,7 +161,7 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
         let found = find(&mut entry, REPLY, &packet, 1, 9);
         if found == Found::Stranger || entry == before { found } else { Found::Decided(1) }
     };
-    let answer = Talk::new().packet(6, REPLY, ACK, 0);
+    let answer = TwoEnds::new().packet(6, REPLY, ACK, 0);
     let syn = talk.next[ORIGINAL];
     let noted = Found::Decided(1);
     let passes = Found::Decided(ACCEPT.word());
@@ -180,7 +180,7 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
     assert_eq!(says(data(of(0, 0))), Found::Stranger);
     assert_eq!(says(data(of(FIN, syn))), Found::Stranger);
     // Of a connection that was seen from its middle nobody knows what was asked.
-    let mut talk = Talk::new();
+    let mut talk = TwoEnds::new();
     talk.send(6, ORIGINAL, ACK, 100);
     for packet in [of(ACK, syn ^ 1 << 31), data(of(ACK, syn ^ 1 << 31)), data(of(0, 0))] {
         assert_eq!(find(&mut talk.entry.unwrap(), REPLY, &packet, 1, 9), Found::Decided(ACCEPT.word()));
@@ -189,12 +189,12 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
 
 #[test]
 fn what_asks_for_another_connection_is_left_to_the_policy_unless_the_flow_was_cut() {
-    let established = Talk::established().entry.unwrap();
-    let mut asked = Talk::new();
+    let established = TwoEnds::established().entry.unwrap();
+    let mut asked = TwoEnds::new();
     asked.send(6, ORIGINAL, SYN, 0);
     let asked = asked.entry.unwrap();
     let cut = |mut entry: FlowEntry| {
-        entry.rejudge(DROP, 1);
+        entry.revalidate(DROP, 1);
         entry
     };
     for (what, entry, side, tcp_flags, is_left) in [
@@ -207,24 +207,24 @@ fn what_asks_for_another_connection_is_left_to_the_policy_unless_the_flow_was_cu
         ("a SYN where the flow was cut", cut(established), ORIGINAL, SYN, false),
         ("an acknowledgement where it was", cut(established), ORIGINAL, ACK, false),
     ] {
-        let packet = Talk::new().packet(6, side, tcp_flags, 0);
+        let packet = TwoEnds::new().packet(6, side, tcp_flags, 0);
         assert_eq!(entry.only_leaves_to_policy(&packet, way(side)), is_left, "{what}");
         let meets = find(&mut { entry }, side, &packet, 1, 5) == Found::Meets;
-        assert_eq!(meets && !entry.is_cut(), is_left, "{what}");
+        assert_eq!(meets && !entry.is_revoked(), is_left, "{what}");
     }
 }
 
 /// RFC 9293 3.5: both ends ask, and neither was answered.
 #[test]
 fn a_connection_is_opened_at_once_where_both_ends_asked_and_nothing_else_was_heard() {
-    let mut asked = Talk::new();
+    let mut asked = TwoEnds::new();
     asked.send(6, ORIGINAL, SYN, 0);
     let asked = asked.entry.unwrap();
     let mut cut = asked;
-    cut.rejudge(DROP, 1);
-    let mut mid_stream = Talk::new();
+    cut.revalidate(DROP, 1);
+    let mut mid_stream = TwoEnds::new();
     mid_stream.send(6, ORIGINAL, ACK, 100);
-    let established = Talk::established().entry.unwrap();
+    let established = TwoEnds::established().entry.unwrap();
     for (what, entry, by_the_other) in [
         ("asked", asked, true),
         ("asked, and cut", cut, false),
@@ -240,7 +240,7 @@ fn a_connection_is_opened_at_once_where_both_ends_asked_and_nothing_else_was_hea
 #[test]
 fn a_stale_flow_says_which_ways_the_policy_is_asked() {
     for (either, flag) in [(false, 0), (true, flags::EITHER_WAY)] {
-        let talk = Talk::established();
+        let talk = TwoEnds::established();
         let mut entry = talk.entry.unwrap();
         entry.flags |= flag;
         for side in [ORIGINAL, REPLY] {
@@ -268,7 +268,7 @@ fn a_flow_is_in_use_where_it_was_answered_and_heard_of_lately() {
         (58, Family::V6, 32),
         (47, Family::V4, 33),
     ] {
-        let key = FlowKey { talk: Names::new((80, 40_000), 0, protocol, family), ..FlowKey::default() };
+        let key = FlowKey { l4: Names::new((80, 40_000), 0, protocol, family), ..FlowKey::default() };
         let entry = FlowEntry { last_seen: 1_000, state: State::Established as u8, ..FlowEntry::default() };
         for (now, in_use) in [(999, true), (1_000, true), (1_000 + seldom, true), (1_001 + seldom, false)] {
             assert_eq!(entry.is_in_use(&key, &TIMEOUTS, now), in_use, "protocol {protocol} at {now}");
@@ -284,7 +284,7 @@ fn a_flow_is_in_use_where_it_was_answered_and_heard_of_lately() {
 fn usual_packets_are_noted_as_any_are() {
     for side in [ORIGINAL, REPLY] {
         for data in [0, 1, 1_400] {
-            let talk = Talk::established();
+            let talk = TwoEnds::established();
             let packet = talk.packet(6, side, ACK, data);
             let mut noted = talk.entry.unwrap();
             assert!(noted.is_usual(&packet));
@@ -295,7 +295,7 @@ fn usual_packets_are_noted_as_any_are() {
             for tcp_flags in [SYN, FIN, RST, SYN | ACK] {
                 assert!(!noted.is_usual(&Packet { tcp_flags, ..packet }));
             }
-            for flag in [flags::CUT, flags::PENDING, flags::FIN_ORIGINAL, flags::FIN_REPLY] {
+            for flag in [flags::REVOKED, flags::PENDING, flags::FIN_ORIGINAL, flags::FIN_REPLY] {
                 assert!(!FlowEntry { flags: flag, ..noted }.is_usual(&packet));
             }
             assert!(FlowEntry { flags: flags::SYN | flags::EITHER_WAY, ..noted }.is_usual(&packet));
@@ -313,7 +313,7 @@ fn usual_packets_are_noted_as_any_are() {
 #[test]
 fn usual_packets_are_believed_as_any_are() {
     // A connection that had ended for all that was seen, and goes on with data of the end that had not begun it.
-    let talk = Talk::established();
+    let talk = TwoEnds::established();
     let data = talk.packet(6, REPLY, ACK, 100);
     let mut reopened = FlowEntry::open(&data, way(REPLY), ACCEPT, 1, 154, 0);
     reopened.reopen(&data, way(ORIGINAL));

@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use sg_common::{
     flow::{
-        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, NarrowKey, State, Talk, Width, flags, opens,
-        packet_keys, timeout_index,
+        DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, State, Width,
+        flags, opens, packet_keys, timeout_index,
     },
     packet::{Address, Family, Icmp, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
     verdict::{Decision, Reason, Verdict},
@@ -82,13 +82,13 @@ proptest! {
             prop_assert!(matches!(packet.icmp(), Some(Icmp::Error | Icmp::Other)));
             return Ok(());
         };
-        prop_assert_eq!((key.talk.nic(), key.talk.protocol(), key.talk.family()), (nic, packet.protocol, packet.family));
+        prop_assert_eq!((key.l4.nic(), key.l4.protocol(), key.l4.family()), (nic, packet.protocol, packet.family));
         let is_narrow = packet.family == Family::V4 && packet.vlan.is_none();
         prop_assert_eq!(key.width(), if is_narrow { Width::Narrow } else { Width::Wide });
         if is_narrow {
-            prop_assert_eq!(NarrowKey::of(&key).widened(), key);
+            prop_assert_eq!(FlowKeyV4::of(&key).widened(), key);
             if packet.icmp().is_none() {
-                prop_assert_eq!(NarrowKey::named(nic, direction, &packet).widened(), key);
+                prop_assert_eq!(FlowKeyV4::named(nic, direction, &packet).widened(), key);
             }
         }
         let back = from_the_other_end(&packet);
@@ -153,9 +153,9 @@ fn the_identifier_tells_echoes_apart() {
         let echo = Packet { family, protocol, detail: question << 8, identifier: 5, ..Packet::EMPTY };
         let key = |packet: &Packet| FlowKey::of(1, Direction::Egress, packet);
         assert_ne!(key(&echo), key(&Packet { identifier: 6, ..echo }));
-        assert_eq!(key(&echo).map(|key| (key.talk.remote_port(), key.talk.local_port())), Some((5, 1)));
+        assert_eq!(key(&echo).map(|key| (key.l4.remote_port(), key.l4.local_port())), Some((5, 1)));
         let inbound = FlowKey::of(1, Direction::Ingress, &echo);
-        assert_eq!(inbound.map(|key| (key.talk.remote_port(), key.talk.local_port())), Some((5, 0)));
+        assert_eq!(inbound.map(|key| (key.l4.remote_port(), key.l4.local_port())), Some((5, 0)));
     }
 }
 
@@ -185,8 +185,8 @@ fn a_policy_is_asked_about_the_remote_end_first() {
 #[test]
 fn ports_nic_protocol_and_family_are_one_word() {
     for (family, word) in [(Family::V4, 0x00de_9abc_5678_1234), (Family::V6, 0x01de_9abc_5678_1234)] {
-        let talk = Talk::new((0x1234, 0x5678), 0x9abc, 0xde, family);
-        assert_eq!((talk.word(), Talk::of(word)), (word, talk));
+        let talk = PortsProtoNic::new((0x1234, 0x5678), 0x9abc, 0xde, family);
+        assert_eq!((talk.word(), PortsProtoNic::of(word)), (word, talk));
         assert_eq!((talk.remote_port(), talk.local_port(), talk.nic()), (0x1234, 0x5678, 0x9abc));
         assert_eq!((talk.protocol(), talk.family()), (0xde, family));
     }
@@ -227,27 +227,25 @@ fn every_protocol_and_state_has_its_timeout() {
 
 #[test]
 fn a_flow_expires_after_its_timeout_and_not_at_it() {
-    let key = FlowKey { talk: Talk::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
+    let key = FlowKey { l4: PortsProtoNic::new((0, 0), 0, 17, Family::V4), ..FlowKey::default() };
     let timeouts = [0, 0, 0, 100, 200, 0, 0, 0];
     let entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 1000);
     // Another processor may have noted the flow a jiffy or more after our clock was read: that is no silence.
     for (now, expired) in
         [(1000, false), (1100, false), (1101, true), (999, false), (0, false), (u64::MAX, false)]
     {
-        assert_eq!(entry.is_expired(key.talk, &timeouts, now), expired, "at {now}");
+        assert_eq!(entry.is_expired(key.l4, &timeouts, now), expired, "at {now}");
     }
     let both_ways = FlowEntry { state: State::Established as u8, ..entry };
-    assert!(
-        !both_ways.is_expired(key.talk, &timeouts, 1200) && both_ways.is_expired(key.talk, &timeouts, 1201)
-    );
+    assert!(!both_ways.is_expired(key.l4, &timeouts, 1200) && both_ways.is_expired(key.l4, &timeouts, 1201));
     // Jiffies begin near their end (INITIAL_JIFFIES) and go round.
     let late = FlowEntry { last_seen: u64::MAX - 50, ..entry };
-    assert!(!late.is_expired(key.talk, &timeouts, 49) && late.is_expired(key.talk, &timeouts, 50));
+    assert!(!late.is_expired(key.l4, &timeouts, 49) && late.is_expired(key.l4, &timeouts, 50));
     let ahead = FlowEntry { last_seen: 3, ..entry };
-    assert!(!ahead.is_expired(key.talk, &timeouts, u64::MAX - 2), "noted after the clock went round");
+    assert!(!ahead.is_expired(key.l4, &timeouts, u64::MAX - 2), "noted after the clock went round");
     // A state that no version writes is read as some state, not out of bounds.
     let strange = FlowEntry { state: 255, ..entry };
-    assert!(!strange.is_expired(key.talk, &timeouts, 1200) && strange.is_expired(key.talk, &timeouts, 1201));
+    assert!(!strange.is_expired(key.l4, &timeouts, 1200) && strange.is_expired(key.l4, &timeouts, 1201));
 }
 
 #[test]
@@ -265,7 +263,7 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
     ] {
         let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
         if cut {
-            entry.rejudge(DROP, 1);
+            entry.revalidate(DROP, 1);
         }
         assert_eq!(
             entry.is_stale(generation, revalidate),
@@ -280,13 +278,13 @@ fn judging_again_cuts_and_mends() {
     let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
     entry.flags |= flags::FIN_REPLY;
     let state = entry;
-    entry.rejudge(DROP, 2);
-    assert!(entry.is_cut());
+    entry.revalidate(DROP, 2);
+    assert!(entry.is_revoked());
     assert_eq!((entry.generation, entry.decision), (2, DROP.word()));
-    assert_eq!(entry.flags, flags::FIN_REPLY | flags::CUT);
-    entry.rejudge(DROP, 3);
-    assert!(entry.is_cut(), "cut twice is cut");
-    entry.rejudge(ACCEPT, 4);
+    assert_eq!(entry.flags, flags::FIN_REPLY | flags::REVOKED);
+    entry.revalidate(DROP, 3);
+    assert!(entry.is_revoked(), "cut twice is cut");
+    entry.revalidate(ACCEPT, 4);
     assert_eq!(entry, FlowEntry { generation: 4, ..state }, "nothing else is touched");
 }
 

@@ -43,7 +43,7 @@ fn word() -> impl Strategy<Value = u64> {
     prop_oneof![
         (offset.clone(), dimension, any::<bool>())
             .prop_map(|(offset, dimension, paired)| Reference::node(offset, dimension, paired).word()),
-        offset.clone().prop_map(|offset| Reference::forest(offset).word()),
+        offset.clone().prop_map(|offset| Reference::partition(offset).word()),
         offset.clone().prop_map(leaf_control),
         offset.prop_map(inner_control),
         any::<u32>().prop_map(|number| decision(number).word()),
@@ -103,12 +103,12 @@ fn a_walk_has_exactly_so_many_steps() {
     }
 }
 
-/// A forest at word 16 whose graphs are decisions: for each the lowest rank that it can give, and the one it gives.
-fn forest(graphs: &[(u32, u32)]) -> [u64; 64] {
+/// A partition at word 16 whose trees are decisions: for each the lowest rank that it can give, and the one it gives.
+fn partition(trees: &[(u32, u32)]) -> [u64; 64] {
     let mut image = [0_u64; 64];
-    image[0] = Reference::forest(16).word();
+    image[0] = Reference::partition(16).word();
     image[16..16 + FOREST_WORDS].fill(u64::MAX);
-    for (tree, &(lowest, rank)) in graphs.iter().enumerate() {
+    for (tree, &(lowest, rank)) in trees.iter().enumerate() {
         image[16 + tree * 2] = Reference::lowest(lowest).word();
         // The number is no order.
         image[17 + tree * 2] = Reference::ranked(decision(u32::MAX - rank), rank).word();
@@ -119,7 +119,7 @@ fn forest(graphs: &[(u32, u32)]) -> [u64; 64] {
 #[test]
 fn of_a_forest_the_lowest_rank_counts() {
     let last = RANKS - 1;
-    for (graphs, wanted) in [
+    for (trees, wanted) in [
         (&[(0, 3), (1, 1), (2, last)][..], 1),
         (&[(0, last), (1, last), (2, last)], last),
         // The second cannot be lower, so it is not asked, and neither is the third.
@@ -127,19 +127,20 @@ fn of_a_forest_the_lowest_rank_counts() {
         (&[(0, 4), (4, 5), (5, 0)], 4),
         (&[(0, 9); TREES], 9),
     ] {
-        let image = forest(graphs);
+        let image = partition(trees);
         let found = Walk::from(&image, 0).run(&image, &Keys::default());
-        assert_eq!(found, Some(decision(u32::MAX - wanted)), "{graphs:?}");
+        assert_eq!(found, Some(decision(u32::MAX - wanted)), "{trees:?}");
     }
 }
 
 #[test]
 fn a_forest_with_a_damaged_graph_decides_nothing() {
-    let image = forest(&[(0, 5), (1, 1)]);
+    let image = partition(&[(0, 5), (1, 1)]);
     let ask = |image: &[u64; 64]| Walk::from(image, 0).run(image, &Keys::default());
     assert_eq!(ask(&image), Some(decision(u32::MAX - 1)));
-    // A node of zeroes, a forest in a forest, and itself.
-    for damaged in [0, Reference::node(48, Dimension::Service, false).word(), Reference::forest(16).word()] {
+    // A node of zeroes, a partition in a partition, and itself.
+    for damaged in [0, Reference::node(48, Dimension::Service, false).word(), Reference::partition(16).word()]
+    {
         for root in [17, 19] {
             let mut image = image;
             image[root] = damaged;

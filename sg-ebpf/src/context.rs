@@ -15,6 +15,7 @@ use sg_common::{
 };
 
 use crate::{
+    exceptions::{sg_linear_exception, sg_options, sg_xdp_linear_exception, sg_xdp_options},
     frame::{
         sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
     },
@@ -22,7 +23,6 @@ use crate::{
     named::{sg_name, sg_xdp_name},
     scratch::Scratch,
     tunnel::sg_layer_3,
-    unasked::{sg_linear_unasked, sg_options, sg_xdp_linear_unasked, sg_xdp_options},
     view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
 };
 
@@ -55,9 +55,9 @@ pub trait Context: EbpfContext {
     /// What a policy may name the frame by, see [`crate::named`].
     fn name(&self) -> u64;
     /// Reads the frame, names its flow, and looks for it.
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64;
+    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64;
     /// The same, where more of the frame must be made linear first.
-    fn frame_again(&self, scratch: *mut Scratch, whose: u64) -> u64;
+    fn frame_again(&self, scratch: *mut Scratch, scope: u64) -> u64;
     /// Reads the frame only.
     fn bare_frame(&self, scratch: *mut Scratch) -> u64;
     /// Whether this is a large packet, see [`Frame::is_large`].
@@ -70,7 +70,7 @@ pub trait Context: EbpfContext {
     /// Makes so many bytes linear, or what there is of them, and tells whether that gave more to read than before.
     fn pull(&self, wanted: u32) -> bool;
     /// Whether the packet passes without a rule.
-    fn unasked(&self, packet: *const Packet, whose: u64) -> u64;
+    fn exception(&self, packet: *const Packet, scope: u64) -> u64;
     /// Walks through the options of a message.
     fn walk(&self, list: u64, at: u64, end: u64) -> u64;
     /// Reads who a packet, which ends at `end`, says its sender is. Zero where it can be read.
@@ -159,12 +159,12 @@ impl Context for TcContext {
         sg_name(self.skb.skb)
     }
     #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
-        sg_frame(self.skb.skb, scratch, whose)
+    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
+        sg_frame(self.skb.skb, scratch, scope)
     }
     #[inline(always)]
-    fn frame_again(&self, scratch: *mut Scratch, whose: u64) -> u64 {
-        sg_frame_again(self.skb.skb, scratch, whose)
+    fn frame_again(&self, scratch: *mut Scratch, scope: u64) -> u64 {
+        sg_frame_again(self.skb.skb, scratch, scope)
     }
     #[inline(always)]
     fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
@@ -188,8 +188,8 @@ impl Context for TcContext {
         sg_pull(self.skb.skb, wanted.into()) != 0
     }
     #[inline(always)]
-    fn unasked(&self, packet: *const Packet, whose: u64) -> u64 {
-        sg_linear_unasked(self.skb.skb, packet, whose)
+    fn exception(&self, packet: *const Packet, scope: u64) -> u64 {
+        sg_linear_exception(self.skb.skb, packet, scope)
     }
     #[inline(always)]
     fn walk(&self, list: u64, at: u64, end: u64) -> u64 {
@@ -310,8 +310,8 @@ impl Context for XdpContext {
         sg_xdp_name(self.ctx)
     }
     #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, whose: u64) -> u64 {
-        sg_xdp_frame(self.ctx, scratch, whose)
+    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
+        sg_xdp_frame(self.ctx, scratch, scope)
     }
     /// All of it is linear.
     #[inline(always)]
@@ -339,8 +339,8 @@ impl Context for XdpContext {
         false
     }
     #[inline(always)]
-    fn unasked(&self, packet: *const Packet, whose: u64) -> u64 {
-        sg_xdp_linear_unasked(self.ctx, packet, whose)
+    fn exception(&self, packet: *const Packet, scope: u64) -> u64 {
+        sg_xdp_linear_exception(self.ctx, packet, scope)
     }
     #[inline(always)]
     fn walk(&self, list: u64, at: u64, end: u64) -> u64 {

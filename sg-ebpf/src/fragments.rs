@@ -11,23 +11,23 @@ use sg_common::{
 };
 
 use crate::{
-    frame::Whose,
+    frame::FlowScope,
     maps::{FRAGMENTS, settings},
     scratch::Scratch,
     view,
 };
 
-/// Whether the packet, a first fragment, may begin its datagram. `whose` is a [`Whose::word`].
+/// Whether the packet, a first fragment, may begin its datagram. `whose` is a [`FlowScope::word`].
 #[inline(always)]
-pub fn may_begin(scratch: &mut Scratch, whose: u64) -> bool {
-    sg_begin(scratch, whose) != 0
+pub fn may_begin(scratch: &mut Scratch, scope: u64) -> bool {
+    sg_begin(scratch, scope) != 0
 }
 
 /// Remembers that the packet, a first fragment, was accepted. False where another processor did that for its datagram
 /// meanwhile. Without memory the other fragments are dropped: there is nothing to follow.
 #[inline(always)]
-pub fn open(scratch: &mut Scratch, whose: Whose, decision: Decision) -> bool {
-    sg_begun(scratch, whose.word(), decision.word()) != 0
+pub fn open(scratch: &mut Scratch, scope: FlowScope, decision: Decision) -> bool {
+    sg_begun(scratch, scope.word(), decision.word()) != 0
 }
 
 /// What was decided about the first fragment of the datagram that the packet, another one, follows.
@@ -35,8 +35,8 @@ pub fn open(scratch: &mut Scratch, whose: Whose, decision: Decision) -> bool {
 /// # Errors
 /// Why it does not follow.
 #[inline(always)]
-pub fn follow(scratch: &mut Scratch, whose: Whose) -> Result<Decision, Reason> {
-    let said = sg_follow(scratch, whose.word());
+pub fn follow(scratch: &mut Scratch, scope: FlowScope) -> Result<Decision, Reason> {
+    let said = sg_follow(scratch, scope.word());
     match Decision::from_word(said) {
         Some(decision) => Ok(decision),
         None if said == Reason::FragmentOverlap as u64 => Err(Reason::FragmentOverlap),
@@ -45,10 +45,10 @@ pub fn follow(scratch: &mut Scratch, whose: Whose) -> Result<Decision, Reason> {
     }
 }
 
-/// On the stack, where Linux 6.1 wants it, as in [`crate::flows`].
+/// On the stack, where Linux 6.1 wants it, as in [`crate::flow_table`].
 #[inline(always)]
-fn key(scratch: &Scratch, whose: u64) -> FragmentKey {
-    let Whose { slot, direction } = Whose::of(whose);
+fn key(scratch: &Scratch, scope: u64) -> FragmentKey {
+    let FlowScope { slot, direction } = FlowScope::of(scope);
     FragmentKey::of(slot, direction, &scratch.packet)
 }
 
@@ -56,20 +56,20 @@ fn key(scratch: &Scratch, whose: u64) -> FragmentKey {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_begin(scratch: *mut Scratch, whose: u64) -> u64 {
+extern "C" fn sg_begin(scratch: *mut Scratch, scope: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let timeout = settings().fragment_timeout;
-    u64::from(datagram(&key(scratch, whose)).is_none_or(|entry| entry.is_over(timeout, view::now())))
+    u64::from(datagram(&key(scratch, scope)).is_none_or(|entry| entry.is_over(timeout, view::now())))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_begun(scratch: *mut Scratch, whose: u64, decision: u64) -> u64 {
+extern "C" fn sg_begun(scratch: *mut Scratch, scope: u64, decision: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let key = key(scratch, whose);
+    let key = key(scratch, scope);
     let entry = FragmentEntry::open(&scratch.packet, decision, scratch.header.generation, view::now());
     // Of two processors one is the first.
     if FRAGMENTS.insert(key, entry, u64::from(BPF_NOEXIST)).is_ok() {
@@ -83,10 +83,10 @@ extern "C" fn sg_begun(scratch: *mut Scratch, whose: u64, decision: u64) -> u64 
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_follow(scratch: *mut Scratch, whose: u64) -> u64 {
+extern "C" fn sg_follow(scratch: *mut Scratch, scope: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
-    let Some(entry) = datagram(&key(scratch, whose)) else { return Reason::Fragment as u64 };
+    let Some(entry) = datagram(&key(scratch, scope)) else { return Reason::Fragment as u64 };
     let (generation, timeout) = (scratch.header.generation, settings().fragment_timeout);
     match entry.follow(&scratch.packet, generation, timeout, view::now(), view::exchange) {
         Ok(decision) => decision.word(),

@@ -18,7 +18,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    flows::Known,
+    flow_table::FlowLookup,
     fragments,
     scratch::{self, Scratch},
     usual, view,
@@ -26,14 +26,14 @@ use crate::{
 
 /// Whose flow a packet may belong to.
 #[derive(Clone, Copy)]
-pub struct Whose {
+pub struct FlowScope {
     /// The NIC.
     pub slot: u16,
     /// Which way the packet goes.
     pub direction: Direction,
 }
 
-impl Whose {
+impl FlowScope {
     /// As a word, for global functions.
     #[inline(always)]
     pub fn word(self) -> u64 {
@@ -87,19 +87,19 @@ impl Read {
 
     /// What is known of the flow, where it was looked for well enough.
     #[inline(always)]
-    pub fn known(self) -> Option<Known> {
+    pub fn known(self) -> Option<FlowLookup> {
         let said = self.word >> KNOWN;
-        if said == 0 { None } else { Some(Known::of(said)) }
+        if said == 0 { None } else { Some(FlowLookup::of(said)) }
     }
 }
 
 /// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
 /// [`Scratch::key`], if it has one. That is looked for at once, and the packet noted, unless it is a fragment, or [guarded].
 #[inline(always)]
-pub fn read(ctx: &impl Context, whose: Whose, scratch: &mut Scratch) -> Read {
-    let mut word = ctx.frame(scratch, whose.word());
+pub fn read(ctx: &impl Context, scope: FlowScope, scratch: &mut Scratch) -> Read {
+    let mut word = ctx.frame(scratch, scope.word());
     if word == MALFORMED {
-        word = ctx.frame_again(scratch, whose.word());
+        word = ctx.frame_again(scratch, scope.word());
     }
     Read { word }
 }
@@ -140,7 +140,7 @@ const TOO_MANY_HEADERS: u64 = 3;
 const IP: u64 = 8;
 const HAS_FLOW: u64 = 16;
 const OFFSET: u32 = 8;
-/// Above it stands what [`usual::look`] says.
+/// Above it stands what [`usual::lookup_and_update`] says.
 const KNOWN: u32 = 32;
 
 // What a frame is read for.
@@ -193,12 +193,12 @@ fn malformed() -> u64 {
 
 /// Returns a [`Read`] as a word.
 #[inline(always)]
-fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
+fn frame(ctx: &impl Context, scratch: *mut Scratch, scope: Option<u64>) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return malformed() };
     let view = View::of(ctx);
     let nic_flags = scratch.header.flags;
-    let looks = |whose: u64| !guarded(nic_flags, Direction::of(whose & DIRECTION));
+    let looks = |scope: u64| !guarded(nic_flags, Direction::of(scope & DIRECTION));
     let (word, has_flow);
     // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
     if nic_flags & flags::LAYER_3 == 0 && is_plain(&view) {
@@ -206,11 +206,11 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
             return malformed();
         }
         word = word_of(Payload::Ip(Family::V4, ETHERNET));
-        if let Some(whose) = whose
-            && looks(whose)
+        if let Some(scope) = scope
+            && looks(scope)
             && !is_icmp(Family::V4, scratch.packet.protocol)
         {
-            let said = usual::look_plainly(scratch, Whose::of(whose), u64::from(ctx.len()));
+            let said = usual::lookup_and_update_plain(scratch, FlowScope::of(scope), u64::from(ctx.len()));
             if Decision::from_word(said).is_some() {
                 return said;
             }
@@ -218,7 +218,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
             return word | HAS_FLOW | said << KNOWN;
         }
         finish_plain(&mut scratch.packet);
-        has_flow = named(scratch, whose);
+        has_flow = named(scratch, scope);
     } else {
         let (payload, vlan) = found(ctx, &view, nic_flags);
         scratch.packet.vlan = vlan;
@@ -226,7 +226,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
         has_flow = match payload {
             Payload::Ip(family, offset) => {
                 match ctx.parse(family as u64, offset as u64, 0, &raw mut scratch.packet) {
-                    0 => named(scratch, whose),
+                    0 => named(scratch, scope),
                     TOO_MANY => return TOO_MANY_HEADERS,
                     _ => return MALFORMED,
                 }
@@ -234,10 +234,10 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
             Payload::Arp(_) | Payload::Refused(_) => false,
         };
     }
-    let Some(whose) = whose else { return word };
+    let Some(scope) = scope else { return word };
     if word & IP != 0 && scratch.packet.part != Part::Whole {
-        if scratch.packet.part == Part::First && !fragments::may_begin(scratch, whose) {
-            let (counters, direction) = (scratch.header.counters, Direction::of(whose & DIRECTION));
+        if scratch.packet.part == Part::First && !fragments::may_begin(scratch, scope) {
+            let (counters, direction) = (scratch.header.counters, Direction::of(scope & DIRECTION));
             let number = reason_counter(counters, direction, Reason::FragmentOverlap);
             return Decision::new(Verdict::Drop, Reason::FragmentOverlap, number).word();
         }
@@ -246,17 +246,17 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, whose: Option<u64>) -> u64 {
     if !has_flow {
         return word;
     }
-    if !looks(whose) {
+    if !looks(scope) {
         return word | HAS_FLOW;
     }
-    let said = usual::look(scratch, Direction::of(whose & DIRECTION), u64::from(ctx.len()));
+    let said = usual::lookup_and_update(scratch, Direction::of(scope & DIRECTION), u64::from(ctx.len()));
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 
 /// Names the flow of the packet, and tells whether it has one.
 #[inline(always)]
-fn named(Scratch { packet, key, .. }: &mut Scratch, whose: Option<u64>) -> bool {
-    whose.map(Whose::of).is_some_and(|whose| key.name(whose.slot, whose.direction, packet, packet.icmp()))
+fn named(Scratch { packet, key, .. }: &mut Scratch, scope: Option<u64>) -> bool {
+    scope.map(FlowScope::of).is_some_and(|scope| key.name(scope.slot, scope.direction, packet, packet.icmp()))
 }
 
 /// The global functions, for a type of context, as in [`crate::view`]: inlined, every number of VLAN tags would be followed
@@ -271,8 +271,8 @@ macro_rules! frames {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, whose: u64) -> u64 {
-            frame(&$context::new(raw), scratch, Some(whose))
+        pub extern "C" fn $frame(raw: *mut $raw, scratch: *mut Scratch, scope: u64) -> u64 {
+            frame(&$context::new(raw), scratch, Some(scope))
         }
 
         #[unsafe(no_mangle)]
@@ -284,8 +284,8 @@ macro_rules! frames {
 }
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn sg_frame_again(raw: *mut __sk_buff, scratch: *mut Scratch, whose: u64) -> u64 {
-    view::retried(&TcContext::new(raw), MALFORMED, MALFORMED, || sg_frame(raw, scratch, whose))
+pub extern "C" fn sg_frame_again(raw: *mut __sk_buff, scratch: *mut Scratch, scope: u64) -> u64 {
+    view::retried(&TcContext::new(raw), MALFORMED, MALFORMED, || sg_frame(raw, scratch, scope))
 }
 
 frames!(TcContext, __sk_buff, sg_payload, sg_frame, sg_bare_frame);

@@ -1,5 +1,5 @@
 //! The tables of half-open flows, and who makes room in them. How the room is divided is the business of
-//! [`sg_common::flow::Shares`]; here tickets are drawn and places taken. Called by [`flows`](crate::flows) with what it enters,
+//! [`sg_common::flow::Shares`]; here tickets are drawn and places taken. Called by [`flow_table`](crate::flow_table) with what it enters,
 //! looks up and takes out. It must never evict a flow of a NIC that has fewer of them than its share.
 //!
 //! A place holds the key of the flow that stands there, or one that is gone meanwhile: then it is free. A new flow takes the next
@@ -16,7 +16,7 @@ use core::ptr::read_volatile;
 
 use sg_common::{
     abi::{self, reason_counter},
-    flow::{FlowEntry, FlowKey, NarrowKey, Width, common_tickets, own_tickets},
+    flow::{FlowEntry, FlowKey, FlowKeyV4, Width, common_tickets, own_tickets},
     verdict::Reason,
 };
 
@@ -36,7 +36,7 @@ const SKIPS: u64 = 2;
 #[inline(always)]
 pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.get_ptr_mut(NarrowKey::of(key)),
+        Width::Narrow => HALF_OPEN_16.get_ptr_mut(FlowKeyV4::of(key)),
         Width::Wide => HALF_OPEN.get_ptr_mut(on_stack(key)),
     }
 }
@@ -45,7 +45,7 @@ pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
 #[inline(always)]
 pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.insert(NarrowKey::of(key), entry, 0).is_ok(),
+        Width::Narrow => HALF_OPEN_16.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
         Width::Wide => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
     }
 }
@@ -54,7 +54,7 @@ pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
 #[inline(always)]
 pub fn remove(key: &FlowKey) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.remove(NarrowKey::of(key)).is_ok(),
+        Width::Narrow => HALF_OPEN_16.remove(FlowKeyV4::of(key)).is_ok(),
         Width::Wide => HALF_OPEN.remove(on_stack(key)).is_ok(),
     }
 }
@@ -67,7 +67,7 @@ trait Placed: Copy {
     fn entry(&self) -> Option<*mut FlowEntry>;
 }
 
-impl Placed for NarrowKey {
+impl Placed for FlowKeyV4 {
     #[inline(always)]
     fn place(place: u32) -> Option<*mut Self> {
         PLACES_16.get_ptr_mut(place)
@@ -116,7 +116,7 @@ fn by_words(key: &FlowKey) -> FlowKey {
         local_high: word(&key.local_high),
         local_low: word(&key.local_low),
         // SAFETY: as above.
-        talk: unsafe { read_volatile(&raw const key.talk) },
+        l4: unsafe { read_volatile(&raw const key.l4) },
         vlan: word(&key.vlan),
     }
 }
@@ -166,7 +166,7 @@ extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NO_PLACES };
     match scratch.comer.width() {
-        Width::Narrow => take_place::<NarrowKey>(scratch, line, step),
+        Width::Narrow => take_place::<FlowKeyV4>(scratch, line, step),
         Width::Wide => take_place::<FlowKey>(scratch, line, step),
     }
 }
@@ -175,7 +175,7 @@ extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 
 fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     // SAFETY: valid until the program ends. The agent may write it meanwhile: then one flow stands where it would not have.
     let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else { return NO_PLACES };
-    let (width, nic) = (scratch.comer.width(), scratch.comer.talk.nic());
+    let (width, nic) = (scratch.comer.width(), scratch.comer.l4.nic());
     let in_common = line == IN_COMMON;
     let (count, line_of) = if in_common {
         (common_tickets(width), shares.in_common())
@@ -213,7 +213,7 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     scratch.comer = by_words(&before);
     if in_common {
         OWN
-    } else if before.talk.nic() == nic {
+    } else if before.l4.nic() == nic {
         EVICTED
     } else {
         HOME
@@ -234,7 +234,7 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     }
     // Flows, which have no bytes.
     view::count(abi::flows::EVICTED, 0);
-    if let Some(header) = Image::of(u32::from(comer.talk.nic())).and_then(Image::header) {
+    if let Some(header) = Image::of(u32::from(comer.l4.nic())).and_then(Image::header) {
         view::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);
     }
     0

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
 //! | [`policy`] | the published image of a NIC |
-//! | [`guest`] | anti-spoofing |
-//! | [`flows`] | the flow table |
+//! | [`anti_spoofing`] | anti-spoofing |
+//! | [`flow_table`] | the tables of established flows |
 //! | [`half_open`] | the tables of half-open flows, and who makes room in them |
 //! | [`fragments`] | the table of datagrams in fragments |
-//! | [`unasked`] | what passes without a rule |
-//! | [`reject`] | the answers to rejected packets |
+//! | [`exceptions`] | what passes without a rule |
+//! | [`reject`] | resets and ICMP errors for rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
 //! | [`named`] | frames that are not IP, by their name |
@@ -32,11 +32,12 @@
 #![no_std]
 #![no_main]
 
+mod anti_spoofing;
 mod context;
-mod flows;
+mod exceptions;
+mod flow_table;
 mod fragments;
 mod frame;
-mod guest;
 mod half_open;
 mod ipsec;
 mod maps;
@@ -46,7 +47,6 @@ mod policy;
 mod reject;
 mod scratch;
 mod tunnel;
-mod unasked;
 mod usual;
 mod verifier;
 mod view;
@@ -110,7 +110,7 @@ pub fn sg_clock(ctx: TcContext) -> i32 {
 /// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
 #[inline(always)]
 fn filter(ctx: &TcContext, hook: Hook) -> i32 {
-    if reject::is_answer(ctx, hook) {
+    if reject::is_own_reject(ctx, hook) {
         return TC_ACT_UNSPEC;
     }
     let decision = pipeline::judge(ctx, hook);

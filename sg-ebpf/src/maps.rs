@@ -12,7 +12,7 @@ use aya_ebpf::{
 use sg_common::{
     abi::{Counter, NEAR_DEVICES, Settings},
     exchange::Exchanges,
-    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Shares, ticket_counts},
+    flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares, ticket_counts},
     fragment::{FragmentEntry, FragmentKey},
     image::CLASS_WORDS,
     reject::PEERS,
@@ -58,7 +58,7 @@ pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as 
 
 /// The same of IPv4 without a VLAN tag.
 #[btf_map]
-pub static FLOWS_16: HashMap<NarrowKey, FlowEntry, MAX_FLOWS> = HashMap::new();
+pub static FLOWS_16: HashMap<FlowKeyV4, FlowEntry, MAX_FLOWS> = HashMap::new();
 
 /// How many of them each NIC has, by slot. The program counts up; the agent's sweep writes what it found, which also mends
 /// what was lost between two sweeps.
@@ -72,7 +72,7 @@ pub static HALF_OPEN: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new(
 
 /// The same of narrow keys.
 #[btf_map]
-pub static HALF_OPEN_16: HashMap<NarrowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
+pub static HALF_OPEN_16: HashMap<FlowKeyV4, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
 /// The places of half-open flows with wide keys: who stands where, or stood there last. As many as [`HALF_OPEN`] has.
 #[btf_map]
@@ -80,7 +80,7 @@ pub static PLACES: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
 
 /// The same of narrow keys.
 #[btf_map]
-pub static PLACES_16: Array<NarrowKey, MAX_HALF_OPEN> = Array::new();
+pub static PLACES_16: Array<FlowKeyV4, MAX_HALF_OPEN> = Array::new();
 
 /// How many places were taken so far, by [`sg_common::flow::common_tickets`] and [`sg_common::flow::own_tickets`].
 #[btf_map]
@@ -97,7 +97,7 @@ pub static CLOSED: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::ne
 
 /// The same of narrow keys.
 #[btf_map]
-pub static CLOSED_16: LruHashMap<NarrowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
+pub static CLOSED_16: LruHashMap<FlowKeyV4, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 
 /// When each NIC was first filtered, in jiffies, by slot; zero where none is there. The agent writes it once, beside the flow
 /// tables: who loses those begins anew.
@@ -114,7 +114,7 @@ pub static EXCHANGES: Array<Exchanges, MAX_NICS> = Array::new();
 
 /// When the answers to rejected packets are due, by slot, see [`sg_common::reject::Pace`].
 #[btf_map]
-pub static ANSWERS: Array<u64, MAX_NICS> = Array::new();
+pub static REJECT_BUDGET: Array<u64, MAX_NICS> = Array::new();
 
 /// The same by peer.
 #[btf_map]
@@ -122,7 +122,7 @@ pub static REJECT_PEERS: Array<u64, PEERS> = Array::new();
 
 /// A [`sg_common::reject::Mark`]. A map, since while an agent takes over, the programs of both must know it.
 #[btf_map]
-pub static ANSWER_MARK: Array<u64, 1> = Array::new();
+pub static REJECT_MARK: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, MAX_COUNTERS> = PerCpuArray::new();

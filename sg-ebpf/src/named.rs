@@ -35,7 +35,7 @@ pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -
     keys[Dimension::Ethernet as usize] = view::sender(ctx).ok_or(Reason::Malformed)?;
     keys[Dimension::LocalHigh as usize] = 0;
     keys[Dimension::LocalLow as usize] = 0;
-    if image.speaks_for(Family::V4, keys) { Ok(()) } else { Err(Reason::AntiSpoofing) }
+    if image.is_allowed_source(Family::V4, keys) { Ok(()) } else { Err(Reason::AntiSpoofing) }
 }
 
 /// No name.

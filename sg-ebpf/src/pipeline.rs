@@ -14,14 +14,15 @@ use sg_common::{
 };
 
 use crate::{
+    anti_spoofing,
     context::Context,
-    flows::{self, Known},
+    exceptions::{self, ExceptionArgs},
+    flow_table::{self, FlowLookup},
     fragments,
-    frame::{self, Read, Whose},
-    guest, maps, named,
+    frame::{self, FlowScope, Read},
+    maps, named,
     policy::{self, Image, Takeover},
     scratch::{self, Scratch},
-    unasked::{self, Asked},
     view,
 };
 
@@ -55,8 +56,8 @@ impl Nic {
 
     /// Whose flow the packet may belong to.
     #[inline(always)]
-    fn whose(&self) -> Whose {
-        Whose { slot: self.slot, direction: self.direction }
+    fn scope(&self) -> FlowScope {
+        FlowScope { slot: self.slot, direction: self.direction }
     }
 
     /// Whether the packet is from a guest that speaks for itself only.
@@ -114,9 +115,9 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
-    let whose = nic.whose();
+    let scope = nic.scope();
     scratch.header = nic.header;
-    let read = frame::read(ctx, whose, scratch);
+    let read = frame::read(ctx, scope, scratch);
     // Most packets are of a flow that is known: that was looked for, the packet is noted, and nothing else is asked.
     let decided = read.decision();
     if let Some(decision) = decided
@@ -137,7 +138,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let family = match payload {
         Payload::Ip(family, _) => {
             if guarded {
-                policy::ask(&mut scratch.keys, &scratch.packet, nic.direction);
+                policy::fill_keys(&mut scratch.keys, &scratch.packet, nic.direction);
             }
             family
         }
@@ -148,7 +149,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             if !guarded {
                 return nic.decision(Verdict::Accept, Reason::Arp);
             }
-            guest::claim_of_arp(scratch);
+            anti_spoofing::claim_of_arp(scratch);
             Family::V4
         }
         Payload::Refused(Reason::NotIp) if nic.has(image::flags::ETHERTYPES) => {
@@ -162,10 +163,10 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     // A guest speaks for itself only.
     let mut spoofed = false;
     if guarded {
-        if let Err(reason) = guest::check(ctx, payload, scratch) {
+        if let Err(reason) = anti_spoofing::check(ctx, payload, scratch) {
             return nic.decision(Verdict::Drop, reason);
         }
-        spoofed = !nic.image.speaks_for(family, &scratch.keys);
+        spoofed = !nic.image.is_allowed_source(family, &scratch.keys);
         if let Payload::Arp(_) = payload {
             return if spoofed {
                 nic.decision(Verdict::Drop, Reason::NeighbourSpoofing)
@@ -179,13 +180,13 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         if spoofed {
             return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
         }
-        return match fragments::follow(scratch, whose) {
+        return match fragments::follow(scratch, scope) {
             Ok(decision) => decision,
             Err(reason) => nic.decision(Verdict::Drop, reason),
         };
     }
     let decision = decide_first(ctx, nic, scratch, read, spoofed);
-    if scratch.packet.part == Part::First && decision.accepts() && !fragments::open(scratch, whose, decision)
+    if scratch.packet.part == Part::First && decision.accepts() && !fragments::open(scratch, scope, decision)
     {
         return nic.decision(Verdict::Drop, Reason::FragmentOverlap);
     }
@@ -198,41 +199,41 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let has_flow = read.has_flow();
     // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
     let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
-    let asked = flows::Asked { direction: nic.direction, error, length: ctx.len() };
-    let mut known = Known::Nothing;
+    let asked = flow_table::LookupArgs { direction: nic.direction, error, length: ctx.len() };
+    let mut known = FlowLookup::Miss;
     if (has_flow || error) && !spoofed {
-        known = read.known().unwrap_or_else(|| flows::known(scratch, &asked, false));
-        if let Known::Stale(first, either) | Known::Closed(first, either) = known {
-            let decision = policy::ask_again(scratch, nic.slot, first, either);
+        known = read.known().unwrap_or_else(|| flow_table::lookup_and_update(scratch, &asked, false));
+        if let FlowLookup::Stale(first, either) | FlowLookup::Closed(first, either) = known {
+            let decision = policy::refill_keys(scratch, nic.slot, first, either);
             let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
-            if known == Known::Closed(first, either) {
+            if known == FlowLookup::Closed(first, either) {
                 if decision.accepts() {
-                    flows::reopen(scratch, decision, &asked, first, either);
+                    flow_table::reopen(scratch, decision, &asked, first, either);
                 }
                 return decision;
             }
-            flows::rejudge(scratch, first, decision, error);
+            flow_table::revalidate(scratch, first, decision, error);
             if !decision.accepts() && !error && !scratch.packet.asks_anew() {
                 return decision;
             }
-            known = flows::known(scratch, &asked, true);
+            known = flow_table::lookup_and_update(scratch, &asked, true);
         }
         match known {
-            Known::Decided(decision) => return decision,
-            Known::Error => return nic.decision(Verdict::Accept, Reason::IcmpError),
-            Known::Damaged => return nic.decision(Verdict::Drop, Reason::ImageFault),
-            Known::Nothing | Known::Entry | Known::Stale(..) | Known::Closed(..) => {}
+            FlowLookup::Hit(decision) => return decision,
+            FlowLookup::Related => return nic.decision(Verdict::Accept, Reason::IcmpError),
+            FlowLookup::Corrupt => return nic.decision(Verdict::Drop, Reason::ImageFault),
+            FlowLookup::Miss | FlowLookup::NeedsPolicy | FlowLookup::Stale(..) | FlowLookup::Closed(..) => {}
         }
     }
 
     // What works without a rule.
     let Scratch { packet, keys, .. } = &mut *scratch;
     let packet = &*packet;
-    policy::ask(keys, packet, nic.direction);
+    policy::fill_keys(keys, packet, nic.direction);
     if !spoofed || may_ask(packet, nic.header.flags) {
-        let asked = Asked { whose: nic.whose(), network: read.network() };
+        let asked = ExceptionArgs { scope: nic.scope(), network: read.network() };
         let is_server = || !spoofed && nic.image.serves(packet.family, keys);
-        if let Some(reason) = unasked::passes(ctx, asked, packet, is_server) {
+        if let Some(reason) = exceptions::passes(ctx, asked, packet, is_server) {
             return nic.decision(Verdict::Accept, reason);
         }
     }
@@ -240,7 +241,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
     }
 
-    let is_mid_stream = known == Known::Nothing && packet.is_mid_stream();
+    let is_mid_stream = known == FlowLookup::Miss && packet.is_mid_stream();
     if is_mid_stream && nic.has(image::flags::STRICT) {
         return nic.decision(Verdict::Drop, Reason::MidStream);
     }
@@ -257,7 +258,9 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
             Takeover::Refused(verdict) => return nic.decision(verdict, Reason::NotTakenOver),
         }
     }
-    if decision.accepts() && opens && !flows::open(scratch, decision, &asked, known != Known::Nothing, either)
+    if decision.accepts()
+        && opens
+        && !flow_table::open(scratch, decision, &asked, known != FlowLookup::Miss, either)
     {
         // The rules have spoken; without memory the answers need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);

@@ -7,7 +7,7 @@
 use sg_common::{
     abi::Settings,
     flow::{self, Direction, packet_keys},
-    image::{self, CLASS_WORDS, Forest, Header, Keys, Walk, Words as _, header},
+    image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
 };
@@ -71,7 +71,7 @@ impl Image {
     #[inline(always)]
     pub fn classify(self, direction: Direction, family: Family, keys: &Keys) -> Option<Decision> {
         let end = self.walk(header::ROOTS + direction as usize * 2 + family as usize, keys);
-        if Forest::from_word(end).is_none() {
+        if Partition::from_word(end).is_none() {
             return Decision::from_word(end);
         }
         Decision::from_word(match self {
@@ -84,7 +84,7 @@ impl Image {
 
     /// Whether a guest may speak for the local address of `keys`, from the Ethernet address in them.
     #[inline(always)]
-    pub fn speaks_for(self, family: Family, keys: &Keys) -> bool {
+    pub fn is_allowed_source(self, family: Family, keys: &Keys) -> bool {
         self.accepts(header::SENDERS + family as usize, keys)
     }
 
@@ -124,7 +124,7 @@ impl Image {
         matches!(Decision::from_word(self.walk(root, keys)), Some(decision) if decision.accepts())
     }
 
-    /// Where a walk ends: a decision, a forest, or something else where the image is damaged.
+    /// Where a walk ends: a decision, a partition, or something else where the image is damaged.
     #[inline(always)]
     fn walk(self, root: usize, keys: &Keys) -> u64 {
         let root = root as u64;
@@ -139,7 +139,7 @@ impl Image {
 
 /// Puts down what the policy is to be asked about `packet`.
 #[inline(always)]
-pub fn ask(keys: &mut Keys, packet: &Packet, direction: Direction) {
+pub fn fill_keys(keys: &mut Keys, packet: &Packet, direction: Direction) {
     sg_keys(keys, packet, u64::from(direction as u8));
 }
 
@@ -160,7 +160,7 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 /// They are asked of the image in force now. Where that is a newer one than the packet's, the flow is judged again at its next
 /// packet.
 #[inline(always)]
-pub fn ask_again(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
+pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
     let mut said = sg_ask_again(scratch, slot, first as u64);
     if either && Decision::from_word(said).is_some_and(Decision::accepts) {
@@ -205,7 +205,7 @@ extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 
     };
     sg_original(scratch, first);
     let Scratch { key, original, .. } = scratch;
-    image.classify(Direction::of(first), key.talk.family(), original).map_or(0, Decision::word)
+    image.classify(Direction::of(first), key.l4.family(), original).map_or(0, Decision::word)
 }
 
 /// Puts down what the policy is asked about the flow, where it begins in `first`.
@@ -247,7 +247,7 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
 ///
 /// A global function must expect null where it is given a pointer.
 macro_rules! walk {
-    ($walk:ident, $forest:ident, $serves:ident, $words:expr) => {
+    ($walk:ident, $partition:ident, $serves:ident, $words:expr) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $serves(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
@@ -272,11 +272,11 @@ macro_rules! walk {
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $forest(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {
+        extern "C" fn $partition(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {
             // SAFETY: as above.
-            match unsafe { (image.as_ref(), keys.as_ref(), Forest::from_word(end)) } {
-                (Some(image), Some(keys), Some(forest)) => {
-                    forest.ask(image, |root| $walk(image, root as u64, keys)).map_or(0, Decision::word)
+            match unsafe { (image.as_ref(), keys.as_ref(), Partition::from_word(end)) } {
+                (Some(image), Some(keys), Some(partition)) => {
+                    partition.ask(image, |root| $walk(image, root as u64, keys)).map_or(0, Decision::word)
                 }
                 _ => 0,
             }

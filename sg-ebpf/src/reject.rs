@@ -2,7 +2,7 @@
 //! often is made by `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the
 //! verdict, so other packets pay for it by one look at their mark.
 //!
-//! At tc the answer is redirected to the other end of the same device, and so meets this filter again: see [`is_answer`]. From
+//! At tc the answer is redirected to the other end of the same device, and so meets this filter again: see [`is_own_reject`]. From
 //! XDP it leaves by the device at once.
 
 #![expect(unsafe_code, reason = "the kernel's calls that change a packet take pointers")]
@@ -36,7 +36,7 @@ use sg_common::{
 use crate::{
     context::{Context, View},
     frame,
-    maps::{ANSWER_MARK, ANSWERS, REJECT_PEERS, settings},
+    maps::{REJECT_BUDGET, REJECT_MARK, REJECT_PEERS, settings},
     pipeline::{self, Hook, Nic},
     policy::Image,
     scratch::{self, Scratch},
@@ -70,14 +70,14 @@ pub fn at_xdp(ctx: &XdpContext) -> u32 {
 /// may have the mark, but never the token; and where the answer is sent out, it came in by the same device, which no
 /// packet of a process did. (That the packet has no socket says nothing: through a veth pair it keeps that of its sender.)
 #[inline(always)]
-pub fn is_answer(ctx: &TcContext, hook: Hook) -> bool {
+pub fn is_own_reject(ctx: &TcContext, hook: Hook) -> bool {
     // SAFETY: `skb` is the context that the kernel gave us, and a classifier may read this of it and write the mark and the
     // control block (`tc_cls_act_is_valid_access`).
     let skb = unsafe { &mut *ctx.skb.skb };
     if skb.mark == 0 {
         return false;
     }
-    let Some(&word) = ANSWER_MARK.get(0) else { return false };
+    let Some(&word) = REJECT_MARK.get(0) else { return false };
     let ours = Mark::from_word(word);
     let is_ours = skb.mark == ours.mark()
         && skb.cb[TOKEN] == ours.token()
@@ -155,7 +155,7 @@ extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
     keys[Dimension::LocalHigh as usize] = local.high;
     keys[Dimension::LocalLow as usize] = local.low;
     let Some(image) = Image::of(slot as u32) else { return 0 };
-    if !delivery.is_own(*link, direction, image.mac()) || !image.speaks_for(family, keys) {
+    if !delivery.is_own(*link, direction, image.mac()) || !image.is_allowed_source(family, keys) {
         return 0;
     }
     keys[Dimension::LocalHigh as usize] = remote.high;
@@ -215,7 +215,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
         |offset| sg_answer(raw, offset),
     )?;
     let whole = offset + length;
-    let mark = Mark::from_word(*ANSWER_MARK.get(0)?);
+    let mark = Mark::from_word(*REJECT_MARK.get(0)?);
     let between = between(&scratch::scratch()?.packet, offset as usize);
     let (ethernet, words) = (answer.ethernet.as_ptr().cast(), answer.words.as_ptr().cast());
     // SAFETY: `raw` is the context; the buffers are as long as said. Pointers into the packet are not used any more.
@@ -241,7 +241,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
             (*raw).mark = mark.mark();
             (*raw).cb[TOKEN] = mark.token();
         }
-        count(&nic, Reason::Answered, whole);
+        count(&nic, Reason::RejectSent, whole);
         let action = bpf_redirect((*raw).ifindex, way);
         (action == i64::from(TC_ACT_REDIRECT)).then_some(TC_ACT_REDIRECT as u64)
     }
@@ -292,7 +292,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
             return None;
         }
     }
-    count(&nic, Reason::Answered, whole);
+    count(&nic, Reason::RejectSent, whole);
     Some(u64::from(xdp_action::XDP_TX))
 }
 
@@ -327,16 +327,16 @@ fn prepare(
     let [first, second] = settings().peer_secret;
     // SAFETY: helpers without arguments.
     let (now, dice) = unsafe { (bpf_ktime_get_ns(), bpf_get_prandom_u32() as u32) };
-    let pace = Pace { now, interval: u64::from(settings().answer_interval) };
+    let pace = Pace { now, interval: u64::from(settings().reject_interval) };
     let secret = u64::from(first) << 32 | u64::from(second);
-    let of_nic = ANSWERS.get_ptr_mut(u32::from(nic.slot))?;
+    let of_nic = REJECT_BUDGET.get_ptr_mut(u32::from(nic.slot))?;
     let remote = remote(&scratch::scratch()?.packet, nic.direction);
     let of_peer = REJECT_PEERS.get_ptr_mut(pace.peer(secret, nic.slot, remote))?;
     // SAFETY: valid until the program ends; words, and a lost update allows one answer more.
     let (of_nic, of_peer) = unsafe { (&mut *of_nic, &mut *of_peer) };
     if !pace.allows(*of_nic, *of_peer, dice) {
         if pace.interval != 0 {
-            count(&nic, Reason::AnswerLimit, ctx.len());
+            count(&nic, Reason::RejectRateLimited, ctx.len());
         }
         return None;
     }

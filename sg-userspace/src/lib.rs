@@ -19,11 +19,11 @@
 //! oracle} → model → `sg-common`. Of `api` the client uses the types of answers only.
 
 pub mod agent;
-mod apart;
 pub mod api;
 pub mod check;
 pub mod cli;
 pub mod compile;
+mod diff;
 pub mod document;
 pub mod kernel;
 mod lock_file;

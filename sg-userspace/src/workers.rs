@@ -10,7 +10,7 @@ use std::{
 
 /// Does jobs 0 to `count`, on up to `threads` threads, this one among them. `work` is called once a thread with the jobs
 /// that are left, which it takes one by one; it says what came of each. The results are in the order of the jobs.
-pub(crate) fn share<T: Send>(
+pub(crate) fn parallel_map<T: Send>(
     count: usize,
     threads: usize,
     work: impl Fn(&mut dyn Iterator<Item = usize>) -> Vec<(usize, T)> + Sync,
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn every_job_is_done_once() {
         for (count, threads) in [(0, 4), (1, 4), (2, 1), (100, 4), (100, 0)] {
-            let done = share(count, threads, |jobs| jobs.map(|job| (job, job * 2)).collect());
+            let done = parallel_map(count, threads, |jobs| jobs.map(|job| (job, job * 2)).collect());
             assert_eq!(done, (0..count).map(|job| job * 2).collect::<Vec<_>>());
         }
     }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn jobs_wait_at_the_same_time() {
         let all_are_here = Barrier::new(3);
-        let threads = share(3, 8, |jobs| {
+        let threads = parallel_map(3, 8, |jobs| {
             jobs.map(|job| {
                 all_are_here.wait();
                 (job, current().id())

@@ -11,9 +11,9 @@ use std::{
 use ipnet::IpNet;
 use sg_userspace::{
     model::{
-        Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
-        MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority,
-        Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
+        Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
+        Hook, IcmpMessage, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
+        PrefixListIndex, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
     },
     probe::{Probe, ProbeParts},
 };
@@ -140,7 +140,7 @@ impl<'a> Source<'a> {
             anti_spoofing_written: [None, Some(true), Some(false)][usize::from(shape >> 1) % 3],
             dhcp_servers: Vec::new(),
             accept_own_source: shape & 32 != 0,
-            senders: Senders::default(),
+            senders: AllowedSources::default(),
             hook: Hook::Tc,
             precedence: if shape & 0x40 == 0 { Precedence::Sequence } else { Precedence::Merged },
             established: if shape & 0x80 == 0 { Established::Revalidate } else { Established::Keep },

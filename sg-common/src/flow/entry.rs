@@ -1,7 +1,7 @@
 //! What is remembered of a flow, and what that says of a packet. The entry may be written by several processors at a time: its
 //! fields are words that are written whole. A count or a number can be lost between two of them, a verdict cannot.
 
-use super::{Direction, FlowKey, State, Talk, Timeouts, flags, timeout_index};
+use super::{Direction, FlowKey, PortsProtoNic, State, Timeouts, flags, timeout_index};
 use crate::{
     clock::elapsed,
     packet::{Packet, protocol, tcp},
@@ -64,7 +64,7 @@ pub(super) const OPENER: usize = 0;
 pub(super) const OTHER: usize = 1;
 
 /// What only some flows have and few packets meet.
-const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::CUT | flags::PENDING;
+const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::REVOKED | flags::PENDING;
 
 impl FlowEntry {
     /// The entry of a flow whose first packet, `length` bytes long and going in `direction`, was just accepted.
@@ -120,8 +120,8 @@ impl FlowEntry {
     /// Whether the policy cut this flow.
     #[inline(always)]
     #[must_use]
-    pub const fn is_cut(&self) -> bool {
-        self.flags & flags::CUT != 0
+    pub const fn is_revoked(&self) -> bool {
+        self.flags & flags::REVOKED != 0
     }
 
     /// Whether the flow has been silent for so long that it is not known any more. `now` in jiffies.
@@ -131,8 +131,8 @@ impl FlowEntry {
     /// connection that was seen from its middle.
     #[inline(always)]
     #[must_use]
-    pub fn is_expired(&self, talk: Talk, timeouts: &Timeouts, now: u64) -> bool {
-        let (family, number) = (talk.family(), talk.protocol());
+    pub fn is_expired(&self, l4: PortsProtoNic, timeouts: &Timeouts, now: u64) -> bool {
+        let (family, number) = (l4.family(), l4.protocol());
         let silent = elapsed(now, self.last_seen);
         let known = |state: State| u64::from(timeouts[timeout_index(family, number, state as u8) & 7]);
         let state = if self.state == State::New as u8 { State::New } else { State::Established };
@@ -140,12 +140,12 @@ impl FlowEntry {
             return false;
         }
         let is_mid_stream = number == protocol::TCP && self.flags & flags::SYN == 0;
-        silent > known(State::Established) || !self.is_cut() && !is_mid_stream
+        silent > known(State::Established) || !self.is_revoked() && !is_mid_stream
     }
 
     /// Whether this is a SYN that nothing came back for.
     #[inline(always)]
-    pub(super) const fn is_unanswered(&self) -> bool {
+    pub(super) const fn is_half_open(&self) -> bool {
         self.flags & flags::SYN != 0 && self.packets[OTHER] == 0
     }
 
@@ -154,7 +154,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub fn is_in_use(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let index = timeout_index(key.talk.family(), key.talk.protocol(), State::New as u8);
+        let index = timeout_index(key.l4.family(), key.l4.protocol(), State::New as u8);
         self.state == State::Established as u8
             && elapsed(now, self.last_seen) <= u64::from(timeouts[index & 7])
     }
@@ -162,10 +162,10 @@ impl FlowEntry {
     /// Whether this is a connection that has ended, and whose last packets have had the time to pass.
     #[must_use]
     pub fn is_closed(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
-        let index = timeout_index(key.talk.family(), key.talk.protocol(), State::Closing as u8);
-        key.talk.protocol() == protocol::TCP
+        let index = timeout_index(key.l4.family(), key.l4.protocol(), State::Closing as u8);
+        key.l4.protocol() == protocol::TCP
             && self.state == State::Closing as u8
-            && !self.is_cut()
+            && !self.is_revoked()
             && elapsed(now, self.last_seen) > u64::from(timeouts[index & 7])
     }
 
@@ -175,26 +175,27 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_stale(&self, generation: u32, revalidate: bool) -> bool {
-        self.generation != generation && (revalidate || self.is_cut() || self.state == State::Closing as u8)
+        self.generation != generation
+            && (revalidate || self.is_revoked() || self.state == State::Closing as u8)
     }
 
     /// Notes what the policy of `generation` says of this flow.
     #[inline(always)]
-    pub fn rejudge(&mut self, decision: Decision, generation: u32) {
+    pub fn revalidate(&mut self, decision: Decision, generation: u32) {
         self.generation = generation;
         self.decision = decision.word();
         if decision.accepts() {
-            self.flags &= !flags::CUT;
+            self.flags &= !flags::REVOKED;
         } else {
-            self.flags |= flags::CUT;
+            self.flags |= flags::REVOKED;
         }
     }
 
     /// Notes a packet that is dropped because its flow was cut. A flow that is no TCP connection stays known while an end goes on
     /// sending, since nothing but time tells who opened it. Of a TCP connection a dropped packet does not change the time either.
     #[inline(always)]
-    pub fn note_cut(&mut self, packet: &Packet, now: u64) {
-        if self.is_cut() && packet.protocol != protocol::TCP {
+    pub fn note_revoked(&mut self, packet: &Packet, now: u64) {
+        if self.is_revoked() && packet.protocol != protocol::TCP {
             self.see(now);
         }
     }
@@ -230,7 +231,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn only_leaves_to_policy(&self, packet: &Packet, direction: Direction) -> bool {
-        self.leaves_to_policy(packet, direction) && !self.is_cut()
+        self.leaves_to_policy(packet, direction) && !self.is_revoked()
     }
 
     /// Notes a usual packet, `length` bytes long and going in `direction`.
@@ -262,7 +263,7 @@ impl FlowEntry {
     }
 
     /// What the entry says of any packet of its flow, under the policy of `generation`; `error`: the packet is an ICMP error
-    /// about the flow. A packet that is dropped changes no state, and time only as [`Self::note_cut`] says.
+    /// about the flow. A packet that is dropped changes no state, and time only as [`Self::note_revoked`] says.
     ///
     /// Where the flow was `judged` for this packet it is not stale, whatever another processor, which may have another policy
     /// before it, says of it meanwhile.
@@ -284,14 +285,14 @@ impl FlowEntry {
             }
         }
         if error {
-            return if self.is_cut() { Found::Meets } else { Found::Error };
+            return if self.is_revoked() { Found::Meets } else { Found::Error };
         }
-        self.note_cut(packet, now);
+        self.note_revoked(packet, now);
         if self.leaves_to_policy(packet, direction) {
             return Found::Meets;
         }
         let decision = self.decision;
-        if self.is_cut() {
+        if self.is_revoked() {
             return Found::Decided(decision);
         }
         if self.waits_for_an_answer(packet, direction) {
@@ -306,15 +307,15 @@ impl FlowEntry {
     pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         self.see(now);
         if direction as u8 == self.direction {
-            self.hear::<OPENER>(packet, length);
+            self.track::<OPENER>(packet, length);
         } else {
-            self.hear::<OTHER>(packet, length);
+            self.track::<OTHER>(packet, length);
         }
     }
 
     /// Notes a packet of the end `OWN`.
     #[inline(always)]
-    fn hear<const OWN: usize>(&mut self, packet: &Packet, length: u64) {
+    fn track<const OWN: usize>(&mut self, packet: &Packet, length: u64) {
         self.packets[OWN] += 1;
         self.bytes[OWN] += length;
         // An answer, unless the packet ended the flow.
@@ -322,7 +323,7 @@ impl FlowEntry {
             self.state = State::Established as u8;
         }
         if packet.protocol == protocol::TCP {
-            self.hear_tcp::<OWN>(packet);
+            self.update_tcp_state::<OWN>(packet);
         }
     }
 }

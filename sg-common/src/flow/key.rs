@@ -21,7 +21,7 @@ pub struct FlowKey {
     /// This end, see [`Address`].
     pub local_low: u64,
     /// The rest.
-    pub talk: Talk,
+    pub l4: PortsProtoNic,
     /// The [`Vlan`], as a word.
     pub vlan: u64,
 }
@@ -29,7 +29,7 @@ pub struct FlowKey {
 /// Which table a flow stands in, by how long its key is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// As a [`NarrowKey`]: IPv4 without a VLAN tag, which is what most flows are.
+    /// As a [`FlowKeyV4`]: IPv4 without a VLAN tag, which is what most flows are.
     Narrow,
     /// As a [`FlowKey`].
     Wide,
@@ -47,9 +47,9 @@ pub enum Width {
 /// question, a question the other way does not. Other protocols have zeroes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
-pub struct Talk(u64);
+pub struct PortsProtoNic(u64);
 
-impl Talk {
+impl PortsProtoNic {
     /// The word.
     #[must_use]
     pub const fn word(self) -> u64 {
@@ -124,22 +124,22 @@ impl FlowKey {
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
         let Packet { source, destination, source_port, detail, identifier, vlan, .. } = packet;
-        let talk = |ports| Talk::new(ports, nic, packet.protocol, packet.family);
+        let l4 = |ports| PortsProtoNic::new(ports, nic, packet.protocol, packet.family);
         self.vlan = u64::from(vlan.word());
         match (icmp, direction) {
             (None, Direction::Ingress) => {
-                self.write(source, destination, talk((*source_port, *detail)));
+                self.write(source, destination, l4((*source_port, *detail)));
             }
             (None, Direction::Egress) => {
                 one_branch();
-                self.write(destination, source, talk((*detail, *source_port)));
+                self.write(destination, source, l4((*detail, *source_port)));
                 // And from writing by pointers to what is chosen by a branch.
                 one_branch();
             }
             (Some(echo @ (Icmp::EchoRequest | Icmp::EchoReply)), _) => {
                 let asks = if echo == Icmp::EchoRequest { direction } else { direction.reversed() };
                 let (remote, local) = ends(direction, source, destination);
-                self.write(remote, local, talk((*identifier, asks as u16)));
+                self.write(remote, local, l4((*identifier, asks as u16)));
             }
             (Some(Icmp::Error | Icmp::Other), _) => return false,
         }
@@ -147,12 +147,12 @@ impl FlowKey {
     }
 
     #[inline(always)]
-    fn write(&mut self, remote: &Address, local: &Address, talk: Talk) {
+    fn write(&mut self, remote: &Address, local: &Address, l4: PortsProtoNic) {
         self.remote_high = remote.high;
         self.remote_low = remote.low;
         self.local_high = local.high;
         self.local_low = local.low;
-        self.talk = talk;
+        self.l4 = l4;
     }
 
     /// The network that it is in.
@@ -165,7 +165,7 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub const fn width(&self) -> Width {
-        match self.talk.family() {
+        match self.l4.family() {
             Family::V4 if self.vlan == 0 => Width::Narrow,
             Family::V4 | Family::V6 => Width::Wide,
         }
@@ -176,9 +176,9 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn original(&self, direction: Direction) -> Keys {
-        let Self { talk, .. } = *self;
-        let family = talk.family();
-        let (source_port, detail) = if is_icmp(family, talk.protocol()) {
+        let Self { l4, .. } = *self;
+        let family = l4.family();
+        let (source_port, detail) = if is_icmp(family, l4.protocol()) {
             let echo_request = match family {
                 Family::V4 => 8 << 8,
                 Family::V6 => 128 << 8,
@@ -186,12 +186,12 @@ impl FlowKey {
             (0, echo_request)
         } else {
             // An end is an end: who was the source then is who is the remote of an inbound packet now.
-            ends(direction, talk.remote_port(), talk.local_port())
+            ends(direction, l4.remote_port(), l4.local_port())
         };
         keys(
             Address { high: self.remote_high, low: self.remote_low },
             Address { high: self.local_high, low: self.local_low },
-            service_key(talk.protocol(), detail),
+            service_key(l4.protocol(), detail),
             source_port,
         )
     }
@@ -201,21 +201,21 @@ impl FlowKey {
 /// 48. 16 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
-pub struct NarrowKey {
+pub struct FlowKeyV4 {
     /// The other end.
     pub remote: u32,
     /// This end.
     pub local: u32,
     /// The rest.
-    pub talk: Talk,
+    pub l4: PortsProtoNic,
 }
 
-impl NarrowKey {
+impl FlowKeyV4 {
     /// The same flow; meaningless where it is not [`Width::Narrow`].
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &FlowKey) -> Self {
-        Self { remote: key.remote_high as u32, local: key.local_high as u32, talk: key.talk }
+        Self { remote: key.remote_high as u32, local: key.local_high as u32, l4: key.l4 }
     }
 
     /// The key of the flow that `packet` belongs to, as [`FlowKey::name`] says it. Meaningless where `packet` is not one of IPv4
@@ -226,7 +226,11 @@ impl NarrowKey {
         let source = (packet.source.high as u32, packet.source_port);
         let destination = (packet.destination.high as u32, packet.detail);
         let ((remote, remote_port), (local, local_port)) = ends(direction, source, destination);
-        Self { remote, local, talk: Talk::new((remote_port, local_port), nic, packet.protocol, Family::V4) }
+        Self {
+            remote,
+            local,
+            l4: PortsProtoNic::new((remote_port, local_port), nic, packet.protocol, Family::V4),
+        }
     }
 
     /// The same flow.
@@ -238,7 +242,7 @@ impl NarrowKey {
             remote_low: 0,
             local_high: self.local as u64,
             local_low: 0,
-            talk: self.talk,
+            l4: self.l4,
             vlan: 0,
         }
     }

@@ -20,7 +20,7 @@ mod tcp;
 
 pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
-pub use key::{FlowKey, NarrowKey, Talk, Width, packet_keys};
+pub use key::{FlowKey, FlowKeyV4, PortsProtoNic, Width, packet_keys};
 pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 
 use crate::packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol};
@@ -74,7 +74,7 @@ pub mod flags {
     pub const FIN_REPLY: u8 = 2;
     /// The policy no longer accepts the flow. The entry stays while either end keeps trying: without it the
     /// next packet of the end that may speak first would open the flow anew, the other way round.
-    pub const CUT: u8 = 4;
+    pub const REVOKED: u8 = 4;
     /// TCP: the flow began with a SYN.
     pub const SYN: u8 = 8;
     /// TCP: the flow was first seen in its middle, and the rules of both directions accepted it. Nobody can tell who opened it,
@@ -140,6 +140,6 @@ pub const fn opens(packet: &Packet) -> bool {
 }
 
 const _: () = {
-    assert!(size_of::<FlowKey>() == 48 && size_of::<NarrowKey>() == 16);
+    assert!(size_of::<FlowKey>() == 48 && size_of::<FlowKeyV4>() == 16);
     assert!(has_ports(protocol::TCP));
 };

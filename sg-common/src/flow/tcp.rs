@@ -28,20 +28,20 @@ impl FlowEntry {
     /// with everything before. What is believed about the next number moves on with packets that begin near it, so that no
     /// packet from nowhere can prepare a guess.
     #[inline(always)]
-    pub(super) fn hear_tcp<const OWN: usize>(&mut self, packet: &Packet) {
+    pub(super) fn update_tcp_state<const OWN: usize>(&mut self, packet: &Packet) {
         // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
-        let unheard = self.packets[OWN] == 1;
+        let is_first = self.packets[OWN] == 1;
         if packet.tcp_flags & tcp::RST != 0 {
             // Of a SYN that nothing came back for there is nothing to end.
-            if !self.is_unanswered() && self.is_next::<OWN>(packet, unheard) {
+            if !self.is_half_open() && self.is_next::<OWN>(packet, is_first) {
                 self.state = State::Closing as u8;
             }
             return;
         }
         let before = self.sent[OWN];
-        let believed = self.follow::<OWN>(packet, unheard);
+        let believed = self.follow::<OWN>(packet, is_first);
         // The end was none: the connection goes on.
-        if self.state == State::Closing as u8 && packet.has_data() && (unheard || self.sent[OWN] != before) {
+        if self.state == State::Closing as u8 && packet.has_data() && (is_first || self.sent[OWN] != before) {
             let answered = self.packets[OTHER] != 0;
             self.state = if answered { State::Established as u8 } else { State::New as u8 };
             self.flags &= !BOTH_FINS;
@@ -60,13 +60,13 @@ impl FlowEntry {
 
     /// Notes the numbers of a packet, as far as they are believed; tells whether they are.
     #[inline(always)]
-    pub(super) fn follow<const OWN: usize>(&mut self, packet: &Packet, unheard: bool) -> bool {
+    pub(super) fn follow<const OWN: usize>(&mut self, packet: &Packet, is_first: bool) -> bool {
         // How far it begins ahead of what is known, modulo 2³²; then as wide as a register of eBPF.
         let ahead = packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed() as isize;
-        let believed = unheard || (-NEAR..NEAR).contains(&ahead);
+        let believed = is_first || (-NEAR..NEAR).contains(&ahead);
         if believed {
             let length = packet.sequence_length();
-            if unheard || ahead + length > 0 {
+            if is_first || ahead + length > 0 {
                 self.sent[OWN] = packet.sequence.wrapping_add(length.cast_unsigned() as u32);
             }
             if packet.tcp_flags & tcp::ACK != 0 {
@@ -78,9 +78,9 @@ impl FlowEntry {
 
     /// Whether a packet of the end `OWN` begins with the very next number.
     #[inline(always)]
-    fn is_next<const OWN: usize>(&self, packet: &Packet, unheard: bool) -> bool {
+    fn is_next<const OWN: usize>(&self, packet: &Packet, is_first: bool) -> bool {
         let other = OWN ^ 1;
-        if unheard {
+        if is_first {
             return packet.tcp_flags & tcp::ACK != 0 && packet.acknowledgement == self.sent[other];
         }
         // Zero: nothing was acknowledged yet.
@@ -93,7 +93,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_opened_at_once(&self, direction: Direction) -> bool {
-        !self.is_cut()
+        !self.is_revoked()
             && self.flags & flags::SYN != 0
             && self.direction != direction as u8
             && self.state == State::New as u8
@@ -104,7 +104,7 @@ impl FlowEntry {
     /// there before it.
     #[inline(always)]
     pub(super) fn waits_for_an_answer(&self, packet: &Packet, direction: Direction) -> bool {
-        if !self.is_unanswered() || self.direction == direction as u8 || packet.is_syn() {
+        if !self.is_half_open() || self.direction == direction as u8 || packet.is_syn() {
             return false;
         }
         let ahead = packet.acknowledgement.wrapping_sub(self.sent[OPENER]).cast_signed() as isize;
@@ -127,13 +127,13 @@ impl FlowEntry {
         now: u64,
     ) -> bool {
         if packet.protocol != protocol::TCP {
-            if !self.is_cut() {
+            if !self.is_revoked() {
                 return true;
             }
             *self = Self::open(packet, direction, decision, generation, length, now);
             return false;
         }
-        let is_the_first = self.flags & (flags::SYN | flags::CUT) == flags::SYN
+        let is_the_first = self.flags & (flags::SYN | flags::REVOKED) == flags::SYN
             && self.state != State::Closing as u8
             && self.direction == direction as u8
             && self.sent[OPENER] == packet.sequence_end();

@@ -4,8 +4,8 @@
 
 use sg_common::{
     flow::{
-        AS_ESTABLISHED, Began, ClosedEntry, Direction, FlowEntry, FlowKey, Found, Talk, Timeouts, flags,
-        takes_over,
+        AS_ESTABLISHED, Began, ClosedEntry, Direction, FlowEntry, FlowKey, Found, PortsProtoNic, Timeouts,
+        flags, takes_over,
     },
     packet::{Family, Packet},
     verdict::{Decision, Reason, Verdict},
@@ -34,7 +34,7 @@ impl Tables {
             since: 1 << 32,
             entry: None,
             closed: None,
-            key: FlowKey { talk: Talk::new((50_000, 22), 0, 6, Family::V4), ..FlowKey::default() },
+            key: FlowKey { l4: PortsProtoNic::new((50_000, 22), 0, 6, Family::V4), ..FlowKey::default() },
             generation: 1,
             rules,
             rule_stands: true,
@@ -74,7 +74,7 @@ impl Tables {
 
     fn live_entry(&mut self) -> Option<&mut FlowEntry> {
         let (key, now) = (self.key, self.now);
-        self.entry.as_mut().filter(|entry| !entry.is_expired(key.talk, &TIMEOUTS, now))
+        self.entry.as_mut().filter(|entry| !entry.is_expired(key.l4, &TIMEOUTS, now))
     }
 
     fn find(&mut self, packet: &Packet, direction: Direction, judged: bool, length: u64) -> Option<Found> {
@@ -100,7 +100,7 @@ impl Tables {
             if entry.is_begun_anew_by(packet, first.reversed()) {
                 entry.begin_anew(decision, generation, now);
             } else {
-                entry.rejudge(decision, generation);
+                entry.revalidate(decision, generation);
             }
             if !decision.accepts() && !packet.is_syn() {
                 return false;
@@ -174,7 +174,7 @@ impl Filter for Tables {
         if closed {
             self.closed = Some(ClosedEntry::of(&entry));
         }
-        if closed || entry.is_expired(self.key.talk, &TIMEOUTS, self.now) {
+        if closed || entry.is_expired(self.key.l4, &TIMEOUTS, self.now) {
             self.entry = None;
         }
     }

@@ -12,8 +12,8 @@ use sg_common::image::header;
 
 use super::{
     AgentError, Numbers,
+    image_cache::{Entry, Kept},
     inputs::{Inputs, Sums},
-    kept::{Entry, Kept},
     nic_block,
 };
 use crate::{
@@ -143,7 +143,7 @@ impl Images {
         }
         let left: Vec<usize> = (0..asked.len()).filter(|&place| fingerprints[place].is_none()).collect();
         let processors = available_parallelism().map_or(1, usize::from);
-        let images = workers::share(left.len(), processors, |jobs| {
+        let images = workers::parallel_map(left.len(), processors, |jobs| {
             let mut compiler = Compiler::new(policy);
             let compile = |job: usize| {
                 let place = left[job];

@@ -11,11 +11,12 @@ use std::{
 use ipnet::IpNet;
 
 use super::Numbers;
-use crate::apart::apart;
+use crate::diff::trim_common_ends;
 use crate::model::{
-    Action, AddressPair, Decider, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-    Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy, PortListIndex, PortRange, Ports,
-    Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
+    Action, AddressPair, AllowedSources, Decider, DeviceFacts, Direction, Established, Family, Group,
+    GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
+    Takeover, Unmatched,
 };
 
 /// Reads the policy that was numbered.
@@ -64,11 +65,11 @@ impl<'a> Inputs<'a> {
     fn members(&mut self, group: GroupIndex) -> u64 {
         let before = self
             .before
-            .and_then(|(policy, sums)| Some((policy.members_elsewhere(group), *sums.members.get(&group)?)));
-        let sum = self.sum(before, self.policy.members_elsewhere(group));
+            .and_then(|(policy, sums)| Some((policy.remote_members(group), *sums.members.get(&group)?)));
+        let sum = self.sum(before, self.policy.remote_members(group));
         self.sums.members.insert(group, sum);
         self.policy
-            .members_here(group)
+            .local_members(group)
             .fold(sum, |sum, address| sum.wrapping_add(self.hashes.hash_one(address)))
     }
 
@@ -90,7 +91,7 @@ impl<'a> Inputs<'a> {
         before.map_or_else(
             || of(after),
             |(before, sum)| {
-                let (gone, come) = apart(before, after);
+                let (gone, come) = trim_common_ends(before, after);
                 sum.wrapping_sub(of(gone)).wrapping_add(of(come))
             },
         )
@@ -168,7 +169,7 @@ impl<'a> Inputs<'a> {
         for net in device_facts.nets(*role) {
             text.net(*net);
         }
-        let Senders { mac, allowed_address_pairs } = senders;
+        let AllowedSources { mac, allowed_address_pairs } = senders;
         text.number(mac.map_or(0, Mac::key));
         text.number(allowed_address_pairs.len() as u64);
         for AddressPair { address, mac } in allowed_address_pairs {

@@ -12,7 +12,6 @@
 //! Policies come from a file ([`run`]) or from whoever holds a [`Control`] ([`serve`]); the rest is the same.
 //! `sgd` runs it; `sgctl stats` and `sgctl detach` read its [`Catalog`] and its [`Instance`].
 
-mod announce;
 mod catalog;
 mod control;
 pub mod devices;
@@ -20,10 +19,10 @@ mod enforcer;
 mod error;
 mod events;
 mod host;
+mod image_cache;
 mod images;
 mod inputs;
 mod instance;
-mod kept;
 mod numbers;
 mod options;
 mod plan;
@@ -38,6 +37,7 @@ mod shared;
 mod slots;
 mod sources;
 mod start;
+mod status_events;
 mod teardown;
 mod trusted_file;
 mod unfiltered;

@@ -1,7 +1,7 @@
 //! What an agent is started with, wherever its policies come from.
 
 use super::Instance;
-use crate::kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder};
+use crate::kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder};
 
 /// What an agent is started with.
 #[derive(Clone, Debug)]
@@ -25,5 +25,5 @@ pub struct AgentOptions {
     /// How long flows are remembered, and how many of one NIC.
     pub flows: FlowOptions,
     /// How many rejected packets are answered.
-    pub answers: AnswerRate,
+    pub rejects: RejectRate,
 }

@@ -10,7 +10,6 @@ use sg_common::abi::NIC_COUNTERS;
 
 use super::{
     AgentError, Catalog, EnforcerError, NicRecord,
-    announce::Line,
     devices::{Devices, Found},
     enforcer::Enforcer,
     images::{Images, Leaving},
@@ -18,6 +17,7 @@ use super::{
     plan::{Step, Wanted, plan},
     prepare::{Prepared, fill_in, prepare, unfit},
     records::Records,
+    status_events::Line,
     unfiltered::{self, Unfiltered},
 };
 use crate::{
@@ -131,11 +131,11 @@ impl<E: Enforcer> Agent<E> {
         if next.revision != self.revision {
             return Ok(Report::default());
         }
-        self.put_in_force(&next.policy, next.prepared, next.unfiltered)
+        self.apply(&next.policy, next.prepared, next.unfiltered)
     }
 
     /// Looks whether the devices are still as the policy in force needs them.
-    pub(super) fn look_again(&mut self, devices: &Devices) -> Result<Report, AgentError> {
+    pub(super) fn resync(&mut self, devices: &Devices) -> Result<Report, AgentError> {
         let Some(mut policy) = self.policy.take() else { return Ok(Report::default()) };
         let seen = seen(&policy, devices);
         let is_as_it_was = seen == self.seen && !unfiltered::is_stale(&self.catalog.left, devices);
@@ -146,7 +146,7 @@ impl<E: Enforcer> Agent<E> {
             prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
                 .and_then(|prepared| {
                     let unfiltered = self.unfiltered(&prepared, devices);
-                    self.put_in_force(&policy, prepared, unfiltered)
+                    self.apply(&policy, prepared, unfiltered)
                 })
                 .map(|mut report| {
                     let unfit = unfit(&policy, devices);
@@ -193,7 +193,7 @@ impl<E: Enforcer> Agent<E> {
         Unfiltered::look(prepared, &self.records, &self.catalog, &self.waiting, devices)
     }
 
-    fn put_in_force(
+    fn apply(
         &mut self,
         policy: &Arc<Policy>,
         mut prepared: Prepared,
@@ -212,7 +212,7 @@ impl<E: Enforcer> Agent<E> {
         let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
         let hooked: BTreeSet<String> = self.hooked().map(|nic| nic.device.clone()).collect();
         let mut report = Report::default();
-        self.carry_out(&mut enforcer, &steps, &mut prepared, &mut report);
+        self.execute(&mut enforcer, &steps, &mut prepared, &mut report);
         if report.errors.is_empty()
             && let Err(source) = enforcer.remove_older(&self.hooked_devices())
         {
@@ -236,7 +236,7 @@ impl<E: Enforcer> Agent<E> {
         Ok(report)
     }
 
-    fn carry_out(&mut self, enforcer: &mut E, steps: &[Step], prepared: &mut Prepared, report: &mut Report) {
+    fn execute(&mut self, enforcer: &mut E, steps: &[Step], prepared: &mut Prepared, report: &mut Report) {
         let mut failed = BTreeSet::new();
         // Images are published together: one wait for all of them.
         for steps in steps.chunk_by(|a, b| a.is_publish() && b.is_publish()) {

@@ -5,14 +5,13 @@
 use std::{path::Path, sync::mpsc::sync_channel, thread};
 
 use super::{
-    AgentError, AgentOptions, Control, Orders, Removed,
-    announce::{Line, say},
-    control,
+    AgentError, AgentOptions, Control, Orders, Removed, control,
     events::channel,
     policy_file::PolicyFile,
     session::{Policies, Session},
     sources,
     start::start,
+    status_events::{Line, say},
     teardown::teardown,
 };
 use crate::kernel::bpffs;

@@ -6,13 +6,13 @@ use tokio::task::yield_now;
 
 use super::{
     AgentError, Enforced,
-    announce::{Line, say},
     control::{Order, Orders},
     devices,
     enforcer::Enforcer,
     events::{Events, Reading, Wake},
     policy_file::PolicyFile,
     reconcile::{Agent, Report},
+    status_events::{Line, say},
 };
 use crate::{kernel::Swept, model::Policy};
 
@@ -88,13 +88,13 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
                     log::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     say(&Line::Refused { path: path.to_owned(), reason: error.to_string() });
-                    self.look_again();
+                    self.resync();
                 } else {
                     // What went wrong was said.
                     let _ = self.enforce();
                 }
             }
-            None if wake.devices || !self.agent.is_settled() => self.look_again(),
+            None if wake.devices || !self.agent.is_settled() => self.resync(),
             None => {}
         }
         self.sweeping |= wake.tick;
@@ -135,7 +135,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let result = self.agent.enforce().and_then(|mut report| {
             if !self.agent.is_settled() {
                 // Devices changed since it was prepared, or something failed: a second look may be all it needs.
-                let again = self.agent.look_again(&devices::scan()?)?;
+                let again = self.agent.resync(&devices::scan()?)?;
                 report.lines.extend(again.lines);
                 report.warnings.extend(again.warnings);
                 report.errors = again.errors;
@@ -156,8 +156,8 @@ impl<'a, E: Enforcer> Session<'a, E> {
         if errors.is_empty() { Ok(enforced) } else { Err(AgentError::not_in_force(errors)) }
     }
 
-    fn look_again(&mut self) {
-        match devices::scan().and_then(|devices| self.agent.look_again(&devices)) {
+    fn resync(&mut self) {
+        match devices::scan().and_then(|devices| self.agent.resync(&devices)) {
             Ok(report) => {
                 let cause = (report.published > 0).then_some("devices");
                 self.tell(report, cause);

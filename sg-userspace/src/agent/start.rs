@@ -20,18 +20,18 @@ use crate::kernel::{
 
 /// What to do about what is there.
 #[derive(Debug)]
-enum Beginning {
+enum StartMode {
     /// Nothing is there.
     Fresh,
     /// Flows, counters, slots, numbers and generations go on, as far as `layout` has what this one has.
-    Continue {
+    Adopt {
         /// What is known of them, as this version has it.
         catalog: Catalog,
         /// The layout of what is in force.
         layout: u32,
     },
     /// Something is there that cannot be continued.
-    Replace {
+    Takeover {
         /// Why not.
         why: String,
     },
@@ -49,8 +49,8 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
     }
     let beginning = beginning(&options.instance)?;
     let catalog = match &beginning {
-        Beginning::Fresh | Beginning::Replace { .. } => Catalog::new(options.limits, options.attachment),
-        Beginning::Continue { catalog, layout } => {
+        StartMode::Fresh | StartMode::Takeover { .. } => Catalog::new(options.limits, options.attachment),
+        StartMode::Adopt { catalog, layout } => {
             let continued =
                 if *layout == abi::VERSION { String::new() } else { format!(", of layout {layout}") };
             log::info!("adopting what an earlier agent (pid {}) left in force{continued}", catalog.pid);
@@ -83,17 +83,17 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
 
 /// Makes room for the tables of this layout, and says which pins are to be replaced. May be called again where
 /// what comes after it failed.
-fn older(instance: &Instance, beginning: &Beginning) -> Result<Option<Vec<PathBuf>>, AgentError> {
+fn older(instance: &Instance, beginning: &StartMode) -> Result<Option<Vec<PathBuf>>, AgentError> {
     let own = instance.pins();
     match beginning {
-        Beginning::Fresh => return Ok(None),
-        Beginning::Continue { layout, .. } => {
+        StartMode::Fresh => return Ok(None),
+        StartMode::Adopt { layout, .. } => {
             if *layout != abi::VERSION {
                 // Of a start that ended before it wrote its catalog, and so before it attached anything.
                 remove_pins(&own, &[])?;
             }
         }
-        Beginning::Replace { why } => {
+        StartMode::Takeover { why } => {
             log::warn!(
                 "starting afresh: {why}. The old filter stays until the new one is in its place; flows and counts \
                  are lost"
@@ -105,7 +105,7 @@ fn older(instance: &Instance, beginning: &Beginning) -> Result<Option<Vec<PathBu
         }
     }
     let older: Vec<PathBuf> = instance.pinned().into_iter().filter(|path| *path != own).collect();
-    Ok(if older.is_empty() && matches!(beginning, Beginning::Continue { .. }) { None } else { Some(older) })
+    Ok(if older.is_empty() && matches!(beginning, StartMode::Adopt { .. }) { None } else { Some(older) })
 }
 
 /// Loads the program, over the tables of `catalog` where they are there.
@@ -122,7 +122,7 @@ fn load(
         log_level: options.program_log,
         limits: catalog.limits,
         flows: options.flows,
-        answers: options.answers,
+        rejects: options.rejects,
     })
     .map_err(|source| AgentError::Load { source })?;
     if options.program_log > 0 {
@@ -133,14 +133,14 @@ fn load(
     Ok(datapath)
 }
 
-fn beginning(instance: &Instance) -> Result<Beginning, AgentError> {
+fn beginning(instance: &Instance) -> Result<StartMode, AgentError> {
     let pinned = instance.pinned();
     let newer = |path: &PathBuf| pins::set_aside_layout_of(path).filter(|&layout| layout > abi::VERSION);
     if let Some((path, found)) = pinned.iter().find_map(|path| Some((path, newer(path)?))) {
         return Err(AgentError::Newer { instance: instance.name().to_owned(), found, path: path.clone() });
     }
     let is_pinned = |layout| pinned.iter().any(|path| pins::layout_of(path) == Some(layout));
-    let replace = |why| Ok(Beginning::Replace { why });
+    let replace = |why| Ok(StartMode::Takeover { why });
     let found = match Catalog::load(&instance.catalog()) {
         Ok(catalog) => Ok((catalog, abi::VERSION)),
         Err(CatalogError::Version { found_abi, .. }) if found_abi < abi::VERSION => {
@@ -149,10 +149,10 @@ fn beginning(instance: &Instance) -> Result<Beginning, AgentError> {
         Err(error) => Err(error),
     };
     match found {
-        Err(CatalogError::Missing { .. }) if pinned.is_empty() => Ok(Beginning::Fresh),
+        Err(CatalogError::Missing { .. }) if pinned.is_empty() => Ok(StartMode::Fresh),
         Err(error) => replace(error.to_string()),
         Ok((_, layout)) if !is_pinned(layout) => replace(format!("nothing of layout {layout} is pinned")),
-        Ok((catalog, layout)) => Ok(Beginning::Continue { catalog, layout }),
+        Ok((catalog, layout)) => Ok(StartMode::Adopt { catalog, layout }),
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
         (dir, instance)
     }
 
-    fn begin(pins: bool, catalog: Option<&Catalog>) -> Beginning {
+    fn begin(pins: bool, catalog: Option<&Catalog>) -> StartMode {
         let (_dir, instance) = instance(pins, catalog);
         beginning(&instance).unwrap()
     }
@@ -201,8 +201,8 @@ mod tests {
     fn pins_and_their_catalog_are_adopted() {
         let catalog = Catalog::new(LIMITS, Attachment::Auto);
         let found = begin(true, Some(&catalog));
-        assert!(matches!(found, Beginning::Continue { layout: abi::VERSION, .. }));
-        assert!(matches!(begin(false, None), Beginning::Fresh));
+        assert!(matches!(found, StartMode::Adopt { layout: abi::VERSION, .. }));
+        assert!(matches!(begin(false, None), StartMode::Fresh));
         let (_dir, instance) = instance(true, Some(&catalog));
         assert_eq!(room(&instance).1, None);
     }
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn one_without_the_other_is_replaced_and_stays_until_then() {
         let catalog = Catalog::new(LIMITS, Attachment::Auto);
-        assert!(matches!(begin(true, None), Beginning::Replace { .. }));
-        assert!(matches!(begin(false, Some(&catalog)), Beginning::Replace { .. }));
+        assert!(matches!(begin(true, None), StartMode::Takeover { .. }));
+        assert!(matches!(begin(false, Some(&catalog)), StartMode::Takeover { .. }));
         let (_dir, instance) = instance(true, None);
         fs::write(instance.pins().join("link_2_sg_ingress"), "").unwrap();
         let aside = format!("v{}-1", abi::VERSION);
@@ -229,13 +229,13 @@ mod tests {
         catalog.abi_version = 0;
         let (_dir, instance) = instance(true, Some(&catalog));
         let why = match beginning(&instance).unwrap() {
-            Beginning::Replace { why } => why,
+            StartMode::Takeover { why } => why,
             other => panic!("{other:?}"),
         };
         assert!(why.contains("layout 0"), "{why}");
 
         let old = pin(&instance, "v0");
-        let Beginning::Continue { catalog, layout: 0 } = beginning(&instance).unwrap() else { panic!() };
+        let StartMode::Adopt { catalog, layout: 0 } = beginning(&instance).unwrap() else { panic!() };
         assert_eq!(catalog.abi_version, abi::VERSION, "it is written as one of this version");
         assert_eq!(
             room(&instance),
@@ -246,7 +246,7 @@ mod tests {
         // A start that ended between its catalog and the last of what is older.
         catalog.save(&instance.catalog()).unwrap();
         let own = pin(&instance, instance.pins().file_name().unwrap().to_str().unwrap());
-        assert!(matches!(beginning(&instance).unwrap(), Beginning::Continue { layout: abi::VERSION, .. }));
+        assert!(matches!(beginning(&instance).unwrap(), StartMode::Adopt { layout: abi::VERSION, .. }));
         assert_eq!(room(&instance).1, Some(vec![old]));
         assert!(own.exists());
     }

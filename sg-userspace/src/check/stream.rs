@@ -140,8 +140,8 @@ mod tests {
     use crate::{
         check::OracleEngine,
         model::{
-            DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
-            Precedence, Role, Senders, Takeover, Unmatched,
+            AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
+            PolicyParts, Precedence, Role, Takeover, Unmatched,
         },
     };
 
@@ -165,7 +165,7 @@ mod tests {
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,
-            senders: Senders::default(),
+            senders: AllowedSources::default(),
             hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),

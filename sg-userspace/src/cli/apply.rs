@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use hyper::Method;
 
 use super::{
@@ -24,29 +23,29 @@ const EXAMPLES: &str = "Examples:
   sgctl apply -f policy.yaml --dry-run
   sgctl apply -f policy.yaml --name production --yes";
 
-/// Make what a policy document owns as the document says.
+/// Make the resources of a policy document match it.
 ///
-/// The difference is shown first. What the document does not own is not touched.
-#[derive(Debug, Args)]
+/// The difference is shown first. Resources that the document does not own are left unchanged.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
-    /// The document, YAML or JSON; `-` is the standard input.
+pub(super) struct Args {
+    /// Policy document in YAML or JSON; `-` reads standard input.
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
-    /// What the document is called: everything of it belongs to this name, which is also that of its VPC.
+    /// Name of the document. It owns everything that it creates, and its VPC has the same name.
     #[arg(long, default_value = "document", value_parser = named())]
     name: String,
-    /// Where it is, the first time [default: local].
+    /// Region, on the first apply [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// Only show the difference.
+    /// Show the difference and change nothing.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     yes: Yes,
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let text = file::read_text(&typed.file)?;
     let (region, shown) = (typed.region.unwrap_or_default(), typed.file.display().to_string());
     let body = Apply { text: text.into(), name: typed.name, region, file: shown };

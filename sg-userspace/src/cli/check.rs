@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use super::{
     check_nic::{self, CommonArgs, PacketArgs},
@@ -19,13 +19,13 @@ const USAGE: &str = "sgctl check packet <NIC> --protocol <PROTOCOL> --remote <AD
        sgctl check --policy <FILE> --nic <NIC> --direction <DIRECTION> --protocol <PROTOCOL>
                    --src <ADDRESS> --dst <ADDRESS> [--dport <PORT>] [--icmp-type <NUMBER>] [...]";
 
-/// What would happen to a packet that starts a flow, and why; no interface is touched.
-#[derive(Debug, Args)]
+/// Judge a packet that starts a flow, and explain the verdict; changes no interface.
+#[derive(Debug, clap::Args)]
 #[command(override_usage = USAGE, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     on_nic: Option<OnNic>,
-    /// The policy document.
+    /// Policy document.
     #[arg(long, value_name = "FILE", required = true)]
     policy: Option<PathBuf>,
     #[command(flatten)]
@@ -39,7 +39,7 @@ enum OnNic {
     Common(CommonArgs),
 }
 
-pub(super) fn run(typed: Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     match (typed.on_nic, typed.policy) {
         (Some(OnNic::Packet(packet)), _) => check_nic::packet(packet, &mut Session::new(common, out)?),
         (Some(OnNic::Common(typed)), _) => check_nic::common(&typed, &mut Session::new(common, out)?),

@@ -25,50 +25,50 @@ use crate::{
 /// The most rules that are listed before the rest is only counted.
 const LISTED: usize = 30;
 
-/// What would happen to a packet on a NIC, with the rules in force.
+/// Judge a packet on a NIC by the rules in force.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl check packet eth0 --protocol tcp --port 22 --remote 203.0.113.9
   sgctl check packet web-1 --direction egress --protocol icmp --remote 10.0.0.9")]
 pub(super) struct PacketArgs {
-    /// The NIC's id, name or device; an instance means its primary NIC.
+    /// Id, name or device of the NIC; an instance means its primary NIC.
     #[arg(value_parser = named())]
     nic: String,
-    /// As seen by the NIC's owner.
+    /// Direction as the NIC's owner sees it.
     #[arg(long, value_enum, default_value = "ingress")]
     direction: Direction,
-    /// tcp, udp, icmp, icmpv6, gre, sctp or 0 to 255.
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, or 0 to 255.
     #[arg(long)]
     protocol: Protocol,
-    /// The other end: the sender of inbound packets, the receiver of outbound ones.
+    /// Remote address: the source of inbound packets, the destination of outbound ones.
     #[arg(long, value_name = "ADDRESS")]
     remote: IpAddr,
-    /// This end [default: the NIC's first address of the remote's family].
+    /// Local address [default: the NIC's first address of the remote's family].
     #[arg(long, value_name = "ADDRESS")]
     local: Option<IpAddr>,
-    /// The destination port; tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) need it.
+    /// Destination port; required for tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite).
     #[arg(long)]
     port: Option<u16>,
-    /// The source port [default: 40000].
+    /// Source port [default: 40000].
     #[arg(long, value_name = "PORT")]
     source_port: Option<u16>,
-    /// The type of ICMP message [default: an echo request].
+    /// ICMP type [default: echo request].
     #[arg(long, value_name = "NUMBER")]
     icmp_type: Option<u8>,
-    /// Its code [default: 0].
+    /// ICMP code [default: 0].
     #[arg(long, value_name = "NUMBER")]
     icmp_code: Option<u8>,
 }
 
-/// Whether the ports that everybody asks about are open: 22, 80, 443, 3389, 8080, and ping.
+/// Show whether common ports are open: 22, 80, 443, 3389, 8080, and ping.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Example:
   sgctl check common eth0 --remote 203.0.113.9")]
 pub(super) struct CommonArgs {
-    /// The NIC's id, name or device; an instance means its primary NIC.
+    /// Id, name or device of the NIC; an instance means its primary NIC.
     #[arg(value_parser = named())]
     nic: String,
-    /// Who would connect.
+    /// Address that would connect.
     #[arg(long, value_name = "ADDRESS")]
     remote: IpAddr,
 }

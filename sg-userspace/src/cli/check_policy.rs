@@ -25,7 +25,7 @@ use crate::{
 /// Probes and who answers them.
 #[derive(Debug, Args)]
 pub(super) struct TypedProbes {
-    /// Probes, one JSON object a line; `-` is the standard input.
+    /// Probes, one JSON object per line; `-` reads standard input.
     #[arg(
         long,
         value_name = "FILE",
@@ -33,7 +33,7 @@ pub(super) struct TypedProbes {
         conflicts_with = "TypedPacket"
     )]
     probes: Option<PathBuf>,
-    /// Who answers [default: image for --probes, oracle for a single packet].
+    /// Engine that judges [default: image for --probes, oracle for a single packet].
     #[arg(long)]
     engine: Option<TypedEngine>,
     #[command(flatten, next_help_heading = "A single packet")]
@@ -43,31 +43,31 @@ pub(super) struct TypedProbes {
 /// A single packet.
 #[derive(Debug, Args)]
 struct TypedPacket {
-    /// The device of the NIC.
+    /// Device of the NIC.
     #[arg(long)]
     nic: String,
-    /// As seen by the NIC's owner.
+    /// Direction as the NIC's owner sees it.
     #[arg(long)]
     direction: TypedDirection,
-    /// tcp, udp, icmp, icmpv6, gre, sctp or 0 to 255.
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, or 0 to 255.
     #[arg(long)]
     protocol: ProtocolName,
-    /// The sender.
+    /// Source address.
     #[arg(long, value_name = "ADDRESS")]
     src: IpAddr,
-    /// The receiver.
+    /// Destination address.
     #[arg(long, value_name = "ADDRESS")]
     dst: IpAddr,
-    /// The source port [default: 40000].
+    /// Source port [default: 40000].
     #[arg(long, value_name = "PORT")]
     sport: Option<u16>,
-    /// The destination port; tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) need it.
+    /// Destination port; required for tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite).
     #[arg(long, value_name = "PORT")]
     dport: Option<u16>,
-    /// The ICMP type; icmp and icmpv6 need it.
+    /// ICMP type; required for icmp and icmpv6.
     #[arg(long, value_name = "NUMBER")]
     icmp_type: Option<u8>,
-    /// The ICMP code [default: 0].
+    /// ICMP code [default: 0].
     #[arg(long, value_name = "NUMBER")]
     icmp_code: Option<u8>,
 }
@@ -82,7 +82,7 @@ enum TypedDirection {
 enum TypedEngine {
     /// The rules as written.
     Oracle,
-    /// The compiled tables, in user space.
+    /// The compiled image, read in user space.
     Image,
     /// The eBPF program over a real packet; needs root.
     Kernel,

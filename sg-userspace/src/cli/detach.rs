@@ -13,22 +13,22 @@ use super::{
 };
 use crate::agent::{AgentError, Instance, InstanceLock, Removed, teardown};
 
-/// Take the filter off the devices: everything passes then.
+/// Remove the filter from the devices: from then on every packet passes.
 ///
-/// What is pinned is removed, too, and the files of the agent.
+/// The pins and the agent's files are removed too.
 #[derive(Debug, clap::Args)]
-pub(super) struct Typed {
-    /// The agent whose filter it is; the same as --agent.
+pub(super) struct Args {
+    /// Instance whose filter it is; the same as --agent.
     #[arg(long, value_name = "NAME", conflicts_with = "all")]
     instance: Option<String>,
-    /// Every filter of this host, whatever version of sgd left it. Refused while an agent runs.
+    /// Remove every filter of this host, whichever version of sgd attached it. Refused while an agent runs.
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     yes: Yes,
 }
 
-pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut output = Output::new(common.format(), out);
     if typed.all {
         return all(typed.yes.yes, &mut output);

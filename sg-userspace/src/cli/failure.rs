@@ -18,7 +18,7 @@ pub(super) enum Failure {
     /// 1: anything else.
     Other(anyhow::Error),
     /// 1, without a word: whoever reads our output went away.
-    Unheard,
+    BrokenPipe,
 }
 
 impl Failure {
@@ -37,7 +37,7 @@ impl Failure {
         match self {
             Self::Input(error) => Self::Input(error.context(file.to_owned())),
             Self::Other(error) => Self::Other(error.context(file.to_owned())),
-            Self::Unheard => Self::Unheard,
+            Self::BrokenPipe => Self::BrokenPipe,
         }
     }
 
@@ -45,7 +45,7 @@ impl Failure {
     pub(super) const fn code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
-            Self::Other(_) | Self::Unheard => 1,
+            Self::Other(_) | Self::BrokenPipe => 1,
         }
     }
 
@@ -55,7 +55,7 @@ impl Failure {
             Self::Input(error) | Self::Other(error) => {
                 eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}")));
             }
-            Self::Unheard => {}
+            Self::BrokenPipe => {}
         }
         ExitCode::from(self.code())
     }
@@ -65,7 +65,7 @@ impl From<io::Error> for Failure {
     /// Of writing the output.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            ErrorKind::BrokenPipe => Self::Unheard,
+            ErrorKind::BrokenPipe => Self::BrokenPipe,
             _ => Self::Other(anyhow::Error::new(error).context("writing the output")),
         }
     }

@@ -31,16 +31,16 @@ use crate::{
     store::Protocol,
 };
 
-/// Show who talks to whom, and end flows.
+/// Show and delete flows.
 ///
-/// Of a TCP connection that is deleted nothing passes any more but a new SYN, which meets the rules. Another flow that is deleted
-/// meets them with its next packet, as a new one.
+/// Of a deleted TCP connection nothing passes any more except a new SYN, which the rules judge. A deleted flow of another
+/// protocol is judged by the rules on its next packet, as a new flow.
 #[derive(Debug, clap::Args)]
-pub(super) struct Typed {
-    /// Delete what is found, after a question.
+pub(super) struct Args {
+    /// Delete the flows found, after confirmation.
     #[arg(long)]
     delete: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short, requires = "delete")]
     yes: bool,
     #[command(flatten)]
@@ -50,28 +50,28 @@ pub(super) struct Typed {
 /// Which flows. What is left out may be anything.
 #[derive(Debug, clap::Args)]
 struct Wanted {
-    /// Of this NIC.
+    /// Only flows of this NIC.
     #[arg(long, value_name = "DEVICE")]
     nic: Option<String>,
-    /// tcp, udp, icmp …, or a number.
+    /// Only this protocol: tcp, udp, icmp …, or a number.
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// With another end in here.
+    /// Only flows whose remote address is in this prefix.
     #[arg(long, value_name = "CIDR", value_parser = args::prefix)]
     remote: Option<IpNet>,
-    /// With this end in here.
+    /// Only flows whose local address is in this prefix.
     #[arg(long, value_name = "CIDR", value_parser = args::prefix)]
     local: Option<IpNet>,
-    /// In this VLAN: none, a number, ad.NUMBER for an 802.1ad tag, OUTER/INNER for two.
+    /// Only this VLAN: none, a number, ad.NUMBER for an 802.1ad tag, OUTER/INNER for two.
     #[arg(long, value_parser = args::vlan)]
     vlan: Option<Vlan>,
-    /// With this port at either end.
+    /// Only flows with this port at either end.
     #[arg(long)]
     port: Option<u16>,
-    /// How far it has come.
+    /// Only flows in this state.
     #[arg(long)]
     state: Option<Progress>,
-    /// That this rule accepted, or cut.
+    /// Only flows that this rule accepted or revoked.
     #[arg(long, value_name = "ID")]
     rule: Option<String>,
 }
@@ -80,13 +80,13 @@ struct Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Progress {
-    /// Asked, and not answered yet.
+    /// No reply yet.
     New,
-    /// Answered.
+    /// Packets in both directions.
     Established,
     /// Ended by a reset, or by a FIN from both ends.
     Closing,
-    /// The policy accepts it no more.
+    /// No longer accepted by the policy.
     Cut,
 }
 
@@ -112,7 +112,7 @@ struct Row {
     bytes: [u64; 2],
 }
 
-pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let instance = common.filter()?;
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
@@ -147,7 +147,7 @@ pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result
 }
 
 fn delete(
-    typed: &Typed,
+    typed: &Args,
     flows: &mut Flows,
     pins: &Path,
     found: &[(FlowKey, FlowEntry, Row)],
@@ -216,24 +216,24 @@ impl<'a> Known<'a> {
         let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
         let text = |text: &str| text.to_owned();
         // Of an echo, the remote port is its identifier and the local one says who asked.
-        let echo = matches!(key.talk.protocol(), 1 | 58);
+        let echo = matches!(key.l4.protocol(), 1 | 58);
         Row {
             nic: self
                 .nics
-                .get(&key.talk.nic())
-                .map_or_else(|| format!("slot {}", key.talk.nic()), |name| text(name)),
+                .get(&key.l4.nic())
+                .map_or_else(|| format!("slot {}", key.l4.nic()), |name| text(name)),
             vlan: Some(key.network()).filter(|vlan| !vlan.is_none()).map(|vlan| vlan.to_string()),
-            protocol: Protocol::Number(key.talk.protocol()).to_string(),
+            protocol: Protocol::Number(key.l4.protocol()).to_string(),
             direction: match entry.direction() {
                 Direction::Ingress => "ingress",
                 Direction::Egress => "egress",
             },
-            remote: address(key.talk.family(), key.remote_high, key.remote_low),
-            remote_port: if echo { 0 } else { key.talk.remote_port() },
-            local: address(key.talk.family(), key.local_high, key.local_low),
-            local_port: if echo { 0 } else { key.talk.local_port() },
+            remote: address(key.l4.family(), key.remote_high, key.remote_low),
+            remote_port: if echo { 0 } else { key.l4.remote_port() },
+            local: address(key.l4.family(), key.local_high, key.local_low),
+            local_port: if echo { 0 } else { key.l4.local_port() },
             state: match entry.state {
-                _ if entry.is_cut() => Progress::Cut,
+                _ if entry.is_revoked() => Progress::Cut,
                 state if state == State::New as u8 => Progress::New,
                 state if state == State::Established as u8 => Progress::Established,
                 _ => Progress::Closing,
@@ -255,7 +255,7 @@ fn address(family: Family, high: u64, low: u64) -> IpAddr {
 
 impl Wanted {
     fn admits(&self, key: &FlowKey, row: &Row) -> bool {
-        let protocol = |wanted| wanted == Protocol::All || wanted == Protocol::Number(key.talk.protocol());
+        let protocol = |wanted| wanted == Protocol::All || wanted == Protocol::Number(key.l4.protocol());
         let rule = |wanted: &String| row.rule.as_ref() == Some(wanted);
         self.nic.as_ref().is_none_or(|wanted| row.nic == *wanted)
             && self.protocol.is_none_or(protocol)

@@ -7,37 +7,37 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, CommandFactory as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::{Typed, failure::Failure, output::count};
+use super::{Args, failure::Failure, output::count};
 
 const WHERE: &str = "Examples:
   sgctl completion bash > /etc/bash_completion.d/sgctl
   sgctl completion zsh > ~/.zfunc/_sgctl
   sgctl completion fish > ~/.config/fish/completions/sgctl.fish";
 
-/// Write what makes a shell complete commands to the output.
-#[derive(Debug, Args)]
+/// Print a shell completion script.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = WHERE)]
 pub(super) struct Completion {
-    /// Which shell.
+    /// Shell.
     #[arg(value_enum)]
     shell: Shell,
 }
 
-/// Write a manual page for every command.
-#[derive(Debug, Args)]
+/// Write a manual page for each command.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  sgctl man /usr/local/share/man/man1")]
 pub(super) struct Man {
-    /// The directory for the pages; it is made where there is none.
+    /// Directory for the pages; created if missing.
     dir: PathBuf,
 }
 
 pub(super) fn completion(typed: &Completion, out: &mut dyn Write) -> Result<(), Failure> {
     // clap_complete panics where it cannot write, so it writes where it always can.
     let mut script = Vec::new();
-    clap_complete::generate(typed.shell, &mut Typed::command(), "sgctl", &mut script);
+    clap_complete::generate(typed.shell, &mut Args::command(), "sgctl", &mut script);
     Ok(out.write_all(&script)?)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn man(typed: &Man, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = typed.dir.display().to_string();
     let pages = || -> io::Result<usize> {
         fs::create_dir_all(&typed.dir)?;
-        clap_mangen::generate_to(Typed::command(), &typed.dir)?;
+        clap_mangen::generate_to(Args::command(), &typed.dir)?;
         Ok(fs::read_dir(&typed.dir)?
             .filter_map(Result::ok)
             .filter(|entry| is_ours(&entry.file_name()))

@@ -1,6 +1,6 @@
 //! `sgctl group`: security groups themselves.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -29,10 +29,10 @@ const EXAMPLES: &str = "Examples:
   sgctl group export web rules.csv
   sgctl group delete web-test";
 
-/// Groups: rules under one name, for the NICs that hold them.
-#[derive(Debug, Args)]
+/// Security groups: named sets of rules for the NICs that hold them.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -43,81 +43,81 @@ enum Verb {
     List(List),
     /// Show one.
     Show {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         group: String,
     },
-    /// Make one without rules.
+    /// Create a group without rules.
     Create(Create),
-    /// Change one; what is not said stays.
+    /// Change the given fields; the others are left unchanged.
     Modify(Modify),
-    /// Delete groups that have no members and that no rule of another group names: all, or none.
+    /// Delete groups that have no members and that no rule of another group names. All are deleted, or none.
     Delete {
-        /// Their ids or names.
+        /// Ids or names.
         #[arg(required = true, value_name = "GROUP", value_parser = named())]
         groups: Vec<String>,
         #[command(flatten)]
         yes: Yes,
     },
-    /// Make a new group with the rules of another.
+    /// Create a group with the rules of another.
     Clone(CloneArgs),
-    /// Give a group the rules of another.
+    /// Copy the rules of another group into a group.
     Restore(RestoreArgs),
-    /// Show which groups have rules that name a group.
+    /// List the groups whose rules name a group.
     References {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         group: String,
     },
-    /// Write the rules of a group to a file.
+    /// Export the rules of a group to a file.
     Export(ExportArgs),
-    /// Add rules of a file to a group.
+    /// Import rules from a file into a group.
     Import(ImportArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Only those of this VPC; `classic`: of the classic network.
+    /// Only in this VPC; `classic` means the classic network.
     #[arg(long)]
     vpc: Option<String>,
-    /// Only those of this type.
+    /// Only of this type.
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     kind: Option<GroupType>,
-    /// Only those that this NIC or instance holds.
+    /// Only groups that this NIC or instance holds.
     #[arg(long, value_name = "TARGET")]
     held_by: Option<String>,
     #[command(flatten)]
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// Where; with --vpc its region [default: local].
+    /// Region; with --vpc the VPC's region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// The VPC's id or name [default: the classic network].
+    /// Id or name of the VPC [default: the classic network].
     #[arg(long)]
     vpc: Option<String>,
-    /// The type; one NIC holds groups of one type.
+    /// Type; a NIC holds groups of one type only.
     #[arg(long = "type", value_enum, value_name = "TYPE", default_value = "basic")]
     kind: GroupType,
-    /// Whether members may talk to each other [default: accept for basic, never for enterprise].
+    /// Whether members can reach each other [default: accept for basic, never for enterprise].
     #[arg(long, value_enum)]
     inner_access: Option<InnerAccess>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Modify {
-    /// Its id or name.
+    /// Id or name.
     #[arg(value_parser = named())]
     group: String,
     #[command(flatten)]
     label: LabelChangeArgs,
-    /// Whether members may talk to each other.
+    /// Whether members can reach each other.
     #[arg(long, value_enum)]
     inner_access: Option<InnerAccess>,
 }
@@ -160,7 +160,7 @@ impl Shown for GroupView {
         Column::new("INNER-ACCESS", |view| inner_access(&view.group)),
         Column::number("RULES", |view| view.rules.to_string()),
         Column::number("NICS", |view| view.nics.to_string()),
-        Column::number("ELSEWHERE", |view| view.members_elsewhere.to_string()),
+        Column::number("ELSEWHERE", |view| view.remote_members.to_string()),
         Column::wide("ROOM", |view| view.room.to_string()),
         Column::wide("REGION", |view| view.group.region.clone()),
         Column::wide("DEFAULT", |view| yes_no(view.group.default)),
@@ -183,7 +183,7 @@ impl Shown for GroupView {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let groups = Address::of(&["groups"]);
     match typed.verb {
         Verb::List(list) => {

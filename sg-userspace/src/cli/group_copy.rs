@@ -19,44 +19,44 @@ use crate::{
     store::Rule,
 };
 
-/// Make a new group with the rules of another.
+/// Create a group with the rules of another.
 #[derive(Debug, Args)]
 pub(super) struct CloneArgs {
-    /// The id or name of the group that is cloned.
+    /// Id or name of the group to clone.
     #[arg(value_parser = named())]
     group: String,
     #[command(flatten)]
     label: NewLabelArgs,
-    /// Make it in this region [default: that of --vpc, or of the group].
+    /// Region of the new group [default: that of --vpc, or of the group].
     #[arg(long)]
     region: Option<String>,
-    /// Make it in this VPC [default: that of the group].
+    /// VPC of the new group [default: that of the group].
     #[arg(long, conflicts_with = "classic")]
     vpc: Option<String>,
-    /// Make it in the classic network.
+    /// Create it in the classic network.
     #[arg(long)]
     classic: bool,
-    /// Leave out the rules.
+    /// Do not copy the rules.
     #[arg(long)]
     without_rules: bool,
-    /// Copy the tags, too.
+    /// Copy the tags too.
     #[arg(long, conflicts_with = "tags")]
     with_tags: bool,
 }
 
-/// Give a group the rules of another.
+/// Copy the rules of another group into a group.
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
-    /// The id or name of the group that gets rules.
+    /// Id or name of the group that receives the rules.
     #[arg(value_parser = named())]
     group: String,
-    /// The id or name of the group whose rules they are.
+    /// Id or name of the group to copy the rules from.
     #[arg(long, value_name = "GROUP", value_parser = named())]
     from: String,
-    /// Take away the rules that the other group does not have.
+    /// Delete the rules that the other group does not have.
     #[arg(long)]
     complete: bool,
-    /// Only show what would be done.
+    /// Show what would be done and change nothing.
     #[arg(long, visible_alias = "dry-run")]
     preview: bool,
     #[command(flatten)]

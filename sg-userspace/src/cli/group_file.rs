@@ -30,31 +30,31 @@ enum Form {
     Csv,
 }
 
-/// Write the rules of a group to a file.
+/// Export the rules of a group to a file.
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
-    /// The group's id or name.
+    /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
-    /// The file [default: the output].
+    /// File [default: standard output].
     file: Option<PathBuf>,
-    /// Its form [default: csv for a file whose name says so, else json].
+    /// Format [default: csv if the file is named so, else json].
     #[arg(long, value_enum)]
     form: Option<Form>,
 }
 
-/// Add rules of a file to a group. What is there already and what cannot be is skipped and named.
+/// Import rules from a file into a group. Existing and invalid rules are skipped and listed.
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The group's id or name.
+    /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
-    /// The file; `-` is the standard input.
+    /// File; `-` reads standard input.
     file: PathBuf,
-    /// Its form [default: what it looks like].
+    /// Format [default: detected].
     #[arg(long, value_enum)]
     form: Option<Form>,
-    /// Only show what would be added, what is skipped, and why.
+    /// Show what would be added and what skipped, with reasons, and change nothing.
     #[arg(long, visible_alias = "dry-run")]
     preview: bool,
 }

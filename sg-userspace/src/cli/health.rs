@@ -1,7 +1,5 @@
 //! `sgctl health`: rules that can never decide, and rules that let everybody in.
 
-use clap::Args;
-
 use super::{
     address::Address,
     args::{named, write_ids},
@@ -12,14 +10,14 @@ use super::{
 };
 use crate::service::{Finding, FindingKind, Severity};
 
-/// Find rules that never decide, and rules that let everybody in.
-#[derive(Debug, Args)]
+/// Find rules that never decide a packet, and rules that let everybody in.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   sgctl health
   sgctl health --nic eth0        # all its groups together, in its order
   sgctl health --group web --json")]
-pub(super) struct Typed {
-    /// Only this group [default: every group, each by itself].
+pub(super) struct Args {
+    /// Only this group [default: every group, one by one].
     #[arg(long, value_parser = named(), conflicts_with = "nic")]
     group: Option<String>,
     /// All groups of this NIC together.
@@ -62,7 +60,7 @@ impl Shown for Finding {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["health"]).with_some("group", typed.group).with_some("nic", typed.nic);
     let findings: Vec<Finding> = session.get(address)?;
     let names = session.names_for(&findings)?;

@@ -1,6 +1,6 @@
 //! `sgctl instance`: machines with one or more NICs.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -25,9 +25,9 @@ const EXAMPLES: &str = "Examples:
   sgctl instance leave web-1 --group dmz";
 
 /// Instances: machines with one or more NICs; the first is the primary one.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -36,19 +36,19 @@ pub(super) struct Typed {
 enum Verb {
     /// List instances.
     List(List),
-    /// Show one and its NICs.
+    /// Show an instance and its NICs.
     Show {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         instance: String,
     },
-    /// Register one with its NICs.
+    /// Register an instance with its NICs.
     #[command(visible_alias = "create", after_long_help = EXAMPLES)]
     Register(Register),
-    /// Forget instances and their NICs. What filtered those is taken off.
+    /// Deregister instances and their NICs. Their filters are removed.
     #[command(visible_alias = "delete")]
     Remove {
-        /// Their ids or names.
+        /// Ids or names.
         #[arg(required = true, value_name = "INSTANCE", value_parser = named())]
         instances: Vec<String>,
         #[command(flatten)]
@@ -56,39 +56,39 @@ enum Verb {
     },
     /// Add groups to the primary NICs of instances.
     Join(JoinArgs),
-    /// Take groups from the primary NICs of instances; each keeps at least one.
+    /// Remove groups from the primary NICs of instances; each keeps at least one.
     Leave(LeaveArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Only those of this VPC; `classic`: of the classic network.
+    /// Only in this VPC; `classic` means the classic network.
     #[arg(long)]
     vpc: Option<String>,
-    /// Only those whose primary NIC holds this group.
+    /// Only instances whose primary NIC holds this group.
     #[arg(long)]
     group: Option<String>,
     #[command(flatten)]
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Register {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// An id of one's own, `i-…` [default: one is made].
+    /// Id, `i-…` [default: generated].
     #[arg(long)]
     id: Option<String>,
-    /// Where; with --vpc its region [default: local].
+    /// Region; with --vpc the VPC's region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// The VPC's id or name [default: the classic network].
+    /// Id or name of the VPC [default: the classic network].
     #[arg(long)]
     vpc: Option<String>,
-    /// A NIC: its device, or KEY=VALUE,… with device, role, address, group, anti-spoofing, nic-type, id and name;
-    /// address and group may be there several times. May be said several times; the first is the primary one.
+    /// NIC: its device, or KEY=VALUE,… with device, role, address, group, anti-spoofing, nic-type, id and name;
+    /// address and group may be repeated. May be repeated; the first is the primary one.
     #[arg(long = "nic", value_name = "NIC", value_parser = nic)]
     nics: Vec<RegisterNic>,
 }
@@ -127,7 +127,7 @@ impl Shown for InstanceView {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let instances = Address::of(&["instances"]);
     match typed.verb {
         Verb::List(list) => {

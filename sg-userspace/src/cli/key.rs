@@ -1,6 +1,6 @@
 //! `sgctl key`: the keys that sign requests of vendors' clients.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -19,27 +19,27 @@ const EXAMPLES: &str = "Examples:
   sgctl key create --description 'terraform on ci-3'
   sgctl key delete ak-p7…";
 
-/// Access keys: what the clients of vendors sign their requests with.
-#[derive(Debug, Args)]
+/// Access keys, with which clients sign their requests.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List keys, without their secrets.
+    /// List access keys, without their secrets.
     List,
-    /// Make one, and show its secret, this one time.
+    /// Create an access key and show its secret, this one time.
     Create {
-        /// Who it is for.
+        /// Description: who it is for.
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
     },
-    /// Delete keys: what they sign is refused from now on.
+    /// Delete access keys. Requests signed with them are refused from now on.
     Delete {
-        /// Their ids.
+        /// Ids.
         #[arg(required = true, value_name = "KEY", value_parser = named())]
         keys: Vec<String>,
         #[command(flatten)]
@@ -70,7 +70,7 @@ impl Shown for NewKey {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List => {
             let keys: Vec<KeyView> = session.get(Address::of(&["keys"]))?;

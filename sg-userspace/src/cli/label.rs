@@ -12,12 +12,12 @@ use crate::{
 /// Of something new.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NewLabelArgs {
-    /// What to call it.
+    /// Name.
     name: Option<String>,
-    /// What it is for.
+    /// Description.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A tag; may be said several times.
+    /// Tag. May be repeated.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
 }
@@ -35,16 +35,16 @@ impl NewLabelArgs {
 /// Of something that is there.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LabelChangeArgs {
-    /// What to call it from now on; '' takes its name away.
+    /// New name; '' removes it.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What it is for; '' takes its description away.
+    /// New description; '' removes it.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
-    /// A tag; those said here are all it has from now on.
+    /// Tag. May be repeated; replaces all tags.
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
     tags: Vec<(String, String)>,
-    /// Take all tags away.
+    /// Remove all tags.
     #[arg(long, conflicts_with = "tags")]
     no_tags: bool,
 }

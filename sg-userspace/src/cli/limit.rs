@@ -1,6 +1,6 @@
 //! `sgctl limit`: how many of what there may be.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Map, Value};
 
@@ -11,23 +11,23 @@ const EXAMPLES: &str = "Examples:
   sgctl limit list
   sgctl limit modify groups_per_nic=10 rules_per_nic=2000";
 
-/// Limits: how many of what there may be.
-#[derive(Debug, Args)]
+/// Quotas: the maximum number of each resource.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the limits.
+    /// List the quotas.
     #[command(visible_alias = "show")]
     List,
-    /// Change limits; what is not said stays. What is over a new limit stays, and grows no more.
+    /// Change quotas; the others are left unchanged. Resources beyond a new quota stay, and no more can be added.
     #[command(visible_alias = "set")]
     Modify {
-        /// A limit's name and its new value.
+        /// Name of a quota and its new value.
         #[arg(required = true, value_name = "NAME=NUMBER", value_parser = limit)]
         limits: Vec<(String, u32)>,
     },
@@ -39,7 +39,7 @@ fn limit(text: &str) -> Result<(String, u32), String> {
     Ok((name.replace('-', "_"), number))
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["limits"]);
     let limits: Limits = match typed.verb {
         Verb::List => session.get(address)?,

@@ -11,16 +11,16 @@ use crate::service::{LARGEST_PAGE, Page};
 /// What names, places and tags must be.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Filter {
-    /// Only those with one of these ids or names; `*` stands for anything.
+    /// Only these ids or names; `*` matches anything.
     #[arg(long, value_name = "NAME,…")]
     name: Option<String>,
-    /// Only those of this region.
+    /// Only in this region.
     #[arg(long)]
     region: Option<String>,
-    /// Only those with this tag; may be said several times.
+    /// Only with this tag. May be repeated.
     #[arg(long = "tag", value_name = "KEY[=VALUE]")]
     tags: Vec<String>,
-    /// Only those that belong to this applied document.
+    /// Only what belongs to this applied document.
     #[arg(long, value_name = "DOCUMENT")]
     owner: Option<String>,
 }
@@ -36,10 +36,10 @@ impl Filter {
 /// How much of a list.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Length {
-    /// The most that are listed.
+    /// Maximum number to list.
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "all")]
     limit: usize,
-    /// List all, however many.
+    /// List all, without a maximum.
     #[arg(long)]
     all: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -22,10 +22,10 @@ const EXAMPLES: &str = "Examples:
 
 /// Members of groups on other hosts.
 ///
-/// Those on this host are NICs: see `sgctl nic`.
-#[derive(Debug, Args)]
+/// Members on this host are NICs: see `sgctl nic`.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -34,26 +34,26 @@ pub(super) struct Typed {
 enum Verb {
     /// List the addresses of a group's members on other hosts.
     List {
-        /// The group's id or name.
+        /// Id or name of the group.
         #[arg(value_parser = named())]
         group: String,
         #[command(flatten)]
         length: Length,
     },
-    /// Add addresses. One that is there already is not added again.
+    /// Add addresses. Existing ones are not added again.
     #[command(visible_alias = "create")]
     Add(Change),
-    /// Take addresses away.
+    /// Remove addresses.
     #[command(visible_alias = "delete")]
     Remove(Change),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Change {
-    /// The group's id or name.
+    /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
-    /// Addresses of either family.
+    /// IPv4 or IPv6 addresses.
     #[arg(required = true, value_name = "ADDRESS")]
     addresses: Vec<IpAddr>,
 }
@@ -71,7 +71,7 @@ impl Shown for Member {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List { group, length } => {
             session.list::<Member>(&Address::of(&["groups", &group, "members"]), length)

@@ -21,10 +21,10 @@ pub(super) struct JoinArgs {
     /// Ids, names or devices of NICs; an instance means its primary NIC.
     #[arg(required = true, value_name = "TARGET", value_parser = named())]
     targets: Vec<String>,
-    /// A group's id or name; may be said several times.
+    /// Id or name of a group. May be repeated.
     #[arg(long = "group", required = true, value_name = "GROUP", value_delimiter = ',', value_parser = named())]
     groups: Vec<String>,
-    /// The place of the first of them among those that are there, from 0 [default: the last].
+    /// Position of the first of them among the NIC's groups, from 0 [default: last].
     #[arg(long, value_name = "NUMBER")]
     place: Option<usize>,
 }
@@ -35,7 +35,7 @@ pub(super) struct LeaveArgs {
     /// Ids, names or devices of NICs; an instance means its primary NIC.
     #[arg(required = true, value_name = "TARGET", value_parser = named())]
     targets: Vec<String>,
-    /// A group's id or name; may be said several times.
+    /// Id or name of a group. May be repeated.
     #[arg(long = "group", required = true, value_name = "GROUP", value_delimiter = ',', value_parser = named())]
     groups: Vec<String>,
 }

@@ -62,10 +62,10 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use session::{Common, Session};
 
-/// The client of the security group engine.
+/// Manage and inspect security groups.
 #[derive(Debug, Parser)]
 #[command(name = "sgctl", version, propagate_version = true)]
-struct Typed {
+struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
@@ -76,12 +76,12 @@ struct Typed {
 enum Command {
     #[command(flatten)]
     Served(Served),
-    Check(check::Typed),
-    Validate(validate::Typed),
-    Status(status::Typed),
-    Stats(stats::Typed),
-    Flows(flows::Typed),
-    Detach(detach::Typed),
+    Check(check::Args),
+    Validate(validate::Args),
+    Status(status::Args),
+    Stats(stats::Args),
+    Flows(flows::Args),
+    Detach(detach::Args),
     Completion(generate::Completion),
     Man(generate::Man),
 }
@@ -89,18 +89,18 @@ enum Command {
 /// What `sgd serve` is asked for.
 #[derive(Debug, Subcommand)]
 enum Served {
-    Vpc(vpc::Typed),
-    Group(group::Typed),
-    Rule(rule::Typed),
-    Nic(nic::Typed),
-    Instance(instance::Typed),
-    PrefixList(prefix_list::Typed),
-    PortList(port_list::Typed),
-    Member(member::Typed),
-    Key(key::Typed),
-    Limit(limit::Typed),
-    Health(health::Typed),
-    Apply(apply::Typed),
+    Vpc(vpc::Args),
+    Group(group::Args),
+    Rule(rule::Args),
+    Nic(nic::Args),
+    Instance(instance::Args),
+    PrefixList(prefix_list::Args),
+    PortList(port_list::Args),
+    Member(member::Args),
+    Key(key::Args),
+    Limit(limit::Args),
+    Health(health::Args),
+    Apply(apply::Args),
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
 }
@@ -110,13 +110,13 @@ enum Served {
 pub fn main() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     // clap ends the process itself, with 2, where the arguments are wrong.
-    match Typed::parse().run(&mut out) {
+    match Args::parse().run(&mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-impl Typed {
+impl Args {
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {
         let Self { command, common } = self;
         let done = match command {

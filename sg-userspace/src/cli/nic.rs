@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     table::{Column, Shown},
 };
 use crate::{
-    model::{AddressPair, Ethertype, Ipsec, Mac, Senders},
+    model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac},
     service::{ModifyNic, Move, MoveGroup, RegisterNic, SetGroups},
     store::{Hook, Nic, NicType, Role},
 };
@@ -30,10 +30,10 @@ const EXAMPLES: &str = "Examples:
   sgctl nic move eth0 ops up
   sgctl nic set-groups eth0 dmz web ops";
 
-/// NICs: what is filtered, and by which groups.
-#[derive(Debug, Args)]
+/// NICs: the filtered devices and their groups.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -44,19 +44,19 @@ enum Verb {
     List(List),
     /// Show one.
     Show {
-        /// Its id, name or device.
+        /// Id, name or device.
         #[arg(value_parser = named())]
         nic: String,
     },
-    /// Register one.
+    /// Register a NIC.
     #[command(visible_alias = "create", after_long_help = EXAMPLES)]
     Register(Register),
-    /// Change one; what is not said stays.
+    /// Change the given fields; the others are left unchanged.
     Modify(Modify),
-    /// Forget NICs. What filtered them is taken off.
+    /// Deregister NICs. Their filters are removed.
     #[command(visible_alias = "delete")]
     Remove {
-        /// Their ids, names or devices.
+        /// Ids, names or devices.
         #[arg(required = true, value_name = "NIC", value_parser = named())]
         nics: Vec<String>,
         #[command(flatten)]
@@ -64,51 +64,51 @@ enum Verb {
     },
     /// Add groups to NICs.
     Join(JoinArgs),
-    /// Take groups from NICs; each keeps at least one.
+    /// Remove groups from NICs; each keeps at least one.
     Leave(LeaveArgs),
-    /// Say which groups a NIC holds, and in which order.
+    /// Set the groups of a NIC, in order.
     SetGroups {
-        /// Its id, name or device.
+        /// Id, name or device.
         #[arg(value_parser = named())]
         nic: String,
         /// Ids or names of groups; the first has the highest priority.
         #[arg(required = true, value_name = "GROUP", value_parser = named())]
         groups: Vec<String>,
     },
-    /// Change the place of a group among those of a NIC.
+    /// Move a group among those of a NIC.
     Move {
-        /// Its id, name or device.
+        /// Id, name or device.
         #[arg(value_parser = named())]
         nic: String,
-        /// The group's id or name.
+        /// Id or name of the group.
         #[arg(value_parser = named())]
         group: String,
-        /// `up`, `down`, or a place counted from 0, the first.
+        /// `up`, `down`, or a position from 0, the first.
         #[arg(value_parser = to)]
         to: Move,
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
-    /// Only those of this VPC; `classic`: of the classic network.
+    /// Only in this VPC; `classic` means the classic network.
     #[arg(long)]
     vpc: Option<String>,
-    /// Only those that hold this group.
+    /// Only NICs that hold this group.
     #[arg(long)]
     group: Option<String>,
-    /// Only those of this instance.
+    /// Only NICs of this instance.
     #[arg(long)]
     instance: Option<String>,
-    /// Only that of this device.
+    /// Only the NIC of this device.
     #[arg(long)]
     device: Option<String>,
-    /// Only that with this address.
+    /// Only the NIC with this address.
     #[arg(long)]
     address: Option<IpAddr>,
-    /// Only those of this host, or with `no` only others.
+    /// Only NICs of this host, or with `no` only others.
     #[arg(long, value_name = "YES", value_parser = said())]
     local: Option<bool>,
     #[command(flatten)]
@@ -116,117 +116,117 @@ struct List {
 }
 
 /// What a new NIC is, beside its label and place.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Register {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// An id of one's own, `eni-…` [default: one is made].
+    /// Id, `eni-…` [default: generated].
     #[arg(long)]
     id: Option<String>,
-    /// Where; with --vpc its region [default: local].
+    /// Region; with --vpc the VPC's region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// The VPC's id or name [default: the instance's, or the classic network].
+    /// Id or name of the VPC [default: the instance's, or the classic network].
     #[arg(long)]
     vpc: Option<String>,
-    /// The id or name of the instance it belongs to.
+    /// Id or name of its instance.
     #[arg(long)]
     instance: Option<String>,
-    /// The device on this host; a NIC without one is on another host.
+    /// Device on this host; a NIC without one is on another host.
     #[arg(long)]
     device: Option<String>,
-    /// Whose the device is: this host's own, or the host end of a guest's NIC.
+    /// Owner of the device: this host, or the guest behind it.
     #[arg(long, value_enum, default_value = "host")]
     role: Role,
-    /// A private address; may be said several times [default: those configured on the device].
+    /// Private address. May be repeated [default: those configured on the device].
     #[arg(long = "address", value_name = "ADDRESS", value_delimiter = ',')]
     addresses: Vec<IpAddr>,
-    /// Whether packets from it must have one of its addresses as their source [default: no for host, yes for guest].
+    /// Whether outbound packets need one of its addresses as their source [default: no for host, yes for guest].
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
-    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped [default: no].
+    /// Whether the rules judge inbound packets from its own addresses; otherwise they are dropped [default: no].
     #[arg(long, value_name = "YES", value_parser = said())]
     accept_own_source: Option<bool>,
-    /// A DHCP server that it may ask directly, beside those of its networks and those that gave it an address; may be
-    /// said several times.
+    /// DHCP server that it may contact directly, besides those of its networks and those that gave it an address. May be
+    /// repeated.
     #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
     dhcp_servers: Vec<IpAddr>,
-    /// Its Ethernet address, which anti-spoofing then looks at, too.
+    /// Ethernet address, which anti-spoofing then checks too.
     #[arg(long)]
     mac: Option<Mac>,
-    /// What it may speak for beside its own addresses; may be said several times.
+    /// Allowed address pair: an address besides its own that it may send from. May be repeated.
     #[arg(long = "allow-pair", value_name = "CIDR[=MAC]", value_delimiter = ',')]
     pairs: Vec<AddressPair>,
-    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    /// Where received packets are judged: after the kernel has built a packet buffer (tc), or before, in the driver (xdp).
     #[arg(long, value_enum, default_value = "tc")]
     hook: Hook,
-    /// What becomes of what IPsec delivers to it [default: to a NIC of role host it passes].
+    /// Whether decrypted IPsec packets pass or are judged [default: pass on NICs of role host].
     #[arg(long, value_enum)]
     ipsec: Option<Ipsec>,
-    /// Frames that are not IP and pass nevertheless, both ways: lldp, eapol, lacp, stp, ptp, or a number such as 0x8915; may be
-    /// said several times.
+    /// EtherType of non-IP frames that pass both ways: lldp, eapol, lacp, stp, ptp, or a number such as 0x8915. May be
+    /// repeated.
     #[arg(long = "ethertype", value_name = "KIND", value_delimiter = ',')]
     ethertypes: Vec<Ethertype>,
-    /// In the classic network: which network it faces.
+    /// In the classic network: internet or intranet.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
-    /// A group's id or name; may be said several times, the first has the highest priority [default: the default
-    /// group, which is made where there is none].
+    /// Id or name of a group. May be repeated; the first has the highest priority [default: the default group, created
+    /// if missing].
     #[arg(long = "group", value_name = "GROUP", value_delimiter = ',', value_parser = named())]
     groups: Vec<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an argument of its own")]
 struct Modify {
-    /// Its id, name or device.
+    /// Id, name or device.
     #[arg(value_parser = named())]
     nic: String,
     #[command(flatten)]
     label: LabelChangeArgs,
-    /// The device on this host; '': it is on another host now.
+    /// Device on this host; '' moves it to another host.
     #[arg(long)]
     device: Option<String>,
-    /// Whose the device is.
+    /// Owner of the device.
     #[arg(long, value_enum)]
     role: Option<Role>,
-    /// A private address; those said here are all it has from now on.
+    /// Private address. May be repeated; replaces all addresses.
     #[arg(long = "address", value_name = "ADDRESS", value_delimiter = ',')]
     addresses: Vec<IpAddr>,
-    /// Take its addresses from its device.
+    /// Use the addresses configured on its device.
     #[arg(long, conflicts_with = "addresses")]
     device_addresses: bool,
-    /// Whether packets from it must have one of its addresses as their source.
+    /// Whether outbound packets need one of its addresses as their source.
     #[arg(long, value_name = "YES", value_parser = said())]
     anti_spoofing: Option<bool>,
-    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
+    /// Whether the rules judge inbound packets from its own addresses; otherwise they are dropped.
     #[arg(long, value_name = "YES", value_parser = said())]
     accept_own_source: Option<bool>,
-    /// A DHCP server that it may ask directly; those said here are all from now on.
+    /// DHCP server that it may contact directly. May be repeated; replaces all.
     #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
     dhcp_servers: Vec<IpAddr>,
-    /// Let it ask directly only the DHCP servers of its networks and those that gave it an address.
+    /// Let it contact directly only the DHCP servers of its networks and those that gave it an address.
     #[arg(long, conflicts_with = "dhcp_servers")]
     no_dhcp_servers: bool,
-    /// Its Ethernet address, which anti-spoofing then looks at, too.
+    /// Ethernet address, which anti-spoofing then checks too.
     #[arg(long)]
     mac: Option<Mac>,
-    /// What it may speak for beside its own addresses; those said here are all from now on.
+    /// Allowed address pair. May be repeated; replaces all.
     #[arg(long = "allow-pair", value_name = "CIDR[=MAC]", value_delimiter = ',')]
     pairs: Vec<AddressPair>,
-    /// Let it speak for its own addresses only.
+    /// Remove all allowed address pairs.
     #[arg(long, conflicts_with = "pairs")]
     no_pairs: bool,
-    /// Where what the device receives is judged: when the kernel has built a packet buffer, or before, in the driver.
+    /// Where received packets are judged: after the kernel has built a packet buffer (tc), or before, in the driver (xdp).
     #[arg(long, value_enum)]
     hook: Option<Hook>,
-    /// What becomes of what IPsec delivers to it: it passes, since what was on the wire was judged, or is judged, too.
+    /// Whether decrypted IPsec packets pass, since they were judged on the wire, or are judged again.
     #[arg(long, value_enum)]
     ipsec: Option<Ipsec>,
-    /// Frames that are not IP and pass nevertheless; those said here are all from now on.
+    /// EtherType of non-IP frames that pass. May be repeated; replaces all.
     #[arg(long = "ethertype", value_name = "KIND", value_delimiter = ',')]
     ethertypes: Vec<Ethertype>,
-    /// Let no frames pass that are not IP.
+    /// Drop all non-IP frames.
     #[arg(long, conflicts_with = "ethertypes")]
     no_ethertypes: bool,
 }
@@ -305,7 +305,7 @@ impl Register {
             anti_spoofing: self.anti_spoofing,
             accept_own_source: self.accept_own_source.unwrap_or_default(),
             dhcp_servers: self.dhcp_servers,
-            senders: Senders { mac: self.mac, allowed_address_pairs: self.pairs },
+            senders: AllowedSources { mac: self.mac, allowed_address_pairs: self.pairs },
             hook: self.hook,
             ipsec: self.ipsec,
             ethertypes: self.ethertypes,
@@ -344,7 +344,7 @@ fn warn(session: &Session<'_>, nic: &Nic) {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let nics = Address::of(&["nics"]);
     match typed.verb {
         Verb::List(list) => {

@@ -22,18 +22,18 @@ use super::{
 };
 use crate::model::text::{escaped, escaped_json, escaped_lines, is_invisible};
 
-/// The form of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// A table for people.
     Table,
-    /// A table with everything that fits into one.
+    /// A table with more columns.
     Wide,
     /// JSON.
     Json,
     /// YAML.
     Yaml,
-    /// Ids only, one a line.
+    /// Ids only, one per line.
     Name,
 }
 
@@ -250,7 +250,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 /// Whether somebody confirmed beforehand.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Yes {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     pub(super) yes: bool,
 }

@@ -1,6 +1,6 @@
 //! `sgctl port-list`: ports under one name.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -24,10 +24,10 @@ const EXAMPLES: &str = "Examples:
   sgctl rule add web --direction ingress --protocol tcp --ports port-list:web
   sgctl port-list associations web";
 
-/// Port lists: ports under one name, for rules that name the list.
-#[derive(Debug, Args)]
+/// Port lists: named lists of ports for use in rules.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -36,34 +36,34 @@ pub(super) struct Typed {
 enum Verb {
     /// List port lists.
     List(List),
-    /// Show one with its entries.
+    /// Show a list with its entries.
     Show {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         list: String,
     },
-    /// Make one.
+    /// Create one.
     #[command(after_long_help = EXAMPLES)]
     Create(Create),
-    /// Change one; what is not said stays. Every rule that names it follows.
+    /// Change the given fields; the others are left unchanged. Every rule that names it follows.
     Modify(Modify),
     /// Delete lists that no rule names.
     Delete {
-        /// Their ids or names.
+        /// Ids or names.
         #[arg(required = true, value_name = "LIST", value_parser = named())]
         lists: Vec<String>,
         #[command(flatten)]
         yes: Yes,
     },
-    /// List what names a list.
+    /// List the rules that name a list.
     Associations {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         list: String,
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
@@ -71,35 +71,35 @@ struct List {
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// Where [default: local].
+    /// Region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// How many entries it may hold; a rule that names it counts as so many rules [default: as many as are said].
+    /// Maximum number of entries; a rule that names the list counts as so many rules [default: the number given].
     #[arg(long, value_name = "NUMBER", required_unless_present = "entries")]
     max_entries: Option<u32>,
-    /// Ports, and what they are; may be said several times.
+    /// Ports with a description. May be repeated.
     #[arg(long = "entry", id = "entries", value_name = "PORTS[=TEXT]", value_parser = entry)]
     entries: Vec<PortEntry>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Modify {
-    /// Its id or name.
+    /// Id or name.
     #[arg(value_parser = named())]
     list: String,
     #[command(flatten)]
     label: LabelChangeArgs,
-    /// How many entries it may hold.
+    /// Maximum number of entries.
     #[arg(long, value_name = "NUMBER")]
     max_entries: Option<u32>,
-    /// New ports, and what they are; may be said several times. Ports that are there get the new text.
+    /// Ports to add, with a description. May be repeated. Existing ports get the new description.
     #[arg(long, value_name = "PORTS[=TEXT]", value_parser = entry)]
     add: Vec<PortEntry>,
-    /// Ports that go; may be said several times.
+    /// Ports to remove. May be repeated.
     #[arg(long, value_name = "PORTS")]
     remove: Vec<PortSet>,
 }
@@ -158,7 +158,7 @@ impl Shown for ListView<PortList> {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let lists = Address::of(&["port-lists"]);
     match typed.verb {
         Verb::List(list) => {

@@ -1,6 +1,6 @@
 //! `sgctl prefix-list`: prefixes under one name.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 use ipnet::IpNet;
 
@@ -25,10 +25,10 @@ const EXAMPLES: &str = "Examples:
   sgctl rule add web --direction ingress --protocol tcp --ports 22 --remote prefix-list:office
   sgctl prefix-list associations office";
 
-/// Prefix lists: prefixes under one name, for rules that name the list.
-#[derive(Debug, Args)]
+/// Prefix lists: named lists of prefixes for use in rules.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -37,34 +37,34 @@ pub(super) struct Typed {
 enum Verb {
     /// List prefix lists.
     List(List),
-    /// Show one with its entries.
+    /// Show a list with its entries.
     Show {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         list: String,
     },
-    /// Make one.
+    /// Create one.
     #[command(after_long_help = EXAMPLES)]
     Create(Create),
-    /// Change one; what is not said stays. Every rule that names it follows.
+    /// Change the given fields; the others are left unchanged. Every rule that names it follows.
     Modify(Modify),
     /// Delete lists that no rule names.
     Delete {
-        /// Their ids or names.
+        /// Ids or names.
         #[arg(required = true, value_name = "LIST", value_parser = named())]
         lists: Vec<String>,
         #[command(flatten)]
         yes: Yes,
     },
-    /// List what names a list.
+    /// List the rules that name a list.
     Associations {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         list: String,
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
@@ -72,38 +72,38 @@ struct List {
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// Where [default: local].
+    /// Region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// The family of its entries [default: that of the first].
+    /// Address family of its entries [default: that of the first].
     #[arg(long, value_enum, required_unless_present = "entries")]
     family: Option<Family>,
-    /// How many entries it may hold; a rule that names it counts as so many rules [default: as many as are said].
+    /// Maximum number of entries; a rule that names the list counts as so many rules [default: the number given].
     #[arg(long, value_name = "NUMBER", required_unless_present = "entries")]
     max_entries: Option<u32>,
-    /// A prefix, and what it is; may be said several times.
+    /// Prefix with a description. May be repeated.
     #[arg(long = "entry", id = "entries", value_name = "PREFIX[=TEXT]", value_parser = entry)]
     entries: Vec<PrefixEntry>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Modify {
-    /// Its id or name.
+    /// Id or name.
     #[arg(value_parser = named())]
     list: String,
     #[command(flatten)]
     label: LabelChangeArgs,
-    /// How many entries it may hold.
+    /// Maximum number of entries.
     #[arg(long, value_name = "NUMBER")]
     max_entries: Option<u32>,
-    /// A new prefix, and what it is; may be said several times. One that is there gets the new text.
+    /// Prefix to add, with a description. May be repeated. An existing one gets the new description.
     #[arg(long, value_name = "PREFIX[=TEXT]", value_parser = entry)]
     add: Vec<PrefixEntry>,
-    /// A prefix that goes; may be said several times.
+    /// Prefix to remove. May be repeated.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     remove: Vec<IpNet>,
 }
@@ -167,7 +167,7 @@ impl Shown for ListView<PrefixList> {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let lists = Address::of(&["prefix-lists"]);
     match typed.verb {
         Verb::List(list) => {

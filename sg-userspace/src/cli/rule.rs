@@ -1,6 +1,6 @@
 //! `sgctl rule`: the rules of groups.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -27,10 +27,10 @@ const EXAMPLES: &str = "Examples:
   sgctl rule modify sgr-k3… --ports 443 --description 'TLS only'
   sgctl rule revoke sgr-k3… sgr-p7…";
 
-/// Rules: which packets a group accepts or drops.
-#[derive(Debug, Args)]
+/// Rules of a group.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -41,23 +41,23 @@ enum Verb {
     List(List),
     /// Show one.
     Show {
-        /// Its id, or a name that no other rule has.
+        /// Id, or a name that no other rule has.
         #[arg(value_parser = named())]
         rule: String,
     },
-    /// Add rules to a group. One that is there already is not added again.
+    /// Add rules to a group. Existing ones are not added again.
     #[command(visible_alias = "create", after_long_help = EXAMPLES)]
     Add(Add),
-    /// Change one; what is not said stays.
+    /// Change the given fields; the others are left unchanged.
     Modify(Modify),
-    /// Take rules out of their group.
+    /// Revoke rules.
     #[command(visible_alias = "delete")]
     Revoke(RevokeArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
-    /// The group's id or name.
+    /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
     /// Only rules of this direction.
@@ -70,39 +70,39 @@ struct List {
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Add {
-    /// The group's id or name.
+    /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
-    /// Which way the packets go, seen from the NIC.
+    /// Direction as the NIC's owner sees it.
     #[arg(long, value_enum)]
     direction: Direction,
     #[command(flatten)]
     rule: NewRule,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Modify {
-    /// Its id; with --group also its name.
+    /// Id; with --group also a name.
     #[arg(value_parser = named())]
     rule: String,
-    /// The group it is in.
+    /// Group of the rule.
     #[arg(long, value_parser = named())]
     group: Option<String>,
     #[command(flatten)]
     change: RuleChange,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct RevokeArgs {
-    /// Their ids; with --group also their names.
+    /// Ids; with --group also names.
     #[arg(required = true, value_name = "RULE", value_parser = named())]
     rules: Vec<String>,
-    /// The group they are in. With it all are revoked, or none.
+    /// Group of the rules. With it, all are revoked or none.
     #[arg(long, value_parser = named())]
     group: Option<String>,
-    /// The direction they must be of.
+    /// Direction they must have.
     #[arg(long, value_enum, requires = "group")]
     direction: Option<Direction>,
     #[command(flatten)]
@@ -168,7 +168,7 @@ pub(super) fn words(rule: &Rule, names: &Names) -> String {
     cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List(list) => {
             let address = Address::of(&["groups", &list.group, "rules"]);

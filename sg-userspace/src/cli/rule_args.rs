@@ -13,44 +13,44 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "The rule")]
 pub(super) struct NewRule {
-    /// tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
     #[arg(long)]
     protocol: Protocol,
-    /// The packet's destination port: `22`, `80,8000-8100`, or `port-list:NAME` [default: any].
+    /// Destination ports: `22`, `80,8000-8100`, or `port-list:NAME` [default: any].
     #[arg(long, value_parser = ports)]
     ports: Option<Ports>,
-    /// The other end: `any`, an address or prefix, `group:NAME`, `prefix-list:NAME` [default: any]. Said several times it
-    /// makes a rule for each.
+    /// Remote: `any`, an address or prefix, `group:NAME`, `prefix-list:NAME` [default: any]. May be repeated: one rule is
+    /// created for each.
     #[arg(long = "remote", value_name = "REMOTE", value_parser = remote)]
     remotes: Vec<Remote>,
-    /// What happens to packets that match.
+    /// Verdict for packets that match.
     #[arg(long, value_enum, default_value = "accept")]
     action: Action,
-    /// 1 (asked first) to 100 (last).
+    /// Priority, 1 (first) to 100 (last).
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     priority: u8,
-    /// The packet's source port; as --ports [default: any].
+    /// Source ports, written like --ports [default: any].
     #[arg(long, value_name = "PORTS", value_parser = ports)]
     source_ports: Option<Ports>,
-    /// The type of ICMP message [default: any].
+    /// ICMP type [default: any].
     #[arg(long, value_name = "NUMBER")]
     icmp_type: Option<u8>,
-    /// Its code; needs a type [default: any].
+    /// ICMP code; requires a type [default: any].
     #[arg(long, value_name = "NUMBER")]
     icmp_code: Option<u8>,
-    /// This end: an address or prefix [default: every address of the NIC].
+    /// Local address or prefix [default: every address of the NIC].
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
-    /// In a classic group: which NICs it is for.
+    /// In a classic group: the NICs it is for.
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
-    /// The rule does not count before it is enabled.
+    /// Create the rule disabled.
     #[arg(long)]
     disabled: bool,
-    /// What to call it in its group.
+    /// Name of the rule, unique in its group.
     #[arg(long)]
     name: Option<String>,
-    /// What it is for.
+    /// Description.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }
@@ -82,37 +82,37 @@ impl NewRule {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "What changes")]
 pub(super) struct RuleChange {
-    /// tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
     #[arg(long)]
     protocol: Option<Protocol>,
-    /// The packet's destination port: `any`, `22`, `80,8000-8100`, or `port-list:NAME`.
+    /// Destination ports: `any`, `22`, `80,8000-8100`, or `port-list:NAME`.
     #[arg(long, value_parser = ports)]
     ports: Option<Ports>,
-    /// The other end; it stays of its kind: an IPv4 or IPv6 prefix, `group:NAME`, `prefix-list:NAME`.
+    /// Remote, of the same kind as before: an IPv4 or IPv6 prefix, `group:NAME`, `prefix-list:NAME`.
     #[arg(long, value_parser = remote)]
     remote: Option<Remote>,
-    /// What happens to packets that match.
+    /// Verdict for packets that match.
     #[arg(long, value_enum)]
     action: Option<Action>,
-    /// 1 (asked first) to 100 (last).
+    /// Priority, 1 (first) to 100 (last).
     #[arg(long, value_name = "NUMBER")]
     priority: Option<u8>,
-    /// The packet's source port; as --ports.
+    /// Source ports, written like --ports.
     #[arg(long, value_name = "PORTS", value_parser = ports)]
     source_ports: Option<Ports>,
-    /// The type of ICMP message.
+    /// ICMP type.
     #[arg(long, value_name = "NUMBER")]
     icmp_type: Option<u8>,
-    /// Its code.
+    /// ICMP code.
     #[arg(long, value_name = "NUMBER")]
     icmp_code: Option<u8>,
-    /// This end: an address or prefix.
+    /// Local address or prefix.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
-    /// Whether it counts.
+    /// Whether the rule is enabled.
     #[arg(long, value_name = "YES", value_parser = said())]
     enabled: Option<bool>,
-    /// What it is for; '' takes its description away.
+    /// New description; '' removes it.
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }

@@ -28,10 +28,10 @@ const HEADING: &str = "Options of every command";
 /// Where the server is, and how to say what it answers.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Common {
-    /// The socket of `sgd serve` [default: that of --agent].
+    /// Socket of `sgd serve` [default: that of --agent].
     #[arg(long, global = true, value_name = "PATH", env = "SGCTL_SOCKET", help_heading = HEADING)]
     pub(super) socket: Option<PathBuf>,
-    /// The agent that is meant: the `--instance` of its `sgd` [default: sgd].
+    /// Instance, as in `sgd --instance` [default: sgd].
     #[arg(
         long,
         global = true,
@@ -40,7 +40,7 @@ pub(super) struct Common {
         help_heading = HEADING
     )]
     agent: Option<String>,
-    /// How long to wait for an answer.
+    /// Time to wait for a response, in seconds.
     #[arg(
         long,
         global = true,
@@ -50,7 +50,7 @@ pub(super) struct Common {
         help_heading = HEADING
     )]
     timeout: u32,
-    /// The form of the output.
+    /// Output format.
     #[arg(
         short,
         long,
@@ -81,7 +81,7 @@ impl Common {
         Instance::new(&status.instance).map_err(Failure::other)
     }
 
-    /// The form of the output.
+    /// Output format.
     pub(super) const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }

@@ -23,21 +23,21 @@ use crate::{
     model::text::escaped_json,
 };
 
-/// Show what rules, defaults and reasons counted.
+/// Show the counters of rules, defaults and reasons.
 #[derive(Debug, clap::Args)]
-pub(super) struct Typed {
-    /// The agent whose filter it is; the same as --agent.
+pub(super) struct Args {
+    /// Instance whose filter it is; the same as --agent.
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
-    /// Only this NIC, and the rules of its groups. A rule counts the packets of all NICs that hold its group.
+    /// Only this NIC and the rules of its groups. A rule counts the packets of all NICs that hold its group.
     #[arg(long, value_name = "DEVICE")]
     nic: Option<String>,
-    /// Also what counted nothing.
+    /// Include counters that are zero.
     #[arg(long)]
     all: bool,
 }
 
-pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let instance = match &typed.instance {
         Some(name) => Instance::new(name).map_err(Failure::input)?,
         None => common.filter()?,

@@ -4,7 +4,6 @@
 use std::io::Write;
 
 use anyhow::anyhow;
-use clap::Args;
 use serde::Serialize;
 
 use super::{
@@ -21,9 +20,9 @@ use crate::{
     api::native::Status,
 };
 
-/// Show what there is, and whether all of it is in force.
-#[derive(Debug, Args)]
-pub(super) struct Typed {}
+/// Show the state of the agent, and whether everything is in force.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
 
 impl Shown for Status {
     const NOUN: &'static str = "agent";
@@ -107,7 +106,7 @@ fn without_agent(pinned: &str) -> &'static str {
     }
 }
 
-pub(super) fn run(_: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(_: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let mut session = Session::new(common, out)?;
     match session.client.call::<Status>(&Call::get(Address::of(&["status"]))) {
         Ok(status) => session.output.one(&status, &Names::default()),

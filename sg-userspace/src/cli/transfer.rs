@@ -20,32 +20,32 @@ use crate::service::Replaced;
 /// What an export is, for the server.
 const LINES: &str = "text/plain";
 
-/// Write everything there is to a file.
+/// Export the whole store to a file.
 ///
-/// Groups, rules, lists, NICs, instances and limits; access keys on request.
+/// Groups, rules, lists, NICs, instances and quotas; access keys on request.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl export > state.jsonl
   sgctl export backup.jsonl --secrets")]
 pub(super) struct ExportArgs {
-    /// The file [default: the output]. Only its owner may read it.
+    /// File [default: standard output]. Only its owner can read it.
     file: Option<PathBuf>,
-    /// With access keys and their secrets; for root only.
+    /// Include access keys and their secrets; for root only.
     #[arg(long)]
     secrets: bool,
 }
 
-/// Replace everything there is by what an export holds.
+/// Replace the whole store by an export.
 ///
-/// Access keys stay where the export has no secrets.
+/// Access keys are kept if the export has no secrets.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sgctl import backup.jsonl --dry-run
   sgctl import backup.jsonl --yes")]
 pub(super) struct ImportArgs {
-    /// The file; `-` is the standard input.
+    /// File; `-` reads standard input.
     file: PathBuf,
-    /// Only say how much would change.
+    /// Show how much would change and change nothing.
     #[arg(long, visible_alias = "preview")]
     dry_run: bool,
     #[command(flatten)]

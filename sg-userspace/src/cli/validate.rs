@@ -2,7 +2,6 @@
 
 use std::{io::Write, net::IpAddr, path::PathBuf};
 
-use clap::Args;
 use serde::Serialize;
 
 use super::{
@@ -17,10 +16,10 @@ use crate::{
     model::{Ethertype, Hook, Nic, Policy, Role},
 };
 
-/// Check a policy document and compile it, without applying it; no root needed.
-#[derive(Debug, Args)]
-pub(super) struct Typed {
-    /// The policy document.
+/// Validate and compile a policy document without applying it; root is not needed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Policy document.
     file: PathBuf,
 }
 
@@ -47,7 +46,7 @@ struct NicSummary {
     present: bool,
 }
 
-pub(super) fn run(typed: &Typed, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
     let policy = policy::load(&typed.file)?;
     let summary = Summary::of(&policy)?;
     let mut output = Output::new(common.format(), out);

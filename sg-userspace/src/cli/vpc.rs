@@ -1,6 +1,6 @@
 //! `sgctl vpc`: networks of groups and NICs that may know each other.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use hyper::Method;
 
 use super::{
@@ -24,10 +24,10 @@ const EXAMPLES: &str = "Examples:
   sgctl vpc modify prod --order sequence
   sgctl vpc list -o wide";
 
-/// VPCs: networks whose groups and NICs may know each other.
-#[derive(Debug, Args)]
+/// VPCs: networks whose groups and NICs can refer to each other.
+#[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(super) struct Typed {
+pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -38,17 +38,17 @@ enum Verb {
     List(List),
     /// Show one.
     Show {
-        /// Its id or name.
+        /// Id or name.
         #[arg(value_parser = named())]
         vpc: String,
     },
-    /// Make one.
+    /// Create one.
     Create(Create),
-    /// Change one; what is not said stays.
+    /// Change the given fields; the others are left unchanged.
     Modify(Modify),
-    /// Delete VPCs that nothing is in.
+    /// Delete empty VPCs.
     Delete {
-        /// Their ids or names.
+        /// Ids or names.
         #[arg(required = true, value_name = "VPC", value_parser = named())]
         vpcs: Vec<String>,
         #[command(flatten)]
@@ -56,7 +56,7 @@ enum Verb {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
     filter: Filter,
@@ -64,52 +64,52 @@ struct List {
     length: Length,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
-    /// Where [default: local].
+    /// Region [default: local].
     #[arg(long)]
     region: Option<String>,
-    /// How the rules of several groups on a NIC are put into one order.
+    /// How the rules of a NIC's groups are ordered.
     #[arg(long, value_enum, default_value = "merged")]
     order: Order,
-    /// What a change does to live flows.
+    /// What a policy change does to live flows.
     #[arg(long, value_enum, default_value = "revalidate")]
     established: Established,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to mid-stream TCP packets of unknown connections.
     #[arg(long, value_enum, default_value = "loose")]
     mid_stream: MidStream,
-    /// For how long after a NIC was first filtered such a connection may be taken over by the rules of one direction: a number
-    /// of seconds, established (as long as an established TCP connection may be silent) or forever.
+    /// How long after a NIC was first filtered the rules of one direction can take such a connection over: a number of
+    /// seconds, established (the timeout of established TCP connections) or forever.
     #[arg(long, value_name = "SECONDS", default_value_t)]
     takeover: Takeover,
-    /// What becomes of packets that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches, unless they are accepted.
     #[arg(long, value_enum, default_value = "drop")]
     default: Unmatched,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 struct Modify {
-    /// Its id or name.
+    /// Id or name.
     #[arg(value_parser = named())]
     vpc: String,
     #[command(flatten)]
     label: LabelChangeArgs,
-    /// How the rules of several groups on a NIC are put into one order.
+    /// How the rules of a NIC's groups are ordered.
     #[arg(long, value_enum)]
     order: Option<Order>,
-    /// What a change does to live flows.
+    /// What a policy change does to live flows.
     #[arg(long, value_enum)]
     established: Option<Established>,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to mid-stream TCP packets of unknown connections.
     #[arg(long, value_enum)]
     mid_stream: Option<MidStream>,
-    /// For how long after a NIC was first filtered such a connection may be taken over by the rules of one direction: a number
-    /// of seconds, established (as long as an established TCP connection may be silent) or forever.
+    /// How long after a NIC was first filtered the rules of one direction can take such a connection over: a number of
+    /// seconds, established (the timeout of established TCP connections) or forever.
     #[arg(long, value_name = "SECONDS")]
     takeover: Option<Takeover>,
-    /// What becomes of packets that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches, unless they are accepted.
     #[arg(long, value_enum)]
     default: Option<Unmatched>,
 }
@@ -139,7 +139,7 @@ impl Shown for Vpc {
     }
 }
 
-pub(super) fn run(typed: Typed, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     match typed.verb {
         Verb::List(list) => {
             let address = list.filter.of(Address::of(&["vpcs"]));

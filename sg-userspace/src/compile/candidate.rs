@@ -1,17 +1,17 @@
 //! Clauses that are still possible, and what is left to ask of each.
 //!
-//! A candidate is a clause, and the ranges of lower halves that go with the upper halves of its addresses which were
+//! A candidate is a lowered rule, and the ranges of lower halves that go with the upper halves of its addresses which were
 //! found. It is known by a small number: half of a compilation is comparing lists of candidates. Of IPv4 the numbers
-//! are those of the clauses.
+//! are those of the lowered rules.
 //!
-//! It knows nothing of intervals or of what is written; `graph` asks it.
+//! It knows nothing of intervals or of what is written; `tree` asks it.
 
 use foldhash::{HashMap, HashMapExt as _};
 use sg_common::image::{Dimension, Reference};
 
 use super::{
-    clause::Clause,
     dimensions::Dimensions,
+    lowered_rule::LoweredRule,
     ranges::{Addresses, Range},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Candidate(pub(super) u32);
 /// What a candidate's number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Meaning {
-    clause: u32,
+    lowered_rule: u32,
     remote_low: LowId,
     local_low: LowId,
 }
@@ -36,10 +36,10 @@ impl LowId {
     const ANY: Self = Self(0);
 }
 
-/// All candidates of one graph, by number: first the clauses, of which nothing is asked yet of lower halves.
+/// All candidates of one decision tree, by number: first the lowered rules, of which nothing is asked yet of lower halves.
 pub(super) struct Candidates<'a> {
-    clauses: &'a [Clause],
-    /// Behind the clauses.
+    lowered_rules: &'a [LoweredRule],
+    /// Behind the lowered rules.
     others: Vec<Meaning>,
     /// By number.
     asked: Vec<Dimensions>,
@@ -49,11 +49,11 @@ pub(super) struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    pub(super) fn new(clauses: &'a [Clause]) -> Self {
+    pub(super) fn new(lowered_rules: &'a [LoweredRule]) -> Self {
         Self {
-            clauses,
+            lowered_rules,
             others: Vec::new(),
-            asked: clauses.iter().map(Clause::asked).collect(),
+            asked: lowered_rules.iter().map(LoweredRule::asked).collect(),
             numbers: HashMap::new(),
             lows: Vec::new(),
             low_ids: HashMap::new(),
@@ -65,11 +65,11 @@ impl<'a> Candidates<'a> {
         self.asked[candidate.0 as usize]
     }
 
-    /// What holds where `candidate` decides; `ranked` where it has to tell its clause too.
+    /// What holds where `candidate` decides; `ranked` where it has to tell its lowered rule too.
     pub(super) fn decision(&self, candidate: Candidate, ranked: bool) -> Reference {
-        let clause = self.meaning(candidate).clause;
-        let decision = self.clauses[clause as usize].decision;
-        if ranked { Reference::ranked(decision, clause) } else { Reference::decision(decision) }
+        let lowered_rule = self.meaning(candidate).lowered_rule;
+        let decision = self.lowered_rules[lowered_rule as usize].decision;
+        if ranked { Reference::ranked(decision, lowered_rule) } else { Reference::decision(decision) }
     }
 
     /// Gives `range` every range of keys in which `candidate` is possible, in order, and the candidate that it is there.
@@ -80,15 +80,15 @@ impl<'a> Candidates<'a> {
         mut range: impl FnMut(Range, Candidate),
     ) {
         let meaning = self.meaning(candidate);
-        let clause = &self.clauses[meaning.clause as usize];
+        let lowered_rule = &self.lowered_rules[meaning.lowered_rule as usize];
         let ranges: &[Range] = match dimension {
-            Dimension::RemoteHigh => return self.upper(&clause.remote, meaning, true, range),
-            Dimension::LocalHigh => return self.upper(&clause.local, meaning, false, range),
+            Dimension::RemoteHigh => return self.upper(&lowered_rule.remote, meaning, true, range),
+            Dimension::LocalHigh => return self.upper(&lowered_rule.local, meaning, false, range),
             Dimension::RemoteLow => self.low(meaning.remote_low),
             Dimension::LocalLow => self.low(meaning.local_low),
-            Dimension::Service => &clause.service,
-            Dimension::SourcePort => &clause.source_port,
-            Dimension::Ethernet => &[clause.ethernet],
+            Dimension::Service => &lowered_rule.service,
+            Dimension::SourcePort => &lowered_rule.source_port,
+            Dimension::Ethernet => &[lowered_rule.ethernet],
         };
         for &keys in ranges {
             range(keys, candidate);
@@ -115,8 +115,8 @@ impl<'a> Candidates<'a> {
     }
 
     fn meaning(&self, Candidate(number): Candidate) -> Meaning {
-        let plain = Meaning { clause: number, remote_low: LowId::ANY, local_low: LowId::ANY };
-        let other = (number as usize).checked_sub(self.clauses.len());
+        let plain = Meaning { lowered_rule: number, remote_low: LowId::ANY, local_low: LowId::ANY };
+        let other = (number as usize).checked_sub(self.lowered_rules.len());
         other.map_or(plain, |other| self.others[other])
     }
 
@@ -133,10 +133,10 @@ impl<'a> Candidates<'a> {
 
     fn number(&mut self, meaning: Meaning) -> Candidate {
         if meaning.remote_low == LowId::ANY && meaning.local_low == LowId::ANY {
-            return Candidate(meaning.clause);
+            return Candidate(meaning.lowered_rule);
         }
         *self.numbers.entry(meaning).or_insert_with(|| {
-            let asked = self.clauses[meaning.clause as usize]
+            let asked = self.lowered_rules[meaning.lowered_rule as usize]
                 .asked()
                 .or(Dimensions::only_if(meaning.remote_low != LowId::ANY, Dimension::RemoteLow))
                 .or(Dimensions::only_if(meaning.local_low != LowId::ANY, Dimension::LocalLow));

@@ -1,4 +1,4 @@
-//! A graph → words. How they are read is written in `sg_common::image`.
+//! A decision tree → words. How they are read is written in `sg_common::image`.
 //!
 //! A split becomes a search tree of nodes with eight children, built from the bottom: first the tables of
 //! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
@@ -10,7 +10,7 @@ use sg_common::image::{
     Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control,
 };
 
-use super::graph::{Graph, Interval, Target};
+use super::tree::{DecisionTree, Interval, Target};
 
 /// Intervals of a bucket of a directory, on average: most buckets are one node.
 const BUCKET: usize = 4;
@@ -44,8 +44,8 @@ impl Layout {
         Self { words: vec![0; header_words], steps: 0, budget_words, resolved: Vec::new() }
     }
 
-    /// Writes the graphs that decide together; returns the word that leads to them. None where the budget is used up.
-    pub(super) fn plant(&mut self, trees: &[Graph]) -> Option<u64> {
+    /// Writes the decision trees that decide together; returns the word that leads to them. None where the budget is used up.
+    pub(super) fn plant(&mut self, trees: &[DecisionTree]) -> Option<u64> {
         if let [only] = trees {
             return self.place(only);
         }
@@ -56,21 +56,21 @@ impl Layout {
         }
         let offset = self.words.len() as u32;
         self.words.extend_from_slice(&table);
-        (self.words.len() <= self.budget_words).then(|| Reference::forest(offset).word())
+        (self.words.len() <= self.budget_words).then(|| Reference::partition(offset).word())
     }
 
-    /// Writes a graph; returns the word that leads to its root. None where the budget is used up.
-    pub(super) fn place(&mut self, graph: &Graph) -> Option<u64> {
-        let splits = graph.splits();
+    /// Writes a decision tree; returns the word that leads to its root. None where the budget is used up.
+    pub(super) fn place(&mut self, tree: &DecisionTree) -> Option<u64> {
+        let splits = tree.splits();
         let mut placed: Vec<(u64, u32)> = Vec::with_capacity(splits.len());
         for (dimension, intervals) in splits {
-            let entry = self.split(dimension, intervals, graph.wide, &placed);
+            let entry = self.split(dimension, intervals, tree.wide, &placed);
             placed.push(entry);
             if self.words.len() > self.budget_words {
                 return None;
             }
         }
-        let (root, steps) = resolve(graph.root, &placed);
+        let (root, steps) = resolve(tree.root, &placed);
         self.steps = self.steps.max(steps);
         Some(root)
     }

@@ -3,29 +3,29 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `clause` | what can decide, in order, as ranges of keys |
+//! | `lowered_rule` | what can decide, in order, as ranges of keys |
 //! | `ranges` | sets of keys as sorted, disjoint ranges |
-//! | `graph` | clauses → a graph of splits, equal parts stored once |
-//! | `candidate` | which clauses are still possible, and what is left to ask of each |
+//! | `tree` | lowered rules → a decision tree of splits, equal parts stored once |
+//! | `candidate` | which lowered rules are still possible, and what is left to ask of each |
 //! | `sweep` | where along one dimension which of them are possible |
 //! | `dimensions` | a set of dimensions |
-//! | `forest` | how many graphs, and which clauses go into which |
-//! | `layout` | the graph → words that `sg_common::image` reads |
+//! | `partition` | how many decision trees, and which lowered rules go into which |
+//! | `layout` | the decision tree → words that `sg_common::image` reads |
 //! | `near` | which remote addresses a change of members and lists is about |
 //! | `patch` | such a change as a few words more in an image that is there |
 
+mod affected;
 mod candidate;
-mod clause;
 mod dimensions;
-mod forest;
-mod graph;
 mod layout;
-mod near;
+mod lowered_rule;
+mod partition;
 mod patch;
 mod ranges;
-mod sweep;
+mod sweep_line;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use sg_common::{
     flow::{self, Direction},
@@ -37,9 +37,9 @@ use thiserror::Error;
 
 pub use self::patch::{Patch, Patchable};
 use self::{
-    clause::{Clause, Resolver},
-    graph::{Graph, Order},
     layout::Layout,
+    lowered_rule::{LoweredRule, Resolver},
+    tree::{DecisionTree, Order},
 };
 use crate::model::{
     Decider, Established, Hook, Ipsec, MAX_ETHERTYPES, Mac, MidStream, NamedTakeover, Nic, Policy, Role,
@@ -187,24 +187,24 @@ fn image(
     };
     for direction in [Direction::Ingress, Direction::Egress] {
         let decisions = decisions(policy, nic, direction, number);
-        for (family, clauses) in resolver.clauses(nic, direction, &decisions, options.counters) {
-            let root = forest::plant(&clauses, family, budget_words)
+        for (family, lowered_rules) in resolver.lowered_rules(nic, direction, &decisions, options.counters) {
+            let root = partition::plant(&lowered_rules, family, budget_words)
                 .and_then(|trees| layout.plant(&trees))
                 .ok_or_else(|| over_budget(resolver))?;
             layout.words[header::ROOTS + direction as usize * 2 + family as usize] = root;
         }
     }
-    let mut place = |clauses: &[Clause], family| {
-        Graph::build(clauses, family, Order::AddressFirst, forest::limits(budget_words))
-            .and_then(|graph| layout.place(&graph))
+    let mut place = |lowered_rules: &[LoweredRule], family| {
+        DecisionTree::build(lowered_rules, family, Order::AddressFirst, partition::limits(budget_words))
+            .and_then(|tree| layout.place(&tree))
             .ok_or_else(|| over_budget(resolver))
     };
     let mut facts = Vec::new();
     for family in [Family::V4, Family::V6] {
-        facts.push((header::OWN + family as usize, place(&Clause::own_addresses(nic, family), family)?));
-        facts.push((header::UNTOLD + family as usize, place(&Clause::untold(nic, family), family)?));
-        facts.push((header::SENDERS + family as usize, place(&Clause::senders(nic, family), family)?));
-        facts.push((header::SERVERS + family as usize, place(&Clause::servers(nic, family), family)?));
+        facts.push((header::OWN + family as usize, place(&LoweredRule::own_addresses(nic, family), family)?));
+        facts.push((header::UNTOLD + family as usize, place(&LoweredRule::untold(nic, family), family)?));
+        facts.push((header::SENDERS + family as usize, place(&LoweredRule::senders(nic, family), family)?));
+        facts.push((header::SERVERS + family as usize, place(&LoweredRule::servers(nic, family), family)?));
     }
     for (word, root) in facts {
         layout.words[word] = root;

@@ -2,19 +2,19 @@
 //! then the member, and not the 100,000.
 //!
 //! Behind the words of an image its array has room. For each range of remote addresses about which the policy says
-//! something else now, a small graph is compiled of what the rules say of that range, and written there; before it
-//! a node of the remote dimension, which leads to that graph inside the range and outside of it to where the image led so
+//! something else now, a small decision tree is compiled of what the rules say of that range, and written there; before it
+//! a node of the remote dimension, which leads to that decision tree inside the range and outside of it to where the image led so
 //! far. Then **one word** is replaced: the reference through which all packets from the range come.
 //!
 //! ```text
 //! root ─► … ─► word ─► what was there          root ─► … ─► word ─► node [a, b] ─┬─► what was there
-//!                                                                  (new)        └─► the new graph
+//!                                                                  (new)        └─► the new decision tree
 //! ```
 //!
 //! The word is found from a root through nodes that ask for the remote address only, so nothing but the remote address
-//! decides whether a packet comes by; where a root asks for something else first, or is a forest, it is the root itself. Nodes
-//! hold absolute bounds, so what a word leads to may be replaced wherever in one root's graph it is read. Two roots must
-//! not have words in common: [`Layout`] writes each graph anew.
+//! decides whether a packet comes by; where a root asks for something else first, or is a partition, it is the root itself. Nodes
+//! hold absolute bounds, so what a word leads to may be replaced wherever in one root's decision tree it is read. Two roots must
+//! not have words in common: [`Layout`] writes each decision tree anew.
 //!
 //! It must never touch the kernel: it says which words go where, and in which order they must be written ([`Patch`]). The
 //! agent's `images` calls it.
@@ -32,12 +32,13 @@ use sg_common::{
 
 use super::{
     Image, ImageOptions,
-    clause::{Clause, Resolver},
-    decisions, forest,
-    graph::Graph,
+    affected::{AffectedRanges, changed},
+    decisions,
     layout::Layout,
-    near::{Near, changed},
+    lowered_rule::{LoweredRule, Resolver},
+    partition,
     ranges::Range,
+    tree::DecisionTree,
 };
 use crate::model::{Decider, Nic, Policy};
 
@@ -56,7 +57,7 @@ pub struct Patchable {
     image: Image,
     /// Words that were compiled; the others were added.
     compiled: usize,
-    /// The longest walk through a graph that was added.
+    /// The longest walk through a decision tree that was added.
     added_steps: u32,
 }
 
@@ -179,15 +180,17 @@ impl Patchable {
         writing.layout.words = take(&mut self.image.words);
         let mut done = Some(());
         for direction in [Direction::Ingress, Direction::Egress] {
-            let near = &changed[direction as usize];
+            let affected = &changed[direction as usize];
             let decisions = decisions(after, nic, direction, number);
-            if [Family::V4, Family::V6].iter().all(|&family| near.ranges(family).is_empty()) {
+            if [Family::V4, Family::V6].iter().all(|&family| affected.ranges(family).is_empty()) {
                 continue;
             }
-            let mut resolver = Resolver::of(after, near);
-            for (family, clauses) in resolver.clauses(nic, direction, &decisions, options.counters) {
+            let mut resolver = Resolver::of(after, affected);
+            for (family, lowered_rules) in
+                resolver.lowered_rules(nic, direction, &decisions, options.counters)
+            {
                 let root = header::ROOTS + direction as usize * 2 + family as usize;
-                done = done.and_then(|()| writing.root(root, family, near, &clauses));
+                done = done.and_then(|()| writing.root(root, family, affected, &lowered_rules));
             }
         }
         let (before, added_steps) = (writing.layout.words[header::GENERATION_FLAGS], writing.added_steps);
@@ -231,22 +234,28 @@ struct Writing {
 }
 
 impl Writing {
-    /// Lets a root say what `clauses` say of what is `near`.
-    fn root(&mut self, root: usize, family: Family, near: &Near, clauses: &[Clause]) -> Option<()> {
-        for &range in near.ranges(family) {
-            let within = |clause: &Clause| {
-                let remote = clause.remote.within(range)?;
-                Some(Clause { remote, ..clause.clone() })
+    /// Lets a root say what `lowered rules` say of what is `affected`.
+    fn root(
+        &mut self,
+        root: usize,
+        family: Family,
+        affected: &AffectedRanges,
+        lowered_rules: &[LoweredRule],
+    ) -> Option<()> {
+        for &range in affected.ranges(family) {
+            let within = |lowered_rule: &LoweredRule| {
+                let remote = lowered_rule.remote.within(range)?;
+                Some(LoweredRule { remote, ..lowered_rule.clone() })
             };
-            let clauses: Vec<Clause> = clauses.iter().filter_map(within).collect();
-            let trees = forest::plant(&clauses, family, MOST_WORDS)?;
+            let lowered_rules: Vec<LoweredRule> = lowered_rules.iter().filter_map(within).collect();
+            let trees = partition::plant(&lowered_rules, family, MOST_WORDS)?;
             self.lead(root, family, range, &trees)?;
         }
         Some(())
     }
 
     /// Leads packets from `range` to `trees`.
-    fn lead(&mut self, root: usize, family: Family, range: Range, trees: &[Graph]) -> Option<()> {
+    fn lead(&mut self, root: usize, family: Family, range: Range, trees: &[DecisionTree]) -> Option<()> {
         let mut first = range.first;
         loop {
             let place = self.find(root, family, first)?;

@@ -20,9 +20,9 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Hook, Ipsec,
-    MidStream, Nic, Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote,
-    Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
+    Action, AllowedSources, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Hook,
+    Ipsec, MidStream, Nic, Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority,
+    Remote, Role, Rule, RuleIndex, Service, Takeover, Unmatched,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -72,7 +72,7 @@ pub(super) fn nic(groups: usize) -> Nic {
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
-        senders: Senders::default(),
+        senders: AllowedSources::default(),
         hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),

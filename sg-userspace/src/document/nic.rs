@@ -8,7 +8,9 @@ use super::{
     problem::Problem,
     read::Read,
 };
-use crate::model::{AddressPair, DeviceFacts, Ethertype, Hook, Ipsec, Mac, Nic, NoEthertype, Role, Senders};
+use crate::model::{
+    AddressPair, AllowedSources, DeviceFacts, Ethertype, Hook, Ipsec, Mac, Nic, NoEthertype, Role,
+};
 
 const KEYS: &[&str] = &[
     "device",
@@ -77,7 +79,7 @@ impl<'d> Lowering<'d> {
                 .read("dhcp_servers", |node| node.items(SERVERS)?.map(address).collect::<Result<_, _>>())?
                 .unwrap_or_default(),
             accept_own_source: fields.read("accept_own_source", Node::boolean)?.unwrap_or_default(),
-            senders: Senders {
+            senders: AllowedSources {
                 mac: fields.read("mac", mac)?,
                 allowed_address_pairs: fields
                     .read("allowed_address_pairs", |node| {

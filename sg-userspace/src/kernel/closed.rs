@@ -7,7 +7,7 @@ use aya::{
     Ebpf, Pod,
     maps::{HashMap, Map, MapData, MapError},
 };
-use sg_common::flow::{ClosedEntry, FlowKey, NarrowKey, Width};
+use sg_common::flow::{ClosedEntry, FlowKey, FlowKeyV4, Width};
 
 use super::{
     KernelError,
@@ -20,7 +20,7 @@ pub(super) const TABLES: [&str; 2] = ["CLOSED", "CLOSED_16"];
 /// The tables of both widths.
 pub(super) struct Closed {
     wide: HashMap<MapData, FlowKey, ClosedEntry>,
-    narrow: HashMap<MapData, NarrowKey, ClosedEntry>,
+    narrow: HashMap<MapData, FlowKeyV4, ClosedEntry>,
 }
 
 impl Closed {
@@ -38,7 +38,7 @@ impl Closed {
     /// Remembers a connection that has ended.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &ClosedEntry) -> Result<(), KernelError> {
         match key.width() {
-            Width::Narrow => self.narrow.insert(NarrowKey::of(key), entry, 0),
+            Width::Narrow => self.narrow.insert(FlowKeyV4::of(key), entry, 0),
             Width::Wide => self.wide.insert(key, entry, 0),
         }
         .map_err(KernelError::call("enter a closed connection"))
@@ -53,8 +53,8 @@ impl Closed {
 
     /// Forgets those of NIC `slot`.
     pub(super) fn forget(&mut self, slot: u16) -> Result<(), KernelError> {
-        forget(&mut self.wide, |key| key.talk.nic() == slot)
-            .and_then(|()| forget(&mut self.narrow, |key| key.talk.nic() == slot))
+        forget(&mut self.wide, |key| key.l4.nic() == slot)
+            .and_then(|()| forget(&mut self.narrow, |key| key.l4.nic() == slot))
             .map_err(KernelError::call("forget closed connections"))
     }
 }

@@ -19,17 +19,17 @@ use sg_common::{
 
 use super::{
     KernelError,
+    ageing::FlowTableStats,
     attach::{Attached, Device, Links},
     clock,
     closed::Closed,
     flows::{Flows, Place},
     images::{self, Images},
     nics::Nics,
-    older::Older,
     options::{Options, SIZED},
     pins::{self, MAPS},
     shares::Places,
-    sweep::Census,
+    takeover::Older,
 };
 use crate::{
     compile::{Image, Patch},
@@ -105,7 +105,7 @@ pub struct Datapath {
     /// What is open between each NIC and others without a rule, by slot.
     exchanges: Array<MapData, Exchanges>,
     /// What the sweep that goes on found.
-    pub(super) census: Census,
+    pub(super) flow_stats: FlowTableStats,
     /// Where the next part of a sweep begins.
     pub(super) swept_to: Place,
     pub(super) settings: Settings,
@@ -156,7 +156,7 @@ impl Datapath {
             program_of::<&mut SchedClassifier>(&mut ebpf, program)?;
         }
 
-        let mut mark: Array<_, u64> = open(&mut ebpf, "ANSWER_MARK")?;
+        let mut mark: Array<_, u64> = open(&mut ebpf, "REJECT_MARK")?;
         mark.set(0, Mark::new(rand::random(), rand::random()).word(), 0)
             .map_err(KernelError::call("write the mark of answers"))?;
         let mut counters = open(&mut ebpf, "COUNTERS")?;
@@ -179,7 +179,7 @@ impl Datapath {
             slots: BTreeSet::new(),
             closed: Closed::take(&mut ebpf)?,
             filtered_since: open(&mut ebpf, "FILTERED_SINCE")?,
-            census: Census::default(),
+            flow_stats: FlowTableStats::default(),
             nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
             exchanges: open(&mut ebpf, "EXCHANGES")?,
             swept_to: Place::default(),
@@ -347,7 +347,7 @@ impl Datapath {
         }
         self.filtered_since.set(u32::from(slot), 0, 0).map_err(KernelError::call("begin a NIC anew"))?;
         self.closed.forget(slot)?;
-        self.flows.forget(|key, _| key.talk.nic() == slot)
+        self.flows.forget(|key, _| key.l4.nic() == slot)
     }
 
     /// Forgets one flow. No error where it is not there.
@@ -445,7 +445,7 @@ fn settings(options: &Options) -> Result<Settings, KernelError> {
         timeouts: options.flows.timeouts.map(jiffies),
         fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
         flows_per_nic: options.flows.per_nic,
-        answer_interval: options.answers.interval(),
+        reject_interval: options.rejects.interval(),
         peer_secret: rand::random(),
         hertz,
     })

@@ -8,7 +8,7 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError},
 };
 use sg_common::{
-    flow::{ClosedEntry, FlowEntry, FlowKey, NarrowKey, Talk, Width},
+    flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Width},
     packet::protocol,
 };
 
@@ -109,15 +109,15 @@ impl Stored for FlowKey {
 
 impl Stored for FormerKey {
     fn of(key: &FlowKey) -> Self {
-        [key.remote_high, key.remote_low, key.local_high, key.local_low, key.talk.word()]
+        [key.remote_high, key.remote_low, key.local_high, key.local_low, key.l4.word()]
     }
     fn key(&self) -> FlowKey {
         let [remote_high, remote_low, local_high, local_low, talk] = *self;
-        FlowKey { remote_high, remote_low, local_high, local_low, talk: Talk::of(talk), vlan: 0 }
+        FlowKey { remote_high, remote_low, local_high, local_low, l4: PortsProtoNic::of(talk), vlan: 0 }
     }
 }
 
-impl Stored for NarrowKey {
+impl Stored for FlowKeyV4 {
     fn of(key: &FlowKey) -> Self {
         Self::of(key)
     }
@@ -203,7 +203,7 @@ impl Flows {
     /// # Errors
     /// Where the kernel refuses.
     pub fn end_one(&mut self, pins: &Path, key: &FlowKey) -> Result<(), KernelError> {
-        if key.talk.protocol() == protocol::TCP {
+        if key.l4.protocol() == protocol::TCP {
             Closed::open(pins)?.enter(key, &ClosedEntry::deleted(clock::jiffies()?))?;
         }
         self.forget_one(key)
@@ -282,7 +282,7 @@ impl Flows {
 /// A table of `kind`.
 fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
     Ok(match kind.width {
-        Width::Narrow => Box::new(Keyed::<NarrowKey>::of(map, kind.name)?),
+        Width::Narrow => Box::new(Keyed::<FlowKeyV4>::of(map, kind.name)?),
         Width::Wide if is_former(&map, kind.name)? => Box::new(Keyed::<FormerKey>::of(map, kind.name)?),
         Width::Wide => Box::new(Keyed::<FlowKey>::of(map, kind.name)?),
     })

@@ -107,7 +107,7 @@ impl Images {
             Err(_) => Ok(()),
         };
         let placed =
-            workers::share(images.len(), WAITING, |jobs| jobs.map(|job| (job, place(job))).collect());
+            workers::parallel_map(images.len(), WAITING, |jobs| jobs.map(|job| (job, place(job))).collect());
         for (slot, _) in images {
             self.at_hand.remove(slot);
         }

@@ -21,6 +21,7 @@
 //! | [`clock`] | jiffies |
 //! | `sys` | the system calls that aya lacks |
 
+mod ageing;
 mod attach;
 pub mod bpffs;
 pub mod clock;
@@ -32,21 +33,20 @@ mod images;
 pub mod layouts;
 pub mod links;
 mod nics;
-mod older;
 mod options;
 mod order;
 pub mod pins;
 pub mod run;
 mod shares;
-mod sweep;
 mod sys;
+mod takeover;
 mod xdp;
 
+pub use ageing::Swept;
 pub use attach::{Attachment, Device};
 pub use bpffs::Lasts;
 pub use datapath::{Datapath, Program, has_programs};
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
-pub use options::{AnswerRate, FlowOptions, Limits, Options};
+pub use options::{FlowOptions, Limits, Options, RejectRate};
 pub use order::TcxOrder;
-pub use sweep::Swept;

@@ -48,7 +48,7 @@ pub(super) enum Size {
 pub(super) const SIZED: [(&str, Size); 19] = [
     ("FAR_NICS", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
-    ("ANSWERS", Size::Nics),
+    ("REJECT_BUDGET", Size::Nics),
     ("FILTERED_SINCE", Size::Nics),
     ("EXCHANGES", Size::Nics),
     ("IMAGES_64K", Size::Nics),
@@ -125,23 +125,23 @@ pub struct Options {
     /// How long flows are remembered, and how many.
     pub flows: FlowOptions,
     /// How many rejected packets are answered.
-    pub answers: AnswerRate,
+    pub rejects: RejectRate,
 }
 
 /// How many rejected packets of one NIC are answered in a second; after a pause up to 50 at once. Zero: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerRate(
+pub struct RejectRate(
     /// Answers in a second.
     pub u32,
 );
 
-impl Default for AnswerRate {
+impl Default for RejectRate {
     fn default() -> Self {
         Self(1_000)
     }
 }
 
-impl AnswerRate {
+impl RejectRate {
     /// How far answers are apart, in nanoseconds; zero where there are none.
     pub(super) fn interval(self) -> u32 {
         1_000_000_000_u32.checked_div(self.0).map_or(0, |interval| interval.max(1))

@@ -45,7 +45,7 @@ pub(super) const MAPS: [&str; 22] = [
     "CLOSED_16",
     "FILTERED_SINCE",
     "FRAGMENTS",
-    "ANSWER_MARK",
+    "REJECT_MARK",
     "COUNTERS",
 ];
 

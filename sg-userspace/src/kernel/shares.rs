@@ -5,7 +5,7 @@ use aya::{
     Ebpf,
     maps::{Array, MapData, MapError},
 };
-use sg_common::flow::{FlowKey, NarrowKey, Shares, Width, common_tickets};
+use sg_common::flow::{FlowKey, FlowKeyV4, Shares, Width, common_tickets};
 
 use super::{KernelError, datapath::open};
 
@@ -14,7 +14,7 @@ pub(super) struct Places {
     shares: Array<MapData, Shares>,
     tickets: Array<MapData, u64>,
     wide: Array<MapData, FlowKey>,
-    narrow: Array<MapData, NarrowKey>,
+    narrow: Array<MapData, FlowKeyV4>,
 }
 
 impl Places {
@@ -67,7 +67,7 @@ impl Places {
             for key in flows.iter().filter(|key| key.width() == width) {
                 let Some(place) = common.place(ticket) else { break };
                 match width {
-                    Width::Narrow => self.narrow.set(place, NarrowKey::of(key), 0),
+                    Width::Narrow => self.narrow.set(place, FlowKeyV4::of(key), 0),
                     Width::Wide => self.wide.set(place, key, 0),
                 }
                 .map_err(failed)?;

@@ -20,12 +20,12 @@ impl Policy {
     /// The addresses of the members of `group`, on this host and elsewhere.
     #[must_use]
     pub fn members(&self, group: GroupIndex) -> BTreeSet<IpAddr> {
-        let elsewhere = self.members_elsewhere(group).iter().filter(|address| identifies(**address));
-        elsewhere.chain(self.members_here(group)).copied().collect()
+        let elsewhere = self.remote_members(group).iter().filter(|address| identifies(**address));
+        elsewhere.chain(self.local_members(group)).copied().collect()
     }
 
     /// The addresses of the NICs of this host that hold `group`, as far as they make members.
-    pub fn members_here(&self, group: GroupIndex) -> impl Iterator<Item = &IpAddr> {
+    pub fn local_members(&self, group: GroupIndex) -> impl Iterator<Item = &IpAddr> {
         self.holders(group).flat_map(|nic| &nic.addresses).filter(|address| identifies(**address))
     }
 }

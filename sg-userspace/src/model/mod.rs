@@ -30,6 +30,6 @@ pub use policy::{
 };
 pub use precedence::Precedence;
 pub use rule::{Action, Priority, Remote, Rule};
-pub use senders::{AddressPair, Mac, NoMac, Senders};
+pub use senders::{AddressPair, AllowedSources, Mac, NoMac};
 pub use service::{IcmpMessage, PortRange, Ports, Service};
 pub use sg_common::{flow::Direction, packet::Family};

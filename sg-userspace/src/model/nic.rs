@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Action, DeviceFacts, Ethertype, GroupIndex, Mac, Precedence, Senders};
+use super::{Action, AllowedSources, DeviceFacts, Ethertype, GroupIndex, Mac, Precedence};
 
 /// The most groups one NIC may hold.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
@@ -183,7 +183,7 @@ pub struct Nic {
     /// Inbound packets from its own addresses are judged by the rules like others.
     pub accept_own_source: bool,
     /// Whom it may speak for, beside its addresses.
-    pub senders: Senders,
+    pub senders: AllowedSources,
     /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
     pub hook: Hook,
     /// Frames that are not IP and pass nevertheless, both ways: at most [`super::MAX_ETHERTYPES`], none twice.

@@ -359,7 +359,7 @@ impl Policy {
 
     /// The members of a group that are not NICs of this host, as written: see [`super::identifies`].
     #[must_use]
-    pub fn members_elsewhere(&self, group: GroupIndex) -> &[IpAddr] {
+    pub fn remote_members(&self, group: GroupIndex) -> &[IpAddr] {
         self.parts.members.get(&group).map_or(&[], Vec::as_slice)
     }
 

@@ -127,7 +127,7 @@ impl fmt::Display for AddressPair {
 
 /// What anti-spoofing looks at beside a NIC's addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-pub struct Senders {
+pub struct AllowedSources {
     /// The NIC's Ethernet address. None: it is not known, and not looked at.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -137,7 +137,7 @@ pub struct Senders {
     pub allowed_address_pairs: Vec<AddressPair>,
 }
 
-impl Senders {
+impl AllowedSources {
     /// The Ethernet addresses that are known: those of pairs, then the NIC's.
     pub fn macs(&self) -> impl Iterator<Item = Mac> {
         self.allowed_address_pairs.iter().filter_map(|pair| pair.mac).chain(self.mac)
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_nic_speaks_for_its_own_its_pairs_and_its_link_local_address() {
-        let senders = Senders {
+        let senders = AllowedSources {
             mac: Some("52:54:00:12:34:56".parse().unwrap()),
             allowed_address_pairs: vec!["10.0.0.9=00:00:5e:00:01:07".parse().unwrap()],
         };
@@ -195,7 +195,7 @@ mod tests {
                 "fe80::5054:ff:fe12:3456/128 52:54:00:12:34:56",
             ]
         );
-        let unknown = Senders::default();
+        let unknown = AllowedSources::default();
         let unknown: Vec<_> = unknown.pairs(&own).collect();
         assert_eq!(unknown, [("10.0.0.5/32".parse().unwrap(), None)]);
     }

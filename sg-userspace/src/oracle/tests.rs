@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
-        MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-        Priority, Remote, Role, Rule, RuleIndex, Senders, Service, Takeover, Unmatched,
+        Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
+        Hook, IcmpMessage, MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
+        PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service, Takeover, Unmatched,
     },
     probe::{Answer, Probe, ProbeParts},
 };
@@ -84,7 +84,7 @@ fn nic(groups: usize) -> Nic {
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
-        senders: Senders::default(),
+        senders: AllowedSources::default(),
         hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),

@@ -203,8 +203,8 @@ mod tests {
     use super::*;
     use crate::{
         model::{
-            DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, PolicyParts,
-            Precedence, Role, Senders, Takeover, Unmatched,
+            AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
+            PolicyParts, Precedence, Role, Takeover, Unmatched,
         },
         probe::Content,
     };
@@ -229,7 +229,7 @@ mod tests {
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,
-            senders: Senders::default(),
+            senders: AllowedSources::default(),
             hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),

@@ -14,7 +14,7 @@ use super::{Refusal, State};
 use crate::{
     model::PortRange,
     store::{Action, Direction, GroupId, NicType, Order, Ports, PrefixList, Protocol, Remote, Rule, RuleId},
-    workers::share,
+    workers::parallel_map,
 };
 
 /// What is wrong with a rule.
@@ -97,7 +97,7 @@ pub fn health(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
         Scope::All => {
             let groups: Vec<&GroupId> = state.groups().keys().collect();
             let threads = thread::available_parallelism().map_or(1, usize::from);
-            let found = share(groups.len(), threads, |jobs| {
+            let found = parallel_map(groups.len(), threads, |jobs| {
                 let of = |job: usize| {
                     let mut found = Vec::new();
                     of_groups(state, &groups[job..=job], Order::Merged, None, &mut found);

@@ -14,7 +14,7 @@ use super::{
     quota,
 };
 use crate::{
-    model::{AddressPair, Ethertype, Ipsec, Mac, Senders, fit_one_nic},
+    model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac, fit_one_nic},
     store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
 };
 
@@ -52,7 +52,7 @@ pub struct RegisterNic {
     pub dhcp_servers: Vec<IpAddr>,
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
-    pub senders: Senders,
+    pub senders: AllowedSources,
     /// Where what the device receives is judged; `xdp` for a host's NIC only.
     pub hook: Hook,
     /// What becomes of what IPsec delivers to it. None: to a host it passes.

@@ -97,7 +97,7 @@ pub struct GroupView {
     /// How many NICs hold it.
     pub nics: usize,
     /// How many addresses on other hosts are members.
-    pub members_elsewhere: usize,
+    pub remote_members: usize,
     /// How many members it may still get.
     pub room: u64,
 }
@@ -111,7 +111,7 @@ impl GroupView {
             group: group.clone(),
             rules: state.rules_of(&group.id).count(),
             nics: state.nics_of(&group.id).count(),
-            members_elsewhere: state.members_of(&group.id).count(),
+            remote_members: state.members_of(&group.id).count(),
             room: allowed.saturating_sub(there),
         }
     }

@@ -361,7 +361,7 @@ pub struct Nic {
     pub dhcp_servers: Vec<IpAddr>,
     /// Whom it may speak for, beside its addresses.
     #[serde(flatten)]
-    pub senders: model::Senders,
+    pub senders: model::AllowedSources,
     /// Where what the device receives is judged.
     #[serde(default)]
     pub hook: Hook,

@@ -18,8 +18,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_userspace::model::{
-    Action, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage,
-    MidStream, Nic, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Senders,
+    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
+    IcmpMessage, MidStream, Nic, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule,
     Service, Takeover, Unmatched,
 };
 
@@ -89,7 +89,7 @@ impl Shape {
             anti_spoofing_written: None,
             dhcp_servers: Vec::new(),
             accept_own_source: false,
-            senders: Senders::default(),
+            senders: AllowedSources::default(),
             hook: Hook::Tc,
             precedence: Precedence::default(),
             established: Established::default(),

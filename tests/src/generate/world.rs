@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_userspace::model::{
-    AddressPair, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook, Ipsec,
-    MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Senders, Takeover,
+    AddressPair, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
+    Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Takeover,
     Unmatched,
 };
 
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    fn senders(&self, random: &mut Rng) -> Senders {
+    fn senders(&self, random: &mut Rng) -> AllowedSources {
         let mac = |random: &mut Rng| {
             random.bool().then(|| format!("02:00:00:00:00:{:02x}", random.u8(1..4)).parse().ok()).flatten()
         };
@@ -178,7 +178,7 @@ impl World {
             Some(AddressPair { address: IpNet::new(address, length).ok()?.trunc(), mac: mac(random) })
         });
         let allowed_address_pairs = pairs.collect();
-        Senders { mac: mac(random), allowed_address_pairs }
+        AllowedSources { mac: mac(random), allowed_address_pairs }
     }
 }
 

@@ -285,8 +285,8 @@ fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result
         let mut former: HashMap<_, [u64; 5], FlowEntry> = HashMap::try_from(map)?;
         let is_here = |entry: &FlowEntry| (entry.state == State::New as u8) == half_open;
         for (key, entry) in flows.iter().filter(|(_, entry)| is_here(entry)) {
-            let FlowKey { remote_high, remote_low, local_high, local_low, talk, vlan: _ } = *key;
-            former.insert([remote_high, remote_low, local_high, local_low, talk.word()], entry, 0)?;
+            let FlowKey { remote_high, remote_low, local_high, local_low, l4, vlan: _ } = *key;
+            former.insert([remote_high, remote_low, local_high, local_low, l4.word()], entry, 0)?;
         }
         fs::remove_file(old.join(format!("{name}_16")))?;
     }

@@ -1,7 +1,7 @@
-//! The engines over policies whose rules overlap in every dimension: their images are forests.
+//! The engines over policies whose rules overlap in every dimension: their images are partitions.
 
 use fastrand::Rng;
-use sg_common::image::{Forest, header};
+use sg_common::image::{Partition, header};
 use sg_tests::generate::{Generator, Shape};
 use sg_userspace::{
     check::{CompiledNic, EngineKind},
@@ -10,7 +10,7 @@ use sg_userspace::{
 
 use super::compare::{self, Opponent};
 
-/// As many as make a forest of every shape.
+/// As many as make a partition of every shape.
 const RULES: usize = 1_000;
 
 /// A packet for each rule and more: half of them at an edge of one, or beside it.
@@ -25,7 +25,7 @@ pub(crate) fn agrees(engine: EngineKind) {
                     let parts = shape.parts(&mut Rng::with_seed(seed), direction, family, RULES);
                     let policy = Policy::new(parts.clone()).unwrap();
                     let what = format!("{} over {family:?}, {direction:?}, seed {seed}", shape.name());
-                    assert!(is_forest(&policy, direction, family), "{what}: one graph holds it");
+                    assert!(is_forest(&policy, direction, family), "{what}: one tree holds it");
                     (seed, parts, Generator::new(seed).probes(&policy, PROBES))
                 });
                 if let Err(disagreement) = compare::over(Opponent::honest(engine), policies) {
@@ -39,5 +39,5 @@ pub(crate) fn agrees(engine: EngineKind) {
 fn is_forest(policy: &Policy, direction: Direction, family: Family) -> bool {
     let image = CompiledNic::new(policy, &policy.nics()[0]).unwrap().image;
     let root = header::ROOTS + direction as usize * 2 + family as usize;
-    Forest::from_word(image.words()[root]).is_some()
+    Partition::from_word(image.words()[root]).is_some()
 }

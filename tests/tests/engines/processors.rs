@@ -305,7 +305,7 @@ fn half_open_flows_that_make_room() {
     });
     assert_eq!(both.moved().iter().sum::<u64>(), 2 * u64::from(EACH));
     let flows = both.datapaths[0].flows().unwrap();
-    let of = |nic: u16| flows.iter().filter(|(key, _)| key.talk.nic() == nic).count();
+    let of = |nic: u16| flows.iter().filter(|(key, _)| key.l4.nic() == nic).count();
     let counted = evicted(&both);
     println!("two processors, {} half-open flows: {} live, {counted:?} made room", 2 * EACH, of(0));
     assert_eq!(of(1), usize::from(QUIET), "another NIC lost what it has within its share");

@@ -81,7 +81,7 @@ impl Nics {
     }
 
     fn flows(&self, nic: u16) -> usize {
-        self.datapath.flows().unwrap().iter().filter(|(key, _)| key.talk.nic() == nic).count()
+        self.datapath.flows().unwrap().iter().filter(|(key, _)| key.l4.nic() == nic).count()
     }
 
     /// How many flows made room: of all NICs, and of these two.

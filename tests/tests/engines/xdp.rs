@@ -101,7 +101,7 @@ fn counted(
     datapath.reset_counters(&numbers)?;
     let outcome = datapath.run(program, frame, 1)?;
     let counters = numbers.iter().copied().zip(datapath.counters(&numbers)?);
-    let telling = [Reason::Answered, Reason::AnswerLimit].map(|reason| reason as u32);
+    let telling = [Reason::RejectSent, Reason::RejectRateLimited].map(|reason| reason as u32);
     let moved = counters
         .filter(|(number, counter)| *counter != Counter::default() && !telling.contains(number))
         .collect();

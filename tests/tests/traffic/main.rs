@@ -14,6 +14,7 @@ mod closed;
 mod devices;
 mod dhcp;
 mod ends;
+mod exceptions;
 mod flooded;
 mod flows;
 mod frames;
@@ -38,7 +39,6 @@ mod stateful;
 mod suite;
 mod takeover;
 mod tunnels;
-mod unasked;
 mod verdicts;
 mod vlans;
 mod vrrp;
@@ -62,7 +62,7 @@ fn main() -> Result<ExitCode> {
         changes::tests,
         groups::tests,
         reject::tests,
-        unasked::tests,
+        exceptions::tests,
         closed::tests,
         dhcp::tests,
         leases::tests,

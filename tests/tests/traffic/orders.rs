@@ -8,7 +8,7 @@ use sg_userspace::{
     agent::{AgentOptions, AgentThread, Control, Enforced, Instance},
     compile::LARGEST_WORDS,
     document,
-    kernel::{AnswerRate, Attachment, FlowOptions, Limits},
+    kernel::{Attachment, FlowOptions, Limits, RejectRate},
     model::Policy,
 };
 
@@ -48,7 +48,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
         program_log: 0,
         budget_words: LARGEST_WORDS,
         flows: FlowOptions::default(),
-        answers: AnswerRate::default(),
+        rejects: RejectRate::default(),
         limits: LIMITS,
     };
     host.inside(|| Ok(AgentThread::spawn(options)?))

@@ -176,7 +176,7 @@ fn holds(ends: &Ends, agent: &Agent, role: Role, family: Family) -> Result<()> {
         ends.asks(from, family, service, expected)?;
     }
     let after = agent.stats()?;
-    let answered = after.reason("answered") - before.reason("answered");
+    let answered = after.reason("reject-sent") - before.reason("reject-sent");
     ensure!(answered >= 3, "{answered} were told; what moved: {:?}", after.moved_since(&before));
     for reason in ["malformed", "not-ip"] {
         let counted = after.reason(reason) - before.reason(reason);

@@ -4,8 +4,8 @@ use crate::{
     agent::{NicRecord, Outcome},
     kernel::Limits,
     model::{
-        Action, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic, Policy,
-        PolicyParts, Precedence, Priority, Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
+        Action, AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
+        Policy, PolicyParts, Precedence, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
     },
 };
 
@@ -46,7 +46,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
-        senders: Senders::default(),
+        senders: AllowedSources::default(),
         hook: Hook::Tc,
         precedence: Precedence::default(),
         established: Established::default(),

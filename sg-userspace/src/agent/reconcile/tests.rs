@@ -146,7 +146,7 @@ fn a_policy_is_put_in_force_once() {
     let report = bench.apply(web(&["eth0", "eth1"]), &there).unwrap();
     assert!(lines(&report).is_empty());
     assert_eq!(report.published, 0);
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     assert!(bench.fake.asked().is_empty(), "doing it again changes nothing");
 }
 
@@ -156,15 +156,15 @@ fn nics_come_go_and_come_again() {
     bench.apply(web(&["eth0"]), &devices(&[])).unwrap();
     bench.fake.asked();
 
-    let report = bench.agent.look_again(&devices(&[("eth0", 2)])).unwrap();
+    let report = bench.agent.resync(&devices(&[("eth0", 2)])).unwrap();
     assert_eq!((lines(&report), report.published), (vec!["attached eth0".to_owned()], 1));
     assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2"]);
 
-    let report = bench.agent.look_again(&devices(&[])).unwrap();
+    let report = bench.agent.resync(&devices(&[])).unwrap();
     assert_eq!(lines(&report), ["gone eth0"]);
     assert_eq!(bench.fake.asked(), ["detach 0 2", "forget 0"]);
 
-    let report = bench.agent.look_again(&devices(&[("eth0", 5)])).unwrap();
+    let report = bench.agent.resync(&devices(&[("eth0", 5)])).unwrap();
     assert_eq!(lines(&report), ["attached eth0"]);
     assert_eq!(bench.fake.asked(), ["attach 0 5"]);
     assert_eq!(bench.catalog().nics[0].ifindex, Some(5));
@@ -198,14 +198,14 @@ fn what_left_the_policy_and_is_still_there_is_said_once_and_kept() {
     );
     assert_eq!(left(&bench), ["eth0"]);
     bench.fake.refuses.lock().unwrap().clear();
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert!(report.warnings.len() == 1 && report.warnings[0].contains("name eth2 any more"), "{report:?}");
     assert_eq!(left(&bench), ["eth0", "eth2"]);
 
     let mut bench = bench.restart();
     assert!(bench.apply(web(&["eth1"]), &there).unwrap().warnings.is_empty(), "it is known");
     assert_eq!(left(&bench), ["eth0", "eth2"]);
-    bench.agent.look_again(&devices(&[("eth0", 7), ("eth1", 3), ("eth2", 4)])).unwrap();
+    bench.agent.resync(&devices(&[("eth0", 7), ("eth1", 3), ("eth2", 4)])).unwrap();
     assert_eq!(left(&bench), ["eth2"], "eth0 was made anew, and was never filtered");
     bench.apply(web(&["eth1", "eth2"]), &there).unwrap();
     assert!(left(&bench).is_empty());
@@ -226,9 +226,9 @@ fn a_device_that_is_not_there_is_warned_of_once() {
           name comes; devices that no NIC of it is about, and that are not filtered: eth0"
         ]
     );
-    assert!(bench.agent.look_again(&there).unwrap().warnings.is_empty());
+    assert!(bench.agent.resync(&there).unwrap().warnings.is_empty());
     bench.apply(web(&["eth0"]), &there).unwrap();
-    let report = bench.agent.look_again(&devices(&[("lo", 1)])).unwrap();
+    let report = bench.agent.resync(&devices(&[("lo", 1)])).unwrap();
     assert_eq!((lines(&report), report.warnings), (vec!["gone eth0".to_owned()], Vec::new()));
 }
 
@@ -244,7 +244,7 @@ fn a_failure_stops_its_nic_only_and_is_tried_again() {
     assert!(!bench.fake.asked().contains(&"attach 0 2".to_owned()), "no NIC without a policy");
 
     bench.fake.refuses.lock().unwrap().clear();
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert_eq!(lines(&report), ["attached eth0"]);
     assert_eq!(bench.fake.asked(), ["publish 0", "attach 0 2"]);
     assert!(bench.agent.is_settled());
@@ -271,7 +271,7 @@ fn a_hook_that_is_refused_leaves_the_other_in_force() {
     assert!(!bench.agent.is_settled());
 
     bench.fake.refuses.lock().unwrap().clear();
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     assert_eq!(bench.catalog().nics[0].hook, Hook::Xdp);
     assert!(bench.agent.is_settled());
 
@@ -292,7 +292,7 @@ fn a_slot_that_cannot_be_emptied_is_given_to_nobody() {
     assert!(bench.catalog().nic("a").is_some() && bench.catalog().nic("e").is_none());
 
     bench.fake.refuses.lock().unwrap().clear();
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert_eq!(lines(&report), ["detached a", "attached e"]);
 }
 
@@ -334,7 +334,7 @@ fn a_device_without_ethernet_is_named() {
     there.get_mut("tun0").unwrap().header = Header::Other;
     let refused = bench.apply(web(&["tun0"]), &there).unwrap_err();
     assert!(refused.concerns_policy() && refused.to_string().contains("tun0"));
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert_eq!(report.errors.len(), 1, "and so it is when it comes later");
     assert!(!bench.agent.is_complete());
 }
@@ -376,7 +376,7 @@ fn a_policy_that_says_something_else_is_published_under_the_next_generation() {
 
     let address: IpAddr = "192.0.2.7".parse().unwrap();
     there.get_mut("eth0").unwrap().facts.addresses.push(address);
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert_eq!(report.published, 1, "the NIC's addresses are part of its image");
 }
 
@@ -404,11 +404,11 @@ fn what_was_prepared_for_another_state_of_things_is_prepared_again() {
     bench.agent.prepare(policy(vec![group("web", &["b"])], &["eth0"]), &devices(&[("eth0", 2)])).unwrap();
     // The device is made anew before the order to enforce.
     let there = devices(&[("eth0", 3)]);
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     bench.fake.asked();
     bench.agent.enforce().unwrap();
     assert!(bench.fake.asked().is_empty() && !bench.agent.is_settled());
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     assert_eq!(bench.fake.asked(), ["publish 0"]);
     assert!(bench.agent.is_settled());
 }
@@ -432,7 +432,7 @@ fn the_program_is_loaded_for_the_first_policy_and_that_is_tried_again() {
     assert_eq!(tries(), 0);
     bench.agent.enforce().unwrap_err();
     assert!(!bench.agent.is_settled());
-    let report = bench.agent.look_again(&there).unwrap();
+    let report = bench.agent.resync(&there).unwrap();
     assert_eq!((tries(), report.published), (2, 1));
 }
 
@@ -448,10 +448,10 @@ fn what_is_older_is_removed_when_nothing_is_missing() {
 
     bench.fake.refuses.lock().unwrap().clear();
     bench.fake.refuses.lock().unwrap().insert("remove older but 2 3".to_owned());
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     assert!(!bench.agent.is_settled(), "it is tried again");
     bench.fake.refuses.lock().unwrap().clear();
-    bench.agent.look_again(&there).unwrap();
+    bench.agent.resync(&there).unwrap();
     assert_eq!(bench.fake.asked().last().unwrap(), "remove older but 2 3");
     assert!(bench.agent.is_settled());
 }

@@ -37,13 +37,13 @@ impl Answer {
 
 /// What every reply needs to know of its request.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct ResponseContext {
     pub(super) format: Format,
     pub(super) host: String,
     pub(super) request_id: String,
 }
 
-impl Manner {
+impl ResponseContext {
     /// A success. `action` is a known one: it names the root of an XML reply.
     pub(super) fn succeed(&self, action: &str, answer: Answer) -> Response<Body> {
         let mut fields = answer.0;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Answer, Call, Fault, Keys, Nonces, actions,
     authenticate::authenticate,
-    reply::Manner,
+    reply::ResponseContext,
     wire::{self, Wire},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub fn router(ecs: Ecs) -> Router {
 
 async fn reply(ecs: &Ecs, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let mut manner = Manner {
+    let mut manner = ResponseContext {
         format: wire::early_format(&parts),
         host: wire::host(&parts),
         request_id: Uuid::new_v4().to_string().to_uppercase(),
@@ -88,7 +88,11 @@ async fn reply(ecs: &Ecs, request: Request<Body>) -> Response<Body> {
     }
 }
 
-async fn answer(ecs: &Ecs, request: Request<Body>, manner: &mut Manner) -> Result<(Call, Answer), Fault> {
+async fn answer(
+    ecs: &Ecs,
+    request: Request<Body>,
+    manner: &mut ResponseContext,
+) -> Result<(Call, Answer), Fault> {
     let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
     manner.format = wire.format()?;

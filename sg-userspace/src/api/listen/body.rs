@@ -25,8 +25,8 @@ use tokio::{
 
 use super::{
     Limits,
+    deadlines::Deadlines,
     memory::{Share, Turn},
-    pace::Pace,
 };
 
 /// Why a body cannot be read.
@@ -139,7 +139,7 @@ pub(super) struct Bounded {
     /// What has arrived and waits for memory.
     waiting: Option<(Frame<Bytes>, Turn)>,
     share: Arc<Share>,
-    pace: Arc<Pace>,
+    pace: Arc<Deadlines>,
 }
 
 impl Bounded {
@@ -148,7 +148,7 @@ impl Bounded {
         limits: &Limits,
         bounds: LargeBody,
         share: Arc<Share>,
-        pace: Arc<Pace>,
+        pace: Arc<Deadlines>,
     ) -> Self {
         Self {
             inner,

@@ -26,8 +26,8 @@ use tower::ServiceExt;
 use super::{
     Limits, Peer,
     body::{Bounded, LargeBody},
+    deadlines::{Deadlines, TimeoutStream},
     memory::{Memory, Share},
-    pace::{Pace, Paced},
     seats::{Seat, Seats},
 };
 
@@ -38,7 +38,7 @@ pub struct HeldBack(pub Duration);
 
 /// The request that an extension of this kind belongs to, for whoever finds out who sent it.
 #[derive(Clone, Debug)]
-pub struct Claim(Arc<Pace>);
+pub struct Claim(Arc<Deadlines>);
 
 impl Claim {
     /// Who sent the request is known, and may ask: its connection keeps its place until it is answered, also where all
@@ -76,7 +76,7 @@ where
 {
     let mut closing = shared.closing.clone();
     let pace = Arc::clone(&seat.pace);
-    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
+    let stream = TokioIo::new(TimeoutStream::new(stream, Arc::clone(&pace)));
     let head_bytes = shared.limits.head_bytes;
     let service = {
         let pace = Arc::clone(&pace);
@@ -139,7 +139,7 @@ async fn serve(
     request: Request<Incoming>,
     caller: Caller,
     shared: Shared,
-    pace: Arc<Pace>,
+    pace: Arc<Deadlines>,
 ) -> Result<Response<Body>, Infallible> {
     let share = Share::of(&shared.memory, Arc::clone(&pace));
     let mut response = if caller.admitted {
@@ -170,7 +170,7 @@ async fn serve(
 }
 
 /// Waits; not where the listener is told to stop.
-async fn hold_back(time: Duration, pace: &Pace, mut closing: watch::Receiver<bool>) {
+async fn hold_back(time: Duration, pace: &Deadlines, mut closing: watch::Receiver<bool>) {
     pace.paused(true);
     tokio::select! {
         () = tokio::time::sleep(time) => {}

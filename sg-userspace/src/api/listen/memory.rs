@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::{Limits, pace::Pace};
+use super::{Limits, deadlines::Deadlines};
 
 /// How often the log hears of bodies that gave up their memory.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ struct Bodies {
 
 #[derive(Debug)]
 struct Holder {
-    pace: Arc<Pace>,
+    pace: Arc<Deadlines>,
     /// As much as it may become, as far as that is known.
     expected: usize,
     /// What it has of the shared memory.
@@ -114,7 +114,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    pub(super) fn of(memory: &Arc<Memory>, pace: Arc<Pace>) -> Arc<Self> {
+    pub(super) fn of(memory: &Arc<Memory>, pace: Arc<Deadlines>) -> Arc<Self> {
         let mut bodies = memory.bodies();
         let number = bodies.next;
         bodies.next += 1;

@@ -20,11 +20,11 @@
 mod access;
 mod body;
 mod connection;
+mod deadlines;
 mod descriptors;
 mod error;
 mod limits;
 mod memory;
-mod pace;
 mod seats;
 mod serve;
 mod tcp;

@@ -20,7 +20,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Limits, pace::Pace};
+use super::{Limits, deadlines::Deadlines};
 
 /// How often the log hears of connections that gave up their places.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ struct Taken {
 
 #[derive(Debug)]
 struct Occupant {
-    pace: Arc<Pace>,
+    pace: Arc<Deadlines>,
     leave: Arc<Notify>,
     /// When it was told to.
     told: Option<Instant>,
@@ -58,7 +58,7 @@ struct Occupant {
 /// A place; dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Seat {
-    pub(super) pace: Arc<Pace>,
+    pub(super) pace: Arc<Deadlines>,
     /// Somebody else gets the place: the connection ends.
     pub(super) leave: Arc<Notify>,
     number: u64,
@@ -90,7 +90,7 @@ impl Seats {
 
     /// A place for a connection that is there already. Where all are taken, another one is told to leave.
     pub(super) async fn enter(self: &Arc<Self>, limits: &Limits) -> Seat {
-        let pace = Arc::new(Pace::new(limits));
+        let pace = Arc::new(Deadlines::new(limits));
         if let Some(seat) = self.take(&pace) {
             self.full.store(false, Ordering::Relaxed);
             return seat;
@@ -107,7 +107,7 @@ impl Seats {
         }
     }
 
-    fn take(self: &Arc<Self>, pace: &Arc<Pace>) -> Option<Seat> {
+    fn take(self: &Arc<Self>, pace: &Arc<Deadlines>) -> Option<Seat> {
         let mut taken = self.taken();
         if taken.by.len() >= self.most {
             return None;

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_userspace::{
     agent::{AgentError, AgentOptions, Instance, run},
-    kernel::{AnswerRate, Attachment, FlowOptions, Limits, TcxOrder, remedy},
+    kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy},
     logging,
     model::text::escaped_lines,
 };
@@ -29,16 +29,16 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Put a policy in force and keep it there until SIGTERM or SIGINT; SIGHUP reads it again.
+    /// Enforce the policy of a document until SIGTERM or SIGINT; SIGHUP reads it again.
     Run(RunArguments),
-    /// Keep groups, rules and NICs in a store, serve the clients that change them, and keep them in force until
-    /// SIGTERM or SIGINT.
+    /// Keep groups, rules and NICs in a store, serve the APIs that change them, and enforce them until SIGTERM or
+    /// SIGINT.
     Serve(serve::Arguments),
 }
 
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// The policy document; it is read again whenever it changes.
+    /// Policy document; reapplied whenever it changes.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
     #[command(flatten)]
@@ -47,51 +47,51 @@ struct RunArguments {
 
 #[derive(Debug, clap::Args)]
 struct AgentArguments {
-    /// The name of this agent's files and pins.
+    /// Name of the instance: of its files and pins.
     #[arg(long, value_name = "NAME", default_value = "sgd")]
     instance: String,
-    /// How the program is hooked into devices.
+    /// How programs attach to devices.
     #[arg(long, value_enum, default_value = "auto")]
     attach: Attach,
-    /// Where it runs among other TCX programs of a device [default: after those that are there, and then where it is].
+    /// Position among other TCX programs on the device [default: last on first attach, unchanged on restart].
     #[arg(long, value_enum, value_name = "PLACE")]
     tcx_order: Option<Order>,
-    /// Take the filter off when the agent ends. Without it the filter stays in force.
+    /// Remove the filter when the agent ends. By default it stays in force.
     #[arg(long)]
     detach_on_exit: bool,
-    /// Refuse to start where the filter would not outlive the agent: bpffs is not that of the host.
+    /// Refuse to start if the filter would not outlive the agent: bpffs is not the host's.
     #[arg(long, conflicts_with = "detach_on_exit")]
     require_pinned: bool,
-    /// What the program in the kernel logs.
+    /// Log level of the programs in the kernel.
     #[arg(long, value_enum, default_value = "off")]
     bpf_log: BpfLog,
-    /// The most memory of one NIC's policy.
+    /// Maximum size of one NIC's image.
     #[arg(long, value_name = "MiB", default_value = "64", value_parser = value_parser!(u32).range(1..=64))]
     image_budget: u32,
-    /// The most flows of all NICs, of each address family.
+    /// Maximum number of flows of all NICs, per address family.
     #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
     max_flows: u32,
-    /// The most answered flows of one NIC [default: half of all].
+    /// Maximum number of established flows of one NIC [default: half of --max-flows].
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     flows_per_nic: Option<u32>,
-    /// How long a flow may be silent, in seconds; may be said several times. States: tcp-new (30), tcp-established (910),
-    /// tcp-closing (3), udp-new (30), udp-established (180), icmp (30), other-new (30), other-established (180).
+    /// Idle timeout of flows in a state, in seconds. May be repeated. States and defaults: tcp-new 30, tcp-established 910,
+    /// tcp-closing 3, udp-new 30, udp-established 180, icmp 30, other-new 30, other-established 180.
     #[arg(long = "timeout", value_name = "STATE=SECONDS", value_parser = timeout)]
     timeouts: Vec<(usize, u32)>,
-    /// The most answers to rejected packets of one NIC in a second; 0: none.
+    /// Resets and ICMP errors that one NIC sends for rejected packets, per second on average; 0 sends none.
     #[arg(long, value_name = "N", default_value = "1000")]
-    answers_per_second: u32,
-    /// The most NICs.
+    reject_rate: u32,
+    /// Maximum number of NICs.
     #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(1..=65536))]
     max_nics: u32,
-    /// The most counters: 64 for the host, 64 a NIC, one a rule.
+    /// Maximum number of counters: 64 for the host, 64 per NIC, one per rule.
     #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(128..))]
     max_counters: u32,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Attach {
-    /// tcx where the kernel has it (6.6), clsact elsewhere.
+    /// tcx from Linux 6.6 on, clsact before.
     Auto,
     Tcx,
     Clsact,
@@ -140,7 +140,7 @@ impl AgentArguments {
                 ),
                 per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
             },
-            answers: AnswerRate(self.answers_per_second),
+            rejects: RejectRate(self.reject_rate),
             limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
         })
     }

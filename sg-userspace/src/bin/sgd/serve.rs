@@ -40,25 +40,25 @@ const ECS: &str = "127.0.0.1:8750";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The directory of the store; it is made where it is missing.
+    /// Directory of the store; created if missing.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/sgd")]
     state: PathBuf,
-    /// The socket of the native API [default: /run/sgd/INSTANCE/api.sock].
+    /// Socket of the native API [default: /run/sgd/INSTANCE/api.sock].
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// A group whose members may use the socket, beside root and the user that sgd runs as.
+    /// Unix group whose members can use the socket, besides root and the user that sgd runs as.
     #[arg(long, value_name = "GROUP")]
     socket_group: Option<String>,
-    /// Also serve the native API on this TCP address, to requests that carry an access key.
+    /// Also serve the native API on this TCP address, to requests signed with an access key.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Where clients of Alibaba Cloud ECS are served; `none`: nowhere.
+    /// TCP address of the ECS-compatible API; `none` disables it.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ECS)]
     ecs: Place,
-    /// The region that clients of Alibaba Cloud ECS are told of first.
+    /// Region that the ECS-compatible API lists first.
     #[arg(long, value_name = "REGION", default_value = "local")]
     region: String,
-    /// Allow TCP addresses that other hosts can reach. Nothing there is encrypted: put a proxy with TLS before it.
+    /// Allow TCP addresses that other hosts can reach. Traffic is not encrypted: put a TLS proxy in front.
     #[arg(long)]
     expose: bool,
     #[command(flatten)]

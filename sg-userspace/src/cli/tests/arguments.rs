@@ -2,16 +2,16 @@
 
 use clap::{CommandFactory as _, Parser as _};
 
-use super::{super::Typed, run};
+use super::{super::Args, run};
 
 #[test]
 fn the_arguments_fit_together() {
-    Typed::command().debug_assert();
+    Args::command().debug_assert();
 }
 
 #[test]
 fn every_noun_has_the_same_verbs() {
-    let command = Typed::command();
+    let command = Args::command();
     let verbs = |noun: &str| -> Vec<String> {
         let noun = command.find_subcommand(noun).unwrap();
         let all = |verb: &clap::Command| {
@@ -42,7 +42,7 @@ fn every_command_says_what_it_is() {
             visit(sub, &format!("{path} {}", sub.get_name()));
         }
     }
-    visit(&Typed::command(), "sgctl");
+    visit(&Args::command(), "sgctl");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn common_options_stand_anywhere() {
         ["sgctl", "vpc", "--socket", "/s", "list", "--json"],
         ["sgctl", "vpc", "list", "--json", "--socket", "/s"],
     ] {
-        let typed = Typed::try_parse_from(words).unwrap();
+        let typed = Args::try_parse_from(words).unwrap();
         assert_eq!(typed.common.format(), crate::cli::output::Format::Json, "{words:?}");
         assert_eq!(typed.common.socket.unwrap().to_str(), Some("/s"), "{words:?}");
     }

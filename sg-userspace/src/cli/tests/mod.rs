@@ -10,7 +10,7 @@ use std::io::Write as _;
 use clap::Parser;
 use tempfile::NamedTempFile;
 
-use super::{Typed, explain, failure::Failure};
+use super::{Args, explain, failure::Failure};
 use crate::{
     document,
     model::text::{escaped_lines, is_invisible},
@@ -39,7 +39,7 @@ fn file(text: &str) -> NamedTempFile {
 /// Output and exit code, with the error if there is one.
 fn run(words: &[&str]) -> (String, u8, String) {
     let mut out = Vec::new();
-    let done = match Typed::try_parse_from([&["sgctl"], words].concat()) {
+    let done = match Args::try_parse_from([&["sgctl"], words].concat()) {
         Ok(typed) => typed.run(&mut out),
         Err(error) => {
             return (String::new(), u8::try_from(error.exit_code()).unwrap(), error.to_string());

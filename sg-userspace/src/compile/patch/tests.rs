@@ -310,7 +310,7 @@ fn a_forest_is_patched_before_its_trees() {
     let mut chain = Chain::new(parts);
     let root = header::ROOTS + Family::V4 as usize;
     let was = chain.patchable.image().words()[root];
-    assert_eq!(was, Reference::forest(was as u32).word(), "one graph: this test tests nothing");
+    assert_eq!(was, Reference::partition(was as u32).word(), "one tree: this test tests nothing");
     let mut random = Random(7);
     for _ in 0..12 {
         chain.step(|parts| {

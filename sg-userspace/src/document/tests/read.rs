@@ -6,9 +6,9 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec,
-    MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-    Priority, Remote, Role, Rule, Senders, Service, Takeover, Unmatched,
+    Action, AllowedSources, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook,
+    IcmpMessage, Ipsec, MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
+    PrefixListIndex, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -126,7 +126,7 @@ fn example() -> Policy {
         anti_spoofing_written: None,
         dhcp_servers: Vec::new(),
         accept_own_source: false,
-        senders: Senders::default(),
+        senders: AllowedSources::default(),
         hook: Hook::Tc,
         precedence: Precedence::Merged,
         established: Established::Keep,
@@ -222,7 +222,7 @@ fn nothing_stands_for_an_empty_thing() {
     let lists = accepted("prefix_lists: { a: }\nport_lists: { b: }\ngroups: { g: }\nmembers: { g: }").policy;
     assert_eq!(lists.prefixes(PrefixListIndex(0)), []);
     assert_eq!(lists.port_list(PortListIndex(0)), []);
-    assert!(lists.members_elsewhere(GroupIndex(0)).is_empty());
+    assert!(lists.remote_members(GroupIndex(0)).is_empty());
 }
 
 #[test]

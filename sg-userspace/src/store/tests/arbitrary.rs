@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
-use crate::model::{AddressPair, Ethertype, Ipsec, Senders};
+use crate::model::{AddressPair, AllowedSources, Ethertype, Ipsec};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use proptest::{
@@ -190,10 +190,10 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn senders()(mac in any::<bool>(), pairs in vec(any::<std::net::Ipv4Addr>(), 0..3)) -> Senders {
+    fn senders()(mac in any::<bool>(), pairs in vec(any::<std::net::Ipv4Addr>(), 0..3)) -> AllowedSources {
         let mac = mac.then(|| "02:00:00:00:00:05".parse().unwrap());
         let pair = |address: std::net::Ipv4Addr| AddressPair { address: IpAddr::from(address).into(), mac };
-        Senders { mac, allowed_address_pairs: pairs.into_iter().map(pair).collect() }
+        AllowedSources { mac, allowed_address_pairs: pairs.into_iter().map(pair).collect() }
     }
 }
 

@@ -56,7 +56,7 @@ fn a_busy_connection(lab: Lab, attach: Attach) -> Result<()> {
         ensure!(near.0.min(far.0) > FEW * MESSAGE, "{family}: too few to show anything: {said:?} bytes");
     }
     let stats = agent.stats()?;
-    for reason in ["answered", "answer-limit", "not-taken-over"] {
+    for reason in ["reject-sent", "reject-rate-limited", "not-taken-over"] {
         ensure!(stats.reason(reason) == 0, "{reason}: {}", stats.reason(reason));
     }
     ensure!(stats.default_of("ingress") == 0, "{} packets belonged to no flow", stats.default_of("ingress"));

@@ -40,7 +40,7 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
     let rules = "ingress: [{ id: told, action: reject, protocol: udp, ports: 81 }]";
     let (scene, mut agent, _other) = scene(lab, attach, Role::Host, &web(Role::Host, rules))?;
     agent.stop()?;
-    agent.start_with(&["--answers-per-second", "1"])?;
+    agent.start_with(&["--reject-rate", "1"])?;
     // The same frames in the name of one, and of a hundred.
     let ask = |names: u8| {
         let [client, server] = [Client, Server].map(|who| FrameSocket::open(scene.host(who), "eth0", IPV4));
@@ -65,14 +65,14 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
         ask(names)?;
         let after = agent.stats()?;
         let moved = |name: &str| after.reason(name) - before.reason(name);
-        let (told, untold) = (moved("answered"), moved("answer-limit"));
+        let (told, untold) = (moved("reject-sent"), moved("reject-rate-limited"));
         ensure!((least..=most).contains(&told) && told + untold == ASKED, "{told} answered, {untold} not");
         ensure!(after.rule("told") - before.rule("told") == ASKED, "all of them were dropped");
     }
 
     agent.stop()?;
-    agent.start_with(&["--answers-per-second", "0"])?;
-    counts(&agent, "answers", |stats| stats.reason("answered"), 0..=0, || ask(100))?;
+    agent.start_with(&["--reject-rate", "0"])?;
+    counts(&agent, "answers", |stats| stats.reason("reject-sent"), 0..=0, || ask(100))?;
     let question = question(Client, Server, Family::V4, UDP);
     scene.puts(Client, &question, Outcome::Silent)
 }

@@ -64,7 +64,7 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     counts(
         &agent,
         "an answer",
-        |stats| stats.reason("answered"),
+        |stats| stats.reason("reject-sent"),
         1..=1,
         || {
             send()?;

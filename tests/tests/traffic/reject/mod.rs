@@ -84,7 +84,7 @@ fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()>
             counts(
                 &agent,
                 "answers",
-                |stats| stats.reason("answered"),
+                |stats| stats.reason("reject-sent"),
                 1..=1,
                 || {
                     counts(

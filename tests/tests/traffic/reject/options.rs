@@ -122,7 +122,7 @@ egress:
                 let connect = || scene.host(from).inside(|| is_refused(from, to, family, set));
                 // One SYN, and one answer, which was understood.
                 let told = || counts(&agent, rule, |stats| stats.rule(rule), 1..=1, connect);
-                counts(&agent, "answers", |stats| stats.reason("answered"), 1..=1, told)
+                counts(&agent, "answers", |stats| stats.reason("reject-sent"), 1..=1, told)
                     .with_context(|| format!("{rule}, {family}, {set:?}"))?;
             }
         }

@@ -284,8 +284,8 @@ impl Wire {
         let moved = |name: &str| after.reason(name) - before.reason(name);
         let seen: u64 = after.moved_since(&before).iter().map(|(_, packets)| packets).sum();
         ensure!(seen >= frames.len() as u64, "the filter saw {seen} packets of {}", frames.len());
-        ensure!(moved("answer-limit") == 0, "they were to be told, but for the limit");
-        Ok(moved("answered") > 0)
+        ensure!(moved("reject-rate-limited") == 0, "they were to be told, but for the limit");
+        Ok(moved("reject-sent") > 0)
     }
 
     /// Checks that a frame of each kind is answered.

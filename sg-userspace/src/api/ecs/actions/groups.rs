@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    About, Answering, Handler, group, in_region, page::Window, permission, region, submit, tags, tags_shown,
-    time,
+    About, ActionFuture, Handler, group, in_region, page::Window, permission, region, submit, tags,
+    tags_shown, time,
 };
 use crate::{
     api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
@@ -32,7 +32,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
     })
 }
 
-fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
@@ -125,7 +125,7 @@ impl<'a> Filter<'a> {
     }
 }
 
-fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
@@ -164,7 +164,7 @@ fn summary(state: &State, group: &Group) -> Value {
     })
 }
 
-fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let state = ecs.service.snapshot();
@@ -215,7 +215,7 @@ fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn describe_references<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_references<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let region = region(call)?;
         let fields = call.fields();
@@ -240,7 +240,7 @@ fn describe_references<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let group = group(&ecs.service.snapshot(), call)?;
@@ -257,7 +257,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify_policy<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify_policy<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let group = group(&ecs.service.snapshot(), call)?;
         let inner_access = match call.fields().required("InnerAccessPolicy")? {
@@ -279,7 +279,7 @@ fn modify_policy<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let found = group(&ecs.service.snapshot(), call);
         let group = found.map_err(|fault| {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{About, Answering, Handler, in_region, region, submit};
+use super::{About, ActionFuture, Handler, in_region, region, submit};
 use crate::{
     api::ecs::{Answer, Call, Fault, router::Ecs},
     service::{Join, Leave, SetGroups, State},
@@ -57,7 +57,7 @@ fn interface_of<'a>(state: &'a State, interface: &str) -> Result<&'a Nic, Fault>
     state.nic(&NicId::from(interface)).map(AsRef::as_ref).ok_or_else(missing)
 }
 
-fn join<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn join<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let (group, target, about) = both(&ecs.service.snapshot(), call)?;
         let operation =
@@ -67,7 +67,7 @@ fn join<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let (group, target, about) = both(&ecs.service.snapshot(), call)?;
         let operation = Leave { groups: vec![group.to_string()], targets: vec![target.to_string()] };
@@ -76,7 +76,7 @@ fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let state = ecs.service.snapshot();
@@ -86,7 +86,7 @@ fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         region(call)?;

@@ -25,9 +25,9 @@ use crate::{
 use refusals::{About, fault};
 
 /// What an action is going to answer.
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send + 'a>>;
+pub(super) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send + 'a>>;
 /// An action.
-pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> Answering<'a>;
+pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> ActionFuture<'a>;
 
 /// The nouns' tables, asked in turn.
 const NOUNS: [fn(&str) -> Option<Handler>; 6] = [

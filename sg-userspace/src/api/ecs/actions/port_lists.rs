@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    About, Answering, Handler, page::Window, permission::vendor_range, region, submit, tags, tags_shown, time,
+    About, ActionFuture, Handler, page::Window, permission::vendor_range, region, submit, tags, tags_shown,
+    time,
 };
 use crate::{
     api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
@@ -41,7 +42,7 @@ fn entries(fields: &Fields<'_>, name: &str) -> Result<Vec<PortEntry>, Fault> {
     fields.objects(name)?.iter().map(entry).collect()
 }
 
-fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let operation = CreatePortList {
@@ -73,7 +74,7 @@ fn associated(state: &State, list: &PortListId) -> BTreeSet<String> {
     state.rules_naming_port_list(list).map(|rule| rule.group.to_string()).collect()
 }
 
-fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
@@ -109,7 +110,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn describe_entries<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_entries<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?;
         let shown = |entry: &PortEntry| {
@@ -123,7 +124,7 @@ fn describe_entries<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let list = list(&state, call)?;
@@ -139,7 +140,7 @@ fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let list = list(&ecs.service.snapshot(), call)?;
@@ -160,7 +161,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?.id.to_string();
         submit(ecs, call, About::PortList, DeletePortLists { lists: vec![list] }).await?;

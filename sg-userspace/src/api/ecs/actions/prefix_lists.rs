@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{About, Answering, Handler, page::Window, region, submit, tags, tags_shown, time};
+use super::{About, ActionFuture, Handler, page::Window, region, submit, tags, tags_shown, time};
 use crate::{
     api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
     service::{CreatePrefixList, DeletePrefixLists, LabelChange, ModifyPrefixList, NewLabel, State},
@@ -54,7 +54,7 @@ fn entries(fields: &Fields<'_>, name: &str) -> Result<Vec<PrefixEntry>, Fault> {
     fields.objects(name)?.iter().map(entry).collect()
 }
 
-fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let operation = CreatePrefixList {
@@ -87,7 +87,7 @@ fn associated(state: &State, list: &PrefixListId) -> BTreeSet<String> {
     state.rules_naming_prefix_list(list).map(|rule| rule.group.to_string()).collect()
 }
 
-fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let region = region(call)?;
@@ -130,7 +130,7 @@ fn head(list: &PrefixList) -> Value {
     })
 }
 
-fn describe_attributes<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_attributes<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?;
         let entries: Vec<Value> = list
@@ -144,7 +144,7 @@ fn describe_attributes<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let list = list(&state, call)?;
@@ -160,7 +160,7 @@ fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let list = list(&ecs.service.snapshot(), call)?;
@@ -181,7 +181,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
     })
 }
 
-fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?.id.to_string();
         let operation = DeletePrefixLists { lists: vec![list] };

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
 
-use super::{Answering, Handler, page::Window, region, tags, tags_shown, time};
+use super::{ActionFuture, Handler, page::Window, region, tags, tags_shown, time};
 use crate::{
     api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
     service::State,
@@ -22,7 +22,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
     })
 }
 
-fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> Answering<'a> {
+fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let mut ids: BTreeSet<&str> = ecs.regions.iter().map(|region| region.id.as_str()).collect();
@@ -49,7 +49,7 @@ fn has_tags(fields: &Fields<'_>) -> Result<impl Fn(&Label) -> bool + use<>, Faul
     Ok(has)
 }
 
-fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let (region, window) = (region(call)?, Window::read(&fields, 50)?);
@@ -87,7 +87,7 @@ fn vpc_shown(vpc: Option<&VpcId>) -> &str {
     vpc.map_or("", VpcId::as_str)
 }
 
-fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let (region, window) = (region(call)?, Window::read(&fields, 100)?);
@@ -179,7 +179,7 @@ fn v6(addresses: &[IpAddr]) -> Value {
     json!({ "Ipv6Set": v6.map(|address| json!({ "Ipv6Address": address })).collect::<Vec<_>>() })
 }
 
-fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> Answering<'a> {
+fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let fields = call.fields();
         let (region, window) = (region(call)?, Window::read(&fields, 500)?);

@@ -1,7 +1,7 @@
 //! Rules of a group: authorised, modified, revoked, each for both directions.
 
 use super::{
-    About, Answering, Handler, group,
+    About, ActionFuture, Handler, group,
     permission::{Parts, is_flat},
     submit,
 };
@@ -26,7 +26,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
     })
 }
 
-fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFuture<'a> {
     Box::pin(async move {
         let group = group(&ecs.service.snapshot(), call)?;
         let rules = permissions(call, direction, &group)?.into_iter().map(|(spec, _)| spec).collect();
@@ -63,7 +63,7 @@ fn permissions(
         .collect()
 }
 
-fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let group = group(&state, call)?;
@@ -129,7 +129,7 @@ fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
     }
 }
 
-fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> Answering<'a> {
+fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFuture<'a> {
     Box::pin(async move {
         let state = ecs.service.snapshot();
         let group = group(&state, call)?;

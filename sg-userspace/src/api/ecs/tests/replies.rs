@@ -4,7 +4,7 @@ use axum::{body::Body, http::Request};
 use serde_json::json;
 
 use super::{Pairs, acs3_post, ask, common, face, get};
-use crate::api::ecs::{Answer, Fault, Format, Secret, reply::Manner, xml};
+use crate::api::ecs::{Answer, Fault, Format, Secret, reply::ResponseContext, xml};
 
 fn is_request_id(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok() && text.len() == 36 && text == text.to_uppercase()
@@ -105,7 +105,7 @@ fn a_secret_cannot_be_shown() {
 
 #[tokio::test]
 async fn whatever_a_fault_says_is_escaped() {
-    let manner = Manner { format: Format::Xml, host: "</HostId>".into(), request_id: "A".into() };
+    let manner = ResponseContext { format: Format::Xml, host: "</HostId>".into(), request_id: "A".into() };
     let fault = Fault::forbidden("A&B", "<script>\u{0}").named("C<D");
     let reply = super::read(manner.fail(fault)).await;
     assert_eq!(reply.status, 403);

@@ -4,7 +4,7 @@
 
 use sg_common::{
     abi::reason_counter,
-    flow::{Began, Direction, FlowEntry, FlowKey, Found, NarrowKey, State, Talk, Width, flags},
+    flow::{Began, Direction, FlowEntry, FlowKey, FlowKeyV4, Found, PortsProtoNic, State, Width, flags},
     image,
     verdict::{Decision, Reason, Verdict},
 };
@@ -18,38 +18,38 @@ use crate::{
 
 /// What is known of the flow that [`Scratch::key`] names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub enum FlowLookup {
     /// Nothing.
-    Nothing,
-    /// The policy is to be asked about a flow that begins this way, see [`policy::ask_again`](crate::policy::ask_again) for
-    /// the rest: it was judged by an older policy, or begins anew. [`rejudge`] tells the answer.
+    Miss,
+    /// The policy is to be asked about a flow that begins this way, see [`policy::refill_keys`](crate::policy::refill_keys) for
+    /// the rest: it was judged by an older policy, or begins anew. [`revalidate`] tells the answer.
     Stale(Direction, bool),
     /// The same of a TCP connection that has ended; an accepted packet of it is to [`reopen`] it.
     Closed(Direction, bool),
     /// The packet is an error about a flow that lives.
-    Error,
+    Related,
     /// There is an entry, but the packet must meet the policy: it asks for a new connection, or is an error about a flow
     /// that was cut.
-    Entry,
+    NeedsPolicy,
     /// What was decided about the flow; the packet is noted.
-    Decided(Decision),
+    Hit(Decision),
     /// There is an entry that makes no sense.
-    Damaged,
+    Corrupt,
 }
 
-impl Known {
-    /// What [`usual::look`](crate::usual::look) or [`sg_known`] said.
+impl FlowLookup {
+    /// What [`usual::lookup_and_update`](crate::usual::lookup_and_update) or [`sg_lookup`] said.
     #[inline(always)]
     pub fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
-            return Self::Decided(decision);
+            return Self::Hit(decision);
         }
         let (first, either) = (Direction::of(said & EGRESS), said & EITHER != 0);
         match said & !(EGRESS | EITHER) {
-            NOTHING => Self::Nothing,
-            ENTRY => Self::Entry,
-            LIVE => Self::Error,
-            DAMAGED => Self::Damaged,
+            MISS => Self::Miss,
+            NEEDS_POLICY => Self::NeedsPolicy,
+            RELATED => Self::Related,
+            CORRUPT => Self::Corrupt,
             CLOSED_FLOW => Self::Closed(first, either),
             _ => Self::Stale(first, either),
         }
@@ -57,7 +57,7 @@ impl Known {
 }
 
 /// What is asked about the flow, besides what stands in [`Scratch`]: its key, the packet, and the header of the image.
-pub struct Asked {
+pub struct LookupArgs {
     /// Which way the packet goes.
     pub direction: Direction,
     /// Whether the packet is an ICMP error about the flow.
@@ -75,32 +75,38 @@ const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
 const FIRST_EGRESS: u64 = 64;
 
-// What `usual::look` and `sg_known` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
+// What `usual::lookup_and_update` and `sg_lookup` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
 pub const AGAIN: u64 = 0;
-pub const NOTHING: u64 = 4;
-pub const ENTRY: u64 = 8;
-const LIVE: u64 = 12;
+pub const MISS: u64 = 4;
+pub const NEEDS_POLICY: u64 = 8;
+const RELATED: u64 = 12;
 const STALE: u64 = 16;
 const CLOSED_FLOW: u64 = 20;
-const DAMAGED: u64 = 24;
+const CORRUPT: u64 = 24;
 
 /// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale.
 #[inline(always)]
-pub fn known(scratch: &mut Scratch, asked: &Asked, judged: bool) -> Known {
+pub fn lookup_and_update(scratch: &mut Scratch, asked: &LookupArgs, judged: bool) -> FlowLookup {
     let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
-    Known::of(sg_known(scratch, bits, u64::from(asked.length)))
+    FlowLookup::of(sg_lookup(scratch, bits, u64::from(asked.length)))
 }
 
 /// Tells the flow what the policy in force says of it, which was asked about a first packet that went in `first`. Whoever has
 /// taken its place since is left alone.
 #[inline(always)]
-pub fn rejudge(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
-    sg_rejudge(scratch, decision.word(), if error { ERROR } else { 0 } | first as u64);
+pub fn revalidate(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
+    sg_revalidate(scratch, decision.word(), if error { ERROR } else { 0 } | first as u64);
 }
 
 /// Remembers the flow, whose first packet this is, see [`flags::EITHER_WAY`] for `either`. False where there is no room.
 #[inline(always)]
-pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry: bool, either: bool) -> bool {
+pub fn open(
+    scratch: &mut Scratch,
+    decision: Decision,
+    asked: &LookupArgs,
+    has_entry: bool,
+    either: bool,
+) -> bool {
     let bits =
         if has_entry { HAS_ENTRY } else { 0 } | if either { EITHER } else { 0 } | asked.direction as u64;
     sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
@@ -108,7 +114,7 @@ pub fn open(scratch: &mut Scratch, decision: Decision, asked: &Asked, has_entry:
 
 /// Remembers a connection that had ended, and whose first packet went in `first`, again, see [`open`].
 #[inline(always)]
-pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &Asked, first: Direction, either: bool) {
+pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &LookupArgs, first: Direction, either: bool) {
     let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
     let bits = REOPENS | first | if either { EITHER } else { 0 } | asked.direction as u64;
     sg_open(scratch, decision.word(), bits, u64::from(asked.length));
@@ -119,22 +125,22 @@ pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &Asked, first: D
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_lookup(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
-    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NOTHING };
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MISS };
     let now = view::now();
-    if let Some(entry) = answered(&scratch.key, now) {
+    if let Some(entry) = find_established(&scratch.key, now) {
         let said = sg_found(scratch, entry, asked, length);
-        return if said == NOTHING { sg_unknown(scratch, asked) } else { said };
+        return if said == MISS { sg_unknown(scratch, asked) } else { said };
     }
-    let Some(entry) = unanswered(&scratch.key, now) else { return sg_unknown(scratch, asked) };
+    let Some(entry) = find_half_open(&scratch.key, now) else { return sg_unknown(scratch, asked) };
     let said = sg_found(scratch, entry, asked, length);
-    if said == NOTHING {
+    if said == MISS {
         return sg_unknown(scratch, asked);
     }
     if entry.state == State::Established as u8
         && Decision::from_word(said).is_some()
-        && let Err(reason) = settle(&scratch.key, entry)
+        && let Err(reason) = promote(&scratch.key, entry)
     {
         let direction = Direction::of(asked & EGRESS);
         view::count(reason_counter(scratch.header.counters, direction, reason), length as u32);
@@ -150,7 +156,7 @@ extern "C" fn sg_known(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
 extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
     // SAFETY: as above. Other CPUs may write the same entry, see [`FlowEntry`].
     let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else {
-        return NOTHING;
+        return MISS;
     };
     let Scratch { packet, header, .. } = scratch;
     let found = entry.find(
@@ -167,11 +173,11 @@ extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64,
         }
         Found::Decided(decision) => decision,
         Found::Stale(first, either) => return STALE | if either { EITHER } else { 0 } | first as u64,
-        Found::Error => return LIVE,
-        Found::Meets => return ENTRY,
-        Found::Stranger => return NOTHING,
+        Found::Error => return RELATED,
+        Found::Meets => return NEEDS_POLICY,
+        Found::Stranger => return MISS,
     };
-    if Decision::from_word(decision).is_some() { decision } else { DAMAGED }
+    if Decision::from_word(decision).is_some() { decision } else { CORRUPT }
 }
 
 /// Notes the packet.
@@ -199,9 +205,9 @@ extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u6
     if asked & ERROR == 0 && entry.is_begun_anew_by(packet, first.reversed()) {
         entry.begin_anew(decision, header.generation, view::now());
     } else if entry.direction() == first && entry.generation != header.generation {
-        entry.rejudge(decision, header.generation);
+        entry.revalidate(decision, header.generation);
         if asked & ERROR == 0 {
-            entry.note_cut(packet, view::now());
+            entry.note_revoked(packet, view::now());
         }
     }
     0
@@ -233,19 +239,19 @@ extern "C" fn sg_ask(
 extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else {
-        return NOTHING;
+        return MISS;
     };
     if asked & ERROR != 0 || !packet.is_mid_stream() {
-        return NOTHING;
+        return MISS;
     }
     let closed = match key.width() {
-        Width::Narrow => CLOSED_16.get_ptr(NarrowKey::of(key)),
+        Width::Narrow => CLOSED_16.get_ptr(FlowKeyV4::of(key)),
         Width::Wide => CLOSED.get_ptr(on_stack(key)),
     };
     // SAFETY: valid until the program ends (RCU), and never written in place.
     let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
     match closed {
-        None => NOTHING,
+        None => MISS,
         Some(Began::Way(first, either)) => CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64,
         Some(Began::Deleted) => {
             let reason = Reason::NotTakenOver;
@@ -257,7 +263,7 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_rejudge(scratch: *mut Scratch, decision: u64, asked: u64) -> u64 {
+extern "C" fn sg_revalidate(scratch: *mut Scratch, decision: u64, asked: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     find(&scratch.key, view::now()).map_or(0, |entry| sg_tell(scratch, entry, decision, asked))
@@ -301,32 +307,32 @@ extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length:
 /// The live entry of a flow.
 #[inline(always)]
 fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    answered(key, now).or_else(|| unanswered(key, now))
+    find_established(key, now).or_else(|| find_half_open(key, now))
 }
 
 /// The same, where it was answered as far as the tables know.
 #[inline(always)]
-pub fn answered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+pub fn find_established(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     let entry = match key.width() {
-        Width::Narrow => FLOWS_16.get_ptr_mut(NarrowKey::of(key)),
+        Width::Narrow => FLOWS_16.get_ptr_mut(FlowKeyV4::of(key)),
         Width::Wide => FLOWS.get_ptr_mut(on_stack(key)),
     };
-    live(entry, key.talk, now)
+    live(entry, key.l4, now)
 }
 
 /// The same, where it was not.
 #[inline(always)]
-pub fn unanswered(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
-    live(half_open::find(key), key.talk, now)
+pub fn find_half_open(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
+    live(half_open::find(key), key.l4, now)
 }
 
 /// The entry, unless it is none or was silent for too long.
 #[inline(always)]
-pub fn live(entry: Option<*mut FlowEntry>, talk: Talk, now: u64) -> Option<&'static mut FlowEntry> {
+pub fn live(entry: Option<*mut FlowEntry>, l4: PortsProtoNic, now: u64) -> Option<&'static mut FlowEntry> {
     // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its fields are
     // words that are written whole, and `FlowEntry::observe` says what a lost count means.
     let entry = unsafe { &mut *entry? };
-    if entry.is_expired(talk, &settings().timeouts, now) { None } else { Some(entry) }
+    if entry.is_expired(l4, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
 /// Moves a flow that was answered to the others.
@@ -334,8 +340,8 @@ pub fn live(entry: Option<*mut FlowEntry>, talk: Talk, now: u64) -> Option<&'sta
 /// # Errors
 /// There is no room, or its NIC has its share: then the flow stays where it is.
 #[inline(always)]
-fn settle(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
-    let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.talk.nic())) else {
+fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
+    let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.l4.nic())) else {
         return Err(Reason::FlowTableFull);
     };
     // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
@@ -345,7 +351,7 @@ fn settle(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
         return Err(Reason::FlowQuota);
     }
     // From where it stands: a copy would take a sixth of the stack.
-    let narrow = NarrowKey::of(key);
+    let narrow = FlowKeyV4::of(key);
     let entered = match key.width() {
         Width::Narrow => FLOWS_16.insert(narrow, entry, 0),
         Width::Wide => FLOWS.insert(on_stack(key), entry, 0),

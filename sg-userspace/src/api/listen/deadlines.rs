@@ -1,6 +1,6 @@
 //! The time a connection may take: what it is doing now, by when that must have ended, and the stream that tells.
 //!
-//! Everything that changes a [`Pace`] runs inside the connection's own task, which looks at the deadline after each
+//! Everything that changes a [`Deadlines`] runs inside the connection's own task, which looks at the deadline after each
 //! step. It must never close anything itself.
 
 use std::{
@@ -38,7 +38,7 @@ pub(super) enum Phase {
 
 /// The time of one connection.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Deadlines {
     head_time: Duration,
     idle_time: Duration,
     write_time: Duration,
@@ -62,7 +62,7 @@ struct State {
     unread: bool,
 }
 
-impl Pace {
+impl Deadlines {
     /// A connection that was just made.
     pub(super) fn new(limits: &Limits) -> Self {
         let began = Instant::now();
@@ -192,17 +192,17 @@ impl Pace {
     }
 }
 
-/// A stream that tells its [`Pace`] what happens to it.
+/// A stream that tells its [`Deadlines`] what happens to it.
 #[derive(Debug)]
-pub(super) struct Paced<S> {
+pub(super) struct TimeoutStream<S> {
     inner: S,
-    pace: Arc<Pace>,
+    pace: Arc<Deadlines>,
     /// Once the writing side is closed: how much may still be read and thrown away.
     draining: Option<usize>,
 }
 
-impl<S> Paced<S> {
-    pub(super) fn new(inner: S, pace: Arc<Pace>) -> Self {
+impl<S> TimeoutStream<S> {
+    pub(super) fn new(inner: S, pace: Arc<Deadlines>) -> Self {
         Self { inner, pace, draining: None }
     }
 
@@ -215,7 +215,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -230,7 +230,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -8,11 +8,11 @@ use ipnet::IpNet;
 use sg_common::{flow::Direction, packet::Family};
 
 use super::{
-    clause::Source,
+    lowered_rule::Source,
     ranges::{Range, Ranges},
 };
 use crate::{
-    apart::apart,
+    diff::trim_common_ends,
     model::{Nic, Policy, Remote},
 };
 
@@ -21,12 +21,12 @@ const MOST: usize = 64;
 
 /// Ranges of upper halves of addresses, by family.
 #[derive(Debug, Default)]
-pub(super) struct Near {
+pub(super) struct AffectedRanges {
     /// Sorted, disjoint.
     ranges: [Ranges; 2],
 }
 
-impl Near {
+impl AffectedRanges {
     fn new(nets: impl IntoIterator<Item = IpNet>) -> Self {
         let mut ranges = [Ranges::new(), Ranges::new()];
         for net in nets {
@@ -52,8 +52,8 @@ impl Near {
         if range.last < lowest.first || highest.last < range.first {
             return false;
         }
-        let next = ranges.partition_point(|near| near.last < range.first);
-        ranges.get(next).is_some_and(|near| near.first <= range.last)
+        let next = ranges.partition_point(|affected| affected.last < range.first);
+        ranges.get(next).is_some_and(|affected| affected.first <= range.last)
     }
 }
 
@@ -74,7 +74,7 @@ fn upper(net: IpNet) -> (Family, Range) {
 
 /// What changed for `nic` between two policies, by direction. None where it is more than members and entries of prefix
 /// lists, or more than few of them.
-pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Near; 2]> {
+pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[AffectedRanges; 2]> {
     let same_groups =
         || nic.groups.iter().all(|&group| before.groups().get(group.0) == after.groups().get(group.0));
     let same_ports = || before.parts().port_lists == after.parts().port_lists;
@@ -82,28 +82,29 @@ pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Nea
         return None;
     }
     let mut left = MOST;
-    let mut near = |direction| {
+    let mut affected = |direction| {
         let mut nets = Vec::new();
         for source in sources(after, nic, direction) {
             let found = match source {
                 Source::Group(group) => {
                     let elsewhere =
-                        come_or_gone(before.members_elsewhere(group), after.members_elsewhere(group))?;
-                    let here = |policy: &Policy| policy.members_here(group).copied().collect::<Vec<IpAddr>>();
-                    let here = come_or_gone(&here(before), &here(after))?;
+                        symmetric_difference(before.remote_members(group), after.remote_members(group))?;
+                    let here =
+                        |policy: &Policy| policy.local_members(group).copied().collect::<Vec<IpAddr>>();
+                    let here = symmetric_difference(&here(before), &here(after))?;
                     elsewhere.into_iter().chain(here).map(IpNet::from).collect()
                 }
                 Source::PrefixList(list) => {
                     let before = &before.parts().prefix_lists.get(list.0)?.1;
-                    come_or_gone(before, after.prefixes(list))?
+                    symmetric_difference(before, after.prefixes(list))?
                 }
             };
             left = left.checked_sub(found.len())?;
             nets.extend(found);
         }
-        Some(Near::new(nets))
+        Some(AffectedRanges::new(nets))
     };
-    Some([near(Direction::Ingress)?, near(Direction::Egress)?])
+    Some([affected(Direction::Ingress)?, affected(Direction::Egress)?])
 }
 
 /// The groups and lists that the rules of a NIC ask for.
@@ -118,8 +119,8 @@ fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source>
 }
 
 /// What is in one of two lists only. None where that is too much.
-fn come_or_gone<T: Copy + Ord>(before: &[T], after: &[T]) -> Option<Vec<T>> {
-    let (before, after) = apart(before, after);
+fn symmetric_difference<T: Copy + Ord>(before: &[T], after: &[T]) -> Option<Vec<T>> {
+    let (before, after) = trim_common_ends(before, after);
     let (mut before, mut after) = (before.to_vec(), after.to_vec());
     if before.len() + after.len() <= MOST {
         before.append(&mut after);

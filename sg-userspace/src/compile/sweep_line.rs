@@ -1,12 +1,12 @@
 //! A sweep over the keys of one dimension: where which candidates are possible.
 //!
-//! It knows nothing of what is behind an interval; `graph` asks it, and makes it again and again in the same memory.
+//! It knows nothing of what is behind an interval; `tree` asks it, and makes it again and again in the same memory.
 
 use sg_common::image::Dimension;
 
 use super::{
     candidate::{Candidate, Candidates},
-    graph::{Interval, Target},
+    tree::{Interval, Target},
 };
 
 /// A place where a candidate becomes possible, or stops being so. In the order of keys; at one key the ends stand
@@ -51,7 +51,7 @@ pub(super) struct Possible {
 
 /// A sweep, and what was found on its way.
 #[derive(Default)]
-pub(super) struct Sweep {
+pub(super) struct SweepLine {
     /// In order. What is possible from the first key on has none at its beginning.
     edges: Vec<Edge>,
     /// How many of the edges are passed.
@@ -62,7 +62,7 @@ pub(super) struct Sweep {
     pub(super) intervals: Vec<Interval>,
 }
 
-impl Sweep {
+impl SweepLine {
     /// Begins anew, at key zero of `dimension`, with this list of candidates.
     pub(super) fn begin(
         &mut self,
@@ -93,7 +93,7 @@ impl Sweep {
 
     /// How many of the candidates an interval leaves possible, on average, in sixteenths; then how many intervals there
     /// are. Of a sweep that has not moved.
-    pub(super) fn bluntness(&self) -> (usize, usize) {
+    pub(super) fn inverse_selectivity(&self) -> (usize, usize) {
         let (mut key, mut now) = (0, self.possible.len());
         let (mut intervals, mut possible) = (1, 0);
         for edge in &self.edges {

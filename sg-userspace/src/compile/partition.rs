@@ -1,12 +1,12 @@
-//! How many graphs decide, and which clauses are in which.
+//! How many decision trees decide, and which lowered rules are in which.
 //!
-//! One graph is the fastest to ask. But clauses that are narrow in one dimension and wide in another multiply
+//! One decision tree is the fastest to ask. But lowered rules that are narrow in one dimension and wide in another multiply
 //! with those that are the other way round: a thousand remotes for any local end beside a thousand local ends for any
-//! remote are a million places in one graph, and two thousand in two. So where one graph would be large for its number
-//! of clauses, the narrow ones are set apart from the wide ones, dimension by dimension, as far as it takes. Each part is a graph
-//! of its own; of their decisions the one of the first clause counts.
+//! remote are a million places in one decision tree, and two thousand in two. So where one decision tree would be large for its number
+//! of lowered rules, the narrow ones are set apart from the wide ones, dimension by dimension, as far as it takes. Each part is a decision tree
+//! of its own; of their decisions the one of the first lowered rule counts.
 //!
-//! It decides nothing about the order of clauses, and writes nothing; `compile` calls it.
+//! It decides nothing about the order of lowered rules, and writes nothing; `compile` calls it.
 
 use sg_common::{
     image::{Dimension, RANKS, TREES},
@@ -14,99 +14,104 @@ use sg_common::{
 };
 
 use super::{
-    clause::Clause,
-    graph::{Graph, Limits, Order},
+    lowered_rule::LoweredRule,
     ranges::Range,
+    tree::{DecisionTree, Limits, Order},
 };
 
-/// Words that any graph may take besides those for its ranges.
+/// Words that any decision tree may take besides those for its ranges.
 const SMALL_WORDS: usize = 1 << 12;
 
-/// The most words for each range in its clauses of a graph that asks for addresses first. A policy that does not multiply
+/// The most words for each range in its lowered rules of a decision tree that asks for addresses first. A policy that does not multiply
 /// needs 8 to 16 so, and no other order gives it less; one that does is better off with the other order.
 const PLAIN: usize = 20;
 
-/// The most words of a graph for each range in its clauses, where it is to be the only one; the second is for what would
-/// be too many graphs.
+/// The most words of a decision tree for each range in its lowered rules, where it is to be the only one; the second is for what would
+/// be too many decision trees.
 const WORDS_PER_RANGE: [usize; 2] = [1 << 6, 1 << 10];
 
-/// The estimate of a graph's words is high, by up to this factor where a directory has few trees behind it. What
+/// The estimate of a decision tree's words is high, by up to this factor where a directory has few trees behind it. What
 /// decides about the budget is what is written in the end; this only bounds the work.
 const GENEROUS: usize = 4;
 
-/// A clause is wide in a dimension where more than one in so many of the ranges that begin in it begin inside it.
+/// A lowered rule is wide in a dimension where more than one in so many of the ranges that begin in it begin inside it.
 const WIDE: usize = 16;
 
-/// In which clauses are set apart, in this order.
+/// In which lowered rules are set apart, in this order.
 const APART: [Dimension; 4] =
     [Dimension::RemoteHigh, Dimension::LocalHigh, Dimension::Service, Dimension::SourcePort];
 
-/// What a graph may cost where nothing but the budget bounds it.
+/// What a decision tree may cost where nothing but the budget bounds it.
 pub(super) const fn limits(budget_words: usize) -> Limits {
     Limits::of_words(budget_words.saturating_mul(GENEROUS))
 }
 
-/// The graphs that decide together what `clauses` say, the last of which always matches; in the order of their first
-/// clauses. None where they are over the budget.
-pub(super) fn plant(clauses: &[Clause], family: Family, budget_words: usize) -> Option<Vec<Graph>> {
+/// The decision trees that decide together what `lowered rules` say, the last of which always matches; in the order of their first
+/// lowered rules. None where they are over the budget.
+pub(super) fn plant(
+    lowered_rules: &[LoweredRule],
+    family: Family,
+    budget_words: usize,
+) -> Option<Vec<DecisionTree>> {
     let most = limits(budget_words);
-    let all: Vec<u32> = (0..clauses.len().checked_sub(1)? as u32).collect();
-    let ranges = ranges(clauses, &all);
-    let one = |order, limits| Graph::build(clauses, family, order, limits).map(|graph| vec![graph]);
+    let all: Vec<u32> = (0..lowered_rules.len().checked_sub(1)? as u32).collect();
+    let ranges = ranges(lowered_rules, &all);
+    let one =
+        |order, limits| DecisionTree::build(lowered_rules, family, order, limits).map(|tree| vec![tree]);
     let several = |words_per_range| {
-        let mut forest =
-            Forest { clauses, family, words_per_range, words_left: most.words, trees: Vec::new() };
-        forest.divide(&all, &APART).then_some(forest.trees).filter(|trees| trees.len() > 1)
+        let mut partition =
+            Partition { lowered_rules, family, words_per_range, words_left: most.words, trees: Vec::new() };
+        partition.divide(&all, &APART).then_some(partition.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
     let mut found = one(Order::AddressFirst, fair(ranges, PLAIN).min(most))
         .or_else(|| one(Order::Sharpest, fair(ranges, few).min(most)));
-    if clauses.len() <= RANKS as usize {
+    if lowered_rules.len() <= RANKS as usize {
         found = found.or_else(|| several(few)).or_else(|| several(many));
     }
-    let mut trees = found.or_else(|| smallest(clauses, family, most).map(|graph| vec![graph]))?;
+    let mut trees = found.or_else(|| smallest(lowered_rules, family, most).map(|tree| vec![tree]))?;
     trees.sort_by_key(|tree| tree.first);
     Some(trees)
 }
 
-/// The smaller of the graphs of all clauses that two orders give; none where both are over the limits.
-fn smallest(clauses: &[Clause], family: Family, limits: Limits) -> Option<Graph> {
-    let first = Graph::build(clauses, family, Order::AddressFirst, limits);
+/// The smaller of the decision trees of all lowered rules that two orders give; none where both are over the limits.
+fn smallest(lowered_rules: &[LoweredRule], family: Family, limits: Limits) -> Option<DecisionTree> {
+    let first = DecisionTree::build(lowered_rules, family, Order::AddressFirst, limits);
     // Another one is of use only where it is smaller: it ends where it is not.
-    let words = first.as_ref().map_or(limits.words, |graph| graph.words.saturating_sub(1));
-    Graph::build(clauses, family, Order::Sharpest, Limits { words, ..limits }).or(first)
+    let words = first.as_ref().map_or(limits.words, |tree| tree.words.saturating_sub(1));
+    DecisionTree::build(lowered_rules, family, Order::Sharpest, Limits { words, ..limits }).or(first)
 }
 
 /// How many ranges there are in `members`.
-fn ranges(clauses: &[Clause], members: &[u32]) -> usize {
-    members.iter().map(|&clause| clauses[clause as usize].ranges()).sum()
+fn ranges(lowered_rules: &[LoweredRule], members: &[u32]) -> usize {
+    members.iter().map(|&lowered_rule| lowered_rules[lowered_rule as usize].ranges()).sum()
 }
 
-/// What a graph of so many ranges may cost where it is worth its words.
+/// What a decision tree of so many ranges may cost where it is worth its words.
 fn fair(ranges: usize, words_per_range: usize) -> Limits {
     Limits::of_words(SMALL_WORDS + ranges.saturating_mul(words_per_range))
 }
 
 /// Graphs while they are made.
-struct Forest<'a> {
-    clauses: &'a [Clause],
+struct Partition<'a> {
+    lowered_rules: &'a [LoweredRule],
     family: Family,
     words_per_range: usize,
     /// Of the budget, by estimate.
     words_left: usize,
-    trees: Vec<Graph>,
+    trees: Vec<DecisionTree>,
 }
 
-impl Forest<'_> {
-    /// Adds the graphs of `members`: one where it is worth its words, else more of them. Whether they are within the
+impl Partition<'_> {
+    /// Adds the decision trees of `members`: one where it is worth its words, else more of them. Whether they are within the
     /// budget, and not too many.
     fn part(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
-        self.grow(members, fair(ranges(self.clauses, members), self.words_per_range))
+        self.grow(members, fair(ranges(self.lowered_rules, members), self.words_per_range))
             || self.divide(members, apart)
     }
 
-    /// Adds the graphs of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
-    /// them apart; where none does, one graph, whatever it costs.
+    /// Adds the decision trees of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
+    /// them apart; where none does, one decision tree, whatever it costs.
     fn divide(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
         let Some((&dimension, apart)) = apart.split_first() else {
             return self.grow(members, Limits::of_words(usize::MAX));
@@ -118,15 +123,17 @@ impl Forest<'_> {
         self.part(&narrow, apart) && self.part(&wide, apart)
     }
 
-    /// Adds one graph. Whether it is within the limits, and not one too many.
+    /// Adds one decision tree. Whether it is within the limits, and not one too many.
     fn grow(&mut self, members: &[u32], limits: Limits) -> bool {
         if self.trees.len() == TREES {
             return false;
         }
-        let last = self.clauses.len() as u32 - 1;
+        let last = self.lowered_rules.len() as u32 - 1;
         let members: Vec<u32> = members.iter().copied().chain([last]).collect();
         let limits = limits.min(Limits::of_words(self.words_left));
-        let Some(tree) = Graph::of(self.clauses, &members, self.family, Order::Sharpest, limits, true) else {
+        let Some(tree) =
+            DecisionTree::of(self.lowered_rules, &members, self.family, Order::Sharpest, limits, true)
+        else {
             return false;
         };
         self.words_left -= tree.words;
@@ -135,9 +142,9 @@ impl Forest<'_> {
     }
 
     fn narrow_and_wide(&self, members: &[u32], dimension: Dimension) -> (Vec<u32>, Vec<u32>) {
-        let ranges = |clause: u32| self.clauses[clause as usize].ranges_of(dimension);
+        let ranges = |lowered_rule: u32| self.lowered_rules[lowered_rule as usize].ranges_of(dimension);
         let mut begins: Vec<u64> =
-            members.iter().flat_map(|&clause| ranges(clause)).map(|range| range.first).collect();
+            members.iter().flat_map(|&lowered_rule| ranges(lowered_rule)).map(|range| range.first).collect();
         begins.sort_unstable();
         begins.dedup();
         let inside = |range: Range| {
@@ -146,7 +153,7 @@ impl Forest<'_> {
         };
         // A range has its own beginning inside it.
         let narrow = |&range: &Range| (inside(range) - 1) * WIDE <= begins.len();
-        members.iter().partition(|&&clause| ranges(clause).iter().all(narrow))
+        members.iter().partition(|&&lowered_rule| ranges(lowered_rule).iter().all(narrow))
     }
 }
 
@@ -161,8 +168,8 @@ mod tests {
 
     use super::*;
     use crate::compile::{
-        clause::addresses,
         layout::Layout,
+        lowered_rule::addresses,
         ranges::{Addresses, Piece, Ranges},
     };
 
@@ -199,9 +206,9 @@ mod tests {
             }
         }
 
-        fn clauses(&mut self, family: Family, count: u32) -> Vec<Clause> {
+        fn lowered_rules(&mut self, family: Family, count: u32) -> Vec<LoweredRule> {
             let decision = |number| Decision::new(Verdict::Accept, Reason::Rule, number);
-            let some = |number| Clause {
+            let some = |number| LoweredRule {
                 remote: self.addresses(family),
                 local: self.addresses(family),
                 service: self.range(6),
@@ -209,7 +216,7 @@ mod tests {
                 ethernet: Range::FULL,
                 decision: decision(number),
             };
-            let default = Clause {
+            let default = LoweredRule {
                 remote: Addresses::any(),
                 local: Addresses::any(),
                 service: smallvec![Range::FULL],
@@ -217,43 +224,43 @@ mod tests {
                 ethernet: Range::FULL,
                 decision: decision(count),
             };
-            let mut clauses: Vec<Clause> = (0..count).map(some).collect();
+            let mut lowered_rules: Vec<LoweredRule> = (0..count).map(some).collect();
             // Those that leave much open come last, or there would be nothing to see of the others.
-            clauses.sort_by_key(|clause| {
-                let dimensions = [clause.remote.is_any(), clause.local.is_any()];
-                let services =
-                    [&clause.service, &clause.source_port].map(|ranges| ranges[..] == [Range::FULL]);
+            lowered_rules.sort_by_key(|lowered_rule| {
+                let dimensions = [lowered_rule.remote.is_any(), lowered_rule.local.is_any()];
+                let services = [&lowered_rule.service, &lowered_rule.source_port]
+                    .map(|ranges| ranges[..] == [Range::FULL]);
                 dimensions.into_iter().chain(services).filter(|&open| open).count()
             });
-            clauses.push(default);
-            clauses
+            lowered_rules.push(default);
+            lowered_rules
         }
 
         /// A key at an edge of a range, or one beside it.
-        fn near(&mut self, ranges: &[Range]) -> u64 {
+        fn affected(&mut self, ranges: &[Range]) -> u64 {
             let range = ranges[self.below(ranges.len() as u64) as usize];
             let edge = if self.below(2) == 0 { range.first } else { range.last };
             edge.wrapping_add(self.below(3)).wrapping_sub(1)
         }
 
-        /// Keys at the edges of a clause.
-        fn keys(&mut self, family: Family, clause: &Clause) -> Keys {
+        /// Keys at the edges of a lowered rule.
+        fn keys(&mut self, family: Family, lowered_rule: &LoweredRule) -> Keys {
             let mut keys = Keys::default();
             let highest = if family == Family::V4 { u64::from(u32::MAX) } else { u64::MAX };
-            for (addresses, high) in [(&clause.remote, 0), (&clause.local, 4)] {
+            for (addresses, high) in [(&lowered_rule.remote, 0), (&lowered_rule.local, 4)] {
                 let Piece { high: range, low } =
                     &addresses.pieces()[self.below(addresses.pieces().len() as u64) as usize];
-                keys[high] = self.near(&[*range]) & highest;
-                keys[high + 1] = self.near(low.as_deref().unwrap_or(&[Range::FULL]));
+                keys[high] = self.affected(&[*range]) & highest;
+                keys[high + 1] = self.affected(low.as_deref().unwrap_or(&[Range::FULL]));
             }
-            keys[Dimension::Service as usize] = self.near(&clause.service) & 0xff_ffff;
-            keys[Dimension::SourcePort as usize] = self.near(&clause.source_port) & 0xffff;
+            keys[Dimension::Service as usize] = self.affected(&lowered_rule.service) & 0xff_ffff;
+            keys[Dimension::SourcePort as usize] = self.affected(&lowered_rule.source_port) & 0xffff;
             keys
         }
     }
 
-    /// What the clauses say, one after the other.
-    fn said(clauses: &[Clause], keys: &Keys) -> Decision {
+    /// What the lowered rules say, one after the other.
+    fn said(lowered_rules: &[LoweredRule], keys: &Keys) -> Decision {
         let among =
             |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
         let within = |addresses: &Addresses, high: usize| {
@@ -262,13 +269,13 @@ mod tests {
                     && piece.low.as_ref().is_none_or(|low| among(low, keys[high + 1]))
             })
         };
-        let matches = |clause: &&Clause| {
-            within(&clause.remote, 0)
-                && within(&clause.local, 4)
-                && among(&clause.service, keys[Dimension::Service as usize])
-                && among(&clause.source_port, keys[Dimension::SourcePort as usize])
+        let matches = |lowered_rule: &&LoweredRule| {
+            within(&lowered_rule.remote, 0)
+                && within(&lowered_rule.local, 4)
+                && among(&lowered_rule.service, keys[Dimension::Service as usize])
+                && among(&lowered_rule.source_port, keys[Dimension::SourcePort as usize])
         };
-        clauses.iter().find(matches).unwrap().decision
+        lowered_rules.iter().find(matches).unwrap().decision
     }
 
     #[test]
@@ -276,19 +283,22 @@ mod tests {
         let mut random = Random(1);
         let mut most = 0;
         for (family, count) in [(Family::V4, 500), (Family::V6, 500), (Family::V4, 1500)] {
-            let clauses = random.clauses(family, count);
-            let trees = plant(&clauses, family, 1 << 23).unwrap();
-            assert!(trees.len() > 1, "{count} clauses of {family:?} are one graph: this test tests nothing");
+            let lowered_rules = random.lowered_rules(family, count);
+            let trees = plant(&lowered_rules, family, 1 << 23).unwrap();
+            assert!(
+                trees.len() > 1,
+                "{count} lowered_rules of {family:?} are one tree: this test tests nothing"
+            );
             assert!(trees.is_sorted_by_key(|tree| tree.first));
             most = most.max(trees.len());
             let mut layout = Layout::new(16, 1 << 23);
             layout.words[0] = layout.plant(&trees).unwrap();
             layout.words.resize(layout.words.len().next_power_of_two(), 0);
             for _ in 0..20_000 {
-                let clause = random.below(u64::from(count)) as usize;
-                let keys = random.keys(family, &clauses[clause]);
+                let lowered_rule = random.below(u64::from(count)) as usize;
+                let keys = random.keys(family, &lowered_rules[lowered_rule]);
                 let found = Walk::from(&layout.words[..], 0).run(&layout.words[..], &keys);
-                assert_eq!(found, Some(said(&clauses, &keys)), "{keys:x?}");
+                assert_eq!(found, Some(said(&lowered_rules, &keys)), "{keys:x?}");
             }
         }
         println!("up to {most} graphs");

@@ -17,8 +17,8 @@ use sg_common::{
 use smallvec::smallvec;
 
 use super::{
+    affected::AffectedRanges,
     dimensions::Dimensions,
-    near::Near,
     ranges::{Addresses, Range, Ranges},
 };
 use crate::model::{
@@ -26,9 +26,9 @@ use crate::model::{
     identifies,
 };
 
-/// A condition on every dimension, and what holds where all are met. Earlier clauses win.
+/// A condition on every dimension, and what holds where all are met. Earlier lowered rules win.
 #[derive(Clone, Debug)]
-pub(super) struct Clause {
+pub(super) struct LoweredRule {
     pub(super) remote: Addresses,
     pub(super) service: Ranges,
     pub(super) source_port: Ranges,
@@ -38,7 +38,7 @@ pub(super) struct Clause {
     pub(super) decision: Decision,
 }
 
-impl Clause {
+impl LoweredRule {
     fn always(decision: Decision) -> Self {
         Self {
             remote: Addresses::any(),
@@ -76,21 +76,21 @@ impl Clause {
             .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
     }
 
-    /// The clauses that tell the NIC's own addresses from others: own ones accept.
+    /// The lowered rules that tell the NIC's own addresses from others: own ones accept.
     pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
         let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
-        Self::told_apart(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
+        Self::membership_rules(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
     }
 
-    /// The clauses that tell which remote addresses are told nothing when a packet is rejected: such accept. They are the NIC's
+    /// The lowered rules that tell which remote addresses are told nothing when a packet is rejected: such accept. They are the NIC's
     /// own, and those of its networks that are nobody's. Like all facts, they are asked for as local ones.
     pub(super) fn untold(nic: &Nic, family: Family) -> Vec<Self> {
         let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
         let untold = addresses(family, untold);
-        Self::told_apart(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
+        Self::membership_rules(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
     }
 
-    /// The clauses that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
+    /// The lowered rules that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
     /// that from its Ethernet address; the datapath lets it no further than to ask.
     pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {
         let nobody = IpNet::from(match family {
@@ -100,14 +100,14 @@ impl Clause {
         let unknown = nic.senders.mac.is_none().then_some(None);
         let has_ethernet = !nic.device_facts.is_layer_3;
         let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
-        Self::told_apart(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
+        Self::membership_rules(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
             let local = prefix(family, net)?;
             let ethernet = only(mac.filter(|_| has_ethernet));
             Some(Self { local, ethernet, ..Self::told(Verdict::Accept) })
         }))
     }
 
-    /// The clauses that tell the DHCP servers that the NIC may ask directly: those that it is told of, and those of its
+    /// The lowered rules that tell the DHCP servers that the NIC may ask directly: those that it is told of, and those of its
     /// link. (A cloud's stands at a link-local address.)
     pub(super) fn servers(nic: &Nic, family: Family) -> Vec<Self> {
         let link = match family {
@@ -116,10 +116,10 @@ impl Clause {
         };
         let named = nic.dhcp_servers.iter().copied().map(IpNet::from);
         let servers = addresses(family, named.chain(nic.device_facts.networks(nic.role)).chain([link]));
-        Self::told_apart(servers.map(|remote| Self { remote, ..Self::told(Verdict::Accept) }))
+        Self::membership_rules(servers.map(|remote| Self { remote, ..Self::told(Verdict::Accept) }))
     }
 
-    fn told_apart(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+    fn membership_rules(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {
         yes.into_iter().chain([Self::told(Verdict::Drop)]).collect()
     }
 
@@ -143,7 +143,7 @@ fn only(mac: Option<Mac>) -> Range {
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
     /// What else is behind a reference is left out; none: nothing is.
-    near: Option<&'a Near>,
+    affected: Option<&'a AffectedRanges>,
     known: HashMap<(Source, Family), Option<Addresses>>,
 }
 
@@ -162,8 +162,8 @@ impl Source {
             Self::PrefixList(list) => (None, policy.prefixes(list)),
         };
         let members = group.into_iter().flat_map(|group| {
-            let elsewhere = policy.members_elsewhere(group).iter().filter(|address| identifies(**address));
-            elsewhere.chain(policy.members_here(group)).copied()
+            let elsewhere = policy.remote_members(group).iter().filter(|address| identifies(**address));
+            elsewhere.chain(policy.local_members(group)).copied()
         });
         members.map(IpNet::from).chain(prefixes.iter().copied())
     }
@@ -171,61 +171,61 @@ impl Source {
 
 impl<'a> Resolver<'a> {
     pub(super) fn new(policy: &'a Policy) -> Self {
-        Self { policy, near: None, known: HashMap::new() }
+        Self { policy, affected: None, known: HashMap::new() }
     }
 
     /// One that finds of groups and lists only what is `near`.
-    pub(super) fn of(policy: &'a Policy, near: &'a Near) -> Self {
-        Self { near: Some(near), ..Self::new(policy) }
+    pub(super) fn of(policy: &'a Policy, affected: &'a AffectedRanges) -> Self {
+        Self { affected: Some(affected), ..Self::new(policy) }
     }
 
-    /// The clauses of one direction by family. What cannot match in a family is left out there; the last one always
-    /// matches. Before all others stands that an inbound packet from an address of the NIC itself is spoofed: such clauses
+    /// The lowered rules of one direction by family. What cannot match in a family is left out there; the last one always
+    /// matches. Before all others stands that an inbound packet from an address of the NIC itself is spoofed: such lowered rules
     /// cost no walk of their own, and a flow that is judged again meets them too. `counters` are the NIC's.
-    pub(super) fn clauses(
+    pub(super) fn lowered_rules(
         &mut self,
         nic: &Nic,
         direction: Direction,
         decisions: &[(Decider, Decision)],
         counters: u32,
-    ) -> [(Family, Vec<Clause>); 2] {
+    ) -> [(Family, Vec<LoweredRule>); 2] {
         debug_assert!(nic.groups.iter().all(|group| group.0 < self.policy.groups().len()));
         let mut found = [Family::V4, Family::V6].map(|family| (family, Vec::with_capacity(decisions.len())));
         if direction == Direction::Ingress {
             let counter = reason_counter(counters, direction, Reason::OwnSource);
-            let spoofed = Clause::always(Decision::new(Verdict::Drop, Reason::OwnSource, counter));
-            for (family, clauses) in &mut found {
+            let spoofed = LoweredRule::always(Decision::new(Verdict::Drop, Reason::OwnSource, counter));
+            for (family, lowered_rules) in &mut found {
                 let own = addresses(*family, nic.own_sources().map(IpNet::from));
-                clauses.extend(own.map(|remote| Clause { remote, ..spoofed.clone() }));
+                lowered_rules.extend(own.map(|remote| LoweredRule { remote, ..spoofed.clone() }));
             }
         }
         // Both families at once: a large policy is not in the cache, and each rule is read once.
         for &(decider, decision) in decisions {
-            for (family, clauses) in &mut found {
-                clauses.extend(self.clause(decider, direction, *family, decision));
+            for (family, lowered_rules) in &mut found {
+                lowered_rules.extend(self.lowered_rule(decider, direction, *family, decision));
             }
         }
         found
     }
 
-    fn clause(
+    fn lowered_rule(
         &mut self,
         decider: Decider,
         direction: Direction,
         family: Family,
         decision: Decision,
-    ) -> Option<Clause> {
+    ) -> Option<LoweredRule> {
         match decider {
             Decider::IntraGroup(group) => {
                 let remote = self.resolve(Source::Group(group), family)?;
-                Some(Clause { remote, ..Clause::always(decision) })
+                Some(LoweredRule { remote, ..LoweredRule::always(decision) })
             }
             Decider::Rule(index) => self.rule(self.policy.rule(index), family, decision),
-            Decider::Default(found) => (found == direction).then(|| Clause::always(decision)),
+            Decider::Default(found) => (found == direction).then(|| LoweredRule::always(decision)),
         }
     }
 
-    fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<Clause> {
+    fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
         if rule.service.family().is_some_and(|only| only != family) {
             return None;
         }
@@ -240,7 +240,7 @@ impl<'a> Resolver<'a> {
             Some(net) => prefix(family, net)?,
         };
         let (service, source_port) = self.service(&rule.service);
-        Some(Clause { remote, service, source_port, local, ethernet: Range::FULL, decision })
+        Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of the two dimensions that a service speaks of.
@@ -296,12 +296,12 @@ impl<'a> Resolver<'a> {
     }
 
     fn resolve(&mut self, source: Source, family: Family) -> Option<Addresses> {
-        let (policy, near) = (self.policy, self.near);
+        let (policy, affected) = (self.policy, self.affected);
         self.known
             .entry((source, family))
             .or_insert_with(|| {
-                let near = |net: &IpNet| near.is_none_or(|near| near.touches(*net));
-                addresses(family, source.nets(policy).filter(near))
+                let affected = |net: &IpNet| affected.is_none_or(|affected| affected.touches(*net));
+                addresses(family, source.nets(policy).filter(affected))
             })
             .clone()
     }
@@ -316,11 +316,11 @@ impl<'a> Resolver<'a> {
                 let cost: usize = [Family::V4, Family::V6]
                     .into_iter()
                     .filter_map(|family| self.rule(rule, family, nothing))
-                    .map(|clause| {
-                        clause.remote.pieces().len()
-                            * clause.service.len()
-                            * clause.source_port.len()
-                            * clause.local.pieces().len()
+                    .map(|lowered_rule| {
+                        lowered_rule.remote.pieces().len()
+                            * lowered_rule.service.len()
+                            * lowered_rule.source_port.len()
+                            * lowered_rule.local.pieces().len()
                     })
                     .sum();
                 costs.push((cost, index, rule));

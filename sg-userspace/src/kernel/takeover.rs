@@ -63,7 +63,7 @@ impl Older {
             // Opened anew each time, which checks the sizes of keys and entries, too.
             let old = Flows::open(directory).map_err(|error| error.to_string())?;
             let carried = flows
-                .carry(&old, |key| !self.forgotten.contains(&key.talk.nic()))
+                .carry(&old, |key| !self.forgotten.contains(&key.l4.nic()))
                 .map_err(|error| error.to_string())?;
             places.enter(&carried.half_open).map_err(|error| error.to_string())?;
             Ok::<_, String>(carried)

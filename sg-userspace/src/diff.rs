@@ -2,7 +2,7 @@
 //! compiler and the agent ask it.
 
 /// What is left of two lists without what they begin with both, and without what they end with both.
-pub(crate) fn apart<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> (&'a [T], &'a [T]) {
+pub(crate) fn trim_common_ends<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> (&'a [T], &'a [T]) {
     let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let (before, after) = (&before[same..], &after[same..]);
     let same = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| a == b).count();
@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn what_differs_is_in_the_middle() {
         let differ = |before: &[u8], after: &[u8], gone: &[u8], come: &[u8]| {
-            assert_eq!(apart(before, after), (gone, come));
+            assert_eq!(trim_common_ends(before, after), (gone, come));
         };
         differ(&[], &[], &[], &[]);
         differ(&[1, 2], &[1, 2], &[], &[]);

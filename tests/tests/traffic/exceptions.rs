@@ -21,12 +21,12 @@ const DAD_FAILED: u8 = 0x08;
 
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
-        suite.over(role.ways(), &format!("unasked::neighbours_are_found_{role}"), move |lab, attach| {
+        suite.over(role.ways(), &format!("exceptions::neighbours_are_found_{role}"), move |lab, attach| {
             neighbours_are_found(lab, attach, role)
         });
         suite.over(
             role.ways(),
-            &format!("unasked::duplicate_addresses_are_found_{role}"),
+            &format!("exceptions::duplicate_addresses_are_found_{role}"),
             move |lab, attach| duplicate_addresses_are_found(lab, attach, role),
         );
     }

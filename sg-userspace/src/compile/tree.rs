@@ -1,10 +1,10 @@
-//! Clauses → a graph of splits: each split cuts one dimension into intervals, behind each of which stands another
+//! Lowered rules → a decision tree of splits: each split cuts one dimension into intervals, behind each of which stands another
 //! split or a decision. Equal parts are stored once.
 //!
-//! Building goes dimension by dimension, in an order that is given or chosen at each place. The clauses that are still possible are swept over the dimension's
-//! keys; where the set of possible clauses changes, an interval begins. Intervals with the same set lead to the
+//! Building goes dimension by dimension, in an order that is given or chosen at each place. The lowered rules that are still possible are swept over the dimension's
+//! keys; where the set of possible lowered rules changes, an interval begins. Intervals with the same set lead to the
 //! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
-//! What is shadowed is cut off early: behind a clause that has no condition left, nothing else can decide.
+//! What is shadowed is cut off early: behind a lowered rule that has no condition left, nothing else can decide.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -21,9 +21,9 @@ use sg_common::{
 
 use super::{
     candidate::{Candidate, Candidates},
-    clause::Clause,
     dimensions::Dimensions,
-    sweep::Sweep,
+    lowered_rule::LoweredRule,
+    sweep_line::SweepLine,
 };
 
 /// Which dimension is asked next.
@@ -31,7 +31,7 @@ use super::{
 pub(super) enum Order {
     /// Addresses before services: what most policies want, and no time is spent on choosing.
     AddressFirst,
-    /// The one that leaves the fewest clauses possible, chosen anew at each place.
+    /// The one that leaves the fewest lowered rules possible, chosen anew at each place.
     Sharpest,
 }
 
@@ -72,20 +72,20 @@ pub(super) struct Interval {
     pub(super) target: Target,
 }
 
-/// One dimension, cut into intervals, which stand one after the other in the graph. The first begins at zero.
+/// One dimension, cut into intervals, which stand one after the other in the decision tree. The first begins at zero.
 #[derive(Clone, Debug)]
 struct Split {
     dimension: Dimension,
     intervals: Range<u32>,
 }
 
-/// The graph of one direction and family. Splits stand after the splits they lead to.
+/// The decision tree of one direction and family. Splits stand after the splits they lead to.
 #[derive(Clone, Debug)]
-pub(super) struct Graph {
+pub(super) struct DecisionTree {
     splits: Vec<Split>,
     intervals: Vec<Interval>,
     pub(super) root: Target,
-    /// The first clause in it.
+    /// The first lowered rule in it.
     pub(super) first: u32,
     /// An estimate of the words it takes.
     pub(super) words: usize,
@@ -93,12 +93,12 @@ pub(super) struct Graph {
     pub(super) wide: bool,
 }
 
-/// What a graph may cost.
+/// What a decision tree may cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// The most words, by estimate.
     pub(super) words: usize,
-    /// The most clauses in all lists of them: what bounds the work and the memory where a policy explodes.
+    /// The most lowered rules in all lists of them: what bounds the work and the memory where a policy explodes.
     pub(super) notes: usize,
 }
 
@@ -114,18 +114,23 @@ impl Limits {
     }
 }
 
-impl Graph {
-    /// Builds the graph of all `clauses`, the last of which always matches. None where it is over the budget.
-    pub(super) fn build(clauses: &[Clause], family: Family, order: Order, limits: Limits) -> Option<Self> {
-        let all: Vec<u32> = (0..clauses.len() as u32).collect();
-        Self::of(clauses, &all, family, order, limits, false)
+impl DecisionTree {
+    /// Builds the decision tree of all `lowered rules`, the last of which always matches. None where it is over the budget.
+    pub(super) fn build(
+        lowered_rules: &[LoweredRule],
+        family: Family,
+        order: Order,
+        limits: Limits,
+    ) -> Option<Self> {
+        let all: Vec<u32> = (0..lowered_rules.len() as u32).collect();
+        Self::of(lowered_rules, &all, family, order, limits, false)
     }
 
-    /// Builds the graph of those `clauses` whose positions are in `members`, the last of which always matches. None
-    /// where it is over the limits. `ranked`: its decisions tell which clause they are, for a comparison with those of other
-    /// graphs.
+    /// Builds the decision tree of those `lowered rules` whose positions are in `members`, the last of which always matches. None
+    /// where it is over the limits. `ranked`: its decisions tell which lowered rule they are, for a comparison with those of other
+    /// decision trees.
     pub(super) fn of(
-        clauses: &[Clause],
+        lowered_rules: &[LoweredRule],
         members: &[u32],
         family: Family,
         order: Order,
@@ -133,7 +138,7 @@ impl Graph {
         ranked: bool,
     ) -> Option<Self> {
         let mut builder = Builder {
-            candidates: Candidates::new(clauses),
+            candidates: Candidates::new(lowered_rules),
             order,
             ranked,
             limits,
@@ -147,7 +152,7 @@ impl Graph {
             hash: RandomState::default(),
             spare: Vec::new(),
         };
-        let all = members.iter().map(|&clause| Candidate(clause));
+        let all = members.iter().map(|&lowered_rule| Candidate(lowered_rule));
         let root = builder.target(Dimensions::ALL, all)?;
         let first = *members.first()?;
         let Builder { splits, intervals, words, .. } = builder;
@@ -199,7 +204,7 @@ struct Builder<'a> {
     by_candidates: HashTable<Entry>,
     hash: RandomState,
     /// Memory of sweeps that are over.
-    spare: Vec<Sweep>,
+    spare: Vec<SweepLine>,
 }
 
 impl Builder<'_> {
@@ -207,7 +212,7 @@ impl Builder<'_> {
     /// still to be asked. None where the budget is used up.
     fn target(&mut self, left: Dimensions, possible: impl IntoIterator<Item = Candidate>) -> Option<Target> {
         let mut possible = possible.into_iter();
-        // The last clause always matches, so there is a first candidate, and without a condition it decides.
+        // The last lowered rule always matches, so there is a first candidate, and without a condition it decides.
         let first = possible.next()?;
         let mut asked = self.candidates.asked(first).and(left);
         if asked.is_empty() {
@@ -262,12 +267,12 @@ impl Builder<'_> {
         let mut sweep = self.sweep(first, &list);
         let mut dimension = first;
         if self.order == Order::Sharpest && !asked.is_one() {
-            let mut least = sweep.bluntness();
+            let mut least = sweep.inverse_selectivity();
             for other in among {
                 let another = self.sweep(other, &list);
-                let bluntness = another.bluntness();
-                if bluntness < least {
-                    (least, dimension) = (bluntness, other);
+                let inverse_selectivity = another.inverse_selectivity();
+                if inverse_selectivity < least {
+                    (least, dimension) = (inverse_selectivity, other);
                     self.spare.push(mem::replace(&mut sweep, another));
                 } else {
                     self.spare.push(another);
@@ -305,14 +310,14 @@ impl Builder<'_> {
     }
 
     /// A sweep over the candidates of `list` that has not moved.
-    fn sweep(&mut self, dimension: Dimension, list: &Range<u32>) -> Sweep {
+    fn sweep(&mut self, dimension: Dimension, list: &Range<u32>) -> SweepLine {
         let mut sweep = self.spare.pop().unwrap_or_default();
         sweep.begin(dimension, &mut self.candidates, slice(&self.lists, list));
         sweep
     }
 
     /// The split that `sweep` finds on its way.
-    fn split(&mut self, sweep: &mut Sweep, dimension: Dimension, left: Dimensions) -> Option<Target> {
+    fn split(&mut self, sweep: &mut SweepLine, dimension: Dimension, left: Dimensions) -> Option<Target> {
         let mut at = Some(0);
         while let Some(key) = at {
             let target = self.target(left, sweep.possible.iter().map(|possible| possible.candidate))?;

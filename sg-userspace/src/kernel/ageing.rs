@@ -17,7 +17,7 @@ use super::{Datapath, KernelError, closed::Closed, datapath::counter_error, flow
 
 /// What a sweep found so far.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct FlowTableStats {
     /// Answered flows by NIC slot.
     nics: Vec<u64>,
     /// Flows that live: answered ones, and the others.
@@ -59,33 +59,33 @@ impl Datapath {
         let timeouts = self.settings.timeouts;
         let from = take(&mut self.swept_to);
         let answered = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
-        let census = RefCell::new(take(&mut self.census));
+        let flow_stats = RefCell::new(take(&mut self.flow_stats));
         let closed = RefCell::new(&mut self.closed);
         let part = self.flows.forget_some(from, |key, entry| {
-            let ended = entry.is_expired(key.talk, &timeouts, now)
+            let ended = entry.is_expired(key.l4, &timeouts, now)
                 || entry.is_closed(key, &timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
-                census.borrow_mut().found(usize::from(key.talk.nic()), answered);
+                flow_stats.borrow_mut().found(usize::from(key.l4.nic()), answered);
             }
             ended
         })?;
-        let census = census.into_inner();
+        let flow_stats = flow_stats.into_inner();
         match part.next {
-            Some(next) => (self.census, self.swept_to) = (census, next),
-            None => self.publish_census(&census)?,
+            Some(next) => (self.flow_stats, self.swept_to) = (flow_stats, next),
+            None => self.publish_stats(&flow_stats)?,
         }
         Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
     }
 
-    fn publish_census(&mut self, census: &Census) -> Result<(), KernelError> {
+    fn publish_stats(&mut self, flow_stats: &FlowTableStats) -> Result<(), KernelError> {
         for slot in 0..self.nic_flows.len() {
-            let found = census.nics.get(slot as usize).copied().unwrap_or(0);
+            let found = flow_stats.nics.get(slot as usize).copied().unwrap_or(0);
             let known = self.nic_flows.get(&slot, 0).map_err(KernelError::call("read the flows of a NIC"))?;
             if known != found {
                 self.nic_flows.set(slot, found, 0).map_err(KernelError::call("write the flows of a NIC"))?;
             }
         }
-        let [answered, half_open] = census.live;
+        let [answered, half_open] = flow_stats.live;
         for (number, flows) in [(ANSWERED, answered), (HALF_OPEN, half_open)] {
             self.write_counter(number, flows)?;
         }
@@ -116,7 +116,7 @@ fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
         .is_ok()
 }
 
-impl Census {
+impl FlowTableStats {
     fn found(&mut self, slot: usize, answered: bool) {
         self.live[usize::from(!answered)] += 1;
         if answered {

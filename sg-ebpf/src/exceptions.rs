@@ -20,15 +20,15 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    frame::Whose,
+    frame::FlowScope,
     maps::{self, EXCHANGES},
     view,
 };
 
 /// Whom a packet is from, and what it is asked for.
 #[derive(Clone, Copy)]
-pub struct Asked {
-    pub whose: Whose,
+pub struct ExceptionArgs {
+    pub scope: FlowScope,
     /// Where the IP header stands.
     pub network: usize,
 }
@@ -38,7 +38,7 @@ pub struct Asked {
 #[inline(always)]
 pub fn passes(
     ctx: &impl Context,
-    asked: Asked,
+    asked: ExceptionArgs,
     packet: &Packet,
     is_server: impl FnOnce() -> bool,
 ) -> Option<Reason> {
@@ -46,10 +46,10 @@ pub fn passes(
     if packet.protocol == protocol::TCP {
         return None;
     }
-    let whose = asked.whose.word() | (asked.network as u64) << NETWORK;
-    let mut found = ctx.unasked(packet, whose);
+    let scope = asked.scope.word() | (asked.network as u64) << NETWORK;
+    let mut found = ctx.exception(packet, scope);
     if found == TO_A_SERVER && is_server() {
-        found = ctx.unasked(packet, whose | TRUSTED);
+        found = ctx.exception(packet, scope | TRUSTED);
     }
     match found {
         DHCP => Some(Reason::Dhcp),
@@ -61,7 +61,7 @@ pub fn passes(
 const TRUSTED: u64 = 2;
 const NETWORK: u32 = 8;
 
-const NOTHING: u64 = 0;
+const MISS: u64 = 0;
 const DHCP: u64 = 1;
 const DISCOVERY: u64 = 2;
 /// DHCP to one server, which must be one of the NIC's.
@@ -70,27 +70,27 @@ const TO_A_SERVER: u64 = 3;
 const UNREAD: u64 = 4;
 
 #[inline(always)]
-fn unasked(ctx: &impl Context, packet: *const Packet, whose: u64) -> u64 {
+fn exception(ctx: &impl Context, packet: *const Packet, scope: u64) -> u64 {
     // SAFETY: the caller passes a reference; the verifier checks its size.
-    let Some(packet) = (unsafe { packet.as_ref() }) else { return NOTHING };
+    let Some(packet) = (unsafe { packet.as_ref() }) else { return MISS };
     if !exceptions::may_be(packet) {
-        return NOTHING;
+        return MISS;
     }
-    let Whose { slot, direction } = Whose::of(whose);
-    let network = (whose as u32 >> NETWORK) as usize & 0xff;
+    let FlowScope { slot, direction } = FlowScope::of(scope);
+    let network = (scope as u32 >> NETWORK) as usize & 0xff;
     let view = View::of(ctx);
     let walk = |list: List, at: usize, end: usize| {
         State::from_word(ctx.walk(u64::from(list as u8), at as u64, end as u64))
     };
     let Some(found) = exceptions::find_with(&view, network, packet, direction, walk) else {
-        return if view.linear() < packet.end { UNREAD } else { NOTHING };
+        return if view.linear() < packet.end { UNREAD } else { MISS };
     };
-    let Some(exchanges) = EXCHANGES.get_ptr_mut(u32::from(slot)) else { return NOTHING };
+    let Some(exchanges) = EXCHANGES.get_ptr_mut(u32::from(slot)) else { return MISS };
     // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.
     let exchanges: &mut Exchanges = unsafe { &mut *exchanges };
     match found {
         Exception::Discovery(message) => discovery(exchanges, packet, message),
-        Exception::Dhcp(message) => dhcp(exchanges, packet, message, whose & TRUSTED != 0),
+        Exception::Dhcp(message) => dhcp(exchanges, packet, message, scope & TRUSTED != 0),
     }
 }
 
@@ -106,7 +106,7 @@ fn discovery(exchanges: &mut Exchanges, packet: &Packet, message: discovery::Mes
         discovery::Message::Advertisement => {
             let timeout = seconds(SOLICITATION_SECONDS);
             let (to, vlan) = (packet.destination, packet.vlan);
-            if exchanges.is_solicitor(to, vlan, timeout, view::now()) { DISCOVERY } else { NOTHING }
+            if exchanges.is_solicitor(to, vlan, timeout, view::now()) { DISCOVERY } else { MISS }
         }
     }
 }
@@ -125,7 +125,7 @@ fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trus
         dhcp::Kind::ToAll | dhcp::Kind::ToOne => exchanges.open(message.name, view::now()),
         dhcp::Kind::Answer | dhcp::Kind::Gives(_) => {
             if !exchanges.is_open(message.name, seconds(DHCP_SECONDS), view::now()) {
-                return NOTHING;
+                return MISS;
             }
             if let dhcp::Kind::Gives(lease) = message.kind {
                 exchanges.lease(lease, packet.vlan);
@@ -141,8 +141,8 @@ fn seconds(seconds: u32) -> u64 {
 }
 
 /// The global functions, for a type of context, as in [`crate::view`].
-macro_rules! unasked {
-    ($context:ident, $raw:ty, $unasked:ident, $step:ident, $walk:ident, $ask:ident) => {
+macro_rules! exception {
+    ($context:ident, $raw:ty, $exception:ident, $step:ident, $walk:ident, $ask:ident) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $step(raw: *mut $raw, list: u64, end: u64, state: u64) -> u64 {
@@ -160,22 +160,22 @@ macro_rules! unasked {
         /// Makes the message linear, where it must.
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $ask(raw: *mut $raw, packet: *const Packet, whose: u64) -> u64 {
-            // SAFETY: as in `unasked`.
+        pub extern "C" fn $ask(raw: *mut $raw, packet: *const Packet, scope: u64) -> u64 {
+            // SAFETY: as in `exception`.
             let end = unsafe { packet.as_ref() }.map_or(0, |packet| packet.end as u32);
-            let mut found = $unasked(raw, packet, whose);
+            let mut found = $exception(raw, packet, scope);
             if found == UNREAD && $context::new(raw).pull(end) {
-                found = $unasked(raw, packet, whose);
+                found = $exception(raw, packet, scope);
             }
             found
         }
 
         #[unsafe(no_mangle)]
         #[inline(never)]
-        pub extern "C" fn $unasked(raw: *mut $raw, packet: *const Packet, whose: u64) -> u64 {
-            unasked(&$context::new(raw), packet, whose)
+        pub extern "C" fn $exception(raw: *mut $raw, packet: *const Packet, scope: u64) -> u64 {
+            exception(&$context::new(raw), packet, scope)
         }
     };
 }
-unasked!(TcContext, __sk_buff, sg_unasked, sg_step, sg_options, sg_linear_unasked);
-unasked!(XdpContext, xdp_md, sg_xdp_unasked, sg_xdp_step, sg_xdp_options, sg_xdp_linear_unasked);
+exception!(TcContext, __sk_buff, sg_exception, sg_step, sg_options, sg_linear_exception);
+exception!(XdpContext, xdp_md, sg_xdp_exception, sg_xdp_step, sg_xdp_options, sg_xdp_linear_exception);

@@ -17,7 +17,7 @@ pub(crate) const ACCEPT: Decision = Decision::new(Verdict::Accept, Reason::Rule,
 pub(crate) const DROP: Decision = Decision::new(Verdict::Drop, Reason::Default, 3);
 
 /// The two ends of a connection, each with the number that its next byte has.
-pub(crate) struct Talk {
+pub(crate) struct TwoEnds {
     pub(crate) next: [u32; 2],
     pub(crate) entry: Option<FlowEntry>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Talk {
 pub(crate) const ORIGINAL: usize = 0;
 pub(crate) const REPLY: usize = 1;
 
-impl Talk {
+impl TwoEnds {
     pub(crate) fn new() -> Self {
         Self { next: [u32::MAX - 1, 5_000], entry: None }
     }

@@ -17,7 +17,7 @@ use sg_benches::{
     cloud,
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
 
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     };
     let pairs = [Pair::new(lab, false)?, Pair::new(lab, true)?, Pair::new(lab, false)?];
     // Of the first pair and the second; of the second and the third, to the first of the same round.
-    let (mut rates, mut ratios) = <([Rounds; 2], [Rounds; 2])>::default();
+    let (mut rates, mut ratios) = <([Samples; 2], [Samples; 2])>::default();
     for round in 0..plan.rounds(60, 12) {
         let mut found = [0.0; 3];
         // Each goes first as often as the others.

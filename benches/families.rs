@@ -19,7 +19,7 @@ use fastrand::Rng;
 use sg_benches::{
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_common::{
     flow::packet_keys,
@@ -86,12 +86,12 @@ fn main() {
 /// A policy's only NIC, and how long it took to compile, in microseconds.
 struct Compiled {
     nic: Option<CompiledNic>,
-    took: Rounds,
+    took: Samples,
 }
 
 impl Compiled {
     fn of(policy: &Policy) -> Self {
-        let (mut nic, mut took) = (None, Rounds::default());
+        let (mut nic, mut took) = (None, Samples::default());
         for _ in 0..ROUNDS.0 {
             let begun = Instant::now();
             nic = CompiledNic::new(policy, &policy.nics()[0]).ok();

@@ -6,10 +6,10 @@
 use std::{convert::Infallible, fs, time::Instant};
 
 use sg_benches::{
-    patience::Patience,
+    noise_guard::NoiseGuard,
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_common::flow::FlowKeyV4;
 use sg_userspace::{
@@ -32,7 +32,7 @@ pub(crate) struct Kernel {
     pub(crate) plan: Plan,
     /// The programs and their maps.
     pub(crate) datapath: Datapath,
-    patience: Patience,
+    patience: NoiseGuard,
 }
 
 impl Kernel {
@@ -43,7 +43,7 @@ impl Kernel {
             std::process::exit(1)
         });
         datapath.stand_in(0).expect("loopback can stand in");
-        let patience = Patience::new(&plan);
+        let patience = NoiseGuard::new(&plan);
         Self { plan, datapath, patience }
     }
 
@@ -65,7 +65,7 @@ impl Kernel {
             start.elapsed().as_secs_f64() * 1e9 / f64::from(REPEAT)
         };
         let mut least = vec![[f64::INFINITY; 2]; frames.len()];
-        let mut rounds = Rounds::default();
+        let mut rounds = Samples::default();
         let empty = |least: &[[f64; 2]]| mean(least.iter().map(|[_, empty]| *empty));
         let round = || {
             let added = frames.iter().zip(&mut least).map(|(frame, [quickest, emptiest])| {
@@ -90,7 +90,7 @@ impl Kernel {
         if !self.plan.wants(name) {
             return;
         }
-        let (mut rounds, mut empties) = (Rounds::default(), Rounds::default());
+        let (mut rounds, mut empties) = (Samples::default(), Samples::default());
         for _ in 0..self.plan.rounds(40, 8) {
             let [taken, empty] = [program, Program::Empty].map(|program| {
                 let mut times: Vec<f64> = frames
@@ -157,7 +157,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / count
 }
 
-fn record(name: &str, added: f64, empty: f64, rounds: &Rounds) {
+fn record(name: &str, added: f64, empty: f64, rounds: &Samples) {
     save(&Figure::new(name, added, Unit::Nanoseconds).beside(empty).spread(rounds.spread()));
 }
 

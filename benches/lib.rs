@@ -8,17 +8,17 @@
 //! | [`catalogue`] | what every family of figures means |
 //! | [`report`] | a figure, and how it reaches `cargo xtask bench` |
 //! | [`plan`] | which figures a run is to take, and how long it may take |
-//! | [`rounds`] | a figure out of what was measured again and again |
+//! | [`sampling`] | a figure out of what was measured again and again |
 //! | [`timing`] | criterion, and a figure out of what it ran |
 
 pub mod catalogue;
 pub mod cloud;
 pub mod frames;
-pub mod patience;
+pub mod noise_guard;
 pub mod plan;
 mod policies;
 pub mod report;
-pub mod rounds;
+pub mod sampling;
 pub mod timing;
 
 pub use policies::{

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use sg_benches::{
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_tests::lab::{Binaries, Entered, Host, Lab};
 
@@ -78,7 +78,7 @@ fn measure(lab: Lab, plan: &Plan) -> Result<()> {
 }
 
 /// What was measured on a host of so many NICs, by family.
-fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Rounds, Unit); FAMILIES.len()]> {
+fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Samples, Unit); FAMILIES.len()]> {
     let host = lab.host("host")?;
     // In parts: a batch that is too long fills the pipe of `ip`.
     for part in (0..count).collect::<Vec<_>>().chunks(100) {
@@ -99,7 +99,7 @@ fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Rounds, U
     let (mut agent, started) = Agent::start(&host, &file)?;
     let resident = agent.resident()? / count as f64;
     let needed = (free - available()?) / count as f64;
-    let (mut every, mut one, mut restart) = (Rounds::default(), Rounds::default(), Rounds::default());
+    let (mut every, mut one, mut restart) = (Samples::default(), Samples::default(), Samples::default());
     for round in 1..=plan.rounds(15, 4) {
         one.push(agent.applies(write(round - 1, round)?)?);
         every.push(agent.applies(write(round, round)?)?);
@@ -114,7 +114,7 @@ fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Rounds, U
     let start = Instant::now();
     detach(&host)?;
     let detached = start.elapsed().as_secs_f64() * 1e3;
-    let single = |value: f64| [value].into_iter().collect::<Rounds>();
+    let single = |value: f64| [value].into_iter().collect::<Samples>();
     Ok([
         ("nics-start", single(started), Unit::Milliseconds),
         ("nics-restart", restart, Unit::Milliseconds),

@@ -1,5 +1,5 @@
 //! What a packet pays on its whole road through a router: received, judged, forwarded. Each filter has a router of its own,
-//! under the same rules and the same packets, beside one whose program does nothing. Rounds alternate between them, and the
+//! under the same rules and the same packets, beside one whose program does nothing. Samples alternate between them, and the
 //! least of a filter's rounds counts. That is done under 10 rules, and under more, each time with routers made anew.
 //!
 //! Before anything is measured, every filter is asked about the same sample of packets, and must say what the rules say.
@@ -9,18 +9,18 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
     cloud::{self, Question, Rule, TCP},
-    patience::Patience,
+    noise_guard::NoiseGuard,
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_tests::lab::{self, Entered, Lab, Vary};
 
+mod forwarding_path;
 mod peers;
-mod road;
 
+use forwarding_path::{ACK, ForwardingPath, From, Packet, SYN};
 use peers::{EMPTY, Filter, Peer};
-use road::{ACK, From, Packet, Road, SYN};
 
 /// Numbers of rules.
 const SIZES: [Size; 4] = [
@@ -81,7 +81,7 @@ fn main() -> Result<()> {
         bail!(missing);
     }
     let plan = Plan::from_env();
-    let mut patience = Patience::new(&plan);
+    let mut patience = NoiseGuard::new(&plan);
     for size in SIZES {
         let wanted = peers::ALL.into_iter().filter(|peer| size.is_wanted(&plan, *peer));
         let wanted: Vec<_> = wanted.collect();
@@ -124,7 +124,7 @@ impl Size {
     }
 }
 
-fn measure(lab: Lab, plan: &Plan, patience: &mut Patience, size: Size, wanted: &[Peer]) -> Result<()> {
+fn measure(lab: Lab, plan: &Plan, patience: &mut NoiseGuard, size: Size, wanted: &[Peer]) -> Result<()> {
     println!("\n{} rules", size.rules);
     let rules = cloud::rules(size.rules);
     let traffic = Traffic::new(&rules);
@@ -173,17 +173,17 @@ impl Traffic {
 
 struct Router {
     peer: Peer,
-    road: Road,
+    road: ForwardingPath,
     filter: Filter,
     /// By kind.
-    rounds: [Rounds; 4],
+    rounds: [Samples; 4],
 }
 
 impl Router {
     fn new(lab: Lab, peer: Peer, rules: &[Rule], traffic: &Traffic) -> Result<Self> {
-        let mut road = Road::new(lab)?;
+        let mut road = ForwardingPath::new(lab)?;
         let filter = (peer.install)(&road.router, rules)?;
-        let said = road::verdicts(&mut road, &traffic.questions)?;
+        let said = forwarding_path::verdicts(&mut road, &traffic.questions)?;
         let expected = |verdict: &bool| *verdict || peer.name == EMPTY.name;
         let wrong: Vec<_> = traffic
             .questions

@@ -118,7 +118,7 @@ impl Figure {
         self
     }
 
-    /// How far the rounds lie apart, in the same unit: [`crate::rounds::Rounds::spread`].
+    /// How far the rounds lie apart, in the same unit: [`crate::sampling::Samples::spread`].
     #[must_use]
     pub fn spread(mut self, spread: f64) -> Self {
         self.spread = Some(spread);

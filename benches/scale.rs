@@ -21,7 +21,7 @@ use sg_benches::{
     plan::Plan,
     ports, prefix,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 use sg_userspace::{
     agent::{
@@ -124,7 +124,7 @@ impl Bench {
         outputs
     }
 
-    fn rounds(&self, mut work: impl FnMut(usize)) -> Rounds {
+    fn rounds(&self, mut work: impl FnMut(usize)) -> Samples {
         (0..self.plan.rounds(25, 5))
             .map(|number| {
                 let start = Instant::now();
@@ -134,7 +134,7 @@ impl Bench {
             .collect()
     }
 
-    fn record(&self, name: &str, rounds: &Rounds) {
+    fn record(&self, name: &str, rounds: &Samples) {
         if self.plan.wants(name) {
             let figure = Figure::new(name, rounds.median(), Unit::Milliseconds).spread(rounds.spread());
             figure.record().expect("a figure can be written");

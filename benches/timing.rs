@@ -9,7 +9,7 @@ use criterion::{Criterion, SamplingMode};
 use crate::{
     plan::Plan,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
 };
 
 /// Which of the rounds is the figure.
@@ -43,7 +43,7 @@ impl Timing {
         if !self.plan.wants(name) {
             return;
         }
-        let mut rounds = Rounds::default();
+        let mut rounds = Samples::default();
         let (family, rest) = name.split_once('/').unwrap_or((name, ""));
         let mut group = self.criterion.benchmark_group(family);
         // As many runs in each sample: what takes a second is run ten times, not fifty.

@@ -15,7 +15,7 @@ use sg_benches::{
     plan::Plan,
     policy,
     report::{Figure, Unit},
-    rounds::Rounds,
+    sampling::Samples,
     valid,
 };
 use sg_userspace::{
@@ -79,7 +79,7 @@ impl Bench {
                 continue;
             }
             let policy = policy(count);
-            let (mut all, mut alone) = (Rounds::default(), Rounds::default());
+            let (mut all, mut alone) = (Samples::default(), Samples::default());
             for _ in 0..self.rounds(count) {
                 let start = Instant::now();
                 let compiled = match CompiledNic::new(&policy, &policy.nics()[0]) {
@@ -115,7 +115,7 @@ impl Bench {
         }
         let mut changed = members(count);
         let policy = valid(changed.clone());
-        let mut anew = Rounds::default();
+        let mut anew = Samples::default();
         for _ in 0..self.rounds(count) {
             let start = Instant::now();
             let compiled = CompiledNic::new(&policy, &policy.nics()[0]).expect("the policy fits an image");
@@ -123,7 +123,7 @@ impl Bench {
             drop(compiled);
         }
         let mut agent = Agent::new(&changed);
-        let (mut all, mut checking) = (Rounds::default(), Rounds::default());
+        let (mut all, mut checking) = (Samples::default(), Samples::default());
         let rounds = self.rounds(count);
         for round in 0..rounds as u32 {
             // Addresses that are no member yet lie beside the first one.

@@ -7,7 +7,7 @@ use sg_benches::cloud::Rule;
 use sg_tests::lab::Host;
 
 use super::{Filter, Peer, feed, trust_checksums};
-use crate::road::OUTER;
+use crate::forwarding_path::OUTER;
 
 pub(super) const PEER: Peer =
     Peer { name: "iptables-nft", commands: &["iptables-nft-restore"], conntrack: true, install };

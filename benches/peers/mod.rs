@@ -23,7 +23,7 @@ use aya::{
 use sg_benches::cloud::Rule;
 use sg_tests::lab::{Agent, Host, programs};
 
-use crate::road::OUTER;
+use crate::forwarding_path::OUTER;
 
 mod ipset;
 mod iptables;

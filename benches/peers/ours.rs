@@ -5,7 +5,7 @@ use sg_benches::cloud::{self, Rule};
 use sg_tests::lab::{Agent, Attach, Host};
 
 use super::{Filter, Peer};
-use crate::road::{LOCAL, OUTER};
+use crate::forwarding_path::{LOCAL, OUTER};
 
 pub(super) const PEER: Peer = Peer { name: "ours", commands: &[], conntrack: false, install };
 

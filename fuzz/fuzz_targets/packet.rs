@@ -166,7 +166,7 @@ fn check_later(packet: &Packet, read: &[(usize, usize)]) {
     let last = read.iter().map(|&(_, to)| to).max().unwrap_or(0);
     assert!(last <= packet.payload, "byte {last} of a later fragment was read");
     assert!(packet.offset > 0 && packet.payload < packet.end);
-    let nothing = [packet.source_port, packet.detail, packet.identifier, u16::from(packet.tcp_flags)];
+    let nothing = [packet.source_port, packet.l4_selector, packet.identifier, u16::from(packet.tcp_flags)];
     assert_eq!((nothing, packet.sequence, packet.acknowledgement, packet.header), ([0; 4], 0, 0, 0));
     assert_eq!(packet.icmp(), packet.is_icmp().then_some(Icmp::Other));
 }
@@ -221,13 +221,13 @@ fn check_transport(transport: &[u8], packet: &Packet, is_quoted: bool) {
     };
     assert!(transport.len() >= needed, "{} bytes of protocol {}", transport.len(), packet.protocol);
     if has_ports {
-        assert_eq!(u32::from(packet.source_port) << 16 | u32::from(packet.detail), be32(transport, 0));
+        assert_eq!(u32::from(packet.source_port) << 16 | u32::from(packet.l4_selector), be32(transport, 0));
         assert_eq!(packet.identifier, 0);
     } else if is_icmp {
-        assert_eq!(u32::from(packet.detail), be32(transport, 0) >> 16);
+        assert_eq!(u32::from(packet.l4_selector), be32(transport, 0) >> 16);
         assert_eq!(u32::from(packet.identifier), be32(transport, 4) >> 16);
     } else {
-        assert_eq!((packet.source_port, packet.detail, packet.identifier), (0, 0, 0));
+        assert_eq!((packet.source_port, packet.l4_selector, packet.identifier), (0, 0, 0));
         assert!(packet.part == Part::Whole || is_quoted || !transport.is_empty());
     }
     if packet.protocol == packet::protocol::TCP && !is_quoted {
@@ -277,10 +277,10 @@ fn check_flow(packet: &Packet, direction: Direction) {
     assert_eq!(Some(key), FlowKey::of(NIC, direction.reversed(), &answer), "an answer is of another flow");
     if packet.icmp().is_some() {
         // A question the other way, with the same identifier, is a flow of its own.
-        let other_way = Packet { detail: packet.detail, ..answer };
+        let other_way = Packet { l4_selector: packet.l4_selector, ..answer };
         assert_ne!(Some(key), FlowKey::of(NIC, direction.reversed(), &other_way));
     }
-    if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && packet.detail as u8 == 0 {
+    if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && packet.l4_selector as u8 == 0 {
         assert_eq!(
             key.original(direction),
             packet_keys(direction, packet),
@@ -292,13 +292,13 @@ fn check_flow(packet: &Packet, direction: Direction) {
 
 fn answer_to(packet: &Packet) -> Packet {
     let swapped = Packet { source: packet.destination, destination: packet.source, ..*packet };
-    let other_type = |kind: u16| Packet { detail: kind << 8 | packet.detail & 0xff, ..swapped };
+    let other_type = |kind: u16| Packet { l4_selector: kind << 8 | packet.l4_selector & 0xff, ..swapped };
     match (packet.icmp(), packet.family) {
         (Some(Icmp::EchoRequest), Family::V4) => other_type(0),
         (Some(Icmp::EchoRequest), Family::V6) => other_type(129),
         (Some(Icmp::EchoReply), Family::V4) => other_type(8),
         (Some(Icmp::EchoReply), Family::V6) => other_type(128),
-        _ => Packet { source_port: packet.detail, detail: packet.source_port, ..swapped },
+        _ => Packet { source_port: packet.l4_selector, l4_selector: packet.source_port, ..swapped },
     }
 }
 

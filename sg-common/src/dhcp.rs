@@ -83,7 +83,7 @@ pub struct Message {
 #[inline(always)]
 #[must_use]
 pub const fn may_be(packet: &Packet) -> bool {
-    let ports = (packet.source_port, packet.detail);
+    let ports = (packet.source_port, packet.l4_selector);
     match packet.family {
         Family::V4 => matches!(ports, (67, 68) | (68, 67)),
         Family::V6 => matches!(ports, (546, 547) | (547, 546)),
@@ -102,7 +102,7 @@ pub fn read<F: Frame>(
     walk: impl Fn(List, usize, usize) -> State,
 ) -> Option<Message> {
     let sent = matches!(direction, Direction::Egress);
-    let asks = matches!((packet.source_port, packet.detail), (68, 67) | (546, 547));
+    let asks = matches!((packet.source_port, packet.l4_selector), (68, 67) | (546, 547));
     let at = packet.transport_behind(network, LEAST_HEADER..=MOST_HEADER)?;
     if asks != sent || packet.end < at {
         return None;

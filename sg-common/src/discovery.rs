@@ -49,7 +49,7 @@ pub enum Message {
 #[inline(always)]
 #[must_use]
 pub const fn may_be(packet: &Packet) -> bool {
-    matches!(packet.detail >> 8, 130..=136 | 143)
+    matches!(packet.l4_selector >> 8, 130..=136 | 143)
 }
 
 /// What the ICMPv6 message `packet` is, or none where it is none of these. Its IP header stands at `network`. `walk` walks
@@ -64,10 +64,10 @@ pub fn read<F: Frame>(
 ) -> Option<Message> {
     let sent = matches!(direction, Direction::Egress);
     let begins = network + IPV6_HEADER;
-    let kind = (packet.detail >> 8) as u8;
+    let kind = (packet.l4_selector >> 8) as u8;
     let at = packet.transport_behind(network, IPV6_HEADER..=IPV6_HEADER + ROUTER_ALERT)?;
     // The code is zero: the type is all that there is.
-    if packet.detail & 0xff != 0 || packet.end < at {
+    if packet.l4_selector & 0xff != 0 || packet.end < at {
         return None;
     }
     // Nor may anything stand behind the packet, nor anything but an alert before the message.

@@ -99,7 +99,7 @@ pub const fn is_advertisement(packet: &Packet) -> bool {
 #[inline(always)]
 #[must_use]
 pub const fn is_server(packet: &Packet) -> bool {
-    let ports = (packet.source_port, packet.detail);
+    let ports = (packet.source_port, packet.l4_selector);
     let dhcp = match packet.family {
         Family::V4 => matches!(ports, (67, 68)),
         Family::V6 => matches!(ports, (547, 546)),
@@ -121,7 +121,7 @@ pub const fn may_ask(packet: &Packet, nic_flags: u32) -> bool {
 const fn is_icmp6(packet: &Packet, kind: u16) -> bool {
     matches!(packet.family, Family::V6)
         && packet.protocol == protocol::ICMPV6
-        && packet.detail >> 8 == kind
+        && packet.l4_selector >> 8 == kind
         && !packet.is_later_fragment()
 }
 
@@ -186,27 +186,27 @@ mod tests {
 
     #[test]
     fn servers_are_known_by_what_only_they_send() {
-        let v4 = Packet { protocol: protocol::UDP, source_port: 67, detail: 68, ..Packet::EMPTY };
-        let v6 = Packet { family: Family::V6, source_port: 547, detail: 546, ..v4 };
+        let v4 = Packet { protocol: protocol::UDP, source_port: 67, l4_selector: 68, ..Packet::EMPTY };
+        let v6 = Packet { family: Family::V6, source_port: 547, l4_selector: 546, ..v4 };
         let router =
-            Packet { family: Family::V6, protocol: protocol::ICMPV6, detail: 134 << 8, ..Packet::EMPTY };
+            Packet { family: Family::V6, protocol: protocol::ICMPV6, l4_selector: 134 << 8, ..Packet::EMPTY };
         for packet in [v4, v6, router] {
             assert!(is_server(&packet), "{packet:?}");
         }
         for packet in [
-            Packet { source_port: 68, detail: 67, ..v4 },
+            Packet { source_port: 68, l4_selector: 67, ..v4 },
             Packet { family: Family::V6, ..v4 },
             Packet { family: Family::V4, ..v6 },
             Packet { protocol: protocol::TCP, ..v4 },
             Packet { protocol: protocol::TCP, ..v6 },
             Packet { family: Family::V4, ..router },
             Packet { protocol: protocol::UDP, ..router },
-            Packet { detail: 133 << 8, ..router },
-            Packet { part: Part::Middle, detail: 0, ..router },
+            Packet { l4_selector: 133 << 8, ..router },
+            Packet { part: Part::Middle, l4_selector: 0, ..router },
         ] {
             assert!(!is_server(&packet), "{packet:?}");
         }
-        let advertisement = Packet { detail: 136 << 8, ..router };
+        let advertisement = Packet { l4_selector: 136 << 8, ..router };
         assert!(is_advertisement(&advertisement) && !is_server(&advertisement));
         assert!(!is_advertisement(&router));
         for part in [Part::First, Part::Middle, Part::Last] {

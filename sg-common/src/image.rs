@@ -215,8 +215,8 @@ pub type Keys = [u64; 8];
 /// or zero.
 #[inline(always)]
 #[must_use]
-pub const fn service_key(protocol: u8, detail: u16) -> u64 {
-    (protocol as u64) << 16 | detail as u64
+pub const fn service_key(protocol: u8, l4_selector: u16) -> u64 {
+    (protocol as u64) << 16 | l4_selector as u64
 }
 
 /// What stands behind an interval, see the module's text.

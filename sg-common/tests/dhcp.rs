@@ -276,7 +276,7 @@ fn nothing_stands_between_the_headers_of_ipv6() {
     frame[20] = 60;
     frame.splice(54..54, [17, 1, 1, 12].into_iter().chain([b'x'; 12]));
     let Parsed::Packet(packet) = parse(&&frame[..]) else { panic!() };
-    assert_eq!((packet.source_port, packet.detail), (546, 547));
+    assert_eq!((packet.source_port, packet.l4_selector), (546, 547));
     assert_eq!(exceptions::find(&&frame[..], ETHERNET, &packet, Egress), None);
 }
 

@@ -37,9 +37,9 @@ fn packet() -> impl Strategy<Value = Packet> {
                 ..Packet::EMPTY
             };
             if has_ports(protocol) {
-                Packet { source_port, detail: destination_port, ..packet }
+                Packet { source_port, l4_selector: destination_port, ..packet }
             } else if is_icmp(family, protocol) {
-                Packet { detail: u16::from_be_bytes([kind, code]), identifier, ..packet }
+                Packet { l4_selector: u16::from_be_bytes([kind, code]), identifier, ..packet }
             } else {
                 packet
             }
@@ -65,14 +65,14 @@ fn direction() -> impl Strategy<Value = Direction> {
 fn from_the_other_end(packet: &Packet) -> Packet {
     let swapped = Packet { source: packet.destination, destination: packet.source, ..*packet };
     if has_ports(packet.protocol) {
-        Packet { source_port: packet.detail, detail: packet.source_port, ..swapped }
+        Packet { source_port: packet.l4_selector, l4_selector: packet.source_port, ..swapped }
     } else {
         swapped
     }
 }
 
 fn with_type(packet: &Packet, kind: u8) -> Packet {
-    Packet { detail: u16::from_be_bytes([kind, packet.detail as u8]), ..*packet }
+    Packet { l4_selector: u16::from_be_bytes([kind, packet.l4_selector as u8]), ..*packet }
 }
 
 proptest! {
@@ -111,7 +111,7 @@ proptest! {
 
     #[test]
     fn a_flow_gives_back_what_its_first_packet_asked(packet in packet(), direction in direction()) {
-        let code_is_zero = packet.detail as u8 == 0;
+        let code_is_zero = packet.l4_selector as u8 == 0;
         if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && code_is_zero {
             let key = FlowKey::of(1, direction, &packet).unwrap();
             prop_assert_eq!(key.original(direction), packet_keys(direction, &packet));
@@ -150,7 +150,7 @@ proptest! {
 #[test]
 fn the_identifier_tells_echoes_apart() {
     for (family, protocol, question) in [(Family::V4, 1, 8), (Family::V6, 58, 128)] {
-        let echo = Packet { family, protocol, detail: question << 8, identifier: 5, ..Packet::EMPTY };
+        let echo = Packet { family, protocol, l4_selector: question << 8, identifier: 5, ..Packet::EMPTY };
         let key = |packet: &Packet| FlowKey::of(1, Direction::Egress, packet);
         assert_ne!(key(&echo), key(&Packet { identifier: 6, ..echo }));
         assert_eq!(key(&echo).map(|key| (key.l4.remote_port(), key.l4.local_port())), Some((5, 1)));
@@ -163,7 +163,7 @@ fn the_identifier_tells_echoes_apart() {
 fn a_policy_is_asked_about_the_remote_end_first() {
     let (source, destination) = (Address { high: 1, low: 2 }, Address { high: 3, low: 4 });
     let datagram = Packet { family: Family::V6, protocol: 17, source, destination, ..Packet::EMPTY };
-    let datagram = Packet { source_port: 40_000, detail: 53, ..datagram };
+    let datagram = Packet { source_port: 40_000, l4_selector: 53, ..datagram };
     // The protocol, and the port or ICMP's type and code in the lower 16 bits.
     let service = 0x0011_0035;
     for (direction, [remote, local]) in
@@ -173,7 +173,7 @@ fn a_policy_is_asked_about_the_remote_end_first() {
         assert_eq!(packet_keys(direction, &datagram)[..6], wanted);
         let key = FlowKey::of(1, direction, &datagram).unwrap();
         assert_eq!(key.original(direction)[..6], wanted);
-        let echo = Packet { protocol: 58, detail: 128 << 8, source_port: 0, identifier: 9, ..datagram };
+        let echo = Packet { protocol: 58, l4_selector: 128 << 8, source_port: 0, identifier: 9, ..datagram };
         let wanted = [remote[0], remote[1], 0x003a_8000, 0, local[0], local[1]];
         assert_eq!(packet_keys(direction, &echo)[..6], wanted);
         let key = FlowKey::of(1, direction, &echo).unwrap();

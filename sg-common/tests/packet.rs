@@ -65,7 +65,7 @@ fn before() -> Packet {
         hop_limit: 255,
         tcp_flags: 255,
         source_port: u16::MAX,
-        detail: u16::MAX,
+        l4_selector: u16::MAX,
         source: Address { high: u64::MAX, low: u64::MAX },
         destination: Address { high: u64::MAX, low: u64::MAX },
         sequence: u32::MAX,
@@ -125,16 +125,16 @@ fn every_field_of_every_transport_is_read() {
     let transports: [Transport; 9] = [
         (6, tcp(40_000, 22, SYN), |packet| Packet {
             source_port: 40_000,
-            detail: 22,
+            l4_selector: 22,
             tcp_flags: SYN,
             sequence: 1,
             header: 20,
             ..packet
         }),
-        (17, udp(0x1234, 0x5678), |packet| Packet { source_port: 0x1234, detail: 0x5678, ..packet }),
-        (132, sctp(1, 65_535), |packet| Packet { source_port: 1, detail: 65_535, ..packet }),
-        (33, sctp(5_001, 5_002), |packet| Packet { source_port: 5_001, detail: 5_002, ..packet }),
-        (136, udp(3, 4), |packet| Packet { source_port: 3, detail: 4, ..packet }),
+        (17, udp(0x1234, 0x5678), |packet| Packet { source_port: 0x1234, l4_selector: 0x5678, ..packet }),
+        (132, sctp(1, 65_535), |packet| Packet { source_port: 1, l4_selector: 65_535, ..packet }),
+        (33, sctp(5_001, 5_002), |packet| Packet { source_port: 5_001, l4_selector: 5_002, ..packet }),
+        (136, udp(3, 4), |packet| Packet { source_port: 3, l4_selector: 4, ..packet }),
         (47, vec![0xff; 8], |packet| packet),
         (50, vec![0xff; 1], |packet| packet),
         (255, Vec::new(), |packet| packet),
@@ -163,7 +163,7 @@ fn icmp_is_icmp_only_in_its_own_family() {
     ] {
         let packet = read(&frame);
         assert_eq!(packet.protocol, number);
-        assert_eq!((packet.detail, packet.identifier), wanted, "{packet:?}");
+        assert_eq!((packet.l4_selector, packet.identifier), wanted, "{packet:?}");
         assert_eq!((packet.source_port, packet.tcp_flags), (0, 0));
         assert_eq!(packet.icmp().is_some(), wanted == own);
     }
@@ -221,7 +221,7 @@ fn ipv4_options_are_stepped_over() {
     for words in 0..=10 {
         let options = vec![1; words * 4];
         let packet = read(&ethernet(0x0800, &ipv4_header(17, &options, &udp(40_000, 53))));
-        assert_eq!((packet.transport, packet.detail), (ETHERNET + 20 + words * 4, 53));
+        assert_eq!((packet.transport, packet.l4_selector), (ETHERNET + 20 + words * 4, 53));
     }
 }
 
@@ -243,7 +243,7 @@ fn an_ipv4_header_that_contradicts_itself_is_malformed() {
         assert_eq!(refused(&with(16, &[0, total])), Reason::Malformed, "total length {total}");
     }
     // Total length 28 is enough for five words and eight bytes, not for six words and those.
-    assert_eq!(read(&with(14, &[0x45, 0, 0, 28])).detail, 53);
+    assert_eq!(read(&with(14, &[0x45, 0, 0, 28])).l4_selector, 53);
     assert_eq!(refused(&with(14, &[0x46, 0, 0, 28])), Reason::Malformed);
     // The header is longer than the frame, of a protocol of which nothing else is read.
     let mut gre = ipv4(47, &[0; 39]);
@@ -266,11 +266,19 @@ fn fragments_of_ipv4_say_which_part_they_are() {
     };
     for word in [0, DO_NOT, RESERVED, DO_NOT | RESERVED] {
         let packet = read(&with(word));
-        assert_eq!((packet.part, packet.detail, packet.identification), (Part::Whole, 53, 0), "{word:#06x}");
+        assert_eq!(
+            (packet.part, packet.l4_selector, packet.identification),
+            (Part::Whole, 53, 0),
+            "{word:#06x}"
+        );
     }
     for word in [MORE, DO_NOT | MORE | RESERVED] {
         let packet = read(&with(word));
-        assert_eq!((packet.part, packet.detail, packet.identification), (Part::First, 53, 77), "{word:#06x}");
+        assert_eq!(
+            (packet.part, packet.l4_selector, packet.identification),
+            (Part::First, 53, 77),
+            "{word:#06x}"
+        );
         assert_eq!((packet.offset, packet.fragment_end()), (0, 8));
     }
     for (word, part) in
@@ -278,7 +286,7 @@ fn fragments_of_ipv4_say_which_part_they_are() {
     {
         let packet = read(&with(word));
         assert_eq!((packet.part, packet.identification), (part, 77), "{word:#06x}");
-        assert_eq!((packet.source_port, packet.detail), (0, 0), "payload is no ports");
+        assert_eq!((packet.source_port, packet.l4_selector), (0, 0), "payload is no ports");
         let offset = u32::from(word & 0x1fff) * 8;
         assert_eq!((packet.offset, packet.fragment_end()), (offset, offset + 8), "{word:#06x}");
     }
@@ -309,7 +317,7 @@ fn ipv6_extension_headers_are_walked_to_the_transport() {
         let found = Packet { part, payload, identification, end: packet.end, ..packet };
         let wanted = Packet {
             source_port: 40_000,
-            detail: 53,
+            l4_selector: 53,
             part,
             payload,
             identification,
@@ -332,7 +340,7 @@ fn fragments_of_ipv6_say_which_part_they_are_wherever_the_header_stands() {
             let later = [fragment(17, offset, more), udp(40_000, 53)].concat();
             for frame in [ipv6(44, &later), ipv6(0, &[extension(44, 1), later.clone()].concat())] {
                 let packet = read(&frame);
-                assert_eq!((packet.part, packet.protocol, packet.detail), (part, 17, 0));
+                assert_eq!((packet.part, packet.protocol, packet.l4_selector), (part, 17, 0));
                 let offset = u32::from(offset) * 8;
                 assert_eq!((packet.offset, packet.fragment_end()), (offset, offset + 8));
             }
@@ -344,16 +352,16 @@ fn fragments_of_ipv6_say_which_part_they_are_wherever_the_header_stands() {
     // Extension headers behind the fragment header are bytes of the datagram.
     let first = [fragment(60, 0, true), extension(17, 1), udp(40_000, 53)].concat();
     let packet = read(&ipv6(44, &first));
-    assert_eq!((packet.part, packet.protocol, packet.detail), (Part::First, 17, 53));
+    assert_eq!((packet.part, packet.protocol, packet.l4_selector), (Part::First, 17, 53));
     assert_eq!(packet.fragment_end(), 16);
     // The reserved bits beside the offset are not the offset.
     let mut reserved = [fragment(17, 0, false), udp(40_000, 53)].concat();
     reserved[3] |= 0b110;
-    assert_eq!(read(&ipv6(44, &reserved)).detail, 53);
+    assert_eq!(read(&ipv6(44, &reserved)).l4_selector, 53);
     // A fragment header has no length: its second byte is reserved.
     let mut reserved = [fragment(17, 0, false), udp(40_000, 53)].concat();
     reserved[1] = 9;
-    assert_eq!(read(&ipv6(44, &reserved)).detail, 53);
+    assert_eq!(read(&ipv6(44, &reserved)).l4_selector, 53);
 }
 
 #[test]
@@ -364,7 +372,7 @@ fn too_many_extension_headers_are_given_up() {
         ipv6(60, &[headers, udp(40_000, 53)].concat())
     };
     for count in 1..MAX_EXTENSION_HEADERS {
-        assert_eq!(read(&chain(count)).detail, 53, "{count} headers");
+        assert_eq!(read(&chain(count)).l4_selector, 53, "{count} headers");
     }
     for count in MAX_EXTENSION_HEADERS..MAX_EXTENSION_HEADERS + 3 {
         assert_eq!(refused(&chain(count)), Reason::TooManyHeaders, "{count} headers");
@@ -423,7 +431,7 @@ fn an_ipv6_header_of_another_version_is_malformed() {
     // Traffic class and flow label are nobody's business.
     let mut frame = ipv6(17, &udp(40_000, 53));
     frame[14..18].copy_from_slice(&[0x6f, 0xff, 0xff, 0xff]);
-    assert_eq!(read(&frame).detail, 53);
+    assert_eq!(read(&frame).l4_selector, 53);
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn a_length_of_zero_is_the_end_of_the_frame_only_where_the_kernel_says_that_it_i
     for (frame, transport) in [(&v4, 34), (&v6, 54), (&jumbo, 62)] {
         assert_eq!(read(frame), Err(Reason::Malformed), "on a wire");
         let Parsed::Packet(packet) = parse(&Large(frame)) else { panic!("it is large") };
-        assert_eq!((packet.transport, packet.end, packet.detail), (transport, frame.len(), 22));
+        assert_eq!((packet.transport, packet.end, packet.l4_selector), (transport, frame.len(), 22));
         assert_eq!(packet.sequence_length(), 70_000 - 20);
     }
     // Of a packet that has nothing behind its header, zero is the length; Linux cuts the rest off.
@@ -212,7 +212,7 @@ fn a_first_fragment_holds_its_whole_chain() {
         }
     }
     let [_, frame] = first_fragments(60, &[extension(17, 1), udp(40_000, 53)].concat(), 16);
-    assert_eq!(read(&frame).map(|packet| (packet.part, packet.detail)), Ok((Part::First, 53)));
+    assert_eq!(read(&frame).map(|packet| (packet.part, packet.l4_selector)), Ok((Part::First, 53)));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn a_fragment_is_of_one_datagram_and_no_fragment_of_a_fragment() {
     }
     // Atomic fragments are whole (RFC 6946), with all that a whole packet needs.
     let atomic = read(&ipv6(44, &[fragment(17, 0, false), udp(40_000, 53)].concat())).unwrap();
-    assert_eq!((atomic.part, atomic.detail, atomic.identification), (Part::Whole, 53, 0));
+    assert_eq!((atomic.part, atomic.l4_selector, atomic.identification), (Part::Whole, 53, 0));
     let short = ipv6(44, &[&fragment(6, 0, false), &tcp(40_000, 22, SYN)[..8]].concat());
     assert_eq!(read(&short), Err(Reason::Malformed));
 }
@@ -304,7 +304,7 @@ fn an_error_quotes_eight_bytes_of_a_transport_header_and_they_are_read() {
                 continue;
             }
             let found = found.unwrap();
-            assert_eq!((found.protocol, found.source_port, found.detail), (6, 22, 40_000));
+            assert_eq!((found.protocol, found.source_port, found.l4_selector), (6, 22, 40_000));
             assert_eq!((found.tcp_flags, found.identifier), (0, 0), "flags are not asked for");
             assert!(!found.is_syn());
         }
@@ -329,7 +329,7 @@ fn an_error_quotes_eight_bytes_of_a_transport_header_and_they_are_read() {
     inner[2..4].copy_from_slice(&1_500_u16.to_be_bytes());
     let frame = ipv4(1, &icmp(3, 4, 0, &inner));
     let found = quoted(&frame, Family::V4).unwrap();
-    assert_eq!((found.source_port, found.detail, found.end), (53, 40_000, frame.len()));
+    assert_eq!((found.source_port, found.l4_selector, found.end), (53, 40_000, frame.len()));
     // The IP header of what it quotes ends with it, too, of a later fragment as well.
     let mut inner = ipv4_header(17, &[], &udp(53, 40_000));
     inner[7] = 1;

@@ -66,7 +66,7 @@ fn a_packet_is_in_the_network_that_its_tags_name() {
     ] {
         let Parsed::Packet(packet) = parse(&&behind(tags)[..]) else { panic!("{tags:?}") };
         assert_eq!(packet.vlan.to_string(), vlan);
-        assert_eq!((packet.source_port, packet.detail), (40_000, 22));
+        assert_eq!((packet.source_port, packet.l4_selector), (40_000, 22));
         if let Some((outer, inner)) = tags.split_first() {
             let Parsed::Packet(taken_off) = parse(&Untagged { frame: &behind(inner), tag: Some(*outer) })
             else {

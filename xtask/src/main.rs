@@ -37,6 +37,8 @@ mod toolchain;
 mod tools;
 mod unpacked;
 mod version;
+#[cfg(test)]
+mod words;
 
 use std::{path::Path, process::ExitCode};
 

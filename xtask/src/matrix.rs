@@ -38,7 +38,7 @@ const RUNS: [&str; 8] = [
     "traffic --include-ignored --test-threads 1 verdicts::inbound_host_v4",
     "traffic --include-ignored --test-threads 1 verdicts::outbound_host_v6",
     "traffic --include-ignored --test-threads 1 verdicts::each_program_drops_host",
-    "traffic --include-ignored --test-threads 1 life::a_restart",
+    "traffic --include-ignored --test-threads 1 lifecycle::a_restart",
     "traffic --include-ignored --test-threads 1 ipsec::",
     "traffic --include-ignored --test-threads 1 tunnels::",
     "traffic --include-ignored --test-threads 1 vlans::",

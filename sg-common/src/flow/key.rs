@@ -123,16 +123,16 @@ impl FlowKey {
     /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
-        let Packet { source, destination, source_port, detail, identifier, vlan, .. } = packet;
+        let Packet { source, destination, source_port, l4_selector, identifier, vlan, .. } = packet;
         let l4 = |ports| PortsProtoNic::new(ports, nic, packet.protocol, packet.family);
         self.vlan = u64::from(vlan.word());
         match (icmp, direction) {
             (None, Direction::Ingress) => {
-                self.write(source, destination, l4((*source_port, *detail)));
+                self.write(source, destination, l4((*source_port, *l4_selector)));
             }
             (None, Direction::Egress) => {
                 one_branch();
-                self.write(destination, source, l4((*detail, *source_port)));
+                self.write(destination, source, l4((*l4_selector, *source_port)));
                 // And from writing by pointers to what is chosen by a branch.
                 one_branch();
             }
@@ -178,7 +178,7 @@ impl FlowKey {
     pub fn original(&self, direction: Direction) -> Keys {
         let Self { l4, .. } = *self;
         let family = l4.family();
-        let (source_port, detail) = if is_icmp(family, l4.protocol()) {
+        let (source_port, l4_selector) = if is_icmp(family, l4.protocol()) {
             let echo_request = match family {
                 Family::V4 => 8 << 8,
                 Family::V6 => 128 << 8,
@@ -191,7 +191,7 @@ impl FlowKey {
         keys(
             Address { high: self.remote_high, low: self.remote_low },
             Address { high: self.local_high, low: self.local_low },
-            service_key(l4.protocol(), detail),
+            service_key(l4.protocol(), l4_selector),
             source_port,
         )
     }
@@ -224,7 +224,7 @@ impl FlowKeyV4 {
     #[must_use]
     pub fn named(nic: u16, direction: Direction, packet: &Packet) -> Self {
         let source = (packet.source.high as u32, packet.source_port);
-        let destination = (packet.destination.high as u32, packet.detail);
+        let destination = (packet.destination.high as u32, packet.l4_selector);
         let ((remote, remote_port), (local, local_port)) = ends(direction, source, destination);
         Self {
             remote,
@@ -272,7 +272,7 @@ fn one_branch() {
 #[must_use]
 pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
     let (remote, local) = ends(direction, &packet.source, &packet.destination);
-    keys(*remote, *local, service_key(packet.protocol, packet.detail), packet.source_port)
+    keys(*remote, *local, service_key(packet.protocol, packet.l4_selector), packet.source_port)
 }
 
 #[inline(always)]

@@ -202,7 +202,7 @@ pub struct Packet {
     pub source_port: u16,
     /// The destination port, likewise. ICMP and ICMPv6: type in the upper byte, code in the lower.
     /// Else 0.
-    pub detail: u16,
+    pub l4_selector: u16,
     /// Who sent it.
     pub source: Address,
     /// Whom it is for.
@@ -267,7 +267,7 @@ impl Packet {
         source: Address { high: 0, low: 0 },
         destination: Address { high: 0, low: 0 },
         source_port: 0,
-        detail: 0,
+        l4_selector: 0,
         identifier: 0,
         sequence: 0,
         acknowledgement: 0,
@@ -314,7 +314,7 @@ impl Packet {
         if self.is_later_fragment() {
             return Some(Icmp::Other);
         }
-        Some(match (self.family, self.detail >> 8, self.detail & 0xff) {
+        Some(match (self.family, self.l4_selector >> 8, self.l4_selector & 0xff) {
             (Family::V4, 8, 0) | (Family::V6, 128, 0) => Icmp::EchoRequest,
             (Family::V4, 0, 0) | (Family::V6, 129, 0) => Icmp::EchoReply,
             (Family::V4, 3 | 11 | 12, _) | (Family::V6, 1..=4, _) => Icmp::Error,
@@ -348,7 +348,7 @@ impl Packet {
     fn no_transport(&mut self) {
         self.tcp_flags = 0;
         self.source_port = 0;
-        self.detail = 0;
+        self.l4_selector = 0;
         self.sequence = 0;
         self.acknowledgement = 0;
         // No more than eight bytes at once, see above.
@@ -433,7 +433,7 @@ impl Packet {
         const ENCAPSULATED: u16 = 4500;
         self.protocol == protocol::ESP
             || self.protocol == protocol::UDP
-                && (self.source_port == ENCAPSULATED || self.detail == ENCAPSULATED)
+                && (self.source_port == ENCAPSULATED || self.l4_selector == ENCAPSULATED)
     }
 
     /// Whether this is a TCP reset.

@@ -391,12 +391,12 @@ fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> 
     }
     if is_icmp {
         let icmp = frame.window::<8>(offset).ok_or(Reason::Malformed)?;
-        packet.detail = icmp.be16(0);
+        packet.l4_selector = icmp.be16(0);
         packet.identifier = icmp.be16(4);
     } else if needed >= QUOTED {
         let ports = frame.window::<4>(offset).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
-        packet.detail = ports.be16(2);
+        packet.l4_selector = ports.be16(2);
         // Its first chunk has a header of four bytes, and stands in a first fragment: that has a multiple of eight.
         if protocol == protocol::SCTP && !is_quoted && offset + SCTP_CHUNK + 4 <= end {
             let chunk = frame.window::<4>(offset + SCTP_CHUNK).ok_or(Reason::Malformed)?;
@@ -438,7 +438,7 @@ fn tcp<F: Frame>(
         return Err(Reason::Malformed);
     }
     packet.source_port = tcp.be16(0);
-    packet.detail = tcp.be16(2);
+    packet.l4_selector = tcp.be16(2);
     packet.sequence = tcp.be32(4);
     packet.acknowledgement = tcp.be32(8);
     packet.header = header as u32;

@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn esp_is_known_by_its_protocol_or_the_port_that_carries_it() {
         let esp = Packet { protocol: 50, ..Packet::EMPTY };
-        let carried = Packet { protocol: 17, source_port: 40_000, detail: 4500, ..Packet::EMPTY };
-        for packet in [esp, carried, Packet { source_port: 4500, detail: 40_000, ..carried }] {
+        let carried = Packet { protocol: 17, source_port: 40_000, l4_selector: 4500, ..Packet::EMPTY };
+        for packet in [esp, carried, Packet { source_port: 4500, l4_selector: 40_000, ..carried }] {
             assert!(packet.is_esp(), "{packet:?}");
         }
-        for packet in [Packet { protocol: 6, ..carried }, Packet { detail: 500, ..carried }] {
+        for packet in [Packet { protocol: 6, ..carried }, Packet { l4_selector: 500, ..carried }] {
             assert!(!packet.is_esp(), "{packet:?}");
         }
     }

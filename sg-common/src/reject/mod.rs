@@ -173,7 +173,7 @@ impl Answer {
         } else {
             (packet.acknowledgement, 0, tcp::RST)
         };
-        self.set(at, u32::from(packet.detail) << 16 | u32::from(packet.source_port));
+        self.set(at, u32::from(packet.l4_selector) << 16 | u32::from(packet.source_port));
         self.set(at + 1, sequence);
         self.set(at + 2, acknowledgement);
         self.set(at + 3, LENGTH | u32::from(flags) << 16);

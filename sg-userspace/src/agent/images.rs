@@ -69,7 +69,7 @@ impl Leaving {
 
 /// What is known of the images of one policy.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownImages {
     /// Which image comes of which input, as fingerprints. Few images are kept once they are published.
     by_input: HashMap<u64, u64>,
     sums: Sums,
@@ -79,7 +79,7 @@ pub(super) struct Known {
 const PATCHED: u64 = 0x7061_7463_6865_6421;
 
 /// A NIC whose image is asked for.
-pub(super) struct Asked<'a> {
+pub(super) struct ImageRequest<'a> {
     pub(super) nic: &'a Nic,
     pub(super) slot: u16,
     /// Whether there is anything that its image could be for.
@@ -89,12 +89,12 @@ pub(super) struct Asked<'a> {
 }
 
 /// What is known of the images that were asked for.
-pub(super) struct Answer {
+pub(super) struct PreparedImages {
     /// In the order in which they were asked for.
     pub(super) fingerprints: Vec<u64>,
     /// Those that are to be published, by slot.
     pub(super) compiled: BTreeMap<u16, Compiled>,
-    pub(super) known: Known,
+    pub(super) known: KnownImages,
 }
 
 /// Compiles images and tells them apart.
@@ -104,13 +104,18 @@ pub(super) struct Images {
     /// Keyed at random: nobody can write a policy whose image looks like the one before it.
     hashes: RandomState,
     /// Of the policy in force.
-    known: Known,
+    known: KnownImages,
     kept: Kept,
 }
 
 impl Images {
     pub(super) fn new(budget_words: usize) -> Self {
-        Self { budget_words, hashes: RandomState::new(), known: Known::default(), kept: Kept::default() }
+        Self {
+            budget_words,
+            hashes: RandomState::new(),
+            known: KnownImages::default(),
+            kept: Kept::default(),
+        }
     }
 
     /// The images of the NICs of `policy` that are to be published, and the fingerprints of all. One that cannot be
@@ -119,8 +124,8 @@ impl Images {
         &mut self,
         policy: &Policy,
         numbers: &Numbers,
-        asked: &[Asked<'_>],
-    ) -> Result<Answer, AgentError> {
+        asked: &[ImageRequest<'_>],
+    ) -> Result<PreparedImages, AgentError> {
         let before = self.kept.policy.clone();
         let before = before.as_deref().map(|before| (before, &self.known.sums));
         let mut reading = Inputs::new(policy, numbers, &self.hashes, before);
@@ -158,18 +163,18 @@ impl Images {
         }
         let fingerprints: Vec<u64> = fingerprints.into_iter().flatten().collect();
         let by_input = inputs.into_iter().zip(fingerprints.iter().copied()).collect();
-        Ok(Answer { fingerprints, compiled, known: Known { by_input, sums } })
+        Ok(PreparedImages { fingerprints, compiled, known: KnownImages { by_input, sums } })
     }
 
     /// The fingerprint of an image that need not be compiled: it is known what comes of the input, and it is published or
     /// has no device yet.
-    fn known(&self, asked: &Asked<'_>, input: u64) -> Option<u64> {
+    fn known(&self, asked: &ImageRequest<'_>, input: u64) -> Option<u64> {
         let known = self.known.by_input.get(&input).copied();
         known.filter(|&known| !asked.has_device || asked.published == Some(known))
     }
 
-    fn patch(&mut self, policy: &Policy, numbers: &Numbers, asked: &Asked<'_>) -> Option<Patch> {
-        let &Asked { nic, slot, published, .. } = asked;
+    fn patch(&mut self, policy: &Policy, numbers: &Numbers, asked: &ImageRequest<'_>) -> Option<Patch> {
+        let &ImageRequest { nic, slot, published, .. } = asked;
         let was = |input| self.known.by_input.get(&input).copied();
         let options = self.options(slot);
         let number = &mut |decider| numbers.counter(slot, decider);
@@ -185,10 +190,10 @@ impl Images {
         &self,
         compiler: &mut Compiler<'_>,
         numbers: &Numbers,
-        asked: &Asked<'_>,
+        asked: &ImageRequest<'_>,
         input: u64,
     ) -> Result<Compiled, AgentError> {
-        let &Asked { nic, slot, .. } = asked;
+        let &ImageRequest { nic, slot, .. } = asked;
         let number = &mut |decider| numbers.counter(slot, decider);
         let image = compiler.compile(nic, &self.options(slot), number)?;
         let fingerprint = self.fingerprint(image.words());
@@ -222,7 +227,7 @@ impl Images {
     }
 
     /// Remembers the policy that is in force now, and what is known of it. `left` was made for it, and was not published.
-    pub(super) fn keep(&mut self, policy: Arc<Policy>, known: Known, left: BTreeMap<u16, Compiled>) {
+    pub(super) fn keep(&mut self, policy: Arc<Policy>, known: KnownImages, left: BTreeMap<u16, Compiled>) {
         self.known = known;
         for (slot, Compiled { input, fingerprint, .. }) in left {
             // What is in force says the same.

@@ -9,7 +9,7 @@ use std::{
 use super::{
     AgentError, Catalog, NicRecord, Numbers,
     devices::{Devices, Found, Header},
-    images::{Answer, Asked, Compiled, Images, Known},
+    images::{Compiled, ImageRequest, Images, KnownImages, PreparedImages},
     numbers::Renumbered,
     plan::Wanted,
     records::Records,
@@ -40,7 +40,7 @@ pub(super) struct Prepared {
     /// The images that are to be published, by slot.
     pub(super) compiled: BTreeMap<u16, Compiled>,
     /// What is known of all images of the policy.
-    pub(super) known: Known,
+    pub(super) known: KnownImages,
 }
 
 impl Prepared {
@@ -78,16 +78,16 @@ pub(super) fn prepare(
         .iter()
         .map(|nic| Some(devices.get(&nic.device).filter(|found| unfitness(nic, found).is_none())?.index))
         .collect();
-    let asked: Vec<Asked<'_>> = policy
+    let asked: Vec<ImageRequest<'_>> = policy
         .nics()
         .iter()
         .zip(slots.iter().zip(&found))
         .map(|(nic, (&slot, found))| {
             let published = records.of(slot, &nic.device).and_then(|record| record.published);
-            Asked { nic, slot, has_device: found.is_some(), published }
+            ImageRequest { nic, slot, has_device: found.is_some(), published }
         })
         .collect();
-    let Answer { fingerprints, compiled, known } = images.of(policy, &numbers, &asked)?;
+    let PreparedImages { fingerprints, compiled, known } = images.of(policy, &numbers, &asked)?;
     let wanted = asked.iter().zip(found.into_iter().zip(fingerprints));
     let wanted = wanted.map(|(asked, (index, fingerprint))| {
         let (device, slot) = (asked.nic.device.clone(), asked.slot);

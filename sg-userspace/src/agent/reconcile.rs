@@ -17,7 +17,7 @@ use super::{
     plan::{Step, Wanted, plan},
     prepare::{Prepared, fill_in, prepare, unfit},
     records::Records,
-    status_events::Line,
+    status_events::Event,
     unfiltered::{self, Unfiltered},
 };
 use crate::{
@@ -32,7 +32,7 @@ const PATCHES: &str = "sg_userspace::agent::patches";
 /// What one look brought.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<Event>,
     /// What is not filtered and may be believed to be.
     pub(super) warnings: Vec<String>,
     pub(super) errors: Vec<AgentError>,
@@ -345,7 +345,7 @@ impl<E: Enforcer> Agent<E> {
                 enforcer.withdraw(*slot)?;
                 self.records.remove(*slot);
                 self.images.forget(*slot);
-                report.lines.push(Line::Detached { device: device.clone() });
+                report.lines.push(Event::Detached { device: device.clone() });
             }
             (Step::Detach { slot, device }, Some(record)) => {
                 enforcer.detach(*slot, device)?;
@@ -360,7 +360,7 @@ impl<E: Enforcer> Agent<E> {
             (Step::Attach { slot, device, hook }, Some(record)) => {
                 enforcer.attach(*slot, device, *hook)?;
                 (record.ifindex, record.hook, record.current) = (Some(device.index), *hook, true);
-                report.lines.push(Line::Attached { device: device.name.clone() });
+                report.lines.push(Event::Attached { device: device.name.clone() });
             }
             // A NIC that was never entered: the step that failed to enter it was reported.
             (Step::Detach { .. } | Step::Stamp { .. } | Step::Publish { .. } | Step::Attach { .. }, _) => {}
@@ -400,7 +400,7 @@ impl<E: Enforcer> Agent<E> {
         let absent: BTreeSet<String> = absent.collect();
         for device in absent.difference(&self.waiting).cloned() {
             let gone = hooked.contains(&device);
-            report.lines.push(if gone { Line::Gone { device } } else { Line::Waiting { device } });
+            report.lines.push(if gone { Event::Gone { device } } else { Event::Waiting { device } });
         }
         self.waiting = absent;
     }

@@ -11,7 +11,7 @@ use super::{
     session::{Policies, Session},
     sources,
     start::start,
-    status_events::{Line, say},
+    status_events::{Event, emit},
     teardown::teardown,
 };
 use crate::kernel::bpffs;
@@ -135,7 +135,7 @@ fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
     }
     if let Removed::Filter { devices } = teardown(&options.instance)? {
         for device in devices {
-            say(&Line::Detached { device });
+            emit(&Event::Detached { device });
         }
     }
     log::info!("{why}: the agent ends and so does the filter (--detach-on-exit)");

@@ -12,7 +12,7 @@ use super::{
     events::{Events, Reading, Wake},
     policy_file::PolicyFile,
     reconcile::{Agent, Report},
-    status_events::{Line, say},
+    status_events::{Event, emit},
 };
 use crate::{kernel::Swept, model::Policy};
 
@@ -87,7 +87,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
             Some((loaded, path)) => {
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
                     log::error!("the new policy is refused, what was in force stays in force:\n{error}");
-                    say(&Line::Refused { path: path.to_owned(), reason: error.to_string() });
+                    emit(&Event::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.resync();
                 } else {
                     // What went wrong was said.
@@ -169,19 +169,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
     /// Says what a report says, `cause` where a change is in force now, and gives back what went wrong.
     fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
         let Report { lines, warnings, errors, published } = report;
-        lines.iter().for_each(say);
+        lines.iter().for_each(emit);
         for warning in &warnings {
             log::warn!("{warning}");
         }
         self.complain(&errors);
         let (nics, attached) = self.agent.nics();
         if let Some(cause) = cause {
-            say(&Line::Applied { cause, nics, published });
+            emit(&Event::Applied { cause, nics, published });
         }
         if !self.ready && self.agent.is_complete() {
             self.ready = true;
             let pinned = self.agent.pinned();
-            say(&Line::Ready { instance: self.instance.to_owned(), nics, attached, pinned });
+            emit(&Event::Ready { instance: self.instance.to_owned(), nics, attached, pinned });
         }
         errors
     }

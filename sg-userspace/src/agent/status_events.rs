@@ -11,7 +11,7 @@ use crate::kernel::Lasts;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum Event {
     /// Every NIC whose device exists is attached and enforcing. Once.
     Ready { instance: String, nics: usize, attached: usize, pinned: Lasts },
     /// A change is in force.
@@ -28,7 +28,7 @@ pub(super) enum Line {
     Detached { device: String },
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready { instance, nics, attached, pinned } => {
@@ -55,7 +55,7 @@ impl fmt::Display for Line {
 }
 
 /// Prints a line at once. Nobody listening is no reason to stop filtering.
-pub(super) fn say(line: &Line) {
+pub(super) fn emit(line: &Event) {
     let mut out = io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
         log::debug!("stdout is closed: {line}");
@@ -68,9 +68,10 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line() {
-        let line = Line::Refused { path: "p.yaml".into(), reason: "3:5: no such group\n  |\n3 | …".into() };
+        let line =
+            Event::Refused { path: "p.yaml".into(), reason: "3:5: no such group\n  |\n3 | …".into() };
         assert_eq!(line.to_string(), "refused p.yaml: 3:5: no such group");
-        let line = Line::Refused { path: "p.yaml".into(), reason: "p.yaml:3:5: no such group".into() };
+        let line = Event::Refused { path: "p.yaml".into(), reason: "p.yaml:3:5: no such group".into() };
         assert_eq!(line.to_string(), "refused p.yaml:3:5: no such group");
     }
 }

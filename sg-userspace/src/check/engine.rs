@@ -9,7 +9,7 @@ use crate::{
     compile::CompileError,
     kernel::KernelError,
     model::Policy,
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// Something that answers probes of one policy.
@@ -18,7 +18,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// Where the engine has no answer. That is never a verdict.
-    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError>;
+    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError>;
 }
 
 /// Why an engine has no answer.

@@ -15,7 +15,7 @@ use super::{Engine, EngineError, ImageFault};
 use crate::{
     compile::{self, CompileError, Image, ImageOptions},
     model::{Decider, Nic, Policy},
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// The image of a NIC, and what the numbers in it stand for.
@@ -70,7 +70,7 @@ impl<'a> ImageEngine<'a> {
 }
 
 impl Engine for ImageEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let position = probe.nic();
         let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
             return Err(EngineError::NoNic { nic: position });
@@ -98,7 +98,7 @@ impl CompiledNic {
         packet: &Packet,
         sender: u64,
         direction: Direction,
-    ) -> Result<Answer, ImageFault> {
+    ) -> Result<CheckResult, ImageFault> {
         let words = self.image.words();
         let header = Header::read(words).ok_or(ImageFault::Version)?;
         let mut keys = packet_keys(direction, packet);
@@ -109,11 +109,11 @@ impl CompiledNic {
         let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
         let spoofed = guarded && !walk(header::SENDERS + family, &keys)?.accepts();
         if guarded && guest::is_server(packet) {
-            return Ok(Answer::without_policy(Verdict::Drop, Reason::RogueServer));
+            return Ok(CheckResult::without_policy(Verdict::Drop, Reason::RogueServer));
         }
         // No probe carries the address that it would advertise.
         if guarded && guest::is_advertisement(packet) {
-            return Ok(Answer::without_policy(Verdict::Drop, Reason::Malformed));
+            return Ok(CheckResult::without_policy(Verdict::Drop, Reason::Malformed));
         }
         if !spoofed || guest::may_ask(packet, header.flags) {
             // Nothing was asked before a probe: it answers nothing.
@@ -128,25 +128,25 @@ impl CompiledNic {
                 Some(Exception::Discovery(_)) => Some(Reason::NeighbourDiscovery),
             };
             if let Some(reason) = passes {
-                return Ok(Answer::without_policy(Verdict::Accept, reason));
+                return Ok(CheckResult::without_policy(Verdict::Accept, reason));
             }
         }
         if spoofed || guarded && packet.source.is_unspecified() {
-            return Ok(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
+            return Ok(CheckResult::without_policy(Verdict::Drop, Reason::AntiSpoofing));
         }
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)
     }
 
     /// The answer in a decision of the program or the image.
-    pub(super) fn decided(&self, decision: Decision) -> Result<Answer, ImageFault> {
+    pub(super) fn decided(&self, decision: Decision) -> Result<CheckResult, ImageFault> {
         let number = decision.number();
         let reason =
             decision.reason().map_err(|_| ImageFault::Reason { reason: decision.reason_number(), number })?;
         if !matches!(reason, Reason::Rule | Reason::IntraGroup | Reason::Default) {
-            return Ok(Answer::without_policy(decision.verdict(), reason));
+            return Ok(CheckResult::without_policy(decision.verdict(), reason));
         }
         let decider = self.deciders.get(number as usize).ok_or(ImageFault::Number { number })?;
-        let answer = Answer::of(*decider, decision.verdict());
+        let answer = CheckResult::of(*decider, decision.verdict());
         if reason != answer.reason {
             return Err(ImageFault::Reason { reason: reason as u8, number });
         }

@@ -9,7 +9,7 @@ use super::{CompiledNic, Engine, EngineError};
 use crate::{
     kernel::{Datapath, KernelError, Limits, Options, Program},
     model::{Policy, Role},
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// A datapath for checks: no pins, no devices, and no more flows than the one that a probe opens.
@@ -63,7 +63,7 @@ impl<'a> KernelEngine<'a> {
 }
 
 impl Engine for KernelEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let position = probe.nic();
         let (Some(nic), Some(place)) = (self.policy.nics().get(position), self.nics.get_mut(position)) else {
             return Err(EngineError::NoNic { nic: position });

@@ -4,7 +4,7 @@ use super::{Engine, EngineError};
 use crate::{
     model::Policy,
     oracle::Oracle,
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// Walks the rules as written.
@@ -23,7 +23,7 @@ impl<'a> OracleEngine<'a> {
 }
 
 impl Engine for OracleEngine<'_> {
-    fn answer(&mut self, probe: &Probe) -> Result<Answer, EngineError> {
+    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError> {
         let nic = probe.nic();
         if nic >= self.policy.nics().len() {
             return Err(EngineError::NoNic { nic });

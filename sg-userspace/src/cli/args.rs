@@ -18,7 +18,7 @@ pub(super) fn named() -> NonEmptyStringValueParser {
 }
 
 /// `yes` or `no`.
-pub(super) fn said() -> impl TypedValueParser<Value = bool> {
+pub(super) fn parse_bool() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["yes", "no"]).map(|text| text == "yes")
 }
 

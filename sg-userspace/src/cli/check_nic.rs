@@ -14,7 +14,7 @@ use super::{
     output::Format,
     rule::words,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     model::text::escaped,
@@ -149,7 +149,7 @@ fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> 
     }
 }
 
-impl Shown for CommonCheck {
+impl Render for CommonCheck {
     const NOUN: &'static str = "check";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("PORT", |common| common.name.clone()),

@@ -19,7 +19,7 @@ use crate::{
         text::{escaped, escaped_json},
     },
     oracle::Oracle,
-    probe::{Answer, Probe, ProbeParts, ProtocolName, Reader},
+    probe::{CheckResult, Probe, ProbeParts, ProtocolName, Reader},
 };
 
 /// Probes and who answers them.
@@ -93,13 +93,13 @@ enum Request {
     /// Answer all the probes in a file.
     Stream { probes: PathBuf, engine: EngineKind, form: Form },
     /// Answer one probe, for a program.
-    Answer { probe: Probe, engine: EngineKind },
+    CheckResult { probe: Probe, engine: EngineKind },
     /// Answer one probe, for people, and hear the other engines too.
     Explain { probe: Probe, engine: EngineKind },
 }
 
 impl TypedProbes {
-    fn meaning(self, policy: &Policy, json: bool) -> Result<Request, Failure> {
+    fn into_request(self, policy: &Policy, json: bool) -> Result<Request, Failure> {
         let engine = self.engine.map(|engine| match engine {
             TypedEngine::Oracle => EngineKind::Oracle,
             TypedEngine::Image => EngineKind::Image,
@@ -111,9 +111,13 @@ impl TypedProbes {
                 Ok(Request::Stream { probes, engine: engine.unwrap_or(EngineKind::Image), form })
             }
             (None, Some(packet)) => {
-                let probe = packet.meaning(policy).map_err(Failure::Input)?;
+                let probe = packet.probe(policy).map_err(Failure::Input)?;
                 let engine = engine.unwrap_or(EngineKind::Oracle);
-                Ok(if json { Request::Answer { probe, engine } } else { Request::Explain { probe, engine } })
+                Ok(if json {
+                    Request::CheckResult { probe, engine }
+                } else {
+                    Request::Explain { probe, engine }
+                })
             }
             (None, None) => Err(Failure::input(anyhow!("either --probes or a packet is needed"))),
         }
@@ -121,7 +125,7 @@ impl TypedProbes {
 }
 
 impl TypedPacket {
-    fn meaning(&self, policy: &Policy) -> anyhow::Result<Probe> {
+    fn probe(&self, policy: &Policy) -> anyhow::Result<Probe> {
         let parts = ProbeParts {
             nic: Reader::new(policy).nic(&self.nic)?,
             direction: match self.direction {
@@ -156,13 +160,13 @@ pub(super) fn run(
         }
     };
     let policy = policy::load(policy)?;
-    match typed.meaning(&policy, json)? {
+    match typed.into_request(&policy, json)? {
         Request::Stream { probes, engine, form } => {
             let mut engine = engine.start(&policy)?;
             let (file, mut probes) = open(&probes).map_err(Failure::Input)?;
             Ok(check::stream(&policy, &file, &mut probes, &mut *engine, form, out)?)
         }
-        Request::Answer { probe, engine } => {
+        Request::CheckResult { probe, engine } => {
             let answer = answer(&policy, engine, &probe)?.written(&policy);
             let answer = serde_json::to_string(&answer).map_err(io::Error::from)?;
             Ok(writeln!(out, "{}", escaped_json(&answer))?)
@@ -181,7 +185,7 @@ fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {
     Ok((name, BufReader::with_capacity(BUFFER, Box::new(file))))
 }
 
-fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<Answer, Failure> {
+fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<CheckResult, Failure> {
     Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
 }
 

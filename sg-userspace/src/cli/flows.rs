@@ -125,7 +125,7 @@ pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<
     let mut flows = Flows::open(&pins)
         .with_context(|| format!("cannot read the flows pinned in {}", pins.display()))
         .map_err(Failure::other)?;
-    let known = Known::of(&catalog);
+    let known = CatalogNames::of(&catalog);
     let found: Vec<(FlowKey, FlowEntry, Row)> = flows
         .list()
         .map_err(Failure::other)?
@@ -191,13 +191,13 @@ fn written(rows: &[&Row], colour: bool) -> String {
 }
 
 /// What numbers in the tables stand for.
-struct Known<'a> {
+struct CatalogNames<'a> {
     nics: HashMap<u16, &'a str>,
     /// Group and rule, by the number of the counter.
     rules: HashMap<u32, (&'a str, Option<&'a str>)>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> CatalogNames<'a> {
     fn of(catalog: &'a Catalog) -> Self {
         let nics = catalog.nics.iter().map(|nic| (nic.slot, nic.device.as_str())).collect();
         let mut rules = HashMap::new();

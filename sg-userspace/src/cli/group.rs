@@ -14,7 +14,7 @@ use super::{
     names::Wanted,
     output::Yes,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     service::{CreateGroup, DeleteGroups, GroupView, ModifyGroup},
@@ -137,7 +137,7 @@ fn inner_access(group: &Group) -> String {
 }
 
 /// As operations answer it; it is shown as a [`GroupView`].
-impl Shown for Group {
+impl Render for Group {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[];
 
@@ -150,7 +150,7 @@ impl Shown for Group {
     }
 }
 
-impl Shown for GroupView {
+impl Render for GroupView {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |view| view.group.id.to_string()),
@@ -194,7 +194,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Show { group } => session.show::<GroupView>(Address::of(&["groups", &group])),
         Verb::Create(create) => {
             let body = CreateGroup {
-                label: create.label.meaning(),
+                label: create.label.into_request(),
                 region: create.region.unwrap_or_default(),
                 vpc: create.vpc,
                 kind: create.kind,
@@ -206,7 +206,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Modify(modify) => {
             let body = ModifyGroup {
                 group: String::new(),
-                label: modify.label.meaning(),
+                label: modify.label.into_request(),
                 inner_access: modify.inner_access.map(is_accept),
             };
             let address = Address::of(&["groups", &modify.group]);

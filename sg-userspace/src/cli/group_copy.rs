@@ -12,7 +12,7 @@ use super::{
     output::{Output, Yes, count},
     rule::words,
     session::Session,
-    table::Shown as _,
+    table::Render as _,
 };
 use crate::{
     service::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored},
@@ -67,7 +67,7 @@ impl CloneArgs {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let body = CloneGroup {
             group: String::new(),
-            label: self.label.meaning(),
+            label: self.label.into_request(),
             region: self.region,
             vpc: self.vpc,
             classic: self.classic,

@@ -16,7 +16,7 @@ use super::{
     output::{Format, count},
     rule::ports,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     service::{ImportReport, ImportRow, Imported},
@@ -105,7 +105,7 @@ fn show(session: &mut Session<'_>, report: &ImportReport, preview: bool) -> Resu
     }
 }
 
-impl Shown for ImportRow {
+impl Render for ImportRow {
     const NOUN: &'static str = "row";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::number("ROW", |row| row.row.to_string()),

@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     names::Wanted,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::service::{Finding, FindingKind, Severity};
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
     nic: Option<String>,
 }
 
-impl Shown for Finding {
+impl Render for Finding {
     const NOUN: &'static str = "finding";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("SEVERITY", |finding| {

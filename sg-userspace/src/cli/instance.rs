@@ -14,7 +14,7 @@ use super::{
     nic_spec::nic,
     output::Yes,
     session::{REMOVE, Session},
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::service::{InstanceView, RegisterInstance, RegisterNic};
 
@@ -93,7 +93,7 @@ struct Register {
     nics: Vec<RegisterNic>,
 }
 
-impl Shown for InstanceView {
+impl Render for InstanceView {
     const NOUN: &'static str = "instance";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |view| view.instance.id.to_string()),
@@ -139,7 +139,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Register(register) => {
             let body = RegisterInstance {
                 id: register.id,
-                label: register.label.meaning(),
+                label: register.label.into_request(),
                 region: register.region.unwrap_or_default(),
                 vpc: register.vpc,
                 nics: register.nics,

@@ -11,7 +11,7 @@ use super::{
     names::Names,
     output::Yes,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::service::{CreateKey, KeyView, NewKey};
 
@@ -47,7 +47,7 @@ enum Verb {
     },
 }
 
-impl Shown for KeyView {
+impl Render for KeyView {
     const NOUN: &'static str = "key";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |key| key.id.to_string()),
@@ -60,7 +60,7 @@ impl Shown for KeyView {
     }
 }
 
-impl Shown for NewKey {
+impl Render for NewKey {
     const NOUN: &'static str = "key";
     const COLUMNS: &'static [Column<Self>] =
         &[Column::new("ID", |key| key.id.to_string()), Column::new("SECRET", |key| key.secret.clone())];

@@ -23,7 +23,7 @@ pub(super) struct NewLabelArgs {
 }
 
 impl NewLabelArgs {
-    pub(super) fn meaning(self) -> NewLabel {
+    pub(super) fn into_request(self) -> NewLabel {
         NewLabel {
             name: self.name.unwrap_or_default(),
             description: self.description.unwrap_or_default(),
@@ -50,7 +50,7 @@ pub(super) struct LabelChangeArgs {
 }
 
 impl LabelChangeArgs {
-    pub(super) fn meaning(self) -> LabelChange {
+    pub(super) fn into_request(self) -> LabelChange {
         let tags: BTreeMap<String, String> = self.tags.into_iter().collect();
         let said = self.no_tags || !tags.is_empty();
         LabelChange { name: self.name, description: self.description, tags: said.then_some(tags) }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::de::DeserializeOwned;
 
 use super::{
-    address::Address, client::Call, failure::Failure, output::count, session::Session, table::Shown,
+    address::Address, client::Call, failure::Failure, output::count, session::Session, table::Render,
 };
 use crate::service::{LARGEST_PAGE, Page};
 
@@ -46,7 +46,7 @@ pub(super) struct Length {
 
 impl Session<'_> {
     /// Lists what is at an address.
-    pub(super) fn list<T: Shown + DeserializeOwned>(
+    pub(super) fn list<T: Render + DeserializeOwned>(
         &mut self,
         address: &Address,
         length: Length,

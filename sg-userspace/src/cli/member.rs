@@ -12,7 +12,7 @@ use super::{
     list::Length,
     output::{Format, count},
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{document::Notice, model::identifies, service::ChangeMembers, store::Member};
 
@@ -58,7 +58,7 @@ struct Change {
     addresses: Vec<IpAddr>,
 }
 
-impl Shown for Member {
+impl Render for Member {
     const NOUN: &'static str = "member";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ADDRESS", |member| member.address.to_string()),

@@ -8,7 +8,7 @@ use super::{
     args::named,
     failure::Failure,
     session::Session,
-    table::{Shown as _, cell},
+    table::{Render as _, cell},
 };
 use crate::{
     service::{Join, Leave},

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{address::Address, failure::Failure, output::Format, session::Session, table::Shown};
+use super::{address::Address, failure::Failure, output::Format, session::Session, table::Render};
 use crate::store::{Ports, Remote};
 
 /// The most ids that are asked for at once: an address must not get too long.
@@ -62,7 +62,7 @@ struct Named {
 
 impl Session<'_> {
     /// The names of what things speak of, where people look at them.
-    pub(super) fn names_for<T: Shown>(&mut self, things: &[T]) -> Result<Names, Failure> {
+    pub(super) fn names_for<T: Render>(&mut self, things: &[T]) -> Result<Names, Failure> {
         let mut wanted = Wanted::default();
         if self.output.format == Format::Table {
             for thing in things {

@@ -7,7 +7,7 @@ use hyper::Method;
 
 use super::{
     address::Address,
-    args::{named, said, word, write_addresses, write_ids, write_time, yes_no},
+    args::{named, parse_bool, word, write_addresses, write_ids, write_time, yes_no},
     failure::Failure,
     label::{self, LabelChangeArgs, NewLabelArgs},
     list::{Filter, Length},
@@ -15,7 +15,7 @@ use super::{
     names::Wanted,
     output::Yes,
     session::{REMOVE, Session},
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     model::{AddressPair, AllowedSources, Ethertype, Ipsec, Mac},
@@ -109,7 +109,7 @@ struct List {
     #[arg(long)]
     address: Option<IpAddr>,
     /// Only NICs of this host, or with `no` only others.
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     local: Option<bool>,
     #[command(flatten)]
     length: Length,
@@ -142,10 +142,10 @@ struct Register {
     #[arg(long = "address", value_name = "ADDRESS", value_delimiter = ',')]
     addresses: Vec<IpAddr>,
     /// Whether outbound packets need one of its addresses as their source [default: no for host, yes for guest].
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     anti_spoofing: Option<bool>,
     /// Whether the rules judge inbound packets from its own addresses; otherwise they are dropped [default: no].
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     accept_own_source: Option<bool>,
     /// DHCP server that it may contact directly, besides those of its networks and those that gave it an address. May be
     /// repeated.
@@ -197,10 +197,10 @@ struct Modify {
     #[arg(long, conflicts_with = "addresses")]
     device_addresses: bool,
     /// Whether outbound packets need one of its addresses as their source.
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     anti_spoofing: Option<bool>,
     /// Whether the rules judge inbound packets from its own addresses; otherwise they are dropped.
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     accept_own_source: Option<bool>,
     /// DHCP server that it may contact directly. May be repeated; replaces all.
     #[arg(long = "dhcp-server", value_name = "ADDRESS", value_delimiter = ',')]
@@ -247,7 +247,7 @@ fn addresses(nic: &Nic) -> String {
     }
 }
 
-impl Shown for Nic {
+impl Render for Nic {
     const NOUN: &'static str = "NIC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |nic| nic.id.to_string()),
@@ -292,10 +292,10 @@ impl Shown for Nic {
 }
 
 impl Register {
-    fn meaning(self) -> RegisterNic {
+    fn into_request(self) -> RegisterNic {
         RegisterNic {
             id: self.id,
-            label: self.label.meaning(),
+            label: self.label.into_request(),
             region: self.region.unwrap_or_default(),
             vpc: self.vpc,
             instance: self.instance,
@@ -316,11 +316,11 @@ impl Register {
 }
 
 impl Modify {
-    fn meaning(self) -> ModifyNic {
+    fn into_request(self) -> ModifyNic {
         let said = self.device_addresses || !self.addresses.is_empty();
         ModifyNic {
             nic: String::new(),
-            label: self.label.meaning(),
+            label: self.label.into_request(),
             device: self.device,
             role: self.role,
             addresses: said.then_some(self.addresses),
@@ -355,13 +355,13 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         }
         Verb::Show { nic } => session.show::<Nic>(Address::of(&["nics", &nic])),
         Verb::Register(register) => {
-            let nic: Nic = session.change(Method::POST, nics, &register.meaning())?;
+            let nic: Nic = session.change(Method::POST, nics, &register.into_request())?;
             warn(session, &nic);
             session.output.done("registered", &nic)
         }
         Verb::Modify(modify) => {
             let address = Address::of(&["nics", &modify.nic]);
-            let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.meaning())?;
+            let nic: Nic = session.change_one(Method::PATCH, address, "nic", &modify.into_request())?;
             warn(session, &nic);
             session.output.done("changed", &nic)
         }

@@ -18,7 +18,7 @@ use super::{
     moved::Moved,
     names::Names,
     progress::Progress,
-    table::{self, Shown},
+    table::{self, Render},
 };
 use crate::model::text::{escaped, escaped_json, escaped_lines, is_invisible};
 
@@ -70,7 +70,7 @@ impl<'a> Output<'a> {
     }
 
     /// Shows one thing.
-    pub(super) fn one<T: Shown>(&mut self, thing: &T, names: &Names) -> Result<(), Failure> {
+    pub(super) fn one<T: Render>(&mut self, thing: &T, names: &Names) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => self.text(&table::one(thing, names, self.colour)),
             Format::Json | Format::Yaml => self.data(thing),
@@ -79,7 +79,7 @@ impl<'a> Output<'a> {
     }
 
     /// Shows many.
-    pub(super) fn many<T: Shown>(&mut self, things: &[T], names: &Names) -> Result<(), Failure> {
+    pub(super) fn many<T: Render>(&mut self, things: &[T], names: &Names) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide if things.is_empty() => {
                 // Not on the output: whoever counts its lines counts none.
@@ -95,7 +95,7 @@ impl<'a> Output<'a> {
     }
 
     /// Says that something was done with a thing.
-    pub(super) fn done<T: Shown>(&mut self, done: &str, thing: &T) -> Result<(), Failure> {
+    pub(super) fn done<T: Render>(&mut self, done: &str, thing: &T) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => {
                 let name = thing.name().filter(|name| !name.is_empty());
@@ -107,7 +107,7 @@ impl<'a> Output<'a> {
     }
 
     /// Says that something was done with several things.
-    pub(super) fn done_all<T: Shown>(&mut self, done: &str, things: &[T]) -> Result<(), Failure> {
+    pub(super) fn done_all<T: Render>(&mut self, done: &str, things: &[T]) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => things.iter().try_for_each(|thing| self.done(done, thing)),
             Format::Json | Format::Yaml | Format::Name => self.many(things, &Names::default()),

@@ -11,7 +11,7 @@ use super::{
     list::{Filter, Length},
     output::Yes,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     service::{CreatePortList, ListView, ModifyPortList},
@@ -110,7 +110,7 @@ fn entry(text: &str) -> Result<PortEntry, String> {
     Ok(PortEntry { ports, description: description.to_owned() })
 }
 
-impl Shown for PortList {
+impl Render for PortList {
     const NOUN: &'static str = "port list";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |list| list.id.to_string()),
@@ -139,7 +139,7 @@ impl Shown for PortList {
     }
 }
 
-impl Shown for ListView<PortList> {
+impl Render for ListView<PortList> {
     const NOUN: &'static str = PortList::NOUN;
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |view| view.list.id.to_string()),
@@ -168,7 +168,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Show { list } => session.show::<PortList>(Address::of(&["port-lists", &list])),
         Verb::Create(create) => {
             let body = CreatePortList {
-                label: create.label.meaning(),
+                label: create.label.into_request(),
                 region: create.region.unwrap_or_default(),
                 max_entries: create.max_entries.unwrap_or(create.entries.len() as u32),
                 entries: create.entries,
@@ -179,7 +179,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Modify(modify) => {
             let body = ModifyPortList {
                 list: String::new(),
-                label: modify.label.meaning(),
+                label: modify.label.into_request(),
                 max_entries: modify.max_entries,
                 add: modify.add,
                 remove: modify.remove,

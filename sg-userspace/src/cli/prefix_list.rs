@@ -12,7 +12,7 @@ use super::{
     list::{Filter, Length},
     output::Yes,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     service::{CreatePrefixList, ListView, ModifyPrefixList},
@@ -117,7 +117,7 @@ fn family(list: &PrefixList) -> String {
     list.family.map_or_else(|| "both".to_owned(), |family| family.to_string())
 }
 
-impl Shown for PrefixList {
+impl Render for PrefixList {
     const NOUN: &'static str = "prefix list";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |list| list.id.to_string()),
@@ -147,7 +147,7 @@ impl Shown for PrefixList {
     }
 }
 
-impl Shown for ListView<PrefixList> {
+impl Render for ListView<PrefixList> {
     const NOUN: &'static str = PrefixList::NOUN;
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |view| view.list.id.to_string()),
@@ -178,7 +178,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Create(create) => {
             let first = create.entries.first().map_or(Family::V4, |entry| Family::of(entry.cidr));
             let body = CreatePrefixList {
-                label: create.label.meaning(),
+                label: create.label.into_request(),
                 region: create.region.unwrap_or_default(),
                 family: create.family.unwrap_or(first),
                 max_entries: create.max_entries.unwrap_or(create.entries.len() as u32),
@@ -190,7 +190,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Modify(modify) => {
             let body = ModifyPrefixList {
                 list: String::new(),
-                label: modify.label.meaning(),
+                label: modify.label.into_request(),
                 max_entries: modify.max_entries,
                 add: modify.add,
                 remove: modify.remove,

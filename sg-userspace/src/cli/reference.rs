@@ -6,11 +6,11 @@ use super::{
     failure::Failure,
     names::Names,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::service::Reference;
 
-impl Shown for Reference {
+impl Render for Reference {
     const NOUN: &'static str = "reference";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("GROUP", |reference| reference.group.to_string()),

@@ -12,7 +12,7 @@ use super::{
     output::{Yes, count},
     rule_args::{NewRule, RuleChange},
     session::Session,
-    table::{Column, Shown, cell},
+    table::{Column, Render, cell},
 };
 use crate::{
     service::{Authorize, Revoke},
@@ -109,7 +109,7 @@ struct RevokeArgs {
     yes: Yes,
 }
 
-impl Shown for Rule {
+impl Render for Rule {
     const NOUN: &'static str = "rule";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |rule| rule.id.to_string()),
@@ -178,13 +178,13 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Show { rule } => session.show::<Rule>(Address::of(&["rules", &rule])),
         Verb::Add(add) => {
             let body =
-                Authorize { group: String::new(), direction: add.direction, rules: add.rule.meaning() };
+                Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
             let address = Address::of(&["groups", &add.group, "rules"]);
             let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
             session.output.done_all("in force:", &rules)
         }
         Verb::Modify(modify) => {
-            let mut body = modify.change.meaning();
+            let mut body = modify.change.into_request();
             body.group = modify.group;
             let address = Address::of(&["rules", &modify.rule]);
             let rule: Rule = session.change_one(Method::PATCH, address, "rule", &body)?;

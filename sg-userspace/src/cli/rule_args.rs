@@ -3,7 +3,7 @@
 use clap::Args;
 use ipnet::IpNet;
 
-use super::args::{ports, prefix, remote, said};
+use super::args::{parse_bool, ports, prefix, remote};
 use crate::{
     service::ModifyRule,
     store::{Action, NicType, Ports, Protocol, Remote, RuleSpec},
@@ -57,7 +57,7 @@ pub(super) struct NewRule {
 
 impl NewRule {
     /// A rule for each remote.
-    pub(super) fn meaning(self) -> Vec<RuleSpec> {
+    pub(super) fn into_request(self) -> Vec<RuleSpec> {
         let spec = RuleSpec {
             action: self.action,
             priority: self.priority,
@@ -110,7 +110,7 @@ pub(super) struct RuleChange {
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
     /// Whether the rule is enabled.
-    #[arg(long, value_name = "YES", value_parser = said())]
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
     enabled: Option<bool>,
     /// New description; '' removes it.
     #[arg(long, value_name = "TEXT")]
@@ -119,7 +119,7 @@ pub(super) struct RuleChange {
 
 impl RuleChange {
     /// What changes.
-    pub(super) fn meaning(self) -> ModifyRule {
+    pub(super) fn into_request(self) -> ModifyRule {
         ModifyRule {
             action: self.action,
             priority: self.priority,

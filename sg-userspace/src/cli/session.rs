@@ -16,7 +16,7 @@ use super::{
     client_error::ClientError,
     failure::Failure,
     output::{Format, Output, Yes},
-    table::Shown,
+    table::Render,
 };
 use crate::{agent::Instance, api::native::Status};
 
@@ -143,7 +143,7 @@ impl<'a> Session<'a> {
     }
 
     /// Reads a thing and shows it.
-    pub(super) fn show<T: Shown + DeserializeOwned>(
+    pub(super) fn show<T: Render + DeserializeOwned>(
         &mut self,
         address: impl Into<String>,
     ) -> Result<(), Failure> {

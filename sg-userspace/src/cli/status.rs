@@ -13,7 +13,7 @@ use super::{
     failure::Failure,
     names::Names,
     session::{Common, Session},
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     agent::{Catalog, CatalogError, Instance},
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
-impl Shown for Status {
+impl Render for Status {
     const NOUN: &'static str = "agent";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("AGENT", |status| status.instance.clone()),
@@ -78,7 +78,7 @@ impl Unserved {
     }
 }
 
-impl Shown for Unserved {
+impl Render for Unserved {
     const NOUN: &'static str = "agent";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("AGENT", |status| status.instance.clone()),

@@ -10,7 +10,7 @@ use super::names::{Names, Wanted};
 use crate::model::text::escaped;
 
 /// A thing that can be shown in every format.
-pub(super) trait Shown: Serialize + 'static {
+pub(super) trait Render: Serialize + 'static {
     /// What one is called.
     const NOUN: &'static str;
     /// What it shows, in its order.
@@ -89,7 +89,7 @@ impl<T: ?Sized> Column<T> {
 }
 
 /// Many things, one a line.
-pub(super) fn many<T: Shown>(things: &[T], names: &Names, wide: bool, colour: bool) -> String {
+pub(super) fn many<T: Render>(things: &[T], names: &Names, wide: bool, colour: bool) -> String {
     let shown = |column: &&Column<T>| match column.place {
         Place::Everywhere => true,
         Place::Wide => wide,
@@ -143,7 +143,7 @@ pub(super) fn lines(
 }
 
 /// One thing, a field a line.
-pub(super) fn one<T: Shown>(thing: &T, names: &Names, colour: bool) -> String {
+pub(super) fn one<T: Render>(thing: &T, names: &Names, colour: bool) -> String {
     let width = T::COLUMNS.iter().map(|column| column.title.len()).max().unwrap_or_default();
     let mut text = String::new();
     for column in T::COLUMNS {
@@ -217,7 +217,7 @@ mod tests {
         peer: &'static str,
     }
 
-    impl Shown for Port {
+    impl Render for Port {
         const NOUN: &'static str = "port";
         const COLUMNS: &'static [Column<Self>] = &[
             Column::number("ID", |port| port.id.to_string()),

@@ -11,7 +11,7 @@ use super::{
     list::{Filter, Length},
     output::Yes,
     session::Session,
-    table::{Column, Shown},
+    table::{Column, Render},
 };
 use crate::{
     model::{MidStream, Takeover, Unmatched},
@@ -114,7 +114,7 @@ struct Modify {
     default: Option<Unmatched>,
 }
 
-impl Shown for Vpc {
+impl Render for Vpc {
     const NOUN: &'static str = "VPC";
     const COLUMNS: &'static [Column<Self>] = &[
         Column::new("ID", |vpc| vpc.id.to_string()),
@@ -148,7 +148,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Show { vpc } => session.show::<Vpc>(Address::of(&["vpcs", &vpc])),
         Verb::Create(create) => {
             let body = CreateVpc {
-                label: create.label.meaning(),
+                label: create.label.into_request(),
                 region: create.region.unwrap_or_default(),
                 order: create.order,
                 established: create.established,
@@ -162,7 +162,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         Verb::Modify(modify) => {
             let body = ModifyVpc {
                 vpc: String::new(),
-                label: modify.label.meaning(),
+                label: modify.label.into_request(),
                 order: modify.order,
                 established: modify.established,
                 mid_stream: modify.mid_stream,

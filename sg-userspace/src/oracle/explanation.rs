@@ -3,7 +3,7 @@
 use super::{Mismatch, Oracle, matching};
 use crate::{
     model::{GroupIndex, RuleIndex},
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// Somebody who was asked and did not decide.
@@ -19,7 +19,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The answer.
-    pub answer: Answer,
+    pub answer: CheckResult,
     /// Who was asked before, in order. Empty where the packet never met the groups (DHCP, anti-spoofing).
     pub asked: Vec<Step>,
     /// The rules behind the one that decided which match the packet too: for this packet they are shadowed.

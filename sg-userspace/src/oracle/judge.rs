@@ -7,7 +7,7 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{addresses::AddressSet, exceptions, guest, matching};
 use crate::{
     model::{Action, Decider, Direction, GroupIndex, Nic, Policy, Remote, Role, Rule, RuleIndex},
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// Judges packets by the rules of a policy as they are written.
@@ -43,25 +43,25 @@ impl<'a> Oracle<'a> {
     /// What happens to `probe`, and who decides. The probe's NIC must be of the oracle's policy; a NIC it does
     /// not have drops.
     #[must_use]
-    pub fn judge(&mut self, probe: &Probe) -> Answer {
+    pub fn judge(&mut self, probe: &Probe) -> CheckResult {
         let policy = self.policy;
         let Some(nic) = policy.nics().get(probe.nic()) else {
-            return Answer::without_policy(Verdict::Drop, Reason::NoNic);
+            return CheckResult::without_policy(Verdict::Drop, Reason::NoNic);
         };
         if let Some(answer) = before_rules(nic, probe) {
             return answer;
         }
         let order = self.order(probe.nic(), nic, probe.direction());
         if let Some((group, _)) = order.intra_groups.iter().find(|(_, set)| set.contains(probe.remote())) {
-            return Answer::of(Decider::IntraGroup(*group), Verdict::Accept);
+            return CheckResult::of(Decider::IntraGroup(*group), Verdict::Accept);
         }
         let matching = order
             .rules
             .iter()
             .find(|(_, rule, named)| matching::mismatch(policy, rule, named.as_deref(), probe).is_none());
         match matching {
-            Some((index, rule, _)) => Answer::of(Decider::Rule(*index), rule.action.into()),
-            None => Answer::of(Decider::Default(probe.direction()), order.default.into()),
+            Some((index, rule, _)) => CheckResult::of(Decider::Rule(*index), rule.action.into()),
+            None => CheckResult::of(Decider::Default(probe.direction()), order.default.into()),
         }
     }
 
@@ -105,23 +105,23 @@ impl<'a> Oracle<'a> {
 }
 
 /// What a NIC does whatever its groups say.
-pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<Answer> {
+pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<CheckResult> {
     let guarded = probe.direction() == Direction::Egress && nic.anti_spoofing();
     if guarded && let Some(reason) = guest::never(probe) {
-        return Some(Answer::without_policy(Verdict::Drop, reason));
+        return Some(CheckResult::without_policy(Verdict::Drop, reason));
     }
     let foreign = guarded && guest::is_foreign(probe.source(), nic);
     let may_ask = !foreign || guest::asks_for_itself(probe.source(), nic);
     if may_ask && exceptions::is_dhcp(probe, nic) {
-        return Some(Answer::without_policy(Verdict::Accept, Reason::Dhcp));
+        return Some(CheckResult::without_policy(Verdict::Accept, Reason::Dhcp));
     }
     if foreign {
-        return Some(Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing));
+        return Some(CheckResult::without_policy(Verdict::Drop, Reason::AntiSpoofing));
     }
     // Inbound from an address of the NIC itself: nobody else has it. A guest that names none is known by its host's.
     let source = probe.source();
     let named = nic.role == Role::Host || !nic.addresses_from_device;
     let own = probe.direction() == Direction::Ingress && named && nic.addresses.contains(&source);
     let spoofed = own && !nic.accept_own_source && !source.is_multicast() && !source.is_unspecified();
-    spoofed.then(|| Answer::without_policy(Verdict::Drop, Reason::OwnSource))
+    spoofed.then(|| CheckResult::without_policy(Verdict::Drop, Reason::OwnSource))
 }

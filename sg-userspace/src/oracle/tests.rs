@@ -11,7 +11,7 @@ use crate::{
         Hook, IcmpMessage, MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
         PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service, Takeover, Unmatched,
     },
-    probe::{Answer, Probe, ProbeParts},
+    probe::{CheckResult, Probe, ProbeParts},
 };
 
 const OWN: &str = "10.0.0.5";
@@ -141,22 +141,22 @@ fn bare(packet: ProbeParts) -> Probe {
     Probe::new(packet).unwrap()
 }
 
-fn judge(parts: &PolicyParts, probe: &Probe) -> Answer {
+fn judge(parts: &PolicyParts, probe: &Probe) -> CheckResult {
     Oracle::new(&Policy::new(parts.clone()).unwrap()).judge(probe)
 }
 
-fn by_rule(verdict: Verdict, group: usize, direction: Direction, position: usize) -> Answer {
+fn by_rule(verdict: Verdict, group: usize, direction: Direction, position: usize) -> CheckResult {
     let group = GroupIndex(group);
     let rule = RuleIndex { group, direction, position };
-    Answer { verdict, reason: Reason::Rule, group: Some(group), rule: Some(rule) }
+    CheckResult { verdict, reason: Reason::Rule, group: Some(group), rule: Some(rule) }
 }
 
-fn accepted() -> Answer {
+fn accepted() -> CheckResult {
     by_rule(Verdict::Accept, 0, Direction::Ingress, 0)
 }
 
-fn by_default(verdict: Verdict) -> Answer {
-    Answer::without_policy(verdict, Reason::Default)
+fn by_default(verdict: Verdict) -> CheckResult {
+    CheckResult::without_policy(verdict, Reason::Default)
 }
 
 /// Whether the inbound `probe` matches `rule`.
@@ -276,7 +276,7 @@ fn link_local_addresses_make_no_members() {
 
 #[test]
 fn nobody_else_sends_from_an_address_of_the_nic() {
-    let spoofed = Answer::without_policy(Verdict::Drop, Reason::OwnSource);
+    let spoofed = CheckResult::without_policy(Verdict::Drop, Reason::OwnSource);
     let mut parts = parts(vec![group("web", vec![rule(Service::All)], vec![rule(Service::All)])]);
     parts.nics[0].senders.allowed_address_pairs = vec!["10.0.0.77".parse().unwrap()];
     let inbound = |source, to| bare(ProbeParts { direction: Direction::Ingress, ..packet(47, source, to) });
@@ -337,7 +337,7 @@ fn a_disabled_rule_is_not_there() {
 fn members_of_an_open_group_come_in_before_any_rule() {
     let open = Group { inner_access: true, ..group("web", vec![drops(rule(Service::All))], vec![]) };
     let parts = parts(vec![open]);
-    let inside = Answer {
+    let inside = CheckResult {
         verdict: Verdict::Accept,
         reason: Reason::IntraGroup,
         group: Some(GroupIndex(0)),
@@ -366,7 +366,7 @@ fn a_guest_speaks_for_itself_only() {
     let mut guest = parts(vec![group("web", vec![], vec![])]);
     guest.nics[0].role = Role::Guest;
     let foreign = ProbeParts { direction: Direction::Egress, ..packet(47, "10.0.0.6", OTHER) };
-    let spoofed = Answer::without_policy(Verdict::Drop, Reason::AntiSpoofing);
+    let spoofed = CheckResult::without_policy(Verdict::Drop, Reason::AntiSpoofing);
     assert_eq!(judge(&guest, &bare(foreign)), spoofed);
     assert_eq!(judge(&guest, &bare(packet(47, OWN, OTHER))), by_default(Verdict::Accept));
     guest.nics[0].anti_spoofing_written = Some(false);
@@ -386,7 +386,7 @@ fn a_client_of_dhcp_asks_its_link_and_its_servers() {
     guest.nics[0].device_facts.connected =
         vec!["10.0.0.0/24".parse().unwrap(), "2001:db8:5::/64".parse().unwrap()];
     guest.nics[0].dhcp_servers = vec!["198.51.100.7".parse().unwrap(), "2001:db8:6::1".parse().unwrap()];
-    let dhcp = Answer::without_policy(Verdict::Accept, Reason::Dhcp);
+    let dhcp = CheckResult::without_policy(Verdict::Accept, Reason::Dhcp);
     let link = "fe80::1";
     for (direction, from, to, source, destination, passes) in [
         (Direction::Egress, 68, 67, "0.0.0.0", "255.255.255.255", true),

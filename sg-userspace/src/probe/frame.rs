@@ -232,7 +232,7 @@ mod tests {
                 let Parsed::Packet(packet) = parse(&&frame[..]) else {
                     panic!("{family:?} {number}: {:?}", parse(&&frame[..]))
                 };
-                let (source_port, detail) = match probe.content() {
+                let (source_port, l4_selector) = match probe.content() {
                     Content::Ports { source, destination } => (source, destination),
                     Content::Icmp { kind, code } => (0, u16::from_be_bytes([kind, code])),
                     Content::Bare => (0, 0),
@@ -249,7 +249,7 @@ mod tests {
                     source: Address::from(probe.source()),
                     destination: Address::from(probe.destination()),
                     source_port,
-                    detail,
+                    l4_selector,
                     transport: if family == Family::V4 { 34 } else { 54 },
                     end: frame.len(),
                     ..Packet::EMPTY

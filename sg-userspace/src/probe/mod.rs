@@ -4,13 +4,13 @@
 //! It knows the model only for the names in questions and answers. It must never decide anything. The oracle
 //! and the engines of the check room read probes and build answers; `sgctl check` and tests call all of it.
 
-mod answer;
+mod check_result;
 mod frame;
 mod line;
 mod protocol_name;
 mod question;
 
-pub use answer::{Answer, WrittenAnswer};
+pub use check_result::{CheckResult, WrittenAnswer};
 pub use frame::HOP_LIMIT;
 pub use line::{LineReason, Reader};
 pub use protocol_name::{ProtocolName, UnknownProtocol};

@@ -73,7 +73,7 @@ impl<E: Enforcement> Writer<E> {
                 job.answer(Ok(()));
             }
         }
-        match self.put_in_force(tx) {
+        match self.apply(tx) {
             Err(Refusal::Unenforceable { .. }) if done.len() > 1 => {
                 for job in done {
                     self.together(vec![job]);
@@ -87,7 +87,7 @@ impl<E: Enforcement> Writer<E> {
         Tx::new(State::clone(&self.committed.load()), Timestamp::now())
     }
 
-    fn put_in_force(&mut self, tx: Tx) -> Result<(), Refusal> {
+    fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {
         if tx.changes().is_empty() {
             return Ok(());
         }

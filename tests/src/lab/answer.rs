@@ -1,4 +1,4 @@
-//! Answering: what a host serves.
+//! Responder: what a host serves.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -22,12 +22,12 @@ pub(super) const LOOK: Duration = Duration::from_millis(10);
 /// A service that answers until this is dropped; then its port is free again.
 #[derive(Debug)]
 #[must_use = "a service that is dropped answers nobody"]
-pub struct Answering {
+pub struct Responder {
     wanted: Wanted,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Answering {
+impl Drop for Responder {
     fn drop(&mut self) {
         self.wanted.0.store(false, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -61,7 +61,7 @@ impl Wanted {
 ///
 /// # Errors
 /// Where the address or port cannot be had.
-pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Answering> {
+pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Responder> {
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let at = SocketAddr::new(address, service.port().unwrap_or(0));
     let thread = host
@@ -75,7 +75,7 @@ pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Answerin
             }
         })
         .with_context(|| format!("answering {service} at {address}"))?;
-    Ok(Answering { wanted, thread })
+    Ok(Responder { wanted, thread })
 }
 
 /// Whether a receive call ended because nothing came in time.

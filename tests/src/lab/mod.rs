@@ -30,7 +30,7 @@ mod tunnel;
 mod wait;
 
 pub use agent::{Agent, Attach, Options};
-pub use answer::{Answering, answer};
+pub use answer::{Responder, answer};
 pub use ask::{Outcome, Question, ask};
 pub use binaries::Binaries;
 pub use enter::{Entered, Lab};

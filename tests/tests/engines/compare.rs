@@ -8,7 +8,7 @@ use sg_userspace::{
     check::{Engine, EngineError, EngineKind, KernelEngine, OracleEngine},
     kernel::Datapath,
     model::{Direction, GroupIndex, Policy, PolicyParts},
-    probe::{Answer, Probe},
+    probe::{CheckResult, Probe},
 };
 
 /// How much is compared.
@@ -49,8 +49,8 @@ pub(crate) struct Disagreement {
     opponent: EngineKind,
     probe: Probe,
     parts: PolicyParts,
-    expected: Answer,
-    pub(crate) found: Result<Answer, EngineError>,
+    expected: CheckResult,
+    pub(crate) found: Result<CheckResult, EngineError>,
 }
 
 /// Compares over seeds from 0. Returns how many probes were agreed on.

@@ -8,7 +8,7 @@ use sg_userspace::{
 };
 
 use crate::{
-    hard::{ACK, LOCAL, PASSES, REMOTE, SYN, dropped, expect, inbound, ipv4, outbound, tcp},
+    adversarial::{ACK, LOCAL, PASSES, REMOTE, SYN, dropped, expect, inbound, ipv4, outbound, tcp},
     programs::{Test, judged},
 };
 

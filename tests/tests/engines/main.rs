@@ -7,15 +7,15 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod adversarial;
 mod associations;
 mod compare;
 mod families;
 mod guest;
-mod hard;
 mod images;
+mod mutation;
 mod named;
 mod patches;
-mod planted;
 mod processors;
 mod programs;
 mod receiver;
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
             let agrees = move || patches::agrees(engine);
             left_out += add(format!("{engine}::agrees_after_patches"), kernel, Box::new(agrees));
         }
-        let caught = move || planted::are_caught(engine);
+        let caught = move || mutation::are_caught(engine);
         left_out += add(format!("{engine}::planted_bugs_are_caught"), kernel, Box::new(caught));
         for &(name, vector) in vectors::VECTORS {
             left_out += add(format!("{engine}::{name}"), kernel, Box::new(move || vector(engine)));
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     for (room, tests) in [
         ("programs", programs::TESTS),
         ("xdp", xdp::TESTS),
-        ("hard", hard::TESTS),
+        ("adversarial", adversarial::TESTS),
         ("vlans", vlans::TESTS),
         ("guest", guest::TESTS),
         ("named", named::TESTS),

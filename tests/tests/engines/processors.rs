@@ -33,7 +33,7 @@ use sg_userspace::{
 };
 
 use crate::{
-    hard::{ACK, LOCAL, REMOTE, SYN, inbound, ipv4, outbound, tcp},
+    adversarial::{ACK, LOCAL, REMOTE, SYN, inbound, ipv4, outbound, tcp},
     programs::Test,
 };
 

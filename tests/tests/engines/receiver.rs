@@ -11,7 +11,7 @@ use sg_userspace::{
 };
 
 use crate::{
-    hard::{ACK, PASSES, SYN, dropped, tcp},
+    adversarial::{ACK, PASSES, SYN, dropped, tcp},
     programs::{Test, judged},
 };
 

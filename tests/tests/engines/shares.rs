@@ -14,7 +14,7 @@ use sg_userspace::{
 };
 
 use crate::{
-    hard::{inbound, outbound},
+    adversarial::{inbound, outbound},
     programs::Test,
 };
 

@@ -30,14 +30,14 @@ const KINDS: [(&str, u8); 5] = [
     ("{ id: it, protocol: 50 }", 50),
 ];
 
-struct Talk<'a> {
+struct TestFlow<'a> {
     nic: &'a mut Nic,
     protocol: u8,
     /// Of the client: one of each talk.
     port: u16,
 }
 
-impl Talk<'_> {
+impl TestFlow<'_> {
     fn passes(&mut self, end: usize) -> bool {
         let ports = if end == CLIENT { [self.port, 53] } else { [53, self.port] };
         let [from, to] = ports.map(u16::to_be_bytes);
@@ -62,14 +62,14 @@ impl Talk<'_> {
 }
 
 /// Both ends have said something, and the rule is there.
-fn each_talk(test: impl Fn(&mut Talk<'_>, &str)) {
+fn each_talk(test: impl Fn(&mut TestFlow<'_>, &str)) {
     each(|nic| {
         for (rule, protocol) in KINDS {
             nic.rule = rule;
             nic.datapath.forget_flows(0).unwrap();
             nic.allow(true);
             let place = format!("{protocol} over {:?} {:?}", nic.family, nic.received);
-            let mut talk = Talk { nic, protocol, port: 40_000 };
+            let mut talk = TestFlow { nic, protocol, port: 40_000 };
             assert!(talk.passes(CLIENT) && talk.passes(SERVER) && talk.passes(CLIENT), "{place}");
             test(&mut talk, &place);
         }

@@ -11,7 +11,7 @@ use sg_userspace::{
 };
 
 use crate::{
-    hard::{PASSES, dropped, expect},
+    adversarial::{PASSES, dropped, expect},
     programs::{Test, segment_to},
 };
 

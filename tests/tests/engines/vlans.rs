@@ -9,8 +9,8 @@ use sg_common::{
 use sg_userspace::kernel::{Datapath, Program};
 
 use crate::{
+    adversarial::{ACK, LOCAL, PASSES, REMOTE, RST, SYN, dropped, expect, inbound, ipv4, outbound, tcp},
     guest::ipv6,
-    hard::{ACK, LOCAL, PASSES, REMOTE, RST, SYN, dropped, expect, inbound, ipv4, outbound, tcp},
     programs::{Test, judging, judging_nic},
 };
 

@@ -10,9 +10,9 @@ use sg_tests::lab::{Entered, Lab};
 mod asked;
 mod backup;
 mod clients;
-mod crowd;
+mod concurrency;
 mod hostile;
-mod life;
+mod lifecycle;
 mod served;
 #[path = "../traffic/suite.rs"]
 mod suite;
@@ -27,8 +27,8 @@ fn main() -> Result<ExitCode> {
     for room in [
         clients::tests,
         walkthrough::tests,
-        life::tests,
-        crowd::tests,
+        lifecycle::tests,
+        concurrency::tests,
         asked::tests,
         backup::tests,
         hostile::tests,

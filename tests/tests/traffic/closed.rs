@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Family, Lab};
 
 use crate::{
-    road::{ARP, IPV6, Road, packet},
+    forwarding::{ARP, ForwardingPath, IPV6, packet},
     scene::{
         NOTHING, Role,
         Who::{self, Client, Server},
@@ -122,7 +122,7 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     }
     for sent in messages {
         let to = if sent.from == Server { Client } else { Server };
-        let road = Road::open(&scene, sent.from, to, Family::V6, IPV6)?;
+        let road = ForwardingPath::open(&scene, sent.from, to, Family::V6, IPV6)?;
         let [from, to] = [sent.ends[0].parse()?, sent.ends[1].parse()?];
         let frame = road.frame(&packet(from, to, ICMPV6, sent.hop_limit, &sent.message));
         crosses(&agent, &road, &frame, "neighbour-discovery", sent.passes).context(sent.what.to_owned())?;
@@ -133,7 +133,7 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
 /// Sends `frame`, which must come out where it `passes`, and only there.
 fn crosses(
     agent: &sg_tests::lab::Agent,
-    road: &Road,
+    road: &ForwardingPath,
     frame: &[u8],
     reason: &str,
     passes: bool,
@@ -156,8 +156,8 @@ fn crosses(
 /// A neighbour that asks from an address of the network is answered there.
 fn who_asks_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
-    let outward = Road::open(&scene, Server, Client, Family::V6, IPV6)?;
-    let inward = Road::open(&scene, Client, Server, Family::V6, IPV6)?;
+    let outward = ForwardingPath::open(&scene, Server, Client, Family::V6, IPV6)?;
+    let inward = ForwardingPath::open(&scene, Client, Server, Family::V6, IPV6)?;
     let asker = "fd77::77";
     let answer = packet(OWN.parse()?, asker.parse()?, ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
     let answer = outward.frame(&answer);
@@ -178,7 +178,7 @@ fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
     for from in [Server, Client] {
         let to = if from == Server { Client } else { Server };
-        let road = Road::open(&scene, from, to, Family::V4, ARP)?;
+        let road = ForwardingPath::open(&scene, from, to, Family::V4, ARP)?;
         let arp = |operation: u8, behind: &[u8]| road.frame(&arp(&road, from, operation, behind));
         for (what, frame, passes) in [
             ("a question", arp(1, &[]), true),
@@ -197,7 +197,7 @@ fn arp_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     Ok(())
 }
 
-fn arp(road: &Road, from: Who, operation: u8, behind: &[u8]) -> Vec<u8> {
+fn arp(road: &ForwardingPath, from: Who, operation: u8, behind: &[u8]) -> Vec<u8> {
     let mut arp = vec![0, 1, 8, 0, 6, 4, 0, operation];
     arp.extend(road.sender());
     arp.extend([10, 77, 0, from as u8]);

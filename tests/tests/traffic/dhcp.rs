@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Family, Lab};
 
 use crate::{
-    road::{IPV4, IPV6, Road, packet, udp},
+    forwarding::{ForwardingPath, IPV4, IPV6, packet, udp},
     scene::{
         NOTHING, Role, Scene,
         Who::{self, Client, Server},
@@ -99,7 +99,7 @@ impl Wire<'_> {
         let (source, destination): (IpAddr, IpAddr) = (source.parse()?, destination.parse()?);
         let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
         let to = if from == Server { Client } else { Server };
-        let road = Road::open(self.scene, from, to, family, ethertype)?;
+        let road = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
         let frame = road.frame(&packet(source, destination, UDP, 64, &udp(ports[0], ports[1], message)));
         let counted = u64::from(passes);
         counts(

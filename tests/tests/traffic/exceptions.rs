@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Service, until};
 
 use crate::{
-    road::{ARP, IPV6},
+    forwarding::{ARP, IPV6},
     scene::{
         NOTHING, Role,
         Who::{Client, Server},

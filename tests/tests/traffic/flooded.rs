@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use sg_tests::lab::{self, Agent, Attach, FrameSocket, Generator, Host, Lab, Relay, Sent, Vary, checksum};
 
-use crate::{road::IPV4, suite::Suite};
+use crate::{forwarding::IPV4, suite::Suite};
 
 /// Connections that each guest makes.
 const CONNECTIONS: usize = 20;

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Family, Lab, checksum};
 
 use crate::{
-    road::{ARP, Road},
+    forwarding::{ARP, ForwardingPath},
     scene::{
         Role, Scene,
         Who::{self, Client, Server},
@@ -41,12 +41,12 @@ pub(crate) fn tests(suite: &mut Suite) {
 
 fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to: Who) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, OPEN))?;
-    let v4 = Road::ip(&scene, from, to, Family::V4)?;
-    let v6 = Road::ip(&scene, from, to, Family::V6)?;
+    let v4 = ForwardingPath::ip(&scene, from, to, Family::V4)?;
+    let v6 = ForwardingPath::ip(&scene, from, to, Family::V6)?;
 
     // The control: what can be judged goes through.
     for road in [&v4, &v6] {
-        let whole = road.frame(&road.packet(UDP, &crate::road::udp(7, 7, b"whole")));
+        let whole = road.frame(&road.packet(UDP, &crate::forwarding::udp(7, 7, b"whole")));
         ensure!(road.carries(&whole, true)?, "a whole packet was dropped");
     }
 
@@ -54,14 +54,14 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
     later_v4[6..8].copy_from_slice(&5_u16.to_be_bytes());
     summed(&mut later_v4);
     let later_v6 = v6.packet(FRAGMENT_HEADER, &[&[UDP, 0, 0, 8, 0, 0, 0, 1][..], b"the rest"].concat());
-    let mut long_header = v4.packet(UDP, &crate::road::udp(7, 7, b"odd"));
+    let mut long_header = v4.packet(UDP, &crate::forwarding::udp(7, 7, b"odd"));
     long_header[0] = 0x4f;
     summed(&mut long_header);
     long_header.truncate(24);
     let options = [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(7);
-    let unknown = Road::open(&scene, from, to, Family::V4, EXPERIMENTAL)?;
+    let unknown = ForwardingPath::open(&scene, from, to, Family::V4, EXPERIMENTAL)?;
 
-    let cases: [(&str, &str, &Road, Vec<u8>); 8] = [
+    let cases: [(&str, &str, &ForwardingPath, Vec<u8>); 8] = [
         ("a later fragment, v4", "fragment", &v4, later_v4),
         ("a later fragment, v6", "fragment", &v6, later_v6),
         ("half an IPv4 header", "malformed", &v4, v4.packet(UDP, &[])[..10].to_vec()),
@@ -96,7 +96,7 @@ fn summed(packet: &mut [u8]) {
 
 /// The other control: what is not IP is not all dropped.
 fn arp_passes(scene: &Scene, from: Who, to: Who) -> Result<()> {
-    let road = Road::open(scene, from, to, Family::V4, ARP)?;
+    let road = ForwardingPath::open(scene, from, to, Family::V4, ARP)?;
     // A probe (RFC 5227), which a guest that speaks for itself may send, too: from its Ethernet address and no other.
     let mut probe = road.frame(&[&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat());
     probe.copy_within(6..12, 22);

@@ -34,7 +34,7 @@ fn members_talk(lab: Lab, attach: Attach) -> Result<()> {
     let accept = Role::Host.policy("web", &MEMBERS.replace("ACCESS", "accept"));
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &accept)?;
     for family in Family::ALL {
-        for service in crate::plain::SERVICES {
+        for service in crate::baseline::SERVICES {
             counts(
                 &agent,
                 "members of web",

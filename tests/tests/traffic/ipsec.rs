@@ -101,11 +101,11 @@ fn outside(who: Who, family: Family) -> IpAddr {
     }
 }
 
-struct Road {
+struct ForwardingPath {
     hosts: [Host; 3],
 }
 
-impl Road {
+impl ForwardingPath {
     fn new(lab: Lab) -> Result<Self> {
         let hosts = [lab.host("host")?, lab.host("peer")?, lab.host("guest")?];
         lab.wire((&hosts[0], "eth0"), (&hosts[1], "eth0"), 1_500)?;
@@ -193,7 +193,7 @@ nics:
 }
 
 fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
-    let road = Road::new(lab)?;
+    let road = ForwardingPath::new(lab)?;
     let mut agent = Agent::start(&road.hosts[0], &policy("", "", ""), attach.into())?;
     for family in Family::ALL {
         let before = agent.stats()?;
@@ -226,7 +226,7 @@ fn what_it_delivers_passes(lab: Lab, attach: Attach) -> Result<()> {
 }
 
 fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<()> {
-    let road = Road::new(lab)?;
+    let road = ForwardingPath::new(lab)?;
     let policy = policy(", { id: web, protocol: tcp, ports: 80 }", ", ipsec: judge", "");
     let agent = Agent::start(&road.hosts[0], &policy, attach.into())?;
     for family in Family::ALL {
@@ -239,7 +239,7 @@ fn what_it_delivers_may_be_judged(lab: Lab, attach: Attach) -> Result<()> {
 
 /// What is decrypted and forwarded is judged where it leaves, by the policy of the guest.
 fn a_closed_guest_gets_nothing(lab: Lab, attach: Attach) -> Result<()> {
-    let road = Road::new(lab)?;
+    let road = ForwardingPath::new(lab)?;
     let guest = |group: &str| {
         let [v4, v6] = Family::ALL.map(|family| inside(Who::Guest, family));
         policy(

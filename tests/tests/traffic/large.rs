@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use sg_tests::lab::{Attach, End, Family, FrameSocket, Lab, PATIENCE, Question, Service, Streams};
 
 use crate::{
-    road::{IPV4, IPV6},
+    forwarding::{IPV4, IPV6},
     scene::{
         Role, Scene,
         Who::{Client, Server},

@@ -9,6 +9,7 @@ use anyhow::Result;
 use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
+mod baseline;
 mod changes;
 mod closed;
 mod devices;
@@ -17,6 +18,7 @@ mod ends;
 mod exceptions;
 mod flooded;
 mod flows;
+mod forwarding;
 mod frames;
 mod groups;
 mod hooks;
@@ -24,15 +26,13 @@ mod ipsec;
 mod large;
 mod leases;
 mod left_behind;
-mod life;
+mod lifecycle;
 mod multicast;
 mod named;
 mod orders;
 mod own;
-mod plain;
 mod receiver;
 mod reject;
-mod road;
 mod routed;
 mod scene;
 mod stateful;
@@ -56,7 +56,7 @@ fn main() -> Result<ExitCode> {
     let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
     for room in [
         left_behind::tests,
-        plain::tests,
+        baseline::tests,
         verdicts::tests,
         stateful::tests,
         changes::tests,
@@ -82,7 +82,7 @@ fn main() -> Result<ExitCode> {
         hooks::tests,
         tunnels::tests,
         vlans::tests,
-        life::tests,
+        lifecycle::tests,
         orders::tests,
     ] {
         room(&mut suite);

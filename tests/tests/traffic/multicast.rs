@@ -9,7 +9,7 @@ use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, S
 use socket2::SockRef;
 
 use crate::{
-    road::{IPV4, IPV6},
+    forwarding::{IPV4, IPV6},
     scene::{
         Role,
         Who::{Client, Server},

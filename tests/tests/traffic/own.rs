@@ -12,7 +12,7 @@ use sg_tests::lab::{Agent, Attach, Family, Host, Lab, PATIENCE, SILENCE};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
-    road::{IPV4, IPV6, Road, packet, syn, udp},
+    forwarding::{ForwardingPath, IPV4, IPV6, packet, syn, udp},
     scene::{
         Role, Scene,
         Who::{Client, Server},
@@ -50,7 +50,7 @@ fn comes(
 ) -> Result<()> {
     let [source, destination] = ends;
     let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
-    let road = Road::open(scene, Client, Server, family, ethertype)?;
+    let road = ForwardingPath::open(scene, Client, Server, family, ethertype)?;
     let frame = road.frame(&packet(source, destination, protocol, 64, payload));
     let counted = |stats: &sg_tests::lab::Stats| {
         reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
@@ -123,7 +123,7 @@ groups:
             IpAddr::V4(_) => (Family::V4, IPV4),
             IpAddr::V6(_) => (Family::V6, IPV6),
         };
-        let road = Road::open(&scene, Client, Server, family, ethertype)?;
+        let road = ForwardingPath::open(&scene, Client, Server, family, ethertype)?;
         let frame = road.frame(&packet(source, destination, UDP, 64, &udp(3_000, 53, b"?")));
         let members = |stats: &sg_tests::lab::Stats| stats.intra_group("web");
         let expected = u64::from(member);

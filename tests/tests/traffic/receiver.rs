@@ -12,7 +12,7 @@ use sg_tests::lab::{Attach, Family, Lab, PATIENCE, SILENCE, Stats, checksum};
 use socket2::{Domain, Socket, Type};
 
 use crate::{
-    road::{Road, syn, udp},
+    forwarding::{ForwardingPath, syn, udp},
     scene::{
         Role, Scene,
         Who::{self, Client, Server, Stranger},
@@ -104,7 +104,13 @@ fn summed(from: IpAddr, to: IpAddr, protocol: u8, bytes: &mut [u8], at: usize) {
 }
 
 /// A fragment of what is carried between the ends of `road`; `next` is what IPv6 says comes first.
-fn fragment(road: &Road, next: u8, number: u16, (offset, more): (u16, bool), bytes: &[u8]) -> Vec<u8> {
+fn fragment(
+    road: &ForwardingPath,
+    next: u8,
+    number: u16,
+    (offset, more): (u16, bool),
+    bytes: &[u8],
+) -> Vec<u8> {
     let place = offset | u16::from(more);
     if road.is_v6() {
         let header = [&[next, 0][..], &place.to_be_bytes(), &[0, 0], &number.to_be_bytes()].concat();
@@ -125,7 +131,12 @@ const fn options(next: u8) -> [u8; 8] {
 }
 
 /// The ways to hide a transport header from who reads the first fragment only: packets in order.
-fn hidden(road: &Road, transport: &[u8], protocol: u8, number: u16) -> Vec<(&'static str, Vec<Vec<u8>>)> {
+fn hidden(
+    road: &ForwardingPath,
+    transport: &[u8],
+    protocol: u8,
+    number: u16,
+) -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let first = fragment(road, OPTIONS, number, (0, true), &options(OPTIONS));
     let rest = fragment(road, OPTIONS, number, (8, false), &[&options(protocol)[..], transport].concat());
     // Behind the end of the first: the end of the chain, and what passes without a rule.
@@ -151,7 +162,7 @@ fn gets_no_hidden_datagram(lab: Lab, attach: Attach, role: Role, from: Who, to: 
     // Nobody filters what the stranger gets or sends.
     let unfiltered = if from == Client { (Client, Stranger) } else { (Stranger, Client) };
     for ((sender, receiver), works) in [(unfiltered, true), ((from, to), false)] {
-        let road = Road::ip(&scene, sender, receiver, Family::V6)?;
+        let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
         let socket = heard(&scene, receiver, Family::V6, SHUT)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
         let transport = datagram(source, destination, [4_000, SHUT], DATA);
@@ -174,7 +185,7 @@ fn gets_no_hidden_datagram(lab: Lab, attach: Attach, role: Role, from: Who, to: 
 fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, RULES))?;
     for family in Family::ALL {
-        let road = Road::ip(&scene, from, to, family)?;
+        let road = ForwardingPath::ip(&scene, from, to, family)?;
         let socket = heard(&scene, to, family, OPEN)?;
         let data: Vec<u8> = (0..48).collect();
         let whole = datagram(from.address(family), to.address(family), [OPEN, OPEN], &data);
@@ -247,8 +258,8 @@ fn gets_no_tiny_syn(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             asks.set_linger(Some(Duration::ZERO))?;
             drop((asks, accepted, listener));
 
-            let road = Road::ip(&scene, Client, receiver, family)?;
-            let back = Road::ip(&scene, receiver, Client, family)?;
+            let road = ForwardingPath::ip(&scene, Client, receiver, family)?;
+            let back = ForwardingPath::ip(&scene, receiver, Client, family)?;
             let mut segment = syn(443, PORT);
             summed(source, destination, TCP, &mut segment, 16);
             let number = u16::from(receiver as u8);
@@ -285,7 +296,7 @@ fn reused(scene: &Scene, who: Who, at: SocketAddr) -> Result<Socket> {
 fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, RULES))?;
     for family in Family::ALL {
-        let road = Road::ip(&scene, Client, Server, family)?;
+        let road = ForwardingPath::ip(&scene, Client, Server, family)?;
         let header = udp(9, OPEN, b"");
         let empty = road.packet(UDP, &[]);
         let half = road.packet(UDP, &header[..4]);
@@ -328,7 +339,7 @@ egress:
 ";
     let (scene, _agent) = filtered(lab, attach, Role::Guest, &web(Role::Guest, ANY))?;
     for (sender, receiver, works) in [(Stranger, Client, true), (Server, Client, false)] {
-        let road = Road::ip(&scene, sender, receiver, Family::V6)?;
+        let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
         let socket = heard(&scene, receiver, Family::V6, 546)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
         let reply = datagram(source, destination, [547, 546], b"rogue DHCPv6 reply");

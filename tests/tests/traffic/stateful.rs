@@ -7,7 +7,7 @@ use sg_tests::lab::{
 };
 
 use crate::{
-    road::{Road, packet, syn, udp, unreachable},
+    forwarding::{ForwardingPath, packet, syn, udp, unreachable},
     routed::Routed,
     scene::{
         Role,
@@ -86,7 +86,7 @@ fn a_syn_on_the_tuple_is_judged(lab: Lab, attach: Attach, role: Role) -> Result<
     for family in Family::ALL {
         let ask = Question { source_port: 40_000, ..question(Client, Server, family, Service::Tcp(80)) };
         let mut streams = Streams::open(scene.host(Client), scene.host(Server), &ask)?;
-        let road = Road::ip(&scene, Server, Client, family)?;
+        let road = ForwardingPath::ip(&scene, Server, Client, family)?;
         counts(
             &agent,
             "nothing-out",
@@ -135,7 +135,7 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
     for family in Family::ALL {
         let [server, client] = [Server, Client].map(|who| who.address(family));
         let never_sent = packet(server, client, UDP, 64, &udp(4000, 53, b"never sent"));
-        let road = Road::ip(&scene, Client, Server, family)?;
+        let road = ForwardingPath::ip(&scene, Client, Server, family)?;
         let protocol = Service::Echo.protocol(family);
         let error = road.frame(&road.packet(protocol, &unreachable(family, &never_sent)));
         counts(

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use sg_tests::lab::{Attach, Family, Lab, Outcome, Service};
 
 use crate::{
-    plain::SERVICES,
+    baseline::SERVICES,
     scene::{
         Role,
         Who::{Client, Server, Stranger},

@@ -14,7 +14,7 @@ use sg_tests::lab::{
 
 use crate::{
     flows::shown,
-    road::{Road, udp},
+    forwarding::{ForwardingPath, udp},
     scene::{
         Role,
         Who::{Client, Server},
@@ -75,8 +75,8 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
     }
     let mut port = 40_000;
     for family in Family::ALL {
-        let out = Road::ip(&scene, Server, Client, family)?;
-        let back = Road::ip(&scene, Client, Server, family)?;
+        let out = ForwardingPath::ip(&scene, Server, Client, family)?;
+        let back = ForwardingPath::ip(&scene, Client, Server, family)?;
         for asked in TAGS {
             for answered in TAGS {
                 port += 1;
@@ -104,7 +104,7 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
 fn a_guest_sends_priorities_only(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, Role::Guest, &web(Role::Guest, FROM_WITHIN))?;
     for family in Family::ALL {
-        let out = Road::ip(&scene, Server, Client, family)?;
+        let out = ForwardingPath::ip(&scene, Server, Client, family)?;
         for (port, tag) in (40_000..).zip(TAGS) {
             let frame = out.frame(&out.packet(UDP, &udp(port, 53, b"?")));
             let passes = network(tag) == 0;

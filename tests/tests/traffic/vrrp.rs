@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats, checksum};
 
 use crate::{
-    road::{ARP, IPV4, packet},
+    forwarding::{ARP, IPV4, packet},
     scene::{
         Role, Scene,
         Who::{Client, Server},

@@ -1,7 +1,7 @@
 //! The RPC protocol of Alibaba Cloud ECS (version 2014-05-26), as its unmodified clients speak it.
 //!
 //! ```text
-//! request ── wire ──► authenticate ──► Call ──► actions ──► Answer or Fault ── reply ──► JSON or XML
+//! request ── wire ──► authenticate ──► Call ──► actions ──► Response or Fault ── reply ──► JSON or XML
 //!            decode    key, signature,          one operation
 //!                      time, nonce              of the domain
 //! ```
@@ -34,5 +34,5 @@ pub use call::{Call, Format};
 pub use fault::Fault;
 pub use keys::{Keys, Secret};
 pub use nonces::Nonces;
-pub use reply::Answer;
+pub use reply::Response;
 pub use router::{Clock, Ecs, Region, router, system_clock};

@@ -3,7 +3,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Response, StatusCode, header},
+    http::{self, HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -13,9 +13,9 @@ use crate::api::{listen::HeldBack, signature::encode};
 
 /// What an action answers, without the request's id.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer(Map<String, Value>);
+pub struct Response(Map<String, Value>);
 
-impl Answer {
+impl Response {
     /// Nothing but the request's id: what most changes answer.
     #[must_use]
     pub fn done() -> Self {
@@ -45,14 +45,14 @@ pub(super) struct ResponseContext {
 
 impl ResponseContext {
     /// A success. `action` is a known one: it names the root of an XML reply.
-    pub(super) fn succeed(&self, action: &str, answer: Answer) -> Response<Body> {
+    pub(super) fn succeed(&self, action: &str, answer: Response) -> http::Response<Body> {
         let mut fields = answer.0;
         fields.insert("RequestId".to_owned(), self.request_id.clone().into());
         self.write(StatusCode::OK, &format!("{action}Response"), fields)
     }
 
     /// A refusal.
-    pub(super) fn fail(&self, fault: Fault) -> Response<Body> {
+    pub(super) fn fail(&self, fault: Fault) -> http::Response<Body> {
         let recommend = format!(
             "https://api.aliyun.com/troubleshoot?q={}&product=Ecs&requestId={}",
             encode(&fault.code),
@@ -71,12 +71,12 @@ impl ResponseContext {
         response
     }
 
-    fn write(&self, status: StatusCode, root: &str, fields: Map<String, Value>) -> Response<Body> {
+    fn write(&self, status: StatusCode, root: &str, fields: Map<String, Value>) -> http::Response<Body> {
         let (kind, text) = match self.format {
             Format::Json => ("application/json;charset=utf-8", Value::Object(fields).to_string()),
             Format::Xml => ("text/xml;charset=utf-8", xml::document(root, &fields)),
         };
-        let mut response = Response::new(Body::from(text));
+        let mut response = http::Response::new(Body::from(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use axum::{
     Router,
     body::Body,
-    http::{Request, Response},
+    http::{self, Request},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    Answer, Call, Fault, Keys, Nonces, actions,
+    Call, Fault, Keys, Nonces, Response, actions,
     authenticate::authenticate,
     reply::ResponseContext,
     wire::{self, Wire},
@@ -67,7 +67,7 @@ pub fn router(ecs: Ecs) -> Router {
     })
 }
 
-async fn reply(ecs: &Ecs, request: Request<Body>) -> Response<Body> {
+async fn reply(ecs: &Ecs, request: Request<Body>) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
     let mut manner = ResponseContext {
         format: wire::early_format(&parts),
@@ -92,7 +92,7 @@ async fn answer(
     ecs: &Ecs,
     request: Request<Body>,
     manner: &mut ResponseContext,
-) -> Result<(Call, Answer), Fault> {
+) -> Result<(Call, Response), Fault> {
     let claim = request.extensions().get::<Claim>().cloned();
     let wire = Wire::read(request).await?;
     manner.format = wire.format()?;

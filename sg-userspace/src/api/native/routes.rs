@@ -41,14 +41,14 @@ const LINES: &str = "application/jsonl";
 
 /// A request as questions and operations see it.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestContext {
     /// The parts of the path that are in braces, in their order.
     path: Vec<String>,
     uri: Uri,
     caller: String,
 }
 
-impl Asked {
+impl RequestContext {
     /// The first part of the path that is in braces.
     pub(super) fn path(&self) -> String {
         self.path.first().cloned().unwrap_or_default()
@@ -140,7 +140,7 @@ pub(super) trait Upload: Default + Send + 'static {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Failed>;
 
     /// The body has ended. This may take a while.
-    fn finish(self, asked: &Asked) -> Result<Self::Operation, Failed>;
+    fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
 }
 
 impl Routes {
@@ -148,7 +148,7 @@ impl Routes {
     pub(super) fn ask<T: Serialize + ToSchema + Send + 'static>(
         &mut self,
         route: Route,
-        answer: fn(&Native, &Snapshot, &Asked) -> Result<T, Failed>,
+        answer: fn(&Native, &Snapshot, &RequestContext) -> Result<T, Failed>,
     ) {
         let known = names(&route);
         self.describe::<T>(&route, None);
@@ -187,7 +187,7 @@ impl Routes {
     }
 
     /// An operation whose body is `O`; `bind` puts what the path says into it.
-    pub(super) fn change<O>(&mut self, route: Route, bind: fn(&mut O, &Asked))
+    pub(super) fn change<O>(&mut self, route: Route, bind: fn(&mut O, &RequestContext))
     where
         O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
         O::Output: Serialize + DeserializeOwned + ToSchema,
@@ -201,7 +201,7 @@ impl Routes {
     }
 
     /// An operation without a body.
-    pub(super) fn order<O>(&mut self, route: Route, operation: fn(&Asked) -> O)
+    pub(super) fn order<O>(&mut self, route: Route, operation: fn(&RequestContext) -> O)
     where
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
@@ -210,7 +210,7 @@ impl Routes {
     }
 
     /// An operation that is made of a body of another form than JSON.
-    pub(super) fn file<O>(&mut self, route: Route, read: fn(&Asked, &str) -> Result<O, Failed>)
+    pub(super) fn file<O>(&mut self, route: Route, read: fn(&RequestContext, &str) -> Result<O, Failed>)
     where
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
@@ -257,7 +257,7 @@ impl Routes {
     pub(super) fn download(
         &mut self,
         route: Route,
-        answer: fn(&Native, &Snapshot, &Asked) -> Result<Export, Failed>,
+        answer: fn(&Native, &Snapshot, &RequestContext) -> Result<Export, Failed>,
     ) {
         let known = names(&route);
         let text = ContentBuilder::new().schema(Some(String::schema())).build();
@@ -282,7 +282,7 @@ impl Routes {
         &mut self,
         route: Route,
         body: Option<(&'static [&'static str], RequestBody)>,
-        make: impl Fn(&Asked, &[u8]) -> Result<O, Failed> + Clone + Send + Sync + 'static,
+        make: impl Fn(&RequestContext, &[u8]) -> Result<O, Failed> + Clone + Send + Sync + 'static,
     ) where
         O: Operation + Sync + Clone + Serialize,
         O::Output: Serialize + DeserializeOwned + ToSchema,
@@ -432,7 +432,7 @@ fn body_of_text() -> RequestBody {
 async fn perform<O>(
     native: Native,
     token: Option<String>,
-    asked: &Asked,
+    asked: &RequestContext,
     operation: O,
 ) -> Result<Response, Failed>
 where
@@ -491,7 +491,7 @@ async fn take_apart(
     request: Request<Body>,
     known: &[String],
     kinds: Option<&[&'static str]>,
-) -> Result<(Asked, Bytes), Failed> {
+) -> Result<(RequestContext, Bytes), Failed> {
     let Begun { asked, body, headers, .. } = begin(request, known, None).await?;
     let body = collect(body).await?;
     of_kind(&headers, &body, kinds)?;
@@ -511,7 +511,7 @@ fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> 
 
 /// A request whose body is still to be read.
 struct Begun {
-    asked: Asked,
+    asked: RequestContext,
     body: Body,
     headers: HeaderMap,
     /// A large body is one until this is dropped, too.
@@ -541,7 +541,7 @@ async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -
         handle.allow(*bytes);
     }
     let large = large.map(|(_, handle)| handle);
-    Ok(Begun { asked: Asked { path, uri: parts.uri, caller }, body, headers: parts.headers, large })
+    Ok(Begun { asked: RequestContext { path, uri: parts.uri, caller }, body, headers: parts.headers, large })
 }
 
 /// Reads JSON. A key that nothing reads is refused: a change that was misspelt must not look as if it had been made.

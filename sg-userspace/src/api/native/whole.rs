@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     Native,
     error::Failed,
-    routes::{Asked, Route, Routes, Upload},
+    routes::{RequestContext, Route, Routes, Upload},
 };
 use crate::{
     agent::{Catalog, devices},
@@ -152,7 +152,7 @@ impl Upload for ImportUpload {
         self.importer.push(bytes).map_err(|error| no_export(&error))
     }
 
-    fn finish(self, asked: &Asked) -> Result<ReplaceState, Failed> {
+    fn finish(self, asked: &RequestContext) -> Result<ReplaceState, Failed> {
         let imported = self.importer.finish().map_err(|error| no_export(&error))?;
         if imported.secrets && !asked.is_root() {
             return Err(Failed::Forbidden(

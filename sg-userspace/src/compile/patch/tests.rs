@@ -20,7 +20,7 @@ use crate::{
     },
     model::{GroupIndex, PolicyParts, Precedence, PrefixListIndex, Remote, Rule},
     oracle::Oracle,
-    probe::{Answer, Probe, ProbeParts},
+    probe::{CheckResult, Probe, ProbeParts},
 };
 
 /// Numbers that are the same every time.
@@ -178,7 +178,13 @@ fn decided(image: &Image, remote: IpAddr, direction: Direction, port: u16, local
 }
 
 /// What the rules say, where they decide.
-fn said(oracle: &mut Oracle<'_>, remote: IpAddr, direction: Direction, port: u16, local: IpAddr) -> Answer {
+fn said(
+    oracle: &mut Oracle<'_>,
+    remote: IpAddr,
+    direction: Direction,
+    port: u16,
+    local: IpAddr,
+) -> CheckResult {
     let (source, destination) = match direction {
         Direction::Ingress => (remote, local),
         Direction::Egress => (local, remote),
@@ -266,7 +272,7 @@ impl Chain {
                         if matches!(said.reason, Reason::Rule | Reason::IntraGroup | Reason::Default) {
                             let decider = self.numbers.0[found.number() as usize];
                             assert_eq!(
-                                Answer::of(decider, found.verdict()),
+                                CheckResult::of(decider, found.verdict()),
                                 said,
                                 "{direction:?} {remote} {port}"
                             );

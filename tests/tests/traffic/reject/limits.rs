@@ -14,7 +14,7 @@ use super::{
     wire::{Crafted, Kind, octets},
 };
 use crate::{
-    road::{IPV4, IPV6},
+    forwarding::{IPV4, IPV6},
     scene::{
         Role,
         Who::{Client, Server, Stranger},

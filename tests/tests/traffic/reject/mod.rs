@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, End, Family, FrameSocket, Lab, Outcome, PATIENCE, Service, Streams};
 
 use crate::{
-    road::IPV4,
+    forwarding::IPV4,
     scene::{
         Role, Scene,
         Who::{self, Client, Server},

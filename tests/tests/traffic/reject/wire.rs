@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use sg_tests::lab::{Agent, Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, checksum};
 
 use crate::{
-    road::{IPV4, IPV6},
+    forwarding::{IPV4, IPV6},
     scene::{
         Role,
         Who::{self, Client, Server},

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    About, ActionFuture, Handler, group, in_region, page::Window, permission, region, submit, tags,
+    ActionFuture, ErrorContext, Handler, group, in_region, page::Window, permission, region, submit, tags,
     tags_shown, time,
 };
 use crate::{
-    api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
+    api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State, members, referencing},
     store::{Direction, Group, GroupId, GroupType, NicType, Remote, VpcId},
 };
@@ -54,8 +54,8 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             kind: kind(&fields)?.unwrap_or_default(),
             inner_access: None,
         };
-        let group = submit(ecs, call, About::Group, operation).await?;
-        Answer::of(&json!({ "SecurityGroupId": group.id }))
+        let group = submit(ecs, call, ErrorContext::Group, operation).await?;
+        Response::of(&json!({ "SecurityGroupId": group.id }))
     })
 }
 
@@ -138,7 +138,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let groups: Vec<Value> = page.iter().map(|group| summary(&state, group)).collect();
         answer.insert("RegionId".to_owned(), region.into());
         answer.insert("SecurityGroups".to_owned(), json!({ "SecurityGroup": groups }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -201,7 +201,7 @@ fn describe_attribute<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         rules.truncate(most);
         let next = rules.last().filter(|_| more).map_or_else(String::new, |rule| rule.serial.to_string());
         let permissions: Vec<Value> = rules.iter().map(|rule| permission::shown(&state, rule)).collect();
-        Answer::of(&json!({
+        Response::of(&json!({
             "RegionId": group.region,
             "SecurityGroupId": group.id,
             "SecurityGroupName": group.label.name,
@@ -236,7 +236,7 @@ fn describe_references<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
                 references.push(json!({ "SecurityGroupId": id, "ReferencingSecurityGroups": by }));
             }
         }
-        Answer::of(&json!({ "SecurityGroupReferences": { "SecurityGroupReference": references } }))
+        Response::of(&json!({ "SecurityGroupReferences": { "SecurityGroupReference": references } }))
     })
 }
 
@@ -251,9 +251,9 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         };
         if label != LabelChange::default() {
             let operation = ModifyGroup { group: group.id.to_string(), label, inner_access: None };
-            submit(ecs, call, About::Group, operation).await?;
+            submit(ecs, call, ErrorContext::Group, operation).await?;
         }
-        Ok(Answer::done())
+        Ok(Response::done())
     })
 }
 
@@ -274,8 +274,8 @@ fn modify_policy<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             label: LabelChange::default(),
             inner_access: Some(inner_access),
         };
-        submit(ecs, call, About::Group, operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::Group, operation).await?;
+        Ok(Response::done())
     })
 }
 
@@ -290,7 +290,7 @@ fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             }
         })?;
         let operation = DeleteGroups { groups: vec![group.id.to_string()] };
-        submit(ecs, call, About::Deletion, operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::Deletion, operation).await?;
+        Ok(Response::done())
     })
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::{About, ActionFuture, Handler, in_region, region, submit};
+use super::{ActionFuture, ErrorContext, Handler, in_region, region, submit};
 use crate::{
-    api::ecs::{Answer, Call, Fault, router::Ecs},
+    api::ecs::{Call, Fault, Response, router::Ecs},
     service::{Join, Leave, SetGroups, State},
     store::{GroupId, InstanceId, Nic, NicId},
 };
@@ -20,7 +20,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
 }
 
 /// Group, target, and what the action is about.
-fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, About), Fault> {
+fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fault> {
     let fields = call.fields();
     let group = fields.required("SecurityGroupId")?;
     let unknown = || {
@@ -37,8 +37,8 @@ fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, About), Fault> {
             return Err(Fault::forbidden("InvalidParam.EniIdAndInstanceId.Conflict", message));
         }
         (None, None) => return Err(Fault::missing("InstanceId")),
-        (Some(instance), None) => (primary(state, instance)?, About::Instance),
-        (None, Some(interface)) => (interface_of(state, interface)?, About::Interface),
+        (Some(instance), None) => (primary(state, instance)?, ErrorContext::Instance),
+        (None, Some(interface)) => (interface_of(state, interface)?, ErrorContext::Interface),
     };
     Ok((group.id.clone(), target.id.clone(), about))
 }
@@ -63,7 +63,7 @@ fn join<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let operation =
             Join { groups: vec![group.to_string()], targets: vec![target.to_string()], place: None };
         submit(ecs, call, about, operation).await?;
-        Ok(Answer::done())
+        Ok(Response::done())
     })
 }
 
@@ -72,7 +72,7 @@ fn leave<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let (group, target, about) = both(&ecs.service.snapshot(), call)?;
         let operation = Leave { groups: vec![group.to_string()], targets: vec![target.to_string()] };
         submit(ecs, call, about, operation).await?;
-        Ok(Answer::done())
+        Ok(Response::done())
     })
 }
 
@@ -82,7 +82,7 @@ fn modify_instance<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let state = ecs.service.snapshot();
         let target = primary(&state, fields.required("InstanceId")?)?;
         let groups = fields.list("SecurityGroupIds")?;
-        set(ecs, call, &state, target, groups, About::InstanceGroups, "SecurityGroupIds.N").await
+        set(ecs, call, &state, target, groups, ErrorContext::InstanceGroups, "SecurityGroupIds.N").await
     })
 }
 
@@ -93,7 +93,7 @@ fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let state = ecs.service.snapshot();
         let target = interface_of(&state, fields.required("NetworkInterfaceId")?)?;
         let groups = fields.list("SecurityGroupId")?;
-        set(ecs, call, &state, target, groups, About::InterfaceGroups, "SecurityGroupId.N").await
+        set(ecs, call, &state, target, groups, ErrorContext::InterfaceGroups, "SecurityGroupId.N").await
     })
 }
 
@@ -104,9 +104,9 @@ async fn set(
     state: &State,
     target: &Nic,
     groups: Vec<Cow<'_, str>>,
-    about: About,
+    about: ErrorContext,
     name: &str,
-) -> Result<Answer, Fault> {
+) -> Result<Response, Fault> {
     if groups.is_empty() {
         return Err(Fault::missing(name));
     }
@@ -116,5 +116,5 @@ async fn set(
     let groups = groups.into_iter().map(Cow::into_owned).collect();
     let operation = SetGroups { target: target.id.to_string(), groups };
     submit(ecs, call, about, operation).await?;
-    Ok(Answer::done())
+    Ok(Response::done())
 }

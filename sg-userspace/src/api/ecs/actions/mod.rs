@@ -17,15 +17,15 @@ use jiff::{Timestamp, Unit};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Fault, params::Fields, router::Ecs};
+use super::{Call, Fault, Response, params::Fields, router::Ecs};
 use crate::{
     service::{Once, Operation, State},
     store::{Group, GroupId, Label},
 };
-use refusals::{About, fault};
+use refusals::{ErrorContext, fault};
 
 /// What an action is going to answer.
-pub(super) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, Fault>> + Send + 'a>>;
+pub(super) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
 /// An action.
 pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> ActionFuture<'a>;
 
@@ -45,7 +45,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
 }
 
 /// Does an operation; once, where the call has a token.
-async fn submit<O>(ecs: &Ecs, call: &Call, about: About, operation: O) -> Result<O::Output, Fault>
+async fn submit<O>(ecs: &Ecs, call: &Call, about: ErrorContext, operation: O) -> Result<O::Output, Fault>
 where
     O: Operation + Sync,
     O::Output: Serialize + DeserializeOwned,

@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    About, ActionFuture, Handler, page::Window, permission::vendor_range, region, submit, tags, tags_shown,
-    time,
+    ActionFuture, ErrorContext, Handler, page::Window, permission::vendor_range, region, submit, tags,
+    tags_shown, time,
 };
 use crate::{
-    api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
+    api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::{CreatePortList, DeletePortLists, LabelChange, ModifyPortList, NewLabel, State},
     store::{PortEntry, PortList, PortListId, PortSet},
 };
@@ -55,8 +55,8 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             max_entries: fields.integer("MaxEntries")?.ok_or_else(|| Fault::missing("MaxEntries"))?,
             entries: entries(&fields, "Entry")?,
         };
-        let list = submit(ecs, call, About::PortList, operation).await?;
-        Answer::of(&json!({ "PortRangeListId": list.id }))
+        let list = submit(ecs, call, ErrorContext::PortList, operation).await?;
+        Response::of(&json!({ "PortRangeListId": list.id }))
     })
 }
 
@@ -106,7 +106,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             })
             .collect();
         answer.insert("PortRangeLists".to_owned(), lists.into());
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -120,7 +120,7 @@ fn describe_entries<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             json!({ "PortRange": ranges.join(","), "Description": entry.description })
         };
         let entries: Vec<Value> = list.entries.iter().map(shown).collect();
-        Answer::of(&json!({ "PortRangeListId": list.id, "Entries": entries }))
+        Response::of(&json!({ "PortRangeListId": list.id, "Entries": entries }))
     })
 }
 
@@ -136,7 +136,7 @@ fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))
             .collect();
         answer.insert("PortRangeListAssociations".to_owned(), shown.into());
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -156,15 +156,15 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             add: entries(&fields, "AddEntry")?,
             remove: remove?,
         };
-        submit(ecs, call, About::PortList, operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::PortList, operation).await?;
+        Ok(Response::done())
     })
 }
 
 fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?.id.to_string();
-        submit(ecs, call, About::PortList, DeletePortLists { lists: vec![list] }).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::PortList, DeletePortLists { lists: vec![list] }).await?;
+        Ok(Response::done())
     })
 }

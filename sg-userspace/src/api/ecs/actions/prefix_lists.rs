@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{About, ActionFuture, Handler, page::Window, region, submit, tags, tags_shown, time};
+use super::{ActionFuture, ErrorContext, Handler, page::Window, region, submit, tags, tags_shown, time};
 use crate::{
-    api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
+    api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::{CreatePrefixList, DeletePrefixLists, LabelChange, ModifyPrefixList, NewLabel, State},
     store::{Family, PrefixEntry, PrefixList, PrefixListId},
 };
@@ -68,8 +68,8 @@ fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             max_entries: fields.integer("MaxEntries")?.ok_or_else(|| Fault::missing("MaxEntries"))?,
             entries: entries(&fields, "Entry")?,
         };
-        let list = submit(ecs, call, About::PrefixList, operation).await?;
-        Answer::of(&json!({ "PrefixListId": list.id }))
+        let list = submit(ecs, call, ErrorContext::PrefixList, operation).await?;
+        Response::of(&json!({ "PrefixListId": list.id }))
     })
 }
 
@@ -115,7 +115,7 @@ fn describe<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             })
             .collect();
         answer.insert("PrefixLists".to_owned(), json!({ "PrefixList": lists }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -140,7 +140,7 @@ fn describe_attributes<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             .collect();
         let mut answer = head(&list);
         answer["Entries"] = json!({ "Entry": entries });
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -156,7 +156,7 @@ fn describe_associations<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             .map(|group| json!({ "ResourceId": group, "ResourceType": "securitygroup" }))
             .collect();
         answer.insert("PrefixListAssociations".to_owned(), json!({ "PrefixListAssociation": shown }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -176,8 +176,8 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
             add: entries(&fields, "AddEntry")?,
             remove: remove?,
         };
-        submit(ecs, call, About::PrefixList, operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::PrefixList, operation).await?;
+        Ok(Response::done())
     })
 }
 
@@ -185,7 +185,7 @@ fn delete<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {
         let list = list(&ecs.service.snapshot(), call)?.id.to_string();
         let operation = DeletePrefixLists { lists: vec![list] };
-        submit(ecs, call, About::PrefixList, operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::PrefixList, operation).await?;
+        Ok(Response::done())
     })
 }

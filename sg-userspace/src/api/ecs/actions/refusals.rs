@@ -12,7 +12,7 @@ use crate::{
 
 /// What an action is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum About {
+pub(super) enum ErrorContext {
     /// A group.
     Group,
     /// Deleting a group.
@@ -36,7 +36,7 @@ pub(super) enum About {
 use StatusCode as Is;
 
 /// The fault that a refusal is.
-pub(super) fn fault(refusal: &Refusal, about: About) -> Fault {
+pub(super) fn fault(refusal: &Refusal, about: ErrorContext) -> Fault {
     let (status, code) = named(refusal, about);
     Fault::new(status, code, Cow::Owned(message(refusal, code)))
 }
@@ -74,7 +74,7 @@ fn vendor_ports(text: &str) -> String {
     ranges.map_or_else(|| text.to_owned(), |ranges| ranges.join(","))
 }
 
-fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
+fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
         Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
@@ -89,28 +89,28 @@ fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
             (Is::BAD_REQUEST, "InvalidSecurityGroupAssociation.NotFound")
         }
         Refusal::LastGroup { .. } => match about {
-            About::Interface | About::InterfaceGroups => {
+            ErrorContext::Interface | ErrorContext::InterfaceGroups => {
                 (Is::FORBIDDEN, "InvalidOperation.AtLeastInOneGroup")
             }
             _ => (Is::FORBIDDEN, "InstanceLastSecurityGroup"),
         },
         Refusal::MixedTypes { .. } => match about {
-            About::InstanceGroups | About::InterfaceGroups => {
+            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
                 (Is::FORBIDDEN, "EnterpriseGroupLimited.MutliGroupType")
             }
             _ => (Is::BAD_REQUEST, "InvalidOperation.MultiGroupType"),
         },
         Refusal::OtherVpc { .. } => other_vpc(about),
         Refusal::OtherNetwork { .. } => match about {
-            About::Rules(_) => (Is::FORBIDDEN, "InvalidNetworkType.Conflict"),
-            About::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupType.NotSupportClassic"),
-            About::InterfaceGroups => (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc"),
+            ErrorContext::Rules(_) => (Is::FORBIDDEN, "InvalidNetworkType.Conflict"),
+            ErrorContext::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupType.NotSupportClassic"),
+            ErrorContext::InterfaceGroups => (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc"),
             _ => other_vpc(about),
         },
         Refusal::EnterpriseReference { .. } => (Is::BAD_REQUEST, "InvalidGroupParameter.OperationDenied"),
         Refusal::EnterpriseInnerAccess { .. } => (Is::NOT_FOUND, "InvalidParameter.InnerAccessPolicy"),
         Refusal::OwnGroup { .. } => match about {
-            About::Rules(Direction::Egress) => (Is::FORBIDDEN, "InvalidSecurityGroup.IsSame"),
+            ErrorContext::Rules(Direction::Egress) => (Is::FORBIDDEN, "InvalidSecurityGroup.IsSame"),
             _ => (Is::FORBIDDEN, "InvalidParamter.Conflict"),
         },
         Refusal::MixedFamilies { first, second } => (Is::BAD_REQUEST, families(first, second)),
@@ -137,12 +137,16 @@ fn named(refusal: &Refusal, about: About) -> (StatusCode, &'static str) {
     }
 }
 
-fn not_found(kind: Kind, about: About) -> (StatusCode, &'static str) {
+fn not_found(kind: Kind, about: ErrorContext) -> (StatusCode, &'static str) {
     match (kind, about) {
-        (Kind::Group, About::Deletion) => (Is::NOT_FOUND, "InvalidSecurityGroup.NotFound"),
+        (Kind::Group, ErrorContext::Deletion) => (Is::NOT_FOUND, "InvalidSecurityGroup.NotFound"),
         // The group itself was found before: this is one that a rule names.
-        (Kind::Group, About::Rules(Direction::Ingress)) => (Is::NOT_FOUND, "InvalidSourceGroupId.NotFound"),
-        (Kind::Group, About::Rules(Direction::Egress)) => (Is::NOT_FOUND, "InvalidDestGroupId.NotFound"),
+        (Kind::Group, ErrorContext::Rules(Direction::Ingress)) => {
+            (Is::NOT_FOUND, "InvalidSourceGroupId.NotFound")
+        }
+        (Kind::Group, ErrorContext::Rules(Direction::Egress)) => {
+            (Is::NOT_FOUND, "InvalidDestGroupId.NotFound")
+        }
         (Kind::Group, _) => (Is::NOT_FOUND, "InvalidSecurityGroupId.NotFound"),
         (Kind::Rule, _) => (Is::NOT_FOUND, "InvalidSecurityGroupRuleId.NotFound"),
         (Kind::Nic, _) => (Is::NOT_FOUND, "InvalidEniId.NotFound"),
@@ -155,12 +159,12 @@ fn not_found(kind: Kind, about: About) -> (StatusCode, &'static str) {
     }
 }
 
-fn other_vpc(about: About) -> (StatusCode, &'static str) {
+fn other_vpc(about: ErrorContext) -> (StatusCode, &'static str) {
     match about {
-        About::Rules(Direction::Ingress) => (Is::BAD_REQUEST, "InvalidSourceGroupId.Mismatch"),
-        About::Rules(Direction::Egress) => (Is::BAD_REQUEST, "InvalidDestGroupId.Mismatch"),
-        About::Instance => (Is::BAD_REQUEST, "InvalidInstanceId.Mismatch"),
-        About::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupVpc.NotBelongToOneVpc"),
+        ErrorContext::Rules(Direction::Ingress) => (Is::BAD_REQUEST, "InvalidSourceGroupId.Mismatch"),
+        ErrorContext::Rules(Direction::Egress) => (Is::BAD_REQUEST, "InvalidDestGroupId.Mismatch"),
+        ErrorContext::Instance => (Is::BAD_REQUEST, "InvalidInstanceId.Mismatch"),
+        ErrorContext::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupVpc.NotBelongToOneVpc"),
         _ => (Is::FORBIDDEN, "InvalidOperation.VpcMismatch"),
     }
 }
@@ -172,11 +176,11 @@ fn families(first: &str, second: &str) -> &'static str {
     }
 }
 
-fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
+fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
     let code = match field {
         Field::Name => match about {
-            About::PrefixList => "InvalidParameter.PrefixListName",
-            About::PortList => "InvalidParameter.PortRangeListName",
+            ErrorContext::PrefixList => "InvalidParameter.PrefixListName",
+            ErrorContext::PortList => "InvalidParameter.PortRangeListName",
             _ => "InvalidSecurityGroupName.Malformed",
         },
         Field::Description => "InvalidDescription.Malformed",
@@ -191,7 +195,7 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
         Field::Local => "InvalidParamter.Conflict",
         Field::NicType => "InvalidNicType.ValueNotSupported",
         Field::MaxEntries => match about {
-            About::PortList => "InvalidParameter.MaxEntries",
+            ErrorContext::PortList => "InvalidParameter.MaxEntries",
             _ => "LimitExceed.MaxEntries",
         },
         Field::Cidr => "InvalidParameter.CidrMalformed",
@@ -220,15 +224,15 @@ fn invalid(field: Field, about: About) -> (StatusCode, &'static str) {
     (Is::BAD_REQUEST, code)
 }
 
-fn too_many(limit: Limit, about: About) -> (StatusCode, &'static str) {
+fn too_many(limit: Limit, about: ErrorContext) -> (StatusCode, &'static str) {
     match limit {
         Limit::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
         Limit::RulesPerNic => match about {
-            About::PrefixList | About::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+            ErrorContext::PrefixList | ErrorContext::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
             _ => (Is::FORBIDDEN, "AclLimitExceed"),
         },
         Limit::MembersPerGroup => match about {
-            About::InstanceGroups | About::InterfaceGroups => {
+            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
                 (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
             }
             _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
@@ -236,7 +240,7 @@ fn too_many(limit: Limit, about: About) -> (StatusCode, &'static str) {
         Limit::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
         Limit::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
         Limit::MaxEntries => match about {
-            About::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
+            ErrorContext::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
             _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
         Limit::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),

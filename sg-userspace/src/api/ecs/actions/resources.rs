@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ActionFuture, Handler, page::Window, region, tags, tags_shown, time};
 use crate::{
-    api::ecs::{Answer, Call, Fault, params::Fields, router::Ecs},
+    api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::State,
     store::{Instance, Label, Nic, Vpc, VpcId},
 };
@@ -38,7 +38,7 @@ fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> ActionFuture<'a> {
             })
         };
         let regions: Vec<Value> = ids.into_iter().map(shown).collect();
-        Answer::of(&json!({ "Regions": { "Region": regions } }))
+        Response::of(&json!({ "Regions": { "Region": regions } }))
     })
 }
 
@@ -79,7 +79,7 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         };
         let vpcs: Vec<Value> = page.iter().map(|vpc| shown(vpc)).collect();
         answer.insert("Vpcs".to_owned(), json!({ "Vpc": vpcs }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -110,7 +110,7 @@ fn describe_instances<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let (page, mut answer) = window.of(&found, |instance| instance.id.to_string())?;
         let instances: Vec<Value> = page.iter().map(|instance| instance_shown(&state, instance)).collect();
         answer.insert("Instances".to_owned(), json!({ "Instance": instances }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 
@@ -205,7 +205,7 @@ fn describe_interfaces<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let (page, mut answer) = window.of(&found, |nic| nic.id.to_string())?;
         let nics: Vec<Value> = page.iter().map(|nic| interface_shown(nic)).collect();
         answer.insert("NetworkInterfaceSets".to_owned(), json!({ "NetworkInterfaceSet": nics }));
-        Answer::of(&answer)
+        Response::of(&answer)
     })
 }
 

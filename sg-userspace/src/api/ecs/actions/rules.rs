@@ -1,12 +1,12 @@
 //! Rules of a group: authorised, modified, revoked, each for both directions.
 
 use super::{
-    About, ActionFuture, Handler, group,
+    ActionFuture, ErrorContext, Handler, group,
     permission::{Parts, is_flat},
     submit,
 };
 use crate::{
-    api::ecs::{Answer, Call, Fault, router::Ecs},
+    api::ecs::{Call, Fault, Response, router::Ecs},
     service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching},
     store::{Direction, Group, NicType, RuleId},
 };
@@ -31,8 +31,8 @@ fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFu
         let group = group(&ecs.service.snapshot(), call)?;
         let rules = permissions(call, direction, &group)?.into_iter().map(|(spec, _)| spec).collect();
         let operation = Authorize { group: group.id.to_string(), direction, rules };
-        submit(ecs, call, About::Rules(direction), operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::Rules(direction), operation).await?;
+        Ok(Response::done())
     })
 }
 
@@ -99,13 +99,13 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
             let rule = found.first().ok_or_else(missing)?.to_string();
             ModifyRule { rule, direction: Some(direction), description, ..ModifyRule::default() }
         };
-        submit(ecs, call, About::Rules(direction), operation).await?;
-        Ok(Answer::done())
+        submit(ecs, call, ErrorContext::Rules(direction), operation).await?;
+        Ok(Response::done())
     })
 }
 
 fn about(refusal: &Refusal, direction: Direction) -> Fault {
-    super::refusals::fault(refusal, About::Rules(direction))
+    super::refusals::fault(refusal, ErrorContext::Rules(direction))
 }
 
 fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
@@ -146,8 +146,8 @@ fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
                 rules = other.chain(rules.iter().cloned()).collect();
             }
             let operation = RevokeMatching { group: group.id.to_string(), direction, rules };
-            submit(ecs, call, About::Rules(direction), operation).await?;
-            return Ok(Answer::done());
+            submit(ecs, call, ErrorContext::Rules(direction), operation).await?;
+            return Ok(Response::done());
         }
         if is_flat(&fields) || !fields.objects("Permissions")?.is_empty() {
             let message = "SecurityGroupRuleId and Permissions cannot both be given.";
@@ -174,12 +174,12 @@ fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
         }
         let rules = ids.into_iter().map(std::borrow::Cow::into_owned).collect();
         let operation = Revoke { group: group.id.to_string(), direction: Some(direction), rules };
-        let done = submit(ecs, call, About::Rules(direction), operation).await;
+        let done = submit(ecs, call, ErrorContext::Rules(direction), operation).await;
         match done {
             Err(fault) if fault.code == "InvalidParam.DuplicatePermissions" => {
                 Err(fault.named("InvalidParam.SecurityGroupRuleIdRepeated"))
             }
-            done => done.map(|_| Answer::done()),
+            done => done.map(|_| Response::done()),
         }
     })
 }

@@ -4,7 +4,7 @@ use axum::{body::Body, http::Request};
 use serde_json::json;
 
 use super::{Pairs, acs3_post, ask, common, face, get};
-use crate::api::ecs::{Answer, Fault, Format, Secret, reply::ResponseContext, xml};
+use crate::api::ecs::{Fault, Format, Response, Secret, reply::ResponseContext, xml};
 
 fn is_request_id(text: &str) -> bool {
     uuid::Uuid::parse_str(text).is_ok() && text.len() == 36 && text == text.to_uppercase()
@@ -93,8 +93,8 @@ fn a_tree_as_xml() {
 
 #[test]
 fn an_answer_is_an_object() {
-    assert_eq!(Answer::of(&json!({})).unwrap(), Answer::done());
-    assert_eq!(Answer::of(&json!([])).unwrap_err().code, "InternalError");
+    assert_eq!(Response::of(&json!({})).unwrap(), Response::done());
+    assert_eq!(Response::of(&json!([])).unwrap_err().code, "InternalError");
 }
 
 #[test]

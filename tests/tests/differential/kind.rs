@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     /// Ours leaves numbers that fit no window to the ends.
     Numbers,
     /// Ours remembers a flow that began with a packet that is none of conntrack's beginnings.
-    Beginning,
+    StartsNone,
     /// Conntrack forgets a flow at the first reset, where it was not yet sure of it.
     Reset,
     /// Ours lets the second SYN of a simultaneous open pass.
@@ -95,7 +95,7 @@ fn more(before: &Before<'_>, direction: Direction, packet: &Packet, state: State
     let was_reset =
         before.is_tracked() && before.any(|step, verdicts| verdicts.ours && is_reset(&step.packet));
     match state {
-        State::New | State::Invalid if began => Some(Kind::Beginning),
+        State::New | State::Invalid if began => Some(Kind::StartsNone),
         State::New | State::Invalid if was_reset => Some(Kind::Reset),
         _ => None,
     }

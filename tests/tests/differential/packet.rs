@@ -72,7 +72,7 @@ impl Packet {
     }
 
     /// What a flow is known by, the same both ways; for an error, that of the packet it is about.
-    pub(crate) fn talk(&self) -> Talk {
+    pub(crate) fn talk(&self) -> TestFlow {
         let (ports, number) = match &self.body {
             Body::Error { about, .. } => return about.talk(),
             Body::Tcp(segment) => (segment.ports, protocol::TCP),
@@ -81,7 +81,7 @@ impl Packet {
             Body::Other(number) => ([0; 2], *number),
         };
         let ends = [(self.from, ports[0]), (self.to, ports[1])];
-        Talk { ends: [ends[0].min(ends[1]), ends[0].max(ends[1])], protocol: number }
+        TestFlow { ends: [ends[0].min(ends[1]), ends[0].max(ends[1])], protocol: number }
     }
 
     fn bytes(&self, number: u16) -> Vec<u8> {
@@ -165,7 +165,7 @@ impl Packet {
 
 /// Who talks to whom, whichever way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Talk {
+pub(crate) struct TestFlow {
     ends: [(IpAddr, u16); 2],
     protocol: u8,
 }

@@ -24,8 +24,8 @@ use crate::{
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("together::both_filter_and_one_stays", both_filter_and_one_stays);
-    suite.each("together::the_order_is_what_was_asked_for", the_order_is_what_was_asked_for);
+    suite.each("coexistence::both_filter_and_one_stays", both_filter_and_one_stays);
+    suite.each("coexistence::the_order_is_what_was_asked_for", the_order_is_what_was_asked_for);
 }
 
 /// Ports that one of them drops, and one that both accept.

@@ -13,7 +13,7 @@ pub(crate) const IPV6: u16 = 0x86dd;
 const HOP_LIMIT: u8 = 64;
 
 /// Where frames of one `EtherType` go from one host's `eth0` to another's.
-pub(crate) struct Road {
+pub(crate) struct ForwardingPath {
     ethertype: u16,
     near: FrameSocket,
     far: FrameSocket,
@@ -21,7 +21,7 @@ pub(crate) struct Road {
     destination: IpAddr,
 }
 
-impl Road {
+impl ForwardingPath {
     pub(crate) fn open(scene: &Scene, from: Who, to: Who, family: Family, ethertype: u16) -> Result<Self> {
         Ok(Self {
             ethertype,

@@ -26,7 +26,7 @@ use sg_userspace::kernel::{Flows, layouts};
 
 use crate::{
     amount,
-    meanwhile::{Meanwhile, OPEN, SHUT},
+    background_traffic::{Meanwhile, OPEN, SHUT},
     residue,
     scene::{
         Role, Scene,

@@ -1,4 +1,4 @@
-//! A second opinion about hard traffic: the same packets through this project's filter and through nftables with the
+//! Differential tests of adversarial traffic: the same packets through this project's filter and through nftables with the
 //! kernel's connection tracking.
 //!
 //! It owns raw packets, the row of hosts that they go through, and the list of differences that are explained. It must

@@ -10,7 +10,7 @@ use sg_tests::lab::{Attach, Lab};
 
 use crate::{
     amount,
-    meanwhile::{Meanwhile, OPEN, SHUT},
+    background_traffic::{Meanwhile, OPEN, SHUT},
     scene::{Role, filtered, web},
     suite::Suite,
 };

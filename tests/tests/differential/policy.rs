@@ -128,7 +128,7 @@ impl Policy {
         let otherwise = if self.enterprise { "drop" } else { "accept" };
         format!(
             "flush ruleset
-table inet opinion {{
+table inet differential {{
 {sets}  chain inbound {{
 {ingress}    drop
   }}

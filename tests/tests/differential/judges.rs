@@ -90,7 +90,7 @@ pub(crate) fn nft(host: &Host, arguments: &[&str], input: &str) -> Result<String
 fn states(host: &Host) -> Result<BTreeMap<(u16, bool), State>> {
     let mut states = BTreeMap::new();
     for (set, is_v6) in [("states4", false), ("states6", true)] {
-        let shown = nft(host, &["-j", "list", "set", "inet", "opinion", set], "")?;
+        let shown = nft(host, &["-j", "list", "set", "inet", "differential", set], "")?;
         let shown: serde_json::Value = serde_json::from_str(&shown)?;
         let elements = shown.pointer("/nftables/1/set/elem").and_then(serde_json::Value::as_array);
         for element in elements.into_iter().flatten() {

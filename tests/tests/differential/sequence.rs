@@ -20,7 +20,7 @@ struct Side {
 }
 
 /// Two ends that talk.
-struct Talk {
+struct TestFlow {
     /// The way of its first packet.
     first: Direction,
     remote: IpAddr,
@@ -43,12 +43,12 @@ enum Kind {
 
 /// `count` packets between the local end and `remotes`.
 pub(crate) fn random(random: &mut Rng, remotes: &[IpAddr], count: usize) -> Vec<Step> {
-    let mut talks: Vec<Talk> = Vec::new();
+    let mut talks: Vec<TestFlow> = Vec::new();
     let mut steps = Vec::with_capacity(count);
     while steps.len() < count {
         let which = random.usize(..talks.len() + 2);
         if which >= talks.len() {
-            talks.push(Talk::new(random, remotes, talks.len() as u16));
+            talks.push(TestFlow::new(random, remotes, talks.len() as u16));
         }
         let which = which.min(talks.len() - 1);
         let talk = &mut talks[which];
@@ -64,7 +64,7 @@ pub(crate) fn random(random: &mut Rng, remotes: &[IpAddr], count: usize) -> Vec<
     steps
 }
 
-impl Talk {
+impl TestFlow {
     fn new(random: &mut Rng, remotes: &[IpAddr], number: u16) -> Self {
         let remote = remotes[random.usize(..remotes.len())];
         let kind = match random.u8(..10) {

@@ -14,7 +14,7 @@ use sg_tests::lab::{Agent, Attach, Family, Lab, Outcome, SILENCE, Service, answe
 
 use crate::{
     amount,
-    meanwhile::{Meanwhile, OPEN},
+    background_traffic::{Meanwhile, OPEN},
     scene::{
         Role, Scene,
         Who::{Client, Server},

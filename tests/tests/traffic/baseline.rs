@@ -24,12 +24,12 @@ pub(crate) const SERVICES: [Service; 6] = [
 ];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.add("plain::every_service_answers", every_service_answers);
-    suite.add("plain::closed_ports_refuse", closed_ports_refuse);
-    suite.add("plain::silence_is_seen", silence_is_seen);
-    suite.add("plain::pairs_talk_both_ways", pairs_talk_both_ways);
-    suite.add("plain::odd_frames_arrive", odd_frames_arrive);
-    suite.add("plain::path_mtu_is_discovered", |lab| {
+    suite.add("baseline::every_service_answers", every_service_answers);
+    suite.add("baseline::closed_ports_refuse", closed_ports_refuse);
+    suite.add("baseline::silence_is_seen", silence_is_seen);
+    suite.add("baseline::pairs_talk_both_ways", pairs_talk_both_ways);
+    suite.add("baseline::odd_frames_arrive", odd_frames_arrive);
+    suite.add("baseline::path_mtu_is_discovered", |lab| {
         Family::ALL.into_iter().try_for_each(|family| Routed::new(lab)?.bulk_arrives(family))
     });
 }

@@ -20,7 +20,7 @@ pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const ACK: u8 = 0x10;
 
-pub(crate) struct Road {
+pub(crate) struct ForwardingPath {
     pub(crate) router: Host,
     _neighbour: Host,
     /// Towards the filter, and from behind it.
@@ -35,7 +35,7 @@ pub(crate) enum From {
     Local = 1,
 }
 
-impl Road {
+impl ForwardingPath {
     pub(crate) fn new(lab: Lab) -> Result<Self> {
         let (router, neighbour) = (lab.host("router")?, lab.host("neighbour")?);
         // What nobody asked for would be counted.
@@ -138,7 +138,7 @@ impl Packet {
 }
 
 /// Says of each question whether the packet that opens its flow passes.
-pub(crate) fn verdicts(road: &mut Road, questions: &[Question]) -> Result<Vec<bool>> {
+pub(crate) fn verdicts(road: &mut ForwardingPath, questions: &[Question]) -> Result<Vec<bool>> {
     let packets: Vec<_> = questions.iter().map(|&question| Packet::opening(question, 40_000)).collect();
     road.load(From::Remote, &packets, Vary::Nothing)?;
     let mut passes = |_: &Question| {

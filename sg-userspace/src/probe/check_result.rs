@@ -9,7 +9,7 @@ use crate::model::{Decider, GroupIndex, Policy, RuleIndex};
 
 /// What happens to a packet, and who says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CheckResult {
     /// Accept or drop.
     pub verdict: Verdict,
     /// Why.
@@ -20,7 +20,7 @@ pub struct Answer {
     pub rule: Option<RuleIndex>,
 }
 
-impl Answer {
+impl CheckResult {
     /// The answer of something that stands in the policy.
     #[must_use]
     pub const fn of(decider: Decider, verdict: Verdict) -> Self {

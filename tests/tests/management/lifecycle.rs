@@ -23,7 +23,7 @@ const KILLS: usize = 12;
 const CLIENTS: usize = 4;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.add("life::killed_at_any_time_it_keeps_what_it_answered", killed_at_any_time);
+    suite.add("lifecycle::killed_at_any_time_it_keeps_what_it_answered", killed_at_any_time);
 }
 
 fn killed_at_any_time(lab: Lab) -> Result<()> {

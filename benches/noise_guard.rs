@@ -13,13 +13,13 @@ const SHORT: Duration = Duration::from_secs(15);
 
 /// What is left of it.
 #[derive(Debug)]
-pub struct Patience {
+pub struct NoiseGuard {
     /// What nothing took at best.
     quickest: f64,
     left: Duration,
 }
 
-impl Patience {
+impl NoiseGuard {
     /// For all measurements of a benchmark.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     /// How many rounds there are where nothing takes so long, one after the other.
-    fn rounds(patience: &mut Patience, times: &[f64]) -> usize {
+    fn rounds(patience: &mut NoiseGuard, times: &[f64]) -> usize {
         let mut times = times.iter();
         let before = times.len();
         let round = || {
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_slow_machine_is_waited_for() {
-        let mut patience = Patience { quickest: f64::INFINITY, left: Duration::from_millis(500) };
+        let mut patience = NoiseGuard { quickest: f64::INFINITY, left: Duration::from_millis(500) };
         assert_eq!(rounds(&mut patience, &[20.0, 12.0, 11.0, 11.0]), 2, "nothing is known yet");
         assert_eq!(rounds(&mut patience, &[20.0, 20.0, 19.0, 12.5, 11.0]), 4);
         assert_eq!(rounds(&mut patience, &[11.0, 11.0, 11.0]), 2);

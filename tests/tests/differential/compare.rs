@@ -1,4 +1,4 @@
-//! A second opinion: random policies and sequences through both filters, and what each difference is.
+//! Differential tests: random policies and sequences through both filters, and what each difference is.
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 

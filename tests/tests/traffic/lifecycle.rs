@@ -29,17 +29,17 @@ pub(crate) fn tests(suite: &mut Suite) {
     // What hangs on a clsact qdisc does not move with its device.
     suite.over(
         &[Attach::Tcx, Attach::Xdp],
-        "life::a_device_that_moved_is_named",
+        "lifecycle::a_device_that_moved_is_named",
         a_device_that_moved_is_named,
     );
-    suite.over(&Attach::RECEIVED, "life::a_bad_file_changes_nothing", a_bad_file_changes_nothing);
-    suite.over(&Attach::RECEIVED, "life::sighup_reads_again", sighup_reads_again);
-    suite.over(&Attach::RECEIVED, "life::sigterm_leaves_the_filter", sigterm_leaves_the_filter);
-    suite.over(&Attach::RECEIVED, "life::detach_on_exit_takes_it_off", detach_on_exit_takes_it_off);
-    suite.over(&Attach::RECEIVED, "life::kill_leaves_the_filter", kill_leaves_the_filter);
+    suite.over(&Attach::RECEIVED, "lifecycle::a_bad_file_changes_nothing", a_bad_file_changes_nothing);
+    suite.over(&Attach::RECEIVED, "lifecycle::sighup_reads_again", sighup_reads_again);
+    suite.over(&Attach::RECEIVED, "lifecycle::sigterm_leaves_the_filter", sigterm_leaves_the_filter);
+    suite.over(&Attach::RECEIVED, "lifecycle::detach_on_exit_takes_it_off", detach_on_exit_takes_it_off);
+    suite.over(&Attach::RECEIVED, "lifecycle::kill_leaves_the_filter", kill_leaves_the_filter);
     suite.over(
         &Attach::RECEIVED,
-        "life::a_restart_adopts_flows_and_counts",
+        "lifecycle::a_restart_adopts_flows_and_counts",
         a_restart_adopts_flows_and_counts,
     );
 }

@@ -10,11 +10,12 @@ use anyhow::Result;
 use libtest_mimic::Arguments;
 use sg_tests::lab::{Entered, Lab};
 
+mod background_traffic;
+mod coexistence;
 mod devices;
 mod kills;
 mod limits;
 mod local_users;
-mod meanwhile;
 mod neighbours;
 mod outlives;
 mod own_log;
@@ -26,7 +27,6 @@ mod scene;
 mod storm;
 #[path = "../traffic/suite.rs"]
 mod suite;
-mod together;
 mod unfiltered;
 mod upgrade;
 
@@ -44,7 +44,7 @@ fn main() -> Result<ExitCode> {
         devices::tests,
         neighbours::tests,
         residue::tests,
-        together::tests,
+        coexistence::tests,
         limits::tests,
         packaging::tests,
         local_users::tests,

@@ -17,8 +17,8 @@ const RULES_OF_A_CLIENT: usize = 10;
 const LIMIT: usize = 200;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.add("crowd::a_limit_is_met_exactly_and_nothing_is_lost", a_limit_is_met_exactly);
-    suite.add("crowd::what_all_ask_for_once_is_done_once", once);
+    suite.add("concurrency::a_limit_is_met_exactly_and_nothing_is_lost", a_limit_is_met_exactly);
+    suite.add("concurrency::what_all_ask_for_once_is_done_once", once);
 }
 
 /// What each of the clients was answered, all of them at once.

@@ -2,9 +2,9 @@
 
 /// The same quantity, round by round.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds(Vec<f64>);
+pub struct Samples(Vec<f64>);
 
-impl Rounds {
+impl Samples {
     /// Adds what a round gave.
     pub fn push(&mut self, value: f64) {
         let place = self.0.partition_point(|other| *other < value);
@@ -41,7 +41,7 @@ impl Rounds {
     }
 }
 
-impl FromIterator<f64> for Rounds {
+impl FromIterator<f64> for Samples {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -51,13 +51,13 @@ impl FromIterator<f64> for Rounds {
 
 #[cfg(test)]
 mod tests {
-    use super::Rounds;
+    use super::Samples;
 
     #[test]
     fn the_middle_half() {
-        let mut rounds: Rounds = [9.0, 1.0, 3.0, 2.0].into_iter().collect();
+        let mut rounds: Samples = [9.0, 1.0, 3.0, 2.0].into_iter().collect();
         rounds.push(4.0);
         assert_eq!((rounds.least(), rounds.median(), rounds.most(), rounds.spread()), (1.0, 3.0, 9.0, 2.0));
-        assert!(Rounds::default().median().is_nan());
+        assert!(Samples::default().median().is_nan());
     }
 }

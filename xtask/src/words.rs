@@ -1,0 +1,85 @@
+//! The words that this project does not use: each has a name in the field, which stands in `docs/glossary.md`.
+//!
+//! A test only. A word that comes back, in code, help or docs, fails it with the word to write instead.
+
+use std::{fs, path::Path, process::Command};
+
+/// What is not written, and what is. Whole words, as they are spelled.
+const WORDS: &[(&str, &str)] = &[
+    ("AnswerLimit", "RejectRateLimited"),
+    ("AnswerRate", "RejectRate"),
+    ("ANSWERS", "REJECT_BUDGET"),
+    ("ANSWER_MARK", "REJECT_MARK"),
+    ("answers-per-second", "reject-rate"),
+    ("answer-limit", "reject-rate-limited"),
+    ("NarrowKey", "FlowKeyV4"),
+    ("Talk", "PortsProtoNic, or connection"),
+    ("look_plainly", "lookup_and_update_plain"),
+    ("hear_tcp", "update_tcp_state"),
+    ("is_cut", "is_revoked"),
+    ("note_cut", "note_revoked"),
+    ("unasked", "exceptions"),
+    ("speaks_for", "is_allowed_source"),
+    ("Census", "FlowTableStats"),
+    ("Clause", "LoweredRule"),
+    ("told_apart", "membership_rules"),
+    ("bluntness", "inverse_selectivity"),
+    ("come_or_gone", "symmetric_difference"),
+    ("forest", "partition"),
+    ("look_again", "resync"),
+    ("put_in_force", "apply"),
+    ("carry_out", "execute"),
+    ("members_here", "local_members"),
+    ("members_elsewhere", "remote_members"),
+    ("Manner", "ResponseContext"),
+    ("Answering", "ActionFuture, or responder"),
+    ("Paced", "TimeoutStream"),
+    ("Typed", "Args"),
+    ("Unheard", "BrokenPipe"),
+    ("may be said several times", "may be repeated"),
+    ("what is not said stays", "unspecified fields are left unchanged"),
+];
+
+/// Where former words may stand: in what is dated, in names of licences, and here.
+const LEFT_OUT: [&str; 4] = ["docs/adr/", "docs/reports/", "deny.toml", "xtask/src/words.rs"];
+
+#[test]
+fn the_words_are_those_of_the_glossary() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let output =
+        Command::new("git").args(["-c", "safe.directory=*", "ls-files"]).current_dir(root).output().unwrap();
+    assert!(output.status.success(), "`git ls-files`: {}", String::from_utf8_lossy(&output.stderr));
+    let files = String::from_utf8(output.stdout).unwrap();
+    let read = |file: &&str| {
+        let is_text = [".rs", ".md", ".toml", ".patch", ".txt"].iter().any(|end| file.ends_with(end));
+        is_text && !LEFT_OUT.iter().any(|place| file.starts_with(place))
+    };
+    let (mut looked_at, mut found) = (0, Vec::new());
+    for file in files.lines().filter(read) {
+        // A file that git knows may have been removed.
+        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+        looked_at += 1;
+        for (number, line) in text.lines().enumerate() {
+            for (word, instead) in WORDS.iter().filter(|(word, _)| has(line, word)) {
+                found.push(format!("{file}:{}: {word:?}: write {instead}", number + 1));
+            }
+        }
+    }
+    assert!(looked_at > 400, "only {looked_at} files");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Whether `line` has `word` as a whole one.
+fn has(line: &str, word: &str) -> bool {
+    let is_part = |character: char| character.is_alphanumeric() || character == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let after = &line[at + word.len()..];
+        !line[..at].chars().next_back().is_some_and(is_part) && !after.chars().next().is_some_and(is_part)
+    })
+}
+
+#[test]
+fn only_whole_words_count() {
+    assert!(has("a Talk.", "Talk") && has("Talk", "Talk") && has("(`is_cut`)", "is_cut"));
+    assert!(!has("Talks", "Talk") && !has("this_cut", "is_cut") && !has("is_cutting", "is_cut"));
+}

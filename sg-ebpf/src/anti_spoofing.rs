@@ -1,6 +1,6 @@
-//! Anti-spoofing: a guest speaks for itself only, in its own network, to its neighbours too, and is no server of theirs.
-//! What it claims is read by `sg_common::guest`; whether that is its own, the image says. Called by [`crate::pipeline`]
-//! for what a guarded NIC sends.
+//! Anti-spoofing: a guest sends only from its own addresses, untagged, advertises only itself to its neighbours, and is no DHCP
+//! server or router. `sg_common::guest` reads the claimed addresses; the image tells which are the guest's own. Called by
+//! [`crate::pipeline`] for packets that a guarded NIC sends.
 
 use sg_common::{
     guest,
@@ -11,7 +11,7 @@ use sg_common::{
 
 use crate::{context::Context, scratch::Scratch, view};
 
-/// Puts the claim of an ARP packet into the keys, where an IP packet has its source.
+/// Fills the source keys with the sender that an ARP packet claims.
 #[inline(always)]
 pub fn claim_of_arp(scratch: &mut Scratch) {
     let address = scratch.claimed.address;
@@ -19,7 +19,7 @@ pub fn claim_of_arp(scratch: &mut Scratch) {
     scratch.keys[Dimension::LocalLow as usize] = address.low;
 }
 
-/// What needs no image: errs where no guest may send this. The Ethernet address is in the keys then.
+/// Makes the checks that need no image, and fills the Ethernet key. Returns the reason to drop the packet.
 #[inline(always)]
 pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Result<(), Reason> {
     let has_ethernet = scratch.header.flags & flags::LAYER_3 == 0;
@@ -30,7 +30,7 @@ pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Res
         Payload::Arp(_) => true,
         Payload::Refused(reason) => return Err(reason),
     };
-    // One that is a priority only names no other network.
+    // A priority tag (VLAN 0) names no other network.
     if !scratch.packet.vlan.is_none() {
         return Err(Reason::VlanTag);
     }

@@ -1,5 +1,5 @@
-//! A packet as its hook hands it over, and its memory. It must never know what the bytes mean: [`crate::frame`] and
-//! [`crate::view`] have them read.
+//! A packet as its hook passes it, and its memory. It must never know what the bytes mean: [`crate::frame`] and [`crate::view`]
+//! have them parsed.
 
 #![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
 
@@ -26,54 +26,53 @@ use crate::{
     view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
 };
 
-/// No header of a packet begins further in. A bound that the verifier can hold on to: it refuses packet
-/// pointers whose offset may pass 65,535 (`MAX_PACKET_OFF`).
+/// Maximum offset of a header in a packet. The bound keeps the verifier content: it rejects packet pointers whose offset may
+/// exceed 65,535 (`MAX_PACKET_OFF`).
 pub const MAX_OFFSET: usize = 0x3fff;
 
-/// A packet as its hook hands it over: what the datapath asks of it.
+/// What the datapath needs of a packet, whatever its hook.
 pub trait Context: EbpfContext {
-    /// Where the linear part begins.
+    /// Start of the linear part.
     fn data(&self) -> usize;
-    /// Where the linear part ends.
+    /// End of the linear part.
     fn data_end(&self) -> usize;
-    /// Bytes of the frame, with its Ethernet header.
+    /// Length of the frame in bytes, Ethernet header included.
     fn len(&self) -> u32;
-    /// The number of the device that the packet came in on or leaves by.
+    /// Index of the device that received or sends the packet.
     fn device(&self) -> u32;
-    /// The VLAN tag that the kernel or a device took off the packet.
+    /// The VLAN tag that the kernel or a device stripped.
     fn tag(&self) -> Option<Tag>;
-    /// Whether IPsec delivers the packet, which was read and goes in `direction`: it is inbound, was decrypted, and is no ESP
-    /// itself.
+    /// Whether IPsec delivers the parsed packet, which goes in `direction`: it is inbound, was decrypted, and is no ESP itself.
     fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool;
-    /// What a packet without an Ethernet header is, as [`Self::find`] says it of others.
+    /// The payload of a packet without an Ethernet header, as the word that [`Self::find`] returns for others.
     fn find_layer_3(&self) -> u64;
-    /// Leaves the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if there is such a place.
+    /// Stores the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if the hook has such a place.
     fn note(&self, decision: Decision);
-    /// What the Ethernet header announces, as a global function, and so are those that follow: see [`crate::frame`] and
-    /// [`crate::view`].
+    /// The payload that the Ethernet header announces. This and the following methods call global functions, see [`crate::frame`]
+    /// and [`crate::view`].
     fn find(&self) -> u64;
-    /// What a policy may name the frame by, see [`crate::named`].
+    /// The EtherType by which a policy may name the frame, see [`crate::named`].
     fn name(&self) -> u64;
-    /// Reads the frame, names its flow, and looks for it.
+    /// Parses the frame, builds its flow key, and looks the flow up.
     fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64;
-    /// The same, where more of the frame must be made linear first.
+    /// As [`Self::frame`], after making more of the frame linear.
     fn frame_again(&self, scratch: *mut Scratch, scope: u64) -> u64;
-    /// Reads the frame only.
+    /// Parses the frame, without a flow lookup.
     fn bare_frame(&self, scratch: *mut Scratch) -> u64;
-    /// Whether this is a large packet, see [`Frame::is_large`].
+    /// Whether the packet is large, see [`Frame::is_large`].
     fn is_large(&self) -> bool;
-    /// Reads the IP packet at `offset`, which an ICMP error quotes that ends at `quotation`, or, where that is zero, is the
-    /// frame's own.
+    /// Parses the IP packet at `offset`. `quotation` is the end of the ICMP error that quotes it, or zero for the frame's own
+    /// packet.
     fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64;
-    /// Reads the packet that an ICMP error quotes.
+    /// Parses the packet that an ICMP error quotes.
     fn quoted(&self, scratch: *mut Scratch) -> u64;
-    /// Makes so many bytes linear, or what there is of them, and tells whether that gave more to read than before.
+    /// Makes up to `wanted` bytes linear. Returns whether more can be read than before.
     fn pull(&self, wanted: u32) -> bool;
     /// Whether the packet passes without a rule.
     fn exception(&self, packet: *const Packet, scope: u64) -> u64;
-    /// Walks through the options of a message.
+    /// Walks the options of a message.
     fn walk(&self, list: u64, at: u64, end: u64) -> u64;
-    /// Reads who a packet, which ends at `end`, says its sender is. Zero where it can be read.
+    /// Reads the claimed sender of a packet that ends at `end`. Returns zero on success.
     fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64;
 }
 
@@ -91,19 +90,18 @@ impl<'a, C: Context> View<'a, C> {
         Self { ctx, data: ctx.data(), end: ctx.data_end(), length: ctx.len() as usize }
     }
 
-    /// How many bytes of the packet can be read.
+    /// Length of the linear part in bytes.
     #[inline(always)]
     pub fn linear(&self) -> usize {
         self.end - self.data
     }
 }
 
-/// Leaves a word in the packet's control block.
+/// Stores a word in the packet's control block.
 #[inline(always)]
 pub fn note(ctx: &TcContext, word: u64) {
     let skb = ctx.skb.skb;
-    // SAFETY: `skb` is the context that the kernel gave us; `cb` is ours to write in a classifier
-    // (`tc_cls_act_is_valid_access`).
+    // SAFETY: `skb` is the context that the kernel passed; a classifier may write `cb` (`tc_cls_act_is_valid_access`).
     unsafe {
         (*skb).cb[0] = word as u32;
         (*skb).cb[1] = (word >> 32) as u32;
@@ -145,7 +143,7 @@ impl Context for TcContext {
     fn find_layer_3(&self) -> u64 {
         sg_layer_3(self.skb.skb)
     }
-    /// In the packet's control block: word 0 the counter's number, word 1 verdict and reason.
+    /// Stores it in the control block: word 0 is the counter's number, word 1 verdict and reason.
     #[inline(always)]
     fn note(&self, decision: Decision) {
         note(self, decision.word());
@@ -229,17 +227,17 @@ impl<C: Context> Frame for View<'_, C> {
     }
 }
 
-/// Some bytes that were checked to be there.
+/// Bytes whose presence was checked.
 #[derive(Clone, Copy)]
 pub struct Pointer(usize);
 
 impl Pointer {
-    /// Loads in one instruction: the kernel runs this only where unaligned loads are cheap, and the verifier
-    /// knows (`check_pkt_ptr_alignment`); a byte-wise read would be eight instructions instead.
+    /// Loads in one instruction: the kernel runs this only where unaligned loads are cheap, and the verifier knows
+    /// (`check_pkt_ptr_alignment`); a byte-wise read would take eight.
     #[inline(always)]
     fn load<T: Copy>(self, offset: usize) -> T {
-        // SAFETY: `window::<N>` checked that N bytes are there, and parsers read inside N; the verifier proves
-        // it again at load time and rejects the program otherwise.
+        // SAFETY: `window::<N>` checked that N bytes are there, and parsers read inside N; the verifier proves it again at load
+        // time and rejects the program otherwise.
         unsafe { *((self.0 + offset) as *const T) }
     }
 }
@@ -263,9 +261,8 @@ impl Window for Pointer {
     }
 }
 
-/// A frame that no packet buffer was built for yet. All of it is linear: the program does not say that it takes
-/// frames in several buffers, and a driver that would need them refuses it. None is large: what a device coalesces, it
-/// coalesces later.
+/// A frame without an skb. It is linear as a whole: the program does not declare support for fragmented XDP buffers, and a driver
+/// that needs them refuses it. It is never large: devices coalesce later.
 impl Context for XdpContext {
     #[inline(always)]
     fn data(&self) -> usize {
@@ -283,22 +280,22 @@ impl Context for XdpContext {
     fn device(&self) -> u32 {
         self.ingress_ifindex() as u32
     }
-    /// One that a device took off is not to be seen here: such devices are refused.
+    /// A tag that a device stripped is invisible here: such devices are refused.
     #[inline(always)]
     fn tag(&self) -> Option<Tag> {
         None
     }
-    /// What is decrypted later does not come back.
+    /// A packet that is decrypted later does not return to this hook.
     #[inline(always)]
     fn is_delivered(&self, _scratch: *const Scratch, _direction: Direction) -> bool {
         false
     }
-    /// No program is attached to such a device: nothing that can be read.
+    /// The agent attaches no XDP program to a device without an Ethernet header: malformed.
     #[inline(always)]
     fn find_layer_3(&self) -> u64 {
         0
     }
-    /// There is no place for it.
+    /// XDP has no place for it.
     #[inline(always)]
     fn note(&self, _decision: Decision) {}
     #[inline(always)]
@@ -313,7 +310,7 @@ impl Context for XdpContext {
     fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
         sg_xdp_frame(self.ctx, scratch, scope)
     }
-    /// All of it is linear.
+    /// The whole frame is linear.
     #[inline(always)]
     fn frame_again(&self, _scratch: *mut Scratch, _whose: u64) -> u64 {
         0

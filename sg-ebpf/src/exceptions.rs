@@ -1,6 +1,5 @@
-//! What passes without a rule, asked once: `sg_common::exceptions` as a global function, so that the verifier walks through
-//! the list once, and not again from every state that the datapath is in. What has to be remembered of it is remembered
-//! here. Called by [`crate::pipeline`].
+//! Traffic that passes without a rule: `sg_common::exceptions` as a global function, which the verifier checks once, not again
+//! from every datapath state. Also keeps the state of these exchanges. Called by [`crate::pipeline`].
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
@@ -25,16 +24,16 @@ use crate::{
     view,
 };
 
-/// Whom a packet is from, and what it is asked for.
+/// The NIC, direction and header position of the packet to check.
 #[derive(Clone, Copy)]
 pub struct ExceptionArgs {
     pub scope: FlowScope,
-    /// Where the IP header stands.
+    /// Offset of the IP header.
     pub network: usize,
 }
 
-/// Why `packet` passes without a rule, or none where it needs one. `is_server` tells whether the local address of the packet
-/// is one of the NIC's own and the remote one that of a DHCP server of it; it is asked only where that decides.
+/// Why `packet` passes without a rule, or `None` if it needs one. `is_server` tells whether the local address is one of the NIC's
+/// own and the remote address a DHCP server of it; called only if that decides.
 #[inline(always)]
 pub fn passes(
     ctx: &impl Context,
@@ -42,7 +41,7 @@ pub fn passes(
     packet: &Packet,
     is_server: impl FnOnce() -> bool,
 ) -> Option<Reason> {
-    // Of what most packets are it is said without a call.
+    // Spares most packets the call.
     if packet.protocol == protocol::TCP {
         return None;
     }
@@ -64,7 +63,7 @@ const NETWORK: u32 = 8;
 const MISS: u64 = 0;
 const DHCP: u64 = 1;
 const DISCOVERY: u64 = 2;
-/// DHCP to one server, which must be one of the NIC's.
+/// DHCP to a single server, which must be one of the NIC's.
 const TO_A_SERVER: u64 = 3;
 /// Parts of the message lie outside the linear part of the buffer.
 const UNREAD: u64 = 4;
@@ -86,7 +85,7 @@ fn exception(ctx: &impl Context, packet: *const Packet, scope: u64) -> u64 {
         return if view.linear() < packet.end { UNREAD } else { MISS };
     };
     let Some(exchanges) = EXCHANGES.get_ptr_mut(u32::from(slot)) else { return MISS };
-    // SAFETY: valid until the program ends; integers, which another processor may write at the same time, see `exchange`.
+    // SAFETY: valid until the program ends; integers, which other CPUs may write at the same time, see `exchange`.
     let exchanges: &mut Exchanges = unsafe { &mut *exchanges };
     match found {
         Exception::Discovery(message) => discovery(exchanges, packet, message),
@@ -94,7 +93,7 @@ fn exception(ctx: &impl Context, packet: *const Packet, scope: u64) -> u64 {
     }
 }
 
-/// A neighbour is told what it asked, and nobody else.
+/// Accepts an advertisement only if its receiver solicited one.
 #[inline(always)]
 fn discovery(exchanges: &mut Exchanges, packet: &Packet, message: discovery::Message) -> u64 {
     match message {
@@ -111,7 +110,7 @@ fn discovery(exchanges: &mut Exchanges, packet: &Packet, message: discovery::Mes
     }
 }
 
-/// What the NIC asked is answered, and nothing else.
+/// Accepts a DHCP reply only to a request of the NIC.
 #[inline(always)]
 fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trusted: bool) -> u64 {
     match message.kind {
@@ -140,7 +139,7 @@ fn seconds(seconds: u32) -> u64 {
     u64::from(seconds * maps::settings().hertz)
 }
 
-/// The global functions, for a type of context, as in [`crate::view`].
+/// Defines the global functions for one context type, as in [`crate::view`].
 macro_rules! exception {
     ($context:ident, $raw:ty, $exception:ident, $step:ident, $walk:ident, $ask:ident) => {
         #[unsafe(no_mangle)]
@@ -157,7 +156,7 @@ macro_rules! exception {
             options::walk(at as usize, step).word()
         }
 
-        /// Makes the message linear, where it must.
+        /// Makes the message linear if necessary.
         #[unsafe(no_mangle)]
         #[inline(never)]
         pub extern "C" fn $ask(raw: *mut $raw, packet: *const Packet, scope: u64) -> u64 {

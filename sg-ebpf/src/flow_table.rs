@@ -1,4 +1,4 @@
-//! The flow tables. What an entry means is the business of `sg_common`; here it is found and kept.
+//! The flow tables: lookup, insert and update. `sg_common` defines what an entry means.
 
 #![expect(unsafe_code, reason = "a map gives pointers to values that other CPUs may change")]
 
@@ -16,29 +16,30 @@ use crate::{
     view,
 };
 
-/// What is known of the flow that [`Scratch::key`] names.
+/// Result of a lookup of the flow that [`Scratch::key`] names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FlowLookup {
-    /// Nothing.
+    /// There is no entry.
     Miss,
-    /// The policy is to be asked about a flow that begins this way, see [`policy::refill_keys`](crate::policy::refill_keys) for
-    /// the rest: it was judged by an older policy, or begins anew. [`revalidate`] tells the answer.
+    /// The policy must judge the flow: its entry is from an older generation, or the flow begins anew. Holds the direction of the
+    /// first packet, and whether the rules of both directions must accept, see
+    /// [`policy::refill_keys`](crate::policy::refill_keys). The decision goes to [`revalidate`].
     Stale(Direction, bool),
-    /// The same of a TCP connection that has ended; an accepted packet of it is to [`reopen`] it.
+    /// As [`Self::Stale`], for a closed TCP connection. If the policy accepts the packet, [`reopen`] the connection.
     Closed(Direction, bool),
-    /// The packet is an error about a flow that lives.
+    /// The packet is an ICMP error about a live flow.
     Related,
-    /// There is an entry, but the packet must meet the policy: it asks for a new connection, or is an error about a flow
-    /// that was cut.
+    /// There is an entry, but the policy must judge the packet: it requests a new connection, or is an error about a revoked
+    /// flow.
     NeedsPolicy,
-    /// What was decided about the flow; the packet is noted.
+    /// The flow's decision; the packet has been recorded.
     Hit(Decision),
-    /// There is an entry that makes no sense.
+    /// There is an invalid entry.
     Corrupt,
 }
 
 impl FlowLookup {
-    /// What [`usual::lookup_and_update`](crate::usual::lookup_and_update) or [`sg_lookup`] said.
+    /// Decodes the result of [`usual::lookup_and_update`](crate::usual::lookup_and_update) or [`sg_lookup`].
     #[inline(always)]
     pub fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
@@ -56,17 +57,17 @@ impl FlowLookup {
     }
 }
 
-/// What is asked about the flow, besides what stands in [`Scratch`]: its key, the packet, and the header of the image.
+/// Arguments of a lookup, besides those in [`Scratch`]: key, packet, and image header.
 pub struct LookupArgs {
-    /// Which way the packet goes.
+    /// Direction of the packet.
     pub direction: Direction,
     /// Whether the packet is an ICMP error about the flow.
     pub error: bool,
-    /// Bytes of the frame.
+    /// Length of the frame in bytes.
     pub length: u32,
 }
 
-// Bits of what the functions below are asked, and some of them of what they say.
+// Bits of the arguments of the functions below; some are bits of their results too.
 const EGRESS: u64 = 1;
 const EITHER: u64 = 2;
 const ERROR: u64 = 4;
@@ -75,7 +76,8 @@ const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
 const FIRST_EGRESS: u64 = 64;
 
-// What `usual::lookup_and_update` and `sg_lookup` say, unless it is a decision: those have their highest bit set. Zero: nobody looked well enough.
+// Results of `usual::lookup_and_update` and `sg_lookup` that are no decision: decisions have their highest bit set. Zero means
+// that a full lookup is required.
 pub const AGAIN: u64 = 0;
 pub const MISS: u64 = 4;
 pub const NEEDS_POLICY: u64 = 8;
@@ -84,21 +86,22 @@ const STALE: u64 = 16;
 const CLOSED_FLOW: u64 = 20;
 const CORRUPT: u64 = 24;
 
-/// Looks for the flow, and notes the packet where it belongs to it. A flow that was `judged` for this packet is not stale.
+/// Looks the flow up, and records the packet if it belongs to it. With `judged`, the flow was revalidated for this packet and is
+/// not stale.
 #[inline(always)]
 pub fn lookup_and_update(scratch: &mut Scratch, asked: &LookupArgs, judged: bool) -> FlowLookup {
     let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
     FlowLookup::of(sg_lookup(scratch, bits, u64::from(asked.length)))
 }
 
-/// Tells the flow what the policy in force says of it, which was asked about a first packet that went in `first`. Whoever has
-/// taken its place since is left alone.
+/// Updates the flow with the decision of the current policy, taken for a first packet in direction `first`. An entry that has
+/// replaced the flow since is left alone.
 #[inline(always)]
 pub fn revalidate(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
     sg_revalidate(scratch, decision.word(), if error { ERROR } else { 0 } | first as u64);
 }
 
-/// Remembers the flow, whose first packet this is, see [`flags::EITHER_WAY`] for `either`. False where there is no room.
+/// Inserts a flow with its first packet; for `either` see [`flags::EITHER_WAY`]. Returns false if there is no room.
 #[inline(always)]
 pub fn open(
     scratch: &mut Scratch,
@@ -112,7 +115,7 @@ pub fn open(
     sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
 }
 
-/// Remembers a connection that had ended, and whose first packet went in `first`, again, see [`open`].
+/// Inserts a closed connection again, whose first packet went in direction `first`; see [`open`].
 #[inline(always)]
 pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &LookupArgs, first: Direction, either: bool) {
     let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
@@ -120,8 +123,7 @@ pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &LookupArgs, fir
     sg_open(scratch, decision.word(), bits, u64::from(asked.length));
 }
 
-// Global functions, as the walks of [`crate::policy`] are: the verifier follows what a flow can be once in each, and not again
-// from every state that the datapath is in.
+// Global functions, like the walks of [`crate::policy`]: the verifier checks each once, and not again from every datapath state.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -148,9 +150,9 @@ extern "C" fn sg_lookup(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
     said
 }
 
-// What becomes of an entry, whichever table it stands in: the verifier would follow these once for each of them.
+// One function for entries of all tables: inlined, the verifier would check the code once for each table.
 
-/// What an entry says of the packet.
+/// Judges the packet by the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
@@ -180,7 +182,7 @@ extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64,
     if Decision::from_word(decision).is_some() { decision } else { CORRUPT }
 }
 
-/// Notes the packet.
+/// Records the packet in the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
@@ -191,7 +193,7 @@ extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u6
     0
 }
 
-/// Tells an entry what the policy says of a flow that begins in `first`.
+/// Updates an entry with the policy's decision on a flow that begins in direction `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, asked: u64) -> u64 {
@@ -213,7 +215,7 @@ extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u6
     0
 }
 
-/// Tells an entry that the rules accepted the packet, which asks for a new connection.
+/// Records in an entry that the rules accepted the packet, which requests a new connection.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_ask(
@@ -233,7 +235,7 @@ extern "C" fn sg_ask(
     0
 }
 
-/// What is known of a flow that has no entry.
+/// Result for a flow without an entry: searches the closed connections.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
@@ -280,11 +282,11 @@ extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: 
         sg_ask(scratch, known, decision, asked, length);
         return 1;
     }
-    // Apart, since an entry takes a sixth of the stack.
+    // A function of its own, because an entry takes a sixth of the stack.
     if half_open::make_room(scratch) { sg_enter(scratch, decision, asked, length) } else { 0 }
 }
 
-/// Enters a flow, which room was made for.
+/// Inserts a flow for which room was made.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
@@ -304,13 +306,13 @@ extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length:
     u64::from(half_open::enter(key, &entry))
 }
 
-/// The live entry of a flow.
+/// Finds the live entry of a flow.
 #[inline(always)]
 fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     find_established(key, now).or_else(|| find_half_open(key, now))
 }
 
-/// The same, where it was answered as far as the tables know.
+/// As [`find`], in the tables of established flows.
 #[inline(always)]
 pub fn find_established(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     let entry = match key.width() {
@@ -320,37 +322,37 @@ pub fn find_established(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntr
     live(entry, key.l4, now)
 }
 
-/// The same, where it was not.
+/// As [`find`], in the tables of half-open flows.
 #[inline(always)]
 pub fn find_half_open(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     live(half_open::find(key), key.l4, now)
 }
 
-/// The entry, unless it is none or was silent for too long.
+/// Returns the entry, unless it has expired.
 #[inline(always)]
 pub fn live(entry: Option<*mut FlowEntry>, l4: PortsProtoNic, now: u64) -> Option<&'static mut FlowEntry> {
-    // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its fields are
-    // words that are written whole, and `FlowEntry::observe` says what a lost count means.
+    // SAFETY: the pointer is valid until the program ends (RCU). Other CPUs may write the same entry: its fields are words that
+    // are written whole, and `FlowEntry::observe` says what a lost count means.
     let entry = unsafe { &mut *entry? };
     if entry.is_expired(l4, &settings().timeouts, now) { None } else { Some(entry) }
 }
 
-/// Moves a flow that was answered to the others.
+/// Moves a flow with a reply to the table of established flows.
 ///
 /// # Errors
-/// There is no room, or its NIC has its share: then the flow stays where it is.
+/// The table is full or the NIC has reached its quota; the flow stays half-open.
 #[inline(always)]
 fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     let Some(flows) = NIC_FLOWS.get_ptr_mut(u32::from(key.l4.nic())) else {
         return Err(Reason::FlowTableFull);
     };
-    // SAFETY: valid until the program ends; a word that is read and written whole. Of two CPUs that count at once one may be
-    // lost until the next sweep.
+    // SAFETY: valid until the program ends; a word that is read and written whole. If two CPUs count at once, one increment may
+    // be lost until the next ageing pass.
     let flows = unsafe { &mut *flows };
     if *flows >= u64::from(settings().flows_per_nic) {
         return Err(Reason::FlowQuota);
     }
-    // From where it stands: a copy would take a sixth of the stack.
+    // Inserted from where it is: a copy would take a sixth of the stack.
     let narrow = FlowKeyV4::of(key);
     let entered = match key.width() {
         Width::Narrow => FLOWS_16.insert(narrow, entry, 0),
@@ -360,7 +362,7 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
         return Err(Reason::FlowTableFull);
     }
     *flows += 1;
-    // Another CPU may have been faster.
+    // Another CPU may have removed it first.
     half_open::remove(key);
     Ok(())
 }

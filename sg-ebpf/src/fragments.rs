@@ -1,6 +1,5 @@
-//! The table of datagrams that come in fragments. What an entry means is the business of `sg_common::fragment`; here it is
-//! found and kept. It must never look at rules. Called by [`crate::frame`] and
-//! [`crate::pipeline`].
+//! The table of fragmented datagrams: lookup and insert. `sg_common::fragment` defines what an entry means. It must never look at
+//! rules. Called by [`crate::frame`] and [`crate::pipeline`].
 
 #![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
 
@@ -17,23 +16,23 @@ use crate::{
     view,
 };
 
-/// Whether the packet, a first fragment, may begin its datagram. `whose` is a [`FlowScope::word`].
+/// Whether the packet, a first fragment, may begin its datagram. `scope` is a [`FlowScope::word`].
 #[inline(always)]
 pub fn may_begin(scratch: &mut Scratch, scope: u64) -> bool {
     sg_begin(scratch, scope) != 0
 }
 
-/// Remembers that the packet, a first fragment, was accepted. False where another processor did that for its datagram
-/// meanwhile. Without memory the other fragments are dropped: there is nothing to follow.
+/// Records that the packet, a first fragment, was accepted. Returns false if another CPU has recorded a first fragment of the
+/// same datagram meanwhile. If the table is full, the later fragments are dropped, having nothing to follow.
 #[inline(always)]
 pub fn open(scratch: &mut Scratch, scope: FlowScope, decision: Decision) -> bool {
     sg_begun(scratch, scope.word(), decision.word()) != 0
 }
 
-/// What was decided about the first fragment of the datagram that the packet, another one, follows.
+/// Decision on a later fragment: that of the first fragment of its datagram.
 ///
 /// # Errors
-/// Why it does not follow.
+/// The reason why it follows no first fragment.
 #[inline(always)]
 pub fn follow(scratch: &mut Scratch, scope: FlowScope) -> Result<Decision, Reason> {
     let said = sg_follow(scratch, scope.word());
@@ -45,14 +44,14 @@ pub fn follow(scratch: &mut Scratch, scope: FlowScope) -> Result<Decision, Reaso
     }
 }
 
-/// On the stack, where Linux 6.1 wants it, as in [`crate::flow_table`].
+/// On the stack, as Linux 6.1 requires, as in [`crate::flow_table`].
 #[inline(always)]
 fn key(scratch: &Scratch, scope: u64) -> FragmentKey {
     let FlowScope { slot, direction } = FlowScope::of(scope);
     FragmentKey::of(slot, direction, &scratch.packet)
 }
 
-// Global functions: the verifier follows each once.
+// Global functions: the verifier checks each once.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -71,7 +70,7 @@ extern "C" fn sg_begun(scratch: *mut Scratch, scope: u64, decision: u64) -> u64 
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let key = key(scratch, scope);
     let entry = FragmentEntry::open(&scratch.packet, decision, scratch.header.generation, view::now());
-    // Of two processors one is the first.
+    // If two CPUs insert, one is first.
     if FRAGMENTS.insert(key, entry, u64::from(BPF_NOEXIST)).is_ok() {
         return 1;
     }

@@ -1,5 +1,5 @@
-//! A frame: what it is, and the flow its packet belongs to. Both in one global function, since for most packets that is all.
-//! It must never decide: what it says was decided before, about an earlier packet of the flow. Called by [`crate::pipeline`] and
+//! Parses a frame and looks up the flow of its packet, both in one global function, because most packets need no more. It must
+//! never decide: the decision it returns was taken on an earlier packet of the flow. Called by [`crate::pipeline`] and
 //! [`crate::reject`].
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
@@ -24,58 +24,58 @@ use crate::{
     usual, view,
 };
 
-/// Whose flow a packet may belong to.
+/// The NIC and direction in which a packet's flow is looked up.
 #[derive(Clone, Copy)]
 pub struct FlowScope {
-    /// The NIC.
+    /// Slot of the NIC.
     pub slot: u16,
-    /// Which way the packet goes.
+    /// Direction of the packet.
     pub direction: Direction,
 }
 
 impl FlowScope {
-    /// As a word, for global functions.
+    /// Encodes the scope as an argument of global functions.
     #[inline(always)]
     pub fn word(self) -> u64 {
         u64::from(self.slot) << SLOT | self.direction as u64
     }
 
-    /// What [`Self::word`] said.
+    /// Decodes [`Self::word`].
     #[inline(always)]
     pub fn of(word: u64) -> Self {
         Self { slot: (word >> SLOT) as u16, direction: Direction::of(word & DIRECTION) }
     }
 }
 
-/// What was read of a frame.
+/// Result of parsing a frame.
 #[derive(Clone, Copy)]
 pub struct Read {
     word: u64,
 }
 
 impl Read {
-    /// What was decided about the flow that the packet belongs to. Nothing else is to be asked.
+    /// Decision on the packet's flow. If there is one, nothing else needs checking.
     #[inline(always)]
     pub fn decision(self) -> Option<Decision> {
         Decision::from_word(self.word)
     }
 
-    /// What the Ethernet header announces.
+    /// The payload that the Ethernet header announces.
     #[inline(always)]
     pub fn payload(self) -> Payload {
         payload_of(self.word)
     }
 
-    /// Where the payload begins.
+    /// Offset of the payload.
     #[inline(always)]
     pub fn network(self) -> usize {
         (self.word as u32 >> OFFSET) as usize
     }
 
-    /// Whether an IP packet was read.
+    /// Whether the frame holds a parsed IP packet.
     #[inline(always)]
     pub fn is_ip(self) -> bool {
-        // Of others nothing was decided.
+        // Only IP packets have a decision.
         self.decision().is_some() || self.word & IP != 0
     }
 
@@ -85,7 +85,7 @@ impl Read {
         self.word & HAS_FLOW != 0
     }
 
-    /// What is known of the flow, where it was looked for well enough.
+    /// Result of the flow lookup, or `None` if a full lookup is required.
     #[inline(always)]
     pub fn known(self) -> Option<FlowLookup> {
         let said = self.word >> KNOWN;
@@ -93,8 +93,9 @@ impl Read {
     }
 }
 
-/// Reads a frame: what its Ethernet header announces, an IP packet into [`Scratch::packet`], and the flow it belongs to into
-/// [`Scratch::key`], if it has one. That is looked for at once, and the packet noted, unless it is a fragment, or [guarded].
+/// Parses a frame: returns the payload that its Ethernet header announces, and fills [`Scratch::packet`] with an IP packet and
+/// [`Scratch::key`] with its flow key, if it has one. Also looks the flow up and records the packet, unless it is a fragment or
+/// [guarded].
 #[inline(always)]
 pub fn read(ctx: &impl Context, scope: FlowScope, scratch: &mut Scratch) -> Read {
     let mut word = ctx.frame(scratch, scope.word());
@@ -104,13 +105,13 @@ pub fn read(ctx: &impl Context, scope: FlowScope, scratch: &mut Scratch) -> Read
     Read { word }
 }
 
-/// The same of a packet whose flow nobody asks for.
+/// Parses a frame without a flow lookup.
 #[inline(always)]
 pub fn read_bare(ctx: &impl Context, scratch: &mut Scratch) -> Payload {
     payload_of(ctx.bare_frame(scratch))
 }
 
-/// What the Ethernet header announces, or the kernel where there is none.
+/// The payload that the Ethernet header announces, or, without one, the kernel.
 #[inline(always)]
 pub fn payload(ctx: &impl Context) -> Payload {
     payload_of(ctx.find())
@@ -130,8 +131,8 @@ fn payload_of(word: u64) -> Payload {
     }
 }
 
-// What a frame is, in a word. Its lowest bits are the number of a family where it is IP, and else say what it is; above
-// stands where the payload begins.
+// A parsed frame as a word: the lowest bits are the number of the family for IP, else the kind; above them is the offset of the
+// payload.
 const KIND: u64 = 7;
 const MALFORMED: u64 = 0;
 const ARP: u64 = 1;
@@ -140,14 +141,14 @@ const TOO_MANY_HEADERS: u64 = 3;
 const IP: u64 = 8;
 const HAS_FLOW: u64 = 16;
 const OFFSET: u32 = 8;
-/// Above it stands what [`usual::lookup_and_update`] says.
+/// Above it is the result of [`usual::lookup_and_update`].
 const KNOWN: u32 = 32;
 
-// What a frame is read for.
+// Bits of a scope word.
 const DIRECTION: u64 = 1;
 const SLOT: u32 = 32;
 
-/// What [`Context::parse`] says of more headers than are walked.
+/// [`Context::parse`] found more headers than it walks.
 const TOO_MANY: u64 = Reason::TooManyHeaders as u64;
 
 #[inline(always)]
@@ -156,7 +157,7 @@ fn find(ctx: &impl Context) -> u64 {
     word_of(found(ctx, &View::of(ctx), scratch.header.flags).0)
 }
 
-/// What the packet of a NIC is whose image has `nic_flags`, and in which network.
+/// The payload and network of a packet, for a NIC whose image has `nic_flags`.
 #[inline(always)]
 fn found<C: Context>(ctx: &C, view: &View<'_, C>, nic_flags: u32) -> (Payload, Vlan) {
     if nic_flags & flags::LAYER_3 != 0 {
@@ -166,7 +167,7 @@ fn found<C: Context>(ctx: &C, view: &View<'_, C>, nic_flags: u32) -> (Payload, V
     ethernet(view)
 }
 
-/// A payload as a word.
+/// Encodes a payload.
 #[inline(always)]
 pub fn word_of(payload: Payload) -> u64 {
     match payload {
@@ -178,13 +179,13 @@ pub fn word_of(payload: Payload) -> u64 {
     }
 }
 
-/// Whether a packet in `direction` is from a guest that speaks for itself only, where the image of its NIC has `nic_flags`.
+/// Whether anti-spoofing applies to a packet in `direction`, for a NIC whose image has `nic_flags`.
 #[inline(always)]
 pub fn guarded(nic_flags: u32, direction: Direction) -> bool {
     direction == Direction::Egress && nic_flags & flags::ANTI_SPOOFING != 0
 }
 
-/// [`MALFORMED`], said in a place of its own: the compiler would else write it down before each check that may end there.
+/// Returns [`MALFORMED`] out of line: otherwise the compiler stores it before each check that may end there.
 #[inline(always)]
 fn malformed() -> u64 {
     core::hint::black_box(());
@@ -200,7 +201,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, scope: Option<u64>) -> u64 {
     let nic_flags = scratch.header.flags;
     let looks = |scope: u64| !guarded(nic_flags, Direction::of(scope & DIRECTION));
     let (word, has_flow);
-    // What most packets are, here: with a place that is known when this is compiled the parser is half as long.
+    // The common case, inlined: with an offset known at compile time the parser is half as long.
     if nic_flags & flags::LAYER_3 == 0 && is_plain(&view) {
         if plain(&view, &mut scratch.packet).is_err() {
             return malformed();
@@ -253,14 +254,14 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, scope: Option<u64>) -> u64 {
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 
-/// Names the flow of the packet, and tells whether it has one.
+/// Builds the flow key of the packet. Returns whether it has one.
 #[inline(always)]
 fn named(Scratch { packet, key, .. }: &mut Scratch, scope: Option<u64>) -> bool {
     scope.map(FlowScope::of).is_some_and(|scope| key.name(scope.slot, scope.direction, packet, packet.icmp()))
 }
 
-/// The global functions, for a type of context, as in [`crate::view`]: inlined, every number of VLAN tags would be followed
-/// through everything that comes after.
+/// Defines the global functions for one context type, as in [`crate::view`]: inlined, each number of VLAN tags would be checked
+/// through everything that follows.
 macro_rules! frames {
     ($context:ident, $raw:ty, $find:ident, $frame:ident, $bare_frame:ident) => {
         #[unsafe(no_mangle)]

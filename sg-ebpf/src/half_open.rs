@@ -1,14 +1,15 @@
-//! The tables of half-open flows, and who makes room in them. How the room is divided is the business of
-//! [`sg_common::flow::Shares`]; here tickets are drawn and places taken. Called by [`flow_table`](crate::flow_table) with what it enters,
-//! looks up and takes out. It must never evict a flow of a NIC that has fewer of them than its share.
+//! The tables of half-open flows, and eviction from them. [`sg_common::flow::Shares`] divides the room; this module draws tickets
+//! and assigns places. Called by [`flow_table`](crate::flow_table) for inserts, lookups and removals. It must never evict a flow
+//! of a NIC that has fewer half-open flows than its share.
 //!
-//! A place holds the key of the flow that stands there, or one that is gone meanwhile: then it is free. A new flow takes the next
-//! place in common. Who stood there takes the next place of its NIC's own share, and who stood *there* is evicted: the oldest of
-//! that NIC. A flow that is [in use](FlowEntry::is_in_use) is passed over, some times. One of another NIC, which was left there when
-//! shares became smaller, goes home where the next place there is free: else what stands there is younger.
+//! A place holds the key of a flow; if that flow is gone, the place is free. A new flow takes the next place of the common ring.
+//! The flow that it displaces takes the next place of its own NIC's ring, and the flow displaced *there*, the oldest of that NIC,
+//! is evicted. A flow that is [in use](FlowEntry::is_in_use) is skipped a few times. A displaced flow of another NIC, left there
+//! when shares shrank, moves to its own NIC's ring if the next place there is free; otherwise the flows there are younger, and it
+//! is evicted.
 //!
-//! Two processors never draw the same ticket. They would meet at one place only where one of them waits while others come round
-//! the whole line; then a key may be lost, and its flow stays until its time is over.
+//! No two CPUs draw the same ticket. They meet at one place only if one stalls while the others go round the whole ring; then a
+//! key may be lost, and its flow stays until it expires.
 
 #![expect(unsafe_code, reason = "global functions take pointers, and maps give some")]
 
@@ -27,12 +28,12 @@ use crate::{
     view,
 };
 
-/// How many places are looked at for one flow that comes. More than two are where flows in use stand in the way.
+/// Places tried for one new flow. More than two are needed only if flows in use are in the way.
 const STEPS: u64 = 16;
-/// How many flows in use are passed over in common.
+/// Flows in use that are skipped in the common ring.
 const SKIPS: u64 = 2;
 
-/// The entry of a flow, or of one that took its room since.
+/// The entry of a flow, or of one that has reused its memory since.
 #[inline(always)]
 pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     match key.width() {
@@ -41,7 +42,7 @@ pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     }
 }
 
-/// Enters a flow, which [room was made for](make_room). False where there is none.
+/// Inserts a flow for which [`make_room`] succeeded. Returns false if the table is full.
 #[inline(always)]
 pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
     match key.width() {
@@ -50,7 +51,7 @@ pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
     }
 }
 
-/// Takes a flow out; false where it is not there. Its place is free from then on.
+/// Removes a flow, which frees its place. Returns false if it is not there.
 #[inline(always)]
 pub fn remove(key: &FlowKey) -> bool {
     match key.width() {
@@ -59,7 +60,7 @@ pub fn remove(key: &FlowKey) -> bool {
     }
 }
 
-/// A key as it stands in the places of a width.
+/// A key as the places of one key width store it.
 trait Placed: Copy {
     fn place(place: u32) -> Option<*mut Self>;
     fn of(key: &FlowKey) -> Self;
@@ -105,7 +106,7 @@ impl Placed for FlowKey {
     }
 }
 
-/// A copy, word by word: of all at once the compiler makes a call, which moves byte by byte.
+/// Copies word by word: for a copy of the whole the compiler emits a call that moves single bytes.
 #[inline(always)]
 fn by_words(key: &FlowKey) -> FlowKey {
     // SAFETY: a word of a reference.
@@ -121,7 +122,7 @@ fn by_words(key: &FlowKey) -> FlowKey {
     }
 }
 
-/// Gives the flow that [`Scratch::key`] names a place, and evicts who is to make room for that. False where there are no places.
+/// Assigns a place to the flow that [`Scratch::key`] names, and evicts a flow if necessary. Returns false if there are no places.
 #[inline(always)]
 pub fn make_room(scratch: &mut Scratch) -> bool {
     sg_make_room(scratch) != 0
@@ -146,20 +147,20 @@ extern "C" fn sg_make_room(scratch: *mut Scratch) -> u64 {
     u64::from(next != NO_PLACES)
 }
 
-// Where [`Scratch::comer`] is to stand, or what became of it.
+// Where [`Scratch::comer`] goes next, or what became of it.
 const IN_COMMON: u64 = 0;
 const OWN: u64 = 1;
-/// In its NIC's own, where the next place is free.
+/// The ring of its own NIC, if the next place there is free.
 const HOME: u64 = 2;
 const SETTLED: u64 = 3;
 const NO_PLACES: u64 = 4;
-/// Nowhere: it is to be evicted.
+/// No place: it must be evicted.
 const EVICTED: u64 = 5;
 
-// Global functions: the verifier follows what can be in a place once, and not again at each step.
+// Global functions: the verifier checks the possible contents of a place once, and not again at each step.
 
-/// Gives [`Scratch::comer`] its next place, in common or its NIC's own. Who stood there is the comer then, where it is to stand
-/// elsewhere.
+/// Assigns [`Scratch::comer`] its next place, in the common ring or its NIC's. A displaced flow that needs another place becomes
+/// the comer.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 {
@@ -173,7 +174,7 @@ extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 
 
 #[inline(always)]
 fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
-    // SAFETY: valid until the program ends. The agent may write it meanwhile: then one flow stands where it would not have.
+    // SAFETY: valid until the program ends. If the agent writes it meanwhile, one flow gets a place that it would not have got.
     let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else { return NO_PLACES };
     let (width, nic) = (scratch.comer.width(), scratch.comer.l4.nic());
     let in_common = line == IN_COMMON;
@@ -189,18 +190,18 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     {
         return EVICTED;
     }
-    // Who had a place and finds no other must not stay without one.
+    // A displaced flow that finds no other place must not stay without one.
     let nowhere = if in_common { NO_PLACES } else { EVICTED };
     let Some(ticket) = TICKETS.get_ptr_mut(count).map(view::draw) else { return nowhere };
     let Some(at) = line_of.place(ticket).and_then(K::place) else { return nowhere };
-    // SAFETY: valid until the program ends. A key that another CPU writes meanwhile is one that no flow has.
+    // SAFETY: valid until the program ends. A key that another CPU writes meanwhile matches no flow.
     let before = unsafe { &*at }.widened();
     let found = K::of(&before).entry();
-    // Of what is about to be entered there may be an older place.
+    // The flow about to be inserted may have left an older place.
     let found = if before == scratch.comer { None } else { found };
     if let Some(entry) = found
         && !(in_common && step >= SKIPS)
-        // SAFETY: valid until the program ends (RCU). Where its room was given to another flow since, that is asked instead.
+        // SAFETY: valid until the program ends (RCU). If another flow has reused its memory since, that one is examined instead.
         && unsafe { &*entry }.is_in_use(&before, &settings().timeouts, view::now())
     {
         return line;
@@ -220,7 +221,7 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     }
 }
 
-/// Forgets [`Scratch::comer`], and counts that for the host and for the flow's NIC.
+/// Evicts [`Scratch::comer`], and counts that for the host and for the flow's NIC.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
@@ -232,7 +233,7 @@ extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     if !remove(comer) {
         return 0;
     }
-    // Flows, which have no bytes.
+    // Counts flows, which have no bytes.
     view::count(abi::flows::EVICTED, 0);
     if let Some(header) = Image::of(u32::from(comer.l4.nic())).and_then(Image::header) {
         view::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);

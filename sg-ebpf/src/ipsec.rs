@@ -1,7 +1,7 @@
-//! What IPsec delivers: whether the kernel decrypted a packet. It must never decide what becomes of it. Called by [`crate::context`].
+//! IPsec: whether the kernel decrypted a packet. It must never decide what becomes of it. Called by [`crate::context`].
 //!
-//! The kernel keeps with a packet by which states it was decrypted (its `sec_path`, `net/xfrm/xfrm_input.c`): with the one
-//! inside, when that comes by the hook a second time, and with the ESP itself where a device decrypts.
+//! The kernel keeps the states that decrypted a packet with it (`sec_path`, `net/xfrm/xfrm_input.c`): with the inner packet when
+//! it passes the hook a second time, and with the ESP packet itself if a device decrypts.
 
 #![expect(unsafe_code, reason = "global functions take pointers, and the agent writes a constant")]
 
@@ -15,12 +15,12 @@ use sg_common::flow::Direction;
 
 use crate::scratch::Scratch;
 
-/// Whether the kernel can be asked. The agent writes zero where it was built without IPsec and has no such call. A constant, so
-/// that the verifier leaves out what is not reached, before it looks at the call.
+/// Whether the kernel has `bpf_skb_get_xfrm_state`. The agent writes zero for kernels built without IPsec, which lack it. A
+/// constant, so that the verifier prunes the unreachable call before it checks it.
 #[unsafe(no_mangle)]
 static KNOWS_IPSEC: u32 = 1;
 
-/// Whether the packet that was read is what IPsec delivers. Returns zero where not.
+/// Whether IPsec delivered the parsed packet. Returns zero if not.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_delivered(raw: *mut __sk_buff, scratch: *const Scratch, direction: u64) -> u64 {
@@ -34,7 +34,7 @@ pub extern "C" fn sg_delivered(raw: *mut __sk_buff, scratch: *const Scratch, dir
         return 0;
     }
     let mut state = MaybeUninit::<bpf_xfrm_state>::uninit();
-    // SAFETY: `raw` is the context; the kernel writes as many bytes as are there, or fails.
+    // SAFETY: `raw` is the context; the kernel writes as many bytes as the buffer has, or fails.
     let said =
         unsafe { bpf_skb_get_xfrm_state(raw, 0, state.as_mut_ptr(), size_of::<bpf_xfrm_state>() as u32, 0) };
     u64::from(said == 0)

@@ -1,23 +1,24 @@
-//! The programs in the kernel. A packet is decided in [`pipeline`], on one page.
+//! The eBPF programs. [`pipeline`] decides each packet, on one page.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
-//! | [`policy`] | the published image of a NIC |
-//! | [`anti_spoofing`] | anti-spoofing |
+//! | [`policy`] | lookups in the published image of a NIC |
+//! | [`anti_spoofing`] | source checks of what a guest sends |
 //! | [`flow_table`] | the tables of established flows |
-//! | [`half_open`] | the tables of half-open flows, and who makes room in them |
-//! | [`fragments`] | the table of datagrams in fragments |
-//! | [`exceptions`] | what passes without a rule |
-//! | [`reject`] | resets and ICMP errors for rejected packets |
+//! | [`half_open`] | the tables of half-open flows, and their eviction |
+//! | [`fragments`] | the table of fragmented datagrams |
+//! | [`exceptions`] | traffic that passes without a rule |
+//! | [`reject`] | TCP resets and ICMP errors for rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
-//! | [`named`] | frames that are not IP, by their name |
-//! | [`frame`] | a frame read, and its flow looked for |
-//! | [`view`] | reading parts of a packet, clock, counters |
-//! | [`context`] | packet memory, by hook |
-//! | [`scratch`] | where a packet is worked on |
-//! | [`verifier`] | what is there for the verifier's sake only |
+//! | [`named`] | frames that are not IP, by EtherType |
+//! | [`frame`] | parsing a frame, and the lookup of its flow |
+//! | [`usual`] | the fast path: packets of known flows |
+//! | [`view`] | reads of packet parts, clock, counters |
+//! | [`context`] | packet memory of each hook |
+//! | [`scratch`] | per-CPU working memory |
+//! | [`verifier`] | code that only the verifier needs |
 //! | [`maps`] | every map |
 //!
 //! This crate must never hold logic that a host test cannot run: that lives in `sg-common`.
@@ -59,13 +60,13 @@ use aya_ebpf::{
 
 use crate::{context::Context as _, pipeline::Hook};
 
-/// What the device receives.
+/// Filters packets that the device receives.
 #[classifier]
 pub fn sg_ingress(ctx: TcContext) -> i32 {
     filter(&ctx, Hook::Received)
 }
 
-/// What the device receives, before the kernel builds a packet buffer for it.
+/// Filters packets that the device receives, before the kernel allocates an skb.
 #[xdp]
 pub fn sg_xdp(ctx: XdpContext) -> u32 {
     let decision = pipeline::judge(&ctx, Hook::Received);
@@ -78,20 +79,20 @@ pub fn sg_xdp(ctx: XdpContext) -> u32 {
     }
 }
 
-/// What the device is given to send.
+/// Filters packets that the device sends.
 #[classifier]
 pub fn sg_egress(ctx: TcContext) -> i32 {
     filter(&ctx, Hook::Sent)
 }
 
-/// Returns nothing and does nothing: what `benches` subtract.
+/// Does nothing: the baseline that `benches` subtract.
 #[classifier]
 pub fn sg_empty(_ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// Classifies every packet as the first of a flow, without flow table and counters: a stage that `benches` measure
-/// on its own. Never attached.
+/// Classifies every packet as the first of a flow, without flow table and counters, so that `benches` can measure this stage
+/// alone. Never attached.
 #[classifier]
 pub fn sg_classify(ctx: TcContext) -> i32 {
     let decision = pipeline::classify(&ctx, Hook::Received);
@@ -99,15 +100,15 @@ pub fn sg_classify(ctx: TcContext) -> i32 {
     if decision.accepts() { TC_ACT_UNSPEC } else { TC_ACT_SHOT }
 }
 
-/// Tells the agent jiffies, the clock of the flow table.
+/// Reports jiffies, the clock of the flow table, to the agent.
 #[classifier]
 pub fn sg_clock(ctx: TcContext) -> i32 {
     context::note(&ctx, view::now());
     TC_ACT_UNSPEC
 }
 
-/// Turns a decision into what the kernel wants to hear. An accepted packet goes on to the next program
-/// (`TCX_NEXT` is -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode): others may still drop it.
+/// Translates a decision into a tc action. An accepted packet goes on to the next program, which may still drop it: `TCX_NEXT` is
+/// -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode.
 #[inline(always)]
 fn filter(ctx: &TcContext, hook: Hook) -> i32 {
     if reject::is_own_reject(ctx, hook) {
@@ -127,7 +128,7 @@ fn filter(ctx: &TcContext, hook: Hook) -> i32 {
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier rejects a program that could come here.
+    // The verifier rejects a program that can reach this.
     loop {}
 }
 

@@ -1,5 +1,5 @@
-//! Frames that are not IP, and that the policy names. It must never let one pass that is not named, nor be asked about others.
-//! Called by [`crate::pipeline`] where a frame was refused as no IP.
+//! Frames that are not IP, and whose EtherType the policy names. It must never accept one that is not named, nor judge IP. Called
+//! by [`crate::pipeline`] for frames refused as not IP.
 
 #![expect(unsafe_code, reason = "global functions are found by name")]
 
@@ -19,11 +19,11 @@ use crate::{
     view,
 };
 
-/// Errs with why the frame does not pass. Of what a guarded NIC sends, the sender's address is asked about, too: as that of
-/// somebody who has no IP address yet, which each Ethernet address of its pairs may send as.
+/// Returns the reason if the frame must be dropped. For a guarded NIC, the sender's Ethernet address is checked too, like that of
+/// a sender without an IP address yet: each Ethernet address of the NIC's pairs may send.
 #[inline(always)]
 pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -> Result<(), Reason> {
-    // Drivers leave no more than the Ethernet header in the linear part, where they do not know what follows.
+    // Drivers leave only the Ethernet header in the linear part if they do not know what follows.
     ctx.pull(NAMED as u32);
     let name = ctx.name();
     if name == NONE || !image.names(name as u16) {
@@ -38,7 +38,7 @@ pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -
     if image.is_allowed_source(Family::V4, keys) { Ok(()) } else { Err(Reason::AntiSpoofing) }
 }
 
-/// No name.
+/// The frame has no name.
 const NONE: u64 = 0;
 
 #[inline(always)]
@@ -46,7 +46,7 @@ fn name(ctx: &impl Context) -> u64 {
     packet::name(&View::of(ctx)).map_or(NONE, u64::from)
 }
 
-/// The global functions, for a type of context, as in [`crate::view`].
+/// Defines the global functions for one context type, as in [`crate::view`].
 macro_rules! named {
     ($context:ident, $raw:ty, $name:ident) => {
         #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! The datapath: how a packet is decided. Read [`decide`] from top to bottom.
 //!
-//! Everything fails closed: what cannot be read, judged or looked up is dropped, with a reason that is counted.
-//! This page must never know XDP from TCX or clsact, nor IPv4 from IPv6, nor what a rule is.
+//! Everything fails closed: a packet that cannot be parsed, judged or looked up is dropped, with a reason that is counted. This
+//! page must never know XDP from TCX or clsact, nor IPv4 from IPv6, nor what a rule is.
 
 use aya_log_ebpf::debug;
 use sg_common::{
@@ -26,24 +26,24 @@ use crate::{
     view,
 };
 
-/// Where on a device the program sits.
+/// Side of the device on which the program is attached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
-    /// What the device receives.
+    /// Packets that the device receives.
     Received,
-    /// What the device is given to send.
+    /// Packets that the device sends.
     Sent,
 }
 
 /// A NIC under its current policy, from the point of view of one packet.
 #[derive(Clone, Copy)]
 pub struct Nic {
-    /// Its place in the maps.
+    /// Index of the NIC in the maps.
     pub slot: u16,
     image: Image,
-    /// What the image says of the NIC.
+    /// Header of the image.
     pub header: Header,
-    /// Which way the packet goes.
+    /// Direction of the packet.
     pub direction: Direction,
 }
 
@@ -54,19 +54,19 @@ impl Nic {
         self.header.flags & flag != 0
     }
 
-    /// Whose flow the packet may belong to.
+    /// The scope of the packet's flow.
     #[inline(always)]
     fn scope(&self) -> FlowScope {
         FlowScope { slot: self.slot, direction: self.direction }
     }
 
-    /// Whether the packet is from a guest that speaks for itself only.
+    /// Whether anti-spoofing applies to the packet.
     #[inline(always)]
     fn is_guarded(&self) -> bool {
         frame::guarded(self.header.flags, self.direction)
     }
 
-    /// What the rules say of a packet that starts a flow in `direction`.
+    /// Decision of the rules on a packet that starts a flow in `direction`.
     #[inline(always)]
     fn classify(&self, direction: Direction, family: Family, keys: &Keys) -> Decision {
         match self.image.classify(direction, family, keys) {
@@ -82,7 +82,7 @@ impl Nic {
     }
 }
 
-/// Decides about a packet and counts it.
+/// Decides a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     let decision = match (nic_of(ctx, hook), scratch::scratch()) {
@@ -94,20 +94,20 @@ pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
     decision
 }
 
-/// A packet that belongs to no NIC: counted for the host. Every `reason` is one of [`HOST_REASONS`](sg_common::abi::HOST_REASONS).
+/// Drops a packet that belongs to no NIC, counted for the host. Every `reason` is one of
+/// [`HOST_REASONS`](sg_common::abi::HOST_REASONS).
 #[inline(always)]
 fn host_drop(reason: Reason) -> Decision {
     Decision::new(Verdict::Drop, reason, host_counter(reason))
 }
 
-/// Whose packet this is, and which policy holds; errs with why there is none.
+/// The NIC and policy of the packet, or the reason why there is none.
 #[inline(always)]
 pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
     let slot = maps::slot_of(ctx.device()).ok_or(Reason::NoNic)?;
     let image = Image::of(slot).ok_or(Reason::NoImage)?;
     let header = image.header().ok_or(Reason::ImageVersion)?;
-    // What a host's device receives is inbound; what the host end of a guest's NIC receives is the guest's
-    // outbound.
+    // A packet that a host's device receives is inbound; one that the host end of a guest's NIC receives is the guest's outbound.
     let guest = header.flags & image::flags::GUEST != 0;
     let direction = if (hook == Hook::Received) == guest { Direction::Egress } else { Direction::Ingress };
     Ok(Nic { slot: slot as u16, image, header, direction })
@@ -118,14 +118,14 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let scope = nic.scope();
     scratch.header = nic.header;
     let read = frame::read(ctx, scope, scratch);
-    // Most packets are of a flow that is known: that was looked for, the packet is noted, and nothing else is asked.
+    // Most packets belong to a known flow: the parser has looked it up and recorded the packet, and no other check is needed.
     let decided = read.decision();
     if let Some(decision) = decided
         && decision.accepts()
     {
         return decision;
     }
-    // What IPsec delivers was judged on the wire, as the packet that it came in. Only images of a host's NIC have the flag, and
+    // A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have the flag;
     // inbound there is what its device receives.
     if nic.has(image::flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
         return nic.decision(Verdict::Accept, Reason::Decrypted);
@@ -160,7 +160,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
         }
         Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
-    // A guest speaks for itself only.
+    // Anti-spoofing: a guest sends only from its own addresses.
     let mut spoofed = false;
     if guarded {
         if let Err(reason) = anti_spoofing::check(ctx, payload, scratch) {
@@ -175,7 +175,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             };
         }
     }
-    // Fragments: the first has all headers, and the others follow it. A second first one was dropped when it was read.
+    // Fragments: the first has all headers, and the later ones follow it. The parser has dropped a second first fragment.
     if scratch.packet.is_later_fragment() {
         if spoofed {
             return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
@@ -193,11 +193,12 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     decision
 }
 
-/// Decides about a packet that has a transport header.
+/// Decides a packet that has a transport header.
 #[inline(always)]
 fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read, spoofed: bool) -> Decision {
     let has_flow = read.has_flow();
-    // Known flows. An ICMP error belongs to the flow it speaks about, which went the other way, and is for who sent that.
+    // Known flows. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that packet's
+    // sender.
     let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
     let asked = flow_table::LookupArgs { direction: nic.direction, error, length: ctx.len() };
     let mut known = FlowLookup::Miss;
@@ -226,7 +227,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         }
     }
 
-    // What works without a rule.
+    // Traffic that passes without a rule.
     let Scratch { packet, keys, .. } = &mut *scratch;
     let packet = &*packet;
     policy::fill_keys(keys, packet, nic.direction);
@@ -246,10 +247,10 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         return nic.decision(Verdict::Drop, Reason::MidStream);
     }
 
-    // A new flow: the rules decide, and an accepted one is remembered.
+    // A new flow: the rules decide, and an accepted flow is inserted.
     let decision = nic.classify(nic.direction, packet.family, keys);
     let opens = has_flow && flow::opens(packet);
-    // Nobody can tell who opened a connection that is seen from its middle.
+    // Which side opened a connection that is first seen in its middle is unknown.
     let mut either = false;
     if is_mid_stream && decision.accepts() {
         match policy::takes_over(scratch, nic.slot, nic.direction) {
@@ -262,14 +263,15 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         && opens
         && !flow_table::open(scratch, decision, &asked, known != FlowLookup::Miss, either)
     {
-        // The rules have spoken; without memory the answers need a rule of their own.
+        // The rules' verdict stands; without an entry, the replies need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);
         view::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
     }
     decision
 }
 
-/// Whether the packet is an ICMP error about a flow, for the end that sent the packet it speaks about. That went the other way.
+/// Whether the packet is an ICMP error about a flow, addressed to the sender of the packet that it quotes. That packet went the
+/// other way.
 #[inline(always)]
 fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> bool {
     if scratch.packet.icmp() != Some(Icmp::Error) || !view::read_quoted(ctx, scratch) {

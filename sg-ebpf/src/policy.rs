@@ -1,6 +1,6 @@
-//! The published image of a NIC. A packet takes the pointer once, so it is judged by one image, never by parts
-//! of two (what a patch of an image means, says `compile::patch` in user space); the kernel frees an old image when the last
-//! packet that holds it is done.
+//! Lookups in the published image of a NIC. A packet loads the pointer once, so one image judges it, never parts of two
+//! (`compile::patch` in user space documents what a patch means); the kernel frees an old image after the last packet that uses
+//! it.
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
@@ -18,8 +18,7 @@ use crate::{
     verifier, view,
 };
 
-/// An image, by its size class: the mask of an offset must be a constant to be cheap, so the reader exists once
-/// a class.
+/// An image by size class: the reader exists once per class, because masking an offset is cheap only with a constant mask.
 #[derive(Clone, Copy)]
 pub enum Image {
     K64(&'static [u64; CLASS_WORDS[0]]),
@@ -29,8 +28,8 @@ pub enum Image {
 }
 
 impl Image {
-    /// The image of a NIC. Where it is in two classes, because it is moving, the smaller class is the one in
-    /// force: whichever way it moves, one write of the agent makes the change.
+    /// The image of a NIC. While it moves between classes and is in two, the smaller class is in force: either way, one write of
+    /// the agent makes the change.
     #[inline(always)]
     pub fn of(slot: u32) -> Option<Self> {
         if let Some(image) = IMAGES_64K.get_value(slot, &0) {
@@ -45,7 +44,7 @@ impl Image {
         IMAGES_64M.get_value(slot, &0).map(Self::M64)
     }
 
-    /// The header, or none where the image is of another version.
+    /// The header, or `None` if the image is of another version.
     #[inline(always)]
     pub fn header(self) -> Option<Header> {
         match self {
@@ -67,7 +66,7 @@ impl Image {
         }
     }
 
-    /// What the rules say of a packet that starts a flow. None where the image is damaged.
+    /// Decision of the rules on a packet that starts a flow. `None` if the image is corrupt.
     #[inline(always)]
     pub fn classify(self, direction: Direction, family: Family, keys: &Keys) -> Option<Decision> {
         let end = self.walk(header::ROOTS + direction as usize * 2 + family as usize, keys);
@@ -82,25 +81,25 @@ impl Image {
         })
     }
 
-    /// Whether a guest may speak for the local address of `keys`, from the Ethernet address in them.
+    /// Whether a guest may send from the local address and the Ethernet address of `keys`.
     #[inline(always)]
     pub fn is_allowed_source(self, family: Family, keys: &Keys) -> bool {
         self.accepts(header::SENDERS + family as usize, keys)
     }
 
-    /// Whether the local address of `keys` is told nothing when a packet from it is rejected.
+    /// Whether rejected packets from the local address of `keys` are dropped silently.
     #[inline(always)]
     pub fn tells_nothing(self, family: Family, keys: &Keys) -> bool {
         self.accepts(header::UNTOLD + family as usize, keys)
     }
 
-    /// Whether the NIC lets frames pass that are no IP and have this name.
+    /// Whether the NIC accepts non-IP frames with this name.
     #[inline(always)]
     pub fn names(self, name: u16) -> bool {
         image::names([self.word(header::ETHERTYPES), self.word(header::ETHERTYPES + 1)], name)
     }
 
-    /// The NIC's Ethernet address; zero where it is not known.
+    /// The NIC's Ethernet address; zero if unknown.
     #[inline(always)]
     pub fn mac(self) -> u64 {
         self.word(header::MAC)
@@ -124,7 +123,7 @@ impl Image {
         matches!(Decision::from_word(self.walk(root, keys)), Some(decision) if decision.accepts())
     }
 
-    /// Where a walk ends: a decision, a partition, or something else where the image is damaged.
+    /// End of a walk: a decision, a partition, or something else if the image is corrupt.
     #[inline(always)]
     fn walk(self, root: usize, keys: &Keys) -> u64 {
         let root = root as u64;
@@ -137,13 +136,13 @@ impl Image {
     }
 }
 
-/// Puts down what the policy is to be asked about `packet`.
+/// Fills the keys of a lookup for `packet`.
 #[inline(always)]
 pub fn fill_keys(keys: &mut Keys, packet: &Packet, direction: Direction) {
     sg_keys(keys, packet, u64::from(direction as u8));
 }
 
-/// A global function, since it is called from two places.
+/// A global function, because two places call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) -> u64 {
@@ -154,11 +153,10 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
     0
 }
 
-/// What the rules say of the flow that [`Scratch::key`] names, where it begins in `first`; with `either`, and where those accept
-/// it, of one that begins the other way. None where the image is damaged.
+/// Decision of the rules on the flow that [`Scratch::key`] names, beginning in direction `first`; with `either`, and if they
+/// accept it, also beginning in the other direction. `None` if the image is corrupt.
 ///
-/// They are asked of the image in force now. Where that is a newer one than the packet's, the flow is judged again at its next
-/// packet.
+/// Uses the image now in force. If that is newer than the packet's, the flow is judged again at its next packet.
 #[inline(always)]
 pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
@@ -169,17 +167,17 @@ pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: b
     Decision::from_word(said)
 }
 
-/// What may become of a connection that nobody knows, and that the rules accept in the direction of a packet from its middle.
+/// How an unknown connection continues whose mid-stream packet the rules of one direction accept.
 pub enum Takeover {
-    /// It goes on by these rules alone.
+    /// By the rules of this direction alone.
     OneWay,
-    /// The rules of the other direction accept it, too.
+    /// The rules of the other direction accept it too.
     EitherWay,
-    /// They do not, and it is too late for [`Self::OneWay`].
+    /// The other direction does not accept it, and it is too late for [`Self::OneWay`].
     Refused(Verdict),
 }
 
-/// What may become of the connection that [`Scratch::key`] names, of which a packet in `direction` is accepted.
+/// Whether the connection that [`Scratch::key`] names is taken over, after a packet in `direction` was accepted.
 #[inline(always)]
 pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Takeover {
     match sg_takes_over(scratch, u64::from(slot), direction as u64) {
@@ -190,7 +188,7 @@ pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Tak
     }
 }
 
-// What `sg_takes_over` says.
+// Results of `sg_takes_over`.
 const DROPPED: u64 = 0;
 const REJECTED: u64 = 1;
 const ONE_WAY: u64 = 2;
@@ -208,7 +206,7 @@ extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 
     image.classify(Direction::of(first), key.l4.family(), original).map_or(0, Decision::word)
 }
 
-/// Puts down what the policy is asked about the flow, where it begins in `first`.
+/// Fills the keys of a lookup for the flow, beginning in direction `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
@@ -241,11 +239,11 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
     }
 }
 
-/// One walk a size class, each a *global* function of the program: the verifier checks it once by its signature,
-/// whatever is known at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, its steps would be
-/// followed again from every state the datapath can be in, past a million instructions.
+/// Defines the walks of one size class as *global* functions: the verifier checks each once by its signature, whatever is known
+/// at the call (`check_func_call`, kernel/bpf/verifier.c). Inlined, the steps would be checked again from every datapath state,
+/// which takes over a million instructions.
 ///
-/// A global function must expect null where it is given a pointer.
+/// A global function must handle null pointer arguments.
 macro_rules! walk {
     ($walk:ident, $partition:ident, $serves:ident, $words:expr) => {
         #[unsafe(no_mangle)]

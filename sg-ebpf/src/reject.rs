@@ -1,9 +1,9 @@
-//! Turns a rejected packet into the answer to it, and sends that back the way the packet came. What it says, to whom and how
-//! often is made by `sg_common::reject`; here are the calls that the kernel has for it. Called by the programs after the
-//! verdict, so other packets pay for it by one look at their mark.
+//! Turns a rejected packet into its reject, a TCP reset or ICMP error, and sends that back the way the packet came.
+//! `sg_common::reject` decides its content, receiver and rate; this module has the kernel calls. Called by the programs after the
+//! verdict, so other packets pay only for one look at their mark.
 //!
-//! At tc the answer is redirected to the other end of the same device, and so meets this filter again: see [`is_own_reject`]. From
-//! XDP it leaves by the device at once.
+//! At tc the reject is redirected to the other side of the same device, and so meets this filter again: see [`is_own_reject`].
+//! XDP sends it through the device at once.
 
 #![expect(unsafe_code, reason = "the kernel's calls that change a packet take pointers")]
 
@@ -43,36 +43,36 @@ use crate::{
     view,
 };
 
-/// Bytes of an Ethernet header with as many tags as are looked through.
+/// Length of an Ethernet header with the maximum number of VLAN tags that are parsed.
 const MAX_ETHERNET: u64 = 22;
-/// Nothing shorter is copied.
+/// Minimum length of a copy.
 const WORD: u64 = 4;
-/// As many bytes as are summed up at once: `MAX_BPF_STACK`, include/linux/filter.h.
+/// Bytes summed at once: `MAX_BPF_STACK`, include/linux/filter.h.
 pub const PART: usize = 512;
-/// Where in its control block an answer has its token: the last word, far from where the pipeline leaves notes.
+/// Index of the token in the control block of a reject: the last word, away from what the pipeline stores.
 const TOKEN: usize = 4;
 
-/// The action for a packet that was rejected at `hook`.
+/// Returns the action for a packet that was rejected at `hook`.
 #[inline(always)]
 pub fn at_tc(ctx: &TcContext, hook: Hook) -> i32 {
     sg_reject(ctx.skb.skb, hook as u64) as i32
 }
 
-/// The action for a packet that was rejected before it had a buffer.
+/// Returns the action for a packet that was rejected at XDP.
 #[inline(always)]
 pub fn at_xdp(ctx: &XdpContext) -> u32 {
     sg_xdp_reject(ctx.ctx) as u32
 }
 
-/// Whether the packet is an answer on its way; then it has no mark any more.
+/// Whether the packet is a reject of this filter; if so, its mark is cleared.
 ///
-/// What this program redirects has the mark and the token, and neither is touched on the way. A packet that a process sends
-/// may have the mark, but never the token; and where the answer is sent out, it came in by the same device, which no
-/// packet of a process did. (That the packet has no socket says nothing: through a veth pair it keeps that of its sender.)
+/// A redirected reject has the mark and the token, which nothing changes on the way. A packet of a process may have the mark, but
+/// never the token; and a reject that is sent out came in by the same device, which no packet of a process did. (That the packet
+/// has no socket proves nothing: through a veth pair it keeps that of its sender.)
 #[inline(always)]
 pub fn is_own_reject(ctx: &TcContext, hook: Hook) -> bool {
-    // SAFETY: `skb` is the context that the kernel gave us, and a classifier may read this of it and write the mark and the
-    // control block (`tc_cls_act_is_valid_access`).
+    // SAFETY: `skb` is the context that the kernel passed; a classifier may read these fields and write the mark and the control
+    // block (`tc_cls_act_is_valid_access`).
     let skb = unsafe { &mut *ctx.skb.skb };
     if skb.mark == 0 {
         return false;
@@ -89,7 +89,7 @@ pub fn is_own_reject(ctx: &TcContext, hook: Hook) -> bool {
     is_ours
 }
 
-// Global functions: the verifier checks each once, whatever state the datapath is in when it calls them.
+// Global functions: the verifier checks each once, whatever the datapath state at the call.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -127,11 +127,11 @@ extern "C" fn sg_sound(raw: *mut __sk_buff, offset: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_xdp_sound(raw: *mut xdp_md, offset: u64) -> u64 {
-    // What came through a device of this host, a veth or tap, may have no checksum yet, and nobody says so here.
+    // A packet from a device of this host, a veth or tap, may have no checksum yet, and XDP does not tell.
     sound(&Bare(raw), offset, Trust::Unsure)
 }
 
-/// Whether the sender of the packet is to be told, by what it and its frame say. Returns zero where not.
+/// Whether the packet and its frame allow a reject to the sender. Returns zero if not.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_told(slot: u64, direction: u64, delivery: u64) -> u64 {
@@ -142,14 +142,15 @@ extern "C" fn sg_told(slot: u64, direction: u64, delivery: u64) -> u64 {
     sg_of_nic(slot, direction, delivery)
 }
 
-/// Whether the packet is one of the NIC, by its image. Returns zero where not. It looks that up again: kept over the call, its
-/// size class would be followed through everything that comes after.
+/// Whether the image confirms the packet as one of the NIC. Returns zero if not. Looks the image up again: kept over the call,
+/// its size class would be checked through everything that follows.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
     let (direction, delivery) = (Direction::of(direction), Delivery::of(delivery));
     let Some(Scratch { packet, link, keys, .. }) = scratch::scratch() else { return 0 };
-    // The answer speaks for the local end, or is for it: that must be the NIC. What it says of the other end must be true, too.
+    // The reject comes from the local address or goes to it: that must be the NIC's. What it says about the remote address must
+    // be true too.
     let (local, remote, family) = (local(packet, direction), remote(packet, direction), packet.family);
     keys[Dimension::Ethernet as usize] = link.local(direction);
     keys[Dimension::LocalHigh as usize] = local.high;
@@ -163,22 +164,22 @@ extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
     u64::from(!image.tells_nothing(family, keys))
 }
 
-/// Writes the answer to the packet at `offset`. Returns zero where there is none.
+/// Writes the reject for the packet at `offset`. Returns zero if there is none.
 #[inline(always)]
 fn written(frame: &impl Source, offset: u64) -> u64 {
     let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
     u64::from(answer.to(frame, offset as usize, packet))
 }
 
-/// Whether the checksums of the packet at `offset` are right. Returns zero where one is wrong.
+/// Whether the checksums of the packet at `offset` are correct. Returns zero if one is wrong.
 #[inline(always)]
 fn sound(frame: &impl Source, offset: u64, trust: Trust) -> u64 {
     let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
     u64::from(answer.is_sound(frame, offset as usize, packet, trust))
 }
 
-/// What the kernel knows of the checksum of a packet that goes no further (`skb->ip_summed`). It tells by what its calls change:
-/// the level goes up from "no device looked" to "one did", and stays where the checksum is not made yet.
+/// What the kernel knows of the checksum of a packet that goes no further (`skb->ip_summed`), derived from what its calls change:
+/// the level rises from "no device checked" to "one did", and stays if the checksum has not been computed yet.
 #[inline(always)]
 fn trust_of(raw: *mut __sk_buff) -> Trust {
     // SAFETY: `raw` is the context.
@@ -187,18 +188,18 @@ fn trust_of(raw: *mut __sk_buff) -> Trust {
         return Trust::Known;
     }
     level(BPF_CSUM_LEVEL_INC);
-    // SAFETY: as above. It adds nothing, and only where the device summed the whole packet up is there something to add to.
+    // SAFETY: as above. It adds zero, and succeeds only if the device summed the whole packet.
     let is_summed = || unsafe { bpf_csum_update(raw, 0) } >= 0;
     if level(BPF_CSUM_LEVEL_QUERY) >= 0 || is_summed() { Trust::Whole } else { Trust::Known }
 }
 
-/// Whether the frame is the NIC's. What the device of a host receives the kernel has compared with it; of all else it says
-/// nothing.
+/// Whether the frame is addressed to the NIC. The kernel has compared the address for frames that a host's device receives; for
+/// all others this is unknown.
 #[inline(always)]
 fn delivery_of(raw: *mut __sk_buff, nic: &Nic) -> Delivery {
     const PACKET_HOST: u32 = 0;
     if nic.has(flags::GUEST) || nic.direction == Direction::Egress {
-        // A tunnel has two ends: what goes through it is for the other.
+        // A tunnel has two ends: a packet in it is for the other.
         return if nic.has(flags::LAYER_3) { Delivery::Own } else { Delivery::Unknown };
     }
     // SAFETY: `raw` is the context, and a classifier may read this of it.
@@ -218,10 +219,10 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
     let mark = Mark::from_word(*REJECT_MARK.get(0)?);
     let between = between(&scratch::scratch()?.packet, offset as usize);
     let (ethernet, words) = (answer.ethernet.as_ptr().cast(), answer.words.as_ptr().cast());
-    // SAFETY: `raw` is the context; the buffers are as long as said. Pointers into the packet are not used any more.
+    // SAFETY: `raw` is the context; the buffers have the given lengths. Pointers into the packet are not used any more.
     unsafe {
         shorten(raw, between);
-        // A longer frame than its packet is fine, a shorter one is not.
+        // A frame longer than its packet is fine, a shorter one is not.
         if bpf_skb_change_tail(raw, whole, 0) != 0 && (*raw).len < whole
             || bpf_skb_store_bytes(raw, offset, words, length, 0) != 0
         {
@@ -236,7 +237,7 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
             Hook::Received => 0,
             Hook::Sent => u64::from(BPF_F_INGRESS),
         };
-        // Who is judged at XDP has no filter at tc on the way in, which would take the mark off again.
+        // A NIC judged at XDP has no tc filter on ingress that would clear the mark.
         if hook == Hook::Received || !nic.has(flags::XDP) {
             (*raw).mark = mark.mark();
             (*raw).cb[TOKEN] = mark.token();
@@ -247,12 +248,12 @@ fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
     }
 }
 
-/// Takes out what stands between the headers of the packet: options, extension headers. The kernel remembers where the
-/// transport header is, and what a device is to sum up, and makes no frame that ends before (`__bpf_skb_min_len`,
-/// net/core/filter.c); and it trims none so on receiving. Where it refuses, the frame stays as long as it is.
+/// Removes what is between the headers of the packet: options, extension headers. The kernel remembers the offsets of the
+/// transport header and of a checksum left to a device, and makes no frame shorter than those (`__bpf_skb_min_len`,
+/// net/core/filter.c), nor does it trim such a frame on ingress. If the kernel refuses, the frame keeps its length.
 #[inline(always)]
 fn shorten(raw: *mut __sk_buff, between: u32) {
-    // `bpf_skb_adjust_room`; so many times that the longest chain of extension headers that is walked is gone.
+    // `bpf_skb_adjust_room`; repeated as often as the longest chain of extension headers that is walked needs.
     const MOST: u32 = 0xffc;
     let mut left = between;
     for _ in 0..4 {
@@ -282,7 +283,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     let words = answer.words.as_ptr().cast_mut().cast();
     // SAFETY: as in `sent_back`; the kernel only reads the buffers.
     unsafe {
-        // There is always room in front, and not always behind (`XDP_PACKET_HEADROOM`, include/uapi/linux/bpf.h).
+        // There is always headroom, but not always tailroom (`XDP_PACKET_HEADROOM`, include/uapi/linux/bpf.h).
         let more = whole.cast_signed() - before.cast_signed();
         let resized = if more > 0 { bpf_xdp_adjust_head(raw, -more) } else { bpf_xdp_adjust_tail(raw, more) };
         if resized != 0
@@ -296,18 +297,18 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     Some(u64::from(xdp_action::XDP_TX))
 }
 
-/// An answer, and what it takes to send it.
+/// A reject, ready to send.
 struct Prepared {
     answer: &'static Answer,
     nic: Nic,
-    /// Where in the frame it goes: behind the Ethernet header, where there is one.
+    /// Its offset in the frame: behind the Ethernet header, if there is one.
     offset: u32,
     /// Its length in bytes.
     length: u32,
 }
 
-/// Makes the answer, where one may be sent. Everything that keeps it from being sent comes before what that costs, and the
-/// budgets pay for answers only.
+/// Prepares the reject, if one may be sent. Every check that can prevent it comes before the costly work, and budgets are charged
+/// only for rejects sent.
 #[inline(always)]
 fn prepare(
     ctx: &impl Context,
@@ -332,7 +333,7 @@ fn prepare(
     let of_nic = REJECT_BUDGET.get_ptr_mut(u32::from(nic.slot))?;
     let remote = remote(&scratch::scratch()?.packet, nic.direction);
     let of_peer = REJECT_PEERS.get_ptr_mut(pace.peer(secret, nic.slot, remote))?;
-    // SAFETY: valid until the program ends; words, and a lost update allows one answer more.
+    // SAFETY: valid until the program ends; words; a lost update allows one more reject.
     let (of_nic, of_peer) = unsafe { (&mut *of_nic, &mut *of_peer) };
     if !pace.allows(*of_nic, *of_peer, dice) {
         if pace.interval != 0 {
@@ -344,16 +345,16 @@ fn prepare(
         return None;
     }
     pace.spend(of_nic, of_peer, dice);
-    // Taken up only now: the call wrote it. The verifier does not see what is behind the call.
+    // Loaded only now, because the call wrote it, which the verifier does not see.
     let answer = &scratch::scratch()?.answer;
     let offset = bounded(u64::from(answer.offset), 0, MAX_ETHERNET)?;
     let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
     Some(Prepared { answer, nic, offset, length })
 }
 
-/// The number, as the verifier believes it: it wants both bounds of a length, and before Linux 6.8 it learns nothing from a
-/// comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c), which one with a least length of one becomes. So what is
-/// compared is how much there is beyond the least.
+/// Bounds the number as the verifier requires: it wants both bounds of a length, and before Linux 6.8 learns nothing from a
+/// comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c), which the compiler makes of one with a minimum of one. So
+/// compare the excess over the minimum.
 #[inline(always)]
 fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
     let beyond = black_box(number.wrapping_sub(least));
@@ -365,8 +366,8 @@ fn count(nic: &Nic, reason: Reason, length: u32) {
     view::count(reason_counter(nic.header.counters, nic.direction, reason), length);
 }
 
-/// Sums what `load` reads from `offset` on, a part at a time; the last one with zeroes behind up to a whole word. Zero where it
-/// cannot.
+/// Sums the bytes that `load` reads from `offset` on, in parts; the last part is padded with zeros to a whole word. Returns zero
+/// on failure.
 #[inline(always)]
 fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, seed: u64) -> u64 {
     const PARTS: usize = MAX_SUMMED / PART;
@@ -399,25 +400,25 @@ fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, s
 /// Adds `length` bytes, whole words, to a sum.
 #[inline(always)]
 fn added(words: *mut u32, length: u32, sum: u32) -> u32 {
-    // SAFETY: the callers say how many bytes are there, the verifier checks it, and the kernel only reads them. It errs where
-    // there are more than [`PART`] bytes.
+    // SAFETY: the callers give the length of the buffer, the verifier checks it, and the kernel only reads. It fails for more
+    // than [`PART`] bytes.
     let sum = unsafe { bpf_csum_diff(null_mut(), 0, words, length, sum) };
     sum.cast_unsigned() as u32
 }
 
-/// A packet with a buffer.
+/// A packet in an skb.
 struct Buffered(*mut __sk_buff);
 
 impl Buffered {
-    /// Reads into a buffer that is so long.
+    /// Reads into a buffer of this length.
     #[inline(always)]
     fn load(&self, offset: u64, length: u32, into: *mut u32) -> bool {
-        // SAFETY: as the callers say; the verifier checks it.
+        // SAFETY: as the callers guarantee; the verifier checks it.
         unsafe { bpf_skb_load_bytes(self.0.cast(), offset as u32, into.cast(), length) == 0 }
     }
 }
 
-/// A packet without.
+/// A packet without an skb, at XDP.
 struct Bare(*mut xdp_md);
 
 impl Bare {
@@ -429,7 +430,7 @@ impl Bare {
     }
 }
 
-/// The one text of both. Their sums are global functions: the headers of a packet are summed, and then its segment.
+/// Implements [`Source`] for both. Their sums are global functions, called for the headers of a packet and for its segment.
 macro_rules! source {
     ($frame:ident, $raw:ty, $sum:ident) => {
         impl Source for $frame {

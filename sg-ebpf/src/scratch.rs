@@ -1,5 +1,5 @@
-//! Where a packet is worked on: the stack of a program has 512 bytes only. It must never be relied on from one packet to the
-//! next.
+//! Per-CPU working memory for a packet, because a program's stack has only 512 bytes. Nothing may rely on its contents from one
+//! packet to the next.
 
 #![expect(unsafe_code, reason = "a map gives a pointer")]
 
@@ -13,33 +13,33 @@ use sg_common::{
 
 use crate::{maps::SCRATCH, reject::PART};
 
-/// What is found out about a packet.
+/// What has been found out about a packet.
 pub struct Scratch {
-    /// The packet.
+    /// The parsed packet.
     pub packet: Packet,
-    /// Whom a guest claims to be.
+    /// The addresses that a guest claims.
     pub claimed: Claim,
-    /// The packet that an ICMP error speaks of.
+    /// The packet that an ICMP error quotes.
     pub embedded: Packet,
-    /// The flow that the packet, or what it speaks of, belongs to.
+    /// The flow of the packet, or of the packet that it quotes.
     pub key: FlowKey,
-    /// A half-open flow that a place is looked for.
+    /// A half-open flow that needs a place.
     pub comer: FlowKey,
-    /// What the image says of the NIC.
+    /// Header of the NIC's image.
     pub header: Header,
-    /// What the policy is asked about the packet.
+    /// Lookup keys of the packet.
     pub keys: Keys,
-    /// What the policy is asked about the flow it belongs to.
+    /// Lookup keys of its flow's first packet.
     pub original: Keys,
-    /// Between whom a rejected packet goes.
+    /// Sender and receiver of a rejected packet on the link.
     pub link: Link,
-    /// What the sender of a rejected packet is told.
+    /// The reject for the packet.
     pub answer: Answer,
-    /// The part of the packet that is summed up, and a word for what stands out.
+    /// The part of the packet to sum, and a word for its padding.
     pub part: [u32; PART / 4 + 1],
 }
 
-/// This CPU's own. A program is not interrupted by another packet on its CPU.
+/// The memory of this CPU. No other packet interrupts a program on its CPU.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
     // SAFETY: as above; the pointer is valid until the program ends.

@@ -1,5 +1,5 @@
-//! Packets without an Ethernet header: where they begin, and what they are. It must never decide. Called by
-//! [`crate::context`] for NICs whose device is a tunnel.
+//! Packets without an Ethernet header: where they begin, and what they are. It must never decide. Called by [`crate::context`]
+//! for NICs whose device is a tunnel.
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
 
@@ -15,7 +15,7 @@ use sg_common::{
 
 use crate::{context::View, frame};
 
-/// What the packet is, as a word of [`frame`].
+/// Classifies the packet, as a word of [`frame`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_layer_3(raw: *mut __sk_buff) -> u64 {
@@ -29,10 +29,10 @@ pub extern "C" fn sg_layer_3(raw: *mut __sk_buff) -> u64 {
     })
 }
 
-/// Where the IP header begins. An Ethernet header may stand before it, though the device has none: the kernel decrypts in place
-/// and leaves the one of the packet that came in (`xfrm4_remove_tunnel_encap`, `net/xfrm/xfrm_input.c`), and so does a test run.
+/// Offset of the IP header. An Ethernet header may precede it although the device has none: the kernel decrypts in place and
+/// leaves the one of the received packet (`xfrm4_remove_tunnel_encap`, `net/xfrm/xfrm_input.c`); a test run has one too.
 ///
-/// The kernel tells nobody, but reads from there on, and nothing behind the linear part of the buffer.
+/// The kernel does not expose the offset, but reads relative to it, and reads nothing behind the linear part of the buffer.
 #[inline(always)]
 fn begin(raw: *mut __sk_buff, linear: u32) -> Option<usize> {
     let reads = |offset: u32| {
@@ -41,7 +41,7 @@ fn begin(raw: *mut __sk_buff, linear: u32) -> Option<usize> {
         // SAFETY: `raw` is the context; the kernel writes one byte.
         unsafe { bpf_skb_load_bytes_relative(raw.cast(), offset, into, 1, BPF_HDR_START_NET) == 0 }
     };
-    // It begins no later than after `before` bytes, where it has `linear - before` bytes or more.
+    // It is at `before` bytes or less if `linear - before` bytes or more can be read.
     let no_later_than = |before: u32| linear > before && reads(linear - before - 1);
     if no_later_than(0) {
         return Some(0);

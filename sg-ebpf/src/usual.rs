@@ -1,5 +1,6 @@
-//! The packet that most packets are: of a flow that is known, and changing nothing of it but counts and numbers. It is found, judged
-//! and noted in one look. It must never decide what is anything else: [`crate::flow_table`] does. Called by [`crate::frame`].
+//! The fast path: a packet of a known flow that changes nothing but counters and sequence numbers. One lookup finds the flow,
+//! judges the packet and records it. It must never decide any other packet: [`crate::flow_table`] does. Called by
+//! [`crate::frame`].
 
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKeyV4},
@@ -16,11 +17,12 @@ use crate::{
     view,
 };
 
-/// There is no such flow among those that were answered; never what a function says.
+/// No established flow was found; never returned.
 const ABSENT: u64 = 2;
 
-/// Looks for the flow that [`Scratch::key`] names, and notes a usual packet of it, `length` bytes long. Returns a decision that
-/// accepts it, what [`FlowLookup::of`](crate::flow_table::FlowLookup::of) reads, or zero where [`known`](crate::flow_table::lookup_and_update) must look again.
+/// Looks up the flow that [`Scratch::key`] names, and records a packet of `length` bytes that takes the fast path. Returns a
+/// decision that accepts it, what [`FlowLookup::of`](crate::flow_table::FlowLookup::of) decodes, or zero if
+/// [`lookup_and_update`](crate::flow_table::lookup_and_update) must do a full lookup.
 #[inline(always)]
 pub fn lookup_and_update(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
     let now = view::now();
@@ -30,8 +32,9 @@ pub fn lookup_and_update(scratch: &mut Scratch, direction: Direction, length: u6
     }
 }
 
-/// The same for what most packets are, which names the flow, too: those that were read [plainly](sg_common::packet::plain), and
-/// not of ICMP. Where the packet is accepted nobody asks for [`Scratch::key`], and it is not written, nor is the rest of the packet.
+/// As [`lookup_and_update`], for the most common packets: those that were [parsed plainly](sg_common::packet::plain), and are no
+/// ICMP. Also builds the flow key. If the packet is accepted, nobody reads [`Scratch::key`] or the rest of the packet, so neither
+/// is written.
 #[inline(always)]
 pub fn lookup_and_update_plain(scratch: &mut Scratch, scope: FlowScope, length: u64) -> u64 {
     let (now, direction) = (view::now(), scope.direction);
@@ -49,7 +52,7 @@ pub fn lookup_and_update_plain(scratch: &mut Scratch, scope: FlowScope, length: 
     if said == ABSENT { lookup_half_open(scratch, direction, length, now) } else { said }
 }
 
-/// The same among flows that were not answered yet.
+/// As [`lookup_and_update`], among half-open flows.
 #[inline(always)]
 fn lookup_half_open(scratch: &mut Scratch, direction: Direction, length: u64, now: u64) -> u64 {
     match find_half_open(&scratch.key, now) {
@@ -57,13 +60,13 @@ fn lookup_half_open(scratch: &mut Scratch, direction: Direction, length: u64, no
             let is_usual = |entry: &FlowEntry, packet: &Packet| entry.is_usual_question(packet, direction);
             usual(scratch, entry, (direction, length, now), is_usual)
         }
-        // Of a connection that has ended `known` finds what is left.
+        // The full lookup finds what is left of a closed connection.
         None if scratch.packet.is_mid_stream() => AGAIN,
         None => MISS,
     }
 }
 
-/// What an entry says of a packet that, if it `is_usual`, changes nothing but what is noted of it.
+/// Judges the packet by an entry; if it `is_usual`, it changes nothing but what is recorded of it.
 #[inline(always)]
 fn usual(
     scratch: &Scratch,
@@ -78,7 +81,7 @@ fn usual(
     if !is_usual(entry, packet) {
         return if entry.only_leaves_to_policy(packet, direction) { NEEDS_POLICY } else { AGAIN };
     }
-    // Another one is what a processor says that is cutting the flow: then more is asked for than was read.
+    // Any other decision is of a CPU that is revoking the flow: the full lookup handles it.
     let accepts = |decision: &Decision| decision.accepts();
     let Some(decision) = Decision::from_word(entry.decision).filter(accepts) else { return AGAIN };
     entry.note(packet, direction, length, now);

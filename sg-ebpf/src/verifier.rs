@@ -1,14 +1,12 @@
-//! What stands in the programs for the verifier's sake only, and costs a packet nothing. It must never change what a program
-//! computes. Called in loops.
+//! Code that only the verifier needs, at no cost for packets. It must never change what a program computes. Called in loops.
 
 #![expect(unsafe_code, reason = "assembly")]
 
-/// Where the ways through one turn of a loop meet: lets the verifier see that what it knows there, it has followed before.
+/// Joins the branches of one loop iteration, so that the verifier recognizes states that it has already checked.
 ///
-/// Inside a loop it keeps a state only where twenty jumps or a hundred instructions lie behind the one before
-/// (`is_state_visited`, kernel/bpf/verifier.c). Of a shorter turn with three ways through it, it would follow every
-/// combination for some turns. These jumps to the next instruction are counted there, and afterwards removed from the
-/// program (`opt_remove_nops`).
+/// In a loop the verifier keeps a state only twenty jumps or a hundred instructions after the previous one (`is_state_visited`,
+/// kernel/bpf/verifier.c). In a shorter loop with three branches, it would check every combination of branches over several
+/// iterations. It counts these jumps to the next instruction, and removes them afterwards (`opt_remove_nops`).
 #[inline(always)]
 pub fn checkpoint() {
     #[cfg(target_arch = "bpf")]

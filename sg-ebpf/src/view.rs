@@ -1,5 +1,5 @@
-//! Reading what stands in a packet: parts of the parser of `sg_common` as global functions over packet memory, and clock
-//! and counters. It must never decide. Called from everywhere.
+//! Reads of packet parts: the parser of `sg_common` as global functions over packet memory. Also the clock and the counters. It
+//! must never decide. Called from everywhere.
 
 #![expect(unsafe_code, reason = "global functions take pointers, and maps give them")]
 
@@ -22,17 +22,15 @@ use crate::{
     scratch::Scratch,
 };
 
-/// How much is pulled in front when headers lie outside the linear part of the buffer: first what nearly all headers fit in,
-/// then whatever a header may lie in.
+/// Bytes to make linear if headers lie outside the linear part of the buffer: first enough for nearly all headers, then for any.
 const PULLS: [u32; 2] = [256, MAX_OFFSET as u32];
 
 // What `claim` reads.
 const NEIGHBOUR: u64 = 2;
-/// Plus the direction.
+/// Or-ed with the direction.
 const ARP: u64 = 0;
 
-/// Reads the packet that the ICMP error in [`Scratch::packet`] quotes into [`Scratch::embedded`]; false where it cannot be
-/// read.
+/// Parses the packet that the ICMP error in [`Scratch::packet`] quotes into [`Scratch::embedded`]. Returns false if that fails.
 #[inline(always)]
 pub fn read_quoted(ctx: &impl Context, scratch: &mut Scratch) -> bool {
     ctx.quoted(scratch) == 0
@@ -44,14 +42,14 @@ fn quoted(ctx: &impl Context, scratch: *mut Scratch) -> u64 {
     let Some(Scratch { packet, embedded, .. }) = (unsafe { scratch.as_mut() }) else {
         return Reason::Malformed as u64;
     };
-    // It says so of a packet in its own network.
+    // An ICMP error quotes a packet of its own network.
     embedded.vlan = packet.vlan;
     let (family, offset, end) = (packet.family as u64, embedded_offset(packet) as u64, packet.end as u64);
     let mut read = || ctx.parse(family, offset, end, embedded);
     retried(ctx, Reason::Malformed as u64, read(), read)
 }
 
-/// What `read` says, which `said` before: it is asked again where that was `malformed` and there is more to read than then.
+/// Retries `read`, whose result was `said`, as long as the result is `malformed` and more can be made linear.
 #[inline(always)]
 pub fn retried(ctx: &impl Context, malformed: u64, mut said: u64, mut read: impl FnMut() -> u64) -> u64 {
     for wanted in PULLS {
@@ -75,19 +73,19 @@ fn parse(ctx: &impl Context, family: u64, offset: u64, quotation: u64, packet: *
     }
 }
 
-/// The Ethernet address that the frame was sent from.
+/// The source Ethernet address of the frame.
 #[inline(always)]
 pub fn sender(ctx: &impl Context) -> Option<u64> {
     guest::sender(&View::of(ctx))
 }
 
-/// Reads who the ARP packet at `offset` says its sender is. False where it is none of this network, or more than that.
+/// Reads the sender that the ARP packet at `offset` claims. Returns false if it is not valid ARP of this network.
 #[inline(always)]
 pub fn arp(ctx: &impl Context, direction: Direction, offset: usize, claimed: &mut Claim) -> bool {
     ctx.claim(ARP | u64::from(direction as u8), offset as u64, 0, claimed) == 0
 }
 
-/// Reads the address that `packet`, a neighbour advertisement, speaks of.
+/// Reads the address that `packet`, a neighbour advertisement, announces.
 #[inline(always)]
 pub fn advertised(ctx: &impl Context, packet: &Packet, claimed: &mut Claim) -> bool {
     ctx.claim(NEIGHBOUR, packet.transport as u64, packet.end as u64, claimed) == 0
@@ -97,7 +95,7 @@ pub fn advertised(ctx: &impl Context, packet: &Packet, claimed: &mut Claim) -> b
 fn claim(ctx: &impl Context, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
     // SAFETY: as in `parse`.
     let Some(claimed) = (unsafe { claimed.as_mut() }) else { return 1 };
-    // A neighbour advertisement was pulled when it was read.
+    // A neighbour advertisement was made linear when it was parsed.
     let view = View::of(ctx);
     if what == NEIGHBOUR {
         let Some(found) = guest::advertised(&view, offset as usize, end as usize) else { return 1 };
@@ -109,9 +107,9 @@ fn claim(ctx: &impl Context, what: u64, offset: u64, end: u64, claimed: *mut Cla
     0
 }
 
-/// The global functions that read packets, for a type of context: the verifier knows it by the type of the
-/// pointer (`btf_prepare_func_args`). It checks them once, and their callers know nothing of the packet but that it was
-/// read. Inlined, every way to read a packet would be followed through everything that comes after.
+/// Defines the global functions that read packets, for one context type: the verifier knows it by the type of the pointer
+/// (`btf_prepare_func_args`). It checks them once, and their callers know only that the packet was read. Inlined, every way to
+/// parse a packet would be checked through everything that follows.
 macro_rules! readers {
     ($context:ident, $raw:ty, $parse:ident, $quoted:ident, $claim:ident) => {
         #[unsafe(no_mangle)]
@@ -148,8 +146,8 @@ macro_rules! readers {
 readers!(TcContext, __sk_buff, sg_packet, sg_quoted, sg_claim);
 readers!(XdpContext, xdp_md, sg_xdp_packet, sg_xdp_quoted, sg_xdp_claim);
 
-/// Makes so many bytes linear, or what there is of them. It copies, so it is done only where it must be: of a bulk TCP packet
-/// the headers are linear and the rest is not.
+/// Makes up to `wanted` bytes linear. It copies, so it is called only if necessary: in a bulk TCP packet the headers are linear
+/// and the rest is not.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_pull(raw: *mut __sk_buff, wanted: u64) -> u64 {
@@ -160,7 +158,7 @@ pub extern "C" fn sg_pull(raw: *mut __sk_buff, wanted: u64) -> u64 {
     u64::from(view.linear() < wanted as usize && ctx.pull_data(wanted).is_ok())
 }
 
-/// [`sg_claim`], where it must be of what was made linear.
+/// [`sg_claim`], after making the packet linear if necessary.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_linear_claim(
@@ -175,15 +173,14 @@ pub extern "C" fn sg_linear_claim(
     retried(&TcContext::new(raw), UNREAD, read(), read)
 }
 
-/// The kernel's clock in jiffies. Free: the verifier replaces the call by a load (`jit_requested` in
-/// `do_misc_fixups`).
+/// The kernel's clock in jiffies. Free: the verifier replaces the call with a load (`jit_requested` in `do_misc_fixups`).
 #[inline(always)]
 pub fn now() -> u64 {
     // SAFETY: a helper without arguments.
     unsafe { bpf_jiffies64() }
 }
 
-/// Draws the next ticket: a number that no other processor draws. Rust has no atomic addition for this target.
+/// Draws the next ticket, a number that no other CPU draws. Rust has no atomic addition for this target.
 #[inline(always)]
 pub fn draw(count: *mut u64) -> u64 {
     let mut ticket = 1;
@@ -205,12 +202,13 @@ pub fn draw(count: *mut u64) -> u64 {
     ticket
 }
 
-/// Puts `after` into the place of `before`, and tells whether that was still there. Rust has no such operation for this target.
+/// Compare-and-swap: writes `after` if the word is `before`, and returns whether it was. Rust has no such operation for this
+/// target.
 #[inline(always)]
 pub fn exchange(word: &mut u64, before: u64, after: u64) -> bool {
     let mut found = before;
     #[cfg(target_arch = "bpf")]
-    // SAFETY: a word that is there, which other processors change in this way, too.
+    // SAFETY: a valid word, which other CPUs change only in this way.
     unsafe {
         core::arch::asm!(
             "r0 = cmpxchg_64({word} + 0, r0, {after})",
@@ -228,7 +226,7 @@ pub fn exchange(word: &mut u64, before: u64, after: u64) -> bool {
     found == before
 }
 
-/// Counts a packet of `length` bytes by the counter `number`.
+/// Counts a packet of `length` bytes with the counter `number`.
 #[inline(always)]
 pub fn count(number: u32, length: u32) {
     if let Some(counter) = COUNTERS.get_ptr_mut(number) {
@@ -236,7 +234,7 @@ pub fn count(number: u32, length: u32) {
     }
 }
 
-/// Counts a packet of `length` bytes. This CPU's own slot: nobody else writes it.
+/// Counts a packet of `length` bytes in this CPU's own slot, which nobody else writes.
 #[inline(always)]
 fn add(counter: *mut Counter, length: u64) {
     // SAFETY: a pointer from a map lookup is valid until the program ends.

@@ -1,9 +1,9 @@
-//! Time between two readings of a clock. Processors read it one after the other and write what they read to the same place, so
-//! a reading may be *later* than that of who compares with it. Every age of an entry is asked here, and nowhere else. Called
-//! by flows, fragments and the answers to rejected packets, and by the agent's sweep.
+//! The time between two readings of a clock. CPUs read it one after the other and write the result to the same place, so a stored
+//! reading may be *later* than the one it is compared with. Every age of an entry is computed here, and nowhere else. Called by
+//! flows, fragments and rejects, and by the agent's ageing pass.
 
-/// How long ago `then` was, in the unit of the clock: 0 where it lies ahead of `now`, because another processor read the clock
-/// a moment later. The clock may go round at 2⁶⁴, as jiffies do that begin near there.
+/// Time since `then`, in the unit of the clock: 0 if it is ahead of `now`, because another CPU read the clock a moment later. The
+/// clock may wrap at 2⁶⁴, as jiffies do, which begin near there.
 #[inline(always)]
 #[must_use]
 pub const fn elapsed(now: u64, then: u64) -> u64 {
@@ -22,7 +22,7 @@ mod tests {
             (0, 0, 0),
             (1_000, 1_000, 0),
             (1_000, 999, 1),
-            // Another processor noted the next jiffy already.
+            // Another CPU has already recorded the next jiffy.
             (1_000, 1_001, 0),
             (u64::MAX, 0, 0),
             (0, u64::MAX, 1),

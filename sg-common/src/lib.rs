@@ -1,24 +1,24 @@
-//! What both sides of the kernel border agree on.
+//! Code that the kernel programs and user space share.
 //!
-//! Everything here is `no_std`, allocation-free and compiled twice: for the eBPF target, where the
-//! verifier reads it, and for the host, where tests, fuzzers and `sgctl check` run the very same code.
+//! Everything here is `no_std`, allocation-free and compiled twice: for the eBPF target, where the verifier checks it, and for
+//! the host, where tests, fuzzers and `sgctl check` run the very same code.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`abi`] | the bytes in maps, and their version |
-//! | [`verdict`] | accept, drop or reject, and why |
-//! | [`packet`] | a frame, read into the fields that rules and flows look at |
-//! | [`flow`] | who talks to whom over a NIC, the state of that talk, and its timeouts |
+//! | [`verdict`] | accept, drop or reject, and the reason |
+//! | [`packet`] | parsing a frame into the fields that rules and flows use |
+//! | [`flow`] | flow keys, flow state, and timeouts |
 //! | [`clock`] | the time between two readings of a clock |
 //! | [`fragment`] | which fragments follow an accepted one |
-//! | [`guest`] | what a guest claims to be, and what it may never be |
-//! | [`image`] | reading a compiled policy |
-//! | [`reject`] | what the sender of a rejected packet is told |
-//! | [`exceptions`] | the traffic that works without a rule |
-//! | [`discovery`] | neighbour, router and listener discovery, as far as it is no more than that |
-//! | [`dhcp`] | the messages of DHCP that a client sends and gets |
-//! | [`options`] | walking through the options of such messages |
-//! | [`exchange`] | what is open between a NIC and others without a rule |
+//! | [`guest`] | the addresses a guest claims, and what it may never send |
+//! | [`image`] | lookups in a compiled policy |
+//! | [`reject`] | the reset or ICMP error for a rejected packet |
+//! | [`exceptions`] | traffic that passes without a rule |
+//! | [`discovery`] | neighbour, router and listener discovery without hidden payload |
+//! | [`dhcp`] | the DHCP messages that a client sends and receives |
+//! | [`options`] | walking the options of such messages |
+//! | [`exchange`] | the open exchanges of a NIC that need no rule |
 //!
 //! This crate must never know rules, groups, files or aya programs.
 

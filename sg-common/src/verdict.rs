@@ -1,32 +1,32 @@
-//! Accept, drop or reject, and why.
+//! Accept, drop or reject, and the reason.
 //!
-//! Every packet leaves the datapath with exactly one [`Decision`]; the same type is the leaf of a policy
-//! image, the memory of a flow and the answer of `sgctl check`. Nothing here decides; called by everyone.
+//! Every packet leaves the datapath with exactly one [`Decision`]; the same type is the leaf of a policy image, the decision that
+//! a flow stores, and the result of `sgctl check`. Nothing here decides; called by everyone.
 
 /// What happens to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The packet goes on.
     Accept,
-    /// The packet ends here, silently.
+    /// The packet is dropped silently.
     Drop,
-    /// The packet ends here, and its sender is told, see [`crate::reject`].
+    /// The packet is dropped, and its sender is told, see [`crate::reject`].
     Reject,
 }
 
-/// Why a verdict was reached. The discriminants are ABI: they travel in decisions and index counters.
+/// Reason of a verdict. The discriminants are ABI: they are part of decisions and index counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Reason {
     /// A rule of a group matched.
     Rule = 1,
-    /// The remote is a member of a basic group of this NIC that lets its members talk.
+    /// The remote is a member of a basic group of this NIC that accepts traffic between its members.
     IntraGroup = 2,
     /// No rule matched: the default of the direction and group type.
     Default = 3,
     /// An ICMP error about an accepted flow.
     IcmpError = 4,
-    /// ARP is not filtered.
+    /// ARP, which is not filtered.
     Arp = 5,
     /// IPv6 neighbour discovery or multicast listener discovery of the link.
     NeighbourDiscovery = 6,
@@ -48,38 +48,38 @@ pub enum Reason {
     NoImage = 14,
     /// The image was written for another version of the program.
     ImageVersion = 15,
-    /// The image led nowhere: it is damaged.
+    /// The image is corrupt: its walk led nowhere.
     ImageFault = 16,
-    /// Not a verdict: the flow table was full, the packet was judged without remembering its flow.
+    /// Not a verdict: the flow table was full, and the packet was judged without storing its flow.
     FlowTableFull = 17,
-    /// A fragment that repeats bytes of its datagram, or other bytes in their place.
+    /// A fragment that repeats bytes of its datagram, or replaces them.
     FragmentOverlap = 18,
-    /// A guest sent a frame with a VLAN tag: it speaks for its own network only.
+    /// A guest sent a frame with a VLAN tag: it may send in its own network only.
     VlanTag = 19,
-    /// A guest speaks for a neighbour: an ARP packet or a neighbour advertisement from, or about, an address that is not
-    /// its own.
+    /// A guest impersonates a neighbour: an ARP packet or a neighbour advertisement from, or about, an address that is not its
+    /// own.
     NeighbourSpoofing = 20,
-    /// A guest answers as a DHCP server or announces itself as a router.
+    /// A guest replies as a DHCP server or advertises itself as a router.
     RogueServer = 21,
-    /// A TCP packet of no known flow that opens none, where the policy is strict about that.
+    /// A TCP packet of no known flow that opens none, under a policy that is strict about that.
     MidStream = 22,
-    /// Not a verdict: the NIC has as many flows as it may have, the packet was judged without remembering its flow.
+    /// Not a verdict: the NIC has reached its flow quota, and the packet was judged without storing its flow.
     FlowQuota = 23,
-    /// Not a verdict: the sender of a rejected packet was told.
+    /// Not a verdict: a reject was sent for a rejected packet.
     RejectSent = 24,
-    /// Not a verdict: the sender of a rejected packet was not told, there were too many answers just then.
+    /// Not a verdict: no reject was sent for a rejected packet, because of the rate limit.
     RejectRateLimited = 25,
-    /// A TCP packet from the middle of a connection that nobody knows. The rules of its own direction accept it and those of
-    /// the other do not, and the time is over in which such connections are taken over.
+    /// A mid-stream TCP packet of an unknown connection. The rules of its own direction accept it and those of the other do not,
+    /// and the takeover period is over.
     NotTakenOver = 26,
-    /// Not a verdict: a half-open flow of the NIC was forgotten, a newer one needed its place. Counts flows, in the direction
-    /// of their first packets.
+    /// Not a verdict: a half-open flow of the NIC was evicted for a newer one. Counts flows, in the direction of their first
+    /// packets.
     HalfOpenEvicted = 27,
     /// An inbound packet from an address of the NIC itself: nobody else sends from there.
     OwnSource = 28,
-    /// What IPsec delivers: what was on the wire, the packet that it came in, was judged before.
+    /// A packet that IPsec delivers: the packet that carried it on the wire has been judged.
     Decrypted = 29,
-    /// A frame that is not IP, of a kind that the policy names.
+    /// A frame that is not IP, of an EtherType that the policy names.
     NamedFrame = 30,
 }
 
@@ -156,7 +156,7 @@ impl Reason {
     }
 }
 
-/// A number that names no reason.
+/// A number that is no reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownReason(
     /// The number found.
@@ -172,8 +172,8 @@ impl TryFrom<u8> for Reason {
     }
 }
 
-/// A verdict with its reason and the number of the counter that records it, packed into one word so that
-/// it fits a leaf of an image, a field of a flow and two words of a socket buffer.
+/// A verdict with its reason and the number of the counter that records it, packed into one word that fits a leaf of an image, a
+/// field of a flow and two words of a socket buffer.
 ///
 /// ```text
 /// bit 63      41       40        32                0
@@ -192,7 +192,7 @@ impl Decision {
     const REJECT: u64 = 1 << 41;
     const REASON_SHIFT: u32 = 32;
 
-    /// A decision from its parts. `number` is an index into the counters.
+    /// Packs a decision. `number` is an index into the counters.
     #[inline(always)]
     pub const fn new(verdict: Verdict, reason: Reason, number: u32) -> Self {
         let verdict = match verdict {
@@ -203,7 +203,7 @@ impl Decision {
         Self(Self::MARK | verdict | (reason as u64) << Self::REASON_SHIFT | number as u64)
     }
 
-    /// The decision in `word`, or none where the word is something else.
+    /// Decodes the decision in `word`; `None` if the word is something else.
     #[inline(always)]
     #[must_use]
     pub const fn from_word(word: u64) -> Option<Self> {
@@ -224,7 +224,7 @@ impl Decision {
         self.0 & Self::ACCEPT != 0
     }
 
-    /// Whether the packet ends here and its sender is told.
+    /// Whether the packet is dropped and its sender is told.
     #[inline(always)]
     #[must_use]
     pub const fn rejects(self) -> bool {
@@ -250,10 +250,10 @@ impl Decision {
         (self.0 >> Self::REASON_SHIFT) as u8
     }
 
-    /// Why.
+    /// The reason.
     ///
     /// # Errors
-    /// Where the word was not written by this version of the project.
+    /// The word was not written by this version of the project.
     pub fn reason(self) -> Result<Reason, UnknownReason> {
         Reason::try_from(self.reason_number())
     }

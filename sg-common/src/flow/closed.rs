@@ -1,46 +1,46 @@
-//! TCP connections that nobody has an entry of: those that have ended, of which only the original direction is remembered, and
-//! those that are seen from their middle, which somebody may take over. The datapath asks here for a segment that is no SYN
-//! and of no known flow; the agent's sweep makes the entries. It must never look at rules.
+//! TCP connections without a flow entry: closed ones, of which only the original direction is kept, and unknown ones that are
+//! first seen mid-stream and may be taken over. The datapath calls this for a segment that is no SYN and belongs to no known
+//! flow; the agent's ageing pass creates the entries. It must never look at rules.
 
 use super::{Direction, FlowEntry, Timeouts, flags};
 use crate::clock::elapsed;
 
-/// What is remembered of a connection that has ended. Without it a segment that comes late would be of nobody, and the end
-/// that did not open the connection might open it anew. The table is an LRU: a connection that made room is of nobody.
-/// 16 bytes, no padding, integers only.
+/// Entry of a closed connection. Without it, a late segment would belong to no connection, and the side that did not open the
+/// connection might open it anew. The table is an LRU: an evicted connection is unknown. 16 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ClosedEntry {
-    /// When the last packet passed, or the connection was deleted, in jiffies.
+    /// Time of the last packet that passed, or of the deletion, in jiffies.
     pub last_seen: u64,
     /// The [`Direction`] of the first packet, as a number, with the bits below.
     pub began: u64,
 }
 
-/// How a connection began that nobody has an entry of.
+/// How a connection without a flow entry began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Began {
-    /// In this direction; and whether the rules of both must accept it, see [`flags::EITHER_WAY`].
+    /// In this direction; and whether the rules of both directions must accept it, see [`flags::EITHER_WAY`].
     Way(Direction, bool),
-    /// That does not matter any more: somebody who may do so ended it, whatever the rules say.
+    /// Irrelevant: an operator deleted the connection, whatever the rules say.
     Deleted,
 }
 
 impl ClosedEntry {
-    /// Of a connection that has ended.
+    /// The entry of a closed flow.
     #[must_use]
     pub const fn of(entry: &FlowEntry) -> Self {
         let either = if entry.flags & flags::EITHER_WAY == 0 { 0 } else { EITHER_WAY };
         Self { last_seen: entry.last_seen, began: entry.direction as u64 | either }
     }
 
-    /// Of one that is ended `now`, although the rules accept it. That is remembered from now on, however long it had been silent.
+    /// The entry of a connection that is deleted `now`, although the rules accept it. Remembered from now on, however long it was
+    /// idle before.
     #[must_use]
     pub const fn deleted(now: u64) -> Self {
         Self { last_seen: now, began: DELETED }
     }
 
-    /// How it began: for as long as an established connection would be known.
+    /// How the connection began, or `None` once an established connection would have expired too.
     #[inline(always)]
     #[must_use]
     pub const fn began(&self, timeouts: &Timeouts, now: u64) -> Option<Began> {
@@ -54,19 +54,19 @@ impl ClosedEntry {
     }
 }
 
-// In `ClosedEntry::began`.
+// Bits of `ClosedEntry::began`.
 const EITHER_WAY: u64 = 2;
 const DELETED: u64 = 4;
 
-/// A time of takeover that never ends, in [`header::TAKEOVER`](crate::image::header::TAKEOVER).
+/// Value of [`header::TAKEOVER`](crate::image::header::TAKEOVER) for a takeover period that never ends.
 pub const FOREVER: u32 = u32::MAX;
 
-/// One as long as an established connection may be silent, likewise.
+/// Value of the same word for a period as long as the timeout of established connections.
 pub const AS_ESTABLISHED: u32 = u32::MAX - 1;
 
-/// Whether a connection that nobody knows may be taken over by the rules of one direction only: for `takeover` seconds of
-/// `hertz` jiffies after its NIC was first filtered at `since`, which is zero where nobody can tell. Later, one that
-/// nobody knows has been silent for so long, or its rule is gone.
+/// Whether an unknown connection may be taken over by the rules of one direction only: for `takeover` seconds of `hertz` jiffies
+/// after its NIC was first filtered at `since`, which is zero if unknown. Later, an unknown connection has been idle for that
+/// long, or its rule is gone.
 #[inline(always)]
 #[must_use]
 pub const fn takes_over(takeover: u32, timeouts: &Timeouts, hertz: u32, since: u64, now: u64) -> bool {
@@ -78,7 +78,7 @@ pub const fn takes_over(takeover: u32, timeouts: &Timeouts, hertz: u32, since: u
     since != 0 && elapsed(now, since) <= time
 }
 
-/// The time of established TCP connections among [`Timeouts`].
+/// Index of the timeout of established TCP connections in [`Timeouts`].
 const ESTABLISHED: usize = 1;
 
 const _: () = assert!(size_of::<ClosedEntry>() == 16);

@@ -1,5 +1,5 @@
-//! What is remembered of a flow, and what that says of a packet. The entry may be written by several processors at a time: its
-//! fields are words that are written whole. A count or a number can be lost between two of them, a verdict cannot.
+//! The flow entry, and what it decides about a packet. Several CPUs may write an entry at once: its fields are words that are
+//! written whole. A race can lose a count or a sequence number, but not a verdict.
 
 use super::{Direction, FlowKey, PortsProtoNic, State, Timeouts, flags, timeout_index};
 use crate::{
@@ -8,66 +8,65 @@ use crate::{
     verdict::Decision,
 };
 
-/// What is remembered of a flow. 80 bytes, no padding, integers only.
+/// Entry of a flow. 80 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowEntry {
-    /// When the last packet passed, in jiffies.
+    /// Time of the last packet that passed, in jiffies.
     pub last_seen: u64,
-    /// When the first packet passed: the lower half of jiffies.
+    /// Time of the first packet that passed: the lower half of jiffies.
     pub opened: u32,
-    /// With [`flags::PENDING`]: the number that the answer to that SYN acknowledges.
+    /// With [`flags::PENDING`]: the number that a reply to that SYN acknowledges.
     pub pending_syn: u32,
-    /// The [`Decision`] that accepted the flow, or that cut it.
+    /// The [`Decision`] that accepted or revoked the flow.
     pub decision: u64,
-    /// Packets, of the end that opened the flow and of the other.
+    /// Packets: of the side that opened the flow, and of the other side.
     pub packets: [u64; 2],
-    /// Bytes, likewise, with Ethernet headers.
+    /// Bytes, likewise, including Ethernet headers.
     pub bytes: [u64; 2],
-    /// TCP: the number that the next byte of each end will have, likewise.
+    /// TCP: the next sequence number of each side, likewise.
     pub sent: [u32; 2],
-    /// TCP: the number that each end expects next, likewise.
+    /// TCP: the sequence number that each side expects next, likewise.
     pub acknowledged: [u32; 2],
     /// The generation of the policy that judged the flow last.
     pub generation: u32,
-    /// [`State`] as a number.
+    /// The [`State`] as a number.
     pub state: u8,
     /// The [`Direction`] of the first packet, as a number.
     pub direction: u8,
-    /// See [`flags`].
+    /// Bits of [`flags`].
     pub flags: u8,
-    /// Bytes of the frame of [`Self::pending_syn`], 255 where it was longer.
+    /// Length in bytes of the frame of [`Self::pending_syn`], 255 if it was longer.
     pub pending_length: u8,
 }
 
-/// What an entry says of a packet.
+/// What an entry decides about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// What was decided about the flow, as a word. The packet is to be [noted](FlowEntry::observe).
+    /// The flow's decision, as a word. The packet must be [recorded](FlowEntry::observe).
     Passes(u64),
-    /// The same, where there is nothing to note.
+    /// The flow's decision, as a word, with nothing to record.
     Decided(u64),
-    /// The policy must say first what it thinks of a packet that goes this way and begins the flow; where this is true, of one
-    /// that goes the other way, too.
+    /// The policy must first judge a packet that begins the flow in this direction; if true, also one in the other direction.
     Stale(Direction, bool),
-    /// The packet is an error about a flow that lives.
+    /// The packet is an ICMP error about a live flow.
     Error,
-    /// The packet must meet the policy: it asks for a new connection, or is an error about a flow that was cut.
+    /// The policy must judge the packet: it requests a new connection, or is an error about a revoked flow.
     Meets,
-    /// The packet is of no connection that is known: what a SYN has asked for was not answered yet, and this is no answer.
+    /// The packet belongs to no known connection: the flow's SYN has no reply yet, and this packet is none.
     Stranger,
 }
 
-/// The end that opened a flow, as a place in [`FlowEntry::packets`] and the like.
+/// Index of the side that opened the flow, in [`FlowEntry::packets`] and the like.
 pub(super) const OPENER: usize = 0;
-/// The other end.
+/// Index of the other side.
 pub(super) const OTHER: usize = 1;
 
-/// What only some flows have and few packets meet.
+/// Flags that keep a flow off the fast path.
 const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::REVOKED | flags::PENDING;
 
 impl FlowEntry {
-    /// The entry of a flow whose first packet, `length` bytes long and going in `direction`, was just accepted.
+    /// The entry of a flow whose first packet, `length` bytes long and going in `direction`, has just been accepted.
     #[inline(always)]
     #[must_use]
     pub fn open(
@@ -95,8 +94,8 @@ impl FlowEntry {
         }
     }
 
-    /// Makes it one of a connection that had ended for all that was seen, and whose first packet went in `first`. Where `packet`
-    /// carries data it goes on.
+    /// Turns it into the entry of a connection that had closed, and whose first packet went in `first`. If `packet` carries data,
+    /// the connection continues.
     #[inline(always)]
     pub fn reopen(&mut self, packet: &Packet, first: Direction) {
         let goes_on = packet.has_data() && !packet.is_reset();
@@ -117,18 +116,18 @@ impl FlowEntry {
         Direction::of(self.direction as u64)
     }
 
-    /// Whether the policy cut this flow.
+    /// Whether the policy has revoked this flow.
     #[inline(always)]
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
         self.flags & flags::REVOKED != 0
     }
 
-    /// Whether the flow has been silent for so long that it is not known any more. `now` in jiffies.
+    /// Whether the flow has been idle for so long that it is unknown from now on. `now` in jiffies.
     ///
-    /// Nothing that is received makes this come sooner: a connection that has ended is known for as long as an established one
-    /// (RFC 9293 3.5.2: a reset may be none to its receiver), and so is a flow that was cut before it was answered, and a
-    /// connection that was seen from its middle.
+    /// No received packet makes this happen sooner: a closed connection is known for as long as an established one (RFC 9293
+    /// 3.5.2: the receiver may not accept the reset), and so is a flow that was revoked while half-open, and a connection that
+    /// was first seen mid-stream.
     #[inline(always)]
     #[must_use]
     pub fn is_expired(&self, l4: PortsProtoNic, timeouts: &Timeouts, now: u64) -> bool {
@@ -143,14 +142,14 @@ impl FlowEntry {
         silent > known(State::Established) || !self.is_revoked() && !is_mid_stream
     }
 
-    /// Whether this is a SYN that nothing came back for.
+    /// Whether this is a SYN without a reply.
     #[inline(always)]
     pub(super) const fn is_half_open(&self) -> bool {
         self.flags & flags::SYN != 0 && self.packets[OTHER] == 0
     }
 
-    /// Whether the flow was answered and heard of within the time that one without an answer may be silent. Where such a flow
-    /// stands among the half-open ones, because its NIC has its share of the others, new ones make room before it does.
+    /// Whether the flow is established and was active within the timeout of half-open flows. If such a flow is among the
+    /// half-open ones because its NIC has reached its flow quota, new flows are evicted before it.
     #[inline(always)]
     #[must_use]
     pub fn is_in_use(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
@@ -159,7 +158,7 @@ impl FlowEntry {
             && elapsed(now, self.last_seen) <= u64::from(timeouts[index & 7])
     }
 
-    /// Whether this is a connection that has ended, and whose last packets have had the time to pass.
+    /// Whether this is a closed connection whose last packets have had time to pass.
     #[must_use]
     pub fn is_closed(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
         let index = timeout_index(key.l4.family(), key.l4.protocol(), State::Closing as u8);
@@ -169,9 +168,9 @@ impl FlowEntry {
             && elapsed(now, self.last_seen) > u64::from(timeouts[index & 7])
     }
 
-    /// Whether the policy must be asked again before a packet passes. A flow that was cut always asks a new policy, whatever
-    /// `revalidate` says: it may have been accepted again. So does a connection that has ended: what comes after its end is
-    /// no part of what was accepted.
+    /// Whether the policy must judge the flow again before a packet passes. A revoked flow is always judged again by a new
+    /// policy, whatever `revalidate` is: it may be accepted again. So is a closed connection: packets after the close are not
+    /// part of what was accepted.
     #[inline(always)]
     #[must_use]
     pub const fn is_stale(&self, generation: u32, revalidate: bool) -> bool {
@@ -179,7 +178,7 @@ impl FlowEntry {
             && (revalidate || self.is_revoked() || self.state == State::Closing as u8)
     }
 
-    /// Notes what the policy of `generation` says of this flow.
+    /// Records the decision of the policy of `generation` on this flow.
     #[inline(always)]
     pub fn revalidate(&mut self, decision: Decision, generation: u32) {
         self.generation = generation;
@@ -191,8 +190,9 @@ impl FlowEntry {
         }
     }
 
-    /// Notes a packet that is dropped because its flow was cut. A flow that is no TCP connection stays known while an end goes on
-    /// sending, since nothing but time tells who opened it. Of a TCP connection a dropped packet does not change the time either.
+    /// Records a packet that is dropped because its flow was revoked. A flow that is no TCP connection stays known while a side
+    /// keeps sending, because only time tells who opened it. For a TCP connection, a dropped packet does not change the time
+    /// either.
     #[inline(always)]
     pub fn note_revoked(&mut self, packet: &Packet, now: u64) {
         if self.is_revoked() && packet.protocol != protocol::TCP {
@@ -200,15 +200,15 @@ impl FlowEntry {
         }
     }
 
-    /// Whether `packet` is what most packets are: of a flow that was answered, and changing nothing of it but counts and
-    /// numbers, whatever way it goes. [`Self::note`] is all that is left to do then, unless the flow is stale.
+    /// Whether `packet` can take the fast path: it belongs to an established flow and changes only counters and sequence numbers,
+    /// whatever its direction. Unless the flow is stale, only [`Self::note`] remains to be called.
     #[inline(always)]
     #[must_use]
     pub const fn is_usual(&self, packet: &Packet) -> bool {
         self.is_plain(packet) && self.state == State::Established as u8
     }
 
-    /// The same of a flow that was not answered yet, where `packet`, which goes in `direction`, is no answer.
+    /// As [`Self::is_usual`], for a half-open flow and a `packet` in `direction` that is no reply.
     #[inline(always)]
     #[must_use]
     pub const fn is_usual_question(&self, packet: &Packet, direction: Direction) -> bool {
@@ -234,7 +234,7 @@ impl FlowEntry {
         self.leaves_to_policy(packet, direction) && !self.is_revoked()
     }
 
-    /// Notes a usual packet, `length` bytes long and going in `direction`.
+    /// Records a fast-path packet, `length` bytes long and going in `direction`.
     #[inline(always)]
     pub fn note(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         self.see(now);
@@ -254,7 +254,7 @@ impl FlowEntry {
         }
     }
 
-    /// One jiffy is finer than any timeout; not dirtying the line for nothing is what many CPUs want.
+    /// One jiffy is finer than any timeout; not dirtying the cache line needlessly helps many CPUs.
     #[inline(always)]
     fn see(&mut self, now: u64) {
         if self.last_seen != now {
@@ -262,11 +262,11 @@ impl FlowEntry {
         }
     }
 
-    /// What the entry says of any packet of its flow, under the policy of `generation`; `error`: the packet is an ICMP error
-    /// about the flow. A packet that is dropped changes no state, and time only as [`Self::note_revoked`] says.
+    /// Decision of the entry on any packet of its flow, under the policy of `generation`; with `error`, the packet is an ICMP
+    /// error about the flow. A dropped packet changes no state, and the time only as in [`Self::note_revoked`].
     ///
-    /// Where the flow was `judged` for this packet it is not stale, whatever another processor, which may have another policy
-    /// before it, says of it meanwhile.
+    /// With `judged`, the flow was judged for this packet and is not stale, whatever another CPU, which may use another policy,
+    /// writes meanwhile.
     #[inline(always)]
     pub fn find(
         &mut self,
@@ -296,13 +296,13 @@ impl FlowEntry {
             return Found::Decided(decision);
         }
         if self.waits_for_an_answer(packet, direction) {
-            // Without data it may tell the end that asked of an older connection (RFC 9293 3.5.1), and carries nothing of it.
+            // Without data it may tell the SYN's sender of an older connection (RFC 9293 3.5.1), and carries no data of that.
             return if packet.has_data() { Found::Stranger } else { Found::Decided(decision) };
         }
         Found::Passes(decision)
     }
 
-    /// Notes a packet of this flow that passes, `length` bytes long and going in `direction`.
+    /// Records a packet of this flow that passes, `length` bytes long and going in `direction`.
     #[inline(always)]
     pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         self.see(now);
@@ -313,12 +313,12 @@ impl FlowEntry {
         }
     }
 
-    /// Notes a packet of the end `OWN`.
+    /// Records a packet of the side `OWN`.
     #[inline(always)]
     fn track<const OWN: usize>(&mut self, packet: &Packet, length: u64) {
         self.packets[OWN] += 1;
         self.bytes[OWN] += length;
-        // An answer, unless the packet ended the flow.
+        // A reply, unless the packet ended the flow.
         if OWN == OTHER && self.state == State::New as u8 && !packet.is_reset() {
             self.state = State::Established as u8;
         }

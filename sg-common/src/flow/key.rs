@@ -1,4 +1,4 @@
-//! What names a flow, and what a policy is asked about it.
+//! Flow keys, and the keys of policy lookups.
 
 use super::Direction;
 use crate::{
@@ -6,63 +6,63 @@ use crate::{
     packet::{Address, Family, Icmp, Packet, Vlan, is_icmp},
 };
 
-/// What names a flow: the NIC, the network, the protocol and both ends, ordered remote before local, so that both
-/// directions have the same key. 48 bytes, no padding, integers only: hashing them takes the kernel as long as 40
-/// (`jhash2`, include/linux/jhash.h, takes three words at a time, and up to three at the end).
+/// The key of a flow: NIC, network, protocol and both ends, ordered remote before local, so that both directions have the same
+/// key. 48 bytes, no padding, integers only: the kernel hashes them as fast as 40 (`jhash2`, include/linux/jhash.h, takes three
+/// words at a time, and up to three at the end).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKey {
-    /// The other end, see [`Address`].
+    /// The remote address, upper half, see [`Address`].
     pub remote_high: u64,
-    /// The other end, see [`Address`].
+    /// The remote address, lower half.
     pub remote_low: u64,
-    /// This end, see [`Address`].
+    /// The local address, upper half, see [`Address`].
     pub local_high: u64,
-    /// This end, see [`Address`].
+    /// The local address, lower half.
     pub local_low: u64,
-    /// The rest.
+    /// Ports, protocol, family and NIC.
     pub l4: PortsProtoNic,
     /// The [`Vlan`], as a word.
     pub vlan: u64,
 }
 
-/// Which table a flow stands in, by how long its key is there.
+/// The table of a flow, by the length of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// As a [`FlowKeyV4`]: IPv4 without a VLAN tag, which is what most flows are.
+    /// [`FlowKeyV4`]: IPv4 without a VLAN tag, like most flows.
     Narrow,
-    /// As a [`FlowKey`].
+    /// [`FlowKey`].
     Wide,
 }
 
-/// Ports, NIC, protocol and family of a flow, from the lowest bit on: the remote port and the local port in host order (16
-/// bits each), the NIC's slot (16: no flow of one NIC ever answers for another), the protocol's IANA number (8), the
-/// [`Family`] as a number (8).
+/// Ports, NIC, protocol and family of a flow, from the lowest bit: the remote port and the local port in host order (16 bits
+/// each), the NIC's slot (16: no flow of one NIC ever serves another), the protocol's IANA number (8), the [`Family`] as a number
+/// (8).
 ///
-/// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts
-/// waits until all of them have arrived.
+/// One word rather than fields: the kernel hashes a key right after it was written, and a load of what was stored in parts waits
+/// until all of them have arrived.
 ///
-/// Ports: TCP, UDP, SCTP, DCCP and UDP-Lite have theirs. An ICMP echo has its identifier as the remote port and, as the
-/// local port, 1 where the NIC's owner asks and 0 where it answers: an answer belongs to the flow of its
-/// question, a question the other way does not. Other protocols have zeroes.
+/// TCP, UDP, SCTP, DCCP and UDP-Lite have ports. An ICMP echo has its identifier as the remote port and, as the local port, 1 if
+/// the NIC's owner sends the request and 0 if it sends the reply: a reply belongs to the flow of its request, a request in the
+/// other direction does not. Other protocols have zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(transparent)]
 pub struct PortsProtoNic(u64);
 
 impl PortsProtoNic {
-    /// The word.
+    /// The packed word.
     #[must_use]
     pub const fn word(self) -> u64 {
         self.0
     }
 
-    /// What [`Self::word`] said.
+    /// Decodes [`Self::word`].
     #[must_use]
     pub const fn of(word: u64) -> Self {
         Self(word)
     }
 
-    /// The two ports are the remote one and the local one.
+    /// Packs the parts; `ports` are the remote and the local one.
     #[inline(always)]
     #[must_use]
     pub const fn new((remote, local): (u16, u16), nic: u16, protocol: u8, family: Family) -> Self {
@@ -75,14 +75,14 @@ impl PortsProtoNic {
         )
     }
 
-    /// In host order.
+    /// The remote port, in host order.
     #[inline(always)]
     #[must_use]
     pub const fn remote_port(self) -> u16 {
         self.0 as u16
     }
 
-    /// In host order.
+    /// The local port, in host order.
     #[inline(always)]
     #[must_use]
     pub const fn local_port(self) -> u16 {
@@ -96,7 +96,7 @@ impl PortsProtoNic {
         (self.0 >> 32) as u16
     }
 
-    /// IANA number.
+    /// The protocol's IANA number.
     #[inline(always)]
     #[must_use]
     pub const fn protocol(self) -> u8 {
@@ -112,15 +112,14 @@ impl PortsProtoNic {
 }
 
 impl FlowKey {
-    /// The key of the flow that `packet` belongs to; none where such packets have no flow (ICMP other than
-    /// echo) and are judged one by one.
+    /// The key of the packet's flow; `None` if such packets have no flow (ICMP other than echo) and are judged one by one.
     #[must_use]
     pub fn of(nic: u16, direction: Direction, packet: &Packet) -> Option<Self> {
         let mut key = Self::default();
         key.name(nic, direction, packet, packet.icmp()).then_some(key)
     }
 
-    /// Becomes the key of the flow that `packet`, whose [`Packet::icmp`] is `icmp`, belongs to; false where it has none.
+    /// Fills in the key of the flow of `packet`, whose [`Packet::icmp`] is `icmp`. Returns false if it has none.
     #[inline(always)]
     pub fn name(&mut self, nic: u16, direction: Direction, packet: &Packet, icmp: Option<Icmp>) -> bool {
         let Packet { source, destination, source_port, l4_selector, identifier, vlan, .. } = packet;
@@ -133,7 +132,7 @@ impl FlowKey {
             (None, Direction::Egress) => {
                 one_branch();
                 self.write(destination, source, l4((*l4_selector, *source_port)));
-                // And from writing by pointers to what is chosen by a branch.
+                // Also prevents writes through pointers that a branch selects.
                 one_branch();
             }
             (Some(echo @ (Icmp::EchoRequest | Icmp::EchoReply)), _) => {
@@ -155,13 +154,13 @@ impl FlowKey {
         self.l4 = l4;
     }
 
-    /// The network that it is in.
+    /// The network of the flow.
     #[must_use]
     pub const fn network(&self) -> Vlan {
         Vlan::of(self.vlan as u32)
     }
 
-    /// Which table it stands in.
+    /// The width of the flow's key.
     #[inline(always)]
     #[must_use]
     pub const fn width(&self) -> Width {
@@ -171,8 +170,7 @@ impl FlowKey {
         }
     }
 
-    /// The keys of the flow's first packet, which went in `direction`: what a policy is asked when the flow
-    /// is judged again.
+    /// The lookup keys of the flow's first packet, which went in `direction`, for revalidation.
     #[inline(always)]
     #[must_use]
     pub fn original(&self, direction: Direction) -> Keys {
@@ -185,7 +183,7 @@ impl FlowKey {
             };
             (0, echo_request)
         } else {
-            // An end is an end: who was the source then is who is the remote of an inbound packet now.
+            // The same swap: the source and destination of an inbound packet are the remote and local ends.
             ends(direction, l4.remote_port(), l4.local_port())
         };
         keys(
@@ -197,29 +195,29 @@ impl FlowKey {
     }
 }
 
-/// A [`FlowKey`] of IPv4 without a VLAN tag as it stands in tables of its own: hashing 16 bytes takes the kernel half as long as
-/// 48. 16 bytes, no padding, integers only.
+/// A [`FlowKey`] of IPv4 without a VLAN tag, for tables of its own: the kernel hashes 16 bytes in half the time of 48. 16 bytes,
+/// no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FlowKeyV4 {
-    /// The other end.
+    /// The remote address.
     pub remote: u32,
-    /// This end.
+    /// The local address.
     pub local: u32,
-    /// The rest.
+    /// Ports, protocol, family and NIC.
     pub l4: PortsProtoNic,
 }
 
 impl FlowKeyV4 {
-    /// The same flow; meaningless where it is not [`Width::Narrow`].
+    /// The narrow form of a key; meaningless unless that is [`Width::Narrow`].
     #[inline(always)]
     #[must_use]
     pub const fn of(key: &FlowKey) -> Self {
         Self { remote: key.remote_high as u32, local: key.local_high as u32, l4: key.l4 }
     }
 
-    /// The key of the flow that `packet` belongs to, as [`FlowKey::name`] says it. Meaningless where `packet` is not one of IPv4
-    /// without a VLAN tag, or one of ICMP.
+    /// The key of the packet's flow, as [`FlowKey::name`] builds it. Meaningless unless `packet` is IPv4 without a VLAN tag, and
+    /// not ICMP.
     #[inline(always)]
     #[must_use]
     pub fn named(nic: u16, direction: Direction, packet: &Packet) -> Self {
@@ -233,7 +231,7 @@ impl FlowKeyV4 {
         }
     }
 
-    /// The same flow.
+    /// The wide form of the key.
     #[inline(always)]
     #[must_use]
     pub const fn widened(&self) -> FlowKey {
@@ -260,14 +258,14 @@ fn ends<T>(direction: Direction, source: T, destination: T) -> (T, T) {
     }
 }
 
-/// Keeps the compiler from choosing each value by a branch of its own, which in eBPF it does where both ways are cheap. It
-/// stands for something that may read and write any memory.
+/// Keeps the compiler from selecting each value with a branch of its own, which it does for eBPF if both sides are cheap. Acts as
+/// code that may read and write any memory.
 #[inline(always)]
 fn one_branch() {
     core::hint::black_box(());
 }
 
-/// What a policy is asked about `packet`.
+/// The keys of a policy lookup for `packet`.
 #[inline(always)]
 #[must_use]
 pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
@@ -277,8 +275,8 @@ pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
 
 #[inline(always)]
 fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
-    // In the order of `Dimension`. No rule asks for the last two; zeroes there would become a call of memset, which is a
-    // loop over bytes in eBPF and costs more than all the rest of this function.
+    // In the order of `Dimension`. No rule uses the last two; zeros there would become a call of memset, which is a loop over
+    // bytes in eBPF and costs more than all the rest of this function.
     [remote.high, remote.low, service, u64::from(source_port), local.high, local.low, local.high, local.low]
 }
 

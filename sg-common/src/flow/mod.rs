@@ -1,16 +1,16 @@
-//! Who talks to whom over a NIC, the state of that talk, and its timeouts.
+//! Flows of a NIC: their keys, state and timeouts.
 //!
-//! Everything here is a pure function of the entry, the packet and `now`. The datapath calls it for every
-//! packet, the agent's sweep for every entry. It must never look at rules: whether a flow may live is the
-//! image's answer, this room only remembers it.
+//! Everything here is a pure function of the entry, the packet and `now`. The datapath calls it for every packet, the agent's
+//! ageing pass for every entry. It must never look at rules: the image decides whether a flow may live, this module only
+//! remembers it.
 //!
 //! | module | owns |
 //! |---|---|
-//! | `key` | what names a flow |
-//! | `entry` | what is remembered of it, and what that says of a packet |
-//! | `tcp` | the numbers of a connection: how it ends, and how another one of the same ends begins |
-//! | `closed` | what is remembered of a connection that has ended, and who may take over one that nobody knows |
-//! | `shares` | how the room of half-open flows is divided among NICs |
+//! | `key` | flow keys |
+//! | `entry` | the flow entry, and what it decides about a packet |
+//! | `tcp` | sequence numbers: how a connection closes, and how another one with the same ends begins |
+//! | `closed` | closed connections, and the takeover of unknown ones |
+//! | `shares` | how the room for half-open flows is divided among NICs |
 
 mod closed;
 mod entry;
@@ -25,7 +25,7 @@ pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 
 use crate::packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol};
 
-/// As seen by the owner of the NIC.
+/// Direction of a packet, as seen by the owner of the NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Direction {
@@ -36,14 +36,14 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The direction of a number that [`Self::Ingress`] or [`Self::Egress`] was turned into.
+    /// Decodes the number of [`Self::Ingress`] or [`Self::Egress`].
     #[inline(always)]
     #[must_use]
     pub const fn of(number: u64) -> Self {
         if number == Self::Ingress as u64 { Self::Ingress } else { Self::Egress }
     }
 
-    /// The other one.
+    /// The opposite direction.
     #[inline(always)]
     #[must_use]
     pub const fn reversed(self) -> Self {
@@ -54,44 +54,44 @@ impl Direction {
     }
 }
 
-/// How far a flow has come. ABI: [`FlowEntry::state`].
+/// State of a flow. ABI: [`FlowEntry::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
-    /// Packets went one way only.
+    /// Packets in one direction only: half-open.
     New = 0,
-    /// Packets went both ways.
+    /// Packets in both directions.
     Established = 1,
-    /// TCP: a reset, or a FIN from both ends that the other acknowledged.
+    /// TCP: after a reset, or after a FIN from each side that the other has acknowledged.
     Closing = 2,
 }
 
 /// Bits of [`FlowEntry::flags`].
 pub mod flags {
-    /// TCP: the end that opened the flow sent FIN, perhaps ahead of what goes before it.
+    /// TCP: the side that opened the flow sent FIN, perhaps ahead of earlier data.
     pub const FIN_ORIGINAL: u8 = 1;
-    /// TCP: the other end did.
+    /// TCP: the other side sent FIN.
     pub const FIN_REPLY: u8 = 2;
-    /// The policy no longer accepts the flow. The entry stays while either end keeps trying: without it the
-    /// next packet of the end that may speak first would open the flow anew, the other way round.
+    /// The policy no longer accepts the flow. The entry stays while either side keeps trying: without it, the next packet of the
+    /// side that may open flows would open this one anew, in the other direction.
     pub const REVOKED: u8 = 4;
     /// TCP: the flow began with a SYN.
     pub const SYN: u8 = 8;
-    /// TCP: the flow was first seen in its middle, and the rules of both directions accepted it. Nobody can tell who opened it,
-    /// so it lives while both do.
+    /// TCP: the flow was first seen mid-stream, and the rules of both directions accepted it. It is unknown who opened it, so it
+    /// lives while both do.
     pub const EITHER_WAY: u8 = 16;
-    /// TCP: a SYN asked for another connection of the same ends, and was not answered yet, see
+    /// TCP: a SYN requests another connection between the same ends, and has no reply yet, see
     /// [`FlowEntry::pending_syn`](super::FlowEntry::pending_syn).
     pub const PENDING: u8 = 32;
     /// TCP: that SYN went outbound.
     pub const PENDING_EGRESS: u8 = 64;
 }
 
-/// Timeouts in jiffies, by what [`timeout_index`] says.
+/// Timeouts in jiffies, indexed by [`timeout_index`].
 pub type Timeouts = [u32; 8];
 
-/// How long a flow may be silent, in seconds. Defaults are Alibaba Cloud's and Huawei Cloud's documented ones:
-/// TCP 910 s established and 3 s closing; UDP 30 s one way and 180 s both ways; ICMP 30 s.
+/// Default idle timeouts in seconds, as documented by Alibaba Cloud and Huawei Cloud: TCP 910 s established and 3 s closing; UDP
+/// 30 s one way and 180 s both ways; ICMP 30 s.
 pub const DEFAULT_TIMEOUTS_SECONDS: Timeouts = [30, 910, 3, 30, 180, 30, 30, 180];
 
 /// The names of [`Timeouts`], in their order.
@@ -106,13 +106,13 @@ pub const TIMEOUT_NAMES: [&str; 8] = [
     "other-established",
 ];
 
-/// The longest timeout, five days: in jiffies it fits half of 32 bits at any rate of the clock.
+/// Maximum timeout, five days: in jiffies it fits half of 32 bits at any clock rate.
 pub const LONGEST_TIMEOUT_SECONDS: u32 = 432_000;
 
-/// Which of [`Timeouts`] holds for a flow: TCP new, established, closing; UDP new, established; ICMP; other
-/// protocols new, established.
+/// Index of a flow's timeout in [`Timeouts`]: TCP new, established, closing; UDP new, established; ICMP; other protocols new,
+/// established.
 ///
-/// How long a flow is *known* is another question, see [`FlowEntry::is_expired`]: an end that was seen makes no connection
+/// How long a flow is *known* is another matter, see [`FlowEntry::is_expired`]: a close that was seen makes no connection
 /// unknown.
 #[inline(always)]
 #[must_use]
@@ -131,8 +131,8 @@ pub const fn timeout_index(family: Family, number: u8, state: u8) -> usize {
     }
 }
 
-/// Whether an accepted packet opens a flow, so that its answers pass. Of ICMP only an echo request
-/// does: the other messages answer, or stand alone.
+/// Whether an accepted packet opens a flow, so that its replies pass. Of ICMP only an echo request does: the other messages are
+/// replies, or stand alone.
 #[inline(always)]
 #[must_use]
 pub const fn opens(packet: &Packet) -> bool {

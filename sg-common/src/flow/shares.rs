@@ -1,22 +1,22 @@
-//! How the room of half-open flows is divided among NICs, and where in it a flow stands. Every half-open flow has a place in a
-//! line that it is evicted by: first a place in the room that all NICs have in common, and when a newer flow takes that, one
-//! in the share of its own NIC, where again a newer one takes it. So a NIC may use whatever room the others leave, and what it
-//! keeps of its last half-open flows nobody else can take. It must never touch a map: the datapath and the agent do.
+//! Division of the room for half-open flows among NICs, and the places of flows in it. A flow first has a place in the ring
+//! shared by all NICs; when a newer flow takes that, it moves to the ring of its own NIC, and is evicted when a newer flow takes
+//! that place. So a NIC may use whatever room the others leave, and nobody else can take its own ring. It must never touch a map:
+//! the datapath and the agent do.
 
 use super::Width;
 
-/// How the places of flows of one [`Width`] are divided. In a map: 8 bytes, integers only.
+/// Division of the places for flows of one [`Width`]. In a map: 8 bytes, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Shares {
-    /// Places that all NICs have in common, from the first one on.
+    /// Number of places in the common ring, which come first.
     pub common: u32,
-    /// Places behind them that each NIC has for itself, in the order of slots.
+    /// Number of places of each NIC's own ring, behind those, in the order of slots.
     pub each: u32,
 }
 
 impl Shares {
-    /// Divides `places` among `nics` NICs, those with the slots below that: two thirds in common, the rest by equal shares.
+    /// Divides `places` among `nics` NICs, those with lower slots: two thirds in common, the rest in equal shares.
     #[must_use]
     pub const fn of(places: u32, nics: u32) -> Self {
         let common = places - places / 3;
@@ -25,14 +25,14 @@ impl Shares {
         Self { common, each: if each == 0 { 1 } else { each } }
     }
 
-    /// The places in common.
+    /// The ring shared by all NICs.
     #[inline(always)]
     #[must_use]
     pub const fn in_common(&self) -> Line {
         Line { first: 0, places: self.common }
     }
 
-    /// Those of the NIC with this slot.
+    /// The ring of the NIC with this slot.
     #[inline(always)]
     #[must_use]
     pub const fn own(&self, nic: u16) -> Line {
@@ -40,7 +40,7 @@ impl Shares {
     }
 }
 
-/// Places that flows take one after the other, and after the last one the first one again.
+/// A ring of places, which flows take in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line {
     first: u32,
@@ -48,7 +48,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The place of the flow that has drawn `ticket`; none where the agent has made no places yet.
+    /// The place of the flow that has drawn `ticket`; `None` if the agent has made no places yet.
     #[inline(always)]
     #[must_use]
     pub const fn place(self, ticket: u64) -> Option<u32> {
@@ -59,21 +59,21 @@ impl Line {
     }
 }
 
-/// Which count of tickets the places in common of a width have. Tickets are drawn from zero on, one a place.
+/// Index of the ticket counter of the common ring of a width. Tickets count from zero, one per place taken.
 #[inline(always)]
 #[must_use]
 pub const fn common_tickets(width: Width) -> u32 {
     index(width)
 }
 
-/// Which one the share of a NIC has.
+/// Index of the ticket counter of a NIC's own ring.
 #[inline(always)]
 #[must_use]
 pub const fn own_tickets(width: Width, nic: u16) -> u32 {
     (nic as u32 + 1) * WIDTHS + index(width)
 }
 
-/// How many counts of tickets there are for so many NICs.
+/// Number of ticket counters for this many NICs.
 #[must_use]
 pub const fn ticket_counts(nics: u32) -> u32 {
     (nics + 1) * WIDTHS

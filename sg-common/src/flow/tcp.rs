@@ -1,7 +1,7 @@
-//! The numbers of a TCP connection: how it ends, and how another one of the same ends begins. A segment that was forged or
-//! that its receiver discards may pass here, whatever its checksum says: those of this host, of veth pairs and of virtio are
-//! partial and prove nothing. So nothing that a segment says makes a connection unknown or turns it round; it can only begin
-//! `closing`, which the next data mends. It must never decide about a packet. Called by `entry`.
+//! Sequence numbers of a TCP connection: how it closes, and how another connection with the same ends begins. A segment that is
+//! forged or that its receiver discards may pass here, whatever its checksum: those of this host, of veth pairs and of virtio are
+//! partial and prove nothing. So no segment makes a connection unknown or reverses it; it can only begin `closing`, which the
+//! next data undoes. It must never decide about a packet. Called by `entry`.
 
 use super::{
     Direction, FlowEntry, State,
@@ -13,26 +13,26 @@ use crate::{
     verdict::Decision,
 };
 
-/// How far from the next number of an end a packet may begin for its numbers to be believed: a burst of lost packets.
+/// Maximum distance of a plausible segment from the next sequence number of its sender: a burst of lost packets.
 const NEAR: isize = 1 << 18;
 
-/// A FIN of each end.
+/// FINs of both sides.
 const BOTH_FINS: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY;
 
 impl FlowEntry {
-    /// Follows a TCP connection.
+    /// Tracks a TCP connection.
     ///
-    /// A reset ends it only where its number is the very next one, as an end demands of it (RFC 5961 3.2): who cannot see the
-    /// connection would have to guess one number in 2³². Others pass, the ends are to judge them, and leave the state alone.
-    /// A FIN may come ahead of what goes before it, and ends its side when the other end acknowledges it, which it does only
-    /// with everything before. What is believed about the next number moves on with packets that begin near it, so that no
-    /// packet from nowhere can prepare a guess.
+    /// A reset closes it only with the exact next sequence number, as receivers demand (RFC 5961 3.2): an off-path attacker would
+    /// have to guess one number in 2³². Other resets pass, for the receivers to judge, and leave the state alone. A FIN may
+    /// arrive ahead of earlier data, and closes its side when the other side acknowledges it, which it does only with everything
+    /// before. The next expected number advances only with segments that begin near it, so that no packet from nowhere can
+    /// prepare a guess.
     #[inline(always)]
     pub(super) fn update_tcp_state<const OWN: usize>(&mut self, packet: &Packet) {
-        // An end that was not heard before says its first number itself; only what it acknowledges can be checked.
+        // A side that was not seen before defines its first number itself; only its acknowledgement can be checked.
         let is_first = self.packets[OWN] == 1;
         if packet.tcp_flags & tcp::RST != 0 {
-            // Of a SYN that nothing came back for there is nothing to end.
+            // A SYN without a reply has no connection to close.
             if !self.is_half_open() && self.is_next::<OWN>(packet, is_first) {
                 self.state = State::Closing as u8;
             }
@@ -40,13 +40,13 @@ impl FlowEntry {
         }
         let before = self.sent[OWN];
         let believed = self.follow::<OWN>(packet, is_first);
-        // The end was none: the connection goes on.
+        // The close was none: the connection continues.
         if self.state == State::Closing as u8 && packet.has_data() && (is_first || self.sent[OWN] != before) {
             let answered = self.packets[OTHER] != 0;
             self.state = if answered { State::Established as u8 } else { State::New as u8 };
             self.flags &= !BOTH_FINS;
         }
-        // Nothing comes after a FIN: it is the last number that its end sends.
+        // Nothing comes after a FIN: it is the last number that its side sends.
         if packet.tcp_flags & tcp::FIN != 0 && believed && packet.sequence_end() == self.sent[OWN] {
             self.flags |= if OWN == OTHER { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
         }
@@ -58,10 +58,10 @@ impl FlowEntry {
         }
     }
 
-    /// Notes the numbers of a packet, as far as they are believed; tells whether they are.
+    /// Records the numbers of a plausible packet; returns whether it is plausible.
     #[inline(always)]
     pub(super) fn follow<const OWN: usize>(&mut self, packet: &Packet, is_first: bool) -> bool {
-        // How far it begins ahead of what is known, modulo 2³²; then as wide as a register of eBPF.
+        // Distance ahead of the known number, modulo 2³²; then as wide as an eBPF register.
         let ahead = packet.sequence.wrapping_sub(self.sent[OWN]).cast_signed() as isize;
         let believed = is_first || (-NEAR..NEAR).contains(&ahead);
         if believed {
@@ -76,7 +76,7 @@ impl FlowEntry {
         believed
     }
 
-    /// Whether a packet of the end `OWN` begins with the very next number.
+    /// Whether a packet of the side `OWN` begins with the exact next number.
     #[inline(always)]
     fn is_next<const OWN: usize>(&self, packet: &Packet, is_first: bool) -> bool {
         let other = OWN ^ 1;
@@ -88,8 +88,8 @@ impl FlowEntry {
         packet.sequence == self.sent[OWN] || expected
     }
 
-    /// Whether a SYN that goes in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both ends asked, and
-    /// neither was answered yet.
+    /// Whether a SYN in `direction` is the other half of a simultaneous open (RFC 9293 3.5): both sides sent a SYN, and neither
+    /// has a reply yet.
     #[inline(always)]
     #[must_use]
     pub const fn is_opened_at_once(&self, direction: Direction) -> bool {
@@ -99,9 +99,8 @@ impl FlowEntry {
             && self.state == State::New as u8
     }
 
-    /// Whether the SYN that began this flow was not answered yet, and `packet` of the other end is no answer to it: neither a
-    /// SYN of its own, nor does it acknowledge what the SYN's end sent. A SYN alone gives no passage to a connection that was
-    /// there before it.
+    /// Whether the SYN that began this flow has no reply yet, and `packet` of the other side is none: it is no SYN, and does not
+    /// acknowledge what the SYN's sender sent. A SYN alone lets no packet of an earlier connection pass.
     #[inline(always)]
     pub(super) fn waits_for_an_answer(&self, packet: &Packet, direction: Direction) -> bool {
         if !self.is_half_open() || self.direction == direction as u8 || packet.is_syn() {
@@ -111,11 +110,12 @@ impl FlowEntry {
         packet.tcp_flags & tcp::ACK == 0 || !(-NEAR..NEAR).contains(&ahead)
     }
 
-    /// Notes that `decision`, of the policy of `generation`, accepts `packet`, which asks for a new connection, is `length` bytes long
-    /// and goes in `direction`. Where it is the SYN that began this flow, which it tells, it is to be [noted](Self::observe). Another
-    /// one asks for another connection of the same ends, or was forged: until it is answered, all stays as it is.
+    /// Records that `decision`, of the policy of `generation`, accepts `packet`, which requests a new connection, is `length`
+    /// bytes long and goes in `direction`. Returns whether it is the SYN that began this flow, which must be
+    /// [recorded](Self::observe). Another SYN requests another connection between the same ends, or is forged: until it has a
+    /// reply, nothing changes.
     ///
-    /// An association of SCTP has no numbers to tell its answers by. It goes on, and begins anew where the policy had cut it.
+    /// An SCTP association has no numbers to tell its replies by. It continues, or begins anew if the policy had revoked it.
     #[inline(always)]
     #[must_use]
     pub fn ask(
@@ -148,8 +148,8 @@ impl FlowEntry {
         false
     }
 
-    /// Whether `packet`, which goes in `direction`, answers the SYN that asked for another connection of the same ends. Then
-    /// that SYN is to be judged, and [`Self::begin_anew`] told.
+    /// Whether `packet`, which goes in `direction`, replies to the SYN that requests another connection between the same ends.
+    /// Then that SYN must be judged, and the decision passed to [`Self::begin_anew`].
     #[inline(always)]
     #[must_use]
     pub const fn is_begun_anew_by(&self, packet: &Packet, direction: Direction) -> bool {
@@ -161,8 +161,8 @@ impl FlowEntry {
             && packet.acknowledgement == self.pending_syn
     }
 
-    /// Becomes the entry of the connection that was [pending](Self::is_begun_anew_by), where `decision`, of the policy of
-    /// `generation`, accepts its SYN. Else this flow goes on, and nothing is pending.
+    /// Becomes the entry of the connection that was [pending](Self::is_begun_anew_by), if `decision`, of the policy of
+    /// `generation`, accepts its SYN. Otherwise this flow continues, and nothing is pending.
     #[inline(always)]
     pub fn begin_anew(&mut self, decision: Decision, generation: u32, now: u64) {
         if !decision.accepts() {

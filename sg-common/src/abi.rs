@@ -1,46 +1,45 @@
 //! The bytes in maps, and their version.
 //!
-//! Every type here, and those of [`flow`](crate::flow) and [`fragment`](crate::fragment) that stand in maps, is `repr(C)`,
-//! integers only, padded by hand: the kernel and the agent may be of different builds, and a bit pattern that one writes
-//! must mean something to the other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not.
-//! [`Settings`] alone stand in no map, but in the object that the agent brings along.
+//! Every type here, and those of [`flow`](crate::flow) and [`fragment`](crate::fragment) that are in maps, is `repr(C)`, integers
+//! only, padded by hand: kernel program and agent may be different builds, and every bit pattern that one writes must be valid
+//! for the other. `sg-common/tests/abi.rs` fails when a layout changes and [`VERSION`] does not. Only [`Settings`] are in no map,
+//! but in the object that the agent brings along.
 
 use crate::{flow::Timeouts, verdict::Reason};
 
-/// The version of everything that stands in maps. Part of the path under which maps are pinned, so two versions
-/// never share a map.
+/// The version of everything in maps. Part of the path under which maps are pinned, so two versions never share a map.
 pub const VERSION: u32 = 6;
 
-/// What one counter holds, on each CPU.
+/// Value of one counter on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Counter {
     /// Packets.
     pub packets: u64,
-    /// Bytes, with Ethernet headers.
+    /// Bytes, including Ethernet headers.
     pub bytes: u64,
 }
 
-/// What the agent sets for every NIC.
+/// Settings of the agent for every NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Settings {
-    /// In jiffies, see [`crate::flow::timeout_index`].
+    /// Idle timeouts in jiffies, see [`crate::flow::timeout_index`].
     pub timeouts: Timeouts,
-    /// How long a datagram may wait for its next fragment, in jiffies.
+    /// Timeout for the next fragment of a datagram, in jiffies.
     pub fragment_timeout: u32,
-    /// The most answered flows of one NIC.
+    /// Maximum number of established flows per NIC.
     pub flows_per_nic: u32,
-    /// How far answers to rejected packets of one NIC are apart in the long run, in nanoseconds; zero: there are none.
+    /// Average interval between rejects of one NIC, in nanoseconds; zero disables rejects.
     pub reject_interval: u32,
-    /// By which peers are given budgets of answers, see [`crate::reject::Pace::peer`]: drawn at every start.
+    /// Secret that maps peers to their reject budgets, see [`crate::reject::Pace::peer`]: drawn at every start.
     pub peer_secret: [u32; 2],
-    /// Jiffies a second.
+    /// Jiffies per second.
     pub hertz: u32,
 }
 
 impl Settings {
-    /// None yet.
+    /// The initial value.
     pub const NONE: Self = Self {
         timeouts: [0; 8],
         fragment_timeout: 0,
@@ -51,16 +50,16 @@ impl Settings {
     };
 }
 
-/// Devices with a lower number are found in an array, others in a hash.
+/// Devices with a lower index are looked up in an array, others in a hash map.
 pub const NEAR_DEVICES: u32 = 1 << 14;
 
-/// Counters that a NIC has for itself: 32 for each direction, by [`crate::verdict::Reason`].
+/// Number of counters per NIC: 32 for each direction, by [`crate::verdict::Reason`].
 pub const NIC_COUNTERS: u32 = 64;
 
-/// Counters below this number belong to the host: [`HOST_REASONS`], by [`host_counter`], and those of [`flows`].
+/// Number of counters of the host, which come first: [`HOST_REASONS`], by [`host_counter`], and those of [`flows`].
 pub const HOST_COUNTERS: u32 = 64;
 
-/// Why a packet that belongs to no NIC is dropped. Which way it goes is not known.
+/// Reasons to drop a packet that belongs to no NIC. Its direction is unknown.
 pub const HOST_REASONS: [Reason; 4] =
     [Reason::NoNic, Reason::NoImage, Reason::ImageVersion, Reason::ImageFault];
 
@@ -71,26 +70,26 @@ pub const fn host_counter(reason: Reason) -> u32 {
     reason as u32
 }
 
-/// Numbers of the host's counters that tell of the flow tables. In `packets` stands a number of flows.
+/// Counters of the host for the flow tables. Their `packets` are flows.
 pub mod flows {
     /// All of them. Layouts before 6 also had 56 to 58, for something else.
     pub const ALL: [u32; 3] = [EVICTED, ANSWERED, HALF_OPEN];
-    /// Half-open flows that made room for others: counted by the program.
+    /// Half-open flows evicted for others: counted by the program.
     pub const EVICTED: u32 = 59;
-    /// How many answered flows the last sweep found: written by the agent.
+    /// Established flows found by the last ageing pass: written by the agent.
     pub const ANSWERED: u32 = 60;
-    /// How many others.
+    /// Half-open flows found by it.
     pub const HALF_OPEN: u32 = 61;
 }
 
-/// The number of the counter for `reason` in `direction` of a NIC whose counters begin at `first`.
+/// The number of the counter for `reason` in `direction`, for a NIC whose counters begin at `first`.
 #[inline(always)]
 #[must_use]
 pub const fn reason_counter(first: u32, direction: crate::flow::Direction, reason: Reason) -> u32 {
     first + direction as u32 * 32 + reason as u32
 }
 
-/// No number of the host's counters means two things.
+/// Each of the host's counters has one meaning.
 const _: () = {
     let mut taken = 0_u64;
     let mut at = 0;

@@ -1,16 +1,16 @@
-//! The traffic that works without a rule: without it a NIC could not find its neighbours or get its address.
+//! Traffic that passes without a rule: without it a NIC could not find its neighbours or get its address.
 //!
-//! This is the whole list, and it is as short as it can be (`docs/exceptions.md` says it for users):
+//! This is the whole list, kept as short as possible (documented for users in `docs/exceptions.md`):
 //!
 //! | what | where |
 //! |---|---|
-//! | ARP, about a guarded guest's own addresses only | [`crate::guest::arp`] |
+//! | ARP, for a guarded guest only about its own addresses | [`crate::guest::arp`] |
 //! | neighbour, router and multicast listener discovery | [`crate::discovery`] |
-//! | DHCP, as a client: questions, and what answers them | [`crate::dhcp`] |
+//! | DHCP, as a client: requests, and the replies to them | [`crate::dhcp`] |
 //!
 //! All of them are whole packets without a fragment header: receivers ignore others (RFC 6980 5). What some of them depend on
-//! beyond themselves is in [`crate::exchange`] and in the image. ICMP errors about an accepted flow pass too; that is the flow
-//! table's answer, not an exception.
+//! beyond themselves is in [`crate::exchange`] and in the image. ICMP errors about an accepted flow pass too; the flow table
+//! decides those, they are no exception.
 
 use crate::{
     dhcp, discovery,
@@ -19,7 +19,7 @@ use crate::{
     packet::{Family, Frame, Packet, protocol},
 };
 
-/// What a packet passes as.
+/// The exception under which a packet passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exception {
     /// Neighbour, router or multicast listener discovery.
@@ -28,7 +28,7 @@ pub enum Exception {
     Dhcp(dhcp::Message),
 }
 
-/// Whether a packet may be an exception by its protocol, type and ports: its message is worth reading.
+/// Whether a packet may be an exception by its protocol, type and ports, and its message is worth parsing.
 #[inline(always)]
 #[must_use]
 pub fn may_be(packet: &Packet) -> bool {
@@ -41,7 +41,7 @@ pub fn may_be(packet: &Packet) -> bool {
         }
 }
 
-/// What `packet` passes as without a rule, or none where it needs one. Its IP header stands at `network` in `frame`.
+/// The exception under which `packet` passes, or `None` if it needs a rule. Its IP header is at `network` in `frame`.
 #[inline(always)]
 pub fn find<F: Frame>(frame: &F, network: usize, packet: &Packet, direction: Direction) -> Option<Exception> {
     find_with(frame, network, packet, direction, |list, at, end| {
@@ -49,7 +49,7 @@ pub fn find<F: Frame>(frame: &F, network: usize, packet: &Packet, direction: Dir
     })
 }
 
-/// The same, with a walk through lists from elsewhere.
+/// As [`find`], with another implementation of the walk through lists.
 #[inline(always)]
 pub fn find_with<F: Frame>(
     frame: &F,

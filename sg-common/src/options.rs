@@ -1,11 +1,11 @@
-//! Walking through what stands in a message one after the other: options of neighbour discovery, records of a listener report,
-//! options of DHCP. One step at a time, and all that is known between two steps in one word: the kernel checks a step once,
-//! where it would check the branches of a loop again for every way through them. It must never know what is right: that is
-//! for [`crate::discovery`] and [`crate::dhcp`], which walk.
+//! Walks the elements of a message: options of neighbour discovery, records of a listener report, options of DHCP. A walk goes
+//! one step at a time, and its whole state between steps is one word: the kernel's verifier checks a step once, where it would
+//! check the branches of a loop again for every path through them. It must never know what is valid: that is for
+//! [`crate::discovery`] and [`crate::dhcp`], the callers.
 
 use crate::packet::{Frame, Window as _};
 
-/// What is walked through.
+/// The list to walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum List {
@@ -13,14 +13,14 @@ pub enum List {
     Discovery = 0,
     /// Records of a multicast listener report (RFC 3810 5.2).
     Records = 1,
-    /// Options of DHCPv4 (RFC 2132 2): of those the type of the message, 53, and the server, 54.
+    /// Options of DHCPv4 (RFC 2132 2): looks for the message type, 53, and the server, 54.
     Dhcp4 = 2,
-    /// Options of DHCPv6 (RFC 8415 21.1), up to that of the client, 1.
+    /// Options of DHCPv6 (RFC 8415 21.1), up to the client identifier, 1.
     Dhcp6 = 3,
 }
 
 impl List {
-    /// The list of a number that one was turned into.
+    /// Decodes the number of a list.
     #[inline(always)]
     #[must_use]
     pub const fn of(number: u64) -> Self {
@@ -33,7 +33,7 @@ impl List {
     }
 }
 
-/// How far a walk is.
+/// State of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -44,49 +44,49 @@ impl State {
     const BAD: u64 = 1 << 25;
     const VALUE: u32 = 32;
 
-    /// Before the first, which stands at `at`.
+    /// The initial state, before an element at `at`.
     #[inline(always)]
     #[must_use]
     pub const fn begin(at: usize) -> Self {
         Self(at as u64 & Self::AT)
     }
 
-    /// That of a word.
+    /// Decodes [`Self::word`].
     #[inline(always)]
     #[must_use]
     pub const fn from_word(word: u64) -> Self {
         Self(word)
     }
 
-    /// As a word.
+    /// The packed word.
     #[inline(always)]
     #[must_use]
     pub const fn word(self) -> u64 {
         self.0
     }
 
-    /// Where the next one stands, or the one that was found.
+    /// Offset of the next element, or of the one that was found.
     #[inline(always)]
     #[must_use]
     pub const fn at(self) -> usize {
         (self.0 & Self::AT) as usize
     }
 
-    /// How many there were so far.
+    /// Number of elements so far.
     #[inline(always)]
     #[must_use]
     pub const fn count(self) -> u32 {
         (self.0 >> Self::COUNT) as u8 as u32
     }
 
-    /// Whether what was looked for is there: an acknowledgement, or the client's option.
+    /// Whether the walk found what it looks for: an acknowledgement, or the client identifier.
     #[inline(always)]
     #[must_use]
     pub const fn found(self) -> bool {
         self.0 & Self::FOUND != 0
     }
 
-    /// Whether something is not as it must be.
+    /// Whether an element is invalid.
     #[inline(always)]
     #[must_use]
     pub const fn is_bad(self) -> bool {
@@ -105,7 +105,7 @@ impl State {
         Self(self.0 | Self::BAD)
     }
 
-    /// Behind one that is `length` bytes long.
+    /// The state behind an element that is `length` bytes long.
     #[inline(always)]
     const fn behind(self, length: usize, end: usize) -> Self {
         let next = self.at() + length;
@@ -116,10 +116,10 @@ impl State {
     }
 }
 
-/// The most that is walked through: options of a router advertisement, records of a report.
+/// Maximum number of elements: options of a router advertisement, records of a report.
 const MOST: u32 = 32;
 
-/// Walks from `at` on by `step`, which is [`step`] over some frame and list.
+/// Walks from `at` by `step`, which is [`step`] over some frame and list.
 #[inline(always)]
 pub fn walk(at: usize, step: impl Fn(State) -> State) -> State {
     let (mut state, mut left) = (State::begin(at), MOST);
@@ -130,7 +130,7 @@ pub fn walk(at: usize, step: impl Fn(State) -> State) -> State {
     state
 }
 
-/// One step through `list`, which ends at `end`: behind the one that `state` stands before. Nothing where there is no other.
+/// Takes one step through `list`, which ends at `end`: past the element at `state`. Does nothing if there is no other.
 #[inline(always)]
 #[must_use]
 pub fn step<F: Frame>(frame: &F, list: List, end: usize, state: State) -> State {

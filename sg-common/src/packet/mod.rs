@@ -1,12 +1,11 @@
-//! A frame, read into the fields that rules and flows look at. Each field of a header is parsed here and
-//! nowhere else.
+//! Parses a frame into the fields that rules and flows use. Each header field is parsed here and nowhere else.
 //!
-//! What is read is the datagram as its receiver takes it: bytes behind the end of the IP packet are no header, whatever
-//! they look like, and a packet that its receiver would discard for its headers is refused.
+//! The result is the datagram as its receiver takes it: bytes behind the end of the IP packet are no header, whatever they look
+//! like, and a packet that its receiver would discard for its headers is refused.
 //!
-//! Reading is generic over [`Frame`], so the same parser runs over packet memory in the kernel and over a
-//! byte slice in tests, fuzzers and `sgctl check`. It must never decide: a frame that cannot be read comes
-//! back as a [`Reason`](crate::verdict::Reason), and the datapath drops it.
+//! The parser is generic over [`Frame`], so the same code runs over packet memory in the kernel and over a byte slice in tests,
+//! fuzzers and `sgctl check`. It must never decide: an unreadable frame yields a [`Reason`](crate::verdict::Reason), and the
+//! datapath drops it.
 
 mod named;
 mod network;
@@ -25,10 +24,10 @@ pub const ETHERNET: usize = 14;
 /// Bytes of an IPv6 header without extension headers (RFC 8200 3).
 pub const IPV6_HEADER: usize = 40;
 
-/// With so many IPv6 extension headers a packet is given up; hop-by-hop options in front are not counted.
+/// Number of IPv6 extension headers at which parsing gives up; leading hop-by-hop options are not counted.
 pub const MAX_EXTENSION_HEADERS: u32 = 6;
 
-/// `EtherType` numbers (IEEE 802 numbers).
+/// EtherType numbers (IEEE 802 numbers).
 pub mod ethertype {
     /// RFC 791.
     pub const IPV4: u16 = 0x0800;
@@ -38,12 +37,12 @@ pub mod ethertype {
     pub const IPV6: u16 = 0x86dd;
     /// IEEE 802.1Q: a VLAN tag.
     pub const VLAN: u16 = 0x8100;
-    /// IEEE 802.1ad: the outer one of two.
+    /// IEEE 802.1ad: the outer one of two tags.
     pub const SERVICE_VLAN: u16 = 0x88a8;
-    /// What stands in its place and is less is a length (IEEE 802.3 3.2.6).
+    /// The lowest EtherType: a smaller number in its place is a length (IEEE 802.3 3.2.6).
     pub const FIRST: u16 = 0x0600;
-    /// Not on any wire: what stands for frames of the spanning tree protocol (IEEE 802.1D), which have no number of their
-    /// own. It is their LLC address.
+    /// Not on any wire: stands for frames of the spanning tree protocol (IEEE 802.1D), which have no EtherType. It is their LLC
+    /// address.
     pub const STP: u16 = 0x0042;
 }
 
@@ -68,7 +67,7 @@ pub mod protocol {
     /// RFC 3828.
     pub const UDP_LITE: u8 = 136;
 
-    /// The type of the SCTP chunk that asks for an association, which is alone in its packet (RFC 9260 3.3.2, 6.10).
+    /// The type of the SCTP chunk that requests an association, which is alone in its packet (RFC 9260 3.3.2, 6.10).
     pub(super) const SCTP_INIT: u8 = 1;
 
     /// RFC 8200 4.3, 4.4, 4.5, 4.6: the extension headers that are walked.
@@ -77,7 +76,7 @@ pub mod protocol {
     pub(super) const FRAGMENT: u8 = 44;
     pub(super) const DESTINATION_OPTIONS: u8 = 60;
 
-    /// Whether `number` is an IPv6 extension header that is walked: no IPv6 packet is of such a protocol.
+    /// Whether `number` is an IPv6 extension header that is walked: no IPv6 packet has it as its protocol.
     #[inline(always)]
     #[must_use]
     pub const fn is_extension_header(number: u8) -> bool {
@@ -87,37 +86,36 @@ pub mod protocol {
 
 /// TCP flags (RFC 9293 3.1).
 pub mod tcp {
-    /// The sender is done.
+    /// The sender has no more data.
     pub const FIN: u8 = 0x01;
     /// The connection opens.
     pub const SYN: u8 = 0x02;
-    /// The connection is gone.
+    /// The connection is reset.
     pub const RST: u8 = 0x04;
-    /// The acknowledgement number counts.
+    /// The acknowledgement number is valid.
     pub const ACK: u8 = 0x10;
 }
 
-/// The bytes of a frame, from its Ethernet header on.
+/// The bytes of a frame, starting with its Ethernet header.
 pub trait Frame {
     /// `N` bytes of it.
     type Window<const N: usize>: Window;
 
-    /// The whole length in bytes, whether or not all of it can be read.
+    /// Length of the whole frame in bytes, whether or not all of it can be read.
     fn length(&self) -> usize;
 
-    /// Whether the kernel says that this is a large packet, which it will cut into segments or put together from some
-    /// (GSO): only there does a length field of zero stand for what it cannot hold. No frame on a wire is one. Asked only
-    /// where that field is zero.
+    /// Whether the kernel marks this as a large packet (GSO), which it will segment or has coalesced: only there does a length
+    /// field of zero mean a length that it cannot hold. No frame on a wire is one. Called only if that field is zero.
     fn is_large(&self) -> bool;
 
-    /// The VLAN tag that the kernel or a device took off the frame: it stood before all that can be read.
+    /// The VLAN tag that the kernel or a device stripped: it came before all readable tags.
     fn tag(&self) -> Option<Tag>;
 
-    /// The `N` bytes at `offset`, or none where the frame ends before.
+    /// The `N` bytes at `offset`; `None` if the frame ends before.
     fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<N>>;
 }
 
-/// A few bytes that are known to be there. Offsets are constants below the window's size.
+/// A few bytes whose presence was checked. Offsets are constants below the window's size.
 pub trait Window: Copy {
     /// One byte.
     fn byte(self, offset: usize) -> u8;
@@ -140,7 +138,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family of a number that [`Self::V4`] or [`Self::V6`] was turned into.
+    /// Decodes the number of [`Self::V4`] or [`Self::V6`].
     #[inline(always)]
     #[must_use]
     pub const fn of(number: u64) -> Self {
@@ -183,82 +181,80 @@ impl From<core::net::IpAddr> for Address {
     }
 }
 
-/// What rules and flows look at.
+/// The fields that rules and flows use.
 ///
-/// What is zero together does not stand together, but for eight bytes: more would become a call of memset, which is a loop
+/// Fields that are zeroed together are not adjacent, except for eight bytes: more would become a call of memset, which is a loop
 /// over bytes in eBPF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Packet {
     /// The address family.
     pub family: Family,
-    /// The transport protocol; IPv6 extension headers are behind us.
+    /// The transport protocol, behind all IPv6 extension headers.
     pub protocol: u8,
     /// Time to live or hop limit.
     pub hop_limit: u8,
-    /// TCP: the flags, see [`tcp`]. SCTP: [`tcp::SYN`] where the packet is an INIT. Else 0.
+    /// TCP: the flags, see [`tcp`]. SCTP: [`tcp::SYN`] if the packet is an INIT. Else 0.
     pub tcp_flags: u8,
-    /// The source port, where the protocol [`has_ports`]. Else 0.
+    /// The source port, if the protocol [`has_ports`]. Else 0.
     pub source_port: u16,
-    /// The destination port, likewise. ICMP and ICMPv6: type in the upper byte, code in the lower.
-    /// Else 0.
+    /// The destination port, likewise. ICMP and ICMPv6: type in the upper byte, code in the lower. Else 0.
     pub l4_selector: u16,
-    /// Who sent it.
+    /// The source address.
     pub source: Address,
-    /// Whom it is for.
+    /// The destination address.
     pub destination: Address,
-    /// TCP: the number of the first byte. Else 0.
+    /// TCP: the sequence number of the first byte. Else 0.
     pub sequence: u32,
-    /// TCP: the number of the byte that is expected next. Else 0.
+    /// TCP: the acknowledgement number. Else 0.
     pub acknowledgement: u32,
-    /// TCP: bytes of the header. Else 0.
+    /// TCP: length of the header in bytes. Else 0.
     pub header: u32,
     /// ICMP and ICMPv6: bytes 4 and 5 of the message, the identifier of an echo. Else 0.
     pub identifier: u16,
-    /// What part of a datagram it is.
+    /// Whole datagram or which fragment.
     pub part: Part,
-    /// Of a fragment: what names its datagram. Else 0.
+    /// Fragments: the identification of the datagram. Else 0.
     pub identification: u32,
-    /// Of a fragment: where its bytes belong, in bytes from the start of the datagram's payload. Else 0.
+    /// Fragments: offset of the bytes in the datagram's payload. Else 0.
     pub offset: u32,
-    /// Where the transport header starts, in bytes from the start of the frame.
+    /// Offset of the transport header in the frame.
     pub transport: usize,
-    /// Of a fragment, one that is the whole datagram (RFC 6946) included: where its bytes start, in bytes from the start of the
-    /// frame. Else 0.
+    /// Fragments, including one that is the whole datagram (RFC 6946): offset of the bytes in the frame. Else 0.
     pub payload: usize,
-    /// Where the packet ends for its receiver, in bytes from the start of the frame; of a packet that an ICMP error quotes,
-    /// where the quotation ends. No header reaches beyond it.
+    /// Offset in the frame at which the packet ends for its receiver; for a packet that an ICMP error quotes, at which the
+    /// quotation ends. No header reaches beyond it.
     pub end: usize,
-    /// The network that it is in. Who reads the Ethernet header writes it, and not who reads the IP packet; of a packet that an ICMP
-    /// error quotes, it is the error's.
+    /// The network of the packet. Written by the parser of the Ethernet header, not by that of the IP packet; for a packet that
+    /// an ICMP error quotes, it is the error's.
     pub vlan: Vlan,
 }
 
-/// What part of a datagram a packet is.
+/// Which part of a datagram a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Part {
-    /// All of it.
+    /// The whole datagram.
     Whole = 0,
     /// The first fragment: it has the transport header.
     First = 1,
-    /// A fragment in the middle. Nothing of its bytes is a transport header: ports, types and flags are zero.
+    /// A fragment in the middle. It has no transport header: ports, types and flags are zero.
     Middle = 2,
-    /// The last one. Likewise.
+    /// The last fragment. Likewise.
     Last = 3,
 }
 
 impl Part {
-    /// Whether it is another fragment than the first.
+    /// Whether it is a fragment other than the first.
     #[inline(always)]
     const fn is_later(self) -> bool {
-        // By their numbers: one comparison.
+        // By the numbers: one comparison.
         self as u8 >= Self::Middle as u8
     }
 }
 
 impl Packet {
-    /// A packet of nothing, to be overwritten.
+    /// An empty packet, to be overwritten.
     pub const EMPTY: Self = Self {
         family: Family::V4,
         protocol: 0,
@@ -282,14 +278,15 @@ impl Packet {
     };
 }
 
-/// ICMP in the family it belongs to: 1 in IPv4, 58 in IPv6. Elsewhere the numbers are just numbers.
+/// Kind of an ICMP message, in the family it belongs to: 1 in IPv4, 58 in IPv6. In the other family the number is just a
+/// protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icmp {
     /// An echo request.
     EchoRequest,
     /// An echo reply.
     EchoReply,
-    /// An error about another packet, which stands behind the ICMP header.
+    /// An error about another packet, quoted behind the ICMP header.
     Error,
     /// Anything else.
     Other,
@@ -303,14 +300,14 @@ impl Packet {
         is_icmp(self.family, self.protocol)
     }
 
-    /// The kind of ICMP message; none where it is not ICMP. Types: RFC 792, RFC 4443.
+    /// The kind of ICMP message; `None` if it is not ICMP. Types: RFC 792, RFC 4443.
     #[inline(always)]
     #[must_use]
     pub const fn icmp(&self) -> Option<Icmp> {
         if !self.is_icmp() {
             return None;
         }
-        // A later fragment has no type, and an echo has no code but zero: with another one it is judged by itself.
+        // A later fragment has no type, and an echo has code zero: with another code it is judged by itself.
         if self.is_later_fragment() {
             return Some(Icmp::Other);
         }
@@ -322,14 +319,14 @@ impl Packet {
         })
     }
 
-    /// Whether this is a fragment other than the first: it follows the first, and no rule is asked about it.
+    /// Whether this is a fragment other than the first: it follows the first, without rules.
     #[inline(always)]
     #[must_use]
     pub const fn is_later_fragment(&self) -> bool {
         self.part.is_later()
     }
 
-    /// Of IPv4.
+    /// Sets what all IPv4 packets have in common.
     #[inline(always)]
     const fn no_ipv6(&mut self) {
         self.family = Family::V4;
@@ -357,19 +354,19 @@ impl Packet {
         self.identifier = 0;
     }
 
-    /// Where, in bytes from the start of the datagram's payload, the bytes of this fragment end.
+    /// End of this fragment's bytes, as an offset in the datagram's payload.
     #[inline(always)]
     #[must_use]
     pub const fn fragment_end(&self) -> u32 {
         self.offset + (self.end as u32).saturating_sub(self.payload as u32)
     }
 
-    /// Where the transport header begins, in bytes from the start of the frame, where that is so many bytes behind the IP header,
-    /// which begins at `network`.
+    /// Offset of the transport header in the frame, if its distance from the IP header, which begins at `network`, is in the
+    /// range.
     ///
-    /// The distance is compared by itself, and only then added: a verifier before Linux 6.11 does not tell from the bounds of a
-    /// difference those of the number that it was made of, and believes only what it still has in the register that was
-    /// compared.
+    /// The distance is compared by itself, and added only then: a verifier before Linux 6.11 does not derive the bounds of a
+    /// number from those of a difference that it is part of, and trusts only the register that was compared, while it still has
+    /// it.
     #[inline(always)]
     #[must_use]
     pub fn transport_behind(
@@ -386,39 +383,39 @@ impl Packet {
         }
     }
 
-    /// TCP: the number that the next byte of the sender will have.
+    /// TCP: the next sequence number of the sender.
     #[inline(always)]
     #[must_use]
     pub const fn sequence_end(&self) -> u32 {
         self.sequence.wrapping_add(self.sequence_length().cast_unsigned() as u32)
     }
 
-    /// TCP: how many numbers of the sender this packet takes.
+    /// TCP: how many sequence numbers this packet occupies.
     #[inline(always)]
     #[must_use]
     pub const fn sequence_length(&self) -> isize {
-        // With a sign: a saturating subtraction is twice as long in eBPF.
+        // Signed: a saturating subtraction is twice as long in eBPF.
         let begins = self.transport + self.header as usize;
         let payload = self.end.cast_signed() - begins.cast_signed();
         let marks = ((self.tcp_flags & tcp::SYN != 0) as isize) + ((self.tcp_flags & tcp::FIN != 0) as isize);
         if payload > 0 { payload + marks } else { marks }
     }
 
-    /// TCP: whether this packet carries bytes of the connection, and not only marks of it.
+    /// TCP: whether this packet carries data, not only flags.
     #[inline(always)]
     #[must_use]
     pub const fn has_data(&self) -> bool {
         self.end > self.transport + self.header as usize
     }
 
-    /// Whether this packet asks for a new TCP connection.
+    /// Whether this packet requests a new TCP connection.
     #[inline(always)]
     #[must_use]
     pub const fn is_syn(&self) -> bool {
         self.protocol == protocol::TCP && self.asks_anew()
     }
 
-    /// Whether this packet asks for a new connection of TCP, or for a new association of SCTP.
+    /// Whether this packet requests a new TCP connection or SCTP association.
     #[inline(always)]
     #[must_use]
     pub const fn asks_anew(&self) -> bool {
@@ -461,7 +458,7 @@ pub const fn is_icmp(family: Family, number: u8) -> bool {
     }
 }
 
-/// Whether packets of this protocol carry ports that rules can name.
+/// Whether packets of this protocol carry ports that rules can match.
 #[inline(always)]
 #[must_use]
 pub const fn has_ports(number: u8) -> bool {

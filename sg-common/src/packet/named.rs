@@ -1,17 +1,17 @@
-//! What a policy may name a frame by that is neither IP nor ARP. It must never decide, nor say that of a frame whose receiver
-//! takes it for something else. Called by the datapath for what [`super::ethernet`] refused as no IP.
+//! The name by which a policy may accept a frame that is neither IP nor ARP. It must never decide, nor name a frame that its
+//! receiver takes for something else. Called by the datapath for frames that [`super::ethernet`] refused as not IP.
 
 use super::{ETHERNET, Frame, MAX_VLAN_TAGS, TAG, Window as _, ethertype};
 
 /// Bytes of the header of an LLC frame without sequence numbers (IEEE 802.2).
 const LLC: usize = 3;
 
-/// No more bytes of a frame say what its name is.
+/// Maximum number of leading bytes of a frame that determine its name.
 pub const NAMED: usize = ETHERNET + MAX_VLAN_TAGS * TAG + LLC;
 
-/// What a policy may name a frame by: its `EtherType`, or [`ethertype::STP`]; none where nothing may name it. It is never zero.
+/// The name of a frame: its EtherType, or [`ethertype::STP`]; `None` if nothing may name it. It is never zero.
 ///
-/// Tags that carry a priority only are looked through, as [`super::ethernet`] does. A frame of a VLAN has no name.
+/// Tags that only carry a priority are skipped, as [`super::ethernet`] does. A frame of a VLAN has no name.
 #[inline(always)]
 pub fn name<F: Frame>(frame: &F) -> Option<u16> {
     const NETWORK: u16 = 0x0fff;
@@ -34,7 +34,7 @@ pub fn name<F: Frame>(frame: &F) -> Option<u16> {
     None
 }
 
-/// The name behind `kind`, the two bytes before the payload, which begins at `offset`.
+/// The name of a payload at `offset` whose preceding two bytes are `kind`.
 #[inline(always)]
 fn of<F: Frame>(frame: &F, kind: u16, offset: usize) -> Option<u16> {
     /// Destination and source SAP of the spanning tree, and "unnumbered information".
@@ -42,8 +42,8 @@ fn of<F: Frame>(frame: &F, kind: u16, offset: usize) -> Option<u16> {
     if kind >= ethertype::FIRST {
         return Some(kind);
     }
-    // It is a length: the receiver discards a frame that is shorter, and takes no more of a longer one
-    // (`llc_fixup_skb`, `net/llc/llc_input.c`).
+    // It is a length: the receiver discards a shorter frame, and ignores the excess of a longer one (`llc_fixup_skb`,
+    // `net/llc/llc_input.c`).
     let length = kind as usize;
     if length < LLC || offset + length > frame.length() {
         return None;
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    /// A frame of which a tag was taken off, or only the front can be read.
+    /// A frame whose tag was stripped, or of which only the front can be read.
     struct Partly<'a> {
         bytes: &'a [u8],
         tag: Option<Tag>,
@@ -131,7 +131,7 @@ mod tests {
                 let wanted = passes.then_some(number);
                 let whole = tagged(tags, kind, payload);
                 assert_eq!(named(&whole), wanted, "{tags:x?}");
-                // Whoever took off the first one.
+                // The kernel or a device stripped the first one.
                 let (kind_taken, control) = tags[0];
                 let rest = tagged(&tags[1..], kind, payload);
                 let tag = Some(Tag { kind: kind_taken, control });

@@ -1,9 +1,9 @@
-//! Reading an IP packet: its header, the extension headers and the front of the transport header. Each of their fields is
-//! parsed here and nowhere else.
+//! Parses an IP packet: its header, the extension headers and the front of the transport header. Each of their fields is parsed
+//! here and nowhere else.
 //!
-//! What is read is what the receiver takes: every header must end where the packet ends, however many bytes the frame has
-//! behind it, since Linux cuts those off first (`pskb_trim_rcsum` in `ip_rcv_core` and `ip6_rcv_core`). A packet that its
-//! receiver discards for what its headers say is malformed here, too. Called by [`super::parse`] and the datapath.
+//! The result is what the receiver takes: every header must end where the packet ends, however many bytes follow it in the frame,
+//! because Linux trims those first (`pskb_trim_rcsum` in `ip_rcv_core` and `ip6_rcv_core`). A packet that its receiver discards
+//! for its headers is malformed here too. Called by [`super::parse`] and the datapath.
 
 use super::{
     Address, ETHERNET, Family, Frame, IPV6_HEADER, MAX_EXTENSION_HEADERS, Packet, Part, Vlan, Window,
@@ -11,28 +11,27 @@ use super::{
 };
 use crate::verdict::Reason;
 
-/// The largest datagram, with its header in IPv4 (RFC 791 3.1), without in IPv6 (RFC 8200 4.5).
+/// The largest datagram, including its header in IPv4 (RFC 791 3.1), without it in IPv6 (RFC 8200 4.5).
 const MAX_DATAGRAM: usize = 0xffff;
 
 /// Bytes of an IPv4 header without options.
 const IPV4_HEADER: usize = 20;
 
-/// Of the two bytes of an IPv4 header that are about fragments those that are zero where it has none: that more of them follow, and
-/// where this one belongs.
+/// The fragment bits in an IPv4 header, all zero without fragmentation: more fragments, and the fragment offset.
 const FRAGMENT: u16 = 0x3fff;
 
-/// Bytes of a transport header that an ICMP error quotes (RFC 792): ports are in them.
+/// Bytes of a transport header that an ICMP error quotes (RFC 792): they include the ports.
 const QUOTED: usize = 8;
 
-/// Reads the IP packet whose header is `offset` bytes into the frame, behind the Ethernet header or at [`embedded_offset`],
-/// into `packet`: field by field, since a packet of its own that is copied then would cost the kernel as much as reading it.
-/// `packet` means nothing where this errs.
+/// Parses the IP packet whose header is at `offset` of the frame, behind the Ethernet header or at [`embedded_offset`], into
+/// `packet`: field by field, because building and copying a packet would cost the kernel as much as parsing it. On error,
+/// `packet` is meaningless.
 ///
-/// Of a packet that an ICMP error quotes, `quotation` is where the error ends: the rest of the packet may be missing, but an
-/// IP header and eight bytes of the transport header are there (RFC 792; RFC 4443 2.4).
+/// For a packet that an ICMP error quotes, `quotation` is the end of the error: the rest of the packet may be missing, but an IP
+/// header and eight bytes of the transport header are there (RFC 792; RFC 4443 2.4).
 ///
 /// # Errors
-/// Why it cannot be read.
+/// The reason why the packet is refused.
 #[inline(always)]
 pub fn network<F: Frame>(
     frame: &F,
@@ -47,7 +46,7 @@ pub fn network<F: Frame>(
     }
 }
 
-/// Where the packet that an ICMP error speaks about begins. It was sent the other way.
+/// Offset of the packet that an ICMP error quotes. That packet went the other way.
 #[inline(always)]
 #[must_use]
 pub const fn embedded_offset(error: &Packet) -> usize {
@@ -55,7 +54,7 @@ pub const fn embedded_offset(error: &Packet) -> usize {
     error.transport + ICMP_HEADER
 }
 
-/// Whether the frame is what most are: of IPv4, without a VLAN tag, and no fragment.
+/// Whether the frame is of the most common kind: IPv4, without a VLAN tag, and no fragment.
 #[inline(always)]
 pub fn is_plain<F: Frame>(frame: &F) -> bool {
     frame.tag().is_none()
@@ -64,10 +63,10 @@ pub fn is_plain<F: Frame>(frame: &F) -> bool {
         })
 }
 
-/// Reads the packet of a frame that [`is_plain`] into `packet`, but for what [`finish_plain`] writes there.
+/// Parses the packet of a frame that [`is_plain`] into `packet`, except for what [`finish_plain`] writes there.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// The reason why the packet is refused.
 #[inline(always)]
 pub fn plain<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
     let Ipv4 { ip, behind, end, .. } = Ipv4::read(frame, ETHERNET, None, packet)?;
@@ -82,7 +81,7 @@ pub fn plain<F: Frame>(frame: &F, packet: &mut Packet) -> Result<(), Reason> {
     transport(frame, transport_header, packet)
 }
 
-/// Writes what all plain packets have in common: apart, since nobody asks for it where the packet is of a known flow.
+/// Writes what all plain packets have in common; separate, because nobody reads that in a packet of a known flow.
 #[inline(always)]
 pub fn finish_plain(packet: &mut Packet) {
     packet.no_ipv6();
@@ -90,14 +89,14 @@ pub fn finish_plain(packet: &mut Packet) {
     packet.vlan = Vlan::NONE;
 }
 
-/// RFC 791 3.1: what an IPv4 header says.
+/// RFC 791 3.1: the fields of an IPv4 header.
 struct Ipv4<W> {
     ip: W,
-    /// Where the transport header begins, in bytes from the start of the frame.
+    /// Offset of the transport header in the frame.
     behind: usize,
-    /// Where the packet ends.
+    /// Offset of the end of the packet.
     end: usize,
-    /// Where it ends by its own account.
+    /// Offset of the end according to its header.
     account: usize,
 }
 
@@ -110,7 +109,7 @@ impl<W: Window> Ipv4<W> {
         packet: &mut Packet,
     ) -> Result<Self, Reason> {
         let ip = frame.window::<IPV4_HEADER>(offset).ok_or(Reason::Malformed)?;
-        // The version, and a header of 20 bytes at least.
+        // The version, and a header of at least 20 bytes.
         let first = ip.byte(0);
         if !matches!(first, 0x45..=0x4f) {
             return Err(Reason::Malformed);
@@ -138,7 +137,7 @@ impl<W: Window> Ipv4<W> {
     }
 }
 
-/// Reads any IPv4 packet.
+/// Parses any IPv4 packet.
 #[inline(always)]
 fn ipv4<F: Frame>(
     frame: &F,
@@ -214,8 +213,8 @@ fn ipv6<F: Frame>(
     transport(frame, Transport { family: Family::V6, protocol, offset, end, part, is_quoted }, packet)
 }
 
-/// Where a packet ends that does so at `account` by its own account. One that is not all in the frame is discarded by who
-/// receives it; a quotation may end before.
+/// End of a packet that ends at `account` according to its header. A receiver discards a packet that is not all in the frame; a
+/// quotation may end before.
 #[inline(always)]
 fn end<F: Frame>(frame: &F, account: usize, quotation: Option<usize>) -> Result<usize, Reason> {
     match quotation {
@@ -225,22 +224,21 @@ fn end<F: Frame>(frame: &F, account: usize, quotation: Option<usize>) -> Result<
     }
 }
 
-/// What the header of a fragment says of its bytes.
+/// The fragment fields of a header.
 struct Fragment {
-    /// Where they belong, in bytes from the start of the datagram's payload.
+    /// Offset of the bytes in the datagram's payload.
     offset: usize,
-    /// Whether others come after them.
+    /// Whether more fragments follow.
     more: bool,
-    /// Where they start, in bytes from the start of the frame.
+    /// Offset of the bytes in the frame.
     start: usize,
-    /// Where they end.
+    /// Offset of their end in the frame.
     end: usize,
 }
 
 impl Fragment {
-    /// Which part of a datagram it is. A datagram has at most `room` bytes, every fragment has some of them, and every one but
-    /// the last a multiple of eight: others are discarded where they would be put together (`ip_frag_queue` and
-    /// `ip6_frag_queue` in Linux).
+    /// Determines the part of the datagram. A datagram has at most `room` bytes, every fragment has some of them, and every one
+    /// but the last a multiple of eight: reassembly discards others (`ip_frag_queue` and `ip6_frag_queue` in Linux).
     #[inline(always)]
     fn read(self, room: usize, packet: &mut Packet) -> Result<Part, Reason> {
         let Self { offset, more, start, end } = self;
@@ -259,22 +257,21 @@ impl Fragment {
 
 /// The chain of IPv6 extension headers.
 struct Chain {
-    /// What the first header is.
+    /// Type of the first header.
     first: u8,
-    /// Where it begins, in bytes from the start of the frame.
+    /// Its offset in the frame.
     offset: usize,
-    /// No header reaches beyond this.
+    /// No header reaches beyond this offset.
     end: usize,
-    /// Where the packet ends by its own account.
+    /// Offset of the end of the packet according to its header.
     account: usize,
 }
 
 impl Chain {
-    /// Walks to the transport header: its protocol, and where it begins. What part of a datagram has it, says `packet`.
+    /// Walks to the transport header; returns its protocol and offset. The part of a datagram is written to `packet`.
     ///
-    /// A packet whose chain is not finished within it is refused: who puts its fragments together would find there what
-    /// nobody judged (RFC 7112 5). Behind the header of a later fragment stand bytes from the middle of a datagram, whatever
-    /// its next header says.
+    /// A packet whose chain does not end within it is refused: reassembly would complete it with what nobody judged (RFC 7112 5).
+    /// Behind the header of a later fragment are bytes from the middle of a datagram, whatever its next header field is.
     #[inline(always)]
     fn walk<F: Frame>(self, frame: &F, packet: &mut Packet) -> Result<(u8, usize), Reason> {
         let Self { first: mut protocol, mut offset, end, account } = self;
@@ -325,7 +322,7 @@ impl Chain {
         Err(Reason::TooManyHeaders)
     }
 
-    /// The first eight bytes of an extension header, which no one is shorter than.
+    /// The first eight bytes of an extension header, the minimum length of one.
     #[inline(always)]
     fn header<F: Frame>(frame: &F, offset: usize, end: usize) -> Result<F::Window<8>, Reason> {
         if offset + 8 > end {
@@ -335,35 +332,35 @@ impl Chain {
     }
 }
 
-/// Bytes of an extension header that says `units` (RFC 8200 4.3).
+/// Length in bytes of an extension header with the length field `units` (RFC 8200 4.3).
 #[inline(always)]
 const fn length(units: u8) -> usize {
     (units as usize + 1) * 8
 }
 
-/// Makes the compiler read again what stands in memory. Of that the verifier of the kernel knows nothing, and so it does not
-/// follow everything that comes after for each value that it might have.
+/// Makes the compiler reload values from memory. The verifier does not track those, and so does not check everything that follows
+/// for each possible value.
 #[inline(always)]
 fn forget() {
     core::hint::black_box(());
 }
 
-/// What the network layer says of the transport header.
+/// What the network layer knows about the transport header.
 #[derive(Clone, Copy)]
 struct Transport {
     family: Family,
     protocol: u8,
-    /// Where it begins, in bytes from the start of the frame.
+    /// Its offset in the frame.
     offset: usize,
-    /// Where the packet ends.
+    /// Offset of the end of the packet.
     end: usize,
     part: Part,
-    /// Whether it stands in an ICMP error.
+    /// Whether an ICMP error quotes it.
     is_quoted: bool,
 }
 
-/// Reads it. A packet holds all of it, and so does the first fragment of one (RFC 8200 4.5, RFC 1858, RFC 3128); in an ICMP
-/// error eight bytes of it are enough.
+/// Parses it. A packet holds all of it, and so does a first fragment (RFC 8200 4.5, RFC 1858, RFC 3128); in an ICMP error eight
+/// bytes are enough.
 #[inline(always)]
 fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> Result<(), Reason> {
     let Transport { family, protocol, offset, end, part, is_quoted } = transport;
@@ -382,8 +379,8 @@ fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> 
     let needed = if is_icmp || has_ports(protocol) {
         if is_quoted { QUOTED } else { header_length(protocol) }
     } else {
-        // Nothing of it is read. The headers before it must end within the packet, and those of a first fragment before
-        // the fragment does.
+        // None of it is parsed. The headers before it must end within the packet, and those of a first fragment before the
+        // fragment does.
         usize::from(part as u8)
     };
     if offset + needed > end {
@@ -397,7 +394,7 @@ fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> 
         let ports = frame.window::<4>(offset).ok_or(Reason::Malformed)?;
         packet.source_port = ports.be16(0);
         packet.l4_selector = ports.be16(2);
-        // Its first chunk has a header of four bytes, and stands in a first fragment: that has a multiple of eight.
+        // The first chunk has a header of four bytes, and is in a first fragment: that has a multiple of eight.
         if protocol == protocol::SCTP && !is_quoted && offset + SCTP_CHUNK + 4 <= end {
             let chunk = frame.window::<4>(offset + SCTP_CHUNK).ok_or(Reason::Malformed)?;
             if chunk.byte(0) == protocol::SCTP_INIT {
@@ -408,10 +405,10 @@ fn transport<F: Frame>(frame: &F, transport: Transport, packet: &mut Packet) -> 
     Ok(())
 }
 
-/// Where the first chunk of an SCTP packet begins, in bytes from the start of its header.
+/// Offset of the first chunk in an SCTP packet.
 const SCTP_CHUNK: usize = header_length(protocol::SCTP);
 
-/// Bytes that a header with ports has at least, or an ICMP header: RFC 768, 3828, 792 and 4443; RFC 9260 3, RFC 4340 5.1.
+/// Minimum length of a header with ports, or of an ICMP header: RFC 768, 3828, 792 and 4443; RFC 9260 3, RFC 4340 5.1.
 #[inline(always)]
 const fn header_length(protocol: u8) -> usize {
     match protocol {

@@ -1,4 +1,4 @@
-//! Reading a frame from its Ethernet header on, and frames in user space. What cannot be read comes back as a [`Reason`].
+//! Parses a frame from its Ethernet header, and provides frames in user space. Unreadable frames yield a [`Reason`].
 
 use super::{ETHERNET, Family, Frame, Packet, Tag, Vlan, Window, ethertype, network};
 use crate::verdict::Reason;
@@ -9,20 +9,19 @@ pub(super) const MAX_VLAN_TAGS: usize = 2;
 /// Bytes of one.
 pub(super) const TAG: usize = 4;
 
-/// What an Ethernet header announces.
+/// The payload that an Ethernet header announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Payload {
-    /// An IP packet that begins so many bytes into the frame; [`network`] reads it.
+    /// An IP packet at this offset of the frame; [`network`] parses it.
     Ip(Family, usize),
-    /// An ARP packet that begins so many bytes into the frame.
+    /// An ARP packet at this offset of the frame.
     Arp(usize),
-    /// Something else, for this reason.
+    /// Anything else, with the reason to refuse it.
     Refused(Reason),
 }
 
-/// Reads the Ethernet header, through up to two VLAN tags: what stands behind them is judged like anything else, in the network
-/// that they name.
+/// Parses the Ethernet header with up to two VLAN tags: their payload is judged like any other, in the network that they name.
 #[inline(always)]
 pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
     let (mut vlan, mut most) = (Vlan::NONE, MAX_VLAN_TAGS);
@@ -33,7 +32,7 @@ pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
     let mut tags = 0;
     while tags <= most {
         let offset = ETHERNET + tags * TAG;
-        // The two bytes before the payload say what it is.
+        // The two bytes before the payload tell its kind.
         let Some(kind) = frame.window::<2>(offset - 2) else {
             return (Payload::Refused(Reason::Malformed), vlan);
         };
@@ -54,8 +53,8 @@ pub fn ethernet<F: Frame>(frame: &F) -> (Payload, Vlan) {
     (Payload::Refused(Reason::NotIp), vlan)
 }
 
-/// What begins so many bytes into the buffer, where no Ethernet header says so but the kernel does, by a number as it stands in
-/// one: a packet of a tunnel. The header that follows must be of that family. No such device speaks ARP.
+/// The payload at this offset of the buffer, if the kernel announces it, by EtherType, rather than an Ethernet header: a packet
+/// of a tunnel. The header that follows must be of that family. No such device speaks ARP.
 #[inline(always)]
 pub const fn announced(kind: u16, offset: usize) -> Payload {
     match kind {
@@ -65,7 +64,7 @@ pub const fn announced(kind: u16, offset: usize) -> Payload {
     }
 }
 
-/// What a frame turned out to be.
+/// Result of parsing a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Parsed {
@@ -73,11 +72,11 @@ pub enum Parsed {
     Packet(Packet),
     /// ARP, which is not filtered.
     Arp,
-    /// Unreadable, for this reason.
+    /// Unreadable, with the reason.
     Refused(Reason),
 }
 
-/// Reads a frame: [`ethernet`], then [`network`].
+/// Parses a frame: [`ethernet`], then [`network`].
 pub fn parse<F: Frame>(frame: &F) -> Parsed {
     let (payload, vlan) = ethernet(frame);
     match payload {

@@ -1,5 +1,5 @@
-//! VLAN tags: which network of a link a packet is in. Two packets of different networks have nothing to do with each other,
-//! whatever else they have in common. Called by whoever reads an Ethernet header, and by all that names what packets belong to.
+//! VLAN tags: the network of a link that a packet is in. Packets of different networks never belong together, whatever else they
+//! have in common. Called by every parser of an Ethernet header, and by all keys that packets belong to.
 
 use core::fmt;
 
@@ -8,33 +8,33 @@ use super::ethertype;
 /// A VLAN tag (IEEE 802.1Q 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
-    /// The number that announces it, see [`ethertype`].
+    /// The EtherType that announces it, see [`ethertype`].
     pub kind: u16,
-    /// Priority, a bit, and in the lower twelve the network.
+    /// Priority, a bit, and in the lower twelve bits the network.
     pub control: u16,
 }
 
-/// The network that a packet is in, by its tags: 16 bits each, the outer one above. Zero where no tag names one: a tag of VLAN 0
-/// carries a priority only (IEEE 802.1Q 9.6), and receivers read on behind it (`__netif_receive_skb_core`, net/core/dev.c).
+/// The network of a packet by its tags: 16 bits each, the outer one in the upper half. Zero if no tag names one: a tag of VLAN 0
+/// carries only a priority (IEEE 802.1Q 9.6), and receivers parse on behind it (`__netif_receive_skb_core`, net/core/dev.c).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]
 pub struct Vlan(u32);
 
-/// Above the number of a network: its tag is an 802.1ad one, which names other networks than those of 802.1Q.
+/// Set with the number of an 802.1ad tag, which names other networks than 802.1Q tags.
 const SERVICE: u16 = 0x1000;
 
 impl Vlan {
-    /// That of a packet without tags.
+    /// The network of a packet without tags.
     pub const NONE: Self = Self(0);
 
-    /// What [`Self::word`] said.
+    /// Decodes [`Self::word`].
     #[inline(always)]
     #[must_use]
     pub const fn of(word: u32) -> Self {
         Self(word)
     }
 
-    /// The word.
+    /// The packed word.
     #[inline(always)]
     #[must_use]
     pub const fn word(self) -> u32 {
@@ -62,7 +62,7 @@ impl Vlan {
     }
 }
 
-/// As `ip link` has it: the number, `ad.` before that of an 802.1ad tag, and the outer one first.
+/// As in `ip link`: the number, `ad.` before that of an 802.1ad tag, and the outer one first.
 impl fmt::Display for Vlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [outer, inner] = [(self.0 >> 16) as u16, self.0 as u16];

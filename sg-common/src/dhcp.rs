@@ -1,20 +1,20 @@
-//! DHCP, the client's side: which messages ask for an address, and which are of that kind from a server. What of the latter
-//! answers a question of the NIC says [`crate::exchange`].
+//! DHCP, the client's side: which messages request an address, and which are of the kind that a server sends in reply.
+//! [`crate::exchange`] tells whether such a reply belongs to a request of the NIC.
 //!
 //! | what | where |
 //! |---|---|
-//! | a question over IPv4 | UDP 68 to 67, a BOOTREQUEST of Ethernet with the magic cookie (RFC 2131 2, 3) |
+//! | a request over IPv4 | UDP 68 to 67, a BOOTREQUEST of Ethernet with the magic cookie (RFC 2131 2, 3) |
 //! | … to everybody | to `255.255.255.255` |
-//! | … to one server | to any other address that is no multicast address, from the address that the client says it has |
-//! | an answer over IPv4 | UDP 67 to 68, a BOOTREPLY likewise, to any address: the offered one, too (RFC 2131 4.1) |
-//! | a question over IPv6 | UDP 546 to 547, a message of a client (RFC 8415 7.3) |
+//! | … to one server | to any other address that is no multicast address, from the address that the client claims to have |
+//! | a reply over IPv4 | UDP 67 to 68, a BOOTREPLY likewise, to any address, including the offered one (RFC 2131 4.1) |
+//! | a request over IPv6 | UDP 546 to 547, a message of a client (RFC 8415 7.3) |
 //! | … to everybody | from `fe80::/10` to `ff02::1:2`, or to a server in `fe80::/10` |
 //! | … to one server | to any other address that is no multicast address |
-//! | an answer over IPv6 | UDP 547 to 546, an advertise or a reply |
+//! | a reply over IPv6 | UDP 547 to 546, an advertise or a reply |
 //!
 //! A message is a whole packet that its UDP header describes to its end; over IPv6 it has no extension headers. Its exchange is
-//! named by the network, the transaction and who asks: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes of its DUID
-//! and its address. Called by [`crate::exceptions`].
+//! named by the network, the transaction and the client: over IPv4 the client's Ethernet address, over IPv6 the first ten bytes
+//! of its DUID and its address. Called by [`crate::exceptions`].
 
 use crate::{
     flow::Direction,
@@ -22,12 +22,12 @@ use crate::{
     packet::{Address, Family, Frame, IPV6_HEADER, Packet, Vlan, Window as _},
 };
 
-/// The longest message, with its UDP header: what fits into a packet of 1,500 bytes.
+/// Maximum length of a message, including its UDP header: what fits into a packet of 1,500 bytes.
 const LONGEST: usize = 1_480;
 
 const UDP_HEADER: usize = 8;
 
-/// Of IPv4, without options and with as many as there can be.
+/// Length of an IPv4 header, without options and with as many as possible.
 const LEAST_HEADER: usize = 20;
 const MOST_HEADER: usize = 60;
 
@@ -37,45 +37,45 @@ const BROADCAST: u64 = 0xffff_ffff;
 /// `ff02::1:2`, `All_DHCP_Relay_Agents_and_Servers` (RFC 8415 7.1).
 const SERVERS: Address = Address { high: 0xff02_0000_0000_0000, low: 0x0000_0000_0001_0002 };
 
-/// What names an exchange.
+/// The name of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// Who asks.
+    /// The client.
     pub client: u64,
-    /// The transaction.
+    /// The transaction ID.
     pub transaction: u32,
-    /// In which network.
+    /// The network.
     pub vlan: Vlan,
 }
 
 /// A client over IPv4 and the server that gave it its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The address, as a number.
+    /// The client's address, as a number.
     pub client: u32,
-    /// The server's, as a number.
+    /// The server's address, as a number.
     pub server: u32,
 }
 
-/// Whom a message is for, or what it brings.
+/// Kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A client asks every server of its link.
+    /// A client's request to every server of its link.
     ToAll,
-    /// A client asks one server.
+    /// A client's request to one server.
     ToOne,
-    /// A server answers.
+    /// A server's reply.
     Answer,
-    /// A server answers, and gives an address.
+    /// A server's reply that assigns an address.
     Gives(Lease),
 }
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its exchange.
+    /// The exchange it belongs to.
     pub name: Name,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
@@ -90,9 +90,8 @@ pub const fn may_be(packet: &Packet) -> bool {
     }
 }
 
-/// The message in `packet`, or none where it is none of a client that the NIC is, or of a server that it is not. Its IP header
-/// stands at `network`. `walk` walks through a list from a place to an end, see
-/// [`options`](crate::options).
+/// The message in `packet`; `None` unless the NIC sends it as a client or receives it from a server. Its IP header is at
+/// `network`. `walk` walks a list from an offset to an end, see [`options`](crate::options).
 #[inline(always)]
 pub fn read<F: Frame>(
     frame: &F,
@@ -114,7 +113,7 @@ pub fn read<F: Frame>(
     }
     match packet.family {
         Family::V4 => read_v4(frame, packet, at + UDP_HEADER, sent, walk),
-        // Nothing stands between the headers: that would be carried along.
+        // Nothing may be between the headers: it could carry hidden data.
         Family::V6 if at == network + IPV6_HEADER => read_v6(frame, packet, at + UDP_HEADER, sent, walk),
         Family::V6 => None,
     }
@@ -136,7 +135,7 @@ fn read_v4<F: Frame>(
     if packet.end < options {
         return None;
     }
-    // To the end of the client's Ethernet address.
+    // Up to the end of the client's Ethernet address.
     let fixed = frame.window::<36>(begin)?;
     let cookie = frame.window::<4>(begin + HEADER)?;
     let operation = if sent { 1 } else { 2 };
@@ -148,7 +147,7 @@ fn read_v4<F: Frame>(
     let to = packet.destination.high;
     let kind = if !sent {
         let found = walk(List::Dhcp4, options, packet.end);
-        // Who only asked for settings is told nothing of the address that it has (RFC 2131 4.3.5).
+        // The reply to a client that only requested settings does not repeat its address (RFC 2131 4.3.5).
         let client = if gets == 0 { has } else { gets };
         if found.found() && found.value() != 0 {
             Kind::Gives(Lease { client, server: found.value() })
@@ -189,7 +188,7 @@ fn read_v6<F: Frame>(
                 return None;
             }
         }
-        // Advertise, reply. A reconfigure answers nothing.
+        // Advertise, reply. A reconfigure replies to nothing.
         (2 | 7, false) => Kind::Answer,
         _ => return None,
     };
@@ -199,7 +198,7 @@ fn read_v6<F: Frame>(
     }
     let mut identity = 0;
     if found.found() {
-        // Behind the type of the DUID stands what tells clients apart, first of all the Ethernet address.
+        // The part of the DUID behind its type tells clients apart, above all the Ethernet address.
         let option = frame.window::<14>(found.at())?;
         if option.be16(2) < SHORTEST_DUID {
             return None;

@@ -1,22 +1,22 @@
-//! Neighbour discovery, router discovery and multicast listener discovery of IPv6: which messages are no more than that.
-//! They pass without a rule, so they must not carry anything else: a closed NIC would talk with them.
+//! Neighbour discovery, router discovery and multicast listener discovery of IPv6: which messages are nothing but that. They pass
+//! without a rule, so they must not carry anything else: a closed NIC could use them as a covert channel.
 //!
 //! | what | direction | only where |
 //! |---|---|---|
 //! | router solicitation | egress | ICMPv6 133, hop limit 255, to the link |
 //! | router advertisement | ingress | ICMPv6 134, hop limit 255 |
-//! | neighbour solicitation | both | ICMPv6 135, hop limit 255; egress: to the link, or to the address it asks about |
-//! | neighbour advertisement | both | ICMPv6 136, hop limit 255; egress: to the link, or to who asked ([`crate::exchange`]) |
+//! | neighbour solicitation | both | ICMPv6 135, hop limit 255; egress: to the link, or to the address that it queries |
+//! | neighbour advertisement | both | ICMPv6 136, hop limit 255; egress: to the link, or to a solicitor ([`crate::exchange`]) |
 //! | multicast listener report, done | egress | ICMPv6 131, 132, 143, hop limit 1, from `fe80::/10` or `::`, to multicast |
 //! | multicast listener query | ingress | ICMPv6 130, hop limit 1, from `fe80::/10` |
 //!
-//! All of them are whole packets (RFC 6980) of code 0 without other extension headers (but for the eight bytes of a router
-//! alert, RFC 2711, before a listener message), well-formed (RFC 4861 7.1, RFC 3810 5): options have a length and end where
-//! the packet does, so do records of a report, and none is longer than such messages are. What is sent has zeroes where
-//! nothing is to be read.
+//! All of them are whole packets (RFC 6980) of code 0 without other extension headers (except for the eight bytes of a router
+//! alert, RFC 2711, before a listener message), well-formed (RFC 4861 7.1, RFC 3810 5): options have a length and end where the
+//! packet does, so do records of a report, and none is longer than such messages are. In messages that the NIC sends, reserved
+//! fields are zero.
 //!
-//! Hop limits: a router lowers them, so 255 proves that the sender is on the link (RFC 4861 11.2); 1 does not leave it
-//! (RFC 3810 5). Called by [`crate::exceptions`].
+//! Hop limits: a router lowers them, so 255 proves that the sender is on the link (RFC 4861 11.2); 1 does not leave it (RFC 3810
+//! 5). Called by [`crate::exceptions`].
 
 use crate::{
     flow::Direction,
@@ -31,17 +31,17 @@ const MAX_OPTIONS: usize = 32;
 /// A listener report or query is no longer than this many bytes.
 const MAX_LISTENER: usize = 8 + 32 * 20;
 
-/// Bytes of a router alert with its header.
+/// Bytes of a router alert, including its header.
 const ROUTER_ALERT: usize = 8;
 
-/// What a message is.
+/// Kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// It goes to the link, or comes from it.
     Link,
-    /// A neighbour that has more than a link-local address asks.
+    /// A solicitation of a neighbour, from an address that is not link-local.
     Solicitation,
-    /// The answer to such a neighbour: for who asked, and for nobody else.
+    /// The advertisement to such a neighbour: only for a solicitor.
     Advertisement,
 }
 
@@ -52,8 +52,8 @@ pub const fn may_be(packet: &Packet) -> bool {
     matches!(packet.l4_selector >> 8, 130..=136 | 143)
 }
 
-/// What the ICMPv6 message `packet` is, or none where it is none of these. Its IP header stands at `network`. `walk` walks
-/// through a list from a place to an end, see [`options`](crate::options).
+/// The kind of the ICMPv6 message `packet`; `None` if it is none of these. Its IP header is at `network`. `walk` walks a list
+/// from an offset to an end, see [`options`](crate::options).
 #[inline(always)]
 pub fn read<F: Frame>(
     frame: &F,
@@ -70,7 +70,7 @@ pub fn read<F: Frame>(
     if packet.l4_selector & 0xff != 0 || packet.end < at {
         return None;
     }
-    // Nor may anything stand behind the packet, nor anything but an alert before the message.
+    // Nothing may follow the packet, and only a router alert may precede the message.
     if sent && (frame.length() > packet.end || at != begins && !is_router_alert(frame, network)?) {
         return None;
     }
@@ -112,13 +112,12 @@ fn is_router_alert<F: Frame>(frame: &F, network: usize) -> Option<bool> {
     Some(next == protocol::HOP_BY_HOP && (header == PADDED_BEHIND || header == PADDED_BEFORE))
 }
 
-/// A message, as far as its fixed part goes. Plain numbers: of what an `Option` does not hold, the compiler for the kernel
-/// computes all the same.
+/// The fixed part of a message. Plain numbers: the eBPF compiler computes the contents of an `Option` even if there are none.
 struct Fixed {
     message: Message,
-    /// Where its options or records begin; zero where there are none.
+    /// Offset of its options or records; zero if there are none.
     first: usize,
-    /// How many records there are to be, or [`OPTIONS`].
+    /// Number of records required, or [`OPTIONS`].
     records: u32,
 }
 
@@ -180,7 +179,7 @@ fn listener<F: Frame>(
         return None;
     }
     match (kind, sent) {
-        // Those of version 1 are as long as that.
+        // Messages of version 1 have this length.
         (130, false) | (131 | 132, true) if length == 24 => {
             Some(Fixed { message, first: 0, records: OPTIONS })
         }
@@ -206,7 +205,7 @@ impl Address {
         self.high >> 56 == 0xff
     }
 
-    /// Whether this IPv6 address is of many on the link, in `ff02::/16`.
+    /// Whether this IPv6 address is link-local multicast, in `ff02::/16`.
     #[inline(always)]
     #[must_use]
     pub const fn is_link_multicast(self) -> bool {

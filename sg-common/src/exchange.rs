@@ -1,10 +1,9 @@
-//! What is open between a NIC and others without a rule: who asked for its Ethernet address, what it asked by DHCP, and which
-//! servers gave it its addresses. Such state is the NIC's own, by network, of a fixed size, so that no NIC can spend what another has;
-//! where there is more to remember than room, the newest is remembered. It must never be asked for anything that a rule
-//! could decide.
+//! Open exchanges of a NIC that need no rule: who solicited its Ethernet address, its DHCP requests, and which servers gave it
+//! its addresses. Each NIC has its own state, by network, of a fixed size, so that no NIC can use up that of another; if there is
+//! not room for all, the newest entries stay. It must never be used for anything that a rule could decide.
 //!
-//! Several processors write it without a lock. What one of them loses is asked again by whoever asked; what two of them mix
-//! answers nobody, since nobody asked it.
+//! Several CPUs write it without a lock. An entry that is lost to a race is requested again by its sender; one that mixes two
+//! matches no reply, because nobody requested it.
 //!
 //! Called by the datapath, with the state of the packet's NIC.
 
@@ -14,53 +13,53 @@ use crate::{
     packet::{Address, Vlan},
 };
 
-/// Neighbours that are remembered.
+/// Number of neighbours stored.
 const SOLICITORS: usize = 8;
 
-/// DHCP exchanges, and leases, that are remembered.
+/// Number of DHCP exchanges, and of leases, stored.
 const CLIENTS: usize = 16;
 
-/// How long a neighbour waits for its answer, in seconds: it asks again every second (RFC 4861 10).
+/// How long a neighbour waits for an advertisement, in seconds: it repeats its solicitation every second (RFC 4861 10).
 pub const SOLICITATION_SECONDS: u32 = 10;
 
-/// How long an answer by DHCP may take, in seconds: as long as a client waits at most before it asks again (RFC 2131 4.1).
+/// How long a DHCP reply may take, in seconds: the longest time until a client repeats its request (RFC 2131 4.1).
 pub const DHCP_SECONDS: u32 = 64;
 
-/// A neighbour that asked.
+/// A neighbour that sent a solicitation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Solicitor {
-    /// Its address.
+    /// The upper half of its address.
     pub high: u64,
     /// The lower half.
     pub low: u64,
-    /// When, in jiffies.
+    /// Time of the solicitation, in jiffies.
     pub when: u64,
-    /// In which network, see [`Vlan`].
+    /// The network, see [`Vlan`].
     pub vlan: u64,
 }
 
-/// A DHCP exchange that is open.
+/// An open DHCP exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Open {
-    /// Who asks, see [`Name`].
+    /// The client, see [`Name`].
     pub client: u64,
-    /// When it asked last, in jiffies.
+    /// Time of its last request, in jiffies.
     pub when: u64,
-    /// The transaction.
+    /// The transaction ID.
     pub transaction: u32,
-    /// In which network, see [`Vlan`].
+    /// The network, see [`Vlan`].
     pub vlan: u32,
 }
 
-/// Who has which address from whom.
+/// An address with its client and server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Leased {
     /// The client's address in the upper half, the server's in the lower, so that both are written at once.
     pub ends: u64,
-    /// In which network, see [`Vlan`].
+    /// The network, see [`Vlan`].
     pub vlan: u64,
 }
 
@@ -68,16 +67,16 @@ pub struct Leased {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Exchanges {
-    /// Who asked for the NIC's Ethernet address, each in the place of its address.
+    /// Neighbours that solicited the NIC's Ethernet address, each at an index derived from its address.
     pub solicitors: [Solicitor; SOLICITORS],
-    /// What was asked by DHCP, each in the place of client and transaction.
+    /// Open DHCP exchanges, each at an index derived from client and transaction.
     pub open: [Open; CLIENTS],
-    /// Who has which address, each in the place of the address.
+    /// Leases, each at an index derived from the client's address.
     pub leases: [Leased; CLIENTS],
 }
 
 impl Exchanges {
-    /// Remembers that `neighbour` asked.
+    /// Records a solicitation of `neighbour`.
     #[inline(always)]
     pub fn solicited(&mut self, neighbour: Address, vlan: Vlan, now: u64) {
         let place = &mut self.solicitors[place(neighbour.high ^ neighbour.low) & (SOLICITORS - 1)];
@@ -87,7 +86,7 @@ impl Exchanges {
         place.vlan = u64::from(vlan.word());
     }
 
-    /// Whether `neighbour` asked not longer than `timeout` ago.
+    /// Whether `neighbour` sent a solicitation within the last `timeout`.
     #[inline(always)]
     #[must_use]
     pub fn is_solicitor(&self, neighbour: Address, vlan: Vlan, timeout: u64, now: u64) -> bool {
@@ -96,7 +95,7 @@ impl Exchanges {
             && elapsed(now, place.when) <= timeout
     }
 
-    /// Remembers that the NIC asked by DHCP.
+    /// Records a DHCP request of the NIC.
     #[inline(always)]
     pub fn open(&mut self, name: Name, now: u64) {
         let place = &mut self.open[place_of(name)];
@@ -106,7 +105,7 @@ impl Exchanges {
         place.vlan = name.vlan.word();
     }
 
-    /// Whether it asked that, not longer than `timeout` ago.
+    /// Whether the NIC sent a request of that name within the last `timeout`.
     #[inline(always)]
     #[must_use]
     pub fn is_open(&self, name: Name, timeout: u64, now: u64) -> bool {
@@ -115,7 +114,7 @@ impl Exchanges {
             && elapsed(now, place.when) <= timeout
     }
 
-    /// Remembers which server gave a client its address.
+    /// Records which server gave a client its address.
     #[inline(always)]
     pub fn lease(&mut self, lease: Lease, vlan: Vlan) {
         self.leases[place_of_lease(lease)] = leased(lease, vlan);
@@ -144,7 +143,7 @@ const fn place_of_lease(lease: Lease) -> usize {
     place(lease.client as u64) & (CLIENTS - 1)
 }
 
-/// Spreads keys over the places.
+/// Hashes a key to an index.
 #[inline(always)]
 const fn place(key: u64) -> usize {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;

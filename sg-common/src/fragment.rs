@@ -1,11 +1,11 @@
 //! Fragments of a datagram: the first one has the ports and is judged, the later ones follow it.
 //!
-//! They follow in order only. A fragment that comes before its predecessor, or that overlaps another one, exact duplicates
-//! and a second first fragment included, is dropped: receivers differ in what they put together from those, and it would be
-//! a datagram that nobody judged. Linux and the routers on the way send fragments in order; who loses one loses the datagram
-//! anyway. Like `flow`, this is a pure function of the entry and the packet, and must never look at rules.
+//! They follow in order only. A fragment that arrives before its predecessor, or that overlaps another one, including exact
+//! duplicates and a second first fragment, is dropped: receivers differ in how they reassemble those, and the result would be a
+//! datagram that nobody judged. Linux and the routers on the way send fragments in order; losing one loses the datagram anyway.
+//! Like `flow`, this is a pure function of the entry and the packet, and must never look at rules.
 //!
-//! A fragment by itself is checked where it is read, see [`crate::packet`].
+//! A fragment by itself is checked by the parser, see [`crate::packet`].
 
 use crate::{
     clock::elapsed,
@@ -14,28 +14,27 @@ use crate::{
     verdict::{Decision, Reason},
 };
 
-/// How long a datagram may wait for its next fragment, in seconds: what Linux gives it (`IP_FRAG_TIME` and
-/// `IPV6_FRAG_TIMEOUT`, include/net/ip.h and ipv6.h), and more than any sender takes.
+/// Timeout for the next fragment of a datagram, in seconds: that of Linux (`IP_FRAG_TIME` and `IPV6_FRAG_TIMEOUT`,
+/// include/net/ip.h and ipv6.h), and more than any sender takes.
 pub const TIMEOUT_SECONDS: u32 = 30;
 
-/// What names a datagram on its way: the NIC, the network, the ends and the sender's number for it. 48 bytes, no padding,
-/// integers only.
+/// The key of a datagram: the NIC, the network, the ends and the sender's identification. 48 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct FragmentKey {
-    /// Who sent it, see [`crate::packet::Address`].
+    /// The source address, upper half, see [`crate::packet::Address`].
     pub source_high: u64,
-    /// Who sent it, see [`crate::packet::Address`].
+    /// The source address, lower half.
     pub source_low: u64,
-    /// Whom it is for, see [`crate::packet::Address`].
+    /// The destination address, upper half, see [`crate::packet::Address`].
     pub destination_high: u64,
-    /// Whom it is for, see [`crate::packet::Address`].
+    /// The destination address, lower half.
     pub destination_low: u64,
-    /// RFC 791 3.1, RFC 8200 4.5.
+    /// The identification: RFC 791 3.1, RFC 8200 4.5.
     pub identification: u32,
     /// The NIC's slot.
     pub nic: u16,
-    /// IPv4: the protocol (RFC 791 3.2). IPv6: 0, the number alone names the datagram.
+    /// IPv4: the protocol (RFC 791 3.2). IPv6: 0, the identification alone names the datagram.
     pub protocol: u8,
     /// Bit 0 the [`Direction`], bit 1 the [`Family`].
     pub way: u8,
@@ -44,7 +43,7 @@ pub struct FragmentKey {
 }
 
 impl FragmentKey {
-    /// That of the datagram which `packet` is a fragment of.
+    /// The key of the datagram of which `packet` is a fragment.
     #[inline(always)]
     #[must_use]
     pub const fn of(nic: u16, direction: Direction, packet: &Packet) -> Self {
@@ -65,24 +64,24 @@ impl FragmentKey {
     }
 }
 
-/// What is remembered of a datagram of which a fragment was accepted. 24 bytes, no padding, integers only.
+/// Entry of a datagram whose first fragment was accepted. 24 bytes, no padding, integers only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FragmentEntry {
-    /// The [`Decision`] about the first fragment.
+    /// The [`Decision`] on the first fragment.
     pub decision: u64,
-    /// When the last fragment passed, in jiffies.
+    /// Time of the last fragment that passed, in jiffies.
     pub last_seen: u64,
-    /// The generation of the policy that judged it in the lower half, [`Self::next`] in the upper one. One word: of two processors
-    /// that take the same fragment at once, the second sees that the first did.
+    /// The generation of the policy that judged it in the lower half, [`Self::next`] in the upper one. One word: if two CPUs
+    /// accept the same fragment at once, the second sees that the first did.
     pub progress: u64,
 }
 
-/// [`FragmentEntry::next`] of a datagram that is complete: everything else of it would repeat something.
+/// [`FragmentEntry::next`] of a complete datagram: every further fragment would repeat something.
 pub const COMPLETE: u32 = u32::MAX;
 
 impl FragmentEntry {
-    /// After the first fragment, which was accepted.
+    /// The entry after the first fragment, which was accepted.
     #[inline(always)]
     #[must_use]
     pub const fn open(packet: &Packet, decision: Decision, generation: u32, now: u64) -> Self {
@@ -90,16 +89,16 @@ impl FragmentEntry {
         Self { decision: decision.word(), last_seen: now, progress }
     }
 
-    /// Where the next fragment must begin, in bytes from the start of the datagram's payload. [`COMPLETE`] after the last.
+    /// Required offset of the next fragment in the datagram's payload, in bytes. [`COMPLETE`] after the last.
     #[inline(always)]
     #[must_use]
     pub const fn next(&self) -> u32 {
         (self.progress >> 32) as u32
     }
 
-    /// Whether a first fragment may begin a datagram in its place. Not while others of this one may come: the sender did
-    /// not use its number again so soon, unless that was complete. Not even where those would be dropped, since an older
-    /// policy judged the first: the receiver still has that one.
+    /// Whether a first fragment may begin another datagram with the same key. Not while fragments of this one may follow: the
+    /// sender does not reuse its number so soon, unless this one was complete. Not even if those would be dropped because an
+    /// older policy judged the first: the receiver still has that one.
     #[inline(always)]
     #[must_use]
     pub const fn is_over(&self, timeout: u32, now: u64) -> bool {
@@ -111,11 +110,11 @@ impl FragmentEntry {
         elapsed(now, self.last_seen) > timeout as u64
     }
 
-    /// Takes the next fragment. `generation` is that of the policy in force, `timeout` in jiffies. `exchange` puts a word into the
-    /// place of another one, which it is told, and says whether that was still there.
+    /// Judges the next fragment. `generation` is that of the current policy, `timeout` is in jiffies. `exchange` is a
+    /// compare-and-swap of a word: it gets the expected and the new value, and returns whether it wrote.
     ///
     /// # Errors
-    /// Why it does not follow what was accepted.
+    /// The reason why the fragment does not follow what was accepted.
     #[inline(always)]
     pub fn follow(
         &mut self,
@@ -145,8 +144,8 @@ impl FragmentEntry {
         Decision::from_word(self.decision).ok_or(Reason::ImageFault)
     }
 
-    /// Becomes `next`, the entry of another datagram of the same name that begins now, where this one [is over](Self::is_over).
-    /// False where it is not, as when somebody else was faster; see [`Self::follow`] for `exchange`.
+    /// Becomes `next`, the entry of another datagram with the same key that begins now, if this one [is over](Self::is_over).
+    /// Returns false if it is not, or if another CPU was faster; see [`Self::follow`] for `exchange`.
     #[inline(always)]
     pub fn begin_anew(
         &mut self,
@@ -154,8 +153,8 @@ impl FragmentEntry {
         timeout: u32,
         exchange: impl FnOnce(&mut u64, u64, u64) -> bool,
     ) -> bool {
-        // Read once: what is over must be what is exchanged, and not somebody else's that just began. What is exchanged changes,
-        // whatever the two datagrams have in common.
+        // Read once: the datagram that is over must be the one exchanged, and not another that has just begun. The exchanged word
+        // changes, whatever the two datagrams have in common.
         let (progress, last_seen) = (self.progress, self.last_seen);
         if elapsed(next.last_seen, last_seen) > u64::from(timeout) {
             if !exchange(&mut self.last_seen, last_seen, next.last_seen) {
@@ -168,7 +167,7 @@ impl FragmentEntry {
             }
             self.last_seen = next.last_seen;
         }
-        // Whoever follows in between does as the datagram before, of which a first fragment was accepted, too.
+        // A fragment that follows meanwhile gets the decision of the previous datagram, whose first fragment was accepted too.
         self.decision = next.decision;
         true
     }

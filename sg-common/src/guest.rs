@@ -1,8 +1,8 @@
-//! What a guest says of itself below IP, and what no guest may say: where anti-spoofing is on, a guest speaks for its own
-//! addresses only, to its neighbours too, and is neither router nor DHCP server. The order is Neutron's
+//! The addresses that a guest claims below IP, and what no guest may send: with anti-spoofing, a guest sends only from its own
+//! addresses, advertises only those to its neighbours, and is neither router nor DHCP server. The order is Neutron's
 //! (`neutron/agent/linux/iptables_firewall.py`).
 //!
-//! Which addresses are its own is the image's answer; here is read what it claims. Called by the datapath and by the
+//! The image decides which addresses are the guest's own; this module reads what it claims. Called by the datapath and by the
 //! image engine of `sgctl check`.
 
 use crate::{
@@ -11,31 +11,31 @@ use crate::{
     packet::{Address, Family, Frame, Packet, Window as _, ethertype, protocol},
 };
 
-/// Who an ARP packet says its sender is.
+/// The sender that an ARP packet claims.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Claim {
-    /// The protocol address. Unspecified in a probe, which asks whether an address is free (RFC 5227 2.1.1).
+    /// The protocol address. Unspecified in a probe for a free address (RFC 5227 2.1.1).
     pub address: Address,
     /// The Ethernet address, as a number.
     pub mac: u64,
 }
 
-/// The Ethernet address that a frame was sent from, as a number.
+/// The source Ethernet address of a frame, as a number.
 #[inline(always)]
 pub fn sender<F: Frame>(frame: &F) -> Option<u64> {
     let header = frame.window::<12>(0)?;
     Some(mac(header, 6))
 }
 
-/// The sender of the ARP packet at `offset` (RFC 826). None where it is not a question or an answer about IPv4 over Ethernet,
-/// or more than that: behind it stands what pads a frame to its least length, and in what is sent that is zero.
+/// The sender of the ARP packet at `offset` (RFC 826). `None` unless it is a request or reply about IPv4 over Ethernet, followed
+/// by nothing but the padding of a short frame, which must be zero in packets that the NIC sends.
 #[inline(always)]
 pub fn arp<F: Frame>(frame: &F, offset: usize, direction: Direction) -> Option<Claim> {
     const ETHERNET: u16 = 1;
     const LENGTHS: u16 = 0x0604;
     const LENGTH: usize = 28;
-    /// IEEE 802.3: 46 bytes of payload at least. Some count the four bytes of the check sequence in, such as the user network of
+    /// IEEE 802.3: at least 46 bytes of payload. Some count the four bytes of the check sequence too, such as the user network of
     /// QEMU (`arp_input` of libslirp), and some devices leave that in the frame (`rx-fcs`).
     const PADDED: usize = 46 + 4;
     let arp = frame.window::<LENGTH>(offset)?;
@@ -53,8 +53,7 @@ pub fn arp<F: Frame>(frame: &F, offset: usize, direction: Direction) -> Option<C
     Some(Claim { mac: mac(arp, 8), address: Address { high: u64::from(arp.be32(14)), low: 0 } })
 }
 
-/// Whether what stands from `at` on pads a frame of `length` bytes: zeroes, as many as a frame lacks, with the tag that was taken
-/// off or without.
+/// Whether the bytes from `at` pad a frame of `length` bytes: zeros, as many as the frame lacks, with or without a stripped tag.
 #[inline(always)]
 fn is_padding<F: Frame>(frame: &F, at: usize, length: usize) -> bool {
     const BEHIND_A_TAG: usize = 14;
@@ -71,8 +70,7 @@ fn is_padding<F: Frame>(frame: &F, at: usize, length: usize) -> bool {
     zeroes && length == at + BEHIND_A_TAG
 }
 
-/// The address that a neighbour advertisement speaks of (RFC 4861 4.4); its ICMP header stands at `offset`, and the packet
-/// ends at `end`.
+/// The target address of a neighbour advertisement (RFC 4861 4.4); its ICMP header is at `offset`, and the packet ends at `end`.
 #[inline(always)]
 pub fn advertised<F: Frame>(frame: &F, offset: usize, end: usize) -> Option<Address> {
     const LENGTH: usize = 24;
@@ -95,7 +93,7 @@ pub const fn is_advertisement(packet: &Packet) -> bool {
     is_icmp6(packet, 136)
 }
 
-/// Whether `packet` is what only a router or a DHCP server sends.
+/// Whether `packet` is one that only a router or a DHCP server sends.
 #[inline(always)]
 #[must_use]
 pub const fn is_server(packet: &Packet) -> bool {
@@ -107,10 +105,10 @@ pub const fn is_server(packet: &Packet) -> bool {
     packet.protocol == protocol::UDP && dhcp || is_icmp6(packet, 134)
 }
 
-/// Whether who sends `packet`, which is no pair of its own, may still look for its neighbours and for an address: it has
-/// one of the link that nobody wrote down. `nic_flags` are those of [`crate::image::flags`].
+/// Whether the sender of `packet`, which is no allowed address pair, may still look for its neighbours and for an address: its
+/// address is link-local, and the policy does not know the NIC's. `nic_flags` are those of [`crate::image::flags`].
 ///
-/// Who has no address yet is among the pairs, so that its Ethernet address is looked at; but it may do no more than that.
+/// The unspecified address is among the pairs, so that its sender's Ethernet address is checked; but it allows no more than this.
 #[inline(always)]
 #[must_use]
 pub const fn may_ask(packet: &Packet, nic_flags: u32) -> bool {
@@ -167,7 +165,7 @@ mod tests {
         let mut frame = FRAME.to_vec();
         for length in FRAME.len()..70 {
             frame.resize(length, 0);
-            // 56: a frame whose tag was taken off.
+            // 56: a frame whose tag was stripped.
             let padded = matches!(length, 42 | 56 | 60);
             assert_eq!(arp(&&frame[..], 14, Ingress).is_some(), length <= 64, "{length}");
             assert_eq!(arp(&&frame[..], 14, Egress).is_some(), padded, "{length}");
@@ -178,7 +176,7 @@ mod tests {
                 frame[at] = 0;
             }
         }
-        // Behind a VLAN tag, a frame is as much longer.
+        // A frame with a VLAN tag is longer by the tag.
         let tagged = [&FRAME[..12], &[0x81, 0, 0, 7], &FRAME[12..], &[0; 18]].concat();
         assert!(arp(&&tagged[..], 18, Egress).is_some());
         assert_eq!(arp(&&[&tagged[..], &[0]].concat()[..], 18, Egress), None);

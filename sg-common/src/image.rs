@@ -1,49 +1,47 @@
-//! Reading a policy image: the walk that turns a packet's keys into a decision.
+//! Reads a policy image: the walk that turns a packet's keys into a decision.
 //!
-//! An image is one flat array of 64-bit words. Once published it changes only as a patch of the compiler says: words are
-//! appended, where nobody reads yet, and then a reference to them replaced. It holds a header and a graph of
-//! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight
-//! intervals; behind each interval stands a deeper node of the same dimension, a node of another
-//! dimension, or a [`Decision`]. Where a dimension has many intervals a *directory* stands before its nodes: a
-//! table by some bits of the key, which is one step where a tree is three. Which dimension comes after which is data, chosen by the compiler per
-//! policy; a dimension that no rule looks at has no node and costs nothing.
+//! An image is one flat array of 64-bit words. Once published it changes only by patches of the compiler: words are appended,
+//! where nobody reads yet, and then a reference to them replaces another. It holds a header and a decision tree, a DAG of
+//! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight intervals; behind each
+//! interval is a deeper node of the same dimension, a node of another dimension, or a [`Decision`]. A *directory* precedes the
+//! nodes of a dimension with many intervals: a table indexed by some bits of the key, which is one step where a tree takes three.
+//! The order of dimensions is data, chosen by the compiler per policy; a dimension that no rule uses has no node and costs
+//! nothing.
 //!
-//! Where conditions overlap in several dimensions, one tree would be as large as the product of them. A *partition* of up
-//! to [`TREES`] trees stands there instead, each of which knows some of the clauses. Each walk ends in a decision
-//! with its clause's *rank*, and the lowest rank counts. The trees stand in the order of the lowest rank that each can
-//! give: a walk that could only end in a higher one than is found already is not begun.
+//! If rules overlap in several dimensions, a single tree would multiply them. A *partition* of up to [`TREES`] trees replaces it,
+//! each of which holds some of the lowered rules. Each walk ends in a decision with the *rank* of its rule, and the lowest rank
+//! wins. The trees are in the order of the lowest rank that each can yield: a walk that can only end in a higher rank than the
+//! one found is skipped.
 //!
 //! ```text
 //! words 0..24   header                            see `header`
 //! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
 //!               tables of 8 references
-//!
+//!               partitions of 8 × 2 words
 //!               directories of references
 //!
 //! reference     bit 63 set: a decision            bit 63 clear: a node or directory
 //!                                                 bits 0..32  its offset in words
 //!                                                 bits 32..35 its dimension
-//!                                                 bit  35     two nodes stand here, the second for keys ≥ 2⁶³
+//!                                                 bit  35     a pair of nodes, the second for keys ≥ 2⁶³
 //!                                                 bit  36     a directory:
 //!                                                 bits 40..46 the key is shifted right by this,
-//!                                                 bits 48..53 and of what is left, so many bits are the index
+//!                                                 bits 48..53 and this many bits of the rest are the index
 //!                                                 bit  37     a partition: see below
 //! control word  bits 0..32  offset of the first child
 //!               bit  32     the children are references (else they are nodes of 8 words)
+//! partition     8 × 2 words: the ranked decision of lowest rank that the tree can yield, without its parts; the
+//!               reference to its root. After the last tree, all bits of the first word are set
+//! ranked        a decision with its rank in bits 43..63, so that the lower word has the lower rank
 //! ```
 //!
-//! partition        8 × 2 words: the ranked decision of lowest rank that the tree can give, without its parts; the
-//!               reference to its root. Behind the last graph, all bits of the first word are set
-//! ranked        a decision with its rank in bits 43..63, so that the lower word has the lower rank
+//! A bound is the first key of the interval it opens. Bounds and keys are compared by subtraction, whose sign bit is right for
+//! keys below 2⁶³ only; hence the pair of nodes for dimensions with 64-bit keys. The subtraction is deliberate: a comparison
+//! would become a branch for each of the seven bounds, and the verifier would follow every path through every level.
 //!
-//! A bound is the first key of the interval it opens. Bounds and keys are compared by subtraction, whose
-//! sign bit is right for keys below 2⁶³ only; hence the pair of nodes where a dimension has 64-bit keys.
-//! The subtraction is deliberate: a comparison would become a branch for each of the seven bounds, and the
-//! verifier would follow every path through every level.
-//!
-//! Offsets are masked by the size of the image, so a damaged image gives a wrong answer or none
-//! ([`Walk`] ends after [`MAX_STEPS`]), never a read outside it. This file must never know what a rule is;
-//! the compiler in user space writes images, and the datapath, the tests and `sgctl check` read them here.
+//! Offsets are masked by the size of the image, so a corrupt image yields a wrong decision or none ([`Walk`] ends after
+//! [`MAX_STEPS`]), never a read outside it. This file must never know what a rule is; the compiler in user space writes images,
+//! and the datapath, the tests and `sgctl check` read them here.
 
 use crate::verdict::Decision;
 
@@ -53,59 +51,57 @@ pub const VERSION: u32 = 4;
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;
 
-/// The longest walk, in nodes. The compiler refuses images that need more.
+/// Maximum length of a walk, in nodes. The compiler refuses images that need more.
 pub const MAX_STEPS: u32 = 36;
 
 /// Words in a node or a table of references.
 pub const NODE_WORDS: usize = 8;
 
-/// Intervals that one node tells apart.
+/// Maximum number of intervals of a node.
 pub const FANOUT: usize = 8;
 
-/// The most trees of a partition.
+/// Maximum number of trees in a partition.
 pub const TREES: usize = 8;
 
-/// Words of a partition.
+/// Words in a partition.
 pub const FOREST_WORDS: usize = TREES * 2;
 
-/// How many ranks there are.
+/// Number of ranks.
 pub const RANKS: u32 = 1 << 20;
 
-/// Where the rank stands in a ranked decision: above all parts of a decision, and below its mark.
+/// Lowest bit of the rank in a ranked decision: above all parts of a decision, and below its mark.
 const RANK_SHIFT: u32 = 43;
 
 /// The bound of an interval that does not exist: no key reaches it.
 pub const NO_BOUND: u64 = 1 << 63;
 
-/// The sizes of images, in words: 64 KiB, 1 MiB, 16 MiB, 64 MiB. The kernel wants every inner map of one
-/// outer map to have the same size, so there is one outer map a class.
+/// The sizes of images, in words: 64 KiB, 1 MiB, 16 MiB, 64 MiB. The kernel requires all inner maps of an outer map to have the
+/// same size, so there is one outer map per class.
 pub const CLASS_WORDS: [usize; 4] = [1 << 13, 1 << 17, 1 << 21, 1 << 23];
 
-/// Where things stand in the header, in words.
+/// Offsets in the header, in words.
 pub mod header {
     /// Magic (upper half) and [`super::VERSION`] (lower half).
     pub const MAGIC_VERSION: usize = 0;
     /// Generation (lower half) and flags (upper half).
     pub const GENERATION_FLAGS: usize = 1;
-    /// The first of the NIC's own counters.
+    /// The number of the NIC's first counter.
     pub const COUNTERS: usize = 2;
     /// Four references: `direction * 2 + family`.
     pub const ROOTS: usize = 4;
-    /// Two references, by family: which local addresses are the NIC's own. A decision that accepts means yes.
+    /// Two references, by family: the local addresses that are the NIC's own. A decision that accepts means yes.
     pub const OWN: usize = 8;
-    /// Two references, by family: whom a guest may speak for, by [`super::Dimension::Ethernet`] and local address.
+    /// Two references, by family: the addresses that a guest may send from, by [`super::Dimension::Ethernet`] and local address.
     pub const SENDERS: usize = 10;
-    /// For how many seconds after the NIC was first filtered a connection may be taken over that nobody knows, see
-    /// [`crate::flow::takes_over`].
+    /// The takeover period of unknown connections, in seconds after the NIC was first filtered, see [`crate::flow::takes_over`].
     pub const TAKEOVER: usize = 12;
-    /// The NIC's Ethernet address as a number; zero where it is not known.
+    /// The NIC's Ethernet address as a number; zero if unknown.
     pub const MAC: usize = 13;
     /// Two references, by family: the DHCP servers that the NIC may ask directly, by remote address.
     pub const SERVERS: usize = 14;
-    /// Two references, by family: which remote addresses are told nothing when a packet is rejected. A decision that accepts
-    /// means yes.
+    /// Two references, by family: the remote addresses to which no reject is sent. A decision that accepts means yes.
     pub const UNTOLD: usize = 17;
-    /// Two words of four numbers: which frames that are not IP pass, see [`super::names`].
+    /// Two words of four numbers: the non-IP frames that pass, see [`super::names`].
     pub const ETHERTYPES: usize = 19;
     /// Words of the header.
     pub const WORDS: usize = 24;
@@ -123,40 +119,39 @@ pub mod flags {
     pub const MAC: u32 = 8;
     /// A TCP packet of no known flow opens none unless it is a SYN.
     pub const STRICT: u32 = 16;
-    /// What the NIC receives is judged at XDP.
+    /// Packets that the NIC receives are judged at XDP.
     pub const XDP: u32 = 32;
-    /// The NIC is one of the host's, and what IPsec delivers to it passes: what was on the wire was judged.
+    /// The NIC is one of the host's, and packets that IPsec delivers to it pass: they were judged on the wire.
     pub const PASS_DECRYPTED: u32 = 128;
-    /// Some frames that are not IP pass.
+    /// Some non-IP frames pass.
     pub const ETHERTYPES: u32 = 256;
     /// Packets of the device have no Ethernet header: it is a tunnel.
     pub const LAYER_3: u32 = 2048;
 }
 
-/// The most kinds of frames that an image can name.
+/// Maximum number of EtherTypes that an image can name.
 pub const MAX_ETHERTYPES: usize = 8;
 
-/// Whether `words`, those of [`header::ETHERTYPES`], have `number`, which is not zero: where they have fewer than there is room
-/// for, the rest is.
+/// Whether `words`, those of [`header::ETHERTYPES`], contain `number`, which is not zero: unused numbers are.
 #[inline(always)]
 #[must_use]
 pub const fn names(words: [u64; 2], number: u16) -> bool {
     const ONES: u64 = 0x0001_0001_0001_0001;
     const fn has(word: u64, number: u16) -> bool {
-        // Where a number is the same its bits are zero now, and one less borrows. No branch: the verifier would follow each.
+        // Equal numbers leave zero bits, and subtracting one borrows. No branch: the verifier would follow each.
         let differs = word ^ (ONES * number as u64);
         differs.wrapping_sub(ONES) & !differs & ONES << 15 != 0
     }
     has(words[0], number) | has(words[1], number)
 }
 
-/// What an image can be asked for: any array of words whose length is a power of two, and at least a node.
+/// An image as its reader sees it: any array of words whose length is a power of two, and at least a node.
 pub trait Words {
     /// The word at `index`, wrapped around the end.
     fn word(&self, index: usize) -> u64;
 
-    /// Word `index` (below [`NODE_WORDS`]) of the node at `node`, which is rounded down to where nodes stand and
-    /// wrapped around the end.
+    /// Word `index` (below [`NODE_WORDS`]) of the node at `node`, which is rounded down to a multiple of a node and wrapped
+    /// around the end.
     fn node_word(&self, node: usize, index: usize) -> u64;
 }
 
@@ -164,7 +159,7 @@ impl<const N: usize> Words for [u64; N] {
     #[inline(always)]
     fn word(&self, index: usize) -> u64 {
         const { assert!(N.is_power_of_two()) };
-        // The mask is what proves to the verifier, and to the compiler, that the read is inside.
+        // The mask proves to the verifier, and to the compiler, that the read is inside.
         self[index & (N - 1)]
     }
 
@@ -177,7 +172,7 @@ impl<const N: usize> Words for [u64; N] {
 }
 
 impl Words for [u64] {
-    /// For hosts, where the length is known at run time only. An empty slice reads as zeroes.
+    /// For hosts, where the length is known at run time only. An empty slice reads as zeros.
     fn word(&self, index: usize) -> u64 {
         let mask = self.len().checked_next_power_of_two().unwrap_or(1) - 1;
         self.get(index & mask).copied().unwrap_or(0)
@@ -200,26 +195,25 @@ pub enum Dimension {
     Service = 2,
     /// The source port.
     SourcePort = 3,
-    /// Like `RemoteHigh`, of this end.
+    /// Like `RemoteHigh`, of the local address.
     LocalHigh = 4,
-    /// Like `RemoteLow`, of this end.
+    /// Like `RemoteLow`, of the local address.
     LocalLow = 5,
-    /// The Ethernet address of the sender. Rules do not ask for it.
+    /// The Ethernet address of the sender. Rules do not use it.
     Ethernet = 6,
 }
 
-/// One key a dimension; the last one is unused and makes the array a power of two long.
+/// One key per dimension; the last one is unused and makes the array a power of two long.
 pub type Keys = [u64; 8];
 
-/// The key of [`Dimension::Service`]: protocol, then 16 bits of destination port, or of ICMP type and code,
-/// or zero.
+/// The key of [`Dimension::Service`]: protocol, then 16 bits of destination port, or of ICMP type and code, or zero.
 #[inline(always)]
 #[must_use]
 pub const fn service_key(protocol: u8, l4_selector: u16) -> u64 {
     (protocol as u64) << 16 | l4_selector as u64
 }
 
-/// What stands behind an interval, see the module's text.
+/// A reference of an interval to what is behind it, see the module's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reference(u64);
 
@@ -229,7 +223,7 @@ impl Reference {
     const FOREST: u64 = 1 << 37;
     const OFFSET: u64 = 0xffff_ffff;
 
-    /// A node at `offset` words that splits `dimension`; `paired` where two stand there.
+    /// A node at `offset` words that splits `dimension`; with `paired`, two nodes.
     #[must_use]
     pub const fn node(offset: u32, dimension: Dimension, paired: bool) -> Self {
         Self((paired as u64) << 35 | (dimension as u64) << 32 | offset as u64)
@@ -248,19 +242,19 @@ impl Reference {
         Self(Self::FOREST | offset as u64)
     }
 
-    /// The end of a walk.
+    /// A decision, which ends a walk.
     #[must_use]
     pub const fn decision(decision: Decision) -> Self {
         Self(decision.word())
     }
 
-    /// The end of a walk through a tree of a partition. `rank` is below [`RANKS`].
+    /// A decision of a tree in a partition. `rank` is below [`RANKS`].
     #[must_use]
     pub const fn ranked(decision: Decision, rank: u32) -> Self {
         Self(decision.word() | Self::lowest(rank).0)
     }
 
-    /// The least that [`Self::ranked`] can be.
+    /// The minimum of [`Self::ranked`] for a rank.
     #[must_use]
     pub const fn lowest(rank: u32) -> Self {
         Self(NO_BOUND | ((rank & (RANKS - 1)) as u64) << RANK_SHIFT)
@@ -288,14 +282,14 @@ pub const fn inner_control(first_child: u32) -> u64 {
     first_child as u64
 }
 
-/// The header's fixed part, read once a packet.
+/// The fixed part of the header, read once per packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Counts the policies of this NIC; a flow remembers under which one it was accepted.
+    /// Generation of the policy of this NIC; a flow stores the one that judged it last.
     pub generation: u32,
-    /// See [`flags`].
+    /// Bits of [`flags`].
     pub flags: u32,
-    /// The first of the NIC's own counters.
+    /// The number of the NIC's first counter.
     pub counters: u32,
 }
 
@@ -308,7 +302,7 @@ impl Header {
 
     /// Reads the header.
     ///
-    /// Returns none where the image is of another version.
+    /// Returns `None` if the image is of another version.
     #[inline(always)]
     pub fn read<I: Words + ?Sized>(image: &I) -> Option<Self> {
         if image.word(header::MAGIC_VERSION) != Self::magic_version() {
@@ -336,7 +330,7 @@ impl Walk {
         Self { at: image.word(root) }
     }
 
-    /// Goes down until a decision, through all trees of a partition. `None` where the image is damaged.
+    /// Walks to a decision, through all trees of a partition. `None` if the image is corrupt.
     #[inline(always)]
     pub fn run<I: Words + ?Sized>(self, image: &I, keys: &Keys) -> Option<Decision> {
         let end = self.end(image, keys, || {});
@@ -346,13 +340,13 @@ impl Walk {
         }
     }
 
-    /// Goes down until a decision or a partition: returns its word, or something else where the image is damaged. After each step
-    /// it calls `stepped`.
+    /// Walks to a decision or a partition: returns its word, or something else if the image is corrupt. Calls `stepped` after
+    /// each step.
     #[inline(always)]
     pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys, stepped: impl Fn()) -> u64 {
         // The mark of a decision is the bit of `NO_BOUND`.
         const END: u64 = NO_BOUND | Reference::FOREST;
-        // As wide as a register: a narrower count is cut to its width after every step.
+        // As wide as a register: a narrower count is truncated to its width after every step.
         let mut steps = 0_u64;
         while steps < u64::from(MAX_STEPS) && self.at & END == 0 {
             self.step(image, keys);
@@ -377,7 +371,7 @@ impl Walk {
         }
         let node = node as usize;
 
-        // How many bounds are not above the key: of those, bound - (key + 1) is negative.
+        // Number of bounds not above the key: for those, bound - (key + 1) is negative.
         let above = (key & (NO_BOUND - 1)) + 1;
         let mut child = 0;
         let mut index = 0;
@@ -386,7 +380,7 @@ impl Walk {
             index += 1;
         }
 
-        // Of a damaged image it is any number.
+        // In a corrupt image it is any number.
         let control = image.node_word(node, FANOUT - 1);
         self.at = if control & LEAF != 0 {
             image.word(control.wrapping_add(child) as usize)
@@ -404,7 +398,7 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// The partition that a walk came to, or none where `end` is something else.
+    /// Decodes the partition that ends a walk; `None` if `end` is something else.
     #[inline(always)]
     #[must_use]
     pub const fn from_word(end: u64) -> Option<Self> {
@@ -415,8 +409,8 @@ impl Partition {
         }
     }
 
-    /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a partition that is a
-    /// decision. `None` where the image is damaged.
+    /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a partition that is a decision.
+    /// `None` if the image is corrupt.
     #[inline(always)]
     pub fn ask<I: Words + ?Sized>(self, image: &I, walk: impl Fn(usize) -> u64) -> Option<Decision> {
         const RANK: u64 = (RANKS as u64 - 1) << RANK_SHIFT;
@@ -515,7 +509,7 @@ mod tests {
         assert_eq!(Walk::from(&image, 0).run(&image, &Keys::default()), None);
         assert_eq!(Walk::from(&[][..], 0).run(&[][..], &Keys::default()), None);
         assert_eq!(Header::read(&image), None);
-        // A control word that is no place at all.
+        // A control word that is no valid offset.
         for control in [u64::MAX, !LEAF] {
             let mut image = [0_u64; 64];
             image[0] = Reference::node(16, Dimension::Service, false).word();

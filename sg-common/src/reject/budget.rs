@@ -1,50 +1,50 @@
-//! How often senders of rejected packets are told.
+//! Rate limits of rejects.
 //!
-//! Two budgets hold at once: that of the NIC, and a share of it that one *peer* has, the address that is told. Without the
-//! second an observer can see what others did: who sends so many packets in the name of a resolver that they take all answers
-//! there are but one, and then one in his own name, learns whether all were rejected, and so which port the resolver may talk
-//! to (CVE-2020-25705). With it, that takes a peer's share and no more. What is left to see is blurred: what an answer costs,
-//! and where a budget ends, is drawn for each packet.
+//! Two budgets hold at once: that of the NIC, and a share of it for each *peer*, the address that gets the reject. Without the
+//! second, an observer can see the effects of others' traffic: by sending as many packets in the name of a resolver as use all
+//! rejects but one, and then one in its own name, it learns whether all were rejected, and so which port the resolver may reach
+//! (CVE-2020-25705). With it, that uses a peer's share and no more. What remains visible is blurred: the cost of a reject and the
+//! end of a budget are random for each packet.
 //!
 //! It must never read a clock or a map. Called by the datapath.
 
 use crate::packet::Address;
 
-/// Answers of a NIC that may be sent at once after a pause: more than these keep to the rate.
+/// Rejects of a NIC that may be sent at once after a pause: any more keep to the rate.
 pub const BURST: u64 = 50;
 
-/// What a peer has is the NIC's rate and burst divided by this.
+/// Divisor of the NIC's rate and burst for each peer.
 pub const SHARE: u64 = 4;
 
 const PEER_BURST: u64 = BURST / SHARE;
 
-/// How many budgets of peers there are.
+/// Number of peer budgets.
 pub const PEERS: usize = 1 << 12;
 
-/// A budget ends up to so many answers early, where the dice say so: powers of two.
+/// Maximum number of rejects by which a budget randomly ends early: powers of two.
 const BLUR: u64 = 16;
 const PEER_BLUR: u64 = 4;
 
-/// How fast answers may be sent.
+/// The rate of rejects.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The time, in nanoseconds.
+    /// The current time in nanoseconds.
     pub now: u64,
-    /// How far answers of one NIC are apart in the long run, in nanoseconds; zero: there are none.
+    /// Average interval between rejects of one NIC, in nanoseconds; zero disables rejects.
     pub interval: u64,
 }
 
 impl Pace {
-    /// Which budget the peer with this address has, of [`PEERS`].
+    /// The index, below [`PEERS`], of the budget of the peer with this address.
     ///
-    /// Peers share budgets, and an observer that shares one sees again what the other did. So nobody knows who shares: that
-    /// follows from a `secret`, and for one second at the default rate only. Addresses are taken whole: two hosts of one
-    /// network must not share for sure.
+    /// Peers share budgets, and an observer that shares one sees the other's effects again. So nobody knows who shares: that
+    /// follows from a `secret`, and changes every second at the default rate. Addresses are hashed whole: two hosts of one
+    /// network must not be sure to share.
     #[inline(always)]
     #[must_use]
     pub const fn peer(self, secret: u64, nic: u16, address: Address) -> u32 {
         const EPOCH: u64 = 1 << 10;
-        // Odd numbers with bits all over (the fractions of the golden ratio, and of the root of three).
+        // Odd numbers with well-mixed bits (the fractions of the golden ratio, and of the root of three).
         const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
         const SECOND: u64 = 0xbb67_ae85_84ca_a73b;
         let epoch = match self.now.checked_div(self.interval * EPOCH) {
@@ -58,10 +58,10 @@ impl Pace {
         (hash >> (64 - PEERS.trailing_zeros())) as u32
     }
 
-    /// Whether one more answer may be sent. `nic` and `peer` remember when the answers sent so far would have ended at this
-    /// pace; `dice` is a random number.
+    /// Whether one more reject may be sent. `nic` and `peer` hold the time at which the rejects sent so far would have ended at
+    /// this rate; `dice` is a random number.
     ///
-    /// Two processors that ask at once may both be told yes: an answer more is no harm.
+    /// Two CPUs that call this at once may both get yes: one more reject is no harm.
     #[inline(always)]
     #[must_use]
     pub const fn allows(self, nic: u64, peer: u64, dice: u32) -> bool {
@@ -71,7 +71,7 @@ impl Pace {
             && self.lead(nic) <= self.interval * (BURST - 1 - nic_blur)
     }
 
-    /// Takes an answer out of both budgets: none, one or two, one on the average.
+    /// Charges both budgets for a reject: none, one or two, one on average.
     #[inline(always)]
     pub const fn spend(self, nic: &mut u64, peer: &mut u64, dice: u32) {
         let cost = self.interval * (((dice as u64 >> 16) * 3) >> 16);
@@ -79,7 +79,7 @@ impl Pace {
         *peer = self.now.wrapping_add(self.lead(*peer) + cost * SHARE);
     }
 
-    /// How far `due` is ahead. Another processor may have written it, a moment later by its clock.
+    /// How far `due` is ahead. Another CPU may have written it, a moment later by its clock.
     #[inline(always)]
     const fn lead(self, due: u64) -> u64 {
         let lead = due.wrapping_sub(self.now).cast_signed();

@@ -1,29 +1,29 @@
-//! Checksums (RFC 1071): those of answers, and whether those of a rejected packet are right. A receiver says nothing to a packet
-//! whose checksum is wrong, and nor does who answers in its place.
+//! Checksums (RFC 1071): those of rejects, and whether those of a rejected packet are correct. A receiver does not reply to a
+//! packet with a wrong checksum, and neither does the filter in its place.
 //!
-//! Sums are of 16-bit words in the order of the machine, so that the kernel's can be taken: the carry goes round, and swapping
-//! the bytes of the sum is the same as swapping them before. Called by [`super`].
+//! Sums are of 16-bit words in host order, so that the kernel's can be used: the carry wraps around, and swapping the bytes of
+//! the sum is the same as swapping them before. Called by [`super`].
 
 use super::{Answer, Source};
 use crate::packet::{Address, Family, Packet, Part, is_icmp, protocol};
 
-/// The longest transport segment that is summed, in bytes: more than what fits into a frame at XDP. Longer ones count as right:
-/// the kernel puts them together out of segments that it looked at.
+/// Maximum length of a transport segment that is summed, in bytes: more than fits into a frame at XDP. Longer ones count as
+/// correct: the kernel coalesced them from segments that it checked.
 pub const MAX_SUMMED: usize = 4096;
 
-/// What the checksum in a segment is.
+/// What is known about the checksum in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// That of the segment.
+    /// It covers the segment.
     Whole,
-    /// That of the segment, or only of its pseudo-header: who sent it, on this host, leaves the rest to the device.
+    /// It covers the segment, or only the pseudo-header: a sender on this host leaves the rest to the device.
     Unsure,
-    /// Somebody else's business: it was looked at, or is not made yet.
+    /// No check needed: it was checked, or has not been computed yet.
     Known,
 }
 
 impl Answer {
-    /// Whether the checksums of `packet`, which begins at `offset` of `frame`, are right as far as can be known.
+    /// Whether the checksums of `packet`, which begins at `offset` of `frame`, are correct as far as can be known.
     #[inline(always)]
     pub fn is_sound(&mut self, frame: &impl Source, offset: usize, packet: &Packet, trust: Trust) -> bool {
         const RIGHT: u16 = 0xffff;
@@ -35,12 +35,12 @@ impl Answer {
                 return false;
             }
         }
-        // Of a fragment nobody has all bytes.
+        // No fragment has all bytes.
         if trust as u8 == Trust::Known as u8 || packet.part as u8 != Part::Whole as u8 {
             return true;
         }
         let mut length = packet.end.wrapping_sub(packet.transport);
-        // What stands in place of a checksum that a device is to make; nothing does where no device makes one.
+        // The checksum field, as left for a device to complete; [`NOTHING`] for protocols that no device completes.
         let mut found = NOTHING;
         match packet.protocol {
             protocol::TCP => {
@@ -55,10 +55,10 @@ impl Answer {
                 let word = u32::from_be(room[0]);
                 found = word & 0xffff;
                 if found == 0 {
-                    // The sender made none (RFC 768).
+                    // The sender computed none (RFC 768).
                     return true;
                 }
-                // What is behind the datagram is not part of it.
+                // Bytes behind the datagram are not part of it.
                 let own = (word >> 16) as usize;
                 length = if own < length { own } else { length };
             }
@@ -68,7 +68,7 @@ impl Answer {
         if length > MAX_SUMMED {
             return true;
         }
-        // ICMP of IPv4 is without.
+        // ICMP of IPv4 has no pseudo-header.
         let pseudo = if v4 && packet.protocol == protocol::ICMP {
             0
         } else {
@@ -84,8 +84,8 @@ const UDP_LENGTH: usize = 4;
 /// No checksum.
 const NOTHING: u32 = 1 << 16;
 
-/// The sum of the addresses, the protocol and the length (RFC 9293 3.1, RFC 8200 8.1), in the order of the network. It does
-/// not matter who is first.
+/// The sum of the addresses, the protocol and the length (RFC 9293 3.1, RFC 8200 8.1), in network order. The order of the
+/// addresses does not matter.
 #[inline(always)]
 pub(super) const fn pseudo_header(packet: &Packet, protocol: u8, length: usize) -> u64 {
     halves(packet.source) + halves(packet.destination) + protocol as u64 + length as u64
@@ -97,7 +97,7 @@ const fn halves(address: Address) -> u64 {
     (address.high >> 32) + (address.high & LOWER) + (address.low >> 32) + (address.low & LOWER)
 }
 
-/// Adds the 16-bit parts up, carries included.
+/// Adds up the 16-bit parts, including carries.
 #[inline(always)]
 pub(super) const fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);

@@ -1,15 +1,15 @@
-//! What the sender of a rejected packet is told: a TCP reset, or that the network does not let the packet through.
+//! Rejects: the TCP reset or ICMP error ("administratively prohibited") for the sender of a rejected packet.
 //!
-//! [`Answer::to`] makes the whole answer, from its IP header on; the datapath sends it back the way that the packet came.
-//! It must never answer a reset or an ICMP error: two filters would keep each other busy. Called by the
-//! datapath for what [`crate::verdict::Verdict::Reject`] ends.
+//! [`Answer::to`] builds the whole packet, starting with its IP header; the datapath sends it back the way that the rejected
+//! packet came. It must never reply to a reset or an ICMP error: two filters would keep each other busy. Called by the datapath
+//! for packets with [`crate::verdict::Verdict::Reject`].
 //!
 //! | file | owns |
 //! |---|---|
-//! | `recipient` | who is told |
-//! | `checksum` | sums, and whether those of a packet are right |
-//! | `budget` | how often |
-//! | `mark` | how an answer is known that meets the filter again |
+//! | `recipient` | who gets a reject |
+//! | `checksum` | checksums, and whether those of a packet are correct |
+//! | `budget` | rate limits |
+//! | `mark` | recognizing a reject that meets the filter again |
 
 mod budget;
 mod checksum;
@@ -27,34 +27,34 @@ use crate::packet::{Address, ETHERNET, Family, Packet, protocol, tcp};
 
 /// Bytes of an ICMP header, and of the transport header that an ICMP error quotes (RFC 792).
 const EIGHT: usize = 8;
-/// The most bytes of a packet that an ICMP error quotes: an IPv6 header, 64 bytes of extension headers, and eight of what
-/// follows. Senders find their socket with that.
+/// Maximum length of the quotation in an ICMP error: an IPv6 header, 64 bytes of extension headers, and eight of what follows.
+/// That is enough for senders to find their socket.
 pub const MAX_QUOTE: usize = 40 + 64 + EIGHT;
-/// The fewest bytes of an answer: a reset over IPv4.
+/// Minimum length of a reject: a reset over IPv4.
 pub const MIN: usize = 20 + TCP_HEADER;
-/// The most bytes of an answer.
+/// Maximum length of a reject.
 pub const MAX: usize = 40 + EIGHT + MAX_QUOTE;
 const WORDS: usize = MAX / 4;
 /// Room for an Ethernet header with two tags, 22 bytes. No IP packet is so short that this reads beyond its end.
 const ETHERNET_WORDS: usize = 6;
 
-/// Hop limit of answers (RFC 1700's recommended time to live).
+/// Hop limit of rejects (RFC 1700's recommended time to live).
 const HOP_LIMIT: u32 = 64;
 
-/// The bytes of an answer, four a word, in the order of the network.
+/// The bytes of a reject, four per word, in network order.
 pub type Words = [u32; WORDS];
 
-/// The frame that is answered.
+/// The rejected frame.
 pub trait Source {
-    /// Copies `length` bytes, at most [`MAX_QUOTE`], from `offset` of the frame on, whole words. False where it has not so
-    /// many, or there is not so much room.
+    /// Copies `length` bytes, at most [`MAX_QUOTE`], from `offset` of the frame, in whole words. Returns false if the frame or
+    /// the buffer is too short.
     fn copy(&self, offset: usize, length: usize, into: &mut [u32]) -> bool;
 
-    /// The sum of `seed` and `length` bytes, at most [`MAX_SUMMED`], from `offset` of the frame on, as RFC 1071 adds them up
-    /// in the order of the machine. Zero where it has not so many: nothing that is right adds up to that.
+    /// The sum of `seed` and `length` bytes, at most [`MAX_SUMMED`], from `offset` of the frame, in host order as in RFC 1071.
+    /// Zero if the frame is too short: no correct data sums to that.
     fn sum(&self, offset: usize, length: usize, seed: u32) -> u32;
 
-    /// The same sum of `seed` and an answer.
+    /// The same sum of `seed` and a reject.
     fn sum_of(words: &Words, seed: u32) -> u32;
 }
 
@@ -87,19 +87,19 @@ impl Source for &[u8] {
     }
 }
 
-/// An answer: bytes, four a word, in the order of the network.
+/// A reject: bytes, four per word, in network order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Answer {
-    /// How many bytes the Ethernet header has, with its tags; zero where there is none.
+    /// Length of the Ethernet header in bytes, including tags; zero if there is none.
     pub offset: u32,
-    /// These.
+    /// The Ethernet header.
     pub ethernet: [u32; ETHERNET_WORDS],
-    /// How many bytes it has from the IP header on.
+    /// Length in bytes, starting with the IP header.
     pub length: u32,
-    /// These; what comes after is zero.
+    /// The packet, starting with the IP header; zeros behind it.
     pub words: Words,
-    /// What is read of the frame.
+    /// Buffer for reads from the frame.
     read: [u32; ETHERNET_WORDS],
 }
 
@@ -116,7 +116,7 @@ impl Default for Answer {
 }
 
 impl Answer {
-    /// Makes it the answer to `packet`, which begins at `offset` of `frame`. False where that cannot be read.
+    /// Builds the reject for `packet`, which begins at `offset` of `frame`. Returns false if that cannot be read.
     #[inline(always)]
     pub fn to(&mut self, frame: &impl Source, offset: usize, packet: &Packet) -> bool {
         if offset >= ETHERNET && !self.turn(frame) {
@@ -149,7 +149,7 @@ impl Answer {
         true
     }
 
-    /// Exchanges the addresses of the Ethernet header.
+    /// Swaps the addresses of the Ethernet header.
     #[inline(always)]
     fn turn(&mut self, frame: &impl Source) -> bool {
         if !frame.copy(0, ETHERNET_WORDS * 4, &mut self.read) {
@@ -163,7 +163,7 @@ impl Answer {
         true
     }
 
-    /// The reset for what would have come to a closed port (RFC 9293 3.10.7.1).
+    /// The reset for a segment to a closed port (RFC 9293 3.10.7.1).
     #[inline(always)]
     fn reset(&mut self, frame: &impl Source, packet: &Packet) {
         const LENGTH: u32 = (TCP_HEADER as u32 / 4) << 28;
@@ -183,7 +183,7 @@ impl Answer {
         self.set(at + 4, u32::from(checksum) << 16);
     }
 
-    /// Copies the packet's headers behind the ICMP header, whole words of them. Returns how many bytes.
+    /// Copies the packet's headers behind the ICMP header, in whole words. Returns their length in bytes.
     #[inline(always)]
     fn quote(&mut self, frame: &impl Source, offset: usize, packet: &Packet) -> Option<usize> {
         let end = if packet.transport + EIGHT < packet.end { packet.transport + EIGHT } else { packet.end };
@@ -229,7 +229,7 @@ impl Answer {
         self.set(at + 3, address.low as u32);
     }
 
-    /// Words beyond the last are nowhere: [`MAX`] holds every answer.
+    /// Ignores words beyond the last: [`MAX`] holds every reject.
     #[inline(always)]
     fn set(&mut self, at: usize, word: u32) {
         if let Some(place) = self.words.get_mut(at) {
@@ -237,8 +237,8 @@ impl Answer {
         }
     }
 
-    /// The checksum (RFC 1071) over all words and the sum `of` what is not in them. What is not written is zero: what is not part
-    /// of it is written afterwards.
+    /// The checksum (RFC 1071) over all words and `of`, the sum of what is not in them. Unwritten words are zero: what is not
+    /// part of the sum is written afterwards.
     #[inline(always)]
     fn checksum<S: Source>(&self, _frame: &S, of: u64) -> u16 {
         !u16::from_be(fold(u64::from(S::sum_of(&self.words, u32::from(fold(of).to_be())))))
@@ -247,15 +247,15 @@ impl Answer {
 
 const TCP_HEADER: usize = 20;
 
-/// How many bytes stand between the IP header of `packet`, which begins at `offset`, as long as it is without options, and its
-/// transport header.
+/// Length of what is between the IP header of `packet`, which begins at `offset`, counted without options, and its transport
+/// header.
 #[inline(always)]
 #[must_use]
 pub const fn between(packet: &Packet, offset: usize) -> u32 {
     (packet.transport as u32).wrapping_sub(offset as u32 + ip_words(packet.family) as u32 * 4)
 }
 
-/// Words of the IP header of an answer.
+/// Words of the IP header of a reject.
 #[inline(always)]
 const fn ip_words(family: Family) -> usize {
     match family {

@@ -1,17 +1,17 @@
-//! Who is told that a packet was rejected: its sender, where the NIC itself would have received the packet, and where the
-//! sender is one host that is really there (RFC 1122 3.2.2, RFC 4443 2.4).
+//! Who gets a reject: the sender of the rejected packet, if the NIC itself would have received the packet, and if the sender is
+//! one host that really exists (RFC 1122 3.2.2, RFC 4443 2.4).
 //!
-//! Whoever forges a packet chooses whom the answer goes to, and in whose name it speaks. So each test here asks of the
-//! packet's *ends*: the **local** one is the NIC, the **remote** one the other, whichever of them is the sender. It must
-//! never read a map: which addresses are the NIC's own is the image's answer. Called by the datapath.
+//! Whoever forges a packet chooses the receiver of the reject, and its claimed sender. So each test here is about the packet's
+//! ends: the **local** one is the NIC, the **remote** one the other, whichever of them is the sender. It must never read a map:
+//! the image decides which addresses are the NIC's own. Called by the datapath.
 
 use crate::{
     flow::Direction,
     packet::{Address, Family, Frame, Icmp, Packet, Window as _},
 };
 
-/// Whether a packet like this one is answered at all. Nobody is told about a reset or an ICMP message other than an echo
-/// request, about a later fragment, or about what was for many or from nobody.
+/// Whether such a packet gets a reject at all. None is sent for a reset or an ICMP message other than an echo request, for a
+/// later fragment, or for a packet to many receivers or from no valid sender.
 #[inline(always)]
 #[must_use]
 pub const fn is_answered(packet: &Packet) -> bool {
@@ -26,15 +26,14 @@ pub const fn is_answered(packet: &Packet) -> bool {
         && is_one(packet.family, packet.destination)
 }
 
-/// Whether the address can be that of one interface of some network: no group, nobody, not everybody, and none that never
-/// leaves a host.
+/// Whether the address can be that of one interface of some network: not multicast, unspecified, broadcast, or loopback.
 #[inline(always)]
 const fn is_one(family: Family, address: Address) -> bool {
     match family {
-        // 0.0.0.0/8 is nobody, 127.0.0.0/8 the host itself (RFC 1122 3.2.1.3); 224.0.0.0 and above are groups, reserved, and
-        // everybody.
+        // 0.0.0.0/8 is unspecified, 127.0.0.0/8 the host itself (RFC 1122 3.2.1.3); 224.0.0.0 and above are multicast, reserved,
+        // and broadcast.
         Family::V4 => !matches!(address.high >> 24, 0 | 127 | 224..),
-        // ff00::/8 are groups; the upper 96 bits of nobody, of the host itself and of IPv4-compatible addresses are zero, and
+        // ff00::/8 is multicast; the upper 96 bits of the unspecified, the loopback and IPv4-compatible addresses are zero, and
         // IPv4-mapped ones are no addresses on a wire (RFC 4291 2.5.5).
         Family::V6 => {
             let is_embedded = address.high == 0 && matches!(address.low >> 32, 0 | 0xffff);
@@ -43,7 +42,7 @@ const fn is_one(family: Family, address: Address) -> bool {
     }
 }
 
-/// The end of `packet`, which goes in `direction`, that is the NIC.
+/// The local address of `packet`, which goes in `direction`.
 #[inline(always)]
 #[must_use]
 pub const fn local(packet: &Packet, direction: Direction) -> Address {
@@ -53,7 +52,7 @@ pub const fn local(packet: &Packet, direction: Direction) -> Address {
     }
 }
 
-/// The other one.
+/// Its remote address.
 #[inline(always)]
 #[must_use]
 pub const fn remote(packet: &Packet, direction: Direction) -> Address {
@@ -71,10 +70,10 @@ impl Link {
     /// No Ethernet address has this bit.
     const NO_ETHERNET: u64 = 1 << 63;
 
-    /// Of a packet without an Ethernet header: a tunnel has two ends.
+    /// For a packet without an Ethernet header: a tunnel has two ends.
     pub const TUNNEL: Self = Self { to: Self::NO_ETHERNET, from: Self::NO_ETHERNET };
 
-    /// Reads them.
+    /// Reads them from the Ethernet header.
     #[inline(always)]
     pub fn read<F: Frame>(frame: &F) -> Option<Self> {
         let header = frame.window::<12>(0)?;
@@ -82,8 +81,8 @@ impl Link {
         Some(Self { to: address(0), from: address(6) })
     }
 
-    /// Whether the frame is from one interface to another one. What a group was sent, or is said to have sent, is nobody's to
-    /// answer; and who has both addresses speaks with itself.
+    /// Whether the frame is from one interface to another one. A frame to a group, or one that claims to be from a group, gets no
+    /// reply; a frame with two equal addresses is from the interface to itself.
     #[inline(always)]
     #[must_use]
     pub const fn is_between_two(self) -> bool {
@@ -103,19 +102,19 @@ impl Link {
     }
 }
 
-/// Who knows whether a frame is the NIC's, and not one that a switch did not know where else to send.
+/// What is known about whether a frame is addressed to the NIC, and was not just flooded by a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The kernel, which compared the frame with the device: it is.
+    /// The kernel compared the address with the device's: it is.
     Own,
-    /// The kernel: it is for somebody else, or for many.
+    /// The kernel compared it: it is for somebody else, or for many.
     Other,
-    /// Nobody but who knows the NIC's Ethernet address.
+    /// Only the NIC's Ethernet address can tell.
     Unknown,
 }
 
 impl Delivery {
-    /// The one of a number that one was turned into.
+    /// Decodes the number of a variant.
     #[inline(always)]
     #[must_use]
     pub const fn of(number: u64) -> Self {
@@ -126,8 +125,8 @@ impl Delivery {
         }
     }
 
-    /// Whether a frame that goes in `direction` is the NIC's. `mac` is the NIC's Ethernet address, zero where it is not known:
-    /// then no frame is for it, and that one is from it must follow from its IP address.
+    /// Whether a frame in `direction` is the NIC's. `mac` is the NIC's Ethernet address, zero if unknown: then no frame is for
+    /// it, and its IP address must show that a frame is from it.
     #[inline(always)]
     #[must_use]
     pub const fn is_own(self, link: Link, direction: Direction, mac: u64) -> bool {

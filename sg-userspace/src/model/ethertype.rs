@@ -1,4 +1,5 @@
-//! EtherTypes by which a NIC accepts frames that are not IP. A rule must never judge such frames, nor what they carry.
+//! The kinds of frames that are not IP and that a NIC may accept. None may be one that a rule judges, or that carries what a rule
+//! would judge.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sg_common::{image, packet::ethertype as number};
 use thiserror::Error;
 
-/// The maximum number of EtherTypes of one NIC.
+/// The maximum number of kinds that one NIC may name.
 pub const MAX_ETHERTYPES: usize = image::MAX_ETHERTYPES;
 
 /// A kind of frames: an `EtherType`, or the spanning tree protocol, which has none.
@@ -173,7 +174,7 @@ impl fmt::Debug for Ethertype {
     }
 }
 
-/// Why several EtherTypes cannot be those of one NIC.
+/// Why several kinds cannot be those of one NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoEthertypes {
     /// More than an image has room for.

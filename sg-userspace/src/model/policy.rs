@@ -153,7 +153,7 @@ pub enum InvalidReason {
     /// `ipsec: judge` with `hook: xdp`.
     #[error("what IPsec delivers does not come by XDP again, so nothing there can judge it: write hook: tc")]
     XdpIpsec,
-    /// EtherTypes that one NIC cannot name.
+    /// Kinds of frames that one NIC cannot name.
     #[error(transparent)]
     Ethertypes(#[from] NoEthertypes),
     /// The same group twice on a NIC.

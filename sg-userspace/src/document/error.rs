@@ -12,8 +12,8 @@ use super::{
 };
 use crate::model::Carrier;
 
-/// Why a document is not a valid policy. Displayed as `policy.yaml:12:18: groups.web.ingress[0].ports: found "90-80": a range
-/// goes from low to high, write 80-90`.
+/// Why a document is not a valid policy. Displayed as
+/// `policy.yaml:12:18: groups.web.ingress[0].ports: found "90-80": a range goes from low to high, write 80-90`.
 #[derive(Debug, Error)]
 pub struct DocumentError {
     /// The name of the document, usually that of its file.

@@ -1,8 +1,8 @@
-//! The catalog: what every counter number means, and what is attached where, as a file.
+//! The catalog: a file that records what every counter number means, and what is attached where.
 //!
-//! It is written before the kernel is told anything that it describes, so whoever reads counters, or adopts what an
-//! agent left behind, finds at least what is in force. This file owns the format and its version; it must
-//! never decide what is in it. `reconcile` writes it, `start`, `sgctl stats` and `sgctl detach` read it.
+//! It is written before anything that it describes is in force, so whoever reads counters, or adopts what an agent left behind,
+//! finds at least what is in force. This file owns the format and its version; it must never decide what the catalog contains.
+//! `reconcile` writes it; `start`, `sgctl stats` and `sgctl detach` read it.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -21,18 +21,18 @@ use crate::{
     model::{Action, Hook},
 };
 
-/// Its owner writes it, and the group of its directory reads it: who may use the socket.
+/// Writable by its owner, readable by the group of its directory, which may use the socket.
 const MODE: u32 = 0o640;
 
-/// Accept, drop or reject, as files and users read it.
+/// A verdict, as files and users read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// The packet goes on.
+    /// The packet passes.
     Accept,
-    /// It does not, and nobody is told.
+    /// The packet is dropped silently.
     Drop,
-    /// It does not, and its sender is told.
+    /// The packet is dropped, and its sender is told.
     Reject,
 }
 
@@ -47,7 +47,7 @@ impl From<Action> for Outcome {
 }
 
 impl Outcome {
-    /// The word that users read.
+    /// The word shown to users.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,30 +58,30 @@ impl Outcome {
     }
 }
 
-/// A NIC of the policy and what is in force for it.
+/// A NIC of the policy, and what is in force for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NicRecord {
-    /// The device.
+    /// The interface name.
     pub device: String,
-    /// Its place in the maps, its own as long as it is in the policy.
+    /// Its index in the maps, unchanged as long as the NIC is in the policy.
     pub slot: u16,
-    /// The device that the program is attached to; none where it is attached to none.
+    /// The index of the device that the program is attached to; `None` if it is not attached.
     pub ifindex: Option<u32>,
-    /// Where what the device receives is judged, as it is attached.
+    /// The attached hook of the receive side.
     #[serde(with = "HookRecord", default)]
     pub hook: Hook,
-    /// The last generation that was given to one of its images.
+    /// The last generation given to one of its images.
     pub generation: u32,
-    /// Its groups, in its order.
+    /// Its groups, in the NIC's order.
     pub groups: Vec<String>,
-    /// What happens to inbound packets that no rule matches.
+    /// The verdict on inbound packets that no rule matches.
     pub ingress_default: Outcome,
-    /// What happens to outbound packets that no rule matches.
+    /// The verdict on outbound packets that no rule matches.
     pub egress_default: Outcome,
-    /// The fingerprint of the image in force; none where this process published none.
+    /// The fingerprint of the image in force; `None` if this process published none.
     #[serde(skip)]
     pub(super) published: Option<u64>,
-    /// This process attached its own program.
+    /// Whether this process attached its own program.
     #[serde(skip)]
     pub(super) current: bool,
 }
@@ -93,7 +93,7 @@ enum HookRecord {
     Xdp,
 }
 
-/// How much the maps hold, as they were made.
+/// The sizes the maps were created with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(remote = "Limits")]
 struct LimitsRecord {
@@ -121,72 +121,72 @@ enum LastsRecord {
 /// What is in force, and what the numbers mean.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
-    /// [`abi::VERSION`] of the agent that wrote it.
+    /// [`abi::VERSION`] of the agent that wrote the file.
     pub abi_version: u32,
-    /// [`image::VERSION`] of the agent that wrote it.
+    /// [`image::VERSION`] of the agent that wrote the file.
     pub image_version: u32,
-    /// The agent that wrote it; it may have ended.
+    /// The PID of the agent that wrote the file; it may have ended.
     pub pid: u32,
-    /// How much the maps hold.
+    /// The sizes of the maps.
     #[serde(with = "LimitsRecord")]
     pub limits: Limits,
-    /// How programs are hooked into devices.
+    /// How programs are attached to devices.
     #[serde(with = "AttachmentRecord")]
     pub attachment: Attachment,
     /// The NICs, in the order of the document.
     pub nics: Vec<NicRecord>,
-    /// Devices that left the policy while they were there.
+    /// Devices that left the policy while they existed.
     #[serde(default)]
     pub left: Vec<Left>,
-    /// How long what is pinned stays.
+    /// How long pins last.
     #[serde(default, with = "LastsRecord")]
     pub pinned: Lasts,
-    /// The numbers of groups and rules.
+    /// The counter numbers of groups and rules.
     pub numbers: Numbers,
 }
 
-/// Why there is no catalog to use.
+/// Why there is no usable catalog.
 #[derive(Debug, Error)]
 pub enum CatalogError {
-    /// There is none.
+    /// The file does not exist.
     #[error("there is no catalog {path:?}")]
     Missing {
-        /// Where it would be.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the catalog {path:?}: {source}{}", super::error::remedy(source))]
     Unreadable {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not what an agent wrote.
+    /// The file is damaged: no agent wrote it like this.
     #[error("the catalog {path:?} is damaged: {source}")]
     Damaged {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error of the JSON parser.
         source: serde_json::Error,
     },
-    /// It was written by an agent of another version.
+    /// An agent of another version wrote the file.
     #[error(
         "the catalog {path:?} is of layout {found_abi}/{found_image}, this program of {}/{}",
         abi::VERSION,
         image::VERSION
     )]
     Version {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
-        /// Its map layout.
+        /// The map layout in the file.
         found_abi: u32,
-        /// Its image layout.
+        /// The image layout in the file.
         found_image: u32,
     },
 }
 
-/// The part that every version has.
+/// The part that every version of the file has.
 #[derive(Deserialize)]
 struct Versions {
     abi_version: u32,
@@ -194,7 +194,7 @@ struct Versions {
 }
 
 impl Catalog {
-    /// The catalog of an instance where nothing is in force yet.
+    /// The catalog of an instance with nothing in force yet.
     #[must_use]
     pub fn new(limits: Limits, attachment: Attachment) -> Self {
         Self {
@@ -213,17 +213,17 @@ impl Catalog {
     /// Reads a catalog.
     ///
     /// # Errors
-    /// Where there is none that this version wrote.
+    /// If there is none that this version wrote.
     pub fn load(path: &Path) -> Result<Self, CatalogError> {
         Self::read(path, |versions| {
             (versions.abi_version, versions.image_version) == (abi::VERSION, image::VERSION)
         })
     }
 
-    /// Reads the catalog of an earlier layout, as one of this version; and which layout it was. Its numbers mean the same.
+    /// Reads the catalog of an earlier layout as one of this version; returns it with that layout. Its numbers mean the same.
     ///
     /// # Errors
-    /// Where there is none, or it is no earlier one.
+    /// If there is none, or it is not of an earlier layout.
     pub(super) fn load_earlier(path: &Path) -> Result<(Self, u32), CatalogError> {
         let catalog = Self::read(path, |versions| versions.abi_version < abi::VERSION)?;
         let Self { abi_version, .. } = catalog;
@@ -239,7 +239,7 @@ impl Catalog {
             }
             Err(source) => return Err(CatalogError::Unreadable { path, source }),
         };
-        // The version first: what another version says of itself must not be reported as damage.
+        // The version first: a catalog of another version must not be reported as damaged.
         let versions: Versions = match serde_json::from_slice(&bytes) {
             Ok(versions) => versions,
             Err(source) => return Err(CatalogError::Damaged { path, source }),
@@ -251,30 +251,30 @@ impl Catalog {
         serde_json::from_slice(&bytes).map_err(|source| CatalogError::Damaged { path, source })
     }
 
-    /// Writes the catalog: readers see the old one or the new one, whole.
+    /// Writes the catalog atomically: readers see the old or the new one, whole.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), AgentError> {
         let temporary = path.with_extension("json.tmp");
         let write = || {
             let mut file = BufWriter::with_capacity(1 << 16, create(&temporary)?);
             serde_json::to_writer(&mut file, self)?;
             file.flush()?;
-            // No fsync: `/run` is memory, and what it describes does not outlive a crash of the host either.
+            // No fsync: `/run` is in memory, and what the file describes does not survive a crash of the host either.
             fs::rename(&temporary, path)
         };
         write().map_err(|source| AgentError::Io { doing: "write", path: path.to_owned(), source })
     }
 
-    /// The NIC of a device.
+    /// The NIC of a device, if the policy has one.
     #[must_use]
     pub fn nic(&self, device: &str) -> Option<&NicRecord> {
         self.nics.iter().find(|nic| nic.device == device)
     }
 }
 
-/// Makes the file, for those who may read it and nobody else.
+/// Creates the file, readable only by those who may.
 fn create(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
     let directory = path.parent().map(fs::metadata).transpose()?;
@@ -283,7 +283,7 @@ fn create(path: &Path) -> io::Result<File> {
     {
         fchown(&file, None, Some(directory.gid()))?;
     }
-    // Whatever the umask took, or an earlier version left.
+    // Independent of the umask, and of the mode that an earlier version left.
     file.set_permissions(Permissions::from_mode(MODE))?;
     Ok(file)
 }

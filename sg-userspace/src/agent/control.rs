@@ -1,8 +1,7 @@
-//! The agent as those see it who have policies of their own for it: prepare the next one, then put it in force.
+//! The interface of the agent for callers that have policies of their own: prepare the next one, then enforce it.
 //!
-//! A [`Control`] sends orders to the agent's thread and waits for the answer. It must never be used inside the
-//! agent's own runtime: it blocks. Whoever keeps policies holds one; tests put something else in its place,
-//! behind [`Enforcement`].
+//! A [`Control`] sends orders to the agent's thread and waits for the response. It blocks, so it must never be used inside the
+//! agent's own runtime. The owner of the policies holds one; tests replace it, behind [`Enforcement`].
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -14,28 +13,28 @@ use crate::model::Policy;
 /// What is in force now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enforced {
-    /// How many NICs changed their policy.
+    /// The number of NICs whose policy changed.
     pub published: usize,
-    /// The NICs of the policy.
+    /// The number of NICs in the policy.
     pub nics: usize,
-    /// How many of them have a device, and are filtered.
+    /// The number of NICs that have a device and are filtered.
     pub attached: usize,
 }
 
-/// What puts policies in force.
+/// Enforces policies.
 pub trait Enforcement: Send {
-    /// Everything that can refuse `policy`, before anything is changed. Where nothing does it is the next one; where
-    /// something does, the one that was prepared before is.
+    /// Checks `policy` for everything that can refuse it, before anything is changed. On success it becomes the next policy; on
+    /// an error the policy prepared before stays the next one.
     ///
     /// # Errors
     /// Why it cannot be in force on this host: [`AgentError::is_refusal`]. Nothing was changed.
     fn prepare(&mut self, policy: Policy) -> Result<(), AgentError>;
 
-    /// Puts what was prepared last in force. When it returns no packet meets the policy before. Called again
-    /// with nothing prepared, it tries what failed before once more.
+    /// Puts the policy prepared last in force. When it returns, no packet is judged by the previous policy. If nothing was
+    /// prepared since the last call, it retries what failed.
     ///
     /// # Errors
-    /// What is not in force yet; that goes on being tried.
+    /// What is not in force yet; the agent keeps retrying it.
     fn enforce(&mut self) -> Result<Enforced, AgentError>;
 }
 
@@ -45,13 +44,13 @@ pub struct Control {
     orders: UnboundedSender<Order>,
 }
 
-/// Where the orders of a [`Control`] arrive.
+/// Receives the orders of a [`Control`].
 #[derive(Debug)]
 pub struct Orders {
     receiver: UnboundedReceiver<Order>,
 }
 
-/// What the agent is told to do.
+/// An order to the agent.
 #[derive(Debug)]
 pub(super) enum Order {
     Prepare { policy: Box<Policy>, reply: Reply<()> },
@@ -59,18 +58,18 @@ pub(super) enum Order {
     Stop { why: &'static str },
 }
 
-/// Where the answer to an order goes.
+/// Where the response to an order goes.
 #[derive(Debug)]
 pub(super) struct Reply<T>(SyncSender<Result<T, AgentError>>);
 
 impl<T> Reply<T> {
     pub(super) fn answer(self, answer: Result<T, AgentError>) {
-        // Who gave the order may have gone away.
+        // The caller may have gone away.
         let _ = self.0.send(answer);
     }
 }
 
-/// Both ends.
+/// Creates a handle and the receiver of its orders.
 #[must_use]
 pub fn control() -> (Control, Orders) {
     let (orders, receiver) = unbounded_channel();
@@ -81,7 +80,7 @@ impl Control {
     /// See [`Enforcement::prepare`].
     ///
     /// # Errors
-    /// See there, and where the agent has ended.
+    /// As there, and if the agent has ended.
     pub fn prepare(&self, policy: Policy) -> Result<(), AgentError> {
         self.ask(|reply| Order::Prepare { policy: Box::new(policy), reply })
     }
@@ -89,14 +88,14 @@ impl Control {
     /// See [`Enforcement::enforce`].
     ///
     /// # Errors
-    /// See there, and where the agent has ended.
+    /// As there, and if the agent has ended.
     pub fn enforce(&self) -> Result<Enforced, AgentError> {
         self.ask(|reply| Order::Enforce { reply })
     }
 
-    /// Tells the agent to end, in the way its options say. `why` goes to the log.
+    /// Tells the agent to end, in the way its options say. `why` is logged.
     pub fn stop(&self, why: &'static str) {
-        // It may have ended already.
+        // The agent may have ended already.
         let _ = self.orders.send(Order::Stop { why });
     }
 
@@ -118,7 +117,7 @@ impl Enforcement for Control {
 }
 
 impl Orders {
-    /// Waits for an order; none when nobody is left who could give one.
+    /// Waits for an order; `None` when no handle is left.
     pub(super) async fn next(&mut self) -> Option<Order> {
         self.receiver.recv().await
     }

@@ -1,6 +1,5 @@
-//! The network devices of the host, as they are now: one scan, no memory. It must never know which of them
-//! the policy names. Called by `run` whenever something may have changed, and by
-//! `sgctl` where a policy leaves addresses to the device.
+//! The network devices of the host, as they are now: one scan, no state. It must never know which of them the policy names.
+//! Called by `run` whenever something may have changed, and by `sgctl` if a policy leaves addresses to the device.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,16 +19,16 @@ use crate::{
     model::{DeviceFacts, Mac},
 };
 
-/// A device as it is now.
+/// A device found by the scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Its number; a device that is made anew has another one.
+    /// The interface index; a recreated device has another one.
     pub index: u32,
-    /// ARPHRD number.
+    /// The ARPHRD number.
     pub link_type: u16,
     /// What its packets begin with.
     pub header: Header,
-    /// What it says of itself.
+    /// Its properties that policies use.
     pub facts: DeviceFacts,
 }
 
@@ -39,15 +38,15 @@ pub enum Header {
     /// An Ethernet header.
     #[default]
     Ethernet,
-    /// The IP header: it is a tunnel.
+    /// The IP header: the device is a tunnel.
     None,
-    /// Something else.
+    /// Anything else.
     Other,
 }
 
 impl Header {
-    /// That of a device of `link_type`, an ARPHRD number. `has_one_end` says whether all its packets go to one other end: to
-    /// GRE devices without one the kernel hands packets with the outer headers in front (`ipgre_header_ops`,
+    /// The header of a device of `link_type`, an ARPHRD number. `has_one_end` says whether the device has a single remote end:
+    /// GRE devices without one get packets from the kernel with the outer headers in front (`ipgre_header_ops`,
     /// `net/ipv4/ip_gre.c`).
     fn of(link_type: u16, has_one_end: bool) -> Self {
         // Not in `libc`: include/uapi/linux/if_arp.h.
@@ -70,10 +69,10 @@ impl Header {
 /// The devices, by name.
 pub type Devices = BTreeMap<String, Found>;
 
-/// Looks once.
+/// Scans the devices once.
 ///
 /// # Errors
-/// Where the kernel does not tell.
+/// If the kernel does not report them.
 pub fn scan() -> Result<Devices, AgentError> {
     let mut devices = Devices::new();
     let entries = getifaddrs().map_err(|errno| AgentError::Devices { source: errno.into() })?;
@@ -82,7 +81,7 @@ pub fn scan() -> Result<Devices, AgentError> {
         let name = entry.interface_name.split(':').next().unwrap_or_default();
         let found = devices.entry(name.to_owned()).or_default();
         let Some(address) = entry.address else {
-            // A link without a hardware address: a tunnel. glibc leaves out everything but its name.
+            // A link without a hardware address: a tunnel. glibc reports only its name.
             found.index = if_nametoindex(name).unwrap_or(0);
             found.link_type = libc::ARPHRD_NONE;
             found.header = Header::None;
@@ -96,7 +95,7 @@ pub fn scan() -> Result<Devices, AgentError> {
                 && !entry.flags.contains(InterfaceFlags::IFF_BROADCAST);
             found.header = Header::of(found.link_type, has_one_end);
             found.facts.is_layer_3 = found.header == Header::None;
-            // Others have an IP address there.
+            // Others have an IP address in this field.
             found.facts.mac = link.addr().filter(|_| found.header == Header::Ethernet).and_then(Mac::of);
         } else if let Some(address) = ip(&address) {
             let mask = entry.netmask.as_ref().and_then(ip);
@@ -108,7 +107,7 @@ pub fn scan() -> Result<Devices, AgentError> {
     devices.retain(|_, found| found.index != 0);
     stack(&mut devices, &links::all().map_err(|source| AgentError::Devices { source })?);
     for found in devices.values_mut() {
-        // The kernel's order is no property of the device; an image must not change with it.
+        // The kernel's order is not a property of the device; it must not change an image.
         let DeviceFacts { is_layer_3: _, mac: _, addresses, connected, above } = &mut found.facts;
         addresses.sort_unstable();
         addresses.dedup();
@@ -120,7 +119,7 @@ pub fn scan() -> Result<Devices, AgentError> {
     Ok(devices)
 }
 
-/// Tells each device what stands on it, directly or on something that does.
+/// Records for each device the devices above it, direct and indirect.
 fn stack(devices: &mut Devices, links: &[Link]) {
     let mut steps: HashMap<u32, Vec<u32>> = HashMap::new();
     for (lower, upper) in links.iter().flat_map(Link::steps_up) {

@@ -1,5 +1,5 @@
-//! The kernel as the agent sees it: the few things it asks for, and the only place that asks them of the kernel room.
-//! Behind a trait, so that what the agent does can be tested without root. It must never decide anything.
+//! The kernel as the agent sees it: the few operations it needs, and their only calls into the kernel room. Behind a trait, so
+//! that the agent can be tested without root. It must never decide anything.
 
 use std::{error::Error, path::Path, time::Duration};
 
@@ -12,31 +12,31 @@ use crate::{
     model::Hook,
 };
 
-/// How often the program's own log is passed on, where it is on.
+/// How often the program's own log is forwarded, if it is on.
 const PROGRAM_LOG_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why the kernel did not do it, for people.
+/// An error of the kernel room, for people.
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
 
-/// What the agent asks of the kernel; see [`Datapath`] for what each means.
+/// The kernel operations of the agent; see [`Datapath`] for their details.
 pub(super) trait Enforcer {
-    /// Hooks the program into `device` as NIC `slot`, whose image is published already, or changes its hook.
+    /// Attaches the program to `device` as NIC `slot`, whose image is already published, or changes its hook.
     fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError>;
-    /// Takes the program off; no error where the device is gone.
+    /// Detaches the program; it is no error if the device is gone.
     fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError>;
-    /// Publishes images, each in one step, by slot; what became of each, in the same order.
+    /// Publishes images by slot, each atomically; returns one result for each, in the same order.
     fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>>;
-    /// Patches the image in force, at once. False where it cannot be patched, and nothing was changed.
+    /// Patches the image in force, at once. Returns false if it cannot be patched, and then nothing was changed.
     fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError>;
-    /// Takes the image away.
+    /// Removes the image.
     fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError>;
-    /// Sets counters to zero.
+    /// Resets counters to zero.
     fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError>;
-    /// Forgets the flows of a NIC.
+    /// Deletes the flows of a NIC.
     fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError>;
-    /// Deletes flows that were silent for too long, in a part of the table.
+    /// Deletes expired flows from a part of the table.
     fn sweep_some(&mut self) -> Result<Swept, EnforcerError>;
-    /// Removes what is left of those before, now that the program is on `hooked` and nothing is missing.
+    /// Removes what earlier layouts left, once the program is on all of `hooked` and nothing is missing.
     fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError>;
 }
 
@@ -80,21 +80,21 @@ impl Enforcer for Datapath {
     }
 }
 
-/// The counters `numbers` of an instance, in the same order, without loading a program: an agent may run or not.
+/// Reads the counters `numbers` of an instance, in the same order, without loading a program: an agent may be running or not.
 ///
 /// # Errors
-/// Where the pinned map cannot be read.
+/// If the pinned map cannot be read.
 pub fn read_counters(pins: &Path, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
     pins::Counters::open(pins)?.read(numbers)
 }
 
-/// Takes the programs of an instance off `devices` and removes its pins.
+/// Detaches the programs of an instance from `devices` and removes its pins.
 pub(super) fn remove_pins(pins: &Path, devices: &[Device]) -> Result<(), AgentError> {
     pins::remove(pins, devices).map_err(|source| AgentError::Remove { path: pins.to_owned(), source })
 }
 
-/// Begins to pass what the program itself logs on to `log`. Called where `--bpf-log` is not off, inside the
-/// runtime; the task it spawns owns what it needs and ends with the process.
+/// Starts forwarding the program's own log to `log`. Called inside the runtime, unless `--bpf-log` is off; the spawned task owns
+/// what it needs and ends with the process.
 pub(super) fn spawn_program_log(datapath: &mut Datapath) -> Result<(), KernelError> {
     let mut logger = datapath.logger()?;
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What can go wrong in the agent. Each message says what, where and what to do.
+//! The agent's errors. Each message says what failed, where, and what to do.
 
 use std::{io, path::PathBuf};
 
@@ -12,16 +12,16 @@ use crate::{
     lock_file::{Holder, LockError, user},
 };
 
-/// What went wrong in the agent.
+/// An error of the agent.
 #[derive(Debug, Error)]
 pub enum AgentError {
-    /// An instance whose name cannot be part of a path.
+    /// An instance name that cannot be part of a path.
     #[error("instance name {name:?}: 1 to 64 letters, digits, '-' and '_' are allowed")]
     InstanceName {
-        /// As written.
+        /// The name as given.
         name: String,
     },
-    /// Another agent of this instance runs.
+    /// Another agent of this instance is running.
     #[error(
         "instance {instance}: an agent runs already ({}); stop it first, or name another --instance",
         pid_text(*pid)
@@ -29,53 +29,53 @@ pub enum AgentError {
     Running {
         /// The instance.
         instance: String,
-        /// The process, where the lock file tells.
+        /// The PID, if the lock file has it.
         pid: Option<u32>,
     },
-    /// Somebody else than an agent of this instance holds its lock.
+    /// A process that is not an agent of this instance holds its lock.
     #[error(
         "instance {instance}: no agent has it, but its lock {path:?} is held by {holder}: end that process"
     )]
     Locked {
         /// The instance.
         instance: String,
-        /// The lock.
+        /// The path of the lock.
         path: PathBuf,
-        /// Who.
+        /// The process that holds it.
         holder: Holder,
     },
-    /// The lock cannot be had.
+    /// The lock cannot be taken.
     #[error("{source}{}", lock_remedy(source))]
     Lock {
-        /// Why.
+        /// The cause.
         source: LockError,
     },
-    /// A directory of the agent's that belongs to somebody else.
+    /// A directory of the agent that belongs to another user.
     #[error(
         "{path:?} is no directory of root's, but belongs to {}, who could put anything in it: remove it, or give it to root",
         user(*owner)
     )]
     NotOurs {
-        /// Which.
+        /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner, as a UID.
         owner: u32,
     },
-    /// The filter is to outlive the agent, and may not.
+    /// The filter is required to outlive the agent, and may not.
     #[error("--require-pinned: {why}")]
     NotPinned {
-        /// Why it may not, and what to do.
+        /// The reason, and what to do.
         why: &'static str,
     },
-    /// A policy file that somebody else than root or the agent's user can change.
+    /// A policy file that can be changed by others than root and the agent's user.
     #[error("{path:?}: {source}")]
     Untrusted {
         /// The policy file.
         path: PathBuf,
-        /// Why not, and what to do.
+        /// The reason, and what to do.
         source: Untrusted,
     },
-    /// What is in force is of a later version than this program.
+    /// A later version than this program is in force.
     #[error(
         "instance {instance}: what is in force has layout {found} ({path:?}) and this sgd knows layouts up to {}: run the \
          sgd that left it, or end its filter with that version's `sgctl detach --instance {instance}`; nothing was changed",
@@ -84,31 +84,31 @@ pub enum AgentError {
     Newer {
         /// The instance.
         instance: String,
-        /// The layout.
+        /// The layout in force.
         found: u32,
         /// Where it is pinned.
         path: PathBuf,
     },
-    /// A file or directory that the agent needs.
+    /// An operation on a file or directory of the agent failed.
     #[error("cannot {doing} {path:?}: {source}{}", remedy(source))]
     Io {
         /// "open", "write", …
         doing: &'static str,
-        /// Which.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Capabilities that the process does not have.
+    /// The process lacks capabilities.
     #[error("{} missing: run sgd as root, or grant it (setcap, or AmbientCapabilities= of systemd)", missing.join(", "))]
     Privileges {
-        /// Their names.
+        /// The names of the missing capabilities.
         missing: Vec<&'static str>,
     },
-    /// A document that is no policy.
+    /// A document that is not a valid policy.
     #[error("{text}")]
     Policy {
-        /// The document room's words, with file, line and column.
+        /// The message of the document room, with file, line and column.
         text: String,
     },
     /// A policy with more NICs than there are slots.
@@ -117,9 +117,9 @@ pub enum AgentError {
          run `sgctl detach` and start sgd with a larger --max-nics"
     )]
     TooManyNics {
-        /// How many are wanted.
+        /// The number of NICs.
         needed: usize,
-        /// How many fit.
+        /// The number of slots.
         limit: u32,
     },
     /// A policy with more rules than there are counters.
@@ -128,9 +128,9 @@ pub enum AgentError {
          run `sgctl detach` and start sgd with a larger --max-counters"
     )]
     TooManyRules {
-        /// How many are wanted.
+        /// The number of counters needed.
         needed: usize,
-        /// How many fit.
+        /// The number of counters available.
         limit: u32,
     },
     /// A device whose packets begin with neither an Ethernet nor an IP header.
@@ -139,89 +139,89 @@ pub enum AgentError {
          cannot be filtered; give a GRE tunnel one remote address, name the device below it instead, or take it out of `nics`"
     )]
     OtherHeader {
-        /// The device.
+        /// The interface name.
         device: String,
-        /// ARPHRD number.
+        /// The ARPHRD number.
         link_type: u16,
     },
-    /// `hook: xdp` on a device without Ethernet header.
+    /// `hook: xdp` on a device without an Ethernet header.
     #[error(
         "device {device}: its packets have no Ethernet header, so XDP cannot judge them; write `hook: tc` for this NIC"
     )]
     TunnelXdp {
-        /// The device.
+        /// The interface name.
         device: String,
     },
-    /// `ethertypes` on a device without Ethernet header.
+    /// `ethertypes` on a device without an Ethernet header.
     #[error(
         "device {device}: its packets have no Ethernet header, so none has an EtherType; leave `ethertypes` out for this NIC"
     )]
     TunnelEthertypes {
-        /// The device.
+        /// The interface name.
         device: String,
     },
-    /// A policy that has no image.
+    /// A policy that cannot be compiled into an image.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The program could not be loaded.
     #[error("cannot load the filter program: {source}")]
     Load {
-        /// Why.
+        /// The cause.
         source: KernelError,
     },
-    /// A step that failed. The agent tries again.
+    /// A step that failed. The agent retries it.
     #[error("cannot {doing}: {source}; it is tried again")]
     Step {
-        /// The NIC, where the step is about one.
+        /// The NIC, if the step is about one.
         device: Option<String>,
-        /// The step, in words, with the NIC.
+        /// The step, in words, including the NIC.
         doing: String,
-        /// Why.
+        /// The cause.
         source: EnforcerError,
     },
-    /// A policy of which something is not in force. The agent goes on trying.
+    /// A policy of which something is not in force. The agent keeps retrying it.
     #[error("not in force yet, and tried again: {}", list(delayed))]
     NotInForce {
-        /// What, and why.
+        /// What is not in force, and why.
         delayed: Vec<Delayed>,
     },
-    /// The agent has ended; nobody enforces what comes now.
+    /// The agent has ended; nobody enforces further policies.
     #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
     Stopped,
-    /// Old pins that could not be removed.
+    /// Old pins could not be removed.
     #[error("cannot remove the pins {path:?}: {source}")]
     Remove {
-        /// Where.
+        /// The path of the pins.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: KernelError,
     },
     /// The policy file cannot be watched.
     #[error("cannot watch {path:?} for changes: {source}{}", watch_remedy(source))]
     Watch {
-        /// The directory.
+        /// The watched directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: notify::Error,
     },
-    /// A source of events that does not start.
+    /// A source of events could not be started.
     #[error("cannot listen to {what}: {source}")]
     Source {
-        /// Which.
+        /// The source.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The agent's own thread does not start.
+    /// The agent's thread could not be started.
     #[error("cannot start the agent's thread: {source}")]
     Thread {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The devices of the host cannot be listed.
+    /// The devices of the host could not be listed.
     #[error("cannot list the network devices of the host: {source}")]
     Devices {
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -229,14 +229,14 @@ pub enum AgentError {
 /// A part of a policy that is not in force yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delayed {
-    /// The NIC; none where it concerns all of them.
+    /// The NIC; `None` if it concerns all of them.
     pub device: Option<String>,
-    /// Why not, and what is to be done, for people. It names the NIC, too.
+    /// The reason and what to do, for people. It names the NIC, too.
     pub reason: String,
 }
 
 impl AgentError {
-    /// Errors of putting a policy in force, as one.
+    /// Merges the errors of enforcing a policy into one.
     pub(super) fn not_in_force(errors: impl IntoIterator<Item = Self>) -> Self {
         let delayed = errors.into_iter().map(|error| {
             let reason = error.to_string();
@@ -255,14 +255,14 @@ impl AgentError {
         Self::NotInForce { delayed: delayed.collect() }
     }
 
-    /// Whether a policy was refused and nothing was changed for it. Otherwise it was taken, something of it is not
-    /// in force, and the agent goes on trying; or the agent has ended.
+    /// Whether the policy was refused and nothing was changed. Otherwise it was accepted, something of it is not in force, and
+    /// the agent keeps retrying; or the agent has ended.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::NotInForce { .. } | Self::Step { .. } | Self::Stopped)
     }
 
-    /// Whether the policy is at fault, not the host: `sgd` ends with 2 then.
+    /// Whether the policy is at fault, not the host: `sgd` then exits with status 2.
     #[must_use]
     pub fn concerns_policy(&self) -> bool {
         match self {
@@ -296,10 +296,10 @@ impl AgentError {
     }
 }
 
-/// What to do where a watch cannot be had.
+/// The remedy if a watch cannot be created.
 fn watch_remedy(error: &notify::Error) -> &'static str {
     match &error.kind {
-        // EMFILE is also what inotify says where a user has too many instances of it.
+        // EMFILE is also inotify's error for a user with too many instances of it.
         notify::ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
             ": raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit) or of \
              fs.inotify.max_user_instances"

@@ -1,7 +1,7 @@
-//! What can wake the agent, and how many events become one wake-up.
+//! The events that wake the agent, and how they are merged into wake-ups.
 //!
-//! An event says where to look, never what is there: a hundred of them are answered by one look. This file
-//! must never look itself. `sources` and `policy_file` send events, `session` takes the wake-ups.
+//! An event says where to look, never what is there: one look handles a hundred of them. This file must never look itself.
+//! `sources` and `policy_file` send events, `session` takes the wake-ups.
 
 use std::time::Duration;
 
@@ -10,34 +10,34 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Quiet for so long, and a burst is over. An editor's rename-over is several events over some time; a new
-/// device is a dozen in a row, and until it is looked at it is not filtered.
+/// A burst is over after this much quiet. An editor's rename-over is several events over some time; a new device is a dozen in a
+/// row, and is not filtered until it is handled.
 const QUIET_FILE: Duration = Duration::from_millis(50);
 const QUIET_DEVICES: Duration = Duration::from_millis(5);
-/// A burst that does not end is answered all the same.
+/// The longest wait for a burst to end.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The policy file may be another one.
+    /// The policy file may have changed.
     PolicyFile,
     /// SIGHUP: read the policy, changed or not.
     Reload,
-    /// A link or an address came, changed or went.
+    /// A link or an address was added, changed or removed.
     Devices,
-    /// Time passed.
+    /// The timer expired.
     Tick,
     /// SIGTERM or SIGINT, by name.
     Stop(&'static str),
 }
 
-/// How the policy is to be read.
+/// When the policy is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reading {
-    /// Where the file is not what was read last.
+    /// If the file is not the one that was read last.
     IfChanged,
-    /// Whatever the file is.
+    /// In any case.
     Anyway,
 }
 
@@ -61,7 +61,7 @@ impl Wake {
         }
     }
 
-    /// How long to wait for more of the same; none where nothing more is likely to follow at once.
+    /// How long to wait for more of the same; `None` if nothing more is likely to follow at once.
     fn quiet(&self) -> Option<Duration> {
         match self {
             Self { stop: Some(_), .. } => None,
@@ -72,32 +72,32 @@ impl Wake {
     }
 }
 
-/// Where sources send events.
+/// The sending end, for sources of events.
 pub(super) type Sender = UnboundedSender<Event>;
 
-/// Where wake-ups come from.
+/// The receiving end, which merges events into wake-ups.
 #[derive(Debug)]
 pub(super) struct Events {
     receiver: UnboundedReceiver<Event>,
-    /// The burst that is not over yet: whoever stops waiting in between loses nothing.
+    /// The burst that is not over yet: a cancelled wait loses nothing.
     burst: Option<Burst>,
 }
 
 #[derive(Debug)]
 struct Burst {
     wake: Wake,
-    /// When it is answered, over or not.
+    /// When the burst is handled, over or not.
     patience: Instant,
 }
 
-/// Both ends.
+/// Creates both ends.
 pub(super) fn channel() -> (Sender, Events) {
     let (sender, receiver) = unbounded_channel();
     (sender, Events { receiver, burst: None })
 }
 
 impl Events {
-    /// Waits for an event, and for the rest of its burst. None when there is no source any more.
+    /// Waits for an event, and for the rest of its burst. `None` when no source is left.
     pub(super) async fn next(&mut self) -> Option<Wake> {
         let burst = match &mut self.burst {
             Some(burst) => burst,
@@ -108,7 +108,7 @@ impl Events {
             }
         };
         loop {
-            // What is there already belongs to this wake-up, burst or not.
+            // Events already received belong to this wake-up, burst or not.
             while let Ok(event) = self.receiver.try_recv() {
                 burst.wake.add(event);
             }
@@ -126,8 +126,8 @@ impl Events {
 mod tests {
     use super::*;
 
-    /// By a clock that stands while anything can run, and goes on to what is waited for where nothing can: these tests are
-    /// about milliseconds, and a busy machine takes some for itself.
+    /// With a paused clock that advances to the next timer only when nothing can run: these tests are about milliseconds, and a
+    /// busy machine takes some for itself.
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.enable_time().start_paused(true).build().unwrap().block_on(future)

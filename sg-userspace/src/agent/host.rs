@@ -1,5 +1,5 @@
-//! What the host must offer before anything is loaded: capabilities. It must never look at a
-//! policy. Called once, by `start`.
+//! Checks what the host must provide before anything is loaded: capabilities. It must never look at a policy. Called once, by
+//! `start`.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ const SYS_ADMIN: u32 = 21;
 const PERFMON: u32 = 38;
 const BPF: u32 = 39;
 
-/// Refuses early and by name what the kernel would refuse late with EPERM.
+/// Reports missing capabilities early and by name, which the kernel would report late as EPERM.
 pub(super) fn check_capabilities() -> Result<(), AgentError> {
     // No procfs: let the kernel judge.
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return Ok(()) };

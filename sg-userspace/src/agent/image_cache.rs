@@ -1,5 +1,5 @@
-//! Images in force that can be patched, and the policy that they are of. It must never say that an image is in force:
-//! the records do, and what is kept counts only as long as they say the same. Called by `images`.
+//! Images in force that can be patched, and the policy they were compiled from. It must never claim that an image is in force:
+//! the records do, and a cached image is valid only while they agree. Called by `images`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,32 +10,32 @@ use crate::{
     model::{Decider, Nic, Policy},
 };
 
-/// Images that are smaller are compiled as fast as they are patched.
+/// Smaller images are compiled as fast as they are patched.
 const LEAST_WORDS: usize = 1 << 10;
 
-/// The most words that are kept, of all images: 64 MiB.
+/// The maximum total size of cached images: 64 MiB, in words.
 const MOST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];
 
-/// An image, and what it was made of.
+/// An image, and its input.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) patchable: Patchable,
     /// The fingerprint of its input.
     pub(super) input: u64,
-    /// Its own.
+    /// The fingerprint of the image.
     pub(super) fingerprint: u64,
 }
 
-/// Images by slot.
+/// Cached images by slot.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     entries: BTreeMap<u16, Entry>,
-    /// What their inputs were read from.
+    /// The policy their inputs were read from.
     pub(super) policy: Option<Arc<Policy>>,
 }
 
 impl Kept {
-    /// Keeps the image that was published for a slot, where it is worth it and there is room.
+    /// Caches the image published for a slot, if it is large enough and there is room.
     pub(super) fn put(&mut self, slot: u16, entry: Entry) {
         let memory = |entry: &Entry| entry.patchable.capacity();
         let others: usize = self.entries.values().map(memory).sum();
@@ -44,20 +44,21 @@ impl Kept {
         }
     }
 
-    /// The image of a slot, which is kept no longer.
+    /// Removes the image of a slot from the cache and returns it.
     pub(super) fn take(&mut self, slot: u16) -> Option<Entry> {
         self.entries.remove(&slot)
     }
 
-    /// Notes that the image of a slot came of `input` too, where it is the one of that fingerprint.
+    /// Records that `input` gives the image of a slot too, if its fingerprint is `fingerprint`.
     pub(super) fn renew(&mut self, slot: u16, fingerprint: u64, input: u64) {
         if let Some(entry) = self.entries.get_mut(&slot).filter(|entry| entry.fingerprint == fingerprint) {
             entry.input = input;
         }
     }
 
-    /// What makes the image of `policy` of the one in force, whose fingerprint is `published`; none where nothing is known
-    /// of that one, or a patch cannot do it. `was` tells which image came of which input of the policy before.
+    /// Computes the patch that turns the image in force, whose fingerprint is `published`, into that of `policy`; `None` if that
+    /// image is not cached, or cannot be patched. `was` returns the fingerprint of the image that an input of the policy before
+    /// gave.
     pub(super) fn patch(
         &mut self,
         (slot, published): (u16, Option<u64>),
@@ -68,7 +69,7 @@ impl Kept {
     ) -> Option<Patch> {
         let before = self.policy.as_deref()?;
         let entry = self.entries.get_mut(&slot)?;
-        // The image is of the input, the input is of the policy before, and the image is in force.
+        // The image was made from the input, the input is of the policy before, and the image is in force.
         let known = published == Some(entry.fingerprint) && was(entry.input) == published;
         if !known {
             return None;

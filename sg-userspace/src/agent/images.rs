@@ -1,5 +1,5 @@
-//! The images of the NICs: those that say something else than what is published, compiled before the first of them is
-//! published. It must never publish. Called by `prepare`.
+//! The images of the NICs: compiles those that differ from what is published, before the first of them is published. It must
+//! never publish. Called by `prepare`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,20 +22,20 @@ use crate::{
     workers,
 };
 
-/// An image that is ready to be published, but for its generation.
+/// An image that is ready to be published, except for its generation.
 pub(super) struct Compiled {
     change: Change,
-    /// The fingerprint of what it was made of.
+    /// The fingerprint of its input.
     input: u64,
-    /// Of the image but for its generation.
+    /// The fingerprint of the image without its generation.
     pub(super) fingerprint: u64,
 }
 
-/// How an image is made.
+/// How an image is produced.
 enum Change {
-    /// It is there.
+    /// Compiled as a whole.
     Whole(Image),
-    /// Out of the one in force.
+    /// By patching the one in force.
     Patch(Patch),
 }
 
@@ -48,16 +48,16 @@ impl Compiled {
     }
 }
 
-/// An image on its way to be published.
+/// An image that is being published.
 pub(super) struct Leaving {
     pub(super) slot: u16,
-    /// What has been done to the one in force, where that is enough.
+    /// The patch to apply to the image in force, if that is enough.
     pub(super) patch: Option<Patch>,
     entry: Entry,
 }
 
 impl Leaving {
-    /// All of it.
+    /// The whole image.
     pub(super) fn image(&self) -> &Image {
         self.entry.patchable.image()
     }
@@ -70,40 +70,40 @@ impl Leaving {
 /// What is known of the images of one policy.
 #[derive(Debug, Default)]
 pub(super) struct KnownImages {
-    /// Which image comes of which input, as fingerprints. Few images are kept once they are published.
+    /// The image that each input gives, as fingerprints. Few images are kept once they are published.
     by_input: HashMap<u64, u64>,
     sums: Sums,
 }
 
-/// What sets the fingerprints of patched images apart.
+/// Keeps the fingerprints of patched images apart from those of compiled ones.
 const PATCHED: u64 = 0x7061_7463_6865_6421;
 
-/// A NIC whose image is asked for.
+/// A NIC whose image is requested.
 pub(super) struct ImageRequest<'a> {
     pub(super) nic: &'a Nic,
     pub(super) slot: u16,
-    /// Whether there is anything that its image could be for.
+    /// Whether the NIC has a device.
     pub(super) has_device: bool,
     /// The fingerprint of the image in force.
     pub(super) published: Option<u64>,
 }
 
-/// What is known of the images that were asked for.
+/// The result for the requested images.
 pub(super) struct PreparedImages {
-    /// In the order in which they were asked for.
+    /// In the order of the requests.
     pub(super) fingerprints: Vec<u64>,
-    /// Those that are to be published, by slot.
+    /// The images to be published, by slot.
     pub(super) compiled: BTreeMap<u16, Compiled>,
     pub(super) known: KnownImages,
 }
 
-/// Compiles images and tells them apart.
+/// Compiles images and compares them.
 #[derive(Debug)]
 pub(super) struct Images {
     budget_words: usize,
-    /// Keyed at random: nobody can write a policy whose image looks like the one before it.
+    /// Randomly keyed: nobody can write a policy whose image collides with the one before it.
     hashes: RandomState,
-    /// Of the policy in force.
+    /// What is known of the policy in force.
     known: KnownImages,
     kept: Kept,
 }
@@ -118,8 +118,8 @@ impl Images {
         }
     }
 
-    /// The images of the NICs of `policy` that are to be published, and the fingerprints of all. One that cannot be
-    /// compiled refuses all.
+    /// Prepares the images of the NICs of `policy` that are to be published, and the fingerprints of all. If one cannot be
+    /// compiled, all are refused.
     pub(super) fn of(
         &mut self,
         policy: &Policy,
@@ -138,7 +138,7 @@ impl Images {
             if fingerprint.is_none()
                 && let Some(patch) = self.patch(policy, numbers, asked)
             {
-                // What a patch makes is like nothing that is compiled; but what says the same stays the same.
+                // A patched image differs from every compiled one; but an empty patch leaves the fingerprint unchanged.
                 let said = if patch.is_empty() { asked.published } else { None };
                 let found = said.unwrap_or_else(|| self.hashes.hash_one((PATCHED, input)));
                 *fingerprint = Some(found);
@@ -166,8 +166,8 @@ impl Images {
         Ok(PreparedImages { fingerprints, compiled, known: KnownImages { by_input, sums } })
     }
 
-    /// The fingerprint of an image that need not be compiled: it is known what comes of the input, and it is published or
-    /// has no device yet.
+    /// The fingerprint of an image that need not be compiled: the input's image is known, and it is published or the NIC has no
+    /// device yet.
     fn known(&self, asked: &ImageRequest<'_>, input: u64) -> Option<u64> {
         let known = self.known.by_input.get(&input).copied();
         known.filter(|&known| !asked.has_device || asked.published == Some(known))
@@ -181,7 +181,7 @@ impl Images {
         self.kept.patch((slot, published), was, (policy, nic), &options, number)
     }
 
-    /// The generation is counted when it is known that there will be another.
+    /// The generation is set once it is known that there will be a new one.
     fn options(&self, slot: u16) -> ImageOptions {
         ImageOptions { generation: 0, counters: nic_block(slot), budget_words: self.budget_words }
     }
@@ -200,8 +200,8 @@ impl Images {
         Ok(Compiled { change: Change::Whole(image), input, fingerprint })
     }
 
-    /// Makes what is to be published of a slot's image. What is in force of it is nothing to go on with from here until
-    /// [`Self::arrived`]. None where it was a patch of an image that is not kept.
+    /// Takes a slot's image out for publishing. Until [`Self::arrived`], nothing is cached for the slot. `None` if it is a patch
+    /// of an image that is not cached.
     pub(super) fn leave(&mut self, slot: u16, compiled: Compiled) -> Option<Leaving> {
         let kept = self.kept.take(slot);
         let Compiled { change, input, fingerprint } = compiled;
@@ -216,27 +216,27 @@ impl Images {
         Some(Leaving { slot, patch, entry: Entry { patchable, input, fingerprint } })
     }
 
-    /// Remembers an image that is in force now.
+    /// Caches an image that is now in force.
     pub(super) fn arrived(&mut self, leaving: Leaving) {
         self.kept.put(leaving.slot, leaving.entry);
     }
 
-    /// Forgets the image of a slot that is not in force any more.
+    /// Removes the image of a slot that is no longer in force.
     pub(super) fn forget(&mut self, slot: u16) {
         self.kept.take(slot);
     }
 
-    /// Remembers the policy that is in force now, and what is known of it. `left` was made for it, and was not published.
+    /// Records the policy that is now in force, and what is known of it. `left` was prepared for it and not published.
     pub(super) fn keep(&mut self, policy: Arc<Policy>, known: KnownImages, left: BTreeMap<u16, Compiled>) {
         self.known = known;
         for (slot, Compiled { input, fingerprint, .. }) in left {
-            // What is in force says the same.
+            // The image in force decides the same.
             self.kept.renew(slot, fingerprint, input);
         }
         self.kept.policy = Some(policy);
     }
 
-    /// Of an image but for its generation: one that says the same is not published again.
+    /// The fingerprint of an image without its generation: an image that decides the same is not published again.
     fn fingerprint(&self, words: &[u64]) -> u64 {
         let mut hasher = self.hashes.build_hasher();
         for (place, word) in words.iter().enumerate().take(header::WORDS) {

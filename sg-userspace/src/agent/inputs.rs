@@ -1,6 +1,6 @@
-//! What the image of a NIC is made of, as a fingerprint: who has the same one has the same image. Every group and
-//! list is read once, however many NICs hold it, and of members and prefixes only what differs from the policy
-//! before. It must read all that the compiler reads; what it reads in vain only costs time. Called by `images`.
+//! Fingerprints the input of a NIC's image: equal fingerprints mean equal images. Every group and list is read once, however many
+//! NICs hold it, and of members and prefixes only what differs from the policy before. It must read everything that the compiler
+//! reads; reading more only costs time. Called by `images`.
 
 use std::{
     collections::HashMap,
@@ -24,21 +24,21 @@ pub(super) struct Inputs<'a> {
     policy: &'a Policy,
     numbers: &'a Numbers,
     hashes: &'a RandomState,
-    /// The policy before, and what was found of it.
+    /// The policy before, and its sums.
     before: Option<(&'a Policy, &'a Sums)>,
     known: HashMap<Part, u64>,
     sums: Sums,
 }
 
-/// Fingerprints of sets: of the members of groups that are no NICs of this host, and of prefix lists. Each is the sum of
-/// those of its entries, so one entry more is one sum more; in which order they stand makes no difference.
+/// Fingerprints of sets: of the members of groups that are not NICs of this host, and of prefix lists. Each is the sum of those
+/// of its entries, so a new entry adds one term; their order makes no difference.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     members: HashMap<GroupIndex, u64>,
     prefixes: HashMap<PrefixListIndex, u64>,
 }
 
-/// What several NICs or rules may have in common.
+/// Parts that several NICs or rules may share.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Part {
     Group(GroupIndex),
@@ -57,7 +57,7 @@ impl<'a> Inputs<'a> {
         Self { policy, numbers, hashes, before, known: HashMap::new(), sums: Sums::default() }
     }
 
-    /// What was found of sets.
+    /// The sums found.
     pub(super) fn into_sums(self) -> Sums {
         self.sums
     }
@@ -83,7 +83,7 @@ impl<'a> Inputs<'a> {
         sum
     }
 
-    /// The sum of `after`, where that of the list before may be known.
+    /// The sum of `after`, computed from that of the list before if it is known.
     fn sum<T: PartialEq + Hash>(&self, before: Option<(&[T], u64)>, after: &[T]) -> u64 {
         let of = |entries: &[T]| {
             entries.iter().fold(0_u64, |sum, entry| sum.wrapping_add(self.hashes.hash_one(entry)))
@@ -97,9 +97,9 @@ impl<'a> Inputs<'a> {
         )
     }
 
-    /// Of everything that makes the image of `nic` in `slot`, but for its generation.
+    /// The fingerprint of everything that determines the image of `nic` in `slot`, except its generation.
     pub(super) fn fingerprint(&mut self, nic: &Nic, slot: u16) -> u64 {
-        // Here and below all fields are named: a new one is either read by the compiler or not.
+        // Here and below all fields are named, so that a new one forces a decision whether the compiler reads it.
         let Nic {
             device: _,
             role,
@@ -308,7 +308,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// What is read, as bytes that can be read in one way only.
+/// What was read, as unambiguously encoded bytes.
 #[derive(Default)]
 struct Text(Vec<u8>);
 

@@ -1,5 +1,5 @@
-//! An instance: one agent with its own programs, maps and files. This file owns where they are and who may
-//! touch them. It must never look into them. Called by the agent and by `sgctl`.
+//! An instance: one agent with its own programs, maps and files. This file owns their paths and permissions. It must never look
+//! into them. Called by the agent and by `sgctl`.
 
 use std::{
     collections::BTreeSet,
@@ -19,13 +19,13 @@ use crate::{
 
 const RUN: &str = "/run";
 
-/// Everybody may go through the directory of all instances, to the sockets that they may use; only root sees which there are.
+/// The directory of all instances: everybody may pass through it to the sockets they may use; only root can list it.
 const MODE_OF_ALL: u32 = 0o711;
-/// The directory of one instance is root's, and that of the group that may use its socket.
+/// The directory of one instance: for root, and for the group that may use its socket.
 const MODE_OF_ONE: u32 = 0o700;
 const MODE_WITH_GROUP: u32 = 0o750;
 
-/// A name and the paths that follow from it.
+/// A name and the paths derived from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     name: String,
@@ -37,12 +37,12 @@ impl Instance {
     /// The instance called `name`.
     ///
     /// # Errors
-    /// Where the name could lead out of its directory.
+    /// If the name could lead out of its directory.
     pub fn new(name: &str) -> Result<Self, AgentError> {
         Self::under(name, Path::new(RUN), &bpffs::root())
     }
 
-    /// Like [`Self::new`] in other directories: tests have no business in `/run`.
+    /// Like [`Self::new`] with other directories: tests must stay out of `/run`.
     pub(super) fn under(name: &str, run: &Path, bpffs: &Path) -> Result<Self, AgentError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fits) {
@@ -55,10 +55,10 @@ impl Instance {
         })
     }
 
-    /// Every instance that this host has files or pins of, by name.
+    /// All instances that have files or pins on this host, by name.
     ///
     /// # Errors
-    /// Where this user is not told.
+    /// If this user may not list them.
     pub fn all() -> Result<Vec<Self>, AgentError> {
         Self::all_under(Path::new(RUN), &bpffs::root())
     }
@@ -72,10 +72,10 @@ impl Instance {
         Ok(names.iter().filter_map(|name| Self::under(name, run, bpffs).ok()).collect())
     }
 
-    /// Whether there is anything of it: a catalog, or pins.
+    /// Whether the instance exists: it has a catalog, or pins.
     ///
     /// # Errors
-    /// Where this user is not told.
+    /// If this user may not see them.
     pub fn exists(&self) -> Result<bool, AgentError> {
         let catalog = self.catalog();
         let has_catalog = catalog.try_exists().map_err(|source| AgentError::Io {
@@ -86,32 +86,32 @@ impl Instance {
         Ok(has_catalog || list(&self.pins)?.iter().any(|path| entries(path).next().is_some()))
     }
 
-    /// Its name.
+    /// The name, as given to `--instance`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What every counter number means.
+    /// The path of the catalog, which records what every counter number means.
     #[must_use]
     pub fn catalog(&self) -> PathBuf {
         self.files.join("catalog.json")
     }
 
-    /// Where `sgd serve` is asked things.
+    /// The path of the socket of `sgd serve`.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.files.join("api.sock")
     }
 
-    /// Where maps and links of this version are pinned. Another version has another directory, so an agent
-    /// never runs half of each.
+    /// The directory where maps and links of this version are pinned. Another version has another directory, so an agent never
+    /// runs half of each.
     #[must_use]
     pub fn pins(&self) -> PathBuf {
         self.pins.join(format!("v{}", abi::VERSION))
     }
 
-    /// The directories that hold pins: one a layout, and those that were set aside.
+    /// The directories with pins: one for each layout, and those that were set aside.
     #[must_use]
     pub fn pinned(&self) -> Vec<PathBuf> {
         let holds_pins =
@@ -121,16 +121,16 @@ impl Instance {
         found
     }
 
-    /// Removes the directories of pins, which are empty.
+    /// Removes the directories of pins, which must be empty.
     pub(super) fn remove_directories(&self) -> Result<(), AgentError> {
         let directories = entries(&self.pins).chain([self.pins.clone()]);
         directories.into_iter().try_for_each(|path| absent_is_fine("remove", &path, fs::remove_dir(&path)))
     }
 
-    /// Takes the instance for this process, until the lock is dropped.
+    /// Locks the instance for this process, until the lock is dropped.
     ///
     /// # Errors
-    /// Where another process has it, or its files are in somebody else's hands.
+    /// If another process holds it, or its files belong to another user.
     pub fn lock(&self) -> Result<InstanceLock, AgentError> {
         loop {
             self.make_directory()?;
@@ -144,17 +144,17 @@ impl Instance {
                     close_to_others(&self.files, MODE_OF_ONE)?;
                     return Ok(InstanceLock { instance: self.clone(), lock });
                 }
-                // Who had it has removed the directory in between.
+                // The previous holder has removed the directory in between.
                 Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
                 Err(LockError::Held { holder, content, .. }) => {
                     let signed: Option<u32> = content.trim().parse().ok();
                     return Err(match holder {
-                        // Not the agent, which has ended: somebody who can open its files.
+                        // Not the agent, which has ended, but another process that can open its files.
                         Some(holder) if signed != Some(holder.pid) && !holder.is_called("sgd") => {
                             AgentError::Locked { instance: self.name.clone(), path: self.lock_file(), holder }
                         }
                         holder => {
-                            // In another namespace of processes its number is another one.
+                            // In another PID namespace the process has another number.
                             let pid = holder.map(|holder| holder.pid).or(signed);
                             AgentError::Running { instance: self.name.clone(), pid }
                         }
@@ -165,7 +165,7 @@ impl Instance {
         }
     }
 
-    /// Makes the directory of its files, and the one above it.
+    /// Creates the directory of its files, and the one above it.
     fn make_directory(&self) -> Result<(), AgentError> {
         let all = self.files.parent().unwrap_or(&self.files);
         for (path, mode) in [(all, MODE_OF_ALL), (&self.files, MODE_OF_ONE)] {
@@ -182,16 +182,16 @@ impl Instance {
         close_to_others(all, MODE_OF_ALL)
     }
 
-    /// The process of its agent; none where none runs.
+    /// The PID of its agent; `None` if none runs.
     #[must_use]
     pub fn agent(&self) -> Option<u32> {
         lock_file::holder_of(&self.lock_file()).map(|holder| holder.pid)
     }
 
-    /// Lets the members of a group come to the socket of this instance, and read its catalog.
+    /// Lets the members of a group use the socket of this instance and read its catalog.
     ///
     /// # Errors
-    /// Where the directory cannot be given to the group.
+    /// If the directory cannot be given to the group.
     pub fn admit(&self, group: u32) -> Result<(), AgentError> {
         let failed = |doing| move |source| AgentError::Io { doing, path: self.files.clone(), source };
         chown(&self.files, None, Some(group)).map_err(failed("change the group of"))?;
@@ -216,7 +216,7 @@ impl Instance {
     }
 }
 
-/// Refuses a directory that is not root's or this process's own: its owner could put anything in the place of what is in it.
+/// Refuses a directory that belongs neither to root nor to this process's user: its owner could replace anything in it.
 fn owned(path: &Path) -> Result<(), AgentError> {
     let failed = |source| AgentError::Io { doing: "look at", path: path.to_owned(), source };
     let found = fs::symlink_metadata(path).map_err(failed)?;
@@ -226,7 +226,7 @@ fn owned(path: &Path) -> Result<(), AgentError> {
     Err(AgentError::NotOurs { path: path.to_owned(), owner: found.uid() })
 }
 
-/// Takes from others what `mode` does not allow: an earlier version, or a unit, may have made the directory.
+/// Removes permissions of others beyond `mode`: an earlier version, or a unit, may have created the directory.
 fn close_to_others(path: &Path, mode: u32) -> Result<(), AgentError> {
     let failed = |source| AgentError::Io { doing: "change the mode of", path: path.to_owned(), source };
     let found = fs::symlink_metadata(path).map_err(failed)?.mode() & 0o7777;
@@ -234,13 +234,13 @@ fn close_to_others(path: &Path, mode: u32) -> Result<(), AgentError> {
         return Ok(());
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(found & mode)) {
-        // Root's, and as safe as it need be.
+        // It belongs to root, and is safe enough.
         Err(_) if found & 0o022 == 0 => Ok(()),
         done => done.map_err(failed),
     }
 }
 
-/// Sets pins aside that nobody can go on with: `vN` becomes `vN-1`, or the next number that is free.
+/// Sets aside pins that cannot be continued: `vN` becomes `vN-1`, or the next free number.
 pub(super) fn set_aside(pins: &Path) -> Result<(), AgentError> {
     let name = pins.file_name().unwrap_or_default().to_string_lossy();
     let mut number = 1;
@@ -253,7 +253,7 @@ pub(super) fn set_aside(pins: &Path) -> Result<(), AgentError> {
     fs::rename(pins, aside).map_err(failed)
 }
 
-/// What is in a directory; nothing where there is none.
+/// The entries of a directory; empty if it does not exist.
 fn list(directory: &Path) -> Result<Vec<PathBuf>, AgentError> {
     match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -262,7 +262,7 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, AgentError> {
     }
 }
 
-/// What is in a directory; nothing where it cannot be read.
+/// The entries of a directory; empty if it cannot be read.
 fn entries(directory: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     fs::read_dir(directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
@@ -282,7 +282,7 @@ fn sign(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// The right to change what an instance has in the kernel. The file stays when it is dropped.
+/// The right to change what an instance has in the kernel. Dropping it keeps the lock file.
 #[derive(Debug)]
 pub struct InstanceLock {
     instance: Instance,
@@ -290,21 +290,21 @@ pub struct InstanceLock {
 }
 
 impl InstanceLock {
-    /// Removes the files of the instance and lets go of it.
+    /// Removes the files of the instance and releases the lock.
     ///
     /// # Errors
-    /// Where one of them stays.
+    /// If a file cannot be removed.
     pub fn discard(self) -> Result<(), AgentError> {
         let Instance { files, .. } = &self.instance;
         let catalog = self.instance.catalog();
         for path in [self.instance.socket(), catalog.with_extension("json.tmp"), catalog] {
             absent_is_fine("remove", &path, fs::remove_file(&path))?;
         }
-        // Last.
+        // The lock is removed last.
         let removed = self.lock.remove();
         absent_is_fine("remove", &self.instance.lock_file(), removed)?;
         match fs::remove_dir(files) {
-            // Somebody who starts, or something that is not ours.
+            // Another agent is starting, or the directory holds files that are not ours.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
             done => absent_is_fine("remove", files, done),
         }
@@ -354,7 +354,7 @@ mod tests {
         let instance = Instance::under("sgd", dir.path(), dir.path()).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
         let (all, own) = (dir.path().join("sgd"), dir.path().join("sgd/sgd"));
-        // As an earlier version or a unit leaves them.
+        // As earlier versions or units leave them.
         for wide in [0o755, 0o777] {
             fs::create_dir_all(&own).unwrap();
             for path in [&all, &own] {

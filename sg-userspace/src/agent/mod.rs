@@ -1,16 +1,16 @@
-//! Time: a policy that changes, NICs that come and go, flows that end, agents that end before their filter.
+//! Everything that changes over time: policies, NICs, flows that expire, agents that end before their filter.
 //!
 //! ```text
 //! file, signals, netlink, clock ──> events (merged) ──┐
-//! somebody's orders (`Control`) ──────────────────────┴─> session ──> agent: prepare │ plan, act ──> enforcer
+//! orders of a caller (`Control`) ─────────────────────┴─> session ──> agent: prepare │ plan, act ──> enforcer
 //!                                                       number, compile what changed ┘  └── catalog: what every
 //!                                                                                           number means
 //! ```
 //!
-//! The agent compares what the policy wants with what is in force and does what is missing; doing it again
-//! changes nothing. It must never hold a second copy of the rules' meaning: that is `model` and `compile`.
-//! Policies come from a file ([`run`]) or from whoever holds a [`Control`] ([`serve`]); the rest is the same.
-//! `sgd` runs it; `sgctl stats` and `sgctl detach` read its [`Catalog`] and its [`Instance`].
+//! The agent compares what the policy wants with what is in force and does what is missing; it is idempotent. It must never hold
+//! a second copy of the rules' meaning, which belongs to `model` and `compile`. Policies come from a file ([`run`]) or from the
+//! holder of a [`Control`] ([`serve`]); the rest is the same. `sgd` runs it; `sgctl stats` and `sgctl detach` read its
+//! [`Catalog`] and its [`Instance`].
 
 mod catalog;
 mod control;

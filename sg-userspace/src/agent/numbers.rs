@@ -1,15 +1,14 @@
-//! Which counter belongs to whom.
+//! Assigns counter numbers.
 //!
 //! ```text
 //! 0        64           64 + slot * 64              64 + nics * 64
 //! | host   | NIC slot 0 | NIC slot 1 | …           | rules and groups, one number each
 //! ```
 //!
-//! A rule is known by its group, direction and id, the entry of a group's members by the group: each keeps its
-//! number, and so its counts, over any change of its neighbours. A number that fell vacant is given away only
-//! when none is unused any more, the one that is vacant longest first: a flow that was accepted under the
-//! old policy may go on counting there for a while. This file must never touch the kernel: it says which numbers
-//! must be set to zero, `reconcile` does it.
+//! A rule is identified by its group, direction and id, the entry of a group's members by the group: each keeps its number, and
+//! so its counts, over any change of its neighbours. A vacant number is reused only when no unused one is left, longest vacant
+//! first: a flow accepted under the old policy may continue to count there for a while. This file must never touch the kernel: it
+//! determines which numbers must be reset, `reconcile` resets them.
 
 use std::collections::VecDeque;
 
@@ -27,7 +26,7 @@ pub fn nic_block(slot: u16) -> u32 {
     HOST_COUNTERS + u32::from(slot) * NIC_COUNTERS
 }
 
-/// The first number of rules.
+/// The first counter of rules.
 fn first_rule(nics: u32) -> u32 {
     HOST_COUNTERS + nics * NIC_COUNTERS
 }
@@ -35,24 +34,24 @@ fn first_rule(nics: u32) -> u32 {
 /// A rule and its number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleNumber {
-    /// Unique within its direction of its group.
+    /// Unique within a direction of its group.
     pub id: String,
-    /// For those who read counts without the policy.
+    /// The action, for readers of counters without the policy.
     pub action: Outcome,
-    /// The counter.
+    /// The number of its counter.
     pub number: u32,
 }
 
 /// A group and its numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupNumbers {
-    /// The group.
+    /// The name of the group.
     pub name: String,
-    /// The counter of its members' traffic, where it lets its members talk.
+    /// The counter of traffic between members, if the group accepts it.
     pub intra_group: Option<u32>,
-    /// Its rules for packets towards the NIC, as written.
+    /// Its rules for packets towards the NIC's owner, as written.
     pub ingress: Vec<RuleNumber>,
-    /// Its rules for packets from the NIC, as written.
+    /// Its rules for packets from the NIC's owner, as written.
     pub egress: Vec<RuleNumber>,
 }
 
@@ -67,26 +66,26 @@ impl GroupNumbers {
     }
 }
 
-/// Every number that is given away, in the order of the document.
+/// All assigned numbers, in the order of the document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
-    /// The groups of the policy that is in force.
+    /// The groups of the policy in force.
     pub groups: Vec<Shared<GroupNumbers>>,
-    /// Numbers that fell vacant, longest ago first.
+    /// Vacant numbers, longest vacant first.
     vacant: VecDeque<u32>,
-    /// How many numbers were ever given away; those after them are unused.
+    /// How many numbers were ever assigned; those after them are unused.
     used: u32,
 }
 
-/// Numbers for another policy.
+/// The numbers for another policy.
 #[derive(Debug)]
 pub(super) struct Renumbered {
     pub(super) numbers: Numbers,
-    /// Given away a second time: to be set to zero before the first packet counts there.
+    /// Reused numbers: to be reset before the first packet counts there.
     pub(super) reused: Vec<u32>,
 }
 
-/// What has a number, in a group.
+/// What has a number, within a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Owner<'a> {
     Members,
@@ -101,7 +100,7 @@ impl GroupNumbers {
         rules.chain(self.intra_group.map(|number| (Owner::Members, number))).collect()
     }
 
-    /// Whether they are the numbers of `group`, which has the same name.
+    /// Whether these are the numbers of `group`, which has the same name.
     fn fit(&self, group: &Group) -> bool {
         let alike = |direction| {
             let (numbers, rules) = (self.rules(direction), group.rules(direction));
@@ -117,7 +116,7 @@ impl GroupNumbers {
     }
 }
 
-/// What the owners of a group's numbers are.
+/// The owners of a group's numbers.
 fn owners(group: &Group) -> impl Iterator<Item = Owner<'_>> {
     let rules = [Direction::Ingress, Direction::Egress].into_iter().flat_map(|direction| {
         group.rules(direction).iter().map(move |rule| Owner::Rule(direction, &rule.id))
@@ -129,21 +128,19 @@ fn owners(group: &Group) -> impl Iterator<Item = Owner<'_>> {
 enum Before<'a> {
     /// Everything in it has its number.
     Same(&'a Shared<GroupNumbers>),
-    /// These had one.
+    /// These had a number.
     Other(HashMap<Owner<'a>, u32>),
 }
 
 impl Numbers {
-    /// Numbers for `policy`: what had one keeps it. `nics` and `counters` are the limits the maps were made
-    /// with.
+    /// The numbers for `policy`: existing owners keep theirs. `nics` and `counters` are the limits the maps were created with.
     pub(super) fn renumber(
         &self,
         policy: &Policy,
         nics: u32,
         counters: u32,
     ) -> Result<Renumbered, AgentError> {
-        // Two passes: first those that keep their number, so that a number is known to be vacant before it is
-        // given away.
+        // Two passes: first those that keep their number, so that a number is known to be vacant before it is reused.
         let mut left: HashMap<&str, &Shared<GroupNumbers>> =
             self.groups.iter().map(|group| (group.name.as_str(), group)).collect();
         let mut vacant = Vec::new();
@@ -187,7 +184,7 @@ impl Numbers {
         Ok(Renumbered { numbers: Self { groups, vacant, used }, reused })
     }
 
-    /// The counter of what decides about packets of NIC `slot`. The policy must be the one that was numbered.
+    /// The counter of `decider` for packets of NIC `slot`. The policy must be the one that was numbered.
     pub(super) fn counter(&self, slot: u16, decider: Decider) -> u32 {
         let found = match decider {
             Decider::Default(direction) => Some(reason_counter(nic_block(slot), direction, Reason::Default)),
@@ -198,12 +195,12 @@ impl Numbers {
                 .and_then(|group| group.rules(rule.direction).get(rule.position))
                 .map(|rule| rule.number),
         };
-        // Another policy than the one that was numbered: count where nobody looks rather than for another rule.
+        // Not the policy that was numbered: use a counter that nobody reads rather than that of another rule.
         found.unwrap_or(0)
     }
 }
 
-/// Gives numbers away.
+/// Assigns numbers.
 struct Giver {
     vacant: VecDeque<u32>,
     used: u32,
@@ -214,7 +211,7 @@ struct Giver {
 }
 
 impl Giver {
-    /// Numbers for a group in which `known` have one.
+    /// Numbers for a group, of which `known` already have one.
     fn group<'a>(&mut self, group: &'a Group, known: &HashMap<Owner<'a>, u32>) -> GroupNumbers {
         let mut number = |owner: Owner<'a>| known.get(&owner).copied().unwrap_or_else(|| self.another());
         let mut rules = |direction| {
@@ -252,7 +249,7 @@ mod tests {
         model::{GroupIndex, RuleIndex},
     };
 
-    /// Limits of two NICs and room for `rules` numbers.
+    /// Numbers with limits of two NICs and room for `rules` numbers.
     fn renumber(old: &Numbers, policy: &Policy, rules: u32) -> Result<Renumbered, AgentError> {
         old.renumber(policy, 2, first_rule(2) + rules)
     }

@@ -1,29 +1,29 @@
-//! What an agent is started with, wherever its policies come from.
+//! The options of an agent, wherever its policies come from.
 
 use super::Instance;
 use crate::kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder};
 
-/// What an agent is started with.
+/// The options of an agent.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// Whose files and pins.
+    /// The instance, which determines files and pins.
     pub instance: Instance,
-    /// How programs are hooked into devices.
+    /// How programs are attached to devices.
     pub attachment: Attachment,
-    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    /// The position among other TCX programs; `None`: last on first attach, unchanged on restart.
     pub order: Option<TcxOrder>,
     /// Whether the filter ends with the agent.
     pub detach_on_exit: bool,
-    /// Whether to refuse to start where the filter may not outlive the agent.
+    /// Whether to refuse to start if the filter may not outlive the agent.
     pub require_pinned: bool,
-    /// What the program itself logs: 0 off, 1 error … 5 trace.
+    /// The program's own log level: 0 off, 1 error … 5 trace.
     pub program_log: u8,
-    /// The most words of an image.
+    /// The maximum size of an image in words.
     pub budget_words: usize,
-    /// How much the tables hold, where they are made anew.
+    /// The sizes of tables, when they are created.
     pub limits: Limits,
-    /// How long flows are remembered, and how many of one NIC.
+    /// Timeouts and quotas of flows.
     pub flows: FlowOptions,
-    /// How many rejected packets are answered.
+    /// How many rejects are sent.
     pub rejects: RejectRate,
 }

@@ -1,13 +1,13 @@
-//! What is to be done: the difference between what the policy wants and what is in force, as data.
+//! The plan: the steps from what is in force to what the policy wants, as data.
 //!
 //! The order closes windows:
-//! 1. what leaves is taken off, and so is the program of a device that was deleted or made anew;
-//! 2. memory of former owners of a slot or number is wiped;
+//! 1. programs are detached from NICs that leave, and from devices that were deleted or recreated;
+//! 2. state of former owners of a slot or number is cleared;
 //! 3. the catalog is written, so that no number or generation is ever in force that is not on record;
 //! 4. images are published;
-//! 5. programs are attached, to devices whose image is there already: no packet meets a NIC without a policy.
+//! 5. programs are attached, to devices whose image is published already: no packet meets a NIC without a policy.
 //!
-//! Pure: it must never touch the kernel. `reconcile` gives it both sides and carries the steps out.
+//! Pure: it must never touch the kernel. `reconcile` passes in both states and executes the steps.
 
 use std::{collections::HashMap, fmt};
 
@@ -19,39 +19,39 @@ use crate::{kernel::Device, model::Hook};
 pub(super) struct Wanted {
     pub(super) device: String,
     pub(super) slot: u16,
-    /// The number of the device, where it exists.
+    /// The index of the device, if it exists.
     pub(super) index: Option<u32>,
-    /// Where what it receives is judged.
+    /// The hook of the receive side.
     pub(super) hook: Hook,
-    /// Of its image, but for the generation.
+    /// The fingerprint of its image without the generation.
     pub(super) fingerprint: u64,
 }
 
-/// One step. Those of one slot depend on each other: when one fails, the later ones are left out.
+/// One step. Those of one slot depend on each other: when one fails, the later ones are skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Take the program off.
+    /// Detach the program.
     Detach { slot: u16, device: Device },
-    /// Take the image away and forget the NIC.
+    /// Remove the image and forget the NIC.
     Withdraw { slot: u16, device: String },
-    /// Enter a new NIC; its slot may have had another owner.
+    /// Register a new NIC; its slot may have had another owner.
     Claim { slot: u16, device: String },
-    /// Forget flows: the device at the other end is another one now.
+    /// Delete flows: the NIC now has another device.
     ForgetFlows { slot: u16, device: String },
-    /// Set numbers to zero that are given to other rules.
+    /// Reset numbers that are given to other rules.
     ResetCounters { numbers: Vec<u32> },
-    /// Count the generation on.
+    /// Increment the generation.
     Stamp { slot: u16, device: String },
     /// Write the catalog.
     Record,
-    /// Publish the image that was compiled.
+    /// Publish the compiled image.
     Publish { slot: u16, device: String },
-    /// Hook the program in.
+    /// Attach the program.
     Attach { slot: u16, device: Device, hook: Hook },
 }
 
 impl Step {
-    /// The NIC it is about.
+    /// The NIC the step is about.
     pub(super) fn device(&self) -> Option<&str> {
         match self {
             Self::Withdraw { device, .. }
@@ -162,7 +162,7 @@ mod tests {
         Wanted { device: device.into(), slot, index, hook: Hook::Tc, fingerprint: 1 }
     }
 
-    /// In force, by this process, with the image that `wanted` wants.
+    /// A NIC in force, by this process, with the image that `wanted` wants.
     fn in_force(device: &str, slot: u16, ifindex: u32) -> NicRecord {
         NicRecord { published: Some(1), current: true, ..record(device, slot, Some(ifindex)) }
     }

@@ -1,9 +1,8 @@
-//! The policy file: when it may have changed, and reading it once it has.
+//! The policy file: notices when it may have changed, and reads it.
 //!
-//! Watched are directories, not the file: an editor renames a new file over the old one, and a Kubernetes
-//! `ConfigMap` swaps a symlink on the way to it. A file that is being written is left alone until it is closed;
-//! half a document can be a valid one, with fewer NICs. This file must never decide what a policy means or what
-//! follows from it.
+//! It watches directories, not the file: an editor renames a new file over the old one, and a Kubernetes `ConfigMap` swaps a
+//! symlink on the path to it. A file that is being written is left alone until it is closed; half a document can be a valid one,
+//! with fewer NICs. This file must never decide what a policy means or what follows from it.
 
 use std::{
     collections::BTreeSet,
@@ -25,15 +24,16 @@ use super::{
 };
 use crate::{document, model::Policy};
 
-/// The policy file and those who tell about it.
+/// The policy file and its watches.
 #[derive(Debug)]
 pub(super) struct PolicyFile {
     path: PathBuf,
     watcher: RecommendedWatcher,
     directories: BTreeSet<PathBuf>,
-    /// Of the file that was read last.
+    /// The identity of the file that was read last.
     identity: Option<Identity>,
-    /// Of what was read last, good or bad, or why nothing was: several events about one change are one change.
+    /// The hash of what was read last, valid or not, or of the reason why nothing was: several events about one change are one
+    /// change.
     read: Option<u64>,
     hashes: RandomState,
 }
@@ -49,9 +49,9 @@ impl PolicyFile {
         let failed = |source| AgentError::Watch { path: path.clone(), source };
         let mut filter = Filter::new(&path);
         let watcher = recommended_watcher(move |event: notify::Result<FileEvent>| {
-            // An error of the watcher means that something was missed.
+            // An error of the watcher means that events may be lost.
             if event.map_or(true, |event| filter.concerns(&event)) {
-                // Nobody listens any more when the agent ends.
+                // Nobody receives any more while the agent ends.
                 let _ = events.send(Event::PolicyFile);
             }
         });
@@ -72,7 +72,7 @@ impl PolicyFile {
         &self.path
     }
 
-    /// Watches where the file is named and where it really is.
+    /// Watches the directory of the path, and that of the file it resolves to.
     fn watch_directories(&mut self) -> Result<(), AgentError> {
         let target = fs::canonicalize(&self.path).ok();
         let parents = [Some(self.path.as_path()), target.as_deref()].into_iter().flatten();
@@ -89,9 +89,9 @@ impl PolicyFile {
         Ok(())
     }
 
-    /// Reads the file. Warnings go to the log.
+    /// Reads the file. Warnings are logged.
     pub(super) fn load(&mut self) -> Result<Policy, AgentError> {
-        // Before it is read: a change in between wakes the agent again.
+        // Before the file is read: a change in between wakes the agent again.
         if let Err(error) = self.watch_directories() {
             log::warn!("{error}; send SIGHUP after a change");
         }
@@ -106,7 +106,7 @@ impl PolicyFile {
         Ok(loaded.policy)
     }
 
-    /// Reads the file where it is not what was read last.
+    /// Reads the file if it differs from what was read last.
     pub(super) fn load_changed(&mut self) -> Option<Result<Policy, AgentError>> {
         let found = self.fingerprint(&self.bytes());
         if self.read == Some(found) { None } else { Some(self.load()) }
@@ -119,7 +119,7 @@ impl PolicyFile {
         }
     }
 
-    /// What is in the file, where it is in the right hands.
+    /// The contents of the file, if it is trusted.
     fn bytes(&self) -> Result<Vec<u8>, AgentError> {
         let file = match trusted_file::open(&self.path) {
             Ok(file) => Ok(file),
@@ -132,8 +132,8 @@ impl PolicyFile {
         bytes.map_err(|error| AgentError::Policy { text: error.to_string() })
     }
 
-    /// Reads the file where it is another than the one that was read last and nobody said so: a directory on the way
-    /// to it was replaced, and the watch went with the old one. Or it is in other hands. To be called every few seconds.
+    /// Reads the file if it is another one than was read last and no event reported it: a directory on the path was replaced, and
+    /// the watch stayed with the old one. Or its owner or permissions changed. Call it every few seconds.
     pub(super) fn load_replaced(&mut self) -> Option<Result<Policy, AgentError>> {
         let found = identity(&self.path);
         if found.is_none() || found == self.identity {
@@ -147,7 +147,7 @@ impl PolicyFile {
     }
 }
 
-/// Which file it is, whatever it is called, in which directory, and in whose hands.
+/// The identity of a file whatever its name: inode, directory, ownership and permissions.
 type Identity = (u64, u64, Hands);
 
 fn identity(path: &Path) -> Option<Identity> {
@@ -156,7 +156,7 @@ fn identity(path: &Path) -> Option<Identity> {
     Some((directory.ino(), fs::metadata(path).ok()?.ino(), trusted_file::hands(path)?))
 }
 
-/// Tells events that may mean another document from the rest: in `/etc` or `/tmp` there is a lot of rest.
+/// Separates events that may mean another document from the rest: in `/etc` or `/tmp` there are many others.
 #[derive(Debug)]
 struct Filter {
     path: PathBuf,
@@ -179,7 +179,7 @@ impl Filter {
                 let target = fs::canonicalize(&self.path).ok();
                 let moved = target != self.target;
                 self.target = target;
-                // A file that was just created is empty still: its writer closes it later. A link is complete.
+                // A file that was just created is still empty: its writer closes it later. A link is complete.
                 let created = matches!(event.kind, EventKind::Create(_));
                 if created && own { event.paths.iter().any(|path| is_link(path)) } else { own || moved }
             }
@@ -188,7 +188,7 @@ impl Filter {
     }
 }
 
-/// A symbolic link, or one more name of a file.
+/// A symbolic link, or a further hard link.
 fn is_link(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink() || metadata.nlink() > 1)
@@ -279,7 +279,7 @@ mod tests {
         file.load_replaced().expect("and again").unwrap_err();
         mode(0o644);
         file.load_replaced().expect("and again").unwrap();
-        // Whoever can write to its directory could rename another file of root's to its name.
+        // Anybody who can write to the directory could rename another file of root's to the policy's name.
         let mode = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
         mode(0o777);
         let refused = file.load_replaced().expect("its directory is in other hands").unwrap_err();

@@ -1,5 +1,5 @@
-//! Everything that can refuse a policy, before anything is changed: devices that cannot be filtered, too many
-//! NICs or rules, an image over budget. Pure but for the time it takes. Called by `reconcile` for every change.
+//! Everything that can refuse a policy, before anything is changed: devices that cannot be filtered, too many NICs or rules, an
+//! image over budget. Pure, but takes time. Called by `reconcile` for every change.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::{DeviceFacts, Direction, Hook, Nic, Policy};
 
-/// What is known of a device that is not there.
+/// The facts of a device that does not exist.
 static NONE: DeviceFacts = DeviceFacts {
     is_layer_3: false,
     mac: None,
@@ -26,35 +26,35 @@ static NONE: DeviceFacts = DeviceFacts {
     above: Vec::new(),
 };
 
-/// A policy that nothing refuses any more, ready to be put in force.
+/// A policy that passed all checks, ready to be put in force.
 pub(super) struct Prepared {
     /// The NICs, in the order of the policy.
     pub(super) wanted: Vec<Wanted>,
-    /// What the catalog would say of each, were it new; in the same order.
+    /// The catalog record of each as a new NIC; in the same order.
     pub(super) fresh: Vec<NicRecord>,
-    /// Where in that order each slot is.
+    /// The position of each slot in that order.
     pub(super) places: HashMap<u16, usize>,
     pub(super) numbers: Numbers,
     /// Numbers that change their owner.
     pub(super) reused: Vec<u32>,
-    /// The images that are to be published, by slot.
+    /// The images to be published, by slot.
     pub(super) compiled: BTreeMap<u16, Compiled>,
     /// What is known of all images of the policy.
     pub(super) known: KnownImages,
 }
 
 impl Prepared {
-    /// What the catalog would say of the NIC of a slot, were it new.
+    /// The catalog record of a slot's NIC as a new one.
     pub(super) fn fresh_at(&self, slot: u16) -> Option<&NicRecord> {
         self.places.get(&slot).and_then(|&place| self.fresh.get(place))
     }
 }
 
-/// Fills in what the devices know.
+/// Fills in the facts of the devices.
 pub(super) fn fill_in(policy: &mut Arc<Policy>, devices: &Devices) {
     let facts = |device: &str| devices.get(device).map_or(&NONE, |found| &found.facts);
     let stale = |nic: &Nic| nic.device_facts != *facts(&nic.device);
-    // Where somebody else has the policy too, a change is one of a copy.
+    // If the policy is shared, a copy is changed.
     if policy.nics().iter().any(stale) {
         Arc::make_mut(policy).set_device_facts(|device| facts(device).clone());
     }
@@ -114,12 +114,12 @@ fn fresh_record(policy: &Policy, nic: &Nic, slot: u16) -> NicRecord {
     }
 }
 
-/// The devices of the policy that exist and cannot be filtered.
+/// Errors for devices of the policy that exist and cannot be filtered.
 pub(super) fn unfit(policy: &Policy, devices: &Devices) -> Vec<AgentError> {
     policy.nics().iter().filter_map(|nic| unfitness(nic, devices.get(&nic.device)?)).collect()
 }
 
-/// Why the device that was found for `nic` cannot be filtered.
+/// Why the device found for `nic` cannot be filtered.
 fn unfitness(nic: &Nic, found: &Found) -> Option<AgentError> {
     let device = || nic.device.clone();
     match (found.header, nic.hook) {

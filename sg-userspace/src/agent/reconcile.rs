@@ -1,8 +1,8 @@
-//! The agent: it makes what is in force equal to what is wanted, and remembers it in the catalog.
+//! The agent: makes what is in force equal to what is wanted, and records it in the catalog.
 //!
-//! Everything that can refuse a policy is asked when it is prepared, so a refused policy changes nothing. The program is
-//! loaded for the first policy that is put in force. A step that fails is reported, the steps of other NICs go on,
-//! and what is missing is tried again. This file must never print, watch or wait: `session` does.
+//! Everything that can refuse a policy is checked while it is prepared, so a refused policy changes nothing. The program is
+//! loaded for the first policy that is put in force. A step that fails is reported, the steps of other NICs continue, and what is
+//! missing is retried. This file must never print, watch or wait: `session` does.
 
 use std::{collections::BTreeSet, mem::take, path::PathBuf, sync::Arc};
 
@@ -26,22 +26,22 @@ use crate::{
     model::Policy,
 };
 
-/// What is logged of patches is called this.
+/// The log target of patches.
 const PATCHES: &str = "sg_userspace::agent::patches";
 
-/// What one look brought.
+/// The result of one reconciliation.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) lines: Vec<Event>,
-    /// What is not filtered and may be believed to be.
+    /// Warnings about what may seem to be filtered and is not.
     pub(super) warnings: Vec<String>,
     pub(super) errors: Vec<AgentError>,
-    /// How many images were published.
+    /// The number of published images.
     pub(super) published: usize,
 }
 
-/// Loads the program, and takes off what cannot be continued. Called when the first policy is put in force, and again
-/// where that failed.
+/// Loads the program, and takes over or detaches what an earlier layout left. Called when the first policy is put in force, and
+/// again if that failed.
 pub(super) type Load<E> = Box<dyn FnMut(&Catalog) -> Result<E, AgentError> + Send>;
 
 /// A policy that is ready to be put in force.
@@ -49,9 +49,9 @@ struct Next {
     policy: Arc<Policy>,
     prepared: Prepared,
     unfiltered: Unfiltered,
-    /// The devices that it was prepared for.
+    /// The devices it was prepared for.
     seen: Vec<Option<Found>>,
-    /// What it was prepared for is what is there, as long as nothing was done since.
+    /// The agent's revision when it was prepared: the preparation is valid as long as nothing was attempted since.
     revision: u64,
 }
 
@@ -59,32 +59,32 @@ struct Next {
 pub(super) struct Agent<E> {
     load: Load<E>,
     enforcer: Option<E>,
-    /// What the file says, or will say.
+    /// The contents of the file, written or not yet.
     catalog: Catalog,
     /// What is in force.
     records: Records,
     path: PathBuf,
     images: Images,
     next: Option<Next>,
-    /// What is wanted, and in force as far as it is settled.
+    /// The wanted policy; it is fully in force once the agent is settled.
     policy: Option<Arc<Policy>>,
-    /// The devices of the policy's NICs when they were last looked at.
+    /// The devices of the policy's NICs at the last look.
     seen: Vec<Option<Found>>,
-    /// NICs whose device does not exist, as far as that was said.
+    /// NICs that were reported to have no device.
     waiting: BTreeSet<String>,
-    /// Numbers that have a new owner and still count the old one's packets.
+    /// Numbers that have a new owner and still hold the old one's counts.
     unreset: Vec<u32>,
-    /// The file is behind the catalog.
+    /// Whether the file is older than the catalog.
     unsaved: bool,
     settled: bool,
-    /// A NIC has a device that cannot be filtered. Nothing to try again, and not all is well.
+    /// Whether a NIC has a device that cannot be filtered: there is nothing to retry, and yet not all is in force.
     unfit: bool,
     /// Counts the attempts to change anything.
     revision: u64,
 }
 
 impl<E: Enforcer> Agent<E> {
-    /// An agent that continues `catalog`, which is kept in the file `path`.
+    /// Creates an agent that continues `catalog`, which is kept in the file `path`.
     pub(super) fn new(load: Load<E>, mut catalog: Catalog, path: PathBuf, budget_words: usize) -> Self {
         catalog.pid = std::process::id();
         Self {
@@ -106,8 +106,8 @@ impl<E: Enforcer> Agent<E> {
         }
     }
 
-    /// Asks everything that can refuse `policy`, and keeps it as the next one. On an error the one before stays the
-    /// next one, and everything else as it was.
+    /// Checks everything that can refuse `policy`, and keeps it as the next one. On an error the next policy stays the one
+    /// before, and everything else is unchanged.
     pub(super) fn prepare(&mut self, policy: Policy, devices: &Devices) -> Result<(), AgentError> {
         unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
         let mut policy = Arc::new(policy);
@@ -119,11 +119,10 @@ impl<E: Enforcer> Agent<E> {
         Ok(())
     }
 
-    /// Puts the policy in force that was prepared last. Where it is not settled afterwards, it is to be looked at
-    /// again.
+    /// Puts the policy prepared last in force. If the agent is not settled afterwards, call [`Self::resync`].
     pub(super) fn enforce(&mut self) -> Result<Report, AgentError> {
         let Some(next) = self.next.take() else { return Ok(Report::default()) };
-        // From here on it is what is wanted, whatever comes.
+        // From here on it is the wanted policy, whatever fails.
         self.policy = Some(Arc::clone(&next.policy));
         self.seen = next.seen;
         self.unfit = false;
@@ -134,7 +133,7 @@ impl<E: Enforcer> Agent<E> {
         self.apply(&next.policy, next.prepared, next.unfiltered)
     }
 
-    /// Looks whether the devices are still as the policy in force needs them.
+    /// Checks whether the devices are still as the policy in force needs them, and retries what failed.
     pub(super) fn resync(&mut self, devices: &Devices) -> Result<Report, AgentError> {
         let Some(mut policy) = self.policy.take() else { return Ok(Report::default()) };
         let seen = seen(&policy, devices);
@@ -161,7 +160,7 @@ impl<E: Enforcer> Agent<E> {
         result
     }
 
-    /// Whether nothing is left to be done until something changes.
+    /// Whether nothing is left to do until something changes.
     pub(super) fn is_settled(&self) -> bool {
         self.settled || self.policy.is_none()
     }
@@ -171,17 +170,17 @@ impl<E: Enforcer> Agent<E> {
         self.settled && !self.unfit
     }
 
-    /// How long what is pinned stays.
+    /// How long pins last.
     pub(super) fn pinned(&self) -> Lasts {
         self.catalog.pinned
     }
 
-    /// The NICs, and how many of them are attached.
+    /// The number of NICs, and of attached ones.
     pub(super) fn nics(&self) -> (usize, usize) {
         (self.records.len(), self.hooked().count())
     }
 
-    /// Deletes flows that were silent for too long, in a part of the table.
+    /// Deletes expired flows from a part of the table.
     pub(super) fn sweep_some(&mut self) -> Result<Swept, AgentError> {
         let nothing = Swept { swept: 0, is_last: true };
         let swept = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::sweep_some);
@@ -238,7 +237,7 @@ impl<E: Enforcer> Agent<E> {
 
     fn execute(&mut self, enforcer: &mut E, steps: &[Step], prepared: &mut Prepared, report: &mut Report) {
         let mut failed = BTreeSet::new();
-        // Images are published together: one wait for all of them.
+        // Images are published together, with one wait for all of them.
         for steps in steps.chunk_by(|a, b| a.is_publish() && b.is_publish()) {
             let is_left = |step: &&Step| step.slot().is_none_or(|slot| !failed.contains(&slot));
             let steps: Vec<&Step> = steps.iter().filter(is_left).collect();
@@ -259,7 +258,7 @@ impl<E: Enforcer> Agent<E> {
         }
     }
 
-    /// Takes steps that are all [`Step::Publish`].
+    /// Executes steps that are all [`Step::Publish`].
     fn publish(
         &mut self,
         enforcer: &mut E,
@@ -276,7 +275,7 @@ impl<E: Enforcer> Agent<E> {
         let mut patched = BTreeSet::new();
         for Leaving { slot, patch, .. } in leaving.iter().flatten() {
             if let Some(record) = self.records.at(*slot) {
-                // Whatever a failure leaves in force, it is not known to be this one.
+                // After a failure it is unknown whether this image is in force.
                 record.published = None;
             }
             let Some(patch) = patch else { continue };
@@ -292,7 +291,7 @@ impl<E: Enforcer> Agent<E> {
                 Err(error) => log::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}"),
             }
         }
-        // What a patch did not do, the whole image does.
+        // Images that could not be patched are published as a whole.
         let whole = leaving.iter().flatten().filter(|leaving| !patched.contains(&leaving.slot));
         let whole: Vec<(u16, &Image)> = whole.map(|leaving| (leaving.slot, leaving.image())).collect();
         let published = if whole.is_empty() { Vec::new() } else { enforcer.publish(&whole) };
@@ -314,7 +313,7 @@ impl<E: Enforcer> Agent<E> {
         leaving.into_iter().map(&mut arrive).collect()
     }
 
-    /// Takes any other step.
+    /// Executes any other step.
     fn act(
         &mut self,
         enforcer: &mut E,
@@ -362,13 +361,13 @@ impl<E: Enforcer> Agent<E> {
                 (record.ifindex, record.hook, record.current) = (Some(device.index), *hook, true);
                 report.lines.push(Event::Attached { device: device.name.clone() });
             }
-            // A NIC that was never entered: the step that failed to enter it was reported.
+            // A NIC that was never registered: the failure of the step that should have was reported.
             (Step::Detach { .. } | Step::Stamp { .. } | Step::Publish { .. } | Step::Attach { .. }, _) => {}
         }
         Ok(())
     }
 
-    /// Lets the catalog say of each NIC what the policy says, in the order of the policy.
+    /// Updates the catalog with the policy's properties of each NIC, in the order of the policy.
     fn describe(&mut self, prepared: &Prepared) {
         let nics = self.records.describe(prepared);
         if nics != self.catalog.nics {
@@ -394,7 +393,7 @@ impl<E: Enforcer> Agent<E> {
             .collect()
     }
 
-    /// Says once of each NIC that its device is not there. `hooked` were attached before.
+    /// Reports once for each NIC that its device does not exist. `hooked` were attached before.
     fn note_absent(&mut self, wanted: &[Wanted], hooked: &BTreeSet<String>, report: &mut Report) {
         let absent = wanted.iter().filter(|nic| nic.index.is_none()).map(|nic| nic.device.clone());
         let absent: BTreeSet<String> = absent.collect();
@@ -406,7 +405,7 @@ impl<E: Enforcer> Agent<E> {
     }
 }
 
-/// What the policy's NICs look like on the host.
+/// The devices of the policy's NICs on the host.
 fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
     policy.nics().iter().map(|nic| devices.get(&nic.device).cloned()).collect()
 }

@@ -1,5 +1,5 @@
-//! What is in force for each NIC, by slot. It must never know what ought to be. `reconcile` keeps it, the catalog is
-//! written from it.
+//! What is in force for each NIC, by slot. It must never know what is wanted. `reconcile` updates it, the catalog is written from
+//! it.
 
 use std::collections::{BTreeMap, btree_map::Values};
 
@@ -18,7 +18,6 @@ impl From<Vec<NicRecord>> for Records {
 }
 
 impl Records {
-    /// The records, by slot.
     pub(super) fn iter(&self) -> Values<'_, u16, NicRecord> {
         self.by_slot.values()
     }
@@ -27,7 +26,7 @@ impl Records {
         self.by_slot.len()
     }
 
-    /// The record of a slot, where it is `device` that has it.
+    /// The record of a slot, if it belongs to `device`.
     pub(super) fn of(&self, slot: u16, device: &str) -> Option<&NicRecord> {
         self.by_slot.get(&slot).filter(|record| record.device == device)
     }
@@ -44,8 +43,8 @@ impl Records {
         self.by_slot.remove(&slot);
     }
 
-    /// Lets the records say of each NIC what the policy says, and returns what the catalog is to say: them in its
-    /// order, then those that are not in it, without what only this process knows.
+    /// Updates the records with the policy's properties of each NIC, and returns the catalog's records: the NICs in the order of
+    /// the policy, then those that are not in it, without state that only this process has.
     pub(super) fn describe(&mut self, prepared: &Prepared) -> Vec<NicRecord> {
         for new in &prepared.fresh {
             let Some(record) = self.by_slot.get_mut(&new.slot).filter(|old| old.device == new.device) else {

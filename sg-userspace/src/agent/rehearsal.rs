@@ -1,6 +1,6 @@
-//! An agent without devices: it numbers, compiles, plans and keeps its catalog like any other, and what it would ask
-//! of the kernel it asks of nobody, or it publishes images and no more. For measurements, and for tests of those who call an
-//! [`Enforcement`]; nothing is in force anywhere, so it must never stand where somebody relies on a policy.
+//! An agent without devices: it numbers, compiles, plans and keeps its catalog like any other, but makes no kernel calls, or only
+//! those that publish images. For measurements, and for tests of callers of [`Enforcement`]; nothing is in force anywhere, so it
+//! must never be used where a policy is relied on.
 
 use std::{
     path::PathBuf,
@@ -36,14 +36,13 @@ impl std::fmt::Debug for Rehearsal {
 }
 
 impl Rehearsal {
-    /// A rehearsal on a host that has `devices`, with a catalog in the file `catalog` and images of up to
-    /// `budget_words`.
+    /// A rehearsal on a host that has `devices`, with a catalog in the file `catalog` and images of up to `budget_words`.
     #[must_use]
     pub fn new(devices: Devices, limits: Limits, catalog: PathBuf, budget_words: usize) -> Self {
         Self::with(None, devices, limits, catalog, budget_words)
     }
 
-    /// Like [`Self::new`], but images are published in `datapath`, and patched there.
+    /// Like [`Self::new`], but images are published and patched in `datapath`.
     #[must_use]
     pub fn over(
         datapath: Datapath,
@@ -71,7 +70,7 @@ impl Rehearsal {
         Self { agent: Agent::new(load, fresh, catalog, budget_words), devices, patched }
     }
 
-    /// How many images were patched rather than published.
+    /// The number of images that were patched rather than published.
     #[must_use]
     pub fn patched(&self) -> usize {
         self.patched.load(Ordering::Relaxed)
@@ -94,7 +93,7 @@ impl Enforcement for Rehearsal {
     }
 }
 
-/// Publishes images where there is something to publish them in; does nothing else, and always succeeds in it.
+/// Publishes images if it has a datapath; does nothing else, and always succeeds at that.
 #[derive(Debug)]
 struct Publisher {
     datapath: Option<Datapath>,

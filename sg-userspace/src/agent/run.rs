@@ -1,6 +1,6 @@
-//! An agent from its start to its end. [`run`] has its policies from a file and ends with a signal, [`serve`] has
-//! them from a [`Control`](super::Control) and ends when that says so; all between is the same. It owns the
-//! order of things and must never do what another file of this room is for.
+//! An agent from start to end. [`run`] takes its policies from a file and ends with a signal, [`serve`] takes them from a
+//! [`Control`](super::Control) and ends on its order; everything else is the same. It owns the order of things and must never do
+//! the work of another file of this room.
 
 use std::{path::Path, sync::mpsc::sync_channel, thread};
 
@@ -19,11 +19,11 @@ use crate::kernel::bpffs;
 /// Keeps the policy of the document `policy` in force until SIGTERM or SIGINT; SIGHUP reads it again.
 ///
 /// # Errors
-/// Where it cannot start. Once it runs, errors go to the log and are tried again.
+/// If it cannot start. Once it runs, errors are logged and retried.
 pub async fn run(policy: &Path, options: &AgentOptions) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
-    // The document first: whether it is right can be told without root. Watched before it is read, as devices
-    // are before they are looked at: what changes in between is an event.
+    // The document first, because it can be checked without root. It is watched before it is read, as devices are before they are
+    // scanned: a change in between is an event.
     let mut file = PolicyFile::watch(policy, sender.clone())?;
     let policy = file.load()?;
     let lock = options.instance.lock()?;
@@ -39,13 +39,12 @@ pub async fn run(policy: &Path, options: &AgentOptions) -> Result<(), AgentError
     Ok(())
 }
 
-/// Keeps in force what `orders` say until they say stop, or nobody is left who could. `started` is called when
-/// nothing keeps it from serving any more. Until the first policy is put in force, what an earlier agent left
-/// stays as it is.
+/// Executes `orders` until one says stop, or no handle is left. `started` is called when the agent is ready to serve. Until the
+/// first policy is put in force, what an earlier agent left stays as it is.
 ///
 /// # Errors
-/// Where it cannot start, or what it was told to take off stays. Once it runs, errors are answers to orders, go
-/// to the log, and are tried again.
+/// If it cannot start, or if something that it was to detach at its end stays. Once it runs, errors are responses to orders or
+/// are logged, and are retried.
 pub async fn serve(options: &AgentOptions, orders: Orders, started: impl FnOnce()) -> Result<(), AgentError> {
     let (sender, mut events) = channel();
     let lock = options.instance.lock()?;
@@ -59,7 +58,7 @@ pub async fn serve(options: &AgentOptions, orders: Orders, started: impl FnOnce(
     Ok(())
 }
 
-/// An agent that serves on a thread of its own. Dropped, it goes on as long as there is a [`Control`] of it.
+/// An agent that serves on a thread of its own. If dropped, it runs on as long as there is a [`Control`] of it.
 #[derive(Debug)]
 pub struct AgentThread {
     control: Control,
@@ -67,15 +66,15 @@ pub struct AgentThread {
 }
 
 impl AgentThread {
-    /// Starts it. It handles no signals: that is the process's business.
+    /// Starts the agent. It handles no signals: that is up to the process.
     ///
     /// # Errors
-    /// Where it cannot start, as [`serve`] says.
+    /// If it cannot start, see [`serve`].
     pub fn spawn(options: AgentOptions) -> Result<Self, AgentError> {
         let (control, orders) = control();
         let (started, has_started) = sync_channel::<()>(1);
         let body = move || {
-            // One thread: the agent does one thing at a time, and between two events it sleeps.
+            // One thread: the agent does one thing at a time, and sleeps between two events.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|source| AgentError::Thread { source })?;
             let told = move || {
@@ -88,27 +87,27 @@ impl AgentThread {
         let agent = Self { control, thread: thread.map_err(|source| AgentError::Thread { source })? };
         match has_started.recv() {
             Ok(()) => Ok(agent),
-            // It ended before that, and says why.
+            // The agent ended before it was ready, and reports why.
             Err(_) => Err(agent.join().err().unwrap_or(AgentError::Stopped)),
         }
     }
 
-    /// A handle that gives it orders.
+    /// A handle for giving it orders.
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
     }
 
-    /// Whether it has ended; `join` says why.
+    /// Whether it has ended; `stop` returns why.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Tells it to end and waits until it has.
+    /// Tells the agent to end and waits until it has.
     ///
     /// # Errors
-    /// What did not work on the way out.
+    /// What failed while it ended.
     pub fn stop(self, why: &'static str) -> Result<(), AgentError> {
         self.control.stop(why);
         self.join()
@@ -116,7 +115,7 @@ impl AgentThread {
 
     fn join(self) -> Result<(), AgentError> {
         let Self { control, thread } = self;
-        // It would wait for orders from here.
+        // The agent would wait for further orders from this handle.
         drop(control);
         thread.join().unwrap_or(Err(AgentError::Stopped))
     }

@@ -1,5 +1,5 @@
-//! A running agent: it answers events and orders, says what happened, and tries again what failed. It must never
-//! know how a policy is put in force: `reconcile` does. Called by `run`.
+//! A running agent: handles events and orders, reports what happened, and retries what failed. It must never know how a policy is
+//! put in force: `reconcile` does. Called by `run`.
 
 use sd_notify::NotifyState;
 use tokio::task::yield_now;
@@ -20,12 +20,12 @@ use crate::{kernel::Swept, model::Policy};
 pub(super) enum Policies {
     /// A file that is read when it changes.
     File(PolicyFile),
-    /// Somebody who gives orders.
+    /// A caller that gives orders.
     Control(Orders),
 }
 
 impl Policies {
-    /// Waits for an order; none when nobody is left who could give one. A file never gives any.
+    /// Waits for an order; `None` when no handle is left. A file never gives orders.
     async fn order(&mut self) -> Option<Order> {
         match self {
             Self::File(_) => std::future::pending().await,
@@ -34,14 +34,14 @@ impl Policies {
     }
 }
 
-/// A running agent, and what it has said.
+/// A running agent, and what it has reported.
 pub(super) struct Session<'a, E> {
     agent: Agent<E>,
     instance: &'a str,
     ready: bool,
-    /// What was complained about last: the same every few seconds helps nobody.
+    /// The last complaints: repeating the same ones every few seconds helps nobody.
     complaints: Vec<String>,
-    /// Old flows are being deleted, part by part.
+    /// Whether a pass of flow ageing is under way.
     sweeping: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         Self { agent, instance, ready: false, complaints: Vec::new(), sweeping: false }
     }
 
-    /// Answers events and orders until one of them says stop; returns why.
+    /// Handles events and orders until one says stop; returns why.
     pub(super) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
         loop {
             tokio::select! {
@@ -66,7 +66,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     Some(Wake { stop: Some(signal), .. }) => return signal,
                     Some(wake) => self.wake(wake, policies),
                 },
-                // Where there is nothing else to do: a full table takes a tenth of a second.
+                // When there is nothing else to do: a full table takes a tenth of a second.
                 () = yield_now(), if self.sweeping => self.sweep_some(),
             }
         }
@@ -90,7 +90,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
                     emit(&Event::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.resync();
                 } else {
-                    // What went wrong was said.
+                    // Errors were reported already.
                     let _ = self.enforce();
                 }
             }
@@ -100,7 +100,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.sweeping |= wake.tick;
     }
 
-    /// Sweeps a part of the flow table.
+    /// Ages a part of the flow table.
     fn sweep_some(&mut self) {
         match self.agent.sweep_some() {
             Ok(Swept { swept, is_last }) => {
@@ -114,27 +114,27 @@ impl<'a, E: Enforcer> Session<'a, E> {
         }
     }
 
-    /// Prepares `policy` for the host as it is now.
+    /// Prepares `policy` for the current devices of the host.
     pub(super) fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
         self.agent.prepare(policy, &devices::scan()?)
     }
 
-    /// Puts the first policy in force, where its failure is the end.
+    /// Puts the first policy in force; a failure ends the agent.
     pub(super) fn begin(&mut self) -> Result<(), AgentError> {
         let report = self.agent.enforce()?;
         self.tell(report, None);
-        // What waits for it brings the network up: whatever can be filtered is now, and what cannot was said.
+        // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
             log::warn!("systemd was not told that the filter is in force: {error}");
         }
         Ok(())
     }
 
-    /// Puts in force what was prepared.
+    /// Puts the prepared policy in force.
     fn enforce(&mut self) -> Result<Enforced, AgentError> {
         let result = self.agent.enforce().and_then(|mut report| {
             if !self.agent.is_settled() {
-                // Devices changed since it was prepared, or something failed: a second look may be all it needs.
+                // Devices changed since it was prepared, or something failed: a second attempt may be all it needs.
                 let again = self.agent.resync(&devices::scan()?)?;
                 report.lines.extend(again.lines);
                 report.warnings.extend(again.warnings);
@@ -166,7 +166,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         }
     }
 
-    /// Says what a report says, `cause` where a change is in force now, and gives back what went wrong.
+    /// Reports what happened, with `cause` if a change is in force now, and returns what went wrong.
     fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
         let Report { lines, warnings, errors, published } = report;
         lines.iter().for_each(emit);
@@ -214,13 +214,13 @@ mod tests {
         kernel::Attachment,
     };
 
-    /// What `orders` come to in a session over a fake kernel; and why it ended.
+    /// Runs a session with `orders` over a fake kernel; returns why it ended.
     fn session(orders: impl FnOnce(Control, Fake, Sender) + Send) -> &'static str {
         let dir = tempfile::tempdir().unwrap();
         let (path, fake) = (dir.path().join("catalog.json"), Fake::default());
         let (control, received) = control();
         let (sender, mut events) = channel();
-        // It is the orders that end.
+        // The orders end it, not the events.
         let _open = sender.clone();
         let loaded = fake.clone();
         thread::scope(|scope| {

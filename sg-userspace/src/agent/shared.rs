@@ -1,5 +1,5 @@
-//! A value that one catalog after the other has in common, and the text that it is in the file: a change of one group
-//! must not cost what the whole file costs. Called by `numbers`.
+//! A value shared by successive catalogs, with its text in the file: a change of one group must not cost as much as writing the
+//! whole file. Called by `numbers`.
 
 use std::{
     ops::Deref,
@@ -9,14 +9,14 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// A value that is never changed, and cheap to copy.
+/// An immutable value that is cheap to clone.
 #[derive(Debug)]
 pub struct Shared<T>(Arc<Inner<T>>);
 
 #[derive(Debug)]
 struct Inner<T> {
     value: T,
-    /// The value as JSON, once somebody wrote it.
+    /// The value as JSON, once it has been written.
     text: OnceLock<Box<RawValue>>,
 }
 
@@ -48,7 +48,7 @@ impl<T: Eq> PartialEq for Shared<T> {
 
 impl<T: Eq> Eq for Shared<T> {}
 
-/// To JSON only, which is what the file is.
+/// JSON only, the format of the file.
 impl<T: Serialize> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = if let Some(text) = self.0.text.get() {

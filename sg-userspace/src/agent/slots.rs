@@ -1,11 +1,11 @@
-//! Slots: the place of a NIC in the maps, its own as long as it is in the policy. Pure; called by `reconcile`.
+//! Slots: the index of a NIC in the maps, unchanged as long as the NIC is in the policy. Pure; called by `reconcile`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{AgentError, records::Records};
 
-/// A slot for each of `wanted`, in the same order. Who has one keeps it. The slot of a NIC that leaves is
-/// given away only where there is no other: it must be empty before.
+/// Assigns a slot to each of `wanted`, in the same order. Existing NICs keep theirs. The slot of a NIC that leaves is reused only
+/// if there is no other: it must be cleared first.
 pub(super) fn assign(wanted: &[&str], actual: &Records, limit: u32) -> Result<Vec<u16>, AgentError> {
     let staying: HashSet<&str> = wanted.iter().copied().collect();
     let (mut kept, mut leaving) = (HashMap::new(), BTreeSet::new());

@@ -1,5 +1,5 @@
-//! Where events come from, but for the policy file: signals, the clock, the kernel's news about devices.
-//! Each is a task that sends and forgets; it must never do what the event calls for.
+//! The sources of events, except the policy file: signals, the clock, the kernel's notifications about devices. Each is a task
+//! that only sends; it must never do what the event calls for.
 
 use std::{io, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
     events::{Event, Sender},
 };
 
-/// How often flows are swept, and what failed is tried again.
+/// How often flows are aged, and failures retried.
 const TICK: Duration = Duration::from_secs(5);
 
-/// Listens to the clock and to what becomes of devices. What happens from now on wakes the agent.
+/// Starts the clock and the listener for device changes. Changes from now on wake the agent.
 pub(super) fn spawn(events: &Sender) -> Result<(), AgentError> {
     spawn_clock(events);
     let what = "the kernel's news about devices (netlink)";
@@ -26,7 +26,7 @@ pub(super) fn spawn(events: &Sender) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// Listens to the signals of the process, where the agent is all there is in it.
+/// Starts the listener for the process's signals, if the agent is all there is in the process.
 pub(super) fn spawn_signals(events: &Sender) -> Result<(), AgentError> {
     let listen = |kind| signal(kind).map_err(|source| AgentError::Source { what: "signals", source });
     spawn_signal(listen(SignalKind::hangup())?, Event::Reload, events);
@@ -67,7 +67,7 @@ async fn pass_on_news(news: TokioSocket, events: Sender) {
             return;
         }
         match looked {
-            // ENOBUFS: more news than the socket holds. What was lost is found by looking.
+            // ENOBUFS: more notifications than the socket holds. What was lost is found by looking.
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
             Err(error) => {

@@ -1,6 +1,6 @@
-//! The start: what an earlier agent left is continued, or replaced and that is said. It must never mix the two: maps of
-//! one layout with a catalog of another would count one rule's packets for another rule. What is replaced stays in force until
-//! the new program is in its place. Called once, by `run`.
+//! The start: continues what an earlier agent left, or replaces it and says so. It must never mix the two: maps of one layout
+//! with a catalog of another would attribute one rule's packets to another. What is replaced stays in force until the new program
+//! is in its place. Called once, by `run`.
 
 use std::path::PathBuf;
 
@@ -18,27 +18,27 @@ use crate::kernel::{
     pins::{self, Moved},
 };
 
-/// What to do about what is there.
+/// How to start.
 #[derive(Debug)]
 enum StartMode {
     /// Nothing is there.
     Fresh,
-    /// Flows, counters, slots, numbers and generations go on, as far as `layout` has what this one has.
+    /// Flows, counters, slots, numbers and generations continue, as far as `layout` has what this one has.
     Adopt {
-        /// What is known of them, as this version has it.
+        /// The catalog, converted to this version.
         catalog: Catalog,
         /// The layout of what is in force.
         layout: u32,
     },
     /// Something is there that cannot be continued.
     Takeover {
-        /// Why not.
+        /// The reason.
         why: String,
     },
 }
 
-/// Looks at the host and hands over an agent that knows what is in force. It loads the program for its first
-/// policy; until then nothing is made and nothing is taken away.
+/// Examines the host and returns an agent that knows what is in force. The agent loads the program for its first policy; until
+/// then nothing is created or removed.
 pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentError> {
     host::check_capabilities()?;
     let pinned = bpffs::lasts();
@@ -68,7 +68,7 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
                      now; filter the device by an agent in its own namespace"
                 );
             }
-            // Hooks of the other kind go when those of this one are there.
+            // Hooks of the other kind are detached once those of this kind are attached.
             Catalog { attachment: options.attachment, ..catalog.clone() }
         }
     };
@@ -81,15 +81,14 @@ pub(super) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
     Ok(Agent::new(Box::new(load), catalog, path, budget_words))
 }
 
-/// Makes room for the tables of this layout, and says which pins are to be replaced. May be called again where
-/// what comes after it failed.
+/// Makes room for the tables of this layout, and returns the pins to be replaced. May be called again if a later step failed.
 fn older(instance: &Instance, beginning: &StartMode) -> Result<Option<Vec<PathBuf>>, AgentError> {
     let own = instance.pins();
     match beginning {
         StartMode::Fresh => return Ok(None),
         StartMode::Adopt { layout, .. } => {
             if *layout != abi::VERSION {
-                // Of a start that ended before it wrote its catalog, and so before it attached anything.
+                // From a start that ended before it wrote its catalog, and so before it attached anything.
                 remove_pins(&own, &[])?;
             }
         }
@@ -99,7 +98,7 @@ fn older(instance: &Instance, beginning: &StartMode) -> Result<Option<Vec<PathBu
                  are lost"
             );
             for pins in instance.pinned().iter().filter(|path| pins::layout_of(path).is_some()) {
-                // Filters of a clsact qdisc hold what they need, and a start that failed left tables only.
+                // Filters of a clsact qdisc hold what they need, and a failed start left tables only.
                 if pins::hold_links(pins) { set_aside(pins)? } else { remove_pins(pins, &[])? }
             }
         }
@@ -108,7 +107,7 @@ fn older(instance: &Instance, beginning: &StartMode) -> Result<Option<Vec<PathBu
     Ok(if older.is_empty() && matches!(beginning, StartMode::Adopt { .. }) { None } else { Some(older) })
 }
 
-/// Loads the program, over the tables of `catalog` where they are there.
+/// Loads the program, adopting the tables of `catalog` if they exist.
 fn load(
     options: &AgentOptions,
     catalog: &Catalog,
@@ -128,7 +127,7 @@ fn load(
     if options.program_log > 0 {
         spawn_program_log(&mut datapath).map_err(|source| AgentError::Load { source })?;
     }
-    // From here on pins have a catalog, whatever becomes of the first policy.
+    // From here on the pins have a catalog, whatever happens to the first policy.
     catalog.save(&options.instance.catalog())?;
     Ok(datapath)
 }
@@ -163,7 +162,7 @@ mod tests {
     use super::*;
     use crate::{agent::plan::samples::LIMITS, kernel::Attachment};
 
-    /// An instance in a directory of its own, with or without something pinned, with or without a catalog.
+    /// An instance in a directory of its own, with or without pins, with or without a catalog.
     fn instance(pins: bool, catalog: Option<&Catalog>) -> (tempfile::TempDir, Instance) {
         let dir = tempfile::tempdir().unwrap();
         let instance = Instance::under("sgd", &dir.path().join("run"), &dir.path().join("bpf")).unwrap();
@@ -183,7 +182,7 @@ mod tests {
         beginning(&instance).unwrap()
     }
 
-    /// The names of what is pinned, and which of it is older, once room was made.
+    /// Makes room, and returns the names of the pins and which of them are older.
     fn room(instance: &Instance) -> (Vec<String>, Option<Vec<PathBuf>>) {
         let older = older(instance, &beginning(instance).unwrap()).unwrap();
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -218,7 +217,7 @@ mod tests {
         for _ in 0..2 {
             let expected = Some(vec![instance.pins().with_file_name(&aside)]);
             assert_eq!(room(&instance), (vec![aside.clone()], expected), "it may be done again");
-            // Of a start that failed: tables, and nothing that is attached.
+            // From a failed start: tables, and nothing attached.
             pin(&instance, instance.pins().file_name().unwrap().to_str().unwrap());
         }
     }
@@ -243,7 +242,7 @@ mod tests {
             "what was half made is gone"
         );
 
-        // A start that ended between its catalog and the last of what is older.
+        // A start that ended after its catalog and before the last of the older pins was removed.
         catalog.save(&instance.catalog()).unwrap();
         let own = pin(&instance, instance.pins().file_name().unwrap().to_str().unwrap());
         assert!(matches!(beginning(&instance).unwrap(), StartMode::Adopt { layout: abi::VERSION, .. }));

@@ -1,5 +1,5 @@
-//! The lines on stdout: what people and tests wait for. One line an event, the word first, fields that are
-//! only ever added to. Errors in full go to the log on stderr.
+//! The lines on stdout that people and tests wait for: one line per event, the event's name first. Fields are only ever added.
+//! Full errors go to the log on stderr.
 
 use std::{
     fmt,
@@ -9,16 +9,16 @@ use std::{
 
 use crate::kernel::Lasts;
 
-/// Something that happened.
+/// An event to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Every NIC whose device exists is attached and enforcing. Once.
+    /// Every NIC whose device exists is attached and enforcing. Printed once.
     Ready { instance: String, nics: usize, attached: usize, pinned: Lasts },
     /// A change is in force.
     Applied { cause: &'static str, nics: usize, published: usize },
-    /// A document is not used; the policy before it stays in force.
+    /// A document was refused; the policy before it stays in force.
     Refused { path: PathBuf, reason: String },
-    /// The program is on a device.
+    /// The program was attached to a device.
     Attached { device: String },
     /// A NIC of the policy has no device yet.
     Waiting { device: String },
@@ -54,7 +54,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// Prints a line at once. Nobody listening is no reason to stop filtering.
+/// Prints a line and flushes. A closed stdout is no reason to stop filtering.
 pub(super) fn emit(line: &Event) {
     let mut out = io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

@@ -1,5 +1,5 @@
-//! The end of an instance: programs off the devices, pins and catalog away. It must never run beside a running
-//! agent: callers hold the instance's lock. Called by `sgctl detach` and `sgd --detach-on-exit`.
+//! The end of an instance: detaches the programs, removes pins and catalog. It must never run beside a running agent: callers
+//! hold the instance's lock. Called by `sgctl detach` and `sgd --detach-on-exit`.
 
 use std::fs;
 
@@ -13,19 +13,19 @@ use crate::kernel::Device;
 /// What was removed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// There was nothing.
+    /// Nothing: the instance did not exist.
     Nothing,
     /// The filter, from these devices as far as the catalog knew.
     Filter {
-        /// Their names.
+        /// The interface names.
         devices: Vec<String>,
     },
 }
 
-/// Removes everything that `instance` has in the kernel, whatever layout it has, and its catalog.
+/// Removes everything that `instance` has in the kernel, whatever its layout, and its catalog.
 ///
 /// # Errors
-/// Where pins or the catalog stay.
+/// If pins or the catalog cannot be removed.
 pub fn teardown(instance: &Instance) -> Result<Removed, AgentError> {
     let mut hooked: Vec<Device> = Catalog::load(&instance.catalog())
         .map(|catalog| catalog.nics)
@@ -40,11 +40,11 @@ pub fn teardown(instance: &Instance) -> Result<Removed, AgentError> {
         return Ok(Removed::Nothing);
     }
     if hooked.is_empty() {
-        // No catalog says where the programs are: look on every device.
+        // No catalog records where the programs are: look on every device.
         hooked = every_device(&devices::scan()?);
     }
     if pinned.is_empty() {
-        // Filters of a clsact qdisc are there without a pin, too.
+        // Filters of a clsact qdisc exist without a pin, too.
         pinned.push(instance.pins());
     }
     for pins in pinned {

@@ -1,12 +1,12 @@
-//! Opens a file that only root and the agent's user can have put there: it belongs to one of them, others cannot write to it,
-//! no symbolic link on the way to it is somebody else's, and no directory on the way lets others put another file, link or
-//! directory in the place of theirs. Else whoever can put a link where root's agent reads could have it read any file, and its
-//! log say what is in it; and who can rename root's old policy to the name of the new one could have it applied.
+//! Opens a file that only root and the agent's user can have put there: it belongs to one of them, others cannot write to it, no
+//! symbolic link on the path belongs to another user, and no directory on the path lets others replace a file, link or directory
+//! of theirs. Otherwise anybody who can put a link where root's agent reads could make it read any file, and log its contents;
+//! and anybody who can rename root's old policy to the name of the new one could have it applied.
 //!
-//! What is checked is what is opened: each step of the way is held by a descriptor. Two kinds of directory are writable and safe:
-//! a sticky one, where nobody moves what is not his own, and one on a mount that is read-only here, as Kubernetes mounts a
-//! `ConfigMap`, whose directory has mode 0777. (`fs-mistrust` knows neither, and nothing of who made a link.) This file must never
-//! look at what is read. Called by `policy_file`.
+//! What is checked is what is opened: each step of the path is held by a descriptor. Two kinds of directory are writable and
+//! safe: a sticky one, where users can move only their own files, and one on a mount that is read-only here, as Kubernetes mounts
+//! a `ConfigMap`, whose directory has mode 0777. (`fs-mistrust` supports neither, and ignores who created a link.) This file must
+//! never look at what is read. Called by `policy_file`.
 
 use std::{
     collections::VecDeque,
@@ -33,25 +33,25 @@ use thiserror::Error;
 
 use crate::lock_file::{is_trusted, user};
 
-/// As many symbolic links as the kernel follows (`MAXSYMLINKS`, include/linux/namei.h).
+/// The maximum number of symbolic links followed, as in the kernel (`MAXSYMLINKS`, include/linux/namei.h).
 const MOST_LINKS: usize = 40;
 
-/// Whose hands a file is in that the agent does not read.
+/// Why a file is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Untrusted {
-    /// Somebody else's.
+    /// The file belongs to another user.
     #[error("it belongs to {}, and a policy is read only where it belongs to root or to the user that sgd runs as: chown it", user(*owner))]
     Owner {
-        /// Whose.
+        /// The UID of its owner.
         owner: u32,
     },
-    /// Others can write to it.
+    /// Others can write to the file.
     #[error("it has mode {mode:04o}, so others than its owner can change the policy: `chmod go-w` it")]
     Writable {
-        /// What it has.
+        /// The file's mode.
         mode: u32,
     },
-    /// A directory on the way to it is somebody else's.
+    /// A directory on the path belongs to another user.
     #[error(
         "the directory {directory:?} on the way to it belongs to {}, who can put any file there: chown it to root, or keep the \
          policy in a directory of root's, such as /etc/sgd",
@@ -60,10 +60,10 @@ pub enum Untrusted {
     Directory {
         /// The directory.
         directory: PathBuf,
-        /// Whose.
+        /// The UID of its owner.
         owner: u32,
     },
-    /// Others can write to a directory on the way to it.
+    /// Others can write to a directory on the path.
     #[error(
         "the directory {directory:?} on the way to it has mode {mode:04o}, so others than its owner can put another file there: \
          `chmod go-w` it"
@@ -71,10 +71,10 @@ pub enum Untrusted {
     WritableDirectory {
         /// The directory.
         directory: PathBuf,
-        /// What it has.
+        /// The directory's mode.
         mode: u32,
     },
-    /// A link of somebody else leads to it.
+    /// A link on the path belongs to another user.
     #[error(
         "the symbolic link {link:?} on the way to it belongs to {}, and only links of root and of the user that sgd runs as are \
          followed: name the file itself, or make the link anew",
@@ -83,7 +83,7 @@ pub enum Untrusted {
     Link {
         /// The link.
         link: PathBuf,
-        /// Whose.
+        /// The UID of its owner.
         owner: u32,
     },
 }
@@ -91,7 +91,7 @@ pub enum Untrusted {
 /// Why a file is not opened.
 #[derive(Debug)]
 pub(super) enum NotOpened {
-    /// It may not be what was meant.
+    /// It may not be the file that was meant.
     Untrusted(Untrusted),
     /// The kernel does not open it.
     Io(io::Error),
@@ -103,10 +103,10 @@ impl From<Errno> for NotOpened {
     }
 }
 
-/// Opens the file `path`, which is absolute, for reading.
+/// Opens the file `path`, which must be absolute, for reading.
 pub(super) fn open(path: &Path) -> Result<File, NotOpened> {
     let found = find(path)?;
-    // No other file than this one, whatever has its name by now.
+    // Reopens this very file, whatever has its name by now.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
@@ -123,7 +123,7 @@ pub(super) fn open(path: &Path) -> Result<File, NotOpened> {
     Ok(file)
 }
 
-/// Goes to `path`, through links and directories of trusted users only.
+/// Resolves `path`, through links and directories of trusted users only.
 fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
     let step = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let root = || openat(nix::fcntl::AT_FDCWD, "/", step | OFlag::O_DIRECTORY, Mode::empty());
@@ -154,7 +154,7 @@ fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
             return Err(Errno::ELOOP.into());
         }
         if fstatfs(&next).is_ok_and(|found| found.filesystem_type() == PROC_SUPER_MAGIC) {
-            // `/dev/stdin` and the like lead to what has no name.
+            // `/dev/stdin` and the like lead to objects without a name.
             at = openat(&at, name.as_os_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
             continue;
         }
@@ -167,11 +167,11 @@ fn find(path: &Path) -> Result<OwnedFd, NotOpened> {
     Ok(at)
 }
 
-/// Whether nobody else can put something in the place of what is in the directory `at`, which is called `way`.
+/// Checks that nobody else can replace entries of the directory `at`, whose path is `way`.
 fn check_directory(at: &OwnedFd, way: &Path) -> Result<(), NotOpened> {
     let found = fstat(at)?;
     if SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits()) != SFlag::S_IFDIR {
-        // Nothing is found there.
+        // Not a directory: a lookup in it finds nothing.
         return Ok(());
     }
     if !is_trusted(found.st_uid) {
@@ -179,7 +179,8 @@ fn check_directory(at: &OwnedFd, way: &Path) -> Result<(), NotOpened> {
         return Err(NotOpened::Untrusted(Untrusted::Directory { directory, owner }));
     }
     let (mode, sticky) = (found.st_mode & 0o7777, Mode::S_ISVTX.bits());
-    // Of the mount, not of the file system: what others can do by another mount of it is theirs who made both.
+    // The flag of the mount, not of the file system: what others can change through another mount of it is up to whoever created
+    // both.
     let is_read_only = || fstatvfs(at).is_ok_and(|found| found.flags().contains(FsFlags::ST_RDONLY));
     if mode & 0o022 != 0 && mode & sticky == 0 && !is_read_only() {
         return Err(NotOpened::Untrusted(Untrusted::WritableDirectory { directory: way.to_owned(), mode }));
@@ -187,7 +188,7 @@ fn check_directory(at: &OwnedFd, way: &Path) -> Result<(), NotOpened> {
     Ok(())
 }
 
-/// The names on a way.
+/// The components of a path.
 fn steps(path: &Path) -> VecDeque<OsString> {
     path.components()
         .filter(|component| !matches!(component, Component::CurDir | Component::Prefix(_)))
@@ -195,7 +196,7 @@ fn steps(path: &Path) -> VecDeque<OsString> {
         .collect()
 }
 
-/// In whose hands a file and the way to it are: where this changes, it is to be looked at again.
+/// The ownership and permissions of a file and the path to it: if they change, the file must be checked again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hands {
     owner: u32,
@@ -203,7 +204,7 @@ pub(super) struct Hands {
     way: Option<Untrusted>,
 }
 
-/// In whose hands the file `path` is, which is absolute.
+/// The ownership and permissions of the file `path`, which must be absolute.
 pub(super) fn hands(path: &Path) -> Option<Hands> {
     let found = fstatat(nix::fcntl::AT_FDCWD, path, AtFlags::empty()).ok()?;
     let way = match find(path) {
@@ -327,7 +328,7 @@ mod tests {
         assert_eq!(hands(&path), before);
     }
 
-    /// Needs root: who else can give a directory away?
+    /// Needs root, to give a directory away.
     #[test]
     fn a_directory_of_somebody_else_is_not_gone_through() {
         const NOBODY: u32 = 65534;
@@ -355,7 +356,7 @@ mod tests {
         assert_eq!(content(&at("a/b/policy.yaml")), "root's");
     }
 
-    /// As a `ConfigMap`: kubelet gives its directory mode 0777, and mounts it read-only. Needs root: who else can mount?
+    /// Like a `ConfigMap`: kubelet gives its directory mode 0777, and mounts it read-only. Needs root, to mount.
     #[test]
     fn a_writable_directory_on_a_read_only_mount_is_gone_through() {
         if !geteuid().is_root() {
@@ -395,7 +396,7 @@ mod tests {
         assert_eq!(content(&PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()))), "piped");
     }
 
-    /// Needs root: who else can give a file away?
+    /// Needs root, to give a file away.
     #[test]
     fn what_is_somebody_elses_is_not_read_and_not_followed() {
         const NOBODY: u32 = 65534;

@@ -1,6 +1,6 @@
-//! Devices that somebody may believe to be filtered and that are not: those that left the policy and are still there, and
-//! those that the policy names and that are not there, perhaps for a slip of the pen. It must never change what is wanted.
-//! `reconcile` asks it at each look, and tells.
+//! Devices that may seem to be filtered and are not: those that left the policy and still exist, and those that the policy names
+//! and that do not exist, perhaps because of a typo. It must never change what is wanted. `reconcile` calls it at each
+//! reconciliation, and reports the result.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -14,30 +14,30 @@ const FEW: usize = 5;
 /// A device that left the policy. Everything passes there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// Its name.
+    /// The interface name.
     pub device: String,
-    /// Its number: a device that is made anew was never filtered.
+    /// The interface index: a recreated device was never filtered.
     pub ifindex: u32,
 }
 
-/// What one look found.
+/// The result of one look.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unfiltered {
-    /// Those that left, now and before.
+    /// Devices that left, now and before.
     left: Vec<Left>,
-    /// Devices of the policy that are not there, each with one that may be meant.
+    /// Devices of the policy that do not exist, each with one that may be meant.
     absent: Vec<(String, Option<String>)>,
-    /// Devices that no NIC of the policy is about.
+    /// Devices that no NIC of the policy names.
     others: Vec<String>,
 }
 
-/// Whether those that had left are as they were.
+/// Whether one of the devices that left has changed.
 pub(super) fn is_stale(left: &[Left], devices: &Devices) -> bool {
     left.iter().any(|left| devices.get(&left.device).is_none_or(|found| found.index != left.ifindex))
 }
 
 impl Unfiltered {
-    /// Looks. `waiting` are devices that are known not to be there.
+    /// Finds the devices. `waiting` are already known not to exist.
     pub(super) fn look(
         prepared: &Prepared,
         records: &Records,
@@ -74,8 +74,8 @@ impl Unfiltered {
         Self { absent: absent.collect(), left, others }
     }
 
-    /// Those that left and are not filtered any more, as far as `records` say; and warnings of what `known` did not say yet.
-    /// `gone` were filtered until now: of them no warning is needed.
+    /// The devices that left and are no longer filtered according to `records`, and warnings about those not yet in `known`.
+    /// Devices in `gone` were filtered until now and need no warning.
     pub(super) fn tell(
         self,
         records: &Records,
@@ -122,7 +122,7 @@ impl Unfiltered {
     }
 }
 
-/// The device that was meant, where there is one that differs by one slip.
+/// The device that was probably meant, if there is one that differs by a single typo.
 fn meant(name: &str, others: &[String]) -> Option<String> {
     let is_close = |other: &&String| {
         other.len().abs_diff(name.len()) <= 1 && strsim::damerau_levenshtein(name, other) == 1

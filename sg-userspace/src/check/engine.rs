@@ -1,4 +1,4 @@
-//! What every engine is to those who ask.
+//! The interface of all engines.
 
 use std::{fmt, str::FromStr};
 
@@ -12,47 +12,47 @@ use crate::{
     probe::{CheckResult, Probe},
 };
 
-/// Something that answers probes of one policy.
+/// Answers probes for one policy.
 pub trait Engine {
-    /// What happens to `probe`.
+    /// The verdict on `probe`.
     ///
     /// # Errors
-    /// Where the engine has no answer. That is never a verdict.
+    /// If the engine has no result. That is never a verdict.
     fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError>;
 }
 
-/// Why an engine has no answer.
+/// Why an engine has no result.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// The policy of a NIC has no image.
+    /// The policy of a NIC cannot be compiled.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// The kernel refused.
+    /// The kernel refused the program or the test run.
     #[error("the kernel engine: {0}")]
     Kernel(#[from] KernelError),
     /// A NIC that is not in the policy.
     #[error("NIC number {nic} is not in the policy")]
     NoNic {
-        /// The position.
+        /// The position of the NIC.
         nic: usize,
     },
     /// An image that cannot be read: a defect of this program.
     #[error("NIC {device}: the compiled image is damaged: {fault}")]
     Image {
-        /// The NIC.
+        /// The NIC's device.
         device: String,
-        /// What was found.
+        /// The defect found.
         fault: ImageFault,
     },
-    /// The program returned one thing and noted another, or nothing: a defect of this program.
+    /// The program's return value differs from the recorded decision, or no decision was recorded: a defect of this program.
     #[error("NIC {device}: the program let the packet {} without a decision that says so", if *passed { "pass" } else { "end" })]
     Undecided {
-        /// The NIC.
+        /// The NIC's device.
         device: String,
-        /// What the return value said.
+        /// Whether the return value accepts the packet.
         passed: bool,
     },
-    /// The frame of a probe that cannot be read: a defect of this program.
+    /// The frame of a probe that cannot be parsed: a defect of this program.
     #[error("the frame of the probe {probe} cannot be read")]
     Frame {
         /// The probe.
@@ -60,7 +60,7 @@ pub enum EngineError {
     },
 }
 
-/// What is wrong with an image.
+/// A defect of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ImageFault {
     /// The header is of another version.
@@ -69,23 +69,23 @@ pub enum ImageFault {
     /// A walk ended without a decision.
     #[error("a walk ends without a decision")]
     Walk,
-    /// A decision with a number that was never given to anything.
+    /// A decision with an unassigned number.
     #[error("a decision has the number {number}, which was given to nothing")]
     Number {
-        /// The number.
+        /// The number in the decision.
         number: u32,
     },
-    /// A decision with a reason that does not fit what its number stands for.
+    /// A decision whose reason does not fit the owner of its number.
     #[error("a decision has the reason {reason}, which does not fit its number {number}")]
     Reason {
         /// The number of the reason.
         reason: u8,
-        /// The number.
+        /// The number in the decision.
         number: u32,
     },
 }
 
-/// The engines there are.
+/// The available engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EngineKind {
     /// [`OracleEngine`].
@@ -100,7 +100,7 @@ pub enum EngineKind {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is no engine: there are oracle, image and kernel")]
 pub struct UnknownEngine {
-    /// The text.
+    /// The text as given.
     pub found: String,
 }
 
@@ -108,10 +108,10 @@ impl EngineKind {
     /// Every engine.
     pub const ALL: [Self; 3] = [Self::Oracle, Self::Image, Self::Kernel];
 
-    /// The engine, ready for probes of `policy`.
+    /// Starts the engine for probes of `policy`.
     ///
     /// # Errors
-    /// Where it cannot be had: the kernel engine needs a kernel that lets it in.
+    /// If it is not available: the kernel engine needs a kernel that accepts the program.
     pub fn start(self, policy: &Policy) -> Result<Box<dyn Engine + '_>, EngineError> {
         Ok(match self {
             Self::Oracle => Box::new(OracleEngine::new(policy)),
@@ -120,7 +120,7 @@ impl EngineKind {
         })
     }
 
-    /// The word for it.
+    /// The name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

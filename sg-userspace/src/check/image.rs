@@ -1,4 +1,4 @@
-//! The compiled tables as an engine, read in user space with the very code that the kernel runs.
+//! The compiled image as an engine, read in user space by the same code that the kernel runs.
 
 use sg_common::{
     dhcp::Kind,
@@ -18,20 +18,20 @@ use crate::{
     probe::{CheckResult, Probe},
 };
 
-/// The image of a NIC, and what the numbers in it stand for.
+/// The image of a NIC, and the owners of its counter numbers.
 #[derive(Debug)]
 pub struct CompiledNic {
-    /// The image.
+    /// The compiled image.
     pub image: Image,
-    /// The number of a decision is a position here.
+    /// The deciders, indexed by the number of their decisions.
     pub deciders: Vec<Decider>,
 }
 
 impl CompiledNic {
-    /// Compiles the policy of `nic` as a check does: the first generation, numbers from 0.
+    /// Compiles the policy of `nic` for a check: the first generation, numbers from 0.
     ///
     /// # Errors
-    /// Where the policy has no image.
+    /// If the policy cannot be compiled.
     pub fn new(policy: &Policy, nic: &Nic) -> Result<Self, CompileError> {
         let options = ImageOptions {
             generation: 1,
@@ -47,22 +47,22 @@ impl CompiledNic {
     }
 }
 
-/// Reads the compiled tables.
+/// Judges probes by compiled images.
 #[derive(Debug)]
 pub struct ImageEngine<'a> {
     policy: &'a Policy,
-    /// By the NIC's position; compiled when the first probe asks.
+    /// By the NIC's position; compiled at the first probe.
     nics: Vec<Option<CompiledNic>>,
 }
 
 impl<'a> ImageEngine<'a> {
-    /// An engine for probes of `policy`.
+    /// Creates an engine for probes of `policy`.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
         Self { policy, nics: policy.nics().iter().map(|_| None).collect() }
     }
 
-    /// An engine that reads `nics`, by position, instead of what it would compile.
+    /// Creates an engine that reads `nics`, by position, instead of compiling them.
     #[must_use]
     pub fn of(policy: &'a Policy, nics: Vec<CompiledNic>) -> Self {
         Self { policy, nics: nics.into_iter().map(Some).collect() }
@@ -79,7 +79,7 @@ impl Engine for ImageEngine<'_> {
             Some(compiled) => compiled,
             None => place.insert(CompiledNic::new(self.policy, nic)?),
         };
-        // The frame, not the probe: what a parser makes of a packet is part of the answer.
+        // The frame, not the probe: parsing is part of what is checked.
         let frame = probe.frame(nic.mac_for(probe.source()));
         let (Parsed::Packet(packet), Some(sender)) = (parse(&&frame[..]), guest::sender(&&frame[..])) else {
             return Err(EngineError::Frame { probe: Box::new(*probe) });
@@ -111,12 +111,12 @@ impl CompiledNic {
         if guarded && guest::is_server(packet) {
             return Ok(CheckResult::without_policy(Verdict::Drop, Reason::RogueServer));
         }
-        // No probe carries the address that it would advertise.
+        // A probe never contains the address that it would advertise.
         if guarded && guest::is_advertisement(packet) {
             return Ok(CheckResult::without_policy(Verdict::Drop, Reason::Malformed));
         }
         if !spoofed || guest::may_ask(packet, header.flags) {
-            // Nothing was asked before a probe: it answers nothing.
+            // No request precedes a probe, so it is no reply.
             let passes = match exceptions::find(&frame, ETHERNET, packet, direction) {
                 Some(Exception::Dhcp(message)) => match message.kind {
                     Kind::ToAll => Some(Reason::Dhcp),
@@ -137,7 +137,7 @@ impl CompiledNic {
         self.decided(walk(header::ROOTS + direction as usize * 2 + family, &keys)?)
     }
 
-    /// The answer in a decision of the program or the image.
+    /// The result for a decision of the program or the image.
     pub(super) fn decided(&self, decision: Decision) -> Result<CheckResult, ImageFault> {
         let number = decision.number();
         let reason =

@@ -1,4 +1,4 @@
-//! The program in the kernel as an engine: the real program over real packets.
+//! The program in the kernel as an engine: the real program on real packets.
 
 use sg_common::{
     flow::{self, Direction, FlowKey},
@@ -12,50 +12,50 @@ use crate::{
     probe::{CheckResult, Probe},
 };
 
-/// A datapath for checks: no pins, no devices, and no more flows than the one that a probe opens.
+/// A datapath for checks: no pins, no devices, and only as many flows as a probe needs.
 const LIMITS: Limits = Limits { nics: 1 << 12, flows: 64, counters: 64 };
 
-/// Runs the eBPF program over real packets, through `BPF_PROG_TEST_RUN`.
+/// Runs the eBPF program on real packets, through `BPF_PROG_TEST_RUN`.
 #[derive(Debug)]
 pub struct KernelEngine<'a> {
     policy: &'a Policy,
     datapath: Datapath,
-    /// By the NIC's position, which is its slot; compiled and published when the first probe asks.
+    /// By the NIC's position, which is its slot; compiled and published at the first probe.
     nics: Vec<Option<CompiledNic>>,
-    /// The NIC that test runs meet now.
+    /// The NIC that test runs currently use.
     current: Option<usize>,
 }
 
 impl<'a> KernelEngine<'a> {
-    /// An engine for probes of `policy`.
+    /// Creates an engine for probes of `policy`.
     ///
     /// # Errors
-    /// Where the kernel does not let the program in.
+    /// If the kernel does not accept the program.
     pub fn new(policy: &'a Policy) -> Result<Self, EngineError> {
         Ok(Self::over(Self::datapath()?, policy))
     }
 
-    /// A datapath for [`Self::over`]: loading takes longer than many probes, so tests of many policies keep one.
+    /// Loads a datapath for [`Self::over`]: loading takes longer than many probes, so tests of many policies keep one.
     ///
     /// # Errors
-    /// Where the kernel does not let the program in.
+    /// If the kernel does not accept the program.
     pub fn datapath() -> Result<Datapath, KernelError> {
         Datapath::load(&Options { limits: LIMITS, ..Options::default() })
     }
 
-    /// An engine for probes of `policy` over a datapath that is there already.
+    /// Creates an engine for probes of `policy` with an existing datapath.
     #[must_use]
     pub fn over(datapath: Datapath, policy: &'a Policy) -> Self {
         Self { policy, datapath, nics: policy.nics().iter().map(|_| None).collect(), current: None }
     }
 
-    /// Like [`Self::over`], where `nics` are published already, each in the slot of its position.
+    /// Like [`Self::over`], with `nics` already published, each in the slot of its position.
     #[must_use]
     pub fn of(datapath: Datapath, policy: &'a Policy, nics: Vec<CompiledNic>) -> Self {
         Self { policy, datapath, nics: nics.into_iter().map(Some).collect(), current: None }
     }
 
-    /// Gives the datapath back.
+    /// Returns the datapath.
     #[must_use]
     pub fn into_datapath(self) -> Datapath {
         self.datapath
@@ -81,7 +81,7 @@ impl Engine for KernelEngine<'_> {
             self.current = Some(position);
         }
 
-        // Inbound of a host is what its device receives; inbound of a guest is what the host end sends.
+        // A host's inbound packets are received by its device; a guest's inbound packets are sent by the host end.
         let program = match (nic.role, probe.direction()) {
             (Role::Host, Direction::Ingress) | (Role::Guest, Direction::Egress) => Program::Ingress,
             (Role::Host, Direction::Egress) | (Role::Guest, Direction::Ingress) => Program::Egress,
@@ -93,7 +93,7 @@ impl Engine for KernelEngine<'_> {
             return Err(EngineError::Undecided { device: nic.device.clone(), passed: outcome.passed });
         };
 
-        // The next probe starts a flow too, whatever this one was.
+        // The next probe must start a flow too, whatever this one did.
         let Parsed::Packet(packet) = parse(&&frame[..]) else {
             return Err(EngineError::Frame { probe: Box::new(*probe) });
         };

@@ -1,13 +1,13 @@
-//! What would happen to this packet: engines that answer probes, and the stream of probes through one of them.
+//! Checks a packet against a policy: engines that answer probes, and the stream of probes through one of them.
 //!
 //! | engine | what it runs |
 //! |---|---|
 //! | oracle | the rules as written |
-//! | image | the compiled tables, read in user space |
-//! | kernel | the eBPF program, over a real packet |
+//! | image | the compiled image, read in user space |
+//! | kernel | the eBPF program, on a real packet |
 //!
-//! The three must always agree; tests and `sgctl check` compare them. This room must never touch an interface
-//! nor decide anything itself. `cli` and the tests call it.
+//! The three must always agree; tests and `sgctl check` compare them. This room must never touch an interface, nor decide
+//! anything itself. `cli` and the tests call it.
 
 mod engine;
 mod image;

@@ -7,7 +7,7 @@ use crate::{
     probe::{CheckResult, Probe},
 };
 
-/// Walks the rules as written.
+/// Evaluates the rules as written.
 #[derive(Debug)]
 pub struct OracleEngine<'a> {
     policy: &'a Policy,
@@ -15,7 +15,7 @@ pub struct OracleEngine<'a> {
 }
 
 impl<'a> OracleEngine<'a> {
-    /// An engine for probes of `policy`.
+    /// Creates an engine for probes of `policy`.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
         Self { policy, oracle: Oracle::new(policy) }

@@ -1,4 +1,4 @@
-//! Probes in, answers out, line by line, in constant memory.
+//! Reads probes and writes results, line by line, in constant memory.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 
@@ -13,66 +13,66 @@ use crate::{
     probe::{LineReason, Reader},
 };
 
-/// The longest line that is read; a probe has about 150 bytes.
+/// The maximum length of a line in bytes; a probe has about 150.
 const LONGEST_LINE: u64 = 64 * 1024;
 
-/// How answers are written.
+/// The output format of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// One line in words, with the probe.
     Words,
 }
 
-/// Why a stream ended early. The answers to the lines before are written.
+/// Why a stream ended early. The results for the lines before are written.
 #[derive(Debug, Error)]
 pub enum StreamError {
-    /// A line is no probe.
+    /// A line is not a probe.
     #[error("{file}:{line}: {reason}")]
     Line {
-        /// Where the probes come from.
+        /// The name of the input.
         file: String,
-        /// From 1.
+        /// The line number, from 1.
         line: u64,
-        /// Why.
+        /// What is wrong with the line.
         reason: LineReason,
     },
-    /// A line that no probe can be.
+    /// A line that is too long for a probe.
     #[error("{file}:{line}: longer than {LONGEST_LINE} bytes: a probe is one JSON object a line")]
     LongLine {
-        /// Where the probes come from.
+        /// The name of the input.
         file: String,
-        /// From 1.
+        /// The line number, from 1.
         line: u64,
     },
-    /// An engine without an answer.
+    /// An engine has no result.
     #[error("{file}:{line}: {error}")]
     Engine {
-        /// Where the probes come from.
+        /// The name of the input.
         file: String,
-        /// From 1.
+        /// The line number, from 1.
         line: u64,
-        /// Why.
+        /// The engine's error.
         error: EngineError,
     },
-    /// The probes cannot be read.
+    /// The input cannot be read.
     #[error("{file}: {error}")]
     Read {
-        /// Where the probes come from.
+        /// The name of the input.
         file: String,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The answers cannot be written.
+    /// The results cannot be written.
     #[error("writing answers: {0}")]
     Write(io::Error),
 }
 
-/// Answers every line of `probes`, which come from `file`, with `engine`. Empty lines are skipped.
+/// Answers every line of `probes`, read from `file`, with `engine`. Empty lines are skipped.
 ///
 /// # Errors
-/// At the first line that cannot be answered, after the answers before it were flushed.
+/// At the first line without a result, after the results before it were flushed.
 pub fn stream(
     policy: &Policy,
     file: &str,
@@ -100,7 +100,7 @@ fn answer_lines(
     for line in 1.. {
         bytes.clear();
         if probes.buffer().is_empty() {
-            // The next read may wait for whoever waits for our answers.
+            // The sender of the next probe may be waiting for these results.
             answers.flush().map_err(StreamError::Write)?;
         }
         let length = probes

@@ -1,6 +1,6 @@
-//! Which remote addresses a change of members and prefix lists is about: for each direction and family of a NIC, the
-//! upper halves of addresses for which its policy may say something else than before. Too much does no harm, too little
-//! would. It must never look at an image. `patch` calls it.
+//! Computes the remote addresses that a change of members and prefix lists affects: for each direction and family of a NIC, the
+//! upper halves of addresses for which its policy may decide differently than before. Including too many ranges is harmless,
+//! missing one is not. It must never look at an image. `patch` calls it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -16,7 +16,7 @@ use crate::{
     model::{Nic, Policy, Remote},
 };
 
-/// The most entries that come and go, over all groups and lists: with more a whole compilation is as good.
+/// The maximum number of entries that come and go, over all groups and lists. Beyond it, a full compilation is as good.
 const MOST: usize = 64;
 
 /// Ranges of upper halves of addresses, by family.
@@ -43,11 +43,11 @@ impl AffectedRanges {
         &self.ranges[family as usize]
     }
 
-    /// Whether some address of `net` is in it.
+    /// Whether some address of `net` is affected.
     pub(super) fn touches(&self, net: IpNet) -> bool {
         let (family, range) = upper(net);
         let ranges = self.ranges(family);
-        // Most of a large group is on one side of all of them.
+        // Most of a large group lies on one side of all affected ranges.
         let (Some(lowest), Some(highest)) = (ranges.first(), ranges.last()) else { return false };
         if range.last < lowest.first || highest.last < range.first {
             return false;
@@ -72,8 +72,8 @@ fn upper(net: IpNet) -> (Family, Range) {
     }
 }
 
-/// What changed for `nic` between two policies, by direction. None where it is more than members and entries of prefix
-/// lists, or more than few of them.
+/// The remote addresses that changed for `nic` between two policies, by direction. `None` if more changed than members and
+/// entries of prefix lists, or too many of those.
 pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[AffectedRanges; 2]> {
     let same_groups =
         || nic.groups.iter().all(|&group| before.groups().get(group.0) == after.groups().get(group.0));
@@ -107,7 +107,7 @@ pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Aff
     Some([affected(Direction::Ingress)?, affected(Direction::Egress)?])
 }
 
-/// The groups and lists that the rules of a NIC ask for.
+/// The groups and lists that the rules of a NIC refer to.
 fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source> {
     let effective = policy.effective(nic, direction);
     let named = effective.rules.iter().filter_map(|(_, rule)| match rule.remote {
@@ -118,7 +118,7 @@ fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source>
     effective.intra_groups.iter().copied().map(Source::Group).chain(named).collect()
 }
 
-/// What is in one of two lists only. None where that is too much.
+/// The entries that are in exactly one of two lists. `None` if there are too many.
 fn symmetric_difference<T: Copy + Ord>(before: &[T], after: &[T]) -> Option<Vec<T>> {
     let (before, after) = trim_common_ends(before, after);
     let (mut before, mut after) = (before.to_vec(), after.to_vec());

@@ -1,10 +1,10 @@
-//! Clauses that are still possible, and what is left to ask of each.
+//! Lowered rules that can still match, and the conditions each has left.
 //!
-//! A candidate is a lowered rule, and the ranges of lower halves that go with the upper halves of its addresses which were
-//! found. It is known by a small number: half of a compilation is comparing lists of candidates. Of IPv4 the numbers
-//! are those of the lowered rules.
+//! A candidate is a lowered rule with the ranges of lower halves that belong to the upper halves matched so far. It is identified
+//! by a small number, because half of a compilation is comparing lists of candidates. For IPv4 the numbers are those of the
+//! lowered rules.
 //!
-//! It knows nothing of intervals or of what is written; `tree` asks it.
+//! It knows nothing of intervals or of what is written; `tree` calls it.
 
 use foldhash::{HashMap, HashMapExt as _};
 use sg_common::image::{Dimension, Reference};
@@ -15,7 +15,6 @@ use super::{
     ranges::{Addresses, Range},
 };
 
-/// The number of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Candidate(pub(super) u32);
 
@@ -36,12 +35,12 @@ impl LowId {
     const ANY: Self = Self(0);
 }
 
-/// All candidates of one decision tree, by number: first the lowered rules, of which nothing is asked yet of lower halves.
+/// All candidates of one decision tree, by number: first the lowered rules, which have no condition on lower halves yet.
 pub(super) struct Candidates<'a> {
     lowered_rules: &'a [LoweredRule],
-    /// Behind the lowered rules.
+    /// The candidates after the lowered rules.
     others: Vec<Meaning>,
-    /// By number.
+    /// The dimensions each candidate has a condition on, by number.
     asked: Vec<Dimensions>,
     numbers: HashMap<Meaning, Candidate>,
     lows: Vec<&'a [Range]>,
@@ -65,14 +64,15 @@ impl<'a> Candidates<'a> {
         self.asked[candidate.0 as usize]
     }
 
-    /// What holds where `candidate` decides; `ranked` where it has to tell its lowered rule too.
+    /// The decision of `candidate`; if `ranked`, it also identifies its lowered rule.
     pub(super) fn decision(&self, candidate: Candidate, ranked: bool) -> Reference {
         let lowered_rule = self.meaning(candidate).lowered_rule;
         let decision = self.lowered_rules[lowered_rule as usize].decision;
         if ranked { Reference::ranked(decision, lowered_rule) } else { Reference::decision(decision) }
     }
 
-    /// Gives `range` every range of keys in which `candidate` is possible, in order, and the candidate that it is there.
+    /// Calls `range` with every range of keys in which `candidate` can match, in order, and with the candidate that it becomes
+    /// there.
     pub(super) fn ranges(
         &mut self,
         candidate: Candidate,
@@ -95,7 +95,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// The upper halves of addresses: behind each the candidate knows which lower halves go with it.
+    /// Walks the upper halves of addresses; each range leads to a candidate that knows the lower halves belonging to it.
     fn upper(
         &mut self,
         addresses: &'a Addresses,

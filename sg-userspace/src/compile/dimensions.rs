@@ -2,7 +2,6 @@
 
 use sg_common::image::Dimension;
 
-/// A set of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dimensions(u8);
 
@@ -13,7 +12,7 @@ impl Dimensions {
         Self(1 << dimension as u8)
     }
 
-    /// `dimension` alone where the condition holds, else none.
+    /// `dimension` alone if the condition holds, else the empty set.
     pub(super) const fn only_if(condition: bool, dimension: Dimension) -> Self {
         Self((condition as u8) << dimension as u8)
     }
@@ -42,15 +41,15 @@ impl Dimensions {
         self.0 == 0
     }
 
-    /// The lower halves whose upper halves are here.
+    /// The lower halves whose upper halves are in the set.
     pub(super) const fn lows_to_come(self) -> Self {
         const HIGHS: Dimensions =
             Dimensions::only(Dimension::RemoteHigh).or(Dimensions::only(Dimension::LocalHigh));
-        // A lower half is the dimension behind its upper half.
+        // A lower half is the dimension after its upper half.
         Self((self.0 & HIGHS.0) << 1)
     }
 
-    /// As a number, for a hash.
+    /// The set as a number, for hashing.
     pub(super) const fn bits(self) -> u8 {
         self.0
     }

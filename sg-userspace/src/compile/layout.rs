@@ -1,8 +1,8 @@
-//! A decision tree → words. How they are read is written in `sg_common::image`.
+//! Decision tree → words. `sg_common::image` describes how they are read.
 //!
-//! A split becomes a search tree of nodes with eight children, built from the bottom: first the tables of
-//! references, then the nodes over them, then the nodes over those, until one node is left. A large split has a
-//! directory before many small trees instead.
+//! A split becomes a search tree of nodes with eight children, built bottom-up: first the tables of references, then the nodes
+//! over them, then the nodes over those, until one node is left. A large split has a directory in front of many small trees
+//! instead.
 
 use std::mem;
 
@@ -12,15 +12,15 @@ use sg_common::image::{
 
 use super::tree::{DecisionTree, Interval, Target};
 
-/// Intervals of a bucket of a directory, on average: most buckets are one node.
+/// Average number of intervals in a directory's bucket: most buckets are one node.
 const BUCKET: usize = 4;
 
-/// The index of the largest directory, in bits.
+/// Index width of the largest directory, in bits.
 const DIRECTORY_BITS: u32 = 16;
 
-/// Words that a split of `intervals` intervals takes, about, and rather more than less.
+/// Estimated words of a split of `intervals` intervals; errs on the high side.
 pub(super) fn words(intervals: usize) -> usize {
-    // A pair has two trees; the second adds a node and a table at least.
+    // A pair has two trees; the second adds at least a node and a table.
     let nodes = intervals.div_ceil(FANOUT) + 1;
     let tree = 2 * NODE_WORDS * nodes + NODE_WORDS * nodes.div_ceil(FANOUT - 1);
     // Before a directory's buckets are filled, each has a node and a table of its own.
@@ -28,23 +28,23 @@ pub(super) fn words(intervals: usize) -> usize {
     tree + directory
 }
 
-/// An image while it is written.
+/// An image under construction.
 pub(super) struct Layout {
     pub(super) words: Vec<u64>,
     /// The longest walk so far.
     pub(super) steps: u32,
     budget_words: usize,
-    /// Memory for the intervals of a split: where each begins, and the word that stands behind it.
+    /// Scratch memory for the intervals of a split: where each begins, and the word it leads to.
     resolved: Vec<(u64, u64)>,
 }
 
 impl Layout {
-    /// An image with a header of zeroes.
+    /// An image with a zeroed header.
     pub(super) fn new(header_words: usize, budget_words: usize) -> Self {
         Self { words: vec![0; header_words], steps: 0, budget_words, resolved: Vec::new() }
     }
 
-    /// Writes the decision trees that decide together; returns the word that leads to them. None where the budget is used up.
+    /// Writes the decision trees of one partition; returns the word that leads to them. `None` if the budget is exhausted.
     pub(super) fn plant(&mut self, trees: &[DecisionTree]) -> Option<u64> {
         if let [only] = trees {
             return self.place(only);
@@ -59,7 +59,7 @@ impl Layout {
         (self.words.len() <= self.budget_words).then(|| Reference::partition(offset).word())
     }
 
-    /// Writes a decision tree; returns the word that leads to its root. None where the budget is used up.
+    /// Writes a decision tree; returns the word that leads to its root. `None` if the budget is exhausted.
     pub(super) fn place(&mut self, tree: &DecisionTree) -> Option<u64> {
         let splits = tree.splits();
         let mut placed: Vec<(u64, u32)> = Vec::with_capacity(splits.len());
@@ -75,7 +75,7 @@ impl Layout {
         Some(root)
     }
 
-    /// Writes a split whose targets are placed; returns the word that leads to it and the longest walk from it.
+    /// Writes a split whose targets are already placed; returns the word that leads to it and the longest walk from it.
     fn split(
         &mut self,
         dimension: Dimension,
@@ -96,7 +96,8 @@ impl Layout {
         (root.word(), deepest + height)
     }
 
-    /// Writes what stands for the intervals of a dimension; returns what leads to it, and the longest walk to its end.
+    /// Writes the search structure over the intervals of a dimension; returns the word that leads to it and the longest walk
+    /// through it.
     fn dimension(&mut self, dimension: Dimension, wide: bool, intervals: &[(u64, u64)]) -> (Reference, u32) {
         let paired =
             wide && !matches!(dimension, Dimension::Service | Dimension::SourcePort | Dimension::Ethernet);
@@ -112,7 +113,7 @@ impl Layout {
         let (lower, upper) = intervals.split_at(middle);
         let mut upper: Vec<(u64, u64)> = upper.iter().map(|&(key, word)| (key - NO_BOUND, word)).collect();
         if upper.first().is_none_or(|&(key, _)| key != 0) {
-            // The interval that lies across the middle. There is one before it: the first begins at zero.
+            // The interval that spans the middle. There is one before it, because the first begins at zero.
             upper.insert(0, (0, lower[lower.len() - 1].1));
         }
         let (first, height) = self.tree(lower);
@@ -122,8 +123,8 @@ impl Layout {
         (Reference::node(offset, dimension, true), height.max(second_height))
     }
 
-    /// Writes a directory with the trees behind it; returns its reference and the longest walk from it to the end of
-    /// the dimension.
+    /// Writes a directory and the trees behind it; returns its reference and the longest walk from it to the end of the
+    /// dimension.
     fn directory(&mut self, dimension: Dimension, bits: u32, intervals: &[(u64, u64)]) -> (Reference, u32) {
         let shift = key_bits(dimension) - bits;
         let offset = self.words.len();
@@ -135,7 +136,7 @@ impl Layout {
         for bucket in 0..1_u64 << bits {
             let begins = bucket << shift;
             let ends = begins + (1 << shift);
-            // `first` is the interval in which the bucket begins.
+            // `first` is the interval that contains the beginning of the bucket.
             first += intervals[first + 1..].iter().take_while(|&&(key, _)| key <= begins).count();
             let inside = intervals[first + 1..].iter().take_while(|&&(key, _)| key < ends).count();
             self.words[offset + bucket as usize] = if inside == 0 {
@@ -152,7 +153,7 @@ impl Layout {
         (Reference::directory(offset as u32, dimension, shift, bits), height + 1)
     }
 
-    /// Writes all of a tree but its root; returns the root and the height.
+    /// Writes all of a tree except its root; returns the root and the height.
     fn tree(&mut self, intervals: &[(u64, u64)]) -> ([u64; NODE_WORDS], u32) {
         if intervals.len() <= FANOUT {
             return (self.leaf(intervals), 1);
@@ -172,7 +173,7 @@ impl Layout {
             level = above;
             height += 1;
         }
-        // A split has intervals, so a level has nodes.
+        // A split has at least one interval, so every level has a node.
         (level[0].1, height)
     }
 
@@ -190,7 +191,7 @@ impl Layout {
         node(intervals.iter().map(|&(key, _)| key), control)
     }
 
-    /// Appends eight words; returns where. Everything is written in eights, so everything is aligned.
+    /// Appends eight words; returns their offset. Everything is written in eights, so everything is aligned.
     fn push(&mut self, words: &[u64; NODE_WORDS]) -> u32 {
         let offset = self.words.len() as u32;
         self.words.extend_from_slice(words);
@@ -198,8 +199,8 @@ impl Layout {
     }
 }
 
-/// How many bits index the directory of a split, or none where a tree alone is as good: it is, up to two levels.
-/// IPv6 addresses have none: their upper bits are all alike.
+/// The number of bits that index the directory of a split, or `None` if a tree alone is as good, which holds up to two levels.
+/// IPv6 addresses get no directory: their upper bits are all alike.
 fn directory_bits(dimension: Dimension, paired: bool, intervals: usize) -> Option<u32> {
     if paired || intervals <= FANOUT * 2 {
         return None;
@@ -208,7 +209,7 @@ fn directory_bits(dimension: Dimension, paired: bool, intervals: usize) -> Optio
     Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits(dimension)))
 }
 
-/// Bits of the keys of a dimension, where its keys are not 64 bits wide.
+/// Width of a dimension's keys in bits, where it is not 64.
 const fn key_bits(dimension: Dimension) -> u32 {
     match dimension {
         Dimension::Service => 24,

@@ -1,4 +1,4 @@
-//! What can decide about a packet, in order, as ranges of keys.
+//! Lowered rules: everything that can decide a packet, in order, as ranges of keys.
 
 use std::{
     cmp::Reverse,
@@ -26,7 +26,7 @@ use crate::model::{
     identifies,
 };
 
-/// A condition on every dimension, and what holds where all are met. Earlier lowered rules win.
+/// A condition on every dimension, and the decision if all are met. Earlier lowered rules win.
 #[derive(Clone, Debug)]
 pub(super) struct LoweredRule {
     pub(super) remote: Addresses,
@@ -50,12 +50,12 @@ impl LoweredRule {
         }
     }
 
-    /// How many ranges it has, over all dimensions.
+    /// The number of ranges, over all dimensions.
     pub(super) fn ranges(&self) -> usize {
         self.remote.pieces().len() + self.service.len() + self.source_port.len() + self.local.pieces().len()
     }
 
-    /// Its ranges in one dimension that rules ask about; of addresses, the upper halves.
+    /// The ranges in one dimension that rules can match; for addresses, the upper halves.
     pub(super) fn ranges_of(&self, dimension: Dimension) -> Ranges {
         let upper = |addresses: &Addresses| addresses.pieces().iter().map(|piece| piece.high).collect();
         match dimension {
@@ -67,7 +67,7 @@ impl LoweredRule {
         }
     }
 
-    /// The dimensions that it has a condition on, but for lower halves of addresses.
+    /// The dimensions with a condition, except lower halves of addresses.
     pub(super) fn asked(&self) -> Dimensions {
         Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
             .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
@@ -76,22 +76,23 @@ impl LoweredRule {
             .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
     }
 
-    /// The lowered rules that tell the NIC's own addresses from others: own ones accept.
+    /// The membership rules that recognise the NIC's own addresses: those accept.
     pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
         let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
         Self::membership_rules(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
     }
 
-    /// The lowered rules that tell which remote addresses are told nothing when a packet is rejected: such accept. They are the NIC's
-    /// own, and those of its networks that are nobody's. Like all facts, they are asked for as local ones.
+    /// The membership rules for remote addresses that are sent no reject: those accept. They are the NIC's own addresses, and
+    /// those of its networks that belong to no host. They are looked up as local addresses.
     pub(super) fn untold(nic: &Nic, family: Family) -> Vec<Self> {
         let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
         let untold = addresses(family, untold);
         Self::membership_rules(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
     }
 
-    /// The lowered rules that tell whom the NIC may speak for: such pairs accept. Who has no address yet speaks for nobody, and
-    /// that from its Ethernet address; the datapath lets it no further than to ask.
+    /// The membership rules for the pairs of addresses that the NIC may send from: those accept. A sender without an address yet
+    /// uses the unspecified one, with an Ethernet address of the NIC if any is known; the datapath accepts only its requests for
+    /// an address.
     pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {
         let nobody = IpNet::from(match family {
             Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -107,8 +108,8 @@ impl LoweredRule {
         }))
     }
 
-    /// The lowered rules that tell the DHCP servers that the NIC may ask directly: those that it is told of, and those of its
-    /// link. (A cloud's stands at a link-local address.)
+    /// The membership rules for DHCP servers that the NIC may contact directly: configured ones, and those on its link. (A
+    /// cloud's DHCP server has a link-local address.)
     pub(super) fn servers(nic: &Nic, family: Family) -> Vec<Self> {
         let link = match family {
             Family::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
@@ -123,7 +124,7 @@ impl LoweredRule {
         yes.into_iter().chain([Self::told(Verdict::Drop)]).collect()
     }
 
-    /// An answer that is no packet's.
+    /// The result of a membership lookup, which is no packet's verdict.
     fn told(verdict: Verdict) -> Self {
         Self::always(Decision::new(verdict, Reason::Rule, 0))
     }
@@ -133,21 +134,21 @@ fn one(range: Range) -> Ranges {
     Ranges::from_buf([range])
 }
 
-/// An Ethernet address, or all of them where none is known.
+/// One Ethernet address, or all of them if none is known.
 fn only(mac: Option<Mac>) -> Range {
     mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
 }
 
-/// Turns references into addresses, each once.
+/// Resolves references to addresses, each once.
 #[derive(Debug)]
 pub(super) struct Resolver<'a> {
     policy: &'a Policy,
-    /// What else is behind a reference is left out; none: nothing is.
+    /// Only these addresses of a reference are resolved; `None` resolves all of them.
     affected: Option<&'a AffectedRanges>,
     known: HashMap<(Source, Family), Option<Addresses>>,
 }
 
-/// What a rule names instead of addresses.
+/// What a rule refers to instead of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Source {
     Group(GroupIndex),
@@ -155,7 +156,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// What stands behind it, as written: in no order, and some of it perhaps twice.
+    /// The prefixes it refers to, as written: unsorted, possibly with duplicates.
     pub(super) fn nets(self, policy: &Policy) -> impl Iterator<Item = IpNet> {
         let (group, prefixes) = match self {
             Self::Group(group) => (Some(group), &[][..]),
@@ -174,14 +175,15 @@ impl<'a> Resolver<'a> {
         Self { policy, affected: None, known: HashMap::new() }
     }
 
-    /// One that finds of groups and lists only what is `near`.
+    /// A resolver that resolves groups and lists only within the ranges `affected`.
     pub(super) fn of(policy: &'a Policy, affected: &'a AffectedRanges) -> Self {
         Self { affected: Some(affected), ..Self::new(policy) }
     }
 
-    /// The lowered rules of one direction by family. What cannot match in a family is left out there; the last one always
-    /// matches. Before all others stands that an inbound packet from an address of the NIC itself is spoofed: such lowered rules
-    /// cost no walk of their own, and a flow that is judged again meets them too. `counters` are the NIC's.
+    /// The lowered rules of one direction, by family. Rules that cannot match in a family are omitted there; the last one always
+    /// matches. Before all others, a rule drops inbound packets from an address of the NIC itself as spoofed: as lowered rules,
+    /// these checks cost no walk of their own, and apply to revalidated flows too. `counters` is the first of the NIC's own
+    /// counters.
     pub(super) fn lowered_rules(
         &mut self,
         nic: &Nic,
@@ -199,7 +201,7 @@ impl<'a> Resolver<'a> {
                 lowered_rules.extend(own.map(|remote| LoweredRule { remote, ..spoofed.clone() }));
             }
         }
-        // Both families at once: a large policy is not in the cache, and each rule is read once.
+        // Both families at once: a large policy does not fit the cache, and this way each rule is read once.
         for &(decider, decision) in decisions {
             for (family, lowered_rules) in &mut found {
                 lowered_rules.extend(self.lowered_rule(decider, direction, *family, decision));
@@ -243,7 +245,7 @@ impl<'a> Resolver<'a> {
         Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
-    /// The keys of the two dimensions that a service speaks of.
+    /// The keys of a service in its two dimensions.
     fn service(&self, service: &Service) -> (Ranges, Ranges) {
         let whole =
             |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
@@ -279,7 +281,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// None means every port.
+    /// `None` means every port.
     fn ports(&self, ports: &Ports) -> Option<Ranges> {
         let ranges = match ports {
             Ports::Any => return None,
@@ -306,7 +308,7 @@ impl<'a> Resolver<'a> {
             .clone()
     }
 
-    /// The rules of a NIC with the most combinations of prefixes and ports, most first.
+    /// The rules of a NIC with the most combinations of prefixes and ports, largest first.
     pub(super) fn costliest(&mut self, nic: &Nic) -> Vec<String> {
         const SHOWN: usize = 3;
         let mut costs = Vec::new();
@@ -334,7 +336,7 @@ impl<'a> Resolver<'a> {
     }
 }
 
-/// The addresses of one family among `nets`; none where there are none.
+/// The addresses of one family among `nets`; `None` if there are none.
 pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
     let nets = nets.into_iter();
     let found = match family {
@@ -344,7 +346,7 @@ pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -
     (!found.pieces().is_empty()).then_some(found)
 }
 
-/// The addresses of one prefix; none where it is of the other family.
+/// The addresses of one prefix; `None` if it is of the other family.
 fn prefix(family: Family, net: IpNet) -> Option<Addresses> {
     let found = match family {
         Family::V4 => Addresses::v4(smallvec![v4(net)?]),

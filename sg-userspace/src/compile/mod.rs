@@ -1,18 +1,18 @@
-//! Effective policy of a NIC → policy image: pure, deterministic (the same input gives the same bytes), with a
+//! Compiles the effective policy of a NIC into a policy image: pure, deterministic (the same input gives the same bytes), with a
 //! size budget. It must never touch the kernel. The agent and `sgctl check` call [`compile`].
 //!
 //! | file | owns |
 //! |---|---|
-//! | `lowered_rule` | what can decide, in order, as ranges of keys |
+//! | `lowered_rule` | everything that can decide, in order, as ranges of keys |
 //! | `ranges` | sets of keys as sorted, disjoint ranges |
 //! | `tree` | lowered rules → a decision tree of splits, equal parts stored once |
-//! | `candidate` | which lowered rules are still possible, and what is left to ask of each |
-//! | `sweep` | where along one dimension which of them are possible |
+//! | `candidate` | lowered rules that can still match, and the conditions each has left |
+//! | `sweep_line` | where along one dimension which candidates can match |
 //! | `dimensions` | a set of dimensions |
 //! | `partition` | how many decision trees, and which lowered rules go into which |
 //! | `layout` | the decision tree → words that `sg_common::image` reads |
-//! | `near` | which remote addresses a change of members and lists is about |
-//! | `patch` | such a change as a few words more in an image that is there |
+//! | `affected` | the remote addresses that a change of members and lists affects |
+//! | `patch` | such a change as a few more words in a published image |
 
 mod affected;
 mod candidate;
@@ -46,36 +46,36 @@ use crate::model::{
     Takeover,
 };
 
-/// What an image says of itself, beyond the rules.
+/// Properties of an image beyond the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageOptions {
-    /// Counts the policies of the NIC.
+    /// The number of the NIC's policy version.
     pub generation: u32,
     /// The first of the NIC's own counters ([`sg_common::abi::NIC_COUNTERS`] of them).
     pub counters: u32,
-    /// The most words an image may have; at most the largest of [`CLASS_WORDS`].
+    /// The maximum size of the image in words; at most the largest of [`CLASS_WORDS`].
     pub budget_words: usize,
 }
 
-/// The largest image there can be, in words.
+/// The size of the largest possible image, in words.
 pub const LARGEST_WORDS: usize = CLASS_WORDS[CLASS_WORDS.len() - 1];
 
 /// A compiled policy of one NIC: words for `sg_common::image` to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     words: Vec<u64>,
-    /// The longest walk, in nodes, or more.
+    /// An upper bound of the longest walk, in nodes.
     steps: u32,
 }
 
 impl Image {
-    /// The words.
+    /// The words of the image, header first.
     #[must_use]
     pub fn words(&self) -> &[u64] {
         &self.words
     }
 
-    /// Whether another image decides the same: equal in all but the generation.
+    /// Whether another image decides the same: equal except for the generation.
     #[must_use]
     pub fn same_policy(&self, other: &Self) -> bool {
         const GENERATION: u64 = 0xffff_ffff;
@@ -86,35 +86,35 @@ impl Image {
         self.words.len() == other.words.len() && !self.words.iter().zip(&other.words).enumerate().any(differs)
     }
 
-    /// The same policy under another generation.
+    /// The same policy with another generation.
     #[must_use]
     pub fn with_generation(mut self, generation: u32) -> Self {
         self.set_generation(generation);
         self
     }
 
-    /// Counts the same policy as another generation.
+    /// Sets the generation, in the header; the policy stays the same.
     pub fn set_generation(&mut self, generation: u32) {
         let word = &mut self.words[header::GENERATION_FLAGS];
         *word = *word & !0xffff_ffff | u64::from(generation);
     }
 }
 
-/// Why a policy has no image.
+/// Why a policy cannot be compiled into an image.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CompileError {
-    /// The image would be too large.
+    /// The image would exceed the budget.
     #[error(
         "NIC {device}: the policy image would need more than the budget of {budget_bytes} bytes; the rules that \
          cost most: {}. Give them fewer prefixes or ports, or raise --image-budget (at most 64 MiB)",
         costliest.join(", ")
     )]
     OverBudget {
-        /// The NIC.
+        /// The NIC's device.
         device: String,
-        /// The budget.
+        /// The budget in bytes.
         budget_bytes: usize,
-        /// The rules with the most combinations of prefixes and ports, most first.
+        /// The rules with the most combinations of prefixes and ports, largest first.
         costliest: Vec<String>,
     },
     /// A walk through the image would be too long for the program.
@@ -122,14 +122,14 @@ pub enum CompileError {
         "NIC {device}: a packet would need {steps} steps through the policy image, {MAX_STEPS} are the most"
     )]
     TooDeep {
-        /// The NIC.
+        /// The NIC's device.
         device: String,
-        /// How many.
+        /// The length of the longest walk, in nodes.
         steps: u32,
     },
 }
 
-/// Compiles NICs of one policy; what they have in common is looked up once.
+/// Compiles the NICs of one policy; what they have in common is resolved once.
 #[derive(Debug)]
 pub struct Compiler<'a> {
     policy: &'a Policy,
@@ -137,7 +137,7 @@ pub struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    /// A compiler of `policy`.
+    /// Creates a compiler of `policy`.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
         Self { policy, resolver: Resolver::new(policy) }
@@ -146,7 +146,7 @@ impl<'a> Compiler<'a> {
     /// Compiles the policy of `nic`, as [`compile`] does.
     ///
     /// # Errors
-    /// Where the image would not fit the budget.
+    /// If the image would exceed the budget, or a walk through it would be too long.
     pub fn compile(
         &mut self,
         nic: &Nic,
@@ -157,11 +157,11 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Compiles the policy of `nic`. `number` gives the counter number of what can decide; it is asked once for
-/// each, and defaults are asked for too.
+/// Compiles the policy of `nic`. `number` returns the counter number of a decider; it is called once for each, including
+/// defaults.
 ///
 /// # Errors
-/// Where the image would not fit the budget.
+/// If the image would exceed the budget, or a walk through it would be too long.
 pub fn compile(
     policy: &Policy,
     nic: &Nic,
@@ -248,14 +248,14 @@ fn ethertypes(nic: &Nic) -> [u64; 2] {
 /// See [`header::TAKEOVER`].
 fn takeover(nic: &Nic) -> u32 {
     match nic.takeover {
-        // More is no time that anybody waits for.
+        // Nobody waits longer than this.
         Takeover::Seconds(seconds) => seconds.min(flow::AS_ESTABLISHED - 1),
         Takeover::Named(NamedTakeover::Established) => flow::AS_ESTABLISHED,
         Takeover::Named(NamedTakeover::Forever) => flow::FOREVER,
     }
 }
 
-/// What can decide in one direction, in order, each with its decision.
+/// Everything that can decide in one direction, in order, each with its decision.
 fn decisions(
     policy: &Policy,
     nic: &Nic,

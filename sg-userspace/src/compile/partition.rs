@@ -1,12 +1,12 @@
-//! How many decision trees decide, and which lowered rules are in which.
+//! Partitions lowered rules into decision trees: how many, and which lowered rules go into which.
 //!
-//! One decision tree is the fastest to ask. But lowered rules that are narrow in one dimension and wide in another multiply
-//! with those that are the other way round: a thousand remotes for any local end beside a thousand local ends for any
-//! remote are a million places in one decision tree, and two thousand in two. So where one decision tree would be large for its number
-//! of lowered rules, the narrow ones are set apart from the wide ones, dimension by dimension, as far as it takes. Each part is a decision tree
-//! of its own; of their decisions the one of the first lowered rule counts.
+//! A lookup in one decision tree is the fastest. But lowered rules that are narrow in one dimension and wide in another multiply
+//! with those that are the other way round: a thousand remotes for any local address beside a thousand local addresses for any
+//! remote are a million places in one decision tree, and two thousand in two. So if one decision tree would be too large for its
+//! number of lowered rules, the narrow ones are separated from the wide ones, dimension by dimension, as far as needed. Each part
+//! becomes a decision tree of its own; of their decisions, the one of the first lowered rule wins.
 //!
-//! It decides nothing about the order of lowered rules, and writes nothing; `compile` calls it.
+//! It neither orders lowered rules nor writes anything; `compile` calls it.
 
 use sg_common::{
     image::{Dimension, RANKS, TREES},
@@ -19,35 +19,35 @@ use super::{
     tree::{DecisionTree, Limits, Order},
 };
 
-/// Words that any decision tree may take besides those for its ranges.
+/// Words that any decision tree may take in addition to those for its ranges.
 const SMALL_WORDS: usize = 1 << 12;
 
-/// The most words for each range in its lowered rules of a decision tree that asks for addresses first. A policy that does not multiply
-/// needs 8 to 16 so, and no other order gives it less; one that does is better off with the other order.
+/// The maximum words per range of a decision tree that splits by addresses first. A policy that does not multiply needs 8 to 16
+/// this way, and no other order makes it smaller; one that does multiply is better off with the other order.
 const PLAIN: usize = 20;
 
-/// The most words of a decision tree for each range in its lowered rules, where it is to be the only one; the second is for what would
-/// be too many decision trees.
+/// The maximum words per range of a decision tree that is to be the only one; the second figure applies if the first would need
+/// too many decision trees.
 const WORDS_PER_RANGE: [usize; 2] = [1 << 6, 1 << 10];
 
-/// The estimate of a decision tree's words is high, by up to this factor where a directory has few trees behind it. What
-/// decides about the budget is what is written in the end; this only bounds the work.
+/// The estimate of a decision tree's words is high, by up to this factor if a directory has few trees behind it. The words
+/// written in the end count against the budget; this only bounds the work.
 const GENEROUS: usize = 4;
 
-/// A lowered rule is wide in a dimension where more than one in so many of the ranges that begin in it begin inside it.
+/// A lowered rule is wide in a dimension if more than one in this many of the ranges that begin in the dimension begin inside it.
 const WIDE: usize = 16;
 
-/// In which lowered rules are set apart, in this order.
+/// The dimensions by which lowered rules are separated, in this order.
 const APART: [Dimension; 4] =
     [Dimension::RemoteHigh, Dimension::LocalHigh, Dimension::Service, Dimension::SourcePort];
 
-/// What a decision tree may cost where nothing but the budget bounds it.
+/// The limits of a decision tree that only the budget bounds.
 pub(super) const fn limits(budget_words: usize) -> Limits {
     Limits::of_words(budget_words.saturating_mul(GENEROUS))
 }
 
-/// The decision trees that decide together what `lowered rules` say, the last of which always matches; in the order of their first
-/// lowered rules. None where they are over the budget.
+/// Builds the decision trees that together decide as `lowered rules` do, the last of which always matches; sorted by their first
+/// lowered rules. `None` if they exceed the budget.
 pub(super) fn plant(
     lowered_rules: &[LoweredRule],
     family: Family,
@@ -74,44 +74,44 @@ pub(super) fn plant(
     Some(trees)
 }
 
-/// The smaller of the decision trees of all lowered rules that two orders give; none where both are over the limits.
+/// The smaller of the decision trees of all lowered rules that two orders give; `None` if both exceed the limits.
 fn smallest(lowered_rules: &[LoweredRule], family: Family, limits: Limits) -> Option<DecisionTree> {
     let first = DecisionTree::build(lowered_rules, family, Order::AddressFirst, limits);
-    // Another one is of use only where it is smaller: it ends where it is not.
+    // The second tree is useful only if it is smaller: building stops once it is not.
     let words = first.as_ref().map_or(limits.words, |tree| tree.words.saturating_sub(1));
     DecisionTree::build(lowered_rules, family, Order::Sharpest, Limits { words, ..limits }).or(first)
 }
 
-/// How many ranges there are in `members`.
+/// The number of ranges in `members`.
 fn ranges(lowered_rules: &[LoweredRule], members: &[u32]) -> usize {
     members.iter().map(|&lowered_rule| lowered_rules[lowered_rule as usize].ranges()).sum()
 }
 
-/// What a decision tree of so many ranges may cost where it is worth its words.
+/// The limits of a decision tree with this many ranges that is worth its words.
 fn fair(ranges: usize, words_per_range: usize) -> Limits {
     Limits::of_words(SMALL_WORDS + ranges.saturating_mul(words_per_range))
 }
 
-/// Graphs while they are made.
+/// A partition under construction.
 struct Partition<'a> {
     lowered_rules: &'a [LoweredRule],
     family: Family,
     words_per_range: usize,
-    /// Of the budget, by estimate.
+    /// What is left of the budget, by estimate.
     words_left: usize,
     trees: Vec<DecisionTree>,
 }
 
 impl Partition<'_> {
-    /// Adds the decision trees of `members`: one where it is worth its words, else more of them. Whether they are within the
-    /// budget, and not too many.
+    /// Adds the decision trees of `members`: one if it is worth its words, else several. Returns whether they fit the budget and
+    /// the maximum number of trees.
     fn part(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
         self.grow(members, fair(ranges(self.lowered_rules, members), self.words_per_range))
             || self.divide(members, apart)
     }
 
-    /// Adds the decision trees of the narrow ones and those of the wide ones in the first of the dimensions `apart` that tells
-    /// them apart; where none does, one decision tree, whatever it costs.
+    /// Adds the decision trees of the narrow rules and of the wide rules, in the first dimension of `apart` that separates them;
+    /// if none does, one decision tree at any cost.
     fn divide(&mut self, members: &[u32], apart: &[Dimension]) -> bool {
         let Some((&dimension, apart)) = apart.split_first() else {
             return self.grow(members, Limits::of_words(usize::MAX));
@@ -123,7 +123,7 @@ impl Partition<'_> {
         self.part(&narrow, apart) && self.part(&wide, apart)
     }
 
-    /// Adds one decision tree. Whether it is within the limits, and not one too many.
+    /// Adds one decision tree. Returns whether it is within the limits, and not one too many.
     fn grow(&mut self, members: &[u32], limits: Limits) -> bool {
         if self.trees.len() == TREES {
             return false;
@@ -151,7 +151,7 @@ impl Partition<'_> {
             begins.partition_point(|&key| key <= range.last)
                 - begins.partition_point(|&key| key < range.first)
         };
-        // A range has its own beginning inside it.
+        // A range contains its own beginning.
         let narrow = |&range: &Range| (inside(range) - 1) * WIDE <= begins.len();
         members.iter().partition(|&&lowered_rule| ranges(lowered_rule).iter().all(narrow))
     }
@@ -173,7 +173,7 @@ mod tests {
         ranges::{Addresses, Piece, Ranges},
     };
 
-    /// Numbers that are the same every time.
+    /// Deterministic pseudo-random numbers.
     struct Random(u64);
 
     impl Random {
@@ -182,7 +182,7 @@ mod tests {
             (self.0 >> 33) % end
         }
 
-        /// Mostly long prefixes around few places, some of everything.
+        /// Mostly long prefixes around a few places, and some of everything else.
         fn addresses(&mut self, family: Family) -> Addresses {
             let length = [0, 0, 4, 12, 20, 28, 30, 32][self.below(8) as usize];
             let place = (self.below(40) as u32).wrapping_mul(0x9e37_79b1) ^ self.below(16) as u32;
@@ -225,7 +225,7 @@ mod tests {
                 decision: decision(count),
             };
             let mut lowered_rules: Vec<LoweredRule> = (0..count).map(some).collect();
-            // Those that leave much open come last, or there would be nothing to see of the others.
+            // Rules that match almost everything come last, or they would hide the others.
             lowered_rules.sort_by_key(|lowered_rule| {
                 let dimensions = [lowered_rule.remote.is_any(), lowered_rule.local.is_any()];
                 let services = [&lowered_rule.service, &lowered_rule.source_port]
@@ -236,7 +236,7 @@ mod tests {
             lowered_rules
         }
 
-        /// A key at an edge of a range, or one beside it.
+        /// A key at an edge of a range, or next to one.
         fn affected(&mut self, ranges: &[Range]) -> u64 {
             let range = ranges[self.below(ranges.len() as u64) as usize];
             let edge = if self.below(2) == 0 { range.first } else { range.last };
@@ -259,7 +259,7 @@ mod tests {
         }
     }
 
-    /// What the lowered rules say, one after the other.
+    /// The decision of the first lowered rule that matches, by a linear scan.
     fn said(lowered_rules: &[LoweredRule], keys: &Keys) -> Decision {
         let among =
             |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));

@@ -1,23 +1,23 @@
-//! A change of few members as a few words more in an image that packets are asking: what a member of 100,000 costs is
-//! then the member, and not the 100,000.
+//! Patches an image in use with a few more words when few members change: the cost of a member of a group of 100,000 is then that
+//! of the member, not that of the group.
 //!
-//! Behind the words of an image its array has room. For each range of remote addresses about which the policy says
-//! something else now, a small decision tree is compiled of what the rules say of that range, and written there; before it
-//! a node of the remote dimension, which leads to that decision tree inside the range and outside of it to where the image led so
-//! far. Then **one word** is replaced: the reference through which all packets from the range come.
+//! The array behind an image has free room. For each range of remote addresses that the policy now decides differently, a small
+//! decision tree is compiled from the rules for that range, and appended; before it goes a node of the remote dimension that
+//! leads to this tree inside the range, and to where the image led before outside of it. Then **one word** is replaced: the
+//! reference that all packets from the range follow.
 //!
 //! ```text
 //! root ─► … ─► word ─► what was there          root ─► … ─► word ─► node [a, b] ─┬─► what was there
 //!                                                                  (new)        └─► the new decision tree
 //! ```
 //!
-//! The word is found from a root through nodes that ask for the remote address only, so nothing but the remote address
-//! decides whether a packet comes by; where a root asks for something else first, or is a partition, it is the root itself. Nodes
-//! hold absolute bounds, so what a word leads to may be replaced wherever in one root's decision tree it is read. Two roots must
-//! not have words in common: [`Layout`] writes each decision tree anew.
+//! The word is found from a root through nodes that test the remote address only, so the remote address alone decides whether a
+//! packet follows it. If a root tests something else first, or is a partition, the word is the root itself. Nodes hold absolute
+//! bounds, so what a word leads to may be replaced wherever it is read within one root's decision tree. Two roots must not share
+//! words: [`Layout`] writes each decision tree anew.
 //!
-//! It must never touch the kernel: it says which words go where, and in which order they must be written ([`Patch`]). The
-//! agent's `images` calls it.
+//! It must never touch the kernel: it only determines which words go where, and in which order they must be written ([`Patch`]).
+//! The agent's `images` calls it.
 
 use std::{collections::BTreeMap, mem::take};
 
@@ -42,72 +42,70 @@ use super::{
 };
 use crate::model::{Decider, Nic, Policy};
 
-/// About the most words of what is compiled for one range.
+/// Approximate maximum of the words compiled for one range.
 const MOST_WORDS: usize = 1 << 13;
 
-/// The most words of an image that one patch replaces.
+/// The maximum number of an image's words that one patch replaces.
 const MOST_REPLACED: usize = 256;
 
-/// Words of room that are asked for at once.
+/// Free words reserved at a time.
 const ROOM: usize = 1 << 13;
 
-/// An image that is published, and can be changed a little.
+/// A published image that can be patched.
 #[derive(Clone, Debug)]
 pub struct Patchable {
     image: Image,
-    /// Words that were compiled; the others were added.
+    /// The number of compiled words; all after them were added by patches.
     compiled: usize,
-    /// The longest walk through a decision tree that was added.
+    /// The longest walk through an added decision tree.
     added_steps: u32,
 }
 
-/// Some words more for an image, and those of its words that change. They must be written in this order: what is
-/// appended, where nobody reads yet; then what is replaced, each word at once; then the header's, after which flows are
-/// judged again.
+/// Words to append to an image, and words of it to replace. They must be written in this order: first the appended ones, which no
+/// packet reads yet; then the replaced ones, each word atomically; then the header's, after which flows are revalidated.
 ///
-/// A packet reads the header before it asks a root. So between these writes
-/// - each root that it asks is the one before or after, never a mixture: a root is changed word by word, but each word is
-///   about remote addresses of its own. (It asks two where it meets a flow that went the other way: then either may be older.)
-/// - a flow that it opens or judges again has the generation of the image before, whichever reference it found, and is judged
-///   again at its next packet;
-/// - none has the new generation by an old reference, as long as what is written first is seen first: see
-///   `kernel::images`.
+/// A packet reads the header before a root. So between these writes
+/// - each root that it reads is the old or the new one, never a mixture: a root is changed word by word, but each word covers
+///   remote addresses of its own. (A packet of a flow in the other direction reads two roots: either may be the older.)
+/// - a flow that it creates or revalidates has the generation of the old image, whichever reference it followed, and is
+///   revalidated by its next packet;
+/// - none has the new generation by an old reference, as long as the first write is seen first: see `kernel::images`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// How many words the image has so far: there they go.
+    /// The length of the image so far, in words: the appended words go there.
     pub at: usize,
-    /// Words to be appended.
+    /// The words to append.
     pub appended: Vec<u64>,
-    /// Words to be replaced: where, and by what.
+    /// The words to replace: offset and new value.
     pub replaced: Vec<(usize, u64)>,
-    /// The header's word with the generation of the image that this is a patch of.
+    /// The header's word with the generation of the image that this patch applies to.
     pub before: u64,
-    /// The same word afterwards.
+    /// The same word after the patch.
     pub after: u64,
     added_steps: u32,
 }
 
 impl Patch {
-    /// Whether the image says what it is to say already.
+    /// Whether the image already decides as it should.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.replaced.is_empty()
     }
 
-    /// Counts what it makes of the image as another generation.
+    /// Sets the generation of the patched image.
     pub fn set_generation(&mut self, generation: u32) {
         self.after = self.before & !0xffff_ffff | u64::from(generation);
     }
 }
 
-/// The word through which packets of some remote addresses come.
+/// The word that packets of some remote addresses follow.
 struct Place {
     word: usize,
-    /// Of upper halves of remote addresses.
+    /// The range of upper halves of remote addresses.
     interval: Range,
-    /// Nodes before it that were compiled.
+    /// Compiled nodes before it.
     compiled: u32,
-    /// Nodes before it that were added.
+    /// Added nodes before it.
     added: u32,
 }
 
@@ -126,33 +124,33 @@ impl Place {
 }
 
 impl Patchable {
-    /// Keeps an image that was compiled.
+    /// Wraps a freshly compiled image.
     #[must_use]
     pub const fn new(image: Image) -> Self {
         let compiled = image.words.len();
         Self { image, compiled, added_steps: 0 }
     }
 
-    /// The image, with all patches.
+    /// The image, with all patches applied.
     #[must_use]
     pub const fn image(&self) -> &Image {
         &self.image
     }
 
-    /// Words of memory that it takes.
+    /// The memory it takes, in words.
     #[must_use]
     pub const fn capacity(&self) -> usize {
         self.image.words.capacity()
     }
 
-    /// Counts the image as another generation.
+    /// Sets the generation of the image.
     pub fn set_generation(&mut self, generation: u32) {
         self.image.set_generation(generation);
     }
 
-    /// What makes an image of `after` of this one, which is of `before`. `nic` is of `after`; `options` and `number` are as
-    /// in [`super::compile`], but for the generation, which is the one that the image has. None where it takes a whole compilation: other
-    /// things changed than members and entries of prefix lists, or too many of those, or the image has no room
+    /// Computes the patch from the policy `before`, which this image is compiled from, to `after`. `nic` is of `after`; `options`
+    /// and `number` are as in [`super::compile`], except that the generation is the one the image has. `None` if it takes a full
+    /// compilation: more changed than members and entries of prefix lists, too many of those changed, or the image has no room
     /// left.
     pub fn patch(
         &mut self,
@@ -167,7 +165,7 @@ impl Patchable {
         if self.image.words.capacity() - at < ROOM / 2 {
             self.image.words.reserve_exact(ROOM);
         }
-        // Beyond a quarter of what was compiled, compiling is as good.
+        // Beyond a quarter of the compiled words, compiling again is as good.
         let most = at + (self.compiled / 4).max(MOST_WORDS);
         let mut writing = Writing {
             layout: Layout::new(0, size.min(options.budget_words).min(most)),
@@ -197,7 +195,7 @@ impl Patchable {
         let words = &mut writing.layout.words;
         let replaced = writing.replaced.iter().map(|(&place, _)| (place, words[place])).collect();
         let appended = words.split_off(at);
-        // Nothing is done yet: whether this patch is ever applied is for others to say.
+        // Nothing is done yet: others decide whether this patch is ever applied.
         for (place, was) in writing.replaced {
             words[place] = was;
         }
@@ -208,7 +206,7 @@ impl Patchable {
         done.map(|()| Patch { at, appended, replaced, before, after: before, added_steps })
     }
 
-    /// Applies a patch of this image.
+    /// Applies a patch that was computed for this image.
     pub fn apply(&mut self, patch: &Patch) {
         let words = &mut self.image.words;
         debug_assert_eq!((words.len(), words[header::GENERATION_FLAGS]), (patch.at, patch.before));
@@ -221,12 +219,12 @@ impl Patchable {
     }
 }
 
-/// An image while it is patched.
+/// An image while a patch is computed.
 struct Writing {
     layout: Layout,
-    /// Words that were there before and are replaced, with what stood there.
+    /// Replaced words that the image had before, with their old values.
     replaced: BTreeMap<usize, u64>,
-    /// How many words were there before.
+    /// The number of words the image had before.
     at: usize,
     compiled: usize,
     compiled_steps: u32,
@@ -234,7 +232,7 @@ struct Writing {
 }
 
 impl Writing {
-    /// Lets a root say what `lowered rules` say of what is `affected`.
+    /// Makes a root decide as `lowered rules` do for the addresses that are `affected`.
     fn root(
         &mut self,
         root: usize,
@@ -262,10 +260,10 @@ impl Writing {
             let last = range.last.min(place.interval.last);
             let part = Range { first, last };
             let was = self.layout.words[place.word];
-            // Anew for each part, so that there is one way to each word that was added.
+            // Written anew for each part, so that exactly one path leads to each added word.
             let reference = self.layout.plant(trees)?;
             self.added_steps = self.added_steps.max(self.layout.steps);
-            // What was compiled may be read for other addresses too, where equal parts stand once.
+            // Compiled words may be read for other addresses too, because equal parts are stored once.
             let whole = place.interval == part && place.word >= self.compiled;
             let steps = self.compiled_steps.max(place.compiled + self.added_steps) + place.added;
             if was != reference {
@@ -284,7 +282,7 @@ impl Writing {
 
     fn replace(&mut self, place: usize, word: u64) -> Option<()> {
         let words = &mut self.layout.words;
-        // What was appended a moment ago nobody reads yet.
+        // No packet reads the words appended by this patch yet.
         if place < self.at {
             self.replaced.entry(place).or_insert(words[place]);
         }
@@ -303,7 +301,7 @@ impl Writing {
         tell[1] = inside;
         let leaf = leaf_control(table(tell, &mut self.layout));
         let key = |key: u64| key & (NO_BOUND - 1);
-        // The range is in one half of the keys. A bound that is beyond all keys of that half is none.
+        // The range lies in one half of the keys. A bound beyond all keys of that half means no bound.
         let end = if key(range.last) == NO_BOUND - 1 { NO_BOUND } else { key(range.last) + 1 };
         let mut node = [NO_BOUND; NODE_WORDS];
         (node[0], node[1], node[FANOUT - 1]) = (key(range.first), end, leaf);
@@ -322,11 +320,12 @@ impl Writing {
         self.layout.is_within_budget().then(|| found.word())
     }
 
-    /// The last word on the way of a packet from `key` of which the remote address alone decides whether it is read. None
-    /// where the image is damaged.
+    /// The last word on the path of a packet from `key` that is reached by the remote address alone. `None` if the image is
+    /// damaged.
     fn find(&self, root: usize, family: Family, key: u64) -> Option<Place> {
         let words = &self.layout.words;
-        // A node of 64-bit keys is two, and knows 63 bits of them; a word that both read is read in one half of it here.
+        // A node of 64-bit keys is a pair of nodes with 63 bits each; here, a word that both halves read is treated as read by
+        // one half.
         let (half, last) = match family {
             Family::V4 => (0, u64::from(u32::MAX)),
             Family::V6 => (key & NO_BOUND, key | (NO_BOUND - 1)),
@@ -380,7 +379,7 @@ fn directory(reference: u64) -> Option<(usize, u32, u32)> {
     (known.word() == reference).then_some((reference as u32 as usize, shift, bits))
 }
 
-/// Offset of a reference to a node of remote addresses, and whether two stand there.
+/// Offset of a reference to a node of remote addresses, and whether it is a pair.
 fn node(reference: u64) -> Option<(usize, bool)> {
     let known = |paired| Reference::node(reference as u32, Dimension::RemoteHigh, paired).word() == reference;
     [false, true].into_iter().find(|&paired| known(paired)).map(|paired| (reference as u32 as usize, paired))

@@ -4,7 +4,7 @@ use std::{rc::Rc, slice};
 
 use smallvec::SmallVec;
 
-/// Ranges of keys. Most rules name one, which then needs no memory of its own.
+/// Ranges of keys. Most rules name one, which then needs no heap allocation.
 pub(super) type Ranges<K = u64> = SmallVec<[Range<K>; 1]>;
 
 /// Keys from `first` to `last`, both included.
@@ -20,12 +20,12 @@ impl Range {
 }
 
 impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> {
-    /// Sorts, and joins what overlaps or touches. `top` is the largest key.
+    /// Sorts, and merges ranges that overlap or touch. `top` is the largest key.
     pub(super) fn normalise(ranges: &mut Ranges<K>, top: K) {
         if ranges.len() == 1 {
             return;
         }
-        // By where they begin alone, since lists of prefixes are in that order mostly.
+        // By beginning only, because lists of prefixes are mostly in that order already.
         ranges.sort_unstable_by_key(|range| range.first);
         ranges.dedup_by(|range, before| {
             let touches = before.last == top || range.first <= before.last + K::from(1);
@@ -37,21 +37,21 @@ impl<K: Copy + Ord + From<u8> + std::ops::Add<Output = K> + PartialEq> Range<K> 
     }
 }
 
-/// Addresses as the two dimensions see them: upper halves, and the lower halves that go with each of them. IPv4
-/// addresses are all upper half.
+/// Addresses as the two dimensions see them: upper halves, and the lower halves that belong to each. IPv4 addresses have upper
+/// halves only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Addresses {
-    /// What most rules name: it needs no memory of its own.
+    /// The common case, without a heap allocation.
     One(Piece),
-    /// Sorted, disjoint; shared by all that name them.
+    /// Sorted, disjoint; shared by all rules that name them.
     Many(Rc<Vec<Piece>>),
 }
 
-/// Upper halves that go with the same lower halves.
+/// Upper halves that have the same lower halves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) high: Range,
-    /// None: all of them.
+    /// `None` means all of them.
     pub(super) low: Option<Vec<Range>>,
 }
 
@@ -72,7 +72,6 @@ impl Addresses {
         }
     }
 
-    /// IPv4 ranges.
     pub(super) fn v4(mut ranges: Ranges) -> Self {
         let top = u64::from(u32::MAX);
         let widen = |range: Range| if range == (Range { first: 0, last: top }) { Range::FULL } else { range };
@@ -84,13 +83,12 @@ impl Addresses {
         }
     }
 
-    /// IPv6 ranges.
     pub(super) fn v6(mut ranges: Ranges<u128>) -> Self {
         Range::normalise(&mut ranges, u128::MAX);
         let mut pieces: SmallVec<[Piece; 1]> = SmallVec::new();
         for range in ranges {
             split(range, |high, low| match (pieces.last_mut(), low) {
-                // The same upper half again: its lower halves are a list.
+                // The same upper half again: its lower halves form a list.
                 (Some(Piece { high: before, low: Some(lows) }), Some(low)) if *before == high => {
                     lows.push(low);
                 }
@@ -100,7 +98,7 @@ impl Addresses {
         Self::of(pieces)
     }
 
-    /// Sorted, disjoint pieces.
+    /// From sorted, disjoint pieces.
     fn of(pieces: SmallVec<[Piece; 1]>) -> Self {
         match pieces.into_inner() {
             Ok([only]) => Self::One(only),
@@ -110,8 +108,8 @@ impl Addresses {
 }
 
 impl Addresses {
-    /// Those whose upper halves are in `range`, as somebody sees them who knows that they are: all of them are no
-    /// condition. None where there are none.
+    /// The addresses whose upper halves are in `range`, given that the key is known to be in it: a piece that covers all of
+    /// `range` is no condition. `None` if there are none.
     pub(super) fn within(&self, range: Range) -> Option<Self> {
         let first = self.pieces().partition_point(|piece| piece.high.last < range.first);
         let inside = self.pieces()[first..].iter().take_while(|piece| piece.high.first <= range.last);
@@ -129,7 +127,7 @@ impl Addresses {
     }
 }
 
-/// Cuts a range of 128-bit keys where its upper half begins and ends.
+/// Splits a range of 128-bit keys into upper halves with all lower halves, and those at its ends with only some.
 fn split(range: Range<u128>, mut piece: impl FnMut(Range, Option<Range>)) {
     let halves = |key: u128| ((key >> 64) as u64, key as u64);
     let ((mut high, low), (last_high, last_low)) = (halves(range.first), halves(range.last));

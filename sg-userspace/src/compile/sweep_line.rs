@@ -1,6 +1,6 @@
-//! A sweep over the keys of one dimension: where which candidates are possible.
+//! A sweep over the keys of one dimension: where which candidates can match.
 //!
-//! It knows nothing of what is behind an interval; `tree` asks it, and makes it again and again in the same memory.
+//! It knows nothing of what is behind an interval; `tree` drives it, and reuses its memory.
 
 use sg_common::image::Dimension;
 
@@ -9,11 +9,11 @@ use super::{
     tree::{Interval, Target},
 };
 
-/// A place where a candidate becomes possible, or stops being so. In the order of keys; at one key the ends stand
-/// before the beginnings, so that a range that touches its successor is replaced by it.
+/// A key at which a candidate starts or stops matching. Sorted by key; at the same key, ends come before beginnings, so that a
+/// range that touches its successor is replaced by it.
 ///
-/// One number, so that sorting compares no more than that: 64 bits of key, one that is set where a candidate becomes
-/// possible, 31 of its position, 32 of its own number.
+/// A single number, so that sorting compares nothing else: 64 bits of key, one bit that is set if a candidate starts matching, 31
+/// bits of its position, 32 bits of its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge(u128);
 
@@ -42,28 +42,28 @@ impl Edge {
     }
 }
 
-/// A candidate, and its position in the list that is swept: the lower decides.
+/// A candidate, and its position in the swept list: the lower position decides.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Possible {
     position: u32,
     pub(super) candidate: Candidate,
 }
 
-/// A sweep, and what was found on its way.
+/// A sweep, and the intervals found so far.
 #[derive(Default)]
 pub(super) struct SweepLine {
-    /// In order. What is possible from the first key on has none at its beginning.
+    /// Sorted. Candidates that match from the first key on have no opening edge.
     edges: Vec<Edge>,
-    /// How many of the edges are passed.
+    /// The number of edges passed.
     passed: usize,
-    /// Of the interval where the sweep is: in the order of positions. At first those of key zero.
+    /// The candidates of the current interval, by position; at first those of key zero.
     pub(super) possible: Vec<Possible>,
     /// The intervals so far.
     pub(super) intervals: Vec<Interval>,
 }
 
 impl SweepLine {
-    /// Begins anew, at key zero of `dimension`, with this list of candidates.
+    /// Starts over, at key zero of `dimension`, with this list of candidates.
     pub(super) fn begin(
         &mut self,
         dimension: Dimension,
@@ -87,12 +87,12 @@ impl SweepLine {
                 }
             });
         }
-        // Stable, because it makes use of order that is there: the edges of each candidate are sorted.
+        // A stable sort profits from existing order: the edges of each candidate are sorted.
         self.edges.sort();
     }
 
-    /// How many of the candidates an interval leaves possible, on average, in sixteenths; then how many intervals there
-    /// are. Of a sweep that has not moved.
+    /// The average number of candidates per interval, in sixteenths, and the number of intervals. Only valid before the sweep has
+    /// moved.
     pub(super) fn inverse_selectivity(&self) -> (usize, usize) {
         let (mut key, mut now) = (0, self.possible.len());
         let (mut intervals, mut possible) = (1, 0);
@@ -107,14 +107,14 @@ impl SweepLine {
         ((possible + now) * 16 / intervals, intervals)
     }
 
-    /// Notes where the keys from here on lead.
+    /// Records the target of the keys from `key` on.
     pub(super) fn lead(&mut self, key: u64, target: Target) {
         if self.intervals.last().is_none_or(|before| before.target != target) {
             self.intervals.push(Interval { key, target });
         }
     }
 
-    /// Moves to where the next interval begins, and says where that is; none where there is none.
+    /// Moves to the beginning of the next interval and returns it; `None` at the end.
     pub(super) fn advance(&mut self) -> Option<u64> {
         let key = self.edges.get(self.passed)?.key();
         while let Some(edge) = self.edges.get(self.passed).filter(|edge| edge.key() == key) {

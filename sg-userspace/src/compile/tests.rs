@@ -1,5 +1,5 @@
-//! What an image costs, and that it is the same image every time. That it decides what the rules say is the
-//! business of the differential test.
+//! The cost of an image, and that the same policy always gives the same image. That it decides as the rules do is tested by the
+//! engines' differential tests.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -92,7 +92,7 @@ fn policy(groups: Vec<Group>) -> Policy {
     Policy::new(parts(groups)).unwrap()
 }
 
-/// Compiles for the first NIC. Numbers are given in the order in which they are asked for, from 0.
+/// Compiles for the first NIC. Counter numbers are assigned in the order of the requests, from 0.
 fn try_compile(policy: &Policy, options: &ImageOptions) -> (Result<Image, CompileError>, Vec<Decider>) {
     let mut deciders = Vec::new();
     let image = compile(policy, &policy.nics()[0], options, &mut |decider| {
@@ -123,7 +123,7 @@ fn list_policy(prefixes: Vec<IpNet>) -> Policy {
     Policy::new(PolicyParts { prefix_lists, ..parts(vec![group("web", vec![rule])]) }).unwrap()
 }
 
-/// What stands behind inbound TCP over IPv4.
+/// The decision for inbound TCP over IPv4.
 fn decision(image: &Image, remote: &str, port: u16) -> Decision {
     let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
     let mut keys = Keys::default();
@@ -132,7 +132,7 @@ fn decision(image: &Image, remote: &str, port: u16) -> Decision {
     Walk::from(image.words(), root).run(image.words(), &keys).unwrap()
 }
 
-/// A policy with something of everything.
+/// A policy that uses every feature.
 fn mixed() -> Policy {
     let remotes = |number: usize| match number % 4 {
         0 => Remote::Any,
@@ -177,7 +177,7 @@ fn the_same_policy_gives_the_same_bytes_in_every_process() {
         return;
     }
     assert_eq!(once, image(&mixed()));
-    // Hash maps are ordered by the process: another one must not write another image.
+    // The order of hash maps differs by process: another process must not write another image.
     let name = "compile::tests::the_same_policy_gives_the_same_bytes_in_every_process";
     let child = Command::new(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
@@ -268,7 +268,7 @@ fn a_generation_is_not_a_policy() {
     assert_eq!(by_hand, first.clone().with_generation(9));
     let other_counters = try_compile(&mixed(), &ImageOptions { counters: 0, ..OPTIONS }).0.unwrap();
     assert!(!first.same_policy(&other_counters));
-    // The flags stand in the same word as the generation.
+    // The flags share a word with the generation.
     let mut kept = parts(vec![group("web", Vec::new())]);
     let revalidated = image(&Policy::new(kept.clone()).unwrap());
     kept.nics[0].established = Established::Keep;
@@ -284,7 +284,7 @@ fn every_decider_is_asked_for_its_number_once() {
     let asked = deciders.len();
     deciders.sort();
     deciders.dedup();
-    // Two groups of 60 inbound rules, 60 outbound ones, one group whose members talk, two defaults.
+    // Two groups of 60 inbound rules, 60 outbound ones, one group with inner access, two defaults.
     assert_eq!((asked, deciders.len()), (183, 183));
 }
 
@@ -294,7 +294,7 @@ fn a_hundred_thousand_prefixes_cost_less_than_twelve_words_each() {
     let empty = words(0);
     let (tenth, whole) = (words(10_000) - empty, words(100_000) - empty);
     println!("10,000 prefixes: {tenth} words; 100,000: {whole}");
-    // Four for the bounds and what stands behind them, the rest for a directory with a node in every bucket.
+    // Four for the bounds and their references, the rest for a directory with a node in every bucket.
     assert!(whole < 100_000 * 12, "{whole} words");
     assert!(whole < tenth * 11, "10,000 prefixes cost {tenth} words, 100,000 cost {whole}: not linear");
 }
@@ -315,7 +315,7 @@ fn equal_parts_are_stored_once() {
             Rule { action: Action::Accept, ..rule(number, ports, Remote::Net(host)) }
         });
         let policy = policy(vec![group("web", rules.collect())]);
-        // One number for all rules: what is shared is what is equal, counters too.
+        // One counter number for all rules: sharing requires equal decisions, counters included.
         compile(&policy, &policy.nics()[0], &OPTIONS, &mut |_| 0).unwrap().words().len()
     };
     let (same, different) = (with_ports(|_| 443), with_ports(|number| number as u16 * 20));
@@ -325,7 +325,7 @@ fn equal_parts_are_stored_once() {
 
 #[test]
 fn a_rule_that_is_shadowed_costs_nothing() {
-    // Of one priority, drops are asked first.
+    // At the same priority, drops come first.
     let all = Rule { id: "all".to_owned(), action: Action::Drop, ..rule(0, Service::All, Remote::Any) };
     let behind = |rules: Vec<Rule>| image(&policy(vec![group("web", [vec![all.clone()], rules].concat())]));
     let hidden = hosts(500).into_iter().enumerate();
@@ -348,7 +348,7 @@ pub(super) fn overlapping(count: usize) -> Policy {
     policy(vec![group("web", rules.collect())])
 }
 
-/// The processor's time that this thread has had: other tests and other programs do not count.
+/// The CPU time of this thread, so that other tests and programs do not count.
 fn of_this_thread() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
 }
@@ -381,7 +381,7 @@ fn a_policy_is_over_budget_or_within_it() {
         let (found, _) = try_compile(&policy, &ImageOptions { budget_words, ..OPTIONS });
         assert_eq!(found.is_ok(), fits, "{budget_words} words of {needed}");
     }
-    // More than the largest image there can be is that.
+    // A budget above the largest possible image is capped to that.
     let (found, _) = try_compile(&policy, &ImageOptions { budget_words: usize::MAX, ..OPTIONS });
     assert_eq!(found.unwrap(), image(&policy));
 }
@@ -403,7 +403,7 @@ fn ten_groups_are_asked_in_their_order() {
         (Precedence::Sequence, "10.0.0.16", Some(2)),
         (Precedence::Sequence, "10.15.255.255", Some(9)),
         (Precedence::Sequence, "10.16.0.0", None),
-        // Together, drops come before accepts of the same priority.
+        // Merged, drops come before accepts of the same priority.
         (Precedence::Merged, "10.0.0.3", Some(1)),
         (Precedence::Merged, "10.0.0.16", Some(3)),
         (Precedence::Merged, "10.3.255.255", Some(9)),

@@ -1,10 +1,10 @@
-//! Lowered rules → a decision tree of splits: each split cuts one dimension into intervals, behind each of which stands another
+//! Lowered rules → a decision tree of splits: each split divides one dimension into intervals, each of which leads to another
 //! split or a decision. Equal parts are stored once.
 //!
-//! Building goes dimension by dimension, in an order that is given or chosen at each place. The lowered rules that are still possible are swept over the dimension's
-//! keys; where the set of possible lowered rules changes, an interval begins. Intervals with the same set lead to the
-//! same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two places to go.
-//! What is shadowed is cut off early: behind a lowered rule that has no condition left, nothing else can decide.
+//! The tree is built dimension by dimension, in an order that is fixed or chosen at each place. A sweep goes over the dimension's
+//! keys with the lowered rules that can still match; a new interval begins where their set changes. Intervals with the same set
+//! lead to the same place, so a prefix list of 100,000 entries in one rule makes 200,000 intervals but only two targets. Shadowed
+//! rules are pruned early: after a lowered rule that has no condition left, nothing else can decide.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _},
@@ -26,12 +26,12 @@ use super::{
     sweep_line::SweepLine,
 };
 
-/// Which dimension is asked next.
+/// The order of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Addresses before services: what most policies want, and no time is spent on choosing.
+    /// Addresses before services: right for most policies, and costs no time for choosing.
     AddressFirst,
-    /// The one that leaves the fewest lowered rules possible, chosen anew at each place.
+    /// The most selective dimension, which leaves the fewest lowered rules, chosen anew at each place.
     Sharpest,
 }
 
@@ -45,8 +45,8 @@ const ADDRESS_FIRST: [Dimension; 7] = [
     Dimension::Ethernet,
 ];
 
-/// Where an interval leads: a decision, ready to be written, or a split by its number. Decisions have the highest bit
-/// set ([`Reference`]), numbers have not.
+/// The target of an interval: an encoded decision, or the number of a split. Decisions have the highest bit set ([`Reference`]),
+/// numbers do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target(u64);
 
@@ -59,27 +59,27 @@ impl Target {
         Self(number as u64)
     }
 
-    /// The number of the split; a decision's word where it is one.
+    /// The number of the split, or the decision's word.
     pub(super) fn resolve(self) -> Result<usize, u64> {
         if self.0 < NO_BOUND { Ok(self.0 as usize) } else { Err(self.0) }
     }
 }
 
-/// Keys that lead to one place: they begin here, and end where the next interval begins.
+/// Keys with one target: they begin here, and end where the next interval begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) key: u64,
     pub(super) target: Target,
 }
 
-/// One dimension, cut into intervals, which stand one after the other in the decision tree. The first begins at zero.
+/// One dimension divided into intervals, which are stored consecutively in the decision tree. The first begins at zero.
 #[derive(Clone, Debug)]
 struct Split {
     dimension: Dimension,
     intervals: Range<u32>,
 }
 
-/// The decision tree of one direction and family. Splits stand after the splits they lead to.
+/// The decision tree of one direction and family. Splits come after the splits they lead to.
 #[derive(Clone, Debug)]
 pub(super) struct DecisionTree {
     splits: Vec<Split>,
@@ -87,35 +87,35 @@ pub(super) struct DecisionTree {
     pub(super) root: Target,
     /// The first lowered rule in it.
     pub(super) first: u32,
-    /// An estimate of the words it takes.
+    /// Its estimated size in words.
     pub(super) words: usize,
     /// Addresses have 64-bit keys: the family is IPv6.
     pub(super) wide: bool,
 }
 
-/// What a decision tree may cost.
+/// The maximum cost of a decision tree.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// The most words, by estimate.
+    /// The maximum size in words, by estimate.
     pub(super) words: usize,
-    /// The most lowered rules in all lists of them: what bounds the work and the memory where a policy explodes.
+    /// The maximum total length of all lists of lowered rules, which bounds work and memory if a policy explodes.
     pub(super) notes: usize,
 }
 
 impl Limits {
-    /// What bounds the words bounds the notes too.
+    /// The bound on words also bounds the notes.
     pub(super) const fn of_words(words: usize) -> Self {
         Self { words, notes: words }
     }
 
-    /// Both.
+    /// The stricter of both.
     pub(super) fn min(self, other: Self) -> Self {
         Self { words: self.words.min(other.words), notes: self.notes.min(other.notes) }
     }
 }
 
 impl DecisionTree {
-    /// Builds the decision tree of all `lowered rules`, the last of which always matches. None where it is over the budget.
+    /// Builds the decision tree of all `lowered rules`, the last of which always matches. `None` if it exceeds the limits.
     pub(super) fn build(
         lowered_rules: &[LoweredRule],
         family: Family,
@@ -126,8 +126,8 @@ impl DecisionTree {
         Self::of(lowered_rules, &all, family, order, limits, false)
     }
 
-    /// Builds the decision tree of those `lowered rules` whose positions are in `members`, the last of which always matches. None
-    /// where it is over the limits. `ranked`: its decisions tell which lowered rule they are, for a comparison with those of other
+    /// Builds the decision tree of the `lowered rules` whose positions are in `members`, the last of which always matches. `None`
+    /// if it exceeds the limits. If `ranked`, its decisions identify their lowered rules, for comparison with those of other
     /// decision trees.
     pub(super) fn of(
         lowered_rules: &[LoweredRule],
@@ -165,23 +165,23 @@ impl DecisionTree {
     }
 }
 
-/// A list of candidates, and where packets go for which these are possible.
+/// A list of candidates, and the target of packets for which these can match.
 struct Known {
-    /// The dimensions still to be asked.
+    /// The dimensions still to be tested.
     left: Dimensions,
     /// In `Builder::lists`.
     list: Range<u32>,
     target: Target,
 }
 
-/// A place in a table of what stands elsewhere, by number. It is small, since a large table is not in the cache.
+/// An entry of a hash table, which refers to its content by number. It is small, because a large table does not fit the cache.
 struct Entry {
     hash: u32,
     number: u32,
 }
 
 impl Entry {
-    /// The hash that the table sees: it wants both ends of 64 bits.
+    /// Spreads the hash for the table, which uses both ends of the 64 bits.
     fn spread(hash: u32) -> u64 {
         u64::from(hash) << 32 | u64::from(hash)
     }
@@ -197,19 +197,19 @@ struct Builder<'a> {
     intervals: Vec<Interval>,
     /// Of `splits`.
     by_content: HashTable<Entry>,
-    /// Lists of candidates, one after the other: each that is known, and those that are being looked at.
+    /// Lists of candidates, stored consecutively: each known list, and those under construction.
     lists: Vec<Candidate>,
     known: Vec<Known>,
     /// Of `known`.
     by_candidates: HashTable<Entry>,
     hash: RandomState,
-    /// Memory of sweeps that are over.
+    /// Memory of finished sweeps, for reuse.
     spare: Vec<SweepLine>,
 }
 
 impl Builder<'_> {
-    /// Where packets go for which the candidates in `possible`, in order, are possible and the dimensions in `left` are
-    /// still to be asked. None where the budget is used up.
+    /// The target of packets for which the candidates in `possible`, in order, can match and the dimensions in `left` are still
+    /// to be tested. `None` if the budget is exhausted.
     fn target(&mut self, left: Dimensions, possible: impl IntoIterator<Item = Candidate>) -> Option<Target> {
         let mut possible = possible.into_iter();
         // The last lowered rule always matches, so there is a first candidate, and without a condition it decides.
@@ -223,7 +223,7 @@ impl Builder<'_> {
         for candidate in possible {
             self.lists.push(candidate);
             let own = self.candidates.asked(candidate).and(left);
-            // Behind a candidate that has no condition left, nothing else can decide.
+            // After a candidate that has no condition left, nothing else can decide.
             if own.is_empty() {
                 break;
             }
@@ -255,7 +255,7 @@ impl Builder<'_> {
         Some(target)
     }
 
-    /// Cuts one of the dimensions that the candidates of `list` have `asked` about.
+    /// Splits on one of the dimensions that the candidates of `list` have conditions on (`asked`).
     fn cut(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
         let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
         let first = among.next()?;
@@ -284,8 +284,8 @@ impl Builder<'_> {
         Some(target)
     }
 
-    /// The split on `dimension` of two candidates, of which the first has no other condition left and the second none at
-    /// all. It is what most rules come to, so it is worth a way without a sweep.
+    /// The split on `dimension` of two candidates, of which the first has no other condition left and the second none at all.
+    /// Most rules end here, so it is worth a path without a sweep.
     fn last(&mut self, dimension: Dimension, [one, other]: [Candidate; 2]) -> Option<Target> {
         let [inside, outside] =
             [one, other].map(|candidate| Target::decision(self.candidates.decision(candidate, self.ranked)));
@@ -316,7 +316,7 @@ impl Builder<'_> {
         sweep
     }
 
-    /// The split that `sweep` finds on its way.
+    /// The split along `sweep`.
     fn split(&mut self, sweep: &mut SweepLine, dimension: Dimension, left: Dimensions) -> Option<Target> {
         let mut at = Some(0);
         while let Some(key) = at {
@@ -327,7 +327,7 @@ impl Builder<'_> {
         self.keep(dimension, &sweep.intervals)
     }
 
-    /// Stores a split, or finds the equal one that is stored already. Where all keys lead to one place there is none.
+    /// Stores a split, or finds an equal one that is already stored. If all keys have one target, there is no split.
     fn keep(&mut self, dimension: Dimension, intervals: &[Interval]) -> Option<Target> {
         if let [only] = intervals {
             return Some(only.target);

@@ -12,10 +12,10 @@ use super::{
 };
 use crate::model::{Family, FamilyName};
 
-/// What stands in the first 96 bits of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2).
+/// The first 96 bits of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2).
 const MAPPED: u32 = 96;
 
-/// An address and nothing more.
+/// A bare address.
 pub(super) fn address(node: &Node) -> Read<'_, IpAddr> {
     const ALLOWED: &str = "write one address, such as 10.0.0.5 or \"2001:db8::5\"";
     let address = match &node.value {
@@ -26,7 +26,7 @@ pub(super) fn address(node: &Node) -> Read<'_, IpAddr> {
     Ok(address)
 }
 
-/// An address or a prefix as written: host bits may be set. `allowed` tells what may stand there.
+/// An address or a prefix as written: host bits may be set. `allowed` describes the valid values.
 pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
     let Value::Text(text) = &node.value else { return Err(node.unfit(allowed)) };
     let (address, length) = match text.split_once('/') {
@@ -74,7 +74,7 @@ fn v4_prefix(address: Ipv4Addr, length: u32) -> String {
     Ipv4Net::new(address, length as u8).map_or_else(|_| address.to_string(), |net| net.trunc().to_string())
 }
 
-/// Digits alone: `str::parse` would also take a sign.
+/// Digits only: `str::parse` would also accept a sign.
 fn decimal(digits: &str) -> Option<u8> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

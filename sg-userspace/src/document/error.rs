@@ -1,4 +1,4 @@
-//! A problem and its place.
+//! A problem of a document and its place.
 
 use std::{fmt, net::IpAddr};
 
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::model::Carrier;
 
-/// Why a document is not a policy. Reads like
+/// Why a document is not a valid policy. Displayed as
 /// `policy.yaml:12:18: groups.web.ingress[0].ports: found "90-80": a range goes from low to high, write 80-90`.
 #[derive(Debug, Error)]
 pub struct DocumentError {
-    /// The name of the document, in general that of its file.
+    /// The name of the document, usually that of its file.
     pub file: String,
-    /// Where, unless the whole file is meant.
+    /// The position; `None` if the whole file is meant.
     pub at: Option<Position>,
-    /// Where, in terms of keys. Empty at the root and where the text is no tree yet.
+    /// The path of keys. Empty at the root, and if the text could not be parsed into a tree.
     pub path: KeyPath,
-    /// What, and what would be right.
+    /// What is wrong, and what would be right.
     pub problem: Box<Problem>,
 }
 
@@ -34,16 +34,16 @@ impl fmt::Display for DocumentError {
     }
 }
 
-/// Something in a document that is a policy, but perhaps not the one that was meant.
+/// Something in a valid document that may not be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// The name of the document.
     pub file: String,
-    /// Where.
+    /// The position.
     pub at: Position,
-    /// Where, in terms of keys.
+    /// The path of keys.
     pub path: KeyPath,
-    /// What.
+    /// What may be wrong.
     pub notice: Notice,
 }
 
@@ -55,54 +55,54 @@ impl fmt::Display for Warning {
     }
 }
 
-/// What a [`Warning`] says. It is shown like an error, and is none.
+/// The message of a [`Warning`], displayed like an error.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Notice {
     /// A CIDR with host bits.
     #[error("{written} has bits beyond its length: read as {read}")]
     HostBits {
-        /// As written.
+        /// The CIDR as written.
         written: Excerpt,
-        /// As understood.
+        /// The prefix as understood.
         read: IpNet,
     },
-    /// A guest whose addresses the document does not name.
+    /// A guest for which the document names no addresses.
     #[error(
         "guest {device} has no addresses here, and the host end of its NIC rarely has them: name them; \
          until one is known, anti-spoofing is off unless anti_spoofing says true"
     )]
     GuestWithoutAddresses {
-        /// The device.
+        /// The NIC's device.
         device: String,
     },
-    /// A member that is none.
+    /// A member that is ignored.
     #[error(
         "{address} is link-local: on every link somebody may have it, so it makes nobody a member; a rule may name it \
          as its remote"
     )]
     LinkLocalMember {
-        /// The address.
+        /// The member's address.
         address: IpAddr,
     },
-    /// A rule for a protocol whose number an IPv6 packet never has.
+    /// A rule for a protocol number that no IPv6 packet has.
     #[error(
         "protocol {protocol} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
          protocol that stands behind it"
     )]
     ExtensionHeader {
-        /// The number.
+        /// The protocol number.
         protocol: u8,
     },
-    /// Frames that carry others.
+    /// An EtherType whose frames carry other packets.
     #[error("{0}")]
     Carrier(
-        /// Which.
+        /// The EtherType.
         Carrier,
     ),
-    /// There are more warnings than anyone reads.
+    /// More warnings than anyone reads.
     #[error("{count} more warnings of this document are not shown")]
     More {
-        /// How many.
+        /// The number of warnings not shown.
         count: usize,
     },
 }

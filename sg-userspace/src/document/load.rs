@@ -1,4 +1,4 @@
-//! A file or bytes → a policy.
+//! Files or bytes → a policy.
 
 use std::{
     fs::{File, OpenOptions},
@@ -19,39 +19,40 @@ use super::{
 };
 use crate::model::Policy;
 
-/// The longest document that is read. A million prefixes take about 20 MB.
+/// The maximum size of a document in bytes. A million prefixes take about 20 MB.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// A document that was read.
+/// A parsed document.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it says.
+    /// The policy of the document.
     pub policy: Policy,
-    /// What it may not mean, in the order in which it was found.
+    /// Warnings, in the order in which they were found.
     pub warnings: Vec<Warning>,
 }
 
-/// Reads the document in a file, or in a pipe.
+/// Loads the document in a file, or in a pipe.
 ///
 /// # Errors
-/// The file cannot be read or is too large, or what [`parse`] says of its bytes.
+/// If the file cannot be read or is too large, or [`parse`] refuses its bytes.
 pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
     parse(&path.display().to_string(), &read(path)?)
 }
 
-/// Reads the bytes of the document in a file, or in a pipe: never more than [`MAX_BYTES`], and never waiting for
-/// somebody to open the other end of a pipe.
+/// Reads the bytes of the document in a file, or in a pipe: never more than [`MAX_BYTES`], and without waiting for a writer to
+/// open the pipe.
 ///
 /// # Errors
-/// The file cannot be read or is too large.
+/// If the file cannot be read or is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
     read_opened(path, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path))
 }
 
-/// The same of a file that was opened, or was not; `path` is what errors call it. Opening it must not have waited.
+/// Like [`read`], for a file that the caller opened, or failed to open; errors call it `path`. It must have been opened without
+/// blocking.
 ///
 /// # Errors
-/// The file cannot be read or is too large.
+/// If the file cannot be read or is too large.
 pub fn read_opened(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, DocumentError> {
     contents(file).map_err(|problem| DocumentError {
         file: path.display().to_string(),
@@ -71,9 +72,9 @@ fn contents(file: io::Result<File>) -> Result<Vec<u8>, Problem> {
     if metadata.len() > MAX_BYTES {
         return Err(Problem::TooLarge { size: metadata.len(), more: false });
     }
-    // Opening must not wait; reading waits for a pipe that somebody writes to.
+    // Opening must not block; reading waits for a pipe that has a writer.
     fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| cannot(error.into()))?;
-    // The length is a promise that pipes do not make and growing files do not keep.
+    // The length is unknown for pipes, and may change for files that are being written.
     let mut bytes = Vec::new();
     let size = read_at_most(&mut file, MAX_BYTES + 1, &mut bytes).map_err(cannot)?;
     if size > MAX_BYTES { Err(Problem::TooLarge { size: MAX_BYTES, more: true }) } else { Ok(bytes) }
@@ -83,12 +84,12 @@ fn read_at_most(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> io::Result<u
     file.take(most).read_to_end(bytes).map(|size| size as u64)
 }
 
-/// Reads a document. `name` is what errors and warnings call it.
+/// Parses a document. `name` is what errors and warnings call it.
 ///
-/// Time and memory are bounded whatever the bytes are.
+/// Time and memory are bounded for any bytes.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first problem found.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
     let fail = |BrokenText { at, path, problem }| DocumentError { file: name.to_owned(), at, path, problem };
     let root = text(bytes).and_then(yaml::read).map_err(fail)?;
@@ -111,7 +112,7 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
     }
 }
 
-/// The text that the bytes are, without the mark that some editors put at its beginning.
+/// The bytes as text, without the byte order mark that some editors put at its beginning.
 fn text(bytes: &[u8]) -> Result<&str, BrokenText> {
     let broken = |at, problem: Problem| BrokenText { at, path: KeyPath::default(), problem: problem.into() };
     if bytes.len() as u64 > MAX_BYTES {

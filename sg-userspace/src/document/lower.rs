@@ -51,16 +51,16 @@ const INNER_ACCESS: &[(&str, bool)] = &[("accept", true), ("drop", false)];
 
 const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001:db8::/32\"";
 
-/// More warnings of one document are counted, not kept.
+/// Further warnings of a document are counted, not kept.
 const MAX_WARNINGS: usize = 1000;
 
-/// What a document says, and where it may say what was not meant.
+/// The policy of a document, and what may not be meant.
 pub(super) struct Lowered<'d> {
     pub(super) policy: Policy,
     pub(super) warnings: Vec<(&'d Node, Notice)>,
 }
 
-/// Reads a document.
+/// Converts the tree of a document.
 pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
     let fields = root.fields(KEYS)?;
     let entries = |key, what| fields.read(key, |node| named(what, node)).map(Option::unwrap_or_default);
@@ -111,18 +111,18 @@ fn each<'d, T>(
     entries.into_iter().map(|(name, node)| read(name, node)).collect()
 }
 
-/// The work on one document: what its names stand for, and what there is to say about it.
+/// The conversion of one document: what its names refer to, and the warnings.
 pub(super) struct Lowering<'d> {
     pub(super) prefix_lists: Directory<'d, PrefixListIndex>,
     pub(super) port_lists: Directory<'d, PortListIndex>,
     pub(super) groups: Directory<'d, GroupIndex>,
-    /// Of every NIC: a document has one order and one answer for live flows.
+    /// Applies to every NIC: a document has one setting for all.
     pub(super) precedence: Precedence,
-    /// Of every NIC, too.
+    /// Applies to every NIC, too.
     pub(super) established: Established,
-    /// Of every NIC, too.
+    /// Applies to every NIC, too.
     pub(super) mid_stream: MidStream,
-    /// Of every NIC, too.
+    /// Applies to every NIC, too.
     pub(super) takeover: Takeover,
     pub(super) default: Unmatched,
     warnings: Vec<(&'d Node, Notice)>,
@@ -138,7 +138,7 @@ impl<'d> Lowering<'d> {
         }
     }
 
-    /// An address or a prefix, normalised. `allowed` tells what may stand there.
+    /// An address or a prefix, normalised. `allowed` describes the valid values.
     pub(super) fn prefix(&mut self, node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
         let written = address::prefix(node, allowed)?;
         let read = written.trunc();
@@ -225,7 +225,7 @@ fn key_of(direction: Direction) -> &'static str {
     }
 }
 
-/// Leads a complaint of the model back to the node that it is about.
+/// Maps an error of the model to the node that caused it.
 fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
     let InvalidPolicy { place, reason } = invalid;
     let node = node_of(root, &place).unwrap_or(root);

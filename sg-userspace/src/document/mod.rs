@@ -1,15 +1,15 @@
 //! The policy document: YAML (or JSON, its subset) as people write it → a [`Policy`](crate::model::Policy).
 //!
-//! A document is read in three steps, each in its file:
+//! A document is processed in three steps, each in its file:
 //!
-//! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. What is not
-//!    YAML ends here, and so do documents that would cost too much time or memory.
-//! 2. `lower` (with `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It asks each node for
-//!    what it should be (`read`), so every answer that does not fit has its place.
-//! 3. [`Policy::new`](crate::model::Policy::new): the parts → a policy. Its complaints are led back to nodes.
+//! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
+//!    documents that would take too much time or memory.
+//! 2. `lower` (with `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It reads each node as the type
+//!    it should have (`read`), so every value that does not fit has its place.
+//! 3. [`Policy::new`](crate::model::Policy::new): the parts → a policy. Its errors are mapped back to nodes.
 //!
-//! This room must never apply anything, nor ask the host about its devices. Whoever is given bytes or a path
-//! may call it; it is made for documents that nobody has looked at before.
+//! This room must never apply anything, nor look at the host's devices. It may be called with any bytes or path, because it is
+//! made for untrusted documents.
 
 mod address;
 mod error;

@@ -1,4 +1,4 @@
-//! What the names of a document stand for.
+//! Resolves the names of a document.
 
 use std::{
     borrow::Cow,
@@ -26,12 +26,13 @@ pub(super) fn named<'d>(what: &'static str, node: &'d Node) -> Read<'d, Vec<(&'d
         .collect()
 }
 
-/// What names look like that stand beside each other.
+/// The looks of the names in one scope.
 #[derive(Default)]
 pub(super) struct Looks<'d>(HashMap<Cow<'d, str>, &'d str>);
 
 impl<'d> Looks<'d> {
-    /// Enters the name of a `what`, which `node` says, unless it is taken for another one. The same name is no other one.
+    /// Adds the name of a `what`, written in `node`, unless it can be mistaken for a different name. The same name twice is no
+    /// error here.
     pub(super) fn enter<'n>(&mut self, what: &'static str, name: &'d str, node: &'n Node) -> Read<'n, ()> {
         match self.0.entry(look(name)) {
             Entry::Occupied(there) if *there.get() != name => Err(node.fails(Problem::Twin {
@@ -48,7 +49,7 @@ impl<'d> Looks<'d> {
     }
 }
 
-/// Finds what a name stands for.
+/// Resolves names to references.
 pub(super) struct Directory<'d, I> {
     what: &'static str,
     index: fn(usize) -> I,
@@ -57,14 +58,14 @@ pub(super) struct Directory<'d, I> {
 }
 
 impl<'d, I> Directory<'d, I> {
-    /// Of `entries`, each of which is a `what`; `index` makes its reference from its position.
+    /// Creates a directory of `entries`, each of which is a `what`; `index` makes its reference from its position.
     pub(super) fn new(what: &'static str, index: fn(usize) -> I, entries: &[(&'d str, &'d Node)]) -> Self {
         let names: Vec<_> = entries.iter().map(|&(name, _)| name).collect();
         let positions = names.iter().enumerate().map(|(position, &name)| (name, position)).collect();
         Self { what, index, names, positions }
     }
 
-    /// What the name in `node` stands for.
+    /// Resolves the name in `node`.
     pub(super) fn find<'n>(&self, node: &'n Node) -> Read<'n, I> {
         let name = node.name(self.what)?;
         let position = self.positions.get(name).copied();

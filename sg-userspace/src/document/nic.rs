@@ -46,7 +46,7 @@ const ETHERTYPES: &str = "write a list of kinds of frames that are not IP, [lldp
 
 const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest priority";
 
-/// The longest name of a device: IFNAMSIZ less the final NUL.
+/// The longest device name: IFNAMSIZ minus the final NUL.
 const LONGEST_DEVICE: usize = 15;
 
 impl<'d> Lowering<'d> {
@@ -98,7 +98,7 @@ impl<'d> Lowering<'d> {
         })
     }
 
-    /// `lldp`, or a number, which need not be in quotes.
+    /// `lldp`, or a number, which need not be quoted.
     fn ethertype(&mut self, node: &'d Node) -> Read<'d, Ethertype> {
         let read = match &node.value {
             Value::Text(text) => text.parse(),
@@ -130,7 +130,7 @@ fn mac(node: &Node) -> Read<'_, Mac> {
     node.text()?.parse().map_err(|_| node.unfit(MAC))
 }
 
-/// A name that Linux lets a device have: `dev_valid_name` in net/core/dev.c.
+/// A name that Linux accepts for a device: `dev_valid_name` in net/core/dev.c.
 fn device_name(node: &Node) -> Read<'_, &str> {
     let name = node.text()?;
     let fits = (1..=LONGEST_DEVICE).contains(&name.len())

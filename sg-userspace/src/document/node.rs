@@ -1,4 +1,4 @@
-//! The document as a tree that knows its lines and columns.
+//! The document as a tree with lines and columns.
 
 use std::fmt;
 
@@ -13,43 +13,42 @@ use super::{
     words::Excerpt,
 };
 
-/// A value and where it is written.
+/// A value and its position.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where. Of an alias: where its anchor is, for that is the text to mend.
+    /// The position. For an alias, that of its anchor, because that is the text to correct.
     pub(super) at: Position,
-    /// What.
     pub(super) value: Value,
 }
 
-/// What YAML knows (its core schema).
+/// The values of YAML's core schema.
 #[derive(Debug)]
 pub(super) enum Value {
     Null,
     Boolean(bool),
-    /// Whole numbers beyond `i64` are beyond every range here, so `Float` does for them.
+    /// Whole numbers beyond `i64` are outside every range here, so `Float` will do for them.
     Integer(i64),
     Float(f64),
     Text(String),
     List(Vec<Node>),
-    /// In the order of the document. No key is there twice.
+    /// In the order of the document, without duplicate keys.
     Map(Vec<(Node, Node)>),
 }
 
 impl Node {
-    /// The value of a key, where this is a map that has it.
+    /// The value of a key, if this is a map that has it.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         let Value::Map(entries) = &self.value else { return None };
         entries.iter().find(|(name, _)| name.is_text(key)).map(|(_, value)| value)
     }
 
-    /// An item, where this is a list that has it.
+    /// An item, if this is a list that has it.
     pub(super) fn item(&self, position: usize) -> Option<&Self> {
         let Value::List(items) = &self.value else { return None };
         items.get(position)
     }
 
-    /// The value of the entry at `position`, where this is a map that has it.
+    /// The value of the entry at `position`, if this is a map that has it.
     pub(super) fn value_at(&self, position: usize) -> Option<&Self> {
         let Value::Map(entries) = &self.value else { return None };
         entries.get(position).map(|(_, value)| value)
@@ -63,7 +62,7 @@ impl Node {
         matches!(&self.value, Value::Text(own) if own == text)
     }
 
-    /// What was found here, for an error.
+    /// The value as found, for an error.
     pub(super) fn excerpt(&self) -> Excerpt {
         match &self.value {
             Value::Null => Excerpt::word("nothing"),
@@ -78,8 +77,8 @@ impl Node {
         }
     }
 
-    /// What kind of value was found here, where another kind is wanted. Not what it says: a file that is no policy is one
-    /// text as a whole.
+    /// The kind of the value, for an error about a wrong kind. Not its contents: a file that is not a policy is one text as a
+    /// whole.
     pub(super) fn kind(&self) -> Excerpt {
         match &self.value {
             Value::Boolean(_) => Excerpt::word("true or false"),
@@ -89,9 +88,9 @@ impl Node {
         }
     }
 
-    /// The path of each of `wanted`, which are nodes of this tree, keys or values. One walk finds them all.
+    /// The paths of `wanted`, which are nodes of this tree, keys or values. One walk finds them all.
     pub(super) fn paths(&self, wanted: &[&Self]) -> Vec<KeyPath> {
-        // Nodes are told apart by where they are in memory: aliases make equal nodes at equal positions.
+        // Nodes are identified by their addresses in memory: aliases make equal nodes at equal positions.
         let mut places: Vec<(*const Self, usize)> =
             wanted.iter().enumerate().map(|(place, &node)| (std::ptr::from_ref(node), place)).collect();
         places.sort_unstable();
@@ -109,7 +108,7 @@ struct Walk<'d> {
     found: Vec<KeyPath>,
 }
 
-/// A [`Step`] that owns nothing.
+/// A borrowed [`Step`].
 enum Segment<'d> {
     Key(&'d Node),
     Item(usize),

@@ -1,7 +1,7 @@
-//! The path to a place in a text that does not become a tree.
+//! Finds the path to a place in a text that cannot be parsed into a tree.
 //!
-//! Where the reader of YAML gives up it says the line and the column. This reads up to there once more, only
-//! noting keys and counting items, so that the error can name the path as all others do.
+//! The YAML parser reports the line and the column at which it gives up. This parses the text up to there once more, only noting
+//! keys and counting items, so that the error can name the path as all others do.
 
 use serde_saphyr::granit_parser::{Event, Parser, Span};
 
@@ -10,9 +10,9 @@ use super::place::{KeyPath, Position, Step};
 /// What is known about a place.
 #[derive(Debug, Default)]
 pub(super) struct Outline {
-    /// The path of the node that begins there, or within which the place is.
+    /// The path of the node that begins there, or that contains the place.
     pub(super) path: KeyPath,
-    /// Where the key that begins there stood before in its mapping.
+    /// The first occurrence in its mapping of the key that begins there.
     pub(super) first_of_key: Option<Position>,
 }
 
@@ -23,7 +23,7 @@ enum Open {
 }
 
 impl Outline {
-    /// Reads `text` until `at`.
+    /// Parses `text` up to `at`.
     pub(super) fn until(text: &str, at: Position) -> Self {
         let mut open: Vec<Open> = Vec::new();
         for (event, span) in Parser::new_from_str(text).map_while(Result::ok) {
@@ -53,7 +53,7 @@ impl Outline {
     }
 }
 
-/// A node begins: it is an item, a key or the value of a key.
+/// A node begins: an item, a key or the value of a key.
 fn step(open: &mut [Open], name: &str, here: Position) {
     match open.last_mut() {
         None => {}

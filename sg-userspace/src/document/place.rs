@@ -1,4 +1,4 @@
-//! Where something stands: line and column for the editor, the path of keys for the reader.
+//! Places: line and column for the editor, the path of keys for the reader.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use super::words::{Excerpt, plain_word};
 /// A line and a column of the document, both counted from 1; columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// From 1.
+    /// The line, from 1.
     pub line: u32,
-    /// From 1.
+    /// The column, from 1, in characters.
     pub column: u32,
 }
 
@@ -34,19 +34,19 @@ impl fmt::Display for Position {
 pub enum Step {
     /// The value of a key.
     Key(String),
-    /// The item of a list, counted from 0.
+    /// An item of a list, counted from 0.
     Item(usize),
 }
 
-/// The way from the root of the document to a node, such as `groups.web.ingress[3].ports`.
+/// The path from the root of the document to a node, such as `groups.web.ingress[3].ports`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPath(
-    /// From the root.
+    /// The steps, from the root.
     pub Vec<Step>,
 );
 
 impl KeyPath {
-    /// The same, of each key as much as may be shown of a text that is no policy.
+    /// The same path with each key reduced to what may be shown of a text that is not a policy.
     pub(super) fn in_plain_words(self) -> Self {
         let shown = self.0.into_iter().map(|step| match step {
             Step::Key(key) => match plain_word(&key) {

@@ -8,14 +8,14 @@ use super::{
 };
 use crate::model::PortRange;
 
-/// The ports of a rule, except `{ port_list: NAME }`.
+/// Valid values for the ports of a rule, except `{ port_list: NAME }`.
 pub(super) const IN_A_RULE: &str =
     "write ports as 22, 8000-8100, \"22,80-90\" or { port_list: NAME }; leave the key out for every port";
 
-/// An item of a port list.
+/// Valid values for an item of a port list.
 pub(super) const IN_A_LIST: &str = "write a port or a range, such as 22 or 8000-8100";
 
-/// Ports in one scalar: a number, or ranges with commas between them.
+/// Ports in one scalar: a number, or ranges separated by commas.
 pub(super) fn ranges<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, Vec<PortRange>> {
     match &node.value {
         Value::Integer(number) => {
@@ -46,7 +46,7 @@ fn range<'d>(node: &'d Node, text: &str, allowed: &'static str) -> Read<'d, Port
     )
 }
 
-/// Digits alone: `str::parse` would also take a sign.
+/// Digits only: `str::parse` would also accept a sign.
 fn decimal(digits: &str) -> Option<u16> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

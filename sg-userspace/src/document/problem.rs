@@ -1,4 +1,4 @@
-//! What can be wrong with a document, and what would be right.
+//! Problems of a document, and what would be right.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{InvalidReason, NoEthertype, PortRange, text::TextError};
 
-/// What is wrong with a document. Every message says what was found and what is allowed.
+/// A problem of a document. Every message says what was found and what is allowed.
 #[derive(Debug, Error)]
 pub enum Problem {
     /// The file cannot be opened or read.
@@ -24,216 +24,216 @@ pub enum Problem {
     /// The file is larger than any policy.
     #[error("holds {}{size} bytes: a policy document holds at most {MAX_BYTES}", if *.more { "more than " } else { "" })]
     TooLarge {
-        /// Bytes of the file, as far as they were counted.
+        /// The size of the file in bytes, as far as it was counted.
         size: u64,
-        /// The count was given up there.
+        /// Whether counting stopped there.
         more: bool,
     },
     /// Bytes that are not UTF-8.
     #[error("byte {offset} is not UTF-8: save the document as UTF-8")]
     NotUtf8 {
-        /// Of the first such byte, from 0.
+        /// The offset of the first such byte, from 0.
         offset: usize,
     },
     /// A NUL byte.
     #[error("byte {offset} is NUL: a document is text")]
     Nul {
-        /// Of the first such byte, from 0.
+        /// The offset of the first such byte, from 0.
         offset: usize,
     },
-    /// Nothing in it but comments.
+    /// The document contains nothing but comments.
     #[error("the document is empty: a policy that protects nothing is written {{}}")]
     Empty,
     /// A second `---`.
     #[error("a second document begins: one file holds one policy, put the other in a file of its own")]
     SeveralDocuments,
-    /// The reader of YAML does not understand it.
+    /// The YAML parser refuses the text.
     #[error("cannot be read as YAML: {message}")]
     Syntax {
-        /// In the reader's words, one line.
+        /// The parser's message, on one line.
         message: String,
     },
-    /// It is YAML, and would take too much time or memory.
+    /// Valid YAML that would take too much time or memory.
     #[error("too much for a policy: {0}")]
     TooComplex(
         /// The limit that was reached.
         Limit,
     ),
-    /// A key twice in one mapping.
+    /// A key occurs twice in one mapping.
     #[error("key {key} is there twice{}: write each key once", first.map(|at| format!(", first at {at}")).unwrap_or_default())]
     DuplicateKey {
-        /// Which.
+        /// The key.
         key: Excerpt,
-        /// Where it stands first, if that was found.
+        /// Its first occurrence, if that was found.
         first: Option<Position>,
     },
-    /// A number where a key belongs, as in `{ ports: 22,80 }`.
+    /// A number instead of a key, as in `{ ports: 22,80 }`.
     #[error("found {found} where a key belongs: quote it; a list of ports inside {{ }} is written \"22,80\"")]
     KeyNotText {
-        /// What is there.
+        /// The value found.
         found: Excerpt,
     },
-    /// A key that means nothing here.
+    /// An unknown key.
     #[error("unknown key {key}{near}: allowed are {}", .allowed.join(", "))]
     UnknownKey {
-        /// Which.
+        /// The key.
         key: Excerpt,
-        /// What may have been meant.
+        /// The key that may be meant.
         near: Near,
-        /// What there is.
+        /// The valid keys.
         allowed: &'static [&'static str],
     },
-    /// A key that must be there.
+    /// A required key is missing.
     #[error("{key} is missing: {allowed}")]
     Missing {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// What it may say.
+        /// Its valid values.
         allowed: &'static str,
     },
-    /// Something of another kind or another grammar.
+    /// A value of the wrong kind or syntax.
     #[error("found {found}: {allowed}")]
     Unfit {
-        /// What is there.
+        /// The value found.
         found: Excerpt,
-        /// What may stand there.
+        /// The valid values.
         allowed: &'static str,
     },
-    /// A text or a name that holds what it must not.
+    /// A text or a name with characters that it must not contain.
     #[error("found {found}: {why}")]
     Text {
-        /// What is there.
+        /// The text found.
         found: Excerpt,
         /// What is wrong with it.
         why: TextError,
     },
-    /// A word that is none of a few.
+    /// A word that is not one of the valid words.
     #[error("found {found}: write {}", .allowed.join(" or "))]
     NotOneOf {
-        /// What is there.
+        /// The word found.
         found: Excerpt,
-        /// What may stand there.
+        /// The valid words.
         allowed: Vec<&'static str>,
     },
-    /// Not a whole number of a range.
+    /// Not a whole number within the range.
     #[error("found {found}: {what} is a whole number from {low} to {high}, without quotes")]
     NotInRange {
-        /// What is there.
+        /// The value found.
         found: Excerpt,
-        /// Of what.
+        /// What the number means.
         what: &'static str,
-        /// The lowest allowed.
+        /// The lowest valid value.
         low: u8,
-        /// The highest allowed.
+        /// The highest valid value.
         high: u8,
     },
-    /// A port beyond 65535, or no number.
+    /// A port above 65535, or not a number.
     #[error("found {found}: a port is a number from 0 to 65535")]
     NotAPort {
-        /// What is there.
+        /// The value found.
         found: Excerpt,
     },
     /// A range from high to low.
     #[error("found {found}: a range goes from low to high, write {range}")]
     Reversed {
-        /// What is there.
+        /// The range found.
         found: Excerpt,
-        /// What may have been meant.
+        /// The range that may be meant.
         range: PortRange,
     },
     /// A prefix length that the family does not have.
     #[error("found {found}: the length of an {family} prefix is a number from 0 to {longest}")]
     PrefixLength {
-        /// What is there.
+        /// The prefix found.
         found: Excerpt,
-        /// Of which family the address is.
+        /// The family of the address.
         family: crate::model::FamilyName,
-        /// 32 or 128.
+        /// The longest valid length, 32 or 128.
         longest: u8,
     },
-    /// An IPv4 address in IPv6 clothes, which no packet on the wire carries.
+    /// An IPv4-mapped IPv6 address, which no packet on the wire carries.
     #[error("found {found}, an IPv4-mapped IPv6 address, which no packet carries: write {instead}")]
     Mapped {
-        /// What is there.
+        /// The address found.
         found: Excerpt,
-        /// The same in IPv4.
+        /// The same address in IPv4.
         instead: String,
     },
-    /// A name that nothing has.
+    /// A name that does not exist.
     #[error("no {what} is named {name}{near}{names}")]
     UnknownName {
-        /// Of what.
+        /// The kind of object.
         what: &'static str,
-        /// Which.
+        /// The name found.
         name: Excerpt,
-        /// What may have been meant.
+        /// The name that may be meant.
         near: Near,
-        /// What there is.
+        /// The existing names.
         names: Names,
     },
-    /// A name that is taken for another one.
+    /// A name that can be mistaken for another one.
     #[error(
         "{name} looks like {other}, the name of another {what} here: choose names that nobody takes for one another"
     )]
     Twin {
-        /// Of what.
+        /// The kind of object.
         what: &'static str,
-        /// Which.
+        /// The name found.
         name: Excerpt,
-        /// What it is taken for.
+        /// The other name.
         other: Excerpt,
     },
-    /// A name without a letter.
+    /// An empty name.
     #[error("found an empty name: {0} needs a name of one character or more")]
     EmptyName(
-        /// What should have it.
+        /// The kind of object that needs a name.
         &'static str,
     ),
-    /// A device name that Linux cannot have.
+    /// A device name that Linux does not accept.
     #[error("found {found}: a device name is 1 to 15 bytes without '/', ':' or blanks, and not . or ..")]
     DeviceName {
-        /// What is there.
+        /// The name found.
         found: Excerpt,
     },
-    /// Frames that cannot be named.
+    /// An EtherType that no NIC may name.
     #[error("found {found}: {why}")]
     Ethertype {
-        /// What is there.
+        /// The value found.
         found: Excerpt,
         /// Why, and what to do.
         why: NoEthertype,
     },
-    /// Ports or ICMP types where the protocol has none.
+    /// Ports or ICMP types for a protocol that has none.
     #[error("{key} belongs to {owners}, and the protocol of this rule is {protocol}: leave it out")]
     Misplaced {
         /// The key.
         key: &'static str,
         /// The protocols that have it.
         owners: &'static str,
-        /// What the rule says.
+        /// The protocol of the rule.
         protocol: String,
     },
     /// An ICMP code without a type.
     #[error("a code means nothing without a type: write icmp_type too, or leave icmp_code out")]
     CodeWithoutType,
-    /// Well written, but it does not make a policy.
+    /// Well-formed, but not a valid policy.
     #[error("{0}")]
     Invalid(
-        /// Why.
+        /// The error of the model.
         InvalidReason,
     ),
 }
 
-/// What bounds the time and the memory that a document takes.
+/// The limits on the time and memory that a document takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Limit {
-    /// Of lists and mappings within each other.
+    /// The nesting of lists and mappings.
     #[error("lists and mappings are nested deeper than {MAX_DEPTH}")]
     Depth,
-    /// Of values.
+    /// The number of values.
     #[error("it holds more than {MAX_NODES} values")]
     Nodes,
-    /// Of what aliases and merge keys may stand for.
+    /// What aliases and merge keys may expand to.
     #[error("its anchors, aliases and merge keys repeat more than {MAX_REPEATED} values; write them out")]
     Repeated,
 }

@@ -1,4 +1,4 @@
-//! What a node is asked to be: text, a number, a list, a mapping of known keys.
+//! Reads a node as the type it should have: text, a number, a list, a mapping with known keys.
 
 use std::slice;
 
@@ -16,23 +16,21 @@ pub(super) struct Failure<'d> {
     pub(super) problem: Box<Problem>,
 }
 
-/// What was read, or why it could not be.
+/// The value read, or the failure.
 pub(super) type Read<'d, T> = Result<T, Failure<'d>>;
 
-/// A mapping all of whose keys are known.
+/// A mapping whose keys are all known.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'d> {
-    /// The mapping itself.
     pub(super) node: &'d Node,
 }
 
 impl<'d> Fields<'d> {
-    /// The value of a key.
     pub(super) fn get(self, key: &str) -> Option<&'d Node> {
         self.node.get(key)
     }
 
-    /// The value of a key, read by `read`; none where the key is left out.
+    /// The value of a key, read by `read`; `None` if the key is missing.
     pub(super) fn read<T>(
         self,
         key: &str,
@@ -41,7 +39,7 @@ impl<'d> Fields<'d> {
         self.get(key).map(read).transpose()
     }
 
-    /// The value of a key that must be there. `allowed` tells what it may say.
+    /// The value of a required key. `allowed` describes the valid values.
     pub(super) fn required(self, key: &'static str, allowed: &'static str) -> Read<'d, &'d Node> {
         self.get(key).ok_or_else(|| self.node.fails(Problem::Missing { key, allowed }))
     }
@@ -53,12 +51,12 @@ impl Node {
         Failure { node: self, problem: Box::new(problem) }
     }
 
-    /// This is not what may stand here.
+    /// A failure: this value is not valid here.
     pub(super) fn unfit(&self, allowed: &'static str) -> Failure<'_> {
         self.fails(Problem::Unfit { found: self.excerpt(), allowed })
     }
 
-    /// A mapping with the keys `allowed` and no other. Nothing at all is the empty mapping.
+    /// A mapping with no other keys than `allowed`. An empty value is the empty mapping.
     pub(super) fn fields(&self, allowed: &'static [&'static str]) -> Read<'_, Fields<'_>> {
         for (key, _) in self.entries("write a mapping, key: value")? {
             let Value::Text(name) = &key.value else {
@@ -72,7 +70,7 @@ impl Node {
         Ok(Fields { node: self })
     }
 
-    /// The keys and values of a mapping. Nothing at all is the empty mapping.
+    /// The keys and values of a mapping. An empty value is the empty mapping.
     pub(super) fn entries(&self, allowed: &'static str) -> Read<'_, slice::Iter<'_, (Self, Self)>> {
         match &self.value {
             Value::Map(entries) => Ok(entries.iter()),
@@ -81,7 +79,7 @@ impl Node {
         }
     }
 
-    /// The items of a list. Nothing at all is the empty list.
+    /// The items of a list. An empty value is the empty list.
     pub(super) fn items(&self, allowed: &'static str) -> Read<'_, slice::Iter<'_, Self>> {
         match &self.value {
             Value::List(items) => Ok(items.iter()),
@@ -90,7 +88,6 @@ impl Node {
         }
     }
 
-    /// A text.
     pub(super) fn text(&self) -> Read<'_, &str> {
         match &self.value {
             Value::Text(text) => Ok(text),
@@ -98,7 +95,7 @@ impl Node {
         }
     }
 
-    /// The name of a `what`: a text that is not empty, and cannot be taken for another one.
+    /// The name of a `what`: a text that is not empty, and cannot be mistaken for another one.
     pub(super) fn name(&self, what: &'static str) -> Read<'_, &str> {
         match self.text()? {
             "" => Err(self.fails(Problem::EmptyName(what))),
@@ -106,7 +103,7 @@ impl Node {
         }
     }
 
-    /// A text of which nothing is hidden.
+    /// A text without invisible characters.
     pub(super) fn visible(&self) -> Read<'_, &str> {
         let found = self.text()?;
         self.sound(found, text::visible(found))
@@ -119,7 +116,7 @@ impl Node {
         }
     }
 
-    /// One of a few words, and what it stands for.
+    /// One of the given words, as the value it stands for.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Read<'_, T> {
         let meaning = words.iter().find(|(word, _)| self.is_text(word)).map(|&(_, meaning)| meaning);
         meaning.ok_or_else(|| {
@@ -128,7 +125,6 @@ impl Node {
         })
     }
 
-    /// True or false.
     pub(super) fn boolean(&self) -> Read<'_, bool> {
         match self.value {
             Value::Boolean(value) => Ok(value),
@@ -136,7 +132,7 @@ impl Node {
         }
     }
 
-    /// A whole number. `what` is for the message.
+    /// A whole number within a range. `what` names it in messages.
     pub(super) fn number(&self, what: &'static str, low: u8, high: u8) -> Read<'_, u8> {
         let number = match self.value {
             Value::Integer(value) => u8::try_from(value).ok(),

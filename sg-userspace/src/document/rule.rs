@@ -32,7 +32,7 @@ const ACTIONS: &[(&str, Action)] =
 
 const PROTOCOL: &str = "write tcp, udp, icmp, icmpv6, gre, sctp, all or a number from 0 to 255";
 
-/// The protocols that have ports.
+/// The protocols that have ports, for messages.
 const WITH_PORTS: &str = "tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite)";
 
 const REMOTE: &str = "write any, an address or CIDR such as 10.0.0.0/8 or \"2001:db8::/32\", { group: NAME } or { prefix_list: NAME }";
@@ -40,7 +40,7 @@ const REMOTE: &str = "write any, an address or CIDR such as 10.0.0.0/8 or \"2001
 const LOCAL: &str = "write an address or CIDR, such as 10.0.0.5 or \"2001:db8::/32\"; leave the key out for \
                      every address of the NIC";
 
-/// Protocols by their names, all of them lower case. None is every protocol.
+/// Protocols by name, in lower case. `None` means every protocol.
 const PROTOCOLS: &[(&str, Option<u8>)] = &[
     ("tcp", Some(protocol::TCP)),
     ("udp", Some(protocol::UDP)),
@@ -52,7 +52,7 @@ const PROTOCOLS: &[(&str, Option<u8>)] = &[
 ];
 
 impl<'d> Lowering<'d> {
-    /// A rule, which is called `default_id` where it has no `id`.
+    /// A rule, with `default_id` unless it has an `id`.
     pub(super) fn rule(&mut self, node: &'d Node, default_id: impl FnOnce() -> String) -> Read<'d, Rule> {
         let fields = node.fields(KEYS)?;
         let id = fields.read("id", |id| id.name("a rule"))?;
@@ -118,7 +118,7 @@ impl<'d> Lowering<'d> {
     }
 }
 
-/// A text for people; nothing at all is none.
+/// A text for people; an empty value means none.
 pub(super) fn description(node: &Node) -> Read<'_, Option<String>> {
     if node.is_null() { Ok(None) } else { node.visible().map(|text| Some(text.to_owned())) }
 }
@@ -150,7 +150,7 @@ fn icmp_message(fields: Fields<'_>) -> Read<'_, Option<IcmpMessage>> {
     }
 }
 
-/// Refuses keys that belong to protocols other than the one that is `named`.
+/// Refuses keys that belong to other protocols than the one in `named`.
 fn refuse<'d>(fields: Fields<'d>, named: &Node, keys: &[&'static str], owners: &'static str) -> Read<'d, ()> {
     let present = keys.iter().find_map(|&key| Some((key, fields.get(key)?)));
     present.map_or(Ok(()), |(key, node)| {

@@ -1,4 +1,4 @@
-//! Words of a document, made fit for a message.
+//! Words of a document, prepared for messages.
 
 use std::fmt;
 
@@ -6,45 +6,44 @@ use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
 
 use crate::model::text::is_invisible;
 
-/// A piece of the document, quoted and cut so that it fits into a message.
+/// A piece of the document, quoted and truncated for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(String);
 
 impl Excerpt {
-    /// Longer texts are cut.
+    /// Longer texts are truncated.
     pub(super) const LONGEST: usize = 64;
 
-    /// A text, quoted.
     pub(super) fn of(text: &str) -> Self {
         let short: String = text.chars().take(Self::LONGEST).collect();
         let rest = if short.len() < text.len() { "…" } else { "" };
         Self(format!("{short:?}{rest}"))
     }
 
-    /// A key that means nothing here, quoted as far as it is a plain word: what is no policy may be a file of secrets, and its
-    /// lines are keys to a reader of YAML.
+    /// An unknown key, quoted as far as it is a plain word: a file that is not a policy may hold secrets, and a YAML parser takes
+    /// its lines for keys.
     pub(super) fn key(text: &str) -> Self {
         Self::part(text, plain_word(text))
     }
 
-    /// A value that means nothing here, likewise; addresses and ports are plain, too.
+    /// An invalid value, likewise; addresses and ports are plain, too.
     pub(super) fn value(text: &str) -> Self {
         Self::part(text, plain_number(text).unwrap_or_else(|| plain_word(text)))
     }
 
-    /// `shown` of `text`, of which nothing needs to be written otherwise: `{:?}` would do so with the marks of Indic scripts.
+    /// `shown` of `text`, which needs no escapes: `{:?}` would escape the marks of Indic scripts.
     fn part(text: &str, shown: &str) -> Self {
         let rest = if shown.len() < text.len() { "…" } else { "" };
         Self(format!("\"{shown}\"{rest}"))
     }
 
-    /// A word that is not text: a number, or the name of a kind.
+    /// A word that is not from the text: a number, or the name of a kind.
     pub(super) fn word(word: impl fmt::Display) -> Self {
         Self(word.to_string())
     }
 }
 
-/// As much of a text as may be shown where it may be no policy: some more than the longest key that there is, in any script.
+/// As much of a text as may be shown if it may not be a policy: somewhat more than the longest valid key, in any script.
 pub(super) fn plain_word(text: &str) -> &str {
     const LONGEST: usize = 24;
     let is_plain = |letter: char| {
@@ -59,9 +58,9 @@ pub(super) fn plain_word(text: &str) -> &str {
     &text[..length.unwrap_or(text.len())]
 }
 
-/// A text that is written like addresses, prefixes, ports or numbers, and is no longer than one of them.
+/// A text that is written like an address, prefix, port or number, and is no longer than one.
 fn plain_number(text: &str) -> Option<&str> {
-    /// Of an IPv6 address with an IPv4 address in it, and a length.
+    /// The length of an IPv6 address with an embedded IPv4 address and a prefix length.
     const LONGEST: usize = 49;
     let is_plain = |byte: u8| byte.is_ascii_hexdigit() || b":./,-+ ".contains(&byte);
     (text.len() <= LONGEST && text.bytes().all(is_plain)).then_some(text)
@@ -73,7 +72,7 @@ impl fmt::Display for Excerpt {
     }
 }
 
-/// The word that was meant, where one is close.
+/// The word that was probably meant, if one is close.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near(pub(super) Option<Excerpt>);
 
@@ -81,7 +80,7 @@ impl Near {
     /// The closest of `words`, if it is a typing error away.
     pub(super) fn to<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Self {
         let slips = |word: &str| {
-            // Only words of about the same length can be close: with many words this saves nearly all work.
+            // Only words of similar length can be close: with many words this avoids nearly all work.
             (found.len().abs_diff(word.len()) <= 2 && word.len() <= Excerpt::LONGEST)
                 .then(|| distance(found.as_bytes(), word.as_bytes()))
                 .filter(|&slips| slips <= 2 && slips < word.len())
@@ -97,7 +96,7 @@ impl fmt::Display for Near {
     }
 }
 
-/// How many letters must be changed, added or left out to get from `a` to `b` (Levenshtein).
+/// The number of letters to change, insert or delete to get from `a` to `b` (Levenshtein).
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -111,7 +110,7 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     row[b.len()]
 }
 
-/// The names there are: a few of them, and how many more.
+/// Existing names: a few of them, and how many more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     few: Vec<Excerpt>,

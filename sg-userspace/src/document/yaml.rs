@@ -1,4 +1,4 @@
-//! Text → tree. Everything that YAML itself can be wrong about ends here.
+//! Text → tree. All errors of YAML itself are found here.
 
 use serde_saphyr::{
     Error, ExternalMessageSource, MessageFormatter, Options, UserMessageFormatter, alias_limits, budget,
@@ -23,27 +23,27 @@ pub(super) struct BrokenText {
     pub(super) problem: Box<Problem>,
 }
 
-/// Lists and mappings within each other. A policy has at most 6: the remote of a rule is the sixth.
+/// The maximum nesting of lists and mappings. A policy has at most 6: the remote of a rule is the sixth.
 pub(super) const MAX_DEPTH: usize = 16;
 
-/// Values of a document. A million prefixes and their rules fit.
+/// The maximum number of values of a document. A million prefixes and their rules fit.
 pub(super) const MAX_NODES: usize = 2_000_000;
 
-/// Values that aliases and merge keys stand for, taken together.
+/// The maximum total number of values that aliases and merge keys expand to.
 pub(super) const MAX_REPEATED: usize = 100_000;
 
-/// The limits of a document that is worth reading. They bound time and memory whatever is in it.
+/// The parser's limits, which bound time and memory for any text.
 fn options() -> Options {
     options! {
         budget: budget! {
             max_depth: MAX_DEPTH,
-            // The scanner, which runs ahead of the tree, counts what is in brackets by itself.
+            // The scanner, which runs ahead of the tree, counts nesting in brackets by itself.
             flow_nesting_limit: MAX_DEPTH,
             max_nodes: MAX_NODES,
             // A list or mapping has two events.
             max_events: 2 * MAX_NODES,
             max_recorded_anchor_events: MAX_REPEATED,
-            // What aliases repeat is bounded by itself, so their number alone says nothing.
+            // What aliases repeat is bounded separately, so their number alone means nothing.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: alias_limits! {
@@ -59,7 +59,7 @@ fn options() -> Options {
     }
 }
 
-/// Reads the one document of `text`.
+/// Parses the single document in `text`.
 pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
     let node = serde_saphyr::from_str_with_options::<Node>(text, options());
     let node = node.map_err(|error| translate(text, &error))?;
@@ -69,7 +69,7 @@ pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
     Ok(node)
 }
 
-/// What the reader of YAML says, in the words of this room.
+/// Translates an error of the YAML parser into one of this room.
 fn translate(text: &str, error: &Error) -> BrokenText {
     let at = error
         .location()
@@ -97,11 +97,11 @@ fn translate(text: &str, error: &Error) -> BrokenText {
             Problem::Syntax { message }
         }
     };
-    // What does not become a tree may be no policy at all.
+    // A text that cannot be parsed may not be a policy at all.
     BrokenText { at, path: outline.path.in_plain_words(), problem: problem.into() }
 }
 
-/// The error within the wrappings that tell of aliases and snippets.
+/// The innermost error, without the wrappers that describe aliases and snippets.
 fn root_cause(error: &Error) -> &Error {
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => root_cause(error),
@@ -109,7 +109,7 @@ fn root_cause(error: &Error) -> &Error {
     }
 }
 
-/// Whether lists and mappings are nested too deep, which the tree and the scanner before it tell differently.
+/// Whether nesting is too deep, which the tree and the scanner before it report differently.
 fn is_too_deep(error: &Error) -> bool {
     match error {
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => true,

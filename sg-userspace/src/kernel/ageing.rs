@@ -1,6 +1,6 @@
-//! The sweep: flows that were silent for too long are deleted, connections that have ended move to a table of their own, where
-//! they take nobody's room, and what is left is counted, by NIC for their shares and as
-//! a whole for `sgctl stats`. The agent calls it every few seconds, and does something else between two parts.
+//! Flow ageing: deletes expired flows, moves closed connections to a table of their own, where they take no NIC's share, and
+//! counts the rest, by NIC for their shares and in total for `sgctl stats`. The agent runs a pass every few seconds, in parts,
+//! and does other work in between.
 
 use std::{cell::RefCell, mem::take};
 
@@ -15,29 +15,29 @@ use sg_common::{
 
 use super::{Datapath, KernelError, closed::Closed, datapath::counter_error, flows::TABLES};
 
-/// What a sweep found so far.
+/// What a pass has found so far.
 #[derive(Debug, Default)]
 pub(super) struct FlowTableStats {
-    /// Answered flows by NIC slot.
+    /// Established flows by NIC slot.
     nics: Vec<u64>,
-    /// Flows that live: answered ones, and the others.
+    /// Live flows: established ones, and half-open ones.
     live: [u64; 2],
 }
 
-/// What a part of a sweep did.
+/// The result of one part of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Swept {
-    /// Flows that were deleted.
+    /// The number of deleted flows.
     pub swept: usize,
-    /// The whole table was swept.
+    /// Whether this part completed the pass.
     pub is_last: bool,
 }
 
 impl Datapath {
-    /// Deletes flows that were silent for too long; returns how many.
+    /// Deletes expired flows from all tables; returns how many.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If a table cannot be read.
     pub fn sweep(&mut self) -> Result<usize, KernelError> {
         let mut swept = 0;
         loop {
@@ -49,11 +49,11 @@ impl Datapath {
         }
     }
 
-    /// Deletes flows that were silent for too long in the next part of the tables, which takes a millisecond or two. To be
-    /// called every few seconds until it was the last.
+    /// Deletes expired flows from the next part of the tables, which takes a millisecond or two. Call it every few seconds, each
+    /// time until the last part.
     ///
     /// # Errors
-    /// Where a table cannot be read; then the sweep begins anew.
+    /// If a table cannot be read; the next call then starts a new pass.
     pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
         let now = self.now()?;
         let timeouts = self.settings.timeouts;
@@ -89,14 +89,14 @@ impl Datapath {
         for (number, flows) in [(ANSWERED, answered), (HALF_OPEN, half_open)] {
             self.write_counter(number, flows)?;
         }
-        // NICs that left leave their shares to the others. One that comes takes its own at once.
+        // NICs that left leave their shares to the others. A new NIC takes its own at once.
         match self.slots.last() {
             Some(&last) => self.places.divide(u32::from(last) + 1),
             None => Ok(()),
         }
     }
 
-    /// Sets a counter that the program does not touch.
+    /// Sets a counter that the program never writes.
     fn write_counter(&mut self, number: u32, packets: u64) -> Result<(), KernelError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
         let mut values = vec![Counter::default(); cpus];
@@ -108,7 +108,7 @@ impl Datapath {
     }
 }
 
-/// Remembers a connection among those that have ended, where its flow is about to be deleted; false where that failed.
+/// Records a connection as closed, before its flow is deleted. Returns false if that failed.
 fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
     closed
         .enter(key, &ClosedEntry::of(entry))

@@ -1,8 +1,8 @@
-//! Hooking the program into devices: TCX links where the kernel has them, filters of a clsact qdisc elsewhere, and for
-//! what a device receives an XDP link where the policy says so.
+//! Attaches the program to devices: by TCX links if the kernel has them, else by filters of a clsact qdisc, and on the receive
+//! side by an XDP link if the policy asks for it.
 //!
-//! Nobody else's program or qdisc is touched: a link is ours alone, and a filter is named by a preference and
-//! by a handle of its instance.
+//! It never touches another program or qdisc: a link belongs to us alone, and a filter is identified by a preference and by a
+//! handle of its instance.
 
 use std::{
     collections::HashMap,
@@ -23,13 +23,13 @@ use nix::net::if_::if_indextoname;
 
 use super::{KernelError, Program, TcxOrder, datapath::program_of, pins, xdp};
 
-/// The preference of our filters in a clsact qdisc, before the kernel's automatic 49152.
+/// The preference of our filters in a clsact qdisc, lower than the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
 
-/// The handle of filters that belong to no instance; up to layout 2, of all.
+/// The handle of filters that belong to no instance; up to layout 2, of all filters.
 pub(super) const HANDLE_OF_ALL: TcHandle = TcHandle::new(0, 1);
 
-/// The handle of the filters of those that pin in `directory`, which is an instance's: on one device each has its own.
+/// The handle of the filters of the instance that pins in `directory`: instances on one device have different handles.
 pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
     let Some(instance) = directory.and_then(Path::parent).and_then(Path::file_name) else {
         return HANDLE_OF_ALL;
@@ -40,10 +40,10 @@ pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
     TcHandle::from(hash | 1 << 31)
 }
 
-/// How programs are hooked into devices, but for XDP: that is said of each NIC.
+/// How programs are attached at tc. XDP is configured per NIC instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Attachment {
-    /// TCX where the kernel has it (6.6), clsact elsewhere.
+    /// TCX if the kernel has it (6.6), else clsact.
     #[default]
     Auto,
     /// TCX links.
@@ -53,10 +53,10 @@ pub enum Attachment {
 }
 
 impl Attachment {
-    /// What `Auto` means on this kernel.
+    /// Resolves `Auto` for this kernel.
     ///
     /// # Errors
-    /// Where TCX is asked for and the kernel is older than 6.6.
+    /// If TCX is requested and the kernel is older than 6.6.
     pub fn resolve(self) -> Result<Self, KernelError> {
         let has_tcx = KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0));
         match self {
@@ -74,18 +74,18 @@ impl Attachment {
 /// A device as the kernel knows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
-    /// Its name.
+    /// The interface name.
     pub name: String,
-    /// Its number.
+    /// The interface index.
     pub index: u32,
 }
 
-/// How a program came to a device.
+/// How a program was attached to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Attached {
-    /// It was not there before.
+    /// It was not attached before.
     New,
-    /// It took the place of an earlier run's.
+    /// It replaced the program of an earlier run.
     Replaced,
 }
 
@@ -95,7 +95,7 @@ pub(super) struct Links {
     attachment: Attachment,
     order: Option<TcxOrder>,
     pins: Option<PathBuf>,
-    /// Of our filters.
+    /// The handle of our filters.
     handle: TcHandle,
     /// Links that end with this process, because nothing is pinned.
     held: HashMap<(Program, u32), FdLink>,
@@ -177,7 +177,7 @@ impl Links {
             .try_into()
             .map_err(KernelError::call("take over a link"))?;
         if is_misplaced && let Some(path) = self.pin(program, device) {
-            // A link has its place for life: another one is made, and then the former ends. Both judge until then.
+            // The position of a link is fixed: a new link is made, and then the old one ends. Until then both judge packets.
             Self::pin_at(link, &moving(&path))?;
             finish_move(&path)?;
             return Ok(Attached::Replaced);
@@ -189,7 +189,7 @@ impl Links {
         if self.replace_pinned(Program::Xdp, device, |link| xdp::replace(program, link)) {
             return Ok(Attached::Replaced);
         }
-        // There is room for one, and it is this one.
+        // A device takes one XDP program, and it is this one.
         if self.held.contains_key(&(Program::Xdp, device.index)) {
             return Ok(Attached::Replaced);
         }
@@ -197,10 +197,10 @@ impl Links {
         self.keep(Program::Xdp, device, link)
     }
 
-    /// Lets a link outlive this process where links are pinned.
+    /// Pins a link so that it outlives this process, if links are pinned.
     fn keep(&mut self, program: Program, device: &Device, link: FdLink) -> Result<Attached, KernelError> {
         match self.pin(program, device) {
-            // The pin holds the link from here on; our own descriptor closes, so removing the pin detaches.
+            // From here on the pin holds the link; our own descriptor closes, so removing the pin detaches.
             Some(path) => Self::pin_at(link, &path)?,
             None => drop(self.held.insert((program, device.index), link)),
         }
@@ -211,7 +211,7 @@ impl Links {
         link.pin(path).map(drop).map_err(KernelError::call(format_args!("pin a link at {}", path.display())))
     }
 
-    /// Whether the link pinned at `path` runs where it was not asked to.
+    /// Whether the link pinned at `path` runs at another position than the configured one.
     fn is_misplaced(&self, program: Program, device: &Device, path: &Path) -> bool {
         let Some(order) = self.order else { return false };
         let Ok(pinned) = PinnedLink::from_pin(path) else { return false };
@@ -219,9 +219,9 @@ impl Links {
         !order.holds(device, hook(program), info.program_id())
     }
 
-    /// Puts the program into the link that an earlier run pinned, in one step, by `update`, which only closes its own
-    /// descriptor: the pin holds the link. False where there is none, or where it belongs to a device that is
-    /// gone: then the pin is taken away.
+    /// Puts the program into the link that an earlier run pinned, atomically, by `update`, which closes only its own descriptor:
+    /// the pin holds the link. Returns false if there is no link, or if it belongs to a device that is gone: its pin is then
+    /// removed.
     fn replace_pinned(
         &self,
         program: Program,
@@ -244,14 +244,14 @@ impl Links {
     }
 }
 
-/// Where a link is pinned that is to take the place of the one at `path`.
+/// Where the link that replaces the one at `path` is pinned meanwhile.
 fn moving(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-moving");
     name.into()
 }
 
-/// Lets a link take the place and the pin that it was made for, also where that was interrupted. It judges already.
+/// Moves a replacement link to its final pin, also if an earlier run was interrupted before that. It already judges packets.
 fn finish_move(path: &Path) -> Result<(), KernelError> {
     pins::move_link(&moving(path), path)
 }
@@ -277,7 +277,7 @@ fn add_filter(
     let options = || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle, classid: None });
     let mut attached = Attached::New;
     let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
-        // An earlier run's filter: replaced in one step.
+        // A filter of an earlier run: replaced atomically.
         Err(ProgramError::TcError(TcError::NetlinkError(error)))
             if error.raw_os_error() == Some(libc::EEXIST) =>
         {
@@ -289,15 +289,15 @@ fn add_filter(
         other => other.map_err(|error| attach_error(device, error))?,
     };
     let link = classifier.take_link(id).map_err(KernelError::call("take over a filter"))?;
-    // A filter needs nobody to hold it; dropping this would take it off.
+    // A filter needs no process to hold it; dropping this would detach it.
     std::mem::forget(link);
     Ok(attached)
 }
 
-/// Takes our filter off a device. No error where there is none, or no device.
+/// Removes our filter from a device. It is no error if there is no filter, or no device.
 pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle) -> Result<(), KernelError> {
     use aya::programs::Link as _;
-    // It may be called otherwise by now, and its old name may be another device's. A filter stays with the number.
+    // The device may have been renamed, and its old name may be another device's. A filter stays with the index.
     let Some(name) = name_of(device.index) else { return Ok(()) };
     let device = &Device { name, index: device.index };
     let Ok(link) = filter(program, device, handle) else { return Ok(()) };
@@ -313,7 +313,7 @@ pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle)
     }
 }
 
-/// The name of the device with this number in the network namespace of this process, if there is one.
+/// The name of the device with this index in this process's network namespace, if there is one.
 pub(super) fn name_of(index: u32) -> Option<String> {
     // Nix 0.31 takes the null that means failure for success, and the name is empty then.
     let name = if_indextoname(index).ok().filter(|name| !name.is_empty())?;

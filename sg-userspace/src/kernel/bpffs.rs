@@ -1,7 +1,6 @@
-//! Where bpffs is, and how long what is pinned there stays: until the host boots again, or only as long as a container or a
-//! mount namespace. `ip netns exec` gives a process a `/sys` of its own, without the bpffs of the host; then the host's is
-//! used, by way of a process that has the mounts of the first one. It must never know what is pinned. `pins` and the agent's
-//! instances ask it.
+//! Finds bpffs, and determines how long pins there last: until the host reboots, or only as long as a container or a mount
+//! namespace. `ip netns exec` gives a process a `/sys` of its own, without the host's bpffs; then the host's is used, through a
+//! process that has the mounts of PID 1. It must never know what is pinned. `pins` and the agent's instances call it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,25 +22,25 @@ use nix::{
 
 use super::KernelError;
 
-/// Where bpffs is.
+/// The mount point of bpffs.
 const PLACE: &str = "/sys/fs/bpf";
-/// The number of the host's own namespace of processes (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
+/// The inode number of the initial PID namespace (`PROC_PID_INIT_INO`, `include/linux/proc_ns.h`).
 const HOST_PIDS: u64 = 0xEFFF_FFFC;
 
-/// How long what is pinned stays.
+/// How long pins last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lasts {
-    /// Until the host boots again: it outlives the agent.
+    /// Until the host reboots: the filter outlives the agent.
     #[default]
     Host,
-    /// At least as long as the first process of this container. Whether longer cannot be seen from inside.
+    /// At least as long as PID 1 of this container. Whether longer cannot be seen from inside.
     Container,
     /// As long as the mount namespace of this process: until its last process ends.
     Private,
 }
 
 impl Lasts {
-    /// The word that users read.
+    /// The word shown to users.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,7 +50,7 @@ impl Lasts {
         }
     }
 
-    /// Why the filter may not outlive the agent, and what to do; none where it does.
+    /// Why the filter may not outlive the agent, and what to do; `None` if it does.
     #[must_use]
     pub const fn warning(self) -> Option<&'static str> {
         match self {
@@ -69,10 +68,10 @@ impl Lasts {
     }
 }
 
-/// The root of the bpffs that is used, mounted or not yet.
+/// The root of the bpffs in use, mounted or not yet.
 #[must_use]
 pub fn root() -> PathBuf {
-    // Held open: the process by whose way it was found may end.
+    // Held open, because the process it was found through may end.
     static HOSTS: OnceLock<Option<File>> = OnceLock::new();
     let own = Path::new(PLACE);
     if is_bpffs(own) || is_where_first_is() {
@@ -82,7 +81,7 @@ pub fn root() -> PathBuf {
     hosts.map_or_else(|| own.into(), |hosts| format!("/proc/self/fd/{}", hosts.as_raw_fd()).into())
 }
 
-/// The bpffs that the first process has. To look at that one takes rights that root may lack; any other with the same mounts does.
+/// The bpffs of PID 1. Reading PID 1's root takes rights that root may lack; any other process with the same mounts will do.
 fn of_first() -> Option<File> {
     let first = root_mount("1")?;
     let processes =
@@ -97,7 +96,7 @@ fn of_first() -> Option<File> {
     })
 }
 
-/// Mounts bpffs at [`root`] where it is not.
+/// Mounts bpffs at [`root`] unless it is mounted.
 pub(super) fn mount_at(root: &Path) -> Result<(), KernelError> {
     if is_bpffs(root) {
         return Ok(());
@@ -107,7 +106,7 @@ pub(super) fn mount_at(root: &Path) -> Result<(), KernelError> {
         .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {PLACE})")))
 }
 
-/// How long what is pinned at [`root`] stays, mounted or not yet.
+/// How long pins at [`root`] last, mounted or not yet.
 #[must_use]
 pub fn lasts() -> Lasts {
     let root = root();
@@ -128,18 +127,18 @@ pub fn lasts() -> Lasts {
     }
 }
 
-/// Whether bpffs is mounted there.
 fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
 }
 
-/// Whether this process has the mounts of the first one. Where that is not told it has others: what is said to stay must stay.
+/// Whether this process has the mounts of PID 1. If that cannot be determined, it counts as having others: pins reported as
+/// lasting must last.
 fn is_where_first_is() -> bool {
     root_mount("1").is_some_and(|first| root_mount("self") == Some(first))
 }
 
-/// The number of the mount that is the root of a process. The kernel gives a number once: a mount namespace that is made by
-/// copying another has other ones.
+/// The mount ID of a process's root. The kernel gives every mount its own ID: a mount namespace copied from another has different
+/// ones.
 fn root_mount(process: &str) -> Option<u32> {
     let mounts = fs::read_to_string(format!("/proc/{process}/mountinfo")).ok()?;
     mounts.lines().find_map(|line| {
@@ -149,8 +148,8 @@ fn root_mount(process: &str) -> Option<u32> {
     })
 }
 
-/// Whether the bpffs `device` is among these mounts (`show_mountinfo`, `fs/proc_namespace.c`); and if it is, whether one of them
-/// receives what is mounted in another namespace, or is a part of it only: then it was mounted there.
+/// Whether the bpffs `device` is among these mounts (`show_mountinfo`, `fs/proc_namespace.c`); if it is, whether one of them
+/// receives propagation from another namespace, or is only a part of the file system: then it was mounted there.
 fn mounted(mounts: &str, device: u64) -> Option<bool> {
     let number = format!("{}:{}", major(device), minor(device));
     let mut found = None;

@@ -1,4 +1,4 @@
-//! Jiffies: the clock that costs the datapath nothing.
+//! Jiffies: the clock that costs the datapath next to nothing.
 
 use std::time::Duration;
 
@@ -6,23 +6,22 @@ use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::KernelError;
 
-/// Jiffies a second. The coarse clock ticks once a jiffy, so its resolution is one (`KTIME_LOW_RES`,
-/// include/linux/jiffies.h).
+/// Jiffies per second. The coarse clock ticks once a jiffy, so its resolution is one (`KTIME_LOW_RES`, include/linux/jiffies.h).
 ///
 /// # Errors
-/// Where the kernel does not tell.
+/// If the kernel does not report the resolution.
 pub fn jiffies_per_second() -> Result<u32, KernelError> {
     let nanoseconds = nanoseconds_of_a_jiffy()?;
     // Rounded: one jiffy of HZ=300 is 3,333,333 ns.
     Ok(((1_000_000_000 + nanoseconds / 2) / nanoseconds) as u32)
 }
 
-/// The jiffies of now, as a program is told them, but for what was lost at boot: less than a second or two. They follow the
-/// monotonic clock (`tick_do_update_jiffies64`, kernel/time/tick-sched.c) from minus five minutes on, of which only 32 bits count
-/// (`INITIAL_JIFFIES`, include/linux/jiffies.h).
+/// The current jiffies as programs see them, except for what was lost at boot: less than a second or two. They follow the
+/// monotonic clock (`tick_do_update_jiffies64`, kernel/time/tick-sched.c), starting at minus five minutes, of which only 32 bits
+/// count (`INITIAL_JIFFIES`, include/linux/jiffies.h).
 ///
 /// # Errors
-/// Where the kernel does not tell.
+/// If the kernel does not report the time.
 pub fn jiffies() -> Result<u64, KernelError> {
     let now =
         clock_gettime(ClockId::CLOCK_MONOTONIC).map_err(KernelError::call("ask the monotonic clock"))?;

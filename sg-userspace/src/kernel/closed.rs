@@ -1,5 +1,5 @@
-//! The tables of TCP connections that have ended: what stands in the flow tables as closed moves here, where the oldest make
-//! room. The program only reads them. It must never decide what is closed: the sweep asks `sg_common`.
+//! The tables of closed TCP connections: entries that are closed in the flow tables move here, where the least recently used are
+//! evicted. The program only reads them. It must never decide what is closed: `ageing` asks `sg_common`.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use super::{
     datapath::{absent_is_fine, open},
 };
 
-/// Their names.
+/// The map names.
 pub(super) const TABLES: [&str; 2] = ["CLOSED", "CLOSED_16"];
 
-/// The tables of both widths.
+/// The tables of both key widths.
 pub(super) struct Closed {
     wide: HashMap<MapData, FlowKey, ClosedEntry>,
     narrow: HashMap<MapData, FlowKeyV4, ClosedEntry>,
@@ -29,13 +29,13 @@ impl Closed {
         Ok(Self { wide: open(ebpf, wide)?, narrow: open(ebpf, narrow)? })
     }
 
-    /// Opens the tables that are pinned in `directory`, for readers that load no program.
+    /// Opens the tables pinned in `directory`, for readers that load no program.
     pub(super) fn open(directory: &Path) -> Result<Self, KernelError> {
         let [wide, narrow] = TABLES;
         Ok(Self { wide: pinned(directory, wide)?, narrow: pinned(directory, narrow)? })
     }
 
-    /// Remembers a connection that has ended.
+    /// Records a closed connection.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &ClosedEntry) -> Result<(), KernelError> {
         match key.width() {
             Width::Narrow => self.narrow.insert(FlowKeyV4::of(key), entry, 0),
@@ -44,14 +44,14 @@ impl Closed {
         .map_err(KernelError::call("enter a closed connection"))
     }
 
-    /// Makes all of them older.
+    /// Makes all entries older.
     pub(super) fn age(&mut self, jiffies: u64) -> Result<(), KernelError> {
         age(&mut self.wide, jiffies)
             .and_then(|()| age(&mut self.narrow, jiffies))
             .map_err(KernelError::call("enter a closed connection"))
     }
 
-    /// Forgets those of NIC `slot`.
+    /// Deletes the entries of NIC `slot`.
     pub(super) fn forget(&mut self, slot: u16) -> Result<(), KernelError> {
         forget(&mut self.wide, |key| key.l4.nic() == slot)
             .and_then(|()| forget(&mut self.narrow, |key| key.l4.nic() == slot))

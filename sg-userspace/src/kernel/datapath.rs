@@ -36,10 +36,10 @@ use crate::{
     model::Hook,
 };
 
-/// The eBPF object, or nothing where it could not be built (see `build.rs`).
+/// The eBPF object; empty if it could not be built (see `build.rs`).
 pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
 
-/// Whether this binary was built with the programs. Without bpf-linker it is built without them.
+/// Whether this binary contains the eBPF programs. It is built without them if bpf-linker is missing.
 #[must_use]
 pub const fn has_programs() -> bool {
     !OBJECT.is_empty()
@@ -48,29 +48,29 @@ pub const fn has_programs() -> bool {
 /// A program of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
-    /// What a device receives.
+    /// Judges what a device receives.
     Ingress,
-    /// The same, before the kernel builds a packet buffer for it.
+    /// The same, before the kernel allocates a packet buffer.
     Xdp,
-    /// What a device is given to send.
+    /// Judges what a device sends.
     Egress,
-    /// Asks the rules only: a stage, for measurements. Never attached.
+    /// Runs the classifier only: a stage, for measurements. Never attached.
     Classify,
-    /// Does nothing: what measurements subtract. Never attached.
+    /// Does nothing: its cost is subtracted in measurements. Never attached.
     Empty,
-    /// Tells jiffies.
+    /// Returns jiffies.
     Clock,
 }
 
 impl Program {
-    /// Every program.
+    /// Every program of the object.
     pub const ALL: [Self; 6] =
         [Self::Ingress, Self::Xdp, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
 
-    /// Those that are hooked into devices.
+    /// The programs that are attached to devices.
     pub(super) const HOOKED: [Self; 3] = [Self::Ingress, Self::Xdp, Self::Egress];
 
-    /// Its name in the object and in `bpftool prog`.
+    /// The name in the object and in `bpftool prog`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,7 +84,7 @@ impl Program {
     }
 }
 
-/// The program in the kernel with its maps.
+/// The loaded program and its maps.
 pub struct Datapath {
     pub(super) ebpf: Ebpf,
     pub(super) links: Links,
@@ -92,25 +92,25 @@ pub struct Datapath {
     images: Images,
     pub(super) counters: PerCpuArray<MapData, Counter>,
     pub(super) flows: Flows,
-    /// Who stands where among the half-open ones.
+    /// The places of half-open flows.
     pub(super) places: Places,
-    /// Slots that have a share of these, as far as this run knows.
+    /// Slots that have a share of these places, as far as this run knows.
     pub(super) slots: BTreeSet<u16>,
-    /// Connections that have ended.
+    /// Closed connections.
     pub(super) closed: Closed,
-    /// When each NIC was first filtered, in jiffies, by slot; zero where it is not.
+    /// When each NIC was first filtered, in jiffies, by slot; zero if it is not.
     pub(super) filtered_since: Array<MapData, u64>,
-    /// How many of them each NIC has, by slot.
+    /// The number of established flows of each NIC, by slot.
     pub(super) nic_flows: Array<MapData, u64>,
-    /// What is open between each NIC and others without a rule, by slot.
+    /// Open exchanges of each NIC that need no rule, by slot.
     exchanges: Array<MapData, Exchanges>,
-    /// What the sweep that goes on found.
+    /// What the current ageing pass has found.
     pub(super) flow_stats: FlowTableStats,
-    /// Where the next part of a sweep begins.
+    /// Where the next part of the ageing pass begins.
     pub(super) swept_to: Place,
     pub(super) settings: Settings,
     pins: Option<PathBuf>,
-    /// What is left of those before.
+    /// What earlier layouts left in force.
     older: Option<Older>,
 }
 
@@ -121,11 +121,10 @@ impl fmt::Debug for Datapath {
 }
 
 impl Datapath {
-    /// Loads the program. Adopts the pinned maps of an earlier run where there are any, with their images, flows
-    /// and counters.
+    /// Loads the program. Adopts pinned maps of an earlier run, if any, with their images, flows and counters.
     ///
     /// # Errors
-    /// Where the kernel refuses, each with its remedy.
+    /// If the kernel refuses; each error names its remedy.
     pub fn load(options: &Options) -> Result<Self, KernelError> {
         if !has_programs() {
             return Err(KernelError::NoPrograms);
@@ -151,7 +150,7 @@ impl Datapath {
             Err(reason @ KernelError::Unsupported { .. }) => reason,
             _ => KernelError::tables(error),
         })?;
-        // What every NIC needs, now: a kernel that refuses it refuses to start.
+        // Every NIC needs these: if the kernel rejects one, the start fails now.
         for program in [Program::Egress, Program::Ingress] {
             program_of::<&mut SchedClassifier>(&mut ebpf, program)?;
         }
@@ -190,13 +189,13 @@ impl Datapath {
         })
     }
 
-    /// Hooks the program into both directions of `device`, as NIC `slot`, what it receives by `hook`. Where an earlier
-    /// run left it there, the program is replaced in one step; where it was at another hook, that one goes when the new
-    /// one is there, so for a moment both judge. Publish an image first: a NIC without one drops everything.
+    /// Attaches the program to both directions of `device`, as NIC `slot`, with `hook` on the receive side. A program that an
+    /// earlier run left there is replaced atomically; if it was at another hook, it is detached once the new one is attached, so
+    /// for a moment both judge packets. Publish an image first: a NIC without one drops everything.
     ///
     /// # Errors
-    /// Where the device is gone, its driver has no native XDP and `hook` wants it, or the kernel refuses; then nothing of
-    /// this call stays, and what an earlier run left in force stays in force.
+    /// If the device is gone, its driver has no native XDP and `hook` requires it, or the kernel refuses; then nothing of this
+    /// call remains, and what an earlier run left in force stays in force.
     pub fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), KernelError> {
         let (received, other) = match hook {
             Hook::Tc => (Program::Ingress, Program::Xdp),
@@ -209,13 +208,13 @@ impl Datapath {
             older.hand_over(own, device)?;
         }
         let mut added = Vec::new();
-        // What is received goes first: it is what a driver may refuse.
+        // The receive side first: it is what a driver may refuse.
         for program in [received, Program::Egress] {
             match self.links.attach(&mut self.ebpf, program, device) {
                 Ok(Attached::New) => added.push(program),
                 Ok(Attached::Replaced) => {}
                 Err(error) => {
-                    // Half a filter is none: the caller tries again from nothing.
+                    // Half a filter is none: the caller starts over.
                     for program in added {
                         self.links.detach(program, device)?;
                     }
@@ -229,8 +228,8 @@ impl Datapath {
         self.links.detach(other, device)
     }
 
-    /// Notes when NIC `slot` was first filtered, unless an earlier run did: connections that are older may be taken over. And it
-    /// has a share of the half-open flows from now on.
+    /// Records when NIC `slot` was first filtered, unless an earlier run did: older connections may be taken over. From now on
+    /// the NIC also has a share of the half-open flows.
     pub(super) fn begin_filtering(&mut self, slot: u16) -> Result<(), KernelError> {
         self.slots.insert(slot);
         self.places.divide_among_at_least(u32::from(slot) + 1)?;
@@ -243,10 +242,10 @@ impl Datapath {
         self.filtered_since.set(slot, now, 0).map_err(KernelError::call("note since when a NIC is filtered"))
     }
 
-    /// Takes the program off `device` again. No error where it is not there.
+    /// Detaches the program from `device`. It is no error if it is not attached.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn detach(&mut self, device: &Device) -> Result<(), KernelError> {
         self.older.iter().try_for_each(|older| older.take_off(device))?;
         for program in Program::HOOKED {
@@ -255,11 +254,11 @@ impl Datapath {
         self.nics.remove(device)
     }
 
-    /// Removes what is left of those before, except from `hooked`, the devices that the program is on: they are its own. To
-    /// be called when it is on all devices that it is for.
+    /// Removes what earlier layouts left, except on `hooked`, the devices that the program is attached to: what is there belongs
+    /// to it. Call it once the program is on all its devices.
     ///
     /// # Errors
-    /// Where the kernel refuses. It may be called again.
+    /// If the kernel refuses. It may be called again.
     pub fn remove_older(&mut self, hooked: &[Device]) -> Result<(), KernelError> {
         let (Some(older), Some(own)) = (&mut self.older, &self.pins) else { return Ok(()) };
         older.carry_flows(&mut self.flows, &mut self.places);
@@ -269,60 +268,60 @@ impl Datapath {
         Ok(())
     }
 
-    /// Publishes the policy image of NIC `slot` in one step; returns when no packet is judged by the old one.
+    /// Publishes the policy image of NIC `slot` atomically; returns when no packet is judged by the old one.
     ///
     /// # Errors
-    /// Where memory or the table is short; then the old image stays.
+    /// If memory or the table is too small; then the old image stays.
     pub fn publish(&mut self, slot: u16, image: &Image) -> Result<(), KernelError> {
         self.publish_all(&[(slot, image)]).into_iter().collect()
     }
 
-    /// Publishes images by slot, each like [`Self::publish`], and waits for all of them at the same time. What became
-    /// of each, in the same order.
+    /// Publishes images by slot, each like [`Self::publish`], and waits for all of them together. Returns one result for each, in
+    /// the same order.
     pub fn publish_all(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), KernelError>> {
         let images: Vec<(u32, &Image)> =
             images.iter().map(|&(slot, image)| (u32::from(slot), image)).collect();
         self.images.publish(&images)
     }
 
-    /// Patches the policy image of NIC `slot`, which takes effect at once. False where it cannot be patched, and nothing was
-    /// changed: publish the whole one.
+    /// Patches the policy image of NIC `slot`, which takes effect at once. Returns false if it cannot be patched, and then
+    /// nothing was changed: publish the whole image.
     ///
     /// # Errors
-    /// Where the kernel refuses; then it is not known to be the old image or the new one.
+    /// If the kernel refuses; it is then unknown whether the old or the new image is in force.
     pub fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, KernelError> {
         self.images.patch(u32::from(slot), patch)
     }
 
-    /// Does all of [`Self::publish`] but what takes effect and is waited for: for measurements.
+    /// Does all of [`Self::publish`] except the step that takes effect and the wait for it: for measurements.
     ///
     /// # Errors
-    /// Where memory is short, or the image too large.
+    /// If memory is too small, or the image too large.
     pub fn rehearse(&self, image: &Image) -> Result<(), KernelError> {
         self.images.rehearse(image)
     }
 
-    /// Takes the image of NIC `slot` away.
+    /// Removes the image of NIC `slot`.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn withdraw(&mut self, slot: u16) -> Result<(), KernelError> {
         self.slots.remove(&slot);
         self.images.withdraw(u32::from(slot))
     }
 
-    /// The counters `numbers`, summed over the CPUs, in the same order.
+    /// Reads the counters `numbers`, summed over the CPUs, in the same order.
     ///
     /// # Errors
-    /// Where a number is outside the table.
+    /// If a number is outside the table.
     pub fn counters(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
         numbers.iter().map(|&number| read_counter(&self.counters, number)).collect()
     }
 
-    /// Sets counters to zero: a number that is given to another rule starts from nothing.
+    /// Resets counters, so that a number given to another rule starts at zero.
     ///
     /// # Errors
-    /// Where a number is outside the table.
+    /// If a number is outside the table.
     pub fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), KernelError> {
         let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
         for &number in numbers {
@@ -333,11 +332,10 @@ impl Datapath {
         Ok(())
     }
 
-    /// Forgets the flows of NIC `slot`, which is given to another NIC, and what else is open between it and others;
-    /// returns how many flows.
+    /// Deletes the flows of NIC `slot`, which is given to another NIC, and its open exchanges; returns the number of flows.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If a table cannot be read.
     pub fn forget_flows(&mut self, slot: u16) -> Result<usize, KernelError> {
         self.exchanges
             .set(slot.into(), Exchanges::default(), 0)
@@ -350,34 +348,34 @@ impl Datapath {
         self.flows.forget(|key, _| key.l4.nic() == slot)
     }
 
-    /// Forgets one flow. No error where it is not there.
+    /// Deletes one flow. It is no error if it does not exist.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn forget_flow(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         self.flows.forget_one(key)
     }
 
-    /// The flows that are known.
+    /// Lists all flows.
     ///
     /// # Errors
-    /// Where a table cannot be read.
+    /// If a table cannot be read.
     pub fn flows(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
         self.flows.list()
     }
 
-    /// Forgets the connections of NIC `slot` that have ended, as if others had needed their room: for tests.
+    /// Deletes the closed connections of NIC `slot`, as if they had been evicted: for tests.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub fn forget_closed(&mut self, slot: u16) -> Result<(), KernelError> {
         self.closed.forget(slot)
     }
 
-    /// Makes all that is remembered older, as if so many seconds had gone by: for tests.
+    /// Makes all remembered state older, as if this many seconds had passed: for tests.
     ///
     /// # Errors
-    /// Where a table cannot be read or written.
+    /// If a table cannot be read or written.
     pub fn let_time_pass(&mut self, seconds: u64) -> Result<(), KernelError> {
         let jiffies = seconds.wrapping_mul(self.settings.hertz.into());
         self.flows.age(jiffies)?;
@@ -386,7 +384,7 @@ impl Datapath {
             let since =
                 self.filtered_since.get(&slot, 0).map_err(KernelError::call("ask for a NIC's start"))?;
             if since != 0 {
-                // Zero means that nobody knows.
+                // Zero means unknown.
                 let since = since.wrapping_sub(jiffies).max(1);
                 self.filtered_since.set(slot, since, 0).map_err(KernelError::call("set a NIC's start"))?;
             }
@@ -394,10 +392,10 @@ impl Datapath {
         Ok(())
     }
 
-    /// Enters flows as they are: for tests and measurements that need a full table.
+    /// Inserts flows unchanged: for tests and measurements that need a full table.
     ///
     /// # Errors
-    /// Where the table is full.
+    /// If the table is full.
     pub fn enter_flows(
         &mut self,
         flows: impl IntoIterator<Item = (FlowKey, FlowEntry)>,
@@ -408,10 +406,10 @@ impl Datapath {
         Ok(())
     }
 
-    /// How many instructions the verifier walked through, by program.
+    /// The number of instructions the verifier processed, by program.
     ///
     /// # Errors
-    /// Where the kernel does not tell (Linux 5.16 does).
+    /// If the kernel does not report it (Linux 5.16 and later do).
     pub fn verified_instructions(&mut self) -> Result<Vec<(Program, u32)>, KernelError> {
         let mut counts = Vec::new();
         for program in Program::ALL {
@@ -428,16 +426,16 @@ impl Datapath {
         Ok(counts)
     }
 
-    /// The program's own log, where it was loaded with a log level: `flush` passes on what is there.
+    /// The program's own log, if it was loaded with a log level: `flush` forwards pending records.
     ///
     /// # Errors
-    /// Where the ring buffer cannot be opened.
+    /// If the ring buffer cannot be opened.
     pub fn logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, KernelError> {
         EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
     }
 }
 
-/// What the programs are loaded with, in jiffies.
+/// The settings that programs are loaded with; times are in jiffies.
 fn settings(options: &Options) -> Result<Settings, KernelError> {
     let hertz = clock::jiffies_per_second()?;
     let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
@@ -451,14 +449,14 @@ fn settings(options: &Options) -> Result<Settings, KernelError> {
     })
 }
 
-/// Whether this kernel has IPsec, so that a program can ask whether it decrypted a packet. One that does not tell has it, as
-/// distribution kernels do: where that is wrong, it refuses the program and says why.
+/// Whether this kernel has IPsec, so that a program can ask whether it decrypted a packet. A kernel that does not report it is
+/// assumed to have it, as distribution kernels do: if that is wrong, the kernel rejects the program and says why.
 fn knows_ipsec() -> bool {
     is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_skb_get_xfrm_state).unwrap_or(true)
 }
 
-/// A program of the object, as the type that its hook wants. It is loaded when it is first needed: the verifier takes
-/// 0.2 s for each of those that judge packets, and few hosts need all.
+/// A program of the object, as the type that its hook requires. It is loaded on first use: the verifier takes 0.2 s for each
+/// program that judges packets, and few hosts need all of them.
 pub(super) fn program_of<'a, T>(ebpf: &'a mut Ebpf, program: Program) -> Result<T, KernelError>
 where
     T: TryFrom<&'a mut programs::Program>,
@@ -476,7 +474,7 @@ where
     found.try_into().map_err(|_| missing())
 }
 
-/// A map of the object, taken out of it.
+/// Takes a map out of the object.
 pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
     ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
 }

@@ -1,4 +1,4 @@
-//! What can go wrong at the border to the kernel, and what to do about it.
+//! Errors at the boundary to the kernel, and their remedies.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use super::options::Size;
 
-/// What went wrong between user space and the kernel.
+/// An error between user space and the kernel.
 #[derive(Debug, Error)]
 pub enum KernelError {
-    /// This build has no eBPF programs inside.
+    /// This build contains no eBPF programs.
     #[error(
         "this binary was built without the eBPF programs: run `cargo xtask setup`, then build again \
          (`cargo xtask build`)"
@@ -19,33 +19,33 @@ pub enum KernelError {
     /// Capabilities are missing.
     #[error("{doing}: not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
     NotPermitted {
-        /// What was tried.
+        /// What was attempted.
         doing: String,
     },
-    /// The host gives too little of something.
+    /// A resource limit of the host is too low.
     #[error("{doing}: {why}: {remedy}")]
     Lacking {
-        /// What was tried.
+        /// What was attempted.
         doing: String,
-        /// What the kernel said.
+        /// The kernel's error.
         why: String,
         /// What to do.
         remedy: &'static str,
     },
-    /// The kernel lacks something.
+    /// The kernel lacks a feature.
     #[error("{feature} needs Linux {minimum} or newer{hint}")]
     Unsupported {
-        /// What is missing.
+        /// The missing feature.
         feature: &'static str,
         /// The first version that has it.
         minimum: &'static str,
-        /// What to do instead, starting with a separator.
+        /// An alternative, starting with a separator; may be empty.
         hint: &'static str,
     },
-    /// The verifier refused a program.
+    /// The verifier rejected a program.
     #[error("the kernel refused program {program}: {summary} (the whole log: RUST_LOG=debug)")]
     Refused {
-        /// Which.
+        /// The program.
         program: &'static str,
         /// The last lines of the verifier's log.
         summary: String,
@@ -55,92 +55,92 @@ pub enum KernelError {
     Missing {
         /// Program or map.
         what: &'static str,
-        /// Its name.
+        /// The missing name.
         name: &'static str,
     },
     /// An image that fits no size class.
     #[error("an image of {words} words fits no size class: the compiler's budget is set above the largest")]
     TooLarge {
-        /// How many words.
+        /// The size of the image in words.
         words: usize,
     },
     /// A number outside a table.
     #[error("{what} {number} is outside the table of {size}: start sgd with a larger {option}")]
     OutOfRange {
-        /// What.
+        /// What the number counts.
         what: &'static str,
-        /// Which.
+        /// The number.
         number: u32,
-        /// How many there are.
+        /// The size of the table.
         size: u32,
         /// The option that makes the table larger.
         option: &'static str,
     },
-    /// A device went away under our hands, or was never there.
+    /// A device disappeared meanwhile, or never existed.
     #[error("device {device} does not exist (any more)")]
     NoDevice {
-        /// Its name.
+        /// The interface name.
         device: String,
     },
-    /// A driver that does not take an XDP program.
+    /// A driver that accepts no XDP program.
     #[error(
         "device {device}: its driver ({driver}) refuses native XDP: {why}; `hook: tc` works on every device"
     )]
     NoNativeXdp {
-        /// The device.
+        /// The interface name.
         device: String,
-        /// Its driver.
+        /// The name of its driver.
         driver: String,
-        /// What it means.
+        /// The driver's reason.
         why: String,
     },
-    /// A device that takes VLAN tags off before XDP sees them.
+    /// A device that strips VLAN tags before XDP sees them.
     #[error(
         "device {device} takes VLAN tags off before an XDP program could see them, and what is in one network would be judged as \
          of another: say `ethtool -K {device} rxvlan off`, or write `hook: tc`"
     )]
     TagsTakenOff {
-        /// The device.
+        /// The interface name.
         device: String,
     },
-    /// A device that has another XDP program: there is room for one.
+    /// A device that already has another XDP program: it takes only one.
     #[error("device {device} has an XDP program already, {program}: take that off it, or write `hook: tc`")]
     XdpTaken {
-        /// The device.
+        /// The interface name.
         device: String,
-        /// The program that is there, by number and name.
+        /// The program that is attached, by id and name.
         program: String,
     },
-    /// What is pinned would be in somebody else's hands.
+    /// A directory of pins that belongs to another user.
     #[error("{path:?} belongs to {owner}, who could take away what is pinned in it: remove it")]
     NotOurs {
         /// The directory.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
     },
-    /// Something under a path failed.
+    /// An operation on a path failed.
     #[error("{doing} {path}: {source}")]
     Path {
-        /// What was tried.
+        /// What was attempted.
         doing: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A call failed.
     #[error("{doing}: {source}")]
     Call {
-        /// What was tried.
+        /// What was attempted.
         doing: String,
-        /// Why not.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl KernelError {
-    /// Makes an error of aya one of ours, naming what was tried and, where permissions are the cause, the remedy.
+    /// Converts an error of aya, naming what was attempted and, for missing permissions, the remedy.
     pub(super) fn call<E>(doing: impl fmt::Display) -> impl FnOnce(E) -> Self
     where
         E: std::error::Error + Send + Sync + 'static,
@@ -158,7 +158,7 @@ impl KernelError {
         }
     }
 
-    /// An error of making the tables, of which the larger ones have a size that was asked for.
+    /// Converts an error of creating maps, the larger of which have a configured size.
     pub(super) fn tables(source: EbpfError) -> Self {
         match &source {
             EbpfError::MapError(MapError::CreateError { name, io_error })
@@ -171,7 +171,7 @@ impl KernelError {
         }
     }
 
-    /// An error of loading `program`.
+    /// Converts an error of loading `program`.
     pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
         move |source| match &source {
             ProgramError::LoadError { io_error, verifier_log }
@@ -186,7 +186,7 @@ impl KernelError {
     }
 }
 
-/// The end of a verifier log that says what was wrong, without the statistics behind it.
+/// The end of a verifier log that explains the rejection, without the statistics after it.
 fn last_words(log: &str) -> String {
     let statistics = ["verification time", "stack depth", "processed "];
     let lines: Vec<&str> = log
@@ -196,7 +196,7 @@ fn last_words(log: &str) -> String {
     lines[lines.len().saturating_sub(3)..].join(" / ")
 }
 
-/// What the kernel said, at the bottom of an error.
+/// The kernel's error at the bottom of an error chain.
 fn bottom<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -208,7 +208,7 @@ fn bottom<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Er
     None
 }
 
-/// What an operator does about what the kernel said, where it is the host that gives too little.
+/// The remedy for a kernel error, if the host provides too little of something.
 #[must_use]
 pub fn remedy(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {

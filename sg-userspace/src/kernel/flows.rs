@@ -1,5 +1,5 @@
-//! The flow tables as a whole: forgetting flows, and entering them where a measurement needs a full table. Reading 200,000
-//! flows takes 300 ms one by one and 85 ms in batches, and who has something else to do can do it between two batches.
+//! The flow tables as a whole: deleting flows, and inserting them for measurements that need a full table. Reading 200,000 flows
+//! takes 300 ms one by one and 85 ms in batches, and the caller can do other work between two batches.
 
 use std::{fmt, io, os::fd::AsFd as _, path::Path};
 
@@ -19,35 +19,35 @@ use super::{
     sys,
 };
 
-/// Entries that are read at a time.
+/// Entries read at a time.
 const BATCH: usize = 4096;
 
-/// What was done to a part of the tables.
+/// The result of a pass over a part of the tables.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part {
     pub(super) forgotten: usize,
-    /// Where the next part begins; none where it was the last.
+    /// Where the next part begins; `None` after the last.
     pub(super) next: Option<Place>,
 }
 
-/// What became of flows that were to be entered.
+/// The result of carrying flows over.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Carried {
     pub(super) entered: usize,
-    /// Of these, the half-open ones.
+    /// The half-open ones among the inserted flows.
     pub(super) half_open: Vec<FlowKey>,
-    /// There was no room for these.
+    /// Flows that found no room.
     pub(super) left: usize,
 }
 
-/// Where a part begins: which table, and where in it.
+/// Where a part begins: the table, and the position in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Place {
     pub(super) table: usize,
     bucket: Option<u32>,
 }
 
-/// The flow tables of both widths, of flows that were answered and of those that were not.
+/// The flow tables of both key widths, of established and of half-open flows.
 pub struct Flows(Vec<Box<dyn Table>>);
 
 impl fmt::Debug for Flows {
@@ -56,11 +56,11 @@ impl fmt::Debug for Flows {
     }
 }
 
-/// A table by its name, and what stands in it.
+/// A table by its name, and what it holds.
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) width: Width,
-    /// Whether its flows were not answered yet.
+    /// Whether its flows are half-open.
     pub(super) half_open: bool,
 }
 
@@ -72,12 +72,13 @@ pub(super) const TABLES: [Kind; 4] = [
     Kind { name: "HALF_OPEN_16", width: Width::Narrow, half_open: true },
 ];
 
-/// Which flows a search is about.
+/// A predicate that selects flows.
 type Which<'a> = &'a dyn Fn(&FlowKey, &FlowEntry) -> bool;
 
-/// One of them.
+/// One flow table.
 trait Table: Send {
-    /// Deletes what `which` names in the part that begins at `from`; returns how many, and where the next part begins.
+    /// Deletes the flows that `which` selects in the part that begins at `from`; returns how many, and where the next part
+    /// begins.
     fn forget_some(
         &mut self,
         from: Option<u32>,
@@ -88,11 +89,11 @@ trait Table: Send {
     fn insert(&mut self, key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), MapError>;
 }
 
-/// A [`FlowKey`] as it was up to the fifth layout: without a VLAN. Flows behind a tag went on as those of no network there; who
-/// carries them over finds them so, and their next packet meets the rules.
+/// A [`FlowKey`] up to the fifth layout: without a VLAN. Flows behind a tag continue as untagged ones there; they are carried
+/// over as such, and their next packet is judged by the rules.
 type FormerKey = [u64; 5];
 
-/// How a key stands in a table.
+/// The representation of a key in a table.
 trait Stored: Pod + Default + Send {
     fn of(key: &FlowKey) -> Self;
     fn key(&self) -> FlowKey;
@@ -126,10 +127,10 @@ impl Stored for FlowKeyV4 {
     }
 }
 
-/// A table with keys of one kind.
+/// A table with keys of one width.
 struct Keyed<K> {
     entries: HashMap<MapData, K, FlowEntry>,
-    /// `entries` again, as a plain map: for what aya's type does not offer.
+    /// `entries` again, as a plain map: for operations that aya's type lacks.
     map: MapData,
 }
 
@@ -138,10 +139,10 @@ impl Flows {
         TABLES.iter().map(|kind| table(take_map(ebpf, kind.name)?, kind)).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Opens the tables that are pinned in `directory`, for readers that load no program.
+    /// Opens the tables pinned in `directory`, for readers that load no program.
     ///
     /// # Errors
-    /// Where there are none, or they may not be read.
+    /// If there are none, or they are not readable.
     pub fn open(directory: &Path) -> Result<Self, KernelError> {
         let open = |kind: &Kind| {
             let path = directory.join(kind.name);
@@ -153,7 +154,7 @@ impl Flows {
         TABLES.iter().filter(is_there).map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Forgets the flows that `which` names; returns how many.
+    /// Deletes the flows that `which` selects; returns how many.
     pub(super) fn forget(
         &mut self,
         which: impl Fn(&FlowKey, &FlowEntry) -> bool,
@@ -169,7 +170,7 @@ impl Flows {
         }
     }
 
-    /// Forgets the flows that `which` names in a part of a table.
+    /// Deletes the flows that `which` selects in a part of a table.
     pub(super) fn forget_some(
         &mut self,
         from: Place,
@@ -185,10 +186,10 @@ impl Flows {
         Ok(Part { forgotten, next })
     }
 
-    /// All of them.
+    /// Lists all flows.
     ///
     /// # Errors
-    /// Where a table cannot be read.
+    /// If a table cannot be read.
     pub fn list(&self) -> Result<Vec<(FlowKey, FlowEntry)>, KernelError> {
         let mut all = Vec::new();
         for table in &self.0 {
@@ -197,11 +198,11 @@ impl Flows {
         Ok(all)
     }
 
-    /// Ends one that was listed, whatever the rules say of it: of a TCP connection nothing passes from now on but a new SYN.
-    /// Others have no beginning to wait for, and meet the rules with their next packet.
+    /// Ends a listed flow, whatever the rules decide about it: of a TCP connection only a new SYN passes from now on. Other
+    /// protocols have no such beginning, and their next packet is judged by the rules.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn end_one(&mut self, pins: &Path, key: &FlowKey) -> Result<(), KernelError> {
         if key.l4.protocol() == protocol::TCP {
             Closed::open(pins)?.enter(key, &ClosedEntry::deleted(clock::jiffies()?))?;
@@ -209,15 +210,15 @@ impl Flows {
         self.forget_one(key)
     }
 
-    /// Forgets one. No error where it is not there.
+    /// Deletes one flow. It is no error if it does not exist.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         self.0.iter_mut().try_for_each(|table| table.forget_one(key))
     }
 
-    /// Copies the flows of `from` that `which` names and that are not here, each to those that are as far as it is.
+    /// Copies the flows of `from` that `which` selects and that do not exist here, each into the table of the same kind.
     pub(super) fn carry(
         &mut self,
         from: &Self,
@@ -238,7 +239,7 @@ impl Flows {
                     }
                     Err(error) => match bottom_error(&error) {
                         Some(libc::EEXIST) => {}
-                        // Full, or for IPv6 no memory.
+                        // The table is full or, for IPv6, memory is short.
                         Some(libc::E2BIG | libc::ENOMEM) => carried.left += 1,
                         _ => return Err(KernelError::call("enter a flow")(error)),
                     },
@@ -259,12 +260,12 @@ impl Flows {
         Ok(())
     }
 
-    /// Enters a flow among those that were answered.
+    /// Inserts an established flow.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
         self.table_of(key, false)?.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
     }
 
-    /// Where a flow belongs.
+    /// The table a flow belongs to.
     fn table_of(
         &mut self,
         key: &FlowKey,
@@ -288,7 +289,7 @@ fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
     })
 }
 
-/// Whether the keys of a map are those of a former layout.
+/// Whether a map has the keys of a former layout.
 fn is_former(map: &Map, name: &'static str) -> Result<bool, KernelError> {
     let (Map::HashMap(data) | Map::LruHashMap(data)) = map else { return Ok(false) };
     let info = data.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
@@ -307,7 +308,7 @@ impl<K: Stored> Keyed<K> {
         Ok(Self { entries, map: duplicate })
     }
 
-    /// The keys of the flows in a part of the table that `which` names, and where the next part begins.
+    /// The keys of the flows that `which` selects in a part of the table, and where the next part begins.
     fn find(&self, from: Option<u32>, which: Which<'_>) -> io::Result<(Vec<K>, Option<u32>)> {
         let mut keys = vec![K::default(); BATCH];
         let mut entries = vec![FlowEntry::default(); BATCH];
@@ -335,7 +336,7 @@ impl<K: Stored> Table for Keyed<K> {
         which: Which<'_>,
     ) -> Result<(usize, Option<u32>), KernelError> {
         let (found, next) = match self.find(from, which) {
-            // No batches (before Linux 5.6), or more entries of one hash than a batch holds.
+            // No batches (before Linux 5.6), or more entries in one hash bucket than a batch holds.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | UNSUPPORTED | libc::ENOSPC)) => {
                 (self.find_one_by_one(which).map_err(KernelError::call("list the flows"))?, None)
             }
@@ -355,7 +356,7 @@ impl<K: Stored> Table for Keyed<K> {
 
     fn forget_one(&mut self, key: &FlowKey) -> Result<(), KernelError> {
         let stored = K::of(key);
-        // A flow of the other width has no place here.
+        // This table holds no flows of the other width.
         if stored.key() == *key { self.remove(&stored) } else { Ok(()) }
     }
 
@@ -369,7 +370,7 @@ impl<K: Stored> Table for Keyed<K> {
     }
 }
 
-/// What the kernel said about an entry.
+/// The kernel's error for a map operation.
 fn bottom_error(error: &MapError) -> Option<i32> {
     match error {
         MapError::SyscallError(error) => error.io_error.raw_os_error(),
@@ -380,5 +381,5 @@ fn bottom_error(error: &MapError) -> Option<i32> {
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h).
 const NO_EXIST: u64 = 1;
 
-/// ENOTSUPP of include/linux/errno.h: what a map says that has no such operation.
+/// ENOTSUPP of include/linux/errno.h: returned by maps that lack an operation.
 const UNSUPPORTED: libc::c_int = 524;

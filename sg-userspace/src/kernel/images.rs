@@ -1,17 +1,16 @@
-//! Filling and publishing policy images.
+//! Fills and publishes policy images.
 //!
-//! An image is written into a fresh map through `mmap`, then one write into the slot of the class's array of maps
-//! publishes it. That write returns after an RCU grace period: from then on no packet reads the old image, and
-//! the kernel frees it. A grace period is 4 to 16 ms, whoever waits for it, so many images are written by many threads: they
-//! wait for the same one. (`BPF_MAP_UPDATE_BATCH` waits once too, since Linux 6.8, is no faster, and has no
-//! counterpart that empties slots.)
+//! An image is written into a fresh map through `mmap`, then one write into the slot of its class's array of maps publishes it.
+//! That write returns after an RCU grace period: from then on no packet reads the old image, and the kernel frees it. A grace
+//! period takes 4 to 16 ms, however many wait for it, so many images are written by many threads, which wait for the same one.
+//! (`BPF_MAP_UPDATE_BATCH` also waits once, since Linux 6.8, but is no faster, and has no counterpart that empties slots.)
 //!
-//! A published image can be **patched**: words go behind it, where no packet reads yet, then single words of it are
-//! replaced, and at last the header's. No packet waits, none is judged by half a policy ([`Patch`] says why), and the
-//! kernel is asked for nothing but the pages. What it takes is that a packet which reads the new header reads the new
-//! references too. On x86-64 loads and stores are seen in their order, so the stores follow each other at once. Elsewhere a
-//! packet may have read a reference before the header: there a grace period is waited for between the two, so that the
-//! new generation is only met by packets that began after the references stood.
+//! A published image can be **patched**: words are appended where no packet reads yet, then single words are replaced, and
+//! finally the header's. No packet waits, none is judged by half a policy (see [`Patch`]), and the kernel is asked for nothing
+//! but the pages. This requires that a packet which reads the new header also reads the new references. On x86-64 loads and
+//! stores are observed in program order, so the stores follow each other at once. Elsewhere a packet may have read a reference
+//! before the header: there, a grace period passes between the two, so that only packets that began after the references were
+//! written see the new generation.
 
 use std::{
     collections::HashMap,
@@ -36,23 +35,23 @@ use crate::{
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;
 
-/// Bytes of fresh arrays that are there at a time, before the old ones are freed; one image may be larger.
+/// The maximum size in bytes of fresh arrays that exist at a time, before the old ones are freed; a single image may be larger.
 const IN_FLIGHT: usize = 256 << 20;
 
 /// Threads that wait for grace periods at the same time.
 const WAITING: usize = 64;
 
-/// The most images that are kept at hand to be patched: each is an open file.
+/// The maximum number of images kept open for patching: each is a file descriptor.
 const AT_HAND: usize = 64;
 
-/// Whether stores are seen in their order by loads in theirs.
+/// Whether loads in program order observe stores in program order.
 const ORDERED: bool = cfg!(target_arch = "x86_64");
 
 /// The image tables, smallest class first.
 #[derive(Debug)]
 pub(super) struct Images {
     classes: [Table; CLASS_WORDS.len()],
-    /// Arrays that this process published, by slot: their classes, and they themselves.
+    /// Arrays that this process published, by slot, with their size classes.
     at_hand: HashMap<u32, (usize, MapData)>,
 }
 
@@ -69,14 +68,14 @@ impl Images {
         })
     }
 
-    /// Publishes images by slot; what became of each, in the same order. Where an image changes its class it is for a
-    /// moment in two; the program takes the smaller. So the write that makes the change is the placing when it
-    /// shrinks and the clearing when it grows.
+    /// Publishes images by slot; returns one result for each, in the same order. An image that changes its class is in two for a
+    /// moment, and the program takes the smaller one. So the write that takes effect is the placing if the image shrinks, and the
+    /// clearing if it grows.
     pub(super) fn publish(&mut self, images: &[(u32, &Image)]) -> Vec<Result<(), KernelError>> {
         let mut results = Vec::with_capacity(images.len());
         let mut left = images;
         while !left.is_empty() {
-            // As many as memory is spent on at a time: until the old ones are free, all are there twice.
+            // As many as the memory limit allows at a time: until the old ones are freed, all exist twice.
             let mut bytes = 0;
             let fit = left.iter().take_while(|(_, image)| {
                 bytes += class_of(image).map_or(0, |class| CLASS_WORDS[class] * size_of::<u64>());
@@ -89,7 +88,7 @@ impl Images {
         results
     }
 
-    /// What publishing an image costs but for the wait: a fresh array is filled, and dropped.
+    /// Does the work of publishing an image except the wait: fills a fresh array and drops it.
     pub(super) fn rehearse(&self, image: &Image) -> Result<(), KernelError> {
         let class = class_of(image).ok_or(KernelError::TooLarge { words: image.words().len() })?;
         self.classes[class].fill(0, image.words()).map(drop)
@@ -125,8 +124,8 @@ impl Images {
         filled.into_iter().zip(placed).map(kept).collect()
     }
 
-    /// Patches the image of a slot, see the module's text. False where this process has not published it, or it is not
-    /// the one that the patch is of: then nothing is changed.
+    /// Patches the image of a slot, see the module documentation. Returns false if this process has not published it, or the
+    /// patch is for another image: then nothing is changed.
     pub(super) fn patch(&self, slot: u32, patch: &Patch) -> Result<bool, KernelError> {
         let Some((class, array)) = self.at_hand.get(&slot) else { return Ok(false) };
         let table = &self.classes[*class];
@@ -138,7 +137,7 @@ impl Images {
         if generation.words().iter().any(|word| word.load(Ordering::Relaxed) != patch.before) {
             return Ok(false);
         }
-        // All that can fail comes before the first word.
+        // Everything that can fail comes before the first write.
         let room = Window::of(array, patch.at, patch.appended.len())?;
         let replaced = patch.replaced.iter().map(|&(place, word)| Ok((Window::of(array, place, 1)?, word)));
         let replaced: Vec<(Window, u64)> = replaced.collect::<Result<_, KernelError>>()?;
@@ -147,7 +146,7 @@ impl Images {
             window.store(&[word], Ordering::Release);
         }
         if !ORDERED {
-            // The same image in the same place: what is of use is the wait.
+            // The same image in the same place: only the wait matters.
             table.place(slot, array)?;
         }
         generation.store(&[patch.after], Ordering::Release);
@@ -179,11 +178,12 @@ fn class_of(image: &Image) -> Option<usize> {
     CLASS_WORDS.iter().position(|&size| image.words().len() <= size)
 }
 
-/// Whether this kernel has arrays with values as large as an image. In older ones a value ends where `kmalloc` does, at
-/// 4 MiB (`array_map_alloc_check`, kernel/bpf/arraymap.c): tried on 5.10, which has not, and on 6.1, which has.
+/// Checks that this kernel supports arrays with values as large as an image. In older kernels a value is limited to what
+/// `kmalloc` provides, 4 MiB (`array_map_alloc_check`, kernel/bpf/arraymap.c): verified on 5.10, which lacks the support, and on
+/// 6.1, which has it.
 ///
 /// # Errors
-/// Where it has not, and where it cannot be asked.
+/// If it does not, or if that cannot be determined.
 pub(super) fn supported() -> Result<(), KernelError> {
     match array_of(CLASS_WORDS[CLASS_WORDS.len() - 1]) {
         Ok(_) => Ok(()),
@@ -198,19 +198,19 @@ pub(super) fn supported() -> Result<(), KernelError> {
     }
 }
 
-/// A fresh array for an image of so many words.
+/// A fresh array for an image of this many words.
 fn array_of(words: usize) -> Result<MapData, MapError> {
     let (array, key, value) = (BPF_MAP_TYPE_ARRAY as u32, size_of::<u32>() as u32, (words * 8) as u32);
     let definition = aya_obj::Map::new_from_params(array, key, value, 1, MMAPABLE);
     MapData::create(definition, "sg_image", None)
 }
 
-/// The table of one size class: an array of arrays of one value.
+/// The table of one size class: an array of maps, each an array of one value.
 #[derive(Debug)]
 struct Table {
     map: MapData,
     size: u32,
-    /// Words of an image.
+    /// The image size in words.
     words: usize,
 }
 
@@ -223,7 +223,7 @@ impl Table {
         Ok(Self { map, size: info.max_entries(), words })
     }
 
-    /// A fresh array with an image in it, for `slot`.
+    /// A fresh array filled with an image, for `slot`.
     fn fill(&self, slot: u32, words: &[u64]) -> Result<MapData, KernelError> {
         if slot >= self.size {
             let (number, size) = (slot, self.size);
@@ -253,13 +253,13 @@ impl Table {
 
 /// Words of a published image, which packets may be reading.
 struct Window {
-    /// None where there are no words.
+    /// `None` if there are no words.
     mapping: Option<MmapRaw>,
     count: usize,
 }
 
 impl Window {
-    /// `count` words from `place` on.
+    /// Maps `count` words from `place` on.
     fn of(array: &MapData, place: usize, count: usize) -> Result<Self, KernelError> {
         let mut options = MmapOptions::new();
         options.offset((place * size_of::<u64>()) as u64).len(count * size_of::<u64>());
@@ -289,7 +289,7 @@ fn fill(fd: &aya::maps::MapFd, words: &[u64]) -> Result<(), KernelError> {
     #![expect(unsafe_code, reason = "memmap2 asks that nobody else changes the mapping")]
     let mut options = MmapOptions::new();
     options.len(size_of_val(words));
-    // SAFETY: the map was made a moment ago and nobody else has it.
+    // SAFETY: the map was just created, and nobody else has it.
     let mut mapping = unsafe { options.map_mut(fd.as_fd().as_raw_fd()) }
         .map_err(KernelError::call("map an image into memory"))?;
     for (place, word) in mapping.chunks_exact_mut(8).zip(words) {

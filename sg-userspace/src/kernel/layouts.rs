@@ -1,4 +1,4 @@
-//! The layouts that there have been, and what of each this one goes on with. It must never read a map: `older` does.
+//! The layouts so far, and what this one takes over from each. It must never read a map: `takeover` does.
 //!
 //! Every version of [`sg_common::abi`] has its line here before it is released.
 
@@ -7,15 +7,15 @@ use sg_common::{
     flow::{FlowEntry, FlowKey},
 };
 
-/// A layout, as far as this version can go on with it.
+/// A layout, and whether this version can continue its flows.
 struct Layout {
     version: u32,
-    /// Why its flows are not those of this version; none where keys and entries of a table that both have are the same, byte
-    /// for byte.
+    /// Why its flows differ from those of this version; `None` if keys and entries of a table that both have are equal, byte for
+    /// byte.
     flows_differ: Option<&'static str>,
 }
 
-/// All layouts with a [`sg_common::abi::Counter`] as it is now, and with the same numbers for the same things.
+/// All layouts that have the current [`sg_common::abi::Counter`] and counter numbers.
 const KNOWN: [Layout; 6] = [
     Layout { version: 1, flows_differ: Some("keeps no sequence numbers") },
     Layout { version: 2, flows_differ: None },
@@ -32,11 +32,11 @@ const _: () = {
         at += 1;
     }
     assert!(at < KNOWN.len() && KNOWN[at].flows_differ.is_none(), "this version has no line in KNOWN");
-    // Where this fails, no layout before it has the same flows. (Keys without a VLAN are read by their length, see `flows`.)
+    // If this fails, no earlier layout has the same flows. (Keys without a VLAN are recognised by their length, see `flows`.)
     assert!(size_of::<FlowKey>() == 48 && size_of::<FlowEntry>() == 80);
 };
 
-/// Whether entries of the flow tables of layout `version` mean the same in this one.
+/// Whether flow table entries of layout `version` mean the same in this one.
 ///
 /// # Errors
 /// Why not, as the end of a sentence that begins with the layout.

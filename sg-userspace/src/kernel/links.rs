@@ -1,5 +1,6 @@
-//! What the kernel says of devices beyond their names and addresses (rtnetlink(7)): what made them, and what they stand on. One
-//! question, one answer, no memory. It must never change a device. Called by `xdp`, where a driver says no, and by the agent's scan.
+//! What the kernel reports about devices beyond their names and addresses (rtnetlink(7)): their kind, and the devices below them.
+//! One request, one reply, no state. It must never change a device. Called by `xdp` if a driver refuses a program, and by the
+//! agent's scan.
 
 use std::io;
 
@@ -10,25 +11,25 @@ use netlink_packet_route::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-/// A device.
+/// A network device.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Link {
-    /// Its number.
+    /// The interface index.
     pub index: u32,
     pub(super) mtu: Option<u32>,
-    /// Of a virtual device: what makes it, such as `veth`.
+    /// The kind of a virtual device, such as `veth`.
     pub(super) kind: Option<InfoKind>,
-    /// The number of the XDP program that is attached.
+    /// The id of the attached XDP program.
     pub(super) program: Option<u32>,
-    /// The bridge, bond, team or VRF that it is part of.
+    /// The bridge, bond, team or VRF that it is a port of.
     controller: Option<u32>,
     /// The device below it, in the same network namespace.
     below: Option<u32>,
 }
 
 impl Link {
-    /// Who is part of whom: pairs of a device, and one that gets packets under the same Ethernet address through it. Those are the
-    /// bridge, bond or VRF of a port, and VLAN devices and ipvlans; a macvlan has an Ethernet address of its own.
+    /// Pairs of a device and one that receives packets under the same Ethernet address through it: the bridge, bond or VRF of a
+    /// port, VLAN devices, and ipvlans. A macvlan is not among them: it has an Ethernet address of its own.
     pub fn steps_up(&self) -> impl Iterator<Item = (u32, u32)> {
         let shares = matches!(self.kind, Some(InfoKind::Vlan | InfoKind::IpVlan));
         let on = self.below.filter(|_| shares).map(|below| (below, self.index));
@@ -43,7 +44,7 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = Some(mtu),
                 LinkAttribute::Controller(index) => link.controller = Some(index),
                 LinkAttribute::Link(index) => link.below = Some(index),
-                // The number of the device below is one of that namespace.
+                // The index of the device below belongs to that namespace.
                 LinkAttribute::LinkNetNsId(_) => is_elsewhere = true,
                 LinkAttribute::LinkInfo(infos) => {
                     link.kind = infos.into_iter().find_map(|info| match info {
@@ -71,7 +72,7 @@ impl Link {
 /// All devices of the network namespace.
 ///
 /// # Errors
-/// Where the kernel does not tell.
+/// If the kernel does not report them.
 pub fn all() -> io::Result<Vec<Link>> {
     ask(LinkMessage::default(), NLM_F_DUMP)
 }
@@ -105,7 +106,7 @@ fn ask(about: LinkMessage, flags: u16) -> io::Result<Vec<Link>> {
                 Ok(NetlinkPayload::Error(error)) => return Err(error.to_io()),
                 Ok(NetlinkPayload::Done(_)) => return Ok(links),
                 Ok(_) => {}
-                // A newer kernel may say more than the library knows. One device less is better than none.
+                // A newer kernel may report more than the library understands. One device less is better than none.
                 Err(error) => log::debug!("what the kernel says of a device is not understood: {error}"),
             }
             // `NLMSG_ALIGN`, include/uapi/linux/netlink.h.

@@ -1,22 +1,24 @@
-//! The border to the kernel, and the only importer of aya: load, attach, publish, pin, count, run tests, probe
-//! features. It must never decide policy. The agent, `sgctl` and the benchmarks call it.
+//! The boundary to the kernel, and the only importer of aya: load, attach, publish, pin, count, test runs, feature probes. It
+//! must never decide policy. The agent, `sgctl` and the benchmarks call it.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
-//! | `options` | what it is loaded with |
+//! | `options` | how it is loaded |
 //! | `images` | filling and publishing policy images |
-//! | `flows` | the flow tables: reading, forgetting |
+//! | `flows` | the flow tables: reading and deleting |
+//! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
-//! | `sweep` | deleting flows that ended, counting those that live |
+//! | `ageing` | deleting expired flows, counting live ones |
 //! | `nics` | which device is which NIC |
-//! | `attach` | hooking the program into devices |
-//! | [`layouts`] | what this layout goes on with of which earlier one |
-//! | `order` | before or after other TCX programs |
-//! | `older` | what those before left in force: handed over, then removed |
+//! | `attach` | attaching the program to devices |
+//! | [`layouts`] | what this layout takes over from each earlier one |
+//! | `order` | the position among other TCX programs |
+//! | `takeover` | handing over what an earlier layout left in force, then removing it |
 //! | `xdp` | native XDP, and why a driver refuses it |
-//! | [`bpffs`] | where bpffs is, and how long what is pinned there stays |
-//! | [`pins`] | what outlives the process, under bpffs |
+//! | [`links`] | what rtnetlink reports about devices |
+//! | [`bpffs`] | where bpffs is, and how long pins there last |
+//! | [`pins`] | what outlives the process, in bpffs |
 //! | [`run`] | `BPF_PROG_TEST_RUN` |
 //! | [`clock`] | jiffies |
 //! | `sys` | the system calls that aya lacks |

@@ -1,4 +1,4 @@
-//! Which device is which NIC.
+//! Maps devices to NICs.
 
 use aya::{
     Ebpf,
@@ -11,8 +11,7 @@ use super::{
     datapath::{absent_is_fine, open},
 };
 
-/// The tables of the program: an array for devices with small numbers, a hash for the others. Both hold the slot
-/// plus one.
+/// The program's tables: an array for devices with small indexes, a hash for the others. Both hold the slot plus one.
 pub(super) struct Nics {
     near: Array<MapData, u32>,
     far: HashMap<MapData, u32, u32>,
@@ -23,7 +22,7 @@ impl Nics {
         Ok(Self { near: open(ebpf, "NICS")?, far: open(ebpf, "FAR_NICS")? })
     }
 
-    /// Whether a device is a NIC, of this run or of an earlier one.
+    /// Whether a device is a NIC, of this run or an earlier one.
     pub(super) fn has(&self, device: &Device) -> Result<bool, KernelError> {
         let entry = if device.index < NEAR_DEVICES {
             self.near.get(&device.index, 0)
@@ -46,7 +45,7 @@ impl Nics {
         entered.map_err(KernelError::call(format_args!("enter device {}", device.name)))
     }
 
-    /// No error where it is not there.
+    /// It is no error if the device is not in the tables.
     pub(super) fn remove(&mut self, device: &Device) -> Result<(), KernelError> {
         let removed = if device.index < NEAR_DEVICES {
             self.near.set(device.index, 0, 0)

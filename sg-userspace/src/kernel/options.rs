@@ -1,4 +1,4 @@
-//! What a datapath is loaded with: where it pins, how it is hooked, how much its tables hold. Nothing is done here.
+//! How a datapath is loaded: where it pins, how it attaches, how large its tables are. Nothing is done here.
 
 use std::path::PathBuf;
 
@@ -6,34 +6,34 @@ use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts, ticket_counts};
 
 use super::{attach::Attachment, order::TcxOrder};
 
-/// How much the tables hold.
+/// The sizes of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// NICs.
+    /// The maximum number of NICs.
     pub nics: u32,
-    /// Flows of all NICs that were answered, with keys of each width, and three eighths as many that were not yet.
+    /// The maximum number of established flows of all NICs, for each key width; of half-open flows, three eighths as many.
     pub flows: u32,
-    /// Counters: 64 for the host, 64 a NIC, one a rule, one a group whose members may talk.
+    /// The number of counters: 64 for the host, 64 for each NIC, one for each rule, one for each group with inner access.
     pub counters: u32,
 }
 
 impl Limits {
-    /// Half-open flows of all NICs, with keys of each width. A third of them is divided among the NICs, see
-    /// [`sg_common::flow::Shares`]; the rest, in common, is a quarter of [`Self::flows`].
+    /// The maximum number of half-open flows of all NICs, for each key width. A third of them is divided among the NICs, see
+    /// [`sg_common::flow::Shares`]; the rest, shared by all, is a quarter of [`Self::flows`].
     #[must_use]
     pub const fn half_open(&self) -> u32 {
         self.closed() / 2 * 3
     }
 
-    /// TCP connections that have ended, with keys of each width: beyond, the least recently used are forgotten.
+    /// The number of closed TCP connections, for each key width: beyond it, the least recently used are evicted.
     const fn closed(&self) -> u32 {
-        // Every processor takes some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
+        // Every CPU reserves some for itself (`LOCAL_FREE_TARGET`, kernel/bpf/bpf_lru_list.c).
         const LEAST: u32 = 1 << 10;
         if self.flows / 4 > LEAST { self.flows / 4 } else { LEAST }
     }
 }
 
-/// Which of the [`Limits`] a map has its size from.
+/// The one of the [`Limits`] that sizes a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Nics,
@@ -44,7 +44,7 @@ pub(super) enum Size {
     Counters,
 }
 
-/// The maps that have their size from a limit.
+/// The maps sized by a limit.
 pub(super) const SIZED: [(&str, Size); 19] = [
     ("FAR_NICS", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
@@ -68,12 +68,12 @@ pub(super) const SIZED: [(&str, Size); 19] = [
 ];
 
 impl Size {
-    /// What the map named `map` has its size from; none where that is fixed.
+    /// What sizes the map named `map`; `None` if its size is fixed.
     pub(super) fn of(map: &str) -> Option<Self> {
         SIZED.into_iter().find_map(|(name, size)| (name == map).then_some(size))
     }
 
-    /// How many entries that makes.
+    /// The resulting number of entries.
     pub(super) const fn entries(self, limits: &Limits) -> u32 {
         match self {
             Self::Nics => limits.nics,
@@ -85,7 +85,7 @@ impl Size {
         }
     }
 
-    /// What to do where the kernel cannot make that many.
+    /// The remedy if the kernel cannot create a map of that size.
     pub(super) const fn remedy(self) -> &'static str {
         match self {
             Self::Nics | Self::Tickets => {
@@ -105,33 +105,33 @@ impl Default for Limits {
     }
 }
 
-/// What a datapath is loaded with.
+/// Options for loading a datapath.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. None:
-    /// nothing is pinned and everything ends with the process (`sgctl check`, tests).
+    /// The directory in bpffs where maps and links are pinned, so that the filter outlives the process. `None`: nothing is
+    /// pinned, and everything ends with the process (`sgctl check`, tests).
     pub pins: Option<PathBuf>,
-    /// Pins of the same instance that are of another layout or cannot be continued: what they hold is replaced. None: nobody
-    /// was there before, or what is in `pins` is all there is.
+    /// Pins of the same instance that have another layout or cannot be continued; what they hold is replaced. `None`: there are
+    /// no others than those in `pins`.
     pub older: Option<Vec<PathBuf>>,
-    /// How programs are hooked into devices.
+    /// How programs are attached to devices.
     pub attachment: Attachment,
-    /// Where it runs among other TCX programs; none: after those that are there, and then where it is.
+    /// The position among other TCX programs; `None`: last on first attach, unchanged on restart.
     pub order: Option<TcxOrder>,
-    /// What the program itself logs: 0 off, 1 error … 5 trace.
+    /// The program's own log level: 0 off, 1 error … 5 trace.
     pub log_level: u8,
-    /// How much the tables hold; a pinned table keeps the size it was made with.
+    /// The sizes of tables; a pinned table keeps the size it was created with.
     pub limits: Limits,
-    /// How long flows are remembered, and how many.
+    /// Timeouts and quotas of flows.
     pub flows: FlowOptions,
-    /// How many rejected packets are answered.
+    /// How many rejects are sent.
     pub rejects: RejectRate,
 }
 
-/// How many rejected packets of one NIC are answered in a second; after a pause up to 50 at once. Zero: none.
+/// The maximum number of rejects sent per NIC and second; after a pause up to 50 at once. Zero: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectRate(
-    /// Answers in a second.
+    /// Rejects per second.
     pub u32,
 );
 
@@ -142,19 +142,18 @@ impl Default for RejectRate {
 }
 
 impl RejectRate {
-    /// How far answers are apart, in nanoseconds; zero where there are none.
+    /// The interval between rejects in nanoseconds; zero if none are sent.
     pub(super) fn interval(self) -> u32 {
         1_000_000_000_u32.checked_div(self.0).map_or(0, |interval| interval.max(1))
     }
 }
 
-/// How long flows are remembered, and how many of one NIC. Unlike the sizes of tables they may change from one start
-/// to the next.
+/// Timeouts of flows, and their quota per NIC. Unlike the sizes of tables they may change from one start to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowOptions {
-    /// How long a flow may be silent, in seconds, see [`sg_common::flow::timeout_index`].
+    /// How long flows may be idle, in seconds, see [`sg_common::flow::timeout_index`].
     pub timeouts: Timeouts,
-    /// The most answered flows of one NIC.
+    /// The maximum number of established flows of one NIC.
     pub per_nic: u32,
 }
 
@@ -169,7 +168,7 @@ mod tests {
     use super::SIZED;
     use crate::kernel::datapath::OBJECT;
 
-    /// A name that no map has would be passed over in silence. Names end with a zero in an object's table of them.
+    /// A name that no map has would be ignored silently. Names end with a zero in an object's string table.
     #[test]
     fn every_sized_map_is_in_the_object() {
         for (name, _) in SIZED {

@@ -1,15 +1,15 @@
-//! Where our programs run among other TCX programs of a device. Filters of a clsact qdisc have their preference for that.
+//! The position of our programs among other TCX programs of a device. Filters of a clsact qdisc have their preference instead.
 
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 
 use super::Device;
 
-/// Before or after all others that are there.
+/// The position relative to all other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcxOrder {
-    /// Before them: they see what we let pass.
+    /// Before them: they see what we accept.
     First,
-    /// After them: we see what they let pass.
+    /// After them: we see what they accept.
     Last,
 }
 
@@ -21,7 +21,7 @@ impl TcxOrder {
         }
     }
 
-    /// Whether the program numbered `program` has this place. Where that cannot be asked, it stays where it is.
+    /// Whether the program with the id `program` has this position. If the kernel cannot be asked, it stays where it is.
     pub(super) fn holds(self, device: &Device, hook: TcAttachType, program: u32) -> bool {
         let Ok((_, programs)) = SchedClassifier::query_tcx(&device.name, hook) else { return true };
         let there = match self {

@@ -1,5 +1,5 @@
-//! What outlives the process: maps and links pinned in a directory of bpffs, one directory an instance and layout
-//! version. Reading the counters there and clearing it away needs no program and no agent.
+//! What outlives the process: maps and links pinned in bpffs, in one directory per instance and layout version. Reading the
+//! counters there, and removing the directory, needs no program and no agent.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::lock_file::{is_trusted, user};
 
-/// The maps that are pinned, by name.
+/// The names of the pinned maps.
 pub(super) const MAPS: [&str; 22] = [
     "NICS",
     "FAR_NICS",
@@ -49,41 +49,41 @@ pub(super) const MAPS: [&str; 22] = [
     "COUNTERS",
 ];
 
-/// The directory of an instance, of this layout version: another version never meets these maps.
+/// The directory of an instance for this layout version: other versions never use these maps.
 #[must_use]
 pub fn directory(instance: &str) -> PathBuf {
     instance_directory(instance).join(format!("v{VERSION}"))
 }
 
-/// The directory of an instance, whatever the version.
+/// The directory of an instance, for all versions.
 #[must_use]
 pub fn instance_directory(instance: &str) -> PathBuf {
     bpffs::root().join("sgd").join(instance)
 }
 
-/// The layout of the pins in `directory`; none where they were set aside (`vN-1`): no catalog knows their numbers.
+/// The layout of the pins in `directory`; `None` if they were set aside (`vN-1`): no catalog knows their numbers.
 #[must_use]
 pub fn layout_of(directory: &Path) -> Option<u32> {
     directory.file_name()?.to_str()?.strip_prefix('v')?.parse().ok()
 }
 
-/// The same, also of pins that were set aside.
+/// The same, also for pins that were set aside.
 #[must_use]
 pub fn set_aside_layout_of(directory: &Path) -> Option<u32> {
     directory.file_name()?.to_str()?.strip_prefix('v')?.split('-').next()?.parse().ok()
 }
 
-/// The name of the pin of a link. By the number of the device: a name may hold dots, which bpffs keeps for itself.
+/// The name of a link's pin. It contains the device's index, because a device name may contain dots, which bpffs reserves.
 pub(super) fn link_name(program: Program, device: u32) -> String {
     format!("{}{}", link_names(device), program.name())
 }
 
-/// What the names of the links of a device begin with.
+/// The common prefix of the names of a device's links.
 pub(super) fn link_names(device: u32) -> String {
     format!("link_{device}_")
 }
 
-/// Makes the directory, for nobody but this user; mounts bpffs where it is not.
+/// Creates the directory, accessible only to this user; mounts bpffs if needed.
 pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
     let root = bpffs::root();
     if directory.starts_with(&root) {
@@ -97,8 +97,8 @@ pub(super) fn make(directory: &Path) -> Result<(), KernelError> {
     own(directory, &root)
 }
 
-/// Takes the directory and those above it, up to bpffs, from everybody else. Where bpffs has the mode that the kernel gives it,
-/// anybody may have made the first of them: it would be theirs, with what is pinned below.
+/// Denies everybody else access to the directory and those above it, up to bpffs. If bpffs has the kernel's default mode, anybody
+/// may have created the first of them, and would then own what is pinned below.
 fn own(directory: &Path, root: &Path) -> Result<(), KernelError> {
     let below = |path: &&Path| path.starts_with(root) && *path != root;
     for path in directory.ancestors().take_while(below) {
@@ -114,7 +114,7 @@ fn own(directory: &Path, root: &Path) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// Whether an earlier run left something in `directory`.
+/// Whether an earlier run left maps in `directory`.
 #[must_use]
 pub fn exist(directory: &Path) -> bool {
     directory.join("COUNTERS").exists()
@@ -126,17 +126,17 @@ pub fn hold_links(directory: &Path) -> bool {
     list(directory).is_ok_and(|paths| paths.iter().any(|path| is_link(path)))
 }
 
-/// A device that a link of ours filters, in another network namespace than this process.
+/// A device in another network namespace than this process, filtered by one of our links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// Its number when it was here.
+    /// Its interface index when it was in this namespace.
     pub device: u32,
-    /// Its number where it is: another one where its own was taken there.
+    /// Its current index: a different one if its own was taken in the other namespace.
     pub now: u32,
 }
 
-/// The devices that links pinned in `directory` filter elsewhere. The kernel leaves TCX and XDP links on a device that moves
-/// (`__dev_change_net_namespace`, net/core/dev.c), and says which number their device has, if it is still there.
+/// The devices in other namespaces that links pinned in `directory` filter. The kernel leaves TCX and XDP links on a device that
+/// moves (`__dev_change_net_namespace`, net/core/dev.c), and reports the index of a link's device while it exists.
 #[must_use]
 pub fn moved(directory: &Path) -> Vec<Moved> {
     let mut found: Vec<Moved> = Vec::new();
@@ -151,12 +151,12 @@ pub fn moved(directory: &Path) -> Vec<Moved> {
     found
 }
 
-/// The number in the name of the pin of a link, see [`link_name`].
+/// The index in the name of a link's pin, see [`link_name`].
 fn device_of(name: &str) -> Option<u32> {
     name.strip_prefix("link_")?.split('_').next()?.parse().ok()
 }
 
-/// The number of the device that a link is on, in the namespace where that is; zero where it is no more.
+/// The index of the device that a link is attached to, in that device's namespace; zero if it is gone.
 fn device_filtered_by(link: &OwnedFd) -> Option<u32> {
     let said = fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd())).ok()?;
     said.lines().find_map(|line| line.strip_prefix("ifindex:")?.trim().parse().ok())
@@ -166,10 +166,10 @@ fn is_link(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_"))
 }
 
-/// Takes programs off `devices`, whichever way they are attached, and removes `directory` with all pins in it.
+/// Detaches programs from `devices`, however they are attached, and removes `directory` with all pins in it.
 ///
 /// # Errors
-/// Where the kernel refuses. What is not there is no error.
+/// If the kernel refuses. Missing programs and pins are no error.
 pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     for device in devices {
         remove_filters(directory, device)?;
@@ -177,7 +177,7 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     if !directory.exists() {
         return Ok(());
     }
-    // Links first: a program never runs with its maps half gone (it holds them anyway).
+    // Links first, so that a program never appears to run with half of its maps (it holds them anyway).
     let mut paths = list(directory)?;
     paths.sort_by_key(|path| !is_link(path));
     for path in &paths {
@@ -187,7 +187,7 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
     fs::remove_dir(directory).map_err(failed)
 }
 
-/// Takes the filters of those that pin in `directory` off `device`.
+/// Removes the filters of the instance that pins in `directory` from `device`.
 pub(super) fn remove_filters(directory: &Path, device: &Device) -> Result<(), KernelError> {
     let handle = filter_handle(Some(directory));
     [Program::Ingress, Program::Egress]
@@ -195,7 +195,7 @@ pub(super) fn remove_filters(directory: &Path, device: &Device) -> Result<(), Ke
         .try_for_each(|program| remove_filter(program, device, handle))
 }
 
-/// The paths of what is in `directory`; nothing where there is none.
+/// The paths of the entries of `directory`; empty if it does not exist.
 pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KernelError> {
     match fs::read_dir(directory) {
         Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
@@ -204,7 +204,7 @@ pub(super) fn list(directory: &Path) -> Result<Vec<PathBuf>, KernelError> {
     }
 }
 
-/// Removes the pin of a link, and takes the link off its device before it returns. No error where there is none.
+/// Removes a link's pin, and detaches the link before returning. It is no error if there is none.
 pub(super) fn remove_link(path: &Path) -> Result<(), KernelError> {
     let link = open_link(path);
     remove_file(path)?;
@@ -212,8 +212,8 @@ pub(super) fn remove_link(path: &Path) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// Lets the link that is pinned at `next` take the pin `path`, and takes off its device the one that had it. No error where
-/// there is no `next`.
+/// Moves the link pinned at `next` to the pin `path`, and detaches the link that was pinned there. It is no error if there is no
+/// `next`.
 pub(super) fn move_link(next: &Path, path: &Path) -> Result<(), KernelError> {
     let former = open_link(path);
     match fs::rename(next, path) {
@@ -226,7 +226,7 @@ pub(super) fn move_link(next: &Path, path: &Path) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// The link that is pinned at `path`, if there is one.
+/// The link pinned at `path`, if there is one.
 fn open_link(path: &Path) -> Option<OwnedFd> {
     sys::open_pinned(path)
         .inspect_err(|error| {
@@ -237,14 +237,14 @@ fn open_link(path: &Path) -> Option<OwnedFd> {
         .ok()
 }
 
-/// Takes a link off its device whose pin is gone. Without this, too, it ends: some time later, or with this process.
+/// Detaches a link whose pin is gone. Without this it would end anyway, but some time later, or with this process.
 fn end(link: Option<OwnedFd>, path: &Path) {
     if let Some(Err(error)) = link.map(|link| sys::detach_link(link.as_fd())) {
         log::warn!("{}: it is not taken off its device at once: {error}", path.display());
     }
 }
 
-/// Removes a pin. No error where there is none.
+/// Removes a pin. It is no error if there is none.
 fn remove_file(path: &Path) -> Result<(), KernelError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -261,7 +261,7 @@ impl Counters {
     /// Opens the counters in `directory`.
     ///
     /// # Errors
-    /// Where there are none, or they may not be read.
+    /// If there are none, or they are not readable.
     pub fn open(directory: &Path) -> Result<Self, KernelError> {
         let path = directory.join("COUNTERS");
         let doing = format!("open the counters at {}", path.display());
@@ -270,15 +270,15 @@ impl Counters {
         PerCpuArray::try_from(map).map(Self).map_err(KernelError::call(&doing))
     }
 
-    /// The counters `numbers`, summed over the CPUs, in the same order.
+    /// Reads the counters `numbers`, summed over the CPUs, in the same order.
     ///
     /// # Errors
-    /// Where a number is outside the table.
+    /// If a number is outside the table.
     pub fn read(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
         numbers.iter().map(|&number| read_counter(&self.0, number)).collect()
     }
 
-    /// Copies what was counted into another table, as far as both go; returns how many counters counted anything.
+    /// Copies the counts into another table, as far as both reach; returns how many counters were not zero.
     pub(super) fn carry(&self, into: &mut PerCpuArray<MapData, Counter>) -> Result<u32, KernelError> {
         let mut carried = 0;
         for number in 0..self.0.len().min(into.len()) {

@@ -1,8 +1,8 @@
-//! `BPF_PROG_TEST_RUN`: the real program over real packet bytes, without a device.
+//! `BPF_PROG_TEST_RUN`: runs the real program on packet bytes, without a device.
 //!
-//! A test run happens on the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`,
-//! `bpf_prog_test_run_xdp`, `net/bpf/test_run.c`), so [`Datapath::stand_in`] makes loopback's number stand for the NIC in question. That
-//! entry is in this datapath's own table; no program is attached anywhere.
+//! A test run uses the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`, `bpf_prog_test_run_xdp`,
+//! `net/bpf/test_run.c`), so [`Datapath::stand_in`] maps loopback's index to the NIC in question. That entry is in this
+//! datapath's own table; no program is attached anywhere.
 
 use std::time::Duration;
 
@@ -14,46 +14,46 @@ use sg_common::verdict::Decision;
 
 use super::{Datapath, Device, KernelError, Program, datapath::program_of};
 
-/// The number of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
+/// The index of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
 
-/// Bytes of struct `__sk_buff`, and where `cb` is in it (include/uapi/linux/bpf.h).
+/// The size of struct `__sk_buff`, and the offset of `cb` in it (include/uapi/linux/bpf.h).
 const SK_BUFF: usize = 192;
 const CB: usize = 48;
 
-/// `TC_ACT_UNSPEC` (`include/uapi/linux/pkt_cls.h`): on to the next program. What is dropped is shot, what is rejected
-/// is redirected.
+/// `TC_ACT_UNSPEC` (`include/uapi/linux/pkt_cls.h`): continue with the next program. Dropped packets return `TC_ACT_SHOT`,
+/// rejected ones are redirected.
 const NEXT: u32 = u32::MAX;
 
 /// `XDP_PASS` (`include/uapi/linux/bpf.h`).
 const PASS: u32 = 2;
 
-/// What a test run gave.
+/// The result of a test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether the return value lets the packet pass.
+    /// Whether the return value accepts the packet.
     pub passed: bool,
-    /// The decision that the program noted, none where it noted nothing. XDP has no place for notes: what it decided
-    /// is in the counters.
+    /// The decision that the program recorded, or `None`. XDP has no place to record one: its decisions are visible in the
+    /// counters.
     pub decision: Option<Decision>,
     /// The mean time of a run, in whole nanoseconds.
     pub duration: Duration,
 }
 
 impl Datapath {
-    /// Makes test runs meet the policy of NIC `slot`.
+    /// Makes test runs use the policy of NIC `slot`.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
         self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)?;
         self.begin_filtering(slot)
     }
 
-    /// Runs `program` over `frame` `repeat` times.
+    /// Runs `program` on `frame` `repeat` times.
     ///
     /// # Errors
-    /// Where the kernel refuses, for instance a frame of no more than an Ethernet header.
+    /// If the kernel refuses, for instance a frame that is no longer than an Ethernet header.
     pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
         let doing = format!("test run of {}", program.name());
         if program == Program::Xdp {
@@ -82,9 +82,9 @@ impl Datapath {
     /// The clock of flows: jiffies.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn now(&mut self) -> Result<u64, KernelError> {
-        // The kernel wants more than an Ethernet header (`convert___skb_to_skb`).
+        // The kernel requires more than an Ethernet header (`convert___skb_to_skb`).
         const FRAME: [u8; 64] = [0; 64];
         let mut context = [0; SK_BUFF];
         let options = TestRunOptions {

@@ -1,5 +1,5 @@
-//! The places of half-open flows: how they are divided among NICs, and entering flows there that the program did not. It must
-//! never evict a flow: the program alone does. Called by `datapath`.
+//! The places of half-open flows: how they are divided among NICs, and entering flows that the program did not. It must never
+//! evict a flow: only the program does. Called by `datapath`.
 
 use aya::{
     Ebpf,
@@ -9,7 +9,7 @@ use sg_common::flow::{FlowKey, FlowKeyV4, Shares, Width, common_tickets};
 
 use super::{KernelError, datapath::open};
 
-/// The maps that hold them.
+/// The maps that hold the places.
 pub(super) struct Places {
     shares: Array<MapData, Shares>,
     tickets: Array<MapData, u64>,
@@ -18,7 +18,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Those of an earlier run go on as they were divided; new ones are one NIC's until there are more.
+    /// Places of an earlier run stay divided as they were; new ones belong to one NIC until there are more.
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         let mut places = Self {
             shares: open(ebpf, "SHARES")?,
@@ -32,8 +32,8 @@ impl Places {
         Ok(places)
     }
 
-    /// Divides them among `nics` NICs. Who stands in a place that becomes another NIC's stays there until that NIC needs it, and
-    /// is given one of its own then.
+    /// Divides the places among `nics` NICs. A flow whose place becomes another NIC's stays there until that NIC needs it, and
+    /// then moves to a place of its own NIC.
     pub(super) fn divide(&mut self, nics: u32) -> Result<(), KernelError> {
         let wanted = Shares::of(self.narrow.len(), nics);
         if self.shares()? == wanted {
@@ -42,7 +42,7 @@ impl Places {
         self.shares.set(0, wanted, 0).map_err(failed)
     }
 
-    /// The same, where they are divided among fewer.
+    /// The same, unless they are divided among as many or more.
     pub(super) fn divide_among_at_least(&mut self, nics: u32) -> Result<(), KernelError> {
         if self.shares()?.each > Shares::of(self.narrow.len(), nics).each {
             self.divide(nics)
@@ -51,13 +51,13 @@ impl Places {
         }
     }
 
-    /// How they are divided.
+    /// How the places are divided.
     pub(super) fn shares(&self) -> Result<Shares, KernelError> {
         self.shares.get(&0, 0).map_err(failed)
     }
 
-    /// Gives half-open flows places in common, which were entered into the tables. A flow that the program enters at the same
-    /// moment may be given the same one; then one of both stays until its time is over.
+    /// Assigns common places to half-open flows that were inserted into the tables. A flow that the program inserts at the same
+    /// moment may get the same place; then one of the two stays until it expires.
     pub(super) fn enter(&mut self, flows: &[FlowKey]) -> Result<(), KernelError> {
         let common = self.shares()?.in_common();
         for width in [Width::Narrow, Width::Wide] {

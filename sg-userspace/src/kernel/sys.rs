@@ -1,5 +1,5 @@
-//! The system calls that aya 0.14 lacks: elements of an array of maps from several threads, entries in batches, and
-//! the end of a link that is pinned; and what ethtool would be asked.
+//! System calls that aya 0.14 lacks: elements of an array of maps from several threads, entries in batches, detaching a pinned
+//! link; and a request of ethtool.
 
 #![expect(unsafe_code, reason = "raw bpf(2) and ioctl(2) calls")]
 
@@ -33,20 +33,19 @@ struct ElementAttr {
     flags: u64,
 }
 
-/// Puts the map `inner` into slot `index`. Waits for an RCU grace period (`maybe_wait_bpf_programs`,
-/// kernel/bpf/syscall.c).
+/// Puts the map `inner` into slot `index`. Waits for an RCU grace period (`maybe_wait_bpf_programs`, kernel/bpf/syscall.c).
 pub(super) fn set_element(map: BorrowedFd<'_>, index: u32, inner: BorrowedFd<'_>) -> io::Result<()> {
     let mut value = inner.as_raw_fd().cast_unsigned();
     element(BPF_MAP_UPDATE_ELEM, map, &index, Some(&mut value))
 }
 
-/// Whether there is a map in slot `index`.
+/// Whether slot `index` holds a map.
 pub(super) fn has_element(map: BorrowedFd<'_>, index: u32) -> io::Result<bool> {
     let mut id = 0;
     found(element(BPF_MAP_LOOKUP_ELEM, map, &index, Some(&mut id)))
 }
 
-/// Empties slot `index`. Returns false where it was empty. Waits like [`set_element`].
+/// Empties slot `index`. Returns false if it was empty. Waits like [`set_element`].
 pub(super) fn delete_element(map: BorrowedFd<'_>, index: u32) -> io::Result<bool> {
     found(element(BPF_MAP_DELETE_ELEM, map, &index, None))
 }
@@ -63,8 +62,8 @@ fn element(command: libc::c_int, map: BorrowedFd<'_>, key: &u32, value: Option<&
     let key = std::ptr::from_ref(key) as u64;
     let value = value.map_or(0, |value| std::ptr::from_mut(value) as u64);
     let mut attr = ElementAttr { map_fd: map.as_raw_fd().cast_unsigned(), pad: 0, key, value, flags: 0 };
-    // SAFETY: the attribute is as long as we say, and the key and the value that it points to outlive the call. The
-    // keys and values of an array of maps are 32 bits wide.
+    // SAFETY: the attribute has the given length, and the key and the value that it points to outlive the call. The keys and
+    // values of an array of maps are 32 bits wide.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<ElementAttr>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -82,15 +81,15 @@ struct BatchAttr {
     flags: u64,
 }
 
-/// Entries that were read.
+/// The result of a batch read.
 pub(super) struct Batch {
-    /// How many.
+    /// The number of entries read.
     pub(super) count: usize,
-    /// Where the next ones begin; none where there are no more.
+    /// Where the next batch begins; `None` if there are no more entries.
     pub(super) next: Option<u32>,
 }
 
-/// Reads entries of a hash map, from its beginning or from where a batch before ended. `keys` and `values` are of the map's
+/// Reads entries of a hash map, from its beginning or from where the previous batch ended. `keys` and `values` have the map's
 /// types.
 pub(super) fn read_batch<K: Pod, V: Pod>(
     map: BorrowedFd<'_>,
@@ -109,8 +108,8 @@ pub(super) fn read_batch<K: Pod, V: Pod>(
         elem_flags: 0,
         flags: 0,
     };
-    // SAFETY: the attribute is as long as we say; what it points to outlives the call and has room for `count` entries of
-    // the map's types, any bytes of which are values. Places in a hash map are 32 bits wide.
+    // SAFETY: the attribute has the given length; what it points to outlives the call and has room for `count` entries of the
+    // map's types, for which any bytes are valid values. Positions in a hash map are 32 bits wide.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_BATCH, &raw mut attr, size_of::<BatchAttr>()) };
     let count = attr.count as usize;
@@ -118,7 +117,7 @@ pub(super) fn read_batch<K: Pod, V: Pod>(
         return Ok(Batch { count, next: Some(next) });
     }
     let error = io::Error::last_os_error();
-    // The last ones come with ENOENT.
+    // The last batch comes with ENOENT.
     if error.raw_os_error() == Some(libc::ENOENT) { Ok(Batch { count, next: None }) } else { Err(error) }
 }
 
@@ -130,34 +129,34 @@ struct PinAttr {
     flags: u32,
 }
 
-/// Opens what is pinned at `path`.
+/// Opens the object pinned at `path`.
 pub(super) fn open_pinned(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = PinAttr { path: path.as_ptr() as u64, fd: 0, flags: 0 };
-    // SAFETY: the attribute is as long as we say, and the path that it points to outlives the call.
+    // SAFETY: the attribute has the given length, and the path that it points to outlives the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET, &raw mut attr, size_of::<PinAttr>()) };
     let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0).ok_or_else(io::Error::last_os_error)?;
-    // SAFETY: the kernel just made it for us, and nobody else has it.
+    // SAFETY: the kernel just created the descriptor for us, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Takes a link off its device before it returns: where only the last one who holds it lets go, the kernel does it some time
-/// later (`bpf_link_put`, kernel/bpf/syscall.c).
+/// Detaches a link from its device before returning: if only its last holder closes it, the kernel detaches it some time later
+/// (`bpf_link_put`, kernel/bpf/syscall.c).
 pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
     let mut fd = link.as_raw_fd().cast_unsigned();
-    // SAFETY: the attribute is one descriptor, as long as we say.
+    // SAFETY: the attribute is one descriptor, of the given length.
     let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_LINK_DETACH, &raw mut fd, size_of::<u32>()) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What `ETHTOOL_GFLAGS` asks (struct `ethtool_value`, include/uapi/linux/ethtool.h).
+/// The argument of `ETHTOOL_GFLAGS` (struct `ethtool_value`, include/uapi/linux/ethtool.h).
 #[repr(C)]
 struct Flags {
     command: u32,
     flags: u32,
 }
 
-/// Whether the device takes 802.1Q tags off what it receives, as `ethtool -k` says of `rx-vlan-offload`.
+/// Whether the device strips 802.1Q tags from received packets, as `ethtool -k` shows under `rx-vlan-offload`.
 pub(super) fn strips_vlan_tags(device: &str) -> io::Result<bool> {
     const ETHTOOL_GFLAGS: u32 = 0x25;
     const ETH_FLAG_RXVLAN: u32 = 1 << 8;
@@ -166,7 +165,7 @@ pub(super) fn strips_vlan_tags(device: &str) -> io::Result<bool> {
     let socket = UnixDatagram::unbound()?;
     let mut flags = Flags { command: ETHTOOL_GFLAGS, flags: 0 };
     let mut name = [0; libc::IFNAMSIZ];
-    // The last byte ends the name.
+    // The last byte terminates the name.
     for (place, byte) in name.iter_mut().zip(device.bytes()).take(libc::IFNAMSIZ - 1) {
         *place = byte.cast_signed();
     }
@@ -174,7 +173,7 @@ pub(super) fn strips_vlan_tags(device: &str) -> io::Result<bool> {
         ifr_name: name,
         ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: (&raw mut flags).cast() },
     };
-    // SAFETY: the request and what it points to are laid out as the kernel has them, and outlive the call.
+    // SAFETY: the request and what it points to have the kernel's layout, and outlive the call.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
     if result == 0 { Ok(flags.flags & ETH_FLAG_RXVLAN != 0) } else { Err(io::Error::last_os_error()) }
 }

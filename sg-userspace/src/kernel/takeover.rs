@@ -1,6 +1,6 @@
-//! What those before left in force that is not of this layout, or cannot be continued: its hooks are handed over one by
-//! one, and what nobody needs any more is removed. It must never take a program off a device that is to be filtered
-//! before the present one is there. Called by `datapath`.
+//! Takeover of programs and maps that an earlier layout left attached, or that cannot be continued: their hooks are handed over
+//! one by one, and what is no longer needed is removed. It must never detach a program from a device that is to be filtered
+//! before the current one is attached. Called by `datapath`.
 
 use std::{
     collections::BTreeSet,
@@ -23,13 +23,13 @@ use super::{
 /// The last layout whose filters of a clsact qdisc have [`HANDLE_OF_ALL`].
 const LAST_WITHOUT_HANDLES: u32 = 2;
 
-/// The pins of those before.
+/// The pins of earlier layouts.
 #[derive(Debug)]
 pub(super) struct Older {
     directories: Vec<PathBuf>,
-    /// Slots that have changed their owner since: the flows that have them there are another NIC's.
+    /// Slots that have changed their owner since: flows of these slots belong to another NIC.
     forgotten: BTreeSet<u16>,
-    /// Flows were carried over before, and what there is to say about it was said.
+    /// Whether flows were carried over before, and what there was to log about it was logged.
     carried: bool,
 }
 
@@ -38,29 +38,29 @@ impl Older {
         Self { directories, forgotten: BTreeSet::new(), carried: false }
     }
 
-    /// Leaves the flows of NIC `slot` behind.
+    /// Excludes the flows of NIC `slot` from being carried over.
     pub(super) fn forget(&mut self, slot: u16) {
         self.forgotten.insert(slot);
     }
 
-    /// Copies counts into a table that counted nothing yet. What the older program counts from now on is left behind.
+    /// Copies counts into a table that has counted nothing yet. What the older program counts from now on is lost.
     pub(super) fn carry_counters(&self, counters: &mut PerCpuArray<MapData, Counter>) {
         for (version, directory) in self.continued().filter(|&(version, _)| layouts::counters_go_on(version))
         {
             match pins::Counters::open(directory).and_then(|old| old.carry(counters)) {
                 Ok(carried) => log::info!("{carried} counters of layout {version} go on"),
-                // No reason to stay behind.
+                // No reason to keep the old layout.
                 Err(error) => log::warn!("counts of layout {version} are not carried over: {error}"),
             }
         }
     }
 
-    /// Copies flows that `flows` does not hold yet. To be called before the program is attached, and when it is: for
-    /// what was opened meanwhile.
+    /// Copies flows that `flows` does not hold yet. Call it before the program is attached, and again once it is, for flows
+    /// opened in between.
     pub(super) fn carry_flows(&mut self, flows: &mut Flows, places: &mut Places) {
         let mut carry = |flows: &mut Flows, version, directory: &Path| {
             layouts::flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
-            // Opened anew each time, which checks the sizes of keys and entries, too.
+            // Opened anew each time, which also checks the sizes of keys and entries.
             let old = Flows::open(directory).map_err(|error| error.to_string())?;
             let carried = flows
                 .carry(&old, |key| !self.forgotten.contains(&key.l4.nic()))
@@ -73,7 +73,7 @@ impl Older {
                 Ok(carried) => {
                     log::info!("{} flows of layout {version} go on{}", carried.entered, left(carried.left));
                 }
-                // No reason to stay behind.
+                // No reason to keep the old layout.
                 Err(why) if !self.carried => log::warn!(
                     "flows are not carried over: {why}. What is open meets the rules with its next packet"
                 ),
@@ -83,14 +83,14 @@ impl Older {
         self.carried = true;
     }
 
-    /// Hands the links of `device` over to the directory `own`, where the present program takes them.
+    /// Moves the links of `device` to the directory `own`, where the current program takes them over.
     pub(super) fn hand_over(&self, own: &Path, device: &Device) -> Result<(), KernelError> {
         for (name, path) in self.links(device)? {
             let new = own.join(name);
             if new.exists() {
                 pins::remove_link(&path)?;
             } else {
-                // Within bpffs, and the link does not notice.
+                // Within bpffs, and without effect on the link.
                 let failed = |source| KernelError::Path { doing: "move pin", path: path.clone(), source };
                 fs::rename(&path, new).map_err(failed)?;
             }
@@ -98,7 +98,7 @@ impl Older {
         Ok(())
     }
 
-    /// Takes the older programs off `device`: links, and the filters that later layouts call otherwise.
+    /// Detaches the older programs from `device`: links, and filters whose handles differ in later layouts.
     pub(super) fn take_off(&self, device: &Device) -> Result<(), KernelError> {
         for (_, path) in self.links(device)? {
             pins::remove_link(&path)?;
@@ -111,7 +111,7 @@ impl Older {
         Ok(())
     }
 
-    /// Takes the older programs off every device but `hooked`, where the present one is, and removes their pins.
+    /// Detaches the older programs from every device except `hooked`, where the current one is attached, and removes their pins.
     pub(super) fn remove(&self, own: &Path, hooked: &[Device]) -> Result<(), KernelError> {
         let devices = if_nameindex().map_err(KernelError::call("list the devices"))?;
         for interface in &devices {
@@ -124,7 +124,7 @@ impl Older {
         self.directories.iter().try_for_each(|directory| pins::remove(directory, &[]))
     }
 
-    /// Pins of links of `device`, with their names.
+    /// The pinned links of `device`, with their names.
     fn links(&self, device: &Device) -> Result<Vec<(String, PathBuf)>, KernelError> {
         let beginning = pins::link_names(device.index);
         let mut found = Vec::new();
@@ -137,13 +137,13 @@ impl Older {
         Ok(found)
     }
 
-    /// Those whose numbers are those of the catalog, with their layout.
+    /// The directories whose numbers are those of the catalog, with their layouts.
     fn continued(&self) -> impl Iterator<Item = (u32, &PathBuf)> {
         self.directories.iter().filter_map(|directory| Some((pins::layout_of(directory)?, directory)))
     }
 }
 
-/// Words about flows that found no room.
+/// Describes flows that found no room.
 fn left(count: usize) -> String {
     if count == 0 { String::new() } else { format!("; {count} are left behind: the table is full") }
 }

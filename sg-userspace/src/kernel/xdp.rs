@@ -1,6 +1,6 @@
-//! Native XDP: a program in the driver, before the kernel builds a packet buffer. Where a driver says no, this file
-//! says which driver, why, and what to do. It must never fall back to another way by itself: `attach` asks for what the
-//! policy says. Called by `attach`.
+//! Native XDP: a program in the driver, before the kernel allocates a packet buffer. If a driver refuses it, this file reports
+//! which driver, why, and what to do. It must never fall back to another hook by itself: `attach` uses the one the policy names.
+//! Called by `attach`.
 
 use std::{fs, io};
 
@@ -18,14 +18,14 @@ use super::{
     sys,
 };
 
-/// Hooks the program in where there is none.
+/// Attaches the program where there is none.
 pub(super) fn add(xdp: &mut Xdp, device: &Device) -> Result<FdLink, KernelError> {
     if takes_tags_off(device)? {
         return Err(KernelError::TagsTakenOff { device: device.name.clone() });
     }
     let id = xdp.attach_to_if_index(device.index, XdpMode::Driver).map_err(|error| refusal(device, error))?;
     let link = xdp.take_link(id).map_err(KernelError::call("take over a link"))?;
-    // Without links (before 5.9) aya attaches in another way, and takes it off again as it drops that.
+    // Without links (before 5.9) aya attaches in another way, and detaches again when it drops that.
     FdLink::try_from(link).map_err(|_| KernelError::Unsupported {
         feature: "an XDP link",
         minimum: "5.9",
@@ -33,8 +33,8 @@ pub(super) fn add(xdp: &mut Xdp, device: &Device) -> Result<FdLink, KernelError>
     })
 }
 
-/// Whether the device takes VLAN tags off what it receives. A veth says so and does not: a tag is missing there where its other end
-/// never wrote it into the frame (`tx-vlan-offload` of that end), whatever this end is set to.
+/// Whether the device strips VLAN tags from what it receives. A veth reports that it does but does not: a tag is missing there if
+/// its peer never wrote it into the frame (the peer's `tx-vlan-offload`), whatever the setting of this end.
 fn takes_tags_off(device: &Device) -> Result<bool, KernelError> {
     let failed = |source| KernelError::Path {
         doing: "ask about the VLAN tags of",
@@ -42,7 +42,7 @@ fn takes_tags_off(device: &Device) -> Result<bool, KernelError> {
         source,
     };
     match sys::strips_vlan_tags(&device.name) {
-        // Neither a driver of this name nor such a call.
+        // No driver of this name, or no such call.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {
             Err(KernelError::NoDevice { device: device.name.clone() })
@@ -53,7 +53,7 @@ fn takes_tags_off(device: &Device) -> Result<bool, KernelError> {
     }
 }
 
-/// Puts the program into a link that is there, in one step.
+/// Puts the program into an existing link, atomically.
 pub(super) fn replace(xdp: &mut Xdp, link: FdLink) -> Result<(), String> {
     let link = XdpLink::try_from(link).map_err(|error: LinkError| error.to_string())?;
     let id = xdp.attach_to_link(link).map_err(|error| error.to_string())?;
@@ -82,11 +82,11 @@ fn refusal(device: &Device, error: ProgramError) -> KernelError {
     }
 }
 
-/// What the driver means: the kernel keeps its words from those who attach by a link.
+/// The likely reason of the driver: the kernel withholds its message from programs attached by a link.
 fn why(code: i32, mtu: Option<u32>) -> String {
     let said = io::Error::from_raw_os_error(code);
     match code {
-        // No `ndo_bpf`, or switched off by a setting such as LRO.
+        // No `ndo_bpf`, or disabled by a setting such as LRO.
         libc::EOPNOTSUPP => "it has no native XDP, or not with the settings of the device".to_owned(),
         libc::ERANGE | libc::EINVAL | libc::E2BIG => {
             let mtu = mtu.map_or_else(|| "the MTU".to_owned(), |mtu| format!("the MTU of {mtu}"));
@@ -103,7 +103,7 @@ fn program_name(id: u32) -> String {
     format!("program {id}{}", name.unwrap_or_default())
 }
 
-/// What drives the device.
+/// The name of the device's driver.
 fn driver(link: &Link, device: &str) -> String {
     let of_hardware = || {
         let path = fs::read_link(format!("/sys/class/net/{device}/device/driver")).ok()?;

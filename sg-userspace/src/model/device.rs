@@ -1,5 +1,5 @@
-//! What a device says of itself that no document need repeat. It must never be asked for here: the agent looks at devices and
-//! fills it in, and so does `sgctl`.
+//! The facts of a device that no document needs to repeat. The model must never look at devices: the agent scans them and fills
+//! the facts in, and so does `sgctl`.
 
 use std::net::IpAddr;
 
@@ -7,24 +7,25 @@ use ipnet::IpNet;
 
 use super::{Mac, Role, identifies};
 
-/// What is known of the device of a NIC.
+/// What is known of a NIC's device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
-    /// Whether its packets begin with an IP header, and no Ethernet header before it: it is a tunnel.
+    /// Whether its packets begin with an IP header, without an Ethernet header before it: it is a tunnel.
     pub is_layer_3: bool,
     /// Its Ethernet address.
     pub mac: Option<Mac>,
-    /// Its addresses, link-local ones included: its owner may talk from each of them.
+    /// Its addresses, including link-local ones: its owner may send from each of them.
     pub addresses: Vec<IpAddr>,
-    /// The same with the prefixes that they were configured with.
+    /// The same addresses with their configured prefixes.
     pub connected: Vec<IpNet>,
-    /// Those of the devices that stand on it, with their prefixes: its VLAN devices, the bridge, bond or VRF that it is part of.
+    /// The addresses of the devices above it, with their prefixes: its VLAN devices, and the bridge, bond or VRF that it is a
+    /// port of.
     pub above: Vec<IpNet>,
 }
 
 impl DeviceFacts {
-    /// The addresses of whom the device belongs to. A host's device carries those of the devices that stand on it; to a guest, what
-    /// the host builds on its device is as foreign as the rest of the host.
+    /// The addresses of the device's owner. A host's device includes those of the devices above it; to a guest, what the host
+    /// builds on the guest's device is as foreign as the rest of the host.
     #[must_use]
     pub fn addresses_of(&self, role: Role) -> Vec<IpAddr> {
         let mut addresses = self.addresses.clone();
@@ -34,14 +35,14 @@ impl DeviceFacts {
         addresses
     }
 
-    /// The networks that it is connected to, link-local ones left out.
+    /// The networks that it is connected to, without link-local ones.
     pub fn networks(&self, role: Role) -> impl Iterator<Item = IpNet> {
         self.nets(role).filter(|net| identifies(net.addr())).map(IpNet::trunc)
     }
 
-    /// The addresses of its networks that are nobody's: of IPv4 the first and the last of each, which are broadcasts (RFC 1122
-    /// 3.2.1.3); of IPv6 the first, which any router may have (RFC 4291 2.6.1). Networks of two are without (RFC 3021,
-    /// RFC 6164).
+    /// The addresses of its networks that belong to no host: for IPv4 the first and the last of each, which are broadcasts (RFC
+    /// 1122 3.2.1.3); for IPv6 the first, which any router may have (RFC 4291 2.6.1). Networks of two addresses have none (RFC
+    /// 3021, RFC 6164).
     pub fn nobody(&self, role: Role) -> impl Iterator<Item = IpAddr> {
         self.nets(role).filter(|net| net.prefix_len() + 1 < net.max_prefix_len()).flat_map(|net| {
             let last = matches!(net, IpNet::V4(_)).then(|| net.broadcast());
@@ -49,7 +50,7 @@ impl DeviceFacts {
         })
     }
 
-    /// The prefixes that the addresses of its owner were configured with.
+    /// The configured prefixes of the owner's addresses.
     pub fn nets(&self, role: Role) -> impl Iterator<Item = &IpNet> {
         self.connected.iter().chain(self.above_for(role))
     }

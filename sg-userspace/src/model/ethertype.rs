@@ -1,4 +1,5 @@
-//! What names frames that are not IP. It must never be one that a rule judges, or that carries what a rule would judge.
+//! The kinds of frames that are not IP and that a NIC may accept. None may be one that a rule judges, or that carries what a rule
+//! would judge.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sg_common::{image, packet::ethertype as number};
 use thiserror::Error;
 
-/// The most that one NIC may name.
+/// The maximum number of kinds that one NIC may name.
 pub const MAX_ETHERTYPES: usize = image::MAX_ETHERTYPES;
 
 /// A kind of frames: an `EtherType`, or the spanning tree protocol, which has none.
@@ -14,13 +15,13 @@ pub const MAX_ETHERTYPES: usize = image::MAX_ETHERTYPES;
 #[serde(try_from = "String", into = "String")]
 pub struct Ethertype(u16);
 
-/// Why something is no [`Ethertype`], and what to do.
+/// Why something is not a valid [`Ethertype`], and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoEthertype {
     /// Neither a name nor a number.
     #[error("write {}, or the number of an EtherType, such as 0x8915", names())]
     Unknown,
-    /// A length.
+    /// A number that is a length.
     #[error(
         "an EtherType is a number from 0x0600 to 0xffff; what is less is a length, and of those frames only stp has a name"
     )]
@@ -44,7 +45,7 @@ pub enum NoEthertype {
     Pppoe,
 }
 
-/// Frames that carry those of others, which nobody judges where they are named.
+/// A warning about frames that carry other packets, which nobody judges if their EtherType is named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "{ethertype} is {name}, which carries frames that no rule of this NIC sees: make the device where they come out a NIC, too"
@@ -58,13 +59,13 @@ pub struct Carrier {
 const NAMES: [(&str, u16); 5] = [
     ("lldp", 0x88cc),
     ("eapol", 0x888e),
-    // "Slow protocols", IEEE 802.3 annex 57A: LACP among them.
+    // "Slow protocols", IEEE 802.3 annex 57A, including LACP.
     ("lacp", 0x8809),
     ("stp", number::STP),
     ("ptp", 0x88f7),
 ];
 
-/// What can be named by no NIC, by the words that somebody may try.
+/// What no NIC may name, by the words that users may try.
 const REFUSED: [(&str, NoEthertype); 9] = [
     ("ip", NoEthertype::Ip),
     ("ipv4", NoEthertype::Ip),
@@ -82,15 +83,15 @@ fn names() -> String {
 }
 
 impl Ethertype {
-    /// That of a number, as it stands in a frame.
+    /// Creates the kind of a number, as found in frames.
     ///
     /// # Errors
-    /// Where no NIC may name it.
+    /// If no NIC may name it.
     pub const fn new(found: u16) -> Result<Self, NoEthertype> {
         Err(match found {
             number::IPV4 | number::IPV6 => NoEthertype::Ip,
             number::ARP => NoEthertype::Arp,
-            // The last three stood in outer tags before IEEE 802.1ad said which number does.
+            // The last three were used in outer tags before IEEE 802.1ad assigned a number.
             number::VLAN | number::SERVICE_VLAN | 0x9100 | 0x9200 | 0x9300 => NoEthertype::Vlan,
             0x8847 | 0x8848 => NoEthertype::Mpls,
             0x8863 | 0x8864 => NoEthertype::Pppoe,
@@ -99,13 +100,13 @@ impl Ethertype {
         })
     }
 
-    /// As it stands in an image.
+    /// The number in an image.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// A warning, where its frames carry those of others.
+    /// A warning, if its frames carry other packets.
     #[must_use]
     pub const fn carrier(self) -> Option<Carrier> {
         let name = match self.0 {
@@ -123,7 +124,7 @@ impl Ethertype {
 impl FromStr for Ethertype {
     type Err = NoEthertype;
 
-    /// A name, or a number in hexadecimal digits with `0x` before them.
+    /// Parses a name, or a hexadecimal number with the prefix `0x`.
     fn from_str(text: &str) -> Result<Self, NoEthertype> {
         if let Some((_, number)) = NAMES.iter().find(|(name, _)| *name == text) {
             return Ok(Self(*number));
@@ -131,7 +132,7 @@ impl FromStr for Ethertype {
         if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == text) {
             return Err(*why);
         }
-        // `from_str_radix` takes a sign, too.
+        // `from_str_radix` accepts a sign, too.
         let digits =
             text.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let number = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok());
@@ -147,7 +148,7 @@ impl TryFrom<String> for Ethertype {
     }
 }
 
-/// The beginning of what may be of any length.
+/// The beginning of a text of any length.
 fn short(text: &str) -> String {
     text.chars().take(32).collect()
 }
@@ -173,24 +174,24 @@ impl fmt::Debug for Ethertype {
     }
 }
 
-/// Why some of them cannot be those of one NIC.
+/// Why several kinds cannot be those of one NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoEthertypes {
-    /// More than there is room for.
+    /// More than an image has room for.
     #[error("a NIC names at most {MAX_ETHERTYPES}, this one {found}")]
     TooMany {
-        /// How many.
+        /// The number given.
         found: usize,
     },
-    /// One twice, perhaps by its name and its number.
+    /// The same one twice, perhaps by its name and its number.
     #[error("{0} is there twice: write each once")]
     Twice(
-        /// Which.
+        /// The duplicate.
         Ethertype,
     ),
 }
 
-/// Whether one NIC may name these.
+/// Checks whether one NIC may name these.
 ///
 /// # Errors
 /// Why not.
@@ -243,7 +244,7 @@ mod tests {
             ("pppoe", Pppoe),
             ("0x8863", Pppoe),
             ("0x8864", Pppoe),
-            // Not the number that stands for the spanning tree either.
+            // Nor the number that represents the spanning tree protocol.
             ("0x0042", Length),
             ("0x05ff", Length),
             ("0x0", Length),

@@ -2,29 +2,29 @@
 
 use super::{Direction, Rule};
 
-/// The type of a group; one NIC holds groups of one type.
+/// The type of a group; all groups of one NIC have the same type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupType {
-    /// What no rule matches may leave, and members may talk to each other unless the group says otherwise.
+    /// Outbound packets that match no rule are accepted, and members can reach each other unless the group says otherwise.
     Basic,
-    /// What no rule matches is dropped both ways; members are strangers.
+    /// Packets that match no rule are dropped in both directions, also between members.
     Enterprise,
 }
 
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Its name, unique within the policy.
+    /// The name, unique within the policy.
     pub name: String,
     /// Basic or enterprise.
     pub kind: GroupType,
-    /// Whether inbound packets of members are accepted before any rule is asked. Never true for enterprise.
+    /// Whether inbound packets of members are accepted before any rule. Never true for enterprise groups.
     pub inner_access: bool,
-    /// For people.
+    /// A text for people.
     pub description: Option<String>,
-    /// Rules for packets towards the NIC, as written.
+    /// Rules for packets towards the NIC's owner, as written.
     pub ingress: Vec<Rule>,
-    /// Rules for packets from the NIC, as written.
+    /// Rules for packets from the NIC's owner, as written.
     pub egress: Vec<Rule>,
 }
 

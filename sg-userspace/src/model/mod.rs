@@ -1,9 +1,8 @@
 //! Groups, rules, prefix and port lists, NICs: what a policy means.
 //!
-//! A [`Policy`] is valid by construction: references point at something, ranges are not reversed, ports stand
-//! only where there are ports. This room is the only place that knows precedence ([`precedence`]) and
-//! membership (`membership`). It must never do I/O. The document room builds policies; the oracle and the
-//! compiler read them.
+//! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, ports exist only for protocols that have
+//! them. This room is the only place that knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O.
+//! The document room builds policies; the oracle and the compiler read them.
 
 mod device;
 mod ethertype;

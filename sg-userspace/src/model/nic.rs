@@ -1,4 +1,4 @@
-//! A NIC: a device whose traffic is judged, and the groups it holds.
+//! A NIC: a device whose traffic is filtered, and the groups it holds.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -8,30 +8,30 @@ use utoipa::ToSchema;
 
 use super::{Action, AllowedSources, DeviceFacts, Ethertype, GroupIndex, Mac, Precedence};
 
-/// The most groups one NIC may hold.
+/// The maximum number of groups of one NIC.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
 
-/// Whose NIC the device is.
+/// The owner of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The host's own: what the device receives is inbound.
+    /// The host: what the device receives is inbound.
     Host,
-    /// The host end of a guest's NIC: what the device receives from the guest is the guest's outbound.
+    /// A guest, of whose NIC the device is the host end: what the device receives from the guest is the guest's outbound traffic.
     Guest,
 }
 
-/// Where what a device receives is judged.
+/// The hook of a device's receive side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Hook {
-    /// When the kernel has built a packet buffer: on every device.
+    /// At tc, once the kernel has allocated a packet buffer: on every device.
     #[default]
     Tc,
-    /// Before, in the driver, which must have native XDP. For a host's NIC only.
+    /// Before that, in the driver, which must have native XDP. Only for NICs of the host.
     Xdp,
 }
 
 impl Hook {
-    /// As documents write it.
+    /// The name in documents.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ pub enum Ipsec {
 }
 
 impl Ipsec {
-    /// As documents write it.
+    /// The name in documents.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -62,13 +62,13 @@ impl Ipsec {
     }
 }
 
-/// What a policy change does to live flows.
+/// The effect of a policy change on live flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Established {
-    /// They are judged again, with their original addresses and direction, on their next packet.
+    /// They are revalidated, with their original addresses and direction, on their next packet.
     #[default]
     Revalidate,
-    /// They live on until they end.
+    /// They continue until they end.
     Keep,
 }
 
@@ -136,7 +136,7 @@ impl FromStr for Takeover {
 }
 
 impl Takeover {
-    /// How it is written.
+    /// The valid values, for messages.
     pub const ALLOWED: &'static str = "write a number of seconds, established or forever";
 }
 
@@ -167,57 +167,56 @@ impl From<Unmatched> for Action {
 pub struct Nic {
     /// The name of the device, unique within the policy.
     pub device: String,
-    /// Whose it is.
+    /// The owner.
     pub role: Role,
-    /// Its private addresses. Where `addresses_from_device` is set, those that were configured on the device
-    /// when it was last looked at.
+    /// Its private addresses. If `addresses_from_device` is set, those configured on the device at the last scan.
     pub addresses: Vec<IpAddr>,
-    /// The document names no addresses: they are the device's.
+    /// Whether the addresses are the device's, because the document names none.
     pub addresses_from_device: bool,
-    /// What its device on this host says of itself, where it is there. A guest's says it of the host's end.
+    /// The facts of its device on this host, if it exists. For a guest they are those of the host's end.
     pub device_facts: DeviceFacts,
-    /// As written; see [`Nic::anti_spoofing`].
+    /// The setting as written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
-    /// DHCP servers that it may ask directly, beside those in its networks and those that gave it an address.
+    /// DHCP servers that it may contact directly, in addition to those in its networks and those that gave it an address.
     pub dhcp_servers: Vec<IpAddr>,
-    /// Inbound packets from its own addresses are judged by the rules like others.
+    /// Whether inbound packets from its own addresses are judged by the rules like others.
     pub accept_own_source: bool,
-    /// Whom it may speak for, beside its addresses.
+    /// The addresses that it may send from, in addition to its own.
     pub senders: AllowedSources,
-    /// Where what it receives is judged; [`Hook::Xdp`] with [`Role::Host`] only.
+    /// The hook of the receive side; [`Hook::Xdp`] with [`Role::Host`] only.
     pub hook: Hook,
-    /// Frames that are not IP and pass nevertheless, both ways: at most [`super::MAX_ETHERTYPES`], none twice.
+    /// Frames that are not IP and pass nevertheless, in both directions: at most [`super::MAX_ETHERTYPES`], without duplicates.
     pub ethertypes: Vec<Ethertype>,
-    /// As written; see [`Nic::ipsec`].
+    /// The setting as written; see [`Nic::ipsec`].
     pub ipsec_written: Option<Ipsec>,
-    /// How the rules of its groups are put into one order.
+    /// How the rules of its groups are ordered.
     pub precedence: Precedence,
-    /// What a policy change does to its live flows.
+    /// The effect of a policy change on its live flows.
     pub established: Established,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to mid-stream TCP packets of unknown connections.
     pub mid_stream: MidStream,
-    /// For how long such a connection may be taken over.
+    /// How long such a connection may be taken over.
     pub takeover: Takeover,
-    /// What becomes of packets that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches, unless they are accepted.
     pub default: Unmatched,
-    /// Its groups in their order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
+    /// Its groups in order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
     pub groups: Vec<GroupIndex>,
 }
 
 impl Nic {
     /// Whether packets from the NIC must have one of its addresses as their source.
     ///
-    /// Off for a host, on for a guest, unless the document says otherwise. A guest of which no address is
-    /// known could send nothing at all, so there it is on only where the document asks for it.
+    /// Off for a host, on for a guest, unless the document says otherwise. A guest without known addresses could send nothing at
+    /// all, so for it anti-spoofing is on only if the document asks for it.
     #[must_use]
     pub fn anti_spoofing(&self) -> bool {
         self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
     }
 
-    /// What becomes of what IPsec delivers to it.
+    /// What happens to packets that IPsec delivers to it.
     ///
-    /// To a host it passes, unless the document says otherwise. A guest's is the guest's affair. What a tunnel of IPsec's own
-    /// delivers is what is on that device, so there it is judged.
+    /// For a host they pass, unless the document says otherwise. A guest handles its own IPsec. The packets on a tunnel device of
+    /// IPsec are the decrypted ones, so there they are judged.
     #[must_use]
     pub fn ipsec(&self) -> Ipsec {
         match self.ipsec_written {
@@ -227,7 +226,7 @@ impl Nic {
         }
     }
 
-    /// Its Ethernet address, where it is known: as written, else, if the device is the host's own, that of the device.
+    /// Its Ethernet address, if known: as written, else, if the device is the host's own, that of the device.
     #[must_use]
     pub fn mac(&self) -> Option<Mac> {
         self.senders.mac.or(match self.role {
@@ -236,21 +235,21 @@ impl Nic {
         })
     }
 
-    /// The addresses that nobody else sends from: an inbound packet from one of them is spoofed. None where
-    /// [`Nic::accept_own_source`] says so. Its pairs are not among them: others may have those. Nor are those of a guest's
-    /// device: the host has them.
+    /// The addresses that nobody else sends from: an inbound packet from one of them is spoofed. Empty if
+    /// [`Nic::accept_own_source`] is set. Its allowed address pairs are not included, because others may have them. Nor are those
+    /// of a guest's device, which belong to the host.
     pub fn own_sources(&self) -> impl Iterator<Item = IpAddr> {
         let hosts = self.role == Role::Guest && self.addresses_from_device;
         let known: &[IpAddr] = if self.accept_own_source || hosts { &[] } else { &self.addresses };
         known.iter().copied().filter(|address| !address.is_multicast() && !address.is_unspecified())
     }
 
-    /// Every pair of addresses that it may send as, where [`Nic::anti_spoofing`] is on. No Ethernet address: any.
+    /// Every pair of addresses that it may send from while [`Nic::anti_spoofing`] is on. `None` means any Ethernet address.
     pub fn pairs(&self) -> impl Iterator<Item = (IpNet, Option<Mac>)> {
         self.senders.pairs(&self.addresses)
     }
 
-    /// The Ethernet address that it sends from as `source`, where one is known.
+    /// The Ethernet address that it uses with the address `source`, if known.
     #[must_use]
     pub fn mac_for(&self, source: IpAddr) -> Option<Mac> {
         let pair = self.pairs().find(|(net, _)| net.contains(&source));

@@ -1,4 +1,4 @@
-//! A whole policy, and the checks that make it valid.
+//! A whole policy, and its validation.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -16,7 +16,7 @@ macro_rules! index {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(
-            /// The place in the policy's list.
+            /// The position in the policy's list.
             pub usize,
         );
     };
@@ -37,18 +37,18 @@ index!(
 /// A rule of the policy: its group, direction and position as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex {
-    /// The group it stands in.
+    /// The rule's group.
     pub group: GroupIndex,
-    /// The direction it stands in.
+    /// The rule's direction.
     pub direction: Direction,
-    /// Its position there, from 0.
+    /// Its position in that direction, from 0.
     pub position: usize,
 }
 
-/// What decided about a packet that starts a flow.
+/// What decided a packet that starts a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decider {
-    /// The remote is a member of this group, which lets its members talk.
+    /// The remote is a member of this group, which has inner access.
     IntraGroup(GroupIndex),
     /// This rule matched.
     Rule(RuleIndex),
@@ -56,12 +56,12 @@ pub enum Decider {
     Default(Direction),
 }
 
-/// What a policy is made of. References are indices into the lists here; [`Policy::new`] checks them.
+/// The parts of a policy. References are indices into the lists here; [`Policy::new`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyParts {
-    /// Name and prefixes, host bits zero.
+    /// Names and prefixes, with host bits zero.
     pub prefix_lists: Vec<(String, Vec<IpNet>)>,
-    /// Name and ranges.
+    /// Names and ranges.
     pub port_lists: Vec<(String, Vec<PortRange>)>,
     /// Members that are not NICs of this host.
     pub members: BTreeMap<GroupIndex, Vec<IpAddr>>,
@@ -71,36 +71,36 @@ pub struct PolicyParts {
     pub nics: Vec<Nic>,
 }
 
-/// Where in a policy something is. The document room turns it into a line and a column.
+/// A place in a policy. The document room maps it to a line and a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A group.
     Group(GroupIndex),
     /// A rule.
     Rule(RuleIndex),
-    /// A NIC by its position.
+    /// A NIC, by its position.
     Nic(usize),
-    /// The group at a position of a NIC's list: NIC, position.
+    /// An entry of a NIC's list of groups: the position of the NIC, and that of the entry.
     NicGroup(usize, usize),
 }
 
-/// Why parts do not make a policy.
+/// Why parts do not form a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct InvalidPolicy {
-    /// Where.
+    /// The place of the problem.
     pub place: Place,
-    /// Why, and what would be right.
+    /// What is wrong, and what would be right.
     pub reason: InvalidReason,
 }
 
-/// Why parts do not make a policy.
+/// What is wrong with the parts.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidReason {
-    /// Two groups, lists or NICs of one name.
+    /// Two groups, lists or NICs with the same name.
     #[error("{what} {name:?} is there twice: names are unique")]
     Duplicate {
-        /// What it is.
+        /// The kind of object.
         what: &'static str,
         /// The name.
         name: String,
@@ -111,13 +111,13 @@ pub enum InvalidReason {
         /// The id.
         id: String,
     },
-    /// A reference to something that is not there.
+    /// A reference to an object that does not exist.
     #[error("a reference to a {what} that does not exist")]
     Dangling {
-        /// What it should be.
+        /// The kind of object.
         what: &'static str,
     },
-    /// An IPv4 part and an IPv6 part in one rule.
+    /// IPv4 and IPv6 parts in one rule.
     #[error(
         "{first} is {first_family} and {second} is {second_family}: one rule has one family; write two rules"
     )]
@@ -137,7 +137,7 @@ pub enum InvalidReason {
     /// Too few or too many groups on a NIC.
     #[error("a NIC holds 1 to {MAX_GROUPS_PER_NIC} groups, this one {found}")]
     GroupCount {
-        /// How many.
+        /// The number of groups.
         found: usize,
     },
     /// `hook: xdp` on a guest's NIC.
@@ -156,10 +156,10 @@ pub enum InvalidReason {
     /// Kinds of frames that one NIC cannot name.
     #[error(transparent)]
     Ethertypes(#[from] NoEthertypes),
-    /// One group twice on a NIC.
+    /// The same group twice on a NIC.
     #[error("group {name:?} stands twice on this NIC")]
     GroupTwice {
-        /// Which.
+        /// The name of the group.
         name: String,
     },
     /// Basic and enterprise groups on one NIC.
@@ -169,12 +169,12 @@ pub enum InvalidReason {
     MixedTypes {
         /// The first group of the NIC.
         first: String,
-        /// The one that differs.
+        /// The name of the group of another type.
         name: String,
     },
 }
 
-/// A family, as users write it.
+/// The name of a family, as shown to users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FamilyName(pub Family);
 
@@ -191,7 +191,7 @@ impl fmt::Display for FamilyName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     parts: PolicyParts,
-    /// Which NICs hold each group.
+    /// The NICs that hold each group.
     holders: Vec<Vec<usize>>,
 }
 
@@ -199,7 +199,7 @@ impl Policy {
     /// Checks the parts.
     ///
     /// # Errors
-    /// The first thing that is wrong, in the order of the document.
+    /// The first problem found, in the order of the document.
     pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
         let mut policy = Self { holders: vec![Vec::new(); parts.groups.len()], parts };
         policy.check_groups()?;
@@ -312,13 +312,13 @@ impl Policy {
         Ok(())
     }
 
-    /// What it is made of, to be changed and checked again.
+    /// The parts, to be changed and checked again.
     #[must_use]
     pub fn into_parts(self) -> PolicyParts {
         self.parts
     }
 
-    /// What it is made of.
+    /// The parts.
     #[must_use]
     pub const fn parts(&self) -> &PolicyParts {
         &self.parts
@@ -330,16 +330,16 @@ impl Policy {
         &self.parts.groups
     }
 
-    /// A group.
+    /// The group at `index`.
     ///
     /// # Panics
-    /// Where the index is of another policy.
+    /// If the index belongs to another policy.
     #[must_use]
     pub fn group(&self, index: GroupIndex) -> &Group {
         &self.parts.groups[index.0]
     }
 
-    /// A rule. Panics like [`Self::group`].
+    /// The rule at `index`. Panics like [`Self::group`].
     #[must_use]
     pub fn rule(&self, index: RuleIndex) -> &Rule {
         &self.group(index.group).rules(index.direction)[index.position]
@@ -374,14 +374,14 @@ impl Policy {
         self.holders.get(group.0).into_iter().flatten().map(|&position| &self.parts.nics[position])
     }
 
-    /// The NIC of a device.
+    /// The NIC of a device, if the policy has one.
     #[must_use]
     pub fn nic(&self, device: &str) -> Option<&Nic> {
         self.parts.nics.iter().find(|nic| nic.device == device)
     }
 
-    /// Fills in what is known of the devices of the NICs; where the document names no addresses, they are the device's. `facts`
-    /// tells it; nothing where there is no such device.
+    /// Fills in the facts of the NICs' devices; NICs for which the document names no addresses get those of the device. `facts`
+    /// returns them by device name, empty if there is no such device.
     pub fn set_device_facts(&mut self, facts: impl Fn(&str) -> DeviceFacts) {
         for nic in &mut self.parts.nics {
             nic.device_facts = facts(&nic.device);
@@ -392,7 +392,6 @@ impl Policy {
     }
 }
 
-/// The family of a prefix.
 fn family_of(net: IpNet) -> Family {
     match net {
         IpNet::V4(_) => Family::V4,

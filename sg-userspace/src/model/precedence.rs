@@ -1,38 +1,37 @@
-//! Which rule is asked first: the order of everything that can decide about a packet of one NIC and one
-//! direction. The first step that decides, decides.
+//! Precedence: the order of everything that can decide a packet of one NIC and one direction. The first step that decides wins.
 //!
-//! 1. Inbound only: the members of the NIC's basic groups that let their members talk.
+//! 1. Inbound only: the members of the NIC's basic groups with inner access.
 //! 2. The rules of the NIC's groups, in the order of [`Precedence`].
-//! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise groups. What is
-//!    dropped may be rejected instead, see [`Unmatched`](super::Unmatched).
+//! 3. The default: inbound is dropped; outbound is accepted for basic groups and dropped for enterprise groups. What is dropped
+//!    may be rejected instead, see [`Unmatched`](super::Unmatched).
 
 use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Rule, RuleIndex};
 
-/// How the rules of several groups are put into one order.
+/// How the rules of several groups are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precedence {
-    /// Group by group in the NIC's order; inside a group by priority, on a tie drop before reject before accept, then as
-    /// written. (Huawei Cloud's order.)
+    /// Group by group in the NIC's order; within a group by priority, at the same priority drop before reject before accept, then
+    /// as written. (Huawei Cloud's order.)
     #[default]
     Sequence,
-    /// All groups' rules together by priority, on a tie drop before reject before accept, then by the order of the groups,
-    /// then as written. (Alibaba Cloud's order.)
+    /// The rules of all groups together by priority, at the same priority drop before reject before accept, then by the order of
+    /// the groups, then as written. (Alibaba Cloud's order.)
     Merged,
 }
 
-/// Everything that can decide about a packet of one NIC and one direction, in order.
+/// Everything that can decide a packet of one NIC and one direction, in order.
 #[derive(Clone, Debug)]
 pub struct Effective<'a> {
-    /// The groups whose members are accepted before any rule is asked.
+    /// The groups whose members are accepted before any rule.
     pub intra_groups: Vec<GroupIndex>,
     /// The enabled rules, each with its place in the policy.
     pub rules: Vec<(RuleIndex, &'a Rule)>,
-    /// What happens where nothing matched.
+    /// The verdict if nothing matched.
     pub default: Action,
 }
 
 impl Policy {
-    /// What decides about packets of `nic` in `direction`.
+    /// What decides packets of `nic` in `direction`.
     #[must_use]
     pub fn effective(&self, nic: &Nic, direction: Direction) -> Effective<'_> {
         let intra_groups = match direction {
@@ -51,8 +50,8 @@ impl Policy {
             })
             .filter(|(_, _, rule)| rule.enabled)
             .collect();
-        // A stable sort: what the key leaves equal stays in group order, then as written. The key is one number, made
-        // once for each rule: many rules are not in the cache.
+        // A stable sort keeps the order of groups, then that of the document, where keys are equal. The key is one number,
+        // computed once per rule: many rules do not fit the cache.
         rules.sort_by_cached_key(|&(place, _, rule)| {
             let place = match nic.precedence {
                 Precedence::Sequence => place as u64,
@@ -64,7 +63,7 @@ impl Policy {
         Effective { intra_groups, rules, default: self.default_of(nic, direction) }
     }
 
-    /// What happens to packets of `nic` in `direction` that nothing matches.
+    /// The verdict on packets of `nic` in `direction` that match nothing.
     #[must_use]
     pub fn default_of(&self, nic: &Nic, direction: Direction) -> Action {
         let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);

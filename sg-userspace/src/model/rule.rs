@@ -1,4 +1,4 @@
-//! A rule: which packets, and what happens to them.
+//! A rule: the packets it matches, and what happens to them.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use super::{GroupIndex, PrefixListIndex, Service};
 /// What a rule does with the packets it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// Drops them, silently. Stands before the others in the order of rules of equal priority.
+    /// Drops them silently. Comes first among rules of equal priority.
     Drop,
-    /// Drops them and tells their sender. Stands before `Accept`.
+    /// Drops them and tells their sender. Comes before `Accept`.
     Reject,
-    /// Lets them and the answers to them pass.
+    /// Accepts them and their replies.
     Accept,
 }
 
@@ -46,35 +46,35 @@ impl fmt::Display for Action {
     }
 }
 
-/// 1 is asked first, 100 last.
+/// A priority: 1 is evaluated first, 100 last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Priority(u8);
 
 impl Priority {
-    /// The first, and the default.
+    /// The highest priority, and the default.
     pub const FIRST: Self = Self(1);
-    /// The last.
+    /// The lowest priority.
     pub const LAST: Self = Self(100);
 
-    /// A priority, or none where the number is not 1–100.
+    /// Creates a priority; `None` if the number is not 1–100.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         if Self::FIRST.0 <= number && number <= Self::LAST.0 { Some(Self(number)) } else { None }
     }
 
-    /// The number.
+    /// The number, 1–100.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
     }
 }
 
-/// The other end of a packet: the source of inbound traffic, the destination of outbound.
+/// The remote of a packet: the source of inbound traffic, the destination of outbound traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
-    /// Anyone, of both families.
+    /// Any address of either family.
     Any,
-    /// An address or prefix. Host bits are zero.
+    /// An address or prefix, with host bits zero.
     Net(IpNet),
     /// The members of a group.
     Group(GroupIndex),
@@ -85,20 +85,20 @@ pub enum Remote {
 /// A rule of one direction of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Its name, unique within the direction of its group.
+    /// The id, unique within the direction of its group.
     pub id: String,
-    /// A rule that is not enabled is as if it were not there.
+    /// Whether the rule is in effect; a disabled rule is ignored.
     pub enabled: bool,
-    /// What happens.
+    /// What happens to matching packets.
     pub action: Action,
-    /// Where it stands in the order.
+    /// The position among other rules.
     pub priority: Priority,
     /// Protocol, ports, ICMP message.
     pub service: Service,
-    /// The other end.
+    /// The remote.
     pub remote: Remote,
-    /// This end; none means every address of the NIC. Host bits are zero.
+    /// The local address; `None` means every address of the NIC. Host bits are zero.
     pub local: Option<IpNet>,
-    /// For people.
+    /// A text for people.
     pub description: Option<String>,
 }

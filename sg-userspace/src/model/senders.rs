@@ -1,4 +1,4 @@
-//! Whom a NIC may speak for: its Ethernet address, and addresses beside its own.
+//! The addresses that a NIC may send from: its Ethernet address, and addresses in addition to its own.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 #[serde(try_from = "String", into = "String")]
 pub struct Mac(MacAddr6);
 
-/// A text that is no Ethernet address of one NIC.
+/// A text that is not the Ethernet address of a NIC.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is no Ethernet address of a NIC, such as 02:00:00:00:00:05")]
 pub struct NoMac {
@@ -24,27 +24,27 @@ pub struct NoMac {
 }
 
 impl Mac {
-    /// The Ethernet address with these bytes; none where it is not that of one NIC.
+    /// Creates an Ethernet address; `None` if it cannot be that of a single NIC.
     #[must_use]
     pub fn of(bytes: [u8; 6]) -> Option<Self> {
         let mac = MacAddr6::from(bytes);
-        // Nobody sends from the address of many, nor from that of nobody.
+        // Nobody sends from a multicast address, nor from the zero address.
         (!mac.is_multicast() && !mac.is_nil()).then_some(Self(mac))
     }
 
-    /// As the key of [`sg_common::image::Dimension::Ethernet`].
+    /// The key in [`sg_common::image::Dimension::Ethernet`].
     #[must_use]
     pub fn key(self) -> u64 {
         self.0.as_bytes().iter().fold(0, |key, byte| key << 8 | u64::from(*byte))
     }
 
-    /// Its six bytes, in the order of the wire.
+    /// The six bytes in wire order.
     #[must_use]
     pub fn bytes(self) -> [u8; 6] {
         self.0.into_array()
     }
 
-    /// The link-local address that is made of it (RFC 4291, appendix A).
+    /// The link-local address derived from it (RFC 4291, appendix A).
     #[must_use]
     pub fn link_local(self) -> Ipv6Addr {
         let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
@@ -103,7 +103,7 @@ pub struct AddressPair {
 impl FromStr for AddressPair {
     type Err = String;
 
-    /// `10.0.0.9`, `10.0.0.0/28` or `10.0.0.9=00:00:5e:00:01:07`.
+    /// Parses `10.0.0.9`, `10.0.0.0/28` or `10.0.0.9=00:00:5e:00:01:07`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, mac) = match text.split_once('=') {
             Some((address, mac)) => (address, Some(mac)),
@@ -138,13 +138,13 @@ pub struct AllowedSources {
 }
 
 impl AllowedSources {
-    /// The Ethernet addresses that are known: those of pairs, then the NIC's.
+    /// The known Ethernet addresses: those of pairs, then the NIC's.
     pub fn macs(&self) -> impl Iterator<Item = Mac> {
         self.allowed_address_pairs.iter().filter_map(|pair| pair.mac).chain(self.mac)
     }
 
-    /// Every pair that a NIC with these `addresses` may send as: its own, those allowed, and the link-local address of
-    /// each Ethernet address.
+    /// Every pair of addresses that a NIC with these `addresses` may send from: its own, the allowed ones, and the link-local
+    /// address derived from each Ethernet address.
     pub fn pairs(&self, addresses: &[IpAddr]) -> impl Iterator<Item = (IpNet, Option<Mac>)> {
         let own = addresses.iter().map(|address| (IpNet::from(*address), self.mac));
         let allowed = self.allowed_address_pairs.iter().map(|pair| (pair.address, pair.mac.or(self.mac)));

@@ -1,4 +1,4 @@
-//! What a rule says of protocol, ports and ICMP messages.
+//! The part of a rule that matches protocol, ports and ICMP messages.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct PortRange {
 }
 
 impl PortRange {
-    /// A range, or none where it is reversed.
+    /// Creates a range; `None` if it is reversed.
     #[must_use]
     pub const fn new(first: u16, last: u16) -> Option<Self> {
         if first <= last { Some(Self { first, last }) } else { None }
@@ -32,7 +32,7 @@ impl PortRange {
         self.last
     }
 
-    /// Whether `port` is in it.
+    /// Whether the range contains `port`.
     #[must_use]
     pub const fn contains(self, port: u16) -> bool {
         self.first <= port && port <= self.last
@@ -54,23 +54,23 @@ impl fmt::Display for PortRange {
 pub enum Ports {
     /// Every port.
     Any,
-    /// These.
+    /// These ports.
     Ranges(Vec<PortRange>),
-    /// Those of a port list.
+    /// The ports of a port list.
     List(PortListIndex),
 }
 
-/// A type of ICMP message, of one code or of all.
+/// A type of ICMP message, with one code or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpMessage {
-    /// 0–255.
+    /// The type, 0–255.
     pub kind: u8,
-    /// 0–255; none means every code.
+    /// The code, 0–255; `None` means every code.
     pub code: Option<u8>,
 }
 
-/// The packets that a rule speaks of, as far as protocol and ports go. Ports exist only where the protocol has
-/// them, ICMP messages only for ICMP.
+/// The packets that a rule matches, as far as protocol and ports go. Ports exist only for protocols that have them, ICMP messages
+/// only for ICMP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Every protocol.
@@ -86,9 +86,9 @@ pub enum Service {
     },
     /// ICMP (IPv4 only) or ICMPv6 (IPv6 only).
     Icmp {
-        /// Which of the two.
+        /// IPv4 for ICMP, IPv6 for ICMPv6.
         family: Family,
-        /// None means every message.
+        /// `None` means every message.
         message: Option<IcmpMessage>,
     },
     /// Any other protocol, by its IANA number.
@@ -96,7 +96,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The service of a protocol number with nothing more said.
+    /// The service of a protocol number, with any ports or messages.
     #[must_use]
     pub fn of(number: u8) -> Self {
         match number {
@@ -109,7 +109,7 @@ impl Service {
         }
     }
 
-    /// The only family whose packets can match, where there is one.
+    /// The only family whose packets can match, if there is just one.
     #[must_use]
     pub const fn family(&self) -> Option<Family> {
         match self {

@@ -1,9 +1,9 @@
-//! What a text that people write may hold, wherever they write it: documents, requests, imported files.
+//! What a text written by people may contain, wherever they write it: documents, requests, imported files.
 //!
-//! Texts end on terminals and in front of people who decide by them. So none holds what nobody sees, and a name none
-//! that is taken for another one (Unicode Technical Standard 39): [`distinct`] looks at one by itself, and two are told
-//! apart where their [`look`]s differ. Called by `document` and `service`; it must never know what a text is for: lengths,
-//! alphabets and which names are beside each other are theirs.
+//! Texts are shown on terminals and to people who make decisions by them. So a text contains nothing invisible, and a name
+//! nothing that is mistaken for another name (Unicode Technical Standard 39): [`distinct`] checks one name by itself, and two
+//! names are distinct if their [`look`]s differ. Called by `document` and `service`; it must never know the purpose of a text:
+//! lengths, alphabets and which names are compared are up to them.
 
 use std::{
     borrow::Cow,
@@ -21,47 +21,47 @@ use unicode_security::{
 /// What is wrong with a text, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// A control character, or one that nobody sees.
+    /// A control character, or an invisible one.
     #[error("{0} is invisible or a control character: leave it out, and write one line")]
     Invisible(CodePoint),
-    /// Spaces where nobody sees them.
+    /// Spaces that cannot be seen.
     #[error("it begins or ends with a space, or has several in a row: leave them out")]
     Spaces,
-    /// A space that is none of the keyboard's.
+    /// A space other than the keyboard's.
     #[error("{0} is taken for a space: write a space, or leave it out")]
     Space(CodePoint),
-    /// A dash, dot or the like that is taken for one of ASCII.
+    /// A dash, dot or the like that is mistaken for one of ASCII.
     #[error("{letter} is taken for {like:?}: write that")]
     Sign {
-        /// The sign.
+        /// The character.
         letter: CodePoint,
-        /// What it is taken for.
+        /// The ASCII character it is mistaken for.
         like: String,
     },
-    /// What is written over, under or around a letter, and is no part of it.
+    /// A mark over, under or around a letter that is not written with it.
     #[error("{0} is a mark on a letter that is written without: leave it out")]
     Mark(CodePoint),
-    /// A letter that no name is written with.
+    /// A letter that is not used in names.
     #[error("{0} belongs to no script in use: use usual letters")]
     Unusual(CodePoint),
-    /// Another way to write the same.
+    /// An unusual encoding of the same text.
     #[error("it is another way to write {usual:?}: write that")]
     NotNormal {
-        /// The usual one.
+        /// The usual encoding.
         usual: String,
     },
-    /// Letters of scripts that have look-alikes of each other.
+    /// Letters of several scripts that have look-alikes of each other.
     #[error("it mixes letters of several scripts: use one")]
     Mixed,
     /// Letters of another script that look like Latin ones.
     #[error("it looks like {like:?} and is not: use letters that cannot be taken for others")]
     Twin {
-        /// What it looks like.
+        /// The text it looks like.
         like: String,
     },
 }
 
-/// A character by its number: it may not be fit to be seen.
+/// A character shown by its number, because it may not be fit to be displayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodePoint(
     /// The character.
@@ -74,7 +74,7 @@ impl fmt::Display for CodePoint {
     }
 }
 
-/// Whether a character is one that nobody sees, or that does something to a terminal.
+/// Whether a character is invisible, or controls a terminal.
 #[must_use]
 pub fn is_invisible(letter: char) -> bool {
     if letter.is_ascii() {
@@ -97,7 +97,7 @@ pub fn is_invisible(letter: char) -> bool {
     unseen || ignorable
 }
 
-/// A text as it may stand on a terminal, on one line: what nobody sees is written out.
+/// Escapes invisible characters, for display on one line of a terminal.
 #[must_use]
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_invisible) {
@@ -114,14 +114,14 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same of several lines.
+/// The same for several lines.
 #[must_use]
 pub fn escaped_lines(text: &str) -> String {
     text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
-/// A text of JSON that says the same, and of which a terminal may be shown everything: beyond ASCII nothing stands
-/// outside of strings there.
+/// Escapes JSON text without changing its meaning, so that a terminal may show all of it: characters beyond ASCII occur only in
+/// its strings.
 #[must_use]
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     let hidden = |letter: char| letter == '\u{7f}' || (!letter.is_ascii() && is_invisible(letter));
@@ -141,10 +141,10 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether everything in a text can be seen.
+/// Checks that everything in a text is visible.
 ///
 /// # Errors
-/// The first character that cannot.
+/// The first character that is not.
 pub fn visible(text: &str) -> Result<(), TextError> {
     match text.chars().find(|letter| is_invisible(*letter)) {
         Some(letter) => Err(TextError::Invisible(CodePoint(letter))),
@@ -152,10 +152,10 @@ pub fn visible(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Whether a name can be told from every other by looking at it, as far as it alone says so; [`look`] says the rest.
+/// Checks that a name can be told from every other by looking at it, as far as the name alone shows; [`look`] covers the rest.
 ///
 /// # Errors
-/// What it is taken for, or why it may be.
+/// What it is mistaken for, or why it may be.
 pub fn distinct(name: &str) -> Result<(), TextError> {
     visible(name)?;
     if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
@@ -182,7 +182,7 @@ pub fn distinct(name: &str) -> Result<(), TextError> {
     {
         return Err(TextError::Mixed);
     }
-    // Letter by letter: where one stands for two, as in `læge`, nobody takes it for them; and ASCII is what it is.
+    // Letter by letter: one that resembles two letters, as in `læge`, is not mistaken for them; and ASCII is never mistaken.
     let one = |letter: char| if letter.is_ascii() { Some(letter) } else { taken_for(letter) };
     match name.chars().map(one).collect() {
         Some(like) => Err(TextError::Twin { like }),
@@ -190,15 +190,15 @@ pub fn distinct(name: &str) -> Result<(), TextError> {
     }
 }
 
-/// What a name looks like: two names with the same look are taken for one another (the skeleton of Unicode Technical
-/// Standard 39). One of ASCII looks like itself: who works with these has learned to tell `1` from `l`, and machines number names
-/// with both. It is no text for people.
+/// What a name looks like: two names with the same look are mistaken for one another (the skeleton of Unicode Technical Standard
+/// 39). A name in ASCII looks like itself: people who work with these names can tell `1` from `l`, and machines number names with
+/// both. The result is not meant for people.
 #[must_use]
 pub fn look(name: &str) -> Cow<'_, str> {
     if name.is_ascii() { Cow::Borrowed(name) } else { Cow::Owned(skeleton(name).collect()) }
 }
 
-/// The one character of ASCII that another one is taken for.
+/// The single ASCII character that another one is mistaken for.
 fn taken_for(letter: char) -> Option<char> {
     let alone = letter.to_string();
     let mut like = skeleton(&alone);
@@ -206,7 +206,7 @@ fn taken_for(letter: char) -> Option<char> {
     first.filter(|_| like.next().is_none())
 }
 
-/// Whether spaces, dashes and what else is no letter are those of ASCII, where there are such.
+/// Checks that spaces, dashes and other characters that are no letters are those of ASCII, if ASCII has them.
 fn signs(name: &str) -> Result<(), TextError> {
     for letter in name.chars().filter(|letter| !letter.is_ascii() && !letter.is_alphanumeric()) {
         let point = CodePoint(letter);
@@ -230,8 +230,8 @@ fn is_mark(letter: char) -> bool {
     )
 }
 
-/// Whether each mark is one that its script cannot be written without: it has a script, and stands behind a letter of it. What
-/// is a part of a Latin, Greek, Cyrillic, Japanese or Korean letter is one character with it in the usual way to write it.
+/// Checks that each mark is one that its script requires: it has a script, and follows a letter of it. Marks that belong to a
+/// Latin, Greek, Cyrillic, Japanese or Korean letter form one character with it in the usual encoding.
 fn marks(name: &str) -> Result<(), TextError> {
     let mut before = None;
     for letter in name.chars() {
@@ -368,7 +368,7 @@ mod tests {
         }
     }
 
-    /// Of what attackers choose from, beside everything else.
+    /// Characters that attackers would choose, among everything else.
     fn name() -> impl Strategy<Value = String> {
         let letters = "[a-cIl1O0mrn \\-.東ーロ口一ıüß\u{435}\u{441}\u{336}\u{300}\u{1680}\u{2010}\u{a0}\u{200b}\u{e33}\u{94d}\u{930}]{1,6}";
         prop_oneof![any::<String>(), letters, "\\PC{1,3}", "\\p{L}\\p{M}?\\p{Zs}?\\p{Pd}?\\p{L}"]

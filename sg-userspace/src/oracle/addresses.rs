@@ -1,10 +1,10 @@
-//! A set of addresses, written as addresses and prefixes, that may be 100,000 long.
+//! A set of addresses, written as addresses and prefixes, with up to 100,000 entries.
 
 use std::{collections::HashSet, net::IpAddr};
 
 use ipnet::IpNet;
 
-/// The prefixes, and the lengths that occur among them: an address is looked up once a length.
+/// The prefixes, and the lengths that occur among them: a lookup takes one probe per length.
 #[derive(Debug, Default)]
 pub(super) struct AddressSet {
     prefixes: HashSet<IpNet>,

@@ -1,7 +1,7 @@
-//! What passes without a rule, as far as a probe can be it.
+//! Exceptions: what passes without a rule, as far as a probe can represent it.
 //!
-//! Neighbour discovery and listener reports ask for hop limits of 255 and 1; a probe has 64. Nothing was asked before a
-//! probe, so it answers nothing. What is left is the question of a DHCP client, out.
+//! Neighbour discovery and listener reports require hop limits of 255 and 1; a probe has 64. No request precedes a probe, so it
+//! is no reply. What is left is an outbound request of a DHCP client.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,13 +10,13 @@ use crate::{
     probe::{Content, Ends, Probe},
 };
 
-/// UDP's number with IANA.
+/// The IANA protocol number of UDP.
 const UDP: u8 = 17;
 
-/// Where DHCPv6 clients send to: all relay agents and servers of the link.
+/// The destination of DHCPv6 clients: all relay agents and servers of the link.
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// Whether the packet asks for an address of `nic`: every server of its link, or one that it may ask directly.
+/// Whether the packet is a request for an address of `nic`, to all servers of its link, or to one that it may contact directly.
 pub(super) fn is_dhcp(probe: &Probe, nic: &Nic) -> bool {
     let (UDP, Content::Ports { source: from, destination: to }) = (probe.protocol(), probe.content()) else {
         return false;

@@ -1,4 +1,4 @@
-//! Why a packet gets its verdict: who was asked before, and who would have said something too.
+//! Why a packet gets its verdict: what was evaluated before, and which later rules match too.
 
 use super::{Mismatch, Oracle, matching};
 use crate::{
@@ -6,28 +6,28 @@ use crate::{
     probe::{CheckResult, Probe},
 };
 
-/// Somebody who was asked and did not decide.
+/// A step that was evaluated and did not decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The remote is no member of a group that lets its members talk.
+    /// The remote is not a member of a group with inner access.
     NoMember(GroupIndex),
     /// The rule does not match.
     NoMatch(RuleIndex, Mismatch),
 }
 
-/// An answer and the way to it.
+/// A result and the steps that led to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// The answer.
+    /// The result of the check.
     pub answer: CheckResult,
-    /// Who was asked before, in order. Empty where the packet never met the groups (DHCP, anti-spoofing).
+    /// The steps evaluated before, in order. Empty if the packet never reached the groups (DHCP, anti-spoofing).
     pub asked: Vec<Step>,
-    /// The rules behind the one that decided which match the packet too: for this packet they are shadowed.
+    /// Later rules that match the packet too: for this packet they are shadowed.
     pub shadowed: Vec<RuleIndex>,
 }
 
 impl Oracle<'_> {
-    /// What happens to `probe`, and why.
+    /// The verdict on `probe`, and why.
     #[must_use]
     pub fn explain(&mut self, probe: &Probe) -> Explanation {
         let answer = self.judge(probe);

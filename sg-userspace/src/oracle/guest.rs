@@ -1,5 +1,5 @@
-//! What anti-spoofing says of what a guest sends, as far as a probe can be it. A probe comes from the Ethernet address that
-//! its source goes with ([`crate::model::Nic::pairs`]).
+//! The verdict of anti-spoofing on what a guest sends, as far as a probe can represent it. A probe comes from the Ethernet
+//! address paired with its source ([`crate::model::Nic::pairs`]).
 
 use std::net::IpAddr;
 
@@ -10,7 +10,7 @@ use crate::{
     probe::{Content, Ends, Probe},
 };
 
-/// Why no guest may send this, whoever it is.
+/// Why no guest may send this packet, whatever its addresses.
 pub(super) fn never(probe: &Probe) -> Option<Reason> {
     const UDP: u8 = 17;
     const ICMPV6: u8 = 58;
@@ -23,18 +23,18 @@ pub(super) fn never(probe: &Probe) -> Option<Reason> {
         {
             Some(Reason::RogueServer)
         }
-        // An advertisement without an address in it.
+        // An advertisement that contains no address.
         (ICMPV6, Content::Icmp { kind: 136, .. }) if v6 => Some(Reason::Malformed),
         _ => None,
     }
 }
 
-/// Whether `source` is nothing that the NIC may speak for. Nobody is, whatever is allowed.
+/// Whether the NIC may not send from `source`. The unspecified address is always foreign, whatever is allowed.
 pub(super) fn is_foreign(source: IpAddr, nic: &Nic) -> bool {
     source.is_unspecified() || !nic.pairs().any(|(net, _)| net.contains(&source))
 }
 
-/// Whether who sends from `source` has no address yet, or one of the link that nobody wrote down.
+/// Whether the sender has no address yet, or has a link-local one that is not configured.
 pub(super) fn asks_for_itself(source: IpAddr, nic: &Nic) -> bool {
     let link_local = matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
     source.is_unspecified() || link_local && nic.senders.mac.is_none()

@@ -1,4 +1,4 @@
-//! The walk itself: from what a NIC does without rules to the default.
+//! The evaluation itself: from what a NIC does without rules to the default.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -12,8 +12,7 @@ use crate::{
 
 /// Judges packets by the rules of a policy as they are written.
 ///
-/// What is asked in which order, and who is a member of what, is looked up once and kept; nothing else is
-/// prepared.
+/// The order of evaluation and the members of groups are looked up once and cached; nothing else is prepared.
 #[derive(Debug)]
 pub struct Oracle<'a> {
     policy: &'a Policy,
@@ -22,26 +21,25 @@ pub struct Oracle<'a> {
     prefix_lists: HashMap<crate::model::PrefixListIndex, Rc<AddressSet>>,
 }
 
-/// Everything that can decide about a packet of one NIC and one direction, in order.
+/// Everything that can decide a packet of one NIC and one direction, in order.
 #[derive(Debug)]
 pub(super) struct Order<'a> {
-    /// The groups whose members are accepted before any rule is asked, with their members.
+    /// The groups whose members are accepted before any rule, with their members.
     pub(super) intra_groups: Vec<(GroupIndex, Rc<AddressSet>)>,
-    /// The rules, with the addresses of the group or prefix list that they name as their remote.
+    /// The rules, with the addresses of the group or prefix list that their remote refers to.
     pub(super) rules: Vec<(RuleIndex, &'a Rule, Option<Rc<AddressSet>>)>,
-    /// Where nothing matched.
+    /// The default, if nothing matched.
     pub(super) default: Action,
 }
 
 impl<'a> Oracle<'a> {
-    /// An oracle of `policy`.
+    /// Creates an oracle for `policy`.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
         Self { policy, orders: HashMap::new(), groups: HashMap::new(), prefix_lists: HashMap::new() }
     }
 
-    /// What happens to `probe`, and who decides. The probe's NIC must be of the oracle's policy; a NIC it does
-    /// not have drops.
+    /// Judges `probe`: the verdict, and what decided. The probe's NIC must be of the oracle's policy; unknown NICs drop.
     #[must_use]
     pub fn judge(&mut self, probe: &Probe) -> CheckResult {
         let policy = self.policy;
@@ -104,7 +102,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// What a NIC does whatever its groups say.
+/// The verdict of a NIC that does not depend on its groups.
 pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<CheckResult> {
     let guarded = probe.direction() == Direction::Egress && nic.anti_spoofing();
     if guarded && let Some(reason) = guest::never(probe) {
@@ -118,7 +116,8 @@ pub(super) fn before_rules(nic: &Nic, probe: &Probe) -> Option<CheckResult> {
     if foreign {
         return Some(CheckResult::without_policy(Verdict::Drop, Reason::AntiSpoofing));
     }
-    // Inbound from an address of the NIC itself: nobody else has it. A guest that names none is known by its host's.
+    // Inbound from an address of the NIC itself: nobody else has it. If a guest's addresses come from the device, they are the
+    // host's.
     let source = probe.source();
     let named = nic.role == Role::Host || !nic.addresses_from_device;
     let own = probe.direction() == Direction::Ingress && named && nic.addresses.contains(&source);

@@ -1,4 +1,4 @@
-//! Whether one rule matches one packet, and if not, why not.
+//! Whether a rule matches a packet, and if not, why not.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,44 +8,44 @@ use crate::{
     probe::{Content, Probe, ProtocolName},
 };
 
-/// The first part of a rule that a packet does not meet.
+/// The first condition of a rule that a packet does not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mismatch {
-    /// The packet has another protocol.
+    /// The protocol differs.
     Protocol {
-        /// The packet's.
+        /// The packet's protocol.
         found: u8,
     },
     /// ICMP over IPv6, or ICMPv6 over IPv4.
     Family {
-        /// The packet's.
+        /// The packet's family.
         found: Family,
     },
-    /// Another destination port.
+    /// The destination port differs.
     DestinationPort {
-        /// The packet's.
+        /// The packet's destination port.
         found: u16,
     },
-    /// Another source port.
+    /// The source port differs.
     SourcePort {
-        /// The packet's.
+        /// The packet's source port.
         found: u16,
     },
-    /// Another ICMP type or code.
+    /// The ICMP type or code differs.
     IcmpMessage {
         /// The packet's type.
         kind: u8,
         /// The packet's code.
         code: u8,
     },
-    /// The other end is somebody else.
+    /// The remote address differs.
     Remote {
-        /// The packet's.
+        /// The packet's remote address.
         found: IpAddr,
     },
-    /// This end is another address.
+    /// The local address differs.
     Local {
-        /// The packet's.
+        /// The packet's local address.
         found: IpAddr,
     },
 }
@@ -66,8 +66,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Why `rule` does not match `probe`; none where it does. `named` holds the addresses of the group or prefix
-/// list that the rule names as its remote.
+/// Why `rule` does not match `probe`; `None` if it does. `named` holds the addresses of the group or prefix list that the rule's
+/// remote refers to.
 pub(super) fn mismatch(
     policy: &Policy,
     rule: &Rule,

@@ -1,4 +1,4 @@
-//! Rules in, a packet in; verdict, reason and rule out.
+//! Judges packets by rules, and checks verdict, reason and rule.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -95,7 +95,7 @@ fn nic(groups: usize) -> Nic {
     }
 }
 
-/// One NIC that holds all the groups, in order.
+/// A policy of one NIC that holds all the groups, in order.
 fn parts(groups: Vec<Group>) -> PolicyParts {
     let prefix_list = ["203.0.113.0/24", "2001:db8:1::/48"].map(|prefix| prefix.parse().unwrap());
     let port_list = [PortRange::new(443, 443).unwrap(), PortRange::new(8000, 8010).unwrap()];
@@ -108,7 +108,7 @@ fn parts(groups: Vec<Group>) -> PolicyParts {
     }
 }
 
-/// The parts of a packet from `source` to `destination`, outbound where the source is the NIC's.
+/// The parts of a packet from `source` to `destination`, outbound if the source is the NIC's.
 fn packet(protocol: u8, source: &str, destination: &str) -> ProbeParts {
     let direction = if [OWN, OWN6].contains(&source) { Direction::Egress } else { Direction::Ingress };
     let (source, destination): (IpAddr, IpAddr) = (source.parse().unwrap(), destination.parse().unwrap());
@@ -269,7 +269,7 @@ fn link_local_addresses_make_no_members() {
             "{source}"
         );
     }
-    // Whom a rule names by address is named.
+    // A rule that names the address itself matches it, link-local or not.
     parts.groups[0].ingress = numbered(vec![from("fe80::9/128", rule(Service::All))]);
     assert_eq!(judge(&parts, &bare(packet(47, "fe80::9", OWN6))), accepted());
 }
@@ -399,7 +399,7 @@ fn a_client_of_dhcp_asks_its_link_and_its_servers() {
         (Direction::Egress, 68, 67, "10.0.0.6", "10.0.0.1", false),
         (Direction::Egress, 67, 68, OWN, "10.0.0.1", false),
         (Direction::Egress, 68, 68, OWN, "10.0.0.1", false),
-        // Nobody asked.
+        // Inbound messages that no request precedes.
         (Direction::Ingress, 67, 68, "10.0.0.1", "10.0.0.9", false),
         (Direction::Ingress, 67, 68, "10.0.0.1", "255.255.255.255", false),
         (Direction::Ingress, 68, 67, "10.0.0.1", OWN, false),

@@ -1,4 +1,4 @@
-//! The answer to a probe, and how it is written.
+//! The result of a probe, and its output formats.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use sg_common::verdict::{Reason, Verdict};
 
 use crate::model::{Decider, GroupIndex, Policy, RuleIndex};
 
-/// What happens to a packet, and who says so.
+/// The verdict on a packet, and what decided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckResult {
-    /// Accept or drop.
+    /// Accept, drop or reject.
     pub verdict: Verdict,
-    /// Why.
+    /// The reason for the verdict.
     pub reason: Reason,
-    /// The group of the rule, or whose member the remote is.
+    /// The group of the rule, or the group whose member the remote is.
     pub group: Option<GroupIndex>,
     /// The rule that matched.
     pub rule: Option<RuleIndex>,
 }
 
 impl CheckResult {
-    /// The answer of something that stands in the policy.
+    /// The result for a decider of the policy.
     #[must_use]
     pub const fn of(decider: Decider, verdict: Verdict) -> Self {
         match decider {
@@ -35,13 +35,13 @@ impl CheckResult {
         }
     }
 
-    /// The answer where no group and no rule decided.
+    /// The result if no group and no rule decided.
     #[must_use]
     pub const fn without_policy(verdict: Verdict, reason: Reason) -> Self {
         Self { verdict, reason, group: None, rule: None }
     }
 
-    /// The answer with the names of `policy`: to be written as JSON or as words.
+    /// The result with names from `policy`, for output as JSON or in words.
     #[must_use]
     pub fn written(self, policy: &Policy) -> WrittenAnswer<'_> {
         WrittenAnswer {
@@ -57,10 +57,10 @@ impl CheckResult {
     }
 }
 
-/// An answer in the names of its policy. The order of the fields is that of the JSON object.
+/// A result with names from its policy. The order of the fields is that of the JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WrittenAnswer<'a> {
-    /// `accept` or `drop`.
+    /// `accept`, `drop` or `reject`.
     pub verdict: &'static str,
     /// See [`Reason::name`].
     pub reason: &'static str,

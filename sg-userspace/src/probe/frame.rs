@@ -1,4 +1,4 @@
-//! A probe as the bytes of an Ethernet frame, as a sender would put them on the wire.
+//! Encodes a probe as an Ethernet frame, as a sender would put it on the wire.
 
 use std::net::Ipv4Addr;
 
@@ -8,22 +8,23 @@ use sg_common::packet::{ETHERNET, ethertype, protocol, tcp};
 use super::{Content, Ends, Probe};
 use crate::model::Mac;
 
-/// The hop limit of every probe: what a Linux host sends with.
+/// The hop limit of every probe: the default of Linux.
 pub const HOP_LIMIT: u8 = 64;
 
-/// What a Linux host offers in a SYN.
+/// The window that a Linux host offers in a SYN.
 const WINDOW: u16 = 64_240;
 
-/// The flag of IPv4 (RFC 791 3.1).
+/// The IPv4 flag (RFC 791 3.1).
 const DO_NOT_FRAGMENT: u16 = 0x4000;
 
-/// Locally administered, so they are nobody's (IEEE 802c).
+/// Locally administered, so it belongs to no vendor (IEEE 802c).
 const SENDER: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 const RECEIVER: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 
 impl Probe {
-    /// The frame of this packet, from an Ethernet address or from that of nobody. A TCP probe is a SYN; an ICMP message has identifier and sequence 0; a
-    /// protocol that rules know by number only carries eight zero bytes, which is enough for any reader.
+    /// Encodes the packet as a frame, from the given Ethernet address or a locally administered one. A TCP probe is a SYN; an
+    /// ICMP message has identifier and sequence 0; protocols that rules match only by number carry eight zero bytes, which is
+    /// enough for any reader.
     #[must_use]
     pub fn frame(&self, sender: Option<Mac>) -> BytesMut {
         let transport = self.transport();
@@ -81,19 +82,19 @@ impl Probe {
             }
         };
         if let Some(at) = checksum_at {
-            // ICMP of IPv4 is the one that does not sum the addresses too (RFC 792).
+            // The checksum of ICMP for IPv4 is the only one that does not cover the addresses (RFC 792).
             let sum = match self.content() {
                 Content::Icmp { .. } if matches!(self.ends(), Ends::V4 { .. }) => checksum(&[&bytes]),
                 _ => checksum(&[&self.pseudo_header(bytes.len() as u16), &bytes]),
             };
-            // A UDP checksum of zero would say that there is none (RFC 768).
+            // A UDP checksum of zero means that there is none (RFC 768).
             let sum = if sum == 0 && self.protocol() == protocol::UDP { u16::MAX } else { sum };
             bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }
         bytes
     }
 
-    /// What stands behind the ports. Returns where the checksum stands.
+    /// Writes what follows the ports. Returns the offset of the checksum.
     fn behind_ports(&self, bytes: &mut BytesMut) -> Option<usize> {
         match self.protocol() {
             protocol::TCP => {
@@ -112,8 +113,8 @@ impl Probe {
                 bytes.put_slice(&message);
                 Some(6)
             }
-            // Twelve bytes are a header of SCTP, of DCCP and of UDP-Lite. Their checksums stay 0: nothing on a probe's way
-            // reads them.
+            // Twelve bytes form a header of SCTP, of DCCP and of UDP-Lite. Their checksums stay 0: nothing that reads a probe
+            // checks them.
             _ => {
                 bytes.put_u64(0);
                 None
@@ -121,7 +122,7 @@ impl Probe {
         }
     }
 
-    /// What a DHCP client or server says to its kind, of an even length; nothing where the packet is not between such two.
+    /// The message of a DHCP client or server, of even length; empty if the packet is not between the two.
     fn dhcp(&self) -> BytesMut {
         let mut message = BytesMut::new();
         let Content::Ports { source: from, destination: to } = self.content() else { return message };
@@ -142,7 +143,7 @@ impl Probe {
         message
     }
 
-    /// What the checksum of a transport covers beyond itself (RFC 9293 3.1, RFC 8200 8.1).
+    /// What a transport checksum covers in addition to the segment (RFC 9293 3.1, RFC 8200 8.1).
     fn pseudo_header(&self, length: u16) -> BytesMut {
         let mut bytes = BytesMut::with_capacity(36);
         match self.ends() {
@@ -161,7 +162,7 @@ impl Probe {
     }
 }
 
-/// Transactions: no probe answers another.
+/// Transaction ids: those of requests and replies differ, because no probe is a reply to another.
 const QUESTION: u32 = 1;
 const ANSWER: u32 = 2;
 
@@ -170,7 +171,7 @@ fn bootp(message: &mut BytesMut, operation: u8, client: Ipv4Addr, transaction: u
     message.put_slice(&[operation, 1, 6, 0]);
     message.put_u32(transaction);
     message.put_u32(0);
-    // What the client has, and what it is to have.
+    // The address that the client has, and the one it is to have.
     message.put_slice(&client.octets());
     message.put_slice(&client.octets());
     message.put_bytes(0, 8);
@@ -259,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A writer that is not ours.
+    /// Compares with an independent encoder.
     #[test]
     fn etherparse_writes_the_same_bytes() {
         for family in [Family::V4, Family::V6] {

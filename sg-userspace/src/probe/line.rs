@@ -1,4 +1,4 @@
-//! A probe as one JSON object.
+//! Parses a probe from a JSON object.
 
 use std::{borrow::Cow, collections::HashMap, fmt, net::IpAddr};
 
@@ -11,31 +11,31 @@ use thiserror::Error;
 use super::{InvalidProbe, Probe, ProbeParts, ProtocolName};
 use crate::model::{Direction, Policy};
 
-/// Why a line is no probe. Whoever reads lines adds the file and the line's number.
+/// Why a line is not a probe. The reader of lines adds the file and the line number.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LineReason {
-    /// No JSON object, an unknown or missing field, an impossible value.
+    /// Not a JSON object, an unknown or missing field, or an impossible value.
     #[error("column {column}: {message}")]
     Json {
-        /// From 1.
+        /// The column, from 1.
         column: usize,
         /// What was found and what is allowed.
         message: String,
     },
-    /// A NIC of which the policy knows nothing.
+    /// A NIC that the policy does not have.
     #[error("nic {found:?} is not in the policy: its NICs are {known}")]
     UnknownNic {
-        /// The name.
+        /// The name as given.
         found: String,
-        /// The names there are, or the first of them.
+        /// The policy's NICs, or the first of them.
         known: String,
     },
-    /// Fields that make no packet.
+    /// Fields that do not form a packet.
     #[error(transparent)]
     Invalid(#[from] InvalidProbe),
 }
 
-/// Turns lines into probes of one policy.
+/// Parses lines into probes for one policy.
 #[derive(Debug)]
 pub struct Reader<'a> {
     policy: &'a Policy,
@@ -43,7 +43,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for probes of `policy`.
+    /// Creates a reader of probes for `policy`.
     #[must_use]
     pub fn new(policy: &'a Policy) -> Self {
         let nics =
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         Self { policy, nics }
     }
 
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
     /// What is wrong, and what is allowed.
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
             return Err(LineReason::Json { column: 1, message });
         }
         let written: Written<'_> = serde_json::from_slice(line).map_err(|error| {
-            // serde_json appends its own place, whose line is always 1 here.
+            // serde_json appends a position whose line is always 1 here.
             let place = format!(" at line {} column {}", error.line(), error.column());
             let message = error.to_string();
             let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
     /// The position of the NIC `device`.
     ///
     /// # Errors
-    /// Where the policy has none.
+    /// If the policy has none.
     pub fn nic(&self, device: &str) -> Result<usize, LineReason> {
         const SHOWN: usize = 8;
         self.nics.get(device).copied().ok_or_else(|| {
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The object. `null` is the same as absent where absent is allowed.
+/// The object. `null` equals absent for optional fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written<'a> {
@@ -129,7 +129,7 @@ struct Address(IpAddr);
 /// A number from 0 to `MAX`.
 struct Number<const MAX: u64>(u64);
 
-// Serde's own messages would speak of `u16` and would not quote a bad address; these say what is allowed.
+// Serde's own messages would mention `u16` and would not quote a bad address; these say what is allowed.
 impl<'de> Deserialize<'de> for WrittenProtocol {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Expected;

@@ -1,8 +1,8 @@
-//! What can be asked about a policy, and what is answered: a packet that starts a flow, in words, as JSON and
-//! as the bytes of a frame; and the verdict with its reason.
+//! Probes and their results: a packet that starts a flow, in words, as JSON and as the bytes of a frame; and the verdict with its
+//! reason.
 //!
-//! It knows the model only for the names in questions and answers. It must never decide anything. The oracle
-//! and the engines of the check room read probes and build answers; `sgctl check` and tests call all of it.
+//! It uses the model only for names in probes and results. It must never decide anything. The oracle and the engines of the check
+//! room read probes and build results; `sgctl check` and tests call all of it.
 
 mod check_result;
 mod frame;

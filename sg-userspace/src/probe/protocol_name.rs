@@ -1,4 +1,4 @@
-//! Protocols as people write them.
+//! Protocol names and numbers.
 
 use std::{fmt, str::FromStr};
 
@@ -15,15 +15,15 @@ const NAMES: [(&str, u8); 6] = [
     ("sctp", protocol::SCTP),
 ];
 
-/// A protocol number that is read and written as a name where it has one.
+/// A protocol number that is parsed and displayed as a name if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProtocolName(pub u8);
 
-/// A text that is no protocol of a packet. (`all` is one of a rule, not of a packet.)
+/// A text that is not the protocol of a packet. (`all` is valid in a rule, but not for a packet.)
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{found:?} is no protocol: allowed are tcp, udp, icmp, icmpv6, gre, sctp and 0 to 255")]
 pub struct UnknownProtocol {
-    /// The text.
+    /// The text as given.
     pub found: String,
 }
 
@@ -32,7 +32,7 @@ impl FromStr for ProtocolName {
 
     fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
         let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|&(_, number)| number);
-        // `parse` alone would take "+6" too.
+        // `parse` alone would accept "+6" too.
         let number = || text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         named.or_else(number).map(Self).ok_or_else(|| UnknownProtocol { found: text.to_owned() })
     }

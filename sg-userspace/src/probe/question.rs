@@ -14,23 +14,23 @@ use thiserror::Error;
 use super::ProtocolName;
 use crate::model::{Direction, Family};
 
-/// The source port of a probe that names none.
+/// The source port of a probe that specifies none.
 pub const DEFAULT_SOURCE_PORT: u16 = 40_000;
 
 /// The protocols that have ports, for messages.
 const WITH_PORTS: &str = "tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite)";
 
-/// Who sends the packet and whom it is for. A packet has one family.
+/// Source and destination address, of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ends {
-    /// Over IPv4.
+    /// IPv4 addresses.
     V4 {
         /// The sender.
         source: Ipv4Addr,
         /// The receiver.
         destination: Ipv4Addr,
     },
-    /// Over IPv6.
+    /// IPv6 addresses.
     V6 {
         /// The sender.
         source: Ipv6Addr,
@@ -39,29 +39,29 @@ pub enum Ends {
     },
 }
 
-/// What the packet's protocol says beyond its number.
+/// The part of the packet that depends on its protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// TCP, UDP, SCTP, DCCP, UDP-Lite.
     Ports {
-        /// Where it comes from.
+        /// The source port.
         source: u16,
-        /// Where it goes.
+        /// The destination port.
         destination: u16,
     },
     /// ICMP over IPv4, ICMPv6 over IPv6.
     Icmp {
-        /// The type.
+        /// The ICMP type.
         kind: u8,
-        /// The code.
+        /// The ICMP code.
         code: u8,
     },
-    /// Nothing that a rule could ask for.
+    /// Nothing that a rule could match.
     Bare,
 }
 
-/// A packet that starts a flow, valid by construction: one family, ports and ICMP types only where they
-/// exist. Its hop limit is 64, so it is never neighbour discovery, which asks for 255.
+/// A packet that starts a flow, valid by construction: one family; ports and ICMP types only where they exist. Its hop limit is
+/// 64, so it is never neighbour discovery, which requires 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
     nic: usize,
@@ -71,64 +71,64 @@ pub struct Probe {
     content: Content,
 }
 
-/// A probe as written, with what may be left out left out.
+/// A probe as written, with optional parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProbeParts {
     /// The position of the NIC in the policy.
     pub nic: usize,
-    /// As seen by the NIC's owner.
+    /// The direction as seen by the NIC's owner.
     pub direction: Direction,
-    /// IANA number.
+    /// The IANA protocol number.
     pub protocol: u8,
-    /// The sender.
+    /// The source address.
     pub source: IpAddr,
-    /// The receiver.
+    /// The destination address.
     pub destination: IpAddr,
-    /// Protocols with ports; none means [`DEFAULT_SOURCE_PORT`].
+    /// For protocols with ports; `None` means [`DEFAULT_SOURCE_PORT`].
     pub source_port: Option<u16>,
-    /// Protocols with ports: required.
+    /// For protocols with ports: required.
     pub destination_port: Option<u16>,
-    /// ICMP over IPv4, ICMPv6 over IPv6: required.
+    /// For ICMP over IPv4 and ICMPv6 over IPv6: required.
     pub icmp_type: Option<u8>,
-    /// The same; none means 0.
+    /// For the same protocols; `None` means 0.
     pub icmp_code: Option<u8>,
 }
 
-/// Why parts do not make a probe. Fields have their names in JSON and on the command line.
+/// Why parts do not form a probe. Fields are named as in JSON and on the command line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidProbe {
-    /// An IPv4 address and an IPv6 address.
+    /// An IPv4 address together with an IPv6 address.
     #[error("src {source_end} and dst {destination_end} are of two families: a packet has one")]
     MixedFamilies {
-        /// The sender.
+        /// The source address.
         source_end: IpAddr,
-        /// The receiver.
+        /// The destination address.
         destination_end: IpAddr,
     },
-    /// No IPv6 packet is of this protocol.
+    /// A protocol that no IPv6 packet has.
     #[error(
         "no IPv6 packet has the protocol {protocol}: that is an extension header, and rules match the protocol behind it"
     )]
     ExtensionHeader {
-        /// The protocol.
+        /// The protocol number.
         protocol: u8,
     },
-    /// A field that the protocol needs.
+    /// A field that the protocol requires.
     #[error("{} needs {field}, {allowed}", ProtocolName(*protocol))]
     Missing {
-        /// The protocol.
+        /// The protocol number.
         protocol: u8,
-        /// The field.
+        /// The missing field.
         field: &'static str,
-        /// Its values.
+        /// Its allowed values.
         allowed: &'static str,
     },
     /// A field that the protocol does not have.
     #[error("{} has no {field}: only {owners} have it", ProtocolName(*protocol))]
     Superfluous {
-        /// The protocol.
+        /// The protocol number.
         protocol: u8,
-        /// The field.
+        /// The superfluous field.
         field: &'static str,
         /// The protocols that have it.
         owners: &'static str,
@@ -139,7 +139,7 @@ impl Probe {
     /// Checks the parts.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// The first problem found.
     pub fn new(parts: ProbeParts) -> Result<Self, InvalidProbe> {
         let ends = match (parts.source, parts.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ends::V4 { source, destination },
@@ -159,19 +159,19 @@ impl Probe {
         self.nic
     }
 
-    /// As seen by the NIC's owner.
+    /// The direction as seen by the NIC's owner.
     #[must_use]
     pub const fn direction(&self) -> Direction {
         self.direction
     }
 
-    /// IANA number.
+    /// The IANA protocol number.
     #[must_use]
     pub const fn protocol(&self) -> u8 {
         self.protocol
     }
 
-    /// Sender and receiver.
+    /// Source and destination address.
     #[must_use]
     pub const fn ends(&self) -> Ends {
         self.ends
@@ -183,7 +183,7 @@ impl Probe {
         self.content
     }
 
-    /// The sender.
+    /// The source address.
     #[must_use]
     pub const fn source(&self) -> IpAddr {
         match self.ends {
@@ -192,7 +192,7 @@ impl Probe {
         }
     }
 
-    /// The receiver.
+    /// The destination address.
     #[must_use]
     pub const fn destination(&self) -> IpAddr {
         match self.ends {
@@ -201,7 +201,7 @@ impl Probe {
         }
     }
 
-    /// The end that is not the NIC's.
+    /// The remote address: the end that is not the NIC's.
     #[must_use]
     pub const fn remote(&self) -> IpAddr {
         match self.direction {
@@ -210,7 +210,7 @@ impl Probe {
         }
     }
 
-    /// The NIC's end.
+    /// The local address: the NIC's end.
     #[must_use]
     pub const fn local(&self) -> IpAddr {
         match self.direction {
@@ -221,7 +221,7 @@ impl Probe {
 }
 
 impl Ends {
-    /// The family of both.
+    /// The family of both addresses.
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
@@ -256,7 +256,7 @@ impl ProbeParts {
             let kind = self.icmp_type.ok_or_else(|| missing("icmp_type", "0 to 255"))?;
             Ok(Content::Icmp { kind, code: self.icmp_code.unwrap_or(0) })
         } else {
-            // ICMP in the family it does not belong to is a bare number: a type may be written, nobody reads it.
+            // ICMP in the wrong family is a bare number: a type may be given, but nothing reads it.
             Ok(Content::Bare)
         }
     }

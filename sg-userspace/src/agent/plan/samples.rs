@@ -59,7 +59,7 @@ pub(in crate::agent) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
     Policy::new(PolicyParts { groups, nics, ..PolicyParts::default() }).unwrap()
 }
 
-/// A NIC that an earlier agent left.
+/// A NIC that an earlier agent left in force.
 pub(in crate::agent) fn record(device: &str, slot: u16, ifindex: Option<u32>) -> NicRecord {
     NicRecord {
         device: device.into(),

@@ -1,5 +1,5 @@
-//! A chain of changes, of which the agent compiles and publishes only what they touch, leaves every NIC with the
-//! image that the whole policy compiled anew would give it.
+//! A chain of changes, of which the agent compiles and publishes only the affected images, gives every NIC the image that
+//! compiling the whole policy would.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
 
 const BUDGET: usize = 1 << 13;
 
-/// Everything that can stand in a policy.
+/// A policy with every feature.
 const EVERYTHING: &str = r#"
 prefix_lists: { office: [203.0.113.0/24, "2001:db8:1::/48"], branch: [198.51.100.0/24] }
 port_lists: { web: [80, 443], more: [8080-8090] }
@@ -52,7 +52,7 @@ fn everything() -> PolicyParts {
     policy.into_parts()
 }
 
-/// A way in which a policy can differ from another, at a place that the number chooses.
+/// A named change of a policy, at a place that the number selects.
 type Change = (&'static str, fn(&mut PolicyParts, usize));
 
 const CHANGES: &[Change] = &[
@@ -172,21 +172,21 @@ fn each(parts: &mut PolicyParts, at: usize, change: impl Fn(&mut Rule, usize)) {
     }
 }
 
-/// A kernel that keeps the images it is given.
+/// A fake kernel that keeps the images it is given.
 #[derive(Clone, Default)]
 pub(super) struct Keeper {
     pub(super) images: Arc<Mutex<BTreeMap<u16, Image>>>,
     pub(super) moods: Arc<Mutex<Moods>>,
 }
 
-/// What such a kernel does.
+/// The state of such a kernel.
 #[derive(Default)]
 pub(super) struct Moods {
-    /// How many images were patched.
+    /// The number of patched images.
     pub(super) patched: usize,
-    /// Images are not patched.
+    /// Whether patches are refused.
     pub(super) unpatchable: bool,
-    /// Images are not published.
+    /// Whether publishing fails.
     pub(super) failing: bool,
 }
 
@@ -253,8 +253,8 @@ impl Host {
         Self { agent, kept, _dir: dir }
     }
 
-    /// Puts `parts` in force, compares every image with one that is compiled anew, and returns how many were published
-    /// and how many compiled.
+    /// Puts `parts` in force, compares every image with a freshly compiled one, and returns how many were published and how many
+    /// compiled.
     fn apply(&mut self, parts: &PolicyParts, after: &str) -> (usize, usize) {
         let policy = Policy::new(parts.clone()).unwrap();
         self.agent.prepare(policy.clone(), &devices(parts)).unwrap();
@@ -285,7 +285,7 @@ pub(super) fn devices(parts: &PolicyParts) -> Devices {
     (2..).zip(&parts.nics).map(|(index, nic)| (nic.device.clone(), found(index))).collect()
 }
 
-/// Changes that make no policy are left out.
+/// Skips changes that make no valid policy.
 fn change(parts: &PolicyParts, which: usize, at: usize) -> Option<PolicyParts> {
     let mut changed = parts.clone();
     CHANGES[which].1(&mut changed, at);
@@ -319,7 +319,7 @@ fn a_change_costs_what_it_touches() {
     assert_eq!(host.apply(&parts, "a member of a group that another NIC's rule names"), (1, 1));
     parts.groups[0].ingress[4].description = Some("tunnels".to_owned());
     parts.groups[0].name.push('x');
-    // Another group by name: its rules count anew.
+    // A group with another name: its rules count anew.
     assert_eq!(host.apply(&parts, "a name"), (1, 1));
     parts.nics.reverse();
     assert_eq!(host.apply(&parts, "the order of the NICs"), (0, 0));

@@ -1,5 +1,5 @@
-//! Large images are patched where that is enough, and whatever becomes of a patch: what is in force is what the policy
-//! says, and what is not in force is not taken for it.
+//! Large images are patched if that is enough; whatever the fate of a patch, what is in force decides as the policy does, and an
+//! image that is not in force is not taken for one that is.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -21,7 +21,7 @@ use crate::{
 
 const MEMBERS: GroupIndex = GroupIndex(1);
 
-/// Two NICs that accept what the members of one group send, of which there are many.
+/// Two NICs that accept traffic from the many members of one group.
 const POLICY: &str = "
 groups:
   web: { inner_access: drop, ingress: [ { id: a, protocol: all, remote: { group: members } } ] }
@@ -45,14 +45,14 @@ fn members(parts: &mut PolicyParts) -> &mut Vec<IpAddr> {
     parts.members.get_mut(&MEMBERS).unwrap()
 }
 
-/// Puts `parts` in force; how many images were published and how many of them patched, and how much went wrong.
+/// Puts `parts` in force; returns how many images were published, how many of them patched, and how many errors there were.
 fn apply(host: &mut Host, parts: &PolicyParts) -> (usize, usize, usize) {
     host.agent.prepare(Policy::new(parts.clone()).unwrap(), &devices(parts)).unwrap();
     let report = host.agent.enforce().unwrap();
     (report.published, take(&mut host.kept.moods.lock().unwrap().patched), report.errors.len())
 }
 
-/// Whether the images in force accept a member and nobody else, and are of the generation on record.
+/// Whether the images in force accept a member and nobody else, and have the recorded generation.
 fn holds(host: &Host, parts: &PolicyParts) -> bool {
     let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
     let kept = host.kept.images.lock().unwrap();
@@ -86,7 +86,7 @@ fn a_member_more_or_less_is_a_patch() {
     members(&mut parts).remove(7);
     assert_eq!(apply(&mut host, &parts), (2, 2, 0));
     assert!(holds(&host, &parts));
-    // What makes no difference changes nothing, and hinders nothing.
+    // A change without effect changes nothing, and prevents nothing.
     let twice = members(&mut parts)[0];
     members(&mut parts).push(twice);
     assert_eq!(apply(&mut host, &parts), (0, 0, 0));
@@ -94,7 +94,7 @@ fn a_member_more_or_less_is_a_patch() {
     assert_eq!(apply(&mut host, &parts), (0, 0, 0));
     members(&mut parts).push(address(4_000));
     assert_eq!(apply(&mut host, &parts), (2, 2, 0));
-    // A change of the rules, and of one NIC with another that is patched.
+    // The rules of one NIC change, together with another NIC that is patched.
     parts.groups[0].ingress[0].id.push('x');
     members(&mut parts).push(address(4_001));
     assert_eq!(apply(&mut host, &parts), (2, 0, 0));

@@ -1,4 +1,4 @@
-//! The agent against a kernel that only writes down what it was asked for.
+//! The agent with a fake kernel that only records the calls.
 
 use std::{
     collections::BTreeSet,
@@ -20,12 +20,12 @@ use crate::{
     model::Hook,
 };
 
-/// What a kernel was asked for, and what it refuses.
+/// The recorded calls, and the ones that fail.
 #[derive(Clone, Debug, Default)]
 pub(in crate::agent) struct Fake {
     asked: Arc<Mutex<Vec<String>>>,
     pub(in crate::agent) refuses: Arc<Mutex<BTreeSet<String>>>,
-    /// Something is left of those before.
+    /// Something of earlier layouts is left.
     has_older: Arc<Mutex<bool>>,
 }
 
@@ -36,7 +36,7 @@ impl Fake {
         if refused { Err("refused by the test".into()) } else { Ok(()) }
     }
 
-    /// What was asked since the last call.
+    /// The calls since the last query.
     pub(in crate::agent) fn asked(&self) -> Vec<String> {
         take(&mut *self.asked.lock().unwrap())
     }
@@ -81,7 +81,7 @@ impl Enforcer for Fake {
     }
 }
 
-/// An agent with its fake and its directory.
+/// An agent with its fake kernel and its directory.
 struct Bench {
     agent: Agent<Fake>,
     fake: Fake,
@@ -111,7 +111,7 @@ impl Bench {
         Catalog::load(&self.dir.path().join("catalog.json")).unwrap()
     }
 
-    /// The agent ends; another one takes over.
+    /// The agent ends; another one adopts its state.
     fn restart(self) -> Self {
         let catalog = self.catalog();
         Self::continuing(catalog, self.dir)
@@ -353,7 +353,7 @@ fn a_tunnel_has_no_ethertypes_and_is_named() {
     let refused = bench.apply(named("tun0", &["lldp"]), &there).unwrap_err();
     assert!(refused.concerns_policy() && refused.to_string().contains("device tun0"), "{refused}");
     bench.apply(named("tun0", &[]), &there).unwrap();
-    // What passes is part of the image.
+    // The EtherTypes that pass are part of the image.
     bench.fake.asked();
     bench.apply(named("eth0", &["lldp"]), &there).unwrap();
     assert_eq!(bench.fake.asked(), ["publish 1"]);
@@ -402,7 +402,7 @@ fn what_was_prepared_for_another_state_of_things_is_prepared_again() {
     let mut bench = Bench::new();
     bench.apply(web(&["eth0"]), &devices(&[("eth0", 2)])).unwrap();
     bench.agent.prepare(policy(vec![group("web", &["b"])], &["eth0"]), &devices(&[("eth0", 2)])).unwrap();
-    // The device is made anew before the order to enforce.
+    // The device is recreated before the order to enforce.
     let there = devices(&[("eth0", 3)]);
     bench.agent.resync(&there).unwrap();
     bench.fake.asked();

@@ -1,4 +1,4 @@
-//! An image that was patched says what a fresh one says, and what the rules say, wherever something changed and beside it.
+//! A patched image decides like a freshly compiled one, and like the rules, inside and next to every changed range.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use crate::{
     probe::{CheckResult, Probe, ProbeParts},
 };
 
-/// Numbers that are the same every time.
+/// Deterministic pseudo-random numbers.
 struct Random(u64);
 
 impl Random {
@@ -36,7 +36,7 @@ impl Random {
         choices[self.below(choices.len())]
     }
 
-    /// Mostly around few places, so that they meet; the ends of the address space too.
+    /// Mostly around a few places, so that they overlap; the ends of the address space too.
     fn address(&mut self) -> IpAddr {
         let places =
             [0_u32, 1, 0x0a00_0000, 0x0a00_ffff, 0x7fff_ffff, 0x8000_0000, 0xfffe_0000, u32::MAX - 3];
@@ -90,7 +90,7 @@ impl Random {
             .collect()
     }
 
-    /// Two groups of a NIC, two that they speak of, two lists.
+    /// Two groups of a NIC, two groups that their rules refer to, two lists.
     fn parts(&mut self) -> PolicyParts {
         let mut groups: Vec<_> = ["a", "b", "c", "d"].map(|name| group(name, self.rules())).into();
         for group in &mut groups {
@@ -109,7 +109,7 @@ impl Random {
         PolicyParts { prefix_lists, members, nics: vec![nic], ..parts(groups) }
     }
 
-    /// One member or entry more or less, or a few; returns them.
+    /// Adds or removes one member or entry, or a few; returns them.
     fn change(&mut self, parts: &mut PolicyParts) -> Vec<IpNet> {
         let mut changed = Vec::new();
         for _ in 0..self.of(&[1, 1, 1, 5]) {
@@ -137,7 +137,7 @@ impl Random {
     }
 }
 
-/// The numbers of deciders, which stay.
+/// Stable counter numbers of deciders.
 #[derive(Default)]
 struct Numbers(Vec<Decider>);
 
@@ -177,7 +177,7 @@ fn decided(image: &Image, remote: IpAddr, direction: Direction, port: u16, local
     Walk::from(image.words(), root).run(image.words(), &keys).expect("the image is whole")
 }
 
-/// What the rules say, where they decide.
+/// The verdict of the rules, where they decide.
 fn said(
     oracle: &mut Oracle<'_>,
     remote: IpAddr,
@@ -203,7 +203,7 @@ fn said(
     oracle.judge(&probe.unwrap())
 }
 
-/// An image through a chain of changes.
+/// An image under a chain of changes.
 struct Chain {
     parts: PolicyParts,
     policy: Policy,
@@ -222,7 +222,7 @@ impl Chain {
         Self { parts, policy, numbers, patchable, patched: 0, whole: 0, asked: 0 }
     }
 
-    /// Patches, or compiles anew; then asks both images, and the rules.
+    /// Patches or recompiles, then compares both images and the rules.
     fn step(&mut self, change: impl FnOnce(&mut PolicyParts) -> Vec<IpNet>) {
         let changed = change(&mut self.parts);
         let policy = Policy::new(self.parts.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Bytes that nobody meant as a policy.
+//! Arbitrary bytes, which nobody meant as a policy.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use super::{
     EXAMPLE,
 };
 
-/// Whatever came of it must be possible to show.
+/// Any result must be displayable.
 fn show(read: Result<Loaded, DocumentError>) {
     match read {
         Ok(loaded) => loaded.warnings.iter().for_each(|warning| drop(warning.to_string())),

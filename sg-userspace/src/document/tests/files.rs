@@ -1,10 +1,10 @@
-//! Files, pipes, and what is neither.
+//! Files, pipes, and other kinds of files.
 
 use std::{fs, io::Write, path::Path};
 
 use super::super::{MAX_BYTES, load};
 
-/// Loads what must be refused, and returns the message.
+/// Loads a file that must be refused, and returns the message.
 fn refused(path: &Path) -> String {
     load(path).map_or_else(|error| error.to_string(), |loaded| panic!("{loaded:?}"))
 }

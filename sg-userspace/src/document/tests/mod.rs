@@ -1,4 +1,4 @@
-//! The document as its readers meet it: what is accepted, what is refused, and in which words.
+//! The document as its users see it: what is accepted, what is refused, and the messages.
 
 mod arbitrary;
 mod files;
@@ -10,12 +10,12 @@ use super::{Loaded, parse};
 /// The example of the reference, written as people write it.
 const EXAMPLE: &str = include_str!("example.yaml");
 
-/// Reads what must be a policy.
+/// Parses a text that must be a policy.
 fn accepted(text: &str) -> Loaded {
     parse("policy.yaml", text.as_bytes()).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// Reads what must not be a policy, and returns the message.
+/// Parses bytes that must not be a policy, and returns the message.
 fn refused(bytes: &[u8]) -> String {
     match parse("policy.yaml", bytes) {
         Ok(loaded) => panic!("{loaded:?} came of {:?}", String::from_utf8_lossy(bytes)),

@@ -1,4 +1,4 @@
-//! What is accepted, and what it means.
+//! Valid documents, and what they mean.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -99,7 +99,7 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
     ]
 }
 
-/// What [`EXAMPLE`] says.
+/// The policy of [`EXAMPLE`].
 fn example() -> Policy {
     let (ops, office, web_ports) = (GroupIndex(1), PrefixListIndex(0), PortListIndex(0));
     let web = web_ingress(ops, office, web_ports);

@@ -1,10 +1,10 @@
-//! What is refused: each with its line, its column, its path, what was found and what is allowed.
+//! Refused documents: each with its line, its column, its path, what was found and what is allowed.
 
 use std::time::{Duration, Instant};
 
 use super::refused;
 
-/// The cases of a table, see its head: a text and what is said about it.
+/// The cases of a table, see its head: a text and its message.
 fn cases(table: &str) -> impl Iterator<Item = (&str, &str)> {
     let blocks = table.split("\n\n").filter(|block| !block.starts_with('#'));
     blocks.map(|block| block.trim_end().split_once("\n=> ").unwrap())
@@ -33,8 +33,8 @@ fn nothing() {
     }
 }
 
-/// A policy path that leads to a file of secrets (by a link, a mount or a slip): nothing of it gets into the log but plain words
-/// that may be keys.
+/// A policy path that leads to a file of secrets (by a link, a mount or a mistake): nothing of it gets into the log except plain
+/// words that may be keys.
 #[test]
 fn files_that_are_no_policy_are_not_quoted() {
     const FILES: [&str; 14] = [
@@ -81,7 +81,7 @@ fn laughs(levels: u8) -> String {
     })
 }
 
-/// What is refused for its cost: the text, and the end of the message.
+/// Documents refused for their cost: the text, and the end of the message.
 #[test]
 fn bombs_are_refused_quickly() {
     let merges = (1..10).fold("m0: &m0 { k: 1 }\n".to_owned(), |text, level| {

@@ -68,8 +68,9 @@ pub(super) struct Caller {
     pub(super) admitted: bool,
 }
 
-/// Serves one connection to its end. If all places are taken, it closes after its next response or when it is told to: at once,
-/// but if it was idle, after the request it then gets. When the listener stops, it closes after the response it owes.
+/// Serves one connection to its end. If all places are taken, it closes after its next response or when it is told to leave: at
+/// once, or gracefully if it is idle, after a request that has just arrived. When the listener stops, it closes after the
+/// response it owes.
 pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared, seat: Seat)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

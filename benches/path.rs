@@ -33,7 +33,7 @@ const SIZES: [Size; 4] = [
 const FLOWS: usize = 16_384;
 /// Parts of a round of a kind: on a busy machine a short part is more often undisturbed.
 const PARTS: u32 = 8;
-/// The duration of a part, and the packets in it: as few as the kernel makes in one call, at least.
+/// The intended duration of a part, and the bounds of its number of packets: the kernel makes the lower one in one call.
 const PART: Duration = Duration::from_millis(3);
 const PACKETS: [u32; 2] = [256, 4_096];
 /// The family of packets a second, of the kind [`Kind::New`].

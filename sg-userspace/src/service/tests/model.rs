@@ -310,7 +310,7 @@ impl Both {
         let (said, expected) = match op {
             Op::CreateGroup { group, enterprise } => {
                 if self.model.groups[*group].is_some() {
-                    return Ok(()); // Two groups of one name are another test's.
+                    return Ok(()); // Another test covers two groups of one name.
                 }
                 let kind = if *enterprise { GroupType::Enterprise } else { GroupType::Basic };
                 let label = NewLabel { name: group_name(*group), ..NewLabel::default() };

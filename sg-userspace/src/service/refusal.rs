@@ -84,7 +84,7 @@ pub enum Field {
     Hook,
     /// The treatment of packets that IPsec delivers to a NIC.
     Ipsec,
-    /// The EtherTypes, other than IP, that pass a NIC.
+    /// Frames other than IP that pass a NIC, by EtherType.
     Ethertypes,
     /// The maximum number of entries of a list.
     MaxEntries,

@@ -1,9 +1,9 @@
-//! Throughput of one TCP connection between two hosts, one of which filters: short runs of `iperf3` in turns, with the
-//! filter, without it, and without it once more between two other hosts. What the two without it differ by is noise,
-//! and no smaller difference means anything.
+//! Throughput of one TCP connection between two hosts, one of which filters: short runs of `iperf3` in turns, with the filter,
+//! without it, and without it once more between two other hosts. The difference between the two without it is noise, and no
+//! smaller difference means anything.
 //!
-//! Client and server have a processor each where there are two. What passes is in segments of up to 64 KiB, and each passes
-//! the filter once; so does each acknowledgement.
+//! Client and server have a processor each if there are two. Data passes in segments of up to 64 KiB, and each passes the filter
+//! once; so does each acknowledgement.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
 const RULES: usize = 1_000;
 const PORT: &str = "5201";
 const SERVER: [u8; 4] = [198, 18, 0, 5];
-/// Of a run: less than a second, so that what else the machine does meets runs of all pairs alike.
+/// The size of a run: less than a second, so that other load on the machine affects the runs of all pairs alike.
 const BYTES: &str = "1G";
 
 fn main() -> Result<()> {
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         Entered::LeftOut(why) => bail!("bulk needs {why}"),
     };
     let pairs = [Pair::new(lab, false)?, Pair::new(lab, true)?, Pair::new(lab, false)?];
-    // Of the first pair and the second; of the second and the third, to the first of the same round.
+    // Of the first pair and the second; of the second and the third, relative to the first of the same round.
     let (mut rates, mut ratios) = <([Samples; 2], [Samples; 2])>::default();
     for round in 0..plan.rounds(60, 12) {
         let mut found = [0.0; 3];
@@ -85,12 +85,12 @@ impl Pair {
         let mut iperf = Command::new("iperf3");
         iperf.args(["--server", "--port", PORT]).stdout(Stdio::null()).stdin(Stdio::null());
         let child = server.spawn(&mut iperf).context("iperf3 (package iperf3)")?;
-        // It says nothing when it listens.
+        // It does not report when it listens.
         thread::sleep(Duration::from_millis(500));
         Ok(Self { client, server: child, _server_host: server, _agent: agent })
     }
 
-    /// Megabits a second that arrived.
+    /// Received megabits a second.
     fn throughput(&self) -> Result<f64> {
         let mut iperf = Command::new("iperf3");
         iperf.args(["--client", "198.18.0.5", "--port", PORT, "--bytes", BYTES, "--json"]);
@@ -108,7 +108,7 @@ impl Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        // The lab takes it with it in any case.
+        // The lab ends it in any case.
         let _ = self.server.kill();
         let _ = self.server.wait();
     }
@@ -126,7 +126,7 @@ fn processors() -> Result<Vec<u32>> {
     Ok(processors)
 }
 
-/// The rules of the other benchmarks, and one that lets the client in behind all that accept.
+/// The rules of the other benchmarks, and one that accepts the client, behind all others that accept.
 fn policy() -> String {
     let document = cloud::document(&cloud::rules(RULES), "eth0", SERVER.into());
     let rule = format!("      - {{ protocol: tcp, ports: {PORT}, priority: 100, remote: 198.18.0.0/24 }}\n");

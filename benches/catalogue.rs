@@ -1,20 +1,20 @@
-//! What every family of figures means: the one list that the table, the documentation and the tests go by.
+//! What every family of figures means: the one list for the table, the documentation and the tests.
 
 use crate::report::Unit;
 
-/// What figures before the same `/` have in common.
+/// Figures with the same name before the `/`.
 #[derive(Clone, Copy, Debug)]
 pub struct Family {
     /// The part of the names before the `/`.
     pub name: &'static str,
     /// What is measured.
     pub what: &'static str,
-    /// What their baseline is; empty where they have none.
+    /// Their baseline; empty if they have none.
     pub baseline: &'static str,
-    /// What was asked of some of them, by the rest of the name ([`EVERY`]: of all), in the unit of the figure: no more
-    /// than this, or no less ([`Unit::is_better_larger`]).
+    /// Targets for some of them, by the rest of the name ([`EVERY`]: for all), in the unit of the figure: a maximum, or a minimum
+    /// ([`Unit::is_better_larger`]).
     pub targets: &'static [(&'static str, f64)],
-    /// What is counted.
+    /// The unit of the figures.
     pub unit: Unit,
 }
 
@@ -24,8 +24,7 @@ pub const EVERY: &str = "*";
 const EMPTY: &str = "the empty program over the same packets";
 const EMPTY_PATH: &str = "the whole path of a like packet with an empty TCX program";
 
-/// Every family, in the order of the layers: the host, a packet in the kernel, the whole path, changes, memory, a
-/// large host.
+/// Every family, in the order of the layers: the host, a packet in the kernel, the whole path, changes, memory, a large host.
 pub const FAMILIES: &[Family] = &[
     Family {
         name: "parse",
@@ -325,7 +324,7 @@ impl Family {
         FAMILIES.iter().find(|family| family.name == name)
     }
 
-    /// What was asked of a figure.
+    /// The target of a figure.
     #[must_use]
     pub fn target(&self, figure: &str) -> Option<f64> {
         let rest = figure.strip_prefix(self.name)?.strip_prefix('/')?;

@@ -1,10 +1,10 @@
-//! What it costs to change one rule of a large host, all but the kernel: a group that three of 200 NICs hold gets a
-//! rule, or loses it again, among 1,000 groups with 100,000 rules.
+//! The cost of changing one rule of a large host, all but the kernel: a group that three of 200 NICs hold gets a rule, or loses
+//! it again, among 1,000 groups with 100,000 rules.
 //!
-//! * `change/check`: a valid policy of its parts
+//! * `change/check`: a valid policy from its parts
 //! * `change/prepare`: everything that can refuse it; what changed is compiled
-//! * `change/enforce`: the catalog is written; asking the kernel is left out
-//! * `publish/N`: as many images in the kernel, which answers when no packet meets the old ones (as root)
+//! * `change/enforce`: the catalog is written; system calls are left out
+//! * `publish/N`: as many images in the kernel, which returns when no packet meets the old ones (as root)
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -41,7 +41,7 @@ const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18 };
 /// ARPHRD number of Ethernet.
 const ETHERNET: u16 = 1;
 
-/// The host with and without a rule, and an agent that never meets a kernel.
+/// The host with and without a rule, and an agent without a kernel.
 struct Scene {
     parts: [PolicyParts; 2],
     rehearsal: Rehearsal,
@@ -82,7 +82,7 @@ impl Scene {
         Policy::new(parts).expect("the parts are valid")
     }
 
-    /// Makes the change; returns how long it took to prepare and to enforce, and how many images were published.
+    /// Makes the change; returns the time to prepare and to enforce, and the number of published images.
     fn change(&mut self) -> (Duration, Duration, usize) {
         let policy = self.next();
         let start = Instant::now();

@@ -1,8 +1,7 @@
-//! A policy such as a cloud account grows: networks within networks, few services that many rules name, few ranges that
-//! others share, some rules that drop before all others. Written once, as a list in the order in which it decides; each
-//! peer renders it.
+//! A policy as a cloud account grows it: networks within networks, few services that many rules name, few ranges that others
+//! share, some rules that drop before all others. Written once, as a list in the order in which it decides; each peer renders it.
 //!
-//! It must never say what a peer does with it, and no peer may ask it anything while it is measured.
+//! It must never depend on a peer, and no peer may use it while it is measured.
 
 use std::{fmt::Write as _, net::Ipv4Addr};
 
@@ -17,40 +16,40 @@ pub const UDP: u8 = 17;
 /// One inbound rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Whether it accepts; else it drops.
+    /// Whether it accepts or drops.
     pub accepts: bool,
-    /// 1 to 10 where it drops, 11 to 100 where it accepts: what drops decides first, so that a peer of sets needs two.
+    /// 1 to 10 for drop, 11 to 100 for accept: drop rules decide first, so that a peer of sets needs two.
     pub priority: u8,
     /// [`TCP`] or [`UDP`].
     pub protocol: u8,
-    /// The other end.
+    /// The remote.
     pub remote: Ipv4Net,
-    /// First and last of the NIC's own ports.
+    /// First and last port of the NIC.
     pub ports: [u16; 2],
 }
 
-/// What a rule is asked about.
+/// A packet to check against the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The other end.
+    /// The remote address.
     pub remote: Ipv4Addr,
     /// [`TCP`] or [`UDP`].
     pub protocol: u8,
-    /// Of the NIC.
+    /// The port of the NIC.
     pub port: u16,
 }
 
 /// Every port.
 pub const ALL_PORTS: [u16; 2] = [0, u16::MAX];
 
-/// Services that half of the rules are about.
+/// Services of half of the rules.
 const SERVICES: [u16; 14] = [22, 53, 80, 123, 443, 3306, 5432, 6379, 8080, 9090, 9100, 9200, 10_250, 27_017];
 /// Ranges that several rules name.
 pub const RANGES: [[u16; 2]; 4] = [[1_024, 65_535], [30_000, 32_767], [8_000, 8_999], [49_152, 65_535]];
-/// The networks that the others are within, half of the time.
+/// The networks that contain the others, half of the time.
 const PRIVATE: [([u8; 4], u8); 3] = [([10, 0, 0, 0], 8), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
 
-/// So many rules, the same every time, in the order in which they decide.
+/// `count` rules, the same every time, in the order in which they decide.
 #[must_use]
 pub fn rules(count: usize) -> Vec<Rule> {
     let mut random = Sequence(31);
@@ -69,7 +68,7 @@ pub fn rules(count: usize) -> Vec<Rule> {
             }
         })
         .collect();
-    // Anyone may ask for the two services that anyone asks for.
+    // The two services that everybody uses are open to everybody.
     for (rule, port) in rules.iter_mut().filter(|rule| rule.accepts).zip([80, 443]) {
         *rule = Rule { protocol: TCP, remote: net(Ipv4Addr::UNSPECIFIED, 0), ports: [port, port], ..*rule };
     }
@@ -77,7 +76,7 @@ pub fn rules(count: usize) -> Vec<Rule> {
     rules
 }
 
-/// A network of its own, or one within another that is there, 4 or 8 bits longer or an address.
+/// A network of its own, or one within an existing one, 4 or 8 bits longer or an address.
 fn remote(random: &mut Sequence, nets: &mut Vec<Ipv4Net>) -> Ipv4Net {
     let number = random.next();
     let address = Ipv4Addr::from_bits(random.next() as u32);
@@ -113,7 +112,7 @@ fn ports(random: &mut Sequence) -> [u16; 2] {
 }
 
 impl Rule {
-    /// Whether it is about this.
+    /// Whether it matches the packet.
     #[must_use]
     pub fn matches(&self, question: &Question) -> bool {
         self.protocol == question.protocol
@@ -121,7 +120,7 @@ impl Rule {
             && (self.ports[0]..=self.ports[1]).contains(&question.port)
     }
 
-    /// Whether it is about everything that the other one is about.
+    /// Whether it matches everything that the other rule matches.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         self.protocol == other.protocol
@@ -136,7 +135,7 @@ impl Rule {
         if self.protocol == TCP { "tcp" } else { "udp" }
     }
 
-    /// Something that it is about; another one for another number.
+    /// A packet that it matches; another one for another number.
     fn asked(&self, number: u64) -> Question {
         let mut random = Sequence(number);
         let host = random.next() as u32 & self.remote.hostmask().to_bits();
@@ -150,14 +149,14 @@ impl Rule {
     }
 }
 
-/// What the first rule that matches says; where none does, it is dropped.
+/// The verdict of the first rule that matches; drop if none does.
 #[must_use]
 pub fn accepts(rules: &[Rule], question: &Question) -> bool {
     rules.iter().find(|rule| rule.matches(question)).is_some_and(|rule| rule.accepts)
 }
 
-/// Questions about each rule in turn, or where there are more rules, about as many from the first to the last; and about
-/// strangers; so many of each.
+/// Packets for each rule in turn, or if there are more rules, for about as many from the first to the last; and packets of
+/// strangers; `count` of each.
 #[must_use]
 pub fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
     let mut random = Sequence(97);
@@ -165,14 +164,14 @@ pub fn questions(rules: &[Rule], count: usize) -> Vec<Question> {
         let place = if count < rules.len() { number * rules.len() / count } else { number % rules.len() };
         let asked = rules[place].asked(number as u64);
         let port = if number.is_multiple_of(2) { asked.port } else { random.next() as u16 };
-        // No rule names an address of 93.0.0.0/8 but those that name everyone.
+        // No rule names an address of 93.0.0.0/8, except those for everybody.
         let stranger = Ipv4Addr::from_bits(93 << 24 | random.next() as u32 >> 8);
         [asked, Question { remote: stranger, port, ..asked }]
     };
     (0..count).flat_map(&mut both).collect()
 }
 
-/// What `sgd` reads.
+/// The document for `sgd`.
 #[must_use]
 pub fn document(rules: &[Rule], device: &str, local: Ipv4Addr) -> String {
     let mut text = "groups:\n  cloud:\n    inner_access: drop\n    ingress:\n".to_owned();

@@ -1,10 +1,10 @@
-//! What policies cost whose rules overlap in every dimension: by shape and number of rules, the bytes of the image and the
-//! time to compile it, which are figures; and its trees and the reads of a walk through it, which are printed.
+//! The cost of policies whose rules overlap in every dimension: by shape and number of rules, the bytes of the image and the time
+//! to compile it, which are figures; and its trees and the reads of a walk through it, which are printed.
 //!
-//! The rules are inbound and IPv4. `cargo bench -p sg-benches --bench families -- WORD` prints those of other names too, of
-//! which WORD is a part, such as `v6` or `acl/v4/egress`. Nothing is loaded into the kernel. Bytes, trees and reads are the
-//! same on every machine. Times are the fastest of several rounds, of a packet the fastest of its own: what a packet costs
-//! when all that it reads is in the cache.
+//! The rules are inbound and IPv4. `cargo bench -p sg-benches --bench families -- WORD` also prints those with WORD in their
+//! names, such as `v6` or `acl/v4/egress`. Nothing is loaded into the kernel. Bytes, trees and reads are the same on every
+//! machine. Times are the fastest of several rounds, of a packet the fastest of its own: the cost of a packet when everything
+//! that it reads is in the cache.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -32,10 +32,10 @@ use sg_userspace::{
     model::{Direction, Family, Policy},
 };
 
-/// Numbers of rules, what they are called in figures, and whether a short run leaves them out.
+/// Numbers of rules, their names in figures, and whether a short run leaves them out.
 const RULES: [(usize, &str, bool); 4] =
     [(100, "100", false), (1_000, "1k", false), (3_000, "3k", true), (10_000, "10k", true)];
-/// The names that there are figures of.
+/// The names that have figures.
 const FIGURES: &str = "v4/ingress";
 
 const PACKETS: usize = 512;
@@ -47,7 +47,7 @@ const ROUNDS: (u32, u32) = (3, 100);
 type Largest = [u64; CLASS_WORDS[CLASS_WORDS.len() - 1]];
 
 fn main() {
-    // Cargo says that this is a benchmark.
+    // Cargo passes `--bench`.
     let words: Vec<String> = env::args().skip(1).collect();
     if words.iter().any(|word| word == "--test" || word == "--list") {
         return;
@@ -83,7 +83,7 @@ fn main() {
     }
 }
 
-/// A policy's only NIC, and how long it took to compile, in microseconds.
+/// A policy's only NIC, and the time to compile it, in microseconds.
 struct Compiled {
     nic: Option<CompiledNic>,
     took: Samples,
@@ -100,7 +100,7 @@ impl Compiled {
         Self { nic, took }
     }
 
-    /// The figures of what `name` says; none where the image is over the budget.
+    /// The figures for `name`; none if the image is over the budget.
     #[expect(clippy::cast_precision_loss, reason = "no image is as large")]
     fn record(&self, plan: &Plan, name: &str) {
         let Some(CompiledNic { image, .. }) = &self.nic else { return };
@@ -154,7 +154,7 @@ fn walked(image: &[u64], root: usize, packets: &[Keys], milliseconds: f64) -> St
         };
         (0..ROUNDS.1).map(|_| once()).min().unwrap_or_default()
     };
-    // What the clock itself takes.
+    // The cost of reading the clock.
     let nothing = (0..1_000).map(|_| Instant::now().elapsed()).min().unwrap_or_default();
     let walks: Duration = packets.iter().map(walk).map(|took| took.saturating_sub(nothing)).sum();
     let of_packets = |sum: f64| sum / f64::from(packets.len() as u32);
@@ -191,7 +191,7 @@ impl Words for Counted<'_> {
     }
 
     fn node_word(&self, node: usize, index: usize) -> u64 {
-        // Behind each node a word is read, and that is counted.
+        // One word after each node is read, and that is counted.
         self.words.node_word(node, index)
     }
 }

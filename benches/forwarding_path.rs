@@ -1,7 +1,7 @@
-//! The road of a packet: a router that filters what one device receives and hands what passes to another, which leads
-//! nowhere. What it costs is what the kernel counts from the first to the last step on one processor.
+//! The forwarding path of a packet: a router that filters what one device receives and forwards what passes to another, which
+//! leads nowhere. The cost is what the kernel counts from the first to the last step on one processor.
 //!
-//! It must never know who filters.
+//! It must never know which filter runs.
 
 use std::{fs, net::Ipv4Addr};
 
@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, ensure};
 use sg_benches::cloud::{Question, TCP};
 use sg_tests::lab::{FrameSocket, Generator, Host, Lab, Sent, Vary, checksum};
 
-/// The device whose traffic is filtered.
+/// The filtered device.
 pub(crate) const OUTER: &str = "outer";
-/// The one behind it: a bridge without ports takes everything.
+/// The device behind it: a bridge without ports takes everything.
 pub(crate) const INNER: &str = "inner";
-/// Whom all packets are for.
+/// The destination of all packets.
 pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
 
 /// Flags of TCP.
@@ -28,7 +28,7 @@ pub(crate) struct ForwardingPath {
     links: [[u8; 6]; 2],
 }
 
-/// Whose packet it is.
+/// The sender of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum From {
     Remote = 0,
@@ -38,14 +38,14 @@ pub(crate) enum From {
 impl ForwardingPath {
     pub(crate) fn new(lab: Lab) -> Result<Self> {
         let (router, neighbour) = (lab.host("router")?, lab.host("neighbour")?);
-        // What nobody asked for would be counted.
+        // Unrequested packets would be counted.
         for host in [&router, &neighbour] {
             host.sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
         }
         lab.wire((&router, OUTER), (&neighbour, "eth0"), 1500)?;
         router.address(OUTER, &["192.0.2.1/24"])?;
-        // A bridge that looks after multicast reports to other such bridges, twice in the first seconds (RFC 4286): packets
-        // that nobody sent would be counted.
+        // A bridge with multicast snooping reports to other such bridges, twice in the first seconds (RFC 4286): packets that no
+        // test sent would be counted.
         router.ip(&format!(
             "link add {INNER} type bridge mcast_snooping 0\nlink set {INNER} up\nroute add {LOCAL}/32 dev {INNER}\n\
              route add default via 192.0.2.2\n\
@@ -68,14 +68,14 @@ impl ForwardingPath {
         Ok(Self { router, _neighbour: neighbour, generators, links })
     }
 
-    /// What is sent from now on.
+    /// Sets what is sent from now on.
     pub(crate) fn load(&mut self, from: From, packets: &[Packet], vary: Vary) -> Result<()> {
         let link = self.links[from as usize];
         let frames: Vec<_> = packets.iter().map(|packet| packet.frame(link, from)).collect();
         self.generators[from as usize].load(&frames, vary)
     }
 
-    /// Sends so many; tells how many of them passed.
+    /// Sends `count` packets; returns how many of them passed.
     pub(crate) fn send(&mut self, from: From, count: u32) -> Result<(Sent, u64)> {
         let towards = [INNER, OUTER][from as usize];
         let before = self.passed(towards)?;
@@ -83,7 +83,7 @@ impl ForwardingPath {
         Ok((sent, self.passed(towards)? - before))
     }
 
-    /// Packets that the router handed to a device.
+    /// Packets that the router forwarded to a device.
     fn passed(&self, device: &str) -> Result<u64> {
         let devices = self.router.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
         let mut lines = devices.lines().filter_map(|line| line.trim().strip_prefix(device));
@@ -92,19 +92,19 @@ impl ForwardingPath {
     }
 }
 
-/// A packet of the flow that a question asks about.
+/// A packet of the flow that a question describes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
     pub(crate) question: Question,
-    /// Of the other end; zero where the generator chooses.
+    /// The remote port; zero if the generator chooses it.
     pub(crate) remote_port: u16,
     pub(crate) flags: u8,
-    /// Sequence and acknowledgement.
+    /// Sequence and acknowledgement numbers.
     pub(crate) numbers: [u32; 2],
 }
 
 impl Packet {
-    /// One that opens a flow.
+    /// The first packet of a flow.
     pub(crate) fn opening(question: Question, remote_port: u16) -> Self {
         Self { question, remote_port, flags: SYN, numbers: [0, 0] }
     }
@@ -137,7 +137,7 @@ impl Packet {
     }
 }
 
-/// Says of each question whether the packet that opens its flow passes.
+/// For each question, whether the packet that opens its flow passes.
 pub(crate) fn verdicts(road: &mut ForwardingPath, questions: &[Question]) -> Result<Vec<bool>> {
     let packets: Vec<_> = questions.iter().map(|&question| Packet::opening(question, 40_000)).collect();
     road.load(From::Remote, &packets, Vary::Nothing)?;

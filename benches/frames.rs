@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-/// A TCP SYN: a question for a new flow.
+/// A TCP SYN: opens a new flow.
 pub const SYN: u8 = 0x02;
 
-/// TCP: the connection is gone.
+/// A TCP RST: the connection is closed.
 pub const RST: u8 = 0x04;
 
-/// A TCP ACK: of a flow that goes on.
+/// A TCP ACK: part of a known flow.
 pub const ACK: u8 = 0x10;
 
 /// A TCP segment without data from `source`, an address and a port, to `destination`; both of one family.
@@ -33,8 +33,8 @@ pub fn tcp(source: (IpAddr, u16), destination: (IpAddr, u16), flags: u8) -> Vec<
     frame
 }
 
-/// The same segment over IPv4 as it comes from a wire: from another interface to one without an Ethernet address, as a test run
-/// has it (`bpf_prog_test_run_skb`, `net/bpf/test_run.c`), with right checksums.
+/// The same segment over IPv4 as received from a wire: from another interface to one without an Ethernet address, as a test run
+/// has it (`bpf_prog_test_run_skb`, `net/bpf/test_run.c`), with correct checksums.
 #[must_use]
 pub fn received(mut frame: Vec<u8>) -> Vec<u8> {
     const IP: usize = 14;

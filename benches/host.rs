@@ -1,4 +1,4 @@
-//! The work of the datapath without a kernel: a frame read, an image asked; and how large images are.
+//! The work of the datapath without a kernel: parsing a frame, walking an image; and the sizes of images.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
@@ -29,11 +29,11 @@ use sg_userspace::{check::CompiledNic, model::Policy};
 /// Different packets in a measurement; their number is a power of two.
 const PACKETS: usize = 4_096;
 
-/// A policy: what it costs to ask its image.
+/// A policy whose image is walked.
 struct Case {
     lookup: &'static str,
     policy: fn() -> Policy,
-    /// The figure of how much the image needs for each of so many.
+    /// The figure of the image's memory for each of this many.
     memory: Option<(&'static str, usize)>,
 }
 
@@ -92,8 +92,8 @@ fn words(policy: &Policy) -> Vec<u64> {
     nic.image.words().to_vec()
 }
 
-/// Packets of strangers, `among_members` in their network. Few of them are in a prefix of a policy, but all walk down to
-/// where it ends.
+/// Packets of strangers, with `among_members` from their network. Few of them are in a prefix of a policy, but all walk down to
+/// its end.
 fn keys(family: Family, among_members: bool) -> Vec<Keys> {
     let mut random = Sequence(23);
     (0..PACKETS)
@@ -118,7 +118,7 @@ fn keys(family: Family, among_members: bool) -> Vec<Keys> {
         .collect()
 }
 
-/// A figure of something that takes nanoseconds; `work` is told which time this is.
+/// A figure of something that takes nanoseconds; `work` gets the number of the repetition.
 fn timed(timing: &mut Timing, name: &str, mut work: impl FnMut(usize)) {
     timing.take(name, Unit::Nanoseconds, Of::Least, |iterations| {
         let start = Instant::now();

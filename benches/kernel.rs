@@ -18,7 +18,7 @@ use sg_userspace::{
     model::Policy,
 };
 
-/// Runs of one packet before the next: what a system call costs is spread over them.
+/// Runs of one packet before the next: the cost of a system call is spread over them.
 const REPEAT: u32 = 1_000;
 
 const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17 };
@@ -26,9 +26,9 @@ const LIMITS: Limits = Limits { nics: 4, flows: 1 << 20, counters: 1 << 17 };
 /// `BPF_MAP_TYPE_HASH` (include/uapi/linux/bpf.h).
 const HASH: u64 = 1;
 
-/// The programs, loaded and attached nowhere.
+/// The programs, loaded but not attached.
 pub(crate) struct Kernel {
-    /// What a run is to do.
+    /// What a run has to do.
     pub(crate) plan: Plan,
     /// The programs and their maps.
     pub(crate) datapath: Datapath,
@@ -47,14 +47,14 @@ impl Kernel {
         Self { plan, datapath, patience }
     }
 
-    /// Puts the policy of its first NIC in force.
+    /// Publishes the policy of its first NIC.
     pub(crate) fn publish(&mut self, policy: &Policy) {
         let nic = CompiledNic::new(policy, &policy.nics()[0]).expect("the policy fits an image");
         self.datapath.publish(0, &nic.image).expect("an image can be published");
     }
 
-    /// A figure of packets that are repeated: everything they need is in the nearest cache. Of each packet the fastest
-    /// of its rounds counts, the one that nothing else on the machine disturbed; the figure is the mean over packets.
+    /// A figure of repeated packets: everything they need is in the nearest cache. Of each packet the fastest of its rounds
+    /// counts, the one that nothing else on the machine disturbed; the figure is the mean over packets.
     pub(crate) fn measure(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
         if !self.plan.wants(name) {
             return;
@@ -83,9 +83,8 @@ impl Kernel {
         record(name, added, empty, &rounds);
     }
 
-    /// A figure of packets that come once each, in turns: what the one before left in the nearest cache is of no use.
-    /// The kernel's own clock is asked before and after each run. The slowest fiftieth of a round is left out: those
-    /// were interrupted.
+    /// A figure of packets that occur once each, in turns: what the one before left in the nearest cache is of no use. The
+    /// kernel's own clock is read before and after each run. The slowest fiftieth of a round is left out: those were interrupted.
     pub(crate) fn once(&mut self, name: &str, program: Program, frames: &[Vec<u8>]) {
         if !self.plan.wants(name) {
             return;
@@ -110,7 +109,7 @@ impl Kernel {
         record(name, rounds.least(), empties.least(), &rounds);
     }
 
-    /// What each program costs the verifier.
+    /// The cost of each program for the verifier.
     pub(crate) fn verifier(&mut self) {
         if !self.plan.wants("verifier") {
             return;
@@ -126,10 +125,10 @@ impl Kernel {
         }
     }
 
-    /// What a flow and a rule need in the kernel.
+    /// The kernel memory of a flow and of a rule.
     pub(crate) fn memory(&self) {
         if self.plan.wants("memory/flow") {
-            // The table of IPv4 holds the memory of all its entries from the start.
+            // The IPv4 table has the memory of all its entries from the start.
             let (entries, key) = (u64::from(LIMITS.flows), size_of::<FlowKeyV4>() as u64);
             let bytes = table_bytes(entries, key).expect("the kernel tells how large a table is");
             save(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
@@ -137,7 +136,7 @@ impl Kernel {
     }
 }
 
-/// What a hash of this process needs, by its places and the bytes of its keys.
+/// The memory of a hash of this process, by its number of entries and the size of its keys.
 fn table_bytes(entries: u64, key: u64) -> Option<f64> {
     let files = fs::read_dir("/proc/self/fdinfo").ok()?;
     let mut told = files.filter_map(|file| fs::read_to_string(file.ok()?.path()).ok());

@@ -2,14 +2,14 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | [`cloud`] | a policy such as a cloud account grows, for those who filter with something else too |
+//! | [`cloud`] | a policy as a cloud account grows it, for comparison with other filters |
 //! | [`frames`] | packets to measure with |
 //! | `policies` | policies to measure with |
 //! | [`catalogue`] | what every family of figures means |
 //! | [`report`] | a figure, and how it reaches `cargo xtask bench` |
 //! | [`plan`] | which figures a run is to take, and how long it may take |
-//! | [`sampling`] | a figure out of what was measured again and again |
-//! | [`timing`] | criterion, and a figure out of what it ran |
+//! | [`sampling`] | a figure from repeated measurements |
+//! | [`timing`] | criterion, and a figure from its runs |
 
 pub mod catalogue;
 pub mod cloud;

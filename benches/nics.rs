@@ -1,5 +1,5 @@
-//! Many NICs on one host: 1,000 veths in a namespace (in a short run 100), each with a group of its own, under the real agent. How long it
-//! takes until all are filtered, until a change is in force, and how much memory a NIC needs.
+//! Many NICs on one host: 1,000 veths in a namespace (in a short run 100), each with its own group, under the real agent. The
+//! time until all are filtered and until a change is in force, and the memory of a NIC.
 
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
@@ -77,7 +77,7 @@ fn measure(lab: Lab, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// What was measured on a host of so many NICs, by family.
+/// The results on a host of `count` NICs, by family.
 fn host(lab: Lab, plan: &Plan, count: usize) -> Result<[(&'static str, Samples, Unit); FAMILIES.len()]> {
     let host = lab.host("host")?;
     // In parts: a batch that is too long fills the pipe of `ip`.
@@ -158,14 +158,14 @@ fn policy(count: usize, every: usize, one: usize) -> String {
     document
 }
 
-/// Memory that the machine has left, in bytes.
+/// The available memory of the machine, in bytes.
 fn available() -> Result<f64> {
-    // What was freed last is given back after a grace period.
+    // Recently freed memory is returned after a grace period.
     thread::sleep(Duration::from_secs(1));
     field("/proc/meminfo", "MemAvailable:")
 }
 
-/// A field of a file of the kernel, in bytes.
+/// A field of a kernel file, in bytes.
 fn field(file: &str, name: &str) -> Result<f64> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -173,14 +173,14 @@ fn field(file: &str, name: &str) -> Result<f64> {
     Ok(kilobytes.with_context(|| format!("no {name} in {file}"))? * 1024.0)
 }
 
-/// `sgd`, and its lines with the time they came.
+/// `sgd`, and its lines with the time of each.
 struct Agent {
     child: Child,
     lines: Receiver<(Instant, String)>,
 }
 
 impl Agent {
-    /// Starts it and waits until every NIC is filtered; how long that took, in milliseconds.
+    /// Starts it and waits until every NIC is filtered; returns how long that took, in milliseconds.
     fn start(host: &Host, policy: &str) -> Result<(Self, f64)> {
         let mut sgd = Command::new(Binaries::find()?.sgd());
         sgd.args(["run", "--policy", policy, "--instance", host.netns()]);
@@ -191,7 +191,7 @@ impl Agent {
         let (tell, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // Nobody listens any more when the agent was dropped.
+                // If the receiver is gone, the agent was dropped.
                 let _ = tell.send((Instant::now(), line));
             }
         });
@@ -200,7 +200,7 @@ impl Agent {
         Ok((agent, (ready - start).as_secs_f64() * 1e3))
     }
 
-    /// When it says a line that begins with `word`.
+    /// The time at which it prints a line that begins with `word`.
     fn says(&self, word: &str) -> Result<Instant> {
         loop {
             let (when, line) =
@@ -214,7 +214,7 @@ impl Agent {
         }
     }
 
-    /// How long it takes until the policy that was written at `start` is in force, in milliseconds.
+    /// The time until the policy that was written at `start` is in force, in milliseconds.
     fn applies(&self, start: Instant) -> Result<f64> {
         Ok((self.says("applied")? - start).as_secs_f64() * 1e3)
     }
@@ -230,7 +230,7 @@ impl Agent {
     }
 }
 
-/// Takes off what the agent left.
+/// Removes what the agent left.
 fn detach(host: &Host) -> Result<()> {
     let mut sgctl = Command::new(Binaries::find()?.sgctl());
     sgctl.args(["detach", "--instance", host.netns()]).stdout(Stdio::null());
@@ -243,7 +243,7 @@ fn detach(host: &Host) -> Result<()> {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended; the lab takes everything with it in the end.
+        // It may have ended; the lab removes everything in the end.
         let _ = self.kill();
     }
 }

@@ -1,20 +1,21 @@
-//! More rounds while the machine is slow: one that is shared is so for seconds at a time, and what does nothing tells.
+//! More rounds while the machine is slow: a shared machine is slow for seconds at a time, which the time of a program that does
+//! nothing shows.
 
 use std::time::{Duration, Instant};
 
 use crate::plan::Plan;
 
-/// The machine is as fast as it was at its best where what does nothing is, but for this.
+/// The machine is as fast as at its best if the empty program takes at most this factor longer.
 const AS_FAST: f64 = 1.05;
 
 /// How long all measurements together wait for that.
 const WHOLE: Duration = Duration::from_mins(2);
 const SHORT: Duration = Duration::from_secs(15);
 
-/// What is left of it.
+/// The waiting time that is left.
 #[derive(Debug)]
 pub struct NoiseGuard {
-    /// What nothing took at best.
+    /// The least time of the empty program.
     quickest: f64,
     left: Duration,
 }
@@ -26,8 +27,8 @@ impl NoiseGuard {
         Self { quickest: f64::INFINITY, left: if plan.quick { SHORT } else { WHOLE } }
     }
 
-    /// Does so many rounds, and more as long as nothing takes longer than it did in an earlier measurement. A round returns
-    /// what nothing took at best so far.
+    /// Runs `count` rounds, and more until the empty program takes no longer than in an earlier measurement. A round returns the
+    /// least time of the empty program so far.
     ///
     /// # Errors
     /// Those of a round.
@@ -52,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    /// How many rounds there are where nothing takes so long, one after the other.
+    /// The number of rounds if the empty program takes these times, one after the other.
     fn rounds(patience: &mut NoiseGuard, times: &[f64]) -> usize {
         let mut times = times.iter();
         let before = times.len();

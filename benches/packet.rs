@@ -1,5 +1,5 @@
-//! What a packet costs in the kernel, by `BPF_PROG_TEST_RUN`. Every figure is what is added to the empty program, which
-//! is run over the same packets in turns with the program that is measured.
+//! The cost of a packet in the kernel, by `BPF_PROG_TEST_RUN`. Every figure is the difference to the empty program, which runs
+//! over the same packets in turns with the measured program.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -56,7 +56,7 @@ fn main() {
     kernel.verifier();
 }
 
-/// Addresses of nobody, the same in every run.
+/// Addresses without a meaning, the same in every run.
 fn strangers(family: Family) -> impl FnMut() -> IpAddr {
     let mut random = Sequence(11);
     move || match family {
@@ -130,7 +130,7 @@ fn rules(kernel: &mut Kernel) {
     }
 }
 
-/// Packets that the policy speaks of, and those of strangers, in turns.
+/// Packets that the policy matches, and those of strangers, in turns.
 fn hits_and_misses(policy: &Policy, family: Family) -> Vec<Vec<u8>> {
     let mut stranger = strangers(family);
     (0..PACKETS)
@@ -141,7 +141,7 @@ fn hits_and_misses(policy: &Policy, family: Family) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// An address that some rule speaks of.
+/// An address that a rule names.
 fn known(policy: &Policy, number: usize) -> Option<IpAddr> {
     let group = &policy.groups()[number % policy.groups().len()];
     let group = if group.ingress.is_empty() { &policy.groups()[0] } else { group };
@@ -173,7 +173,7 @@ fn counters(kernel: &mut Kernel) {
     }
 }
 
-/// What it costs to tell the sender: each packet once, since it becomes its answer.
+/// The cost of a reject: each packet once, since it becomes its reject.
 fn reject(kernel: &mut Kernel) {
     if !kernel.plan.wants("reject") {
         return;
@@ -185,7 +185,7 @@ fn reject(kernel: &mut Kernel) {
     ] {
         kernel.publish(&unmatched(default));
         let mut stranger = strangers(Family::V4);
-        // Some addresses are nobody's.
+        // Some addresses belong to no interface.
         let mut peer =
             || std::iter::repeat_with(&mut stranger).find(|address| is_one(*address)).expect("no end");
         let frames: Vec<Vec<u8>> =
@@ -202,7 +202,7 @@ const fn is_one(address: IpAddr) -> bool {
     }
 }
 
-/// Packets of flows that are known: of each its question and its answer were seen.
+/// Packets of established flows: both directions of each were seen.
 fn established(kernel: &mut Kernel, family: Family, flows: usize, size: &str) {
     let after = if family == Family::V4 { "" } else { "-ipv6" };
     let (hot, once) = (format!("established{after}/{size}"), format!("once/established{after}-{size}"));
@@ -229,7 +229,7 @@ fn established(kernel: &mut Kernel, family: Family, flows: usize, size: &str) {
     kernel.once(&once, Program::Ingress, &some(16_384));
 }
 
-/// The same segment the other way.
+/// The same segment in the other direction.
 fn answer_to(question: &[u8], family: Family) -> Vec<u8> {
     let (at, length) = if family == Family::V4 { (26, 4) } else { (22, 16) };
     let mut answer = question.to_vec();

@@ -1,8 +1,8 @@
-//! What a packet pays on its whole road through a router: received, judged, forwarded. Each filter has a router of its own,
-//! under the same rules and the same packets, beside one whose program does nothing. Samples alternate between them, and the
-//! least of a filter's rounds counts. That is done under 10 rules, and under more, each time with routers made anew.
+//! The cost of a packet on its whole path through a router: received, judged, forwarded. Each filter has its own router, under
+//! the same rules and the same packets, beside one whose program does nothing. Samples alternate between them, and the least of a
+//! filter's rounds counts. That is done under 10 rules, and under more, each time with new routers.
 //!
-//! Before anything is measured, every filter is asked about the same sample of packets, and must say what the rules say.
+//! Before anything is measured, every filter must give the verdicts of the rules for the same sample of packets.
 
 use std::time::Duration;
 
@@ -29,26 +29,26 @@ const SIZES: [Size; 4] = [
     Size { rules: 1_000, name: "1k", kinds: &Kind::ALL, full: false },
     Size { rules: 10_000, name: "10k", kinds: &[Kind::New], full: false },
 ];
-/// Flows that both ends have spoken in.
+/// Flows with packets in both directions.
 const FLOWS: usize = 16_384;
-/// A round of a kind has so many parts: on a busy machine a short part is more often left alone.
+/// Parts of a round of a kind: on a busy machine a short part is more often undisturbed.
 const PARTS: u32 = 8;
-/// What a part should take, and the packets in it: the kernel makes so many in one go as are the fewest here.
+/// The intended duration of a part, and the bounds of its number of packets: the kernel makes the lower one in one call.
 const PART: Duration = Duration::from_millis(3);
 const PACKETS: [u32; 2] = [256, 4_096];
 /// The family of packets a second, of the kind [`Kind::New`].
 const RATE: &str = "rate";
-/// Questions of the sample; packets are of those.
+/// Questions of the sample; packets are made of those.
 const SAMPLE: usize = 2_048;
 
 /// What a packet is to the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The first of a flow that the rules accept, from a port that nobody asked from.
+    /// The first of a flow that the rules accept, from a port that was not used before.
     New,
-    /// The same once more, before anybody answered: the rules are asked again, and nothing need be remembered.
+    /// The same once more, before any reply: the rules are evaluated again, and nothing need be remembered.
     Again,
-    /// One of the flows that both ends have spoken in.
+    /// Of an established flow.
     Known,
     /// The first of a flow that the rules drop.
     Denied,
@@ -95,26 +95,26 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Rules to measure under.
+/// A set of rules to measure under.
 #[derive(Clone, Copy, Debug)]
 struct Size {
     rules: usize,
-    /// In figures.
+    /// The name in figures.
     name: &'static str,
-    /// What is measured.
+    /// The measured kinds.
     kinds: &'static [Kind],
-    /// Whether it is left out of a short run.
+    /// Whether a short run leaves it out.
     full: bool,
 }
 
 impl Size {
-    /// Whether a figure of this filter is.
+    /// Whether a figure of this filter is wanted.
     fn is_wanted(&self, plan: &Plan, peer: Peer) -> bool {
         let families = self.kinds.iter().map(|kind| kind.family()).chain(self.has_rate().then_some(RATE));
         families.into_iter().any(|family| plan.wants(&self.figure(family, peer)))
     }
 
-    /// Packets a second say nothing that `path` does not, so they are told of one size.
+    /// Packets a second say nothing that `path` does not, so they are reported for one size.
     fn has_rate(&self) -> bool {
         self.kinds == Kind::ALL
     }
@@ -150,7 +150,7 @@ struct Traffic {
     verdicts: Vec<bool>,
     opening: Vec<Packet>,
     denied: Vec<Packet>,
-    /// What each flow's packets are made of.
+    /// The source of each flow's packets.
     flows: Vec<Packet>,
 }
 
@@ -213,7 +213,7 @@ impl Router {
         Ok(())
     }
 
-    /// Has both ends of all flows speak.
+    /// Sends packets of all flows in both directions.
     fn establish(&mut self, flows: &[Packet]) -> Result<()> {
         for (from, flags, numbers) in [
             (From::Remote, SYN, [0, 0]),
@@ -236,7 +236,7 @@ impl Router {
         let passes = kind != Kind::Denied || self.peer.name == EMPTY.name;
         let [fewest, most] = PACKETS;
         let mut count = fewest;
-        // The first part says how many packets the others have.
+        // The first part determines how many packets the others have.
         for part in 0..=PARTS {
             let (sent, passed) = self.road.send(From::Remote, count)?;
             let expected = if passes { sent.packets } else { 0 };

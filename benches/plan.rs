@@ -1,17 +1,17 @@
-//! Which figures a run is to take, and how long it may take: what `cargo xtask bench` was asked for, handed to every
-//! benchmark by its environment.
+//! Which figures a run is to take, and how long it may take: the arguments of `cargo xtask bench`, passed to every benchmark by
+//! environment variables.
 
 use std::{env, time::Duration};
 
 use criterion::Criterion;
 
-/// The environment variable with the names that are wanted, with commas between them.
+/// The environment variable with the requested names, separated by commas.
 pub const ONLY: &str = "SG_BENCH_ONLY";
 
-/// The environment variable that asks for a short run.
+/// The environment variable that requests a short run.
 pub const QUICK: &str = "SG_BENCH_QUICK";
 
-/// What a run is to do.
+/// What a run has to do.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Fewer rounds: the figures are rougher, their names are the same.
@@ -20,7 +20,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the command asked for; all of it at full length where no command did.
+    /// The plan in the environment; by default everything at full length.
     #[must_use]
     pub fn from_env() -> Self {
         let only = env::var(ONLY).unwrap_or_default();
@@ -32,7 +32,7 @@ impl Plan {
         Self { quick: false, only: only.map(str::to_owned).collect() }
     }
 
-    /// Whether a figure is wanted, or of a family (`classify`) any figure.
+    /// Whether a figure is requested, or, for a family (`classify`), any figure of it.
     #[must_use]
     pub fn wants(&self, name: &str) -> bool {
         let within = |name: &str, family: &str| {
@@ -41,13 +41,13 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|only| within(name, only) || within(only, name))
     }
 
-    /// So many rounds, or in a short run so many.
+    /// `full` rounds, or `quick` in a short run.
     #[must_use]
     pub const fn rounds(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }
     }
 
-    /// Criterion, set to the length of the run.
+    /// Criterion, configured for the length of the run.
     #[must_use]
     pub fn criterion(&self) -> Criterion {
         let (warm_up, measurement) = if self.quick { (50, 300) } else { (300, 2_000) };

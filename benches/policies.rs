@@ -1,4 +1,4 @@
-//! Policies to measure with: as many rules as asked, with prefixes and ports of a realistic mix.
+//! Policies to measure with: any number of rules, with prefixes and ports of a realistic mix.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use sg_userspace::model::{
 /// The address of the NIC.
 pub const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
-/// Its other address.
+/// The IPv6 address of the NIC.
 pub const LOCAL_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 5);
 
 /// A random sequence that is the same every time (`SplitMix64`).
@@ -47,7 +47,7 @@ pub fn policy_v6(rules: usize) -> Policy {
     of(&mixed(rules, Family::V6), 1)
 }
 
-/// So many inbound rules, as [`policy`] says.
+/// `rules` inbound rules, as [`policy`] describes.
 fn mixed(rules: usize, family: Family) -> Vec<Rule> {
     let mut random = Sequence(7);
     let mut rule = |id: usize| {
@@ -86,7 +86,7 @@ fn prefix_v6(random: &mut Sequence) -> IpNet {
     IpNet::V6(Ipv6Net::new(address, length).map(|net| net.trunc()).unwrap_or_default())
 }
 
-/// A policy of one NIC with one rule, which accepts a prefix list of so many prefixes, as [`prefix`] says.
+/// A policy of one NIC with one rule, which accepts a prefix list of this many prefixes, as [`prefix`] makes them.
 #[must_use]
 pub fn listed(prefixes: usize) -> Policy {
     let mut random = Sequence(17);
@@ -98,8 +98,8 @@ pub fn listed(prefixes: usize) -> Policy {
     valid(PolicyParts { prefix_lists: vec![("list".to_owned(), list.into_iter().collect())], ..parts })
 }
 
-/// The parts of a policy of one NIC with one rule, which accepts the members of a group: so many addresses of
-/// 10.0.0.0/8, the first of them the first.
+/// The parts of a policy of one NIC with one rule, which accepts the members of a group: `count` addresses of 10.0.0.0/8, from
+/// the first on.
 #[must_use]
 pub fn members(count: usize) -> PolicyParts {
     let mut random = Sequence(19);
@@ -113,7 +113,7 @@ pub fn members(count: usize) -> PolicyParts {
     parts
 }
 
-/// A policy of one NIC with so many rules, each of which drops the TCP of one address: [`refused`].
+/// A policy of one NIC with `rules` rules, each of which drops the TCP of one address: [`refused`].
 #[must_use]
 pub fn refusing(rules: u32) -> Policy {
     let rule = |number: u32| {
@@ -123,7 +123,7 @@ pub fn refusing(rules: u32) -> Policy {
     of(&(0..rules).map(rule).collect::<Vec<_>>(), 1)
 }
 
-/// The address that a rule of [`refusing`] drops; they lie apart.
+/// The address that a rule of [`refusing`] drops; they are not adjacent.
 #[must_use]
 pub fn refused(rule: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x6000_0000 + rule * 1_021))
@@ -135,7 +135,7 @@ pub fn member(number: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 | number & 0x00ff_ffff))
 }
 
-/// Half the time the port of a service that many offer; else a range, or all.
+/// Half the time the port of a common service; otherwise a range, or all.
 #[must_use]
 pub fn ports(random: &mut Sequence) -> Ports {
     let port = (random.next() % 60_000) as u16;
@@ -146,10 +146,10 @@ pub fn ports(random: &mut Sequence) -> Ports {
     }
 }
 
-/// A host with many guests, and the group among its groups that a change is about.
+/// A host with many guests, and the group among its groups that a change affects.
 ///
-/// Each of `nics` NICs has an address and holds five groups, each group has `rules` rules, one in twenty of which names
-/// another group. All groups are held by one NIC but for the first, which three hold.
+/// Each of `nics` NICs has an address and holds five groups, each group has `rules` rules, one in twenty of which names another
+/// group. All groups are held by one NIC except the first, which three hold.
 #[must_use]
 pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
     const HELD: usize = 5;
@@ -227,10 +227,10 @@ fn parts(rules: Vec<Rule>) -> PolicyParts {
     PolicyParts { groups: vec![group], nics: vec![nic(vec![GroupIndex(0)])], ..PolicyParts::default() }
 }
 
-/// The policy of parts that are right.
+/// The policy of valid parts.
 ///
 /// # Panics
-/// Where they are not.
+/// If they are not valid.
 #[must_use]
 pub fn valid(parts: PolicyParts) -> Policy {
     #[expect(clippy::expect_used, reason = "a measurement without a policy is none")]
@@ -271,7 +271,7 @@ fn nic(groups: Vec<GroupIndex>) -> Nic {
     }
 }
 
-/// A range, or one port where `last` is lower.
+/// A range, or one port if `last` is lower.
 fn range(first: u16, last: u16) -> Ports {
     Ports::Ranges(PortRange::new(first, last.max(first)).into_iter().collect())
 }

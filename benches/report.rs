@@ -1,8 +1,7 @@
-//! A figure: what a benchmark found, and how it reaches `cargo xtask bench`.
+//! A figure: the result of a benchmark, and how it reaches `cargo xtask bench`.
 //!
-//! A benchmark records each figure when it has it. It is printed, and where the command asked for it by [`FILE`],
-//! appended to that file as a line of JSON. The binary `figures` makes the table, the JSON document, the tables and
-//! the plots of the documentation out of that file.
+//! A benchmark records each figure when it has it. It is printed, and if [`FILE`] is set, appended to that file as a line of
+//! JSON. The binary `figures` makes the table, the JSON document, the tables and the plots of the documentation from that file.
 
 use std::{
     env, fmt,
@@ -13,25 +12,25 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// The environment variable that names the file that figures are appended to.
+/// The environment variable with the file to which figures are appended.
 pub const FILE: &str = "SG_FIGURES";
 
-/// What a figure counts. It is written as in the JSON document.
+/// The unit of a figure, written as in the JSON document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Unit {
-    /// Time a packet, or of anything else that is short.
+    /// Time of a packet, or of anything else that is short.
     #[serde(rename = "ns")]
     Nanoseconds,
     /// Time until a change is in force.
     #[serde(rename = "µs")]
     Microseconds,
-    /// Time of what people wait for.
+    /// Time that people wait for.
     #[serde(rename = "ms")]
     Milliseconds,
     /// Memory.
     #[serde(rename = "bytes")]
     Bytes,
-    /// Things of a kind, such as nodes or instructions.
+    /// A number of things, such as nodes or instructions.
     #[serde(rename = "count")]
     Count,
     /// Packets a second.
@@ -40,7 +39,7 @@ pub enum Unit {
     /// Throughput.
     #[serde(rename = "Mbit/s")]
     Megabits,
-    /// One by the other.
+    /// A ratio.
     #[serde(rename = "ratio")]
     Ratio,
 }
@@ -61,7 +60,7 @@ impl Unit {
         }
     }
 
-    /// How many make a second; of what is no time, one.
+    /// How many make a second; one for units that are no time.
     #[must_use]
     pub const fn a_second(self) -> f64 {
         match self {
@@ -72,7 +71,7 @@ impl Unit {
         }
     }
 
-    /// Whether a target is the least that is asked for, rather than the most.
+    /// Whether a target is a minimum rather than a maximum.
     #[must_use]
     pub const fn is_better_larger(self) -> bool {
         matches!(self, Self::PacketsPerSecond | Self::Megabits | Self::Ratio)
@@ -85,7 +84,7 @@ impl fmt::Display for Unit {
     }
 }
 
-/// What was measured. `docs/performance.md` says of each name what the baseline is.
+/// A measurement. `docs/performance.md` describes the baseline of each name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
@@ -95,22 +94,22 @@ pub struct Figure {
     pub value: f64,
     /// Of `value`, `baseline` and `spread`.
     pub unit: Unit,
-    /// What it is compared with, measured in the same run.
+    /// The value that it is compared with, measured in the same run.
     pub baseline: Option<f64>,
     /// `value / baseline`.
     pub ratio: Option<f64>,
-    /// How far the middle half of the rounds lie apart. None: it was counted, or measured once.
+    /// The interquartile range of the rounds. None: it was counted, or measured once.
     pub spread: Option<f64>,
 }
 
 impl Figure {
-    /// A figure that is compared with nothing.
+    /// A figure without a baseline.
     #[must_use]
     pub fn new(name: impl Into<String>, value: f64, unit: Unit) -> Self {
         Self { name: name.into(), value, unit, baseline: None, ratio: None, spread: None }
     }
 
-    /// What it is compared with, in the same unit.
+    /// Sets the baseline, in the same unit.
     #[must_use]
     pub fn beside(mut self, baseline: f64) -> Self {
         self.baseline = Some(baseline);
@@ -118,17 +117,17 @@ impl Figure {
         self
     }
 
-    /// How far the rounds lie apart, in the same unit: [`crate::sampling::Samples::spread`].
+    /// Sets the spread of the rounds, in the same unit: [`crate::sampling::Samples::spread`].
     #[must_use]
     pub fn spread(mut self, spread: f64) -> Self {
         self.spread = Some(spread);
         self
     }
 
-    /// Prints it, and hands it to the command that asked for it.
+    /// Prints it, and passes it to the command that requested it.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn record(&self) -> io::Result<()> {
         println!("{self}");
         env::var_os(FILE).map_or(Ok(()), |file| self.append(Path::new(&file)))
@@ -137,7 +136,7 @@ impl Figure {
     /// Appends it to a file as a line of JSON.
     ///
     /// # Errors
-    /// Where that cannot be written, and where it is no figure: [`Self::fault`].
+    /// If the file cannot be written, or it is no valid figure: [`Self::fault`].
     pub fn append(&self, file: &Path) -> io::Result<()> {
         if let Some(wrong) = self.fault() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {wrong}", self.name)));
@@ -148,7 +147,7 @@ impl Figure {
         file.write_all(line.as_bytes())
     }
 
-    /// What is wrong with it, for who reads figures by name: nothing is said of how large it should be.
+    /// What is wrong with its form, for programs that read figures by name; its size is not checked.
     #[must_use]
     pub fn fault(&self) -> Option<&'static str> {
         let is_word = |part: &str| {
@@ -172,7 +171,7 @@ impl Figure {
         }
     }
 
-    /// Whether the ratio is that of value and baseline, but for the last digits, which a text does not keep.
+    /// Whether the ratio is that of value and baseline, except for the last digits, which a text does not keep.
     fn is_consistent(&self) -> bool {
         let expected = self.clone().beside(self.baseline.unwrap_or_default()).ratio;
         match (self.ratio, expected) {
@@ -196,10 +195,10 @@ impl fmt::Display for Figure {
     }
 }
 
-/// The figures of a file of lines, in the order they were taken; of a name that was taken again, the last.
+/// The figures of a file of lines, in the order they were taken; if a name was taken again, the last one.
 ///
 /// # Errors
-/// Where it cannot be read, and where a line is no figure.
+/// If the file cannot be read, or a line is no figure.
 pub fn read(lines: &Path) -> Result<Vec<Figure>, ReportError> {
     let fault = |what: String| ReportError { file: lines.to_owned(), what };
     let mut figures: Vec<Figure> = Vec::new();
@@ -219,7 +218,7 @@ pub fn read(lines: &Path) -> Result<Vec<Figure>, ReportError> {
     Ok(figures)
 }
 
-/// A file of figures that is none.
+/// An invalid file of figures.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {what}", file.display())]
 pub struct ReportError {

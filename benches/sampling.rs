@@ -1,35 +1,35 @@
-//! What was measured again and again: one figure out of it.
+//! Repeated measurements, and one figure from them.
 
 /// The same quantity, round by round.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<f64>);
 
 impl Samples {
-    /// Adds what a round gave.
+    /// Adds the value of a round.
     pub fn push(&mut self, value: f64) {
         let place = self.0.partition_point(|other| *other < value);
         self.0.insert(place, value);
     }
 
-    /// The least: the round that nothing else on the machine disturbed. Not a number where there was no round.
+    /// The least value: the round that nothing else on the machine disturbed. Not a number if there was no round.
     #[must_use]
     pub fn least(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
     }
 
-    /// The worst.
+    /// The greatest value.
     #[must_use]
     pub fn most(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The one in the middle.
+    /// The median.
     #[must_use]
     pub fn median(&self) -> f64 {
         self.quarter(2)
     }
 
-    /// How far the middle half of the rounds lie apart.
+    /// The interquartile range.
     #[must_use]
     pub fn spread(&self) -> f64 {
         self.quarter(3) - self.quarter(1)

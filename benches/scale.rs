@@ -1,6 +1,6 @@
-//! A large host: 100,000 rules in 1,000 groups, 10,000 NICs, 200 of them here; the others are members on other hosts.
-//! What a start costs, what each query costs, and each single change until its answer: stored on the disk, and with
-//! everything prepared that the kernel is told. What the kernel needs for it comes on top: `change/publish`.
+//! A large host: 100,000 rules in 1,000 groups, 10,000 NICs, 200 of them here; the others are members on other hosts. The cost of
+//! a start, of each query, and of each single change until its response: stored on the disk, and with everything prepared for the
+//! kernel. The kernel's own part comes on top: `change/publish`.
 //!
 //! A figure is the median of its rounds; the worst is printed beside it.
 
@@ -48,7 +48,7 @@ use sg_userspace::{
 const RULES_OF_A_GROUP: usize = 100;
 const GROUPS: usize = 1_000;
 const NICS: usize = 10_000;
-/// NICs whose devices are here.
+/// NICs whose devices are on this host.
 const HERE: usize = 200;
 
 /// ARPHRD number of Ethernet.
@@ -60,7 +60,7 @@ fn main() {
     if !starts && !asks && !operates {
         return;
     }
-    // Where the build is: `/tmp` is often memory.
+    // Beside the build: `/tmp` is often memory.
     let program = std::env::current_exe().expect("a program has a place");
     let place = tempfile::tempdir_in(program.parent().expect("in a directory")).expect("a directory");
     let mut store = RedbStore::open(place.path()).expect("a store");
@@ -98,7 +98,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// A figure of a question.
+    /// A figure of a query.
     fn query<T, E: Debug>(&self, name: &str, mut ask: impl FnMut(usize) -> Result<T, E>) {
         let name = figure_name("query", name);
         if self.plan.wants(&name) {
@@ -107,7 +107,7 @@ impl Bench {
         }
     }
 
-    /// A figure of an operation; its outputs. It is done even where nobody wants its figure: others build on it.
+    /// A figure of an operation; returns its outputs. It runs even if its figure is not requested: others build on it.
     fn change<O: Operation>(
         &self,
         service: &Service,
@@ -143,7 +143,7 @@ impl Bench {
     }
 }
 
-/// What it is called in the list of figures: `query/groups-by-name`.
+/// The name in the list of figures: `query/groups-by-name`.
 fn figure_name(family: &str, name: &str) -> String {
     let words = name.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let words: Vec<String> = words.map(str::to_lowercase).collect();
@@ -187,8 +187,8 @@ fn address(nic: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + nic as u32))
 }
 
-/// Four groups for each NIC, and for every fifth the first group besides: that one has 2,000 members and is named by
-/// rules of a hundred groups.
+/// Four groups for each NIC, and for every fifth also the first group: that one has 2,000 members, and rules of a hundred groups
+/// name it.
 fn records() -> Vec<Record> {
     let vpc = Vpc {
         id: "vpc-1".into(),

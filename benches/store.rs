@@ -1,5 +1,5 @@
-//! What the store costs: opening and loading 100,000 rules, after a crash and after a shutdown, and commits of 1 and
-//! of 100 changes with what the disk needs to be sure of them.
+//! The cost of the store: opening and loading 100,000 rules, after a crash and after a shutdown, and commits of 1 and of 100
+//! changes, with the time that the disk needs to make them durable.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 

@@ -1,4 +1,4 @@
-//! Criterion, and a figure out of what it ran: for work that takes its time in user space.
+//! Criterion, and a figure from its runs: for work in user space.
 
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
@@ -15,13 +15,13 @@ use crate::{
 /// Which of the rounds is the figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
-    /// The least: for what only computes, the round that nothing else on the machine disturbed.
+    /// The least: for pure computation, the round that nothing else on the machine disturbed.
     Least,
-    /// The one in the middle: for what waits for a disk or the kernel.
+    /// The median: for what waits for a disk or the kernel.
     Median,
 }
 
-/// Takes figures, those that are wanted.
+/// Takes the requested figures.
 pub struct Timing {
     /// What is wanted.
     pub plan: Plan,
@@ -29,16 +29,16 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// To take what `plan` wants.
+    /// Takes the figures of `plan`.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         Self { criterion: plan.criterion(), plan }
     }
 
-    /// Records the figure `name`. `run` does the work so many times, and says how long that took.
+    /// Records the figure `name`. `run` repeats the work the given number of times, and returns how long that took.
     ///
     /// # Panics
-    /// Where the figure cannot be written.
+    /// If the figure cannot be written.
     pub fn take(&mut self, name: &str, unit: Unit, of: Of, mut run: impl FnMut(u64) -> Duration) {
         if !self.plan.wants(name) {
             return;
@@ -46,7 +46,7 @@ impl Timing {
         let mut rounds = Samples::default();
         let (family, rest) = name.split_once('/').unwrap_or((name, ""));
         let mut group = self.criterion.benchmark_group(family);
-        // As many runs in each sample: what takes a second is run ten times, not fifty.
+        // The same number of runs in each sample: what takes a second is run ten times, not fifty.
         group.sampling_mode(SamplingMode::Flat);
         group.bench_function(rest, |bencher| {
             bencher.iter_custom(|iterations| {

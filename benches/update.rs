@@ -1,9 +1,9 @@
-//! What a change of a NIC's policy costs until packets meet it, by size: all of it compiled (`compile`), and one member
-//! more in a large group (`member-join`).
+//! The cost of a policy change of a NIC until packets meet it, by size: all of it compiled (`compile`), and one more member in a
+//! large group (`member-join`).
 //!
-//! Where an image is published whole, the wait of the kernel is left out: packets meet an image when its slot is written; what
-//! follows is a wait until none meets the one before, 4 to 15 ms of whoever waits (`publish/1`). Where it is patched, which
-//! is what a member more comes to, there is no wait, and nothing is left out.
+//! If an image is published whole, the kernel's wait is left out: packets meet an image when its slot is written; what follows is
+//! a wait until none meets the one before, 4 to 15 ms for the caller (`publish/1`). If it is patched, as for one more member,
+//! there is no wait, and nothing is left out.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
@@ -69,8 +69,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// Figures of one family by size: how many, what its name ends with, and another name of the same figure. The
-    /// baseline of each is what it would be if the one before had grown as the size did.
+    /// Figures of one family by size: the number, the end of the name, and another name of the same figure. The baseline of each
+    /// is what it would be if the one before had grown as the size did.
     fn compile(&self, family: &str, policy: impl Fn(usize) -> Policy, sizes: &[(usize, &str, &str)]) {
         let mut before: Option<(usize, f64)> = None;
         for &(count, size, other) in sizes {
@@ -106,8 +106,8 @@ impl Bench {
         }
     }
 
-    /// A member joins a group of so many, as an agent goes about it: the policy checked, what changed compiled, the
-    /// catalog written, the image patched in the kernel. The baseline is all of it compiled.
+    /// A member joins a group of `count`, with the steps of an agent: the policy checked, what changed compiled, the catalog
+    /// written, the image patched in the kernel. The baseline is all of it compiled.
     fn member_join(&self, count: usize, size: &str) {
         let name = format!("member-join/{size}");
         if !self.plan.wants(&name) {

@@ -1,13 +1,13 @@
-//! The tables of the documentation: what stands between two marks is replaced by the figures of a run.
+//! The tables of the documentation: the text between two marks is replaced by the figures of a run.
 //!
 //! ```text
 //! <!-- machine -->            the machine
-//! <!-- targets -->            what was asked, beside what was found
+//! <!-- targets -->            the targets, beside the results
 //! <!-- figures: a b c -->     a table of the families a, b and c
 //! <!-- end -->
 //! ```
 //!
-//! A table that the run has no figure for stays as it is.
+//! A table for which the run has no figure stays as it is.
 
 use std::{fs, path::Path};
 

@@ -1,8 +1,8 @@
-//! The machine that figures were taken on, in one paragraph.
+//! The machine on which figures were taken, in one paragraph.
 
 use std::{env, fs, thread};
 
-/// Processor, kernel and what else figures depend on, and `how` they were taken.
+/// Processor, kernel and other things that figures depend on, and `how` they were taken.
 pub(crate) fn describe(how: &str) -> String {
     let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
     let after = |text: &str, word: &str| {

@@ -1,5 +1,5 @@
-//! What becomes of the figures of a run: a table, the JSON document, and where asked the tables and plots of the
-//! documentation. `cargo xtask bench` calls it when every benchmark has ended. It measures nothing.
+//! Processes the figures of a run: a table, the JSON document, and on request the tables and plots of the documentation. `cargo
+//! xtask bench` calls it when every benchmark has ended. It measures nothing.
 
 mod documentation;
 mod machine;

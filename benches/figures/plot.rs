@@ -1,4 +1,4 @@
-//! The plots of the documentation: figures of one family against the number that their names end with.
+//! The plots of the documentation: figures of one family over the number at the end of their names.
 
 use std::{fs, path::Path};
 
@@ -6,13 +6,13 @@ use anyhow::{Context as _, Result};
 use plotters::prelude::*;
 use sg_benches::report::Figure;
 
-/// A plot: both axes are logarithmic.
+/// A plot with two logarithmic axes.
 struct Plot {
     file: &'static str,
     title: &'static str,
     across: &'static str,
     up: &'static str,
-    /// What a line is called, and what stands before the number in the names of its figures.
+    /// The name of a line, and what precedes the number in the names of its figures.
     lines: &'static [(&'static str, &'static str)],
 }
 
@@ -51,7 +51,7 @@ const PLOTS: &[Plot] = &[
     },
 ];
 
-/// Draws those plots that there are figures for, into `directory`.
+/// Draws the plots for which there are figures into `directory`.
 pub(crate) fn all(directory: &Path, figures: &[Figure]) -> Result<()> {
     fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     for plot in PLOTS {
@@ -69,7 +69,7 @@ pub(crate) fn all(directory: &Path, figures: &[Figure]) -> Result<()> {
     Ok(())
 }
 
-/// What a family found, by size. A logarithmic axis has no place for zero.
+/// The values of a family by size. A logarithmic axis has no place for zero.
 fn points(figures: &[Figure], family: &str) -> Vec<(f64, f64)> {
     let point = |figure: &Figure| {
         let size = figure.name.strip_prefix(family)?.strip_prefix('/')?;

@@ -21,7 +21,7 @@ pub(crate) fn of(figures: &[Figure]) -> Table {
     table
 }
 
-/// For the documentation: those of some families.
+/// For the documentation: the figures of some families.
 pub(crate) fn markdown(figures: &[Figure], families: &[&str]) -> String {
     let mut lines = vec![
         "| name | figure | ± spread | baseline | ratio | target |".to_owned(),
@@ -30,7 +30,7 @@ pub(crate) fn markdown(figures: &[Figure], families: &[&str]) -> String {
     for figure in sorted(figures) {
         if Family::of(&figure.name).is_some_and(|family| families.contains(&family.name)) {
             let [name, value, rest @ ..] = cells(figure);
-            // What is missed shows.
+            // Missed targets are bold.
             let value = if is_missed(figure) { format!("**{value}**") } else { value };
             lines.push(format!("| `{name}` | {value} | {} |", rest.join(" | ")));
         }
@@ -38,7 +38,7 @@ pub(crate) fn markdown(figures: &[Figure], families: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// In the order of the catalogue, and within a family as they were taken.
+/// In the order of the catalogue, and within a family in the order in which they were taken.
 fn sorted(figures: &[Figure]) -> Vec<&Figure> {
     let mut sorted: Vec<&Figure> = figures.iter().collect();
     sorted.sort_by_key(|figure| {
@@ -60,7 +60,7 @@ fn cells(figure: &Figure) -> [String; TITLES.len()] {
     ]
 }
 
-/// What was asked of a figure, in words.
+/// The target of a figure, in words.
 pub(crate) fn bound(figure: &Figure) -> Option<String> {
     let sign = if figure.unit.is_better_larger() { "≥" } else { "≤" };
     Some(format!("{sign} {}", amount(target(figure)?, figure.unit)))
@@ -76,7 +76,7 @@ pub(crate) fn is_missed(figure: &Figure) -> bool {
     })
 }
 
-/// As people write it: three digits, and the larger unit where there is one.
+/// An amount for people: three digits, and the larger unit if there is one.
 pub(crate) fn amount(value: f64, unit: Unit) -> String {
     let steps: &[(f64, &str)] = match unit {
         Unit::Nanoseconds => &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")],

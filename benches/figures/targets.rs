@@ -1,5 +1,4 @@
-//! What was asked of the project, beside what a run found: which figures answer which target, and the command that takes them
-//! again.
+//! The project's targets, beside the results of a run: which figures show which target, and the command that takes them again.
 
 use sg_benches::{
     catalogue::Family,
@@ -8,18 +7,18 @@ use sg_benches::{
 
 use crate::table::{amount, bound, is_missed};
 
-/// Something that was asked for.
+/// A target of the project.
 struct Target {
     /// In words.
     asked: &'static str,
-    /// What `--only` takes for it.
+    /// The value of `--only` for it.
     only: &'static str,
     answer: Answer,
 }
 
-/// What answers a target.
+/// What shows whether a target is met.
 enum Answer {
-    /// The figure that `--only` names, by what `catalogue` says was asked of it.
+    /// The figure that `--only` names, by its target in `catalogue`.
     Figure,
     /// The largest figure of the family that `--only` names, likewise.
     Largest,
@@ -29,7 +28,7 @@ enum Answer {
     Equal(&'static [&'static str]),
 }
 
-/// What was found: in words, what is enough, and whether it is.
+/// A result: in words, the required value, and whether it is met.
 struct Found {
     words: String,
     enough: String,
@@ -37,7 +36,7 @@ struct Found {
 }
 
 impl Target {
-    /// None where figures are missing.
+    /// None if figures are missing.
     fn found(&self, figures: &[Figure]) -> Option<Found> {
         let named = |name: &str| figures.iter().find(|figure| figure.name == name);
         match self.answer {
@@ -115,7 +114,7 @@ const TARGETS: &[Target] = &[
     },
 ];
 
-/// The table of targets; none where no figure answers one.
+/// The table of targets; none if no figure shows one.
 pub(crate) fn markdown(figures: &[Figure]) -> Option<String> {
     const TITLES: &str =
         "| what was asked | target | found | | again by `cargo xtask bench` |\n|---|--:|--:|---|---|\n";

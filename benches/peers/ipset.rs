@@ -1,7 +1,7 @@
-//! iptables with ipset: a set of network and port for rules of few ports, and a set of networks for each range that
-//! several rules share, which `hash:net,port` would take apart into ports.
+//! iptables with ipset: a set of network and port for rules of few ports, and a set of networks for each range that several rules
+//! share, which `hash:net,port` would expand into ports.
 //!
-//! The older `iptables` (not over nftables): sets are its own kind of match.
+//! The older `iptables` (not over nftables): there, sets are a match of their own.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -54,7 +54,7 @@ fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
     Ok(Filter::Host)
 }
 
-/// A set of networks takes no prefix without bits.
+/// A set of networks takes no prefix of length 0.
 fn halves(net: Ipv4Net) -> Vec<Ipv4Net> {
     match net.prefix_len() {
         0 => net.subnets(1).map(Iterator::collect).unwrap_or_default(),

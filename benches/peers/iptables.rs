@@ -32,7 +32,7 @@ pub(super) fn target(accepts: bool) -> &'static str {
     if accepts { "ACCEPT" } else { "DROP" }
 }
 
-/// The table that asks these lines about what opens a connection from outside.
+/// The table that evaluates these lines for what opens a connection from outside.
 pub(super) fn table(lines: &str) -> String {
     format!(
         "*filter

@@ -1,5 +1,5 @@
-//! The tables of `tests/programs/src/lpm.rs`. The longest prefix answers alone, so each prefix has all that the rules of the
-//! shorter ones around it say.
+//! The tables of `tests/programs/src/lpm.rs`. Only the longest prefix matches, so each prefix has everything that the rules of
+//! the shorter ones around it say.
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -14,7 +14,7 @@ use sg_benches::cloud::{Rule, TCP, UDP};
 use sg_tests::lab::{Host, programs};
 
 use super::{Filter, Peer, attached};
-/// Bytes of a flow's key.
+/// The size of a flow's key, in bytes.
 const FLOW: usize = 16;
 
 pub(super) const PEER: Peer = Peer { name: "lpm", commands: &[], conntrack: false, install };

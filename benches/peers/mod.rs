@@ -1,5 +1,5 @@
-//! Who filters, each in a file of its own, with the best configuration that we know for it. All render the same list of
-//! rules, and whether they say the same is checked before anything is measured.
+//! The filters, each in its own file, with the best configuration that we know for it. All render the same list of rules, and
+//! their verdicts are compared before anything is measured.
 //!
 //! | file | filter |
 //! |---|---|
@@ -32,20 +32,20 @@ mod nft_linear;
 mod nft_sets;
 mod ours;
 
-/// A way to filter.
+/// A filter to compare.
 #[derive(Clone, Copy)]
 pub(crate) struct Peer {
-    /// What it is called in figures.
+    /// Its name in figures.
     pub(crate) name: &'static str,
     /// Commands that it needs.
     pub(crate) commands: &'static [&'static str],
-    /// Whether it has the kernel track connections.
+    /// Whether it uses the kernel's connection tracking.
     pub(crate) conntrack: bool,
-    /// Puts the rules into force on a router.
+    /// Installs the rules on a router.
     pub(crate) install: fn(&Host, &[Rule]) -> Result<Filter>,
 }
 
-/// What holds a filter in force.
+/// What keeps a filter in force.
 pub(crate) enum Filter {
     /// The host itself.
     Host,
@@ -66,7 +66,7 @@ impl Filter {
     }
 }
 
-/// What all figures are compared with: a program on the device's hooks that does nothing.
+/// The baseline of all figures: a program on the device's hooks that does nothing.
 pub(crate) const EMPTY: Peer =
     Peer { name: "empty", commands: &[], conntrack: false, install: |host, _| empty(host) };
 
@@ -74,11 +74,11 @@ pub(crate) const EMPTY: Peer =
 pub(crate) const ALL: [Peer; 6] =
     [ours::PEER, nft_sets::PEER, nft_linear::PEER, ipset::PEER, iptables::PEER, lpm::PEER];
 
-/// What lets answers pass goes first, as every guide says.
+/// Accepting replies comes first, as in every guide.
 const CONNTRACK: &str = "conntrack";
 
 impl Peer {
-    /// The command that is missing for it, if one is.
+    /// The command that it lacks, if any.
     pub(crate) fn missing(&self) -> Option<&'static str> {
         let tracking = self.conntrack.then_some(CONNTRACK);
         let runs = |command: &str| Command::new(command).arg("--version").output().is_ok();
@@ -90,7 +90,7 @@ fn empty(host: &Host) -> Result<Filter> {
     attached(host, programs()?, ["lab_empty", "lab_empty_sent"])
 }
 
-/// Hooks programs into the filtered device, as TCX does it: what it receives, what it sends.
+/// Attaches programs to the filtered device with TCX: ingress and egress.
 fn attached(host: &Host, mut ebpf: Ebpf, names: [&str; 2]) -> Result<Filter> {
     for (name, hook) in names.into_iter().zip([TcAttachType::Ingress, TcAttachType::Egress]) {
         let program: &mut SchedClassifier = ebpf.program_mut(name).context("no such program")?.try_into()?;
@@ -100,12 +100,12 @@ fn attached(host: &Host, mut ebpf: Ebpf, names: [&str; 2]) -> Result<Filter> {
     Ok(Filter::Programs(Box::new(ebpf)))
 }
 
-/// Runs a command in a host's network with this to read.
+/// Runs a command in a host's network with `input` on standard input.
 fn feed(host: &Host, command: &[&str], input: &str) -> Result<()> {
     let mut process = Command::new(command[0]);
     process.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = host.spawn(&mut process)?;
-    // Where it gave up early, what it says is the better error.
+    // If it gave up early, its own error is the better one.
     let _ = child.stdin.take().context("no standard input")?.write_all(input.as_bytes());
     let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -113,7 +113,7 @@ fn feed(host: &Host, command: &[&str], input: &str) -> Result<()> {
     Ok(())
 }
 
-/// What every user of conntrack does without: network cards check checksums.
+/// Conntrack need not verify checksums: network cards do that.
 fn trust_checksums(host: &Host) -> Result<()> {
     host.sysctl("net/netfilter/nf_conntrack_checksum", "0")
 }

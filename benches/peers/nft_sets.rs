@@ -1,9 +1,8 @@
-//! nftables at its best: a verdict map of connection states, then one look into a set of address, protocol and ports for
-//! what is dropped, and one for what is accepted.
+//! nftables at its best: a verdict map of connection states, then one lookup in a set of address, protocol and ports for what is
+//! dropped, and one for what is accepted.
 //!
-//! Such a set takes no element that begins or ends within another one (`nft_pipapo_insert`,
-//! `net/netfilter/nft_set_pipapo.c`). Rules that others cover are left out, and what still overlaps stands in a second
-//! set, or in a third.
+//! Such a set takes no element that begins or ends within another one (`nft_pipapo_insert`, `net/netfilter/nft_set_pipapo.c`).
+//! Rules that others cover are left out, and what still overlaps is in a second set, or in a third.
 
 use std::fmt::Write as _;
 
@@ -34,7 +33,7 @@ fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
     Ok(Filter::Host)
 }
 
-/// A table with these sets, which asks these lines about what opens a connection from outside.
+/// A table with these sets, which evaluates these lines for what opens a connection from outside.
 pub(super) fn ruleset(sets: &str, lines: &str) -> String {
     format!(
         "table ip cloud {{
@@ -50,7 +49,7 @@ pub(super) fn ruleset(sets: &str, lines: &str) -> String {
 
 fn element(rule: &Rule) -> String {
     let [first, last] = rule.ports;
-    // Where the prefix has no bits, nft wants a range.
+    // For a prefix of length 0, nft needs a range.
     let remote = match rule.remote.prefix_len() {
         0 => "0.0.0.0-255.255.255.255".to_owned(),
         _ => rule.remote.to_string(),
@@ -59,7 +58,7 @@ fn element(rule: &Rule) -> String {
     format!("{remote} . {} . {ports}", rule.protocol())
 }
 
-/// The rules of one verdict, without those that another one covers, in as few sets as it takes.
+/// The rules of one verdict, without those that another one covers, in as few sets as possible.
 fn disjoint(rules: &[Rule], accepts: bool) -> Vec<Vec<Rule>> {
     let mut sets: Vec<Vec<Rule>> = Vec::new();
     for rule in outermost(rules, accepts) {

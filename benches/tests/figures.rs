@@ -1,5 +1,4 @@
-//! From recorded figures to the document that others read and to the documentation: their shape. Nothing is said of
-//! how large a figure should be.
+//! From recorded figures to the JSON document and to the documentation: their form. How large a figure should be is not checked.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -10,7 +9,7 @@ use sg_benches::{
     report::{Figure, Unit, read},
 };
 
-/// Names that programs and people look for.
+/// Names that programs and people look up.
 const READ_BY_NAME: [(&str, Unit); 17] = [
     ("established/16k", Unit::Nanoseconds),
     ("classify/10", Unit::Nanoseconds),

@@ -1,7 +1,7 @@
-//! Where two lists differ that have most in common, at a comparison for each entry. It must never know what is in them. The
-//! compiler and the agent ask it.
+//! The part in which two lists differ, at one comparison per entry. It must never know what the entries are. Called by the
+//! compiler and the agent.
 
-/// What is left of two lists without what they begin with both, and without what they end with both.
+/// Both lists without their common prefix and their common suffix.
 pub(crate) fn trim_common_ends<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> (&'a [T], &'a [T]) {
     let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     let (before, after) = (&before[same..], &after[same..]);

@@ -7,16 +7,16 @@
 //! | [`oracle`] | the verdict by walking the rules as written, and the explanation |
 //! | [`compile`] | effective policy → image |
 //! | [`kernel`] | load, attach, publish, pin, counters, test runs |
-//! | [`agent`] | time: reconciling what is wanted with what is in force (`sgd`) |
-//! | [`probe`] | what can be asked about a policy, and what is answered |
-//! | [`check`] | the engines that answer probes, and the stream of probes through one |
+//! | [`agent`] | time: reconciling the wanted state with what is in force (`sgd`) |
+//! | [`probe`] | described packets to check against a policy, and the results |
+//! | [`check`] | the engines that check probes, and the stream of probes through one |
 //! | [`store`] | what must survive: records, and the file that keeps them |
-//! | [`service`] | the operations on them, their limits and refusals, once for every face |
-//! | [`api`] | the faces of `sgd serve`: sockets, signatures, requests and replies |
+//! | [`service`] | the operations on them with quotas and refusals, once for every API |
+//! | [`api`] | the APIs of `sgd serve`: sockets, signatures, requests and responses |
 //! | [`cli`] | `sgctl`, the client |
 //!
-//! Arrows point one way: cli → {agent, api, check, service}; api → service → {store, agent}; agent, check → {compile, kernel,
-//! oracle} → model → `sg-common`. Of `api` the client uses the types of answers only.
+//! Dependencies point one way: cli → {agent, api, check, service}; api → service → {store, agent}; agent, check → {compile,
+//! kernel, oracle} → model → `sg-common`. Of `api`, the client uses only the response types.
 
 pub mod agent;
 pub mod api;

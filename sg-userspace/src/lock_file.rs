@@ -1,7 +1,7 @@
-//! Lock files that nobody else can hold. Whoever can open a file, even only to read it, can lock it (`flock(2)`), and
-//! keep an agent from starting; so these are for their owner only, and one that others could open is replaced.
+//! Lock files that no other user can hold. Whoever can open a file, even only to read it, can lock it (`flock(2)`) and keep an
+//! agent from starting. So these files are for their owner only, and a file that others could open is replaced.
 //!
-//! It must never know what a lock is for. An instance, a store and the sockets of the API take theirs here.
+//! It must never know what a lock is for. An instance, a store and the API sockets take theirs here.
 
 use std::{
     fmt,
@@ -19,55 +19,55 @@ use nix::{
 };
 use thiserror::Error;
 
-/// A file that is locked as long as this lives. It stays when this is dropped.
+/// A file that is locked as long as this value lives. Dropping it does not remove the file.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     path: PathBuf,
     file: Flock<File>,
 }
 
-/// Why a lock cannot be had.
+/// Why a file could not be locked.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error("{path:?} is locked by {}", holder.as_ref().map_or_else(|| "a process that cannot be seen from here".to_owned(), ToString::to_string))]
     Held {
-        /// The file.
+        /// The lock file.
         path: PathBuf,
-        /// Who, where the kernel tells.
+        /// The process that holds it, if the kernel shows it.
         holder: Option<Holder>,
-        /// What stands in the file.
+        /// The content of the file.
         content: String,
     },
-    /// The file is somebody else's, who could lock it at any time.
+    /// The file belongs to another user, who could lock it at any time.
     #[error(
         "{path:?} belongs to {}, who could hold the lock for ever: remove it, and let only root write to its directory",
         user(*owner)
     )]
     NotOurs {
-        /// The file.
+        /// The lock file.
         path: PathBuf,
-        /// Whose it is.
+        /// The uid of its owner.
         owner: u32,
     },
-    /// The file system refuses.
+    /// A file system operation failed.
     #[error("cannot {doing} {path:?}: {source}")]
     Io {
         /// "open" or "lock".
         doing: &'static str,
-        /// The file.
+        /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Who holds a lock.
+/// The process that holds a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The process that took it. It may have ended, and left the lock to a child.
+    /// The process that took the lock. It may have ended and left the lock to a child.
     pub pid: u32,
-    /// What the process is called and whose it is, where it still runs.
+    /// Name and uid of the process, if it still runs.
     pub process: Option<(String, u32)>,
 }
 
@@ -82,8 +82,8 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
-    /// Whether it is a program of this project, which root or this user runs. Who opened a lock that others could open may have
-    /// ended and left it to a child, or have become a program of root's that knows nothing of it.
+    /// Whether it is a program of this project that root or this user runs. A process that opened a lock while others could open
+    /// it may have ended and left it to a child, or may have become a program of root's that has nothing to do with it.
     fn is_ours(&self) -> bool {
         const PROGRAMS: [&str; 2] = ["sgd", "sgctl"];
         self.process
@@ -91,29 +91,29 @@ impl Holder {
             .is_some_and(|(name, owner)| is_trusted(*owner) && PROGRAMS.contains(&name.as_str()))
     }
 
-    /// Whether the process runs, and runs this program.
+    /// Whether the process still runs, and runs `program`.
     pub(crate) fn is_called(&self, program: &str) -> bool {
         self.process.as_ref().is_some_and(|(name, _)| name == program)
     }
 }
 
-/// A user as people know it.
+/// A uid as text for people.
 pub(crate) fn user(uid: u32) -> String {
     let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
     name.map_or_else(|| format!("user {uid}"), |name| format!("user {name}"))
 }
 
-/// Whether what belongs to `uid` is root's or this process's own.
+/// Whether `uid` is root or the user of this process.
 pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()
 }
 
 impl LockFile {
-    /// Locks the file `path`, which is made where it is missing, unless another process has it.
+    /// Locks the file `path`, and creates it if it is missing. Fails if another process holds the lock.
     pub(crate) fn try_lock(path: &Path) -> Result<Self, LockError> {
         let failed = |doing, source| LockError::Io { doing, path: path.to_owned(), source };
         loop {
-            // Not truncated: until the lock is ours, what stands in the file is another's.
+            // Not truncated: until the lock is ours, the content is another process's.
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -127,19 +127,19 @@ impl LockFile {
             if !is_trusted(metadata.uid()) {
                 return Err(LockError::NotOurs { path: path.to_owned(), owner: metadata.uid() });
             }
-            // Left by an earlier version, or made by hand.
+            // Left by an earlier version, or created by hand.
             let is_open_to_others = metadata.mode() & 0o077 != 0;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                // Who had it has removed the file before letting go of it.
+                // The previous holder removed the file before releasing it.
                 Ok(file) if !is_at(&file, path) => {}
-                // Somebody may have opened it already, and wait for us to let go of it.
+                // Somebody may have opened it already and be waiting for us to release it.
                 Ok(_) if is_open_to_others => {
                     fs::remove_file(path).map_err(|source| failed("replace", source))?;
                 }
                 Ok(file) => return Ok(Self { path: path.to_owned(), file }),
                 Err((file, Errno::EWOULDBLOCK)) => {
                     let holder = holder(&metadata);
-                    // In a namespace of processes the kernel does not tell of a lock whose taker has ended.
+                    // In a PID namespace, the kernel does not show a lock whose taker has ended.
                     if !is_open_to_others || holder.as_ref().is_some_and(Holder::is_ours) {
                         let content = io::read_to_string(&file).unwrap_or_default();
                         return Err(LockError::Held { path: path.to_owned(), holder, content });
@@ -156,12 +156,12 @@ impl LockFile {
         }
     }
 
-    /// The file, to say in it who has it.
+    /// The locked file, to write into it who holds it.
     pub(crate) fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Removes the file, and lets go of it then: nobody locks the next file of this name before.
+    /// Removes the file and only then releases the lock, so nobody locks the next file of this name earlier.
     pub(crate) fn remove(self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -170,18 +170,17 @@ impl LockFile {
     }
 }
 
-/// Whether `file` is still what `path` names.
+/// Whether `file` is still the file at `path`.
 fn is_at(file: &File, path: &Path) -> bool {
     let number = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| (found.dev(), found.ino()));
     number(file.metadata()) == number(fs::symlink_metadata(path))
 }
 
-/// Who holds the lock `path`; none where nobody does, or it is not told.
+/// The process that holds the lock `path`; none if nobody does, or the kernel does not show it.
 pub(crate) fn holder_of(path: &Path) -> Option<Holder> {
     holder(&fs::metadata(path).ok()?)
 }
 
-/// Who holds the lock on a file.
 fn holder(file: &fs::Metadata) -> Option<Holder> {
     let pid = pid_in(&list_of_locks().ok()?, file.dev(), file.ino())?;
     let process = PathBuf::from(format!("/proc/{pid}"));
@@ -190,21 +189,21 @@ fn holder(file: &fs::Metadata) -> Option<Holder> {
     Some(Holder { pid, process: name.map(|name| name.trim().to_owned()).zip(owner) })
 }
 
-/// What `/proc/locks` says. The list may change between two reads, and a line be missed that moves up in it (`locks_start`,
-/// fs/locks.c); one read that has room gets a page, which is some 80 locks.
+/// The content of `/proc/locks`. If the list changes between two reads, a line that moves up in it may be missed (`locks_start`,
+/// fs/locks.c). One read with enough room gets a page, which is some 80 locks.
 fn list_of_locks() -> io::Result<String> {
     let mut list = String::with_capacity(1 << 16);
     File::open("/proc/locks")?.read_to_string(&mut list)?;
     Ok(list)
 }
 
-/// The process in the line of `/proc/locks` about a file (`lock_get_status`, fs/locks.c):
-/// `1: FLOCK  ADVISORY  WRITE 708 00:14:123 0 EOF`.
+/// The process in the line of `/proc/locks` for a file (`lock_get_status`, fs/locks.c): `1: FLOCK  ADVISORY  WRITE 708 00:14:123
+/// 0 EOF`.
 fn pid_in(locks: &str, device: u64, inode: u64) -> Option<u32> {
     let file = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // Those that wait have an arrow.
+        // Lines of waiting processes have an arrow.
         let [_, "FLOCK", _, _, pid, at, ..] = words[..] else { return None };
         if at == file { pid.parse().ok() } else { None }
     })
@@ -265,7 +264,7 @@ mod tests {
         let path = dir.path().join("lock");
         File::create(&path).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        // As somebody who has opened it and waits.
+        // Stands for a process that has opened the file and waits.
         let before = File::open(&path).unwrap();
         let held = LockFile::try_lock(&path).unwrap();
         assert_eq!(mode(&path), 0o600);

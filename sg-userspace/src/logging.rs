@@ -1,31 +1,31 @@
-//! How much `sgd` logs. `RUST_LOG=debug` means its own steps, one a line: what its libraries say at that level is a thousand
-//! lines a start, and comes where it is asked for by name (`RUST_LOG=debug,aya=debug`).
+//! How much `sgd` logs. `RUST_LOG=debug` means sgd's own steps, one a line. What its libraries log at that level is a thousand
+//! lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
 //!
-//! It must never let a line of the log cause another one: the log may stand in the directory of the policy, which is watched,
-//! and `notify` would say of each line that something was written there. Called by `sgd`, once.
+//! It must never let a line of the log cause another one: the log may be in the policy's directory, which is watched, and
+//! `notify` would log a write there for each line. Called once, by `sgd`.
 
 use std::env;
 
 use env_logger::Builder;
 use log::LevelFilter;
 
-/// Crates that are ours: what a level alone is about.
+/// Our own crates: a bare level applies to them.
 const OWN: [&str; 3] = ["sg_userspace", "sgd", "sg_ebpf"];
-/// What the libraries say without being asked by name.
+/// What libraries log unless they are named.
 const LIBRARIES: LevelFilter = LevelFilter::Warn;
-/// Who watches the directory that the log may be in. It warns of every swap of a `ConfigMap`, too: a directory was deleted while
-/// it was watched.
+/// The crate that watches the directory that the log may be in. It also warns of every swap of a `ConfigMap`: a watched directory
+/// was deleted.
 const WATCHER: &str = "notify";
 const OF_WATCHER: LevelFilter = LevelFilter::Error;
 
-/// Begins to log to the standard error.
+/// Starts logging to standard error.
 pub fn init() {
     let said = env::var("RUST_LOG").unwrap_or_default();
     let style = env::var("RUST_LOG_STYLE").unwrap_or_default();
     Builder::new().parse_filters(&directives(&said)).parse_write_style(&style).init();
 }
 
-/// What `RUST_LOG` says, about whom it is meant.
+/// The directives of `RUST_LOG`, each with its target.
 fn directives(said: &str) -> String {
     let (said, pattern) = said.split_once('/').map_or((said, None), |(said, pattern)| (said, Some(pattern)));
     let (mut level, mut named) = (LevelFilter::Info, Vec::new());
@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// The most that `target` logs where `RUST_LOG` says this.
+    /// The most verbose level that `target` logs under this `RUST_LOG`.
     fn most(said: &str, target: &str) -> Option<Level> {
         let logger = Builder::new().parse_filters(&directives(said)).build();
         let says = |level: &Level| logger.enabled(&Metadata::builder().target(target).level(*level).build());

@@ -1,5 +1,5 @@
-//! Many jobs on several threads: to use every processor, or to wait for many things at the same time. It must never
-//! know what the jobs are. The agent compiles with it, the kernel room publishes.
+//! Many jobs on several threads: to use every processor, or to wait for many things at the same time. It must never know what
+//! the jobs are. The agent compiles with it, and the kernel room publishes with it.
 
 use std::{
     iter,
@@ -8,8 +8,8 @@ use std::{
     thread,
 };
 
-/// Does jobs 0 to `count`, on up to `threads` threads, this one among them. `work` is called once a thread with the jobs
-/// that are left, which it takes one by one; it says what came of each. The results are in the order of the jobs.
+/// Runs `count` jobs, numbered from 0, on up to `threads` threads, including this one. Each thread calls `work` once with the
+/// remaining jobs, which it takes one by one, and returns their results. The results are in the order of the jobs.
 pub(crate) fn parallel_map<T: Send>(
     count: usize,
     threads: usize,
@@ -19,7 +19,7 @@ pub(crate) fn parallel_map<T: Send>(
     let worker = || work(&mut iter::from_fn(|| Some(next.fetch_add(1, Relaxed)).filter(|&job| job < count)));
     let others = threads.min(count).saturating_sub(1);
     let mut results = thread::scope(|scope| {
-        // Where there is no thread to be had, those that are there have more to do.
+        // If a thread cannot be started, the others do its work.
         let spawn = |_| thread::Builder::new().spawn_scoped(scope, worker).ok();
         let others: Vec<_> = (0..others).filter_map(spawn).collect();
         let mut results = worker();

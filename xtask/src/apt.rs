@@ -1,12 +1,12 @@
-//! Debian packages: the one place that changes the system.
+//! Installs Debian packages: the one place that changes the system.
 //!
-//! Called by `setup` with everything that is missing at once; never called when nothing is.
+//! Called by `setup` with all missing packages at once; never called if none is missing.
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::{privilege::Privilege, shell};
 
-/// Installs `packages`; where it cannot, the error says what to do by hand.
+/// Installs `packages`; if it cannot, the error says what to do by hand.
 pub(crate) fn install(packages: &[&str], privilege: Privilege) -> Result<()> {
     let names = packages.join(" ");
     if shell::find("apt-get").is_none() {
@@ -28,11 +28,11 @@ pub(crate) fn install(packages: &[&str], privilege: Privilege) -> Result<()> {
         })
 }
 
-/// Reads the lists of what there is, or says why it cannot.
+/// Updates the package lists, or prints why it cannot.
 pub(crate) fn update(privilege: Privilege) {
     shell::announce("reading the package lists");
-    // A fresh machine has no lists, an old one has lists of packages that are gone. One unreachable source
-    // among many is no reason to stop: the installation itself tells whether something is missing.
+    // A fresh machine has no lists, and an old one has lists of packages that are gone. One unreachable source among many is no
+    // reason to stop: the installation itself shows whether something is missing.
     if let Err(error) = apt_get(privilege, &["update"]) {
         println!("    {error:#}; going on with the lists that are here");
     }

@@ -1,6 +1,6 @@
-//! `Aside`: commands that give way to what else is done, one after the other, and say how they went when they are asked.
+//! `Aside`: commands that run one after the other at low priority beside other work, and report their results on request.
 //!
-//! Tests mostly wait; what only needs a processor is done meanwhile. It must never run what takes the time of something.
+//! Tests mostly wait; work that only needs a processor is done meanwhile. It must never run anything whose time is measured.
 
 use std::{
     io::{self, Write as _},
@@ -14,30 +14,30 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
-/// Commands that run beside something else.
+/// Commands that run in the background.
 pub(crate) struct Aside(Receiver<Result<()>>);
 
 impl Aside {
-    /// Starts them after a while, the first one first.
+    /// Starts the commands after a delay, in order.
     pub(crate) fn start(after: Duration, commands: Vec<Command>) -> Self {
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             thread::sleep(after);
             for command in commands {
-                // Where nobody asks any more, the rest is not needed.
+                // If the receiver is dropped, the rest is not needed.
                 let Ok(()) = tell.send(run(&command)) else { return };
             }
         });
         Self(told)
     }
 
-    /// Waits until the next one is done, and says how it went.
+    /// Waits for the next command, and returns its result.
     pub(crate) fn next(&self) -> Result<()> {
         self.0.recv().context("it was not run: the thread for it ended early")?
     }
 }
 
-/// Runs a command at the lowest priority, and shows what it says only where it fails.
+/// Runs a command at the lowest priority, and prints its output only if it fails.
 fn run(command: &Command) -> Result<()> {
     let mut nice = Command::new("nice");
     nice.args(["-n", "19"]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());

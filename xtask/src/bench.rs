@@ -1,8 +1,7 @@
-//! `cargo xtask bench`: the benchmarks, built as the caller and run as root, one after the other; then what became
-//! of them, in a table.
+//! `cargo xtask bench`: the benchmarks, built as the caller and run as root, one after the other; then a table of their results.
 //!
-//! A benchmark learns from its environment what is wanted and where figures go (`sg_benches::plan`,
-//! `sg_benches::report`). What figures mean and how they are shown is the business of `sg-benches`, too.
+//! Environment variables tell a benchmark what to measure and where to write figures (`sg_benches::plan`, `sg_benches::report`).
+//! The meaning and display of figures also belong to `sg-benches`.
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
 
@@ -11,7 +10,7 @@ use clap::Args;
 
 use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
-/// In the order in which they are run, with what each takes; the table has an order of its own.
+/// In the order in which they run, with what each measures; the table has its own order.
 const BENCHMARKS: [(&str, &str); 10] = [
     ("host", "frames and images in user space"),
     ("families", "rules that overlap in every dimension"),
@@ -50,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     privilege.acquire()?;
     shell::announce("building the agent and the benchmarks");
     let benches = BENCHMARKS.iter().flat_map(|(name, _)| ["--bench", name]);
-    // In one go, and of the same packages as below: what they ask of their dependencies is one set of features.
+    // In one build, of the same packages as below: their features are resolved together.
     shell::run(
         shell::cargo("build")
             .args(["--release", "--bin", "sgd", "--bin", "sgctl", "--bin", "figures"])
@@ -60,7 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let path = path::of(&[Stage::Run, Stage::Bench], "bench")?;
     let lines = shell::target_dir()?.join("figures.jsonl");
-    // Made here, so that it is the caller's; an earlier run is nobody's figure.
+    // Created here, so that it belongs to the caller, and without figures of an earlier run.
     fs::write(&lines, "").with_context(|| format!("cannot write {}", lines.display()))?;
     let mut failed = Vec::new();
     for (number, (name, what)) in (1..).zip(BENCHMARKS) {
@@ -74,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             bench.env("SG_BENCH_QUICK", "1");
         }
         privilege.run_built_as_root(&mut bench, &rustc.host, &path);
-        // What the others find is worth having.
+        // The other benchmarks' figures are still worth having.
         if let Err(error) = shell::run(&mut bench) {
             eprintln!("error: {error:#}");
             failed.push(name);

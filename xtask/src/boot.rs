@@ -1,7 +1,7 @@
 //! `cargo xtask test --boot`: a Debian 12 with systemd, its network service and our unit, booted in an emulated machine.
 //!
-//! Owns `boot` below the target directory: the system, and what is packed of it. The machine has one NIC, in the user network
-//! of QEMU, which has a DHCP server and reaches nobody here. What is looked at is `booted.sh`, which runs there. Called by `test`.
+//! Owns `boot` below the target directory: the system, and its packed image. The machine has one NIC, in the user network of
+//! QEMU, which has a DHCP server and reaches no other machine. `booted.sh` runs inside and makes the checks. Called by `test`.
 
 use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
@@ -20,14 +20,14 @@ use crate::{
 
 /// The kernel of Debian 12.
 const KERNEL: &str = "6.1";
-/// What the base system lacks.
+/// Packages that the base system lacks.
 const PACKAGES: [&str; 6] = ["systemd", "systemd-sysv", "udev", "kmod", "iproute2", "iputils-ping"];
-/// What nobody reads there.
+/// Directories that nothing in the machine reads.
 const UNREAD: [&str; 5] =
     ["usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists"];
 const UNITS: &str = "usr/lib/systemd/system";
 const STARTED: [&str; 3] = ["sgd", "systemd-networkd", "booted"];
-/// systemd as the first process, and a serial line that is ours alone.
+/// systemd as the first process, and a serial line for our output only.
 const PARAMETERS: &str = "rdinit=/lib/systemd/systemd net.ifnames=0 quiet loglevel=3 systemd.show_status=0 \
                           systemd.mask=serial-getty@ttyS0.service";
 const NETWORK: &str = "[Match]\nName=eth0\n\n[Network]\nDHCP=yes\n";
@@ -59,7 +59,7 @@ pub(crate) fn run() -> Result<()> {
     steps.finish()
 }
 
-/// Makes the whole system, which is unpacked into memory.
+/// Builds the whole system, which is unpacked into memory.
 fn fill(root: &Path, base: &Path, kernel: &Path) -> Result<()> {
     if root.exists() {
         fs::remove_dir_all(root)?;
@@ -96,18 +96,18 @@ fn fill(root: &Path, base: &Path, kernel: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The unit that looks, and ends the machine.
+/// The unit that runs the checks, and powers the machine off.
 fn booted() -> String {
     let end = format!("echo \"{ENDED}$?\"; systemctl poweroff --force --force");
     format!(
         "[Unit]\nAfter=sgd.service systemd-networkd.service\n\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\n\
          ExecStart=/bin/sh -c '/bin/sh /booted.sh; {end}'\nStandardOutput=file:/dev/ttyS0\nStandardError=file:/dev/ttyS0\n"
     )
-    // systemd has a `$` of its own.
+    // `$` has its own meaning in systemd units.
     .replace("$?", "$$?")
 }
 
-/// The policy that the README shows.
+/// The policy in the README.
 fn policy(readme: &str) -> Result<&str> {
     let blocks = readme.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
     let mut policies = blocks.filter(|block| block.contains("device: eth0"));

@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the agent and the client, with the eBPF programs inside.
 //!
-//! How the programs are compiled is the business of `sg-userspace/build.rs`; nothing of it is known here.
+//! `sg-userspace/build.rs` compiles the programs; nothing of that is known here.
 
 use anyhow::Result;
 

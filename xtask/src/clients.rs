@@ -1,7 +1,7 @@
-//! `cargo xtask clients`: the vendor's own clients, for trying the ECS-compatible API with what people use.
+//! `cargo xtask clients`: the vendor's own clients, for testing the ECS-compatible API with what people use.
 //!
-//! Owns two directories below the target directory: a Python environment and an npm one, with exactly what the lists
-//! in `tests/clients` name. Does nothing where they hold that already. Never touches the Python or npm of the user.
+//! Owns two directories below the target directory: a Python environment and an npm one, with exactly the packages of the lists
+//! in `tests/clients`. Does nothing if they have those already. Never touches the Python or npm of the user.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
     toolchain::Rustc,
 };
 
-/// Where the lists are, and the scripts that use what they name.
+/// The lists, and the scripts that use the packages.
 const SOURCES: &str = "tests/clients";
 
 /// `cargo xtask clients`.
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Makes both environments, or leaves them as they are. Answers where they are.
+/// Creates both environments, or leaves them unchanged. Returns their directory.
 pub(crate) fn bring() -> Result<PathBuf> {
     let directory = shell::target_dir()?.join("clients");
     let sources = Path::new(SOURCES);
@@ -39,7 +39,7 @@ pub(crate) fn bring() -> Result<PathBuf> {
 fn python(sources: &Path, environment: &Path) -> Result<()> {
     let build = sources.join("requirements-build.txt");
     let requirements = sources.join("requirements.txt");
-    // An environment belongs to the Python that made it.
+    // An environment belongs to the Python that created it.
     let version = shell::read(Command::new("python3").args(PYTHON_WITH_VENV)).unwrap_or_default();
     let stamp = Stamp::of(environment, &[&build, &requirements], &version)?;
     if stamp.is_there() {
@@ -51,12 +51,12 @@ fn python(sources: &Path, environment: &Path) -> Result<()> {
     let pip = |list: &Path, options: &[&str]| {
         let mut pip = Command::new(environment.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        // Both lists are complete, and name the content of every file.
+        // Both lists are complete, and have a hash for every file.
         pip.args(["--no-deps", "--require-hashes"]).args(options).arg("--requirement").arg(list);
         shell::run_quietly(&mut pip)
     };
     pip(&build, &[])?;
-    // What is built from source is built with what `build` names, not with what is newest today.
+    // Source packages are built with the tools that `build` lists, not with the newest ones.
     pip(&requirements, &["--no-build-isolation"])?;
     stamp.end()
 }
@@ -73,7 +73,7 @@ fn node(sources: &Path, environment: &Path) -> Result<()> {
         let name = file.file_name().unwrap_or_default();
         fs::copy(file, environment.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
     }
-    // The one script among them is for Node.js 12 and older, and would install more than the list names.
+    // The only script among them is for Node.js 12 and older, and would install more than the list names.
     let options = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
     shell::run_quietly(Command::new("npm").args(options).current_dir(environment))?;
     stamp.end()

@@ -1,9 +1,9 @@
-//! `Debian`: a fresh Debian 12 in a directory, and what is run in it.
+//! `Debian`: a fresh Debian 12 in a directory, and commands run in it.
 //!
-//! Owns the directory that it is told: the base system, made once, and one copy of it for each run. A run has mounts
-//! and processes of its own, which the kernel ends with it; of this machine it has the kernel, the network, the Rust
-//! toolchain without what setup brings, and the way to the package registries. It never changes any of them. Called by
-//! `fresh`, and for the base system by `boot`.
+//! Owns the given directory: the base system, created once, and one copy of it for each run. A run has its own mounts and
+//! processes, which the kernel ends with it; from this machine it uses the kernel, the network, the Rust toolchain without what
+//! setup installs, and the connection to the package registries. It never changes any of them. Called by `fresh`, and for the
+//! base system by `boot`.
 
 use std::{
     env, fs,
@@ -18,17 +18,17 @@ use crate::{shell, stamp::Stamp};
 
 const RELEASE: &str = "bookworm";
 const ARCHIVE: &str = "http://deb.debian.org/debian";
-/// Where apt says where the archive of Debian is; other sources are no part of a fresh Debian.
+/// Files in which apt may have the URL of the Debian archive; other sources are no part of a fresh Debian.
 const SOURCES: [&str; 2] = ["etc/apt/sources.list", "etc/apt/sources.list.d/debian.sources"];
-/// Where the machine says how names are resolved, and how pip and npm reach what they fetch.
+/// Files that configure name resolution, and how pip and npm reach their registries.
 const REACH: [&str; 4] = ["etc/resolv.conf", "etc/hosts", "etc/pip.conf", "etc/npmrc"];
 const AUTHORITIES: &str = "usr/local/share/ca-certificates";
-/// What the name of a variable says of the way to a registry.
+/// Parts of the names of variables that configure the connection to a registry.
 const WAYS: [&str; 5] = ["PROXY", "CERT", "CA_BUNDLE", "CAINFO", "INDEX_URL"];
-/// Where the clone of the repository lies.
+/// The path of the repository's clone.
 pub(crate) const CLONE: &str = "root/clone";
 
-/// Inside namespaces of its own: the root is a mount point, as it is on a machine, and nothing of the other one is left.
+/// Inside new namespaces: the root is a mount point, as on a machine, and nothing of the old root is left.
 const ENTER: &str = r#"
 set -eu
 mount --bind "$ROOT" "$ROOT"
@@ -46,16 +46,16 @@ unset ROOT OVER
 exec chroot . sh -c "$INSIDE"
 "#;
 
-/// One that is fresh.
+/// A fresh system.
 pub(crate) struct Debian {
     root: PathBuf,
-    /// What the overlay over the toolchain keeps.
+    /// The upper directory of the overlay over the toolchain.
     over: PathBuf,
     rustup: PathBuf,
 }
 
 impl Debian {
-    /// A fresh one in `directory`, with the toolchain of this machine as rustup would have brought it.
+    /// A fresh system in `directory`, with the toolchain of this machine as rustup would have installed it.
     pub(crate) fn new(directory: &Path, sysroot: &Path) -> Result<Self> {
         let base = base(&directory.join(RELEASE), &[])?;
         let this =
@@ -71,9 +71,9 @@ impl Debian {
         Ok(this)
     }
 
-    /// The way to the package registries, as this machine has it.
+    /// Configures the connection to the package registries, as this machine has it.
     fn connect(&self) -> Result<()> {
-        // debootstrap writes one of its own, which would name the archive a second time.
+        // debootstrap writes its own file, which would list the archive a second time.
         fs::remove_file(self.root.join(SOURCES[0]))?;
         for file in SOURCES.into_iter().chain(REACH) {
             copy(&Path::new("/").join(file), &self.root.join(file))?;
@@ -82,7 +82,7 @@ impl Debian {
         for authority in authorities {
             copy(&authority.path(), &self.root.join(AUTHORITIES).join(authority.file_name()))?;
         }
-        // Proxies and the like, whichever file says so.
+        // Proxies and the like, from whichever file they are in.
         let format = "%F \"%v\";%n";
         let said = shell::read(Command::new("apt-config").args([
             "dump",
@@ -96,7 +96,7 @@ impl Debian {
         Ok(())
     }
 
-    /// The directory of cargo as rustup leaves it: its own program, under the names that it answers to.
+    /// The directory of cargo as rustup leaves it: its own program, under all its names.
     fn add_toolchain(&self, sysroot: &Path) -> Result<()> {
         let rustup =
             shell::find("rustup").context("no `rustup`: its toolchain is what a fresh machine has")?;
@@ -108,7 +108,7 @@ impl Debian {
         }
         fs::write(self.root.join("root/.cargo/env"), "export PATH=\"$HOME/.cargo/bin:$PATH\"\n")?;
 
-        // In an overlay, a device without a number stands for what is not there.
+        // In an overlay, a character device with number 0/0 hides a file.
         fs::create_dir_all(self.root.join(inside(&self.rustup)?))?;
         for part in ["work", "upper"] {
             fs::create_dir_all(self.over.join(part))?;
@@ -123,7 +123,7 @@ impl Debian {
                 mknod(&to.join(gone), SFlag::S_IFCHR, Mode::empty(), makedev(0, 0))?;
             }
         }
-        // Both lists say what is there; rustup believes the second.
+        // Both lists have the installed components; rustup believes the second.
         for (list, between) in [("components", "\n"), ("multirust-config.toml", "\n\n")] {
             let all =
                 fs::read_to_string(from.join(list)).with_context(|| format!("no {list}: is it rustup's?"))?;
@@ -133,7 +133,7 @@ impl Debian {
         Ok(())
     }
 
-    /// The clone of this repository at `commit`, where it lies out here.
+    /// Clones this repository at `commit`; returns the clone's path outside the system.
     pub(crate) fn clone_of(&self, commit: &str) -> Result<PathBuf> {
         let clone = self.root.join(CLONE);
         shell::run_quietly(Command::new("git").args(["clone", "--quiet", "--no-checkout", "."]).arg(&clone))?;
@@ -143,7 +143,7 @@ impl Debian {
         Ok(clone)
     }
 
-    /// A shell in it that runs `script`, as root after a login.
+    /// A shell in the system that runs `script`, as root after a login.
     pub(crate) fn shell(&self, script: &str) -> Command {
         let mut unshare = Command::new("unshare");
         unshare.args(["--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER]);
@@ -155,7 +155,7 @@ impl Debian {
     }
 }
 
-/// Makes a base system with `packages` more, or leaves it as it is. Answers where it is.
+/// Creates a base system with `packages` in addition, or leaves it unchanged. Returns its path.
 pub(crate) fn base(directory: &Path, packages: &[&str]) -> Result<PathBuf> {
     let base = directory.join("root");
     let archive =
@@ -178,14 +178,14 @@ pub(crate) fn base(directory: &Path, packages: &[&str]) -> Result<PathBuf> {
     Ok(base)
 }
 
-/// The archive that a file of sources names first.
+/// The first archive in a file of sources.
 fn archive(sources: &str) -> Option<String> {
     let lines = sources.lines().filter(|line| !line.trim_start().starts_with('#'));
     let mut words = lines.flat_map(str::split_whitespace);
     words.find(|word| word.starts_with("http")).map(|word| word.trim_end_matches('/').to_owned())
 }
 
-/// Where rustup keeps its toolchains.
+/// The directory of rustup's toolchains.
 fn rustup_home() -> Result<PathBuf> {
     let home = || Some(Path::new(&env::var_os("HOME")?).join(".rustup"));
     let path = env::var_os("RUSTUP_HOME").map(PathBuf::from).or_else(home).context("HOME is not set")?;
@@ -199,12 +199,12 @@ fn is_way(name: &str) -> bool {
     WAYS.iter().any(|way| name.contains(way))
 }
 
-/// A path of the root, from it.
+/// An absolute path relative to the root.
 fn inside(path: &Path) -> Result<&Path> {
     path.strip_prefix("/").with_context(|| format!("{} is not absolute", path.display()))
 }
 
-/// Copies a file where there is one.
+/// Copies a file if it exists.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     if !from.is_file() {
         return Ok(());

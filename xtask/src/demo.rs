@@ -1,6 +1,6 @@
-//! `cargo xtask demo`: builds the demonstration and what it drives, then runs it as root.
+//! `cargo xtask demo`: builds the demonstration and the programs that it drives, then runs it as root.
 //!
-//! What is shown is said in `tests/src/bin/sg-demo/main.rs`, which finds `sgd` and `sgctl` beside itself.
+//! `tests/src/bin/sg-demo/main.rs` has its steps, and finds `sgd` and `sgctl` beside itself.
 
 use anyhow::Result;
 

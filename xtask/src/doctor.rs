@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: a table of what is here, what is not, and the remedy. Changes nothing.
+//! `cargo xtask doctor`: a table of what is installed, what is missing, and the remedy. Changes nothing.
 
 use anyhow::{Result, bail};
 
@@ -8,7 +8,7 @@ use crate::{
     toolchain::Rustc,
 };
 
-/// In order; what only commands that are asked for by name need, they bring, and its lack is no fault.
+/// In order. Commands install what only they need; if that is missing, it is no fault.
 const SECTIONS: [(Stage, &str, bool); 11] = [
     (Stage::Build, "to build", true),
     (Stage::Run, "to run", true),

@@ -1,4 +1,4 @@
-//! `Failures`: what tests said that failed, to be said once more where a reader looks first, at the end of a long output.
+//! `Failures`: repeats the messages of failed tests at the end of a long output, where a reader looks first.
 
 use std::{
     io::{BufRead as _, BufReader, IsTerminal as _, Write as _, stdout},
@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result};
 
 use crate::shell;
 
-/// Runs `cargo test` and shows what it says; where it fails, what the failed tests said comes once more at the end.
+/// Runs `cargo test` and shows its output; if it fails, the messages of the failed tests are repeated at the end.
 pub(crate) fn run(tests: &mut Command) -> Result<()> {
     if stdout().is_terminal() {
-        // They see a pipe, and would leave out the colours.
+        // Standard output is a pipe, so libtest would leave out the colours.
         tests.args(["--", "--color", "always"]);
     }
     let mut child = shell::start(tests.stdout(Stdio::piped()))?;
@@ -21,7 +21,7 @@ pub(crate) fn run(tests: &mut Command) -> Result<()> {
     let mut output = BufReader::new(child.stdout.take().context("no output")?);
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line)? > 0 {
-        // Where nobody reads it any more, the tests go on to their end all the same.
+        // If the reader of the output is gone, the tests still run to their end.
         shown = shown.and_then(|()| stdout().write_all(&line));
         failures.read(String::from_utf8_lossy(&line).trim_end_matches('\n'));
         line.clear();
@@ -35,7 +35,7 @@ pub(crate) fn run(tests: &mut Command) -> Result<()> {
     result
 }
 
-/// What stands under headlines such as `---- name ----`, without backtraces.
+/// The text under headlines such as `---- name ----`, without backtraces.
 #[derive(Default)]
 struct Failures {
     said: Vec<String>,
@@ -54,7 +54,7 @@ impl Failures {
     fn read(&mut self, line: &str) {
         let is_headline = line.starts_with("---- ");
         self.place = match line {
-            // It comes twice: before what they said, and before their names.
+            // It occurs twice: before the messages, and before the names.
             "failures:" => Place::Elsewhere,
             _ if line.starts_with("test result: ") || line.starts_with("running ") => Place::Elsewhere,
             _ if is_headline => Place::Said,

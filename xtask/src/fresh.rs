@@ -1,8 +1,8 @@
-//! `cargo xtask fresh`: do the commands of the README do on a fresh Debian 12 what they do here?
+//! `cargo xtask fresh`: checks that the commands of the README work on a fresh Debian 12 as they do here.
 //!
-//! Reads the commands in the README of the commit that it tries, runs them in a `Debian` as they stand, and counts with
-//! a `Tally`. Green is: all of it passed, and nothing was left out. Writes below `fresh` in the target directory, and the
-//! report where it is told.
+//! Reads the commands in the README of the commit under test, runs them unchanged in a `Debian`, and counts with a `Tally`. Green
+//! means that everything passed, and nothing was skipped. Writes below `fresh` in the target directory, and the report to the
+//! given path.
 
 use std::{
     fs::{self, File},
@@ -36,11 +36,11 @@ pub(crate) struct Options {
     report: Option<PathBuf>,
 }
 
-/// What our commands begin with.
+/// The prefix of our commands.
 const OURS: &str = "cargo xtask ";
-/// Stands before each command in what is printed.
+/// Printed before each command.
 const PROMPT: &str = "fresh$ ";
-/// Stands before the status of one that failed.
+/// Printed before the exit status of a failed command.
 const FAILED: &str = "fresh: this ended with ";
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -101,7 +101,7 @@ fn git(arguments: &[&str]) -> Result<String> {
     said.map(|said| said.trim().to_owned()).with_context(|| format!("`git {}` failed", arguments.join(" ")))
 }
 
-/// The commands that the README begins with, up to its test command, but for the one that fetches rustup.
+/// The first commands in the README, up to its test command, except the one that fetches rustup.
 fn commands(readme: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut inside = false;
@@ -119,7 +119,7 @@ fn commands(readme: &str) -> Vec<String> {
     commands
 }
 
-/// Each command with a prompt before it, in the clone. After a command that failed, the next is tried all the same.
+/// Each command with a prompt before it, in the clone. After a failure, the next command is run all the same.
 fn script(commands: &[String]) -> String {
     let one = |command: &String| {
         let shown = command.replace('\'', r"'\''");

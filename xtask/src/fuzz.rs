@@ -1,11 +1,11 @@
 //! `cargo xtask fuzz`: the fuzz targets, on the pinned stable compiler.
 //!
-//! They are built as the tests are, from the same compiled dependencies: only the crates of this workspace are compiled
-//! again, with counters that tell libFuzzer where it has been. That takes a fraction of what a build with a sanitizer
-//! takes; what is fuzzed is safe Rust, whose panics, overflows and endless loops are what there is to find.
+//! They are built like the tests, from the same compiled dependencies: only the crates of this workspace are compiled again, with
+//! counters that give libFuzzer its coverage. That takes a fraction of the time of a build with a sanitizer; the code under test
+//! is safe Rust, in which panics, overflows and endless loops are the faults to find.
 //!
-//! Starts from the seeds in `fuzz/corpus/<target>`, which are committed, and never writes there: what a run
-//! finds goes under the target directory. An input that ends a run is kept in `fuzz/artifacts`.
+//! Starts from the committed seeds in `fuzz/corpus/<target>` and never writes there: new inputs go under the target directory. An
+//! input that ends a run is kept in `fuzz/artifacts`.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::
 const TARGETS: &str = "fuzz/fuzz_targets";
 const ARTIFACTS: &str = "fuzz/artifacts";
 
-/// What makes the compiler count where a program has been (`SanitizerCoverage` of LLVM), as cargo-fuzz says it.
+/// Flags that make the compiler insert coverage counters (`SanitizerCoverage` of LLVM), as cargo-fuzz sets them.
 const COVERAGE: [&str; 6] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -33,7 +33,7 @@ const COVERAGE: [&str; 6] = [
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
 ];
 
-/// How much of what a run said is shown where it failed.
+/// How many lines of a failed run's output are shown.
 const TAIL: usize = 40;
 
 #[derive(Args)]
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     run_all(&chosen, options.seconds)
 }
 
-/// Runs every one of `targets`, as many at a time as there are processors, even after one that failed.
+/// Runs all of `targets`, as many in parallel as there are processors, even after one has failed.
 pub(crate) fn run_all(targets: &[String], seconds: u32) -> Result<()> {
     shell::run(&mut build(targets)?)?;
     let mut failed = Vec::new();
@@ -75,7 +75,7 @@ pub(crate) fn run_all(targets: &[String], seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// The names of the targets, in order.
+/// The names of the targets, sorted.
 pub(crate) fn targets() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(TARGETS).with_context(|| format!("cannot read {TARGETS}"))? {
@@ -88,27 +88,27 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What builds the targets. There are no examples: asking for them makes cargo count the dev-dependencies in, and so use what
-/// the tests are built from.
+/// The command that builds the targets. There are no examples: requesting them makes cargo include the dev-dependencies, and so
+/// reuse what the tests are built from.
 pub(crate) fn build(targets: &[String]) -> Result<Command> {
     let mut build = shell::cargo("build");
     build.args(["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--examples"]);
     build.args(targets.iter().flat_map(|target| ["--bin", target]));
     build.env("RUSTC_WORKSPACE_WRAPPER", compiler()?);
-    // The programs of the kernel are not what is fuzzed.
+    // The kernel's programs are not fuzzed.
     build.env("SG_WITHOUT_PROGRAMS", "1");
     Ok(build)
 }
 
-/// Writes a compiler that counts. Cargo uses it for the crates of this workspace only, and keeps what it makes apart from
-/// what the other one makes. Build scripts are linked to no libFuzzer.
+/// Writes a compiler wrapper that adds coverage counters. Cargo uses it for the crates of this workspace only, and keeps its
+/// output apart from that of the plain compiler. Build scripts are not linked with libFuzzer.
 fn compiler() -> Result<PathBuf> {
     let path = shell::target_dir()?.join("fuzz-rustc");
     let script = format!(
         "#!/bin/sh\ncase \" $* \" in\n*' build_script_'*) exec \"$@\" ;;\nesac\nexec \"$@\" {}\n",
         COVERAGE.join(" ")
     );
-    // Cargo asks a compiler that changed what it is, so it is not written again for nothing.
+    // Cargo queries a changed compiler again, so an unchanged one is not rewritten.
     if fs::read_to_string(&path).ok().as_deref() != Some(&script) {
         fs::write(&path, &script).with_context(|| format!("cannot write {}", path.display()))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
@@ -116,7 +116,7 @@ fn compiler() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A target that runs.
+/// A running target.
 struct Run {
     command: Command,
     child: Child,
@@ -134,7 +134,7 @@ impl Run {
         let said = runs.join("log");
         let log = File::create(&said).with_context(|| format!("cannot write {}", said.display()))?;
         let mut command = Command::new(shell::dev_dir()?.join(target));
-        // The first corpus directory is the one libFuzzer writes to.
+        // libFuzzer writes to the first corpus directory.
         command.arg(finds);
         let seeds = Path::new("fuzz/corpus").join(target);
         if seeds.exists() {
@@ -147,7 +147,7 @@ impl Run {
         Ok(Self { command, child, said })
     }
 
-    /// Waits for it, and says how it went.
+    /// Waits for it, and reports how it ended.
     fn ends_well(mut self, target: &str) -> Result<bool> {
         let status = self.child.wait()?;
         let said = String::from_utf8_lossy(&fs::read(&self.said)?).into_owned();

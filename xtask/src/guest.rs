@@ -1,8 +1,7 @@
-//! `Guest`: the whole system that a kernel is booted with: a directory, packed as an initramfs.
+//! `Guest`: the whole system with which a kernel is booted: a directory, packed as an initramfs.
 //!
-//! Owns its layout: busybox, the programs of ours that are run in it with the libraries of this machine, a few
-//! modules of the kernel, and the script that is its first process. Never starts anything. Called by `matrix`, and for
-//! the packing by `boot`.
+//! Owns its layout: busybox, our programs with the libraries of this machine, a few kernel modules, and the script that is its
+//! first process. Never starts anything. Called by `matrix`, and for the packing by `boot`.
 
 use std::{
     collections::BTreeSet,
@@ -17,11 +16,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{shell, unpacked};
 
-/// What the first process prints before the status that the run ended with.
+/// The first process prints this before the exit status of the run.
 pub(crate) const ENDED: &str = "the run in the guest ended with ";
 
-/// Modules of the devices that tests make, of the older way to attach, and of IPsec with a cipher. A kernel without one of them is
-/// no kernel to try these tests on.
+/// Modules for the devices that tests create, for attaching to clsact, and for IPsec with a cipher. A kernel without one of them
+/// is not suitable for these tests.
 const MODULES: [&str; 26] = [
     "veth",
     "bridge",
@@ -50,17 +49,17 @@ const MODULES: [&str; 26] = [
     "bonding",
     "vrf",
 ];
-/// What tests call by name.
+/// Programs that tests run by name.
 const CALLED: [&str; 4] = ["ip", "tc", "ping", "wg"];
-/// What the first process calls by name.
+/// Programs that the first process runs by name.
 const APPLETS: [&str; 4] = ["sh", "mount", "insmod", "poweroff"];
-/// What is mounted before anything is run: (type, where).
+/// What is mounted before anything runs: (type, path).
 const MOUNTS: [(&str, &str); 4] =
     [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")];
-/// Where our own programs lie in the guest.
+/// The directory of our own programs in the guest.
 const OURS: &str = "/ours";
 
-/// The system, being put together.
+/// The system under construction.
 pub(crate) struct Guest {
     root: PathBuf,
     busybox: PathBuf,
@@ -68,7 +67,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// An empty one at `root`, with `busybox`, which is linked with no library.
+    /// An empty system at `root`, with `busybox`, which is statically linked.
     pub(crate) fn new(root: &Path, busybox: &Path) -> Result<Self> {
         if root.exists() {
             fs::remove_dir_all(root)?;
@@ -89,7 +88,7 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Adds a program of ours as `name`, without the sections for debuggers: they are most of it.
+    /// Adds a program of ours as `name`, without debug sections, which are most of it.
     pub(crate) fn add(&self, program: &Path, name: &str) -> Result<()> {
         let to = self.root.join(&OURS[1..]).join(name);
         shell::run_quietly(Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program))?;
@@ -116,7 +115,7 @@ impl Guest {
         MODULES.into_iter().try_for_each(|name| self.add_module(kernel, &built_in, name, &mut done))
     }
 
-    /// Adds one module behind those that it needs.
+    /// Adds one module after its dependencies.
     fn add_module(
         &mut self,
         kernel: &Path,
@@ -124,7 +123,7 @@ impl Guest {
         name: &str,
         done: &mut BTreeSet<String>,
     ) -> Result<()> {
-        // Files are named with hyphens or underscores, and modules name each other with either, too.
+        // File names have hyphens or underscores, and modules refer to each other with either.
         let name = name.replace('-', "_");
         let is_it =
             |file: &str| file.split_once(".ko").is_some_and(|(stem, _)| stem.replace('-', "_") == name);
@@ -165,7 +164,7 @@ pub(crate) fn pack_all(root: &Path, busybox: &Path, image: &Path) -> Result<()> 
     let mut names = Vec::new();
     list(root, root, &mut names)?;
     let mut cpio = Command::new(fs::canonicalize(busybox)?)
-        // Root's, whoever builds it: an agent reads no policy below a directory of somebody else.
+        // Owned by root, whoever builds it: an agent reads no policy below a directory of another user.
         .args(["cpio", "-o", "-H", "newc", "-R", "0:0"])
         .current_dir(root)
         .stdin(Stdio::piped())
@@ -180,7 +179,7 @@ pub(crate) fn pack_all(root: &Path, busybox: &Path, image: &Path) -> Result<()> 
     Ok(())
 }
 
-/// The first process. Ends the machine, whatever happens.
+/// The script of the first process. It powers the machine off, whatever happens.
 fn script(modules: &[String], commands: &[&str]) -> String {
     let mount = |(kind, place)| format!("mount -t {kind} {kind} {place} || return");
     let insert = |module: &String| format!("insmod /modules/{module} || return");
@@ -193,14 +192,14 @@ fn script(modules: &[String], commands: &[&str]) -> String {
     lines.join("\n")
 }
 
-/// The modules that one needs, from its section `.modinfo`: `name=value`, each ended by a zero.
+/// The dependencies of a module, from its section `.modinfo`: `name=value`, each terminated by a zero byte.
 fn depends(module: &[u8]) -> Vec<String> {
     let entry = module.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(b"depends="));
     let names = String::from_utf8_lossy(entry.unwrap_or_default());
     names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Everything below `directory`, directories before what they hold, by its name from `root`.
+/// Everything below `directory`, directories before their content, by paths relative to `root`.
 fn list(root: &Path, directory: &Path, names: &mut Vec<String>) -> Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -1,7 +1,7 @@
-//! What the running kernel must offer, and the right to use it.
+//! What the running kernel must offer, and the privileges to use it.
 //!
-//! Only looks: it changes nothing on the machine. None of this can be installed, so every remedy is by hand
-//! and a long command is refused before it starts.
+//! Only checks: it changes nothing on the machine. None of this can be installed, so every remedy is by hand, and a long command
+//! is refused before it starts.
 
 use std::{fs, path::Path, process::Command};
 
@@ -12,9 +12,9 @@ use crate::{
     version::Version,
 };
 
-/// The oldest kernel we load on (the one of Debian 12).
+/// The oldest supported kernel (the one of Debian 12).
 const MINIMUM: Version = Version(6, 1, 0);
-/// From here on programs attach with TCX links; before it, through a clsact qdisc.
+/// Programs attach with TCX links from this version on; before it, through a clsact qdisc.
 const TCX: Version = Version(6, 6, 0);
 
 pub(crate) fn prerequisites(privilege: Privilege) -> [Prerequisite; 6] {
@@ -106,11 +106,11 @@ fn bpffs_state(mounts: &str, filesystems: &str) -> State {
     }
 }
 
-/// Makes a veth pair in a network namespace that ends with the command.
+/// Creates a veth pair in a network namespace that ends with the command.
 fn veth_state(privilege: Privilege) -> State {
     let may_ask = match privilege {
         Privilege::Root => true,
-        // A look at the machine must not ask for a password.
+        // A check of the machine must not prompt for a password.
         Privilege::Sudo => shell::read(Command::new("sudo").args(["--non-interactive", "true"])).is_some(),
         Privilege::None => false,
     };

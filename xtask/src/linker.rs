@@ -1,8 +1,8 @@
-//! bpf-linker, and the LLVM it is built against.
+//! bpf-linker, and the LLVM that it is built against.
 //!
-//! The two halves of one pin: the compiler in `rust-toolchain.toml` and the version here. bpf-linker reads the
-//! bitcode that rustc writes, so it must be linked with the LLVM major of that rustc; built against another
-//! one it fails later, in words that do not say so.
+//! The compiler in `rust-toolchain.toml` and the version here are the two halves of one pin. bpf-linker reads the bitcode that
+//! rustc writes, so it must be linked with the LLVM major version of that rustc; built against another one it fails later, with a
+//! message that does not say so.
 
 use std::{env, fs, path::PathBuf, process::Command};
 
@@ -42,14 +42,14 @@ pub(crate) fn install(llvm: u32) -> Result<()> {
     let prefix = llvm_prefix(llvm).with_context(|| {
         format!("no LLVM {llvm} with its headers is here: install it and set LLVM_PREFIX to where it lies")
     })?;
-    // Without LLVM_PREFIX the link ends with "unable to find library -lLLVM".
-    // --force: a linker of this version that was built for another LLVM is to be replaced.
+    // Without LLVM_PREFIX the link fails with "unable to find library -lLLVM". --force replaces a linker of this version that was
+    // built for another LLVM.
     shell::run_quietly(
         shell::cargo("install").args(install_arguments(llvm)).arg("--force").env("LLVM_PREFIX", prefix),
     )
 }
 
-/// What `install` does, as one would type it.
+/// The command of `install`, as typed by a user.
 pub(crate) fn install_line(llvm: u32) -> String {
     let prefix = llvm_prefix(llvm).unwrap_or_else(|| format!("/usr/lib/llvm-{llvm}").into());
     format!("LLVM_PREFIX={} cargo install {}", prefix.display(), install_arguments(llvm).join(" "))
@@ -63,7 +63,7 @@ fn install_arguments(llvm: u32) -> Vec<String> {
         .into()
 }
 
-/// Where LLVM of this major version lies with its headers and `llvm-config`: Debian's place, or the system's.
+/// The directory of this LLVM major version with its headers and `llvm-config`: Debian's, or the system's.
 fn llvm_prefix(llvm: u32) -> Option<PathBuf> {
     let places = [format!("/usr/lib/llvm-{llvm}"), format!("/usr/lib64/llvm{llvm}"), "/usr".into()];
     let told = env::var_os("LLVM_PREFIX").map(PathBuf::from);
@@ -77,7 +77,7 @@ fn llvm_prefix(llvm: u32) -> Option<PathBuf> {
 fn llvm_state(llvm: u32, linker: &State) -> State {
     match llvm_prefix(llvm) {
         Some(prefix) => State::Ok(prefix.display().to_string()),
-        // They are there to build the linker with, and for nothing else.
+        // They are needed to build the linker, and for nothing else.
         None if linker.is_ok() => State::Ok("not needed: bpf-linker is built".into()),
         None => State::Missing(format!("no LLVM {llvm} (the LLVM of this rustc)")),
     }
@@ -103,7 +103,7 @@ fn linker_state(llvm: u32) -> State {
     }
 }
 
-/// The LLVM major that a dynamically linked executable asks its loader for: `libLLVM.so.22.1` stands in it.
+/// The LLVM major version that a dynamically linked executable needs: it contains the text `libLLVM.so.22.1`.
 fn linked_llvm(executable: &[u8]) -> Option<u32> {
     const NEEDED: &[u8] = b"libLLVM.so.";
     let at = executable.windows(NEEDED.len()).position(|bytes| bytes == NEEDED)? + NEEDED.len();

@@ -1,9 +1,8 @@
 //! `cargo xtask`: how the project is set up, shown, tested and measured.
 //!
-//! Owns the command line. Every command is one file that says what it does; what several of them need
-//! (prerequisites, privileges, running programs) has a file each. It is a program for people and for
-//! `.ci/run`; no crate may depend on it, and it links none of ours, so that it builds on a machine where
-//! nothing else builds yet.
+//! Owns the command line. Every command is a file; what several of them need (prerequisites, privileges, running programs) has a
+//! file each. It is a program for people and for `.ci/run`; no crate may depend on it, and it links none of ours, so that it
+//! builds on a machine where nothing else builds yet.
 
 mod apt;
 mod aside;
@@ -90,8 +89,8 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<()> {
-    // Paths in this program are relative to the repository, wherever it is called from. Asked at run time: a
-    // target directory can be shared by two checkouts, or move with one.
+    // Paths in this program are relative to the repository, whatever the current directory is. Read at run time: two checkouts
+    // can share a target directory, or it can move with one.
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR").context("run this as `cargo xtask`")?;
     let repository = Path::new(&xtask).parent().context("xtask lies in no repository")?;
     std::env::set_current_dir(repository)

@@ -1,8 +1,8 @@
-//! `cargo xtask test --kernel VERSION`: the tests that tell one kernel from another, over a kernel of Debian.
+//! `cargo xtask test --kernel VERSION`: the tests that depend on the kernel, on a kernel of Debian.
 //!
-//! Owns `kernels` below the target directory: the packages, unpacked and not installed, and what was booted. The
-//! kernel runs in an emulated machine, with no device and no network of this one. Emulation is by software
-//! everywhere: it is the same on every machine, and a build server rarely lends its processor.
+//! Owns `kernels` below the target directory: the packages, unpacked and not installed, and the booted images. The kernel runs in
+//! an emulated machine, without any device or network of this one. Emulation is always by software: it is the same on every
+//! machine, and build servers rarely offer virtualization.
 
 use std::{
     env,
@@ -28,11 +28,11 @@ use crate::{
     unpacked,
 };
 
-/// How long a kernel may take, from its start to its end.
+/// The time limit of one kernel, from boot to power-off.
 const LIMIT: Duration = Duration::from_hours(1);
-/// What runs in the guest. Everything that the verifier sees, then real packets over each way to attach; one test
-/// at a time, since the guest is slow and tests wait for silence. A test that is left out for want of root or of
-/// the programs counts as failed there; one that needs a newer kernel is named with what it needs.
+/// What runs in the guest: everything that the verifier checks, then real packets over each way to attach; one test at a time,
+/// since the guest is slow and tests wait for silence. A test that is skipped for lack of root or of the programs counts as
+/// failed there; one that needs a newer kernel is reported with what it needs.
 const RUNS: [&str; 8] = [
     "engines --include-ignored --test-threads 1 programs::",
     "traffic --include-ignored --test-threads 1 verdicts::inbound_host_v4",
@@ -43,17 +43,17 @@ const RUNS: [&str; 8] = [
     "traffic --include-ignored --test-threads 1 tunnels::",
     "traffic --include-ignored --test-threads 1 vlans::",
 ];
-/// Debian's kernels for machines in a cloud: the smallest that have all that is needed.
+/// Debian's kernels for cloud machines: the smallest ones that have everything needed.
 const KERNELS: &str = "^linux-image-[0-9].*-cloud-amd64$";
 const QEMU: &str = "qemu-system-x86_64";
 
-/// Runs them over each of `versions`, such as `6.1` or `6.12`.
+/// Runs the tests on each of `versions`, such as `6.1` or `6.12`.
 pub(crate) fn run(versions: &[String]) -> Result<()> {
     let privilege = Privilege::detect();
     setup::ready(&[Stage::Build, Stage::Kernels], &Rustc::ask()?, privilege)?;
 
     look_for_kernels(privilege)?;
-    // All of them first: a word that is no version should not cost a build.
+    // All versions first: an invalid one should not cost a build.
     let packages: Vec<String> = versions.iter().map(|version| package_of(version)).collect::<Result<_>>()?;
     let directory = shell::target_dir()?.join("kernels");
     let tools = Tools::bring(&directory.join("tools"))?;
@@ -67,7 +67,7 @@ pub(crate) fn run(versions: &[String]) -> Result<()> {
     steps.finish()
 }
 
-/// Whether there are any, and a machine that they run on.
+/// Checks that there are kernels, and a machine to run them.
 fn look_for_kernels(privilege: Privilege) -> Result<()> {
     ensure!(env::consts::ARCH == "x86_64", "kernels are tried on x86_64 only, this is {}", env::consts::ARCH);
     ensure!(
@@ -88,10 +88,10 @@ pub(crate) fn kernel(version: &str, directory: &Path, privilege: Privilege) -> R
     Ok(kernel)
 }
 
-/// What boots a guest and fills it.
+/// The tools that boot and fill a guest.
 pub(crate) struct Tools {
     qemu: PathBuf,
-    /// Where the libraries and the firmware of an unpacked qemu are; none for one that is installed.
+    /// The libraries and the firmware of an unpacked qemu; none for an installed one.
     unpacked: Option<PathBuf>,
     pub(crate) busybox: PathBuf,
 }
@@ -117,7 +117,7 @@ impl Tools {
         })
     }
 
-    /// A machine with so much memory, as QEMU says it, and no device but a serial line.
+    /// A machine with this much memory, in QEMU's notation, and no device but a serial line.
     pub(crate) fn machine(&self, memory: &str) -> Command {
         let mut qemu = Command::new(&self.qemu);
         if let Some(directory) = &self.unpacked {
@@ -133,11 +133,11 @@ impl Tools {
     }
 }
 
-/// The programs that run in the guest, by the names they have there.
+/// The programs that run in the guest, by their names there.
 fn built() -> Result<Vec<(&'static str, PathBuf)>> {
     shell::announce("agent, client and tests");
-    // Release, unlike what `cargo xtask test` builds: emulated, on a busy machine, an agent of the dev profile was
-    // not ready within the minute that a test gives it.
+    // Release, unlike what `cargo xtask test` builds: emulated, on a busy machine, an agent of the dev profile was not ready
+    // within the minute that a test gives it.
     let build = || {
         let mut build = shell::cargo("build");
         build.args(["--release", "--bin", "sgd", "--bin", "sgctl", "--test", "engines", "--test", "traffic"]);
@@ -156,7 +156,7 @@ fn built() -> Result<Vec<(&'static str, PathBuf)>> {
     ])
 }
 
-/// The executable of the test `name`, among the messages that cargo prints, one a line.
+/// The executable of the test `name`, from the messages that cargo prints, one a line.
 fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     messages
         .lines()
@@ -183,7 +183,7 @@ fn over(package: String, directory: &Path, tools: &Tools, programs: &[(&str, Pat
     boot(&mut tools.machine("1G"), &kernel, &image, "quiet")
 }
 
-/// Boots `machine` with the kernel of a package, and `image` as all that it has, until what runs there has ended well.
+/// Boots `machine` with the kernel of a package, and `image` as its only file system, until the run inside has ended well.
 pub(crate) fn boot(machine: &mut Command, kernel: &Path, image: &Path, parameters: &str) -> Result<()> {
     let vmlinuz = unpacked::find(kernel, &|name| name.starts_with("vmlinuz-"))
         .context("the kernel package has no kernel")?;
@@ -220,7 +220,7 @@ fn newest(packages: &[String], version: &str) -> Option<String> {
     of_version.max_by_key(|name| numbers(release(name).unwrap_or_default())).cloned()
 }
 
-/// `6.1.0-56` of `linux-image-6.1.0-56-cloud-amd64`; nothing of a package that only names another.
+/// `6.1.0-56` of `linux-image-6.1.0-56-cloud-amd64`; none for a metapackage.
 fn release(package: &str) -> Option<&str> {
     let release = package.strip_prefix("linux-image-")?.strip_suffix("-cloud-amd64")?;
     (release.matches('.').count() >= 2).then_some(release)
@@ -236,7 +236,7 @@ fn numbers(release: &str) -> Vec<u32> {
     release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-/// Runs the machine, shows its console, and answers the status that the guest named; none where it named none.
+/// Runs the machine, shows its console, and returns the status that the guest printed; none if it printed none.
 fn follow(machine: &mut Command) -> Result<Option<i32>> {
     let mut machine = Machine(
         machine.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start the machine")?,
@@ -244,7 +244,7 @@ fn follow(machine: &mut Command) -> Result<Option<i32>> {
     let console = machine.0.stdout.take().context("no console")?;
     let (tell, lines) = mpsc::channel();
     thread::spawn(move || {
-        // Firmware writes what is no text.
+        // The firmware's output need not be UTF-8.
         for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
             if tell.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
                 break;
@@ -257,7 +257,7 @@ fn follow(machine: &mut Command) -> Result<Option<i32>> {
         match lines.recv_timeout(LIMIT.saturating_sub(start.elapsed())) {
             Ok(line) => match line.strip_prefix(ENDED) {
                 Some(ended) => status = ended.parse().ok(),
-                // What clears a terminal is the firmware's.
+                // Only the firmware clears the terminal.
                 None if line.contains("\x1b[2J") || line.contains("\x1bc") => {}
                 None => println!("    {line}"),
             },
@@ -269,12 +269,12 @@ fn follow(machine: &mut Command) -> Result<Option<i32>> {
     }
 }
 
-/// A machine that ends with its owner.
+/// A machine that is killed when it is dropped.
 struct Machine(Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // Errors of ending what has ended are of no use to anybody.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,7 +1,7 @@
 //! The `PATH` of demonstration, tests and benchmarks: a directory with a link to each declared program and nothing else.
 //!
-//! Whatever they or their scripts start by name is in the table of `programs`, or is not found: what happens to be
-//! installed here and nowhere else fails here. Owns the directories below `path` in the target directory.
+//! Every program that they or their scripts start by name is in the table of `programs`, or is not found: a program that just
+//! happens to be installed here fails here. Owns the directories below `path` in the target directory.
 
 use std::{
     fs, io,
@@ -17,14 +17,14 @@ use crate::{
     shell,
 };
 
-/// Makes the directory of what `stages` start, called `name`, and answers its path.
+/// Creates the directory of the programs of `stages`, called `name`, and returns its path.
 pub(crate) fn of(stages: &[Stage], name: &str) -> Result<PathBuf> {
     let directory = shell::target_dir()?.join("path").join(name);
     fill(&directory, stages).with_context(|| format!("cannot make {}", directory.display()))?;
     Ok(directory)
 }
 
-/// What `env` is told of it.
+/// The `PATH` assignment for `env`.
 pub(crate) fn variable(directory: &Path) -> String {
     format!("PATH={}", directory.display())
 }
@@ -36,7 +36,7 @@ fn fill(directory: &Path, stages: &[Stage]) -> Result<()> {
     }
     let is_of = |programs: &&Programs| programs.stages.iter().any(|stage| stages.contains(stage));
     for name in ALL.iter().filter(is_of).flat_map(|programs| programs.names) {
-        // Two lines of the table may name the same one.
+        // Two lines of the table may have the same one.
         match shell::find(name).map(|program| symlink(program, directory.join(name))) {
             Some(Err(error)) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}

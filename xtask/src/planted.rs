@@ -1,8 +1,7 @@
 //! `cargo xtask test --planted`: faults planted into a copy of the tree, each of which a test must find.
 //!
-//! A fault is a patch in `tests/planted`. Before the patch stand lines that say `what:` it brings back, and by what
-//! it is `found:`, a package, a test of it, and a filter where there is one. That is built of the copy, with the fault, and the
-//! test must fail.
+//! A fault is a patch in `tests/planted`. Lines before the patch say `what:` fault it brings back, and by what it is `found:`: a
+//! package, a test of it, and optionally a filter. That test is built from the copy with the fault, and must fail.
 
 use std::{
     collections::BTreeSet,
@@ -28,17 +27,16 @@ const PATCHES: &str = "tests/planted";
 /// The package whose test drives the agent.
 const RECEIVER: &str = "sg-receiver";
 
-/// A fault.
 struct Fault {
     name: String,
     patch: PathBuf,
     what: String,
-    /// The test that finds it, and which part of it.
+    /// The test that finds it, and its filter.
     found: Vec<String>,
 }
 
-/// Plants the faults whose names begin with one of `chosen`, or all, one after the other. What the receiver is to find it must
-/// find with each of the seeds.
+/// Plants the faults whose names begin with one of `chosen`, or all, one after the other. The receiver must find its faults with
+/// each of the seeds.
 pub(crate) fn run(chosen: &[String], seeds: &[u64]) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();
@@ -108,7 +106,7 @@ struct Copy {
 }
 
 impl Copy {
-    /// Makes it, or what it was before the same again: what has not changed is not built again.
+    /// Creates it, or restores it: unchanged files are not built again.
     fn make(&self) -> Result<()> {
         let mut list = Command::new("git");
         list.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
@@ -147,7 +145,7 @@ impl Copy {
 
     fn plant(&self, fault: &Fault) -> Result<()> {
         let patch = fs::canonicalize(&fault.patch)?;
-        // It is no part of the repository that it lies in.
+        // The copy is not part of the repository that contains it.
         let mut apply = Command::new("git");
         apply.arg("apply").arg(patch).current_dir(&self.tree).env("GIT_CEILING_DIRECTORIES", &self.tree);
         apply.env("GIT_DIR", "/dev/null");
@@ -164,13 +162,13 @@ impl Copy {
     fn cargo(&self, subcommand: &str, packages: &[&str]) -> Command {
         let mut cargo = shell::cargo(subcommand);
         cargo.args(packages.iter().flat_map(|package| ["--package", package]));
-        // Nobody debugs it, and without what that takes it is linked sooner.
+        // Nobody debugs it, and without debug information it links faster.
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
         cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build);
         cargo
     }
 
-    /// Builds the test that is to find it, runs it, and prints what it says that found it.
+    /// Builds the test that must find the fault, runs it, and prints the message that reveals the fault.
     fn find(&self, fault: &Fault, seeds: &[u64], privilege: Privilege, host: &str) -> Result<()> {
         let [package, test, filter @ ..] = &fault.found[..] else {
             bail!("{} is found by a package, a test and a filter", fault.name)
@@ -183,7 +181,7 @@ impl Copy {
             bins = &["--bin", "sgd", "--bin", "sgctl"];
         }
         shell::run(self.cargo("build", &packages).args(bins).args(["--test", test]))?;
-        // Only the receiver draws lots.
+        // Only the receiver's test is random.
         let seeds = if is_receiver { seeds } else { &[SEED] };
         for seed in seeds {
             let mut tests = self.cargo("test", &packages);
@@ -218,7 +216,7 @@ fn failure(said: &str) -> Option<String> {
     tests.next().map(|test| format!("found by {test}"))
 }
 
-/// The case that was the first to go wrong, in the receiver's words: which one, what is wrong about it, and when.
+/// The first failed case, in the receiver's words: which one, what is wrong, and when.
 fn summary(said: &str) -> Option<String> {
     let lines: Vec<&str> = said.lines().map(str::trim).collect();
     let frames = |line: &str| line.strip_prefix("found after ")?.split(' ').next()?.parse::<u64>().ok();
@@ -235,7 +233,7 @@ mod tests {
 
     use super::{Fault, PATCHES, failure, summary};
 
-    /// A fault whose place in the code has changed is planted no longer, and nobody looks for it but by name.
+    /// A fault whose place in the code has changed would no longer be planted, unnoticed until it is run by name.
     #[test]
     fn every_patch_applies_to_this_tree() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
@@ -283,7 +281,7 @@ mod tests {
             found.contains("Arrived(NoRule)") && found.ends_with("found after 31 frames, 0.5 s"),
             "{found}"
         );
-        // It failed otherwise.
+        // It failed for another reason.
         assert_eq!(summary("test tcx_host_ingress ... FAILED\na mark did not arrive\n"), None);
     }
 

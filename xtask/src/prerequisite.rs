@@ -1,7 +1,7 @@
-//! `Prerequisite`: one thing a machine must have, how to see whether it is there, and what to do if not.
+//! `Prerequisite`: one thing that a machine needs, how to check for it, and what to do if it is missing.
 //!
-//! Owns the words only. Which prerequisites there are is said by `programs` (through `tools`), `toolchain`, `linker`
-//! and `kernel`; `doctor` prints them and `setup` brings them.
+//! Owns the types only. `programs` (through `tools`), `toolchain`, `linker` and `kernel` define the prerequisites; `doctor`
+//! prints them and `setup` installs them.
 
 use std::fmt;
 
@@ -10,31 +10,31 @@ use crate::{kernel, linker, privilege::Privilege, toolchain, toolchain::Rustc, t
 /// What a prerequisite is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// Compiling the agent and the programs it carries.
+    /// Compiling the agent and the programs that it contains.
     Build,
     /// Running them: the demonstration, the tests, the benchmarks.
     Run,
-    /// The tests, beside what running needs.
+    /// The tests, in addition to `Run`.
     Test,
-    /// The checks of the test command that are no tests of ours: format, lints.
+    /// The checks of the test command that are no tests: format, lints.
     Check,
-    /// The vendor's clients that the API is tried with.
+    /// The vendor's clients with which the API is tested.
     Clients,
     /// Fuzzing.
     Fuzz,
     /// What the benchmarks compare with and measure with.
     Bench,
-    /// Licences, sources and advisories of what we depend on.
+    /// Licences, sources and advisories of dependencies.
     SupplyChain,
-    /// The tests over other kernels.
+    /// The tests on other kernels.
     Kernels,
     /// A fresh machine.
     Fresh,
-    /// Nothing: it is slower without.
+    /// Nothing: without it, builds are slower.
     Advice,
 }
 
-/// Whether it is there; the text says what was found.
+/// Whether it is there, with what was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Ok(String),
@@ -63,7 +63,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What to do when it is not there. All but `ByHand` are done by `setup`.
+/// What to do if it is missing. `setup` does all but `ByHand`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
     /// Debian packages.
@@ -72,9 +72,9 @@ pub(crate) enum Remedy {
     Component(&'static str),
     /// bpf-linker, built against this major version of LLVM.
     BpfLinker { llvm: u32 },
-    /// A crate with a program of its name.
+    /// A crate with a program of the same name.
     Crate(&'static str),
-    /// Nothing that this program should do to a machine.
+    /// A change that this program should not make to a machine.
     ByHand(String),
 }
 
@@ -96,7 +96,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// One thing a machine must have.
+/// One thing that a machine needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Prerequisite {
     pub(crate) name: &'static str,
@@ -106,7 +106,7 @@ pub(crate) struct Prerequisite {
 }
 
 impl Prerequisite {
-    /// Looks at the machine and says how it stands with everything `stages` need.
+    /// Checks the machine for everything that `stages` need.
     pub(crate) fn of(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Self> {
         let mut all = toolchain::prerequisites(rustc);
         all.extend(linker::prerequisites(rustc));
@@ -116,7 +116,7 @@ impl Prerequisite {
         all
     }
 
-    /// Whether only the user can do something about it.
+    /// Whether only the user can fix it.
     pub(crate) fn is_by_hand(&self) -> bool {
         matches!(self.remedy, Remedy::ByHand(_))
     }

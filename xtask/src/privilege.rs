@@ -1,7 +1,7 @@
-//! How this process comes to root: it is root, or it goes through sudo, or not at all.
+//! How this process gets root: it is root, or uses sudo, or cannot.
 //!
-//! Builds always run as the caller; only package installation and the runs that load programs or make
-//! namespaces ask for a `Privilege`.
+//! Builds always run as the caller; only package installation and the runs that load programs or create namespaces need a
+//! `Privilege`.
 
 use std::{fs, path::Path, process::Command};
 
@@ -36,17 +36,17 @@ impl Privilege {
         }
     }
 
-    /// Asks for the password now, if one is needed: not ten minutes into a build.
+    /// Asks for the password now, if one is needed, and not ten minutes into a build.
     pub(crate) fn acquire(self) -> Result<()> {
         match self {
             Self::Root => Ok(()),
-            // Not `sudo --validate`: that one can ask even where the rules say NOPASSWD.
+            // Not `sudo --validate`: that may ask even where the rules say NOPASSWD.
             Self::Sudo => shell::run(Command::new("sudo").arg("true")).context(REMEDY),
             Self::None => bail!("this needs root: {REMEDY}"),
         }
     }
 
-    /// `program`, to be run as root with the environment of the caller.
+    /// A command that runs `program` as root with the environment of the caller.
     pub(crate) fn command(self, program: &str) -> Result<Command> {
         match self {
             Self::Root => Ok(Command::new(program)),
@@ -59,10 +59,10 @@ impl Privilege {
         }
     }
 
-    /// Makes `cargo` run what it built as root and with only the programs in `path`, and build it as the caller. To be
-    /// called before arguments for what was built.
+    /// Makes `cargo` build as the caller, and run the result as root with only the programs in `path`. Must be called before the
+    /// result's arguments are added.
     pub(crate) fn run_built_as_root(self, cargo: &mut Command, host: &str, path: &Path) {
-        // Said behind sudo, which may have a PATH of its own.
+        // Set behind sudo, which may have its own PATH.
         let path = path::variable(path);
         let runner = match self {
             Self::Sudo => vec!["sudo", "-E", "env", &path],

@@ -1,15 +1,15 @@
-//! `Programs`: every program that setup, demonstration, tests and benchmarks start, and where each comes from.
+//! `Programs`: every program that setup, demonstration, tests and benchmarks start, and the source of each.
 //!
-//! Owns that table and nothing else. `prerequisite` makes of it what `doctor` prints and `setup` brings; `path`
-//! makes of it the only programs that demonstration, tests and benchmarks find. **Who starts another program adds a
-//! line here**, or a test fails.
+//! Owns that table and nothing else. `prerequisite` derives from it what `doctor` prints and `setup` installs; `path` derives
+//! from it the only programs that demonstration, tests and benchmarks find. **Code that starts another program needs a line
+//! here**, or a test fails.
 
 use Source::{Crate, Debian, Elsewhere};
 use Stage::{Bench, Build, Check, Clients, Fresh, Fuzz, Kernels, Run, SupplyChain, Test};
 
 use crate::{prerequisite::Stage, version::Version};
 
-/// Programs that come together.
+/// Programs from one source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Programs {
     pub(crate) names: &'static [&'static str],
@@ -19,31 +19,31 @@ pub(crate) struct Programs {
     pub(crate) proof: Proof,
 }
 
-/// Where programs come from.
+/// The source of programs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source {
-    /// Packages of Debian, brought by `apt`.
+    /// Debian packages, installed by `apt`.
     Debian(&'static [&'static str]),
-    /// A crate of the same name, brought by `cargo install`.
+    /// A crate of the same name, installed by `cargo install`.
     Crate,
-    /// Somewhere else: the file named beside it looks for them, and says what to do where they are missing.
+    /// Another source: the file named beside it checks for them, and says what to do if they are missing.
     Elsewhere,
 }
 
-/// How to see that they are there.
+/// How to check for them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Proof {
-    /// Each is found.
+    /// Each one is found.
     Found,
-    /// The first one, asked this, answers with at least this version.
+    /// The first one, run with these arguments, prints at least this version.
     Answers(&'static [&'static str], Version),
 }
 
-/// Debian's Python has `venv` without what it puts into an environment, unless python3-venv is installed.
+/// Debian's Python has `venv` without the packages for new environments, unless python3-venv is installed.
 pub(crate) const PYTHON_WITH_VENV: [&str; 2] =
     ["-c", "import ensurepip, platform, venv; print(platform.python_version())"];
 
-/// All of them. A package that every Debian has is named all the same: another system may not have it.
+/// All of them. Packages that every Debian has are listed as well: another system may not have them.
 pub(crate) const ALL: &[Programs] = &[
     // `toolchain`.
     of(&[Build], Elsewhere, &["cargo", "rustc", "rustup"]),
@@ -55,7 +55,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
     // `planted`.
     of(&[Build], Debian(&["git"]), &["git"]),
-    // What brings the rest, and `unpacked`.
+    // They install the rest, and `unpacked` uses them.
     of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
     // libFuzzer is C++ and is compiled with the fuzz targets.
     of(&[Fuzz], Debian(&["g++"]), &["c++"]),
@@ -69,7 +69,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Test], Debian(&["bpftool"]), &["bpftool"]),
     of(&[Test, Bench], Debian(&["nftables"]), &["nft"]),
     of(&[Test], Debian(&["mount"]), &["mount", "umount"]),
-    // Clients and a server of DHCP, as hosts and networks run them.
+    // DHCP clients and a server, as hosts and networks use them.
     of(&[Test], Debian(&["udhcpc"]), &["udhcpc"]),
     of(&[Test], Debian(&["isc-dhcp-client"]), &["dhclient"]),
     of(&[Test], Debian(&["dhcpcd-base"]), &["dhcpcd"]),
@@ -89,7 +89,7 @@ pub(crate) const ALL: &[Programs] = &[
     ),
     Programs {
         proof: Proof::Answers(&PYTHON_WITH_VENV, Version(3, 11, 0)),
-        // What is not a program is the module that makes environments.
+        // The venv module, which is no program, has to be checked separately.
         ..of(&[Clients], Debian(&["python3", "python3-venv"]), &["python3"])
     },
     Programs {
@@ -125,11 +125,11 @@ mod tests {
 
     use super::ALL;
 
-    /// What stands before the name of a program that is started or looked for. Programs whose name is no literal, and
-    /// those of scripts, are found out when they are started: see `path`.
+    /// What precedes the name of a program that is started or looked up. Names that are no literals, and those in scripts, show
+    /// when they are started: see `path`.
     const STARTS: [&str; 4] =
         ["Command::new(\"", "shell::find(\"", "privilege.command(\"", "shell::cargo(\""];
-    /// What cargo does itself.
+    /// Subcommands that cargo itself has.
     const OF_CARGO: [&str; 5] = ["bench", "build", "doc", "install", "test"];
 
     /// The programs that `source` starts and the table lacks.
@@ -154,7 +154,7 @@ mod tests {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let path = entry.path();
             if path.is_dir() && !path.is_symlink() {
-                // What is built, and nothing else, lies there.
+                // Such a directory has build output only.
                 if !path.join("CACHEDIR.TAG").exists() {
                     sources(&path, found);
                 }

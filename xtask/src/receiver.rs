@@ -1,4 +1,4 @@
-//! `cargo xtask test --frames N`: the receiver as judge, for as long as N frames take. The test command has half a million.
+//! `cargo xtask test --frames N`: the receiver test for N frames. The test command uses half a million.
 
 use anyhow::Result;
 
@@ -11,10 +11,10 @@ use crate::{
     toolchain::Rustc,
 };
 
-/// The seed of frames where nobody says another one.
+/// The default seed of frames.
 pub(crate) const SEED: u64 = 1;
 
-/// Sends that many frames for each of the seeds, of which all cases are made.
+/// Sends this many frames for each of the seeds, from which all cases are generated.
 pub(crate) fn run(frames: u64, seeds: &[u64]) -> Result<()> {
     let rustc = Rustc::ask()?;
     let privilege = Privilege::detect();

@@ -1,7 +1,7 @@
-//! Brings what is missing, says so while it does, and does nothing twice.
+//! Installs what is missing, prints what it does, and does nothing twice.
 //!
-//! Every long command begins with `ready`; `cargo xtask setup` is the same on its own. What is there is never
-//! touched, and what only the user can do is named, not tried.
+//! Every long command begins with `ready`; `cargo xtask setup` is the same on its own. What is installed is never touched, and
+//! what only the user can do is reported, not tried.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use crate::{
     toolchain::Rustc,
 };
 
-/// What building, demonstration, tests and benchmarks need; the rest is brought by the commands that need it.
+/// The stages of building, demonstration, tests and benchmarks; other commands install what they need.
 const ALWAYS: [Stage; 7] =
     [Stage::Build, Stage::Run, Stage::Test, Stage::Check, Stage::Clients, Stage::Fuzz, Stage::Bench];
 
@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Makes the machine ready for `stages`, or says what it cannot do before anything long is started.
+/// Makes the machine ready for `stages`, or reports what it cannot do before anything long is started.
 pub(crate) fn ready(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Result<()> {
     let missing = lacking(stages, rustc, privilege);
     let (by_hand, to_bring): (Vec<_>, Vec<_>) = missing.into_iter().partition(Prerequisite::is_by_hand);
@@ -44,14 +44,14 @@ pub(crate) fn ready(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Re
     Ok(())
 }
 
-/// What `stages` need and this machine does not have.
+/// What `stages` need and this machine lacks.
 fn lacking(stages: &[Stage], rustc: &Rustc, privilege: Privilege) -> Vec<Prerequisite> {
     let mut all = Prerequisite::of(stages, rustc, privilege);
     all.retain(|prerequisite| !prerequisite.state.is_ok());
     all
 }
 
-/// An error that names the remedy of each of `missing`, if there is one.
+/// An error with the remedy of each of `missing`, if any.
 fn refuse(missing: &[Prerequisite]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
@@ -65,10 +65,10 @@ fn refuse(missing: &[Prerequisite]) -> Result<()> {
     bail!("this machine is not ready:\n{}", lines.join("\n"));
 }
 
-/// Does the remedy of each of `missing`, but for what only the user can do.
+/// Applies the remedy of each of `missing`, except what only the user can do.
 fn bring(missing: &[Prerequisite], privilege: Privilege) -> Result<()> {
     let remedies = || missing.iter().map(|prerequisite| &prerequisite.remedy);
-    // All packages at once, and first: bpf-linker is linked with the LLVM that they bring.
+    // All packages at once, and first: bpf-linker is linked with their LLVM.
     let packages: Vec<&str> = remedies()
         .filter_map(|remedy| match remedy {
             Remedy::Packages(names) => Some(names),

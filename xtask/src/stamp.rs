@@ -1,6 +1,6 @@
-//! `Stamp`: a directory that is made from lists once, and again when a list changes.
+//! `Stamp`: a directory that is created from lists, and again when a list changes.
 //!
-//! Owns one file in that directory, `made-from`. Called by what brings things from elsewhere: `clients`, `unpacked`.
+//! Owns one file in that directory, `made-from`. Called by what fetches things from elsewhere: `clients`, `unpacked`.
 
 use std::{
     fs, io,
@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// What a directory was made from. Written last, so that one that was interrupted is made again.
+/// What a directory was created from. Written last, so that an interrupted creation is repeated.
 pub(crate) struct Stamp {
     directory: PathBuf,
     content: String,
 }
 
 impl Stamp {
-    /// For `directory`, made from the content of `files` and, beside them, `version`.
+    /// The stamp of `directory`, created from the content of `files` and from `version`.
     pub(crate) fn of(directory: &Path, files: &[&Path], version: &str) -> Result<Self> {
         let mut content = version.to_owned();
         for file in files {
@@ -30,12 +30,12 @@ impl Stamp {
         self.directory.join("made-from")
     }
 
-    /// Whether the directory was made from exactly this.
+    /// Whether the directory was created from exactly this.
     pub(crate) fn is_there(&self) -> bool {
         fs::read_to_string(self.file()).is_ok_and(|content| content == self.content)
     }
 
-    /// An empty directory in place of whatever is there.
+    /// Creates an empty directory in place of an existing one.
     pub(crate) fn begin(&self) -> Result<()> {
         match fs::remove_dir_all(&self.directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -44,7 +44,7 @@ impl Stamp {
         .with_context(|| format!("cannot make {} anew", self.directory.display()))
     }
 
-    /// The directory is complete.
+    /// Marks the directory as complete.
     pub(crate) fn end(&self) -> Result<()> {
         fs::write(self.file(), &self.content)
             .with_context(|| format!("cannot write {}", self.file().display()))

@@ -1,6 +1,6 @@
-//! `Steps`: a list of things done one after the other, and the table of how they went.
+//! `Steps`: steps run one after the other, and a table of their results.
 //!
-//! A failed step does not end the list: the user sees all that is wrong in one run.
+//! A failed step does not stop the others: the user sees all failures in one run.
 
 use std::{
     fmt,
@@ -11,14 +11,13 @@ use anyhow::{Result, bail};
 
 use crate::shell;
 
-/// How a step went, when it did not fail.
+/// The result of a step that did not fail.
 pub(crate) enum Outcome {
     Passed,
-    /// Not done; the text says what was missing.
+    /// Not run; the text says what was missing.
     Skipped(String),
 }
 
-/// The steps done so far.
 #[derive(Default)]
 pub(crate) struct Steps(Vec<Step>);
 

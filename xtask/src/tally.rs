@@ -1,10 +1,10 @@
-//! `Tally`: what a run of demonstration and tests came to, read from what it printed.
+//! `Tally`: the results of a run of demonstration and tests, read from its output.
 //!
 //! Owns the counting only: it takes lines one after the other and starts nothing. Called by `fresh`.
 
 use std::fmt::Write as _;
 
-/// Counts and names, in the order in which they came.
+/// Counts and names, in the order of the output.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     passed: usize,
@@ -12,28 +12,28 @@ pub(crate) struct Tally {
     left_out: Vec<String>,
     /// The steps of the test command, each as its line in the table at the end.
     steps: Vec<String>,
-    /// What failed tests said first, by test.
+    /// The first words of failed tests, by test.
     said: Vec<(String, String)>,
-    /// Whose words come next.
+    /// What the next line belongs to.
     speaking: Speaking,
 }
 
-/// What of a failed test comes next.
+/// What the next line of output belongs to.
 #[derive(Debug, Default)]
 enum Speaking {
-    /// Nothing of any.
+    /// No failed test.
     #[default]
     Nobody,
-    /// The first words of this one.
+    /// The first words of this test.
     First(String),
-    /// More of the one that spoke last, perhaps its causes.
+    /// More of the last test, perhaps its causes.
     More,
-    /// Causes of the error of the one that spoke last, a line each, up to one that is empty.
+    /// Causes of the last test's error, one a line, up to an empty line.
     Causes,
 }
 
 impl Tally {
-    /// Takes one line.
+    /// Takes one line of output.
     pub(crate) fn read(&mut self, line: &str) {
         let line = line.trim_end();
         self.hear(line);
@@ -46,7 +46,7 @@ impl Tally {
                 _ => {}
             }
         } else if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" ----")) {
-            // What failed tests said comes a second time at the end.
+            // Failed tests' messages are repeated at the end.
             let name = name.trim_end_matches(" stdout");
             self.speaking = Speaking::Nobody;
             if !self.said.iter().any(|(said, _)| said == name) {
@@ -58,7 +58,7 @@ impl Tally {
         }
     }
 
-    /// Takes what a failed test says: its first words, and the causes of its error.
+    /// Takes a line of a failed test: its first words, and the causes of its error.
     fn hear(&mut self, line: &str) {
         self.speaking = match std::mem::take(&mut self.speaking) {
             Speaking::First(test) if line.is_empty() || line.starts_with("thread '") => Speaking::First(test),
@@ -81,7 +81,7 @@ impl Tally {
         };
     }
 
-    /// Whether everything was done, and well: some tests at least, and no step or test that failed or was left out.
+    /// Whether everything ran and passed: at least some tests, and no failed or skipped step or test.
     pub(crate) fn is_green(&self) -> bool {
         let passed = |step: &String| step.get(28..).is_some_and(|rest| rest.starts_with(OUTCOMES[0]));
         self.passed > 0
@@ -95,7 +95,7 @@ impl Tally {
         format!("{} passed, {} failed, {} skipped", self.passed, self.failed.len(), self.left_out.len())
     }
 
-    /// The steps, and every test that is not among those that passed, for people.
+    /// The steps, and every test that did not pass, for people.
     pub(crate) fn details(&self) -> String {
         let mut text = String::new();
         let mut block = |title: &str, lines: &[String]| {
@@ -117,7 +117,7 @@ impl Tally {
     }
 }
 
-/// What stands in the table of steps behind a name.
+/// What follows the name in the table of steps.
 const OUTCOMES: [&str; 3] = ["passed ", "skipped ", "FAILED "];
 
 #[cfg(test)]

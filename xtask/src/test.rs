@@ -1,13 +1,13 @@
-//! `cargo xtask test`: every check and test of the project, in the order in which they are cheap.
+//! `cargo xtask test`: every check and test of the project, the cheapest first.
 //!
-//! One profile, dev, for all of them: compiling costs more than running, and assertions and overflow checks are
-//! on. The programs of the kernel are release in every profile, which is what `aya-build` makes. Builds run as the
-//! caller, tests as root (they make namespaces and load programs).
+//! One profile, dev, for all of them: compiling costs more than running, and assertions and overflow checks are on. The kernel's
+//! programs are release in every profile, as `aya-build` builds them. Builds run as the caller, tests as root (they create
+//! namespaces and load programs).
 //!
-//! What only needs a processor is done beside the tests, which mostly wait, and reported after them.
+//! Work that only needs a processor is done beside the tests, which mostly wait, and reported after them.
 //!
-//! **Nothing is compiled twice**, because every step asks cargo for the same packages *with* their
-//! dev-dependencies: one feature more anywhere in the tree makes the agent and the programs another build.
+//! **Nothing is compiled twice**, because every step requests the same packages from cargo *with* their dev-dependencies: one
+//! more feature anywhere in the tree makes the agent and the programs another build.
 
 use std::{process::Command, thread, time::Duration};
 
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     setup::ready(&stages, &rustc, privilege)?;
 
-    // Fetching them is waiting for the network.
+    // Fetching them waits for the network.
     let clients = thread::spawn(vendor_clients);
     let mut steps = Steps::default();
     steps.run("format", || passed(shell::cargo("fmt").args(["--all", "--check"])));
@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.fuzz_seconds > 0 {
         meanwhile.push(fuzz::build(&fuzz::targets()?)?);
     }
-    // Cargo looks first, under a lock that a build holds, whether the tests are built.
+    // Cargo first checks whether the tests are built, under a lock that a build holds.
     let aside = Aside::start(Duration::from_secs(30), meanwhile);
     steps.run("tests", || {
         let mut tests = shell::cargo("test");
@@ -118,12 +118,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     steps.finish()
 }
 
-/// What the tests are of. The programs are compiled for another target, by the agent's build script; fuzz
-/// targets are built by another compiler, see `fuzz`.
+/// The packages under test. The programs are compiled for another target, by the agent's build script; fuzz targets are built by
+/// another compiler, see `fuzz`.
 pub(crate) const TESTED: [&str; 7] =
     ["--workspace", "--exclude", "sg-ebpf", "--exclude", "sg-lab-programs", "--exclude", "sg-fuzz"];
 
-/// Builds what the tests drive, and the tests. In one go: `cargo build --bins` is without dev-dependencies.
+/// Builds the tests and the programs that they drive, in one go: `cargo build --bins` is without dev-dependencies.
 pub(crate) fn build() -> Command {
     let mut build = shell::cargo("build");
     build.args(["--bin", "sgd", "--bin", "sgctl", "--bin", "sg-demo", "--tests"]).args(TESTED);
@@ -145,12 +145,12 @@ fn clippy() -> Command {
 
 fn documentation() -> Command {
     let mut doc = shell::cargo("doc");
-    // There are no examples: asking for them makes cargo count the dev-dependencies in.
+    // There are no examples: requesting them makes cargo include the dev-dependencies.
     doc.args(["--no-deps", "--lib", "--bins", "--examples"]).args(TESTED).env("RUSTDOCFLAGS", "-D warnings");
     doc
 }
 
-/// Clippy of the packages of programs, with the flags that aya-build compiles it with.
+/// Clippy for the packages of the programs, with the flags that aya-build compiles them with.
 fn clippy_of_the_programs() -> Result<Command> {
     let endian = if cfg!(target_endian = "big") { "eb" } else { "el" };
     let flags = [
@@ -163,7 +163,7 @@ fn clippy_of_the_programs() -> Result<Command> {
         .args(["--release", "--package", "sg-ebpf", "--package", "sg-lab-programs"])
         .args(["-Z", "build-std=core"])
         .args(["--target", &format!("bpf{endian}-unknown-none")])
-        // A directory of its own: what RUSTC_BOOTSTRAP touches would be compiled again without it.
+        // A separate directory: what RUSTC_BOOTSTRAP affects would be compiled again without it.
         .arg("--target-dir")
         .arg(shell::target_dir()?.join("clippy-ebpf"))
         .args(["--", "-D", "warnings"])
@@ -180,7 +180,7 @@ fn fuzzing(seconds: u32, built: &Aside) -> Result<Outcome> {
     fuzz::run_all(&fuzz::targets()?, seconds).map(|()| Outcome::Passed)
 }
 
-/// The tests of the ECS-compatible API run them. Without them those tests are left out, by name.
+/// The vendor's clients for the tests of the ECS-compatible API. Without them, those tests are skipped by name.
 fn vendor_clients() -> Outcome {
     match clients::bring() {
         Ok(_) => Outcome::Passed,

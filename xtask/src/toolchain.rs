@@ -1,7 +1,6 @@
-//! The Rust toolchain: what `rustc` says of itself, and the components we need of it.
+//! The Rust toolchain: what `rustc` reports of itself, and the components that we need.
 //!
-//! The version is pinned in `rust-toolchain.toml` and nowhere else; bpf-linker follows the LLVM of that
-//! compiler (see `linker`).
+//! The version is pinned in `rust-toolchain.toml` and nowhere else; bpf-linker follows the LLVM of that compiler (see `linker`).
 
 use std::{
     path::{Path, PathBuf},
@@ -18,19 +17,19 @@ use crate::{
 
 const PIN: &str = include_str!("../../rust-toolchain.toml");
 
-/// What the active compiler says of itself.
+/// What the active compiler reports of itself.
 #[derive(Debug)]
 pub(crate) struct Rustc {
     pub(crate) version: Version,
-    /// The major version of the LLVM it emits bitcode with.
+    /// The major version of the LLVM with which it emits bitcode.
     pub(crate) llvm: u32,
-    /// The triple it compiles for by default.
+    /// The triple that it compiles for by default.
     pub(crate) host: String,
     sysroot: PathBuf,
 }
 
 impl Rustc {
-    /// Where it lies with its components.
+    /// The directory of the compiler and its components.
     pub(crate) fn sysroot(&self) -> &Path {
         &self.sysroot
     }

@@ -1,6 +1,6 @@
 //! Whether the programs of the table are on this machine.
 //!
-//! Only looks. Which programs there are is said by `programs`; this says how it stands with those of some stages.
+//! Only checks. `programs` has the table; this checks the programs of some stages.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::{
     version::Version,
 };
 
-/// How it stands with what `stages` start.
+/// The prerequisites of `stages`, as found.
 pub(crate) fn prerequisites(stages: &[Stage]) -> Vec<Prerequisite> {
     ALL.iter().filter_map(|programs| prerequisite(programs, stages)).collect()
 }
@@ -21,10 +21,10 @@ fn prerequisite(programs: &Programs, stages: &[Stage]) -> Option<Prerequisite> {
     let name = *programs.names.first()?;
     let state = state(programs);
     let remedy = match (programs.source, &state) {
-        // Who looks for them says how it stands with them.
+        // Another file checks for them.
         (Source::Elsewhere, _) => return None,
         (Source::Crate, _) => Remedy::Crate(name),
-        // The packages of this system are what is here already.
+        // The packages of this system are what is installed already.
         (Source::Debian(_), State::TooOld(_)) => Remedy::ByHand(format!("put a newer {name} first in PATH")),
         (Source::Debian(packages), _) => Remedy::packages(packages),
     };

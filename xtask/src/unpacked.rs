@@ -1,7 +1,7 @@
 //! `Unpacked`: the files of Debian packages in a directory of ours.
 //!
-//! Owns what apt is asked without installing anything: the machine stays as it is, and nothing here needs root.
-//! Installing is `apt`'s. Called by `matrix`.
+//! Owns the use of apt without installation: the machine is not changed, and nothing here needs root. `apt` installs. Called by
+//! `matrix`.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{shell, stamp::Stamp};
 
-/// Fetches `packages` and unpacks them into `directory`, or leaves it where it holds exactly these.
+/// Fetches `packages` and unpacks them into `directory`, unless it has exactly these.
 pub(crate) fn bring(packages: &[String], directory: &Path) -> Result<()> {
     let stamp = Stamp::of(directory, &[], &packages.join("\n"))?;
     if stamp.is_there() {
@@ -34,7 +34,7 @@ pub(crate) fn bring(packages: &[String], directory: &Path) -> Result<()> {
     stamp.end()
 }
 
-/// `package` and what it depends on, as far as this machine does not have it.
+/// `package` and its dependencies, as far as this machine lacks them.
 pub(crate) fn with_what_it_needs(package: &str) -> Result<Vec<String>> {
     let plan = ["-qq", "--simulate", "--no-install-recommends", "install", package];
     let plan = shell::read(Command::new("apt-get").args(plan))
@@ -50,11 +50,11 @@ pub(crate) fn search(pattern: &str) -> Vec<String> {
     names.lines().filter_map(|line| Some(line.split_once(" - ")?.0.to_owned())).collect()
 }
 
-/// The first file below `directory`, at any depth, that `is_it` says is the one.
+/// The first file below `directory`, at any depth, for which `is_it` is true.
 pub(crate) fn find(directory: &Path, is_it: &impl Fn(&str) -> bool) -> Option<PathBuf> {
     for entry in fs::read_dir(directory).ok()?.flatten() {
         let path = entry.path();
-        // Not through symbolic links: they may lead out of the packages, or round in circles.
+        // Not through symbolic links: they may lead out of the packages, or in circles.
         if path.is_dir() && !path.is_symlink() {
             if let Some(found) = find(&path, is_it) {
                 return Some(found);

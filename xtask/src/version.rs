@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// `major.minor.patch`; whatever follows in the text is not kept.
+/// `major.minor.patch`; the rest of the text is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
 impl Version {
-    /// Reads the first three numbers of `text`; a missing minor or patch number counts as zero.
+    /// Parses the first three numbers of `text`; a missing minor or patch number counts as zero.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut numbers =
             text.trim().split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse::<u32>().ok());

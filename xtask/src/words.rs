@@ -1,10 +1,10 @@
-//! The words that this project does not use: each has a name in the field, which stands in `docs/glossary.md`.
+//! Words that this project does not use: each has another name in the field, which is in `docs/glossary.md`.
 //!
-//! A test only. A word that comes back, in code, help or docs, fails it with the word to write instead.
+//! A test only. If such a word returns in code, help or docs, the test fails with the word to write instead.
 
 use std::{fs, path::Path, process::Command};
 
-/// What is not written, and what is. Whole words, as they are spelled.
+/// What not to write, and what instead. Whole words, as spelled.
 const WORDS: &[(&str, &str)] = &[
     ("AnswerLimit", "RejectRateLimited"),
     ("AnswerRate", "RejectRate"),
@@ -40,7 +40,7 @@ const WORDS: &[(&str, &str)] = &[
     ("what is not said stays", "unspecified fields are left unchanged"),
 ];
 
-/// Where former words may stand: in what is dated, in names of licences, and here.
+/// Where former words may be: in dated documents, in names of licences, and here.
 const LEFT_OUT: [&str; 4] = ["docs/adr/", "docs/reports/", "deny.toml", "xtask/src/words.rs"];
 
 #[test]
@@ -69,7 +69,7 @@ fn the_words_are_those_of_the_glossary() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Whether `line` has `word` as a whole one.
+/// Whether `line` has `word` as a whole word.
 fn has(line: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     line.match_indices(word).any(|(at, _)| {

@@ -1,13 +1,12 @@
-//! Wrong secrets: they are counted, named in the log, and answered ever more slowly.
+//! Wrong secrets: each is counted and logged, and the responses are delayed more and more.
 //!
-//! * **Slowed, never locked.** Some wrong secrets are answered at once, as people mistype; after that, one a second. A right
-//!   secret is never kept waiting, so nobody who knows a key's id can lock its owner out.
-//! * **By key.** Each key has its own account, and all ids that are no key's share one: what is remembered is bounded by the
-//!   keys that there are.
-//! * **Logged with restraint.** The first one, each power of ten, and whoever comes 10 seconds later.
+//! * **Slowed, never locked.** Some wrong secrets get a response at once, as people mistype; after that, one a second. A request
+//!   with the right secret never waits, so nobody who knows a key's id can lock its owner out.
+//! * **By key.** Each key has its own account, and all unknown ids share one: the memory is bounded by the number of keys.
+//! * **Logged with restraint.** The first attempt, each power of ten, and any attempt 10 seconds after the last log line.
 //!
-//! The faces report here what they refuse, and hold the answer back for as long as they are told. A secret, wrong or not,
-//! must never get here.
+//! The APIs report refusals here, and delay the response for as long as this room says. A secret, wrong or not, must never get
+//! here.
 
 use std::{
     collections::HashMap,
@@ -21,13 +20,13 @@ use std::{
 
 use super::listen::Peer;
 
-/// So many of a key are answered at once.
+/// The number of wrong secrets of a key with an immediate response.
 const AT_ONCE: u32 = 5;
-/// After those, one of a key is answered in this time.
+/// After those, one response of a key in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The most that an answer waits: clients give up after ten seconds.
+/// The maximum delay of a response: clients give up after ten seconds.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How often the log hears of a key.
+/// The minimum time between log lines of a key.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 /// An account without wrong secrets is forgotten after this time.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -35,9 +34,9 @@ const FORGOTTEN: Duration = Duration::from_hours(1);
 /// What was wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wrong<'a> {
-    /// The secret, or the signature made with it, of this key.
+    /// The secret of this key, or the signature made with it.
     Secret(&'a str),
-    /// The key: there is none of this id.
+    /// The key: its id is unknown.
     Key,
 }
 
@@ -51,33 +50,33 @@ pub struct Attempts {
 #[derive(Debug, Default)]
 struct Accounts {
     keys: HashMap<String, Account>,
-    /// Of all ids that are no key's.
+    /// The account of all unknown ids.
     nobody: Account,
 }
 
 #[derive(Debug, Default)]
 struct Account {
-    /// When all that was refused so far would be answered, at one an interval.
+    /// When the responses to all attempts so far would be due, at one an interval.
     paid: Option<Instant>,
     count: u64,
     told: Option<Instant>,
 }
 
 impl Attempts {
-    /// How many there were.
+    /// The number of attempts.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// One more, from `peer` over the face `api`; returns how long the answer waits.
+    /// Counts an attempt of `peer` through `api`; returns how long to delay the response.
     pub fn refused(&self, api: &str, wrong: Wrong<'_>, peer: Option<Peer>) -> Duration {
         self.refused_at(api, wrong, peer, Instant::now())
     }
 
     fn refused_at(&self, api: &str, wrong: Wrong<'_>, peer: Option<Peer>, now: Instant) -> Duration {
         self.count.fetch_add(1, Ordering::Relaxed);
-        // Nothing below can leave it half changed.
+        // No code below can leave it inconsistent.
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let account = match wrong {
             Wrong::Key => &mut accounts.nobody,
@@ -106,7 +105,7 @@ impl Attempts {
 }
 
 impl Account {
-    /// Counts one; whether the log hears of it.
+    /// Counts an attempt; returns whether to log it.
     fn tells(&mut self, now: Instant) -> bool {
         self.count += 1;
         let is_power_of_ten = 10_u64.pow(self.count.ilog10()) == self.count;
@@ -127,7 +126,7 @@ impl Account {
     }
 }
 
-/// Where an attempt came from.
+/// The origin of an attempt.
 struct Origin(Option<Peer>);
 
 impl fmt::Display for Origin {
@@ -154,7 +153,7 @@ mod tests {
         let key = Wrong::Secret("a");
         let waits: Vec<u64> = (0..15).map(|_| wait(key, 0)).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5]);
-        // Another key, and those that are none, have their own.
+        // Another key, and unknown ids, have their own accounts.
         assert_eq!((wait(Wrong::Secret("b"), 0), wait(Wrong::Key, 0)), (0, 0));
         assert_eq!((wait(key, 3), wait(key, 3)), (3, 4));
         assert_eq!((0..6).map(|_| wait(key, 60)).collect::<Vec<_>>(), [0, 0, 0, 0, 0, 1]);

@@ -1,47 +1,47 @@
-//! What a request says of its body, in `Content-Type`, `Content-Encoding` and `Transfer-Encoding`, against what is read
-//! there. A body that is not read as it was meant would be parameters that nobody sees: a rule without its `Policy=drop`
-//! accepts. So what is not understood is refused, by name.
+//! Compares `Content-Type`, `Content-Encoding` and `Transfer-Encoding` of a request with what the route reads. A body in another
+//! format would have parameters that nobody reads: a rule without its `Policy=drop` accepts. So an unsupported format is refused,
+//! by name.
 //!
-//! Pure functions; they must never look into the body. The faces call [`check`] and answer 415 in their own words.
+//! Pure functions; they must never look into the body. The APIs call [`check`] and respond 415 in their own form.
 
 use axum::http::{HeaderMap, HeaderName, header};
 use mime::Mime;
 
-/// The most of a header that a refusal repeats.
+/// The maximum length of a header in a refusal.
 const SHOWN: usize = 64;
 
 /// Why a body is not read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unsupported {
-    /// It does not say what it is.
+    /// It has no media type.
     #[error("the request has a body and no Content-Type: send it with `Content-Type: {expected}`")]
     NoType {
-        /// What is read here.
+        /// The expected type.
         expected: &'static str,
     },
-    /// It is something else.
+    /// It has another media type.
     #[error("Content-Type {found:?} is not read here: send the body as {expected}")]
     Type {
-        /// What it says.
+        /// Its type.
         found: String,
-        /// What is read here.
+        /// The expected type.
         expected: &'static str,
     },
-    /// It is text in another encoding of characters.
+    /// It is text in another character set.
     #[error("charset {found:?} is not read here: send the body in UTF-8")]
     Charset {
-        /// What it says.
+        /// Its character set.
         found: String,
     },
-    /// It is compressed, or packed in another way.
+    /// It is compressed, or encoded in another way.
     #[error("{header} {found:?} is not read here: send the body as it is")]
     Encoding {
-        /// Where it says so.
+        /// The header that says so.
         header: HeaderName,
-        /// What it says.
+        /// The header's value.
         found: String,
     },
-    /// It says two things at once.
+    /// The header occurs more than once.
     #[error("the header {header} occurs more than once: which of them is meant?")]
     Repeated {
         /// The header.
@@ -52,7 +52,7 @@ pub enum Unsupported {
 /// Checks that a body is one of the types `expected`, of which a refusal names the first, in UTF-8 and not encoded.
 ///
 /// # Errors
-/// Where it is something else, or does not say.
+/// If it is something else, or has no type.
 pub fn check(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Unsupported> {
     for (name, plain) in [(header::CONTENT_ENCODING, "identity"), (header::TRANSFER_ENCODING, "chunked")] {
         if let Some(found) = only(headers, &name)?
@@ -78,7 +78,7 @@ pub fn check(headers: &HeaderMap, expected: &[&'static str]) -> Result<(), Unsup
     }
 }
 
-/// The only value of a header, where it is there.
+/// The only value of a header, if it is present.
 fn only(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Unsupported> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };

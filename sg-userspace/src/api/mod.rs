@@ -1,17 +1,16 @@
-//! The faces of `sgd serve`: how a request reaches the domain, and how its answer goes back.
+//! The APIs of `sgd serve`: how a request reaches the domain, and how its response goes back.
 //!
 //! | room | owns |
 //! |---|---|
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
-//! | [`media`] | what a request says of its body, against what is read there |
-//! | [`attempts`] | wrong secrets: how many, whose, and how long their answers wait |
+//! | [`media`] | the declared format of a request's body, against what the route reads |
+//! | [`attempts`] | wrong secrets: how many, of which keys, and how long their responses are delayed |
 //! | [`signature`] | the vendors' recipes for signing a request, as pure functions |
 //! | [`native`] | our own API: JSON, described by an `OpenAPI` document |
-//! | [`ecs`] | the RPC protocol that the clients of Alibaba Cloud ECS speak |
+//! | [`ecs`] | the RPC protocol of the clients of Alibaba Cloud ECS |
 //!
-//! A face must never decide anything about groups and rules: it reads a request, calls one operation and writes
-//! what came of it. Whoever a request comes from is a stranger until its face has checked that; everything here
-//! is made for bytes that somebody wrote to do harm.
+//! An API must never decide anything about groups and rules: it reads a request, runs one operation and formats the result. The
+//! sender of a request is unknown until the API has authenticated it; everything here is written for malicious input.
 
 pub mod attempts;
 pub mod ecs;

@@ -1,14 +1,13 @@
-//! What a request is addressed to: `/v1`, the parts of a path, and a query. Whatever people typed is one part, whatever
-//! is in it.
+//! The target of a request: `/v1`, path segments, and a query. An argument is always one segment, whatever characters it has.
 
 use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What may stand in a part as it is (RFC 3986, unreserved).
+/// Characters that need no encoding in a segment (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The address of a request.
+/// The path and query of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Address {
     path: String,
@@ -16,7 +15,7 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// The address with these parts.
+    /// The address with these segments.
     pub(super) fn of(parts: &[&str]) -> Self {
         let mut path = "/v1".to_owned();
         for part in parts {
@@ -26,13 +25,13 @@ impl Address {
         Self { path, query: Vec::new() }
     }
 
-    /// With a value in its query.
+    /// Adds a value to the query.
     pub(super) fn with(mut self, key: &'static str, value: impl Display) -> Self {
         self.query.push((key, value.to_string()));
         self
     }
 
-    /// With a value in its query, if there is one.
+    /// Adds a value to the query, if there is one.
     pub(super) fn with_some(self, key: &'static str, value: Option<impl Display>) -> Self {
         match value {
             Some(value) => self.with(key, value),
@@ -40,7 +39,7 @@ impl Address {
         }
     }
 
-    /// With a list in its query, if there is anything in it.
+    /// Adds a list to the query, unless it is empty.
     pub(super) fn with_list(self, key: &'static str, values: &[String]) -> Self {
         if values.is_empty() { self } else { self.with(key, values.join(",")) }
     }

@@ -1,4 +1,4 @@
-//! `sgctl apply`: what a document says, made so.
+//! `sgctl apply`: applies a document.
 
 use std::path::PathBuf;
 
@@ -64,7 +64,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
     if session.output.format.is_table() {
         show(session, &difference)?;
     } else if !typed.yes.yes {
-        // Whoever is asked has to see about what; the output is for the answer.
+        // The user has to see the difference before confirming; standard output is for the result.
         for line in diff(&session.output, &difference) {
             eprintln!("{line}");
         }
@@ -80,7 +80,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
     finish(session, &done)
 }
 
-/// Whether what was done is what was shown. What is new has another id each time.
+/// Whether the applied difference is the one that was shown. New objects have other ids each time.
 fn same(done: &Difference, shown: &Difference) -> bool {
     let what = |change: &Changed| (change.action, change.kind.clone(), change.name.clone());
     done.changes.iter().map(what).eq(shown.changes.iter().map(what))
@@ -98,7 +98,7 @@ fn show(session: &mut Session<'_>, difference: &Difference) -> Result<(), Failur
     output.line(&summary(difference, ["to add", "to change", "to remove"]))
 }
 
-/// The difference, a thing a line and what is different of it below.
+/// The difference: an object a line, with its changes below.
 fn diff(output: &Output<'_>, difference: &Difference) -> Vec<String> {
     let mut lines = Vec::new();
     for change in &difference.changes {

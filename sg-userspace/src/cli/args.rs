@@ -1,4 +1,4 @@
-//! Arguments that several nouns have, and how they are read.
+//! Arguments that several nouns have, and how they are parsed.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use sg_common::packet::{Tag, Vlan, ethertype};
 use super::names::Names;
 use crate::store::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
 
-/// An id or a name: a text with something in it.
+/// An id or a name: a non-empty text.
 pub(super) fn named() -> NonEmptyStringValueParser {
     NonEmptyStringValueParser::new()
 }
@@ -22,7 +22,7 @@ pub(super) fn parse_bool() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["yes", "no"]).map(|text| text == "yes")
 }
 
-/// What an argument calls a value.
+/// The argument's name of a value.
 pub(super) fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
@@ -39,7 +39,7 @@ pub(super) fn remote(text: &str) -> Result<Remote, String> {
     }
 }
 
-/// A remote as [`remote`] reads it.
+/// A remote in the form that [`remote`] parses.
 pub(super) fn write_remote(remote: &Remote, names: &Names) -> String {
     match remote {
         Remote::Any | Remote::Net(_) => remote.to_string(),
@@ -59,7 +59,7 @@ pub(super) fn ports(text: &str) -> Result<Ports, String> {
     }
 }
 
-/// Ports as [`ports`] reads them.
+/// Ports in the form that [`ports`] parses.
 pub(super) fn write_ports(ports: &Ports, names: &Names) -> String {
     match ports {
         Ports::Any | Ports::Ranges(_) => ports.to_string(),
@@ -67,12 +67,12 @@ pub(super) fn write_ports(ports: &Ports, names: &Names) -> String {
     }
 }
 
-/// An address or prefix, host bits cut.
+/// An address or prefix; host bits are zeroed.
 pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
 }
 
-/// `none`, `5`, `ad.5`, `ad.5/7`: a network as [`Vlan`] writes it, the outer tag first.
+/// `none`, `5`, `ad.5`, `ad.5/7`: a network in the form in which [`Vlan`] is displayed, the outer tag first.
 pub(super) fn vlan(text: &str) -> Result<Vlan, String> {
     let wrong = || {
         "allowed are none, a number from 1 to 4094, ad. before that of an 802.1ad tag, and two of them such as ad.5/7"
@@ -93,15 +93,15 @@ pub(super) fn vlan(text: &str) -> Result<Vlan, String> {
     Ok(vlan)
 }
 
-/// What stands for no network.
+/// The text for no network.
 pub(super) const NO_VLAN: &str = "none";
 
-/// Addresses as a column shows them.
+/// Addresses for a column.
 pub(super) fn write_addresses(addresses: &[IpAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Ids as a column shows them.
+/// Ids for a column.
 pub(super) fn write_ids(ids: impl IntoIterator<Item = impl ToString>) -> String {
     ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
 }
@@ -111,7 +111,7 @@ pub(super) fn yes_no(value: bool) -> String {
     if value { "yes" } else { "no" }.to_owned()
 }
 
-/// A time as a column shows it: no fractions of a second.
+/// A time for a column: without fractions of a second.
 pub(super) fn write_time(time: jiff::Timestamp) -> String {
     format!("{time:.0}")
 }

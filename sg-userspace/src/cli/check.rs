@@ -1,4 +1,4 @@
-//! `sgctl check`: what would happen to a packet, and why: under a document, or on a NIC as it is.
+//! `sgctl check`: the verdict for a packet, and why: under a document, or on a NIC as it is.
 
 use std::{io::Write, path::PathBuf};
 
@@ -12,7 +12,7 @@ use super::{
     session::{Common, Session},
 };
 
-// clap would show the flags of all ways in one line, as if all were needed.
+// clap would show the flags of all forms in one line, as if all were needed.
 const USAGE: &str = "sgctl check packet <NIC> --protocol <PROTOCOL> --remote <ADDRESS> [--port <PORT>] [...]
        sgctl check common <NIC> --remote <ADDRESS>
        sgctl check --policy <FILE> --probes <FILE> [--engine <ENGINE>] [--json]

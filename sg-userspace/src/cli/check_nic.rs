@@ -1,4 +1,4 @@
-//! `sgctl check packet` and `common`: what would happen to a packet on a NIC as it is now.
+//! `sgctl check packet` and `common`: the verdict for a packet on a NIC as it is now.
 
 use std::net::IpAddr;
 
@@ -22,7 +22,7 @@ use crate::{
     store::{Direction, Protocol},
 };
 
-/// The most rules that are listed before the rest is only counted.
+/// The maximum number of listed rules; the rest is only counted.
 const LISTED: usize = 30;
 
 /// Judge a packet on a NIC by the rules in force.
@@ -85,7 +85,7 @@ pub(super) fn packet(typed: PacketArgs, session: &mut Session<'_>) -> Result<(),
         icmp_type: typed.icmp_type,
         icmp_code: typed.icmp_code,
     };
-    // A question, and only for its length no GET.
+    // A query; it is no GET only because of its length.
     let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&body)?;
     let checked: Checked = session.client.call(&call)?;
     match session.output.format {
@@ -95,7 +95,7 @@ pub(super) fn packet(typed: PacketArgs, session: &mut Session<'_>) -> Result<(),
     }
 }
 
-/// Who decided, in words.
+/// What decided, in words.
 fn by(checked: &Checked) -> String {
     let group = match (&checked.group_name, &checked.group) {
         (Some(name), _) if !name.is_empty() => format!(" of group {name}"),
@@ -127,7 +127,7 @@ fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> 
     if hidden > 0 {
         output.line(&format!("  … {hidden} more that do not match"))?;
     }
-    // The ones closest to the decision are the ones that were expected to decide.
+    // The rules closest to the decision are the ones that were expected to decide.
     for asked in &checked.asked[hidden..] {
         let group = names.of(&asked.group);
         let line = match &asked.rule {

@@ -1,4 +1,4 @@
-//! `sgctl check --policy`: what would happen to a packet under a document, and why. Nothing has to run for it.
+//! `sgctl check --policy`: the verdict for a packet under a document, and why. It needs no running agent.
 
 use std::{
     fs::File,
@@ -88,13 +88,13 @@ enum TypedEngine {
     Kernel,
 }
 
-/// What was meant.
+/// The request that the arguments describe.
 enum Request {
-    /// Answer all the probes in a file.
+    /// Check all the probes in a file.
     Stream { probes: PathBuf, engine: EngineKind, form: Form },
-    /// Answer one probe, for a program.
+    /// Check one probe, for a program.
     CheckResult { probe: Probe, engine: EngineKind },
-    /// Answer one probe, for people, and hear the other engines too.
+    /// Check one probe, for people, and compare the other engines.
     Explain { probe: Probe, engine: EngineKind },
 }
 
@@ -189,8 +189,8 @@ fn answer(policy: &Policy, engine: EngineKind, probe: &Probe) -> Result<CheckRes
     Ok(engine.start(policy).and_then(|mut engine| engine.answer(probe))?)
 }
 
-/// The explanation of `probe`, then every other engine's opinion. An engine that was not asked for by name may
-/// be missing; one that contradicts is a failure.
+/// The explanation of `probe`, then the result of every other engine. An engine that was not requested by name may be
+/// unavailable; a different result is a failure.
 fn explain_and_compare(
     policy: &Policy,
     probe: &Probe,

@@ -1,5 +1,4 @@
-//! The client of the native API: HTTP/1.1 over the unix socket of `sgd serve`, one connection for as long as the command
-//! runs.
+//! The client of the native API: HTTP/1.1 over the unix socket of `sgd serve`, one connection for as long as the command runs.
 //!
 //! It blocks: a command does one thing after the other. It must never know what the bodies mean; the nouns beside it do.
 
@@ -28,26 +27,26 @@ use super::{
 };
 use crate::api::native::ErrorBody;
 
-/// How often a request is sent again after its connection broke: `sgd` may just have been started anew.
+/// How often a request is retried after its connection broke: `sgd` may just have been restarted.
 const RETRIES: u32 = 3;
-/// The wait before the first of them; it doubles.
+/// The delay before the first retry; it doubles.
 const WAIT: Duration = Duration::from_millis(100);
-/// With it the server does a request once, however often it comes.
+/// With this header, the server runs a request once, however often it arrives.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// What is asked of the server.
+/// A request to the server.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     method: Method,
     address: String,
     body: Bytes,
     media: &'static str,
-    /// Without one a request that changes something is sent once only.
+    /// Without a token, a request that changes something is sent only once.
     token: Option<String>,
 }
 
 impl Call {
-    /// Reads something.
+    /// A read-only request.
     pub(super) fn get(address: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -58,23 +57,23 @@ impl Call {
         }
     }
 
-    /// Changes something. The request carries a token, so sending it again cannot do it twice.
+    /// A request that changes something. It carries a token, so a retry cannot run it twice.
     pub(super) fn change(method: Method, address: impl Into<String>) -> Self {
         let token = Some(Uuid::new_v4().simple().to_string());
         Self { method, token, ..Self::get(address) }
     }
 
-    /// A request whose answer the server must not keep: a token would make it.
+    /// A request whose response the server must not keep, which it would with a token.
     pub(super) fn without_token(self) -> Self {
         Self { token: None, ..self }
     }
 
-    /// With a body as it is.
+    /// Sets a body as it is.
     pub(super) fn with_body(self, body: impl Into<Bytes>, media: &'static str) -> Self {
         Self { body: body.into(), media, ..self }
     }
 
-    /// With a value as its body. What is null says nothing, so it is left out: a change holds only what changes.
+    /// Sets a value as the body. Null fields are omitted, as they have no meaning: a change has only the fields that change.
     pub(super) fn with_json(self, value: &impl Serialize) -> Result<Self, ClientError> {
         let mut value = serde_json::to_value(value).map_err(ClientError::Unwritable)?;
         if let Some(fields) = value.as_object_mut() {
@@ -92,7 +91,7 @@ impl Call {
         let mut request = Request::builder()
             .method(&self.method)
             .uri(&self.address)
-            // There is no host behind a socket; HTTP/1.1 wants one said.
+            // A socket has no host, but HTTP/1.1 requires the header.
             .header(HOST, "sgd")
             .header(ACCEPT, "application/json, */*");
         if !self.body.is_empty() {
@@ -116,22 +115,22 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// A client that is not connected yet. `timeout` is for one answer, from the last byte that was sent, and for each
-    /// part of it.
+    /// A client that is not connected yet. `timeout` is for one response, from the last byte that was sent, and for each part of
+    /// it.
     pub(super) fn new(socket: PathBuf, timeout: Duration) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
         Ok(Self { socket, timeout, runtime, moved: Arc::default(), connection: None })
     }
 
-    /// What is being sent and received, for who wants to show it.
+    /// The progress of the transfer, for display.
     pub(super) fn moved(&self) -> Arc<Moved> {
         Arc::clone(&self.moved)
     }
 
-    /// Asks, and reads the answer.
+    /// Sends a request and parses the response.
     pub(super) fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T, ClientError> {
         let body = self.raw(call)?;
-        // An answer without a body is `null`: done, and nothing to say.
+        // A response without a body is `null`: success, without a result.
         let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
         serde_json::from_slice(&body).map_err(|source| ClientError::Answer {
             socket: self.socket.clone(),
@@ -140,7 +139,7 @@ impl Client {
         })
     }
 
-    /// Asks, and gives the answer as it came.
+    /// Sends a request and returns the raw response.
     pub(super) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
         let Self { socket, timeout, runtime, moved, connection } = self;
         let answer = runtime.block_on(async {
@@ -158,7 +157,7 @@ impl Client {
             }
         });
         if matches!(answer, Err(ClientError::Timeout { .. })) {
-            // The answer that is still to come belongs to nobody.
+            // The pending response on the connection belongs to no request.
             self.connection = None;
         }
         let (status, body) = answer?;
@@ -172,7 +171,7 @@ impl Client {
     }
 }
 
-/// One request and its answer; again where the connection broke and asking twice does no harm.
+/// Sends one request and reads its response; retries if the connection broke and a repetition is harmless.
 async fn exchange(
     socket: &PathBuf,
     connection: &mut Option<SendRequest<Pieces>>,
@@ -188,7 +187,7 @@ async fn exchange(
         *connection = None;
         let again = match &broken {
             ClientError::Broken { .. } => call.repeatable(),
-            // Where it was there a moment ago it is being started anew.
+            // If it was there a moment ago, it is being restarted.
             ClientError::NobodyThere { .. } => tries > 0,
             _ => false,
         };
@@ -233,7 +232,7 @@ async fn connect(socket: &PathBuf) -> Result<SendRequest<Pieces>, ClientError> {
     let stream = UnixStream::connect(socket).await.map_err(|error| ClientError::connecting(socket, error))?;
     let broken = |source| ClientError::Broken { socket: socket.clone(), changes: false, source };
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // It ends with the connection; why it ended the sender says.
+    // It ends with the connection; the sender reports why it ended.
     tokio::spawn(async move { drop(connection.await) });
     Ok(sender)
 }

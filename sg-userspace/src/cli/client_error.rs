@@ -1,4 +1,4 @@
-//! What can go wrong between `sgctl` and `sgd`, in words that say what to do.
+//! Errors between `sgctl` and `sgd`, with what to do about them.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::failure::Failure;
 use crate::api::native::ErrorDetail;
 
-/// Why there is no answer, or none that helps.
+/// Why a request failed.
 #[derive(Debug, Error)]
 pub(super) enum ClientError {
     #[error(
@@ -70,10 +70,10 @@ impl ClientError {
         }
     }
 
-    /// Whether the request was wrong, and not the world.
+    /// Whether the request was wrong, as opposed to its environment.
     fn is_input(&self) -> bool {
         let Self::Refused { status, .. } = self else { return false };
-        // 403 is a limit of the domain; who may not use the socket does not get as far.
+        // 403 is a quota of the domain; a user who may not use the socket does not get that far.
         let of_the_world =
             [StatusCode::UNAUTHORIZED, StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
         status.is_client_error() && !of_the_world.contains(status)
@@ -86,9 +86,9 @@ impl From<ClientError> for Failure {
     }
 }
 
-/// The owner and the group of a socket, as far as they can be seen.
+/// The owner and the group of a socket, as far as they are visible.
 fn who_may(socket: &Path) -> String {
-    // The directory of an instance is not for everybody: then that tells.
+    // The instance's directory may be closed to this user: then its owner and group tell.
     let at = |path: &Path| fs::metadata(path).ok();
     let found = at(socket).or_else(|| at(socket.parent()?));
     let Some(found) = found else { return "root may".to_owned() };

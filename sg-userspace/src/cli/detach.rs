@@ -1,5 +1,5 @@
-//! `sgctl detach`: ends a filter that outlived its agent, or all of this host. It must never end one beside a running
-//! agent.
+//! `sgctl detach`: removes a filter that outlived its agent, or all filters of this host. It must never remove one beside a
+//! running agent.
 
 use std::io::Write;
 
@@ -55,7 +55,7 @@ fn all(yes: bool, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut all = Vec::new();
     let mut failed = Vec::new();
     for (instance, lock) in instances.iter().zip(locks) {
-        // One that stays is no reason for the others to stay.
+        // A failure must not keep the others from being detached.
         match detach(instance, lock) {
             Ok(done) => all.push(done),
             Err(error) => failed.push(format!("{}: {error}", instance.name())),
@@ -74,7 +74,7 @@ fn all(yes: bool, output: &mut Output<'_>) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure::other(anyhow!(failed.join("; ")))) }
 }
 
-/// Every instance of this host, and the right to change it.
+/// Every instance of this host, with its lock.
 fn lock_all() -> Result<(Vec<Instance>, Vec<InstanceLock>), Failure> {
     let instances = Instance::all().map_err(Failure::other)?;
     let (mut locks, mut running) = (Vec::new(), Vec::new());
@@ -100,7 +100,7 @@ struct Done {
     instance: String,
     /// Whether anything was in force, or at least pinned.
     removed: bool,
-    /// The devices that are not filtered any more.
+    /// The devices that are no longer filtered.
     devices: Vec<String>,
 }
 
@@ -116,7 +116,7 @@ impl Done {
 }
 
 fn detach_one(instance: &Instance) -> Result<Done, Failure> {
-    // Before the lock, which would create the instance's directory.
+    // Before taking the lock, which would create the instance's directory.
     if !instance.exists().map_err(Failure::other)? {
         return Ok(Done { instance: instance.name().to_owned(), removed: false, devices: Vec::new() });
     }

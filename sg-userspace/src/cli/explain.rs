@@ -8,10 +8,10 @@ use crate::{
     probe::Probe,
 };
 
-/// The most rules that are listed before the rest is only counted.
+/// The maximum number of listed rules; the rest is only counted.
 const LISTED: usize = 30;
 
-/// Writes what happens to `probe` and why. What people wrote is escaped: it may hold anything.
+/// Writes the verdict for `probe`, and why. Texts from users are escaped: they may contain anything.
 pub(super) fn write(
     policy: &Policy,
     probe: &Probe,
@@ -25,7 +25,7 @@ pub(super) fn write(
         writeln!(out, "  {}", escaped(text))?;
     }
 
-    // The ones closest to the decision are the ones that were expected to decide.
+    // The rules closest to the decision are the ones that were expected to decide.
     let hidden = explanation.asked.len().saturating_sub(LISTED);
     if !explanation.asked.is_empty() {
         writeln!(out, "asked before:")?;

@@ -1,4 +1,4 @@
-//! How a command ends when it does not end well.
+//! How a command fails.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,29 +10,29 @@ use crate::{
     model::text::escaped_lines,
 };
 
-/// Why a command failed; the kind is its exit code.
+/// Why a command failed; the kind determines its exit code.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// 2: the policy, a probe or an argument is wrong.
     Input(anyhow::Error),
     /// 1: anything else.
     Other(anyhow::Error),
-    /// 1, without a word: whoever reads our output went away.
+    /// 1, without a message: the reader of our output is gone.
     BrokenPipe,
 }
 
 impl Failure {
-    /// The input is wrong, and this is how.
+    /// The input is wrong, for this reason.
     pub(super) fn input(error: impl Into<anyhow::Error>) -> Self {
         Self::Input(error.into())
     }
 
-    /// Something else is wrong.
+    /// Something else failed, for this reason.
     pub(super) fn other(error: impl Into<anyhow::Error>) -> Self {
         Self::Other(error.into())
     }
 
-    /// The same, of a file.
+    /// The same failure, about a file.
     pub(super) fn about(self, file: &str) -> Self {
         match self {
             Self::Input(error) => Self::Input(error.context(file.to_owned())),
@@ -41,7 +41,6 @@ impl Failure {
         }
     }
 
-    /// The exit code.
     pub(super) const fn code(&self) -> u8 {
         match self {
             Self::Input(_) => 2,
@@ -49,7 +48,7 @@ impl Failure {
         }
     }
 
-    /// Says it on the error output and gives the exit code.
+    /// Prints it to standard error and returns the exit code.
     pub(super) fn report(&self) -> ExitCode {
         match self {
             Self::Input(error) | Self::Other(error) => {
@@ -62,7 +61,7 @@ impl Failure {
 }
 
 impl From<io::Error> for Failure {
-    /// Of writing the output.
+    /// Errors of writing the output.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::BrokenPipe,

@@ -1,4 +1,4 @@
-//! Files that are sent, and files that answers go to.
+//! Files to send, and files for responses.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,7 +15,7 @@ use super::failure::Failure;
 /// The largest file that is sent.
 const LARGEST: u64 = 256 << 20;
 
-/// The whole of a file; `-` is the standard input.
+/// Reads a whole file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display().to_string();
     let mut bytes = Vec::new();
@@ -31,14 +31,14 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The whole of a file of text.
+/// Reads a whole text file.
 pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(read(path)?)
         .with_context(|| format!("{}: no UTF-8 text", path.display()))
         .map_err(Failure::Input)
 }
 
-/// Writes a file that only its owner reads. One that is there stays as it is until the new one is complete.
+/// Writes a file that only its owner can read. An existing file is replaced only when the new one is complete.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let written = if path.metadata().is_ok_and(|found| !found.is_file()) {
         // A pipe or a device cannot be replaced, only written to.
@@ -57,7 +57,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let written = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     let replaced = written.and_then(|()| fs::rename(&new, path));
     if replaced.is_err() {
-        // What is left of it helps nobody; that it failed is said already.
+        // The incomplete file is of no use; the failure itself is reported.
         let _ = fs::remove_file(&new);
     }
     replaced

@@ -1,5 +1,5 @@
-//! `sgctl flows`: who talks to whom, from the pinned tables: it answers whether an agent runs or not. It deletes flows
-//! on demand, and must never change anything else.
+//! `sgctl flows`: the flows in the pinned tables, whether an agent runs or not. It deletes flows on demand, and must never change
+//! anything else.
 
 use std::{
     collections::HashMap,
@@ -90,14 +90,14 @@ enum Progress {
     Cut,
 }
 
-/// A flow as it is shown.
+/// A flow for display.
 #[derive(Debug, Serialize)]
 struct Row {
     nic: String,
-    /// The network that its packets are in by their VLAN tags; none: without tags, or with a priority only.
+    /// The network of its packets by their VLAN tags; none: without tags, or with a priority only.
     vlan: Option<String>,
     protocol: String,
-    /// Which way the first packet went.
+    /// The direction of the first packet.
     direction: &'static str,
     remote: IpAddr,
     remote_port: u16,
@@ -190,7 +190,7 @@ fn written(rows: &[&Row], colour: bool) -> String {
     table::lines(&titles, cells, &[9, 10], colour)
 }
 
-/// What numbers in the tables stand for.
+/// The names of numbers in the tables.
 struct CatalogNames<'a> {
     nics: HashMap<u16, &'a str>,
     /// Group and rule, by the number of the counter.
@@ -215,7 +215,7 @@ impl<'a> CatalogNames<'a> {
         let decision = Decision::from_word(entry.decision);
         let decided = decision.and_then(|decision| self.rules.get(&decision.number()));
         let text = |text: &str| text.to_owned();
-        // Of an echo, the remote port is its identifier and the local one says who asked.
+        // Of an echo flow, the remote port is its identifier, and the local one says which end sent the request.
         let echo = matches!(key.l4.protocol(), 1 | 58);
         Row {
             nic: self

@@ -1,4 +1,4 @@
-//! `sgctl completion` and `sgctl man`: what the arguments themselves can tell.
+//! `sgctl completion` and `sgctl man`: generated from the arguments' definitions.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ pub(super) struct Man {
 }
 
 pub(super) fn completion(typed: &Completion, out: &mut dyn Write) -> Result<(), Failure> {
-    // clap_complete panics where it cannot write, so it writes where it always can.
+    // clap_complete panics if it cannot write, so it writes to memory.
     let mut script = Vec::new();
     clap_complete::generate(typed.shell, &mut Args::command(), "sgctl", &mut script);
     Ok(out.write_all(&script)?)

@@ -136,7 +136,7 @@ fn inner_access(group: &Group) -> String {
     word(if group.inner_access { &Action::Accept } else { &Action::Drop })
 }
 
-/// As operations answer it; it is shown as a [`GroupView`].
+/// As operations return it; it is displayed as a [`GroupView`].
 impl Render for Group {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[];

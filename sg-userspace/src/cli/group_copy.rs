@@ -89,7 +89,7 @@ impl CloneArgs {
     }
 }
 
-/// Names what could not be carried over.
+/// Lists the rules that were left out.
 fn left_out(output: &mut Output<'_>, rules: &[LeftOut]) -> Result<(), Failure> {
     rules.iter().try_for_each(|left| output.line(&format!("left out rule {}: {}", left.rule, left.reason)))
 }

@@ -72,7 +72,7 @@ impl ExportArgs {
 impl ImportArgs {
     pub(super) fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
         let text = file::read_text(&self.file)?;
-        // JSON begins with a bracket; names of columns do not.
+        // JSON begins with a bracket; a header line does not.
         let looks = || text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']);
         let csv = self.form.map_or_else(|| !looks(), |form| form == Form::Csv);
         let address = Address::of(&["groups", &self.group, "rules", "import"]).with("csv", csv);
@@ -85,7 +85,7 @@ impl ImportArgs {
     }
 }
 
-/// A row that was refused makes the file bad input, whatever was added of it.
+/// A refused row makes the file bad input, however many of its rows were added.
 fn show(session: &mut Session<'_>, report: &ImportReport, preview: bool) -> Result<(), Failure> {
     let names = session.names_for(&report.rows)?;
     let output = &mut session.output;
@@ -137,7 +137,7 @@ impl Render for ImportRow {
     }
 }
 
-/// Something of a row's rule, where it can be read.
+/// A field of a row's rule, if it could be parsed.
 fn of(row: &ImportRow, text: impl Fn(&RuleSpec) -> String) -> String {
     row.rule.as_ref().map(text).unwrap_or_default()
 }

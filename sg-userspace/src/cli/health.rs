@@ -1,4 +1,4 @@
-//! `sgctl health`: rules that can never decide, and rules that let everybody in.
+//! `sgctl health`: lint, for rules that can never decide and rules that let everybody in.
 
 use super::{
     address::Address,

@@ -1,4 +1,4 @@
-//! `sgctl key`: the keys that sign requests of vendors' clients.
+//! `sgctl key`: the access keys that sign requests of vendors' clients.
 
 use clap::Subcommand;
 use hyper::Method;
@@ -78,7 +78,7 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
         }
         Verb::Create { description } => {
             let body = CreateKey { description: description.unwrap_or_default() };
-            // With a token the server would keep the answer, and with it the secret, for a day.
+            // With a token, the server would keep the response, and with it the secret, for a day.
             let call = Call::change(Method::POST, Address::of(&["keys"])).without_token().with_json(&body)?;
             let key: NewKey = session.client.call(&call)?;
             session.output.one(&key, &Names::default())?;

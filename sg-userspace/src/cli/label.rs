@@ -1,4 +1,4 @@
-//! Name, description and tags, as they are typed of everything that has them.
+//! Arguments for name, description and tags of everything that has them.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +65,7 @@ fn tag(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Tags as a column shows them.
+/// Tags for a column.
 pub(super) fn tags(label: &Label) -> String {
     let tag = |(key, value): (&String, &String)| {
         if value.is_empty() { key.clone() } else { format!("{key}={value}") }

@@ -1,4 +1,4 @@
-//! `sgctl limit`: how many of what there may be.
+//! `sgctl limit`: quotas.
 
 use clap::Subcommand;
 use hyper::Method;

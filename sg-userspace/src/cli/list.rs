@@ -1,4 +1,4 @@
-//! Long lists: page by page, up to as many as are wanted.
+//! Long lists: fetched page by page, up to the requested number.
 
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -65,7 +65,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// As many as `most` of what is at an address, and how many there are.
+    /// At most `most` objects at an address, and their total number.
     pub(super) fn pages<T: DeserializeOwned>(
         &mut self,
         address: &Address,
@@ -77,7 +77,7 @@ impl Session<'_> {
             let limit = (most - things.len()).clamp(1, LARGEST_PAGE);
             let page = address.clone().with("limit", limit).with_some("after", after.as_ref());
             let page: Page<T> = self.client.call(&Call::get(page))?;
-            // A server that repeats itself must not keep us forever.
+            // A server that repeats a page must not loop forever.
             let ends = page.items.is_empty() || page.next.is_none() || page.next == after;
             things.extend(page.items);
             things.truncate(most);

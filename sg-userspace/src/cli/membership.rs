@@ -1,4 +1,4 @@
-//! `join` and `leave`, as NICs and instances have them.
+//! `join` and `leave`, for NICs and instances.
 
 use clap::Args;
 use hyper::Method;
@@ -57,7 +57,7 @@ impl LeaveArgs {
 }
 
 impl Session<'_> {
-    /// Says which groups NICs hold now.
+    /// Prints the groups that NICs hold now.
     pub(super) fn ordered(&mut self, nics: &[Nic]) -> Result<(), Failure> {
         let names = self.names_for(nics)?;
         if !self.output.format.is_table() {

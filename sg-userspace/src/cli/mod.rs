@@ -1,9 +1,8 @@
-//! `sgctl`: what was typed, what it means, and how it ends.
+//! `sgctl`: parses arguments, runs a command, and reports how it ended.
 //!
-//! A noun is a file with its arguments (what was typed, read by clap), and a function from them to a `Failure` or
-//! nothing. Nouns of the management side are clients of the native API: they send the service room's operations and
-//! show what comes back. This room is a face: it must never hold rules of the domain. Only
-//! `src/bin/sgctl.rs` calls it.
+//! Each noun has a file with its arguments (parsed by clap), and a function from them to a `Failure` or nothing. Nouns of the
+//! management side are clients of the native API: they send the service room's operations and display the responses. This room
+//! must never hold rules of the domain. Only `src/bin/sgctl.rs` calls it.
 
 mod address;
 mod apply;
@@ -105,11 +104,11 @@ enum Served {
     Import(transfer::ImportArgs),
 }
 
-/// Reads the command line, does what it says and tells how it went: 0 done, 2 bad input, 1 anything else.
+/// Parses the command line, runs the command and returns the exit code: 0 success, 2 bad input, 1 anything else.
 #[must_use]
 pub fn main() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
-    // clap ends the process itself, with 2, where the arguments are wrong.
+    // If the arguments are wrong, clap ends the process itself, with 2.
     match Args::parse().run(&mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -132,7 +131,7 @@ impl Args {
             Command::Completion(typed) => generate::completion(&typed, out),
             Command::Man(typed) => generate::man(&typed, out),
         };
-        // What was said before a failure is said whether or not it failed.
+        // Output that precedes a failure is printed in any case.
         done.and(out.flush().map_err(Failure::from))
     }
 }

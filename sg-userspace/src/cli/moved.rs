@@ -1,5 +1,5 @@
-//! How much of a request or an answer has moved: a large one takes its time, and whoever waits for it wants to see that it
-//! moves. The client counts; what is shown is read from another thread.
+//! Progress of a request or a response: a large one takes time, and the user wants to see that it moves. The client counts;
+//! another thread reads the counts and displays them.
 
 use std::{
     convert::Infallible,
@@ -15,12 +15,12 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use indicatif::HumanBytes;
 
-/// What is smaller has moved before anybody looks.
+/// A smaller transfer is over before anybody looks.
 const WORTH_SHOWING: u64 = 1 << 20;
-/// How much is handed over at once.
+/// The size of a piece of a body.
 const PIECE: usize = 64 << 10;
 
-/// What has moved of what there is.
+/// The transferred bytes, and the total.
 #[derive(Debug, Default)]
 pub(super) struct Moved {
     bytes: AtomicU64,
@@ -29,7 +29,7 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    /// Something of `of` bytes begins to move; 0: nobody knows how many.
+    /// Starts a transfer of `of` bytes; 0: the size is unknown.
     pub(super) fn begin(&self, of: u64, sending: bool) {
         self.sending.store(sending, Ordering::Relaxed);
         self.of.store(of, Ordering::Relaxed);
@@ -44,7 +44,7 @@ impl Moved {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// What to say of it, where it is worth a word.
+    /// The text to display, if the transfer is worth showing.
     pub(super) fn words(&self) -> Option<String> {
         let (bytes, of) = (self.bytes(), self.of.load(Ordering::Relaxed));
         if bytes.max(of) < WORTH_SHOWING {

@@ -1,7 +1,7 @@
-//! What things are called that others speak of by their ids: a group of a NIC, the prefix list of a rule.
+//! The names of objects that others refer to by id: a group of a NIC, the prefix list of a rule.
 //!
-//! Tables for people show names; wide ones and programs get the ids. Two things may have one name, so whoever has to be
-//! sure looks at the ids.
+//! Tables for people show names; wide ones and programs get ids. Two objects may have the same name, so whoever has to be sure
+//! reads the ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::{address::Address, failure::Failure, output::Format, session::Session, table::Render};
 use crate::store::{Ports, Remote};
 
-/// The most ids that are asked for at once: an address must not get too long.
+/// The maximum number of ids in one request: its URL must not get too long.
 const AT_ONCE: usize = 100;
 
-/// Ids whose names are wanted, by the collection that they are in.
+/// Ids whose names are needed, by their collection.
 #[derive(Debug, Default)]
 pub(super) struct Wanted(BTreeMap<&'static str, BTreeSet<String>>);
 
@@ -42,13 +42,13 @@ impl Wanted {
 pub(super) struct Names(BTreeMap<String, String>);
 
 impl Names {
-    /// What something is called: its name, or its id where it has none.
+    /// The name of an object, or its id if it has none.
     pub(super) fn of(&self, id: &impl ToString) -> String {
         let id = id.to_string();
         self.0.get(&id).cloned().unwrap_or(id)
     }
 
-    /// Several, as a column shows them.
+    /// Several names, for a column.
     pub(super) fn all(&self, ids: impl IntoIterator<Item = impl ToString>) -> String {
         ids.into_iter().map(|id| self.of(&id)).collect::<Vec<_>>().join(",")
     }
@@ -61,7 +61,7 @@ struct Named {
 }
 
 impl Session<'_> {
-    /// The names of what things speak of, where people look at them.
+    /// The names of the objects that `things` refer to, for people.
     pub(super) fn names_for<T: Render>(&mut self, things: &[T]) -> Result<Names, Failure> {
         let mut wanted = Wanted::default();
         if self.output.format == Format::Table {
@@ -72,7 +72,7 @@ impl Session<'_> {
         self.names(&wanted)
     }
 
-    /// The names of ids.
+    /// Fetches the names of ids.
     pub(super) fn names(&mut self, wanted: &Wanted) -> Result<Names, Failure> {
         let mut names = Names::default();
         for (collection, ids) in &wanted.0 {

@@ -1,4 +1,4 @@
-//! `sgctl nic`: what a NIC is, and which groups it holds in which order.
+//! `sgctl nic`: NICs, and the groups they hold, in their order.
 
 use std::net::IpAddr;
 
@@ -337,7 +337,7 @@ impl Modify {
     }
 }
 
-/// What passes the NIC unseen.
+/// Warns of packets that pass the NIC unfiltered.
 fn warn(session: &Session<'_>, nic: &Nic) {
     for carrier in nic.ethertypes.iter().filter_map(|ethertype| ethertype.carrier()) {
         session.output.remark(&format!("warning: {carrier}"));

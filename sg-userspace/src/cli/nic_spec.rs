@@ -9,7 +9,7 @@ use crate::{
 
 const KEYS: &str = "device, role, address, group, anti-spoofing, accept-own-source, dhcp-server, hook, ipsec, ethertype, mac, allow-pair, nic-type, id and name";
 
-/// Reads it.
+/// Parses it.
 pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
     if text.is_empty() {
         return Err("a NIC is a device, or KEY=VALUE,…".to_owned());
@@ -41,7 +41,7 @@ pub(super) fn nic(text: &str) -> Result<RegisterNic, String> {
             }
             "address" => nic.addresses.push(value.parse().map_err(|_| wrong(ADDRESS))?),
             "dhcp-server" => nic.dhcp_servers.push(value.parse().map_err(|_| wrong(ADDRESS))?),
-            // Here an `=` in a pair stands behind the first one.
+            // In a pair, this `=` comes after the first one.
             "mac" => nic.senders.mac = Some(value.parse().map_err(|error: NoMac| wrong(&error.to_string()))?),
             "allow-pair" => {
                 nic.senders.allowed_address_pairs.push(value.parse().map_err(|error: String| wrong(&error))?);

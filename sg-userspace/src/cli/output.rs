@@ -1,4 +1,4 @@
-//! What is said: things in the form that was asked for, on the output; remarks and questions to people beside it.
+//! Output: objects in the requested format on standard output; remarks and questions for people on standard error.
 
 use std::{
     env,
@@ -38,30 +38,30 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Whether people read it.
+    /// Whether it is for people.
     pub(super) const fn is_table(self) -> bool {
         matches!(self, Self::Table | Self::Wide)
     }
 
-    /// Whether a program reads it.
+    /// Whether it is for programs.
     pub(super) const fn is_data(self) -> bool {
         matches!(self, Self::Json | Self::Yaml)
     }
 }
 
-/// Where everything is said.
+/// Where a command prints.
 pub(super) struct Output<'a> {
     pub(super) out: &'a mut dyn Write,
     pub(super) format: Format,
     pub(super) colour: bool,
-    /// Whether somebody sees the error output.
+    /// Whether standard error is a terminal.
     pub(super) watched: bool,
-    /// Whether somebody sits there who can be asked.
+    /// Whether there is a user to answer questions.
     pub(super) person: bool,
 }
 
 impl<'a> Output<'a> {
-    /// To `out`, which stands for the standard output.
+    /// Prints to `out`, which stands for standard output.
     pub(super) fn new(format: Format, out: &'a mut dyn Write) -> Self {
         let watched = io::stderr().is_terminal();
         let person = watched && io::stdin().is_terminal();
@@ -69,7 +69,7 @@ impl<'a> Output<'a> {
         Self { out, format, colour: colour(terminal), watched, person }
     }
 
-    /// Shows one thing.
+    /// Prints one object.
     pub(super) fn one<T: Render>(&mut self, thing: &T, names: &Names) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => self.text(&table::one(thing, names, self.colour)),
@@ -78,11 +78,11 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Shows many.
+    /// Prints several objects.
     pub(super) fn many<T: Render>(&mut self, things: &[T], names: &Names) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide if things.is_empty() => {
-                // Not on the output: whoever counts its lines counts none.
+                // Not on standard output: whoever counts its lines counts none.
                 self.remark(&format!("no {}", plural(T::NOUN)));
                 Ok(())
             }
@@ -94,7 +94,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Says that something was done with a thing.
+    /// Reports a change of an object.
     pub(super) fn done<T: Render>(&mut self, done: &str, thing: &T) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => {
@@ -106,7 +106,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Says that something was done with several things.
+    /// Reports a change of several objects.
     pub(super) fn done_all<T: Render>(&mut self, done: &str, things: &[T]) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => things.iter().try_for_each(|thing| self.done(done, thing)),
@@ -114,7 +114,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Says which ids something was done with.
+    /// Reports a change by the objects' ids.
     pub(super) fn done_ids(&mut self, done: &str, noun: &str, ids: &[String]) -> Result<(), Failure> {
         match self.format {
             Format::Table | Format::Wide => {
@@ -132,19 +132,19 @@ impl<'a> Output<'a> {
             if !text.chars().any(|letter| letter != '\n' && is_invisible(letter)) {
                 return self.text(&text);
             }
-            // JSON is YAML, too, and says in ASCII what a terminal must not get.
+            // JSON is YAML, too, and writes in ASCII what a terminal must not get.
         }
         let text = serde_json::to_string_pretty(value).map_err(Failure::other)?;
         self.text(&escaped_json(&text))?;
         self.text("\n")
     }
 
-    /// Writes a text as it is.
+    /// Writes a text unchanged.
     pub(super) fn text(&mut self, text: &str) -> Result<(), Failure> {
         Ok(self.out.write_all(text.as_bytes())?)
     }
 
-    /// Writes a file, or to the output where there is none.
+    /// Writes a file, or to standard output without a path.
     pub(super) fn file(&mut self, path: Option<&Path>, bytes: &[u8]) -> Result<(), Failure> {
         let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             return match str::from_utf8(bytes) {
@@ -157,7 +157,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// A text in the colour of a word, where there are colours.
+    /// A text in the colour of a word, if colours are enabled.
     pub(super) fn paint_as(&self, word: &str, text: &str) -> String {
         match table::style_of(word) {
             Some(style) if self.colour => table::paint(text, style),
@@ -165,25 +165,23 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Writes a line.
     pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
         self.painted(&escaped(line))
     }
 
-    /// Writes a line that has colours: what it was made of is escaped already.
+    /// Writes a line with colours: its parts are escaped already.
     pub(super) fn painted(&mut self, line: &str) -> Result<(), Failure> {
         Ok(writeln!(self.out, "{line}")?)
     }
 
-    /// Says something to people that is no part of the output.
+    /// Prints a remark for people, which is no part of the output.
     pub(super) fn remark(&self, text: &str) {
         if !self.format.is_data() {
             eprintln!("sgctl: {}", escaped_lines(text));
         }
     }
 
-    /// Asks whether to go on, where something is lost by it. Where nobody can be asked the answer has to be in the
-    /// arguments.
+    /// Asks for confirmation of a destructive change. Without a user to ask, the arguments must confirm it.
     pub(super) fn confirm(&mut self, question: &str, yes: bool) -> Result<(), Failure> {
         if yes {
             return Ok(());
@@ -193,7 +191,7 @@ impl<'a> Output<'a> {
             return Err(Failure::input(anyhow!("{question} {why}")));
         }
         self.out.flush()?;
-        // Of the prompts that dialoguer has, a line leaves the cursor alone: Ctrl-C ends the process in the middle of it.
+        // Of the prompts that dialoguer has, `Input` leaves the cursor visible: Ctrl-C ends the process while it is shown.
         let asked = Input::<String>::with_theme(&SimpleTheme)
             .with_prompt(format!("{} [y/N]", escaped(question)))
             .allow_empty(true)
@@ -210,18 +208,18 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Something that moves while work is under way, where somebody sees it.
+    /// Shows progress during a piece of work, if standard error is a terminal.
     pub(super) fn progress(&self, what: impl Into<String>) -> Progress {
         Progress::new(what.into(), self.watched, None)
     }
 
-    /// The same, of something large that is sent or received.
+    /// The same, for a large transfer.
     pub(super) fn progress_of(&self, what: &str, moved: Arc<Moved>) -> Progress {
         Progress::new(what.to_owned(), self.watched, Some(moved))
     }
 }
 
-/// What an answer to a question means; none: nothing.
+/// The meaning of a reply to a question; none: unclear.
 fn answered(answer: &str) -> Option<bool> {
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Some(true),
@@ -236,12 +234,12 @@ fn colour(terminal: bool) -> bool {
     terminal && said("NO_COLOR").is_none() && said("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// More than one of a noun.
+/// The plural of a noun.
 pub(super) fn plural(noun: &str) -> String {
     format!("{noun}s")
 }
 
-/// A number of things.
+/// A number with its noun.
 pub(super) fn count(number: usize, noun: &str) -> String {
     let noun = if number == 1 { noun.to_owned() } else { plural(noun) };
     format!("{number} {noun}")

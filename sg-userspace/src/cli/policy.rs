@@ -1,4 +1,4 @@
-//! A policy from a file, complete with the addresses of its devices.
+//! Loads a policy from a file, and completes it with the addresses of its devices.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::{
     model::{Policy, text::escaped_lines},
 };
 
-/// Loads the document at `path`. Its warnings are said on the error output.
+/// Loads the document at `path`. Prints its warnings to standard error.
 pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
     let document::Loaded { mut policy, warnings } = document::load(path).map_err(Failure::input)?;
     for warning in warnings {

@@ -1,4 +1,4 @@
-//! `sgctl port-list`: ports under one name.
+//! `sgctl port-list`: named lists of ports.
 
 use clap::Subcommand;
 use hyper::Method;

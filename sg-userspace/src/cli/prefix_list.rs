@@ -1,4 +1,4 @@
-//! `sgctl prefix-list`: prefixes under one name.
+//! `sgctl prefix-list`: named lists of prefixes.
 
 use clap::Subcommand;
 use hyper::Method;

@@ -1,4 +1,4 @@
-//! Something that moves on the terminal while work is under way, where it takes long enough for anybody to wonder.
+//! A progress line on the terminal, shown if the work takes long enough for anybody to wonder.
 
 use std::{
     sync::{
@@ -13,18 +13,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::moved::Moved;
 
-/// What takes less is not worth a flicker.
+/// Shorter work shows no line, which would only flicker.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(120);
 
-/// It is seen until it is dropped.
+/// The line is shown until this is dropped.
 pub(super) struct Progress {
     bar: ProgressBar,
     waiting: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    /// `watched`: whether somebody sees the error output. `moved`: what is sent and received for it.
+    /// `watched`: whether standard error is a terminal. `moved`: the transfer to display.
     pub(super) fn new(what: String, watched: bool, moved: Option<Arc<Moved>>) -> Self {
         let message = what.clone();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(message);
@@ -52,7 +52,7 @@ impl Progress {
         Self { bar, waiting }
     }
 
-    /// Says something else.
+    /// Changes the text.
     pub(super) fn say(&self, what: String) {
         self.bar.set_message(what);
     }
@@ -62,7 +62,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((done, thread)) = self.waiting.take() {
             drop(done);
-            // Whatever became of it, the line has to be cleared.
+            // However it ended, the line has to be cleared.
             let _ = thread.join();
         }
         self.bar.finish_and_clear();

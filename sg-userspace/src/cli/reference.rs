@@ -1,4 +1,4 @@
-//! Who names a group or a list in its rules.
+//! The groups whose rules name a group or a list.
 
 use super::{
     address::Address,
@@ -25,7 +25,7 @@ impl Render for Reference {
 }
 
 impl Session<'_> {
-    /// Lists the groups that an address answers with.
+    /// Lists the groups at an address.
     pub(super) fn referenced(&mut self, address: &Address) -> Result<(), Failure> {
         let references: Vec<Reference> = self.get(address.clone())?;
         self.output.many(&references, &Names::default())

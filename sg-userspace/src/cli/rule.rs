@@ -143,12 +143,12 @@ impl Render for Rule {
     }
 }
 
-/// A rule that does not count decides nothing.
+/// A disabled rule decides nothing.
 fn action(spec: &RuleSpec) -> String {
     if spec.enabled { word(&spec.action) } else { "disabled".to_owned() }
 }
 
-/// Its ports, or the ICMP messages that it is for.
+/// Its ports, or its ICMP messages.
 pub(super) fn ports(spec: &RuleSpec, names: &Names) -> String {
     match (spec.icmp_type, spec.icmp_code) {
         (None, _) => write_ports(&spec.ports, names),
@@ -157,7 +157,7 @@ pub(super) fn ports(spec: &RuleSpec, names: &Names) -> String {
     }
 }
 
-/// A rule in one line of words.
+/// A rule in one line.
 pub(super) fn words(rule: &Rule, names: &Names) -> String {
     let spec = &rule.spec;
     let [from, to] = match rule.direction {

@@ -1,4 +1,4 @@
-//! The fields of a rule, as they are typed.
+//! Arguments for the fields of a rule.
 
 use clap::Args;
 use ipnet::IpNet;
@@ -56,7 +56,7 @@ pub(super) struct NewRule {
 }
 
 impl NewRule {
-    /// A rule for each remote.
+    /// One rule for each remote.
     pub(super) fn into_request(self) -> Vec<RuleSpec> {
         let spec = RuleSpec {
             action: self.action,
@@ -118,7 +118,7 @@ pub(super) struct RuleChange {
 }
 
 impl RuleChange {
-    /// What changes.
+    /// The change as a request.
     pub(super) fn into_request(self) -> ModifyRule {
         ModifyRule {
             action: self.action,

@@ -1,4 +1,4 @@
-//! What every verb has: the server, and where to say what it answers.
+//! What every verb needs: the server, and the output.
 
 use std::{
     io::{self, Write},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{agent::Instance, api::native::Status};
 
-/// How NICs and instances go.
+/// The words for removing NICs and instances.
 pub(super) const REMOVE: [&str; 2] = ["Remove", "removed"];
 
 const HEADING: &str = "Options of every command";
@@ -67,12 +67,12 @@ pub(super) struct Common {
 }
 
 impl Common {
-    /// The agent that is meant where no socket says it.
+    /// The instance, without a socket that determines it.
     pub(super) fn agent(&self) -> Result<Instance, Failure> {
         Instance::new(self.agent.as_deref().unwrap_or("sgd")).map_err(Failure::input)
     }
 
-    /// The agent whose filter is meant. The socket only says whose it is where no name does.
+    /// The instance of the filter. The socket determines it only if no name does.
     pub(super) fn filter(&self) -> Result<Instance, Failure> {
         if self.agent.is_some() || self.socket.is_none() {
             return self.agent();
@@ -81,13 +81,12 @@ impl Common {
         Instance::new(&status.instance).map_err(Failure::other)
     }
 
-    /// Output format.
     pub(super) const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
     }
 }
 
-/// A verb's surroundings.
+/// The context of a verb.
 pub(super) struct Session<'a> {
     pub(super) client: Client,
     pub(super) output: Output<'a>,
@@ -103,7 +102,7 @@ impl<'a> Session<'a> {
         Ok(Self { client, output: Output::new(common.format(), out) })
     }
 
-    /// Asks for something that takes a while, and shows how far it is.
+    /// Sends a request that takes a while, and shows progress.
     pub(super) fn waiting<T: DeserializeOwned>(&mut self, what: &str, call: &Call) -> Result<T, ClientError> {
         let progress = self.output.progress_of(what, self.client.moved());
         let answer = self.client.call(call);
@@ -111,12 +110,12 @@ impl<'a> Session<'a> {
         answer
     }
 
-    /// Reads a thing.
+    /// Fetches an object.
     pub(super) fn get<T: DeserializeOwned>(&mut self, address: impl Into<String>) -> Result<T, Failure> {
         Ok(self.client.call(&Call::get(address))?)
     }
 
-    /// Changes something.
+    /// Sends a change.
     pub(super) fn change<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -127,7 +126,7 @@ impl<'a> Session<'a> {
         Ok(self.client.call(&call)?)
     }
 
-    /// Changes what the address says already: `target` is the field of the body that would say it again.
+    /// Sends a change of the object at the address: `target` is the field of the body that would repeat it.
     pub(super) fn change_one<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -142,7 +141,7 @@ impl<'a> Session<'a> {
         self.change(method, address, &body)
     }
 
-    /// Reads a thing and shows it.
+    /// Fetches an object and prints it.
     pub(super) fn show<T: Render + DeserializeOwned>(
         &mut self,
         address: impl Into<String>,
@@ -152,7 +151,7 @@ impl<'a> Session<'a> {
         self.output.one(&thing, &names)
     }
 
-    /// Deletes things one after the other, after asking. What was deleted before one that is refused stays deleted.
+    /// Deletes objects one after the other, after confirmation. If one is refused, those before it stay deleted.
     pub(super) fn delete(
         &mut self,
         noun: &str,
@@ -163,7 +162,7 @@ impl<'a> Session<'a> {
         self.each(["Delete", "deleted"], noun, collection, names, yes)
     }
 
-    /// Like [`Self::delete`], in other words: what to do, and what was done.
+    /// Like [`Self::delete`], with other words for what to do and what was done.
     pub(super) fn each(
         &mut self,
         [verb, done]: [&str; 2],
@@ -191,7 +190,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The id of what was deleted, or several.
+/// The id of a deleted object, or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {

@@ -1,5 +1,5 @@
-//! `sgctl stats`: what every rule, default and reason counted. It reads the catalog and the pinned counters, so
-//! it answers whether an agent runs or not. It must never change either.
+//! `sgctl stats`: the counters of every rule, default and reason. It reads the catalog and the pinned counters, so it works
+//! whether an agent runs or not. It must never change either.
 
 use std::io::Write;
 
@@ -66,7 +66,7 @@ pub(super) fn run(typed: &Args, common: &Common, out: &mut dyn Write) -> Result<
     }
     match output.format {
         Format::Table | Format::Wide => output.text(&stats.tables(typed.all, output.colour)),
-        // One line, as it always was.
+        // On one line, as it has always been.
         Format::Json => {
             output.painted(&escaped_json(&serde_json::to_string(&stats).map_err(Failure::other)?))
         }
@@ -118,34 +118,34 @@ struct ReasonRow {
     count: Count,
 }
 
-/// The flow tables of the host, as the agent's last sweep found them.
+/// The flow tables of the host, as of the agent's last ageing pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Flows {
-    /// Flows that were answered, and how many there may be.
+    /// Established flows, and their maximum.
     answered: u64,
     most_answered: u32,
-    /// Flows that were not answered yet, likewise.
+    /// Half-open flows, likewise.
     half_open: u64,
     most_half_open: u32,
-    /// Flows that were not answered yet and made room for others, since the tables were made.
+    /// Half-open flows that were evicted since the tables were created.
     evicted: u64,
 }
 
-/// Everything that is counted, in the order of the document.
+/// All counts, in the order of the document.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 struct Stats {
     rules: Vec<RuleRow>,
     intra_group: Vec<GroupRow>,
     defaults: Vec<DefaultRow>,
     reasons: Vec<ReasonRow>,
-    /// None: only one NIC is asked about.
+    /// None: the counts are of one NIC only.
     flows: Option<Flows>,
 }
 
 const DIRECTIONS: [(Direction, &str); 2] = [(Direction::Ingress, "ingress"), (Direction::Egress, "egress")];
 
 impl Stats {
-    /// Counts of `nic`, or of all. `read` gives the counters of numbers, in their order.
+    /// Counts of `nic`, or of all. `read` returns the values of counter numbers, in their order.
     fn collect(
         catalog: &Catalog,
         nic: Option<&str>,
@@ -170,7 +170,7 @@ impl Stats {
         Ok(stats)
     }
 
-    /// Rows without their counts, and the number of each, in the order of [`Self::counts`].
+    /// Rows without their counts, and the counter number of each, in the order of [`Self::counts`].
     fn rows(catalog: &Catalog, only: Option<&str>) -> (Self, Vec<u32>) {
         let (mut stats, mut numbers, count) = (Self::default(), Vec::new(), Count::default());
         let nics = || catalog.nics.iter().filter(|nic| only.is_none_or(|only| nic.device == only));
@@ -220,7 +220,7 @@ impl Stats {
             }
         }
         for reason in abi::HOST_REASONS.into_iter().filter(|_| only.is_none()) {
-            // Which way the packet went is not known.
+            // The packet's direction is not known.
             stats.reasons.push(ReasonRow { nic: None, direction: "ingress", reason: reason.name(), count });
             numbers.push(abi::host_counter(reason));
         }
@@ -235,7 +235,7 @@ impl Stats {
         rules.chain(groups).chain(defaults).chain(reasons)
     }
 
-    /// What people read; `all` also shows what counted nothing.
+    /// The tables for people; `all` also shows counts of zero.
     fn tables(&self, all: bool, colour: bool) -> String {
         let wanted = |count: Count| all || count.packets > 0;
         let owned = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<String>>();
@@ -286,12 +286,12 @@ impl Flows {
     }
 }
 
-/// Whether packets decided for this reason are counted by reason: others count for their rule, group or default.
+/// Whether packets decided for this reason have a counter by reason: others count for their rule, group or default.
 fn has_own_counter(reason: Reason) -> bool {
     !matches!(reason, Reason::Rule | Reason::IntraGroup | Reason::Default)
 }
 
-/// The cells of a row but for its count.
+/// The cells of a row except its count.
 type Row = (Vec<String>, Count);
 
 fn table(columns: &[&str], rows: Vec<Row>, colour: bool) -> Option<String> {

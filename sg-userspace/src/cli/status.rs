@@ -1,5 +1,5 @@
-//! `sgctl status`: how things are. `sgd serve` is asked; where nobody serves, as under `sgd run`, the catalog of the instance is,
-//! which tells whether an agent runs or not. It must never change anything.
+//! `sgctl status`: the state of an instance. It asks `sgd serve`; without a server, as under `sgd run`, it reads the instance's
+//! catalog, whether an agent runs or not. It must never change anything.
 
 use std::io::Write;
 
@@ -48,11 +48,11 @@ impl Render for Status {
     }
 }
 
-/// How an instance is that nobody serves. Fields mean what those of [`Status`] mean.
+/// The state of an instance without a server. Fields have the meaning of those of [`Status`].
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Unserved {
     instance: String,
-    /// The process of the agent; none where none runs.
+    /// The agent's pid; none if no agent runs.
     agent_pid: Option<u32>,
     local_nics: usize,
     attached: usize,
@@ -96,7 +96,7 @@ impl Render for Unserved {
     }
 }
 
-/// What becomes of the filter where the agent ends.
+/// What happens to the filter if the agent ends.
 fn without_agent(pinned: &str) -> &'static str {
     match pinned {
         "host" => "host: the filter stays without the agent",
@@ -110,7 +110,7 @@ pub(super) fn run(_: &Args, common: &Common, out: &mut dyn Write) -> Result<(), 
     let mut session = Session::new(common, out)?;
     match session.client.call::<Status>(&Call::get(Address::of(&["status"]))) {
         Ok(status) => session.output.one(&status, &Names::default()),
-        // Who names a socket means one that is served.
+        // A socket argument requires a server.
         Err(ClientError::NobodyThere { socket }) if common.socket.is_none() => {
             let instance = common.agent()?;
             match Catalog::load(&instance.catalog()) {

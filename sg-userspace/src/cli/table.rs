@@ -1,6 +1,6 @@
-//! Tables of fields: what a thing shows of itself, in columns for many, one under the other for one.
+//! Tables: the fields of objects, in columns for several objects, one below the other for one.
 //!
-//! Whatever people called their things may hold anything; a terminal gets no control characters of it.
+//! Users' texts may contain anything; a terminal gets no control characters from them.
 
 use clap::builder::styling::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
@@ -9,29 +9,29 @@ use serde::Serialize;
 use super::names::{Names, Wanted};
 use crate::model::text::escaped;
 
-/// A thing that can be shown in every format.
+/// An object that can be printed in every format.
 pub(super) trait Render: Serialize + 'static {
-    /// What one is called.
+    /// The noun for one object.
     const NOUN: &'static str;
-    /// What it shows, in its order.
+    /// Its columns, in their order.
     const COLUMNS: &'static [Column<Self>];
 
-    /// What names it for programs.
+    /// Its id for programs.
     fn id(&self) -> String;
 
-    /// What people call it.
+    /// Its name for people.
     fn name(&self) -> Option<&str> {
         None
     }
 
-    /// Says which other things it speaks of by their ids.
+    /// Adds the ids of other objects that it refers to.
     fn mentions(&self, _wanted: &mut Wanted) {}
 }
 
 /// How a column becomes text.
 enum Text<T: ?Sized> {
     Plain(fn(&T) -> String),
-    /// With the names of other things in place of their ids.
+    /// With the names of other objects in place of their ids.
     Named(fn(&T, &Names) -> String),
 }
 
@@ -40,13 +40,13 @@ enum Text<T: ?Sized> {
 enum Place {
     /// Always.
     Everywhere,
-    /// In wide tables, and where one thing is shown alone.
+    /// In wide tables, and for a single object.
     Wide,
-    /// Where one thing is shown alone.
+    /// For a single object.
     Alone,
 }
 
-/// Something that a thing shows.
+/// A field of an object.
 pub(super) struct Column<T: ?Sized> {
     title: &'static str,
     text: Text<T>,
@@ -60,7 +60,7 @@ impl<T: ?Sized> Column<T> {
         Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
     }
 
-    /// A column of every table that speaks of other things.
+    /// A column of every table that has names of other objects.
     pub(super) const fn named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
         Self { title, text: Text::Named(text), place: Place::Everywhere, number: false }
     }
@@ -70,12 +70,12 @@ impl<T: ?Sized> Column<T> {
         Self { title, text: Text::Plain(text), place: Place::Wide, number: false }
     }
 
-    /// A field that only a thing alone shows; it may have lines.
+    /// A field that only a single object shows; it may have several lines.
     pub(super) const fn alone(title: &'static str, text: fn(&T) -> String) -> Self {
         Self { title, text: Text::Plain(text), place: Place::Alone, number: false }
     }
 
-    /// A column of every table, aligned as numbers are.
+    /// A column of every table, right-aligned.
     pub(super) const fn number(title: &'static str, text: fn(&T) -> String) -> Self {
         Self { title, text: Text::Plain(text), place: Place::Everywhere, number: true }
     }
@@ -88,7 +88,7 @@ impl<T: ?Sized> Column<T> {
     }
 }
 
-/// Many things, one a line.
+/// Several objects, one a line.
 pub(super) fn many<T: Render>(things: &[T], names: &Names, wide: bool, colour: bool) -> String {
     let shown = |column: &&Column<T>| match column.place {
         Place::Everywhere => true,
@@ -102,7 +102,7 @@ pub(super) fn many<T: Render>(things: &[T], names: &Names, wide: bool, colour: b
     lines(&titles, rows, &numbers, colour)
 }
 
-/// A table of texts. The columns whose indices are in `numbers` are aligned to the right.
+/// A table of texts. The columns whose indices are in `numbers` are right-aligned.
 pub(super) fn lines(
     titles: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
@@ -119,7 +119,7 @@ pub(super) fn lines(
         texts.push(row);
     }
     for column in table.column_iter_mut() {
-        // Nothing before the first one: what is copied from it is what was meant.
+        // No padding before the first column, so that it can be copied without blanks.
         column.set_padding((0, 2));
     }
     for &index in numbers {
@@ -142,7 +142,7 @@ pub(super) fn lines(
     painted
 }
 
-/// One thing, a field a line.
+/// One object, a field a line.
 pub(super) fn one<T: Render>(thing: &T, names: &Names, colour: bool) -> String {
     let width = T::COLUMNS.iter().map(|column| column.title.len()).max().unwrap_or_default();
     let mut text = String::new();
@@ -170,12 +170,12 @@ pub(super) fn one<T: Render>(thing: &T, names: &Names, colour: bool) -> String {
     text
 }
 
-/// A text as it may stand on a terminal, on one line.
+/// A text made safe for a terminal, on one line.
 pub(super) fn cell(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { escaped(text).into_owned() }
 }
 
-/// Words that have a colour wherever they stand alone in a cell.
+/// The colour of a word that is alone in its cell.
 pub(super) fn style_of(word: &str) -> Option<Style> {
     let colour = match word {
         "accept" | "add" | "added" | "running" => AnsiColor::Green,
@@ -190,7 +190,7 @@ pub(super) fn paint(text: &str, style: Style) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// The cells of a line stand in it one after the other, with nothing but blanks between them.
+/// A line has its cells one after the other, with only blanks between them.
 fn paint_cells(line: &str, cells: &[String], painted: &mut String) {
     let mut rest = line;
     for text in cells {

@@ -1,4 +1,4 @@
-//! `sgctl export` and `import`: everything there is, as a file.
+//! `sgctl export` and `import`: the whole state as a file.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::service::Replaced;
 
-/// What an export is, for the server.
+/// The media type of an export for the server.
 const LINES: &str = "text/plain";
 
 /// Export the whole store to a file.
@@ -64,7 +64,7 @@ pub(super) fn import(typed: &ImportArgs, session: &mut Session<'_>) -> Result<()
     let file = Bytes::from(file::read(&typed.file)?);
     let name = typed.file.display().to_string();
     let of_file = |error: ClientError| match error {
-        // What is wrong with the file is said as of the file.
+        // Errors in the file are reported with its name.
         error @ ClientError::Refused { .. } => Failure::from(error).about(&name),
         error => error.into(),
     };

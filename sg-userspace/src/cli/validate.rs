@@ -1,4 +1,4 @@
-//! `sgctl validate`: whether a document is a policy, and what it comes to.
+//! `sgctl validate`: checks whether a document is a valid policy, and summarizes it.
 
 use std::{io::Write, net::IpAddr, path::PathBuf};
 
@@ -23,7 +23,7 @@ pub(super) struct Args {
     file: PathBuf,
 }
 
-/// What a document comes to.
+/// The summary of a document.
 #[derive(Debug, Serialize)]
 struct Summary {
     groups: usize,
@@ -77,7 +77,7 @@ impl Summary {
 
 impl NicSummary {
     fn of(policy: &Policy, nic: &Nic, devices: &Devices) -> Result<Self, Failure> {
-        // A policy without an image can never be applied, so it is the input that is wrong.
+        // A policy without an image can never be applied, so the input is wrong.
         let compiled = CompiledNic::new(policy, nic).map_err(Failure::input)?;
         Ok(Self {
             device: nic.device.clone(),

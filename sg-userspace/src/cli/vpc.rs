@@ -1,4 +1,4 @@
-//! `sgctl vpc`: networks of groups and NICs that may know each other.
+//! `sgctl vpc`: namespaces of groups and NICs that can refer to each other.
 
 use clap::Subcommand;
 use hyper::Method;

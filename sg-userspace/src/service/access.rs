@@ -1,4 +1,4 @@
-//! Access keys and settings.
+//! Operations on access keys and settings.
 
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -90,7 +90,7 @@ impl Operation for DeleteKey {
     }
 }
 
-/// Whether limits are ones that can be set.
+/// Checks that the quotas are values that can be set.
 pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
     let found = limits.groups_per_nic;
     if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
@@ -100,11 +100,11 @@ pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a key is one that [`CreateKey`] makes.
+/// Checks that [`CreateKey`] could have made the key.
 pub(super) fn check_key(key: &AccessKey) -> Result<(), Refusal> {
     if key.secret.len() != SECRET_LENGTH || !key.secret.bytes().all(|byte| LETTERS.contains(&byte)) {
         let allowed = format!("{SECRET_LENGTH} letters and digits");
-        // The secret itself is nothing for a message.
+        // A message must not contain the secret itself.
         return Err(Refusal::Missing { field: Field::Stored("secret"), allowed });
     }
     remark(&key.description)

@@ -1,4 +1,4 @@
-//! "Is this port open to this address on this NIC", and why: the same engines that judge packets, asked about one.
+//! Whether a port of a NIC is open to an address, and why: one packet through the same engines that judge real packets.
 
 use std::net::IpAddr;
 
@@ -98,10 +98,10 @@ pub struct CommonCheck {
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
-/// What happens to a packet. `facts` tells what is known of a device of this host.
+/// The verdict for a packet, and why. `facts` gives what is known of a device of this host.
 ///
 /// # Errors
-/// Where there is no such NIC or packet.
+/// If there is no such NIC, or no such packet.
 pub fn check_packet(
     state: &State,
     packet: &CheckPacket,
@@ -112,7 +112,7 @@ pub fn check_packet(
     answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
 }
 
-/// The policy that judges a NIC: its only one.
+/// The policy of one NIC.
 fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Result<Policy, Refusal> {
     let nic = state.find_target(nic)?;
     policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
@@ -161,7 +161,7 @@ fn answer(
     probe: &Probe,
 ) -> Result<Checked, Refusal> {
     let explanation = Oracle::new(policy).explain(probe);
-    // The tables that packets meet must say the same as the rules as they are written.
+    // The tables that packets meet must agree with the rules as written.
     let broken = |reason: String| Refusal::Unenforceable { reason };
     let compiled = tables.answer(probe).map_err(|error| broken(error.to_string()))?;
     if compiled != explanation.answer {
@@ -200,7 +200,7 @@ fn answer(
     })
 }
 
-/// What everybody asks about: 22, 80, 443, 3389, 8080 and ping, inbound from `remote`.
+/// The usual checks: 22, 80, 443, 3389, 8080 and ping, inbound from `remote`.
 ///
 /// # Errors
 /// Like [`check_packet`].
@@ -223,7 +223,7 @@ pub fn check_common(
         icmp_type: None,
         icmp_code: None,
     };
-    // Six questions, one policy: compiled once.
+    // Six checks, one policy: compiled once.
     let policy = judges(state, nic, facts)?;
     let mut tables = ImageEngine::new(&policy);
     let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));

@@ -1,4 +1,4 @@
-//! A group copied to a new one, in the same place or another. What cannot be there is left out, and named.
+//! Copies a group, in the same VPC or to another. Rules that cannot exist in the copy are left out and reported.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -78,7 +78,7 @@ impl Operation for CloneGroup {
                 networks: "network types",
             });
         }
-        // A VPC does not reach into another region, and nobody leaves one without saying so.
+        // A VPC does not reach into another region, and a copy leaves its VPC only if the request says so.
         if !same_region && !self.classic && self.vpc.is_none() && original.vpc.is_some() {
             let allowed = "a copy in another region needs a VPC there, or `classic`".to_owned();
             return Err(Refusal::Missing { field: Field::Region, allowed });
@@ -116,7 +116,7 @@ impl Operation for CloneGroup {
     }
 }
 
-/// The rule as it may stand in the copy.
+/// The rule as it can exist in the copy.
 fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
     let mut spec = spec.clone();
     let in_region = |region: Option<&String>| region == Some(&to.region);

@@ -1,4 +1,4 @@
-//! Groups: made, changed, deleted; and the default group, for NICs that are registered without one.
+//! Operations on groups, and the default group for NICs that are registered without one.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ impl Operation for CreateGroup {
     }
 }
 
-/// The region and VPC of something new.
+/// The region and VPC of a new object.
 pub(super) fn place(
     state: &State,
     wanted: &str,
@@ -77,7 +77,7 @@ pub(super) fn place(
     Ok((vpc.region.clone(), Some(vpc.id.clone())))
 }
 
-/// Whether the parts of a group fit together.
+/// Checks that the fields of a group fit together.
 pub(super) fn check(group: &Group) -> Result<(), Refusal> {
     match group.kind {
         GroupType::Enterprise if group.inner_access => {
@@ -170,13 +170,13 @@ impl Operation for DeleteGroups {
     }
 }
 
-/// The groups other than `group` whose rules name it; one with several such rules comes several times.
+/// The groups other than `group` whose rules name it, once per such rule.
 pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = GroupId> {
     state.rules_naming_group(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
-/// The default group of a place, made where there is none: basic, members may talk, and what a console opens
-/// in a new one: SSH, RDP and ping, from everywhere, last.
+/// The default group of a region and VPC, created if there is none: basic, members may reach each other, with the rules that a
+/// console opens in a new group: SSH, RDP and ping, from everywhere, at the lowest priority.
 pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> Result<GroupId, Refusal> {
     let here = |group: &Group| group.default && group.region == region && group.vpc.as_ref() == vpc;
     if let Some(group) = tx.groups().values().find(|group| here(group)) {

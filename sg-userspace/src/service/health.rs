@@ -1,7 +1,7 @@
-//! What is wrong with rules that are right in themselves: those that can never decide, and those that let everybody in.
+//! Lint of valid rules: rules that can never decide, and rules that let everybody in.
 //!
-//! A rule is covered by another where every packet that it matches is matched by the other, too. What is covered by
-//! a rule that is asked first never decides: it is redundant where both do the same, shadowed where not.
+//! A rule is covered by another if the other matches every packet that it matches. A rule that is covered by an earlier one never
+//! decides: it is redundant if both have the same action, and shadowed otherwise.
 
 use std::{borrow::Cow, collections::BTreeMap, slice, thread};
 
@@ -60,18 +60,18 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Whose rules are looked at.
+/// The rules to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All groups, each by itself.
     All,
-    /// A group by itself.
+    /// One group by itself.
     Group(String),
     /// All groups of a NIC together, in its order.
     Nic(String),
 }
 
-/// Ports that are for administration or data: nobody wants everybody there.
+/// Ports of administration and data, which should not be open to everybody.
 const SENSITIVE: [(u16, &str); 12] = [
     (22, "SSH"),
     (23, "Telnet"),
@@ -87,10 +87,10 @@ const SENSITIVE: [(u16, &str); 12] = [
     (27017, "MongoDB"),
 ];
 
-/// Looks at rules.
+/// Checks rules and returns the findings.
 ///
 /// # Errors
-/// Where the scope names something that does not exist.
+/// If the scope names something that does not exist.
 pub fn health(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
     let mut findings = Vec::new();
     match scope {
@@ -140,12 +140,12 @@ fn of_groups(
             let all = all.filter(|rule| network.is_none_or(|network| rule.spec.nic_type == network));
             rules.extend(all.map(|rule| (place, rule)));
         }
-        // The order in which they are asked; see the model's precedence.
+        // The order in which rules are evaluated; see the model's precedence.
         rules.sort_by_key(|&(place, rule)| {
             let before = if order == Order::Sequence { place } else { 0 };
             (before, rule.spec.priority, rule.spec.action, place, rule.serial)
         });
-        // What two rules match in common needs one protocol, or one that says all.
+        // Two rules can match the same packet only if they have the same protocol, or one has all.
         let mut seen: BTreeMap<Option<Protocol>, Vec<Reach<'_>>> = BTreeMap::new();
         for (_, rule) in rules {
             let reach = Reach::of(state, rule);
@@ -224,10 +224,10 @@ fn extension_header(rule: &Rule) -> Option<Finding> {
     })
 }
 
-/// The packets that a rule matches, with lists spelled out.
+/// The packets that a rule matches, with lists expanded.
 struct Reach<'a> {
     rule: &'a Rule,
-    /// None: anyone. Groups stand for themselves: see `group`.
+    /// None: any remote. Groups are not expanded: see `group`.
     remote: Option<Cow<'a, [IpNet]>>,
     group: Option<&'a GroupId>,
     ports: Option<Cow<'a, [PortRange]>>,
@@ -257,7 +257,7 @@ impl<'a> Reach<'a> {
         Self { rule, remote, group, ports: to, source_ports: from }
     }
 
-    /// Whether every packet of `other` is one of this.
+    /// Whether `self` contains every packet of `other`.
     fn covers(&self, other: &Self) -> bool {
         let (one, two) = (&self.rule.spec, &other.rule.spec);
         let icmp = match (one.icmp_type, one.icmp_code) {
@@ -288,7 +288,7 @@ impl<'a> Reach<'a> {
 }
 
 fn contains(outer: IpNet, inner: IpNet) -> bool {
-    // By bits: this is asked of every pair of rules.
+    // By bits: this runs for every pair of rules.
     match (outer, inner) {
         (IpNet::V4(outer), IpNet::V4(inner)) => {
             let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
@@ -304,7 +304,7 @@ fn contains(outer: IpNet, inner: IpNet) -> bool {
     }
 }
 
-/// Whether every port of `inner` is in `outer`, joined where ranges touch.
+/// Whether `outer` contains every port of `inner`; adjacent ranges are joined.
 fn spans(outer: Option<&[PortRange]>, inner: Option<&[PortRange]>) -> bool {
     let (outer, inner) = match (outer, inner) {
         (None, _) => return true,

@@ -1,9 +1,9 @@
-//! Whether records are a state that operations could have made: each goes through the checks of the operation that makes
-//! its kind, beside the others. Asked before an import takes them, and before an export gives them away: what could not
-//! come back is no backup.
+//! Checks that operations could have produced a set of records: each record passes the checks of the operation that creates its
+//! kind, beside the others. An import is checked before it is taken, and an export before it is sent: a file that cannot be
+//! imported is no backup.
 //!
-//! How many of what there may be is not asked: a limit that was lowered leaves what is over it, and such a state must come
-//! back, too. Called by `replace` and by the face that exports; it must never change anything.
+//! Quotas are not checked: lowering a quota leaves what exceeds it, and such a state must be importable, too. Called by `replace`
+//! and by the API that exports; it must never change anything.
 
 use std::collections::{HashMap, HashSet};
 
@@ -27,35 +27,35 @@ use crate::{
     },
 };
 
-/// Whether a state is one that operations could have made.
+/// Checks that operations could have produced a state.
 ///
 /// # Errors
-/// The first record that is not, and why.
+/// The first record that they could not, and why.
 pub fn check_stored(state: &State) -> Result<(), Refusal> {
     let mut check = Check::of(state);
     state.records().try_for_each(|record| check.record(None, &record))
 }
 
-/// Whether `records`, which are all there is of `state`, are such a state. Each has its line.
+/// Checks that operations could have produced `records`, which are all of `state`. Each has its line.
 ///
 /// # Errors
-/// The first that is not: its line, and why.
+/// The first record that they could not: its line, and why.
 pub(super) fn check_imported(state: &State, records: &[(u64, Record)]) -> Result<(), Refusal> {
     let mut check = Check::of(state);
     records.iter().try_for_each(|(line, record)| check.record(Some(*line), record))
 }
 
-/// What was met so far of what may be there once only.
+/// What has been seen so far of what may exist only once.
 struct Check<'a> {
     state: &'a State,
     names: Names<'a>,
     serials: HashMap<u64, RuleId>,
     devices: HashMap<String, NicId>,
-    /// Regions and VPCs that have their default group.
+    /// Regions and VPCs whose default group was seen.
     defaults: HashSet<(String, Option<VpcId>)>,
-    /// Instances that have their primary NIC.
+    /// Instances whose primary NIC was seen.
     primaries: HashSet<InstanceId>,
-    /// Documents that have their VPC.
+    /// Documents whose VPC was seen.
     documents: HashSet<String>,
 }
 
@@ -105,7 +105,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What is in a VPC is in its region; and what a document owns is in the document's VPC.
+    /// An object in a VPC is in the VPC's region, and what a document owns is in the document's VPC.
     fn place(&self, region: &str, vpc: Option<&VpcId>, label: Option<&Label>) -> Result<(), Refusal> {
         named_region(region)?;
         let vpc = match vpc {
@@ -272,7 +272,7 @@ fn named_region(text: &str) -> Result<(), Refusal> {
     region(text).map(drop)
 }
 
-/// Documents know no instances.
+/// Documents have no instances.
 fn unowned(label: &Label) -> Result<(), Refusal> {
     match &label.owner {
         Some(owner) => invalid("owner", owner, "none: no document has instances"),
@@ -289,7 +289,7 @@ fn missing(kind: Kind, name: &str) -> Refusal {
     Refusal::NotFound { kind, name: excerpt(name), hint: None }
 }
 
-/// A key for a message: ids of a file may be anything.
+/// A key for a message: the ids in a file may be any text.
 fn printable(key: &str) -> String {
     excerpt(&key.escape_debug().to_string())
 }

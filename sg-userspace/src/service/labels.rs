@@ -1,4 +1,4 @@
-//! Names, descriptions and tags: what they may be, as Alibaba Cloud documents it, and how they change.
+//! Names, descriptions and tags: the allowed values, as Alibaba Cloud documents them, and how they change.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,13 +46,13 @@ pub struct LabelChange {
 }
 
 impl LabelChange {
-    /// Whether nothing is said.
+    /// Whether the change has no field.
     pub(super) const fn is_empty(&self) -> bool {
         self.name.is_none() && self.description.is_none() && self.tags.is_none()
     }
 }
 
-/// A label for something that is made now.
+/// The label of an object that is created now.
 pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
     name(&new.name)?;
     description(&new.description)?;
@@ -66,7 +66,7 @@ pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
     })
 }
 
-/// A label that was changed.
+/// The label after a change.
 pub(super) fn changed(tx: &Tx, label: &Label, change: &LabelChange) -> Result<Label, Refusal> {
     let mut label = label.clone();
     if let Some(text) = &change.name {
@@ -100,7 +100,7 @@ fn name(text: &str) -> Result<(), Refusal> {
     })
 }
 
-/// A name as documents have them: of any form but that of an id, and not to be taken for another one.
+/// A name as documents have them: of any form but that of an id, and not confusable with another one.
 pub(super) fn free_name(text: &str) -> Result<(), Refusal> {
     let invalid = |allowed| Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed });
     if looks_like_id(text) {
@@ -121,8 +121,7 @@ pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed })
 }
 
-/// Whether a label that is stored is one that operations make. How many tags there may be is no matter: the limit may
-/// have been another one.
+/// Checks that operations could have made a stored label. The number of tags is not checked: the quota may have been another one.
 pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
     match &label.owner {
         None => {
@@ -157,7 +156,7 @@ fn description(text: &str) -> Result<(), Refusal> {
     })
 }
 
-/// Of a rule.
+/// Checks the description of a rule.
 pub(super) fn rule_description(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= LONGEST_RULE_DESCRIPTION {
         return visible(Field::RuleDescription, text);
@@ -166,7 +165,7 @@ pub(super) fn rule_description(text: &str) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::RuleDescription, found: excerpt(text), allowed })
 }
 
-/// Of an entry of a list, or of an access key.
+/// Checks the description of a list entry or an access key.
 pub(super) fn remark(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= LONGEST_DESCRIPTION {
         return visible(Field::Description, text);
@@ -220,7 +219,7 @@ fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A region's name, or the default one where none is said.
+/// A region's name, or the default region if the text is empty.
 pub(super) fn region(text: &str) -> Result<String, Refusal> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if text.is_empty() {
@@ -233,14 +232,14 @@ pub(super) fn region(text: &str) -> Result<String, Refusal> {
     Err(Refusal::Invalid { field: Field::Region, found: excerpt(text), allowed })
 }
 
-/// The region of whoever names none.
+/// The region of objects that name none.
 pub const DEFAULT_REGION: &str = "local";
 
 fn is_address(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
-/// As much of a text as fits into a message.
+/// A text, shortened to fit into a message.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {

@@ -1,4 +1,4 @@
-//! Prefix lists and port lists: made, changed, deleted. A change reaches every rule that names the list.
+//! Operations on prefix lists and port lists. A change reaches every rule that names the list.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -56,7 +56,7 @@ fn check_prefixes(state: &State, list: &PrefixList) -> Result<(), Refusal> {
     check_prefix_list(list, state.settings().limits.entries_per_prefix_list)
 }
 
-/// Whether a list may be as it is, of at most `limit` entries.
+/// Checks a list that may have at most `limit` entries.
 pub(super) fn check_prefix_list(list: &PrefixList, limit: u32) -> Result<(), Refusal> {
     sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;
     let mut seen = HashSet::new();
@@ -157,7 +157,7 @@ fn groups_of<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeSet<GroupId> {
     rules.map(|rule| rule.group.clone()).collect()
 }
 
-/// Whether no NIC of `groups` has more rules than it may.
+/// Checks the rule quota of every NIC of `groups`.
 fn recount(state: &State, groups: &BTreeSet<GroupId>) -> Result<(), Refusal> {
     let mut weights = HashMap::new();
     let mut nics = groups.iter().flat_map(|group| state.nics_of(group));
@@ -233,7 +233,7 @@ fn check_ports(state: &State, list: &PortList) -> Result<(), Refusal> {
     check_port_list(list, state.settings().limits.entries_per_port_list)
 }
 
-/// Whether a list may be as it is, of at most `limit` entries.
+/// Checks a list that may have at most `limit` entries.
 pub(super) fn check_port_list(list: &PortList, limit: u32) -> Result<(), Refusal> {
     list.entries.iter().try_for_each(|entry| remark(&entry.description))?;
     sizes(list.id.as_str(), list.max_entries, list.entries.len(), limit)?;

@@ -11,7 +11,7 @@ use crate::{
     store::{Group, GroupId, Key, Member, Nic},
 };
 
-/// Whether a NIC may hold its groups. `before` are those it held already: their members do not become more.
+/// Checks whether a NIC may hold its groups. `before` are the groups that it already held: they gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
     let allowed = (tx.settings().limits.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
     fit_together(tx, nic, allowed)?;
@@ -21,7 +21,7 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
     nics::rules(tx, nic)
 }
 
-/// Whether the groups of a NIC are there, at most `allowed`, of its network and of one type.
+/// Checks that the groups of a NIC exist, are at most `allowed`, of its network and of one type.
 pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(), Refusal> {
     if nic.groups.is_empty() {
         let allowed = "a NIC holds at least one group".to_owned();
@@ -64,7 +64,7 @@ fn same_network(group: &Group, nic: &Nic) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Lets a NIC hold `groups`, if it may.
+/// Gives a NIC `groups`, if it may hold them.
 fn hold(tx: &mut Tx, nic: &Nic, groups: Vec<GroupId>) -> Result<Nic, Refusal> {
     let before = nic.groups.clone();
     let nic = Nic { groups, ..nic.clone() };
@@ -232,7 +232,7 @@ impl Operation for MoveGroup {
     }
 }
 
-/// Whether an address can be a member.
+/// Checks whether an address can be a member.
 pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
     if address.is_unspecified() || address.is_multicast() {
         let allowed = "the address of a NIC".to_owned();
@@ -256,7 +256,7 @@ pub struct ChangeMembers {
 }
 
 impl Operation for ChangeMembers {
-    /// How many members on other hosts the group has now.
+    /// The number of members on other hosts that the group has now.
     type Output = usize;
 
     fn run(&self, tx: &mut Tx) -> Result<usize, Refusal> {

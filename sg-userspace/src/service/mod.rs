@@ -1,14 +1,14 @@
-//! The operations of the domain: create a group, authorise a rule, join, leave, clone … with their limits and refusals,
-//! written once and called by every face.
+//! The operations of the domain: create a group, authorise a rule, join, leave, clone …, with their quotas and refusals, written
+//! once and called by every API.
 //!
 //! ```text
-//! face ──submit(operation)──► writer thread ──► store, agent      answered when it is in force
-//!      ──snapshot()─────────► State             queries: never wait for a writer
+//! API ──submit(operation)──► writer thread ──► store, agent      returns when it is in force
+//!     ──snapshot()─────────► State             queries: never wait for a writer
 //! ```
 //!
-//! An operation is a struct of what was asked for; [`Operation::run`] does it to a [`Tx`] or refuses it, and what was
-//! done halfway is taken back. A query is a function of a [`State`]. This room must never know which face
-//! called, and it alone writes to the store.
+//! An operation is a struct of the request's fields; [`Operation::run`] applies it to a [`Tx`] or refuses it, and a refused
+//! operation leaves nothing behind. A query is a function of a [`State`]. This room must never know which API called, and it
+//! alone writes to the store.
 
 mod access;
 mod apply;
@@ -88,19 +88,19 @@ use crate::{
 };
 use writer::{Job, Writer};
 
-/// Something that changes what there is.
+/// A change of the state.
 pub trait Operation: Send + 'static {
-    /// What it answers.
+    /// The result.
     type Output: Send + 'static;
 
-    /// Does it. It may be called again on another state, where the first could not be in force.
+    /// Applies the operation. It may be called again on another state, if the first could not be enforced.
     ///
     /// # Errors
-    /// Why not; then nothing of it happens.
+    /// Why the operation is refused; then nothing of it happens.
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
-/// Does an operation, and looks at what there is afterwards. Where it is refused, what was done halfway is the caller's to drop.
+/// Runs an operation and checks the state afterwards. If it is refused, the caller must drop what was done so far.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
     let output = operation.run(tx)?;
@@ -108,7 +108,7 @@ fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusa
     Ok(output)
 }
 
-/// The service: a handle that can be copied.
+/// A handle to the service that can be cloned.
 #[derive(Clone)]
 pub struct Service {
     queue: mpsc::Sender<Box<dyn Job>>,
@@ -122,10 +122,10 @@ impl fmt::Debug for Service {
 }
 
 impl Service {
-    /// Loads what `store` keeps, puts it in force, and starts the writer. It ends when the last handle is dropped.
+    /// Loads the store, puts its content in force, and starts the writer, which ends when the last handle is dropped.
     ///
     /// # Errors
-    /// Where the store cannot be read, or what is in it cannot be put in force.
+    /// If the store cannot be read, or its content cannot be put in force.
     pub fn start(
         mut store: Box<dyn Store>,
         mut enforcement: impl Enforcement + 'static,
@@ -144,24 +144,24 @@ impl Service {
         Ok((Self { queue, committed }, thread))
     }
 
-    /// What there is now. It does not change under its holder.
+    /// The current state. The snapshot does not change while it is held.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
         self.committed.load_full()
     }
 
-    /// What an operation would do, on a copy that is dropped. Whether it could be in force is not asked.
+    /// The result that an operation would have, on a copy that is dropped. Whether it could be enforced is not checked.
     ///
     /// # Errors
-    /// Why it would not be done.
+    /// Why it would be refused.
     pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
         perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
     }
 
-    /// Does an operation. It returns when what was done is stored and in force on this host.
+    /// Runs an operation. Returns when the change is stored and in force on this host.
     ///
     /// # Errors
-    /// Why it was not done, or is not in force.
+    /// Why it was refused, or is not in force.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
         let (reply, answer) = oneshot::channel();
         let task = Task { operation, output: None, reply };
@@ -173,22 +173,22 @@ impl Service {
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The store.
+    /// The store could not be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is in it is no policy.
+    /// The stored records are no policy.
     #[error("what is stored cannot be put in force: {0}")]
     Project(#[from] ProjectError),
-    /// The agent refuses it.
+    /// The agent refuses the stored policy.
     #[error("what is stored cannot be put in force: {source}")]
     Unenforceable {
-        /// Why.
+        /// The agent's error.
         source: AgentError,
     },
-    /// There is no thread.
+    /// The writer thread could not be started.
     #[error("cannot start a thread: {source}")]
     Thread {
-        /// Why.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -202,7 +202,7 @@ struct Task<O: Operation> {
 
 impl<O: Operation> Job for Task<O> {
     fn run(&mut self, tx: &mut Tx) -> bool {
-        // Where the operation panics this stays: the writer goes on, the caller learns that it was not done.
+        // If the operation panics, this stays: the writer continues, and the caller learns that nothing was done.
         self.output = None;
         let output = perform(&self.operation, tx);
         let done = output.is_ok();
@@ -213,7 +213,7 @@ impl<O: Operation> Job for Task<O> {
     fn answer(self: Box<Self>, fate: Result<(), Refusal>) {
         let Self { output, reply, .. } = *self;
         let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
-        // Nobody waits any more where a client went away.
+        // If the client is gone, nobody receives this.
         let _ = reply.send(fate.and(output.unwrap_or_else(broken)));
     }
 }

@@ -1,6 +1,5 @@
-//! Finding things by what people call them: an id, or a name where only one thing has it. Whatever names something in an
-//! operation may be either. What has the form of an id is never a name: an id that is gone would else lead to whatever was
-//! called so.
+//! Lookup of objects by id, or by name if only one object has it. Every reference in an operation may be either. A text of the
+//! form of an id is never a name: otherwise a deleted id would resolve to whatever has that name.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::store::{
     RuleId, Vpc, VpcId,
 };
 
-/// How alike names are that are offered in place of one that does not exist.
+/// The least similarity at which a name is suggested in place of one that does not exist.
 const ALIKE: f64 = 0.75;
 
 /// The one of `all` with this name.
@@ -51,9 +50,8 @@ macro_rules! find {
         impl State {
             $(
                 $(#[$doc])*
-                ///
                 /// # Errors
-                /// Where there is none, or several have the name.
+                /// If there is none, or several have the name.
                 pub fn $function(&self, text: &str) -> Result<&Arc<$record>, Refusal> {
                     if let Some(record) = self.$lookup(&$id::from(text)) {
                         return Ok(record);
@@ -79,11 +77,11 @@ find! {
 }
 
 impl State {
-    /// The group with an id, or with a name in the VPC of another group. Where no group there has the name, one elsewhere
-    /// that has it: that it cannot be named says more than that there is none.
+    /// The group with an id, or with a name in the VPC of another group. If no group there has the name, one elsewhere that has
+    /// it: the error that it cannot be named says more than that there is none.
     ///
     /// # Errors
-    /// Where there is none, or several have the name.
+    /// If there is none, or several have the name.
     pub fn find_group_near(&self, text: &str, near: &Group) -> Result<&Arc<Group>, Refusal> {
         if let Some(group) = self.group(&GroupId::from(text)) {
             return Ok(group);
@@ -106,7 +104,7 @@ impl State {
     /// The NIC with an id, a device of this host, or a name.
     ///
     /// # Errors
-    /// Where there is none, or several have the name.
+    /// If there is none, or several have the name.
     pub fn find_nic(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
         if let Some(nic) = self.nic(&NicId::from(text)) {
             return Ok(nic);
@@ -116,8 +114,8 @@ impl State {
         let Some(nic) = self.nic_of_device(text).filter(|_| !is_id) else {
             return by_name(Kind::Nic, text, all.map(|nic| (nic.id.as_str(), nic.label.name.as_str(), nic)));
         };
-        // Operations leave no NIC that is named as the device of another one. One may be there from before, and a name that
-        // led to the device today would lead to that one tomorrow.
+        // Operations leave no NIC whose name is the device of another one. An older state may have one, and a name that leads to
+        // the device today would lead to that NIC tomorrow.
         let named = all.filter(|other| other.label.name == text && other.id != nic.id);
         let ids: Vec<String> = [nic].into_iter().chain(named).map(|nic| nic.id.to_string()).collect();
         if ids.len() > 1 {
@@ -126,10 +124,10 @@ impl State {
         Ok(nic)
     }
 
-    /// The NIC that is meant by a NIC, or by an instance: its first.
+    /// The NIC that a NIC or instance names; of an instance, its primary NIC.
     ///
     /// # Errors
-    /// Where there is none, or several have the name.
+    /// If there is none, or several have the name.
     pub fn find_target(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
         let missing = match self.find_nic(text) {
             Err(missing @ Refusal::NotFound { .. }) => missing,
@@ -152,7 +150,7 @@ impl State {
     /// The rule with an id, or with the name that a document gave it in `group`.
     ///
     /// # Errors
-    /// Where there is none, or several have the name.
+    /// If there is none, or several have the name.
     pub fn find_rule(&self, text: &str, group: Option<&GroupId>) -> Result<&Arc<Rule>, Refusal> {
         if let Some(rule) = self.rule(&RuleId::from(text)) {
             return Ok(rule);

@@ -1,5 +1,4 @@
-//! NICs and instances: registered, changed, removed. A NIC without a device is on another host: what is known of it
-//! is its addresses.
+//! Operations on NICs and instances. A NIC without a device is on another host: only its addresses are known.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -18,7 +17,7 @@ use crate::{
     store::{Group, Hook, Instance, InstanceId, Key, Nic, NicId, NicType, Role},
 };
 
-/// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the byte that ends it).
+/// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the terminating byte).
 const LONGEST_DEVICE: usize = 15;
 
 /// Register a NIC.
@@ -171,7 +170,7 @@ pub(super) fn device_name(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the parts of a NIC fit together, whatever there is beside it.
+/// Checks that the fields of a NIC fit together, whatever else exists.
 pub(super) fn check_parts(nic: &Nic) -> Result<(), Refusal> {
     nic.device.as_deref().map_or(Ok(()), device_name)?;
     addresses(&nic.addresses, nic.device.is_some())?;
@@ -204,7 +203,7 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// XDP judges what a device receives, and of a guest's NIC that is outbound; what IPsec delivers comes by tc alone.
+/// XDP judges what a device receives, which for a guest's NIC is outbound; what IPsec delivers arrives by tc alone.
 fn hook(nic: &Nic) -> Result<(), Refusal> {
     if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
         let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
@@ -221,7 +220,7 @@ fn hook(nic: &Nic) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::Ipsec, found, allowed: allowed.to_owned() })
 }
 
-/// Each by itself was read as one that may be named.
+/// Each was checked by itself when it was parsed.
 fn ethertypes(ethertypes: &[Ethertype]) -> Result<(), Refusal> {
     fit_one_nic(ethertypes).map_err(|why| Refusal::Invalid {
         field: Field::Ethertypes,
@@ -409,7 +408,7 @@ impl Operation for RemoveInstances {
     }
 }
 
-/// Whether the rules of a NIC's groups are no more than they may be.
+/// Checks the rule quota of a NIC.
 pub(super) fn rules(tx: &Tx, nic: &Nic) -> Result<(), Refusal> {
     quota::rules_of_nic(tx, nic, &mut HashMap::new())
 }

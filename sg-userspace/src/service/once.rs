@@ -1,4 +1,4 @@
-//! An operation that comes with a token is done once: coming again with the same token it is answered as the first time.
+//! Idempotency: an operation with a token runs once. A repetition with the same token gets the first response.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -8,13 +8,13 @@ use sha2::{Digest as _, Sha256};
 use super::{Field, Operation, Refusal, Tx, labels::excerpt};
 use crate::store::{Key, KeyId, Token};
 
-/// How long an answer is kept.
+/// How long a response is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// The most answers that are kept; the oldest go first.
+/// The maximum number of kept responses; the oldest are removed first.
 const MOST: usize = 100_000;
 const LONGEST: usize = 64;
 
-/// An operation that is done once.
+/// An operation that runs once.
 #[derive(Clone, Debug)]
 pub struct Once<O> {
     token: String,
@@ -23,10 +23,10 @@ pub struct Once<O> {
 }
 
 impl<O> Once<O> {
-    /// `caller` is who sent the token: two callers may choose the same. `request` is everything they asked for.
+    /// `caller` is who sent the token: two callers may choose the same. `request` is the whole request.
     ///
     /// # Errors
-    /// Where the token is too long or not ASCII.
+    /// If the token is too long or not ASCII.
     pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
         if !fits(token) {
             let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
@@ -43,7 +43,7 @@ fn fits(token: &str) -> bool {
     !token.is_empty() && token.len() <= LONGEST && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a kept answer is one of an operation that was done once.
+/// Checks that a kept response could be one of an idempotent operation.
 pub(super) fn check_token(token: &Token) -> Result<(), Refusal> {
     let known = token.token.split_once('/').is_some_and(|(caller, token)| {
         let by = |prefix, fits: fn(&str) -> bool| caller.strip_prefix(prefix).is_some_and(fits);
@@ -90,7 +90,7 @@ where
     }
 }
 
-/// Forgets answers that are too old or too many, a few at a time.
+/// Removes responses that are too old or too many, a few at a time.
 fn forget(tx: &mut Tx, oldest: Timestamp) {
     const AT_ONCE: usize = 16;
     let excess = (tx.tokens().len() + 1).saturating_sub(MOST);

@@ -1,5 +1,5 @@
-//! Long lists, page by page. A page says where the next one begins: at an id, so that what is made or deleted meanwhile
-//! neither repeats nor hides anything else.
+//! Pagination. A page names the id at which the next one begins, so that objects created or deleted meanwhile cause no repetition
+//! and no gap.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -28,15 +28,15 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// The most items of one page.
+/// The maximum number of items on one page.
 pub const LARGEST_PAGE: usize = 1_000;
 const PAGE: usize = 100;
 
 impl<T> Page<T> {
-    /// The part that `request` asks for of `all`, which are in the order of `id`.
+    /// The part of `all` that `request` selects. `all` must be sorted by `id`.
     ///
     /// # Errors
-    /// Where the request is no part.
+    /// If the request has an invalid size or token.
     pub fn of<'a, S: 'a>(
         all: impl Iterator<Item = &'a S>,
         id: impl Fn(&S) -> String,

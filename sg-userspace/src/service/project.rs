@@ -1,8 +1,8 @@
-//! What the groups mean on this host: the policy of its NICs, made from a state.
+//! Builds the policy of this host's NICs from a state.
 //!
-//! Only what these NICs need is in it: the rules of the groups they hold, and the members of the groups that those rules
-//! name. Names in it are ids. A group of the classic network has a model group for each network that its NICs
-//! face, with the rules for that network. It must never decide what a rule means.
+//! The policy has only what these NICs need: the rules of the groups they hold, and the members of the groups that those rules
+//! name. Names in it are ids. A group of the classic network has one model group for each network that its NICs face, with the
+//! rules for that network. This room must never decide what a rule means.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -17,20 +17,20 @@ use crate::{
     },
 };
 
-/// Why a state is no policy. Operations see to it that this does not happen.
+/// Why a state is no policy. Operations prevent this.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProjectError {
-    /// A reference to something that is gone.
+    /// A reference to an object that does not exist.
     #[error("{what} {id} is named by {by} and does not exist")]
     Dangling {
-        /// What it is.
+        /// The kind of the object.
         what: &'static str,
         /// Its id.
         id: String,
-        /// Who names it.
+        /// What refers to it.
         by: String,
     },
-    /// A rule with parts that do not fit.
+    /// A rule whose fields do not fit together.
     #[error("{rule}: {reason}")]
     Rule {
         /// The rule.
@@ -38,7 +38,7 @@ pub enum ProjectError {
         /// What does not fit.
         reason: &'static str,
     },
-    /// What the model says.
+    /// The model refuses it, with this message.
     #[error("{0}")]
     Model(String),
 }
@@ -46,7 +46,7 @@ pub enum ProjectError {
 /// The suffix of the model group for NICs that face the internet.
 const INTERNET: &str = "/internet";
 
-/// What a group is called in a policy, for NICs that face `network`.
+/// The name in a policy of a group, for NICs that face `network`.
 #[must_use]
 pub fn model_name(group: &GroupId, network: NicType) -> String {
     match network {
@@ -55,13 +55,13 @@ pub fn model_name(group: &GroupId, network: NicType) -> String {
     }
 }
 
-/// The group behind a model group's name.
+/// The group of a model group's name; the inverse of [`model_name`].
 #[must_use]
 pub fn group_of(name: &str) -> GroupId {
     GroupId::from(name.strip_suffix(INTERNET).unwrap_or(name))
 }
 
-/// What a NIC is called in a policy: its device, or its id where it is on another host.
+/// The name of a NIC in a policy: its device, or its id if it is on another host.
 #[must_use]
 pub fn device_of(nic: &Nic) -> String {
     nic.device.clone().unwrap_or_else(|| nic.id.to_string())
@@ -70,14 +70,14 @@ pub fn device_of(nic: &Nic) -> String {
 /// The policy of this host's NICs.
 ///
 /// # Errors
-/// Where the state is not what operations leave behind.
+/// If the state is none that operations produce.
 pub fn policy(state: &State) -> Result<Policy, ProjectError> {
     let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
-    // Members that are in the policy count by themselves, with the addresses that their devices have.
+    // Members in the policy count by themselves, with the addresses of their devices.
     policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
 }
 
-/// The policy of one NIC, wherever it is. `facts` tells what is known of a device of this host.
+/// The policy of one NIC, on any host. `facts` gives what is known of a device of this host.
 ///
 /// # Errors
 /// Like [`policy`].
@@ -96,7 +96,7 @@ pub fn policy_for(
     Ok(policy)
 }
 
-/// `of_member` tells the addresses by which a NIC is a member of its groups, beside those that it has in the policy.
+/// `of_member` gives the addresses by which a NIC is a member of its groups, beside those that it has in the policy.
 fn policy_of(
     state: &State,
     nics: &[&Arc<Nic>],
@@ -121,7 +121,7 @@ struct Indices {
     groups: BTreeMap<(GroupId, NicType), GroupIndex>,
     /// Model groups whose rules are in the policy.
     held: Vec<(Arc<Group>, NicType, GroupIndex)>,
-    /// Model groups whose members matter.
+    /// Groups whose members are needed.
     named: Vec<GroupId>,
     prefix_lists: BTreeMap<PrefixListId, PrefixListIndex>,
     port_lists: BTreeMap<PortListId, PortListIndex>,
@@ -144,7 +144,7 @@ impl Projection<'_> {
             id: id.to_string(),
             by: by(),
         })?;
-        // Members are known by their private addresses: on the internet nobody is a member.
+        // Members are known by their private addresses: facing the internet, nobody is a member.
         let inner_access = group.inner_access && network == NicType::Intranet;
         let index = self.group(group, network, inner_access);
         if inner_access {
@@ -168,7 +168,7 @@ impl Projection<'_> {
         index
     }
 
-    /// Enters the rules of the groups that are held. Groups that only they name have members, and no rules.
+    /// Adds the rules of the groups that NICs hold. Groups that only rules name have members and no rules.
     fn fill(&mut self) -> Result<(), ProjectError> {
         for (group, network, index) in self.indices.held.clone() {
             for rule in self.state.rules_of(&group.id) {
@@ -289,7 +289,7 @@ impl Projection<'_> {
         });
     }
 
-    /// The members that are not NICs of the policy, of the groups where that matters.
+    /// Adds members that are not NICs of the policy, for the groups that need them.
     fn members(&mut self, of_member: impl Fn(&Nic) -> Vec<IpAddr>) {
         self.indices.named.sort_unstable();
         self.indices.named.dedup();
@@ -305,7 +305,7 @@ impl Projection<'_> {
     }
 }
 
-/// What a rule says of protocol, ports and ICMP messages.
+/// Protocol, ports and ICMP messages of a rule.
 ///
 /// # Errors
 /// What does not fit together.

@@ -1,5 +1,4 @@
-//! Questions about what there is: filters, pages, and what a thing looks like to whoever asks. Functions of a snapshot;
-//! they must never change anything.
+//! Queries: filters, pages, and the views of objects in responses. Functions of a snapshot; they must never change anything.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -29,11 +28,11 @@ pub struct Filter {
     pub owner: Option<String>,
 }
 
-/// A filter with everything looked up.
+/// A filter with its names resolved.
 struct Wanted<'a> {
     names: Vec<&'a str>,
     region: Option<&'a str>,
-    /// None: any network; the inner none is the classic one.
+    /// None: any network; an inner none is the classic network.
     #[expect(clippy::option_option, reason = "no wish, and the wish for no VPC, are two things")]
     vpc: Option<Option<VpcId>>,
     tags: Vec<(&'a str, Option<&'a str>)>,
@@ -61,7 +60,7 @@ impl Filter {
 }
 
 impl Wanted<'_> {
-    /// `vpc` is none for things that are in no network.
+    /// `vpc` is none for objects that are in no network.
     fn admits(&self, id: &str, label: &Label, region: &str, vpc: Option<&Option<VpcId>>) -> bool {
         let tagged = |(key, value): &(&str, Option<&str>)| {
             label.tags.get(*key).is_some_and(|found| value.is_none_or(|value| found == value))
@@ -74,7 +73,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether a text is what a pattern says, where `*` stands for anything.
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
 fn alike(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -103,7 +102,7 @@ pub struct GroupView {
 }
 
 impl GroupView {
-    /// Of a group.
+    /// The view of a group.
     #[must_use]
     pub fn of(state: &State, group: &Group) -> Self {
         let (allowed, there) = members(state, group);
@@ -129,10 +128,10 @@ pub struct GroupQuery {
     pub target: Option<String>,
 }
 
-/// The groups that are asked for.
+/// The groups that match.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_groups(
     state: &State,
     filter: &Filter,
@@ -161,10 +160,10 @@ pub struct RuleQuery {
     pub nic_type: Option<NicType>,
 }
 
-/// The rules of a group, in the order in which they were made.
+/// The rules of a group, in the order of their creation.
 ///
 /// # Errors
-/// Where there is no such group, or the page is none.
+/// If there is no such group, or the page is invalid.
 pub fn find_rules(
     state: &State,
     group: &str,
@@ -176,15 +175,15 @@ pub fn find_rules(
         query.direction.is_none_or(|wanted| rule.direction == wanted)
             && query.nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted)
     };
-    // As texts of one length, serials are in their own order.
+    // As texts of equal length, serials sort numerically.
     let place = |rule: &Arc<Rule>| format!("{:020}", rule.serial);
     Page::of(state.rules_of(group).filter(admits), place, |rule| Rule::clone(rule), page)
 }
 
-/// The VPCs that are asked for.
+/// The VPCs that match.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<Page<Vpc>, Refusal> {
     let wanted = filter.wanted(state)?;
     let admits = |vpc: &&Arc<Vpc>| wanted.admits(vpc.id.as_str(), &vpc.label, &vpc.region, None);
@@ -210,10 +209,10 @@ pub struct NicQuery {
     pub local: Option<bool>,
 }
 
-/// The NICs that are asked for.
+/// The NICs that match.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_nics(
     state: &State,
     filter: &Filter,
@@ -235,7 +234,7 @@ pub fn find_nics(
 }
 
 impl InstanceView {
-    /// Of an instance.
+    /// The view of an instance.
     #[must_use]
     pub fn of(state: &State, instance: &Instance) -> Self {
         let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();
@@ -244,10 +243,10 @@ impl InstanceView {
     }
 }
 
-/// The instances that are asked for; `group` is one that their primary NIC holds.
+/// The instances that match; `group` is one that their primary NIC holds.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_instances(
     state: &State,
     filter: &Filter,
@@ -304,7 +303,7 @@ fn by_group<'a>(state: &State, rules: impl Iterator<Item = &'a Arc<Rule>>) -> Ve
 /// The other groups whose rules name a group.
 ///
 /// # Errors
-/// Where there is no such group.
+/// If there is no such group.
 pub fn references(state: &State, group: &str) -> Result<Vec<Reference>, Refusal> {
     let group = &state.find_group(group)?.id;
     Ok(by_group(state, state.rules_naming_group(group).filter(|rule| rule.group != *group)))
@@ -313,7 +312,7 @@ pub fn references(state: &State, group: &str) -> Result<Vec<Reference>, Refusal>
 /// The groups whose rules name a prefix list.
 ///
 /// # Errors
-/// Where there is no such list.
+/// If there is no such list.
 pub fn prefix_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
     Ok(by_group(state, state.rules_naming_prefix_list(&state.find_prefix_list(list)?.id)))
 }
@@ -321,15 +320,15 @@ pub fn prefix_list_associations(state: &State, list: &str) -> Result<Vec<Referen
 /// The groups whose rules name a port list.
 ///
 /// # Errors
-/// Where there is no such list.
+/// If there is no such list.
 pub fn port_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
     Ok(by_group(state, state.rules_naming_port_list(&state.find_port_list(list)?.id)))
 }
 
-/// The prefix lists that are asked for.
+/// The prefix lists that match.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_prefix_lists(
     state: &State,
     filter: &Filter,
@@ -344,10 +343,10 @@ pub fn find_prefix_lists(
     Page::of(state.prefix_lists().values().filter(admits), |list| list.id.to_string(), view, page)
 }
 
-/// The port lists that are asked for.
+/// The port lists that match.
 ///
 /// # Errors
-/// Where a filter names something that does not exist, or the page is none.
+/// If a filter names something that does not exist, or the page is invalid.
 pub fn find_port_lists(
     state: &State,
     filter: &Filter,

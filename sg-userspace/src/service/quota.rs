@@ -1,11 +1,11 @@
-//! How many of what there may be. Asked after an operation did its work: it is taken back where there is too much.
+//! Quotas. Checked after an operation has run: an operation that exceeds one is rolled back.
 
 use std::collections::HashMap;
 
 use super::{Limit, Refusal, State};
 use crate::store::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
 
-/// How many rules a rule counts as: a list counts with all the entries it may hold.
+/// The number of rules that a rule counts as: a list counts with all the entries that it may have.
 #[must_use]
 pub fn weight(state: &State, rule: &Rule) -> u64 {
     let ports = |ports: &Ports| match ports {
@@ -19,19 +19,19 @@ pub fn weight(state: &State, rule: &Rule) -> u64 {
     remote * ports(&rule.spec.ports) * ports(&rule.spec.source_ports)
 }
 
-/// How many rules a group counts as, both directions.
+/// The number of rules that a group counts as, both directions.
 #[must_use]
 pub fn group_weight(state: &State, group: &GroupId) -> u64 {
     state.rules_of(group).map(|rule| weight(state, rule)).sum()
 }
 
-/// Whether every NIC that holds `group` still has no more rules than it may.
+/// Checks the rule quota of every NIC that holds `group`.
 pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
     let mut weights = HashMap::new();
     state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
 }
 
-/// Whether a NIC has no more rules than it may. `weights` are those of groups that were counted already.
+/// Checks the rule quota of a NIC. `weights` holds groups that were counted already.
 pub(super) fn rules_of_nic(
     state: &State,
     nic: &Nic,
@@ -48,7 +48,7 @@ pub(super) fn rules_of_nic(
     Ok(())
 }
 
-/// Whether a group names no more groups than it may.
+/// Checks how many groups a group's rules name.
 pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
     let allowed = u64::from(state.settings().limits.group_references_per_group);
     let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
@@ -60,7 +60,7 @@ pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Ref
     Ok(())
 }
 
-/// How many members a group may have, and has: addresses of a basic group, NICs of an enterprise group.
+/// The maximum and the current number of members of a group: addresses of a basic group, NICs of an enterprise group.
 #[must_use]
 pub fn members(state: &State, group: &Group) -> (u64, u64) {
     let limits = &state.settings().limits;
@@ -75,7 +75,7 @@ pub fn members(state: &State, group: &Group) -> (u64, u64) {
     (u64::from(allowed), (nics + elsewhere) as u64)
 }
 
-/// Whether a group has no more members than it may.
+/// Checks the member quota of a group.
 pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
     let (allowed, needed) = members(state, group);
     if needed > allowed {

@@ -1,5 +1,5 @@
-//! Why an operation is refused: one list for all faces. Each face gives it its own words on the wire (a status, a
-//! vendor's code); the text here says what, where and what to do.
+//! Why an operation is refused: one list for all APIs. Each API maps it to its own form (a status, a vendor's code); the text
+//! here says what is wrong, where, and what to do.
 
 use std::{fmt, net::IpAddr};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{GroupId, NicId, RuleId, VpcId},
 };
 
-/// What something is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A VPC.
@@ -49,7 +49,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A part of an operation that can be wrong in itself.
+/// A field of an operation that can be invalid by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Field {
     /// A name.
@@ -62,7 +62,7 @@ pub enum Field {
     TagKey,
     /// The value of a tag.
     TagValue,
-    /// A tag's key that is there twice.
+    /// A tag's key that occurs twice.
     TagTwice,
     /// A rule's protocol.
     Protocol,
@@ -80,21 +80,21 @@ pub enum Field {
     Local,
     /// A rule's NIC type.
     NicType,
-    /// Where a NIC is judged.
+    /// The hook of a NIC.
     Hook,
-    /// What becomes of what IPsec delivers to a NIC.
+    /// The treatment of packets that IPsec delivers to a NIC.
     Ipsec,
-    /// The frames that are not IP and pass a NIC nevertheless.
+    /// Frames other than IP that pass a NIC, by EtherType.
     Ethertypes,
-    /// How many entries a list may hold.
+    /// The maximum number of entries of a list.
     MaxEntries,
     /// A prefix of a list.
     Cidr,
-    /// A prefix that is there twice.
+    /// A prefix that occurs twice.
     CidrTwice,
     /// Ports of a list.
     PortRange,
-    /// Ports that are there twice.
+    /// Ports that occur twice.
     PortRangeTwice,
     /// The family of a prefix list.
     Family,
@@ -102,7 +102,7 @@ pub enum Field {
     Device,
     /// An address.
     Address,
-    /// The place of a group on a NIC.
+    /// The position of a group on a NIC.
     Place,
     /// The groups of a NIC.
     Groups,
@@ -112,13 +112,13 @@ pub enum Field {
     PageSize,
     /// The token of a page.
     PageToken,
-    /// The token of an operation.
+    /// The idempotency token of an operation.
     ClientToken,
-    /// A limit.
+    /// A quota.
     Limit,
-    /// A file of rules that is imported.
+    /// A file of rules to import.
     File,
-    /// A part of a record that only an import says.
+    /// A field of a record that only an import can set.
     Stored(&'static str),
 }
 
@@ -159,7 +159,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// Something of which there may be only so many.
+/// A quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Groups on a NIC.
@@ -172,9 +172,9 @@ pub enum Limit {
     GroupReferences,
     /// Groups of a region.
     GroupsPerRegion,
-    /// Entries of a list, as the list itself says.
+    /// Entries of a list, by the list's own maximum.
     MaxEntries,
-    /// Entries of any list of the kind.
+    /// Entries of any list of its kind.
     EntriesPerList,
     /// Rules of one operation.
     RulesPerOperation,
@@ -185,7 +185,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// What the limit is called in the settings.
+    /// The quota's name in the settings.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -204,7 +204,7 @@ impl Limit {
 }
 
 impl Limit {
-    /// What there would be too many of.
+    /// The unit that the quota counts.
     const fn unit(self) -> &'static str {
         match self {
             Self::GroupsPerNic | Self::GroupsPerRegion => "groups",
@@ -222,20 +222,20 @@ impl Limit {
     }
 }
 
-/// Why an operation was not done. Nothing of it happened, except where it says so.
+/// Why an operation was refused. Nothing of it happened, unless the variant says so.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// Something that does not exist.
+    /// An object that does not exist.
     #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
     NotFound {
-        /// What it should be.
+        /// The expected kind.
         kind: Kind,
         /// The id or name.
         name: String,
-        /// A name that is nearly the same.
+        /// A similar name that exists.
         hint: Option<String>,
     },
-    /// A name of several.
+    /// A name that several objects have.
     #[error("there are {} {kind}s named {name:?}: use an id: {}", ids.len(), ids.join(", "))]
     Ambiguous {
         /// What it is.
@@ -245,17 +245,17 @@ pub enum Refusal {
         /// Their ids.
         ids: Vec<String>,
     },
-    /// A value that cannot be.
+    /// An invalid value.
     #[error("{field} {found:?}: {allowed}")]
     Invalid {
-        /// Which.
+        /// The field.
         field: Field,
-        /// What was found.
+        /// The value.
         found: String,
         /// What is allowed.
         allowed: String,
     },
-    /// A document that cannot be read; it says where.
+    /// A document that cannot be read.
     #[error("{reason}")]
     Document {
         /// The file, the place, and what is wrong there.
@@ -267,40 +267,40 @@ pub enum Refusal {
         /// The line, and what is wrong there.
         reason: String,
     },
-    /// A record that no operation makes.
+    /// A record that no operation could have made.
     #[error("{}{record}: {reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
     Record {
-        /// Where it stands in the file that was imported; none: it is in the state.
+        /// Its line in the imported file; none: it is in the state.
         line: Option<u64>,
-        /// What names it.
+        /// Its key.
         record: String,
-        /// Why.
+        /// The reason.
         reason: Box<Refusal>,
     },
-    /// A state that an import would not take.
+    /// A state that an import would refuse.
     #[error("what is exported could not be imported: {reason}")]
     Unexportable {
         /// Why, and what to change first.
         reason: String,
     },
-    /// A value that must be there.
+    /// A required value that is missing.
     #[error("{field} is missing: {allowed}")]
     Missing {
-        /// Which.
+        /// The field.
         field: Field,
         /// What is allowed.
         allowed: String,
     },
-    /// Too many.
+    /// A quota is exceeded.
     #[error("{what} would have {needed} {}, {allowed} are allowed ({})", limit.unit(), raised(*limit, *needed))]
     TooMany {
-        /// Which limit.
+        /// The quota.
         limit: Limit,
-        /// Of what.
+        /// The object that exceeds it.
         what: String,
-        /// How many there would be.
+        /// The number that the operation would need.
         needed: u64,
-        /// How many there may be.
+        /// The allowed number.
         allowed: u64,
     },
     /// A group that still has members.
@@ -308,7 +308,7 @@ pub enum Refusal {
     HasMembers {
         /// The group.
         group: GroupId,
-        /// NICs and addresses.
+        /// Its NICs and addresses.
         members: Vec<String>,
     },
     /// A group that rules of other groups name.
@@ -316,20 +316,20 @@ pub enum Refusal {
     Referenced {
         /// The group.
         group: GroupId,
-        /// Groups.
+        /// Those groups.
         by: Vec<String>,
     },
-    /// A list, VPC or instance that something uses.
+    /// A list, VPC or instance that is in use.
     #[error("{kind} {id} is in use by: {}: change those first", some(by))]
     InUse {
-        /// What it is.
+        /// Its kind.
         kind: Kind,
         /// Its id.
         id: String,
-        /// Who uses it.
+        /// What uses it.
         by: Vec<String>,
     },
-    /// A NIC that holds the group already.
+    /// A NIC that already holds the group.
     #[error("NIC {nic} holds group {group} already")]
     AlreadyMember {
         /// The NIC.
@@ -353,7 +353,7 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// The last group of a NIC.
+    /// The last group of a NIC, which cannot be removed.
     #[error(
         "group {group} is the last of NIC {nic}: a NIC holds at least one group; give it another one first"
     )]
@@ -363,34 +363,34 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// Groups of both types on a NIC.
+    /// Groups of both types on one NIC.
     #[error(
         "group {group} is of another type than {other}: one NIC holds groups of one type, basic or enterprise"
     )]
     MixedTypes {
-        /// One.
+        /// One group.
         group: GroupId,
-        /// The other.
+        /// The other group.
         other: GroupId,
     },
-    /// Things of different VPCs.
+    /// Objects of different VPCs.
     #[error("{what} is in {}, {with} in {}: both must be in the same VPC", network(found.as_ref()), network(wanted.as_ref()))]
     OtherVpc {
-        /// One.
+        /// One object.
         what: String,
         /// Its VPC.
         found: Option<VpcId>,
-        /// The other.
+        /// The other object.
         with: String,
         /// Its VPC.
         wanted: Option<VpcId>,
     },
-    /// Things of a VPC and of the classic network, or of different regions.
+    /// Objects of a VPC and of the classic network, or of different regions.
     #[error("{what} and {with} are in different {networks}")]
     OtherNetwork {
-        /// One.
+        /// One object.
         what: String,
-        /// The other.
+        /// The other object.
         with: String,
         /// `network types` or `regions`.
         networks: &'static str,
@@ -401,7 +401,7 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// A group that lets its members talk by itself only where it is basic.
+    /// Inner access of an enterprise group: only members of basic groups can reach each other without a rule.
     #[error("group {group} is an enterprise group: its members never talk by themselves")]
     EnterpriseInnerAccess {
         /// The group.
@@ -416,54 +416,54 @@ pub enum Refusal {
     /// IPv4 and IPv6 in one rule.
     #[error("{first} and {second} are of different address families: write two rules")]
     MixedFamilies {
-        /// A part.
+        /// One field.
         first: &'static str,
-        /// Another.
+        /// The other field.
         second: &'static str,
     },
-    /// A rule that says the same as another.
+    /// A rule with the same content as another.
     #[error("rule {rule} says the same already")]
     DuplicateRule {
-        /// The one that is there.
+        /// The existing rule.
         rule: RuleId,
     },
-    /// Two rules of one operation that say the same.
+    /// Two rules of one operation with the same content.
     #[error("rules {first} and {second} of this request say the same")]
     Repeated {
-        /// One, from 1.
+        /// The position of one, from 1.
         first: usize,
-        /// The other.
+        /// The position of the other, from 1.
         second: usize,
     },
-    /// A change of what kind of thing a rule names.
+    /// A change of the kind of object that a rule names.
     #[error("the {field} of a rule cannot become another kind of thing: delete the rule and add another one")]
     ChangesKind {
-        /// Which.
+        /// The field.
         field: Field,
     },
-    /// A change that names nothing to change.
+    /// A change without any field.
     #[error("nothing to change: give at least one field that is to become another")]
     NothingToChange,
-    /// A rule that is not in the group or not of the direction.
+    /// A rule that is not in the group, or not of the direction.
     #[error("rule {rule} is not {of}")]
     OtherRule {
         /// The rule.
         rule: RuleId,
-        /// What it was expected to be.
+        /// The expected group or direction.
         of: String,
     },
-    /// The device of another NIC.
+    /// A device that another NIC has.
     #[error("device {device:?} is NIC {nic} already")]
     DeviceTaken {
         /// The device.
         device: String,
-        /// Its NIC.
+        /// The NIC that has it.
         nic: NicId,
     },
-    /// Something that exists already.
+    /// An object that already exists.
     #[error("{kind} {id} exists already")]
     Exists {
-        /// What it is.
+        /// Its kind.
         kind: Kind,
         /// Its id.
         id: String,
@@ -474,30 +474,30 @@ pub enum Refusal {
         /// The token.
         token: String,
     },
-    /// The agent cannot put it in force: an image over budget, too many NICs.
+    /// The agent cannot enforce it: an image exceeds its budget, or there are too many NICs.
     #[error("it cannot be put in force on this host: {reason}")]
     Unenforceable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// It is decided and stored, and not in force yet. The agent goes on trying.
+    /// The change is stored but not in force yet. The agent keeps trying.
     #[error("it is stored, but not in force on this host yet: {reason}; sgd goes on trying")]
     NotYetInForce {
         /// What is missing.
         reason: String,
     },
-    /// It could not be stored.
+    /// The change could not be stored.
     #[error("it could not be stored, nothing was changed: {reason}")]
     NotStored {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The service ends.
+    /// The service is stopping.
     #[error("sgd is ending; nothing was changed: try again")]
     Ending,
 }
 
-/// The first few and how many more.
+/// The first few names, and how many more there are.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -507,7 +507,7 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// What a limit is called, and how there may be as many as are needed, where there may.
+/// The quota's name, and how to raise it to what is needed, if it can be raised.
 fn raised(limit: Limit, needed: u64) -> String {
     let name = limit.name();
     let most = if limit == Limit::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };

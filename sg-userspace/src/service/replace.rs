@@ -1,4 +1,4 @@
-//! Everything there is, replaced by what an export holds. Where the export has no secrets, the keys that are there stay.
+//! Replaces the whole state by an export. If the export has no secrets, the existing access keys stay.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use super::{Operation, Refusal, State, Tx, integrity::check_imported};
 use crate::store::{Imported, Key, Record, Rule, Settings};
 
-/// Replace everything by an export that was read and checked.
+/// Replaces the state by an export that was read and checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReplaceState {
-    /// What tells this export from every other.
+    /// Distinguishes this export from every other.
     digest: String,
     #[serde(skip)]
     wanted: Arc<Wanted>,
@@ -23,11 +23,11 @@ struct Wanted {
     secrets: bool,
 }
 
-/// The greatest next place of a rule that stays as it is. Operations count on from there, and must not come to the end.
+/// The greatest next serial of a rule that is kept. Operations count on from it and must not overflow.
 const LAST_SERIAL: u64 = 1 << 48;
 
 impl ReplaceState {
-    /// From what was read, with the digest of it.
+    /// Takes what was read, with its digest.
     ///
     /// # Errors
     /// The first record that no operation could have made: its line, and why.
@@ -40,8 +40,8 @@ impl ReplaceState {
     }
 }
 
-/// The same state with the places of its rules counted from zero, where they are near the end. Nobody makes so many rules; somebody
-/// may write such a number.
+/// The same state with its rules' serials counted from zero if they are near the end. Nobody creates so many rules, but an export
+/// may have any number.
 fn renumbered(mut state: State) -> State {
     if state.settings().serial <= LAST_SERIAL {
         return state;

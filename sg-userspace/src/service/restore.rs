@@ -1,4 +1,4 @@
-//! The rules of a group made like those of another, usually a copy that was made before.
+//! Makes the rules of a group those of another, usually of an earlier copy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +61,7 @@ impl Operation for RestoreRules {
             return Err(between("network types"));
         }
         let said = |rule: &Rule| (rule.direction, Identity::of(&rule.spec));
-        // A document may say the same twice: here are all of them.
+        // A document may have the same rule twice: this has all of them.
         let here: Vec<(Said, Rule)> =
             tx.rules_of(&group.id).map(|rule| (said(rule), Rule::clone(rule))).collect();
         let there: BTreeSet<&Said> = here.iter().map(|(said, _)| said).collect();

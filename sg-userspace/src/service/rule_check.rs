@@ -1,4 +1,4 @@
-//! Whether a rule may stand in a group; with the ids of what it names.
+//! Checks whether a rule may be in a group, and resolves the names in it to ids.
 
 use super::{
     Field, Refusal, State,
@@ -10,16 +10,16 @@ use crate::{
     store::{Family, Group, GroupType, NicType, Ports, Remote, RuleSpec},
 };
 
-/// Whose rules hold.
+/// The requirements that apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// The clouds': no rule names its own group, enterprise groups name none and are named by none.
+    /// Those of the clouds: no rule names its own group; enterprise groups name no group, and no rule names one.
     Cloud,
-    /// A document's: what it can say is right.
+    /// Those of documents: every rule that a document can express is valid.
     Document,
 }
 
-/// The rule with ids where names were, if it may stand in `group`.
+/// The rule with names resolved to ids, if it may be in `group`.
 pub(super) fn checked(
     state: &State,
     group: &Group,
@@ -57,7 +57,7 @@ pub(super) fn checked(
     Ok(spec)
 }
 
-/// Protocol, ports and ICMP messages.
+/// Checks protocol, ports and ICMP messages.
 fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
     let said = |ports: &Ports| match ports {
         Ports::Any => model::Ports::Any,
@@ -74,7 +74,7 @@ fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field, found, allowed: format!("{reason}; the protocol is {}", spec.protocol) })
 }
 
-/// One rule has one address family.
+/// A rule has one address family.
 fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
     let protocol = match service(spec, model::Ports::Any, model::Ports::Any) {
         Ok(service) => service.family().map(|family| match family {

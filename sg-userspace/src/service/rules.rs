@@ -1,4 +1,4 @@
-//! Rules: authorised, modified, revoked.
+//! Operations on rules: authorise, modify, revoke.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,7 @@ pub struct Authorize {
 }
 
 impl Operation for Authorize {
-    /// The rules, in the order of the request: new ones, and those that were there.
+    /// The rules, in the order of the request: new ones and existing ones.
     type Output = Vec<Rule>;
 
     fn run(&self, tx: &mut Tx) -> Result<Vec<Rule>, Refusal> {
@@ -72,7 +72,7 @@ fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Makes rules of specs that were checked.
+/// Creates rules from checked specifications.
 pub(super) fn put_rules(
     tx: &mut Tx,
     group: &GroupId,
@@ -93,7 +93,7 @@ pub(super) fn put_rules(
     rules
 }
 
-/// What makes a rule the same rule as another: everything but its name and description, and whether it is enabled.
+/// The identity of a rule: every field except name, description and whether it is enabled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     action: Action,
@@ -108,7 +108,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// That of a rule.
+    /// The identity of a rule.
     #[must_use]
     pub fn of(spec: &RuleSpec) -> Self {
         Self {
@@ -259,7 +259,7 @@ impl Operation for ModifyRule {
     }
 }
 
-/// Whether a rule is where the request says.
+/// Checks that a rule is in the group and direction of the request.
 fn belongs(rule: &Rule, group: Option<&GroupId>, direction: Option<Direction>) -> Result<(), Refusal> {
     let other = |of| Err(Refusal::OtherRule { rule: rule.id.clone(), of });
     match (group, direction) {
@@ -303,14 +303,14 @@ impl Operation for Revoke {
     }
 }
 
-/// Take the rules out of a group that say what is said here. None may match: then nothing happens.
+/// Removes the rules of a group that match the given ones. If none matches, nothing happens.
 #[derive(Clone, Debug)]
 pub struct RevokeMatching {
     /// The group's id or name.
     pub group: String,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// What they say, and whether the priority was said, too.
+    /// The rules, and whether each gives a priority.
     pub rules: Vec<(RuleSpec, bool)>,
 }
 

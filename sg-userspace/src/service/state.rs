@@ -1,7 +1,7 @@
-//! A snapshot of everything there is, with the indices that queries and checks need.
+//! A snapshot of all records, with the indices that queries and checks need.
 //!
-//! Its maps share what they have in common: a copy costs nothing, so every operation works on a copy that is dropped
-//! where it is refused, and readers keep theirs as long as they like. Only `Tx` changes one.
+//! Its maps share structure: a copy is cheap, so every operation works on a copy that is dropped if it is refused, and readers
+//! keep theirs as long as they like. Only `Tx` changes a state.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::store::{
     Ports, PrefixList, PrefixListId, Record, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 
-/// Everything there is.
+/// All records.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     vpcs: OrdMap<VpcId, Arc<Vpc>>,
@@ -74,12 +74,12 @@ lookups! {
     nic nics(NicId) -> Nic;
     /// An access key.
     key keys(KeyId) -> AccessKey;
-    /// The answer to an operation that had this token.
+    /// The kept response to an operation that had this token.
     token tokens(String) -> Token;
 }
 
 impl State {
-    /// The state that records describe.
+    /// The state of these records.
     #[must_use]
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let mut state = Self::default();
@@ -89,13 +89,13 @@ impl State {
         state
     }
 
-    /// What holds for everything.
+    /// The settings that apply to everything.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The rules of a group, both directions, in the order in which they were made.
+    /// The rules of a group, both directions, in the order of their creation.
     pub fn rules_of(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules_of_group.get(group).into_iter().flat_map(OrdMap::values)
     }
@@ -170,7 +170,7 @@ impl State {
         self.tokens_by_age.iter().filter_map(|(_, token)| self.tokens.get(token))
     }
 
-    /// Everything, as records.
+    /// All records.
     pub fn records(&self) -> impl Iterator<Item = Record> {
         let settings = std::iter::once(Record::Settings(Arc::clone(&self.settings)));
         settings
@@ -186,7 +186,7 @@ impl State {
             .chain(self.tokens.values().cloned().map(Record::Token))
     }
 
-    /// The record that a key names.
+    /// The record of a key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Record> {
         Some(match key {
@@ -204,7 +204,7 @@ impl State {
         })
     }
 
-    /// Lets a record be what its key names.
+    /// Inserts a record, or replaces the one with its key.
     pub(super) fn put(&mut self, record: Record) {
         self.delete(&record.key());
         self.index(&record, true);
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// Forgets what a key names.
+    /// Removes the record of a key.
     pub(super) fn delete(&mut self, key: &Key) {
         let Some(record) = self.get(key) else { return };
         self.index(&record, false);
@@ -248,7 +248,7 @@ impl State {
         }
     }
 
-    /// Enters a record into the indices, or takes it out.
+    /// Adds a record to the indices, or removes it.
     fn index(&mut self, record: &Record, there: bool) {
         match record {
             Record::Group(group) => {
@@ -261,7 +261,7 @@ impl State {
                 if there {
                     rules.insert(rule.serial, Arc::clone(rule));
                 } else if rules.get(&rule.serial).is_some_and(|there| there.id == rule.id) {
-                    // Where another one took its place meanwhile, that one keeps it.
+                    // If another rule has taken its serial meanwhile, that one keeps it.
                     rules.remove(&rule.serial);
                 }
                 match &rule.spec.remote {
@@ -312,7 +312,7 @@ impl State {
     }
 }
 
-/// Enters `value` under `key`, or takes it out.
+/// Adds `value` under `key`, or removes it.
 fn set<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, value: &V, there: bool) {
     if there {
         index.entry(key.clone()).or_default().insert(value.clone());

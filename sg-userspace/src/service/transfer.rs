@@ -1,6 +1,6 @@
-//! Rules of a group as a file, JSON or CSV, and back. Fields have the names that the clouds' interfaces give them; what only
-//! this engine has (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) stands beside them. An import overwrites nothing:
-//! what is there is skipped, what cannot be is skipped and named.
+//! Rules of a group as a JSON or CSV file, and back. Fields have the names of the clouds' APIs; what only this engine has
+//! (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) is beside them. An import overwrites nothing: rules that exist are skipped, and
+//! invalid rows are skipped and reported.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -64,20 +64,20 @@ pub struct RuleFile {
 /// The rules of a group as a file.
 ///
 /// # Errors
-/// Where there is no such group.
+/// If there is no such group.
 pub fn export_rules(state: &State, group: &str) -> Result<RuleFile, Refusal> {
     let group = state.find_group(group)?;
     Ok(RuleFile { permissions: state.rules_of(&group.id).map(|rule| RuleRow::of(rule)).collect() })
 }
 
 impl RuleFile {
-    /// As JSON.
+    /// The file as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// As CSV, with a line of names.
+    /// The file as CSV with a header line.
     #[must_use]
     pub fn to_csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -89,10 +89,10 @@ impl RuleFile {
         if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
     }
 
-    /// From JSON: an object with `Permissions`, or the list alone; what an API answers is taken, too.
+    /// Reads JSON: an object with `Permissions`, or the bare list; the response of an API is accepted, too.
     ///
     /// # Errors
-    /// Where it is no such file.
+    /// If the text is no such file.
     pub fn from_json(text: &str) -> Result<Self, Refusal> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -124,10 +124,10 @@ impl RuleFile {
         Ok(Self { permissions })
     }
 
-    /// From CSV with a line of names.
+    /// Reads CSV with a header line.
     ///
     /// # Errors
-    /// Where it is no CSV, or a name is none of ours.
+    /// If the text is no CSV, or the header has an unknown name.
     pub fn from_csv(text: &str) -> Result<Self, Refusal> {
         let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
         let broken = |error: csv::Error| {
@@ -223,7 +223,7 @@ impl RuleRow {
         *field = shortest(net);
     }
 
-    /// The row without blanks around its fields; what is for people stays as it is.
+    /// The row without blanks around its fields; texts for people are kept as they are.
     fn trimmed(&self) -> Self {
         let mut row = self.clone();
         for field in [
@@ -254,7 +254,7 @@ impl RuleRow {
         row
     }
 
-    /// The rule that a row says.
+    /// The rule of a row.
     fn read(&self) -> Result<(Direction, RuleSpec), String> {
         self.trimmed().read_trimmed()
     }

@@ -1,9 +1,8 @@
-//! Names that are taken for one another. Two things may have the same name, and are found by their ids then; but no two have
-//! different names that look the same, and no NIC is called as the device of another one: a name would lead to one today and to
-//! the other tomorrow.
+//! Confusable names. Two objects may have the same name; then only their ids find them. But no two may have different names that
+//! look the same, and no NIC may be called like the device of another: a name would lead to one today and to the other tomorrow.
 //!
-//! What an operation changed is compared with what there is afterwards; what was there before and stays is no operation's fault.
-//! Called by `perform` after every operation and by `integrity` for each record; it must never change anything.
+//! Only what an operation changed is compared with the state afterwards: what existed before and stays is not the operation's
+//! fault. Called by `perform` after every operation and by `integrity` for each record; it must never change anything.
 
 use std::{
     borrow::Cow,
@@ -16,7 +15,7 @@ use crate::{
     store::{Change, GroupId, Key, Record},
 };
 
-/// What is told apart by its names.
+/// A set of objects within which names are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Space<'a> {
     Of(Kind),
@@ -24,11 +23,11 @@ enum Space<'a> {
     Rules(&'a GroupId),
 }
 
-/// What a thing is called.
+/// The name of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Called<'a> {
     text: &'a str,
-    /// It is the device of a NIC, which the kernel calls so.
+    /// The name is the device of a NIC, given by the kernel.
     is_device: bool,
     id: &'a str,
 }
@@ -42,7 +41,7 @@ fn called<'a>(
     name.into_iter().chain(device.map(|text| Called { text, is_device: true, id }))
 }
 
-/// What a record is called, and among whom.
+/// The names of a record, and the space that they are in.
 fn called_in(record: &Record) -> Option<(Space<'_>, impl Iterator<Item = Called<'_>>)> {
     let (space, id, name, device) = match record {
         Record::Vpc(vpc) => (Space::Of(Kind::Vpc), vpc.id.as_str(), &vpc.label.name, None),
@@ -58,7 +57,7 @@ fn called_in(record: &Record) -> Option<(Space<'_>, impl Iterator<Item = Called<
 }
 
 impl<'a> Space<'a> {
-    /// All names in it.
+    /// All names in the space.
     fn all(self, state: &'a State) -> Box<dyn Iterator<Item = Called<'a>> + 'a> {
         macro_rules! labelled {
             ($all:ident) => {
@@ -90,12 +89,12 @@ impl<'a> Space<'a> {
     }
 }
 
-/// Names by what they look like.
+/// Names by their appearance.
 #[derive(Debug, Default)]
 pub(super) struct Names<'a>(HashMap<(Space<'a>, Cow<'a, str>), Vec<Called<'a>>>);
 
 impl<'a> Names<'a> {
-    /// Of everything there is.
+    /// The names of a whole state.
     pub(super) fn of(state: &'a State) -> Self {
         let kinds = [Kind::Vpc, Kind::Group, Kind::PrefixList, Kind::PortList, Kind::Instance, Kind::Nic];
         let spaces = kinds.into_iter().map(Space::Of).chain(state.groups().keys().map(Space::Rules));
@@ -108,7 +107,7 @@ impl<'a> Names<'a> {
         names
     }
 
-    /// Enters what there is that looks like a name that is looked for already.
+    /// Adds the names of a state that look like one already listed.
     fn fill(&mut self, state: &'a State) {
         let spaces: HashSet<Space<'_>> = self.0.keys().map(|(space, _)| *space).collect();
         for space in spaces {
@@ -120,7 +119,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether nothing else has a name that one of a record's is taken for.
+    /// Checks that no other object has a name that looks like one of the record's.
     pub(super) fn check(&self, record: &Record) -> Result<(), Refusal> {
         let Some((space, mut all)) = called_in(record) else { return Ok(()) };
         all.try_for_each(|one| self.check_one(space, one))
@@ -128,14 +127,14 @@ impl<'a> Names<'a> {
 
     fn check_one(&self, space: Space<'_>, one: Called<'_>) -> Result<(), Refusal> {
         let alike = self.0.get(&(space, look(one.text))).into_iter().flatten();
-        // What the kernel calls its devices is its own affair.
+        // The names of devices among themselves are the kernel's affair.
         let mut others = alike.filter(|other| other.id != one.id && !(one.is_device && other.is_device));
         let other = others.find(|other| one.text != other.text || one.is_device != other.is_device);
         other.map_or(Ok(()), |other| Err(one.taken_for(*other, space.kind())))
     }
 }
 
-/// Many things may have one name; two of them speak for all, as one may be who asks.
+/// Many objects may have one name; two are enough to represent all, as one may be the object that is checked.
 fn enter<'a>(alike: &mut Vec<Called<'a>>, one: Called<'a>) {
     let same = |other: &&Called<'_>| (other.text, other.is_device) == (one.text, one.is_device);
     if alike.iter().filter(same).take(2).count() < 2 {
@@ -165,7 +164,7 @@ impl Called<'_> {
     }
 }
 
-/// Whether what was changed since `before` is called as nothing else looks.
+/// Checks the names of everything that changed since `before`.
 pub(super) fn check_changed(before: &State, after: &State, changes: &[Change]) -> Result<(), Refusal> {
     let keys: BTreeSet<Key> = changes
         .iter()

@@ -1,4 +1,4 @@
-//! An operation under way: a state that is being changed, and the changes for the store.
+//! A running operation: a state under change, and the list of changes for the store.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::State;
 use crate::store::{Change, Key, Record, Settings};
 
-/// A state that is being changed.
+/// A state under change.
 #[derive(Debug)]
 pub struct Tx {
     state: State,
@@ -15,7 +15,7 @@ pub struct Tx {
     now: Timestamp,
 }
 
-/// A point to go back to.
+/// A point to roll back to.
 #[derive(Debug)]
 pub(super) struct Mark {
     pub(super) state: State,
@@ -23,31 +23,31 @@ pub(super) struct Mark {
 }
 
 impl Tx {
-    /// Changes to `state` at the time `now`.
+    /// Starts changing `state` at the time `now`.
     pub(super) fn new(state: State, now: Timestamp) -> Self {
         Self { state, changes: Vec::new(), now }
     }
 
-    /// The time at which it all happens.
+    /// The time of all its changes.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Lets a record be what its key names.
+    /// Inserts a record, or replaces the one with its key.
     pub fn put(&mut self, record: impl Into<Record>) {
         let record = record.into();
         self.state.put(record.clone());
         self.changes.push(Change::Put(record));
     }
 
-    /// Forgets what a key names.
+    /// Removes the record of a key.
     pub fn delete(&mut self, key: Key) {
         self.state.delete(&key);
         self.changes.push(Change::Delete(key));
     }
 
-    /// Places for `count` more rules, the first of them.
+    /// Allocates serials for `count` rules and returns the first.
     pub fn serials(&mut self, count: usize) -> u64 {
         let settings = self.state.settings();
         let first = settings.serial;

@@ -1,4 +1,4 @@
-//! VPCs: made, changed, deleted.
+//! Operations on VPCs.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

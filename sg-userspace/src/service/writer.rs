@@ -1,9 +1,9 @@
-//! The one thread that changes anything. Operations that wait are taken together: each runs on what the one before it
-//! left, all are committed to the store at once and put in force at once, and then all are answered. So many
-//! small operations cost as much as one, and an answer means "stored, and in force on this host".
+//! The only thread that changes the state. It takes waiting operations together: each runs on the state that the previous one
+//! left; all are committed to the store at once and put in force at once, and then all responses are sent. Many small operations
+//! cost as much as one, and a response means "stored, and in force on this host".
 //!
 //! ```text
-//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► answers
+//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
 //!          refused: dropped      may refuse        durable          no packet meets the old policy
 //! ```
 //!
@@ -26,18 +26,19 @@ use crate::{
     store::Store,
 };
 
-/// The most operations that are answered together.
+/// The maximum number of operations in one batch.
 const BATCH: usize = 1024;
 
-/// An operation that waits for its turn.
+/// An operation in the queue.
 pub(super) trait Job: Send {
-    /// Does it to `tx`; whether it was done. What it did is taken back where not. May be called again, on another state.
+    /// Applies it to `tx`; returns whether it succeeded. If not, its changes are rolled back. May be called again on another
+    /// state.
     fn run(&mut self, tx: &mut Tx) -> bool;
-    /// Answers: with what `run` came to, or with what became of it afterwards.
+    /// Sends the response: the result of `run`, or the error of a later step.
     fn answer(self: Box<Self>, fate: Result<(), Refusal>);
 }
 
-/// The writer and what it writes to.
+/// The writer, and what it writes to.
 pub(super) struct Writer<E> {
     pub(super) queue: Receiver<Box<dyn Job>>,
     pub(super) committed: Arc<ArcSwap<State>>,
@@ -46,7 +47,7 @@ pub(super) struct Writer<E> {
 }
 
 impl<E: Enforcement> Writer<E> {
-    /// Serves the queue until nobody can send any more.
+    /// Serves the queue until its last sender is dropped.
     pub(super) fn serve(mut self) {
         while let Ok(first) = self.queue.recv() {
             let mut jobs = vec![first];
@@ -60,7 +61,7 @@ impl<E: Enforcement> Writer<E> {
         }
     }
 
-    /// Does all of `jobs`, or, where together they cannot be in force, each by itself.
+    /// Runs all of `jobs`; if they cannot be enforced together, one by one.
     fn together(&mut self, jobs: Vec<Box<dyn Job>>) {
         let mut tx = self.begin();
         let mut done = Vec::with_capacity(jobs.len());
@@ -107,7 +108,7 @@ impl<E: Enforcement> Writer<E> {
     }
 }
 
-/// An operation that panics is a mistake of ours; it must not cost anybody else the service.
+/// An operation that panics is a bug of ours; it must not cost others the service.
 fn run(job: &mut dyn Job, tx: &mut Tx) -> bool {
     catch_unwind(AssertUnwindSafe(|| job.run(tx))).unwrap_or(false)
 }

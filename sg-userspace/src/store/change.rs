@@ -1,4 +1,4 @@
-//! Records of all kinds, and changes of them.
+//! Records of all kinds, their keys, and changes of them.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -18,14 +18,14 @@ macro_rules! kinds {
             $($(#[$doc])* #[serde(rename = $name)] $kind(Arc<$record>),)*
         }
 
-        /// What names a record.
+        /// The key of a record.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "key")]
         pub enum Key {
             $($(#[$doc])* #[serde(rename = $name)] $kind($key),)*
         }
 
-        /// `rule sgr-…`: the same text for the same key only.
+        /// `rule sgr-…`: different keys have different texts.
         impl fmt::Display for Key {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
@@ -38,7 +38,7 @@ macro_rules! kinds {
         }
 
         impl Record {
-            /// What names it.
+            /// The record's key.
             #[must_use]
             pub fn key(&self) -> Key {
                 match self {
@@ -54,7 +54,7 @@ macro_rules! kinds {
         })*
     };
 }
-/// What stands behind the kind in the text of a key.
+/// The part of a key's text after the kind.
 trait Follow {
     fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
@@ -101,17 +101,17 @@ kinds! {
     Nic "nic" (Nic, NicId) = |nic| nic.id.clone();
     /// An access key.
     AccessKey "access_key" (AccessKey, KeyId) = |key| key.id.clone();
-    /// The answer to an operation with a token.
+    /// The kept response to an operation with a token.
     Token "token" (Token, String) = |token| token.token.clone();
-    /// What holds for everything; there is one.
+    /// The settings of everything; there is one such record.
     Settings "settings" (Settings, ()) = |_settings| ();
 }
 
 /// One change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// The record is this now.
+    /// Inserts the record, or replaces the one with its key.
     Put(Record),
-    /// There is none any more.
+    /// Removes the record.
     Delete(Key),
 }

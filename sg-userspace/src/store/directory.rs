@@ -1,7 +1,8 @@
-//! The directory of a store: `state.redb`, for its owner only, and for one process at a time, which holds `state.lock`.
+//! The directory of a store: `state.redb`, readable by its owner only and used by one process at a time, which holds
+//! `state.lock`.
 //!
-//! The file appears at once and whole: it is made under another name, and gets its own when there is a store in it.
-//! So whatever has the name and is no store was damaged. Called by the store; it must never know what is in the file.
+//! The file appears whole: it is created under another name, and renamed when there is a store in it. So a file of this name that
+//! is no store was damaged. Called by the store; it must never know what is in the file.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -17,18 +18,18 @@ const FILE: &str = "state.redb";
 const UNFINISHED: &str = "state.redb.new";
 const LOCK: &str = "state.lock";
 
-/// What others may do with the directory: look. Who can write in it can put another file in the place of the store.
+/// Others may list the directory. Whoever could write to it could put another file in the place of the store.
 const DIRECTORY: Guard = Guard { allowed: 0o755, remedy: 0o700 };
 const STORE: Guard = Guard { allowed: 0o600, remedy: 0o600 };
 
-/// What mode something may have, and what it is best given where it has another one.
+/// The mode bits that are allowed, and the mode to recommend where there are others.
 #[derive(Clone, Copy)]
 struct Guard {
     allowed: u32,
     remedy: u32,
 }
 
-/// A directory that is locked as long as this lives.
+/// A directory that is locked as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Directory {
     path: PathBuf,
@@ -37,13 +38,13 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Makes the directory where there is none, and locks it.
+    /// Opens and locks the directory, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         make(path).map_err(|source| failed("make", path, source))?;
-        // Absolute: it may be opened again when the process is elsewhere.
+        // Absolute: it may be reopened after the process has changed its directory.
         let path = fs::canonicalize(path).map_err(|source| failed("open", path, source))?;
         let opened = File::open(&path).map_err(|source| failed("open", &path, source))?;
-        // Before anything is made in it.
+        // Before anything is created in it.
         guarded(&opened, &path, DIRECTORY)?;
         match LockFile::try_lock(&path.join(LOCK)) {
             Ok(lock) => Ok(Self { path, opened, _lock: lock }),
@@ -52,7 +53,7 @@ impl Directory {
         }
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub(super) fn file(&self) -> PathBuf {
         self.path.join(FILE)
     }
@@ -63,7 +64,7 @@ impl Directory {
         path.try_exists().map_err(|source| failed("find", &path, source))
     }
 
-    /// The file of the store that is there.
+    /// Opens the existing store's file.
     pub(super) fn open_file(&self) -> Result<File, StoreError> {
         let path = self.file();
         let open = || {
@@ -78,7 +79,7 @@ impl Directory {
         Ok(file)
     }
 
-    /// An empty file to make a store in.
+    /// Creates an empty file for a new store.
     pub(super) fn begin_file(&self) -> Result<File, StoreError> {
         let path = self.path.join(UNFINISHED);
         let begin = || {
@@ -92,7 +93,7 @@ impl Directory {
         begin().map_err(|source| failed("make", &path, source))
     }
 
-    /// The store that was made is the store now, also after a crash of the host.
+    /// Makes the new file the store, also after a crash of the host.
     pub(super) fn finish_file(&self) -> Result<(), StoreError> {
         let path = self.file();
         let finish = || {
@@ -107,7 +108,7 @@ fn failed(doing: &'static str, path: &Path, source: io::Error) -> StoreError {
     StoreError::Io { doing, path: path.to_owned(), source }
 }
 
-/// Makes a directory and those above it, and makes sure that a crash of the host leaves them.
+/// Creates a directory and its parents, so that they survive a crash of the host.
 fn make(path: &Path) -> io::Result<()> {
     let missing: Vec<_> =
         path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -119,14 +120,14 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses what others may use in more ways than they are allowed. Its owner has to know: they may have done so already.
+/// Refuses a file that is open to others beyond `allowed`. The error tells the owner, as others may have used it already.
 fn guarded(file: &File, path: &Path, Guard { allowed, remedy }: Guard) -> Result<(), StoreError> {
     let metadata = file.metadata().map_err(|source| failed("look at", path, source))?;
     let mode = metadata.mode() & 0o777;
     if !is_trusted(metadata.uid()) {
         return Err(StoreError::NotOurs { path: path.to_owned(), owner: metadata.uid() });
     }
-    // What the owner may do is their own business.
+    // The owner's own bits do not matter.
     if mode & 0o077 & !allowed != 0 {
         return Err(StoreError::Exposed { path: path.to_owned(), mode, remedy });
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! Errors of a store.
 
 use std::{io, path::PathBuf};
 
@@ -9,23 +9,23 @@ use crate::lock_file::{LockError, user};
 /// Why a store could not be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file or its directory.
+    /// An operation on the file or its directory failed.
     #[error("cannot {doing} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// With what.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process uses the store.
     #[error("the store {} is in use by another process: one sgd serves one store", path.display())]
     InUse {
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
     },
-    /// Others than its owner could read or change it.
+    /// Users other than the owner could read or change it.
     #[error(
         "{0} has mode {mode:04o}: others could read the secrets in the store or change it; `chmod {remedy:04o} {0}`, and \
          make its access keys anew if somebody may have read them",
@@ -34,12 +34,12 @@ pub enum StoreError {
     Exposed {
         /// The file or its directory.
         path: PathBuf,
-        /// What it has.
+        /// Its mode.
         mode: u32,
-        /// What it is to have.
+        /// The mode that it should have.
         remedy: u32,
     },
-    /// Somebody else owns it.
+    /// Another user owns it.
     #[error(
         "{} belongs to {}, who could change the store: give it to root, or to the user that sgd runs as",
         path.display(),
@@ -48,13 +48,13 @@ pub enum StoreError {
     NotOurs {
         /// The file or its directory.
         path: PathBuf,
-        /// Whose it is.
+        /// The uid of its owner.
         owner: u32,
     },
-    /// The lock of the directory cannot be had.
+    /// The directory's lock could not be taken.
     #[error("{source}")]
     Lock {
-        /// Why.
+        /// The cause.
         source: LockError,
     },
     /// A newer program wrote it.
@@ -64,60 +64,59 @@ pub enum StoreError {
         path.display()
     )]
     Newer {
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
-        /// What it has.
+        /// The schema of the store.
         found: u32,
-        /// What is known.
+        /// The newest schema that this program knows.
         known: u32,
     },
-    /// An older program wrote it, and it cannot be brought to the schema of this one.
+    /// An older program wrote it, and it cannot be migrated to the schema of this one.
     #[error("the store {} has schema {found} and cannot be brought to {known}: {reason}", path.display())]
     Migration {
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
-        /// What it has.
+        /// The schema of the store.
         found: u32,
-        /// What is known.
+        /// The newest schema that this program knows.
         known: u32,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// A record that cannot be read.
+    /// A record cannot be read.
     #[error("the record {key} of the store {} is damaged: {reason}", path.display())]
     Damaged {
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
-        /// Which.
+        /// The record's key.
         key: String,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// A record that could be written and not be read again.
+    /// A record could be written but not read again.
     #[error("the record {key} cannot be stored: {reason}")]
     Unwritable {
-        /// Which.
+        /// The record's key.
         key: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// The disk failed in the middle of a commit, and what it holds cannot be seen. Only who loads everything again
-    /// knows.
+    /// The disk failed during a commit, and what it holds is unknown. Only loading everything again tells.
     #[error("whether the last change is in the store {} is not known: {reason}; start sgd again", path.display())]
     Doubtful {
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         reason: String,
     },
-    /// The database.
+    /// An operation of the database failed.
     #[error("cannot {doing} the store {}: {reason}", path.display())]
     Database {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// Where it is.
+        /// The store's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
 }

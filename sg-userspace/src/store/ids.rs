@@ -1,4 +1,4 @@
-//! Ids: what a thing is called as long as it lives, whatever its name.
+//! Ids: they identify an object as long as it exists, whatever its name.
 
 use std::{fmt, sync::Arc};
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::text_schema;
 
-/// The longest id that a user chose.
+/// The maximum length of an id that a user chose.
 const LONGEST: usize = 64;
 
-/// Letters and digits that cannot be taken for each other.
+/// Letters and digits without those that look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// 32^17: two of 10 million ids are equal once in ten thousand million years of daily trying.
 const LENGTH: usize = 17;
@@ -24,22 +24,22 @@ macro_rules! id {
         text_schema!($name, concat!($prefix, "…"));
 
         impl $name {
-            /// What an id of this kind begins with.
+            /// The prefix of ids of this kind.
             pub const PREFIX: &'static str = $prefix;
 
-            /// Whether a text has the form that every id of this kind has.
+            /// Whether `text` has the form of an id of this kind.
             #[must_use]
             pub fn has_form(text: &str) -> bool {
                 text.strip_prefix($prefix).is_some_and(|rest| $form($prefix, rest))
             }
 
-            /// A new one, at random.
+            /// A new random id.
             #[must_use]
             pub fn random() -> Self {
                 Self(random($prefix).into())
             }
 
-            /// The text.
+            /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -115,18 +115,18 @@ id!(
     generated
 );
 
-/// Of ids that only [`random`] makes.
+/// The form of ids that only [`random`] makes.
 fn generated(_: &str, rest: &str) -> bool {
     rest.len() == LENGTH && rest.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
-/// Of ids that users may choose.
+/// The form of ids that users may choose.
 fn chosen(prefix: &str, rest: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     !rest.is_empty() && prefix.len() + rest.len() <= LONGEST && rest.bytes().all(fits)
 }
 
-/// Whether a text has the form of an id of any kind: what is called so could be taken for another thing.
+/// Whether a text has the form of an id of any kind. A name of this form could be confused with another object.
 #[must_use]
 pub fn looks_like_id(text: &str) -> bool {
     VpcId::has_form(text)

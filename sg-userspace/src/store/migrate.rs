@@ -1,8 +1,8 @@
-//! From older schemas to the one of this program, step by step.
+//! Migration of older schemas to the one of this program, step by step.
 //!
-//! A step sees the whole state as JSON, so it can move things between records, and knows no type of this program:
-//! those change with every schema, a step never does. Called where a store is opened and where an export is read;
-//! both take over all of the result or nothing.
+//! A step gets the whole state as JSON, so it can move data between records, and uses no type of this program: types change with
+//! every schema, a step never does. Called when a store is opened and when an export is read; both take over the whole result or
+//! nothing.
 
 use serde_json::Value;
 
@@ -16,11 +16,11 @@ pub(super) type Step = fn(Vec<Value>) -> Result<Vec<Value>, String>;
 pub(super) struct Ladder {
     /// The oldest of them.
     pub(super) oldest: u32,
-    /// The first leads from the oldest to the next, and so on.
+    /// The first step leads from the oldest to the next, and so on.
     pub(super) steps: &'static [Step],
 }
 
-/// Those of this program.
+/// The schemas of this program.
 pub(super) const LADDER: Ladder = Ladder { oldest: 1, steps: &[] };
 
 impl Ladder {
@@ -29,7 +29,7 @@ impl Ladder {
         self.oldest + self.steps.len() as u32
     }
 
-    /// Brings records of schema `found`, which is not a newer one, to the newest.
+    /// Migrates records of schema `found`, which must not be newer, to the newest.
     pub(super) fn climb(&self, found: u32, mut records: Vec<Value>) -> Result<Vec<Record>, String> {
         let Some(first) = found.checked_sub(self.oldest) else {
             return Err(format!("the oldest that this program can read is {}", self.oldest));

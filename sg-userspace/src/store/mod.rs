@@ -1,8 +1,8 @@
 //! What must survive: records, and the store that keeps them.
 //!
-//! A [`Store`] knows two things: everything there is, and how to make a list of changes happen as a whole or not at
-//! all. A store for one host keeps them in a file; one for many hosts has the same two. This room must never
-//! know limits, HTTP or aya; only the service room writes to it.
+//! A [`Store`] does two things: load all records, and commit a list of changes as a whole or not at all. A store for one host
+//! keeps them in a file; one for many hosts would have the same two. This room must never know quotas, HTTP or aya; only the
+//! service room writes to it.
 
 mod change;
 mod directory;
@@ -34,21 +34,21 @@ pub use rule::{
 };
 pub use transfer::{Export, ImportError, Imported, Importer, export, import};
 
-/// The form of the records. A store of an older one is migrated when it is opened, one of a newer one is refused.
+/// The schema of the records. A store of an older one is migrated when it is opened; one of a newer one is refused.
 pub const SCHEMA: u32 = migrate::LADDER.newest();
 
-/// What keeps records.
+/// A durable set of records.
 pub trait Store: Send {
-    /// Everything, in no particular order.
+    /// All records, in no particular order.
     ///
     /// # Errors
-    /// Where something cannot be read.
+    /// If a record cannot be read.
     fn load(&mut self) -> Result<Vec<Record>, StoreError>;
 
-    /// Makes `changes` happen in their order, all or none. When it returns they survive a crash of the host.
+    /// Commits `changes` in their order, all or none. When it returns, they survive a crash of the host.
     ///
     /// # Errors
-    /// Where they could not be written: then none of them happened. Where even that is not known the error is
-    /// [`StoreError::Doubtful`], and every commit gets it until everything was loaded again.
+    /// If they could not be written: then none of them happened. If even that is unknown, the error is [`StoreError::Doubtful`],
+    /// and every commit gets it until everything has been loaded again.
     fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 }

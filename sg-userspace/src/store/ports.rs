@@ -31,7 +31,7 @@ impl PortSet {
         Self(vec![range])
     }
 
-    /// A set of ranges; every port where there is none.
+    /// A set of these ranges; every port if there is none.
     #[must_use]
     pub fn of(ranges: &[PortRange]) -> Self {
         if ranges.is_empty() {
@@ -48,10 +48,10 @@ impl PortSet {
     }
 }
 
-/// Reads one port or range with `separator` between its ends.
+/// Parses one port, or a range with `separator` between its ends.
 #[must_use]
 pub fn port_range(text: &str, separator: char) -> Option<PortRange> {
-    // `parse` alone would take "+6", too.
+    // `parse` alone would accept "+6", too.
     let port =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     let (first, last) = text.split_once(separator).unwrap_or((text, text));

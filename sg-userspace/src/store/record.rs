@@ -1,7 +1,7 @@
-//! What is stored beside rules: VPCs, groups, lists, instances, NICs, keys, settings.
+//! The records beside rules: VPCs, groups, lists, instances, NICs, keys, settings.
 //!
-//! A record is also what the native API answers with, except for [`AccessKey`], which leaves the store for nobody
-//! but the verifier of signatures. A change of a record's form is a new [`super::SCHEMA`] with a migration.
+//! Records are also the responses of the native API, except [`AccessKey`], which only the verifier of signatures reads. A change
+//! of a record's form is a new [`super::SCHEMA`] with a migration.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -379,15 +379,14 @@ pub struct Nic {
     pub groups: Vec<GroupId>,
 }
 
-/// A key that signs requests. The secret is needed in the clear to verify a signature; the store's file is readable by
-/// its owner only.
+/// A key that signs requests. Verifying a signature needs the secret in the clear; only the owner can read the store's file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKey {
     /// Its id.
     pub id: KeyId,
-    /// What signatures are made with.
+    /// The secret that signs.
     pub secret: String,
-    /// For people.
+    /// A text for people.
     pub description: String,
     /// When it was made.
     pub created: Timestamp,
@@ -399,16 +398,16 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// The answer to an operation that came with a token: coming again, it is answered the same and not done again.
+/// The response to an operation that came with a token: a repetition gets the same one and is not run again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// Who sent it and what they sent.
+    /// The caller and the token that it sent.
     pub token: String,
-    /// Of the operation, so that a token used for another one is refused.
+    /// A fingerprint of the operation, so that a token used for another one is refused.
     pub fingerprint: String,
-    /// What was answered.
+    /// The response.
     pub answer: serde_json::Value,
-    /// When.
+    /// When it was made.
     pub created: Timestamp,
 }
 
@@ -441,7 +440,7 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// As Alibaba Cloud documents them, where it does.
+    /// The values that Alibaba Cloud documents, where it does.
     fn default() -> Self {
         Self {
             groups_per_nic: 5,

@@ -1,9 +1,9 @@
 //! The store of one host: a file, in which every list of changes is one durable transaction.
 //!
-//! After a disk failed, the database takes nothing more until it is opened again. The store does that, and the
-//! number of commits in it tells whether the one that failed happened: so no change is lost, none is done twice, and
-//! where a full disk has room again, nobody has to start anything again. Called by who starts the service, and by
-//! the service through [`Store`]; it must never know what is in a record.
+//! After a disk failure, the database refuses everything until it is reopened. The store reopens it, and the number of commits in
+//! it tells whether the failed one happened: no change is lost or applied twice, and when a full disk has room again, nothing has
+//! to be restarted. Called by the program that starts the service, and by the service through [`Store`]; it must never know what
+//! is in a record.
 
 mod base;
 
@@ -27,9 +27,9 @@ use base::Base;
 /// A [`Store`] in a file.
 pub struct RedbStore {
     path: PathBuf,
-    /// None: it failed, and is to be opened again.
+    /// None: it failed and has to be reopened.
     base: Option<Base>,
-    /// How many commits there were as far as the caller knows.
+    /// The number of commits that the caller knows of.
     commits: u64,
     /// Also holds the lock of the directory; fields are dropped in their order.
     open: Box<dyn FnMut() -> Result<Base, StoreError> + Send>,
@@ -42,15 +42,15 @@ impl fmt::Debug for RedbStore {
 }
 
 impl RedbStore {
-    /// Opens the store in `directory`, or makes one there. It is this process's alone until it is dropped.
+    /// Opens the store in `directory`, or creates one there. This process has exclusive use of it until it is dropped.
     ///
     /// # Errors
-    /// Where it cannot be opened: used by another process, open to others, damaged, of a newer program.
+    /// If it cannot be opened: used by another process, open to others, damaged, or of a newer program.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         Self::open_through(directory, |file| file)
     }
 
-    /// As [`Self::open`], with something between the store and its file: tests make it fail.
+    /// As [`Self::open`], with a layer between the store and its file: tests make it fail.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -84,8 +84,8 @@ impl RedbStore {
         Self::start(path, open)
     }
 
-    /// A store on something else than a file, called `name` in errors. `backend` is called again after the one
-    /// before failed; it is to show what the one before made durable.
+    /// A store on something other than a file, called `name` in errors. `backend` is called again after the previous one failed;
+    /// it must return what the previous one made durable.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -107,7 +107,7 @@ impl RedbStore {
         Self::start(path, open)
     }
 
-    /// A store that is gone with the process.
+    /// A store that is lost when the process ends.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -124,7 +124,7 @@ impl RedbStore {
         Ok(Self { path, commits: base.commits()?, base: Some(base), open: Box::new(open) })
     }
 
-    /// The database, opened again where it failed.
+    /// The database, reopened if it failed.
     fn base(&mut self) -> Result<&Base, StoreError> {
         let base = match self.base.take() {
             Some(base) => base,
@@ -133,7 +133,7 @@ impl RedbStore {
         Ok(self.base.insert(base))
     }
 
-    /// The database, where there is nothing in it that the caller does not know of.
+    /// The database, provided that it has no commit that the caller does not know of.
     fn known(&mut self) -> Result<&Base, StoreError> {
         let known = self.commits;
         let stored = self.base()?.commits()?;

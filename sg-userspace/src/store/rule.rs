@@ -1,4 +1,4 @@
-//! A rule as it is stored: the fields of a document's rule, with ids where a document has names.
+//! A rule as it is stored: the fields of a document's rule, with ids in the place of names.
 
 use std::{fmt, str::FromStr};
 
@@ -153,7 +153,7 @@ impl fmt::Display for NicType {
 pub enum Protocol {
     /// Every protocol.
     All,
-    /// One, by its IANA number.
+    /// One protocol, by its IANA number.
     Number(u8),
 }
 
@@ -212,9 +212,9 @@ pub enum Ports {
     /// Every port.
     #[default]
     Any,
-    /// These.
+    /// These ports.
     Ranges(PortSet),
-    /// Those of a port list.
+    /// The ports of a port list.
     List(PortListId),
 }
 
@@ -226,11 +226,11 @@ impl Ports {
     }
 }
 
-/// The other end of a rule's packets: `any`, an address or prefix, `{"group": "sg-…"}`, `{"prefix_list": "pl-…"}`.
+/// The remote of a rule: `any`, an address or prefix, `{"group": "sg-…"}`, `{"prefix_list": "pl-…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Remote {
-    /// Anyone, of both families.
+    /// Any address of both families.
     #[default]
     Any,
     /// An address or prefix, host bits zero.
@@ -263,19 +263,19 @@ same_schema!(Remote, Written);
 /// A text that is no set of ports or no remote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrittenError {
-    /// Ports.
+    /// The text is no set of ports.
     #[error(transparent)]
     Ports(#[from] PortSetError),
-    /// A reference to something that cannot stand here.
+    /// A reference that is not allowed here.
     #[error("ports are \"any\", \"22,80-90\" or {{\"port_list\": \"prl-…\"}}")]
     NoPorts,
-    /// A remote.
+    /// The text is no remote.
     #[error(
         "{found:?} is no remote: allowed are any, an address or prefix of either family, {{\"group\": \"sg-…\"}} and \
          {{\"prefix_list\": \"pl-…\"}}"
     )]
     NoRemote {
-        /// What was there.
+        /// The text.
         found: String,
     },
 }
@@ -331,7 +331,7 @@ impl FromStr for Remote {
     }
 }
 
-/// An address or prefix; host bits are cut.
+/// An address or prefix; host bits are zeroed.
 #[must_use]
 pub fn net(text: &str) -> Option<IpNet> {
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
@@ -364,7 +364,7 @@ impl From<Remote> for Written {
     }
 }
 
-/// An address without its length where that says nothing.
+/// An address without its prefix length if that is the full one.
 #[must_use]
 pub fn shortest(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
@@ -428,7 +428,7 @@ pub struct RuleSpec {
 }
 
 impl RuleSpec {
-    /// A rule that accepts a protocol from anyone; the rest as where nothing is said.
+    /// A rule that accepts a protocol from any remote; the other fields have their defaults.
     #[must_use]
     pub fn accept(protocol: Protocol) -> Self {
         Self {

@@ -1,7 +1,7 @@
-//! What the API's description says of types that are written as texts. `ComposeSchema` is what utoipa's own derive
-//! implements; all else it asks for follows from it.
+//! API schemas of types that serialize as texts. `ComposeSchema` is the trait that utoipa's own derive implements; the other
+//! traits follow from it.
 
-/// A type that is written as a text.
+/// A type that serializes as a string.
 macro_rules! text_schema {
     ($name:ident, $example:expr) => {
         impl utoipa::__dev::ComposeSchema for $name {
@@ -19,7 +19,7 @@ macro_rules! text_schema {
     };
 }
 
-/// A type that is written as another one.
+/// A type that serializes as another type.
 macro_rules! same_schema {
     ($name:ident, $as:ident) => {
         impl utoipa::__dev::ComposeSchema for $name {

@@ -1,7 +1,7 @@
 //! A record as text, the same in the store's file and in an export: `{"kind":"rule","record":{…}}`.
 //!
-//! What is stored can be read again: a record that could not would stop the next start. Called by the store
-//! and by the transfer of its state; it must never know either.
+//! What is stored can be read again: a record that could not would prevent the next start. Called by the store and by the
+//! transfer of its state; it must never know either.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::{Record, StoreError};
 
-/// The longest text of a record. Two hundred thousand entries of a list fit.
+/// The maximum length of a record's text. Two hundred thousand entries of a list fit.
 pub(super) const LONGEST: usize = 16 << 20;
 
-/// Whether who may see the state may not see this record: keys are secrets, and an answer may show one.
+/// Whether the record is hidden from those who may see the state: keys are secrets, and a response may contain one.
 pub(super) const fn is_secret(record: &Record) -> bool {
     matches!(record, Record::AccessKey(_) | Record::Token(_))
 }
@@ -28,7 +28,7 @@ pub(super) fn encode(record: &Record) -> Result<Vec<u8>, StoreError> {
     Ok(text)
 }
 
-/// The text of a record, of which it is sure that it can be read again.
+/// The text of a record, after a check that it can be read again.
 pub(super) fn encode_checked(record: &Record) -> Result<Vec<u8>, StoreError> {
     let text = encode(record)?;
     let key = record.key();
@@ -42,14 +42,14 @@ pub(super) fn encode_checked(record: &Record) -> Result<Vec<u8>, StoreError> {
 
 /// The record of a text, or what is wrong with it.
 pub(super) fn decode(text: &[u8]) -> Result<Record, String> {
-    // Once for the whole text, not once for each string in it.
+    // One UTF-8 check for the whole text, not one for each string in it.
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     serde_json::from_str(text).map_err(|error| reason(text, &error))
 }
 
-/// The record of a text in which nothing is that the record does not keep.
+/// The record of a text that has nothing beyond the record's fields.
 pub(super) fn decode_strictly(text: &[u8]) -> Result<Record, String> {
-    /// Fields that are left out where they say nothing.
+    /// Fields that are omitted when they are empty.
     const LEFT_OUT: [&str; 5] = ["description", "tags", "owner", "mac", "allowed_address_pairs"];
     let record = decode(text)?;
     let unreadable = |error: serde_json::Error| error.to_string();
@@ -67,14 +67,14 @@ pub(super) fn decode_strictly(text: &[u8]) -> Result<Record, String> {
     Ok(record)
 }
 
-/// What is wrong, without a value of a record that is secret: reasons are logged.
+/// What is wrong, without a value of a secret record: reasons are logged.
 fn reason(text: &str, error: &serde_json::Error) -> String {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow)]
         kind: Cow<'a, str>,
     }
-    // What is wrong with the syntax is said without values.
+    // Syntax errors contain no values.
     if !error.is_data() {
         return error.to_string();
     }

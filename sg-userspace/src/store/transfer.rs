@@ -6,8 +6,8 @@
 //! {"kind":"settings","record":{…}}
 //! ```
 //!
-//! The head says how many records follow: a file that was cut off is not taken for a smaller state. It must never know
-//! what becomes of the records; called by the service, and by programs that look at a file.
+//! The head has the number of records, so that a truncated file is not taken for a smaller state. This room must never know what
+//! becomes of the records; called by the service, and by programs that inspect a file.
 
 mod error;
 mod export;
@@ -20,10 +20,10 @@ pub(super) use import::import_with;
 pub use import::{Imported, Importer, import};
 use serde::{Deserialize, Serialize};
 
-/// The longest export that is imported. A state of half a million rules fits.
+/// The maximum size of an import. A state of half a million rules fits.
 pub const LONGEST: u64 = 256 << 20;
 
-/// What the first line says the file is.
+/// The `format` of the first line.
 const FORMAT: &str = "sgd state";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ const FORMAT: &str = "sgd state";
 struct Head {
     format: String,
     schema: u32,
-    /// Whether records that are secrets are among them.
+    /// Whether secret records are included.
     secrets: bool,
     records: u64,
 }

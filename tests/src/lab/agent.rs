@@ -24,9 +24,9 @@ pub enum Attach {
     Tcx,
     /// Filters of the qdisc clsact.
     Clsact,
-    /// An XDP link for what a host's NIC receives, and whatever the kernel offers for what it sends.
+    /// An XDP link for what a host's NIC receives, and the best the kernel offers for what it sends.
     Xdp,
-    /// Whatever the kernel offers.
+    /// The best that the kernel offers.
     Auto,
 }
 
@@ -34,7 +34,7 @@ impl Attach {
     /// The two ways of sgd's `--attach`.
     pub const ALL: [Self; 2] = [Self::Tcx, Self::Clsact];
 
-    /// With the one that a document names, for what a host's NIC receives.
+    /// With the one that a document selects, for what a host's NIC receives.
     pub const RECEIVED: [Self; 3] = [Self::Tcx, Self::Clsact, Self::Xdp];
 
     /// The first kernel that has it.
@@ -47,7 +47,7 @@ impl Attach {
         }
     }
 
-    /// What `--attach` says.
+    /// The value of `--attach`.
     #[must_use]
     pub const fn argument(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Attach {
         }
     }
 
-    /// The policy, whose NICs of role host are called `eth` and a digit, with the hook that this is about.
+    /// The policy, whose NICs of role host are called `eth` and a digit, with this hook.
     #[must_use]
     pub fn hooked(self, policy: &str) -> String {
         match self {
@@ -79,7 +79,7 @@ impl fmt::Display for Attach {
     }
 }
 
-/// How to run it.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// `--attach`.
@@ -94,7 +94,7 @@ impl From<Attach> for Options {
     }
 }
 
-/// An agent on a host. Dropped, it is killed and its filters are taken off.
+/// An agent on a host. Dropping it kills the agent and removes its filters.
 #[derive(Debug)]
 pub struct Agent {
     host: Host,
@@ -104,10 +104,10 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts an agent on `host` and waits until it says that it is ready.
+    /// Starts an agent on `host` and waits until it is ready.
     ///
     /// # Errors
-    /// Where it does not, with what it complained about.
+    /// If it does not get ready, with what it logged.
     pub fn start(host: &Host, policy: &str, options: Options) -> Result<Self> {
         let binaries = Binaries::find()?;
         write_policy(host, &options.attach.hooked(policy))?;
@@ -117,37 +117,37 @@ impl Agent {
         Ok(agent)
     }
 
-    /// Starts it again where it has ended, and waits until it says that it is ready.
+    /// Restarts it after it has ended, and waits until it is ready.
     ///
     /// # Errors
-    /// Where it does not, with what it complained about.
+    /// If it does not get ready, with what it logged.
     pub fn start_again(&mut self) -> Result<()> {
         self.launch()?;
         self.sgd.hear(&[Said::Ready]).map(drop)
     }
 
-    /// Starts it again where it has ended, and waits for nothing.
+    /// Restarts it after it has ended, without waiting.
     ///
     /// # Errors
-    /// Where the process cannot be started.
+    /// If the process cannot be started.
     pub fn launch(&mut self) -> Result<()> {
         self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options, &[])?;
         Ok(())
     }
 
-    /// Starts it again where it has ended, with more arguments or other ones, and waits until it says that it is ready.
+    /// Restarts it after it has ended, with more or other arguments, and waits until it is ready.
     ///
     /// # Errors
-    /// Where it does not, with what it complained about.
+    /// If it does not get ready, with what it logged.
     pub fn start_with(&mut self, more: &[&str]) -> Result<()> {
         self.sgd = Sgd::start(&self.host, &self.binaries, &self.policy_file(), self.options, more)?;
         self.sgd.hear(&[Said::Ready]).map(drop)
     }
 
-    /// Waits until it has ended by itself, and returns how.
+    /// Waits until it ends by itself, and returns its status.
     ///
     /// # Errors
-    /// Where it does not end.
+    /// If it does not end.
     pub fn ends(&mut self) -> Result<ExitStatus> {
         self.sgd.end()
     }
@@ -155,7 +155,7 @@ impl Agent {
     /// Changes the policy file and waits until the agent has applied it.
     ///
     /// # Errors
-    /// Where it refuses, with what it complained about.
+    /// If it refuses it, with what it logged.
     pub fn apply(&mut self, policy: &str) -> Result<()> {
         match self.offer(policy)? {
             Said::Applied => Ok(()),
@@ -163,10 +163,10 @@ impl Agent {
         }
     }
 
-    /// Changes the policy file and waits for nothing; an agent need not run.
+    /// Changes the policy file without waiting; an agent need not run.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn hand(&self, policy: &str) -> Result<()> {
         write_policy(&self.host, &self.options.attach.hooked(policy))
     }
@@ -174,7 +174,7 @@ impl Agent {
     /// Changes the policy file and waits until the agent has refused it.
     ///
     /// # Errors
-    /// Where it applies it.
+    /// If it applies it.
     pub fn refuses(&mut self, policy: &str) -> Result<()> {
         match self.offer(policy)? {
             Said::Refused => Ok(()),
@@ -188,20 +188,20 @@ impl Agent {
         self.sgd.hear(&[Said::Applied, Said::Refused])
     }
 
-    /// Asks it, by signal, to read the policy file again, and waits until it has.
+    /// Makes it read the policy file again, by a signal, and waits until it has.
     ///
     /// # Errors
-    /// Where it does not.
+    /// If it does not.
     pub fn reread(&mut self) -> Result<()> {
         self.sgd.forget();
         self.sgd.signal(Signal::SIGHUP)?;
         self.sgd.hear(&[Said::Applied]).map(drop)
     }
 
-    /// Ends it, with SIGTERM, and returns how it ended.
+    /// Ends it with SIGTERM, and returns its status.
     ///
     /// # Errors
-    /// Where it does not end.
+    /// If it does not end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.sgd.signal(Signal::SIGTERM)?;
         self.sgd.end()
@@ -210,29 +210,29 @@ impl Agent {
     /// Kills it: `kill -9`.
     ///
     /// # Errors
-    /// Where the process is not there.
+    /// If there is no such process.
     pub fn kill(&mut self) -> Result<()> {
         self.sgd.signal(Signal::SIGKILL)?;
         self.sgd.end().map(drop)
     }
 
-    /// What the kernel counted.
+    /// The kernel's counters.
     ///
     /// # Errors
-    /// Where `sgctl stats` fails.
+    /// If `sgctl stats` fails.
     pub fn stats(&self) -> Result<Stats> {
         Stats::read(&self.sgctl(&["stats", "--instance", self.host.netns(), "--json"])?.stdout)
     }
 
-    /// Takes the filters off.
+    /// Removes the filters.
     ///
     /// # Errors
-    /// Where `sgctl detach` fails.
+    /// If `sgctl detach` fails.
     pub fn detach(&self) -> Result<()> {
         self.sgctl(&["detach", "--instance", self.host.netns()]).map(drop)
     }
 
-    /// What the agent is called.
+    /// The name of the agent's instance.
     #[must_use]
     pub fn instance(&self) -> &str {
         self.host.netns()
@@ -241,7 +241,7 @@ impl Agent {
     /// Runs `sgctl` on the agent's host.
     ///
     /// # Errors
-    /// Where it fails, with what it complained about.
+    /// If it fails, with its error output.
     pub fn sgctl(&self, arguments: &[&str]) -> Result<Output> {
         let mut sgctl = Command::new(self.binaries.sgctl());
         sgctl.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -256,7 +256,7 @@ impl Agent {
         Ok(output)
     }
 
-    /// The number of its process.
+    /// The agent's pid.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.sgd.pid()
@@ -268,18 +268,18 @@ impl Agent {
         policy_file(&self.host)
     }
 
-    /// The lines that it printed, since they were forgotten.
+    /// The lines that it has printed since the last [`Self::forget`].
     #[must_use]
     pub fn announced(&self) -> Vec<String> {
         self.sgd.lines()
     }
 
-    /// Forgets what it printed.
+    /// Forgets the lines that it printed.
     pub fn forget(&self) {
         self.sgd.forget();
     }
 
-    /// What it said on its standard error.
+    /// Its standard error.
     #[must_use]
     pub fn complaints(&self) -> String {
         self.sgd.complaints()
@@ -288,7 +288,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // Whatever fails here, the lab takes all of it with it in the end.
+        // Whatever fails here, the lab removes everything in the end.
         let _ = self.kill();
         let _ = self.detach();
     }
@@ -298,7 +298,7 @@ fn policy_file(host: &Host) -> PathBuf {
     PathBuf::from(format!("/run/lab/{}/policy.yaml", host.netns()))
 }
 
-/// Writes the file as an editor does: beside it, then over it.
+/// Writes the file as an editor does: a new file, renamed over the old one.
 fn write_policy(host: &Host, policy: &str) -> Result<()> {
     let file = policy_file(host);
     let new = file.with_extension("new");

@@ -1,4 +1,4 @@
-//! Responder: what a host serves.
+//! Responder: the services of a host.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -16,10 +16,10 @@ use socket2::SockRef;
 
 use super::{host::Host, raw::RawSocket, service::Service, stream};
 
-/// How often a thread that answers looks whether it is still wanted.
+/// How often a responder's thread checks whether it should end.
 pub(super) const LOOK: Duration = Duration::from_millis(10);
 
-/// A service that answers until this is dropped; then its port is free again.
+/// A service that responds until it is dropped; then its port is free again.
 #[derive(Debug)]
 #[must_use = "a service that is dropped answers nobody"]
 pub struct Responder {
@@ -31,13 +31,13 @@ impl Drop for Responder {
     fn drop(&mut self) {
         self.wanted.0.store(false, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked answered nobody, and that is what was seen.
+            // A thread that panicked sent no replies, and the test sees that.
             let _ = thread.join();
         }
     }
 }
 
-/// Whether a thread that answers is still wanted.
+/// Whether a responder's thread should go on.
 #[derive(Clone, Debug)]
 struct Wanted(Arc<AtomicBool>);
 
@@ -46,7 +46,7 @@ impl Wanted {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Repeats `serve`, which returns after [`LOOK`] at the latest, in a thread as long as it is wanted.
+    /// Repeats `serve`, which returns after [`LOOK`] at the latest, in a thread until it should end.
     fn thread(&self, mut serve: impl FnMut() + Send + 'static) -> JoinHandle<()> {
         let wanted = self.clone();
         thread::spawn(move || {
@@ -57,10 +57,10 @@ impl Wanted {
     }
 }
 
-/// Makes `host` answer questions for `service` at `address`. Echoes need nobody: the kernel answers them.
+/// Makes `host` respond at `address` for `service`. Echo requests need no thread: the kernel replies to them.
 ///
 /// # Errors
-/// Where the address or port cannot be had.
+/// If the address or port cannot be bound.
 pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Responder> {
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let at = SocketAddr::new(address, service.port().unwrap_or(0));
@@ -78,7 +78,7 @@ pub fn answer(host: &Host, address: IpAddr, service: Service) -> Result<Responde
     Ok(Responder { wanted, thread })
 }
 
-/// Whether a receive call ended because nothing came in time.
+/// Whether a receive call ended because nothing arrived in time.
 pub(super) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
@@ -95,7 +95,7 @@ fn tcp(listener: TcpListener, wanted: &Wanted) -> Result<JoinHandle<()>> {
     }))
 }
 
-/// Sends back what comes, until the end of the stream.
+/// Sends back what arrives, until the end of the stream.
 fn echo(mut stream: TcpStream, wanted: &Wanted) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     stream.set_read_timeout(Some(LOOK))?;
@@ -115,7 +115,7 @@ fn udp(socket: UdpSocket, wanted: &Wanted) -> Result<JoinHandle<()>> {
     let mut buffer = vec![0; 64 * 1024];
     Ok(wanted.thread(move || {
         if let Ok((length, asker)) = socket.recv_from(&mut buffer) {
-            // Where the answer cannot be sent, the asker hears nothing, and that is what it reports.
+            // If the reply cannot be sent, the client gets none, and reports that.
             let _ = socket.send_to(&buffer[..length], asker);
         }
     }))

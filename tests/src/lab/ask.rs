@@ -1,4 +1,4 @@
-//! Asking a host for a service, and what came of it.
+//! Requests to a host's service, and their outcomes.
 
 use std::{
     fmt,
@@ -11,14 +11,14 @@ use anyhow::{Context as _, Result};
 
 use super::{host::Host, raw, service::Service, stream, wait::uninterrupted};
 
-/// What the asker saw.
+/// What the client saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The question was answered; over TCP, data went both ways.
+    /// A reply arrived; over TCP, data went both ways.
     Answered,
-    /// Nobody serves there, and somebody said so: a reset or an ICMP error.
+    /// Nothing serves the port, and a reset or an ICMP error says so.
     Refused,
-    /// Somebody serves there, or not, but a filter lets nothing through and says so: an ICMP error.
+    /// A filter rejects the request, and an ICMP error says so, whether or not anything serves the port.
     Prohibited,
     /// Nothing came back.
     Silent,
@@ -35,21 +35,21 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Who asks whom for what.
+/// A request: client, server and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The asker's address.
+    /// The client's address.
     pub from: IpAddr,
-    /// The asker's port; 0 for any free one.
+    /// The client's port; 0 for any free one.
     pub source_port: u16,
-    /// Whom it asks.
+    /// The server's address.
     pub to: IpAddr,
-    /// For what.
+    /// The service.
     pub service: Service,
 }
 
 impl Question {
-    /// A question from any free port.
+    /// A request from any free port.
     #[must_use]
     pub fn new(from: IpAddr, to: IpAddr, service: Service) -> Self {
         Self { from, source_port: 0, to, service }
@@ -70,10 +70,10 @@ impl fmt::Display for Question {
     }
 }
 
-/// Asks from `host` and waits for the answer, at most for `patience`.
+/// Sends a request from `host` and waits for the reply, at most for `patience`.
 ///
 /// # Errors
-/// Where the question could not even be sent.
+/// If the request could not even be sent.
 pub fn ask(host: &Host, question: &Question, patience: Duration) -> Result<Outcome> {
     host.inside(|| match question.service {
         Service::Tcp(_) => tcp(question, patience),

@@ -1,4 +1,4 @@
-//! Where `sgd` and `sgctl` are.
+//! The paths of `sgd` and `sgctl`.
 
 use std::{
     env,
@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, ensure};
 pub struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Finds them: in `SG_BIN_DIR`, else beside this executable, where it is a test in the directory above.
+    /// Finds them: in `SG_BIN_DIR`, or beside this executable, or for a test in the directory above.
     ///
     /// # Errors
-    /// Where they are not, with the command that builds them.
+    /// If they are missing, with the command that builds them.
     pub fn find() -> Result<Self> {
         let directory = match env::var_os("SG_BIN_DIR") {
             Some(directory) => PathBuf::from(directory),
@@ -32,7 +32,7 @@ impl Binaries {
         Ok(found)
     }
 
-    /// The directory.
+    /// The directory of both programs.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.0

@@ -1,4 +1,4 @@
-//! Entering the lab: the process starts itself again inside namespaces that end with it.
+//! Entering the lab: the process restarts itself inside namespaces that end with it.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use super::{ip, mount};
 /// Marks the process that runs inside.
 const INSIDE: &str = "SG_LAB_INSIDE";
 
-/// The proof that this process is inside the lab: whoever holds it may make hosts.
+/// The proof that this process is inside the lab, which permits it to create hosts.
 #[derive(Clone, Copy, Debug)]
 pub struct Lab(());
 
@@ -29,19 +29,19 @@ pub struct Lab(());
 pub enum Entered {
     /// In the lab.
     Inside(Lab),
-    /// Outside, for want of this.
+    /// Outside, for lack of this.
     LeftOut(&'static str),
 }
 
 impl Lab {
-    /// Enters the lab. To be called first in `main`, before any thread: outside, it starts the program again
-    /// inside, waits for it and exits with its status; only inside, or without root, it returns.
+    /// Enters the lab. Must be called first in `main`, before any thread: outside, it restarts the program inside, waits for it
+    /// and exits with its status; it returns only inside, or without root.
     ///
-    /// The process inside is the first of its pid namespace and dies with the one outside, so whichever of
-    /// the two is killed, the kernel ends every process, mount, device and filter of the lab.
+    /// The process inside is the first of its pid namespace and dies with the one outside, so whichever of the two is killed, the
+    /// kernel ends every process, mount, device and filter of the lab.
     ///
     /// # Errors
-    /// Where the namespaces or their mounts cannot be made.
+    /// If the namespaces or their mounts cannot be created.
     pub fn enter() -> Result<Entered> {
         if env::var_os(INSIDE).is_some() && getpid().as_raw() == 1 {
             return arrive().map(Entered::Inside).context("cannot set up the lab");
@@ -71,8 +71,8 @@ fn arrive() -> Result<Lab> {
     Ok(Lab(()))
 }
 
-/// Dies with the process outside: from now on by signal. Where that one ended before the signal was ordered,
-/// nobody holds the other end of the standard input.
+/// Makes this process die with the one outside, by a signal from now on. If that one ended before the signal was requested, the
+/// other end of standard input is closed.
 fn follow_the_outside() -> Result<()> {
     set_pdeathsig(Signal::SIGKILL)?;
     let stdin = stdin();

@@ -1,4 +1,4 @@
-//! Ethernet frames as they are, for what no other socket would send.
+//! Raw Ethernet frames, for what no other socket would send.
 
 use std::{
     io::Read as _,
@@ -17,13 +17,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{host::Host, wait::uninterrupted};
 
-/// No frame is longer: offloads put up to this many bytes together.
+/// The maximum length of a frame: offloads merge up to this many bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// Sends frames on a device, and receives those of one `EtherType`.
 ///
-/// What a filter drops on the way in is not received: a socket for one `EtherType` comes behind the hooks of
-/// traffic control (`__netif_receive_skb_core` in net/core/dev.c), other than one for all of them.
+/// It does not receive what a filter drops on ingress: a socket for one `EtherType` comes after the hooks of traffic control
+/// (`__netif_receive_skb_core` in net/core/dev.c), unlike one for all of them.
 #[derive(Debug)]
 pub struct FrameSocket {
     socket: Socket,
@@ -34,7 +34,7 @@ impl FrameSocket {
     /// A socket on `device` of `host`.
     ///
     /// # Errors
-    /// Where there is no such device.
+    /// If there is no such device.
     pub fn open(host: &Host, device: &str, ethertype: u16) -> Result<Self> {
         host.inside(|| {
             let link = link(device)?;
@@ -52,10 +52,10 @@ impl FrameSocket {
         self.address
     }
 
-    /// Sends `frame`, from its Ethernet header on.
+    /// Sends `frame`, which begins with its Ethernet header.
     ///
     /// # Errors
-    /// Where the device does not take it. That a filter on its way out dropped it is no error.
+    /// If the device does not take it. That an egress filter dropped it is no error.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
         match self.socket.send(frame) {
             Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => Ok(()),
@@ -63,10 +63,10 @@ impl FrameSocket {
         }
     }
 
-    /// Whether a frame that `is_it` comes within `patience`.
+    /// Whether a frame for which `is_it` is true arrives within `patience`.
     ///
     /// # Errors
-    /// Where the socket cannot be read.
+    /// If the socket cannot be read.
     pub fn hears(&self, patience: Duration, is_it: impl Fn(&[u8]) -> bool) -> Result<bool> {
         let start = Instant::now();
         let mut buffer = vec![0; LONGEST];
@@ -79,10 +79,10 @@ impl FrameSocket {
         }
     }
 
-    /// The next frame that comes within `patience`, in `buffer`, which cuts off what is longer.
+    /// The next frame that arrives within `patience`, in `buffer`; a longer one is truncated.
     ///
     /// # Errors
-    /// Where the socket cannot be read.
+    /// If the socket cannot be read.
     pub fn next<'a>(&self, patience: Duration, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>> {
         let left = PollTimeout::try_from(patience)?;
         let mut ready = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
@@ -94,8 +94,8 @@ impl FrameSocket {
     }
 }
 
-/// The link address of a device of this thread's network. Bound to it, a socket keeps the `EtherType` that it
-/// was made for (`packet_bind` in `net/packet/af_packet.c`).
+/// The link address of a device in this thread's network. Bound to it, a socket keeps the `EtherType` with which it was created
+/// (`packet_bind` in `net/packet/af_packet.c`).
 fn link(device: &str) -> Result<LinkAddr> {
     let addresses = getifaddrs()?.filter(|found| found.interface_name == device);
     let mut links = addresses.filter_map(|found| found.address?.as_link_addr().copied());

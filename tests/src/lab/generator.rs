@@ -1,6 +1,6 @@
-//! A generator of packets inside the kernel: an XDP program that runs over *live frames*, which the kernel then takes as
-//! received on a device (`BPF_F_TEST_XDP_LIVE_FRAMES`). The way of such a packet begins where a driver hands it over, and a
-//! processor does nothing but make packets and take them on their way.
+//! A packet generator inside the kernel: an XDP program that runs over *live frames*, which the kernel then treats as received on
+//! a device (`BPF_F_TEST_XDP_LIVE_FRAMES`). The path of such a packet begins where a driver hands it over, and a processor does
+//! nothing but create packets and process them.
 //!
 //! It must never be given a device outside the lab.
 
@@ -19,14 +19,14 @@ use super::{
     kernel::{Version, kernel},
 };
 
-/// The object of `tests/programs`, or nothing where it could not be built (see `build.rs`).
+/// The object of `tests/programs`, or nothing if it could not be built (see `build.rs`).
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-lab-programs"));
 
-/// The bytes of every frame that it sends. `tests/programs/src/generator.rs` says the same.
+/// The length of every frame that it sends, in bytes. `tests/programs/src/generator.rs` has the same.
 const LENGTH: usize = 64;
-/// The most templates.
+/// The maximum number of templates.
 const TEMPLATES: usize = 1 << 16;
-/// The first kernel with live frames, and how many frames at most it takes in one go (`TEST_XDP_MAX_BATCH`).
+/// The first kernel with live frames, and the maximum number of frames that it takes in one call (`TEST_XDP_MAX_BATCH`).
 const SINCE: Version = Version(5, 18);
 const BATCH: u32 = 256;
 
@@ -35,7 +35,7 @@ const COUNT: u32 = 0;
 const VARYING: u32 = 1;
 const NEXT: u32 = 2;
 
-/// What is different in each packet, besides the templates: no value comes again before all others did.
+/// What differs in each packet, besides the templates: no value repeats before all others were used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vary {
     /// Nothing.
@@ -46,12 +46,12 @@ pub enum Vary {
     AddressAndPort,
 }
 
-/// What was sent.
+/// The result of sending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Packets.
     pub packets: u64,
-    /// The time that the processor was at it, not counting what it did for others meanwhile.
+    /// The time that the processor spent on it, without what it did for others meanwhile.
     pub time: Duration,
 }
 
@@ -95,10 +95,10 @@ pub struct Generator {
     device: u32,
 }
 
-/// The eBPF programs of tests and benchmarks, each not loaded yet.
+/// The eBPF programs of tests and benchmarks, not loaded yet.
 ///
 /// # Errors
-/// Where they were not built, or are refused.
+/// If they were not built, or are invalid.
 pub fn programs() -> Result<Ebpf> {
     if let Some(missing) = missing() {
         bail!(missing);
@@ -106,7 +106,7 @@ pub fn programs() -> Result<Ebpf> {
     Ebpf::load(OBJECT).context("the programs of tests/programs")
 }
 
-/// What keeps the generator from working, if anything does.
+/// What keeps the generator from working, if anything.
 #[must_use]
 pub fn missing() -> Option<String> {
     if OBJECT.is_empty() {
@@ -123,7 +123,7 @@ impl Generator {
     /// A generator of what `device` of `host` receives. It has nothing to send yet.
     ///
     /// # Errors
-    /// Where the program cannot be loaded, or there is no such device.
+    /// If the program cannot be loaded, or there is no such device.
     pub fn new(host: &Host, device: &str) -> Result<Self> {
         let mut ebpf = programs()?;
         program(&mut ebpf)?.load()?;
@@ -131,22 +131,22 @@ impl Generator {
         Ok(Self { ebpf, host: host.clone(), device })
     }
 
-    /// Makes every [`Self::send`] short by hooking the program into `device` of `host`, which must be one that receives
-    /// nothing. A program that runs nowhere else is put into the dispatcher of XDP programs for a call and taken out
-    /// after it, and either waits for an RCU grace period (`bpf_dispatcher_change_prog`, kernel/bpf/dispatcher.c).
+    /// Shortens every [`Self::send`] by attaching the program to `device` of `host`, which must be one that receives nothing. A
+    /// program that is attached nowhere is put into the dispatcher of XDP programs for each call and removed after it, and either
+    /// waits for an RCU grace period (`bpf_dispatcher_change_prog`, kernel/bpf/dispatcher.c).
     ///
     /// # Errors
-    /// Where there is no such device, or it takes no program.
+    /// If there is no such device, or it takes no program.
     pub fn stay(&mut self, host: &Host, device: &str) -> Result<()> {
         let program = program(&mut self.ebpf)?;
         host.inside(|| program.attach(device, XdpMode::Skb).map(drop).context("cannot attach the generator"))
     }
 
-    /// Sends these frames from now on, in turns, from the first one on, each made up to 64 bytes. Where packets vary, their
-    /// identification, their sequence number and what varies must be zero: that is where the checksums are set right.
+    /// Sets the frames to send, in turns, from the first one on, each padded to 64 bytes. Where packets vary, their
+    /// identification, their sequence number and what varies must be zero: the checksums are corrected there.
     ///
     /// # Errors
-    /// Where there are none, or too many, or one is longer.
+    /// If there are none, or too many, or one is longer.
     pub fn load(&mut self, frames: &[Vec<u8>], vary: Vary) -> Result<()> {
         ensure!((1..=TEMPLATES).contains(&frames.len()), "{} templates", frames.len());
         let mut templates: Array<_, [u64; LENGTH / 8]> = map(&mut self.ebpf, "LAB_FRAMES")?;
@@ -171,10 +171,10 @@ impl Generator {
         Ok(())
     }
 
-    /// Sends so many packets on this processor. They are through when it returns, as far as they get without waiting.
+    /// Sends this many packets on this processor. When it returns, they have been processed, as far as that needs no waiting.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn send(&mut self, packets: u32) -> Result<Sent> {
         let Self { ebpf, host, device } = self;
         // struct xdp_md (include/uapi/linux/bpf.h): data, data_end, data_meta, ingress_ifindex, and two more.

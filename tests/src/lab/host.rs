@@ -16,8 +16,8 @@ use nix::sched::{CloneFlags, setns};
 
 use super::{enter::Lab, ip};
 
-/// What a host does not say by itself, or says at once, while it is set up: counters count what tests send.
-/// Addresses need no duplicate address detection, no router is looked for, groups are joined within 10 ms.
+/// Keeps a host from sending packets of its own, or makes it send them at once, during setup: counters count what tests send.
+/// Addresses need no duplicate address detection, no router is solicited, groups are joined within 10 ms.
 const CALM: [(&str, &str); 4] = [
     ("net/ipv6/conf/all/accept_dad", "0"),
     ("net/ipv6/conf/default/accept_dad", "0"),
@@ -25,20 +25,20 @@ const CALM: [(&str, &str); 4] = [
     ("net/ipv6/conf/default/mldv2_unsolicited_report_interval", "10"),
 ];
 
-/// A host of the lab. It is gone when its last clone is dropped.
+/// A host of the lab. It is removed when its last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Host(Arc<Namespace>);
 
 #[derive(Debug)]
 struct Namespace {
     name: String,
-    /// The name that `ip netns` shows: that of the host and a number, since tests run side by side.
+    /// Its name in `ip netns`: that of the host and a number, since tests run side by side.
     netns: String,
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // An error has nobody to go to, and the lab takes everything with it in the end.
+        // Nobody receives an error here, and the lab removes everything in the end.
         let _ = ip::batch(None, &format!("netns del {}", self.netns));
     }
 }
@@ -50,10 +50,10 @@ impl fmt::Display for Host {
 }
 
 impl Lab {
-    /// A new host with a loopback device, and without the small talk of IPv6 (see `CALM`).
+    /// A new host with a loopback device, and without the background traffic of IPv6 (see `CALM`).
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// If it cannot be created.
     pub fn host(self, name: &str) -> Result<Host> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let netns = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -66,10 +66,10 @@ impl Lab {
         Ok(host)
     }
 
-    /// A wire between two devices that it makes: `(host, device)` at each end, both up, with this MTU.
+    /// Creates a wire between two new devices: `(host, device)` at each end, both up, with this MTU.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// If it cannot be created.
     pub fn wire(self, one: (&Host, &str), other: (&Host, &str), mtu: u16) -> Result<()> {
         let (near, far) = (one.1, other.1);
         one.0.ip(&format!(
@@ -96,15 +96,15 @@ impl Host {
     /// Runs `ip` commands in it, one a line.
     ///
     /// # Errors
-    /// Says the commands, and what `ip` said.
+    /// The commands, and the error output of `ip`.
     pub fn ip(&self, commands: &str) -> Result<()> {
         ip::batch(Some(self.netns()), commands)
     }
 
-    /// Gives addresses, with prefix lengths, to a device.
+    /// Adds addresses, with prefix lengths, to a device.
     ///
     /// # Errors
-    /// Where the device does not take one.
+    /// If the device does not take one.
     pub fn address(&self, device: &str, addresses: &[&str]) -> Result<()> {
         let commands: Vec<_> =
             addresses.iter().map(|address| format!("address add {address} dev {device}")).collect();
@@ -114,7 +114,7 @@ impl Host {
     /// Writes a kernel parameter of its network, named by its path below `/proc/sys`.
     ///
     /// # Errors
-    /// Where there is no such parameter or it does not take the value.
+    /// If there is no such parameter or it does not take the value.
     pub fn sysctl(&self, path: &str, value: &str) -> Result<()> {
         self.inside(|| {
             fs::write(format!("/proc/sys/{path}"), value)
@@ -122,14 +122,14 @@ impl Host {
         })
     }
 
-    /// Runs `work` in this host's network. Sockets and processes that it makes stay there.
+    /// Runs `work` in this host's network. Sockets and processes that it creates stay there.
     ///
     /// # Errors
-    /// Those of `work`, and where the namespace cannot be entered.
+    /// Those of `work`, and if the namespace cannot be entered.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let path = format!("/run/netns/{}", self.netns());
         thread::scope(|scope| {
-            // A thread of its own: a namespace belongs to a thread, and this one takes it to its grave.
+            // A separate thread: a namespace belongs to a thread, and this one ends in it.
             let work = scope.spawn(move || {
                 let netns = File::open(&path).with_context(|| format!("cannot open {path}"))?;
                 setns(netns, CloneFlags::CLONE_NEWNET).with_context(|| format!("cannot enter {path}"))?;
@@ -143,7 +143,7 @@ impl Host {
     /// Starts a process in this host's network.
     ///
     /// # Errors
-    /// Where it cannot be started.
+    /// If it cannot be started.
     pub fn spawn(&self, command: &mut Command) -> Result<Child> {
         self.inside(|| {
             command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))

@@ -1,4 +1,4 @@
-//! The command `ip`: it is what operators know, and its errors are what they know to read.
+//! The command `ip`: operators know it, and its errors.
 
 use std::{
     io::Write as _,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 /// Runs `commands`, one a line, in the named network namespace.
 ///
 /// # Errors
-/// Says the commands, and what `ip` said.
+/// The commands, and the error output of `ip`.
 pub(super) fn batch(namespace: Option<&str>, commands: &str) -> Result<()> {
     let mut ip = Command::new("ip");
     if let Some(namespace) = namespace {
@@ -24,7 +24,7 @@ pub(super) fn batch(namespace: Option<&str>, commands: &str) -> Result<()> {
         .spawn()
         .context("cannot run `ip` (package iproute2)")?;
     if let Some(mut stdin) = ip.stdin.take() {
-        // Where `ip` gave up early, what it says is the better error.
+        // If `ip` gave up early, its own error is the better one.
         let _ = stdin.write_all(commands.as_bytes());
     }
     let output = ip.wait_with_output()?;

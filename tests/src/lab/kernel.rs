@@ -1,4 +1,4 @@
-//! The kernel's version: what a test needs of it is said by name.
+//! The kernel's version, for tests that need a certain one.
 
 use std::{fmt, fs};
 
@@ -22,7 +22,7 @@ impl fmt::Display for Version {
 /// The version of the running kernel.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If it cannot be read.
 pub fn kernel() -> Result<Version> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let mut numbers = release.split(['.', '-']).map(str::parse);

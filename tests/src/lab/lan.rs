@@ -7,10 +7,10 @@ use anyhow::Result;
 use super::{enter::Lab, host::Host};
 
 const MTU: u16 = 1500;
-/// There where `br_netfilter` is loaded, which drops what it cannot parse before our filter sees it.
+/// Present where `br_netfilter` is loaded, which drops what it cannot parse before our filter sees it.
 const NETFILTER: &str = "net/bridge";
 
-/// Hosts on one switch, which is a bridge in a namespace of its own.
+/// Hosts on one switch, which is a bridge in its own namespace.
 #[derive(Clone, Debug)]
 pub struct Lan {
     lab: Lab,
@@ -21,10 +21,10 @@ impl Lab {
     /// A new LAN without hosts.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// If it cannot be created.
     pub fn lan(self) -> Result<Lan> {
         let switch = self.host("switch")?;
-        // The switch must not speak itself.
+        // The switch must not send packets itself.
         switch.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
         if switch.inside(|| Ok(fs::exists(format!("/proc/sys/{NETFILTER}/bridge-nf-call-iptables"))?))? {
             for hook in ["iptables", "ip6tables", "arptables"] {
@@ -37,7 +37,7 @@ impl Lab {
 }
 
 impl Lan {
-    /// The host whose network holds the switch and its ports.
+    /// The host whose network has the switch and its ports.
     #[must_use]
     pub fn switch(&self) -> &Host {
         &self.switch
@@ -46,7 +46,7 @@ impl Lan {
     /// A new host, on the LAN with its device `eth0`. The port of the switch has the host's name.
     ///
     /// # Errors
-    /// Where it cannot be made.
+    /// If it cannot be created.
     pub fn host(&self, name: &str, addresses: &[&str]) -> Result<Host> {
         let host = self.lab.host(name)?;
         self.plug(&host, "eth0", name)?;
@@ -54,10 +54,10 @@ impl Lan {
         Ok(host)
     }
 
-    /// Plugs a device that it makes into a port that it makes.
+    /// Creates a device and a port, and connects them.
     ///
     /// # Errors
-    /// Where either cannot be made.
+    /// If either cannot be created.
     pub fn plug(&self, host: &Host, device: &str, port: &str) -> Result<()> {
         self.lab.wire((host, device), (&self.switch, port), MTU)?;
         self.switch.ip(&format!("link set {port} master bridge"))

@@ -1,9 +1,8 @@
 //! The lab: hosts that are network namespaces, wires between them, and real traffic over the wires.
 //!
-//! It owns namespaces, senders and receivers, and the driving of `sgd` and `sgctl` as a user would. It must
-//! never touch the machine it runs on: [`Lab::enter`] moves the process into fresh mount, pid and network
-//! namespaces, so everything made here ends with the process, however it ends. For tests and the
-//! demonstration; it knows nothing of how the engine works.
+//! It owns namespaces, senders and receivers, and the driving of `sgd` and `sgctl` as a user would. It must never touch the
+//! machine it runs on: [`Lab::enter`] moves the process into fresh mount, pid and network namespaces, so everything created here
+//! ends with the process, however it ends. For tests and the demonstration; it knows nothing of how the engine works.
 
 mod agent;
 mod answer;

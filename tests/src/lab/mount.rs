@@ -1,17 +1,16 @@
-//! What the lab sees of the file system: everything that tells of processes, devices or pinned programs is its
-//! own.
+//! The lab's view of the file system: everything that shows processes, devices or pinned programs is its own.
 
 use anyhow::{Context as _, Result};
 use nix::mount::{MsFlags, mount};
 
-/// What is mounted over the machine's, in this order: (type, where).
+/// What is mounted over the machine's file systems, in this order: (type, path).
 const OWN: [(&str, &str); 4] =
     [("proc", "/proc"), ("tmpfs", "/run"), ("sysfs", "/sys"), ("bpf", "/sys/fs/bpf")];
 
-/// Mounts all of it. To be called in a mount namespace of one's own.
+/// Mounts all of it. Must be called in a new mount namespace.
 pub(super) fn all() -> Result<()> {
     let nothing = None::<&str>;
-    // Nothing that is mounted here may reach the machine.
+    // No mount of the lab may propagate to the machine.
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
         .context("cannot make the mounts private")?;
     for (kind, target) in OWN {

@@ -1,5 +1,4 @@
-//! What a device does in the kernel's stead with tags, checksums and segments, which `ip` does not say and ethtool need not be
-//! there for.
+//! Offloads of devices: tags, checksums and segments. `ip` cannot set them, and ethtool need not be installed.
 
 #![expect(unsafe_code, reason = "ethtool's call takes a pointer to a pointer")]
 
@@ -13,7 +12,7 @@ impl Host {
     /// Makes a device write VLAN tags into the frames that it sends, as `ethtool -K DEVICE txvlan off` does.
     ///
     /// # Errors
-    /// Where it cannot.
+    /// If it cannot.
     pub fn write_tags(&self, device: &str) -> Result<()> {
         const ETHTOOL_GFLAGS: u32 = 0x25;
         const ETHTOOL_SFLAGS: u32 = 0x26;
@@ -26,17 +25,16 @@ impl Host {
         })
     }
 
-    /// Makes a device send only frames that are complete, and put none together, as `ethtool -K DEVICE tso off gso off gro off tx off`
-    /// does.
+    /// Makes a device send only complete frames, and merge none, as `ethtool -K DEVICE tso off gso off gro off tx off` does.
     ///
     /// # Errors
-    /// Where it cannot.
+    /// If it cannot.
     pub fn no_offloads(&self, device: &str) -> Result<()> {
         // `ETHTOOL_{G,S}` of TSO, GSO, GRO and TXCSUM.
         const COMMANDS: [[u32; 2]; 4] = [[0x1e, 0x1f], [0x23, 0x24], [0x2b, 0x2c], [0x16, 0x17]];
         self.inside(|| {
             for [get, set] in COMMANDS {
-                // What is off may be what it cannot do now, and it refuses to be told.
+                // An offload that is off may be unavailable at present, and then setting it fails.
                 if asked(device, get, 0)? != 0 {
                     asked(device, set, 0)?;
                 }

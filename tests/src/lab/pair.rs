@@ -1,4 +1,4 @@
-//! Two hosts that talk for longer than one question.
+//! Two hosts that exchange more than one request and reply.
 
 use std::{
     collections::BTreeSet,
@@ -20,9 +20,9 @@ use super::{
 /// An end of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Who opened the flow.
+    /// The end that opened the flow.
     Asker = 0,
-    /// The other one.
+    /// The other end.
     Answerer = 1,
 }
 
@@ -30,7 +30,7 @@ impl End {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Asker, Self::Answerer];
 
-    /// The other one.
+    /// The other end.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {
@@ -40,23 +40,22 @@ impl End {
     }
 }
 
-/// A flow with both ends in hand.
+/// A flow with both ends under control.
 pub trait Pair {
-    /// Sends one message more from this end.
+    /// Sends one more message from this end.
     ///
     /// # Errors
-    /// Where the socket does not take it.
+    /// If the socket does not take it.
     fn send(&mut self, from: End) -> Result<()>;
 
     /// Whether the newest message of the other end arrives at this one within `patience`.
     ///
     /// # Errors
-    /// Where the socket failed for another reason than silence.
+    /// If the socket failed for a reason other than silence.
     fn arrives(&mut self, at: End, patience: Duration) -> Result<bool>;
 }
 
-/// A TCP connection. Its messages are bytes: what was lost is sent again, so all of them arrive or none of
-/// the newest.
+/// A TCP connection. Its messages are bytes: lost ones are retransmitted, so all of them arrive or none of the newest.
 #[derive(Debug)]
 pub struct Streams {
     ends: [TcpStream; 2],
@@ -68,7 +67,7 @@ impl Streams {
     /// Connects `asker` with `answerer`, which listens for just this connection.
     ///
     /// # Errors
-    /// Where the connection does not come about.
+    /// If the connection cannot be established.
     pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
         let listener = answerer.inside(|| Ok(stream::listen(question.destination())?))?;
         let near = asker
@@ -79,7 +78,7 @@ impl Streams {
         Ok(Self { ends: [near, far], sent: [0; 2], received: [0; 2] })
     }
 
-    /// The sockets of both ends, by their numbers.
+    /// The sockets of both ends, indexed by [`End`].
     #[must_use]
     pub fn into_sockets(self) -> [TcpStream; 2] {
         self.ends
@@ -118,7 +117,7 @@ impl Pair for Streams {
     }
 }
 
-/// A UDP flow. Its messages are numbered datagrams: what was lost stays lost.
+/// A UDP flow. Its messages are numbered datagrams: lost ones stay lost.
 #[derive(Debug)]
 pub struct Datagrams {
     ends: [UdpSocket; 2],
@@ -127,10 +126,10 @@ pub struct Datagrams {
 }
 
 impl Datagrams {
-    /// A socket on each host, which know each other. Nothing is sent.
+    /// A socket on each host, connected to the other. Nothing is sent.
     ///
     /// # Errors
-    /// Where an address or port cannot be had.
+    /// If an address or port cannot be bound.
     pub fn open(asker: &Host, answerer: &Host, question: &Question) -> Result<Self> {
         let bind = |host: &Host, at: SocketAddr| host.inside(|| Ok(UdpSocket::bind(at)?));
         let near = bind(asker, question.source())?;

@@ -1,4 +1,4 @@
-//! Questions in protocols that sockets do not speak: raw IP sockets, with headers of our own.
+//! Requests in protocols without sockets of their own: raw IP sockets, with our own headers.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,12 +22,12 @@ use super::{
     wait::uninterrupted,
 };
 
-/// The last byte of a question, and that of an answer to it.
+/// The last byte of a request, and that of a reply.
 const QUESTION: u8 = b'?';
 const ANSWER: u8 = b'!';
-/// The EtherType that our GRE packets claim to carry: the first of IEEE's for local experiments.
+/// The EtherType in our GRE packets: the first of IEEE's for local experiments.
 const EXPERIMENTAL: u16 = 0x88b5;
-/// Type of the echo request and of the reply to it (RFC 792, RFC 4443).
+/// Type of the echo request and of the echo reply (RFC 792, RFC 4443).
 const fn echo_types(family: Family) -> [u8; 2] {
     match family {
         Family::V4 => [8, 0],
@@ -51,11 +51,11 @@ pub(super) fn ask(question: &Question, patience: Duration) -> Result<Outcome> {
     Ok(Outcome::Silent)
 }
 
-/// The packet that asks, behind its IP header.
+/// A request packet, after its IP header.
 fn packet(question: &Question, family: Family) -> Vec<u8> {
     static NUMBER: AtomicU16 = AtomicU16::new(1);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    // No two questions are one flow, where there are ports or an identifier to tell them apart.
+    // Each request is a flow of its own, where ports or an identifier can distinguish them.
     let from = if question.source_port == 0 { 20_000 + number % 20_000 } else { question.source_port };
     let mut packet = Vec::new();
     match question.service {
@@ -81,7 +81,7 @@ fn packet(question: &Question, family: Family) -> Vec<u8> {
     with_checksum(packet, question.service, family)
 }
 
-/// What answers `question`: the kernel's echo reply has the same data, our own answers say so.
+/// The reply to `question`: the kernel's echo reply has the same data, our own replies have a marker.
 fn answer_to(service: Service, family: Family, question: &[u8]) -> Vec<u8> {
     let mut answer = question.to_vec();
     match service {
@@ -97,7 +97,7 @@ fn answer_to(service: Service, family: Family, question: &[u8]) -> Vec<u8> {
     with_checksum(answer, service, family)
 }
 
-/// ICMP's checksum; that of ICMPv6, over addresses too, is the kernel's work.
+/// ICMP's checksum; the kernel computes that of ICMPv6, which covers addresses too.
 fn with_checksum(mut packet: Vec<u8>, service: Service, family: Family) -> Vec<u8> {
     if service == Service::Echo {
         packet[2..4].fill(0);
@@ -109,8 +109,7 @@ fn with_checksum(mut packet: Vec<u8>, service: Service, family: Family) -> Vec<u
     packet
 }
 
-/// A raw IP socket. It is not connected: a kernel that does not know the protocol says so with an ICMP error,
-/// and that is no answer.
+/// A raw IP socket. It is not connected: a kernel that does not know the protocol sends an ICMP error, which is no reply.
 pub(super) struct RawSocket {
     socket: Socket,
     service: Service,
@@ -128,25 +127,25 @@ impl RawSocket {
         Ok(Self { socket, service, family })
     }
 
-    /// Answers the next packet, where it comes in time and is a question.
+    /// Replies to the next packet, if it arrives in time and is a request.
     pub(super) fn answer_one(&self) {
         if let Ok(Some((asker, question))) = self.receive()
             && question.last() == Some(&QUESTION)
         {
-            // Where the answer cannot be sent, the asker hears nothing, and that is what it reports.
+            // If the reply cannot be sent, the client gets none, and reports that.
             let _ = self.send(asker, &answer_to(self.service, self.family, &question));
         }
     }
 
     fn send(&self, to: IpAddr, packet: &[u8]) -> Result<()> {
         match self.socket.send_to(packet, &SocketAddr::new(to, 0).into()) {
-            // A filter on the way out dropped it: with IPv6 the kernel says so.
+            // An egress filter dropped it: with IPv6 the kernel reports that.
             Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => Ok(()),
             sent => sent.map(drop).context("cannot send"),
         }
     }
 
-    /// The next packet, behind its IP header, and who sent it; none where nothing came in time.
+    /// The next packet, after its IP header, and its sender; none if nothing arrived in time.
     fn receive(&self) -> Result<Option<(IpAddr, Vec<u8>)>> {
         let mut packet = vec![0; 2048];
         let received =
@@ -158,7 +157,7 @@ impl RawSocket {
         packet.truncate(length);
         let source = source.context("a packet from nowhere")?;
         let (source, header) = match (source.as_sockaddr_in(), source.as_sockaddr_in6()) {
-            // With IPv4 the header comes along.
+            // With IPv4 the header is included.
             (Some(v4), _) => (IpAddr::from(v4.ip()), usize::from(packet[0] & 0x0f) * 4),
             (_, Some(v6)) => (IpAddr::from(v6.ip()), 0),
             _ => return Ok(None),

@@ -1,4 +1,4 @@
-//! A wire that takes its time: a relay in user space that passes IPv4 frames on after a while.
+//! A wire with delay: a relay in user space that forwards IPv4 frames after a while.
 
 use std::{
     collections::VecDeque,
@@ -18,12 +18,12 @@ use super::{
 };
 
 const IPV4: u16 = 0x0800;
-/// How long a relay that is to end may still wait for a frame.
+/// How long a stopped relay may still wait for a frame.
 const PATIENCE: Duration = Duration::from_millis(50);
 const LONGEST: usize = 64 * 1024;
 
-/// Passes frames between two devices of a host, both ways. It does not answer for addresses: its neighbours must know each
-/// other's. Dropped, it ends.
+/// Forwards frames between two devices of a host, both ways. It does not resolve addresses: its neighbours must know each
+/// other's. Dropping it ends it.
 #[derive(Debug)]
 pub struct Relay {
     is_over: Arc<AtomicBool>,
@@ -31,10 +31,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Passes frames on after `delay`, which each direction takes.
+    /// Forwards frames after `delay`, in each direction.
     ///
     /// # Errors
-    /// Where there is no such device.
+    /// If there is no such device.
     pub fn start(host: &Host, devices: [&str; 2], delay: Duration) -> Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         let mut ways = Vec::new();
@@ -53,7 +53,7 @@ impl Drop for Relay {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
         for way in self.ways.drain(..) {
-            // Who waited for a frame in vain has said so.
+            // A test that waited for a frame in vain has reported it.
             let _ = way.join();
         }
     }
@@ -79,7 +79,7 @@ fn pass_on(from: &FrameSocket, to: &FrameSocket, delay: Duration, is_over: &Atom
     Ok(())
 }
 
-/// Writes the checksum of TCP, which a veth pair leaves to a device that never comes.
+/// Writes the checksum of TCP, which a veth pair leaves to a hardware device that never comes.
 fn finish(frame: &mut [u8]) {
     const TCP: u8 = 6;
     let Some(ip) = frame.get(14..34) else { return };

@@ -1,4 +1,4 @@
-//! What a host can be asked for.
+//! The services that a host can offer.
 
 use std::{fmt, net::IpAddr};
 
@@ -31,7 +31,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// A protocol, with the port where it has one, that can be asked for an answer.
+/// A protocol, with a port if it has ports, that can be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Service {
     /// A TCP connection, and data both ways.
@@ -49,7 +49,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// The number of the protocol (IANA).
+    /// The IANA number of the protocol.
     #[must_use]
     pub fn protocol(self, family: Family) -> u8 {
         match self {
@@ -63,7 +63,7 @@ impl Service {
         }
     }
 
-    /// The port, where the protocol has ports.
+    /// The port, if the protocol has ports.
     #[must_use]
     pub fn port(self) -> Option<u16> {
         match self {

@@ -1,4 +1,4 @@
-//! A run of `sgd`: its process, what it says and what it complains about.
+//! A run of `sgd`: its process, its output and its log.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -20,12 +20,12 @@ use nix::{
 
 use super::{agent::Options, binaries::Binaries, host::Host, wait};
 
-/// How long the agent may take to load, attach or apply; a machine that is busy otherwise, or emulated, takes its time.
+/// How long the agent may take to load, attach or apply; a machine that is busy or emulated is slow.
 const START: Duration = Duration::from_mins(1);
-/// Tables for as many NICs as a test has. The kernel makes each counter apart, for each processor: with the default sizes an
-/// agent spends more time on that than on the programs.
+/// Tables for as many NICs as a test has. The kernel allocates each counter separately, for each processor: with the default
+/// sizes an agent spends more time on that than on the programs.
 const SMALL: [&str; 4] = ["--max-nics", "64", "--max-counters", "8192"];
-/// How long the last words of a process may take to get here.
+/// How long the last output of a process may take to arrive.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// A line that it printed.
@@ -44,12 +44,12 @@ pub(super) struct Sgd {
     complaints: Lines,
 }
 
-/// Lines that are added to as they come.
+/// Lines that are appended as they arrive.
 type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Sgd {
-    /// Starts it on `host`, whose name in `ip netns` is that of the instance, too.
-    /// An `--attach` in `more` takes the place of that of `options`.
+    /// Starts it on `host`, whose name in `ip netns` is also that of the instance. An `--attach` in `more` replaces that of
+    /// `options`.
     pub(super) fn start(
         host: &Host,
         binaries: &Binaries,
@@ -63,7 +63,7 @@ impl Sgd {
         if !more.iter().any(|argument| argument.starts_with("--max-")) {
             sgd.args(SMALL);
         }
-        // Which images were patched is a matter of its log.
+        // Its log has the images that were patched.
         sgd.env("RUST_LOG", "info,notify=error,sg_userspace::agent::patches=debug");
         if !more.contains(&"--attach") {
             sgd.args(["--attach", options.attach.argument()]);
@@ -79,7 +79,7 @@ impl Sgd {
         Ok(Self { child, said, lines, complaints })
     }
 
-    /// Waits until it says one of these.
+    /// Waits until it prints one of these.
     pub(super) fn hear(&mut self, wanted: &[Said]) -> Result<Said> {
         let start = Instant::now();
         while let Ok(said) = self.said.recv_timeout(START.saturating_sub(start.elapsed())) {
@@ -95,7 +95,7 @@ impl Sgd {
         bail!("{state}, while it should say one of {wanted:?}:\n{}", self.complaints());
     }
 
-    /// Forgets what it said: an answer to an earlier change is no answer to the next.
+    /// Forgets earlier output: the result of an earlier change must not be taken for that of the next.
     pub(super) fn forget(&self) {
         while self.said.try_recv().is_ok() {}
         if let Ok(mut lines) = self.lines.lock() {
@@ -103,12 +103,12 @@ impl Sgd {
         }
     }
 
-    /// The lines that it printed since they were forgotten.
+    /// The lines that it has printed since the last [`Self::forget`].
     pub(super) fn lines(&self) -> Vec<String> {
         self.lines.lock().map(|lines| lines.clone()).unwrap_or_default()
     }
 
-    /// What it said on its standard error.
+    /// Its standard error.
     pub(super) fn complaints(&self) -> String {
         self.complaints.lock().map(|complaints| complaints.join("\n")).unwrap_or_default()
     }
@@ -122,8 +122,8 @@ impl Sgd {
         signal::kill(pid, signal).with_context(|| format!("cannot send {signal} to sgd"))
     }
 
-    /// Waits until it has ended. The kernel lets go of maps and watches first, after grace periods of RCU, which take
-    /// seconds on a machine that is busy.
+    /// Waits until it has ended. The kernel first releases maps and watches, after grace periods of RCU, which take seconds on a
+    /// busy machine.
     pub(super) fn end(&mut self) -> Result<ExitStatus> {
         let mut status = None;
         wait::within(START, "sgd ends", || {
@@ -140,13 +140,13 @@ fn listen(output: impl Read + Send + 'static, lines: Lines) -> Receiver<Said> {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             let said = match line.split_whitespace().next() {
                 Some("ready") => Some(Said::Ready),
-                // A change of devices is applied, too, but answers no change of the policy.
+                // A change of devices is applied, too, but is not the result of a policy change.
                 Some("applied") if !line.contains("cause=devices") => Some(Said::Applied),
                 Some("refused") => Some(Said::Refused),
                 _ => None,
             };
             add(&lines, line);
-            // Nobody listening any more means that the agent was dropped.
+            // If the receiver is gone, the agent was dropped.
             let _ = said.map(|said| tell.send(said));
         }
     });

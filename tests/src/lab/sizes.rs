@@ -1,4 +1,4 @@
-//! How large the packets of a device may be: what iproute2 can say for IPv6 only before 6.3, said to the kernel itself.
+//! The maximum packet sizes of a device, set by netlink: before 6.3, iproute2 can set them for IPv6 only.
 
 use std::io::Read as _;
 
@@ -18,10 +18,10 @@ const HEADER: usize = 16;
 const ATTRIBUTES: [u16; 4] = [41, 58, 63, 64];
 
 impl Host {
-    /// Lets `device` send, and put together, packets of up to `bytes`: of more than 64 KiB with BIG TCP.
+    /// Lets `device` send and merge packets of up to `bytes`: with more than 64 KiB, BIG TCP.
     ///
     /// # Errors
-    /// Where the kernel refuses.
+    /// If the kernel refuses.
     pub fn large_packets(&self, device: &str, bytes: u32) -> Result<()> {
         self.inside(|| {
             let index = if_nametoindex(device)?.cast_signed();
@@ -31,7 +31,7 @@ impl Host {
             message.extend(RTM_SETLINK.to_ne_bytes());
             message.extend(NLM_F_REQUEST_ACK.to_ne_bytes());
             message.extend([0; 8]);
-            // The device, none of whose other parts is set.
+            // The device's `struct ifinfomsg`, of which nothing else is set.
             message.extend([0; 4]);
             message.extend(index.to_ne_bytes());
             message.extend([0; 8]);

@@ -1,25 +1,25 @@
-//! What the kernel counted, as `sgctl stats --json` tells it.
+//! The kernel's counters, from `sgctl stats --json`.
 
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// Packets by who decided about them.
+/// Packets by what decided them.
 #[derive(Clone, Debug, Default)]
 pub struct Stats(BTreeMap<Counter, u64>);
 
-/// Who decided.
+/// What decided.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counter {
     /// A rule.
     Rule {
-        /// Of this group.
+        /// Its group.
         group: String,
         /// Its id.
         rule: String,
     },
-    /// Membership of a group that lets its members talk.
+    /// Membership of a group whose members may reach each other.
     IntraGroup(String),
     /// No rule: the default of a NIC and direction.
     Default {
@@ -28,7 +28,7 @@ pub enum Counter {
         /// `ingress` or `egress`.
         direction: String,
     },
-    /// None of these, but for a reason.
+    /// None of these, but a named reason.
     Reason {
         /// The NIC's device.
         nic: String,
@@ -51,7 +51,7 @@ impl fmt::Display for Counter {
 }
 
 impl Stats {
-    /// Reads the answer of `sgctl stats --json`.
+    /// Parses the output of `sgctl stats --json`.
     pub(super) fn read(json: &[u8]) -> Result<Self> {
         let document: Document = serde_json::from_slice(json)
             .with_context(|| format!("`sgctl stats --json`: {}", String::from_utf8_lossy(json)))?;
@@ -76,37 +76,37 @@ impl Stats {
         *self.0.entry(counter).or_default() += packets;
     }
 
-    /// Packets that the rule of this id decided about.
+    /// Packets that the rule of this id decided.
     #[must_use]
     pub fn rule(&self, id: &str) -> u64 {
         self.sum(|counter| matches!(counter, Counter::Rule { rule, .. } if rule == id))
     }
 
-    /// Packets that passed because a member of `group` sent them.
+    /// Packets accepted because a member of `group` sent them.
     #[must_use]
     pub fn intra_group(&self, group: &str) -> u64 {
         self.sum(|counter| matches!(counter, Counter::IntraGroup(name) if name == group))
     }
 
-    /// Packets that met no rule.
+    /// Packets that no rule matched.
     #[must_use]
     pub fn default_of(&self, wanted: &str) -> u64 {
         self.sum(|counter| matches!(counter, Counter::Default { direction, .. } if direction == wanted))
     }
 
-    /// Packets that passed or were dropped for this reason, whatever the NIC and direction.
+    /// Packets accepted or dropped for this reason, over all NICs and directions.
     #[must_use]
     pub fn reason(&self, name: &str) -> u64 {
         self.sum(|counter| matches!(counter, Counter::Reason { reason, .. } if reason == name))
     }
 
-    /// Packets that this counter holds.
+    /// Packets of this counter.
     #[must_use]
     pub fn packets(&self, counter: &Counter) -> u64 {
         self.0.get(counter).copied().unwrap_or(0)
     }
 
-    /// The counters that moved since `before`, with by how much.
+    /// The counters that changed since `before`, with their increments.
     #[must_use]
     pub fn moved_since(&self, before: &Self) -> Vec<(Counter, u64)> {
         self.0

@@ -1,4 +1,4 @@
-//! TCP connections with both ends named.
+//! TCP connections with explicit addresses at both ends.
 
 use std::{
     io,
@@ -24,7 +24,6 @@ pub(super) fn connect(from: SocketAddr, to: SocketAddr, patience: Duration) -> i
     Ok(socket.into())
 }
 
-/// Listens.
 pub(super) fn listen(on: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(on)?;
     socket.listen(64)?;

@@ -1,5 +1,5 @@
-//! A tunnel: two tun devices, and who carries packets between them. What one host sends into its own comes out of the other's. And
-//! the same for frames: two tap devices, as a virtual machine has one.
+//! A tunnel: two tun devices, and a thread that carries packets between them. What one host sends into its own comes out of the
+//! other's. The same exists for frames: two tap devices, as a virtual machine has one.
 
 #![expect(unsafe_code, reason = "a tun device is made by calls that take a pointer or a number")]
 
@@ -19,19 +19,19 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{answer::LOOK, enter::Lab, host::Host};
 
-/// No packet is longer, with what is before it.
+/// The maximum length of a packet, with its header.
 const LONGEST: usize = 64 * 1024 + 64;
 
 /// Documentation/networking/tuntap.rst of Linux.
 const WITHOUT_ETHERNET: u16 = 1;
 const WITH_ETHERNET: u16 = 2;
 const PACKETS_ONLY: u16 = 0x1000;
-/// Before each frame stands what its sender left to somebody else: `struct virtio_net_hdr`.
+/// Each frame follows a header with what its sender left to offloads: `struct virtio_net_hdr`.
 const TO_BE_FINISHED: u16 = 0x4000;
 /// `TUN_F_{CSUM,TSO4,TSO6}`.
 const CHECKSUMS_AND_SEGMENTS: i32 = 1 | 2 | 4;
 
-/// A tunnel between two hosts. Dropped, it takes both devices with it.
+/// A tunnel between two hosts. Dropping it removes both devices.
 #[derive(Debug)]
 #[must_use = "a tunnel that is dropped carries nothing"]
 pub struct Tunnel {
@@ -41,7 +41,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// How many frames it carried whose checksum was not filled in.
+    /// How many frames with an incomplete checksum it has carried.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.unfinished.load(Ordering::Relaxed)
@@ -52,26 +52,26 @@ impl Drop for Tunnel {
     fn drop(&mut self) {
         self.wanted.store(false, Ordering::Relaxed);
         for carrier in self.carriers.drain(..) {
-            // One that panicked carried nothing, and that is what was seen.
+            // A thread that panicked carried nothing, and the test sees that.
             let _ = carrier.join();
         }
     }
 }
 
 impl Lab {
-    /// A tunnel between two devices that it makes: `(host, device)` at each end, both up.
+    /// Creates a tunnel between two new devices: `(host, device)` at each end, both up.
     ///
     /// # Errors
-    /// Where the kernel makes no such device.
+    /// If the kernel cannot create a device.
     pub fn tunnel(self, one: (&Host, &str), other: (&Host, &str)) -> Result<Tunnel> {
         connected([one, other], WITHOUT_ETHERNET)
     }
 
-    /// A wire between two tap devices that it makes: `(host, device)` at each end, both up. Frames are complete; or, `unfinished`, their
-    /// checksums and segments are left to whoever receives them, as virtual machines and their hosts agree on.
+    /// Creates a wire between two new tap devices: `(host, device)` at each end, both up. Frames are complete; or, with
+    /// `unfinished`, their checksums and segments are left to the receiver, as virtual machines and their hosts agree on.
     ///
     /// # Errors
-    /// Where the kernel makes no such device.
+    /// If the kernel cannot create a device.
     pub fn taps(self, one: (&Host, &str), other: (&Host, &str), unfinished: bool) -> Result<Tunnel> {
         connected([one, other], WITH_ETHERNET | if unfinished { TO_BE_FINISHED } else { 0 })
     }
@@ -92,7 +92,7 @@ fn connected(ends: [(&Host, &str); 2], kind: u16) -> Result<Tunnel> {
                 if poll(&mut ready, patience).unwrap_or(0) == 0 {
                     continue;
                 }
-                // A device that is down takes nothing, as a wire that is unplugged.
+                // A device that is down takes nothing, like an unplugged wire.
                 let carried = from.read(&mut packet).and_then(|length| to.write(&packet[..length]));
                 // `VIRTIO_NET_HDR_F_NEEDS_CSUM`.
                 if carried.is_ok() && kind & TO_BE_FINISHED != 0 && packet[0] & 1 != 0 {

@@ -7,14 +7,14 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// How long to wait for what must come. Nothing gets slower by it: what comes ends the wait.
+/// How long to wait for what must arrive. It slows nothing down: the arrival ends the wait.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait for what must not come. Within the lab a packet arrives in microseconds; a dropped one is
-/// also seen in a counter.
+/// How long to wait for what must not arrive. Within the lab a packet arrives in microseconds; a dropped one is also seen in a
+/// counter.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
-/// Makes a system call again where a signal came in between.
+/// Repeats a system call that a signal interrupted.
 pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -27,12 +27,12 @@ pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::R
 /// Waits until `done`, for [`PATIENCE`].
 ///
 /// # Errors
-/// Those of `done`, and where it did not come; `what` says what was waited for.
+/// Those of `done`, and a timeout, which names `what`.
 pub fn until(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
     within(PATIENCE, what, done)
 }
 
-/// The same, for another time.
+/// The same, with another time limit.
 pub(super) fn within(patience: Duration, what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !done()? {

@@ -1,4 +1,5 @@
-//! Who asks: key, signature, time and nonce, in the documented order. Only what has passed all of it is a [`Call`].
+//! Authentication: key, signature, time and nonce, in the documented order. Only a request that passes all of it becomes a
+//! [`Call`].
 
 use std::sync::PoisonError;
 
@@ -17,13 +18,13 @@ use crate::api::{
     signature::{Malformed, Signed, acs3, v1},
 };
 
-/// The most of a string to sign that an answer repeats. It is five times as long as the parameters, and whoever knows
-/// a key's id can ask for it.
+/// The maximum length of a string to sign in a response. The string is five times as long as the parameters, and whoever knows a
+/// key's id can request it.
 const MAX_ECHO: usize = 64 << 10;
-/// What is no parameter of an action: nobody who prints parameters should print these.
+/// Not passed on as parameters of an action: whoever logs parameters should not log these.
 const NOT_PASSED_ON: [&str; 2] = [v1::SIGNATURE, "SecurityToken"];
 
-/// What a request claims, once it is complete.
+/// What a complete request claims.
 struct Claim<'a> {
     key_id: String,
     nonce: &'a str,
@@ -33,10 +34,10 @@ struct Claim<'a> {
     signed: Signed,
 }
 
-/// Finds out who asks, and what.
+/// Authenticates a request and returns its call.
 pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &Ecs) -> Result<Call, Fault> {
     if wire.headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
-        // Which of them is meant?
+        // It is ambiguous which of them is meant.
         return Err(Malformed::RepeatedHeader { name: header::AUTHORIZATION.to_string() }.into());
     }
     let claim = if is_acs3(&wire.headers) { acs3_claim(&wire)? } else { v1_claim(&wire)? };
@@ -53,7 +54,7 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
     if time.as_second().abs_diff(now.as_second()) > WINDOW.unsigned_abs() {
         return Err(expired());
     }
-    // Nothing that holds this lock can leave it half changed.
+    // No holder of this lock can leave it inconsistent.
     let mut nonces = ecs.nonces.lock().unwrap_or_else(PoisonError::into_inner);
     nonces.admit(&claim.key_id, claim.nonce, time, now).map_err(|replay| match replay {
         Replay::Used => Fault::bad("SignatureNonceUsed", "Specified signature nonce was used already."),
@@ -111,8 +112,8 @@ fn acs3_claim(wire: &Wire) -> Result<Claim<'_>, Fault> {
     Ok(Claim { key_id: authorization.key_id, nonce, time, action, version, signed })
 }
 
-/// The vendor's words, with the string that should have been signed: one of the clients compares it with its own to
-/// tell a wrong secret from a wrong recipe, and does not survive a message without a colon.
+/// The vendor's text, with the expected string to sign: one of the clients compares it with its own, to tell a wrong secret from
+/// a wrong recipe, and crashes on a message without a colon.
 fn mismatch(signed: &Signed) -> Fault {
     let text = signed.text();
     let text = String::from_utf8_lossy(text.get(..MAX_ECHO).unwrap_or(text));
@@ -126,7 +127,7 @@ fn expired() -> Fault {
     Fault::bad("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 }
 
-/// `YYYY-MM-DDThh:mm:ssZ`, with or without parts of a second.
+/// `YYYY-MM-DDThh:mm:ssZ`, with or without fractions of a second.
 fn read_time(text: &str) -> Result<Timestamp, Fault> {
     let shape = b"dddd-dd-ddTdd:dd:dd";
     let fits = text.len() > shape.len()

@@ -1,5 +1,5 @@
-//! Refusals as the vendor documents them: status, code, message. Clients decide by the status and by the code, so
-//! both are part of the interface.
+//! Refusals as the vendor documents them: status, code, message. Clients decide by the status and the code, so both are part of
+//! the interface.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -7,22 +7,22 @@ use axum::http::StatusCode;
 
 use super::super::{listen::BodyFailure, media::Unsupported, signature::Malformed};
 
-/// A request that was not answered as it wished.
+/// A refused request.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{code} ({status}): {message}")]
 pub struct Fault {
-    /// The status of the answer; never a success.
+    /// The HTTP status; never a success.
     pub status: StatusCode,
-    /// The vendor's name for what is wrong.
+    /// The vendor's error code.
     pub code: Cow<'static, str>,
-    /// What is wrong, for people.
+    /// The message for people.
     pub message: Cow<'static, str>,
-    /// How long the answer is held back.
+    /// How long to delay the response.
     pub wait: Duration,
 }
 
 impl Fault {
-    /// A fault of any kind.
+    /// A fault with any status.
     pub fn new(
         status: StatusCode,
         code: impl Into<Cow<'static, str>>,
@@ -31,36 +31,36 @@ impl Fault {
         Self { status, code: code.into(), message: message.into(), wait: Duration::ZERO }
     }
 
-    /// 400.
+    /// A fault with status 400.
     pub fn bad(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 403.
+    /// A fault with status 403.
     pub fn forbidden(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
-    /// 404.
+    /// A fault with status 404.
     pub fn not_found(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, message)
     }
 
-    /// The same fault, answered later.
+    /// The same fault, with a delayed response.
     #[must_use]
     pub const fn after(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
-    /// The same fault by the name that one action has for it.
+    /// The same fault, with the code that one action has for it.
     #[must_use]
     pub fn named(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.code = code.into();
         self
     }
 
-    /// A mandatory parameter that is not there. The region has a code of its own.
+    /// A missing mandatory parameter. The region has a code of its own.
     #[must_use]
     pub fn missing(name: &str) -> Self {
         let code = if name == "RegionId" { "MissingParameter.RegionId" } else { "MissingParameter" };
@@ -70,7 +70,7 @@ impl Fault {
         Self::bad(code, message)
     }
 
-    /// A parameter that is not what it should be; `wanted` says what that is. `name` may be a place inside an array.
+    /// A malformed parameter; `wanted` describes a valid one. `name` may be a place inside an array.
     #[must_use]
     pub fn malformed(name: &str, wanted: &str) -> Self {
         let message = format!("The specified parameter \"{name}\" is not valid: {wanted}.");
@@ -93,7 +93,7 @@ impl Fault {
     }
 }
 
-/// The code for a parameter that is not what it should be: some have one of their own.
+/// The code for a malformed parameter: some have one of their own.
 fn malformed_code(name: &str) -> &'static str {
     let parts: Vec<&str> =
         name.split('.').filter(|part| !part.bytes().all(|byte| byte.is_ascii_digit())).collect();
@@ -143,7 +143,7 @@ impl From<Unsupported> for Fault {
 
 /// A parameter that occurs twice.
 pub(super) fn repeated(name: &str) -> Fault {
-    // What a stranger sent is repeated to the stranger, but not at any length.
+    // The name is returned to its sender, but at a limited length.
     let name: String = name.chars().take(64).collect();
     Fault::malformed(&name, "it occurs more than once")
 }

@@ -1,14 +1,14 @@
-//! Access keys, as far as this room needs to know them.
+//! The access keys, as this room needs them.
 
 use std::fmt;
 
-/// Where access keys are looked up.
+/// A lookup of access keys.
 pub trait Keys: Send + Sync {
-    /// The secret of the key `id`, where there is such a key and it may be used.
+    /// The secret of the key `id`, if there is such a key and it may be used.
     fn secret(&self, id: &str) -> Option<Secret>;
 }
 
-/// The secret of an access key. It cannot be shown.
+/// The secret of an access key. It cannot be printed.
 #[derive(Clone)]
 pub struct Secret(Box<[u8]>);
 

@@ -1,4 +1,4 @@
-//! The RPC protocol of Alibaba Cloud ECS (version 2014-05-26), as its unmodified clients speak it.
+//! The RPC protocol of Alibaba Cloud ECS (version 2014-05-26), as its unmodified clients use it.
 //!
 //! ```text
 //! request ── wire ──► authenticate ──► Call ──► actions ──► Response or Fault ── reply ──► JSON or XML
@@ -7,14 +7,14 @@
 //! ```
 //!
 //! * `wire`: three places for parameters (query of a GET, query of a POST, form) become one map.
-//! * `authenticate`: both signatures. A nonce is remembered once its signature is right, so nobody without a key can
+//! * `authenticate`: both signatures. A nonce is remembered only after its signature was verified, so nobody without a key can
 //!   burn nonces or fill the memory for them.
-//! * [`params`]: parameters as what they should be, 1-based arrays included; what does not fit is a documented code.
-//! * `actions`: one file a noun; an action reads parameters, calls one operation, and says what came of it.
-//! * `reply`, `xml`: the answer in the format that was asked for.
+//! * [`params`]: typed parameters, 1-based arrays included; a value that does not fit gets a documented code.
+//! * `actions`: one file a noun; an action reads parameters, runs one operation, and formats the result.
+//! * `reply`, `xml`: the response in the requested format.
 //!
-//! This room must never decide what a group or a rule may be, nor log what a request holds: the vendor's answer to a
-//! wrong signature repeats every parameter, and the answer alone does.
+//! This room must never decide what is a valid group or rule, nor log the content of a request: the vendor's response to a wrong
+//! signature repeats every parameter, and only the response may.
 
 mod actions;
 mod authenticate;

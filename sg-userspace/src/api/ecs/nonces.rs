@@ -1,25 +1,24 @@
-//! Which requests were seen. A nonce is remembered for as long as its timestamp would be accepted, in bounded memory.
+//! Replay protection. A nonce is remembered for as long as its timestamp would be accepted, in bounded memory.
 //!
-//! When the memory of a key is full, the nonces with the oldest timestamps are forgotten, and from then on requests of
-//! that key that are not newer are refused as expired. So a full memory never lets a request in twice and never shuts
-//! out clients whose clock is right: what gets shorter is how far a clock may be behind. The memory is each key's own:
-//! one client cannot make it short for another.
+//! When the memory of a key is full, the nonces with the oldest timestamps are forgotten, and from then on requests of that key
+//! that are not newer are refused as expired. So a full memory never accepts a request twice, and never locks out clients whose
+//! clocks are right: it reduces how far a clock may be behind. Each key has its own memory, so one client cannot affect another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// How far from the server's time a timestamp may be, in seconds.
+/// The maximum difference between a timestamp and the server's time, in seconds.
 pub(super) const WINDOW: i64 = 15 * 60;
-/// How many nonces of a key are remembered: 145 requests a second for the whole window.
+/// The number of nonces remembered for a key: 145 requests a second for the whole window.
 const NONCES_OF_A_KEY: usize = 131_072;
-/// How often the memories of keys that are not used any more are looked at, in seconds.
+/// How often unused keys' memories are cleaned up, in seconds.
 const SWEEP_INTERVAL: i64 = 60;
-/// How long it is known, in seconds, up to when a key's nonces were forgotten.
+/// How long a key's floor is kept, in seconds.
 const FLOOR_TIME: i64 = 24 * 60 * 60;
 
-/// What is remembered of a nonce; clients choose its length, so not the nonce itself.
+/// A digest of a nonce: clients choose the nonce's length, so it is not kept itself.
 type Mark = [u8; 16];
 
 /// The nonces of all keys.
@@ -27,7 +26,7 @@ type Mark = [u8; 16];
 pub struct Nonces {
     keys: HashMap<String, Memory>,
     capacity: usize,
-    /// What was signed before is refused, in seconds.
+    /// Requests signed before this time are refused, in seconds.
     beginning: Option<i64>,
     swept: i64,
 }
@@ -35,18 +34,18 @@ pub struct Nonces {
 #[derive(Debug, Default)]
 struct Memory {
     marks: HashSet<Mark>,
-    /// The same by the second of their timestamps.
+    /// The same by timestamp, in seconds.
     by_time: BTreeMap<i64, Vec<Mark>>,
-    /// Nothing that is not newer is accepted.
+    /// Requests that are not newer than this are refused.
     floor: Option<i64>,
 }
 
-/// Why a request is not new.
+/// Why a request is refused as a replay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Replay {
     /// Its nonce was seen.
     Used,
-    /// It is so old that it may have been seen and forgotten.
+    /// It is so old that its nonce may have been seen and forgotten.
     Forgotten,
 }
 
@@ -57,21 +56,21 @@ impl Default for Nonces {
 }
 
 impl Nonces {
-    /// Remembers so many nonces of each key.
+    /// Remembers up to `capacity` nonces of each key.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { keys: HashMap::new(), capacity: capacity.max(1), beginning: None, swept: i64::MIN }
     }
 
-    /// Refuses what was signed before `time`. Where a process served the same keys before this one, that is the time
-    /// of this one's start: what the other has seen is not known.
+    /// Refuses requests signed before `time`. If an earlier process served the same keys, `time` is the start of this process:
+    /// which nonces the other has seen is unknown.
     #[must_use]
     pub fn since(mut self, time: Timestamp) -> Self {
         self.beginning = Some(time.as_second());
         self
     }
 
-    /// Remembers the nonce of a request that `key_id` signed, and whose timestamp is within the window.
+    /// Remembers the nonce of a request signed by `key_id`, whose timestamp is within the window.
     pub(super) fn admit(
         &mut self,
         key_id: &str,
@@ -87,7 +86,7 @@ impl Nonces {
             self.swept = now;
             self.keys.retain(|_, memory| {
                 memory.expire(now);
-                // Its floor alone is kept a while longer, for clocks that go back.
+                // A floor alone is kept a while longer, for clocks that are set back.
                 !memory.marks.is_empty() || memory.floor.is_some_and(|floor| floor > now - FLOOR_TIME)
             });
         }
@@ -114,7 +113,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Forgets what would not be accepted any more. Should the clock go back, it still is not: hence the floor.
+    /// Forgets nonces whose timestamps are no longer accepted. The floor keeps them refused if the clock is set back.
     fn expire(&mut self, now: i64) {
         while self.by_time.first_key_value().is_some_and(|(time, _)| *time < now.saturating_sub(WINDOW)) {
             self.forget_oldest();
@@ -155,7 +154,7 @@ mod tests {
         assert_eq!(nonces.admit("a", "n", at(30), at(30)), Err(Replay::Used));
         assert_eq!(nonces.admit("a", "n", at(0), at(WINDOW)), Err(Replay::Used));
         assert_eq!(nonces.admit("b", "n", at(0), at(1)), Ok(()));
-        // Its timestamp is refused before its nonce is asked for; the nonce may be used again.
+        // The timestamp is refused before the nonce is checked, so the nonce may be used again.
         assert_eq!(nonces.admit("a", "n", at(WINDOW + 1), at(WINDOW + 1)), Ok(()));
     }
 

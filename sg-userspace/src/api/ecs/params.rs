@@ -1,14 +1,14 @@
-//! Parameters as what they should be. Arrays are 1-based and written into the names (`Permissions.2.IpProtocol`,
-//! `SecurityGroupId.3`), or one parameter that is a JSON array. What does not fit is a [`Fault`] with the code that
-//! is documented for it; what nobody asks for is ignored, as clients send parameters of their own.
+//! Parameters read by type. Arrays are 1-based and part of the names (`Permissions.2.IpProtocol`, `SecurityGroupId.3`), or one
+//! parameter that is a JSON array. A value that does not fit is a [`Fault`] with the documented code; parameters that no action
+//! reads are ignored, as clients send their own.
 //!
-//! A blank value is kept where it is signed, and read as one that is not there: clients send those for what is unset.
+//! A blank value is kept for the signature, and read as missing: clients send blanks for what is unset.
 
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 use super::Fault;
 
-/// The parameters of a request, decoded.
+/// The decoded parameters of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Parameters(BTreeMap<String, String>);
 
@@ -24,7 +24,7 @@ impl Parameters {
         self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
-    /// All of them, to be read.
+    /// All of them, for reading.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         Fields { all: &self.0, prefix: String::new() }
@@ -40,26 +40,26 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The whole name of a field, for what is said about it: `Permissions.2.Priority`.
+    /// The full name of a field, for messages: `Permissions.2.Priority`.
     #[must_use]
     pub fn place(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// A value as it was given, blank or not.
+    /// A value as given, blank or not.
     #[must_use]
     pub fn given(&self, name: &str) -> Option<&'a str> {
         let place = if self.prefix.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(self.place(name)) };
         self.all.get(place.as_ref()).map(String::as_str)
     }
 
-    /// A text, where it is there and not blank.
+    /// A text; none if it is missing or blank.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&'a str> {
         self.given(name).filter(|text| !text.is_empty())
     }
 
-    /// A text that must be there.
+    /// A required text.
     ///
     /// # Errors
     /// `MissingParameter`.
@@ -70,11 +70,11 @@ impl<'a> Fields<'a> {
     /// A whole number.
     ///
     /// # Errors
-    /// The code for a malformed value, also where it does not fit into `N`.
+    /// The code for a malformed value, also if it does not fit into `N`.
     pub fn integer<N: FromStr>(&self, name: &str) -> Result<Option<N>, Fault> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
-            // Rust reads "+5" as a number; the API does not.
+            // Rust parses "+5" as a number; the API does not.
             Ok(number) if !text.starts_with('+') => Ok(Some(number)),
             _ => {
                 Err(Fault::malformed(&self.place(name), "a whole number is expected, or it is out of range"))
@@ -95,11 +95,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The texts `name.1`, `name.2`, …, or those of `name` where that is a JSON array; blank ones are left out. Numbers
-    /// may be missing; the order is theirs.
+    /// The texts `name.1`, `name.2`, …, or those of `name` if that is a JSON array; blank ones are left out. The numbers may have
+    /// gaps, and determine the order.
     ///
     /// # Errors
-    /// The code for a malformed value: a number that is none, a JSON array that is none, or both ways at once.
+    /// The code for a malformed value: an invalid number, an invalid JSON array, or both forms at once.
     pub fn list(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Fault> {
         let elements = self.elements(name)?;
         let Some(json) = self.text(name) else {
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
     /// The elements `name.1.…`, `name.2.…`, … of an array of objects, in the order of their numbers, which may have gaps.
     ///
     /// # Errors
-    /// The code for a malformed value, where a number is none.
+    /// The code for a malformed value, if a number is invalid.
     pub fn objects(&self, name: &str) -> Result<Vec<Self>, Fault> {
         let mut numbers: Vec<u32> = self
             .elements(name)?
@@ -131,7 +131,7 @@ impl<'a> Fields<'a> {
         Ok(numbers.into_iter().map(|number| Self { all: self.all, prefix: prefix(number) }).collect())
     }
 
-    /// All that is called `name.NUMBER` or `name.NUMBER.REST`, in the order of numbers.
+    /// All parameters named `name.NUMBER` or `name.NUMBER.REST`, in the order of numbers.
     fn elements(&self, name: &str) -> Result<Vec<Element<'a>>, Fault> {
         let start = format!("{}{name}.", self.prefix);
         let mut elements = Vec::new();
@@ -143,11 +143,11 @@ impl<'a> Fields<'a> {
                 Some((number, rest)) => (number, Some(rest)),
                 None => (rest, None),
             };
-            // Somebody's own parameter.
+            // A parameter of the client's own.
             if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
                 continue;
             }
-            // `0`, `01` or more than there can be: an element that was meant, and would be lost in silence.
+            // `0`, `01` or a number beyond the maximum: the client meant an element, which must not be dropped silently.
             let parsed =
                 number.parse().ok().filter(|parsed: &u32| *parsed > 0 && parsed.to_string() == number);
             let number = parsed.ok_or_else(|| {
@@ -161,5 +161,5 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Number, what follows it, value.
+/// Number, the rest of the name, value.
 type Element<'a> = (u32, Option<&'a str>, &'a str);

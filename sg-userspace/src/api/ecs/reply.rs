@@ -1,5 +1,5 @@
-//! Answers and faults as they go back. The shapes are what the clients' models declare; a success has no `Code` at its
-//! top, because one client takes any for an error.
+//! Responses and faults on the wire. Their shapes are what the clients' models declare; a success has no `Code` at its top,
+//! because one client takes any for an error.
 
 use axum::{
     body::Body,
@@ -11,21 +11,21 @@ use serde_json::{Map, Value};
 use super::{Fault, Format, xml};
 use crate::api::{listen::HeldBack, signature::encode};
 
-/// What an action answers, without the request's id.
+/// The response of an action, without the request's id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response(Map<String, Value>);
 
 impl Response {
-    /// Nothing but the request's id: what most changes answer.
+    /// A response with the request's id only, as most changes have.
     #[must_use]
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// The fields of `answer`, by the names that its serialization gives them.
+    /// The fields of `answer`, under their serialized names.
     ///
     /// # Errors
-    /// `InternalError`, where it is no object.
+    /// `InternalError`, if it serializes to no object.
     pub fn of(answer: &impl Serialize) -> Result<Self, Fault> {
         let Ok(Value::Object(fields)) = serde_json::to_value(answer) else {
             log::error!("an answer is no object; this is a defect of sgd");
@@ -35,7 +35,7 @@ impl Response {
     }
 }
 
-/// What every reply needs to know of its request.
+/// What every response needs of its request.
 #[derive(Clone, Debug)]
 pub(super) struct ResponseContext {
     pub(super) format: Format,
@@ -44,14 +44,13 @@ pub(super) struct ResponseContext {
 }
 
 impl ResponseContext {
-    /// A success. `action` is a known one: it names the root of an XML reply.
+    /// A success. `action` is a known one: it is the root of an XML response.
     pub(super) fn succeed(&self, action: &str, answer: Response) -> http::Response<Body> {
         let mut fields = answer.0;
         fields.insert("RequestId".to_owned(), self.request_id.clone().into());
         self.write(StatusCode::OK, &format!("{action}Response"), fields)
     }
 
-    /// A refusal.
     pub(super) fn fail(&self, fault: Fault) -> http::Response<Body> {
         let recommend = format!(
             "https://api.aliyun.com/troubleshoot?q={}&product=Ecs&requestId={}",

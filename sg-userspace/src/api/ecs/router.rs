@@ -1,5 +1,5 @@
-//! From a request to its reply: the one handler of this face. Everything that arrives gets a reply in the vendor's
-//! form, whatever is wrong with it.
+//! From a request to its response: the one handler of this API. Every request gets a response in the vendor's form, whatever is
+//! wrong with it.
 
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +22,7 @@ use crate::{
     service::Service,
 };
 
-/// What time it is.
+/// The source of the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The clock of the host.
@@ -31,34 +31,34 @@ pub fn system_clock() -> Clock {
     Arc::new(Timestamp::now)
 }
 
-/// What this face knows.
+/// The state of this API.
 pub struct Ecs {
     /// The domain.
     pub service: Service,
-    /// Whose signatures are accepted.
+    /// The keys whose signatures are accepted.
     pub keys: Arc<dyn Keys>,
-    /// What time it is.
+    /// The source of the current time.
     pub clock: Clock,
-    /// Wrong secrets, over all faces.
+    /// Wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
-    /// Which requests were seen.
+    /// Replay protection.
     pub nonces: Mutex<Nonces>,
-    /// The regions that clients are told of; some ask before anything else.
+    /// The regions that clients can list; some list them before anything else.
     pub regions: Vec<Region>,
 }
 
-/// A region, as clients are told of it.
+/// A region, as clients list it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Region {
     /// `cn-hangzhou`.
     pub id: String,
-    /// For people.
+    /// A text for people.
     pub name: String,
-    /// Where its API is: host and port, without a scheme.
+    /// The endpoint of its API: host and port, without a scheme.
     pub endpoint: String,
 }
 
-/// The router of this face. It answers every path and method itself.
+/// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {
     let ecs = Arc::new(ecs);
     Router::new().fallback(move |request: Request<Body>| {
@@ -81,7 +81,7 @@ async fn reply(ecs: &Ecs, request: Request<Body>) -> http::Response<Body> {
             manner.succeed(&call.action, answer)
         }
         Err(fault) => {
-            // Not its message: that of a wrong signature holds every parameter.
+            // Not its message: that of a wrong signature has every parameter.
             log::debug!("ecs {}: {} {}", manner.request_id, fault.status.as_u16(), fault.code);
             manner.fail(fault)
         }

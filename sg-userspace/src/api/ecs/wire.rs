@@ -1,5 +1,5 @@
-//! The request as it came: its parameters from the three places where clients put them, decoded. It must never
-//! believe anything: what is read here is not authenticated yet.
+//! The request as received: its parameters, from the three places where clients put them, decoded. It must never trust anything:
+//! nothing here is authenticated yet.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -17,18 +17,18 @@ use super::{
     Fault, Format, fault,
 };
 
-/// The most parameters of a request: 100 rules with all their fields, or a list of 2,000 entries with descriptions,
-/// and as many again.
+/// The maximum number of parameters: 100 rules with all their fields, or a list of 2,000 entries with descriptions, and as many
+/// again.
 const MAX_PARAMETERS: usize = 8192;
-/// What a body is.
+/// The media type of a body.
 const FORM: &[&str] = &["application/x-www-form-urlencoded"];
-/// The most of a `Host` header that an answer repeats.
+/// The maximum length of a `Host` header in a response.
 const MAX_HOST: usize = 255;
 
 /// Names and values, decoded.
 pub(super) type Pairs = BTreeMap<String, String>;
 
-/// A request, read.
+/// A request that was read.
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) method: Method,
@@ -37,12 +37,12 @@ pub(super) struct Wire {
     /// The query and, of a posted form, its fields.
     pub(super) parameters: Pairs,
     pub(super) body: Bytes,
-    /// Who is at the other end, where it is known.
+    /// The peer, if it is known.
     pub(super) peer: Option<Peer>,
 }
 
 impl Wire {
-    /// Reads a request. Its target may be absolute, as it is where the client takes the server for a proxy.
+    /// Reads a request. Its target may be absolute, as clients send it to a proxy.
     pub(super) async fn read(request: Request<Body>) -> Result<Self, Fault> {
         let (parts, body) = request.into_parts();
         if parts.method != Method::GET && parts.method != Method::POST {
@@ -59,7 +59,8 @@ impl Wire {
         add(&mut query, parts.uri.query().unwrap_or_default().as_bytes())?;
         let body = listen::collect(body).await?;
         let mut parameters = query.clone();
-        // A body that is not read would be parameters that nobody sees, though they may be signed. That of a GET says nothing.
+        // Parameters in a body that is not read would be lost silently, though they may be signed. The body of a GET has no
+        // meaning.
         if parts.method == Method::POST && !body.is_empty() {
             media::check(&parts.headers, FORM)?;
             add(&mut parameters, &body)?;
@@ -73,7 +74,7 @@ impl Wire {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// How the answer is to be written: as the request says, else as its kind of client expects it.
+    /// The format of the response: as the request says, or the default of its kind of client.
     pub(super) fn format(&self) -> Result<Format, Fault> {
         match self.parameters.get("Format") {
             Some(format) if !format.is_empty() => {
@@ -84,7 +85,7 @@ impl Wire {
     }
 }
 
-/// How a refusal is written while nothing but the head is known.
+/// The format of a refusal while only the head is known.
 pub(super) fn early_format(parts: &Parts) -> Format {
     form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
         .take(MAX_PARAMETERS)
@@ -93,7 +94,7 @@ pub(super) fn early_format(parts: &Parts) -> Format {
         .unwrap_or_else(|| default_format(&parts.headers))
 }
 
-/// Whom the client takes the server for.
+/// The host that the client addresses.
 pub(super) fn host(parts: &Parts) -> String {
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     // Some clients send a whole URL.
@@ -101,7 +102,7 @@ pub(super) fn host(parts: &Parts) -> String {
     host.chars().take(MAX_HOST).collect()
 }
 
-/// Whether `Authorization` says that the request is signed by ACS3, or by a recipe of that family.
+/// Whether `Authorization` is of ACS3, or of a recipe of that family.
 pub(super) fn is_acs3(headers: &HeaderMap) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"ACS3-"))
 }
@@ -120,7 +121,7 @@ fn named_format(name: &str) -> Option<Format> {
     }
 }
 
-/// Adds what `encoded` holds. Twice the same name is refused: which of the two was signed, and which one is meant?
+/// Adds the pairs of `encoded`. A repeated name is refused: which one was signed, and which one is meant, is ambiguous.
 fn add(pairs: &mut Pairs, encoded: &[u8]) -> Result<(), Fault> {
     for (name, value) in form_urlencoded::parse(encoded) {
         if pairs.len() >= MAX_PARAMETERS {

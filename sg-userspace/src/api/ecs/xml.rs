@@ -1,5 +1,5 @@
-//! The XML of a reply, from the same tree as its JSON: an object is an element with children, an array repeats its
-//! element, so `"Tags": {"Tag": [a, b]}` is `<Tags><Tag>a</Tag><Tag>b</Tag></Tags>`.
+//! The XML of a response, from the same tree as its JSON: an object is an element with children, an array repeats its element, so
+//! `"Tags": {"Tag": [a, b]}` is `<Tags><Tag>a</Tag><Tag>b</Tag></Tags>`.
 
 use std::{borrow::Cow, io};
 
@@ -16,7 +16,7 @@ pub(super) fn document(root: &str, fields: &Map<String, Value>) -> String {
         .write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))
         .and_then(|()| element(&mut writer, root, |writer| children(writer, fields)));
     if let Err(error) = written {
-        // Memory takes whatever is written to it.
+        // Writing to memory does not fail.
         log::error!("an XML reply is incomplete: {error}; this is a defect of sgd");
     }
     String::from_utf8_lossy(&writer.into_inner()).into_owned()
@@ -50,7 +50,7 @@ fn element(
     writer.write_event(Event::End(BytesEnd::new(name)))
 }
 
-/// XML has no way to write most control characters; a document with one is none.
+/// XML cannot represent most control characters; a document with one is invalid.
 fn representable(text: &str) -> Cow<'_, str> {
     let is_none = |character: char| {
         character.is_control() && !matches!(character, '\t' | '\n' | '\u{80}'..='\u{9f}')

@@ -1,8 +1,8 @@
 //! Bodies: how large one may be, how long it may take, and how much memory all of them together may hold.
 //!
-//! Every body that reaches a face is a [`Bounded`] one, so no face can forget it. A body that goes too far ends with
-//! a [`BodyFailure`], which the face answers in its own words. What few requests need, a whole state or a large
-//! document, a face allows by name ([`LargeBody`]): one at a time, and outside of the memory for the others.
+//! Every body that reaches an API is a [`Bounded`] one, so no API can forget it. A body that exceeds a limit ends with a
+//! [`BodyFailure`], which the API reports in its own form. An API allows a larger body ([`LargeBody`]) by name to the few
+//! requests that need it, a whole state or a large document: one at a time, and outside the memory of the others.
 
 use std::{
     pin::Pin,
@@ -29,28 +29,28 @@ use super::{
     memory::{Share, Turn},
 };
 
-/// Why a body cannot be read.
+/// Why a body could not be read.
 #[derive(Clone, Debug, Error, Eq, PartialEq)]
 pub enum BodyFailure {
-    /// It is larger than it may be.
+    /// It is too large.
     #[error("the body of a request is {limit} bytes at most")]
     TooLarge {
-        /// The most.
+        /// The maximum, in bytes.
         limit: usize,
     },
     /// It takes too long.
     #[error("the body did not arrive within {} seconds", limit.as_secs_f32())]
     TooSlow {
-        /// The most.
+        /// The maximum.
         limit: Duration,
     },
-    /// Other bodies hold the memory that there is for them.
+    /// Other bodies hold all the memory.
     #[error("too many large requests are being answered; try again")]
     Crowded,
-    /// The client ended, or did not keep to HTTP.
+    /// The client closed the connection, or violated HTTP.
     #[error("the body cannot be read: {reason}")]
     Broken {
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
@@ -58,7 +58,7 @@ pub enum BodyFailure {
 /// Reads a body to its end.
 ///
 /// # Errors
-/// Where a limit of the listener, or the client, ends it before.
+/// If a limit of the listener, or the client, ends it before.
 pub async fn collect(body: axum::body::Body) -> Result<Bytes, BodyFailure> {
     Ok(body.collect().await.map_err(failure)?.to_bytes())
 }
@@ -72,16 +72,16 @@ pub fn failure(error: axum::Error) -> BodyFailure {
     }
 }
 
-/// How large the body of a request may be. An extension of every request: a face that knows whom it serves and
-/// what they ask may raise it before it reads the body.
+/// The maximum size of a request's body. An extension of every request: an API that has identified the caller and the route may
+/// raise it before it reads the body.
 #[derive(Clone, Debug)]
 pub struct LargeBody(Arc<Bounds>);
 
 #[derive(Debug)]
 struct Bounds {
-    /// What every body may have.
+    /// The maximum of every body.
     ordinary: usize,
-    /// What this one may have.
+    /// The maximum of this one.
     limit: AtomicUsize,
     large: Arc<Semaphore>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
@@ -94,8 +94,8 @@ impl LargeBody {
         Self(Arc::new(Bounds { ordinary, limit, large, permit: Mutex::new(None) }))
     }
 
-    /// Lets the body have up to `bytes`. The listener has one body at a time that is larger than others may be: until
-    /// the last handle of it and the body are dropped, the next is refused.
+    /// Allows up to `bytes`. The listener has one large body at a time: until the last handle of it and the body are dropped, the
+    /// next is refused.
     pub fn allow(&self, bytes: usize) {
         self.0.limit.store(bytes, Ordering::Relaxed);
     }
@@ -129,14 +129,14 @@ pub(super) struct Bounded {
     bounds: LargeBody,
     received: usize,
     time: Duration,
-    /// So many bytes of a large body have another second.
+    /// A large body has another second for this many bytes.
     pace_bytes: usize,
-    /// Made when the body is first waited for: most requests have none.
+    /// Created when the body is first waited for: most requests need none.
     end: Option<Pin<Box<Sleep>>>,
     began: Instant,
-    /// Of a body without a length, `inner` does not tell.
+    /// For a body without a length, `inner` does not tell.
     ended: bool,
-    /// What has arrived and waits for memory.
+    /// Data that has arrived and waits for memory.
     waiting: Option<(Frame<Bytes>, Turn)>,
     share: Arc<Share>,
     pace: Arc<Deadlines>,
@@ -165,7 +165,7 @@ impl Bounded {
         }
     }
 
-    /// Counts what has arrived; where it has to wait for memory, how.
+    /// Counts data that has arrived; returns a turn if it has to wait for memory.
     fn count(&mut self, data: &Bytes) -> Result<Option<Turn>, BodyFailure> {
         self.received = self.received.saturating_add(data.len());
         self.bounds.admit(self.received as u64)?;
@@ -188,7 +188,7 @@ impl Bounded {
         end.as_mut().poll(context).map(|()| time)
     }
 
-    /// Hands out what waited for memory, once there is some.
+    /// Returns data that waited for memory, once there is some.
     fn poll_waiting(
         &mut self,
         frame: Frame<Bytes>,
@@ -205,7 +205,7 @@ impl Bounded {
         }
     }
 
-    /// How long the body may take, as far as it has arrived.
+    /// How long the body may take, by the size that has arrived.
     fn time(&self) -> Duration {
         let more = if self.bounds.is_large() { self.received / self.pace_bytes } else { 0 };
         self.time + Duration::from_secs(more as u64)
@@ -227,7 +227,7 @@ impl Body for Bounded {
         if let Some((frame, turn)) = this.waiting.take() {
             return this.poll_waiting(frame, turn, context);
         }
-        // What the client announced: no need to wait until it is there.
+        // The announced size: no need to wait until it has arrived.
         let announced = this.inner.size_hint().lower().saturating_add(this.received as u64);
         if let Err(failure) = this.bounds.admit(announced) {
             return Poll::Ready(Some(Err(failure)));

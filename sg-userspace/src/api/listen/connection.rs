@@ -31,45 +31,46 @@ use super::{
     seats::{Seat, Seats},
 };
 
-/// How long an answer is held back; an extension of the response. Meanwhile the request holds no memory for bodies, and its
-/// connection is one of those that leave where others wait.
+/// How long to delay a response; an extension of the response. Meanwhile the request holds no memory for bodies, and its
+/// connection is one of those that close if others wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct HeldBack(pub Duration);
 
-/// The request that an extension of this kind belongs to, for whoever finds out who sent it.
+/// The request that an extension of this kind belongs to, for the code that authenticates it.
 #[derive(Clone, Debug)]
 pub struct Claim(Arc<Deadlines>);
 
 impl Claim {
-    /// Who sent the request is known, and may ask: its connection keeps its place until it is answered, also where all
+    /// Marks the request's sender as authenticated and allowed: its connection keeps its place until the response, even if all
     /// places are taken.
     pub fn accept(&self) {
         self.0.known();
     }
 }
 
-/// What the connections of a listener share.
+/// State that the connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) limits: Arc<Limits>,
     pub(super) memory: Arc<Memory>,
     pub(super) seats: Arc<Seats>,
-    /// Who may send a large one.
+    /// The permit of the one large body.
     pub(super) large: Arc<Semaphore>,
-    /// The listener is told to stop.
+    /// Whether the listener is stopping.
     pub(super) closing: watch::Receiver<bool>,
 }
 
-/// Whom a connection belongs to, and whether they may be served.
+/// The peer of a connection, and whether it may be served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub(super) peer: Peer,
     pub(super) admitted: bool,
 }
 
-/// Serves one connection to its end. Where all places are taken, it ends with its next answer, or when it is told to: at once,
-/// but after what is asked of it where it was idle. When the listener closes, it ends with the answer that it owes.
+/// Serves one connection to its end. If all places are taken, it closes after its next response or when it is told to leave: at
+/// once, or gracefully if it is idle, after a request that has just arrived. When the listener stops, it closes after the
+/// response it owes.
 pub(super) async fn drive<S>(stream: S, caller: Caller, shared: Shared, seat: Seat)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -87,7 +88,7 @@ where
         })
     };
     let connection = http1::Builder::new()
-        // The deadlines of `pace` are finer than hyper's: those of a head and of the next request differ.
+        // The deadlines of `pace` are finer than hyper's, which has one for the first head and for later requests.
         .header_read_timeout(None)
         .max_buf_size(head_bytes)
         .serve_connection(stream, service);
@@ -169,7 +170,7 @@ async fn serve(
     Ok(response)
 }
 
-/// Waits; not where the listener is told to stop.
+/// Waits, unless the listener is stopping.
 async fn hold_back(time: Duration, pace: &Deadlines, mut closing: watch::Receiver<bool>) {
     pace.paused(true);
     tokio::select! {
@@ -179,7 +180,7 @@ async fn hold_back(time: Duration, pace: &Deadlines, mut closing: watch::Receive
     pace.paused(false);
 }
 
-/// What a user who is not admitted gets, whatever they asked.
+/// The response to every request of a user who is not admitted.
 fn refuse(peer: Peer) -> Response<Body> {
     log::warn!("{peer:?} is not admitted");
     let mut response = Response::new(Body::from(

@@ -1,7 +1,7 @@
-//! The time a connection may take: what it is doing now, by when that must have ended, and the stream that tells.
+//! The time limits of a connection: its phase, the deadline of the phase, and the stream that reports progress.
 //!
-//! Everything that changes a [`Deadlines`] runs inside the connection's own task, which looks at the deadline after each
-//! step. It must never close anything itself.
+//! Everything that changes a [`Deadlines`] runs inside the connection's own task, which checks the deadline after each step. It
+//! must never close anything itself.
 
 use std::{
     io,
@@ -20,23 +20,23 @@ use tokio::{
 
 use super::Limits;
 
-/// How long, and how much, is still read of a client that was answered before it had sent everything.
+/// How long, and how much, a connection still reads from a client that got its response before it had sent everything.
 const LINGER: (Duration, usize) = (Duration::from_secs(1), 1 << 20);
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
     /// A head is awaited, or has begun.
     Head,
-    /// A request is being answered; its body has its own time.
+    /// A request is being served; its body has its own time limit.
     Serving,
-    /// Between an answer and the next request.
+    /// Between a response and the next request.
     Idle,
-    /// The answer was the last one.
+    /// The last response was sent.
     Closing,
 }
 
-/// The time of one connection.
+/// The time limits of one connection.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     head_time: Duration,
@@ -48,22 +48,22 @@ pub(super) struct Deadlines {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// When the connection was made, this request began, or the last one was answered.
+    /// When the connection was accepted, this request began, or the last response was made.
     began: Instant,
-    /// Nothing is done for the request now: a part of its body is awaited, or its answer is held back.
+    /// The server is not working on the request: it waits for a part of the body, or delays the response.
     paused: bool,
-    /// The request is known to come from somebody who may ask.
+    /// The request's sender is authenticated and allowed.
     known: bool,
-    /// When the phase must have ended.
+    /// The deadline of the phase.
     deadline: Option<Instant>,
-    /// When the client must have read something, where there is something to read.
+    /// When the client must have read something, if there is something to read.
     write_deadline: Option<Instant>,
     /// Whether a body was left unread.
     unread: bool,
 }
 
 impl Deadlines {
-    /// A connection that was just made.
+    /// A connection that was just accepted.
     pub(super) fn new(limits: &Limits) -> Self {
         let began = Instant::now();
         let deadline = Some(began + limits.head_time);
@@ -83,7 +83,7 @@ impl Deadlines {
         }
     }
 
-    /// The connection has a place only now.
+    /// The connection got its place; its time starts now.
     pub(super) fn begin(&self) {
         let mut state = self.state();
         state.began = Instant::now();
@@ -94,12 +94,12 @@ impl Deadlines {
     pub(super) fn serving(&self) {
         let mut state = self.state();
         state.phase = Phase::Serving;
-        // Of the request before it, where both came at once.
+        // That of the previous request, if both arrived at once.
         state.known = false;
         state.deadline = None;
     }
 
-    /// There is an answer; from now on the connection is idle, though the answer may still have to be written.
+    /// The response was made. From now on the connection is idle, though the response may still have to be written.
     pub(super) fn answered(&self) {
         let mut state = self.state();
         state.phase = Phase::Idle;
@@ -107,18 +107,18 @@ impl Deadlines {
         state.deadline = Some(state.began + self.idle_time);
     }
 
-    /// A part of the body is awaited or the answer is held back, or no more.
+    /// Whether a part of the body is awaited or the response is delayed.
     pub(super) fn paused(&self, paused: bool) {
         self.state().paused = paused;
     }
 
-    /// Who asks is known, and may.
+    /// The sender is authenticated and allowed.
     pub(super) fn known(&self) {
         self.state().known = true;
     }
 
-    /// Since when it keeps others waiting for nothing that this process does: `None` where it is being served or idle, or
-    /// where who asks is known.
+    /// Since when the connection occupies its place without the server working for it: `None` if it is being served or is idle,
+    /// or its sender is authenticated.
     pub(super) fn keeps_waiting_since(&self) -> Option<Instant> {
         let state = self.state();
         let waits_for_the_client = match state.phase {
@@ -129,7 +129,7 @@ impl Deadlines {
         (waits_for_the_client && !state.known).then_some(state.began)
     }
 
-    /// When this request began, where nobody knows who sent it.
+    /// When this request began, if its sender is not authenticated.
     pub(super) fn unknown_since(&self) -> Option<Instant> {
         let state = self.state();
         (!state.known).then_some(state.began)
@@ -140,13 +140,13 @@ impl Deadlines {
         self.state().unread = true;
     }
 
-    /// Since when it waits for another request, all answers being read.
+    /// Since when it waits for another request, with all responses read.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let state = self.state();
         (state.phase == Phase::Idle && state.write_deadline.is_none()).then_some(state.began)
     }
 
-    /// By when something must have happened.
+    /// The time by which something must have happened.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let state = self.state();
         [state.deadline, state.write_deadline].into_iter().flatten().min()
@@ -172,13 +172,13 @@ impl Deadlines {
     fn wrote(&self) {
         let mut state = self.state();
         state.write_deadline = None;
-        // A long answer that is read is not idle.
+        // A connection whose client still reads a long response is not idle.
         if state.phase == Phase::Idle {
             state.deadline = Some(Instant::now() + self.idle_time);
         }
     }
 
-    /// The last answer is written; returns whether the client may still be sending.
+    /// The last response is written; returns whether the client may still be sending.
     fn closing(&self) -> bool {
         let mut state = self.state();
         state.phase = Phase::Closing;
@@ -187,17 +187,17 @@ impl Deadlines {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing above can leave it half changed.
+        // No code above can leave it inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream that tells its [`Deadlines`] what happens to it.
+/// A stream that reports to its [`Deadlines`].
 #[derive(Debug)]
 pub(super) struct TimeoutStream<S> {
     inner: S,
     pace: Arc<Deadlines>,
-    /// Once the writing side is closed: how much may still be read and thrown away.
+    /// After the writing side is closed: how much may still be read and discarded.
     draining: Option<usize>,
 }
 
@@ -259,9 +259,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
-    /// Closes the writing side. Where a body was left unread, the client is still sending, and a socket that is
-    /// closed with bytes unread resets the connection: the client would lose the answer that says why. So what
-    /// still comes is read and thrown away, for a moment and up to a bound.
+    /// Closes the writing side. If a body was left unread, the client is still sending, and closing a socket with unread bytes
+    /// resets the connection: the client would lose the response that says why. So what still arrives is read and discarded, for
+    /// a moment and up to a bound.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.draining.is_none() {
             ready!(Pin::new(&mut self.inner).poll_shutdown(context))?;

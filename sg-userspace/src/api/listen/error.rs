@@ -1,4 +1,4 @@
-//! Why a listener cannot be made. Each message says what, where and what to do.
+//! Why a listener could not be created. Each message says what, where and what to do.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -6,64 +6,64 @@ use thiserror::Error;
 
 use crate::lock_file::LockError;
 
-/// Why a listener cannot be made.
+/// Why a listener could not be created.
 #[derive(Debug, Error)]
 pub enum ListenError {
-    /// An address that other hosts can reach, where nobody said that they may.
+    /// An address that other hosts can reach, without permission for that.
     #[error(
         "{address} can be reached from other hosts, and the connection is not encrypted: \
          name a loopback address, or allow it with {flag}"
     )]
     NotLoopback {
-        /// As given.
+        /// The address.
         address: SocketAddr,
         /// The flag that allows it.
         flag: &'static str,
     },
-    /// An address where another process listens.
+    /// Another process listens on the address.
     #[error("cannot listen on {address}: it is in use; choose another address with {flag}")]
     InUse {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// The flag that names it.
+        /// The flag that sets it.
         flag: &'static str,
     },
-    /// A TCP socket that cannot be had.
+    /// A TCP socket could not be created.
     #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
     Tcp {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: io::Error,
-        /// The flag that names it.
+        /// The flag that sets it.
         flag: &'static str,
     },
-    /// Another process answers on the socket.
+    /// Another process accepts connections on the socket.
     #[error("{path:?}: a process listens there already; stop it first, or name another socket")]
     Taken {
         /// The socket.
         path: PathBuf,
     },
-    /// Something else has the socket's name.
+    /// Another kind of file has the socket's name.
     #[error("{path:?} is there and is not a socket; remove it, or name another socket")]
     NotASocket {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
-    /// Another process makes the same socket and does not end, or the lock that says so is not ours to take.
+    /// Another process is creating the same socket and does not finish, or its lock cannot be taken.
     #[error("{source}")]
     Lock {
-        /// Who has it, or why it cannot be had.
+        /// The holder, or the cause.
         source: LockError,
     },
-    /// A step that the file system refuses.
+    /// A file system operation failed.
     #[error("cannot {doing} {path:?}: {source}")]
     Io {
         /// "create", "bind", …
         doing: &'static str,
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }

@@ -1,11 +1,11 @@
-//! The limits of a listener. What each protects against is said here; they are kept in `serve`, `seats`, `pace`, `body` and `memory`.
+//! The limits of a listener, each with what it protects against; `serve`, `seats`, `pace`, `body` and `memory` enforce them.
 
 use std::time::Duration;
 
 /// What the connections of one listener may cost.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// The most connections at once.
+    /// The maximum number of connections at once.
     pub connections: usize,
     /// From the connection, or from the first byte of a later request, to the end of the request's head.
     pub head_time: Duration,
@@ -13,23 +13,23 @@ pub struct Limits {
     pub body_time: Duration,
     /// How long a connection may wait for its next request.
     pub idle_time: Duration,
-    /// How long a connection that sends no complete request, or does not read its answer, has its place where all are taken
-    /// and another one waits, and how long its body has its memory where that is short.
+    /// How long a connection that sends no complete request, or does not read its response, keeps its place if all are taken and
+    /// another one waits; and how long its body keeps its memory when that is short.
     pub least_time: Duration,
-    /// How long a reply may wait for a client that does not read it.
+    /// How long a response may wait for a client that does not read it.
     pub write_time: Duration,
-    /// The most of a head, and of what is read ahead.
+    /// The maximum size of a head, and of what is read ahead.
     pub head_bytes: usize,
-    /// The most of one body.
+    /// The maximum size of one body.
     pub body_bytes: usize,
-    /// What every body has of its own, at once: small ones wait for nobody's memory.
+    /// What every body has of its own, at once: small bodies never wait for memory.
     pub own_body_bytes: usize,
-    /// What all bodies that are being read or answered have beyond that, together. Where it is taken, the incomplete ones of
-    /// callers that are not known go, the oldest first.
+    /// What all bodies that are being received or served have beyond that, together. If it is used up, incomplete bodies of
+    /// unauthenticated callers are dropped, the oldest first.
     pub shared_body_bytes: usize,
-    /// A large body that a face allowed has another second of `body_time` for so many bytes of it.
+    /// A large body that an API allowed has another second of `body_time` for this many bytes.
     pub large_body_pace: usize,
-    /// How long connections may take to end once the listener is told to stop.
+    /// How long connections may take to end when the listener is told to stop.
     pub grace: Duration,
 }
 

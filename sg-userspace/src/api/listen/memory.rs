@@ -1,9 +1,9 @@
-//! The memory for bodies: what each has of its own, what all share, and whose body goes where that is short.
+//! The memory for bodies: what each has of its own, what all share, and whose body is dropped when that is short.
 //!
-//! A small body fits into its own and never waits for others. Where the shared memory is short, the body goes that has been
-//! incomplete for longest and whose caller is not known, and whoever needs memory waits until it is gone: bodies that never
-//! end keep nobody out. Where all of it is held by callers that are known, or by requests that are complete, the one who asks
-//! for more is refused.
+//! A small body fits into its own memory and never waits for others. When the shared memory is short, the body that has been
+//! incomplete for longest and whose caller is not authenticated is dropped, and whoever needs memory waits until it is gone:
+//! bodies that never end lock nobody out. If authenticated callers or complete requests hold all of it, the request for more is
+//! refused.
 //!
 //! It must never close anything itself: it tells a body to end, and the body does.
 
@@ -22,16 +22,16 @@ use tokio::{
 
 use super::{Limits, deadlines::Deadlines};
 
-/// How often the log hears of bodies that gave up their memory.
+/// The minimum time between log lines about dropped bodies.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The memory for the bodies of one listener.
 #[derive(Debug)]
 pub(super) struct Memory {
     own: usize,
-    /// How long a body keeps what it has in any case.
+    /// How long a body keeps its memory in any case.
     least: Duration,
-    /// In bytes. Who waits for it is served in turn.
+    /// In bytes. Waiters are served in order.
     shared: Arc<Semaphore>,
     bodies: Mutex<Bodies>,
 }
@@ -40,7 +40,7 @@ pub(super) struct Memory {
 struct Bodies {
     next: u64,
     by: BTreeMap<u64, Holder>,
-    /// Bodies that gave up their memory since the log heard of them.
+    /// Bodies that were dropped since the last log line.
     gone: u64,
     told: Option<Instant>,
 }
@@ -48,13 +48,13 @@ struct Bodies {
 #[derive(Debug)]
 struct Holder {
     pace: Arc<Deadlines>,
-    /// As much as it may become, as far as that is known.
+    /// The size it may reach, as far as that is known.
     expected: usize,
-    /// What it has of the shared memory.
+    /// Its part of the shared memory.
     shared: usize,
     /// More of it is awaited.
     incomplete: bool,
-    /// It was told to end.
+    /// When it was told to end.
     told: Option<Instant>,
     waker: Option<Waker>,
 }
@@ -66,8 +66,8 @@ impl Memory {
         Arc::new(Self { own, least, shared, bodies: Mutex::default() })
     }
 
-    /// Tells bodies to end until `wanted` bytes will be free; returns when to look again, or `None` where nobody is left who
-    /// could be told.
+    /// Tells bodies to end until `wanted` bytes will be free; returns when to check again, or `None` if there is no body left to
+    /// tell.
     fn make_room(&self, wanted: usize, now: Instant) -> Option<Instant> {
         let mut bodies = self.bodies();
         let again = now + self.least;
@@ -101,12 +101,12 @@ impl Memory {
     }
 
     fn bodies(&self) -> MutexGuard<'_, Bodies> {
-        // Nothing above can leave it half changed.
+        // No code above can leave it inconsistent.
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one request takes of the memory for bodies; given back when the request is answered and its body dropped.
+/// The memory of one request's body; released when the request is served and its body dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     memory: Arc<Memory>,
@@ -124,7 +124,7 @@ impl Share {
         Arc::new(Self { memory: Arc::clone(memory), number })
     }
 
-    /// Whether the body has to end; where it has not, `context` hears when it has.
+    /// Whether the body has to end; if not, `context` is woken when it has.
     pub(super) fn has_to_end(&self, context: &Context<'_>) -> bool {
         self.with(|holder| {
             holder.waker = Some(context.waker().clone());
@@ -133,7 +133,7 @@ impl Share {
         .unwrap_or(true)
     }
 
-    /// Nothing more will arrive.
+    /// No more data will arrive.
     pub(super) fn complete(&self) {
         self.with(|holder| {
             holder.incomplete = false;
@@ -141,8 +141,8 @@ impl Share {
         });
     }
 
-    /// Takes memory for a body that will have so many bytes, or has them already; where it has to be waited for, how. A body whose
-    /// length is announced has all of it before it is read on, so that none waits for the other's rest.
+    /// Takes memory for a body that will have, or has, `expected` bytes; returns a turn if it has to wait. A body with an
+    /// announced length gets all of it before it is read on, so that no two wait for each other's rest.
     pub(super) fn take(&self, expected: usize) -> Option<Turn> {
         let beyond = |bytes: usize| bytes.saturating_sub(self.memory.own);
         let wanted = self.with(|holder| {
@@ -180,7 +180,7 @@ impl Drop for Share {
     }
 }
 
-/// A body's wait for memory. What has arrived of it waits, too, and nothing more is read.
+/// A body's wait for memory. The data that has arrived waits, too, and no more is read.
 pub(super) struct Turn {
     wanted: usize,
     permit: Pin<Box<dyn Future<Output = Result<OwnedSemaphorePermit, AcquireError>> + Send>>,
@@ -189,7 +189,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// `false` where there is no memory to be had.
+    /// `false` if no memory can be had.
     pub(super) fn poll(&mut self, share: &Share, context: &mut Context<'_>) -> Poll<bool> {
         let memory = &share.memory;
         loop {
@@ -201,7 +201,7 @@ impl Turn {
             }
             ready!(self.again.as_mut().poll(context));
             let now = Instant::now();
-            // Requests that are complete may be answered in a moment.
+            // Complete requests may be served in a moment.
             let patience = (self.since + memory.least > now).then_some(self.since + memory.least);
             let Some(again) = memory.make_room(self.wanted, now).or(patience) else {
                 return Poll::Ready(false);

@@ -1,8 +1,9 @@
-//! The places of a listener: who has one, and who gives theirs up where all are taken and somebody waits.
+//! The places of a listener: which connections have one, and which one gives its place up when all are taken and another waits.
 //!
-//! That is the connection that has been idle for longest; where none is idle, the one that has kept the others waiting for longest:
-//! its request is not complete, its answer is held back, or it does not read what it is answered. One that is being served,
-//! or whose caller is known, keeps its place. One goes for one who comes, and nobody else hears of it.
+//! That is the connection that has been idle for longest; if none is idle, the one that has occupied its place for longest
+//! without progress: its request is incomplete, its response is delayed, or it does not read its response. A connection that is
+//! being served, or whose caller is authenticated, keeps its place. One connection leaves for each that arrives; the others are
+//! not affected.
 //!
 //! It must never close anything itself: it tells a connection to leave, and the connection does.
 
@@ -22,16 +23,16 @@ use tokio::{
 
 use super::{Limits, deadlines::Deadlines};
 
-/// How often the log hears of connections that gave up their places.
+/// The minimum time between log lines about connections that gave up their places.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The places of one listener.
 #[derive(Debug)]
 pub(super) struct Seats {
     most: usize,
-    /// How long a connection has its place in any case.
+    /// How long a connection keeps its place in any case.
     least: Duration,
-    /// Somebody had to wait, and nobody came since who had not to.
+    /// A connection had to wait, and none since got a place without waiting.
     full: AtomicBool,
     taken: Mutex<Taken>,
     /// A place became free.
@@ -42,7 +43,7 @@ pub(super) struct Seats {
 struct Taken {
     next: u64,
     by: BTreeMap<u64, Occupant>,
-    /// Connections that gave up their places since the log heard of them.
+    /// Connections that gave up their places since the last log line.
     gone: u64,
     told: Option<Instant>,
 }
@@ -51,7 +52,7 @@ struct Taken {
 struct Occupant {
     pace: Arc<Deadlines>,
     leave: Arc<Notify>,
-    /// When it was told to.
+    /// When it was told to leave.
     told: Option<Instant>,
 }
 
@@ -59,7 +60,7 @@ struct Occupant {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) pace: Arc<Deadlines>,
-    /// Somebody else gets the place: the connection ends.
+    /// Signalled when another connection gets the place: this one ends.
     pub(super) leave: Arc<Notify>,
     number: u64,
     seats: Arc<Seats>,
@@ -83,12 +84,12 @@ impl Seats {
         })
     }
 
-    /// Whether connections are wanted that end with their answers.
+    /// Whether connections should close after their responses.
     pub(super) fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
     }
 
-    /// A place for a connection that is there already. Where all are taken, another one is told to leave.
+    /// Gets a place for an accepted connection. If all are taken, another one is told to leave.
     pub(super) async fn enter(self: &Arc<Self>, limits: &Limits) -> Seat {
         let pace = Arc::new(Deadlines::new(limits));
         if let Some(seat) = self.take(&pace) {
@@ -98,7 +99,8 @@ impl Seats {
         self.full.store(true, Ordering::Relaxed);
         loop {
             let until = self.make_room(Instant::now());
-            // Whatever is waited for may also not happen: who was idle is asked something, and stays.
+            // The wait has a limit, as its event may never happen: an idle connection that was told to leave may get a request,
+            // and stay.
             let _ = timeout(until.saturating_duration_since(Instant::now()), self.freed.notified()).await;
             if let Some(seat) = self.take(&pace) {
                 pace.begin();
@@ -118,7 +120,7 @@ impl Seats {
         Some(Seat { pace: Arc::clone(pace), leave, number, seats: Arc::clone(self) })
     }
 
-    /// Tells one connection to leave, where there is one to tell; returns when to look again.
+    /// Tells one connection to leave, if there is one; returns when to check again.
     fn make_room(&self, now: Instant) -> Instant {
         let mut taken = self.taken();
         let again = now + self.least;
@@ -151,7 +153,7 @@ impl Seats {
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
-        // Nothing above can leave it half changed.
+        // No code above can leave it inconsistent.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

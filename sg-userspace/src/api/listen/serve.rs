@@ -1,4 +1,4 @@
-//! A listener and its accept loop. It never ends by itself, and never makes more connections than it may.
+//! A listener and its accept loop. The loop never ends by itself, and never exceeds the maximum number of connections.
 
 use std::{
     future::Future,
@@ -28,11 +28,11 @@ use super::{
     unix::{self, SocketFile},
 };
 
-/// How many connections may wait in the kernel; it takes less where `net.core.somaxconn` is less.
+/// How many connections may wait in the kernel, which takes fewer if `net.core.somaxconn` is less.
 pub(super) const BACKLOG: u32 = 1024;
-/// How long an `accept` that failed is not tried again.
+/// The pause after a failed `accept`.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How often the log hears of that.
+/// The minimum time between log lines about that.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A socket that listens.
@@ -46,25 +46,25 @@ enum Kind {
 }
 
 impl Listener {
-    /// Listens on a unix socket of mode 0660, whose directory is made where it is missing. A socket that is left
-    /// from a process that has ended is replaced.
+    /// Listens on a unix socket of mode 0660, and creates its directory if it is missing. A socket that an ended process left is
+    /// replaced.
     ///
     /// # Errors
-    /// Where a process answers on it, where the name is taken by another file, or where the system refuses.
+    /// If a process accepts connections on it, if the name belongs to another kind of file, or if the system refuses.
     pub async fn unix(path: &Path, access: Access) -> Result<Self, ListenError> {
         let (listener, file) = unix::bind(path, &access).await?;
         Ok(Self(Kind::Unix(Local { listener, access, _file: file })))
     }
 
-    /// Listens on a TCP address, which the command-line flag `flag` named.
+    /// Listens on a TCP address, given by the command-line flag `flag`.
     ///
     /// # Errors
-    /// Where other hosts could connect and nobody allowed it, or where the system refuses.
+    /// If other hosts could connect and the operator did not allow it, or if the system refuses.
     pub fn tcp(address: SocketAddr, exposure: Exposure, flag: &'static str) -> Result<Self, ListenError> {
         tcp::bind(address, exposure, flag).map(|listener| Self(Kind::Tcp(listener)))
     }
 
-    /// The address of a TCP listener: where port 0 was asked for, the port that it got.
+    /// The address of a TCP listener; for port 0, with the port that it got.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.0 {
@@ -73,8 +73,8 @@ impl Listener {
         }
     }
 
-    /// Serves `router` until `stop`, then closes the socket, lets requests that are being answered end within
-    /// [`Limits::grace`], and returns. Every request carries its [`Peer`] as an extension.
+    /// Serves `router` until `stop`, then closes the socket, lets requests in progress end within [`Limits::grace`], and returns.
+    /// Every request carries its [`Peer`] as an extension.
     pub async fn serve(self, router: Router, limits: Limits, stop: impl Future<Output = ()> + Send) {
         match self.0 {
             Kind::Unix(local) => serve(local, router, limits, stop).await,
@@ -91,7 +91,7 @@ struct Local {
     _file: SocketFile,
 }
 
-/// Where connections come from. A trait, so that a test can say how accepting fails.
+/// A source of connections. A trait, so that a test can make accepting fail.
 pub(super) trait Accept: Send + Sync {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
@@ -105,8 +105,8 @@ impl Accept for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Caller)> {
         let (stream, address) = Self::accept(self).await?;
-        // Every answer is written at once; waiting for more of it would only cost time. Where the client is gone
-        // already, its connection will tell.
+        // Every response is written at once; waiting for more of it would only cost time. If the client is gone already, its
+        // connection will notice.
         if let Err(error) = stream.set_nodelay(true) {
             log::debug!("{address}: {error}");
         }
@@ -147,7 +147,7 @@ pub(super) async fn serve(
     loop {
         let next = async {
             let (stream, caller) = listener.accept().await?;
-            // One at a time is at the door; who waits behind it costs nothing here.
+            // One accepted connection waits for a place; the ones behind it wait in the backlog and cost nothing here.
             Ok((stream, caller, seats.enter(&limits).await))
         };
         let accepted = tokio::select! {
@@ -173,7 +173,7 @@ pub(super) async fn serve(
         }
     }
 
-    // The socket first: whoever comes now should meet the next process, not wait for this one.
+    // The socket first: new clients should reach the next process and not wait for this one.
     drop(listener);
     close.send_replace(true);
     let all_ended = async {
@@ -186,7 +186,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Whether a client that went away is why `accept` failed.
+/// Whether `accept` failed because the client went away.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error().map(Errno::from_raw),
@@ -200,7 +200,7 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// What was said of failed `accept`s: the same four times a second helps nobody.
+/// Rate limit of the log lines about failed `accept`s: the same line four times a second helps nobody.
 #[derive(Default)]
 struct Complaints {
     last: Option<Instant>,

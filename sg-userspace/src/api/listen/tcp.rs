@@ -1,4 +1,4 @@
-//! TCP sockets: loopback, unless somebody said otherwise.
+//! TCP sockets: loopback only, unless the operator allows other addresses.
 
 use std::{io::ErrorKind, net::SocketAddr};
 
@@ -6,19 +6,19 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use super::{ListenError, serve::BACKLOG};
 
-/// Which addresses may be listened on.
+/// The addresses on which to allow listening.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exposure {
-    /// Those of this host alone.
+    /// Only those of this host.
     Loopback {
         /// The command-line flag that allows others, for the refusal.
         flag: &'static str,
     },
-    /// Any: the operator allowed it.
+    /// Any address: the operator allowed it.
     Anywhere,
 }
 
-/// Listens on `address`, which `flag` named.
+/// Listens on `address`, given by `flag`.
 pub(super) fn bind(
     address: SocketAddr,
     exposure: Exposure,
@@ -37,7 +37,7 @@ pub(super) fn bind(
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Connections of the process before this one may still be in TIME_WAIT.
+    // Connections of the previous process may still be in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)

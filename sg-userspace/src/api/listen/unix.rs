@@ -1,5 +1,5 @@
-//! Unix sockets as files: made with the right mode before anyone can connect, taken over from a process that has
-//! ended, and removed at the end unless they are somebody else's by then.
+//! Unix sockets as files: created with the right mode before anyone can connect, taken over from a process that has ended, and
+//! removed at the end unless another process has replaced them.
 
 use std::{
     ffi::OsString,
@@ -17,14 +17,14 @@ use crate::lock_file::{LockError, LockFile};
 
 /// Owner and group may connect.
 const MODE: u32 = 0o660;
-/// How often, and how many times, the turn to make a socket is asked for.
+/// The interval and the number of attempts at the lock for creating a socket.
 const TURN: (Duration, u32) = (Duration::from_millis(50), 40);
 
 /// The name of a socket in the file system; dropping it removes it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode: what has the name later may be another's.
+    /// Device and inode: the name may later belong to another file.
     identity: (u64, u64),
 }
 
@@ -49,15 +49,15 @@ pub(super) async fn bind(path: &Path, access: &Access) -> Result<(UnixListener, 
         .mode(0o755)
         .create(directory)
         .map_err(failed("create the directory", directory))?;
-    // Held until the socket listens: to another agent that starts now, a socket that is bound and does not listen
-    // yet looks like one whose process has ended.
+    // Held until the socket listens: to another agent that starts now, a socket that is bound but does not listen yet looks like
+    // one whose process has ended.
     let turn = take_turn(path).await?;
     let made = make(path, access).await;
     turn.remove().map_err(failed("remove the lock of", path))?;
     made
 }
 
-/// Makes the socket, where it is this process's turn.
+/// Creates the socket, while this process holds the lock.
 async fn make(path: &Path, access: &Access) -> Result<(UnixListener, SocketFile), ListenError> {
     remove_stale(path).await?;
 
@@ -74,8 +74,8 @@ async fn make(path: &Path, access: &Access) -> Result<(UnixListener, SocketFile)
     Ok((listener, file))
 }
 
-/// Waits until no other process makes the socket `path`. The turn is a file beside it: a directory, everybody who can read it
-/// can lock.
+/// Waits until no other process is creating the socket `path`. The lock is a file beside it: anybody who can read a directory can
+/// lock it.
 async fn take_turn(path: &Path) -> Result<LockFile, ListenError> {
     let mut name = OsString::from(path);
     name.push(".lock");

@@ -1,5 +1,5 @@
-//! Who asks: a user of this host, or an access key. What is not known to be somebody is answered 401 and goes no further;
-//! a wrong secret waits for that answer.
+//! Authentication: a user of this host, or an access key. An unauthenticated request gets a 401 and goes no further; with a wrong
+//! secret, that response is delayed.
 
 use std::time::Duration;
 
@@ -25,34 +25,34 @@ use crate::{
     store::KeyId,
 };
 
-/// How callers are known.
+/// How callers are authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Caller {
-    /// They came through a unix socket, which let them: they are the user that the kernel says.
+    /// By a unix socket, which admitted them: the kernel gives their uid.
     Socket,
-    /// They say an access key and its secret.
+    /// By an access key and its secret in the request.
     Keys,
 }
 
-/// Whoever asks, for what is kept by caller. An extension of every request.
+/// The caller, for what is kept by caller. An extension of every request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Identity(pub(super) String);
 
-/// What a request says of who sends it.
+/// What a request says of its sender.
 enum Said {
-    /// Somebody who may ask.
+    /// An authenticated caller.
     Known(String),
-    /// Nobody.
+    /// Nothing.
     Nobody,
-    /// A key that there is not.
+    /// An unknown key.
     NoKey,
-    /// A key, and a secret that is not its.
+    /// A key with a wrong secret.
     NotItsSecret(String),
-    /// Several at once.
+    /// Several credentials at once.
     Several,
 }
 
-/// Lets through who is known.
+/// Lets authenticated requests through.
 pub(super) async fn identify(State(native): State<Native>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let said = match native.caller {
@@ -90,8 +90,8 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     response
 }
 
-/// Calls a body JSON that is called nothing, or a form as `curl -d` calls every body. No form is read here, and no browser
-/// comes through a unix socket, so what its user typed is what was meant (RFC 9110, 8.3: the receiver may look).
+/// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. No form is read here, and no
+/// browser uses a unix socket, so JSON is what the user meant (RFC 9110, 8.3: the receiver may look).
 fn call_json(headers: &mut HeaderMap) {
     let mut said = headers.get_all(header::CONTENT_TYPE).iter();
     let (first, another) = (said.next(), said.next());
@@ -100,7 +100,7 @@ fn call_json(headers: &mut HeaderMap) {
     }
 }
 
-/// The key that a request says, and whether its secret is right.
+/// The key of a request, and whether its secret is right.
 fn key(service: &Service, headers: &HeaderMap) -> Said {
     if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Said::Several;
@@ -108,7 +108,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     let Some((id, secret)) = basic(headers) else { return Said::Nobody };
     let state = service.snapshot();
     let Some(known) = state.key(&KeyId::from(id.as_str())) else { return Said::NoKey };
-    // Digests are compared, so that the time tells nothing of the secret.
+    // Comparing digests reveals nothing of the secret by its timing.
     if Sha256::digest(secret) == Sha256::digest(&known.secret) {
         Said::Known(format!("key {id}"))
     } else {
@@ -116,7 +116,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     }
 }
 
-/// Id and secret, as HTTP Basic says them.
+/// Id and secret of HTTP Basic.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = text.split_once(' ')?;

@@ -1,4 +1,4 @@
-//! What a refusal is called on this face: a status, a code for programs, a text for people, and the fields it is about.
+//! Maps each refusal to this API's form: a status, a code for programs, a text for people, and the fields concerned.
 
 use axum::{
     Json,
@@ -41,24 +41,24 @@ impl ErrorBody {
         Self { error: ErrorDetail { code: code.to_owned(), message: message.into(), details: json!({}) } }
     }
 
-    /// As an answer.
+    /// The error as a response.
     pub(super) fn into_response(self, status: StatusCode) -> Response {
         (status, Json(self)).into_response()
     }
 }
 
-/// Why a request was not answered as it wished.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The domain says no.
+    /// The domain refuses it.
     Refused(Refusal),
-    /// The request is none.
+    /// The request is malformed.
     Malformed(String),
-    /// The caller may not.
+    /// The caller may not do it.
     Forbidden(&'static str),
-    /// Its body did not arrive.
+    /// Its body could not be read.
     Body(BodyFailure),
-    /// Its body is of a kind that is not read there.
+    /// Its body is of an unsupported kind.
     Media(Unsupported),
 }
 

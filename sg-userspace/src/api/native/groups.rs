@@ -1,4 +1,4 @@
-//! VPCs and groups.
+//! Routes of VPCs and groups.
 
 use super::routes::{Route, Routes};
 use crate::{

@@ -1,4 +1,4 @@
-//! Prefix lists and port lists.
+//! Routes of prefix lists and port lists.
 
 use super::routes::{Route, Routes};
 use crate::{

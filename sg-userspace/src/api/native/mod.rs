@@ -1,18 +1,18 @@
 //! The native API: JSON over the unix socket of `sgd serve`, and over TCP for requests that carry an access key.
 //!
 //! ```text
-//! request ── caller ──► routes ──► change: body ─► operation ─► service, once where it has a token
-//!            who asks   one table  ask:    query ─► function of a snapshot
+//! request ── caller ──► routes ──► change: body ─► operation ─► service, idempotent with a token
+//!            identity   one table  query: parameters ─► function of a snapshot
 //! ```
 //!
-//! * `routes`: how a route is declared. What is declared is both served and described: the router and the `OpenAPI` document
-//!   (`GET /v1/openapi.json`) come of the same table, so neither can know what the other does not.
-//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Ids and names are taken alike.
-//! * `error`: what a refusal is called here.
+//! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document (`GET
+//!   /v1/openapi.json`) come from the same table, so neither can have what the other lacks.
+//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Ids and names are accepted alike.
+//! * `error`: how a refusal is reported.
 //!
-//! This face must never decide what may be: that is the service's. On the socket the caller is a user whom the
-//! kernel knows; over TCP it is an access key, sent as HTTP Basic (id and secret). Nothing is encrypted there, so
-//! other addresses than loopback ones need a proxy with TLS before them.
+//! This API must never decide what is allowed: that is the service's. On the socket, the caller is a user whom the kernel
+//! identifies; over TCP it is an access key, sent as HTTP Basic (id and secret). Nothing is encrypted there, so addresses other
+//! than loopback need a proxy with TLS in front of them.
 
 mod caller;
 mod error;
@@ -37,20 +37,20 @@ use super::attempts::Attempts;
 use crate::{agent::Instance, service::Service};
 use routes::Routes;
 
-/// What this face knows.
+/// The state of this API.
 #[derive(Clone, Debug)]
 pub struct Native {
     /// The domain.
     pub service: Service,
-    /// Whose NICs are told of in the status.
+    /// The sgd instance whose NICs the status lists.
     pub instance: Instance,
-    /// How callers are known.
+    /// How callers are authenticated.
     pub caller: Caller,
-    /// Wrong secrets, over all faces.
+    /// Wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
 }
 
-/// The router of this face.
+/// The router of this API.
 pub fn router(native: Native) -> Router {
     let (router, document) = table().build();
     let document = Arc::new(document);

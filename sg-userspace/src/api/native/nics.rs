@@ -1,4 +1,4 @@
-//! NICs, instances, and the groups they hold.
+//! Routes of NICs, instances, and the groups they hold.
 
 use serde::Deserialize;
 use utoipa::IntoParams;

@@ -36,37 +36,36 @@ use crate::{
     store::{Export, StoreError},
 };
 
-/// What a file of JSON lines is.
+/// The media type of JSON lines.
 const LINES: &str = "application/jsonl";
 
-/// A request as questions and operations see it.
+/// A request as queries and operations see it.
 #[derive(Debug)]
 pub(super) struct RequestContext {
-    /// The parts of the path that are in braces, in their order.
+    /// The path parameters, in their order.
     path: Vec<String>,
     uri: Uri,
     caller: String,
 }
 
 impl RequestContext {
-    /// The first part of the path that is in braces.
+    /// The first path parameter.
     pub(super) fn path(&self) -> String {
         self.path.first().cloned().unwrap_or_default()
     }
 
-    /// Some parameters of the query.
+    /// Parameters of the query.
     pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Failed> {
         let query = Query::<Q>::try_from_uri(&self.uri);
         query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
     }
 
-    /// Whether the caller may see secrets, and bring them in.
+    /// Whether the caller may read and import secrets.
     pub(super) fn is_root(&self) -> bool {
         self.caller == "uid 0"
     }
 }
 
-/// The routes.
 #[derive(Default)]
 pub(super) struct Routes {
     router: Router<Native>,
@@ -74,13 +73,13 @@ pub(super) struct Routes {
     schemas: Vec<(String, RefOr<Schema>)>,
 }
 
-/// What is said of a route beside what it does.
+/// The description of a route.
 pub(super) struct Route {
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: Vec<Parameter>,
-    /// How large its body may be, where that is more than others may have.
+    /// The maximum size of its body, if that is more than the usual one.
     pub(super) large: Option<usize>,
 }
 
@@ -111,13 +110,13 @@ impl Route {
         self
     }
 
-    /// The route takes bodies of up to so many bytes.
+    /// The route takes bodies of up to this many bytes.
     pub(super) const fn large(mut self, bytes: usize) -> Self {
         self.large = Some(bytes);
         self
     }
 
-    /// The route answers page by page.
+    /// The route returns pages.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()
     }
@@ -131,20 +130,20 @@ struct Trial {
     dry_run: bool,
 }
 
-/// An operation that is made of a body while it arrives.
+/// An operation that is built from a body while it arrives.
 pub(super) trait Upload: Default + Send + 'static {
-    /// What it becomes.
+    /// The operation.
     type Operation: Operation + Sync + Clone + Serialize;
 
-    /// Takes more of the body.
+    /// Takes the next piece of the body.
     fn push(&mut self, bytes: &[u8]) -> Result<(), Failed>;
 
-    /// The body has ended. This may take a while.
+    /// Ends the body. This may take a while.
     fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
 }
 
 impl Routes {
-    /// A question: a function of a snapshot.
+    /// A query: a function of a snapshot.
     pub(super) fn ask<T: Serialize + ToSchema + Send + 'static>(
         &mut self,
         route: Route,
@@ -156,7 +155,7 @@ impl Routes {
             let known = known.clone();
             async move {
                 let (asked, _) = take_apart(request, &known, None).await?;
-                // A question may take milliseconds; others are answered meanwhile.
+                // A query may take milliseconds; others are served meanwhile.
                 let answered =
                     tokio::task::spawn_blocking(move || answer(&native, &native.service.snapshot(), &asked));
                 let answer = answered.await.map_err(|_| Failed::Refused(Refusal::Ending))??;
@@ -165,7 +164,7 @@ impl Routes {
         });
     }
 
-    /// A question whose parts are a body: a function of a snapshot, too.
+    /// A query with its parameters in a body: a function of a snapshot, too.
     pub(super) fn question<Q, T>(
         &mut self,
         route: Route,
@@ -186,7 +185,7 @@ impl Routes {
         });
     }
 
-    /// An operation whose body is `O`; `bind` puts what the path says into it.
+    /// An operation whose body is `O`; `bind` puts the path parameters into it.
     pub(super) fn change<O>(&mut self, route: Route, bind: fn(&mut O, &RequestContext))
     where
         O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
@@ -209,7 +208,7 @@ impl Routes {
         self.act(route, None, move |asked, _| Ok(operation(asked)));
     }
 
-    /// An operation that is made of a body of another form than JSON.
+    /// An operation from a body of another format than JSON.
     pub(super) fn file<O>(&mut self, route: Route, read: fn(&RequestContext, &str) -> Result<O, Failed>)
     where
         O: Operation + Sync + Clone + Serialize,
@@ -221,7 +220,7 @@ impl Routes {
         });
     }
 
-    /// An operation that is made of lines of text while they arrive.
+    /// An operation that is built from lines of text while they arrive.
     pub(super) fn upload<U: Upload>(&mut self, route: Route)
     where
         <U::Operation as Operation>::Output: Serialize + DeserializeOwned + ToSchema,
@@ -236,7 +235,7 @@ impl Routes {
                 let Begun { asked, mut body, headers, large } = begin(request, &known, large).await?;
                 let mut upload = U::default();
                 let mut read = Ok(());
-                // What follows a mistake is read all the same: a client that still sends would not hear of it.
+                // What follows an error is read all the same: a client that still sends would not receive the response.
                 while let Some(piece) = next(&mut body).await? {
                     if read.is_ok() {
                         read = of_kind(&headers, &piece, Some(FILE)).and_then(|()| upload.push(&piece));
@@ -253,7 +252,7 @@ impl Routes {
         });
     }
 
-    /// A question that is answered with a file, line by line.
+    /// A query that returns a file, line by line.
     pub(super) fn download(
         &mut self,
         route: Route,
@@ -366,7 +365,7 @@ impl Routes {
         ErrorBody::schemas(&mut self.schemas);
     }
 
-    /// The router, and what it says of itself.
+    /// The router and its `OpenAPI` document.
     pub(super) fn build(self) -> (Router<Native>, OpenApi) {
         let components = ComponentsBuilder::new().schemas_from_iter(self.schemas).build();
         let info = InfoBuilder::new()
@@ -403,13 +402,13 @@ fn names(route: &Route) -> Vec<String> {
     route.query.iter().map(|parameter| parameter.name.clone()).collect()
 }
 
-/// What a body of fields is.
+/// The media types of a JSON body.
 const JSON: &[&str] = &["application/json"];
-/// What a file is; its form is the route's, whatever the client calls it.
+/// The media types of a file; the route determines its format, whatever the client calls it.
 const FILE: &[&str] =
     &["text/plain", "text/csv", "application/json", "application/jsonl", "application/x-ndjson"];
 
-/// The token by which a request is known when it comes again.
+/// The idempotency token of a request.
 fn token(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     let malformed = |what: &str| Failed::Malformed(format!("the request has {what}"));
     let mut tokens = headers.get_all("idempotency-key").iter();
@@ -428,7 +427,7 @@ fn body_of_text() -> RequestBody {
         .build()
 }
 
-/// Does an operation, or says what it would do.
+/// Runs an operation, or returns what it would do.
 async fn perform<O>(
     native: Native,
     token: Option<String>,
@@ -467,7 +466,7 @@ fn lines(file: Export) -> Body {
             }
             if piece.len() >= PIECE {
                 let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE * 2));
-                // A client that went away needs no more.
+                // The client is gone.
                 let Ok(()) = sender.send_data(full.into()).await else { return };
             }
         }
@@ -486,7 +485,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Failed> {
     Ok(None)
 }
 
-/// What a request asks, and its body, which is of one of these kinds; without kinds, nobody reads it.
+/// The request's context, and its body, which must be of one of these kinds; without kinds, it must be empty.
 async fn take_apart(
     request: Request<Body>,
     known: &[String],
@@ -498,7 +497,7 @@ async fn take_apart(
     Ok((asked, body))
 }
 
-/// Whether a body, or a piece of one, is of one of these kinds. Where nobody reads one, it must say nothing.
+/// Checks that a body, or a piece of one, is of one of these kinds. Where no body is read, it must be empty.
 fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> Result<(), Failed> {
     match kinds {
         Some(kinds) if !body.is_empty() => Ok(media::check(headers, kinds)?),
@@ -514,11 +513,11 @@ struct Begun {
     asked: RequestContext,
     body: Body,
     headers: HeaderMap,
-    /// A large body is one until this is dropped, too.
+    /// The body counts as large until this is dropped, too.
     large: Option<LargeBody>,
 }
 
-/// What a request asks.
+/// The context of a request.
 async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -> Result<Begun, Failed> {
     let (mut parts, body) = request.into_parts();
     let path = axum::RequestPartsExt::extract::<RawPathParams>(&mut parts).await;
@@ -535,7 +534,7 @@ async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -
         }
     }
     let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone()).unwrap_or_default();
-    // A request that came through no listener has no bounds to raise.
+    // A request that came through no listener has no limit to raise.
     let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
     if let Some((bytes, handle)) = &large {
         handle.allow(*bytes);
@@ -544,7 +543,7 @@ async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -
     Ok(Begun { asked: RequestContext { path, uri: parts.uri, caller }, body, headers: parts.headers, large })
 }
 
-/// Reads JSON. A key that nothing reads is refused: a change that was misspelt must not look as if it had been made.
+/// Parses JSON. An unknown key is refused: a misspelt change must not look successful.
 fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
     let empty = body.iter().all(u8::is_ascii_whitespace);
     let written: Value = if empty { Value::Object(serde_json::Map::new()) } else { read(body)? };
@@ -552,7 +551,7 @@ fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
         return Err(Failed::Malformed("a JSON object is expected".to_owned()));
     };
     let given: Vec<String> = fields.keys().cloned().collect();
-    // Of the text and not of what was read of it: that has lost which key was written twice.
+    // From the text and not from the parsed value, which has lost duplicate keys.
     let value = if empty { serde_json::from_value(written) } else { serde_json::from_slice(body) };
     let value: T = value.map_err(|error| Failed::Malformed(error.to_string()))?;
     let understood = serde_json::to_value(&value).unwrap_or_default();

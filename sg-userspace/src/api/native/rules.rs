@@ -1,4 +1,4 @@
-//! Rules, and rules as files.
+//! Routes of rules, and of rules as files.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -53,7 +53,7 @@ pub(super) fn declare(routes: &mut Routes) {
         .order(Route::delete("/v1/rules/{rule}", "Delete a rule"), |asked| RevokeOne { rule: asked.path() });
 }
 
-/// Revokes a rule that is said by its id alone.
+/// Revokes a rule that is named by its id alone.
 #[derive(Clone, Debug, serde::Serialize)]
 struct RevokeOne {
     rule: String,

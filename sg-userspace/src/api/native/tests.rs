@@ -1,4 +1,4 @@
-//! The router, asked as a client asks it.
+//! The router, called as clients call it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -150,10 +150,10 @@ async fn over_tcp_only_a_key_gets_in() {
     }
     let (status, answer) = send(&face, request(Method::GET, "/v1/openapi.json", Body::empty())).await;
     assert_eq!((status, code(&answer)), (401, "unauthenticated"));
-    // Who says no key tried none.
+    // A request without a key counts as no attempt.
     assert_eq!(attempts.count(), 3);
 
-    // The answer waits where several were wrong; a right one never does.
+    // After several wrong secrets the response is delayed; that to a right one never is.
     let mut waits = Vec::new();
     for _ in 0..6 {
         let wrong = face.clone().oneshot(with(&format!("{}:x", key.id))).await.unwrap();
@@ -164,7 +164,7 @@ async fn over_tcp_only_a_key_gets_in() {
     assert!(right.status().is_success() && right.extensions().get::<HeldBack>().is_none());
     assert_eq!(send(&face, with(&format!("{}:{}", key.id, key.secret))).await.1["wrong_secrets"], 9);
 
-    // Which of two is meant?
+    // It is ambiguous which of the two is meant.
     for second in [format!("{}:{}", key.id, key.secret), "x:y".to_owned()] {
         let mut two = with(&format!("{}:{}", key.id, key.secret));
         let second = with(&second).headers()["authorization"].clone();
@@ -209,7 +209,7 @@ async fn a_body_is_what_it_says() {
         let json = json!({ "name": name }).to_string();
         assert_eq!(send(&face, made(kind, "/v1/vpcs", &json)).await.0, 200, "{name}");
     }
-    // Nothing says nothing; a file may be called several things, and is not compressed either.
+    // An empty body has no format to check; a file may have several types, and is not compressed either.
     assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/keys", "")).await.0, 200);
     let zipped = [("content-type", "text/plain"), ("content-encoding", "gzip")];
     assert_eq!(send(&face, made(&zipped, "/v1/import", "x")).await.0, 415);
@@ -217,7 +217,7 @@ async fn a_body_is_what_it_says() {
     assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/import", "x")).await.0, 400);
 }
 
-/// It looks like a trial, and would be none.
+/// It looks like a trial run, and would be none.
 #[tokio::test]
 async fn a_body_that_nobody_reads_is_refused() {
     let face = face(Caller::Socket);
@@ -269,7 +269,7 @@ async fn secrets_go_out_and_come_in_for_root_only() {
     }
     let again = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
     assert!(again.contains(secret), "nothing was changed");
-    // A key over TCP is not root, whatever it may do else.
+    // A key over TCP is not root, whatever else it may do.
     let (status, answer) = send(&face, of_user(1000, Method::POST, "/v1/import", without)).await;
     assert_eq!((status, answer["put"].as_u64()), (200, Some(0)), "{answer}");
     assert_eq!(send(&face, request(Method::POST, "/v1/import", planted)).await.0, 200);

@@ -1,4 +1,4 @@
-//! What is about everything: the status, checks, health, keys, limits.
+//! Routes of the whole state: status, checks, lint, keys, quotas.
 
 use std::net::IpAddr;
 
@@ -122,10 +122,10 @@ struct ExportQuery {
     secrets: bool,
 }
 
-/// The longest document, as a text of JSON: what is not a letter takes two bytes there.
+/// The longest document as a JSON text: characters other than letters take two bytes there.
 const APPLY_BYTES: usize = 2 * document::MAX_BYTES as usize + (1 << 20);
 
-/// The export of a state that an import will take, which has `longest` bytes at most.
+/// The export of a state that an import will accept, of at most `longest` bytes.
 fn exportable(state: &State, secrets: bool, longest: u64) -> Result<Export, Failed> {
     let unexportable = |reason| Failed::Refused(Refusal::Unexportable { reason });
     check_stored(state).map_err(|refusal| unexportable(refusal.to_string()))?;
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
     use crate::store::{Record, import};
 
-    /// As an export has it, of a group that is not there.
+    /// As in an export, of a group that does not exist.
     const RULE: &str = r#"{"kind":"rule","record":{"id":"sgr-aaaaaaaaaaaaaaaaa","group":"sg-aaaaaaaaaaaaaaaaa","direction":"ingress",
         "serial":0,"created":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
         "remote":"any","nic_type":"intranet","description":""}}}"#;

@@ -12,26 +12,25 @@ pub const SCHEME: &str = "ACS3-HMAC-SHA256";
 pub const CONTENT_HASH: &str = "x-acs-content-sha256";
 
 const PARTS: Scheme = Scheme { name: SCHEME, key: "Credential", fields: "Credential, SignedHeaders" };
-/// Without these among the signed headers, a signature would say nothing about what is asked, when, and of whom.
+/// Headers that must be signed: without them, a signature would not cover action, time and host.
 const REQUIRED: [&str; 6] =
     ["host", "x-acs-action", "x-acs-version", "x-acs-date", "x-acs-signature-nonce", CONTENT_HASH];
 
-/// Among the signed headers where there is a body: somebody on the way could turn it into one that is read otherwise.
+/// Must be signed if there is a body: somebody on the path could make it another kind of body.
 const CONTENT_TYPE: &str = "content-type";
 
-/// Reads an `Authorization` header.
+/// Parses an `Authorization` header.
 ///
 /// # Errors
-/// Where it is not of this recipe.
+/// If it is not of this recipe.
 pub fn authorization(header: &str) -> Result<Authorization, Malformed> {
     PARTS.read(header)
 }
 
-/// What must have been signed by `authorization`. `query` is decoded; the body is hashed here, whatever the request
-/// announces.
+/// What `authorization` must have signed. `query` is decoded; the body is hashed here, whatever the request announces.
 ///
 /// # Errors
-/// Where a header is missing or not signed, or the body is not the announced one.
+/// If a header is missing or not signed, or the body is not the announced one.
 pub fn signed(
     authorization: &Authorization,
     method: &Method,

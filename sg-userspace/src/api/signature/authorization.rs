@@ -4,18 +4,18 @@ use axum::http::HeaderMap;
 
 use super::{Malformed, Signed, from_hex};
 
-/// Who signed what, as a header says.
+/// A parsed `Authorization` header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Authorization {
     /// The access key.
     pub key_id: String,
-    /// The names of signed headers, in lower case, as they were listed.
+    /// The names of signed headers, in lower case, in the order of the header.
     pub signed_headers: Vec<String>,
     /// The signature.
     pub signature: Vec<u8>,
 }
 
-/// What a recipe calls its parts.
+/// The form of a recipe's header.
 pub(super) struct Scheme {
     pub(super) name: &'static str,
     pub(super) key: &'static str,
@@ -52,7 +52,7 @@ impl Scheme {
 }
 
 impl Authorization {
-    /// `name:value\n` for each signed header, in the order in which they were listed.
+    /// `name:value\n` for each signed header, in the order of the header.
     pub(super) fn canonical_headers(&self, headers: &HeaderMap) -> Result<Vec<u8>, Malformed> {
         let mut text = Vec::new();
         for name in &self.signed_headers {
@@ -60,7 +60,7 @@ impl Authorization {
             let value =
                 values.next().ok_or_else(|| Malformed::MissingHeader { name: name.clone() })?.as_bytes();
             if values.next().is_some() {
-                // Which of them was signed, and which one is meant?
+                // Which of them was signed, and which one is meant, is ambiguous.
                 return Err(Malformed::RepeatedHeader { name: name.clone() });
             }
             text.extend_from_slice(name.as_bytes());
@@ -71,7 +71,7 @@ impl Authorization {
         Ok(text)
     }
 
-    /// Fails where one of `names` is not signed.
+    /// Fails if one of `names` is not signed.
     pub(super) fn covers(&self, names: &[&'static str]) -> Result<(), Malformed> {
         match names.iter().find(|name| !self.signed_headers.iter().any(|signed| signed == **name)) {
             Some(name) => Err(Malformed::UnsignedHeader { name }),

@@ -1,15 +1,15 @@
-//! How requests are signed: three vendors' recipes, each a pure function of what was received.
+//! How requests are signed: three vendors' recipes, each a pure function of the received request.
 //!
-//! | recipe | who signs so |
+//! | recipe | used by |
 //! |---|---|
-//! | [`v1`] | Alibaba Cloud's older clients, and everything made of them |
+//! | [`v1`] | Alibaba Cloud's older clients, and everything built on them |
 //! | [`acs3`] | Alibaba Cloud's present clients |
-//! | [`sdk`] | Huawei Cloud's clients; no face asks for it yet |
+//! | [`sdk`] | Huawei Cloud's clients; no API uses it yet |
 //!
-//! All three work on what was *decoded*: clients encode the same text differently on the wire (`+` or `%20`, `*` or
-//! `%2A`), and sign the canonical encoding. A recipe says what string must have been signed ([`Signed::text`]) and
-//! compares in constant time. It must never know keys, clocks or nonces: that a signature is right says nothing about
-//! when and how often the request was sent.
+//! All three work on *decoded* values: clients encode the same text differently on the wire (`+` or `%20`, `*` or `%2A`), and
+//! sign the canonical encoding. A recipe computes the string that must have been signed ([`Signed::text`]) and compares in
+//! constant time. It must never know keys, clocks or nonces: a valid signature says nothing about when and how often the request
+//! was sent.
 
 pub mod acs3;
 mod authorization;
@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 pub use authorization::Authorization;
 pub use encoding::encode;
 
-/// Why nothing can be said about a signature: the request does not follow the recipe.
+/// Why a signature cannot be checked: the request does not follow the recipe.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Malformed {
     /// The `Authorization` header is not of this recipe.
@@ -35,16 +35,16 @@ pub enum Malformed {
     Authorization {
         /// The recipe's name.
         scheme: &'static str,
-        /// What else it holds.
+        /// The other fields that the header needs.
         fields: &'static str,
     },
-    /// A header that the recipe, or the signature, names and the request lacks.
+    /// A header that the recipe or the signature names is missing.
     #[error("the header {name} is missing")]
     MissingHeader {
         /// Its name.
         name: String,
     },
-    /// A header that must be signed and is not.
+    /// A header that must be signed is not.
     #[error("the header {name} must be signed: name it in SignedHeaders")]
     UnsignedHeader {
         /// Its name.
@@ -56,15 +56,15 @@ pub enum Malformed {
         /// Its name.
         name: String,
     },
-    /// The body is not the one whose hash was announced.
+    /// The body does not have the announced hash.
     #[error("the header {name} is not the SHA-256 hash of the body")]
     BodyHash {
-        /// The header that announced it.
+        /// The header that announced the hash.
         name: &'static str,
     },
 }
 
-/// What must have been signed, and the signature that came with it.
+/// What must have been signed, and the signature of the request.
 #[derive(Clone, Debug)]
 pub struct Signed {
     text: Vec<u8>,
@@ -79,13 +79,13 @@ enum Recipe {
 }
 
 impl Signed {
-    /// The string to sign, as the server sees it.
+    /// The string to sign, as the server computes it.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Whether the signature was made with `secret`. The comparison takes the same time wherever they differ.
+    /// Whether the signature was made with `secret`. The comparison takes constant time.
     #[must_use]
     pub fn verify(&self, secret: &[u8]) -> bool {
         match self.recipe {
@@ -96,7 +96,7 @@ impl Signed {
 }
 
 fn is_mac<M: Mac + KeyInit>(key: &[u8], text: &[u8], signature: &[u8]) -> bool {
-    // HMAC takes keys of any length; a hash that did not would verify nothing.
+    // HMAC takes keys of any length; with a hash that did not, nothing would verify.
     let Ok(mac) = <M as KeyInit>::new_from_slice(key) else { return false };
     mac.chain_update(text).verify_slice(signature).is_ok()
 }

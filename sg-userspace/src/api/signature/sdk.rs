@@ -8,27 +8,27 @@ use super::{Authorization, Malformed, Signed, authorization::Scheme, encode, enc
 pub const SCHEME: &str = "SDK-HMAC-SHA256";
 /// The header with the time, `YYYYMMDDThhmmssZ`.
 pub const DATE: &str = "x-sdk-date";
-/// The header that stands for the body's hash, where there is a body.
+/// The header that announces the body's hash, if there is a body.
 pub const CONTENT_HASH: &str = "x-sdk-content-sha256";
-/// What that header says where the client chose not to sign the body.
+/// The value of that header if the client did not sign the body.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 const PARTS: Scheme = Scheme { name: SCHEME, key: "Access", fields: "Access, SignedHeaders" };
-/// Without these among the signed headers, a signature could be used elsewhere and for ever.
+/// Headers that must be signed: without them, a signature could be used elsewhere and forever.
 const REQUIRED: [&str; 2] = ["host", DATE];
 
-/// Reads an `Authorization` header.
+/// Parses an `Authorization` header.
 ///
 /// # Errors
-/// Where it is not of this recipe.
+/// If it is not of this recipe.
 pub fn authorization(header: &str) -> Result<Authorization, Malformed> {
     PARTS.read(header)
 }
 
-/// What must have been signed by `authorization`. `path` is decoded, `query` too, in any order and with repetitions.
+/// What `authorization` must have signed. `path` is decoded, `query` too, in any order and with repetitions.
 ///
 /// # Errors
-/// Where a header is missing or not signed.
+/// If a header is missing or not signed.
 pub fn signed(
     authorization: &Authorization,
     method: &Method,

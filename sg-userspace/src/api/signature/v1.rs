@@ -1,5 +1,5 @@
-//! Signature version 1.0 of the RPC protocol: HMAC-SHA1 over the method and all parameters, base64, itself a
-//! parameter. Headers and path are not signed, and a body only where its parameters are form fields.
+//! Signature version 1.0 of the RPC protocol: HMAC-SHA1 over the method and all parameters, in base64, itself a parameter.
+//! Headers and path are not signed, and a body only if its parameters are form fields.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use sha1::Sha1;
 
 use super::{Recipe, Signed, encode, encoding, is_mac};
 
-/// The parameter that holds the signature, and alone is not signed.
+/// The parameter with the signature, the only one that is not signed.
 pub const SIGNATURE: &str = "Signature";
 
-/// What must have been signed: `parameters` are those of the query and of the form, decoded, blank values too.
-/// `None` where there is no signature. One that is not base64 is a wrong one.
+/// What must have been signed: `parameters` are those of the query and of the form, decoded, including blank values. `None` if
+/// there is no signature. One that is not base64 counts as a wrong one.
 #[must_use]
 pub fn signed(method: &Method, parameters: &BTreeMap<String, String>) -> Option<Signed> {
     let signature = STANDARD.decode(parameters.get(SIGNATURE)?).unwrap_or_default();

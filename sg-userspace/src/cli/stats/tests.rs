@@ -1,4 +1,4 @@
-//! Rows against a catalog as an agent writes it; every counter counts its own number.
+//! Rows for a catalog as an agent writes it; the value of each counter is its own number.
 
 use super::*;
 

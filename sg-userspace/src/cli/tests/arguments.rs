@@ -1,4 +1,4 @@
-//! What can be typed, and what the arguments tell of themselves.
+//! Which arguments are accepted, and how they are described.
 
 use clap::{CommandFactory as _, Parser as _};
 

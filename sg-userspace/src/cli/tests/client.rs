@@ -1,4 +1,4 @@
-//! The client and the nouns against a server that answers what it is told to.
+//! The client and the nouns against a server with scripted responses.
 
 use super::{
     run,

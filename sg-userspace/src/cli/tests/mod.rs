@@ -125,7 +125,7 @@ fn validate_says_what_a_document_comes_to() {
     assert_eq!(run(&["validate", "/no/such/file"]).1, 2);
 }
 
-/// A name with what a terminal obeys is refused, and what is said of it has nothing of that.
+/// A name with control characters is refused, and the message has none of them.
 #[test]
 fn nothing_that_a_terminal_obeys_gets_there() {
     for name in ["we\\e[2Jb", "we\\u009bb", "we\\u202eb", "we\\u200bb"] {
@@ -140,7 +140,7 @@ fn nothing_that_a_terminal_obeys_gets_there() {
             assert!(!error.chars().any(is_invisible), "{error:?}");
         }
     }
-    // What is let through all the same, as a path, is escaped.
+    // Where they are accepted, as in a path, they are escaped.
     let missing = run(&["validate", "/no/such\u{1b}[2J\u{9b}"]);
     assert!(escaped_lines(&missing.2).contains("such\\u{1b}[2J\\u{9b}"), "{}", missing.2);
 }

@@ -1,4 +1,4 @@
-//! A server of one socket that answers what it is told to, and remembers what it was asked.
+//! A server on one socket with scripted responses, which records the requests.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -12,15 +12,15 @@ use tempfile::TempDir;
 
 /// What to do with a request.
 pub(super) enum Answer {
-    /// Answer with a status and a body.
+    /// Send a response with a status and a body.
     Say(u16, &'static str),
     /// Close the connection.
     HangUp,
-    /// Say nothing, and leave the connection open.
+    /// Send nothing, and leave the connection open.
     Sleep,
 }
 
-/// A request as it came.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) line: String,
@@ -34,7 +34,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Gives `answers` to requests, in their order.
+    /// Responds to requests with `answers`, in their order.
     pub(super) fn new(answers: Vec<Answer>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(dir.path().join("api.sock")).unwrap();

@@ -1,5 +1,5 @@
-//! Commands against the real native API, on a unix socket and a service that only remembers: what people do in a
-//! console, from the first VPC to the last deletion.
+//! Commands against the real native API, on a unix socket and a service in memory: what people do in a console, from the first
+//! VPC to the last deletion.
 
 use std::{
     sync::{Arc, mpsc},
@@ -71,7 +71,7 @@ impl Agent {
         out
     }
 
-    /// What a command that must be refused says.
+    /// The message of a command that must be refused.
     fn refused(&self, line: &str) -> String {
         let (out, code, error) = self.sgctl(line);
         assert_eq!(code, 2, "{line}: {out}{error}");
@@ -82,7 +82,7 @@ impl Agent {
         serde_json::from_str(&self.ok(&format!("{line} --json"))).unwrap()
     }
 
-    /// The id of something, by its name.
+    /// The id of an object, by its name.
     fn id(&self, line: &str) -> String {
         self.ok(&format!("{line} -o name")).trim().to_owned()
     }

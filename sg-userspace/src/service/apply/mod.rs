@@ -1,9 +1,9 @@
-//! A document made so: what it says is there afterwards, and what an earlier form of it said and it says no longer is gone.
-//! Only what belongs to the document is touched, and the difference says all of it.
+//! Applying a document: afterwards its content exists, and what an earlier form of it had and it no longer has is removed. Only
+//! what belongs to the document is changed, and the difference lists every change.
 //!
-//! The document room reads it, so it means here what it means to `sgd run`. Its name is that of a VPC, which has the
-//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that somebody added to one of
-//! its groups by hand stays.
+//! The document room parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
+//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that was added to one of its groups by
+//! hand stays.
 
 mod plan;
 mod rules;

@@ -1,5 +1,5 @@
-//! What a document says, beside what there is of it: made equal step by step, in an order in which nothing names what is
-//! not there.
+//! Compares a document with what exists of it, and applies the difference step by step, in an order in which no reference
+//! dangles.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -34,7 +34,7 @@ impl<'a> Plan<'a> {
         Self { tx, owner, region, changes: Vec::new(), prefix_lists, port_lists, groups }
     }
 
-    /// Makes everything as `parts` say.
+    /// Applies all of `parts`.
     pub(super) fn make(&mut self, parts: &PolicyParts) -> Result<(), Refusal> {
         let lists = parts.prefix_lists.iter().map(|list| &list.0);
         let lists = lists.chain(parts.port_lists.iter().map(|list| &list.0));
@@ -67,7 +67,7 @@ impl<'a> Plan<'a> {
         self.check()
     }
 
-    /// Notes what happens to a thing.
+    /// Records what happens to an object.
     pub(super) fn note(&mut self, action: Happens, kind: Kind, id: &str, name: &str, detail: Vec<String>) {
         let (id, name) = (id.to_owned(), name.to_owned());
         self.changes.push(Changed { action, kind: kind.to_string(), id, name, detail });
@@ -355,7 +355,7 @@ impl<'a> Plan<'a> {
         groups.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Takes away what the document says no longer, users before what they use.
+    /// Removes what the document no longer has, users before what they use.
     fn remove(&mut self, nics: &BTreeSet<NicId>) -> Result<(), Refusal> {
         let owned: Vec<Record> = self.tx.records().filter(|record| self.is_owned(record)).collect();
         for record in &owned {
@@ -447,7 +447,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The limits hold for documents, too.
+    /// Quotas apply to documents, too.
     fn check(&self) -> Result<(), Refusal> {
         let nics: HashMap<NicId, Nic> = self
             .groups
@@ -463,12 +463,12 @@ fn unused(kind: Kind, id: &str, by: Vec<String>) -> Result<(), Refusal> {
     if by.is_empty() { Ok(()) } else { Err(Refusal::InUse { kind, id: id.to_owned(), by }) }
 }
 
-/// Says in what two values of a field differ.
+/// Describes how two values of a field differ; empty if they are equal.
 pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: &T, after: &T) -> Vec<String> {
     if before == after { Vec::new() } else { vec![format!("{field}: {before:?} → {after:?}")] }
 }
 
-/// Says in what two sets differ.
+/// Describes how two sets differ.
 fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     const SHOWN: usize = 10;
     let gone = before.difference(after).map(|text| format!("- {text}"));

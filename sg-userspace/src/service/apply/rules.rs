@@ -1,5 +1,5 @@
-//! The rules of one group of a document. A rule that says the same as before stays the rule it is, whatever it is called now
-//! and wherever it stands: its counters go on.
+//! The rules of one group of a document. A rule whose content is unchanged stays the same rule, whatever its name and position:
+//! its counters continue.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// Makes the rules of a group as the document says.
+/// Makes the rules of a group those of the document.
 pub(super) fn make(plan: &mut Plan<'_>, id: &GroupId, wanted: &model::Group) -> Result<(), Refusal> {
     let Some(group) = plan.tx.group(id).map(|group| Group::clone(group)) else { return Ok(()) };
     for direction in Direction::ALL {
-        // A rule without a name is somebody's own.
+        // A rule without a name was added by hand.
         let there =
             plan.tx.rules_of(id).filter(|rule| rule.direction == direction && !rule.spec.name.is_empty());
         let mut left: Vec<Rule> = there.map(|rule| Rule::clone(rule)).collect();
@@ -32,7 +32,7 @@ pub(super) fn make(plan: &mut Plan<'_>, id: &GroupId, wanted: &model::Group) -> 
             let spec = spec(plan, rule);
             specs.push_back(checked(plan.tx, &group, &spec, Strictness::Document)?);
         }
-        // First those that say the same, then those of the same name, then those that are new.
+        // First rules with the same content, then those with the same name, then new ones.
         let mut by_spec: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (place, rule) in left.iter().enumerate() {
             by_spec.entry(said(&rule.spec)).or_default().push(place);
@@ -98,13 +98,13 @@ fn change(plan: &mut Plan<'_>, rule: &Rule, spec: RuleSpec) {
     plan.tx.put(Rule { spec, ..rule.clone() });
 }
 
-/// Everything that a rule says but its name.
+/// The content of a rule without its name.
 fn said(spec: &RuleSpec) -> String {
     let nameless = RuleSpec { name: String::new(), ..spec.clone() };
     serde_json::to_string(&nameless).unwrap_or_default()
 }
 
-/// A rule in a line.
+/// A rule in one line.
 fn summary(spec: &RuleSpec) -> String {
     let mut text = format!("{} {} {}", spec.action, spec.priority, spec.protocol);
     let ports = [("ports", &spec.ports), ("from ports", &spec.source_ports)];
@@ -123,7 +123,7 @@ fn summary(spec: &RuleSpec) -> String {
     text
 }
 
-/// The rule of a document with the ids of what it names.
+/// The rule of a document, with ids for the objects that it names.
 fn spec(plan: &Plan<'_>, rule: &model::Rule) -> RuleSpec {
     let ports = |ports: &model::Ports| match ports {
         model::Ports::Any => Ports::Any,

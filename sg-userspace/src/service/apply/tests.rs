@@ -59,7 +59,7 @@ fn a_rule_stays_the_rule_it_is() {
         world.tx.rules().values().find(|rule| rule.spec.name == name).map(|rule| rule.id.clone())
     };
     let (web, ssh) = (id(&world, "web/ingress/0"), id(&world, "ssh"));
-    // One more in front, and another port for SSH.
+    // One more rule in front, and another port for SSH.
     let text = DOCUMENT
         .replace("    ingress:\n", "    ingress:\n      - { protocol: udp, ports: 53 }\n")
         .replace("ports: 22", "ports: 2222");

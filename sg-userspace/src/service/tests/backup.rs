@@ -1,5 +1,5 @@
-//! What is exported comes back, whatever operations made; and an export that somebody edited is refused with its line, or
-//! is a state that operations make, too: they are asked to make it.
+//! An export is imported as it was, whatever operations made; an edited export is refused with its line, or is a state that
+//! operations could make: the test has them make it.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::Value;
@@ -30,7 +30,7 @@ nics:
   - { device: eth0, groups: [a] }
 ";
 
-/// A state with something of every kind, and what random operations made beside it.
+/// A state with an object of every kind, and what random operations added.
 fn populated(operations: &[super::model::Op]) -> Tx {
     let mut both = Both::new();
     for operation in operations {
@@ -70,7 +70,7 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     // In the classic network, with a default group.
     let classic = RegisterNic { device: Some("tap2".to_owned()), ..RegisterNic::default() };
     world.run(&Once::new("uid 0", "t1", &classic, classic.clone()).unwrap()).unwrap();
-    // What is over a limit that was lowered afterwards stays.
+    // What exceeds a quota that was lowered afterwards stays.
     world
         .run(&ModifyLimits { groups_per_nic: Some(1), rules_per_nic: Some(1), ..ModifyLimits::default() })
         .unwrap();
@@ -87,7 +87,7 @@ fn exported(state: &State) -> String {
     String::from_utf8(file).unwrap()
 }
 
-/// What an import of a file is refused for.
+/// The reason for which an import is refused.
 fn imported(file: &str, tx: &mut Tx) -> Result<(), String> {
     let read = import(file.as_bytes()).map_err(|error| error.to_string())?;
     let replace = ReplaceState::new(read, String::new()).map_err(|refusal| refusal.to_string())?;
@@ -104,7 +104,7 @@ fn empty() -> Tx {
     Tx::new(State::default(), jiff::Timestamp::UNIX_EPOCH)
 }
 
-/// Has operations make everything that a state has, under limits that let them, and says what they refuse.
+/// Has operations make all of a state, under sufficient quotas, and returns what they refuse.
 #[expect(clippy::too_many_lines, reason = "each kind of record in its turn")]
 fn remade(state: &State) -> Result<(), String> {
     let mut world = World { tx: empty(), vpc: World::new().vpc };
@@ -123,7 +123,7 @@ fn remade(state: &State) -> Result<(), String> {
         tags: most,
     };
     world.run(&limits).unwrap();
-    // Names of documents are of a freer form than those of operations: they are a document's matter.
+    // Names in documents have a freer form than those of operations: they are the document's affair.
     let label = |label: &Label| NewLabel {
         name: if label.owner.is_some() { String::new() } else { label.name.clone() },
         description: if label.owner.is_some() { String::new() } else { label.description.clone() },
@@ -254,22 +254,22 @@ fn remade(state: &State) -> Result<(), String> {
     world.run(&modify).map(drop).map_err(|refusal| told("limits", refusal))
 }
 
-/// What somebody does to a file.
+/// An edit of a file.
 #[derive(Clone, Debug)]
 enum Edit {
-    /// A value becomes another one.
+    /// Replaces a value.
     Value(Index, Index, Index),
-    /// A value becomes what stands elsewhere in the file.
+    /// Replaces a value by another one of the file.
     Swap(Index, Index, Index, Index),
-    /// A field goes.
+    /// Removes a field.
     Field(Index, Index),
-    /// A field comes.
+    /// Adds a field.
     NewField(Index, Index),
-    /// A line goes, and the head says so.
+    /// Removes a line, and corrects the head.
     Line(Index),
-    /// A line comes twice, and the head says so.
+    /// Repeats a line, and corrects the head.
     Twice(Index),
-    /// A byte becomes another one.
+    /// Replaces a byte.
     Byte(Index, u8),
 }
 
@@ -285,7 +285,7 @@ fn edits() -> impl Strategy<Value = Edit> {
     ]
 }
 
-/// The values that are no objects or lists, by their pointers.
+/// The JSON pointers of all values that are no objects or arrays.
 fn leaves(value: &Value, pointer: &str, all: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -420,7 +420,7 @@ proptest! {
             prop_assert_eq!(imported(&file, &mut other), Ok(()));
             prop_assert_eq!(all(&other), all(&state));
             prop_assert_eq!(exported(&other), file.clone());
-            // The indices are those of a state that was made at once.
+            // The indices equal those of a state that is built at once.
             let anew = State::new(other.records());
             for group in other.groups().keys() {
                 prop_assert!(other.rules_of(group).eq(anew.rules_of(group)));
@@ -458,10 +458,10 @@ proptest! {
                         prop_assert!(made.is_ok(), "{edit:?}: {made:?}");
                     }
                     prop_assert_eq!(check_stored(&other), Ok(()), "{:?}", edit);
-                    // It goes on like any other.
+                    // The state continues like any other.
                     let groups: Vec<String> = other.groups().keys().map(ToString::to_string).collect();
                     for group in groups {
-                        // What a document owns is not for operations.
+                        // Operations cannot change what a document owns.
                         let rules = vec![tcp(81, "any")];
                         let _ = Authorize { group, direction: Direction::Ingress, rules }.run(&mut other);
                     }
@@ -473,7 +473,7 @@ proptest! {
     }
 }
 
-/// An import of it was taken, and after the next rule nothing could be exported any more.
+/// An earlier version accepted an import of such a state, and after the next rule nothing could be exported any more.
 #[test]
 fn places_of_rules_that_are_near_the_end_are_counted_anew() {
     let mut world = World::new();
@@ -504,7 +504,7 @@ fn places_of_rules_that_are_near_the_end_are_counted_anew() {
     }
 }
 
-/// The edits of the field, each by its line and its reason.
+/// The edits of each field, by line and reason.
 #[test]
 fn what_no_operation_makes_is_refused_by_its_line() {
     let mut world = World::new();
@@ -565,7 +565,7 @@ fn what_no_operation_makes_is_refused_by_its_line() {
     }
 }
 
-/// A rule that takes the place of another while that one takes its place loses nothing.
+/// Two rules that exchange their serials both stay.
 #[test]
 fn places_can_be_exchanged() {
     let mut world = World::new();
@@ -580,7 +580,7 @@ fn places_can_be_exchanged() {
     assert_eq!(order, [rules[1].id.clone(), rules[0].id.clone()]);
 }
 
-/// What could not come back is not given away: a store may hold what an older program let in.
+/// An export must be importable, so this state is not exported: a store may hold what an older program accepted.
 #[test]
 fn a_state_that_could_not_come_back_is_said_to_be_none() {
     let mut world = World::new();
@@ -594,7 +594,7 @@ fn a_state_that_could_not_come_back_is_said_to_be_none() {
     assert_eq!(refusal, format!("rule {}: priority \"0\": 1 (first) to 100 (last)", rule.id));
 }
 
-/// The name of an id that is gone leads nowhere.
+/// The name of a deleted id resolves to nothing.
 #[test]
 fn a_name_is_never_an_id() {
     let mut world = World::new();
@@ -602,7 +602,7 @@ fn a_name_is_never_an_id() {
     let vpc = world.vpc.clone();
     let refused = world.run(&new_group(&victim, &vpc)).unwrap_err();
     assert!(refused.to_string().contains("the form of an id"), "{refused}");
-    // One that an older program let in is not found by it, either.
+    // Nor does the name that an older program accepted.
     let other = world.group("other");
     world.tx.put(crate::store::Group {
         label: Label { name: victim.clone(), ..other.label.clone() },

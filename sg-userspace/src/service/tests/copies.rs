@@ -1,4 +1,4 @@
-//! Groups cloned and restored, rules from files, checks and health.
+//! Groups cloned and restored, rules from files, checks and lint.
 
 use super::{World, new_group, tcp};
 use crate::{

@@ -1,4 +1,4 @@
-//! The service on a store and an enforcement that only remember.
+//! The service on a store and an enforcement that are in memory.
 
 mod backup;
 mod copies;
@@ -23,7 +23,7 @@ use crate::{
     store::{Change, Direction, Group, Key, Nic, Protocol, Record, Rule, RuleSpec, Store, StoreError, Vpc},
 };
 
-/// A store that another handle can look into.
+/// A store that a second handle can inspect.
 #[derive(Clone, Default)]
 pub(crate) struct Remembers(pub(crate) Arc<Mutex<BTreeMap<Key, Record>>>);
 
@@ -44,7 +44,7 @@ impl Store for Remembers {
     }
 }
 
-/// What was in force, one after the other; refuses policies with a rule on port 666.
+/// Everything that was in force, in order; refuses policies with a rule on port 666.
 #[derive(Clone, Default)]
 pub(crate) struct InForce {
     pub(crate) policies: Arc<Mutex<Vec<Policy>>>,
@@ -73,7 +73,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A VPC and nothing in it.
+    /// One empty VPC.
     pub(crate) fn new() -> Self {
         let mut tx = Tx::new(State::default(), Timestamp::UNIX_EPOCH);
         let label = NewLabel { name: "net".to_owned(), ..NewLabel::default() };
@@ -81,7 +81,7 @@ impl World {
         Self { tx, vpc }
     }
 
-    /// Does an operation, all of it or nothing.
+    /// Runs an operation, all of it or nothing.
     pub(crate) fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Refusal> {
         let mark = self.tx.mark();
         let result = perform(operation, &mut self.tx);
@@ -125,7 +125,7 @@ pub(crate) fn new_group(name: &str, vpc: &Vpc) -> CreateGroup {
     CreateGroup { label, vpc: Some(vpc.id.to_string()), ..CreateGroup::default() }
 }
 
-/// Accepts TCP to a port from a remote, `any` or a prefix or the id of a group.
+/// A rule that accepts TCP to a port from a remote: `any`, a prefix or the id of a group.
 pub(crate) fn tcp(port: u16, remote: &str) -> RuleSpec {
     RuleSpec {
         ports: port.to_string().parse().unwrap(),

@@ -1,5 +1,5 @@
-//! Random operations, done to the service and to a model that is as simple as it can be: results, refusals and the
-//! verdicts that follow are the same.
+//! Random operations, run by the service and by a model that is as simple as possible: results, refusals and the resulting
+//! verdicts are the same.
 
 #![expect(
     clippy::too_many_lines,
@@ -35,8 +35,8 @@ const RULES_PER_NIC: u64 = 8;
 const MEMBERS: usize = 4;
 const REFERENCES: usize = 2;
 
-/// Everything by its number: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
-/// the order is merged, odd ones in VPC 1, where groups come one after the other.
+/// An operation; objects are numbers: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
+/// the order is merged, odd ones in VPC 1, where it is group by group.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     CreateGroup { group: usize, enterprise: bool },
@@ -165,7 +165,7 @@ impl Model {
         self.nics.iter().flatten().any(|groups| weigh(groups) > RULES_PER_NIC)
     }
 
-    /// Who decides about a packet from or to `remote` with a destination port: `members`, a rule, or nobody.
+    /// What decides a packet from or to `remote` with a destination port: `members`, a rule, or nothing.
     fn decide(&self, nic: usize, ingress: bool, remote: [u8; 4], port: u16) -> (bool, Option<RuleId>) {
         let groups = self.nics[nic].as_ref().unwrap();
         let member = |group: usize| {
@@ -197,7 +197,7 @@ impl Model {
             for (written, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.group == *group) {
                 let class = u8::from(!rule.rule.drop);
                 let key = match vpc(nic) {
-                    // Merged: the group's place counts only among what is otherwise equal.
+                    // Merged: the group's position only breaks ties.
                     0 => (0, rule.rule.priority, class, place * 10_000 + written),
                     _ => (place, rule.rule.priority, class, written),
                 };
@@ -237,7 +237,7 @@ fn net(number: u8) -> ipnet::IpNet {
     format!("10.0.{number}.0/24").parse().unwrap()
 }
 
-/// What a refusal is called in the model.
+/// The model's name of a refusal.
 fn tag(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::NotFound { .. } => "not-found",
@@ -305,12 +305,12 @@ impl Both {
         format!("eni-{nic}")
     }
 
-    /// Does `op` to both. `Err` with what the service said and what the model would have had it say.
+    /// Runs `op` on both. `Err` has the service's result and the one that the model expects.
     pub(super) fn step(&mut self, op: &Op) -> Result<(), String> {
         let (said, expected) = match op {
             Op::CreateGroup { group, enterprise } => {
                 if self.model.groups[*group].is_some() {
-                    return Ok(()); // Two groups of one name are another test's.
+                    return Ok(()); // Another test covers two groups of one name.
                 }
                 let kind = if *enterprise { GroupType::Enterprise } else { GroupType::Basic };
                 let label = NewLabel { name: group_name(*group), ..NewLabel::default() };
@@ -622,7 +622,7 @@ impl Both {
     ) -> (Result<(), Refusal>, Vec<&'static str>) {
         let said = act(&mut self.world, Self::nic_name(nic));
         let Some(before) = self.model.nics[nic].clone() else {
-            // Nothing to do is noticed before the NIC is looked for, and so is a group that is not there.
+            // An empty change is refused before the NIC is looked up, and so is an unknown group.
             return (said, vec!["not-found", "nothing"]);
         };
         let (after, mut why) = wanted(&before);
@@ -639,7 +639,7 @@ impl Both {
         (said, why)
     }
 
-    /// Compares who decides about packets of every NIC.
+    /// Compares what decides packets of every NIC.
     fn compare(&self) -> Result<(), String> {
         for nic in (0..NICS).filter(|&nic| self.model.nics[nic].is_some()) {
             let record = self.world.tx.find_nic(&Self::nic_name(nic)).unwrap();
@@ -701,7 +701,7 @@ fn spec(rule: &MRule) -> RuleSpec {
     }
 }
 
-/// Groups for `of`, a group or NIC: mostly of its VPC, and no one twice.
+/// Groups for `of`, a group or NIC: mostly of its VPC, each once.
 fn near(of: usize, groups: Vec<usize>, stray: bool) -> Vec<usize> {
     let mut groups: Vec<usize> = groups.into_iter().map(|group| group - vpc(group) + vpc(of)).collect();
     if !stray {
@@ -778,7 +778,7 @@ proptest! {
             both.step(operation).map_err(TestCaseError::fail)?;
         }
         both.compare().map_err(TestCaseError::fail)?;
-        // What is left says the same when it comes back from a store.
+        // The state is the same after loading it from a store.
         let again = crate::service::State::new(both.world.tx.records());
         prop_assert_eq!(again.records().collect::<Vec<_>>(), both.world.tx.records().collect::<Vec<_>>());
     }

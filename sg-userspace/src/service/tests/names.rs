@@ -1,4 +1,4 @@
-//! Names that would be taken for one another, and names that would lead to two things: refused whichever way they come in.
+//! Names that could be confused, and names that would lead to two objects: refused by every operation.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use crate::{
     store::{Direction, Family, Nic, PortEntry, PrefixEntry, Record, RuleSpec, export, import},
 };
 
-/// Each by itself is a name.
+/// Each by itself is a valid name.
 const TWINS: &[(&str, &str)] = &[("Büri", "Bürı"), ("ロロ", "口口"), ("東ーx", "東一x")];
 
 fn named(name: &str) -> NewLabel {
     NewLabel { name: name.to_owned(), ..NewLabel::default() }
 }
 
-/// What a name is refused for.
+/// The field for which a name is refused.
 fn refused<T: std::fmt::Debug>(result: Result<T, Refusal>, in_field: Field) -> String {
     match result {
         Err(Refusal::Invalid { field, allowed, .. }) if field == in_field => allowed,
@@ -54,10 +54,10 @@ fn a_twin_of_a_group_is_refused_and_names_the_other() {
             let expected = format!("it looks like {one:?}, the name of group {}", first.id);
             assert!(said.starts_with(&expected), "{said}");
         }
-        // The same name is no twin, and what has a name may keep it.
+        // The same name is not confusable, and an object may keep its name.
         world.run(&new_group(one, &vpc)).unwrap();
         world.run(&renamed(first.id.as_str(), one)).unwrap();
-        // Where both have it, both must go before the other may come.
+        // If two objects have it, both must go before the other name may be used.
         refused(world.run(&renamed(first.id.as_str(), other)), Field::Name);
         world.run(&renamed(third.id.as_str(), "fourth")).unwrap();
     }
@@ -103,7 +103,7 @@ fn everything_that_has_a_name_has_no_twin() {
         let said = refused(world.rule(web.id.as_str(), Direction::Egress, rule(other, 2)), Field::Name);
         assert!(said.contains("the name of rule sgr-"), "{said}");
         world.rule(db.id.as_str(), Direction::Ingress, rule(other, 1)).unwrap();
-        // Beside each other on one thing.
+        // Two tags of one object.
         let tags: BTreeMap<String, String> = [*one, *other].map(|key| (key.to_owned(), String::new())).into();
         let label = NewLabel { tags, ..named("tagged") };
         let said = refused(world.run(&CreateVpc { label, ..CreateVpc::default() }), Field::TagKey);
@@ -156,7 +156,7 @@ fn a_document_has_no_twins_of_its_own_nor_of_others() {
         );
         let said = refused(applied(&mut world, "other", &with(other)), Field::Name);
         assert!(said.contains(&format!("{one:?}, the name of group sg-")), "{said}");
-        // What takes the place of the other is beside nothing.
+        // A replacement is never beside what it replaces.
         applied(&mut world, "doc", &with(other)).unwrap();
         let vpc = world.vpc.clone();
         refused(world.run(&new_group(one, &vpc)), Field::Name);
@@ -181,7 +181,7 @@ fn changed(nic: &Nic, name: Option<&str>, device: Option<&str>) -> ModifyNic {
     }
 }
 
-/// `DELETE /v1/nics/n0`, and again: the second one must not find the NIC that was only named so.
+/// `DELETE /v1/nics/n0` sent twice: the second one must not find a NIC that is merely named so.
 #[test]
 fn no_nic_is_named_as_the_device_of_another_one() {
     let mut world = World::new();
@@ -190,7 +190,7 @@ fn no_nic_is_named_as_the_device_of_another_one() {
     assert!(said.contains(&format!("\"n0\", the device of NIC {}", first.id)), "{said}");
     let second = world.run(&nic("second", Some("n1"))).unwrap();
     refused(world.run(&changed(&second, Some("n0"), None)), Field::Name);
-    // The other way round: what is named so comes first.
+    // The other way round: the name comes first.
     let third = world.run(&nic("n9", None)).unwrap();
     let takes = |said: String| assert!(said.contains(&format!("NIC {} is named \"n9\"", third.id)), "{said}");
     takes(refused(world.run(&nic("", Some("n9"))), Field::Device));
@@ -199,7 +199,7 @@ fn no_nic_is_named_as_the_device_of_another_one() {
         applied(&mut world, "doc", "groups: { g: }\nnics: [ { device: n9, groups: [g] } ]"),
         Field::Device,
     ));
-    // Its own device is no other one's; nor are devices whose names look alike: nobody chose them.
+    // A NIC may be named like its own device, and devices may have confusable names: nobody chose them.
     world.run(&changed(&third, None, Some("n9"))).unwrap();
     world.run(&nic("", Some("ensl"))).unwrap();
     world.run(&nic("", Some("ens1"))).unwrap();
@@ -230,11 +230,11 @@ fn what_is_there_from_before_is_ambiguous_and_can_be_mended() {
     let refused = world.run(&RemoveNics { nics: vec!["n0".to_owned()] });
     let expected = [&first, &second].map(|nic| nic.id.to_string());
     assert!(matches!(&refused, Err(Refusal::Ambiguous { ids, .. }) if *ids == expected), "{refused:?}");
-    // It hinders nothing that does not concern it.
+    // Operations on other objects are not affected.
     world.group("third");
     world.run(&changed(&first, Some("again"), None)).unwrap();
     world.run(&ModifyGroup { inner_access: Some(false), ..renamed("Bürı", "Bürı") }).unwrap();
-    // And can neither be exported nor imported, until it is mended.
+    // It can neither be exported nor imported until it is corrected.
     assert!(check_stored(&world.tx).is_err());
     world.run(&changed(&second, Some("second"), None)).unwrap();
     let said = check_stored(&world.tx).unwrap_err().to_string();

@@ -41,7 +41,7 @@ fn a_group_with_members_or_references_is_not_deleted() {
         matches!(&refused, Err(Refusal::Referenced { by, .. }) if *by == [db.id.to_string()]),
         "{refused:?}"
     );
-    // Together nothing is left that names it.
+    // Deleted together, nothing that refers to it is left.
     assert_eq!(world.run(&delete(&["web", "db"])).unwrap().len(), 2);
     assert!(world.tx.rules().is_empty() && world.tx.group(&web.id).is_none());
 }
@@ -94,7 +94,7 @@ fn enterprise_groups_keep_to_themselves() {
     let nic = world.nic("10.0.0.1", &["web"]);
     let join = Join { groups: texts(&["big"]), targets: vec![nic.id.to_string()], place: None };
     assert!(matches!(world.run(&join), Err(Refusal::MixedTypes { .. })));
-    // The whole list may go over to the other type.
+    // The whole list may change to the other type.
     let set = SetGroups { target: nic.id.to_string(), groups: texts(&["big"]) };
     assert_eq!(world.run(&set).unwrap().groups, [big.id]);
 }

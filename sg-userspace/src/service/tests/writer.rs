@@ -91,7 +91,7 @@ fn many_clients_lose_no_update_and_share_the_wait() {
     });
 }
 
-/// Holds the writer up, so that what comes meanwhile is one batch.
+/// Delays the writer, so that operations meanwhile form one batch.
 struct Slow;
 
 impl Operation for Slow {
@@ -130,7 +130,7 @@ fn what_cannot_be_in_force_is_refused_alone() {
     });
 }
 
-/// A mistake.
+/// An operation with a bug.
 struct Panics;
 
 impl Operation for Panics {

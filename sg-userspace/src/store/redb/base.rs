@@ -1,12 +1,12 @@
-//! The database of a store: two tables, and everything that is done with them.
+//! The database of a store: two tables, and every operation on them.
 //!
 //! ```text
 //! records  "rule sgr-…" ─► {"kind":"rule","record":{…}}
 //! numbers  "schema"     ─► 1
-//!          "commits"    ─► how many there were
+//!          "commits"    ─► number of commits
 //! ```
 //!
-//! It must never decide what a failure means for who called the store; the store does.
+//! It must never decide what a failure means for the store's caller; the store does.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -25,19 +25,18 @@ const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
 const SCHEMA: &str = "schema";
 const COMMITS: &str = "commits";
 
-/// Everything is read once and then lives elsewhere: what is cached serves commits only.
+/// Everything is read once and then kept elsewhere: the cache serves commits only.
 const CACHE: usize = 32 << 20;
 
-/// A database with records in it.
 pub(super) struct Base {
     path: PathBuf,
     database: Database,
 }
 
-/// A key and what it is to be; none: to be deleted.
+/// A key and its new value; none: delete it.
 pub(super) type Entry = (String, Option<Vec<u8>>);
 
-/// What a change writes.
+/// The entry that a change writes.
 pub(super) fn entry(change: &Change) -> Result<Entry, StoreError> {
     Ok(match change {
         Change::Put(record) => (record.key().to_string(), Some(text::encode_checked(record)?)),
@@ -45,7 +44,7 @@ pub(super) fn entry(change: &Change) -> Result<Entry, StoreError> {
     })
 }
 
-/// What an error of the database is for who opened the store.
+/// Maps an error of the database to one of the store.
 pub(super) fn failed(path: &Path, doing: &'static str, error: impl Into<Error>) -> StoreError {
     let path = path.to_owned();
     match error.into() {
@@ -60,7 +59,7 @@ pub(super) fn failed(path: &Path, doing: &'static str, error: impl Into<Error>) 
 }
 
 impl Base {
-    /// Makes a database with nothing in it.
+    /// Creates an empty database.
     pub(super) fn make(
         path: &Path,
         backend: impl StorageBackend,
@@ -77,7 +76,7 @@ impl Base {
         Ok(base)
     }
 
-    /// Opens a database, and brings what an older program left to the schema of this one.
+    /// Opens a database, and migrates what an older program left to the schema of this one.
     pub(super) fn open(
         path: &Path,
         backend: impl StorageBackend,
@@ -96,8 +95,8 @@ impl Base {
         Ok(base)
     }
 
-    /// Reads the whole file once and compares all checksums: a bit that flipped must not become another rule. After a
-    /// crash the database does so by itself, after a shutdown it trusts the file.
+    /// Reads the whole file once and compares all checksums: a flipped bit must not become another rule. After a crash the
+    /// database does so by itself; after a shutdown it trusts the file.
     fn raw(path: &Path, doing: &'static str, backend: impl StorageBackend) -> Result<Self, StoreError> {
         let open = || -> Result<_, Error> {
             let mut database = Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
@@ -106,7 +105,7 @@ impl Base {
             }
             Ok(database)
         };
-        // It reads some of the file before it compares, and meets things that it takes for impossible.
+        // It reads some of the file before it compares checksums, and panics at values that it takes for impossible.
         let panicked = |_| Err(Error::Corrupted("something impossible is in it".to_owned()));
         let database = catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(panicked);
         let database = database.map_err(|error| failed(path, doing, error))?;
@@ -133,12 +132,12 @@ impl Base {
         })
     }
 
-    /// How many commits there were.
+    /// The number of commits.
     pub(super) fn commits(&self) -> Result<u64, StoreError> {
         self.number(COMMITS)
     }
 
-    /// Every record.
+    /// All records.
     pub(super) fn load(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
         self.each(|key, value| {
@@ -168,8 +167,8 @@ impl Base {
     ) -> Result<(), StoreError> {
         let transaction = || {
             let mut transaction = self.database.begin_write()?;
-            // The pages are on the disk before anything names them. With one phase a crash is recognised by
-            // checksums that are no match for who chooses what is written.
+            // The pages are on the disk before anything refers to them. With one phase, recovery recognises a crash by checksums,
+            // which whoever chooses the written data can forge.
             transaction.set_two_phase_commit(true);
             work(&transaction)?;
             Ok(transaction.commit()?)
@@ -186,7 +185,7 @@ impl Base {
         number.ok_or_else(|| self.damaged(name, "there is none".to_owned()))
     }
 
-    /// Every key with its text.
+    /// Every key with its value.
     fn each(&self, mut take: impl FnMut(&str, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let failed = |error: Error| failed(&self.path, "read", error);
         let transaction = self.database.begin_read().map_err(|error| failed(error.into()))?;

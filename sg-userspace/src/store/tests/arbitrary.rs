@@ -1,4 +1,4 @@
-//! Records of every kind, with texts that nobody meant well.
+//! Records of every kind, with hostile texts.
 
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use super::super::*;
 use crate::model::{MidStream, NamedTakeover, PortRange, Takeover, Unmatched};
 
-/// A record of any kind.
 pub(super) fn record() -> BoxedStrategy<Record> {
     prop_oneof![
         1 => vpc().prop_map(Record::from),
@@ -36,7 +35,7 @@ pub(super) fn record() -> BoxedStrategy<Record> {
     .boxed()
 }
 
-/// Records of which no two have the same key.
+/// Records with distinct keys.
 pub(super) fn records(most: usize) -> impl Strategy<Value = Vec<Record>> {
     vec(record(), 0..most).prop_map(|records| {
         let by_key: BTreeMap<Key, Record> =
@@ -45,7 +44,7 @@ pub(super) fn records(most: usize) -> impl Strategy<Value = Vec<Record>> {
     })
 }
 
-/// Text that people write, and text that they do not.
+/// Texts that people write, and texts that they do not.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9 -]{0,12}",
@@ -54,7 +53,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Few, so that records meet in their keys.
+/// Few different ids, so that keys of records collide.
 fn id<T: From<String> + Debug>(prefix: &'static str) -> impl Strategy<Value = T> {
     prop_oneof![8 => (0..8_u8).prop_map(move |number| format!("{prefix}{number}")), 1 => text()]
         .prop_map(T::from)
@@ -224,7 +223,7 @@ prop_compose! {
     }
 }
 
-/// What an answer may look like.
+/// A possible response.
 fn answer() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -33,7 +33,7 @@ fn settings(serial: u64) -> Record {
     Settings { serial, ..Settings::default() }.into()
 }
 
-/// A directory with a store of these entries, made without the code that is tested.
+/// A directory with a store of these entries, made without the code under test.
 fn made(schema: u64, entries: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut options = OpenOptions::new();
@@ -64,7 +64,7 @@ fn what_was_committed_is_there_after_opening_again() {
         |id: &str| Record::from(Member { group: id.into(), address: [10, 0, 0, 1].into(), owner: None });
     store.commit(&put(&[settings(1), vpc("a"), vpc("b")])).unwrap();
     store.commit(&[]).unwrap();
-    // In their order: the last word counts.
+    // In their order: the last change of a key counts.
     let gone = Change::Delete(vpc("a").key());
     store
         .commit(&[
@@ -104,7 +104,7 @@ fn a_store_is_for_one_at_a_time() {
     let error = RedbStore::open(directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     drop(store);
-    // Who opens the file itself is no less in the way.
+    // A process that opens the file itself blocks it just as well.
     let _database = Database::open(directory.path().join("state.redb")).unwrap();
     let error = RedbStore::open(directory.path()).unwrap_err();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
@@ -132,7 +132,7 @@ fn a_store_of_an_older_program_is_brought_to_this_schema() {
     assert!(error.contains("has schema 0 and cannot be brought to 1: the oldest"), "{error}");
     let open = || RedbStore::open_with(OLD, directory.path(), |file| file).unwrap();
     assert_eq!(sorted(open().load().unwrap()), new);
-    // Once: the step would fail on what it made. And this program needs no ladder any more.
+    // Once: the step would fail on its own result. And this program needs no migration any more.
     assert_eq!(sorted(open().load().unwrap()), new);
     let mut store = RedbStore::open(directory.path()).unwrap();
     store.commit(&put(&[settings(9)])).unwrap();
@@ -184,7 +184,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
         assert!(error.contains(words), "{error}");
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
-    // A database that is none of ours.
+    // A database that is not one of ours.
     fs::remove_file(&path).unwrap();
     let file = options.read(true).open(&path).unwrap();
     drop(Database::builder().create_file(file).unwrap());

@@ -1,5 +1,4 @@
-//! A schema before the first: a step that must see more than one record, so that the way from one to the next is
-//! walked before there is a real one.
+//! A schema before the first: a step that needs more than one record, so that migration is tested before there is a real one.
 
 use serde_json::{Value, json};
 
@@ -8,8 +7,7 @@ use super::super::{
     migrate::{LADDER, Ladder},
 };
 
-/// Schema 0 called the remote of a rule `address`, and counted no places: the settings had none, and a rule's
-/// was its age.
+/// Schema 0 called the remote of a rule `address` and had no serials: the settings had none, and a rule's was its age.
 pub(in super::super) const OLD: Ladder = Ladder { oldest: 0, steps: &[count_places] };
 const _: () =
     assert!(OLD.newest() == LADDER.newest(), "the last step of the ladder leads to the real schema");
@@ -32,7 +30,7 @@ fn count_places(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
     Ok(records)
 }
 
-/// Records of schema 0 with their keys, and what is to become of them.
+/// Records of schema 0 with their keys, and the expected result.
 pub(super) fn old() -> (Vec<(String, Value)>, Vec<Record>) {
     let rule = |number: u64, remote: &str| {
         let id = format!("sgr-{number}");

@@ -1,4 +1,4 @@
-//! The room as a whole: what goes in comes out, whatever happens in between.
+//! The room as a whole: what is stored is loaded, whatever happens in between.
 
 mod arbitrary;
 mod file;

@@ -8,7 +8,7 @@ use super::{
     ladder::{OLD, old},
 };
 
-/// Every record, without its line.
+/// The records without their lines, and whether the export has secrets.
 fn read(bytes: &[u8]) -> (Vec<Record>, bool) {
     let Imported { records, secrets } = import(bytes).unwrap();
     (records.into_iter().map(|(_, record)| record).collect(), secrets)
@@ -50,7 +50,7 @@ proptest! {
         }
     }
 
-    /// However the pieces are cut that it arrives in.
+    /// However the export is cut into pieces on arrival.
     #[test]
     fn pieces_of_an_export_are_what_it_is(records in arbitrary::records(10), size in 1_usize..400) {
         let bytes = exported(&records, true);
@@ -62,7 +62,7 @@ proptest! {
         prop_assert_eq!(Export::of(records, true).bytes().unwrap(), bytes.len() as u64);
     }
 
-    /// But for its last line break, a part of an export is no export.
+    /// A truncated export is refused, unless only its last line break is missing.
     #[test]
     fn an_export_that_was_cut_off_is_refused(records in arbitrary::records(10), cut in any::<prop::sample::Index>()) {
         let bytes = exported(&records, true);

@@ -1,4 +1,4 @@
-//! Why a file is no state.
+//! Why a file is no export.
 
 use std::io;
 
@@ -7,15 +7,15 @@ use thiserror::Error;
 /// Why an export cannot be imported. Nothing of it is.
 #[derive(Debug, Error)]
 pub enum ImportError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("line {line}: {source}")]
     Io {
-        /// How far it was read.
+        /// The line that was reached.
         line: u64,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It does not begin as an export does.
+    /// The first line is not the head of an export.
     #[error(
         "line 1 is not the head of an export: {reason}; it begins with {{\"format\":\"sgd state\",\"schema\":…"
     )]
@@ -28,67 +28,67 @@ pub enum ImportError {
         "line 1: the export has schema {found}, this program knows up to {known}: import it with the program that wrote it"
     )]
     Newer {
-        /// What it has.
+        /// The schema of the export.
         found: u32,
-        /// What is known.
+        /// The newest schema that this program knows.
         known: u32,
     },
-    /// An older program wrote it, and it cannot be brought to the schema of this one.
+    /// An older program wrote it, and it cannot be migrated to the schema of this one.
     #[error("line 1: the export has schema {found} and cannot be brought to {known}: {reason}")]
     Migration {
-        /// What it has.
+        /// The schema of the export.
         found: u32,
-        /// What is known.
+        /// The newest schema that this program knows.
         known: u32,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
     /// A line is longer than any record.
     #[error("line {line} is longer than {limit} bytes")]
     TooLong {
-        /// Which.
+        /// Its number.
         line: u64,
-        /// What is allowed.
+        /// The maximum length.
         limit: usize,
     },
     /// A line is no record.
     #[error("line {line} is no record: {reason}")]
     Record {
-        /// Which.
+        /// Its number.
         line: u64,
         /// What is wrong with it.
         reason: String,
     },
-    /// A record is there twice.
+    /// A record occurs twice.
     #[error("line {line}: {key} was on line {first} already")]
     Twice {
-        /// The second.
+        /// The line of the second.
         line: u64,
-        /// The first.
+        /// The line of the first.
         first: u64,
-        /// What names it.
+        /// Their key.
         key: String,
     },
-    /// There are more than the head says.
+    /// There are more records than the head says.
     #[error(
         "line {line}: the head says that {said} records follow, and this is one more; where the change was meant, \
          correct the number"
     )]
     More {
-        /// The first that is too many.
+        /// The first line beyond that number.
         line: u64,
-        /// What the head says.
+        /// The number in the head.
         said: u64,
     },
-    /// There are fewer than the head says.
+    /// There are fewer records than the head says.
     #[error(
         "line 1: the head says that {said} records follow, and {found} do: the file was cut off or changed; where the change was \
          meant, correct the number"
     )]
     Count {
-        /// What the head says.
+        /// The number in the head.
         said: u64,
-        /// What was found.
+        /// The number that was found.
         found: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! State → file.
+//! Exports a state to a file.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use super::{
     FORMAT, Head,
 };
 
-/// An export, line by line: each is made when it is asked for.
+/// An export as an iterator of lines, each made on demand.
 #[derive(Clone, Debug)]
 pub struct Export {
     head: Option<Head>,
@@ -18,8 +18,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Of `records`. Without `secrets` access keys are left out, and with them the answers to operations with tokens,
-    /// which may show one: what is left can be shown to who may see the state.
+    /// An export of `records`. Without `secrets`, it omits access keys and also the responses to operations with tokens, which
+    /// may contain one: the rest can be shown to whoever may see the state.
     #[must_use]
     pub fn of(records: impl IntoIterator<Item = Record>, secrets: bool) -> Self {
         let mut records: Vec<_> =
@@ -29,10 +29,10 @@ impl Export {
         Self { head: Some(head), records: records.into_iter() }
     }
 
-    /// How many bytes are left of it.
+    /// The number of bytes that are left of it.
     ///
     /// # Errors
-    /// Where a record cannot be written.
+    /// If a record cannot be written.
     pub fn bytes(&self) -> Result<u64, StoreError> {
         self.clone().try_fold(0, |sum, line| Ok(sum + line?.len() as u64))
     }
@@ -59,7 +59,7 @@ impl Iterator for Export {
 /// Writes all of an [`Export`].
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn export(
     records: impl IntoIterator<Item = Record>,
     mut out: impl Write,

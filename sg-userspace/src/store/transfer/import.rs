@@ -1,4 +1,4 @@
-//! File → state, or the line that is wrong.
+//! Imports a state from a file, or reports the line that is wrong.
 
 use std::{
     collections::HashMap,
@@ -16,19 +16,19 @@ use super::{
     FORMAT, Head, ImportError,
 };
 
-/// What an export holds.
+/// The content of an export.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    /// Every record, each once, with its line; those of an older schema, which became others, all have line 1.
+    /// All records, each once, with its line. Migrated records of an older schema all have line 1.
     pub records: Vec<(u64, Record)>,
-    /// Whether those that are secrets are among them. Where not, who replaces a state by this one keeps its own.
+    /// Whether secret records are included. If not, whoever replaces a state by this one keeps its own secrets.
     pub secrets: bool,
 }
 
 /// Reads an export.
 ///
 /// # Errors
-/// Where it is none, or not all of it can be read.
+/// If it is none, or not all of it can be read.
 pub fn import(from: impl Read) -> Result<Imported, ImportError> {
     import_with(LADDER, from)
 }
@@ -49,16 +49,16 @@ pub(in super::super) fn import_with(ladder: Ladder, mut from: impl Read) -> Resu
     }
 }
 
-/// Reads an export piece by piece, as it arrives. It holds one line, and what was read of those before it.
+/// Reads an export piece by piece, as it arrives. It buffers one line, beside the records of earlier lines.
 #[derive(Debug)]
 pub struct Importer {
     ladder: Ladder,
-    /// The line that has not ended yet, and its number.
+    /// The incomplete line, and its number.
     line: Vec<u8>,
     number: u64,
     head: Option<Head>,
     records: Vec<(u64, Record)>,
-    /// Of an older schema: they become records when all of them are there.
+    /// Records of an older schema: they are migrated when all of them are there.
     old: Vec<Value>,
 }
 
@@ -73,10 +73,10 @@ impl Importer {
         Self { ladder, line: Vec::new(), number: 1, head: None, records: Vec::new(), old: Vec::new() }
     }
 
-    /// Reads on.
+    /// Takes the next piece.
     ///
     /// # Errors
-    /// Where a line is not one of an export. What follows it need not be read.
+    /// If a line is not one of an export. What follows it need not be read.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), ImportError> {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.lengthen(&bytes[..end])?;
@@ -88,7 +88,7 @@ impl Importer {
 
     fn lengthen(&mut self, bytes: &[u8]) -> Result<(), ImportError> {
         self.line.extend_from_slice(bytes);
-        // One more for the `\r` of editors that write one.
+        // One more for the `\r` that some editors write.
         if self.line.len() > text::LONGEST + 1 {
             return Err(ImportError::TooLong { line: self.number, limit: text::LONGEST });
         }
@@ -130,10 +130,10 @@ impl Importer {
         Ok(())
     }
 
-    /// There is no more.
+    /// Ends the export.
     ///
     /// # Errors
-    /// Where something is missing, or something is there twice.
+    /// If something is missing, or occurs twice.
     pub fn finish(mut self) -> Result<Imported, ImportError> {
         if !self.line.is_empty() {
             self.end_of_line()?;
@@ -150,7 +150,7 @@ impl Importer {
         if found != known {
             let migration = |reason| ImportError::Migration { found, known, reason };
             let new = self.ladder.climb(found, self.old).map_err(migration)?;
-            // Steps make several records of one, and one of several: there are no lines any more.
+            // Steps make several records of one, and one of several, so lines no longer apply.
             records.extend(new.into_iter().map(|record| (1, record)));
         }
         let mut lines_of = HashMap::with_capacity(records.len());
@@ -167,14 +167,14 @@ impl Importer {
     }
 }
 
-/// A reason may quote what stands in the file, which may be anything.
+/// Makes a reason printable: it may quote the file, which may contain anything.
 fn printable(reason: &str) -> String {
     crate::model::text::escaped(reason).into_owned()
 }
 
 fn head(text: &[u8], known: u32) -> Result<Head, ImportError> {
     let wrong = |reason| ImportError::Head { reason };
-    // What a newer program adds to a head must not hide that it is newer.
+    // Fields that a newer program adds to a head must not hide that it is newer.
     let head: Value = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
     if head["format"] != FORMAT {
         return Err(wrong("the format is another one".to_owned()));

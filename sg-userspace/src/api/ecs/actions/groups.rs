@@ -1,4 +1,4 @@
-//! Groups: made, shown, changed, deleted.
+//! Actions on groups.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,9 +14,9 @@ use crate::{
     store::{Direction, Group, GroupId, GroupType, NicType, Remote, VpcId},
 };
 
-/// The most groups that are asked about at once.
+/// The maximum number of groups whose references one call returns.
 const MOST_REFERENCES: usize = 10;
-/// Who owns everything here: the vendor has accounts, a host has none.
+/// The owner of everything here: the vendor has accounts, a host has none.
 const ACCOUNT: &str = "0";
 
 pub(super) fn action(name: &str) -> Option<Handler> {
@@ -75,7 +75,7 @@ const fn kind_shown(kind: GroupType) -> &'static str {
     }
 }
 
-/// What a group must be to be shown.
+/// The conditions that a listed group meets.
 struct Filter<'a> {
     ids: BTreeSet<String>,
     name: Option<&'a str>,

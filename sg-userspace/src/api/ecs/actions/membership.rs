@@ -1,4 +1,4 @@
-//! Who holds which groups.
+//! Actions on the groups of instances and network interfaces.
 
 use std::borrow::Cow;
 
@@ -19,14 +19,14 @@ pub(super) fn action(name: &str) -> Option<Handler> {
     })
 }
 
-/// Group, target, and what the action is about.
+/// Group, NIC, and the error context of the action.
 fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fault> {
     let fields = call.fields();
     let group = fields.required("SecurityGroupId")?;
     let unknown = || {
         Fault::not_found("InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
     };
-    // The region may be left out with an instance.
+    // With an instance, the region may be omitted.
     let group = match &call.region {
         Some(region) => in_region(state, region, group)?,
         None => state.group(&GroupId::from(group)).ok_or_else(unknown)?,
@@ -43,7 +43,7 @@ fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fa
     Ok((group.id.clone(), target.id.clone(), about))
 }
 
-/// The NIC that an instance's groups are those of.
+/// The NIC that holds an instance's groups.
 pub(super) fn primary<'a>(state: &'a State, instance: &str) -> Result<&'a Nic, Fault> {
     let nic = state.nics_of_instance(&InstanceId::from(instance)).find(|nic| nic.primary);
     let missing =
@@ -97,7 +97,7 @@ fn modify_interface<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     })
 }
 
-/// Replaces all groups. Nothing else of an instance or interface can be changed here.
+/// Replaces all groups. Other attributes of an instance or interface cannot be changed here.
 async fn set(
     ecs: &Ecs,
     call: &Call,

@@ -1,5 +1,5 @@
-//! The actions: one file a noun, each with a table of its own. An action reads its parameters, calls one operation of
-//! the domain and shapes what came of it; it must never know a limit or a refusal of its own making.
+//! The actions: one file a noun, each with its own table. An action reads its parameters, runs one operation of the domain and
+//! formats the result; it must never have quotas or refusals of its own.
 
 mod groups;
 mod membership;
@@ -24,12 +24,11 @@ use crate::{
 };
 use refusals::{ErrorContext, fault};
 
-/// What an action is going to answer.
+/// The future response of an action.
 pub(super) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
-/// An action.
 pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> ActionFuture<'a>;
 
-/// The nouns' tables, asked in turn.
+/// The nouns' tables, searched in order.
 const NOUNS: [fn(&str) -> Option<Handler>; 6] = [
     groups::action,
     rules::action,
@@ -44,7 +43,7 @@ pub(super) fn action(name: &str) -> Option<Handler> {
     NOUNS.iter().find_map(|noun| noun(name))
 }
 
-/// Does an operation; once, where the call has a token.
+/// Runs an operation; idempotently, if the call has a token.
 async fn submit<O>(ecs: &Ecs, call: &Call, about: ErrorContext, operation: O) -> Result<O::Output, Fault>
 where
     O: Operation + Sync,
@@ -54,7 +53,7 @@ where
     match call.fields().text("ClientToken") {
         None => ecs.service.submit(operation).await.map_err(refused),
         Some(token) => {
-            // What is sent again is signed again.
+            // A retry is signed anew.
             let signing =
                 |name: &str| name.starts_with("Signature") || name == "Timestamp" || name == "AccessKeyId";
             let request: BTreeMap<&str, &str> =
@@ -71,7 +70,7 @@ fn region(call: &Call) -> Result<&str, Fault> {
     call.region.as_deref().filter(|region| !region.is_empty()).ok_or_else(|| Fault::missing("RegionId"))
 }
 
-/// The group that a call is about.
+/// The group of a call.
 fn group(state: &State, call: &Call) -> Result<Arc<Group>, Fault> {
     let region = region(call)?;
     in_region(state, region, call.fields().required("SecurityGroupId")?).cloned()
@@ -96,7 +95,7 @@ fn tags(fields: &Fields<'_>) -> Result<BTreeMap<String, String>, Fault> {
     Ok(tags)
 }
 
-/// Tags as answers have them.
+/// Tags in the form of responses.
 fn tags_shown(label: &Label) -> Value {
     let tags: Vec<Value> =
         label.tags.iter().map(|(key, value)| json!({ "TagKey": key, "TagValue": value })).collect();

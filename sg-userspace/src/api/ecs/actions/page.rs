@@ -1,20 +1,20 @@
-//! Parts of long lists, in the vendor's two ways: numbered pages, or a token that says where the next part begins.
+//! Pagination in the vendor's two ways: numbered pages, or a token that marks the start of the next part.
 
 use serde_json::{Map, Value};
 
 use crate::api::ecs::{Fault, params::Fields};
 
-/// Which part is asked for.
+/// The requested part of a list.
 #[derive(Clone, Debug)]
 pub(super) enum Window {
     /// A page by its number, from 1.
     Numbered { page: usize, size: usize },
-    /// What follows an id.
+    /// The items after an id.
     Following { most: usize, after: Option<String> },
 }
 
 impl Window {
-    /// Reads which part is asked for; `largest` is the most of one.
+    /// Reads which part is requested; `largest` is the maximum size.
     pub(super) fn read(fields: &Fields<'_>, largest: usize) -> Result<Self, Fault> {
         let within = |name: &str, most: usize| match fields.integer::<usize>(name)? {
             None => Ok(None),
@@ -31,7 +31,7 @@ impl Window {
         Ok(Self::Numbered { page, size })
     }
 
-    /// That part of `all`, which are in the order of their ids; and what the answer says of it.
+    /// That part of `all`, which must be sorted by id, and the fields that describe it in the response.
     pub(super) fn of<'a, T>(
         &self,
         all: &'a [T],
@@ -52,7 +52,8 @@ impl Window {
                     None => 0,
                     Some(after) => {
                         let place = all.partition_point(|item| id(item) <= *after);
-                        // A token is an id that was there when it was given; it may be gone now, its form stays.
+                        // A token is an id that existed when it was issued. The object may be gone by now; the form of the id
+                        // stays.
                         if !after
                             .bytes()
                             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

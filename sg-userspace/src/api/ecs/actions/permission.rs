@@ -1,5 +1,5 @@
-//! A rule as the vendor writes it: parameters of a request ↔ a rule of the domain. Direction decides which of `Source…`
-//! and `Dest…` is the remote; everything else is the same both ways.
+//! A rule in the vendor's form: parameters of a request ↔ a rule of the domain. The direction decides which of `Source…` and
+//! `Dest…` is the remote; everything else is the same for both.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The names of the parameters that say both ends.
+/// The names of the parameters of one end.
 struct Names {
     cidr: &'static str,
     cidr_v6: &'static str,
@@ -45,7 +45,7 @@ const fn ends(direction: Direction) -> (Names, Names) {
     }
 }
 
-/// Every parameter of a rule that an authorization must have one of: whether the old, flat form was used.
+/// Whether the request uses the old, flat form: every authorization has one of these parameters.
 pub(super) fn is_flat(fields: &Fields<'_>) -> bool {
     let names =
         ["IpProtocol", "PortRange", "PortRangeListId", "SourcePortRange", "Policy", "Priority", "NicType"];
@@ -53,15 +53,15 @@ pub(super) fn is_flat(fields: &Fields<'_>) -> bool {
     names.into_iter().chain(ends).any(|name| fields.text(name).is_some())
 }
 
-/// A rule that was written down in full.
+/// A complete rule.
 #[derive(Clone, Debug)]
 pub(super) struct Permission {
     pub(super) spec: RuleSpec,
-    /// The priority was written, too.
+    /// Whether the request has a priority.
     pub(super) with_priority: bool,
 }
 
-/// Parts of a rule; what was not written is none.
+/// The fields of a rule; none if the request does not have it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parts {
     pub(super) action: Option<Action>,
@@ -76,7 +76,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Reads what is written.
+    /// Reads the fields of a request.
     pub(super) fn read(fields: &Fields<'_>, direction: Direction) -> Result<Self, Fault> {
         let (remote, local) = ends(direction);
         if fields.text(local.group).is_some() {
@@ -101,7 +101,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// The vendor has codes for the ways in which ICMP does not fit an address.
+    /// The vendor has codes for each way in which ICMP does not fit an address.
     fn one_family(&self) -> Result<(), Fault> {
         const ICMP: Option<Protocol> = Some(Protocol::Number(1));
         const ICMPV6: Option<Protocol> = Some(Protocol::Number(58));
@@ -119,7 +119,7 @@ impl Parts {
         }
     }
 
-    /// The whole rule, for a group.
+    /// The complete rule, for a group.
     pub(super) fn whole(self, direction: Direction, group: &Group) -> Result<Permission, Fault> {
         let Some(protocol) = self.protocol else { return Err(Fault::missing("IpProtocol")) };
         let has_ports = matches!(protocol, Protocol::Number(6 | 17 | 132));
@@ -139,7 +139,7 @@ impl Parts {
             priority: self.priority.unwrap_or(1),
             ports: self.ports.unwrap_or_default(),
             source_ports: self.source_ports.unwrap_or_default(),
-            // Only the classic network has two sides.
+            // Only in the classic network do NICs face two networks.
             nic_type: if group.vpc.is_some() { NicType::Intranet } else { classic() },
             remote,
             local: self.local,
@@ -173,7 +173,7 @@ fn action(fields: &Fields<'_>) -> Result<Option<Action>, Fault> {
         None => Ok(None),
         Some(text) if text.eq_ignore_ascii_case("accept") => Ok(Some(Action::Accept)),
         Some(text) if text.eq_ignore_ascii_case("drop") => Ok(Some(Action::Drop)),
-        // Ours: the cloud has only the two.
+        // Our extension: the cloud has only the other two.
         Some(text) if text.eq_ignore_ascii_case("reject") => Ok(Some(Action::Reject)),
         Some(_) => {
             Err(Fault::bad("InvalidPolicy.Malformed", "The specified parameter \"Policy\" is not valid."))
@@ -239,7 +239,7 @@ pub(super) fn vendor_range(text: &str) -> Option<PortRange> {
 }
 
 fn remote(fields: &Fields<'_>, names: &Names) -> Result<Option<Remote>, Fault> {
-    // A prefix counts before a group, and a group before a prefix list.
+    // A prefix takes precedence over a group, and a group over a prefix list.
     if let Some(net) = net(fields, names)? {
         return Ok(Some(Remote::Net(net)));
     }
@@ -267,7 +267,7 @@ fn net(fields: &Fields<'_>, names: &Names) -> Result<Option<IpNet>, Fault> {
     }
 }
 
-/// The rule as the vendor shows it. Every field is there; what is not said is an empty text.
+/// The rule in the vendor's form. Every field is present; unspecified ones are empty texts.
 pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     let spec = &rule.spec;
     let mut fields = Map::new();

@@ -1,4 +1,4 @@
-//! Port lists. Their answers hold plain arrays, unlike everything older.
+//! Actions on port lists. Their responses have plain arrays, unlike those of all older actions.
 
 use std::{collections::BTreeSet, sync::Arc};
 

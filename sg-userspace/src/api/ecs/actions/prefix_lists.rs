@@ -1,4 +1,4 @@
-//! Prefix lists.
+//! Actions on prefix lists.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -36,7 +36,7 @@ fn family(fields: &Fields<'_>) -> Result<Option<Family>, Fault> {
     }
 }
 
-/// An address is the prefix of its full length. Host bits are the service's to refuse.
+/// An address is a prefix of full length. The service refuses host bits.
 fn cidr(fields: &Fields<'_>) -> Result<IpNet, Fault> {
     let text = fields.required("Cidr")?;
     let net = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));

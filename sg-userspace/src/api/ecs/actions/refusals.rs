@@ -1,4 +1,4 @@
-//! What the vendor calls each refusal. One thing has several names, by the action that meets it.
+//! Maps each refusal to the vendor's error code. One refusal has several codes, depending on the action.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::{
     store::Direction,
 };
 
-/// What an action is about.
+/// The kind of action in which an error occurs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ErrorContext {
     /// A group.
@@ -35,14 +35,14 @@ pub(super) enum ErrorContext {
 
 use StatusCode as Is;
 
-/// The fault that a refusal is.
+/// The fault for a refusal.
 pub(super) fn fault(refusal: &Refusal, about: ErrorContext) -> Fault {
     let (status, code) = named(refusal, about);
     Fault::new(status, code, Cow::Owned(message(refusal, code)))
 }
 
-/// The vendor's own words where clients show them to people; else ours, which say more. Ports are written as the request
-/// wrote them.
+/// The vendor's own text where clients show it to people, and otherwise ours, which says more. Ports have the form of the
+/// request.
 fn message(refusal: &Refusal, code: &str) -> String {
     if let Refusal::Invalid { field: field @ (Field::Ports | Field::SourcePorts), found, allowed } = refusal {
         let name = if *field == Field::Ports { "PortRange" } else { "SourcePortRange" };
@@ -65,7 +65,7 @@ fn message(refusal: &Refusal, code: &str) -> String {
     format!("{documented} ({refusal})")
 }
 
-/// `1-65535` and `22` as `1/65535` and `22/22`; the id of a list stays.
+/// `1-65535` and `22` as `1/65535` and `22/22`; the id of a list is kept.
 fn vendor_ports(text: &str) -> String {
     let range = |range: &str| {
         crate::store::port_range(range, '-').map(|range| format!("{}/{}", range.first(), range.last()))

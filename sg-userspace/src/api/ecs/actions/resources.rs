@@ -1,5 +1,5 @@
-//! What groups are about and others manage: regions, VPCs, instances, network interfaces. They are shown, so that clients
-//! find what to put into a group.
+//! Read-only actions on regions, VPCs, instances and network interfaces, which are managed elsewhere: clients list them to find
+//! what to put into a group.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -56,7 +56,7 @@ fn describe_vpcs<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
         let (id, name, tagged) = (fields.text("VpcId"), fields.text("VpcName"), has_tags(&fields)?);
         let state = ecs.service.snapshot();
         let admits = |vpc: &Vpc| {
-            // Several ids may stand in one, with commas between them.
+            // One may have several ids, separated by commas.
             vpc.region == region
                 && id.is_none_or(|ids| ids.split(',').any(|id| id == vpc.id.as_str()))
                 && name.is_none_or(|name| vpc.label.name == name)

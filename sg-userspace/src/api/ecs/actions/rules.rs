@@ -1,4 +1,4 @@
-//! Rules of a group: authorised, modified, revoked, each for both directions.
+//! Actions on rules: authorise, modify, revoke, each for both directions.
 
 use super::{
     ActionFuture, ErrorContext, Handler, group,
@@ -11,7 +11,7 @@ use crate::{
     store::{Direction, Group, NicType, RuleId},
 };
 
-/// The most rules, or ids of rules, of one call.
+/// The maximum number of rules, or ids of rules, of one call.
 const MOST: usize = 100;
 
 pub(super) fn action(name: &str) -> Option<Handler> {
@@ -83,7 +83,7 @@ fn modify<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
             }
             changes(parts, id.to_owned(), direction)
         } else {
-            // The old form says the rule by what it matches, and changes its description.
+            // The old form identifies the rule by its match, and changes its description.
             let description = parts.description.clone();
             let permission = parts.whole(direction, &group)?;
             let same = RevokeMatching {
@@ -137,7 +137,7 @@ fn revoke<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFutur
         let ids = fields.list("SecurityGroupRuleId")?;
         if ids.is_empty() {
             let mut rules = permissions(call, direction, &group)?;
-            // Of the classic network, where nothing is said, it may be either side.
+            // In the classic network, an unspecified NIC type means either.
             if group.vpc.is_none() && fields.text("NicType").is_none() {
                 let other = rules.iter().cloned().map(|(mut spec, with_priority)| {
                     spec.nic_type = NicType::Intranet;

@@ -1,4 +1,4 @@
-//! Requests that nobody meant: whatever arrives gets a reply in the vendor's form.
+//! Arbitrary requests: every one gets a response in the vendor's form.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use crate::api::{ecs::params::Parameters, signature::tests::recorded};
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
 
-/// A reply is a refusal with a code, or a success.
+/// Checks that the response is a refusal with a code, or a success.
 fn reply(request: Request<Body>) {
     let reply = RUNTIME.block_on(async { ask(&face(), request).await });
     if reply.status != 200 {

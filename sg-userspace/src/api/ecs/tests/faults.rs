@@ -82,7 +82,7 @@ async fn what_follows_no_recipe() {
     request.headers_mut().append("authorization", header);
     assert_eq!(refused(request).await, code(400, "IncompleteSignature"));
 
-    // Two of which one is of the other recipe, or of none; whichever comes first.
+    // Two headers, one of which is of the other recipe or of none, in either order.
     for (first, second) in [("Basic x", "ACS3-HMAC-SHA256 x"), ("Basic x", "Basic y")] {
         let mut request = get(common("DescribeRegions", "n"));
         request.headers_mut().append("authorization", first.parse().unwrap());
@@ -117,7 +117,7 @@ async fn a_body_is_read_as_what_was_signed_or_not_at_all() {
         request
     };
     assert_eq!(ask(&face(), posted(true)).await.status, 200);
-    // What it is is not signed: somebody on the way may say something else of it.
+    // The media type is not signed: somebody on the path may change it.
     let reply = ask(&face(), posted(false)).await;
     assert_eq!(reply.refusal(), code(400, "IncompleteSignature"));
     assert!(reply.json()["Message"].as_str().unwrap().contains("content-type"), "{reply:?}");
@@ -172,7 +172,7 @@ async fn unknown_key_wrong_signature_in_this_order() {
     let target = format!("/?{}", encoded(&parameters));
     let reply = ask(&face(), Request::builder().uri(target).body(Body::empty()).unwrap()).await;
     assert_eq!(reply.refusal(), code(400, "SignatureDoesNotMatch"));
-    // A client splits the message at its colon, and compares what follows with what it signed itself.
+    // A client splits the message at its colon, and compares the rest with what it signed itself.
     let message = reply.json()["Message"].as_str().unwrap().to_owned();
     let (words, signed) = message.split_once(':').unwrap();
     assert_eq!(words, "Specified signature is not matched with our calculation. server string to sign is");
@@ -234,7 +234,7 @@ async fn times() {
 #[tokio::test]
 async fn a_nonce_is_used_once_by_whoever_has_the_key() {
     let face = face();
-    // Who cannot sign burns no nonces.
+    // Whoever cannot sign burns no nonces.
     let mut forged = sign(&Method::GET, common("DescribeRegions", "n"));
     forged.insert("Signature".into(), "OLeaidS1JvxuMvnyHOwuJ+uX5qY=".into());
     let forged = Request::builder().uri(format!("/?{}", encoded(&forged))).body(Body::empty()).unwrap();
@@ -311,7 +311,7 @@ async fn a_form_and_a_query_are_one() {
     };
     let reply = ask(&face(), request("Application/X-WWW-Form-UrlEncoded; charset=UTF-8", &form)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    // A body of another kind would be one that nobody reads.
+    // The parameters in a body of another kind would never be read.
     assert_eq!(refused(request("text/plain", &form)).await, code(415, "UnsupportedMediaType"));
     // The same name in both.
     let mut both = form.clone();

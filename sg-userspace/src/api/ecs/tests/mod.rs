@@ -1,4 +1,4 @@
-//! The protocol from outside: requests in, replies out, without a socket where none is needed.
+//! The protocol from outside: requests in, responses out, without a socket where none is needed.
 
 mod arbitrary;
 mod faults;
@@ -44,7 +44,7 @@ impl Keys for OneKey {
     }
 }
 
-/// A face whose clock stands still.
+/// An API whose clock stands still.
 fn ecs(now: &str) -> Ecs {
     let now: Timestamp = now.parse().unwrap();
     let clock: Clock = Arc::new(move || now);
@@ -61,12 +61,12 @@ fn ecs(now: &str) -> Ecs {
     }
 }
 
-/// The router of a face whose clock says [`NOW`].
+/// The router of an API at the time [`NOW`].
 fn face() -> Router {
     router(ecs(NOW))
 }
 
-/// A reply, read.
+/// A parsed response.
 #[derive(Debug)]
 struct Reply {
     status: StatusCode,
@@ -153,7 +153,7 @@ fn acs3_post(
     acs3_post_of(action, nonce, query, "", change)
 }
 
-/// The same with a body; whatever headers `change` leaves are signed.
+/// The same with a body; `change` may edit the headers before they are signed.
 fn acs3_post_of(
     action: &str,
     nonce: &str,
@@ -176,7 +176,7 @@ fn acs3_post_of(
     let names: Vec<String> = request.headers().keys().map(ToString::to_string).collect();
     let authorization =
         Authorization { key_id: KEY.0.to_owned(), signed_headers: names.clone(), signature: Vec::new() };
-    // Where that is refused, the server is to say so.
+    // If it is refused, the server is to return the error.
     if let Ok(signed) = acs3::signed(&authorization, &Method::POST, query, request.headers(), body.as_bytes())
     {
         let mac = Hmac::<Sha256>::new_from_slice(KEY.1.as_bytes()).unwrap();

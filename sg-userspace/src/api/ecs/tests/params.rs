@@ -60,7 +60,7 @@ fn lists() {
         ("Large.4294967296", "a"),
     ]);
     let fields = all.fields();
-    // Both ways at once.
+    // Both forms at once.
     assert_eq!(fields.list("SecurityGroupId").unwrap_err().code, "InvalidSecurityGroupId.Malformed");
     assert_eq!(fields.list("InstanceId").unwrap(), ["i-1", "i-2"]);
     assert_eq!(fields.list("SecurityGroupIds").unwrap(), ["sg-1", "sg-2"]);

@@ -1,9 +1,9 @@
-//! Every recorded request of the vendor's clients, through the whole face, at the time when it was sent.
+//! Every recorded request of the vendor's clients, through the whole API, at the time when it was sent.
 
 use super::{ask, ecs, router};
 use crate::api::signature::{acs3, tests};
 
-/// Of the recorded actions, those that nothing here answers. All others get as far as the domain, where nothing is.
+/// The recorded actions that are not implemented. All others reach the domain, which is empty.
 const UNKNOWN: [&str; 0] = [];
 
 #[tokio::test]

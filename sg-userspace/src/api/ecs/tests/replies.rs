@@ -1,4 +1,4 @@
-//! Replies byte by byte, as far as clients look at them.
+//! Responses byte by byte, as far as clients read them.
 
 use axum::{body::Body, http::Request};
 use serde_json::json;

@@ -14,7 +14,7 @@ use crate::api::{
     signature::tests::{Recorded, recorded},
 };
 
-/// Runs `clients` in a thread while a face whose clock says `now` listens.
+/// Runs `clients` in a thread while an API at the time `now` listens.
 async fn with_face<T: Send + 'static>(
     now: &str,
     clients: impl FnOnce(&mut TcpStream) -> T + Send + 'static,
@@ -36,7 +36,7 @@ async fn with_face<T: Send + 'static>(
     result
 }
 
-/// One reply: status and body.
+/// Reads one response: status and body.
 fn read(stream: &mut TcpStream) -> (u16, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -71,7 +71,7 @@ async fn recorded_requests_over_one_connection() {
             .filter(move |recorded| early(recorded) == of_early);
         let replies = with_face(now, move |stream| {
             let ask = |recorded: Recorded| {
-                // One client takes the server for a proxy.
+                // One client sends absolute targets, as to a proxy.
                 let absolute = format!("http://ecs.cn-hangzhou.aliyuncs.com{}", recorded.target);
                 let target = if recorded.client == "aliyun_core_v1" { &absolute } else { &recorded.target };
                 write(stream, &recorded, target);

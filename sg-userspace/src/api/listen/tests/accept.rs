@@ -22,7 +22,7 @@ use super::{
     limits, router,
 };
 
-/// Fails so often, then has one connection, then none.
+/// Fails a number of times, then has one connection, then none.
 struct Failing {
     errors: [Errno; 6],
     asked: AtomicUsize,
@@ -68,7 +68,7 @@ async fn a_listener_without_descriptors_waits_for_them() {
         serving
     );
     assert!(reply.ends_with("ok"), "{reply}");
-    // A pause for each but the two that are the client's.
+    // A pause for each failure except the two that are the client's.
     assert!((Duration::from_millis(900)..Duration::from_secs(20)).contains(&began.elapsed()));
 }
 

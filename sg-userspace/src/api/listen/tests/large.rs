@@ -1,4 +1,4 @@
-//! Bodies that a face allows to be larger than others.
+//! Bodies that an API allows to be larger than others.
 
 use std::{
     io::Write as _,
@@ -23,7 +23,7 @@ fn begin(server: &Server, path: &str, length: usize) -> TcpStream {
 
 fn post(server: &Server, path: &str, length: usize) -> String {
     let mut stream = begin(server, path, length);
-    // Where it is refused it is not read.
+    // If it is refused, it is not read.
     let _ = stream.write_all(&vec![b'x'; length]);
     read_reply(&mut stream)
 }
@@ -59,13 +59,13 @@ fn there_is_one_at_a_time() {
     first.write_all(&[b'x'; 5_000]).unwrap();
     thread::sleep(Duration::from_millis(200));
     assert!(post(&server, "/large", 10_000).contains("503 Service Unavailable"));
-    // Others are not concerned.
+    // Other requests are not affected.
     assert!(post(&server, "/large", SMALL).contains("200 OK"));
     assert!(post(&server, "/body", SMALL).contains("200 OK"));
     first.write_all(&[b'x'; 5_000]).unwrap();
     assert!(read_reply(&mut first).contains("200 OK"));
     assert!(post(&server, "/large", 10_000).contains("200 OK"));
-    // Nor does one that ended halfway keep the next one out.
+    // Nor does one that ended halfway block the next one.
     drop(begin(&server, "/large", 10_000));
     thread::sleep(Duration::from_millis(200));
     assert!(post(&server, "/large", 10_000).contains("200 OK"));
@@ -74,14 +74,14 @@ fn there_is_one_at_a_time() {
 
 #[test]
 fn a_large_one_has_the_time_that_its_size_takes() {
-    // A second more for each 10,000 bytes.
+    // One more second for each 10,000 bytes.
     let server = server(&Limits { large_body_pace: 10_000, ..limits() });
     let mut steady = begin(&server, "/large", 30_000);
     for _ in 0..30 {
         steady.write_all(&[b'x'; 1_000]).unwrap();
         thread::sleep(Duration::from_millis(40));
     }
-    // It took more than what every body has.
+    // It took more time than every body has.
     assert!(read_reply(&mut steady).contains("200 OK"));
     let began = Instant::now();
     let mut slow = begin(&server, "/large", 30_000);

@@ -1,4 +1,4 @@
-//! More clients than there is room for.
+//! More clients than there are places.
 
 use std::{
     io::{self, Write},
@@ -26,7 +26,7 @@ use super::{
     Limits, Server, ask, limits, read_reply, router, until_closed,
 };
 
-/// How many requests are being answered, the most there were, and what they wait for.
+/// The number of requests being served, its maximum, and what they wait for.
 #[derive(Clone)]
 struct Counted {
     now: Arc<AtomicUsize>,
@@ -89,7 +89,7 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
                 for _ in 0..CLIENTS {
                     let answered = Arc::clone(&answered);
                     clients.spawn(async move {
-                        // Whom the backlog has no room for tries again, as the kernel does; here, for as long.
+                        // A client for which the backlog has no room tries again, as the kernel does; here, for as long.
                         let mut stream = connect(address).await.unwrap();
                         stream
                             .write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
@@ -111,7 +111,7 @@ fn thousands_of_clients_are_served_a_few_at_a_time() {
     thread::sleep(Duration::from_millis(300));
     assert_eq!(counted.most.load(Ordering::SeqCst), ROOM);
     assert_eq!(answered.load(Ordering::SeqCst), 0);
-    // Clients have a socket each in this process too; what the server holds is the rest.
+    // Clients have a socket each in this process too; the server holds the rest.
     let files = open_files();
     assert!(files < CLIENTS + ROOM + 500, "{files}");
 
@@ -135,7 +135,7 @@ fn half_open_connections_keep_nobody_out_for_long() {
     let silent: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
     let began = Instant::now();
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));
-    // Three times the house was full, and the oldest went.
+    // All places were taken three times, and the oldest connections left.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     drop(silent);
     server.stop();
@@ -157,7 +157,7 @@ fn who_keeps_others_waiting_leaves_and_who_is_served_or_known_does_not() {
     let begin = |text: &str| {
         let mut stream = server.connect();
         stream.write_all(text.as_bytes()).unwrap();
-        // One after the other, so that it is known who is the oldest.
+        // One after the other, so that it is known which is the oldest.
         thread::sleep(Duration::from_millis(30));
         stream
     };
@@ -173,7 +173,7 @@ fn who_keeps_others_waiting_leaves_and_who_is_served_or_known_does_not() {
     let began = Instant::now();
     let mut others = Vec::new();
     for mut stream in leaving {
-        // Each of these stays, so that the next one needs the place of the next.
+        // Each of these stays, so that the next one needs the place of another.
         let mut other = server.connect();
         write!(other, "GET /served HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         others.push(other);
@@ -223,7 +223,7 @@ fn idle_connections_leave_when_the_house_is_full() {
             stream
         })
         .collect();
-    // There is room for all of them.
+    // There is a place for all of them.
     for stream in &mut idle {
         assert!(ask(stream, "/").ends_with("ok"));
     }

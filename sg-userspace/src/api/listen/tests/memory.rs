@@ -17,7 +17,7 @@ use super::{
 /// A body larger than what each has of its own.
 const LARGE: usize = 10_000;
 
-/// A listener that has memory for one large body, and a half.
+/// A listener that has memory for one and a half large bodies.
 fn server(own: usize, least: Duration) -> Server {
     let known = async |Extension(claim): Extension<Claim>, body: Body| {
         claim.accept();
@@ -34,12 +34,12 @@ fn server(own: usize, least: Duration) -> Server {
     Server::tcp(router, limits)
 }
 
-/// A body that stops a byte before its end, where there is memory for it.
+/// Sends a body except its last byte, if there is memory for it.
 fn begin(server: &Server, path: &str, length: usize) -> TcpStream {
     let mut stream = server.connect();
     write!(stream, "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n").unwrap();
     stream.write_all(&vec![b'x'; length - 1]).unwrap();
-    // One after the other, so that it is known who is the oldest.
+    // One after the other, so that it is known which is the oldest.
     thread::sleep(Duration::from_millis(50));
     stream
 }
@@ -55,7 +55,7 @@ fn the_oldest_that_is_incomplete_goes_for_others() {
     let began = Instant::now();
     let mut held: Vec<TcpStream> = (0..5).map(|_| begin(&server, "/body", LARGE)).collect();
     let mut last = held.pop().unwrap();
-    // Each of them went for the next one, and heard why.
+    // Each of them was dropped for the next one, and got the reason.
     for stream in &mut held {
         let reply = read_reply(stream);
         assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
@@ -63,7 +63,7 @@ fn the_oldest_that_is_incomplete_goes_for_others() {
     }
     assert!(end(&mut last).ends_with("\r\n\r\n10000"));
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    // What it held is free again.
+    // The memory that it held is free again.
     assert!(end(&mut begin(&server, "/body", LARGE)).ends_with("\r\n\r\n10000"));
     server.stop();
 }
@@ -74,7 +74,7 @@ fn who_is_known_stays_and_those_who_come_are_refused() {
     let mut known = begin(&server, "/known", LARGE);
     for path in ["/body", "/known"] {
         let mut other = begin(&server, path, LARGE);
-        // The face here answers whatever could not be read with nothing.
+        // This API's response to an unreadable body is empty.
         let reply = read_reply(&mut other);
         assert!(reply.starts_with("HTTP/1.1 503 ") || reply.ends_with("\r\n\r\n0"), "{path}: {reply}");
     }
@@ -84,7 +84,7 @@ fn who_is_known_stays_and_those_who_come_are_refused() {
 
 #[test]
 fn a_small_one_waits_for_nobody() {
-    // Nobody would have to go for a long time.
+    // None would have to leave for a long time.
     let server = server(1_000, PATIENCE);
     let mut held = [begin(&server, "/body", LARGE), begin(&server, "/body", LARGE)];
     let began = Instant::now();

@@ -76,7 +76,7 @@ fn listener() -> Listener {
     Listener::tcp("127.0.0.1:0".parse().unwrap(), Exposure::Loopback { flag: "--any" }, "--here").unwrap()
 }
 
-/// A face that tells what reaches it.
+/// An API whose responses describe the requests.
 fn router() -> Router {
     Router::new()
         .route("/", get(async || "ok"))
@@ -86,7 +86,7 @@ fn router() -> Router {
         .route("/large", post(large))
 }
 
-/// A face that lets bodies of 1 MB in.
+/// An API that allows bodies of 1 MB.
 async fn large(Extension(bounds): Extension<LargeBody>, request: Request<Body>) -> (StatusCode, String) {
     bounds.allow(1_000_000);
     body(request).await
@@ -107,7 +107,7 @@ async fn body(request: Request<Body>) -> (StatusCode, String) {
     }
 }
 
-/// Limits that a test need not wait for, but that do not fail it where the machine is busy.
+/// Limits short enough for tests, yet long enough for a busy machine.
 fn limits() -> Limits {
     Limits {
         head_time: Duration::from_millis(500),
@@ -123,7 +123,7 @@ fn ask(stream: &mut (impl Read + Write), path: &str) -> String {
     read_reply(stream)
 }
 
-/// Reads one reply that has a length; blank where the connection ended before.
+/// Reads one response that has a length; blank if the connection ended before.
 fn read_reply(stream: &mut impl Read) -> String {
     let mut reply = Vec::new();
     let mut byte = [0];
@@ -140,11 +140,11 @@ fn read_reply(stream: &mut impl Read) -> String {
     head + &String::from_utf8(body).unwrap()
 }
 
-/// How long it takes until the other side has closed the connection.
+/// How long it takes until the peer has closed the connection.
 fn until_closed(stream: &mut impl Read) -> Duration {
     let began = Instant::now();
     let mut rest = Vec::new();
-    // A reset is a way of closing.
+    // A reset also closes it.
     drop(stream.read_to_end(&mut rest));
     began.elapsed()
 }
@@ -177,7 +177,7 @@ fn only_loopback_unless_allowed() {
         let text = refused.to_string();
         assert!(text.contains(address) && text.contains("--any"), "{text}");
     }
-    // Allowed, and not an address of this host.
+    // Allowed, but not an address of this host.
     let refused = Listener::tcp("192.0.2.1:80".parse().unwrap(), Exposure::Anywhere, "--here").unwrap_err();
     assert!(refused.to_string().starts_with("cannot listen on 192.0.2.1:80: "), "{refused}");
     assert!(refused.to_string().ends_with("; choose another address with --here"), "{refused}");

@@ -1,4 +1,4 @@
-//! Clients that are slow, send too much, or nothing that is HTTP.
+//! Clients that are slow, send too much, or send no HTTP.
 
 use std::{
     io::{Read, Write},
@@ -18,7 +18,7 @@ fn a_head_has_its_time() {
         let time = until_closed(&mut stream);
         assert!((Duration::from_millis(300)..Duration::from_secs(10)).contains(&time), "{time:?}");
     }
-    // Never silent, and never done.
+    // Never silent, and never complete.
     let mut stream = server.connect();
     let began = Instant::now();
     write!(stream, "GET / HTTP/1.1\r\n").unwrap();
@@ -40,7 +40,7 @@ fn an_idle_connection_has_more_time_than_a_head() {
     let time = until_closed(&mut stream);
     assert!((Duration::from_secs(1)..Duration::from_secs(10)).contains(&time), "{time:?}");
 
-    // A second head that begins has no more time than a first one.
+    // A second head has no more time than a first one.
     let mut stream = server.connect();
     ask(&mut stream, "/");
     write!(stream, "GET").unwrap();
@@ -57,7 +57,7 @@ fn a_body_has_its_time() {
     assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
     assert!(until_closed(&mut stream) < Duration::from_secs(10));
 
-    // Drop by drop.
+    // Byte by byte.
     let mut stream = server.connect();
     write!(stream, "POST /body HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
     let mut dripping = stream.try_clone().unwrap();
@@ -91,7 +91,7 @@ fn a_body_has_its_size() {
     let post = |head: &str, body: &[u8]| {
         let mut stream = server.connect();
         write!(stream, "POST /body HTTP/1.1\r\nHost: h\r\n{head}\r\n\r\n").unwrap();
-        // Where it is too large, the server may close before it has everything.
+        // If it is too large, the server may close before it has everything.
         drop(stream.write_all(body));
         read_reply(&mut stream)
     };
@@ -104,7 +104,7 @@ fn a_body_has_its_size() {
     assert!(reply.starts_with("HTTP/1.1 4"), "{reply}");
     let reply = post("Content-Length: 10001\r\nExpect: 100-continue", b"");
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
-    // Sent all the same: the client still gets its answer.
+    // Sent all the same: the client still gets its response.
     let reply = post("Content-Length: 900000", &vec![b'x'; 900_000]);
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
 
@@ -118,7 +118,7 @@ fn a_body_has_its_size() {
 
 #[test]
 fn a_reply_that_nobody_reads_has_its_time() {
-    // Nobody leaves for another one here.
+    // No connection has to leave for another one here.
     let server = Server::tcp(router(), Limits { connections: 1, least_time: PATIENCE, ..limits() });
     let mut deaf = server.connect();
     write!(deaf, "GET /long HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
@@ -127,7 +127,7 @@ fn a_reply_that_nobody_reads_has_its_time() {
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));
     assert!(began.elapsed() < Duration::from_secs(10));
 
-    // One that is read slowly is written to its end.
+    // A response that is read slowly is written to its end.
     let mut slow = server.connect();
     write!(slow, "GET /long HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
     let (mut count, mut buffer) = (0, vec![0; 4 << 20]);
@@ -144,7 +144,7 @@ fn a_reply_that_nobody_reads_has_its_time() {
 
 #[test]
 fn what_is_not_http_is_refused() {
-    // Nothing here is about time.
+    // No time limit matters here.
     let server = Server::tcp(router(), Limits::default());
     let send = |bytes: &[u8]| {
         let mut stream = server.connect();
@@ -171,7 +171,7 @@ fn what_is_not_http_is_refused() {
     let reply = send(longer.as_bytes());
     assert!(reply.starts_with("HTTP/1.1 431 ") || reply.is_empty(), "{reply}");
     let target = format!("GET /?{} HTTP/1.1\r\nHost: h\r\n\r\n", "y".repeat(70 << 10));
-    // What is sent after the answer makes a reset, which may overtake it.
+    // Data sent after the response causes a reset, which may overtake it.
     let reply = (0..10).map(|_| send(target.as_bytes())).find(|reply| !reply.is_empty());
     assert!(reply.is_some_and(|reply| reply.starts_with("HTTP/1.1 414 ")));
     assert!(ask(&mut server.connect(), "/").ends_with("ok"));

@@ -1,4 +1,4 @@
-//! Unix sockets: who may connect, and whose the file is.
+//! Unix sockets: who may connect, and who owns the file.
 
 use std::{
     collections::BTreeSet,
@@ -59,7 +59,7 @@ fn users_who_are_not_admitted_are_told_so() {
     super::until_closed(&mut stream);
     server.stop();
 
-    // The mode of the file admitted the members of a group, where one was asked for.
+    // The mode of the file admitted the members of a group, if one was configured.
     let group = getegid().as_raw();
     let server = start(&path, Access { uids: BTreeSet::new(), group: Some(group) });
     assert_eq!(fs::metadata(&path).unwrap().gid(), group);

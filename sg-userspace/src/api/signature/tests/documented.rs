@@ -1,4 +1,4 @@
-//! The examples of the vendors' documentation, and headers that follow no recipe.
+//! The examples in the vendors' documentation, and headers that follow no recipe.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What clients sent, with the secret they signed with, and whether the signature is right.
+//! Requests of clients, with the secret that signed each, and whether the signature is valid.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,6 @@ pub(crate) struct Recorded {
     pub(crate) valid: bool,
 }
 
-/// All of them.
 pub(crate) fn recorded() -> Vec<Recorded> {
     include_str!("recorded.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -34,12 +33,12 @@ impl Recorded {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether it is for the protocol of [`crate::api::ecs`].
+    /// Whether it is of the protocol of [`crate::api::ecs`].
     pub(crate) fn is_rpc(&self) -> bool {
         self.client != "huawei"
     }
 
-    /// The query and the form, decoded.
+    /// The decoded query and form.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         let form = self.header("content-type") == Some("application/x-www-form-urlencoded");
         let form = if form { self.body.as_bytes() } else { b"" };
@@ -99,7 +98,7 @@ fn every_recorded_signature_is_judged_as_it_should_be() {
     }
 }
 
-/// A signature that held for another method, target, header or body than the one that was signed would be none.
+/// A signature must not be valid for another method, target, header or body than the signed one.
 #[test]
 fn no_recorded_signature_survives_a_change() {
     for request in recorded().into_iter().filter(|request| request.valid) {
@@ -128,7 +127,7 @@ fn changes(request: &Recorded) -> Vec<Recorded> {
         request.header("authorization").and_then(|header| header.split_once("SignedHeaders="))
     {
         let (listed, _) = rest.split_once(',').unwrap();
-        // What is announced as the body's hash must be it; that is refused before.
+        // A wrong announced hash is refused before the signature is checked.
         for signed in listed.split(';').filter(|signed| *signed != acs3::CONTENT_HASH) {
             let mut other = request.clone();
             other.headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case(signed)).unwrap().1.push('x');

@@ -129,7 +129,7 @@ pub mod flags {
     pub const LAYER_3: u32 = 2048;
 }
 
-/// Maximum number of EtherTypes that an image can name.
+/// Maximum number of `EtherType`s that an image can name.
 pub const MAX_ETHERTYPES: usize = 8;
 
 /// Whether `words`, those of [`header::ETHERTYPES`], contain `number`, which is not zero: unused numbers are.

@@ -54,7 +54,7 @@ pub(crate) const ALL: &[Programs] = &[
     of(&[Build], Elsewhere, &["sudo"]),
     of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
     // `planted`.
-    of(&[Build], Debian(&["git"]), &["git"]),
+    of(&[Build, Test], Debian(&["git"]), &["git"]),
     // They install the rest, and `unpacked` uses them.
     of(&[Build], Debian(&["apt"]), &["apt-cache", "apt-get"]),
     // libFuzzer is C++ and is compiled with the fuzz targets.

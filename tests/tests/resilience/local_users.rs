@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, Permissions},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     os::unix::{
         fs::{DirBuilderExt as _, PermissionsExt as _, lchown, symlink},
         process::ExitStatusExt as _,
@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -67,9 +67,15 @@ impl Hold {
     }
 
     fn by(host: &Host, path: &Path, line: &[&str]) -> Result<Self> {
-        let held = Self(nobody(host, line)?);
+        let mut held = Self(nobody(host, line)?);
         let path = path.to_str().context("not UTF-8")?;
         until("the lock is held", || {
+            // One that has ended will never hold it.
+            if let Some(status) = held.0.try_wait()? {
+                let mut said = String::new();
+                held.0.stderr.take().context("no standard error")?.read_to_string(&mut said)?;
+                bail!("{line:?} ended with {status}: {said}");
+            }
             Ok(!Command::new("flock").args(["-n", path, "true"]).status()?.success())
         })?;
         Ok(held)

@@ -283,7 +283,7 @@ fn judging_again_cuts_and_mends() {
     assert_eq!((entry.generation, entry.decision), (2, DROP.word()));
     assert_eq!(entry.flags, flags::FIN_REPLY | flags::REVOKED);
     entry.revalidate(DROP, 3);
-    assert!(entry.is_revoked(), "cut twice is cut");
+    assert!(entry.is_revoked(), "revoked twice is revoked");
     entry.revalidate(ACCEPT, 4);
     assert_eq!(entry, FlowEntry { generation: 4, ..state }, "nothing else is touched");
 }

@@ -287,7 +287,7 @@ mod tests {
             let trees = plant(&lowered_rules, family, 1 << 23).unwrap();
             assert!(
                 trees.len() > 1,
-                "{count} lowered_rules of {family:?} are one tree: this test tests nothing"
+                "{count} lowered rules of {family:?} are one tree: this test tests nothing"
             );
             assert!(trees.is_sorted_by_key(|tree| tree.first));
             most = most.max(trees.len());
@@ -301,6 +301,6 @@ mod tests {
                 assert_eq!(found, Some(said(&lowered_rules, &keys)), "{keys:x?}");
             }
         }
-        println!("up to {most} graphs");
+        println!("up to {most} trees");
     }
 }

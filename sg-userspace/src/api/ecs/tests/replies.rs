@@ -105,9 +105,9 @@ fn a_secret_cannot_be_shown() {
 
 #[tokio::test]
 async fn whatever_a_fault_says_is_escaped() {
-    let manner = ResponseContext { format: Format::Xml, host: "</HostId>".into(), request_id: "A".into() };
+    let context = ResponseContext { format: Format::Xml, host: "</HostId>".into(), request_id: "A".into() };
     let fault = Fault::forbidden("A&B", "<script>\u{0}").named("C<D");
-    let reply = super::read(manner.fail(fault)).await;
+    let reply = super::read(context.fail(fault)).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text.contains("<Code>C&lt;D</Code><HostId>&lt;/HostId&gt;</HostId>"), "{}", reply.text);
     assert!(reply.text.contains("<Message>&lt;script&gt;\u{fffd}</Message>"), "{}", reply.text);

@@ -84,7 +84,7 @@ impl fmt::Display for Unit {
     }
 }
 
-/// A measurement. `docs/performance.md` describes the baseline of each name.
+/// A measurement. `docs/design/performance.md` describes the baseline of each name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {

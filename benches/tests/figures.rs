@@ -47,8 +47,11 @@ fn a_document_has_what_was_recorded() {
     Figure::new("established/16k", 70.5, Unit::Nanoseconds).append(&lines).expect("taken again");
     let docs = place.path().join("docs");
     fs::create_dir(&docs).expect("made");
-    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md"), docs.join("performance.md"))
-        .expect("copied");
+    fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/design/performance.md"),
+        docs.join("performance.md"),
+    )
+    .expect("copied");
 
     let json = place.path().join("figures.json");
     let output = figures(&lines, &[Path::new("--json"), &json, Path::new("--docs"), &docs]);

@@ -1,6 +1,6 @@
 //! Traffic that passes without a rule: without it a NIC could not find its neighbours or get its address.
 //!
-//! This is the whole list, kept as short as possible (documented for users in `docs/exceptions.md`):
+//! This is the whole list, kept as short as possible (documented for users in `docs/use/exceptions.md`):
 //!
 //! | what | where |
 //! |---|---|

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Write the figures here, as an array of {name, value, unit, baseline, ratio, spread}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fill the tables of docs/performance.md and draw its plots
+    /// Fill the tables of docs/design/performance.md and draw its plots
     #[arg(long)]
     docs: bool,
 }
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         figures.arg("--json").arg(file);
     }
     if options.docs {
-        figures.args(["--docs", "docs"]);
+        figures.args(["--docs", "docs/design"]);
     }
     shell::run(&mut figures)?;
     if !failed.is_empty() {

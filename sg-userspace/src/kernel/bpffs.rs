@@ -58,11 +58,11 @@ impl Lasts {
             Self::Container => Some(
                 "whether the bpffs here is the host's cannot be seen from this container: the filter may end with it. Share the \
                  host's namespace of processes, or mount /sys/fs/bpf of the host with propagation (rslave, HostToContainer), \
-                 see docs/containers.md",
+                 see docs/use/containers.md",
             ),
             Self::Private => Some(
                 "bpffs is private to the mount namespace of sgd: the filter ends with the last process in it, in general with sgd. \
-                 Enter a network namespace by `nsenter --net=`, or mount /sys/fs/bpf of the host here, see docs/containers.md",
+                 Enter a network namespace by `nsenter --net=`, or mount /sys/fs/bpf of the host here, see docs/use/containers.md",
             ),
         }
     }
@@ -197,7 +197,7 @@ mod tests {
     fn only_what_may_end_is_warned_of() {
         assert!(Lasts::Host.warning().is_none());
         for lasts in [Lasts::Container, Lasts::Private] {
-            assert!(lasts.warning().unwrap().contains("docs/containers.md"));
+            assert!(lasts.warning().unwrap().contains("docs/use/containers.md"));
         }
     }
 }

@@ -157,7 +157,7 @@ impl Policy {
         )
     }
 
-    /// What `nft -f` reads: the same rules where the datagrams are received, with what `docs/exceptions.md` lets pass.
+    /// What `nft -f` reads: the same rules where the datagrams are received, with what `docs/use/exceptions.md` lets pass.
     #[must_use]
     pub fn ruleset(self) -> String {
         let mut rules = String::new();

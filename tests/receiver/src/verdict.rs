@@ -1,6 +1,6 @@
 //! The judgement: what the rules say of a datagram as a receiver has it, and why a filter may block more than they do.
 //!
-//! It judges by the policy's table, by what `docs/exceptions.md` lets pass, and by what the receiver itself began. It
+//! It judges by the policy's table, by what `docs/use/exceptions.md` lets pass, and by what the receiver itself began. It
 //! must never look at frames: what they say is what is in doubt.
 
 use std::net::IpAddr;
@@ -42,7 +42,7 @@ pub enum Forbidden {
     RogueNeighbour,
 }
 
-/// Why a filter may block what the rules accept and nftables lets pass. Each is explained in `docs/receiver.md`.
+/// Why a filter may block what the rules accept and nftables lets pass. Each is explained in `docs/design/receiver.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Fragments come in order, or not at all.
@@ -135,7 +135,7 @@ impl Judge {
         wrapped || trailed && self.combination.direction == Direction::Egress
     }
 
-    /// What `docs/exceptions.md` says of messages of neighbour discovery.
+    /// What `docs/use/exceptions.md` says of messages of neighbour discovery.
     fn is_discovery(self, case: &Case, seen: &Seen) -> bool {
         const MOST_OPTIONS: usize = 32;
         let out = self.combination.direction == Direction::Egress;

@@ -1,4 +1,4 @@
-//! Raw frames through the filter, judged by those who receive them. See `docs/receiver.md`.
+//! Raw frames through the filter, judged by those who receive them. See `docs/design/receiver.md`.
 
 use std::{env, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! The kinds of differences that are explained. `docs/differential.md` says why each is as it is; what fits none
+//! The kinds of differences that are explained. `docs/design/differential.md` says why each is as it is; what fits none
 //! fails the test.
 
 use sg_common::flow::Direction;
@@ -127,7 +127,7 @@ fn is_reset(packet: &Packet) -> bool {
     matches!(packet.body, Body::Tcp(segment) if segment.flags & RST != 0)
 }
 
-/// The errors that `docs/exceptions.md` names.
+/// The errors that `docs/use/exceptions.md` names.
 fn is_known_error(packet: &Packet, kind: u8) -> bool {
     if packet.from.is_ipv4() { matches!(kind, 3 | 11 | 12) } else { (1..=4).contains(&kind) }
 }

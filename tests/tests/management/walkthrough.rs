@@ -14,7 +14,7 @@ use sg_tests::lab::{Host, Lab};
 
 use crate::{clients, served::Served, suite::Suite};
 
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/walkthroughs");
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/use/walkthroughs");
 
 pub(crate) fn tests(suite: &mut Suite) {
     let files = fs::read_dir(DIRECTORY).into_iter().flatten().flatten();

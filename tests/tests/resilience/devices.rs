@@ -138,7 +138,7 @@ fn hundreds_come_and_go(lab: Lab, attach: Attach) -> Result<()> {
     is_filtered(&scene, true)
 }
 
-/// The order of docs/operating.md: made, `attached`, up. Not one packet gets in before the filter is there.
+/// The order of docs/use/operating.md: made, `attached`, up. Not one packet gets in before the filter is there.
 fn one_is_filtered_before_it_is_up(lab: Lab, attach: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let server = scene.host(Server);

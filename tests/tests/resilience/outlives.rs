@@ -151,7 +151,7 @@ fn a_bpffs_from_outside_is_good_enough(lab: Lab, _: Attach) -> Result<()> {
     let scene = Scene::new(lab)?;
     let said = shell(&scene, &["--mount", "--propagation", "private"], FROM_OUTSIDE)?;
     ensure!(said.contains(" pinned=host"), "{said}");
-    ensure!(!said.contains("docs/containers.md"), "{said}");
+    ensure!(!said.contains("docs/use/containers.md"), "{said}");
     scene.asks(Client, Server, Family::V4, Service::Tcp(22), Outcome::Silent)?;
     let server = scene.host(Server);
     let sgctl = Binaries::find()?.sgctl().clone();

@@ -1,5 +1,5 @@
 //! A guest that shares an address with another one, as keepalived with `use_vmac` does it: three pairs of addresses, and each of them
-//! is needed ([docs/networks.md](../../../docs/networks.md)).
+//! is needed ([docs/use/networks.md](../../../docs/use/networks.md)).
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats, checksum};

@@ -19,6 +19,8 @@ mod fuzz;
 mod guest;
 mod kernel;
 mod linker;
+#[cfg(test)]
+mod links;
 mod matrix;
 mod path;
 mod planted;

@@ -43,21 +43,32 @@ const WORDS: &[(&str, &str)] = &[
 /// Where former words may be: in dated documents, in names of licences, and here.
 const LEFT_OUT: [&str; 4] = ["docs/adr/", "docs/reports/", "deny.toml", "xtask/src/words.rs"];
 
+/// The repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The files that git knows. One may have been removed since.
+pub(crate) fn tracked() -> Vec<String> {
+    let output = Command::new("git")
+        .args(["-c", "safe.directory=*", "ls-files"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "`git ls-files`: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn the_words_are_those_of_the_glossary() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    let output =
-        Command::new("git").args(["-c", "safe.directory=*", "ls-files"]).current_dir(root).output().unwrap();
-    assert!(output.status.success(), "`git ls-files`: {}", String::from_utf8_lossy(&output.stderr));
-    let files = String::from_utf8(output.stdout).unwrap();
-    let read = |file: &&str| {
+    let root = root();
+    let read = |file: &String| {
         let is_text = [".rs", ".md", ".toml", ".patch", ".txt"].iter().any(|end| file.ends_with(end));
         is_text && !LEFT_OUT.iter().any(|place| file.starts_with(place))
     };
     let (mut looked_at, mut found) = (0, Vec::new());
-    for file in files.lines().filter(read) {
-        // A file that git knows may have been removed.
-        let Ok(text) = fs::read_to_string(root.join(file)) else { continue };
+    for file in tracked().into_iter().filter(read) {
+        let Ok(text) = fs::read_to_string(root.join(&file)) else { continue };
         looked_at += 1;
         for (number, line) in text.lines().enumerate() {
             for (word, instead) in WORDS.iter().filter(|(word, _)| has(line, word)) {

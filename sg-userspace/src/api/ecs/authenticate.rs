@@ -71,9 +71,8 @@ pub(super) fn authenticate(wire: Wire, format: Format, request_id: &str, ecs: &E
     for name in NOT_PASSED_ON {
         parameters.remove(name);
     }
-    let region = parameters.get("RegionId").filter(|region| !region.is_empty()).cloned();
     let request_id = request_id.to_owned();
-    Ok(Call { action, version, format, region, key_id, request_id, parameters: parameters.into() })
+    Ok(Call { action, version, format, key_id, request_id, parameters: parameters.into() })
 }
 
 /// Version 1.0: everything is a parameter.

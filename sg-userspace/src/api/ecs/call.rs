@@ -27,8 +27,6 @@ pub struct Call {
     pub version: String,
     /// The format of the response.
     pub format: Format,
-    /// `RegionId`, if given.
-    pub region: Option<String>,
     /// The access key that signed it.
     pub key_id: String,
     /// The id of the response, also in the log.

@@ -30,6 +30,7 @@ mod tests;
 mod wire;
 mod xml;
 
+pub use actions::{Action, NOUNS, Noun, Parameter};
 pub use call::{Call, Format};
 pub use fault::Fault;
 pub use keys::{Keys, Secret};

@@ -8,6 +8,19 @@ use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 use super::Fault;
 
+/// How a parameter is written.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// `Name.1`, `Name.2`, …, or one JSON array of strings.
+    List,
+}
+
 /// The decoded parameters of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Parameters(BTreeMap<String, String>);
@@ -49,14 +62,36 @@ impl<'a> Fields<'a> {
     /// A value as given, blank or not.
     #[must_use]
     pub fn given(&self, name: &str) -> Option<&'a str> {
+        self.read(name, Kind::Text)
+    }
+
+    /// Whether there is such a value. Unlike all others, this does not count as reading it: it tells forms of a request apart.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.find(name).is_some_and(|text| !text.is_empty())
+    }
+
+    fn find(&self, name: &str) -> Option<&'a str> {
         let place = if self.prefix.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(self.place(name)) };
         self.all.get(place.as_ref()).map(String::as_str)
+    }
+
+    /// Every value that an action uses is read here. Tests compare that with what the action declares.
+    #[cfg_attr(not(test), allow(unused_variables, reason = "only tests compare kinds"))]
+    fn read(&self, name: &str, kind: Kind) -> Option<&'a str> {
+        #[cfg(test)]
+        super::tests::declared::hear(&self.place(name), kind);
+        self.find(name)
     }
 
     /// A text; none if it is missing or blank.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&'a str> {
-        self.given(name).filter(|text| !text.is_empty())
+        self.filled(name, Kind::Text)
+    }
+
+    fn filled(&self, name: &str, kind: Kind) -> Option<&'a str> {
+        self.read(name, kind).filter(|text| !text.is_empty())
     }
 
     /// A required text.
@@ -72,7 +107,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// The code for a malformed value, also if it does not fit into `N`.
     pub fn integer<N: FromStr>(&self, name: &str) -> Result<Option<N>, Fault> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.filled(name, Kind::Integer) else { return Ok(None) };
         match text.parse() {
             // Rust parses "+5" as a number; the API does not.
             Ok(number) if !text.starts_with('+') => Ok(Some(number)),
@@ -87,7 +122,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// The code for a malformed value.
     pub fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
-        match self.text(name) {
+        match self.filled(name, Kind::Boolean) {
             None => Ok(None),
             Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
             Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
@@ -102,7 +137,7 @@ impl<'a> Fields<'a> {
     /// The code for a malformed value: an invalid number, an invalid JSON array, or both forms at once.
     pub fn list(&self, name: &str) -> Result<Vec<Cow<'a, str>>, Fault> {
         let elements = self.elements(name)?;
-        let Some(json) = self.text(name) else {
+        let Some(json) = self.filled(name, Kind::List) else {
             let texts = elements.into_iter().filter(|(_, rest, _)| rest.is_none());
             return Ok(texts.filter(|(.., text)| !text.is_empty()).map(|(.., text)| text.into()).collect());
         };

@@ -100,7 +100,7 @@ async fn answer(
     if let Some(claim) = claim {
         claim.accept();
     }
-    let handler = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
-    let answer = handler(ecs, &call).await?;
+    let action = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    let answer = (action.handler)(ecs, &call).await?;
     Ok((call, answer))
 }

@@ -5,11 +5,20 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    ActionFuture, ErrorContext, Handler, group, in_region, page::Window, permission, region, submit, tags,
-    tags_shown, time,
+    ErrorContext,
+    action::{
+        Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, TAGS, integer, pages, text, texts,
+    },
+    group, in_region,
+    page::Window,
+    permission, region, submit, tags, tags_shown, time,
 };
 use crate::{
-    api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
+    api::ecs::{
+        Call, Fault, Response,
+        params::{Fields, Kind},
+        router::Ecs,
+    },
     service::{CreateGroup, DeleteGroups, LabelChange, ModifyGroup, NewLabel, State, members, referencing},
     store::{Direction, Group, GroupId, GroupType, NicType, Remote, VpcId},
 };
@@ -19,18 +28,87 @@ const MOST_REFERENCES: usize = 10;
 /// The owner of everything here: the vendor has accounts, a host has none.
 const ACCOUNT: &str = "0";
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "CreateSecurityGroup" => create,
-        "DescribeSecurityGroups" => describe,
-        "DescribeSecurityGroupAttribute" => describe_attribute,
-        "DescribeSecurityGroupReferences" => describe_references,
-        "ModifySecurityGroupAttribute" => modify,
-        "ModifySecurityGroupPolicy" => modify_policy,
-        "DeleteSecurityGroup" => delete,
-        _ => return None,
-    })
-}
+const LABEL: &[Parameter] = &[text("SecurityGroupName", ""), text("Description", "")];
+const KIND: Parameter = text("SecurityGroupType", "`normal` or `enterprise`; a new group: `normal`");
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "CreateSecurityGroup",
+        about: "Creates a group.",
+        handler: create,
+        parameters: &[
+            &[REGION, CLIENT_TOKEN],
+            LABEL,
+            &[text("VpcId", "none: the classic network"), KIND],
+            TAGS,
+        ],
+    },
+    Action {
+        name: "DescribeSecurityGroups",
+        about: "Lists groups.",
+        handler: describe,
+        parameters: &[
+            &[
+                REGION,
+                text("SecurityGroupId", ""),
+                texts("SecurityGroupIds", ""),
+                text("SecurityGroupName", ""),
+                Parameter::new(
+                    "FuzzyQuery",
+                    Kind::Boolean,
+                    "whether `SecurityGroupName` may be a part of a name",
+                ),
+                text("VpcId", ""),
+                KIND,
+                text("NetworkType", "`vpc` or `classic`"),
+            ],
+            TAGS,
+            pages!(100),
+        ],
+    },
+    Action {
+        name: "DescribeSecurityGroupAttribute",
+        about: "Shows a group with its rules.",
+        handler: describe_attribute,
+        parameters: &[&[
+            REGION,
+            GROUP,
+            text("Direction", "`ingress`, `egress` or `all`; default `all`"),
+            text("NicType", "`internet` or `intranet`; only in the classic network"),
+            integer("MaxResults", "10 to 1000 rules; default 500"),
+            text("NextToken", "of the previous page"),
+        ]],
+    },
+    Action {
+        name: "DescribeSecurityGroupReferences",
+        about: "Lists the groups whose rules name these groups.",
+        handler: describe_references,
+        parameters: &[&[REGION, texts("SecurityGroupId", "1 to 10 ids").required()]],
+    },
+    Action {
+        name: "ModifySecurityGroupAttribute",
+        about: "Changes the name or description of a group.",
+        handler: modify,
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP], LABEL],
+    },
+    Action {
+        name: "ModifySecurityGroupPolicy",
+        about: "Changes whether members of a basic group can reach each other.",
+        handler: modify_policy,
+        parameters: &[&[
+            REGION,
+            CLIENT_TOKEN,
+            GROUP,
+            text("InnerAccessPolicy", "`Accept` or `Drop`").required(),
+        ]],
+    },
+    Action {
+        name: "DeleteSecurityGroup",
+        about: "Deletes a group without members that no rule names.",
+        handler: delete,
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP]],
+    },
+];
 
 fn create<'a>(ecs: &'a Ecs, call: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {

@@ -2,22 +2,60 @@
 
 use std::borrow::Cow;
 
-use super::{ActionFuture, ErrorContext, Handler, in_region, region, submit};
+use super::{
+    ErrorContext,
+    action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, text, texts},
+    in_region, region, submit,
+};
 use crate::{
     api::ecs::{Call, Fault, Response, router::Ecs},
     service::{Join, Leave, SetGroups, State},
     store::{GroupId, InstanceId, Nic, NicId},
 };
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "JoinSecurityGroup" => join,
-        "LeaveSecurityGroup" => leave,
-        "ModifyInstanceAttribute" => modify_instance,
-        "ModifyNetworkInterfaceAttribute" => modify_interface,
-        _ => return None,
-    })
-}
+const MEMBERSHIP: &[Parameter] = &[
+    text("RegionId", "that of the group"),
+    CLIENT_TOKEN,
+    GROUP,
+    text("InstanceId", "either this or `NetworkInterfaceId`"),
+    text("NetworkInterfaceId", "either this or `InstanceId`"),
+];
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "JoinSecurityGroup",
+        about: "Adds an instance (its primary NIC) or a NIC to a group.",
+        handler: join,
+        parameters: &[MEMBERSHIP],
+    },
+    Action {
+        name: "LeaveSecurityGroup",
+        about: "Removes an instance (its primary NIC) or a NIC from a group.",
+        handler: leave,
+        parameters: &[MEMBERSHIP],
+    },
+    Action {
+        name: "ModifyInstanceAttribute",
+        about: "Replaces the groups of an instance. It changes nothing else of it.",
+        handler: modify_instance,
+        parameters: &[&[
+            CLIENT_TOKEN,
+            text("InstanceId", "").required(),
+            texts("SecurityGroupIds", "all groups that it is to have").required(),
+        ]],
+    },
+    Action {
+        name: "ModifyNetworkInterfaceAttribute",
+        about: "Replaces the groups of a NIC. It changes nothing else of it.",
+        handler: modify_interface,
+        parameters: &[&[
+            REGION,
+            CLIENT_TOKEN,
+            text("NetworkInterfaceId", "").required(),
+            texts("SecurityGroupId", "all groups that it is to have").required(),
+        ]],
+    },
+];
 
 /// Group, NIC, and the error context of the action.
 fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fault> {
@@ -27,7 +65,7 @@ fn both(state: &State, call: &Call) -> Result<(GroupId, NicId, ErrorContext), Fa
         Fault::not_found("InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
     };
     // With an instance, the region may be omitted.
-    let group = match &call.region {
+    let group = match fields.text("RegionId") {
         Some(region) => in_region(state, region, group)?,
         None => state.group(&GroupId::from(group)).ok_or_else(unknown)?,
     };

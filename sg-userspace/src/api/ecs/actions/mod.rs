@@ -1,6 +1,7 @@
-//! The actions: one file a noun, each with its own table. An action reads its parameters, runs one operation of the domain and
-//! formats the result; it must never have quotas or refusals of its own.
+//! The actions: one file a noun, each with its own table. An action reads the parameters that it declares, runs one operation of
+//! the domain and formats the result; it must never have quotas or refusals of its own.
 
+mod action;
 mod groups;
 mod membership;
 mod page;
@@ -11,36 +12,36 @@ mod refusals;
 mod resources;
 mod rules;
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{Timestamp, Unit};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Call, Fault, Response, params::Fields, router::Ecs};
+use super::{Call, Fault, params::Fields, router::Ecs};
 use crate::{
     service::{Once, Operation, State},
     store::{Group, GroupId, Label},
 };
+pub use action::{Action, Parameter};
 use refusals::{ErrorContext, fault};
 
-/// The future response of an action.
-pub(super) type ActionFuture<'a> = Pin<Box<dyn Future<Output = Result<Response, Fault>> + Send + 'a>>;
-pub(super) type Handler = for<'a> fn(&'a Ecs, &'a Call) -> ActionFuture<'a>;
+/// A noun, as a heading, and its actions.
+pub type Noun = (&'static str, &'static [Action]);
 
-/// The nouns' tables, searched in order.
-const NOUNS: [fn(&str) -> Option<Handler>; 6] = [
-    groups::action,
-    rules::action,
-    membership::action,
-    prefix_lists::action,
-    port_lists::action,
-    resources::action,
+/// All actions, in the order of the documentation.
+pub const NOUNS: [Noun; 6] = [
+    ("Groups", groups::ACTIONS),
+    ("Rules", rules::ACTIONS),
+    ("Groups of instances and NICs", membership::ACTIONS),
+    ("Prefix lists", prefix_lists::ACTIONS),
+    ("Port lists", port_lists::ACTIONS),
+    ("Regions, VPCs, instances, NICs", resources::ACTIONS),
 ];
 
 /// The action of this name.
-pub(super) fn action(name: &str) -> Option<Handler> {
-    NOUNS.iter().find_map(|noun| noun(name))
+pub(super) fn action(name: &str) -> Option<&'static Action> {
+    NOUNS.iter().flat_map(|(_, actions)| *actions).find(|action| action.name == name)
 }
 
 /// Runs an operation; idempotently, if the call has a token.
@@ -67,7 +68,7 @@ where
 
 /// The region of a call that must have one.
 fn region(call: &Call) -> Result<&str, Fault> {
-    call.region.as_deref().filter(|region| !region.is_empty()).ok_or_else(|| Fault::missing("RegionId"))
+    call.fields().required("RegionId")
 }
 
 /// The group of a call.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
+use super::action::{Parameter, integer, text};
 use crate::{
     api::ecs::{Fault, params::Fields},
     model::PortRange,
@@ -37,6 +38,38 @@ const DEST: Names = Names {
     prefix_list: "DestPrefixListId",
 };
 
+/// The parameters of a rule, as an element of `Permissions` or flat. The remote is one of its four; the local end is an address.
+macro_rules! parameters {
+    ($prefix:literal, $remote:literal, $local:literal) => {
+        &[
+            text(
+                concat!($prefix, "IpProtocol"),
+                "`TCP`, `UDP`, `ICMP`, `ICMPv6`, `GRE`, `ALL` or 0 to 255; not required to change or remove a rule by its id",
+            ),
+            text(concat!($prefix, "PortRange"), "`22/80` or `-1/-1`; required for TCP, UDP and SCTP, unless a list is given"),
+            text(concat!($prefix, "PortRangeListId"), "instead of `PortRange`; TCP and UDP"),
+            text(concat!($prefix, "SourcePortRange"), ""),
+            text(concat!($prefix, $remote, "CidrIp"), "the remote: IPv4 addresses"),
+            text(concat!($prefix, "Ipv6", $remote, "CidrIp"), "the remote: IPv6 addresses"),
+            text(concat!($prefix, $remote, "GroupId"), "the remote: members of a group"),
+            text(concat!($prefix, $remote, "PrefixListId"), "the remote: a prefix list"),
+            text(concat!($prefix, $local, "CidrIp"), "the local addresses"),
+            text(concat!($prefix, "Ipv6", $local, "CidrIp"), "the local addresses"),
+            text(concat!($prefix, $local, "GroupId"), "refused in this direction"),
+            text(concat!($prefix, $local, "PrefixListId"), "refused in this direction"),
+            text(concat!($prefix, "Policy"), "`accept`, `drop` or, beyond the cloud, `reject`; default `accept`"),
+            integer(concat!($prefix, "Priority"), "1 to 100; default 1"),
+            text(concat!($prefix, "NicType"), "`internet` or `intranet`; only in the classic network"),
+            text(concat!($prefix, "Description"), ""),
+        ]
+    };
+}
+
+pub(super) const INGRESS_PERMISSIONS: &[Parameter] = parameters!("Permissions.N.", "Source", "Dest");
+pub(super) const EGRESS_PERMISSIONS: &[Parameter] = parameters!("Permissions.N.", "Dest", "Source");
+pub(super) const INGRESS_FLAT: &[Parameter] = parameters!("", "Source", "Dest");
+pub(super) const EGRESS_FLAT: &[Parameter] = parameters!("", "Dest", "Source");
+
 /// Remote, then local.
 const fn ends(direction: Direction) -> (Names, Names) {
     match direction {
@@ -50,7 +83,7 @@ pub(super) fn is_flat(fields: &Fields<'_>) -> bool {
     let names =
         ["IpProtocol", "PortRange", "PortRangeListId", "SourcePortRange", "Policy", "Priority", "NicType"];
     let ends = [SOURCE, DEST].into_iter().flat_map(|end| [end.cidr, end.cidr_v6, end.group, end.prefix_list]);
-    names.into_iter().chain(ends).any(|name| fields.text(name).is_some())
+    names.into_iter().chain(ends).any(|name| fields.has(name))
 }
 
 /// A complete rule.
@@ -83,6 +116,13 @@ impl Parts {
             return Err(Fault::bad(
                 "InvalidSourceOrDestGroupId.DirectionMissmatch",
                 format!("{} cannot be given for a rule of this direction.", fields.place(local.group)),
+            ));
+        }
+        // Ignored, it would let the rule reach all addresses of the NIC.
+        if fields.text(local.prefix_list).is_some() {
+            return Err(Fault::bad(
+                format!("InvalidParam.{}", local.prefix_list),
+                format!("{} cannot be given for a rule of this direction.", fields.place(local.prefix_list)),
             ));
         }
         let protocol = protocol(fields)?;

@@ -5,8 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    ActionFuture, ErrorContext, Handler, page::Window, permission::vendor_range, region, submit, tags,
-    tags_shown, time,
+    ErrorContext,
+    action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
+    page::Window,
+    permission::vendor_range,
+    region, submit, tags, tags_shown, time,
 };
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
@@ -14,17 +17,77 @@ use crate::{
     store::{PortEntry, PortList, PortListId, PortSet},
 };
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "CreatePortRangeList" => create,
-        "DescribePortRangeLists" => describe,
-        "DescribePortRangeListEntries" => describe_entries,
-        "DescribePortRangeListAssociations" => describe_associations,
-        "ModifyPortRangeList" => modify,
-        "DeletePortRangeList" => delete,
-        _ => return None,
-    })
-}
+const LIST: Parameter = text("PortRangeListId", "").required();
+const ENTRIES: &[Parameter] =
+    &[text("Entry.N.PortRange", "`80/80`").required(), text("Entry.N.Description", "")];
+const CHANGED_ENTRIES: &[Parameter] = &[
+    text("AddEntry.N.PortRange", "`80/80`").required(),
+    text("AddEntry.N.Description", ""),
+    text("RemoveEntry.N.PortRange", "`80/80`").required(),
+];
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "CreatePortRangeList",
+        about: "Creates a port list.",
+        handler: create,
+        parameters: &[
+            &[
+                REGION,
+                CLIENT_TOKEN,
+                text("PortRangeListName", "").required(),
+                text("Description", ""),
+                integer("MaxEntries", "how many entries it may hold at most").required(),
+            ],
+            ENTRIES,
+            TAGS,
+        ],
+    },
+    Action {
+        name: "DescribePortRangeLists",
+        about: "Lists port lists.",
+        handler: describe,
+        parameters: &[
+            &[REGION, texts("PortRangeListId", ""), text("PortRangeListName", "")],
+            TAGS,
+            pages!(100),
+        ],
+    },
+    Action {
+        name: "DescribePortRangeListEntries",
+        about: "Shows the entries of a port list.",
+        handler: describe_entries,
+        parameters: &[&[REGION, LIST]],
+    },
+    Action {
+        name: "DescribePortRangeListAssociations",
+        about: "Lists the groups whose rules name a port list.",
+        handler: describe_associations,
+        parameters: &[&[REGION, LIST], pages!(100)],
+    },
+    Action {
+        name: "ModifyPortRangeList",
+        about: "Changes a port list, its entries included.",
+        handler: modify,
+        parameters: &[
+            &[
+                REGION,
+                CLIENT_TOKEN,
+                LIST,
+                text("PortRangeListName", ""),
+                text("Description", ""),
+                integer("MaxEntries", ""),
+            ],
+            CHANGED_ENTRIES,
+        ],
+    },
+    Action {
+        name: "DeletePortRangeList",
+        about: "Deletes a port list that no rule names.",
+        handler: delete,
+        parameters: &[&[REGION, CLIENT_TOKEN, LIST]],
+    },
+];
 
 fn ports(fields: &Fields<'_>) -> Result<PortSet, Fault> {
     let text = fields.required("PortRange")?;

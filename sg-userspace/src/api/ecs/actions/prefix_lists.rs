@@ -5,24 +5,87 @@ use std::{collections::BTreeSet, sync::Arc};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{ActionFuture, ErrorContext, Handler, page::Window, region, submit, tags, tags_shown, time};
+use super::{
+    ErrorContext,
+    action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
+    page::Window,
+    region, submit, tags, tags_shown, time,
+};
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::{CreatePrefixList, DeletePrefixLists, LabelChange, ModifyPrefixList, NewLabel, State},
     store::{Family, PrefixEntry, PrefixList, PrefixListId},
 };
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "CreatePrefixList" => create,
-        "DescribePrefixLists" => describe,
-        "DescribePrefixListAttributes" => describe_attributes,
-        "DescribePrefixListAssociations" => describe_associations,
-        "ModifyPrefixList" => modify,
-        "DeletePrefixList" => delete,
-        _ => return None,
-    })
-}
+const LIST: Parameter = text("PrefixListId", "").required();
+const ENTRIES: &[Parameter] = &[text("Entry.N.Cidr", "").required(), text("Entry.N.Description", "")];
+const CHANGED_ENTRIES: &[Parameter] = &[
+    text("AddEntry.N.Cidr", "").required(),
+    text("AddEntry.N.Description", ""),
+    text("RemoveEntry.N.Cidr", "").required(),
+];
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "CreatePrefixList",
+        about: "Creates a prefix list.",
+        handler: create,
+        parameters: &[
+            &[
+                REGION,
+                CLIENT_TOKEN,
+                text("PrefixListName", "").required(),
+                text("Description", ""),
+                text("AddressFamily", "`IPv4` or `IPv6`").required(),
+                integer("MaxEntries", "how many entries it may hold at most").required(),
+            ],
+            ENTRIES,
+            TAGS,
+        ],
+    },
+    Action {
+        name: "DescribePrefixLists",
+        about: "Lists prefix lists.",
+        handler: describe,
+        parameters: &[
+            &[
+                REGION,
+                texts("PrefixListId", ""),
+                text("PrefixListName", ""),
+                text("AddressFamily", "`IPv4` or `IPv6`"),
+            ],
+            TAGS,
+            pages!(100),
+        ],
+    },
+    Action {
+        name: "DescribePrefixListAttributes",
+        about: "Shows the entries of a prefix list.",
+        handler: describe_attributes,
+        parameters: &[&[REGION, LIST]],
+    },
+    Action {
+        name: "DescribePrefixListAssociations",
+        about: "Lists the groups whose rules name a prefix list.",
+        handler: describe_associations,
+        parameters: &[&[REGION, LIST], pages!(100)],
+    },
+    Action {
+        name: "ModifyPrefixList",
+        about: "Changes a prefix list, its entries included.",
+        handler: modify,
+        parameters: &[
+            &[REGION, CLIENT_TOKEN, LIST, text("PrefixListName", ""), text("Description", "")],
+            CHANGED_ENTRIES,
+        ],
+    },
+    Action {
+        name: "DeletePrefixList",
+        about: "Deletes a prefix list that no rule names.",
+        handler: delete,
+        parameters: &[&[REGION, CLIENT_TOKEN, LIST]],
+    },
+];
 
 fn family(fields: &Fields<'_>) -> Result<Option<Family>, Fault> {
     match fields.text("AddressFamily") {

@@ -5,22 +5,70 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
 
-use super::{ActionFuture, Handler, page::Window, region, tags, tags_shown, time};
+use super::{
+    action::{Action, ActionFuture, REGION, TAGS, integer, pages, text, texts},
+    page::Window,
+    region, tags, tags_shown, time,
+};
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::State,
     store::{Instance, Label, Nic, Vpc, VpcId},
 };
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "DescribeRegions" => describe_regions,
-        "DescribeVpcs" => describe_vpcs,
-        "DescribeInstances" => describe_instances,
-        "DescribeNetworkInterfaces" => describe_interfaces,
-        _ => return None,
-    })
-}
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "DescribeRegions",
+        about: "Lists the regions. The first one is that of `--region`.",
+        handler: describe_regions,
+        parameters: &[],
+    },
+    Action {
+        name: "DescribeVpcs",
+        about: "Lists VPCs. This is an action of the cloud's VPC API, version 2016-04-28.",
+        handler: describe_vpcs,
+        parameters: &[
+            &[REGION, text("VpcId", "one id, or several separated by commas"), text("VpcName", "")],
+            TAGS,
+            pages!(50),
+        ],
+    },
+    Action {
+        name: "DescribeInstances",
+        about: "Lists instances, which are registered with `sgctl`.",
+        handler: describe_instances,
+        parameters: &[
+            &[
+                REGION,
+                texts("InstanceIds", ""),
+                text("InstanceName", ""),
+                text("VpcId", ""),
+                text("SecurityGroupId", ""),
+            ],
+            TAGS,
+            pages!(100),
+        ],
+    },
+    Action {
+        name: "DescribeNetworkInterfaces",
+        about: "Lists NICs, which are registered with `sgctl`.",
+        handler: describe_interfaces,
+        parameters: &[
+            &[
+                REGION,
+                texts("NetworkInterfaceId", ""),
+                text("InstanceId", ""),
+                text("SecurityGroupId", ""),
+                text("VpcId", ""),
+                text("Type", "`Primary` or `Secondary`"),
+                text("PrimaryIpAddress", ""),
+                texts("PrivateIpAddress", ""),
+            ],
+            TAGS,
+            pages!(500),
+        ],
+    },
+];
 
 fn describe_regions<'a>(ecs: &'a Ecs, _: &'a Call) -> ActionFuture<'a> {
     Box::pin(async move {

@@ -1,8 +1,10 @@
 //! Actions on rules: authorise, modify, revoke, each for both directions.
 
 use super::{
-    ActionFuture, ErrorContext, Handler, group,
-    permission::{Parts, is_flat},
+    ErrorContext,
+    action::{Action, ActionFuture, CLIENT_TOKEN, GROUP, REGION, text, texts},
+    group,
+    permission::{EGRESS_FLAT, EGRESS_PERMISSIONS, INGRESS_FLAT, INGRESS_PERMISSIONS, Parts, is_flat},
     submit,
 };
 use crate::{
@@ -14,17 +16,52 @@ use crate::{
 /// The maximum number of rules, or ids of rules, of one call.
 const MOST: usize = 100;
 
-pub(super) fn action(name: &str) -> Option<Handler> {
-    Some(match name {
-        "AuthorizeSecurityGroup" => |ecs, call| authorize(ecs, call, Direction::Ingress),
-        "AuthorizeSecurityGroupEgress" => |ecs, call| authorize(ecs, call, Direction::Egress),
-        "ModifySecurityGroupRule" => |ecs, call| modify(ecs, call, Direction::Ingress),
-        "ModifySecurityGroupEgressRule" => |ecs, call| modify(ecs, call, Direction::Egress),
-        "RevokeSecurityGroup" => |ecs, call| revoke(ecs, call, Direction::Ingress),
-        "RevokeSecurityGroupEgress" => |ecs, call| revoke(ecs, call, Direction::Egress),
-        _ => return None,
-    })
-}
+pub(super) const ACTIONS: &[Action] = &[
+    Action {
+        name: "AuthorizeSecurityGroup",
+        about: "Adds up to 100 inbound rules.",
+        handler: |ecs, call| authorize(ecs, call, Direction::Ingress),
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP], INGRESS_PERMISSIONS, INGRESS_FLAT],
+    },
+    Action {
+        name: "AuthorizeSecurityGroupEgress",
+        about: "Adds up to 100 outbound rules.",
+        handler: |ecs, call| authorize(ecs, call, Direction::Egress),
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP], EGRESS_PERMISSIONS, EGRESS_FLAT],
+    },
+    Action {
+        name: "ModifySecurityGroupRule",
+        about: "Changes an inbound rule: the one of an id, or the description of the one with the given match.",
+        handler: |ecs, call| modify(ecs, call, Direction::Ingress),
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP, text("SecurityGroupRuleId", "")], INGRESS_FLAT],
+    },
+    Action {
+        name: "ModifySecurityGroupEgressRule",
+        about: "Changes an outbound rule: the one of an id, or the description of the one with the given match.",
+        handler: |ecs, call| modify(ecs, call, Direction::Egress),
+        parameters: &[&[REGION, CLIENT_TOKEN, GROUP, text("SecurityGroupRuleId", "")], EGRESS_FLAT],
+    },
+    Action {
+        name: "RevokeSecurityGroup",
+        about: "Removes up to 100 inbound rules, by their ids or by their match.",
+        handler: |ecs, call| revoke(ecs, call, Direction::Ingress),
+        parameters: &[
+            &[REGION, CLIENT_TOKEN, GROUP, texts("SecurityGroupRuleId", "")],
+            INGRESS_PERMISSIONS,
+            INGRESS_FLAT,
+        ],
+    },
+    Action {
+        name: "RevokeSecurityGroupEgress",
+        about: "Removes up to 100 outbound rules, by their ids or by their match.",
+        handler: |ecs, call| revoke(ecs, call, Direction::Egress),
+        parameters: &[
+            &[REGION, CLIENT_TOKEN, GROUP, texts("SecurityGroupRuleId", "")],
+            EGRESS_PERMISSIONS,
+            EGRESS_FLAT,
+        ],
+    },
+];
 
 fn authorize<'a>(ecs: &'a Ecs, call: &'a Call, direction: Direction) -> ActionFuture<'a> {
     Box::pin(async move {

@@ -1,7 +1,9 @@
 //! The protocol from outside: requests in, responses out, without a socket where none is needed.
 
 mod arbitrary;
+pub(super) mod declared;
 mod faults;
+mod page;
 mod params;
 mod recorded;
 mod replies;

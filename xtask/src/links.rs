@@ -165,6 +165,6 @@ fn headings_and_links_are_read_as_they_are_shown() {
     assert_eq!((page.links, page.codes.len()), (vec!["b.md#c".to_owned(), "e.svg".to_owned()], 2));
     assert_eq!(beside("docs/use/policy.md", "../../README.md"), Path::new("README.md"));
     let folders = BTreeSet::from(["docs", "tests"]);
-    assert!(is_path("docs/x.md", &folders) && is_path("tests/src", &folders));
+    assert!(is_path("docs/x.svg", &folders) && is_path("tests/src", &folders));
     assert!(!is_path("dir/x", &folders) && !is_path("tests/*.rs", &folders) && !is_path("tests", &folders));
 }

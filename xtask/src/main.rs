@@ -10,6 +10,8 @@ mod bench;
 mod boot;
 mod build;
 mod clients;
+#[cfg(test)]
+mod commands;
 mod debian;
 mod demo;
 mod doctor;

@@ -13,6 +13,7 @@ mod clients;
 #[cfg(test)]
 mod commands;
 mod debian;
+mod debug_info;
 mod demo;
 mod doctor;
 mod failures;

@@ -53,6 +53,8 @@ pub(crate) const ALL: &[Programs] = &[
     // `privilege`.
     of(&[Build], Elsewhere, &["sudo"]),
     of(&[Build], Debian(&["gcc", "libc6-dev"]), &["cc"]),
+    // `debug_info`.
+    of(&[Build, Test], Debian(&["binutils"]), &["objcopy"]),
     // `planted`.
     of(&[Build, Test], Debian(&["git"]), &["git"]),
     // They install the rest, and `unpacked` uses them.

@@ -29,7 +29,8 @@ const MOST_REFERENCES: usize = 10;
 const ACCOUNT: &str = "0";
 
 const LABEL: &[Parameter] = &[text("SecurityGroupName", ""), text("Description", "")];
-const KIND: Parameter = text("SecurityGroupType", "`normal` or `enterprise`; a new group: `normal`");
+const KIND: Parameter =
+    text("SecurityGroupType", "`normal` or `enterprise`; default of a new group: `normal`");
 
 pub(super) const ACTIONS: &[Action] = &[
     Action {

@@ -31,8 +31,7 @@ Every request also has the parameters or headers of its protocol, which clients 
 The tables of rules have `[Permissions.N.]` before names that stand either in an element of `Permissions`, for up to 100 rules, or
 alone, for one rule; a request uses one of the two forms.
 
-<!-- Written by a test from the tables in the code: change those, then run
-SG_WRITE_DOCS=1 cargo test --workspace --lib ecs_api_page -->
+<!-- Written by a test from the tables in the code: SG_WRITE_DOCS=1 cargo test --workspace --lib ecs_api_page -->
 ";
 
 fn page() -> String {

@@ -9,7 +9,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use crate::{
     Cli,
-    words::{root, tracked},
+    words::{is_of, root, tracked},
 };
 
 const COMMAND: &str = "cargo xtask ";
@@ -23,7 +23,7 @@ fn of_page(text: &str) -> Vec<String> {
             Event::Start(Tag::CodeBlock(_)) => is_block = true,
             Event::End(TagEnd::CodeBlock) => is_block = false,
             Event::Code(code) => found.extend(of_line(&code)),
-            Event::Text(text) if is_block => found.extend(text.lines().flat_map(of_line)),
+            Event::Text(text) if is_block => found.extend(text.lines().filter_map(of_line)),
             _ => {}
         }
     }
@@ -55,8 +55,8 @@ fn commands_that_pages_and_workflows_name_exist() {
     // Reports and changes are about earlier commits.
     let is_dated = |file: &str| file.starts_with("docs/reports/") || file == "CHANGELOG.md";
     for file in tracked().into_iter().filter(|file| !is_dated(file)) {
-        let is_page = file.ends_with(".md");
-        if !is_page && !file.ends_with(".yml") && !file.starts_with(".ci/") {
+        let is_page = is_of(&file, &["md"]);
+        if !is_page && !is_of(&file, &["yml"]) && !file.starts_with(".ci/") {
             continue;
         }
         let Ok(text) = fs::read_to_string(root().join(&file)) else { continue };

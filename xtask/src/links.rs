@@ -11,7 +11,7 @@ use std::{
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::words::{root, tracked};
+use crate::words::{is_of, root, tracked};
 
 /// Pages about a commit of the past: their links hold, the files that they name may be gone.
 const DATED: [&str; 3] = ["docs/adr/", "docs/reports/", "docs/design/optimisation-log.md"];
@@ -42,9 +42,15 @@ impl Page {
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     page.links.push(dest_url.into_string());
                 }
-                Event::Text(text) => heading.iter_mut().for_each(|heading| heading.push_str(&text)),
+                Event::Text(text) => {
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&text);
+                    }
+                }
                 Event::Code(code) => {
-                    heading.iter_mut().for_each(|heading| heading.push_str(&code));
+                    if let Some(heading) = &mut heading {
+                        heading.push_str(&code);
+                    }
                     page.codes.push(code.into_string());
                 }
                 _ => {}
@@ -94,7 +100,7 @@ fn what_the_pages_refer_to_exists() {
     let folders: BTreeSet<&str> = files.iter().filter_map(|file| Some(file.split_once('/')?.0)).collect();
     let pages: BTreeMap<&str, Page> = files
         .iter()
-        .filter(|file| file.ends_with(".md"))
+        .filter(|file| is_of(file, &["md"]))
         .filter_map(|file| Some((file.as_str(), Page::read(&fs::read_to_string(root.join(file)).ok()?))))
         .collect();
     let (mut links, mut paths, mut broken) = (0, 0, Vec::new());
@@ -132,7 +138,7 @@ fn pages_that_code_and_messages_name_exist() {
     let mut broken = Vec::new();
     let mut named = 0;
     for file in tracked() {
-        let is_read = [".rs", ".toml", ".service", ".yml", ".patch"].iter().any(|end| file.ends_with(end));
+        let is_read = is_of(&file, &["rs", "toml", "service", "yml", "patch"]);
         let Some(text) = is_read.then(|| fs::read_to_string(root.join(&file)).ok()).flatten() else {
             continue;
         };

@@ -59,11 +59,16 @@ pub(crate) fn tracked() -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// Whether a file's name ends with one of `extensions`.
+pub(crate) fn is_of(file: &str, extensions: &[&str]) -> bool {
+    Path::new(file).extension().is_some_and(|extension| extensions.iter().any(|one| extension == *one))
+}
+
 #[test]
 fn the_words_are_those_of_the_glossary() {
     let root = root();
     let read = |file: &String| {
-        let is_text = [".rs", ".md", ".toml", ".patch", ".txt"].iter().any(|end| file.ends_with(end));
+        let is_text = is_of(file, &["rs", "md", "toml", "patch", "txt", "yml", "yaml", "service", "sh"]);
         is_text && !LEFT_OUT.iter().any(|place| file.starts_with(place))
     };
     let (mut looked_at, mut found) = (0, Vec::new());

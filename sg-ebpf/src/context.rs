@@ -15,12 +15,12 @@ use sg_common::{
 };
 
 use crate::{
+    ethertypes::{sg_ethertype, sg_xdp_ethertype},
     exceptions::{sg_linear_exception, sg_options, sg_xdp_linear_exception, sg_xdp_options},
     frame::{
         sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
     },
     ipsec::sg_delivered,
-    named::{sg_name, sg_xdp_name},
     scratch::Scratch,
     tunnel::sg_layer_3,
     view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
@@ -51,7 +51,7 @@ pub trait Context: EbpfContext {
     /// The payload that the Ethernet header announces. This and the following methods call global functions, see [`crate::frame`]
     /// and [`crate::view`].
     fn find(&self) -> u64;
-    /// The EtherType by which a policy may name the frame, see [`crate::named`].
+    /// The EtherType by which a policy may name the frame, see [`crate::ethertypes`].
     fn name(&self) -> u64;
     /// Parses the frame, builds its flow key, and looks the flow up.
     fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64;
@@ -154,7 +154,7 @@ impl Context for TcContext {
     }
     #[inline(always)]
     fn name(&self) -> u64 {
-        sg_name(self.skb.skb)
+        sg_ethertype(self.skb.skb)
     }
     #[inline(always)]
     fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
@@ -304,7 +304,7 @@ impl Context for XdpContext {
     }
     #[inline(always)]
     fn name(&self) -> u64 {
-        sg_xdp_name(self.ctx)
+        sg_xdp_ethertype(self.ctx)
     }
     #[inline(always)]
     fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {

@@ -37,7 +37,7 @@ pub struct ExceptionArgs {
 #[inline(always)]
 pub fn passes(
     ctx: &impl Context,
-    asked: ExceptionArgs,
+    args: ExceptionArgs,
     packet: &Packet,
     is_server: impl FnOnce() -> bool,
 ) -> Option<Reason> {
@@ -45,7 +45,7 @@ pub fn passes(
     if packet.protocol == protocol::TCP {
         return None;
     }
-    let scope = asked.scope.word() | (asked.network as u64) << NETWORK;
+    let scope = args.scope.word() | (args.network as u64) << NETWORK;
     let mut found = ctx.exception(packet, scope);
     if found == TO_A_SERVER && is_server() {
         found = ctx.exception(packet, scope | TRUSTED);
@@ -122,11 +122,11 @@ fn dhcp(exchanges: &mut Exchanges, packet: &Packet, message: dhcp::Message, trus
             exchanges.open(message.name, view::now());
         }
         dhcp::Kind::ToAll | dhcp::Kind::ToOne => exchanges.open(message.name, view::now()),
-        dhcp::Kind::Answer | dhcp::Kind::Gives(_) => {
+        dhcp::Kind::Reply | dhcp::Kind::Assigns(_) => {
             if !exchanges.is_open(message.name, seconds(DHCP_SECONDS), view::now()) {
                 return MISS;
             }
-            if let dhcp::Kind::Gives(lease) = message.kind {
+            if let dhcp::Kind::Assigns(lease) = message.kind {
                 exchanges.lease(lease, packet.vlan);
             }
         }

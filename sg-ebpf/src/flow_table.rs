@@ -11,7 +11,7 @@ use sg_common::{
 
 use crate::{
     half_open,
-    maps::{CLOSED, CLOSED_16, FLOWS, FLOWS_16, NIC_FLOWS, on_stack, settings},
+    maps::{CLOSED_V4, CLOSED_V6, FLOWS_V4, FLOWS_V6, NIC_FLOWS, on_stack, settings},
     scratch::Scratch,
     view,
 };
@@ -23,7 +23,7 @@ pub enum FlowLookup {
     Miss,
     /// The policy must judge the flow: its entry is from an older generation, or the flow begins anew. Holds the direction of the
     /// first packet, and whether the rules of both directions must accept, see
-    /// [`policy::refill_keys`](crate::policy::refill_keys). The decision goes to [`revalidate`].
+    /// [`image::refill_keys`](crate::image::refill_keys). The decision goes to [`revalidate`].
     Stale(Direction, bool),
     /// As [`Self::Stale`], for a closed TCP connection. If the policy accepts the packet, [`reopen`] the connection.
     Closed(Direction, bool),
@@ -39,7 +39,7 @@ pub enum FlowLookup {
 }
 
 impl FlowLookup {
-    /// Decodes the result of [`usual::lookup_and_update`](crate::usual::lookup_and_update) or [`sg_lookup`].
+    /// Decodes the result of [`fast_path::lookup_and_update`](crate::fast_path::lookup_and_update) or [`sg_lookup`].
     #[inline(always)]
     pub fn of(said: u64) -> Self {
         if let Some(decision) = Decision::from_word(said) {
@@ -76,7 +76,7 @@ const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
 const FIRST_EGRESS: u64 = 64;
 
-// Results of `usual::lookup_and_update` and `sg_lookup` that are no decision: decisions have their highest bit set. Zero means
+// Results of `fast_path::lookup_and_update` and `sg_lookup` that are no decision: decisions have their highest bit set. Zero means
 // that a full lookup is required.
 pub const AGAIN: u64 = 0;
 pub const MISS: u64 = 4;
@@ -89,9 +89,9 @@ const CORRUPT: u64 = 24;
 /// Looks the flow up, and records the packet if it belongs to it. With `judged`, the flow was revalidated for this packet and is
 /// not stale.
 #[inline(always)]
-pub fn lookup_and_update(scratch: &mut Scratch, asked: &LookupArgs, judged: bool) -> FlowLookup {
-    let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
-    FlowLookup::of(sg_lookup(scratch, bits, u64::from(asked.length)))
+pub fn lookup_and_update(scratch: &mut Scratch, args: &LookupArgs, judged: bool) -> FlowLookup {
+    let bits = if args.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | args.direction as u64;
+    FlowLookup::of(sg_lookup(scratch, bits, u64::from(args.length)))
 }
 
 /// Updates the flow with the decision of the current policy, taken for a first packet in direction `first`. An entry that has
@@ -106,45 +106,45 @@ pub fn revalidate(scratch: &mut Scratch, first: Direction, decision: Decision, e
 pub fn open(
     scratch: &mut Scratch,
     decision: Decision,
-    asked: &LookupArgs,
+    args: &LookupArgs,
     has_entry: bool,
     either: bool,
 ) -> bool {
     let bits =
-        if has_entry { HAS_ENTRY } else { 0 } | if either { EITHER } else { 0 } | asked.direction as u64;
-    sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
+        if has_entry { HAS_ENTRY } else { 0 } | if either { EITHER } else { 0 } | args.direction as u64;
+    sg_open(scratch, decision.word(), bits, u64::from(args.length)) != 0
 }
 
 /// Inserts a closed connection again, whose first packet went in direction `first`; see [`open`].
 #[inline(always)]
-pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &LookupArgs, first: Direction, either: bool) {
+pub fn reopen(scratch: &mut Scratch, decision: Decision, args: &LookupArgs, first: Direction, either: bool) {
     let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
-    let bits = REOPENS | first | if either { EITHER } else { 0 } | asked.direction as u64;
-    sg_open(scratch, decision.word(), bits, u64::from(asked.length));
+    let bits = REOPENS | first | if either { EITHER } else { 0 } | args.direction as u64;
+    sg_open(scratch, decision.word(), bits, u64::from(args.length));
 }
 
-// Global functions, like the walks of [`crate::policy`]: the verifier checks each once, and not again from every datapath state.
+// Global functions, like the walks of [`crate::image`]: the verifier checks each once, and not again from every datapath state.
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_lookup(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_lookup(scratch: *mut Scratch, args: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MISS };
     let now = view::now();
     if let Some(entry) = find_established(&scratch.key, now) {
-        let said = sg_found(scratch, entry, asked, length);
-        return if said == MISS { sg_unknown(scratch, asked) } else { said };
+        let said = sg_found(scratch, entry, args, length);
+        return if said == MISS { sg_unknown(scratch, args) } else { said };
     }
-    let Some(entry) = find_half_open(&scratch.key, now) else { return sg_unknown(scratch, asked) };
-    let said = sg_found(scratch, entry, asked, length);
+    let Some(entry) = find_half_open(&scratch.key, now) else { return sg_unknown(scratch, args) };
+    let said = sg_found(scratch, entry, args, length);
     if said == MISS {
-        return sg_unknown(scratch, asked);
+        return sg_unknown(scratch, args);
     }
     if entry.state == State::Established as u8
         && Decision::from_word(said).is_some()
         && let Err(reason) = promote(&scratch.key, entry)
     {
-        let direction = Direction::of(asked & EGRESS);
+        let direction = Direction::of(args & EGRESS);
         view::count(reason_counter(scratch.header.counters, direction, reason), length as u32);
     }
     said
@@ -155,7 +155,7 @@ extern "C" fn sg_lookup(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
 /// Judges the packet by the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, args: u64, length: u64) -> u64 {
     // SAFETY: as above. Other CPUs may write the same entry, see [`FlowEntry`].
     let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else {
         return MISS;
@@ -163,21 +163,21 @@ extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64,
     let Scratch { packet, header, .. } = scratch;
     let found = entry.find(
         packet,
-        Direction::of(asked & EGRESS),
-        (asked & ERROR != 0, asked & JUDGED != 0),
+        Direction::of(args & EGRESS),
+        (args & ERROR != 0, args & JUDGED != 0),
         (header.generation, header.flags & image::flags::REVALIDATE != 0),
         view::now(),
     );
     let decision = match found {
         Found::Passes(decision) => {
-            sg_observe(scratch, entry, asked, length);
+            sg_observe(scratch, entry, args, length);
             decision
         }
         Found::Decided(decision) => decision,
         Found::Stale(first, either) => return STALE | if either { EITHER } else { 0 } | first as u64,
-        Found::Error => return RELATED,
-        Found::Meets => return NEEDS_POLICY,
-        Found::Stranger => return MISS,
+        Found::Related => return RELATED,
+        Found::NeedsPolicy => return NEEDS_POLICY,
+        Found::Miss => return MISS,
     };
     if Decision::from_word(decision).is_some() { decision } else { CORRUPT }
 }
@@ -185,10 +185,10 @@ extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64,
 /// Records the packet in the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     if let (Some(scratch), Some(entry)) = unsafe { (scratch.as_mut(), entry.as_mut()) } {
-        entry.observe(&scratch.packet, Direction::of(asked & EGRESS), length, view::now());
+        entry.observe(&scratch.packet, Direction::of(args & EGRESS), length, view::now());
     }
     0
 }
@@ -196,19 +196,19 @@ extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u6
 /// Updates an entry with the policy's decision on a flow that begins in direction `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, asked: u64) -> u64 {
+extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, args: u64) -> u64 {
     // SAFETY: as above.
     let (Some(Scratch { packet, header, .. }), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) })
     else {
         return 0;
     };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let first = Direction::of(asked & EGRESS);
-    if asked & ERROR == 0 && entry.is_begun_anew_by(packet, first.reversed()) {
+    let first = Direction::of(args & EGRESS);
+    if args & ERROR == 0 && entry.is_begun_anew_by(packet, first.reversed()) {
         entry.begin_anew(decision, header.generation, view::now());
     } else if entry.direction() == first && entry.generation != header.generation {
         entry.revalidate(decision, header.generation);
-        if asked & ERROR == 0 {
+        if args & ERROR == 0 {
             entry.note_revoked(packet, view::now());
         }
     }
@@ -218,19 +218,19 @@ extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u6
 /// Records in an entry that the rules accepted the packet, which requests a new connection.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_ask(
+extern "C" fn sg_request(
     scratch: *mut Scratch,
     entry: *mut FlowEntry,
     decision: u64,
-    asked: u64,
+    args: u64,
     length: u64,
 ) -> u64 {
     // SAFETY: as above.
     let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let said = (decision, scratch.header.generation);
-    if entry.ask(&scratch.packet, Direction::of(asked & EGRESS), said, length, view::now()) {
-        sg_observe(scratch, entry, asked, length);
+    if entry.note_request(&scratch.packet, Direction::of(args & EGRESS), said, length, view::now()) {
+        sg_observe(scratch, entry, args, length);
     }
     0
 }
@@ -238,17 +238,17 @@ extern "C" fn sg_ask(
 /// Result for a flow without an entry: searches the closed connections.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
+extern "C" fn sg_unknown(scratch: *mut Scratch, args: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else {
         return MISS;
     };
-    if asked & ERROR != 0 || !packet.is_mid_stream() {
+    if args & ERROR != 0 || !packet.is_mid_stream() {
         return MISS;
     }
     let closed = match key.width() {
-        Width::Narrow => CLOSED_16.get_ptr(FlowKeyV4::of(key)),
-        Width::Wide => CLOSED.get_ptr(on_stack(key)),
+        Width::Narrow => CLOSED_V4.get_ptr(FlowKeyV4::of(key)),
+        Width::Wide => CLOSED_V6.get_ptr(on_stack(key)),
     };
     // SAFETY: valid until the program ends (RCU), and never written in place.
     let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
@@ -257,7 +257,7 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
         Some(Began::Way(first, either)) => CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64,
         Some(Began::Deleted) => {
             let reason = Reason::NotTakenOver;
-            let number = reason_counter(header.counters, Direction::of(asked & EGRESS), reason);
+            let number = reason_counter(header.counters, Direction::of(args & EGRESS), reason);
             Decision::new(Verdict::Drop, reason, number).word()
         }
     }
@@ -265,45 +265,45 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_revalidate(scratch: *mut Scratch, decision: u64, asked: u64) -> u64 {
+extern "C" fn sg_revalidate(scratch: *mut Scratch, decision: u64, args: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    find(&scratch.key, view::now()).map_or(0, |entry| sg_tell(scratch, entry, decision, asked))
+    find(&scratch.key, view::now()).map_or(0, |entry| sg_judged(scratch, entry, decision, args))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    if asked & HAS_ENTRY != 0
+    if args & HAS_ENTRY != 0
         && let Some(known) = find(&scratch.key, view::now())
     {
-        sg_ask(scratch, known, decision, asked, length);
+        sg_request(scratch, known, decision, args, length);
         return 1;
     }
     // A function of its own, because an entry takes a sixth of the stack.
-    if half_open::make_room(scratch) { sg_enter(scratch, decision, asked, length) } else { 0 }
+    if half_open::make_room(scratch) { sg_insert(scratch, decision, args, length) } else { 0 }
 }
 
 /// Inserts a flow for which room was made.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_insert(scratch: *mut Scratch, decision: u64, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let Scratch { packet, header, key, .. } = scratch;
-    let direction = Direction::of(asked & EGRESS);
+    let direction = Direction::of(args & EGRESS);
     let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, view::now());
-    if asked & EITHER != 0 {
+    if args & EITHER != 0 {
         entry.flags |= flags::EITHER_WAY;
     }
-    if asked & REOPENS != 0 {
-        let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
+    if args & REOPENS != 0 {
+        let first = if args & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
         entry.reopen(packet, first);
     }
-    u64::from(half_open::enter(key, &entry))
+    u64::from(half_open::insert(key, &entry))
 }
 
 /// Finds the live entry of a flow.
@@ -316,8 +316,8 @@ fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
 #[inline(always)]
 pub fn find_established(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     let entry = match key.width() {
-        Width::Narrow => FLOWS_16.get_ptr_mut(FlowKeyV4::of(key)),
-        Width::Wide => FLOWS.get_ptr_mut(on_stack(key)),
+        Width::Narrow => FLOWS_V4.get_ptr_mut(FlowKeyV4::of(key)),
+        Width::Wide => FLOWS_V6.get_ptr_mut(on_stack(key)),
     };
     live(entry, key.l4, now)
 }
@@ -355,8 +355,8 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     // Inserted from where it is: a copy would take a sixth of the stack.
     let narrow = FlowKeyV4::of(key);
     let entered = match key.width() {
-        Width::Narrow => FLOWS_16.insert(narrow, entry, 0),
-        Width::Wide => FLOWS.insert(on_stack(key), entry, 0),
+        Width::Narrow => FLOWS_V4.insert(narrow, entry, 0),
+        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, 0),
     };
     if entered.is_err() {
         return Err(Reason::FlowTableFull);

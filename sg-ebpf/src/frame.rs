@@ -18,10 +18,11 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
+    fast_path,
     flow_table::FlowLookup,
     fragments,
     scratch::{self, Scratch},
-    usual, view,
+    view,
 };
 
 /// The NIC and direction in which a packet's flow is looked up.
@@ -141,7 +142,7 @@ const TOO_MANY_HEADERS: u64 = 3;
 const IP: u64 = 8;
 const HAS_FLOW: u64 = 16;
 const OFFSET: u32 = 8;
-/// Above it is the result of [`usual::lookup_and_update`].
+/// Above it is the result of [`fast_path::lookup_and_update`].
 const KNOWN: u32 = 32;
 
 // Bits of a scope word.
@@ -211,7 +212,8 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, scope: Option<u64>) -> u64 {
             && looks(scope)
             && !is_icmp(Family::V4, scratch.packet.protocol)
         {
-            let said = usual::lookup_and_update_plain(scratch, FlowScope::of(scope), u64::from(ctx.len()));
+            let said =
+                fast_path::lookup_and_update_plain(scratch, FlowScope::of(scope), u64::from(ctx.len()));
             if Decision::from_word(said).is_some() {
                 return said;
             }
@@ -250,7 +252,7 @@ fn frame(ctx: &impl Context, scratch: *mut Scratch, scope: Option<u64>) -> u64 {
     if !looks(scope) {
         return word | HAS_FLOW;
     }
-    let said = usual::lookup_and_update(scratch, Direction::of(scope & DIRECTION), u64::from(ctx.len()));
+    let said = fast_path::lookup_and_update(scratch, Direction::of(scope & DIRECTION), u64::from(ctx.len()));
     if Decision::from_word(said).is_some() { said } else { word | HAS_FLOW | said << KNOWN }
 }
 

@@ -22,8 +22,8 @@ use sg_common::{
 };
 
 use crate::{
-    maps::{HALF_OPEN, HALF_OPEN_16, PLACES, PLACES_16, SHARES, TICKETS, on_stack, settings},
-    policy::Image,
+    image::Image,
+    maps::{HALF_OPEN_V4, HALF_OPEN_V6, PLACES_V4, PLACES_V6, SHARES, TICKETS, on_stack, settings},
     scratch::Scratch,
     view,
 };
@@ -37,17 +37,17 @@ const SKIPS: u64 = 2;
 #[inline(always)]
 pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.get_ptr_mut(FlowKeyV4::of(key)),
-        Width::Wide => HALF_OPEN.get_ptr_mut(on_stack(key)),
+        Width::Narrow => HALF_OPEN_V4.get_ptr_mut(FlowKeyV4::of(key)),
+        Width::Wide => HALF_OPEN_V6.get_ptr_mut(on_stack(key)),
     }
 }
 
 /// Inserts a flow for which [`make_room`] succeeded. Returns false if the table is full.
 #[inline(always)]
-pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
+pub fn insert(key: &FlowKey, entry: &FlowEntry) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
-        Width::Wide => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
+        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
+        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, 0).is_ok(),
     }
 }
 
@@ -55,8 +55,8 @@ pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
 #[inline(always)]
 pub fn remove(key: &FlowKey) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.remove(FlowKeyV4::of(key)).is_ok(),
-        Width::Wide => HALF_OPEN.remove(on_stack(key)).is_ok(),
+        Width::Narrow => HALF_OPEN_V4.remove(FlowKeyV4::of(key)).is_ok(),
+        Width::Wide => HALF_OPEN_V6.remove(on_stack(key)).is_ok(),
     }
 }
 
@@ -71,7 +71,7 @@ trait Placed: Copy {
 impl Placed for FlowKeyV4 {
     #[inline(always)]
     fn place(place: u32) -> Option<*mut Self> {
-        PLACES_16.get_ptr_mut(place)
+        PLACES_V4.get_ptr_mut(place)
     }
     #[inline(always)]
     fn of(key: &FlowKey) -> Self {
@@ -83,14 +83,14 @@ impl Placed for FlowKeyV4 {
     }
     #[inline(always)]
     fn entry(&self) -> Option<*mut FlowEntry> {
-        HALF_OPEN_16.get_ptr_mut(*self)
+        HALF_OPEN_V4.get_ptr_mut(*self)
     }
 }
 
 impl Placed for FlowKey {
     #[inline(always)]
     fn place(place: u32) -> Option<*mut Self> {
-        PLACES.get_ptr_mut(place)
+        PLACES_V6.get_ptr_mut(place)
     }
     #[inline(always)]
     fn of(key: &FlowKey) -> Self {
@@ -102,7 +102,7 @@ impl Placed for FlowKey {
     }
     #[inline(always)]
     fn entry(&self) -> Option<*mut FlowEntry> {
-        HALF_OPEN.get_ptr_mut(on_stack(self))
+        HALF_OPEN_V6.get_ptr_mut(on_stack(self))
     }
 }
 
@@ -133,40 +133,40 @@ pub fn make_room(scratch: &mut Scratch) -> bool {
 extern "C" fn sg_make_room(scratch: *mut Scratch) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    scratch.comer = scratch.key;
+    scratch.unplaced = scratch.key;
     let mut next = IN_COMMON;
     for step in 0..STEPS {
         next = sg_take_place(scratch, next, step);
-        if next >= SETTLED {
+        if next >= PLACED {
             break;
         }
     }
-    if next != SETTLED && next != NO_PLACES {
+    if next != PLACED && next != NO_PLACES {
         sg_evict(scratch);
     }
     u64::from(next != NO_PLACES)
 }
 
-// Where [`Scratch::comer`] goes next, or what became of it.
+// Where [`Scratch::unplaced`] goes next, or what became of it.
 const IN_COMMON: u64 = 0;
 const OWN: u64 = 1;
 /// The ring of its own NIC, if the next place there is free.
 const HOME: u64 = 2;
-const SETTLED: u64 = 3;
+const PLACED: u64 = 3;
 const NO_PLACES: u64 = 4;
 /// No place: it must be evicted.
 const EVICTED: u64 = 5;
 
 // Global functions: the verifier checks the possible contents of a place once, and not again at each step.
 
-/// Assigns [`Scratch::comer`] its next place, in the common ring or its NIC's. A displaced flow that needs another place becomes
-/// the comer.
+/// Assigns [`Scratch::unplaced`] its next place, in the common ring or its NIC's. A displaced flow that needs another place becomes
+/// the unplaced.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NO_PLACES };
-    match scratch.comer.width() {
+    match scratch.unplaced.width() {
         Width::Narrow => take_place::<FlowKeyV4>(scratch, line, step),
         Width::Wide => take_place::<FlowKey>(scratch, line, step),
     }
@@ -176,7 +176,7 @@ extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 
 fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     // SAFETY: valid until the program ends. If the agent writes it meanwhile, one flow gets a place that it would not have got.
     let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else { return NO_PLACES };
-    let (width, nic) = (scratch.comer.width(), scratch.comer.l4.nic());
+    let (width, nic) = (scratch.unplaced.width(), scratch.unplaced.l4.nic());
     let in_common = line == IN_COMMON;
     let (count, line_of) = if in_common {
         (common_tickets(width), shares.in_common())
@@ -198,7 +198,7 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     let before = unsafe { &*at }.widened();
     let found = K::of(&before).entry();
     // The flow about to be inserted may have left an older place.
-    let found = if before == scratch.comer { None } else { found };
+    let found = if before == scratch.unplaced { None } else { found };
     if let Some(entry) = found
         && !(in_common && step >= SKIPS)
         // SAFETY: valid until the program ends (RCU). If another flow has reused its memory since, that one is examined instead.
@@ -207,11 +207,11 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
         return line;
     }
     // SAFETY: as above.
-    unsafe { at.write(K::of(&scratch.comer)) };
+    unsafe { at.write(K::of(&scratch.unplaced)) };
     if found.is_none() {
-        return SETTLED;
+        return PLACED;
     }
-    scratch.comer = by_words(&before);
+    scratch.unplaced = by_words(&before);
     if in_common {
         OWN
     } else if before.l4.nic() == nic {
@@ -221,21 +221,21 @@ fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
     }
 }
 
-/// Evicts [`Scratch::comer`], and counts that for the host and for the flow's NIC.
+/// Evicts [`Scratch::unplaced`], and counts that for the host and for the flow's NIC.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { comer, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let Some(entry) = find(comer) else { return 0 };
+    let Some(Scratch { unplaced, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let Some(entry) = find(unplaced) else { return 0 };
     // SAFETY: as above.
     let direction = unsafe { &*entry }.direction();
-    if !remove(comer) {
+    if !remove(unplaced) {
         return 0;
     }
     // Counts flows, which have no bytes.
     view::count(abi::flows::EVICTED, 0);
-    if let Some(header) = Image::of(u32::from(comer.l4.nic())).and_then(Image::header) {
+    if let Some(header) = Image::of(u32::from(unplaced.l4.nic())).and_then(Image::header) {
         view::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);
     }
     0

@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
-//! | [`policy`] | lookups in the published image of a NIC |
+//! | [`image`] | lookups in the published image of a NIC |
 //! | [`anti_spoofing`] | source checks of what a guest sends |
 //! | [`flow_table`] | the tables of established flows |
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
@@ -12,9 +12,9 @@
 //! | [`reject`] | TCP resets and ICMP errors for rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
-//! | [`named`] | frames that are not IP, by EtherType |
+//! | [`ethertypes`] | frames that are not IP, by EtherType |
 //! | [`frame`] | parsing a frame, and the lookup of its flow |
-//! | [`usual`] | the fast path: packets of known flows |
+//! | [`fast_path`] | the fast path: packets of known flows |
 //! | [`view`] | reads of packet parts, clock, counters |
 //! | [`context`] | packet memory of each hook |
 //! | [`scratch`] | per-CPU working memory |
@@ -35,20 +35,20 @@
 
 mod anti_spoofing;
 mod context;
+mod ethertypes;
 mod exceptions;
+mod fast_path;
 mod flow_table;
 mod fragments;
 mod frame;
 mod half_open;
+mod image;
 mod ipsec;
 mod maps;
-mod named;
 mod pipeline;
-mod policy;
 mod reject;
 mod scratch;
 mod tunnel;
-mod usual;
 mod verifier;
 mod view;
 

@@ -27,8 +27,8 @@ use sg_common::{
     image::{Dimension, flags},
     packet::{ETHERNET, Payload},
     reject::{
-        Answer, Delivery, Link, MAX, MAX_QUOTE, MAX_SUMMED, MIN, Mark, Pace, Source, Trust, Words, between,
-        is_answered, local, remote,
+        Delivery, Link, MAX, MAX_QUOTE, MAX_SUMMED, MIN, Mark, RateLimit, RejectPacket, Source, Trust, Words,
+        between, gets_reject, local, remote,
     },
     verdict::Reason,
 };
@@ -36,9 +36,9 @@ use sg_common::{
 use crate::{
     context::{Context, View},
     frame,
+    image::Image,
     maps::{REJECT_BUDGET, REJECT_MARK, REJECT_PEERS, settings},
     pipeline::{self, Hook, Nic},
-    policy::Image,
     scratch::{self, Scratch},
     view,
 };
@@ -108,25 +108,25 @@ extern "C" fn sg_xdp_reject(raw: *mut xdp_md) -> u64 {
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_answer(raw: *mut __sk_buff, offset: u64) -> u64 {
+extern "C" fn sg_build_reject(raw: *mut __sk_buff, offset: u64) -> u64 {
     written(&Buffered(raw), offset)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_xdp_answer(raw: *mut xdp_md, offset: u64) -> u64 {
+extern "C" fn sg_xdp_build_reject(raw: *mut xdp_md, offset: u64) -> u64 {
     written(&Bare(raw), offset)
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_sound(raw: *mut __sk_buff, offset: u64) -> u64 {
+extern "C" fn sg_checksums(raw: *mut __sk_buff, offset: u64) -> u64 {
     sound(&Buffered(raw), offset, trust_of(raw))
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_xdp_sound(raw: *mut xdp_md, offset: u64) -> u64 {
+extern "C" fn sg_xdp_checksums(raw: *mut xdp_md, offset: u64) -> u64 {
     // A packet from a device of this host, a veth or tap, may have no checksum yet, and XDP does not tell.
     sound(&Bare(raw), offset, Trust::Unsure)
 }
@@ -134,9 +134,9 @@ extern "C" fn sg_xdp_sound(raw: *mut xdp_md, offset: u64) -> u64 {
 /// Whether the packet and its frame allow a reject to the sender. Returns zero if not.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_told(slot: u64, direction: u64, delivery: u64) -> u64 {
+extern "C" fn sg_gets_reject(slot: u64, direction: u64, delivery: u64) -> u64 {
     let Some(Scratch { packet, link, .. }) = scratch::scratch() else { return 0 };
-    if !is_answered(packet) || !link.is_between_two() {
+    if !gets_reject(packet) || !link.is_between_two() {
         return 0;
     }
     sg_of_nic(slot, direction, delivery)
@@ -161,21 +161,21 @@ extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
     }
     keys[Dimension::LocalHigh as usize] = remote.high;
     keys[Dimension::LocalLow as usize] = remote.low;
-    u64::from(!image.tells_nothing(family, keys))
+    u64::from(!image.suppresses_reject(family, keys))
 }
 
 /// Writes the reject for the packet at `offset`. Returns zero if there is none.
 #[inline(always)]
 fn written(frame: &impl Source, offset: u64) -> u64 {
-    let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
-    u64::from(answer.to(frame, offset as usize, packet))
+    let Some(Scratch { packet, reject, .. }) = scratch::scratch() else { return 0 };
+    u64::from(reject.to(frame, offset as usize, packet))
 }
 
 /// Whether the checksums of the packet at `offset` are correct. Returns zero if one is wrong.
 #[inline(always)]
 fn sound(frame: &impl Source, offset: u64, trust: Trust) -> u64 {
-    let Some(Scratch { packet, answer, .. }) = scratch::scratch() else { return 0 };
-    u64::from(answer.is_sound(frame, offset as usize, packet, trust))
+    let Some(Scratch { packet, reject, .. }) = scratch::scratch() else { return 0 };
+    u64::from(reject.is_sound(frame, offset as usize, packet, trust))
 }
 
 /// What the kernel knows of the checksum of a packet that goes no further (`skb->ip_summed`), derived from what its calls change:
@@ -208,17 +208,17 @@ fn delivery_of(raw: *mut __sk_buff, nic: &Nic) -> Delivery {
 
 #[inline(always)]
 fn sent_back(ctx: &TcContext, raw: *mut __sk_buff, hook: Hook) -> Option<u64> {
-    let Prepared { answer, nic, offset, length } = prepare(
+    let Prepared { reject, nic, offset, length } = prepare(
         ctx,
         hook,
         |nic| delivery_of(raw, nic),
-        |offset| sg_sound(raw, offset),
-        |offset| sg_answer(raw, offset),
+        |offset| sg_checksums(raw, offset),
+        |offset| sg_build_reject(raw, offset),
     )?;
     let whole = offset + length;
     let mark = Mark::from_word(*REJECT_MARK.get(0)?);
     let between = between(&scratch::scratch()?.packet, offset as usize);
-    let (ethernet, words) = (answer.ethernet.as_ptr().cast(), answer.words.as_ptr().cast());
+    let (ethernet, words) = (reject.ethernet.as_ptr().cast(), reject.words.as_ptr().cast());
     // SAFETY: `raw` is the context; the buffers have the given lengths. Pointers into the packet are not used any more.
     unsafe {
         shorten(raw, between);
@@ -270,17 +270,17 @@ fn shorten(raw: *mut __sk_buff, between: u32) {
 #[inline(always)]
 fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
     let before = ctx.len();
-    let Prepared { answer, nic, offset, length } = prepare(
+    let Prepared { reject, nic, offset, length } = prepare(
         ctx,
         Hook::Received,
         |_| Delivery::Unknown,
-        |offset| sg_xdp_sound(raw, offset),
-        |offset| sg_xdp_answer(raw, offset),
+        |offset| sg_xdp_checksums(raw, offset),
+        |offset| sg_xdp_build_reject(raw, offset),
     )?;
     let offset = bounded(u64::from(offset), ETHERNET as u64, MAX_ETHERNET)?;
     let whole = offset + length;
-    let ethernet = answer.ethernet.as_ptr().cast_mut().cast();
-    let words = answer.words.as_ptr().cast_mut().cast();
+    let ethernet = reject.ethernet.as_ptr().cast_mut().cast();
+    let words = reject.words.as_ptr().cast_mut().cast();
     // SAFETY: as in `sent_back`; the kernel only reads the buffers.
     unsafe {
         // There is always headroom, but not always tailroom (`XDP_PACKET_HEADROOM`, include/uapi/linux/bpf.h).
@@ -299,7 +299,7 @@ fn bounced(ctx: &XdpContext, raw: *mut xdp_md) -> Option<u64> {
 
 /// A reject, ready to send.
 struct Prepared {
-    answer: &'static Answer,
+    reject: &'static RejectPacket,
     nic: Nic,
     /// Its offset in the frame: behind the Ethernet header, if there is one.
     offset: u32,
@@ -320,7 +320,7 @@ fn prepare(
     let nic = pipeline::nic_of(ctx, hook).ok()?;
     scratch::scratch()?.link =
         if nic.has(flags::LAYER_3) { Link::TUNNEL } else { Link::read(&View::of(ctx))? };
-    if sg_told(u64::from(nic.slot), nic.direction as u64, delivery(&nic) as u64) == 0 {
+    if sg_gets_reject(u64::from(nic.slot), nic.direction as u64, delivery(&nic) as u64) == 0 {
         return None;
     }
     let Payload::Ip(_, offset) = frame::payload(ctx) else { return None };
@@ -328,15 +328,15 @@ fn prepare(
     let [first, second] = settings().peer_secret;
     // SAFETY: helpers without arguments.
     let (now, dice) = unsafe { (bpf_ktime_get_ns(), bpf_get_prandom_u32() as u32) };
-    let pace = Pace { now, interval: u64::from(settings().reject_interval) };
+    let limit = RateLimit { now, interval: u64::from(settings().reject_interval) };
     let secret = u64::from(first) << 32 | u64::from(second);
     let of_nic = REJECT_BUDGET.get_ptr_mut(u32::from(nic.slot))?;
     let remote = remote(&scratch::scratch()?.packet, nic.direction);
-    let of_peer = REJECT_PEERS.get_ptr_mut(pace.peer(secret, nic.slot, remote))?;
+    let of_peer = REJECT_PEERS.get_ptr_mut(limit.peer(secret, nic.slot, remote))?;
     // SAFETY: valid until the program ends; words; a lost update allows one more reject.
     let (of_nic, of_peer) = unsafe { (&mut *of_nic, &mut *of_peer) };
-    if !pace.allows(*of_nic, *of_peer, dice) {
-        if pace.interval != 0 {
+    if !limit.allows(*of_nic, *of_peer, dice) {
+        if limit.interval != 0 {
             count(&nic, Reason::RejectRateLimited, ctx.len());
         }
         return None;
@@ -344,12 +344,12 @@ fn prepare(
     if sound(offset as u64) == 0 || write(offset as u64) == 0 {
         return None;
     }
-    pace.spend(of_nic, of_peer, dice);
+    limit.spend(of_nic, of_peer, dice);
     // Loaded only now, because the call wrote it, which the verifier does not see.
-    let answer = &scratch::scratch()?.answer;
-    let offset = bounded(u64::from(answer.offset), 0, MAX_ETHERNET)?;
-    let length = bounded(u64::from(answer.length), MIN as u64, MAX as u64)?;
-    Some(Prepared { answer, nic, offset, length })
+    let reject = &scratch::scratch()?.reject;
+    let offset = bounded(u64::from(reject.offset), 0, MAX_ETHERNET)?;
+    let length = bounded(u64::from(reject.length), MIN as u64, MAX as u64)?;
+    Some(Prepared { reject, nic, offset, length })
 }
 
 /// Bounds the number as the verifier requires: it wants both bounds of a length, and before Linux 6.8 learns nothing from a

@@ -8,7 +8,7 @@ use sg_common::{
     guest::Claim,
     image::{Header, Keys},
     packet::Packet,
-    reject::{Answer, Link},
+    reject::{Link, RejectPacket},
 };
 
 use crate::{maps::SCRATCH, reject::PART};
@@ -24,7 +24,7 @@ pub struct Scratch {
     /// The flow of the packet, or of the packet that it quotes.
     pub key: FlowKey,
     /// A half-open flow that needs a place.
-    pub comer: FlowKey,
+    pub unplaced: FlowKey,
     /// Header of the NIC's image.
     pub header: Header,
     /// Lookup keys of the packet.
@@ -34,7 +34,7 @@ pub struct Scratch {
     /// Sender and receiver of a rejected packet on the link.
     pub link: Link,
     /// The reject for the packet.
-    pub answer: Answer,
+    pub reject: RejectPacket,
     /// The part of the packet to sum, and a word for its padding.
     pub part: [u32; PART / 4 + 1],
 }

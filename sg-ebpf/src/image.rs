@@ -74,23 +74,23 @@ impl Image {
             return Decision::from_word(end);
         }
         Decision::from_word(match self {
-            Self::K64(image) => sg_forest_64k(image, end, keys),
-            Self::M1(image) => sg_forest_1m(image, end, keys),
-            Self::M16(image) => sg_forest_16m(image, end, keys),
-            Self::M64(image) => sg_forest_64m(image, end, keys),
+            Self::K64(image) => sg_partition_64k(image, end, keys),
+            Self::M1(image) => sg_partition_1m(image, end, keys),
+            Self::M16(image) => sg_partition_16m(image, end, keys),
+            Self::M64(image) => sg_partition_64m(image, end, keys),
         })
     }
 
     /// Whether a guest may send from the local address and the Ethernet address of `keys`.
     #[inline(always)]
     pub fn is_allowed_source(self, family: Family, keys: &Keys) -> bool {
-        self.accepts(header::SENDERS + family as usize, keys)
+        self.accepts(header::ALLOWED_SOURCES + family as usize, keys)
     }
 
     /// Whether rejected packets from the local address of `keys` are dropped silently.
     #[inline(always)]
-    pub fn tells_nothing(self, family: Family, keys: &Keys) -> bool {
-        self.accepts(header::UNTOLD + family as usize, keys)
+    pub fn suppresses_reject(self, family: Family, keys: &Keys) -> bool {
+        self.accepts(header::NO_REJECT + family as usize, keys)
     }
 
     /// Whether the NIC accepts non-IP frames with this name.
@@ -107,15 +107,15 @@ impl Image {
 
     /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask directly.
     #[inline(always)]
-    pub fn serves(self, family: Family, keys: &Keys) -> bool {
+    pub fn is_dhcp_server(self, family: Family, keys: &Keys) -> bool {
         let family = family as u64;
-        let serves = match self {
-            Self::K64(image) => sg_serves_64k(image, family, keys),
-            Self::M1(image) => sg_serves_1m(image, family, keys),
-            Self::M16(image) => sg_serves_16m(image, family, keys),
-            Self::M64(image) => sg_serves_64m(image, family, keys),
+        let is_dhcp_server = match self {
+            Self::K64(image) => sg_dhcp_server_64k(image, family, keys),
+            Self::M1(image) => sg_dhcp_server_1m(image, family, keys),
+            Self::M16(image) => sg_dhcp_server_16m(image, family, keys),
+            Self::M64(image) => sg_dhcp_server_64m(image, family, keys),
         };
-        serves != 0
+        is_dhcp_server != 0
     }
 
     #[inline(always)]
@@ -160,9 +160,9 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 #[inline(always)]
 pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
-    let mut said = sg_ask_again(scratch, slot, first as u64);
+    let mut said = sg_reclassify(scratch, slot, first as u64);
     if either && Decision::from_word(said).is_some_and(Decision::accepts) {
-        said = sg_ask_again(scratch, slot, first.reversed() as u64);
+        said = sg_reclassify(scratch, slot, first.reversed() as u64);
     }
     Decision::from_word(said)
 }
@@ -196,7 +196,7 @@ const EITHER_WAY: u64 = 3;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
+extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
     // SAFETY: the callers pass a reference; the verifier checks its size.
     let (Some(scratch), Some(image)) = (unsafe { scratch.as_mut() }, Image::of(slot as u32)) else {
         return 0;
@@ -221,7 +221,7 @@ extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
 #[inline(never)]
 extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) -> u64 {
     let other = Direction::of(direction).reversed();
-    let Some(decision) = Decision::from_word(sg_ask_again(scratch, slot, other as u64)) else {
+    let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other as u64)) else {
         return DROPPED;
     };
     if decision.accepts() {
@@ -245,15 +245,15 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
 ///
 /// A global function must handle null pointer arguments.
 macro_rules! walk {
-    ($walk:ident, $partition:ident, $serves:ident, $words:expr) => {
+    ($walk:ident, $partition:ident, $is_dhcp_server:ident, $words:expr) => {
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $serves(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
+        extern "C" fn $is_dhcp_server(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
             let accepts = |root: usize| {
                 let end = $walk(image, root as u64 + (family & 1), keys);
                 Decision::from_word(end).is_some_and(Decision::accepts)
             };
-            u64::from(accepts(header::OWN) && accepts(header::SERVERS))
+            u64::from(accepts(header::OWN) && accepts(header::DHCP_SERVERS))
         }
 
         #[unsafe(no_mangle)]
@@ -273,15 +273,15 @@ macro_rules! walk {
         extern "C" fn $partition(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {
             // SAFETY: as above.
             match unsafe { (image.as_ref(), keys.as_ref(), Partition::from_word(end)) } {
-                (Some(image), Some(keys), Some(partition)) => {
-                    partition.ask(image, |root| $walk(image, root as u64, keys)).map_or(0, Decision::word)
-                }
+                (Some(image), Some(keys), Some(partition)) => partition
+                    .classify(image, |root| $walk(image, root as u64, keys))
+                    .map_or(0, Decision::word),
                 _ => 0,
             }
         }
     };
 }
-walk!(sg_walk_64k, sg_forest_64k, sg_serves_64k, CLASS_WORDS[0]);
-walk!(sg_walk_1m, sg_forest_1m, sg_serves_1m, CLASS_WORDS[1]);
-walk!(sg_walk_16m, sg_forest_16m, sg_serves_16m, CLASS_WORDS[2]);
-walk!(sg_walk_64m, sg_forest_64m, sg_serves_64m, CLASS_WORDS[3]);
+walk!(sg_walk_64k, sg_partition_64k, sg_dhcp_server_64k, CLASS_WORDS[0]);
+walk!(sg_walk_1m, sg_partition_1m, sg_dhcp_server_1m, CLASS_WORDS[1]);
+walk!(sg_walk_16m, sg_partition_16m, sg_dhcp_server_16m, CLASS_WORDS[2]);
+walk!(sg_walk_64m, sg_partition_64m, sg_dhcp_server_64m, CLASS_WORDS[3]);

@@ -12,7 +12,7 @@ use sg_common::{
 use crate::{
     flow_table::{AGAIN, MISS, NEEDS_POLICY, find_established, find_half_open, live},
     frame::FlowScope,
-    maps::FLOWS_16,
+    maps::FLOWS_V4,
     scratch::Scratch,
     view,
 };
@@ -40,7 +40,7 @@ pub fn lookup_and_update_plain(scratch: &mut Scratch, scope: FlowScope, length: 
     let (now, direction) = (view::now(), scope.direction);
     let key = FlowKeyV4::named(scope.slot, direction, &scratch.packet);
     #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
-    let entry = FLOWS_16.get_ptr_mut(&key);
+    let entry = FLOWS_V4.get_ptr_mut(&key);
     let said = match live(entry, key.l4, now) {
         Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
         None => ABSENT,

@@ -15,7 +15,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    policy::Image,
+    image::Image,
     view,
 };
 
@@ -56,5 +56,5 @@ macro_rules! named {
         }
     };
 }
-named!(TcContext, __sk_buff, sg_name);
-named!(XdpContext, xdp_md, sg_xdp_name);
+named!(TcContext, __sk_buff, sg_ethertype);
+named!(XdpContext, xdp_md, sg_xdp_ethertype);

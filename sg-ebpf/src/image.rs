@@ -8,14 +8,16 @@ use sg_common::{
     abi::Settings,
     flow::{self, Direction, packet_keys},
     image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
+    packed::Takeover,
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
 };
 
 use crate::{
+    helpers,
     maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
     scratch::Scratch,
-    verifier, view,
+    subprograms, verifier,
 };
 
 /// An image by size class: the reader exists once per class, because masking an offset is cheap only with a constant mask.
@@ -142,6 +144,8 @@ pub fn fill_keys(keys: &mut Keys, packet: &Packet, direction: Direction) {
     sg_keys(keys, packet, u64::from(direction as u8));
 }
 
+const _: subprograms::Keys = sg_keys;
+
 /// A global function, because two places call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -160,39 +164,20 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 #[inline(always)]
 pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
-    let mut said = sg_reclassify(scratch, slot, first as u64);
-    if either && Decision::from_word(said).is_some_and(Decision::accepts) {
-        said = sg_reclassify(scratch, slot, first.reversed() as u64);
+    let mut result = sg_reclassify(scratch, slot, first as u64);
+    if either && Decision::from_word(result).is_some_and(Decision::accepts) {
+        result = sg_reclassify(scratch, slot, first.reversed() as u64);
     }
-    Decision::from_word(said)
-}
-
-/// How an unknown connection continues whose mid-stream packet the rules of one direction accept.
-pub enum Takeover {
-    /// By the rules of this direction alone.
-    OneWay,
-    /// The rules of the other direction accept it too.
-    EitherWay,
-    /// The other direction does not accept it, and it is too late for [`Self::OneWay`].
-    Refused(Verdict),
+    Decision::from_word(result)
 }
 
 /// Whether the connection that [`Scratch::key`] names is taken over, after a packet in `direction` was accepted.
 #[inline(always)]
 pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Takeover {
-    match sg_takes_over(scratch, u64::from(slot), direction as u64) {
-        ONE_WAY => Takeover::OneWay,
-        EITHER_WAY => Takeover::EitherWay,
-        REJECTED => Takeover::Refused(Verdict::Reject),
-        _ => Takeover::Refused(Verdict::Drop),
-    }
+    Takeover::of(sg_takes_over(scratch, u64::from(slot), direction as u64))
 }
 
-// Results of `sg_takes_over`.
-const DROPPED: u64 = 0;
-const REJECTED: u64 = 1;
-const ONE_WAY: u64 = 2;
-const EITHER_WAY: u64 = 3;
+const _: subprograms::Reclassify = sg_reclassify;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -206,6 +191,8 @@ extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64
     image.classify(Direction::of(first), key.l4.family(), original).map_or(0, Decision::word)
 }
 
+const _: subprograms::Original = sg_original;
+
 /// Fills the keys of a lookup for the flow, beginning in direction `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -217,25 +204,27 @@ extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
     0
 }
 
+const _: subprograms::TakesOver = sg_takes_over;
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) -> u64 {
     let other = Direction::of(direction).reversed();
     let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other as u64)) else {
-        return DROPPED;
+        return Takeover::Refused(Verdict::Drop).word();
     };
     if decision.accepts() {
-        return EITHER_WAY;
+        return Takeover::EitherWay.word();
     }
     let Settings { timeouts, hertz, .. } = settings();
     let takeover = Image::of(slot as u32).map_or(0, |image| image.word(header::TAKEOVER));
     let since = FILTERED_SINCE.get(slot as u32).copied().unwrap_or(0);
-    if flow::takes_over(takeover as u32, timeouts, *hertz, since, view::now()) {
-        ONE_WAY
+    if flow::takes_over(takeover as u32, timeouts, *hertz, since, helpers::now()) {
+        Takeover::OneWay.word()
     } else if decision.rejects() {
-        REJECTED
+        Takeover::Refused(Verdict::Reject).word()
     } else {
-        DROPPED
+        Takeover::Refused(Verdict::Drop).word()
     }
 }
 
@@ -246,6 +235,7 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
 /// A global function must handle null pointer arguments.
 macro_rules! walk {
     ($walk:ident, $partition:ident, $is_dhcp_server:ident, $words:expr) => {
+        const _: subprograms::DhcpServer<{ $words }> = $is_dhcp_server;
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $is_dhcp_server(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
@@ -256,6 +246,7 @@ macro_rules! walk {
             u64::from(accepts(header::OWN) && accepts(header::DHCP_SERVERS))
         }
 
+        const _: subprograms::Walk<{ $words }> = $walk;
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $walk(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
@@ -268,6 +259,7 @@ macro_rules! walk {
             }
         }
 
+        const _: subprograms::Walk<{ $words }> = $partition;
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $partition(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {

@@ -161,6 +161,13 @@ pub fn slot_of(device: u32) -> Option<u32> {
     entry.and_then(|entry| unsafe { *entry }.checked_sub(1))
 }
 
+/// The working memory of this CPU. No other packet interrupts a program on its CPU.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: as above; the pointer is valid until the program ends.
+    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
+}
+
 /// Copies a key to the stack, where Linux 6.1 expects map keys: its verifier does not accept a global function's pointer argument
 /// as one (`map_key_value_types`, kernel/bpf/verifier.c).
 #[inline(always)]

@@ -9,6 +9,7 @@ use sg_common::{
     flow::{self, Direction, packet_keys},
     guest::may_solicit,
     image::{Header, Keys, flags},
+    packed::{ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
     packet::{Family, Icmp, Part, Payload},
     verdict::{Decision, Reason, Verdict},
 };
@@ -16,14 +17,10 @@ use sg_common::{
 use crate::{
     anti_spoofing,
     context::Context,
-    ethertypes,
-    exceptions::{self, ExceptionArgs},
-    flow_table::{self, FlowLookup},
-    fragments,
-    frame::{self, FlowScope, Read},
-    image::{Image, Takeover, fill_keys, refill_keys, takes_over},
+    ethertypes, exceptions, flow_table, fragments, frame, helpers,
+    image::{Image, fill_keys, refill_keys, takes_over},
     maps,
-    scratch::{self, Scratch},
+    scratch::Scratch,
     view,
 };
 
@@ -86,12 +83,12 @@ impl Nic {
 /// Decides a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
-    let decision = match (nic_of(ctx, hook), scratch::scratch()) {
+    let decision = match (nic_of(ctx, hook), maps::scratch()) {
         (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
         (Err(reason), _) => host_drop(reason),
         (Ok(_), None) => host_drop(Reason::ImageFault),
     };
-    view::count(decision.number(), ctx.len());
+    helpers::count(decision.number(), ctx.len());
     decision
 }
 
@@ -116,7 +113,7 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
 
 /// The order of decision; the first step that decides is final. `docs/exceptions.md` explains every step, and
 /// `sg-common/tests/order.rs` holds the two lists together. Steps 1 and 2 come before this function, in
-/// [`is_own_reject`](crate::reject::is_own_reject) and [`nic_of`].
+/// `reject::tc::is_own_reject` and [`nic_of`].
 ///
 /// 1. **Own replies**
 /// 2. **Policy**: `no-nic`, `no-image`, `image-version`
@@ -220,21 +217,30 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
 
 /// Decides a packet that has a transport header.
 #[inline(always)]
-fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read, spoofed: bool) -> Decision {
+fn decide_first(
+    ctx: &impl Context,
+    nic: &Nic,
+    scratch: &mut Scratch,
+    read: FrameWord,
+    spoofed: bool,
+) -> Decision {
     let has_flow = read.has_flow();
     // Step 10: flow, slow path. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that packet's
     // sender.
     let error = !has_flow && is_error_about_flow(ctx, nic, scratch);
-    let args = flow_table::LookupArgs { direction: nic.direction, error, length: ctx.len() };
+    let length = ctx.len();
     let mut known = FlowLookup::Miss;
     if (has_flow || error) && !spoofed {
-        known = read.known().unwrap_or_else(|| flow_table::lookup_and_update(scratch, &args, false));
+        known = read.lookup().unwrap_or_else(|| {
+            flow_table::lookup_and_update(scratch, LookupArgs::new(nic.direction, error, false), length)
+        });
         if let FlowLookup::Stale(first, either) | FlowLookup::Closed(first, either) = known {
             let decision = refill_keys(scratch, nic.slot, first, either);
             let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
             if known == FlowLookup::Closed(first, either) {
                 if decision.accepts() {
-                    flow_table::reopen(scratch, decision, &args, first, either);
+                    let args = InsertArgs::reopen(nic.direction, first, either);
+                    flow_table::insert(scratch, decision, args, length);
                 }
                 return decision;
             }
@@ -242,7 +248,8 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
             if !decision.accepts() && !error && !scratch.packet.requests_connection() {
                 return decision;
             }
-            known = flow_table::lookup_and_update(scratch, &args, true);
+            let args = LookupArgs::new(nic.direction, error, true);
+            known = flow_table::lookup_and_update(scratch, args, length);
         }
         match known {
             FlowLookup::Hit(decision) => return decision,
@@ -257,7 +264,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
     let packet = &*packet;
     fill_keys(keys, packet, nic.direction);
     if !spoofed || may_solicit(packet, nic.header.flags) {
-        let args = ExceptionArgs { scope: nic.scope(), network: read.network() };
+        let args = ExceptionArgs::new(nic.scope(), read.network());
         let is_server = || !spoofed && nic.image.is_dhcp_server(packet.family, keys);
         if let Some(reason) = exceptions::passes(ctx, args, packet, is_server) {
             return nic.decision(Verdict::Accept, reason);
@@ -287,13 +294,11 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         }
     }
     // Step 17: state.
-    if decision.accepts()
-        && opens
-        && !flow_table::open(scratch, decision, &args, known != FlowLookup::Miss, either)
-    {
+    let args = InsertArgs::open(nic.direction, known != FlowLookup::Miss, either);
+    if decision.accepts() && opens && !flow_table::insert(scratch, decision, args, length) {
         // The rules' verdict stands; without an entry, the replies need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);
-        view::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+        helpers::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
     }
     decision
 }
@@ -315,7 +320,7 @@ fn is_error_about_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> 
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
 #[inline(always)]
 pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
-    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), scratch::scratch()) else {
+    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), maps::scratch()) else {
         return host_drop(Reason::NoImage);
     };
     scratch.header = nic.header;

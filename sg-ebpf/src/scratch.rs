@@ -1,7 +1,5 @@
 //! Per-CPU working memory for a packet, because a program's stack has only 512 bytes. Nothing may rely on its contents from one
-//! packet to the next.
-
-#![expect(unsafe_code, reason = "a map gives a pointer")]
+//! packet to the next. [`crate::maps::scratch`] hands it out.
 
 use sg_common::{
     flow::FlowKey,
@@ -11,7 +9,8 @@ use sg_common::{
     reject::{Link, RejectPacket},
 };
 
-use crate::{maps::SCRATCH, reject::PART};
+/// Bytes summed at once: `MAX_BPF_STACK`, include/linux/filter.h.
+pub const PART: usize = 512;
 
 /// What has been found out about a packet.
 pub struct Scratch {
@@ -37,11 +36,4 @@ pub struct Scratch {
     pub reject: RejectPacket,
     /// The part of the packet to sum, and a word for its padding.
     pub part: [u32; PART / 4 + 1],
-}
-
-/// The memory of this CPU. No other packet interrupts a program on its CPU.
-#[inline(always)]
-pub fn scratch() -> Option<&'static mut Scratch> {
-    // SAFETY: as above; the pointer is valid until the program ends.
-    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }

@@ -81,13 +81,6 @@ impl InsertArgs {
         Self(REOPENS | first | bit(either, EITHER) | direction as u64)
     }
 
-    /// The same packet, as it updates an entry.
-    #[inline(always)]
-    #[must_use]
-    pub const fn lookup(self) -> LookupArgs {
-        LookupArgs(self.0 & DIRECTION)
-    }
-
     /// The direction.
     #[inline(always)]
     #[must_use]

@@ -1,4 +1,5 @@
-//! Every map. The agent finds them by these names; sizes are defaults that it may override at load.
+//! Every map. The agent finds and pins them by these names, of which the kernel, and `bpftool`, keep 15 characters. `_V4` is IPv4
+//! without a VLAN tag, which has a key a third as long; `_V6` is all else. Sizes are defaults that the agent may override at load.
 
 #![expect(unsafe_code, reason = "maps hand out pointers")]
 
@@ -65,20 +66,20 @@ pub static FLOWS_V4: HashMap<FlowKeyV4, FlowEntry, MAX_FLOWS> = HashMap::new();
 #[btf_map]
 pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
 
-/// Half-open flows with wide keys. The program evicts the oldest, see [`crate::half_open`]: a flood evicts only half-open flows,
-/// and only those of its own NIC beyond what the others leave.
+/// Half-open flows of IPv6, and of IPv4 with a VLAN tag. The program evicts the oldest, see [`crate::half_open`]: a flood evicts
+/// only half-open flows, and only those of its own NIC beyond what the others leave.
 #[btf_map]
 pub static HALF_OPEN_V6: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// Half-open flows with narrow keys.
+/// Half-open flows of IPv4 without a VLAN tag.
 #[btf_map]
 pub static HALF_OPEN_V4: HashMap<FlowKeyV4, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// The places of half-open flows with wide keys: the key of the flow that has or last had each place. As many as [`HALF_OPEN_V6`].
+/// The places of the flows in [`HALF_OPEN_V6`]: the key of the flow that has or last had each place. As many.
 #[btf_map]
 pub static PLACES_V6: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
 
-/// The places of half-open flows with narrow keys.
+/// The places of the flows in [`HALF_OPEN_V4`].
 #[btf_map]
 pub static PLACES_V4: Array<FlowKeyV4, MAX_HALF_OPEN> = Array::new();
 
@@ -90,12 +91,12 @@ pub static TICKETS: Array<u64, { ticket_counts(MAX_NICS as u32) as usize }> = Ar
 #[btf_map]
 pub static SHARES: Array<Shares, 1> = Array::new();
 
-/// Closed TCP connections with wide keys, moved here by the agent's ageing pass. The least recently used are evicted, so that a
-/// day of short connections fills no table.
+/// Closed TCP connections of IPv6, and of IPv4 with a VLAN tag, moved here by the agent's ageing pass. The least recently used are
+/// evicted, so that a day of short connections fills no table.
 #[btf_map]
 pub static CLOSED_V6: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 
-/// Closed TCP connections with narrow keys.
+/// Closed TCP connections of IPv4 without a VLAN tag.
 #[btf_map]
 pub static CLOSED_V4: LruHashMap<FlowKeyV4, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 

@@ -225,8 +225,8 @@ fn decide_first(
     spoofed: bool,
 ) -> Decision {
     let has_flow = read.has_flow();
-    // Step 10: flow, slow path. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that packet's
-    // sender.
+    // Step 10: flow, slow path. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that
+    // packet's sender.
     let error = !has_flow && is_error_about_flow(ctx, nic, scratch);
     let length = ctx.len();
     let mut known = FlowLookup::Miss;

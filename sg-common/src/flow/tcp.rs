@@ -42,8 +42,8 @@ impl FlowEntry {
         let believed = self.follow::<OWN>(packet, is_first);
         // The close was none: the connection continues.
         if self.state == State::Closing as u8 && packet.has_data() && (is_first || self.sent[OWN] != before) {
-            let answered = self.packets[OTHER] != 0;
-            self.state = if answered { State::Established as u8 } else { State::New as u8 };
+            let has_reply = self.packets[OTHER] != 0;
+            self.state = if has_reply { State::Established as u8 } else { State::New as u8 };
             self.flags &= !BOTH_FINS;
         }
         // Nothing comes after a FIN: it is the last number that its side sends.

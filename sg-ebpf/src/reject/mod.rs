@@ -36,9 +36,9 @@ pub mod tc;
 pub mod xdp;
 
 /// Length of an Ethernet header with the maximum number of VLAN tags that are parsed.
-pub(super) const MAX_ETHERNET: u64 = 22;
+const MAX_ETHERNET: u64 = 22;
 /// Minimum length of a copy.
-pub(super) const WORD: u64 = 4;
+const WORD: u64 = 4;
 // Global functions: the verifier checks each once, whatever the datapath state at the call.
 
 const _: subprograms::GetsReject = sg_gets_reject;
@@ -80,32 +80,32 @@ extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
 
 /// Writes the reject for the packet at `offset`. Returns zero if there is none.
 #[inline(always)]
-pub(super) fn written(frame: &impl Source, offset: u64) -> u64 {
+fn written(frame: &impl Source, offset: u64) -> u64 {
     let Some(Scratch { packet, reject, .. }) = maps::scratch() else { return 0 };
     u64::from(reject.to(frame, offset as usize, packet))
 }
 
 /// Whether the checksums of the packet at `offset` are correct. Returns zero if one is wrong.
 #[inline(always)]
-pub(super) fn sound(frame: &impl Source, offset: u64, trust: Trust) -> u64 {
+fn sound(frame: &impl Source, offset: u64, trust: Trust) -> u64 {
     let Some(Scratch { packet, reject, .. }) = maps::scratch() else { return 0 };
     u64::from(reject.is_sound(frame, offset as usize, packet, trust))
 }
 
 /// A reject, ready to send.
-pub(super) struct Prepared {
-    pub(super) reject: &'static RejectPacket,
-    pub(super) nic: Nic,
+struct Prepared {
+    reject: &'static RejectPacket,
+    nic: Nic,
     /// Its offset in the frame: behind the Ethernet header, if there is one.
-    pub(super) offset: u32,
+    offset: u32,
     /// Its length in bytes.
-    pub(super) length: u32,
+    length: u32,
 }
 
 /// Prepares the reject, if one may be sent. Every check that can prevent it comes before the costly work, and budgets are charged
 /// only for rejects sent.
 #[inline(always)]
-pub(super) fn prepare(
+fn prepare(
     ctx: &impl Context,
     hook: Hook,
     delivery: impl FnOnce(&Nic) -> Delivery,
@@ -150,20 +150,20 @@ pub(super) fn prepare(
 /// comparison with zero (`reg_set_min_max`, kernel/bpf/verifier.c), which the compiler makes of one with a minimum of one. So
 /// compare the excess over the minimum.
 #[inline(always)]
-pub(super) fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
+fn bounded(number: u64, least: u64, most: u64) -> Option<u32> {
     let beyond = black_box(number.wrapping_sub(least));
     if beyond > most - least { None } else { Some(black_box(beyond + least) as u32) }
 }
 
 #[inline(always)]
-pub(super) fn count(nic: &Nic, reason: Reason, length: u32) {
+fn count(nic: &Nic, reason: Reason, length: u32) {
     helpers::count(reason_counter(nic.header.counters, nic.direction, reason), length);
 }
 
 /// Sums the bytes that `load` reads from `offset` on, in parts; the last part is padded with zeros to a whole word. Returns zero
 /// on failure.
 #[inline(always)]
-pub(super) fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, seed: u64) -> u64 {
+fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, length: u64, seed: u64) -> u64 {
     const PARTS: usize = MAX_SUMMED / PART;
     let Some(Scratch { part: room, .. }) = maps::scratch() else { return 0 };
     let (mut at, mut left, mut sum) = (offset, length, seed as u32);
@@ -193,7 +193,7 @@ pub(super) fn summed(load: impl Fn(u64, u32, *mut u32) -> bool, offset: u64, len
 
 /// Adds `length` bytes, whole words, to a sum.
 #[inline(always)]
-pub(super) fn added(words: *mut u32, length: u32, sum: u32) -> u32 {
+fn added(words: *mut u32, length: u32, sum: u32) -> u32 {
     // SAFETY: the callers give the length of the buffer, the verifier checks it, and the kernel only reads. It fails for more
     // than [`PART`] bytes.
     let sum = unsafe { bpf_csum_diff(null_mut(), 0, words, length, sum) };

@@ -259,7 +259,7 @@ fn decide_first(
         }
     }
 
-    // Step 11: exceptions, which pass without a rule.
+    // Step 11: exceptions. They pass without a rule.
     let Scratch { packet, keys, .. } = &mut *scratch;
     let packet = &*packet;
     fill_keys(keys, packet, nic.direction);

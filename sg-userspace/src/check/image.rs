@@ -124,7 +124,7 @@ impl CompiledNic {
                     Kind::ToOne => {
                         walk(header::DHCP_SERVERS + family, &keys)?.accepts().then_some(Reason::Dhcp)
                     }
-                    Kind::Answer | Kind::Gives(_) => None,
+                    Kind::Reply | Kind::Assigns(_) => None,
                 },
                 Some(Exception::Discovery(Message::Advertisement)) | None => None,
                 Some(Exception::Discovery(_)) => Some(Reason::NeighbourDiscovery),

@@ -23,7 +23,7 @@ use sg_benches::{
 };
 use sg_common::{
     flow::packet_keys,
-    image::{CLASS_WORDS, FOREST_WORDS, Keys, Partition, Walk, Words, header},
+    image::{CLASS_WORDS, Keys, PARTITION_WORDS, Partition, Walk, Words, header},
     packet::{Parsed, parse},
 };
 use sg_tests::generate::{Generator, Shape};
@@ -138,7 +138,7 @@ fn walked(image: &[u64], root: usize, packets: &[Keys], milliseconds: f64) -> St
         1
     } else {
         let table = words[root] as u32 as usize;
-        words[table..table + FOREST_WORDS].iter().step_by(2).filter(|&&lowest| lowest != u64::MAX).count()
+        words[table..table + PARTITION_WORDS].iter().step_by(2).filter(|&&lowest| lowest != u64::MAX).count()
     };
     let reads = packets.iter().map(|keys| {
         let counted = Counted { words: &words, reads: Cell::new(0) };

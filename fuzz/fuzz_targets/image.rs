@@ -95,7 +95,7 @@ fn check_images(policy: &Policy, twice: bool) {
         let words = compiled.image.words();
         assert!(words.len() <= LARGEST_WORDS && words.len().is_multiple_of(8));
         for key in [0, 1, u64::from(u32::MAX), 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
-            for root in header::ROOTS..header::SENDERS + 2 {
+            for root in header::ROOTS..header::ALLOWED_SOURCES + 2 {
                 assert!(Walk::from(words, root).run(words, &[key; 8]).is_some(), "root {root}, key {key:#x}");
             }
         }

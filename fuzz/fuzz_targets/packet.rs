@@ -238,7 +238,7 @@ fn check_transport(transport: &[u8], packet: &Packet, is_quoted: bool) {
         // An association is asked for by the type of the first chunk, which has a header of four bytes.
         let is_init = packet.protocol == 132 && !is_quoted && transport.len() >= 16 && transport[12] == 1;
         assert_eq!((packet.header, packet.tcp_flags), (0, if is_init { 2 } else { 0 }));
-        assert_eq!(packet.asks_anew(), is_init);
+        assert_eq!(packet.requests_connection(), is_init);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Settings {
     pub flows_per_nic: u32,
     /// Average interval between rejects of one NIC, in nanoseconds; zero disables rejects.
     pub reject_interval: u32,
-    /// Secret that maps peers to their reject budgets, see [`crate::reject::Pace::peer`]: drawn at every start.
+    /// Secret that maps peers to their reject budgets, see [`crate::reject::RateLimit::peer`]: drawn at every start.
     pub peer_secret: [u32; 2],
     /// Jiffies per second.
     pub hertz: u32,
@@ -51,7 +51,7 @@ impl Settings {
 }
 
 /// Devices with a lower index are looked up in an array, others in a hash map.
-pub const NEAR_DEVICES: u32 = 1 << 14;
+pub const NIC_BY_IFINDEX_LEN: u32 = 1 << 14;
 
 /// Number of counters per NIC: 32 for each direction, by [`crate::verdict::Reason`].
 pub const NIC_COUNTERS: u32 = 64;
@@ -73,11 +73,11 @@ pub const fn host_counter(reason: Reason) -> u32 {
 /// Counters of the host for the flow tables. Their `packets` are flows.
 pub mod flows {
     /// All of them. Layouts before 6 also had 56 to 58, for something else.
-    pub const ALL: [u32; 3] = [EVICTED, ANSWERED, HALF_OPEN];
+    pub const ALL: [u32; 3] = [EVICTED, ESTABLISHED, HALF_OPEN];
     /// Half-open flows evicted for others: counted by the program.
     pub const EVICTED: u32 = 59;
     /// Established flows found by the last ageing pass: written by the agent.
-    pub const ANSWERED: u32 = 60;
+    pub const ESTABLISHED: u32 = 60;
     /// Half-open flows found by it.
     pub const HALF_OPEN: u32 = 61;
 }

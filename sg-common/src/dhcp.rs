@@ -65,9 +65,9 @@ pub enum Kind {
     /// A client's request to one server.
     ToOne,
     /// A server's reply.
-    Answer,
+    Reply,
     /// A server's reply that assigns an address.
-    Gives(Lease),
+    Assigns(Lease),
 }
 
 /// A message.
@@ -150,9 +150,9 @@ fn read_v4<F: Frame>(
         // The reply to a client that only requested settings does not repeat its address (RFC 2131 4.3.5).
         let client = if gets == 0 { has } else { gets };
         if found.found() && found.value() != 0 {
-            Kind::Gives(Lease { client, server: found.value() })
+            Kind::Assigns(Lease { client, server: found.value() })
         } else {
-            Kind::Answer
+            Kind::Reply
         }
     } else if to == BROADCAST {
         Kind::ToAll
@@ -189,7 +189,7 @@ fn read_v6<F: Frame>(
             }
         }
         // Advertise, reply. A reconfigure replies to nothing.
-        (2 | 7, false) => Kind::Answer,
+        (2 | 7, false) => Kind::Reply,
         _ => return None,
     };
     let found = walk(List::Dhcp6, begin + 4, packet.end);

@@ -111,7 +111,7 @@ pub const fn is_server(packet: &Packet) -> bool {
 /// The unspecified address is among the pairs, so that its sender's Ethernet address is checked; but it allows no more than this.
 #[inline(always)]
 #[must_use]
-pub const fn may_ask(packet: &Packet, nic_flags: u32) -> bool {
+pub const fn may_solicit(packet: &Packet, nic_flags: u32) -> bool {
     matches!(packet.family, Family::V6) && packet.source.is_link_local() && nic_flags & flags::MAC == 0
 }
 
@@ -243,7 +243,7 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(may_ask(&packet, nic_flags), may, "{packet:?}, {nic_flags}");
+            assert_eq!(may_solicit(&packet, nic_flags), may, "{packet:?}, {nic_flags}");
         }
     }
 }

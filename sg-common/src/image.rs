@@ -64,7 +64,7 @@ pub const FANOUT: usize = 8;
 pub const TREES: usize = 8;
 
 /// Words in a partition.
-pub const FOREST_WORDS: usize = TREES * 2;
+pub const PARTITION_WORDS: usize = TREES * 2;
 
 /// Number of ranks.
 pub const RANKS: u32 = 1 << 20;
@@ -92,15 +92,15 @@ pub mod header {
     /// Two references, by family: the local addresses that are the NIC's own. A decision that accepts means yes.
     pub const OWN: usize = 8;
     /// Two references, by family: the addresses that a guest may send from, by [`super::Dimension::Ethernet`] and local address.
-    pub const SENDERS: usize = 10;
+    pub const ALLOWED_SOURCES: usize = 10;
     /// The takeover period of unknown connections, in seconds after the NIC was first filtered, see [`crate::flow::takes_over`].
     pub const TAKEOVER: usize = 12;
     /// The NIC's Ethernet address as a number; zero if unknown.
     pub const MAC: usize = 13;
     /// Two references, by family: the DHCP servers that the NIC may ask directly, by remote address.
-    pub const SERVERS: usize = 14;
+    pub const DHCP_SERVERS: usize = 14;
     /// Two references, by family: the remote addresses to which no reject is sent. A decision that accepts means yes.
-    pub const UNTOLD: usize = 17;
+    pub const NO_REJECT: usize = 17;
     /// Two words of four numbers: the non-IP frames that pass, see [`super::names`].
     pub const ETHERTYPES: usize = 19;
     /// Words of the header.
@@ -220,7 +220,7 @@ pub struct Reference(u64);
 impl Reference {
     const PAIRED: u64 = 1 << 35;
     const DIRECTORY: u64 = 1 << 36;
-    const FOREST: u64 = 1 << 37;
+    const PARTITION: u64 = 1 << 37;
     const OFFSET: u64 = 0xffff_ffff;
 
     /// A node at `offset` words that splits `dimension`; with `paired`, two nodes.
@@ -239,7 +239,7 @@ impl Reference {
     /// A partition at `offset` words.
     #[must_use]
     pub const fn partition(offset: u32) -> Self {
-        Self(Self::FOREST | offset as u64)
+        Self(Self::PARTITION | offset as u64)
     }
 
     /// A decision, which ends a walk.
@@ -335,7 +335,9 @@ impl Walk {
     pub fn run<I: Words + ?Sized>(self, image: &I, keys: &Keys) -> Option<Decision> {
         let end = self.end(image, keys, || {});
         match Partition::from_word(end) {
-            Some(partition) => partition.ask(image, |root| Walk::from(image, root).end(image, keys, || {})),
+            Some(partition) => {
+                partition.classify(image, |root| Walk::from(image, root).end(image, keys, || {}))
+            }
             None => Decision::from_word(end),
         }
     }
@@ -345,7 +347,7 @@ impl Walk {
     #[inline(always)]
     pub fn end<I: Words + ?Sized>(mut self, image: &I, keys: &Keys, stepped: impl Fn()) -> u64 {
         // The mark of a decision is the bit of `NO_BOUND`.
-        const END: u64 = NO_BOUND | Reference::FOREST;
+        const END: u64 = NO_BOUND | Reference::PARTITION;
         // As wide as a register: a narrower count is truncated to its width after every step.
         let mut steps = 0_u64;
         while steps < u64::from(MAX_STEPS) && self.at & END == 0 {
@@ -402,7 +404,7 @@ impl Partition {
     #[inline(always)]
     #[must_use]
     pub const fn from_word(end: u64) -> Option<Self> {
-        if end & (NO_BOUND | Reference::FOREST) == Reference::FOREST {
+        if end & (NO_BOUND | Reference::PARTITION) == Reference::PARTITION {
             Some(Self { offset: end & Reference::OFFSET })
         } else {
             None
@@ -412,7 +414,7 @@ impl Partition {
     /// The decision of the lowest rank. `walk` goes from the reference in a word to its end; in a partition that is a decision.
     /// `None` if the image is corrupt.
     #[inline(always)]
-    pub fn ask<I: Words + ?Sized>(self, image: &I, walk: impl Fn(usize) -> u64) -> Option<Decision> {
+    pub fn classify<I: Words + ?Sized>(self, image: &I, walk: impl Fn(usize) -> u64) -> Option<Decision> {
         const RANK: u64 = (RANKS as u64 - 1) << RANK_SHIFT;
         let mut best = u64::MAX;
         let mut tree = 0;

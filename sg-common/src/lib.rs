@@ -19,6 +19,7 @@
 //! | [`dhcp`] | the DHCP messages that a client sends and receives |
 //! | [`options`] | walking the options of such messages |
 //! | [`exchange`] | the open exchanges of a NIC that need no rule |
+//! | [`packed`] | arguments and results of the program's global functions, as words |
 //!
 //! This crate must never know rules, groups, files or aya programs.
 
@@ -35,6 +36,7 @@ pub mod fragment;
 pub mod guest;
 pub mod image;
 pub mod options;
+pub mod packed;
 pub mod packet;
 pub mod reject;
 pub mod verdict;

@@ -141,7 +141,7 @@ fn maps() -> String {
         abi::NIC_COUNTERS,
         abi::HOST_COUNTERS,
         abi::flows::EVICTED,
-        abi::flows::ANSWERED,
+        abi::flows::ESTABLISHED,
         abi::flows::HALF_OPEN,
         reason_counter(0, Direction::Ingress, Reason::Rule),
         reason_counter(0, Direction::Egress, Reason::Rule),
@@ -155,7 +155,7 @@ fn maps() -> String {
         own_tickets(Width::Wide, 0),
         own_tickets(Width::Narrow, 1),
     );
-    values!(text, "\nanswers", Mark::new(1, 2).word());
+    values!(text, "\nrejects", Mark::new(1, 2).word());
     text.push_str("\nreasons\n");
     for reason in Reason::ALL {
         let _ = writeln!(text, "  {} {}", reason as u8, reason.name());
@@ -185,11 +185,11 @@ fn images() -> String {
         header::COUNTERS,
         header::ROOTS,
         header::OWN,
-        header::SENDERS,
+        header::ALLOWED_SOURCES,
         header::TAKEOVER,
         header::MAC,
-        header::SERVERS,
-        header::UNTOLD,
+        header::DHCP_SERVERS,
+        header::NO_REJECT,
         header::ETHERTYPES,
         image::MAX_ETHERTYPES,
         flow::AS_ESTABLISHED,
@@ -215,7 +215,7 @@ fn images() -> String {
         leaf_control(1),
         inner_control(1),
         image::TREES,
-        image::FOREST_WORDS,
+        image::PARTITION_WORDS,
         image::RANKS,
         Reference::partition(1).word(),
         Reference::lowest(5).word(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use sg_common::{
     dhcp::{
-        Kind::{self, Answer, Gives, ToAll, ToOne},
+        Kind::{self, Assigns, Reply, ToAll, ToOne},
         Lease, Message, Name,
     },
     exceptions::{self, Exception},
@@ -133,18 +133,18 @@ fn a_client_asks_everybody_or_one_server() {
 
 #[test]
 fn a_server_answers_and_perhaps_gives_an_address() {
-    let lease = Gives(Lease { client: 0x0a00_0005, server: 0x0a00_0001 });
+    let lease = Assigns(Lease { client: 0x0a00_0005, server: 0x0a00_0001 });
     let late = [&[0, 0, 51, 4, 0, 0, 1, 0, 61, 3, 1, 2, 3][..], &ACK].concat();
     for (what, options, wanted) in [
-        ("offer", &OFFER[..], Answer),
+        ("offer", &OFFER[..], Reply),
         ("acknowledgement", &ACK, lease),
         ("behind others", &late, lease),
-        ("refusal", &[53, 1, 6, 54, 4, 10, 0, 0, 1, 255], Answer),
-        ("of nobody", &[53, 1, 5, 255], Answer),
-        ("of a short name", &[53, 1, 5, 54, 3, 10, 0, 0, 255], Answer),
-        ("cut short", &[53, 1, 5, 54, 4, 10], Answer),
-        ("no options", &[255], Answer),
-        ("nothing", &[], Answer),
+        ("refusal", &[53, 1, 6, 54, 4, 10, 0, 0, 1, 255], Reply),
+        ("of nobody", &[53, 1, 5, 255], Reply),
+        ("of a short name", &[53, 1, 5, 54, 3, 10, 0, 0, 255], Reply),
+        ("cut short", &[53, 1, 5, 54, 4, 10], Reply),
+        ("no options", &[255], Reply),
+        ("nothing", &[], Reply),
     ] {
         assert_eq!(answer(options).kind(Ingress), Some(wanted), "{what}");
         assert_eq!(answer(options).kind(Egress), None, "{what}, from a server here");
@@ -241,7 +241,7 @@ fn a_client_of_dhcpv6_asks_its_link_or_one_server() {
         assert_eq!(question.kind(Egress), asks.then_some(ToAll), "type {kind}");
         let answers = matches!(kind, 2 | 7);
         let found = reply().with(|udp| udp.message[0] = kind).kind(Ingress);
-        assert_eq!(found, answers.then_some(Answer), "type {kind}");
+        assert_eq!(found, answers.then_some(Reply), "type {kind}");
         assert_eq!(reply().with(|udp| udp.message[0] = kind).kind(Egress), None, "type {kind}");
     }
 }

@@ -51,8 +51,8 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             }
             let forged = Packet { sequence: 77_000_000, ..TwoEnds::new().packet(6, side, SYN, 0) };
             let entry = talk.entry.as_mut().unwrap();
-            assert_eq!(find(entry, side, &forged, 1, 500), Found::Meets);
-            assert!(!entry.ask(&forged, way(side), (ACCEPT, 1), 74, 500));
+            assert_eq!(find(entry, side, &forged, 1, 500), Found::NeedsPolicy);
+            assert!(!entry.note_request(&forged, way(side), (ACCEPT, 1), 74, 500));
             let known = |entry: &FlowEntry| {
                 (entry.state, entry.direction, entry.sent, entry.last_seen, entry.packets)
             };
@@ -92,10 +92,10 @@ fn the_same_syn_again_is_the_same_connection() {
     let syn = talk.packet(6, ORIGINAL, SYN, 0);
     talk.send(6, ORIGINAL, SYN, 0);
     let entry = talk.entry.as_mut().unwrap();
-    assert!(entry.ask(&syn, Direction::Egress, (ACCEPT, 1), 60, 0));
+    assert!(entry.note_request(&syn, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen, entry.flags), ([1, 0], 0, flags::SYN));
     // Another number is another connection.
-    assert!(!entry.ask(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
+    assert!(!entry.note_request(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
     assert_eq!((entry.flags, entry.pending_syn), (flags::SYN | flags::PENDING | flags::PENDING_EGRESS, 6));
 }
@@ -111,7 +111,7 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
     {
         for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
             let syn = Packet { sequence: number, ..TwoEnds::new().packet(6, side, SYN, 0) };
-            assert!(!entry.ask(&syn, way(side), (ACCEPT, 1), length, 9));
+            assert!(!entry.note_request(&syn, way(side), (ACCEPT, 1), length, 9));
             let outbound = if side == ORIGINAL { flags::PENDING_EGRESS } else { 0 };
             let wanted = FlowEntry {
                 flags: before.flags | flags::PENDING | outbound,
@@ -137,15 +137,15 @@ fn an_init_meets_the_rules() {
         let entry = talk.entry.as_mut().unwrap();
         assert_eq!(noted(entry, side, &data, (false, 1), 10), Found::Decided(ACCEPT.word()));
         let init = Packet { tcp_flags: SYN, ..data };
-        assert_eq!(find(entry, side, &init, 1, 11), Found::Meets);
+        assert_eq!(find(entry, side, &init, 1, 11), Found::NeedsPolicy);
         let before = *entry;
-        assert!(entry.ask(&init, way(side), (ACCEPT, 1), 60, 11));
+        assert!(entry.note_request(&init, way(side), (ACCEPT, 1), 60, 11));
         assert_eq!(*entry, before);
         entry.revalidate(DROP, 2);
         assert_eq!(find(entry, side, &data, 2, 12), Found::Decided(DROP.word()));
-        assert_eq!(find(entry, side, &init, 2, 13), Found::Meets);
+        assert_eq!(find(entry, side, &init, 2, 13), Found::NeedsPolicy);
         assert_eq!(entry.last_seen, 13, "who was cut and goes on trying stays known");
-        assert!(!entry.ask(&init, way(side), (ACCEPT, 2), 60, 14));
+        assert!(!entry.note_request(&init, way(side), (ACCEPT, 2), 60, 14));
         assert_eq!((entry.direction(), entry.is_revoked(), entry.packets), (way(side), false, [1, 0]));
     }
 }
@@ -159,7 +159,7 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
         let mut entry = talk.entry.unwrap();
         let before = entry;
         let found = find(&mut entry, REPLY, &packet, 1, 9);
-        if found == Found::Stranger || entry == before { found } else { Found::Decided(1) }
+        if found == Found::Miss || entry == before { found } else { Found::Decided(1) }
     };
     let answer = TwoEnds::new().packet(6, REPLY, ACK, 0);
     let syn = talk.next[ORIGINAL];
@@ -176,9 +176,9 @@ fn what_does_not_answer_a_syn_is_of_no_known_flow() {
     );
     assert_eq!(says(of(ACK, syn ^ 1 << 31)), passes, "the answer of who still has an older connection");
     assert_eq!(says(of(RST, 0)), passes);
-    assert_eq!(says(data(of(ACK, syn ^ 1 << 31))), Found::Stranger);
-    assert_eq!(says(data(of(0, 0))), Found::Stranger);
-    assert_eq!(says(data(of(FIN, syn))), Found::Stranger);
+    assert_eq!(says(data(of(ACK, syn ^ 1 << 31))), Found::Miss);
+    assert_eq!(says(data(of(0, 0))), Found::Miss);
+    assert_eq!(says(data(of(FIN, syn))), Found::Miss);
     // Of a connection that was seen from its middle nobody knows what was asked.
     let mut talk = TwoEnds::new();
     talk.send(6, ORIGINAL, ACK, 100);
@@ -209,7 +209,7 @@ fn what_asks_for_another_connection_is_left_to_the_policy_unless_the_flow_was_cu
     ] {
         let packet = TwoEnds::new().packet(6, side, tcp_flags, 0);
         assert_eq!(entry.only_leaves_to_policy(&packet, way(side)), is_left, "{what}");
-        let meets = find(&mut { entry }, side, &packet, 1, 5) == Found::Meets;
+        let meets = find(&mut { entry }, side, &packet, 1, 5) == Found::NeedsPolicy;
         assert_eq!(meets && !entry.is_revoked(), is_left, "{what}");
     }
 }
@@ -248,7 +248,7 @@ fn a_stale_flow_says_which_ways_the_policy_is_asked() {
             for error in [false, true] {
                 let mut found = |judged| entry.find(&packet, way(side), (error, judged), (2, true), 5);
                 assert_eq!(found(false), Found::Stale(Direction::Egress, either));
-                let after = if error { Found::Error } else { Found::Passes(ACCEPT.word()) };
+                let after = if error { Found::Related } else { Found::Passes(ACCEPT.word()) };
                 assert_eq!(found(true), after, "it was judged for this packet");
             }
         }

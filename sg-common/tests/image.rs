@@ -5,8 +5,8 @@
 use proptest::prelude::*;
 use sg_common::{
     image::{
-        Dimension, FOREST_WORDS, Header, Keys, MAX_STEPS, NO_BOUND, RANKS, Reference, TREES, VERSION, Walk,
-        Words, header, inner_control, leaf_control, service_key,
+        Dimension, Header, Keys, MAX_STEPS, NO_BOUND, PARTITION_WORDS, RANKS, Reference, TREES, VERSION,
+        Walk, Words, header, inner_control, leaf_control, service_key,
     },
     verdict::{Decision, Reason, Verdict},
 };
@@ -107,7 +107,7 @@ fn a_walk_has_exactly_so_many_steps() {
 fn partition(trees: &[(u32, u32)]) -> [u64; 64] {
     let mut image = [0_u64; 64];
     image[0] = Reference::partition(16).word();
-    image[16..16 + FOREST_WORDS].fill(u64::MAX);
+    image[16..16 + PARTITION_WORDS].fill(u64::MAX);
     for (tree, &(lowest, rank)) in trees.iter().enumerate() {
         image[16 + tree * 2] = Reference::lowest(lowest).word();
         // The number is no order.

@@ -114,7 +114,11 @@ fn an_init_of_sctp_is_told() {
         init.truncate(if whole { 16 } else { 15 });
         for frame in [ipv4(132, &init), ipv6(132, &init)] {
             let Parsed::Packet(packet) = parse(&&frame[..]) else { panic!("it is a packet") };
-            assert_eq!((packet.asks_anew(), packet.is_syn()), (asks, false), "chunk {chunk}, whole: {whole}");
+            assert_eq!(
+                (packet.requests_connection(), packet.is_syn()),
+                (asks, false),
+                "chunk {chunk}, whole: {whole}"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use frames::{DESTINATION4, SOURCE4, ethernet, extension, icmp, ipv4, ipv4_header
 use sg_common::{
     flow::Direction,
     packet::{Family, Packet, Parsed, Payload, ethernet as read_ethernet, network, parse},
-    reject::{Answer, Delivery, Link, MAX, between, is_answered, local, remote},
+    reject::{Delivery, Link, MAX, RejectPacket, between, gets_reject, local, remote},
 };
 
 const FIN: u8 = 1;
@@ -21,10 +21,10 @@ const ACK: u8 = 16;
 fn answer(frame: &[u8]) -> Option<Vec<u8>> {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
     let (Payload::Ip(_, offset), _) = read_ethernet(&frame) else { panic!("not IP: {frame:?}") };
-    if !is_answered(&packet) || !Link::read(&frame).unwrap().is_between_two() {
+    if !gets_reject(&packet) || !Link::read(&frame).unwrap().is_between_two() {
         return None;
     }
-    let mut answer = Answer::default();
+    let mut answer = RejectPacket::default();
     assert!(answer.to(&frame, offset, &packet));
     let header = if frame[offset] >> 4 == 4 { 20 } else { 40 };
     assert_eq!(offset + header + between(&packet, offset) as usize, packet.transport);
@@ -191,9 +191,9 @@ fn without_an_ethernet_header_it_is_the_same_packet() {
     for plain in [ipv4_header(17, &[], &udp(1, 2)), ipv4_header(6, &[], &tcp(1, 2, SYN))] {
         let mut packet = Packet::EMPTY;
         network(&&plain[..], Family::V4, 0, None, &mut packet).unwrap();
-        let mut alone = Answer::default();
+        let mut alone = RejectPacket::default();
         assert!(alone.to(&&plain[..], 0, &packet));
-        assert_eq!((alone.offset, alone.ethernet), (0, Answer::default().ethernet));
+        assert_eq!((alone.offset, alone.ethernet), (0, RejectPacket::default().ethernet));
         let bytes: Vec<u8> = alone.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         assert_eq!(answer(&ethernet(0x0800, &plain)), Some(bytes[..alone.length as usize].to_vec()));
     }
@@ -325,6 +325,6 @@ fn an_answer_is_never_answered() {
         let kind = if frame[12] == 8 { 0x0800 } else { 0x86dd };
         let back = ethernet(kind, &answer(&frame).unwrap());
         let Parsed::Packet(packet) = parse(&&back[..]) else { panic!("{back:?}") };
-        assert!(!is_answered(&packet));
+        assert!(!gets_reject(&packet));
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use sg_common::{
     packet::Address,
-    reject::{BURST, Mark, PEERS, Pace, SHARE},
+    reject::{BURST, Mark, PEERS, RateLimit, SHARE},
 };
 
 const MILLISECOND: u64 = 1_000_000;
@@ -41,13 +41,13 @@ impl Budgets {
 
     /// Whether `peer` is told, at a thousand answers in a second.
     fn told(&mut self, peer: u64) -> bool {
-        let pace = Pace { now: self.now, interval: MILLISECOND };
+        let limit = RateLimit { now: self.now, interval: MILLISECOND };
         let dice = self.dice();
-        let peer = pace.peer(SECRET, 0, Address { high: peer, low: 0 }) as usize;
-        if !pace.allows(self.nic, self.peers[peer], dice) {
+        let peer = limit.peer(SECRET, 0, Address { high: peer, low: 0 }) as usize;
+        if !limit.allows(self.nic, self.peers[peer], dice) {
             return false;
         }
-        pace.spend(&mut self.nic, &mut self.peers[peer], dice);
+        limit.spend(&mut self.nic, &mut self.peers[peer], dice);
         true
     }
 
@@ -86,7 +86,7 @@ fn answers_keep_to_their_rate_after_a_burst() {
 
 #[test]
 fn without_a_rate_nobody_is_told() {
-    let none = Pace { now: SECOND, interval: 0 };
+    let none = RateLimit { now: SECOND, interval: 0 };
     assert!((0..1_000).all(|dice| !none.allows(0, 0, dice << 20 | dice)));
     assert!((none.peer(SECRET, 1, Address { high: 1, low: 2 }) as usize) < PEERS);
 }
@@ -94,26 +94,26 @@ fn without_a_rate_nobody_is_told() {
 /// Another processor wrote down what is due, a moment later by its clock, or long ago.
 #[test]
 fn clocks_of_two_processors_may_differ() {
-    let pace = Pace { now: SECOND, interval: MILLISECOND };
+    let limit = RateLimit { now: SECOND, interval: MILLISECOND };
     for due in [0, SECOND - 1, SECOND, SECOND + 1, SECOND + 5 * MILLISECOND] {
-        assert!(pace.allows(due, 0, 0) && pace.allows(0, due, 0), "{due}");
+        assert!(limit.allows(due, 0, 0) && limit.allows(0, due, 0), "{due}");
         let (mut nic, mut peer) = (due, due);
-        pace.spend(&mut nic, &mut peer, u32::MAX);
+        limit.spend(&mut nic, &mut peer, u32::MAX);
         let from = due.max(SECOND);
         assert_eq!((nic, peer), (from + 2 * MILLISECOND, from + 2 * SHARE * MILLISECOND));
     }
-    assert!(!pace.allows(SECOND + 60 * MILLISECOND, 0, 0));
+    assert!(!limit.allows(SECOND + 60 * MILLISECOND, 0, 0));
     // A clock near its end.
-    let pace = Pace { now: u64::MAX - 1, interval: MILLISECOND };
+    let limit = RateLimit { now: u64::MAX - 1, interval: MILLISECOND };
     let (mut nic, mut peer) = (0, 0);
-    pace.spend(&mut nic, &mut peer, u32::MAX);
-    assert!(pace.allows(nic, peer, 0));
+    limit.spend(&mut nic, &mut peer, u32::MAX);
+    assert!(limit.allows(nic, peer, 0));
 }
 
 #[test]
 fn peers_share_a_budget_by_chance_and_not_for_long() {
     let at = |now, secret, nic, peer: u64| {
-        Pace { now, interval: MILLISECOND }.peer(secret, nic, Address { high: peer, low: !peer })
+        RateLimit { now, interval: MILLISECOND }.peer(secret, nic, Address { high: peer, low: !peer })
     };
     // Even: of so many budgets none has many times what it should have.
     let mut found = vec![0_u32; PEERS];

@@ -8,7 +8,7 @@ use etherparse::PacketBuilder;
 use frames::{ipv4, ipv6, sctp};
 use sg_common::{
     packet::{Parsed, Payload, ethernet, parse},
-    reject::{Answer, MAX_SUMMED, Trust},
+    reject::{MAX_SUMMED, RejectPacket, Trust},
 };
 
 const LINK: [[u8; 6]; 2] = [[2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]];
@@ -17,7 +17,7 @@ const EVERY: [Trust; 3] = [Trust::Whole, Trust::Unsure, Trust::Known];
 fn is_sound(frame: &[u8], trust: Trust) -> bool {
     let Parsed::Packet(packet) = parse(&frame) else { panic!("no packet: {frame:?}") };
     let (Payload::Ip(_, offset), _) = ethernet(&frame) else { panic!("not IP: {frame:?}") };
-    Answer::default().is_sound(&frame, offset, &packet, trust)
+    RejectPacket::default().is_sound(&frame, offset, &packet, trust)
 }
 
 /// Frames with right checksums and `payload`: TCP, UDP and echo requests of both families, and where their transport begins.

@@ -1,30 +1,19 @@
 //! A packet as its hook passes it, and its memory. It must never know what the bytes mean: [`crate::frame`] and [`crate::view`]
-//! have them parsed.
+//! have them parsed. [`crate::hook`] implements it for each hook.
 
 #![expect(unsafe_code, reason = "packet memory is two numbers and a promise to the verifier")]
 
-use aya_ebpf::{
-    EbpfContext,
-    programs::{TcContext, XdpContext},
-};
+use aya_ebpf::EbpfContext;
 use sg_common::{
     flow::Direction,
     guest::Claim,
+    options::{List, State},
+    packed::{ClaimKind, ExceptionArgs, ExceptionResult, FlowScope, FrameWord, ParseResult},
     packet::{Frame, Packet, Tag, Window},
     verdict::Decision,
 };
 
-use crate::{
-    exceptions::{sg_linear_exception, sg_options, sg_xdp_linear_exception, sg_xdp_options},
-    frame::{
-        sg_bare_frame, sg_frame, sg_frame_again, sg_payload, sg_xdp_bare_frame, sg_xdp_frame, sg_xdp_payload,
-    },
-    ipsec::sg_delivered,
-    named::{sg_name, sg_xdp_name},
-    scratch::Scratch,
-    tunnel::sg_layer_3,
-    view::{sg_linear_claim, sg_packet, sg_pull, sg_quoted, sg_xdp_claim, sg_xdp_packet, sg_xdp_quoted},
-};
+use crate::scratch::Scratch;
 
 /// Maximum offset of a header in a packet. The bound keeps the verifier content: it rejects packet pointers whose offset may
 /// exceed 65,535 (`MAX_PACKET_OFF`).
@@ -44,36 +33,35 @@ pub trait Context: EbpfContext {
     fn tag(&self) -> Option<Tag>;
     /// Whether IPsec delivers the parsed packet, which goes in `direction`: it is inbound, was decrypted, and is no ESP itself.
     fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool;
-    /// The payload of a packet without an Ethernet header, as the word that [`Self::find`] returns for others.
-    fn find_layer_3(&self) -> u64;
+    /// The payload of a packet without an Ethernet header, as [`Self::find`] returns it for others.
+    fn find_layer_3(&self) -> FrameWord;
     /// Stores the decision where programs on the same hook and `BPF_PROG_TEST_RUN` can read it, if the hook has such a place.
     fn note(&self, decision: Decision);
-    /// The payload that the Ethernet header announces. This and the following methods call global functions, see [`crate::frame`]
-    /// and [`crate::view`].
-    fn find(&self) -> u64;
-    /// The EtherType by which a policy may name the frame, see [`crate::named`].
-    fn name(&self) -> u64;
+    /// The payload that the Ethernet header announces. This and the following methods call global functions.
+    fn find(&self) -> FrameWord;
+    /// The EtherType by which a policy may name the frame, see [`crate::ethertypes`].
+    fn ethertype(&self) -> u64;
     /// Parses the frame, builds its flow key, and looks the flow up.
-    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64;
+    fn frame(&self, scratch: *mut Scratch, scope: FlowScope) -> FrameWord;
     /// As [`Self::frame`], after making more of the frame linear.
-    fn frame_again(&self, scratch: *mut Scratch, scope: u64) -> u64;
+    fn frame_again(&self, scratch: *mut Scratch, scope: FlowScope) -> FrameWord;
     /// Parses the frame, without a flow lookup.
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64;
+    fn bare_frame(&self, scratch: *mut Scratch) -> FrameWord;
     /// Whether the packet is large, see [`Frame::is_large`].
     fn is_large(&self) -> bool;
     /// Parses the IP packet at `offset`. `quotation` is the end of the ICMP error that quotes it, or zero for the frame's own
     /// packet.
-    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64;
+    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> ParseResult;
     /// Parses the packet that an ICMP error quotes.
-    fn quoted(&self, scratch: *mut Scratch) -> u64;
+    fn quoted(&self, scratch: *mut Scratch) -> ParseResult;
     /// Makes up to `wanted` bytes linear. Returns whether more can be read than before.
     fn pull(&self, wanted: u32) -> bool;
     /// Whether the packet passes without a rule.
-    fn exception(&self, packet: *const Packet, scope: u64) -> u64;
+    fn exception(&self, packet: *const Packet, args: ExceptionArgs) -> ExceptionResult;
     /// Walks the options of a message.
-    fn walk(&self, list: u64, at: u64, end: u64) -> u64;
+    fn walk(&self, list: List, at: usize, end: usize) -> State;
     /// Reads the claimed sender of a packet that ends at `end`. Returns zero on success.
-    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64;
+    fn claim(&self, kind: ClaimKind, offset: u64, end: u64, claimed: *mut Claim) -> u64;
 }
 
 /// The linear part of a packet.
@@ -94,108 +82,6 @@ impl<'a, C: Context> View<'a, C> {
     #[inline(always)]
     pub fn linear(&self) -> usize {
         self.end - self.data
-    }
-}
-
-/// Stores a word in the packet's control block.
-#[inline(always)]
-pub fn note(ctx: &TcContext, word: u64) {
-    let skb = ctx.skb.skb;
-    // SAFETY: `skb` is the context that the kernel passed; a classifier may write `cb` (`tc_cls_act_is_valid_access`).
-    unsafe {
-        (*skb).cb[0] = word as u32;
-        (*skb).cb[1] = (word >> 32) as u32;
-    }
-}
-
-impl Context for TcContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        self.len()
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).ifindex }
-    }
-    #[inline(always)]
-    fn tag(&self) -> Option<Tag> {
-        // SAFETY: as in `note`.
-        let skb = unsafe { &*self.skb.skb };
-        if skb.vlan_present == 0 {
-            return None;
-        }
-        Some(Tag { kind: u16::from_be(skb.vlan_proto as u16), control: skb.vlan_tci as u16 })
-    }
-    #[inline(always)]
-    fn is_delivered(&self, scratch: *const Scratch, direction: Direction) -> bool {
-        sg_delivered(self.skb.skb, scratch, direction as u64) != 0
-    }
-    #[inline(always)]
-    fn find_layer_3(&self) -> u64 {
-        sg_layer_3(self.skb.skb)
-    }
-    /// Stores it in the control block: word 0 is the counter's number, word 1 verdict and reason.
-    #[inline(always)]
-    fn note(&self, decision: Decision) {
-        note(self, decision.word());
-    }
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_payload(self.skb.skb)
-    }
-    #[inline(always)]
-    fn name(&self) -> u64 {
-        sg_name(self.skb.skb)
-    }
-    #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
-        sg_frame(self.skb.skb, scratch, scope)
-    }
-    #[inline(always)]
-    fn frame_again(&self, scratch: *mut Scratch, scope: u64) -> u64 {
-        sg_frame_again(self.skb.skb, scratch, scope)
-    }
-    #[inline(always)]
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
-        sg_bare_frame(self.skb.skb, scratch)
-    }
-    #[inline(always)]
-    fn is_large(&self) -> bool {
-        // SAFETY: as in `note`.
-        unsafe { (*self.skb.skb).gso_size != 0 }
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64 {
-        sg_packet(self.skb.skb, family, offset, quotation, packet)
-    }
-    #[inline(always)]
-    fn quoted(&self, scratch: *mut Scratch) -> u64 {
-        sg_quoted(self.skb.skb, scratch)
-    }
-    #[inline(always)]
-    fn pull(&self, wanted: u32) -> bool {
-        sg_pull(self.skb.skb, wanted.into()) != 0
-    }
-    #[inline(always)]
-    fn exception(&self, packet: *const Packet, scope: u64) -> u64 {
-        sg_linear_exception(self.skb.skb, packet, scope)
-    }
-    #[inline(always)]
-    fn walk(&self, list: u64, at: u64, end: u64) -> u64 {
-        sg_options(self.skb.skb, list, at, end)
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
-        sg_linear_claim(self.skb.skb, what, offset, end, claimed)
     }
 }
 
@@ -258,93 +144,5 @@ impl Window for Pointer {
     #[inline(always)]
     fn be64(self, offset: usize) -> u64 {
         u64::from_be(self.load(offset))
-    }
-}
-
-/// A frame without an skb. It is linear as a whole: the program does not declare support for fragmented XDP buffers, and a driver
-/// that needs them refuses it. It is never large: devices coalesce later.
-impl Context for XdpContext {
-    #[inline(always)]
-    fn data(&self) -> usize {
-        self.data()
-    }
-    #[inline(always)]
-    fn data_end(&self) -> usize {
-        self.data_end()
-    }
-    #[inline(always)]
-    fn len(&self) -> u32 {
-        (self.data_end() - self.data()) as u32
-    }
-    #[inline(always)]
-    fn device(&self) -> u32 {
-        self.ingress_ifindex() as u32
-    }
-    /// A tag that a device stripped is invisible here: such devices are refused.
-    #[inline(always)]
-    fn tag(&self) -> Option<Tag> {
-        None
-    }
-    /// A packet that is decrypted later does not return to this hook.
-    #[inline(always)]
-    fn is_delivered(&self, _scratch: *const Scratch, _direction: Direction) -> bool {
-        false
-    }
-    /// The agent attaches no XDP program to a device without an Ethernet header: malformed.
-    #[inline(always)]
-    fn find_layer_3(&self) -> u64 {
-        0
-    }
-    /// XDP has no place for it.
-    #[inline(always)]
-    fn note(&self, _decision: Decision) {}
-    #[inline(always)]
-    fn find(&self) -> u64 {
-        sg_xdp_payload(self.ctx)
-    }
-    #[inline(always)]
-    fn name(&self) -> u64 {
-        sg_xdp_name(self.ctx)
-    }
-    #[inline(always)]
-    fn frame(&self, scratch: *mut Scratch, scope: u64) -> u64 {
-        sg_xdp_frame(self.ctx, scratch, scope)
-    }
-    /// The whole frame is linear.
-    #[inline(always)]
-    fn frame_again(&self, _scratch: *mut Scratch, _whose: u64) -> u64 {
-        0
-    }
-    #[inline(always)]
-    fn bare_frame(&self, scratch: *mut Scratch) -> u64 {
-        sg_xdp_bare_frame(self.ctx, scratch)
-    }
-    #[inline(always)]
-    fn is_large(&self) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn parse(&self, family: u64, offset: u64, quotation: u64, packet: *mut Packet) -> u64 {
-        sg_xdp_packet(self.ctx, family, offset, quotation, packet)
-    }
-    #[inline(always)]
-    fn quoted(&self, scratch: *mut Scratch) -> u64 {
-        sg_xdp_quoted(self.ctx, scratch)
-    }
-    #[inline(always)]
-    fn pull(&self, _wanted: u32) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn exception(&self, packet: *const Packet, scope: u64) -> u64 {
-        sg_xdp_linear_exception(self.ctx, packet, scope)
-    }
-    #[inline(always)]
-    fn walk(&self, list: u64, at: u64, end: u64) -> u64 {
-        sg_xdp_options(self.ctx, list, at, end)
-    }
-    #[inline(always)]
-    fn claim(&self, what: u64, offset: u64, end: u64, claimed: *mut Claim) -> u64 {
-        sg_xdp_claim(self.ctx, what, offset, end, claimed)
     }
 }

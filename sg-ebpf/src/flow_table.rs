@@ -6,304 +6,243 @@ use sg_common::{
     abi::reason_counter,
     flow::{Began, Direction, FlowEntry, FlowKey, FlowKeyV4, Found, PortsProtoNic, State, Width, flags},
     image,
+    packed::{FlowLookup, InsertArgs, LookupArgs, LookupResult},
     verdict::{Decision, Reason, Verdict},
 };
 
 use crate::{
-    half_open,
-    maps::{CLOSED, CLOSED_16, FLOWS, FLOWS_16, NIC_FLOWS, on_stack, settings},
+    half_open, helpers,
+    maps::{CLOSED_V4, CLOSED_V6, FLOWS_V4, FLOWS_V6, NIC_FLOWS, on_stack, settings},
     scratch::Scratch,
-    view,
+    subprograms,
 };
 
-/// Result of a lookup of the flow that [`Scratch::key`] names.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum FlowLookup {
-    /// There is no entry.
-    Miss,
-    /// The policy must judge the flow: its entry is from an older generation, or the flow begins anew. Holds the direction of the
-    /// first packet, and whether the rules of both directions must accept, see
-    /// [`policy::refill_keys`](crate::policy::refill_keys). The decision goes to [`revalidate`].
-    Stale(Direction, bool),
-    /// As [`Self::Stale`], for a closed TCP connection. If the policy accepts the packet, [`reopen`] the connection.
-    Closed(Direction, bool),
-    /// The packet is an ICMP error about a live flow.
-    Related,
-    /// There is an entry, but the policy must judge the packet: it requests a new connection, or is an error about a revoked
-    /// flow.
-    NeedsPolicy,
-    /// The flow's decision; the packet has been recorded.
-    Hit(Decision),
-    /// There is an invalid entry.
-    Corrupt,
-}
-
-impl FlowLookup {
-    /// Decodes the result of [`usual::lookup_and_update`](crate::usual::lookup_and_update) or [`sg_lookup`].
-    #[inline(always)]
-    pub fn of(said: u64) -> Self {
-        if let Some(decision) = Decision::from_word(said) {
-            return Self::Hit(decision);
-        }
-        let (first, either) = (Direction::of(said & EGRESS), said & EITHER != 0);
-        match said & !(EGRESS | EITHER) {
-            MISS => Self::Miss,
-            NEEDS_POLICY => Self::NeedsPolicy,
-            RELATED => Self::Related,
-            CORRUPT => Self::Corrupt,
-            CLOSED_FLOW => Self::Closed(first, either),
-            _ => Self::Stale(first, either),
-        }
-    }
-}
-
-/// Arguments of a lookup, besides those in [`Scratch`]: key, packet, and image header.
-pub struct LookupArgs {
-    /// Direction of the packet.
-    pub direction: Direction,
-    /// Whether the packet is an ICMP error about the flow.
-    pub error: bool,
-    /// Length of the frame in bytes.
-    pub length: u32,
-}
-
-// Bits of the arguments of the functions below; some are bits of their results too.
-const EGRESS: u64 = 1;
-const EITHER: u64 = 2;
-const ERROR: u64 = 4;
-const JUDGED: u64 = 8;
-const HAS_ENTRY: u64 = 16;
-const REOPENS: u64 = 32;
-const FIRST_EGRESS: u64 = 64;
-
-// Results of `usual::lookup_and_update` and `sg_lookup` that are no decision: decisions have their highest bit set. Zero means
-// that a full lookup is required.
-pub const AGAIN: u64 = 0;
-pub const MISS: u64 = 4;
-pub const NEEDS_POLICY: u64 = 8;
-const RELATED: u64 = 12;
-const STALE: u64 = 16;
-const CLOSED_FLOW: u64 = 20;
-const CORRUPT: u64 = 24;
-
-/// Looks the flow up, and records the packet if it belongs to it. With `judged`, the flow was revalidated for this packet and is
-/// not stale.
+/// Looks up the flow that [`Scratch::key`] names, and records the packet, `length` bytes long, if it belongs to it.
 #[inline(always)]
-pub fn lookup_and_update(scratch: &mut Scratch, asked: &LookupArgs, judged: bool) -> FlowLookup {
-    let bits = if asked.error { ERROR } else { 0 } | if judged { JUDGED } else { 0 } | asked.direction as u64;
-    FlowLookup::of(sg_lookup(scratch, bits, u64::from(asked.length)))
+pub fn lookup_and_update(scratch: &mut Scratch, args: LookupArgs, length: u32) -> FlowLookup {
+    LookupResult::of(sg_lookup(scratch, args.word(), u64::from(length))).decode()
 }
 
 /// Updates the flow with the decision of the current policy, taken for a first packet in direction `first`. An entry that has
 /// replaced the flow since is left alone.
 #[inline(always)]
 pub fn revalidate(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
-    sg_revalidate(scratch, decision.word(), if error { ERROR } else { 0 } | first as u64);
+    sg_revalidate(scratch, decision.word(), LookupArgs::new(first, error, false).word());
 }
 
-/// Inserts a flow with its first packet; for `either` see [`flags::EITHER_WAY`]. Returns false if there is no room.
+/// Inserts a flow with a packet of `length` bytes. Returns false if there is no room.
 #[inline(always)]
-pub fn open(
-    scratch: &mut Scratch,
-    decision: Decision,
-    asked: &LookupArgs,
-    has_entry: bool,
-    either: bool,
-) -> bool {
-    let bits =
-        if has_entry { HAS_ENTRY } else { 0 } | if either { EITHER } else { 0 } | asked.direction as u64;
-    sg_open(scratch, decision.word(), bits, u64::from(asked.length)) != 0
+pub fn insert(scratch: &mut Scratch, decision: Decision, args: InsertArgs, length: u32) -> bool {
+    sg_open(scratch, decision.word(), args.word(), u64::from(length)) != 0
 }
 
-/// Inserts a closed connection again, whose first packet went in direction `first`; see [`open`].
-#[inline(always)]
-pub fn reopen(scratch: &mut Scratch, decision: Decision, asked: &LookupArgs, first: Direction, either: bool) {
-    let first = if first == Direction::Egress { FIRST_EGRESS } else { 0 };
-    let bits = REOPENS | first | if either { EITHER } else { 0 } | asked.direction as u64;
-    sg_open(scratch, decision.word(), bits, u64::from(asked.length));
-}
+/// Result of most of these functions if there is nothing to work on.
+const MISS: u64 = LookupResult::MISS.word();
 
-// Global functions, like the walks of [`crate::policy`]: the verifier checks each once, and not again from every datapath state.
+// Global functions, like the walks of [`crate::image`]: the verifier checks each once, and not again from every datapath state.
+
+const _: subprograms::Lookup = sg_lookup;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_lookup(scratch: *mut Scratch, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_lookup(scratch: *mut Scratch, args: u64, length: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return MISS };
-    let now = view::now();
+    let now = helpers::now();
     if let Some(entry) = find_established(&scratch.key, now) {
-        let said = sg_found(scratch, entry, asked, length);
-        return if said == MISS { sg_unknown(scratch, asked) } else { said };
+        let result = sg_found(scratch, entry, args, length);
+        return if result == MISS { sg_unknown(scratch, args) } else { result };
     }
-    let Some(entry) = find_half_open(&scratch.key, now) else { return sg_unknown(scratch, asked) };
-    let said = sg_found(scratch, entry, asked, length);
-    if said == MISS {
-        return sg_unknown(scratch, asked);
+    let Some(entry) = find_half_open(&scratch.key, now) else { return sg_unknown(scratch, args) };
+    let result = sg_found(scratch, entry, args, length);
+    if result == MISS {
+        return sg_unknown(scratch, args);
     }
     if entry.state == State::Established as u8
-        && Decision::from_word(said).is_some()
+        && Decision::from_word(result).is_some()
         && let Err(reason) = promote(&scratch.key, entry)
     {
-        let direction = Direction::of(asked & EGRESS);
-        view::count(reason_counter(scratch.header.counters, direction, reason), length as u32);
+        let direction = LookupArgs::of(args).direction();
+        helpers::count(reason_counter(scratch.header.counters, direction, reason), length as u32);
     }
-    said
+    result
 }
 
 // One function for entries of all tables: inlined, the verifier would check the code once for each table.
 
+const _: subprograms::Found = sg_found;
+
 /// Judges the packet by the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_found(scratch: *mut Scratch, entry: *mut FlowEntry, args: u64, length: u64) -> u64 {
     // SAFETY: as above. Other CPUs may write the same entry, see [`FlowEntry`].
     let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else {
         return MISS;
     };
     let Scratch { packet, header, .. } = scratch;
+    let lookup = LookupArgs::of(args);
     let found = entry.find(
         packet,
-        Direction::of(asked & EGRESS),
-        (asked & ERROR != 0, asked & JUDGED != 0),
+        lookup.direction(),
+        (lookup.is_error(), lookup.is_judged()),
         (header.generation, header.flags & image::flags::REVALIDATE != 0),
-        view::now(),
+        helpers::now(),
     );
     let decision = match found {
         Found::Passes(decision) => {
-            sg_observe(scratch, entry, asked, length);
+            sg_observe(scratch, entry, args, length);
             decision
         }
         Found::Decided(decision) => decision,
-        Found::Stale(first, either) => return STALE | if either { EITHER } else { 0 } | first as u64,
-        Found::Error => return RELATED,
-        Found::Meets => return NEEDS_POLICY,
-        Found::Stranger => return MISS,
+        Found::Stale(first, either) => return LookupResult::stale(first, either).word(),
+        Found::Related => return LookupResult::RELATED.word(),
+        Found::NeedsPolicy => return LookupResult::NEEDS_POLICY.word(),
+        Found::Miss => return MISS,
     };
-    if Decision::from_word(decision).is_some() { decision } else { CORRUPT }
+    if Decision::from_word(decision).is_some() { decision } else { LookupResult::CORRUPT.word() }
 }
+
+const _: subprograms::Observe = sg_observe;
 
 /// Records the packet in the entry.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     if let (Some(scratch), Some(entry)) = unsafe { (scratch.as_mut(), entry.as_mut()) } {
-        entry.observe(&scratch.packet, Direction::of(asked & EGRESS), length, view::now());
+        entry.observe(&scratch.packet, LookupArgs::of(args).direction(), length, helpers::now());
     }
     0
 }
 
+const _: subprograms::Judged = sg_judged;
+
 /// Updates an entry with the policy's decision on a flow that begins in direction `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_tell(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, asked: u64) -> u64 {
+extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, args: u64) -> u64 {
     // SAFETY: as above.
     let (Some(Scratch { packet, header, .. }), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) })
     else {
         return 0;
     };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let first = Direction::of(asked & EGRESS);
-    if asked & ERROR == 0 && entry.is_begun_anew_by(packet, first.reversed()) {
-        entry.begin_anew(decision, header.generation, view::now());
+    let args = LookupArgs::of(args);
+    let first = args.direction();
+    if !args.is_error() && entry.is_begun_anew_by(packet, first.reversed()) {
+        entry.begin_anew(decision, header.generation, helpers::now());
     } else if entry.direction() == first && entry.generation != header.generation {
         entry.revalidate(decision, header.generation);
-        if asked & ERROR == 0 {
-            entry.note_revoked(packet, view::now());
+        if !args.is_error() {
+            entry.note_revoked(packet, helpers::now());
         }
     }
     0
 }
 
+const _: subprograms::Request = sg_request;
+
 /// Records in an entry that the rules accepted the packet, which requests a new connection.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_ask(
+extern "C" fn sg_request(
     scratch: *mut Scratch,
     entry: *mut FlowEntry,
     decision: u64,
-    asked: u64,
+    args: u64,
     length: u64,
 ) -> u64 {
     // SAFETY: as above.
     let (Some(scratch), Some(entry)) = (unsafe { (scratch.as_mut(), entry.as_mut()) }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let said = (decision, scratch.header.generation);
-    if entry.ask(&scratch.packet, Direction::of(asked & EGRESS), said, length, view::now()) {
-        sg_observe(scratch, entry, asked, length);
+    let judged = (decision, scratch.header.generation);
+    let direction = LookupArgs::of(args).direction();
+    if entry.note_request(&scratch.packet, direction, judged, length, helpers::now()) {
+        sg_observe(scratch, entry, args, length);
     }
     0
 }
 
+const _: subprograms::Unknown = sg_unknown;
+
 /// Result for a flow without an entry: searches the closed connections.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_unknown(scratch: *mut Scratch, asked: u64) -> u64 {
+extern "C" fn sg_unknown(scratch: *mut Scratch, args: u64) -> u64 {
     // SAFETY: as above.
     let Some(Scratch { packet, key, header, .. }) = (unsafe { scratch.as_mut() }) else {
         return MISS;
     };
-    if asked & ERROR != 0 || !packet.is_mid_stream() {
+    let args = LookupArgs::of(args);
+    if args.is_error() || !packet.is_mid_stream() {
         return MISS;
     }
     let closed = match key.width() {
-        Width::Narrow => CLOSED_16.get_ptr(FlowKeyV4::of(key)),
-        Width::Wide => CLOSED.get_ptr(on_stack(key)),
+        Width::Narrow => CLOSED_V4.get_ptr(FlowKeyV4::of(key)),
+        Width::Wide => CLOSED_V6.get_ptr(on_stack(key)),
     };
     // SAFETY: valid until the program ends (RCU), and never written in place.
-    let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, view::now()));
+    let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, helpers::now()));
     match closed {
         None => MISS,
-        Some(Began::Way(first, either)) => CLOSED_FLOW | if either { EITHER } else { 0 } | first as u64,
+        Some(Began::Way(first, either)) => LookupResult::closed(first, either).word(),
         Some(Began::Deleted) => {
             let reason = Reason::NotTakenOver;
-            let number = reason_counter(header.counters, Direction::of(asked & EGRESS), reason);
+            let number = reason_counter(header.counters, args.direction(), reason);
             Decision::new(Verdict::Drop, reason, number).word()
         }
     }
 }
 
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn sg_revalidate(scratch: *mut Scratch, decision: u64, asked: u64) -> u64 {
-    // SAFETY: as above.
-    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    find(&scratch.key, view::now()).map_or(0, |entry| sg_tell(scratch, entry, decision, asked))
-}
+const _: subprograms::Revalidate = sg_revalidate;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_revalidate(scratch: *mut Scratch, decision: u64, args: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    if asked & HAS_ENTRY != 0
-        && let Some(known) = find(&scratch.key, view::now())
+    find(&scratch.key, helpers::now()).map_or(0, |entry| sg_judged(scratch, entry, decision, args))
+}
+
+const _: subprograms::Open = sg_open;
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn sg_open(scratch: *mut Scratch, decision: u64, args: u64, length: u64) -> u64 {
+    // SAFETY: as above.
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
+    if InsertArgs::of(args).has_entry()
+        && let Some(known) = find(&scratch.key, helpers::now())
     {
-        sg_ask(scratch, known, decision, asked, length);
+        // Of these arguments it reads the direction, which is where that of a lookup is.
+        sg_request(scratch, known, decision, args, length);
         return 1;
     }
     // A function of its own, because an entry takes a sixth of the stack.
-    if half_open::make_room(scratch) { sg_enter(scratch, decision, asked, length) } else { 0 }
+    if half_open::make_room(scratch) { sg_insert(scratch, decision, args, length) } else { 0 }
 }
+
+const _: subprograms::Insert = sg_insert;
 
 /// Inserts a flow for which room was made.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_enter(scratch: *mut Scratch, decision: u64, asked: u64, length: u64) -> u64 {
+extern "C" fn sg_insert(scratch: *mut Scratch, decision: u64, args: u64, length: u64) -> u64 {
     // SAFETY: as above.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let Scratch { packet, header, key, .. } = scratch;
-    let direction = Direction::of(asked & EGRESS);
-    let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, view::now());
-    if asked & EITHER != 0 {
+    let args = InsertArgs::of(args);
+    let direction = args.direction();
+    let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, helpers::now());
+    if args.is_either() {
         entry.flags |= flags::EITHER_WAY;
     }
-    if asked & REOPENS != 0 {
-        let first = if asked & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress };
+    if let Some(first) = args.reopened() {
         entry.reopen(packet, first);
     }
-    u64::from(half_open::enter(key, &entry))
+    u64::from(half_open::insert(key, &entry))
 }
 
 /// Finds the live entry of a flow.
@@ -316,8 +255,8 @@ fn find(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
 #[inline(always)]
 pub fn find_established(key: &FlowKey, now: u64) -> Option<&'static mut FlowEntry> {
     let entry = match key.width() {
-        Width::Narrow => FLOWS_16.get_ptr_mut(FlowKeyV4::of(key)),
-        Width::Wide => FLOWS.get_ptr_mut(on_stack(key)),
+        Width::Narrow => FLOWS_V4.get_ptr_mut(FlowKeyV4::of(key)),
+        Width::Wide => FLOWS_V6.get_ptr_mut(on_stack(key)),
     };
     live(entry, key.l4, now)
 }
@@ -355,8 +294,8 @@ fn promote(key: &FlowKey, entry: &FlowEntry) -> Result<(), Reason> {
     // Inserted from where it is: a copy would take a sixth of the stack.
     let narrow = FlowKeyV4::of(key);
     let entered = match key.width() {
-        Width::Narrow => FLOWS_16.insert(narrow, entry, 0),
-        Width::Wide => FLOWS.insert(on_stack(key), entry, 0),
+        Width::Narrow => FLOWS_V4.insert(narrow, entry, 0),
+        Width::Wide => FLOWS_V6.insert(on_stack(key), entry, 0),
     };
     if entered.is_err() {
         return Err(Reason::FlowTableFull);

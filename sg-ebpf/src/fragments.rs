@@ -6,20 +6,21 @@
 use aya_ebpf::bindings::BPF_NOEXIST;
 use sg_common::{
     fragment::{FragmentEntry, FragmentKey},
+    packed::{FlowScope, FollowResult},
     verdict::{Decision, Reason},
 };
 
 use crate::{
-    frame::FlowScope,
+    helpers,
     maps::{FRAGMENTS, settings},
     scratch::Scratch,
-    view,
+    subprograms,
 };
 
-/// Whether the packet, a first fragment, may begin its datagram. `scope` is a [`FlowScope::word`].
+/// Whether the packet, a first fragment, may begin its datagram.
 #[inline(always)]
-pub fn may_begin(scratch: &mut Scratch, scope: u64) -> bool {
-    sg_begin(scratch, scope) != 0
+pub fn may_begin(scratch: &mut Scratch, scope: FlowScope) -> bool {
+    sg_begin(scratch, scope.word()) != 0
 }
 
 /// Records that the packet, a first fragment, was accepted. Returns false if another CPU has recorded a first fragment of the
@@ -35,13 +36,7 @@ pub fn open(scratch: &mut Scratch, scope: FlowScope, decision: Decision) -> bool
 /// The reason why it follows no first fragment.
 #[inline(always)]
 pub fn follow(scratch: &mut Scratch, scope: FlowScope) -> Result<Decision, Reason> {
-    let said = sg_follow(scratch, scope.word());
-    match Decision::from_word(said) {
-        Some(decision) => Ok(decision),
-        None if said == Reason::FragmentOverlap as u64 => Err(Reason::FragmentOverlap),
-        None if said == Reason::ImageFault as u64 => Err(Reason::ImageFault),
-        None => Err(Reason::Fragment),
-    }
+    FollowResult::of(sg_follow(scratch, scope.word())).result()
 }
 
 /// On the stack, as Linux 6.1 requires, as in [`crate::flow_table`].
@@ -53,14 +48,18 @@ fn key(scratch: &Scratch, scope: u64) -> FragmentKey {
 
 // Global functions: the verifier checks each once.
 
+const _: subprograms::Begin = sg_begin;
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_begin(scratch: *mut Scratch, scope: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let timeout = settings().fragment_timeout;
-    u64::from(datagram(&key(scratch, scope)).is_none_or(|entry| entry.is_over(timeout, view::now())))
+    u64::from(datagram(&key(scratch, scope)).is_none_or(|entry| entry.is_over(timeout, helpers::now())))
 }
+
+const _: subprograms::Begun = sg_begun;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -69,16 +68,18 @@ extern "C" fn sg_begun(scratch: *mut Scratch, scope: u64, decision: u64) -> u64 
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
     let key = key(scratch, scope);
-    let entry = FragmentEntry::open(&scratch.packet, decision, scratch.header.generation, view::now());
+    let entry = FragmentEntry::open(&scratch.packet, decision, scratch.header.generation, helpers::now());
     // If two CPUs insert, one is first.
     if FRAGMENTS.insert(key, entry, u64::from(BPF_NOEXIST)).is_ok() {
         return 1;
     }
     match datagram(&key) {
-        Some(before) => u64::from(before.begin_anew(&entry, settings().fragment_timeout, view::exchange)),
+        Some(before) => u64::from(before.begin_anew(&entry, settings().fragment_timeout, helpers::exchange)),
         None => 1,
     }
 }
+
+const _: subprograms::Follow = sg_follow;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -87,10 +88,8 @@ extern "C" fn sg_follow(scratch: *mut Scratch, scope: u64) -> u64 {
     let Some(scratch) = (unsafe { scratch.as_ref() }) else { return 0 };
     let Some(entry) = datagram(&key(scratch, scope)) else { return Reason::Fragment as u64 };
     let (generation, timeout) = (scratch.header.generation, settings().fragment_timeout);
-    match entry.follow(&scratch.packet, generation, timeout, view::now(), view::exchange) {
-        Ok(decision) => decision.word(),
-        Err(reason) => reason as u64,
-    }
+    let followed = entry.follow(&scratch.packet, generation, timeout, helpers::now(), helpers::exchange);
+    FollowResult::from_result(followed).word()
 }
 
 #[inline(always)]

@@ -18,14 +18,16 @@ use core::ptr::read_volatile;
 use sg_common::{
     abi::{self, reason_counter},
     flow::{FlowEntry, FlowKey, FlowKeyV4, Width, common_tickets, own_tickets},
+    packed::RingStep,
     verdict::Reason,
 };
 
 use crate::{
-    maps::{HALF_OPEN, HALF_OPEN_16, PLACES, PLACES_16, SHARES, TICKETS, on_stack, settings},
-    policy::Image,
+    helpers,
+    image::Image,
+    maps::{HALF_OPEN_V4, HALF_OPEN_V6, PLACES_V4, PLACES_V6, SHARES, TICKETS, on_stack, settings},
     scratch::Scratch,
-    view,
+    subprograms,
 };
 
 /// Places tried for one new flow. More than two are needed only if flows in use are in the way.
@@ -37,17 +39,17 @@ const SKIPS: u64 = 2;
 #[inline(always)]
 pub fn find(key: &FlowKey) -> Option<*mut FlowEntry> {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.get_ptr_mut(FlowKeyV4::of(key)),
-        Width::Wide => HALF_OPEN.get_ptr_mut(on_stack(key)),
+        Width::Narrow => HALF_OPEN_V4.get_ptr_mut(FlowKeyV4::of(key)),
+        Width::Wide => HALF_OPEN_V6.get_ptr_mut(on_stack(key)),
     }
 }
 
 /// Inserts a flow for which [`make_room`] succeeded. Returns false if the table is full.
 #[inline(always)]
-pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
+pub fn insert(key: &FlowKey, entry: &FlowEntry) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
-        Width::Wide => HALF_OPEN.insert(on_stack(key), entry, 0).is_ok(),
+        Width::Narrow => HALF_OPEN_V4.insert(FlowKeyV4::of(key), entry, 0).is_ok(),
+        Width::Wide => HALF_OPEN_V6.insert(on_stack(key), entry, 0).is_ok(),
     }
 }
 
@@ -55,8 +57,8 @@ pub fn enter(key: &FlowKey, entry: &FlowEntry) -> bool {
 #[inline(always)]
 pub fn remove(key: &FlowKey) -> bool {
     match key.width() {
-        Width::Narrow => HALF_OPEN_16.remove(FlowKeyV4::of(key)).is_ok(),
-        Width::Wide => HALF_OPEN.remove(on_stack(key)).is_ok(),
+        Width::Narrow => HALF_OPEN_V4.remove(FlowKeyV4::of(key)).is_ok(),
+        Width::Wide => HALF_OPEN_V6.remove(on_stack(key)).is_ok(),
     }
 }
 
@@ -71,7 +73,7 @@ trait Placed: Copy {
 impl Placed for FlowKeyV4 {
     #[inline(always)]
     fn place(place: u32) -> Option<*mut Self> {
-        PLACES_16.get_ptr_mut(place)
+        PLACES_V4.get_ptr_mut(place)
     }
     #[inline(always)]
     fn of(key: &FlowKey) -> Self {
@@ -83,14 +85,14 @@ impl Placed for FlowKeyV4 {
     }
     #[inline(always)]
     fn entry(&self) -> Option<*mut FlowEntry> {
-        HALF_OPEN_16.get_ptr_mut(*self)
+        HALF_OPEN_V4.get_ptr_mut(*self)
     }
 }
 
 impl Placed for FlowKey {
     #[inline(always)]
     fn place(place: u32) -> Option<*mut Self> {
-        PLACES.get_ptr_mut(place)
+        PLACES_V6.get_ptr_mut(place)
     }
     #[inline(always)]
     fn of(key: &FlowKey) -> Self {
@@ -102,7 +104,7 @@ impl Placed for FlowKey {
     }
     #[inline(always)]
     fn entry(&self) -> Option<*mut FlowEntry> {
-        HALF_OPEN.get_ptr_mut(on_stack(self))
+        HALF_OPEN_V6.get_ptr_mut(on_stack(self))
     }
 }
 
@@ -128,115 +130,115 @@ pub fn make_room(scratch: &mut Scratch) -> bool {
     sg_make_room(scratch) != 0
 }
 
+const _: subprograms::MakeRoom = sg_make_room;
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_make_room(scratch: *mut Scratch) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
     let Some(scratch) = (unsafe { scratch.as_mut() }) else { return 0 };
-    scratch.comer = scratch.key;
-    let mut next = IN_COMMON;
+    scratch.unplaced = scratch.key;
+    let mut next = RingStep::COMMON;
     for step in 0..STEPS {
-        next = sg_take_place(scratch, next, step);
-        if next >= SETTLED {
+        next = RingStep::of(sg_take_place(scratch, next.word(), step));
+        if next.is_last() {
             break;
         }
     }
-    if next != SETTLED && next != NO_PLACES {
+    if next != RingStep::PLACED && next != RingStep::NO_PLACES {
         sg_evict(scratch);
     }
-    u64::from(next != NO_PLACES)
+    u64::from(next != RingStep::NO_PLACES)
 }
-
-// Where [`Scratch::comer`] goes next, or what became of it.
-const IN_COMMON: u64 = 0;
-const OWN: u64 = 1;
-/// The ring of its own NIC, if the next place there is free.
-const HOME: u64 = 2;
-const SETTLED: u64 = 3;
-const NO_PLACES: u64 = 4;
-/// No place: it must be evicted.
-const EVICTED: u64 = 5;
 
 // Global functions: the verifier checks the possible contents of a place once, and not again at each step.
 
-/// Assigns [`Scratch::comer`] its next place, in the common ring or its NIC's. A displaced flow that needs another place becomes
-/// the comer.
+const _: subprograms::TakePlace = sg_take_place;
+
+/// Assigns [`Scratch::unplaced`] its next place, in the common ring or its NIC's. A displaced flow that needs another place
+/// replaces it there.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_take_place(scratch: *mut Scratch, line: u64, step: u64) -> u64 {
+extern "C" fn sg_take_place(scratch: *mut Scratch, to: u64, step: u64) -> u64 {
     // SAFETY: the callers pass references; the verifier checks the size of what they point to.
-    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return NO_PLACES };
-    match scratch.comer.width() {
-        Width::Narrow => take_place::<FlowKeyV4>(scratch, line, step),
-        Width::Wide => take_place::<FlowKey>(scratch, line, step),
+    let Some(scratch) = (unsafe { scratch.as_mut() }) else { return RingStep::NO_PLACES.word() };
+    let to = RingStep::of(to);
+    match scratch.unplaced.width() {
+        Width::Narrow => take_place::<FlowKeyV4>(scratch, to, step),
+        Width::Wide => take_place::<FlowKey>(scratch, to, step),
     }
+    .word()
 }
 
 #[inline(always)]
-fn take_place<K: Placed>(scratch: &mut Scratch, line: u64, step: u64) -> u64 {
+fn take_place<K: Placed>(scratch: &mut Scratch, to: RingStep, step: u64) -> RingStep {
     // SAFETY: valid until the program ends. If the agent writes it meanwhile, one flow gets a place that it would not have got.
-    let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else { return NO_PLACES };
-    let (width, nic) = (scratch.comer.width(), scratch.comer.l4.nic());
-    let in_common = line == IN_COMMON;
-    let (count, line_of) = if in_common {
+    let Some(shares) = SHARES.get_ptr(0).map(|shares| unsafe { *shares }) else {
+        return RingStep::NO_PLACES;
+    };
+    let (width, nic) = (scratch.unplaced.width(), scratch.unplaced.l4.nic());
+    let in_common = to == RingStep::COMMON;
+    let (count, ring) = if in_common {
         (common_tickets(width), shares.in_common())
     } else {
         (own_tickets(width, nic), shares.own(nic))
     };
-    if line == HOME
-        && let Some(at) = TICKETS.get(count).and_then(|ticket| line_of.place(*ticket)).and_then(K::place)
+    if to == RingStep::OWN_IF_FREE
+        && let Some(at) = TICKETS.get(count).and_then(|ticket| ring.place(*ticket)).and_then(K::place)
         // SAFETY: as above.
         && unsafe { &*at }.entry().is_some()
     {
-        return EVICTED;
+        return RingStep::EVICTED;
     }
     // A displaced flow that finds no other place must not stay without one.
-    let nowhere = if in_common { NO_PLACES } else { EVICTED };
-    let Some(ticket) = TICKETS.get_ptr_mut(count).map(view::draw) else { return nowhere };
-    let Some(at) = line_of.place(ticket).and_then(K::place) else { return nowhere };
+    let nowhere = if in_common { RingStep::NO_PLACES } else { RingStep::EVICTED };
+    let Some(ticket) = TICKETS.get_ptr_mut(count).map(helpers::draw) else { return nowhere };
+    let Some(at) = ring.place(ticket).and_then(K::place) else { return nowhere };
     // SAFETY: valid until the program ends. A key that another CPU writes meanwhile matches no flow.
     let before = unsafe { &*at }.widened();
     let found = K::of(&before).entry();
     // The flow about to be inserted may have left an older place.
-    let found = if before == scratch.comer { None } else { found };
+    let found = if before == scratch.unplaced { None } else { found };
     if let Some(entry) = found
         && !(in_common && step >= SKIPS)
         // SAFETY: valid until the program ends (RCU). If another flow has reused its memory since, that one is examined instead.
-        && unsafe { &*entry }.is_in_use(&before, &settings().timeouts, view::now())
+        && unsafe { &*entry }.is_in_use(&before, &settings().timeouts, helpers::now())
     {
-        return line;
+        return to;
     }
     // SAFETY: as above.
-    unsafe { at.write(K::of(&scratch.comer)) };
+    unsafe { at.write(K::of(&scratch.unplaced)) };
     if found.is_none() {
-        return SETTLED;
+        return RingStep::PLACED;
     }
-    scratch.comer = by_words(&before);
+    scratch.unplaced = by_words(&before);
     if in_common {
-        OWN
+        RingStep::OWN
     } else if before.l4.nic() == nic {
-        EVICTED
+        RingStep::EVICTED
     } else {
-        HOME
+        RingStep::OWN_IF_FREE
     }
 }
 
-/// Evicts [`Scratch::comer`], and counts that for the host and for the flow's NIC.
+const _: subprograms::Evict = sg_evict;
+
+/// Evicts [`Scratch::unplaced`], and counts that for the host and for the flow's NIC.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_evict(scratch: *mut Scratch) -> u64 {
     // SAFETY: as above.
-    let Some(Scratch { comer, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
-    let Some(entry) = find(comer) else { return 0 };
+    let Some(Scratch { unplaced, .. }) = (unsafe { scratch.as_mut() }) else { return 0 };
+    let Some(entry) = find(unplaced) else { return 0 };
     // SAFETY: as above.
     let direction = unsafe { &*entry }.direction();
-    if !remove(comer) {
+    if !remove(unplaced) {
         return 0;
     }
     // Counts flows, which have no bytes.
-    view::count(abi::flows::EVICTED, 0);
-    if let Some(header) = Image::of(u32::from(comer.l4.nic())).and_then(Image::header) {
-        view::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);
+    helpers::count(abi::flows::EVICTED, 0);
+    if let Some(header) = Image::of(u32::from(unplaced.l4.nic())).and_then(Image::header) {
+        helpers::count(reason_counter(header.counters, direction, Reason::HalfOpenEvicted), 0);
     }
     0
 }

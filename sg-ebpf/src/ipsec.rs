@@ -1,4 +1,4 @@
-//! IPsec: whether the kernel decrypted a packet. It must never decide what becomes of it. Called by [`crate::context`].
+//! IPsec: whether the kernel decrypted a packet. It must never decide what becomes of it. Called by [`crate::hook::tc`].
 //!
 //! The kernel keeps the states that decrypted a packet with it (`sec_path`, `net/xfrm/xfrm_input.c`): with the inner packet when
 //! it passes the hook a second time, and with the ESP packet itself if a device decrypts.
@@ -13,12 +13,14 @@ use aya_ebpf::{
 };
 use sg_common::flow::Direction;
 
-use crate::scratch::Scratch;
+use crate::{scratch::Scratch, subprograms};
 
 /// Whether the kernel has `bpf_skb_get_xfrm_state`. The agent writes zero for kernels built without IPsec, which lack it. A
 /// constant, so that the verifier prunes the unreachable call before it checks it.
 #[unsafe(no_mangle)]
 static KNOWS_IPSEC: u32 = 1;
+
+const _: subprograms::Delivered = sg_delivered;
 
 /// Whether IPsec delivered the parsed packet. Returns zero if not.
 #[unsafe(no_mangle)]

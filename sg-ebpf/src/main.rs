@@ -3,7 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`pipeline`] | the datapath: from a frame to a decision |
-//! | [`policy`] | lookups in the published image of a NIC |
+//! | [`image`] | lookups in the published image of a NIC |
 //! | [`anti_spoofing`] | source checks of what a guest sends |
 //! | [`flow_table`] | the tables of established flows |
 //! | [`half_open`] | the tables of half-open flows, and their eviction |
@@ -12,11 +12,14 @@
 //! | [`reject`] | TCP resets and ICMP errors for rejected packets |
 //! | [`ipsec`] | whether a packet was decrypted |
 //! | [`tunnel`] | packets without an Ethernet header |
-//! | [`named`] | frames that are not IP, by EtherType |
+//! | [`ethertypes`] | frames that are not IP, by EtherType |
 //! | [`frame`] | parsing a frame, and the lookup of its flow |
-//! | [`usual`] | the fast path: packets of known flows |
-//! | [`view`] | reads of packet parts, clock, counters |
-//! | [`context`] | packet memory of each hook |
+//! | [`fast_path`] | the fast path: packets of known flows |
+//! | [`view`] | reads of packet parts |
+//! | [`helpers`] | clock, atomic operations, counters |
+//! | [`context`] | what the datapath needs of a packet |
+//! | [`hook`] | the two contexts, tc and XDP |
+//! | [`subprograms`] | the signature of every global function |
 //! | [`scratch`] | per-CPU working memory |
 //! | [`verifier`] | code that only the verifier needs |
 //! | [`maps`] | every map |
@@ -35,20 +38,23 @@
 
 mod anti_spoofing;
 mod context;
+mod ethertypes;
 mod exceptions;
+mod fast_path;
 mod flow_table;
 mod fragments;
 mod frame;
 mod half_open;
+mod helpers;
+mod hook;
+mod image;
 mod ipsec;
 mod maps;
-mod named;
 mod pipeline;
-mod policy;
 mod reject;
 mod scratch;
+mod subprograms;
 mod tunnel;
-mod usual;
 mod verifier;
 mod view;
 
@@ -73,7 +79,7 @@ pub fn sg_xdp(ctx: XdpContext) -> u32 {
     if decision.accepts() {
         xdp_action::XDP_PASS
     } else if decision.rejects() {
-        reject::at_xdp(&ctx)
+        reject::xdp::at_xdp(&ctx)
     } else {
         xdp_action::XDP_DROP
     }
@@ -103,7 +109,7 @@ pub fn sg_classify(ctx: TcContext) -> i32 {
 /// Reports jiffies, the clock of the flow table, to the agent.
 #[classifier]
 pub fn sg_clock(ctx: TcContext) -> i32 {
-    context::note(&ctx, view::now());
+    hook::tc::note(&ctx, helpers::now());
     TC_ACT_UNSPEC
 }
 
@@ -111,7 +117,7 @@ pub fn sg_clock(ctx: TcContext) -> i32 {
 /// -1, and so is `TC_ACT_UNSPEC` for a filter in direct-action mode.
 #[inline(always)]
 fn filter(ctx: &TcContext, hook: Hook) -> i32 {
-    if reject::is_own_reject(ctx, hook) {
+    if reject::tc::is_own_reject(ctx, hook) {
         return TC_ACT_UNSPEC;
     }
     let decision = pipeline::judge(ctx, hook);
@@ -119,7 +125,7 @@ fn filter(ctx: &TcContext, hook: Hook) -> i32 {
     if decision.accepts() {
         TC_ACT_UNSPEC
     } else if decision.rejects() {
-        reject::at_tc(ctx, hook)
+        reject::tc::at_tc(ctx, hook)
     } else {
         TC_ACT_SHOT
     }

@@ -1,4 +1,5 @@
-//! Every map. The agent finds them by these names; sizes are defaults that it may override at load.
+//! Every map. The agent finds and pins them by these names, of which the kernel, and `bpftool`, keep 15 characters. `_V4` is IPv4
+//! without a VLAN tag, which has a key a third as long; `_V6` is all else. Sizes are defaults that the agent may override at load.
 
 #![expect(unsafe_code, reason = "maps hand out pointers")]
 
@@ -10,7 +11,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use sg_common::{
-    abi::{Counter, NEAR_DEVICES, Settings},
+    abi::{Counter, NIC_BY_IFINDEX_LEN, Settings},
     exchange::Exchanges,
     flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Shares, ticket_counts},
     fragment::{FragmentEntry, FragmentKey},
@@ -31,16 +32,16 @@ const MAX_COUNTERS: usize = 1 << 17;
 type ImageMap<const WORDS: usize> = Array<[u64; WORDS], 1, { BPF_F_MMAPABLE as usize }>;
 
 /// Images by NIC slot, in one map of maps per size class. A slot has its image in one of them; while it moves between classes,
-/// the smaller class wins (see [`crate::policy`]).
+/// the smaller class wins (see [`crate::image`]).
 type Images<const WORDS: usize> = ArrayOfMaps<ImageMap<WORDS>, MAX_NICS>;
 
 /// NIC slot plus one, by device index; zero if the device is no NIC. An array lookup costs a tenth of a hash lookup.
 #[btf_map]
-pub static NICS: Array<u32, { NEAR_DEVICES as usize }> = Array::new();
+pub static NIC_BY_IFINDEX: Array<u32, { NIC_BY_IFINDEX_LEN as usize }> = Array::new();
 
-/// As [`NICS`], for devices with larger indexes: the kernel counts up and never reuses one.
+/// As [`NIC_BY_IFINDEX`], for devices with larger indexes: the kernel counts up and never reuses one.
 #[btf_map]
-pub static FAR_NICS: HashMap<u32, u32, MAX_NICS> = HashMap::new();
+pub static NIC_BY_IFINDEX_OVERFLOW: HashMap<u32, u32, MAX_NICS> = HashMap::new();
 
 #[btf_map]
 pub static IMAGES_64K: Images<{ CLASS_WORDS[0] }> = Images::new();
@@ -54,33 +55,33 @@ pub static IMAGES_64M: Images<{ CLASS_WORDS[3] }> = Images::new();
 /// Established flows of IPv6, and of IPv4 with a VLAN tag. Without preallocation, inserts cost a little more, but an empty table
 /// takes no memory.
 #[btf_map]
-pub static FLOWS: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+pub static FLOWS_V6: HashMap<FlowKey, FlowEntry, MAX_FLOWS, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
 /// Established flows of IPv4 without a VLAN tag.
 #[btf_map]
-pub static FLOWS_16: HashMap<FlowKeyV4, FlowEntry, MAX_FLOWS> = HashMap::new();
+pub static FLOWS_V4: HashMap<FlowKeyV4, FlowEntry, MAX_FLOWS> = HashMap::new();
 
 /// Number of established flows of each NIC, by slot. The program counts up; the agent's ageing pass writes the true number, which
 /// also corrects increments lost between two passes.
 #[btf_map]
 pub static NIC_FLOWS: Array<u64, MAX_NICS> = Array::new();
 
-/// Half-open flows with wide keys. The program evicts the oldest, see [`crate::half_open`]: a flood evicts only half-open flows,
-/// and only those of its own NIC beyond what the others leave.
+/// Half-open flows of IPv6, and of IPv4 with a VLAN tag. The program evicts the oldest, see [`crate::half_open`]: a flood evicts
+/// only half-open flows, and only those of its own NIC beyond what the others leave.
 #[btf_map]
-pub static HALF_OPEN: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
+pub static HALF_OPEN_V6: HashMap<FlowKey, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// Half-open flows with narrow keys.
+/// Half-open flows of IPv4 without a VLAN tag.
 #[btf_map]
-pub static HALF_OPEN_16: HashMap<FlowKeyV4, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
+pub static HALF_OPEN_V4: HashMap<FlowKeyV4, FlowEntry, MAX_HALF_OPEN> = HashMap::new();
 
-/// The places of half-open flows with wide keys: the key of the flow that has or last had each place. As many as [`HALF_OPEN`].
+/// The places of the flows in [`HALF_OPEN_V6`]: the key of the flow that has or last had each place. As many.
 #[btf_map]
-pub static PLACES: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
+pub static PLACES_V6: Array<FlowKey, MAX_HALF_OPEN> = Array::new();
 
-/// The places of half-open flows with narrow keys.
+/// The places of the flows in [`HALF_OPEN_V4`].
 #[btf_map]
-pub static PLACES_16: Array<FlowKeyV4, MAX_HALF_OPEN> = Array::new();
+pub static PLACES_V4: Array<FlowKeyV4, MAX_HALF_OPEN> = Array::new();
 
 /// Tickets drawn so far, indexed by [`sg_common::flow::common_tickets`] and [`sg_common::flow::own_tickets`].
 #[btf_map]
@@ -90,14 +91,14 @@ pub static TICKETS: Array<u64, { ticket_counts(MAX_NICS as u32) as usize }> = Ar
 #[btf_map]
 pub static SHARES: Array<Shares, 1> = Array::new();
 
-/// Closed TCP connections with wide keys, moved here by the agent's ageing pass. The least recently used are evicted, so that a
-/// day of short connections fills no table.
+/// Closed TCP connections of IPv6, and of IPv4 with a VLAN tag, moved here by the agent's ageing pass. The least recently used are
+/// evicted, so that a day of short connections fills no table.
 #[btf_map]
-pub static CLOSED: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
+pub static CLOSED_V6: LruHashMap<FlowKey, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 
-/// Closed TCP connections with narrow keys.
+/// Closed TCP connections of IPv4 without a VLAN tag.
 #[btf_map]
-pub static CLOSED_16: LruHashMap<FlowKeyV4, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
+pub static CLOSED_V4: LruHashMap<FlowKeyV4, ClosedEntry, MAX_CLOSED> = LruHashMap::new();
 
 /// Time in jiffies when each NIC was first filtered, by slot; zero for no NIC. The agent writes it once. It lives beside the flow
 /// tables, so that losing those restarts it.
@@ -112,7 +113,7 @@ pub static FRAGMENTS: LruHashMap<FragmentKey, FragmentEntry, MAX_FRAGMENTS> = Lr
 #[btf_map]
 pub static EXCHANGES: Array<Exchanges, MAX_NICS> = Array::new();
 
-/// Rate limit of rejects by NIC slot: when the next is due, see [`sg_common::reject::Pace`].
+/// Rate limit of rejects by NIC slot: when the next is due, see [`sg_common::reject::RateLimit`].
 #[btf_map]
 pub static REJECT_BUDGET: Array<u64, MAX_NICS> = Array::new();
 
@@ -152,9 +153,20 @@ pub fn settings() -> &'static Settings {
 /// The NIC slot of a device.
 #[inline(always)]
 pub fn slot_of(device: u32) -> Option<u32> {
-    let entry = if device < NEAR_DEVICES { NICS.get_ptr(device) } else { FAR_NICS.get_ptr(device) };
+    let entry = if device < NIC_BY_IFINDEX_LEN {
+        NIC_BY_IFINDEX.get_ptr(device)
+    } else {
+        NIC_BY_IFINDEX_OVERFLOW.get_ptr(device)
+    };
     // SAFETY: valid until the program ends; one word, read at once.
     entry.and_then(|entry| unsafe { *entry }.checked_sub(1))
+}
+
+/// The working memory of this CPU. No other packet interrupts a program on its CPU.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    // SAFETY: as above; the pointer is valid until the program ends.
+    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }
 
 /// Copies a key to the stack, where Linux 6.1 expects map keys: its verifier does not accept a global function's pointer argument

@@ -7,8 +7,9 @@ use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
     flow::{self, Direction, packet_keys},
-    guest::may_ask,
-    image::{self, Header, Keys},
+    guest::may_solicit,
+    image::{Header, Keys, flags},
+    packed::{ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
     packet::{Family, Icmp, Part, Payload},
     verdict::{Decision, Reason, Verdict},
 };
@@ -16,13 +17,10 @@ use sg_common::{
 use crate::{
     anti_spoofing,
     context::Context,
-    exceptions::{self, ExceptionArgs},
-    flow_table::{self, FlowLookup},
-    fragments,
-    frame::{self, FlowScope, Read},
-    maps, named,
-    policy::{self, Image, Takeover},
-    scratch::{self, Scratch},
+    ethertypes, exceptions, flow_table, fragments, frame, helpers,
+    image::{Image, fill_keys, refill_keys, takes_over},
+    maps,
+    scratch::Scratch,
     view,
 };
 
@@ -48,7 +46,7 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// Whether the image has `flag`, one of [`image::flags`].
+    /// Whether the image has `flag`, one of [`flags`].
     #[inline(always)]
     pub fn has(&self, flag: u32) -> bool {
         self.header.flags & flag != 0
@@ -85,12 +83,12 @@ impl Nic {
 /// Decides a packet and counts it.
 #[inline(always)]
 pub fn judge(ctx: &impl Context, hook: Hook) -> Decision {
-    let decision = match (nic_of(ctx, hook), scratch::scratch()) {
+    let decision = match (nic_of(ctx, hook), maps::scratch()) {
         (Ok(nic), Some(scratch)) => decide(ctx, &nic, scratch),
         (Err(reason), _) => host_drop(reason),
         (Ok(_), None) => host_drop(Reason::ImageFault),
     };
-    view::count(decision.number(), ctx.len());
+    helpers::count(decision.number(), ctx.len());
     decision
 }
 
@@ -108,37 +106,61 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
     let image = Image::of(slot).ok_or(Reason::NoImage)?;
     let header = image.header().ok_or(Reason::ImageVersion)?;
     // A packet that a host's device receives is inbound; one that the host end of a guest's NIC receives is the guest's outbound.
-    let guest = header.flags & image::flags::GUEST != 0;
+    let guest = header.flags & flags::GUEST != 0;
     let direction = if (hook == Hook::Received) == guest { Direction::Egress } else { Direction::Ingress };
     Ok(Nic { slot: slot as u16, image, header, direction })
 }
 
+/// The order of decision; the first step that decides is final. `docs/exceptions.md` explains every step, and
+/// `sg-common/tests/order.rs` holds the two lists together. Steps 1 and 2 come before this function, in
+/// `reject::tc::is_own_reject` and [`nic_of`].
+///
+/// 1. **Own replies**
+/// 2. **Policy**: `no-nic`, `no-image`, `image-version`
+/// 3. **Frame**: `malformed`, `too-many-headers`
+/// 4. **Flow, fast path**
+/// 5. **IPsec**: `decrypted`
+/// 6. **Repeated first fragment**: `fragment-overlap`
+/// 7. **ARP and non-IP frames**: `malformed`, `arp`, `ethertype`, `not-ip`, `anti-spoofing`
+/// 8. **Anti-spoofing, whatever the source**: `vlan-tag`, `rogue-server`, `neighbour-spoofing`, `arp`
+/// 9. **Later fragments**: `fragment`, `fragment-overlap`, `anti-spoofing`
+/// 10. **Flow, slow path**: `not-taken-over`, `icmp-error`
+/// 11. **Exceptions**: `neighbour-discovery`, `dhcp`
+/// 12. **Anti-spoofing, by source**: `anti-spoofing`
+/// 13. **Strict mode**: `mid-stream`
+/// 14. **Own source**: `own-source`
+/// 15. **Rules**: `intra-group`, `rule`, `default`
+/// 16. **Mid-stream TCP**: `not-taken-over`
+/// 17. **State**: `flow-table-full`, `fragment-overlap`
 #[inline(always)]
 fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     let scope = nic.scope();
     scratch.header = nic.header;
+    // Step 3: frame. Step 4: flow, fast path. Most packets belong to a known flow: the parser has looked it up and recorded the
+    // packet, and no other check is needed.
     let read = frame::read(ctx, scope, scratch);
-    // Most packets belong to a known flow: the parser has looked it up and recorded the packet, and no other check is needed.
     let decided = read.decision();
     if let Some(decision) = decided
         && decision.accepts()
     {
         return decision;
     }
-    // A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have the flag;
+    // Step 5: IPsec. A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have the flag;
     // inbound there is what its device receives.
-    if nic.has(image::flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
+    if nic.has(flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
         return nic.decision(Verdict::Accept, Reason::Decrypted);
     }
+    // Step 6: repeated first fragment. The parser has dropped it, like the packets of a revoked flow.
     if let Some(decision) = decided {
         return decision;
     }
+    // Step 7: ARP and non-IP frames.
     let guarded = nic.is_guarded();
     let payload = read.payload();
     let family = match payload {
         Payload::Ip(family, _) => {
             if guarded {
-                policy::fill_keys(&mut scratch.keys, &scratch.packet, nic.direction);
+                fill_keys(&mut scratch.keys, &scratch.packet, nic.direction);
             }
             family
         }
@@ -152,15 +174,15 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             anti_spoofing::claim_of_arp(scratch);
             Family::V4
         }
-        Payload::Refused(Reason::NotIp) if nic.has(image::flags::ETHERTYPES) => {
-            return match named::check(ctx, nic.image, guarded, &mut scratch.keys) {
+        Payload::Refused(Reason::NotIp) if nic.has(flags::ETHERTYPES) => {
+            return match ethertypes::check(ctx, nic.image, guarded, &mut scratch.keys) {
                 Ok(()) => nic.decision(Verdict::Accept, Reason::NamedFrame),
                 Err(reason) => nic.decision(Verdict::Drop, reason),
             };
         }
         Payload::Refused(reason) => return nic.decision(Verdict::Drop, reason),
     };
-    // Anti-spoofing: a guest sends only from its own addresses.
+    // Step 8: anti-spoofing, whatever the source. A guest sends only from its own addresses.
     let mut spoofed = false;
     if guarded {
         if let Err(reason) = anti_spoofing::check(ctx, payload, scratch) {
@@ -175,7 +197,7 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
             };
         }
     }
-    // Fragments: the first has all headers, and the later ones follow it. The parser has dropped a second first fragment.
+    // Step 9: later fragments. The first has all headers, and the others follow it.
     if scratch.packet.is_later_fragment() {
         if spoofed {
             return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
@@ -195,29 +217,39 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
 
 /// Decides a packet that has a transport header.
 #[inline(always)]
-fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read, spoofed: bool) -> Decision {
+fn decide_first(
+    ctx: &impl Context,
+    nic: &Nic,
+    scratch: &mut Scratch,
+    read: FrameWord,
+    spoofed: bool,
+) -> Decision {
     let has_flow = read.has_flow();
-    // Known flows. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that packet's
-    // sender.
-    let error = !has_flow && speaks_of_a_flow(ctx, nic, scratch);
-    let asked = flow_table::LookupArgs { direction: nic.direction, error, length: ctx.len() };
+    // Step 10: flow, slow path. An ICMP error belongs to the flow that it quotes, whose packet went the other way, and is for that
+    // packet's sender.
+    let error = !has_flow && is_error_about_flow(ctx, nic, scratch);
+    let length = ctx.len();
     let mut known = FlowLookup::Miss;
     if (has_flow || error) && !spoofed {
-        known = read.known().unwrap_or_else(|| flow_table::lookup_and_update(scratch, &asked, false));
+        known = read.lookup().unwrap_or_else(|| {
+            flow_table::lookup_and_update(scratch, LookupArgs::new(nic.direction, error, false), length)
+        });
         if let FlowLookup::Stale(first, either) | FlowLookup::Closed(first, either) = known {
-            let decision = policy::refill_keys(scratch, nic.slot, first, either);
+            let decision = refill_keys(scratch, nic.slot, first, either);
             let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
             if known == FlowLookup::Closed(first, either) {
                 if decision.accepts() {
-                    flow_table::reopen(scratch, decision, &asked, first, either);
+                    let args = InsertArgs::reopen(nic.direction, first, either);
+                    flow_table::insert(scratch, decision, args, length);
                 }
                 return decision;
             }
             flow_table::revalidate(scratch, first, decision, error);
-            if !decision.accepts() && !error && !scratch.packet.asks_anew() {
+            if !decision.accepts() && !error && !scratch.packet.requests_connection() {
                 return decision;
             }
-            known = flow_table::lookup_and_update(scratch, &asked, true);
+            let args = LookupArgs::new(nic.direction, error, true);
+            known = flow_table::lookup_and_update(scratch, args, length);
         }
         match known {
             FlowLookup::Hit(decision) => return decision,
@@ -227,45 +259,46 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
         }
     }
 
-    // Traffic that passes without a rule.
+    // Step 11: exceptions. They pass without a rule.
     let Scratch { packet, keys, .. } = &mut *scratch;
     let packet = &*packet;
-    policy::fill_keys(keys, packet, nic.direction);
-    if !spoofed || may_ask(packet, nic.header.flags) {
-        let asked = ExceptionArgs { scope: nic.scope(), network: read.network() };
-        let is_server = || !spoofed && nic.image.serves(packet.family, keys);
-        if let Some(reason) = exceptions::passes(ctx, asked, packet, is_server) {
+    fill_keys(keys, packet, nic.direction);
+    if !spoofed || may_solicit(packet, nic.header.flags) {
+        let args = ExceptionArgs::new(nic.scope(), read.network());
+        let is_server = || !spoofed && nic.image.is_dhcp_server(packet.family, keys);
+        if let Some(reason) = exceptions::passes(ctx, args, packet, is_server) {
             return nic.decision(Verdict::Accept, reason);
         }
     }
+    // Step 12: anti-spoofing, by source.
     if spoofed || nic.is_guarded() && packet.source.is_unspecified() {
         return nic.decision(Verdict::Drop, Reason::AntiSpoofing);
     }
 
+    // Step 13: strict mode.
     let is_mid_stream = known == FlowLookup::Miss && packet.is_mid_stream();
-    if is_mid_stream && nic.has(image::flags::STRICT) {
+    if is_mid_stream && nic.has(flags::STRICT) {
         return nic.decision(Verdict::Drop, Reason::MidStream);
     }
 
-    // A new flow: the rules decide, and an accepted flow is inserted.
+    // Step 14: own source. Step 15: rules. The image holds both.
     let decision = nic.classify(nic.direction, packet.family, keys);
     let opens = has_flow && flow::opens(packet);
-    // Which side opened a connection that is first seen in its middle is unknown.
+    // Step 16: mid-stream TCP. Which side opened a connection that is first seen in its middle is unknown.
     let mut either = false;
     if is_mid_stream && decision.accepts() {
-        match policy::takes_over(scratch, nic.slot, nic.direction) {
+        match takes_over(scratch, nic.slot, nic.direction) {
             Takeover::OneWay => {}
             Takeover::EitherWay => either = true,
             Takeover::Refused(verdict) => return nic.decision(verdict, Reason::NotTakenOver),
         }
     }
-    if decision.accepts()
-        && opens
-        && !flow_table::open(scratch, decision, &asked, known != FlowLookup::Miss, either)
-    {
+    // Step 17: state.
+    let args = InsertArgs::open(nic.direction, known != FlowLookup::Miss, either);
+    if decision.accepts() && opens && !flow_table::insert(scratch, decision, args, length) {
         // The rules' verdict stands; without an entry, the replies need a rule of their own.
         debug!(ctx, "NIC {}: the flow table is full", nic.slot);
-        view::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
+        helpers::count(reason_counter(nic.header.counters, nic.direction, Reason::FlowTableFull), ctx.len());
     }
     decision
 }
@@ -273,7 +306,7 @@ fn decide_first(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch, read: Read
 /// Whether the packet is an ICMP error about a flow, addressed to the sender of the packet that it quotes. That packet went the
 /// other way.
 #[inline(always)]
-fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> bool {
+fn is_error_about_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> bool {
     if scratch.packet.icmp() != Some(Icmp::Error) || !view::read_quoted(ctx, scratch) {
         return false;
     }
@@ -287,7 +320,7 @@ fn speaks_of_a_flow(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> boo
 /// The stage of [`decide`] that asks the rules, on its own: for measurements.
 #[inline(always)]
 pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
-    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), scratch::scratch()) else {
+    let (Ok(nic), Some(scratch)) = (nic_of(ctx, hook), maps::scratch()) else {
         return host_drop(Reason::NoImage);
     };
     scratch.header = nic.header;

@@ -1,17 +1,16 @@
 //! Per-CPU working memory for a packet, because a program's stack has only 512 bytes. Nothing may rely on its contents from one
-//! packet to the next.
-
-#![expect(unsafe_code, reason = "a map gives a pointer")]
+//! packet to the next. [`crate::maps::scratch`] hands it out.
 
 use sg_common::{
     flow::FlowKey,
     guest::Claim,
     image::{Header, Keys},
     packet::Packet,
-    reject::{Answer, Link},
+    reject::{Link, RejectPacket},
 };
 
-use crate::{maps::SCRATCH, reject::PART};
+/// Bytes summed at once: `MAX_BPF_STACK`, include/linux/filter.h.
+pub const PART: usize = 512;
 
 /// What has been found out about a packet.
 pub struct Scratch {
@@ -24,7 +23,7 @@ pub struct Scratch {
     /// The flow of the packet, or of the packet that it quotes.
     pub key: FlowKey,
     /// A half-open flow that needs a place.
-    pub comer: FlowKey,
+    pub unplaced: FlowKey,
     /// Header of the NIC's image.
     pub header: Header,
     /// Lookup keys of the packet.
@@ -34,14 +33,7 @@ pub struct Scratch {
     /// Sender and receiver of a rejected packet on the link.
     pub link: Link,
     /// The reject for the packet.
-    pub answer: Answer,
+    pub reject: RejectPacket,
     /// The part of the packet to sum, and a word for its padding.
     pub part: [u32; PART / 4 + 1],
-}
-
-/// The memory of this CPU. No other packet interrupts a program on its CPU.
-#[inline(always)]
-pub fn scratch() -> Option<&'static mut Scratch> {
-    // SAFETY: as above; the pointer is valid until the program ends.
-    SCRATCH.get_ptr_mut(0).map(|scratch| unsafe { &mut *scratch })
 }

@@ -1,4 +1,4 @@
-//! Packets without an Ethernet header: where they begin, and what they are. It must never decide. Called by [`crate::context`]
+//! Packets without an Ethernet header: where they begin, and what they are. It must never decide. Called by [`crate::hook::tc`]
 //! for NICs whose device is a tunnel.
 
 #![expect(unsafe_code, reason = "global functions take pointers")]
@@ -9,13 +9,16 @@ use aya_ebpf::{
     programs::TcContext,
 };
 use sg_common::{
+    packed::FrameWord,
     packet::{ETHERNET, Payload, announced},
     verdict::Reason,
 };
 
-use crate::{context::View, frame};
+use crate::{context::View, subprograms};
 
-/// Classifies the packet, as a word of [`frame`].
+const _: subprograms::Payload<__sk_buff> = sg_layer_3;
+
+/// The payload of the packet, as a [`FrameWord`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn sg_layer_3(raw: *mut __sk_buff) -> u64 {
@@ -23,10 +26,11 @@ pub extern "C" fn sg_layer_3(raw: *mut __sk_buff) -> u64 {
     // SAFETY: `raw` is the context, and a classifier may read this of it.
     let kind = u16::from_be(unsafe { (*raw).protocol } as u16);
     let linear = View::of(&ctx).linear() as u32;
-    frame::word_of(match begin(raw, linear) {
+    let payload = match begin(raw, linear) {
         Some(offset) => announced(kind, offset),
         None => Payload::Refused(Reason::Malformed),
-    })
+    };
+    FrameWord::from_payload(payload).word()
 }
 
 /// Offset of the IP header. An Ethernet header may precede it although the device has none: the kernel decrypts in place and

@@ -50,11 +50,11 @@ pub enum Found {
     /// The policy must first judge a packet that begins the flow in this direction; if true, also one in the other direction.
     Stale(Direction, bool),
     /// The packet is an ICMP error about a live flow.
-    Error,
+    Related,
     /// The policy must judge the packet: it requests a new connection, or is an error about a revoked flow.
-    Meets,
+    NeedsPolicy,
     /// The packet belongs to no known connection: the flow's SYN has no reply yet, and this packet is none.
-    Stranger,
+    Miss,
 }
 
 /// Index of the side that opened the flow, in [`FlowEntry::packets`] and the like.
@@ -223,7 +223,7 @@ impl FlowEntry {
     /// Whether this flow leaves `packet`, which goes in `direction`, to the policy: it asks for a new connection.
     #[inline(always)]
     const fn leaves_to_policy(&self, packet: &Packet, direction: Direction) -> bool {
-        packet.asks_anew() && !self.is_opened_at_once(direction)
+        packet.requests_connection() && !self.is_opened_at_once(direction)
     }
 
     /// Whether all that [`Self::find`] would say of `packet`, which goes in `direction`, is that it meets the policy, if the flow
@@ -285,19 +285,19 @@ impl FlowEntry {
             }
         }
         if error {
-            return if self.is_revoked() { Found::Meets } else { Found::Error };
+            return if self.is_revoked() { Found::NeedsPolicy } else { Found::Related };
         }
         self.note_revoked(packet, now);
         if self.leaves_to_policy(packet, direction) {
-            return Found::Meets;
+            return Found::NeedsPolicy;
         }
         let decision = self.decision;
         if self.is_revoked() {
             return Found::Decided(decision);
         }
-        if self.waits_for_an_answer(packet, direction) {
+        if self.awaits_reply(packet, direction) {
             // Without data it may tell the SYN's sender of an older connection (RFC 9293 3.5.1), and carries no data of that.
-            return if packet.has_data() { Found::Stranger } else { Found::Decided(decision) };
+            return if packet.has_data() { Found::Miss } else { Found::Decided(decision) };
         }
         Found::Passes(decision)
     }

@@ -42,8 +42,8 @@ impl FlowEntry {
         let believed = self.follow::<OWN>(packet, is_first);
         // The close was none: the connection continues.
         if self.state == State::Closing as u8 && packet.has_data() && (is_first || self.sent[OWN] != before) {
-            let answered = self.packets[OTHER] != 0;
-            self.state = if answered { State::Established as u8 } else { State::New as u8 };
+            let has_reply = self.packets[OTHER] != 0;
+            self.state = if has_reply { State::Established as u8 } else { State::New as u8 };
             self.flags &= !BOTH_FINS;
         }
         // Nothing comes after a FIN: it is the last number that its side sends.
@@ -102,7 +102,7 @@ impl FlowEntry {
     /// Whether the SYN that began this flow has no reply yet, and `packet` of the other side is none: it is no SYN, and does not
     /// acknowledge what the SYN's sender sent. A SYN alone lets no packet of an earlier connection pass.
     #[inline(always)]
-    pub(super) fn waits_for_an_answer(&self, packet: &Packet, direction: Direction) -> bool {
+    pub(super) fn awaits_reply(&self, packet: &Packet, direction: Direction) -> bool {
         if !self.is_half_open() || self.direction == direction as u8 || packet.is_syn() {
             return false;
         }
@@ -118,7 +118,7 @@ impl FlowEntry {
     /// An SCTP association has no numbers to tell its replies by. It continues, or begins anew if the policy had revoked it.
     #[inline(always)]
     #[must_use]
-    pub fn ask(
+    pub fn note_request(
         &mut self,
         packet: &Packet,
         direction: Direction,

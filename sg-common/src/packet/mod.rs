@@ -412,13 +412,13 @@ impl Packet {
     #[inline(always)]
     #[must_use]
     pub const fn is_syn(&self) -> bool {
-        self.protocol == protocol::TCP && self.asks_anew()
+        self.protocol == protocol::TCP && self.requests_connection()
     }
 
     /// Whether this packet requests a new TCP connection or SCTP association.
     #[inline(always)]
     #[must_use]
-    pub const fn asks_anew(&self) -> bool {
+    pub const fn requests_connection(&self) -> bool {
         self.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN
     }
 

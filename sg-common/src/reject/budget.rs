@@ -27,14 +27,14 @@ const PEER_BLUR: u64 = 4;
 
 /// The rate of rejects.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct RateLimit {
     /// The current time in nanoseconds.
     pub now: u64,
     /// Average interval between rejects of one NIC, in nanoseconds; zero disables rejects.
     pub interval: u64,
 }
 
-impl Pace {
+impl RateLimit {
     /// The index, below [`PEERS`], of the budget of the peer with this address.
     ///
     /// Peers share budgets, and an observer that shares one sees the other's effects again. So nobody knows who shares: that

@@ -4,7 +4,7 @@
 //! Sums are of 16-bit words in host order, so that the kernel's can be used: the carry wraps around, and swapping the bytes of
 //! the sum is the same as swapping them before. Called by [`super`].
 
-use super::{Answer, Source};
+use super::{RejectPacket, Source};
 use crate::packet::{Address, Family, Packet, Part, is_icmp, protocol};
 
 /// Maximum length of a transport segment that is summed, in bytes: more than fits into a frame at XDP. Longer ones count as
@@ -22,7 +22,7 @@ pub enum Trust {
     Known,
 }
 
-impl Answer {
+impl RejectPacket {
     /// Whether the checksums of `packet`, which begins at `offset` of `frame`, are correct as far as can be known.
     #[inline(always)]
     pub fn is_sound(&mut self, frame: &impl Source, offset: usize, packet: &Packet, trust: Trust) -> bool {

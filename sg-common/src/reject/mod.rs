@@ -1,6 +1,6 @@
 //! Rejects: the TCP reset or ICMP error ("administratively prohibited") for the sender of a rejected packet.
 //!
-//! [`Answer::to`] builds the whole packet, starting with its IP header; the datapath sends it back the way that the rejected
+//! [`RejectPacket::to`] builds the whole packet, starting with its IP header; the datapath sends it back the way that the rejected
 //! packet came. It must never reply to a reset or an ICMP error: two filters would keep each other busy. Called by the datapath
 //! for packets with [`crate::verdict::Verdict::Reject`].
 //!
@@ -18,10 +18,10 @@ mod recipient;
 
 use self::checksum::{fold, pseudo_header};
 pub use self::{
-    budget::{BURST, PEERS, Pace, SHARE},
+    budget::{BURST, PEERS, RateLimit, SHARE},
     checksum::{MAX_SUMMED, Trust},
     mark::Mark,
-    recipient::{Delivery, Link, is_answered, local, remote},
+    recipient::{Delivery, Link, gets_reject, local, remote},
 };
 use crate::packet::{Address, ETHERNET, Family, Packet, protocol, tcp};
 
@@ -90,7 +90,7 @@ impl Source for &[u8] {
 /// A reject: bytes, four per word, in network order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Answer {
+pub struct RejectPacket {
     /// Length of the Ethernet header in bytes, including tags; zero if there is none.
     pub offset: u32,
     /// The Ethernet header.
@@ -103,7 +103,7 @@ pub struct Answer {
     read: [u32; ETHERNET_WORDS],
 }
 
-impl Default for Answer {
+impl Default for RejectPacket {
     fn default() -> Self {
         Self {
             offset: 0,
@@ -115,7 +115,7 @@ impl Default for Answer {
     }
 }
 
-impl Answer {
+impl RejectPacket {
     /// Builds the reject for `packet`, which begins at `offset` of `frame`. Returns false if that cannot be read.
     #[inline(always)]
     pub fn to(&mut self, frame: &impl Source, offset: usize, packet: &Packet) -> bool {

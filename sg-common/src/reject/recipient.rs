@@ -14,7 +14,7 @@ use crate::{
 /// later fragment, or for a packet to many receivers or from no valid sender.
 #[inline(always)]
 #[must_use]
-pub const fn is_answered(packet: &Packet) -> bool {
+pub const fn gets_reject(packet: &Packet) -> bool {
     let is_last_word = match packet.icmp() {
         Some(Icmp::EchoRequest) => false,
         Some(_) => true,

@@ -81,7 +81,7 @@ impl Tables {
         let (generation, now) = (self.generation, self.now);
         let entry = self.live_entry()?;
         match entry.find(packet, direction, (false, judged), (generation, true), now) {
-            Found::Stranger => None,
+            Found::Miss => None,
             Found::Passes(decision) => {
                 entry.observe(packet, direction, length, now);
                 Some(Found::Decided(decision))
@@ -132,7 +132,7 @@ impl Tables {
         }
         if found.is_some() {
             let entry = self.live_entry().expect("it was found");
-            if entry.ask(packet, direction, (decision, generation), length, now) {
+            if entry.note_request(packet, direction, (decision, generation), length, now) {
                 entry.observe(packet, direction, length, now);
             }
         } else {

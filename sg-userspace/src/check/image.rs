@@ -107,7 +107,7 @@ impl CompiledNic {
         let family = packet.family as usize;
         let own = walk(header::OWN + family, &keys)?.accepts();
         let guarded = direction == Direction::Egress && header.flags & flags::ANTI_SPOOFING != 0;
-        let spoofed = guarded && !walk(header::SENDERS + family, &keys)?.accepts();
+        let spoofed = guarded && !walk(header::ALLOWED_SOURCES + family, &keys)?.accepts();
         if guarded && guest::is_server(packet) {
             return Ok(CheckResult::without_policy(Verdict::Drop, Reason::RogueServer));
         }
@@ -115,14 +115,16 @@ impl CompiledNic {
         if guarded && guest::is_advertisement(packet) {
             return Ok(CheckResult::without_policy(Verdict::Drop, Reason::Malformed));
         }
-        if !spoofed || guest::may_ask(packet, header.flags) {
+        if !spoofed || guest::may_solicit(packet, header.flags) {
             // No request precedes a probe, so it is no reply.
             let passes = match exceptions::find(&frame, ETHERNET, packet, direction) {
                 Some(Exception::Dhcp(message)) => match message.kind {
                     Kind::ToAll => Some(Reason::Dhcp),
                     Kind::ToOne if spoofed || !own => None,
-                    Kind::ToOne => walk(header::SERVERS + family, &keys)?.accepts().then_some(Reason::Dhcp),
-                    Kind::Answer | Kind::Gives(_) => None,
+                    Kind::ToOne => {
+                        walk(header::DHCP_SERVERS + family, &keys)?.accepts().then_some(Reason::Dhcp)
+                    }
+                    Kind::Reply | Kind::Assigns(_) => None,
                 },
                 Some(Exception::Discovery(Message::Advertisement)) | None => None,
                 Some(Exception::Discovery(_)) => Some(Reason::NeighbourDiscovery),

@@ -7,7 +7,7 @@
 use std::mem;
 
 use sg_common::image::{
-    Dimension, FANOUT, FOREST_WORDS, NO_BOUND, NODE_WORDS, Reference, inner_control, leaf_control,
+    Dimension, FANOUT, NO_BOUND, NODE_WORDS, PARTITION_WORDS, Reference, inner_control, leaf_control,
 };
 
 use super::tree::{DecisionTree, Interval, Target};
@@ -49,7 +49,7 @@ impl Layout {
         if let [only] = trees {
             return self.place(only);
         }
-        let mut table = [u64::MAX; FOREST_WORDS];
+        let mut table = [u64::MAX; PARTITION_WORDS];
         for (tree, words) in trees.iter().zip(table.chunks_exact_mut(2)) {
             words[0] = Reference::lowest(tree.first).word();
             words[1] = self.place(tree)?;

@@ -84,16 +84,16 @@ impl LoweredRule {
 
     /// The membership rules for remote addresses that are sent no reject: those accept. They are the NIC's own addresses, and
     /// those of its networks that belong to no host. They are looked up as local addresses.
-    pub(super) fn untold(nic: &Nic, family: Family) -> Vec<Self> {
-        let untold = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
-        let untold = addresses(family, untold);
-        Self::membership_rules(untold.map(|untold| Self { local: untold, ..Self::told(Verdict::Accept) }))
+    pub(super) fn no_reject(nic: &Nic, family: Family) -> Vec<Self> {
+        let silent = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
+        let silent = addresses(family, silent);
+        Self::membership_rules(silent.map(|local| Self { local, ..Self::told(Verdict::Accept) }))
     }
 
     /// The membership rules for the pairs of addresses that the NIC may send from: those accept. A sender without an address yet
     /// uses the unspecified one, with an Ethernet address of the NIC if any is known; the datapath accepts only its requests for
     /// an address.
-    pub(super) fn senders(nic: &Nic, family: Family) -> Vec<Self> {
+    pub(super) fn allowed_sources(nic: &Nic, family: Family) -> Vec<Self> {
         let nobody = IpNet::from(match family {
             Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
             Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
@@ -110,7 +110,7 @@ impl LoweredRule {
 
     /// The membership rules for DHCP servers that the NIC may contact directly: configured ones, and those on its link. (A
     /// cloud's DHCP server has a link-local address.)
-    pub(super) fn servers(nic: &Nic, family: Family) -> Vec<Self> {
+    pub(super) fn dhcp_servers(nic: &Nic, family: Family) -> Vec<Self> {
         let link = match family {
             Family::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
             Family::V6 => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),

@@ -202,9 +202,18 @@ fn image(
     let mut facts = Vec::new();
     for family in [Family::V4, Family::V6] {
         facts.push((header::OWN + family as usize, place(&LoweredRule::own_addresses(nic, family), family)?));
-        facts.push((header::UNTOLD + family as usize, place(&LoweredRule::untold(nic, family), family)?));
-        facts.push((header::SENDERS + family as usize, place(&LoweredRule::senders(nic, family), family)?));
-        facts.push((header::SERVERS + family as usize, place(&LoweredRule::servers(nic, family), family)?));
+        facts.push((
+            header::NO_REJECT + family as usize,
+            place(&LoweredRule::no_reject(nic, family), family)?,
+        ));
+        facts.push((
+            header::ALLOWED_SOURCES + family as usize,
+            place(&LoweredRule::allowed_sources(nic, family), family)?,
+        ));
+        facts.push((
+            header::DHCP_SERVERS + family as usize,
+            place(&LoweredRule::dhcp_servers(nic, family), family)?,
+        ));
     }
     for (word, root) in facts {
         layout.words[word] = root;

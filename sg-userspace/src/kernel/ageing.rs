@@ -8,7 +8,7 @@ use aya::maps::PerCpuValues;
 use sg_common::{
     abi::{
         Counter,
-        flows::{ANSWERED, HALF_OPEN},
+        flows::{ESTABLISHED, HALF_OPEN},
     },
     flow::{ClosedEntry, FlowEntry, FlowKey},
 };
@@ -58,14 +58,14 @@ impl Datapath {
         let now = self.now()?;
         let timeouts = self.settings.timeouts;
         let from = take(&mut self.swept_to);
-        let answered = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
+        let established = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let flow_stats = RefCell::new(take(&mut self.flow_stats));
         let closed = RefCell::new(&mut self.closed);
         let part = self.flows.forget_some(from, |key, entry| {
             let ended = entry.is_expired(key.l4, &timeouts, now)
                 || entry.is_closed(key, &timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
-                flow_stats.borrow_mut().found(usize::from(key.l4.nic()), answered);
+                flow_stats.borrow_mut().found(usize::from(key.l4.nic()), established);
             }
             ended
         })?;
@@ -85,8 +85,8 @@ impl Datapath {
                 self.nic_flows.set(slot, found, 0).map_err(KernelError::call("write the flows of a NIC"))?;
             }
         }
-        let [answered, half_open] = flow_stats.live;
-        for (number, flows) in [(ANSWERED, answered), (HALF_OPEN, half_open)] {
+        let [established, half_open] = flow_stats.live;
+        for (number, flows) in [(ESTABLISHED, established), (HALF_OPEN, half_open)] {
             self.write_counter(number, flows)?;
         }
         // NICs that left leave their shares to the others. A new NIC takes its own at once.
@@ -117,9 +117,9 @@ fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
 }
 
 impl FlowTableStats {
-    fn found(&mut self, slot: usize, answered: bool) {
-        self.live[usize::from(!answered)] += 1;
-        if answered {
+    fn found(&mut self, slot: usize, established: bool) {
+        self.live[usize::from(!established)] += 1;
+        if established {
             if self.nics.len() <= slot {
                 self.nics.resize(slot + 1, 0);
             }

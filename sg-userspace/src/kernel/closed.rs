@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The map names.
-pub(super) const TABLES: [&str; 2] = ["CLOSED", "CLOSED_16"];
+pub(super) const TABLES: [&str; 2] = ["CLOSED_V6", "CLOSED_V4"];
 
 /// The tables of both key widths.
 pub(super) struct Closed {

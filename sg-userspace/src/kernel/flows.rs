@@ -66,10 +66,10 @@ pub(super) struct Kind {
 
 /// The tables. Layouts before the fifth have the first two, with flows of both families in them.
 pub(super) const TABLES: [Kind; 4] = [
-    Kind { name: "FLOWS", width: Width::Wide, half_open: false },
-    Kind { name: "HALF_OPEN", width: Width::Wide, half_open: true },
-    Kind { name: "FLOWS_16", width: Width::Narrow, half_open: false },
-    Kind { name: "HALF_OPEN_16", width: Width::Narrow, half_open: true },
+    Kind { name: "FLOWS_V6", width: Width::Wide, half_open: false },
+    Kind { name: "HALF_OPEN_V6", width: Width::Wide, half_open: true },
+    Kind { name: "FLOWS_V4", width: Width::Narrow, half_open: false },
+    Kind { name: "HALF_OPEN_V4", width: Width::Narrow, half_open: true },
 ];
 
 /// A predicate that selects flows.
@@ -276,7 +276,7 @@ impl Flows {
         let found = tables.find(|(kind, _)| is_it(kind));
         found
             .map(|(_, table)| &mut **table)
-            .ok_or(KernelError::Missing { what: "hash map", name: "FLOWS_16" })
+            .ok_or(KernelError::Missing { what: "hash map", name: "FLOWS_V4" })
     }
 }
 

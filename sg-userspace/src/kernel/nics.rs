@@ -4,7 +4,7 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, MapData, MapError},
 };
-use sg_common::abi::NEAR_DEVICES;
+use sg_common::abi::NIC_BY_IFINDEX_LEN;
 
 use super::{
     Device, KernelError,
@@ -19,12 +19,12 @@ pub(super) struct Nics {
 
 impl Nics {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self { near: open(ebpf, "NICS")?, far: open(ebpf, "FAR_NICS")? })
+        Ok(Self { near: open(ebpf, "NIC_BY_IFINDEX")?, far: open(ebpf, "NIC_BY_IFINDEX_OVERFLOW")? })
     }
 
     /// Whether a device is a NIC, of this run or an earlier one.
     pub(super) fn has(&self, device: &Device) -> Result<bool, KernelError> {
-        let entry = if device.index < NEAR_DEVICES {
+        let entry = if device.index < NIC_BY_IFINDEX_LEN {
             self.near.get(&device.index, 0)
         } else {
             match self.far.get(&device.index, 0) {
@@ -37,7 +37,7 @@ impl Nics {
 
     pub(super) fn enter(&mut self, device: &Device, slot: u16) -> Result<(), KernelError> {
         let entry = u32::from(slot) + 1;
-        let entered = if device.index < NEAR_DEVICES {
+        let entered = if device.index < NIC_BY_IFINDEX_LEN {
             self.near.set(device.index, entry, 0)
         } else {
             self.far.insert(device.index, entry, 0)
@@ -47,7 +47,7 @@ impl Nics {
 
     /// It is no error if the device is not in the tables.
     pub(super) fn remove(&mut self, device: &Device) -> Result<(), KernelError> {
-        let removed = if device.index < NEAR_DEVICES {
+        let removed = if device.index < NIC_BY_IFINDEX_LEN {
             self.near.set(device.index, 0, 0)
         } else {
             absent_is_fine(self.far.remove(&device.index))

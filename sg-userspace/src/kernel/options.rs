@@ -46,7 +46,7 @@ pub(super) enum Size {
 
 /// The maps sized by a limit.
 pub(super) const SIZED: [(&str, Size); 19] = [
-    ("FAR_NICS", Size::Nics),
+    ("NIC_BY_IFINDEX_OVERFLOW", Size::Nics),
     ("NIC_FLOWS", Size::Nics),
     ("REJECT_BUDGET", Size::Nics),
     ("FILTERED_SINCE", Size::Nics),
@@ -55,15 +55,15 @@ pub(super) const SIZED: [(&str, Size); 19] = [
     ("IMAGES_1M", Size::Nics),
     ("IMAGES_16M", Size::Nics),
     ("IMAGES_64M", Size::Nics),
-    ("FLOWS", Size::Flows),
-    ("FLOWS_16", Size::Flows),
-    ("HALF_OPEN", Size::HalfOpen),
-    ("HALF_OPEN_16", Size::HalfOpen),
-    ("PLACES", Size::HalfOpen),
-    ("PLACES_16", Size::HalfOpen),
+    ("FLOWS_V6", Size::Flows),
+    ("FLOWS_V4", Size::Flows),
+    ("HALF_OPEN_V6", Size::HalfOpen),
+    ("HALF_OPEN_V4", Size::HalfOpen),
+    ("PLACES_V6", Size::HalfOpen),
+    ("PLACES_V4", Size::HalfOpen),
     ("TICKETS", Size::Tickets),
-    ("CLOSED", Size::Closed),
-    ("CLOSED_16", Size::Closed),
+    ("CLOSED_V6", Size::Closed),
+    ("CLOSED_V4", Size::Closed),
     ("COUNTERS", Size::Counters),
 ];
 

@@ -23,8 +23,8 @@ impl Places {
         let mut places = Self {
             shares: open(ebpf, "SHARES")?,
             tickets: open(ebpf, "TICKETS")?,
-            wide: open(ebpf, "PLACES")?,
-            narrow: open(ebpf, "PLACES_16")?,
+            wide: open(ebpf, "PLACES_V6")?,
+            narrow: open(ebpf, "PLACES_V4")?,
         };
         if places.shares()? == Shares::default() {
             places.divide(1)?;

@@ -305,10 +305,10 @@ fn flows_live_as_long_as_was_said() {
 }
 
 fn flows_that_made_room_are_counted() {
-    use sg_common::abi::flows::{ANSWERED, EVICTED, HALF_OPEN};
+    use sg_common::abi::flows::{ESTABLISHED, EVICTED, HALF_OPEN};
     let mut datapath = with(FlowOptions::default());
     let flows = |datapath: &Datapath| {
-        let counters = datapath.counters(&[EVICTED, ANSWERED, HALF_OPEN]).unwrap();
+        let counters = datapath.counters(&[EVICTED, ESTABLISHED, HALF_OPEN]).unwrap();
         counters.into_iter().map(|counter| counter.packets).collect::<Vec<_>>()
     };
     for port in 1_000..1_100 {

@@ -267,7 +267,7 @@ fn a_share_is_kept() {
     // Over the share a flow stays among the half-open ones; what the sweep finds is the truth.
     let counted = |both: &Both, number| both.datapaths[0].counters(&[number]).unwrap()[0].packets;
     both.datapaths[0].sweep().unwrap();
-    let settled = counted(&both, flows::ANSWERED);
+    let settled = counted(&both, flows::ESTABLISHED);
     println!("a share of {SHARE}, filled by two: {settled} flows are in it");
     assert!((u64::from(SHARE)..u64::from(SHARE) + u64::from(SHARE) / 4).contains(&settled));
     let over = counted(&both, reason_counter(NIC, Direction::Egress, Reason::FlowQuota));

@@ -274,7 +274,7 @@ fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result
     agent.kill()?;
     let old = relabel(&agent, 4)?;
     let flows = Flows::open(&old)?.list()?;
-    for (name, kind, half_open) in [("FLOWS", "hash", false), ("HALF_OPEN", "lru_hash", true)] {
+    for (name, kind, half_open) in [("FLOWS_V6", "hash", false), ("HALF_OPEN_V6", "lru_hash", true)] {
         // Keys had no VLAN then.
         let pin = old.join(name);
         fs::remove_file(&pin)?;
@@ -288,7 +288,7 @@ fn flows_of_both_families_in_one_table_go_on(lab: Lab, attach: Attach) -> Result
             let FlowKey { remote_high, remote_low, local_high, local_low, l4, vlan: _ } = *key;
             former.insert([remote_high, remote_low, local_high, local_low, l4.word()], entry, 0)?;
         }
-        fs::remove_file(old.join(format!("{name}_16")))?;
+        fs::remove_file(old.join(name.replace("V6", "V4")))?;
     }
     agent.start_again()?;
     nothing_older(&agent)?;

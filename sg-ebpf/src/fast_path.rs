@@ -5,27 +5,27 @@
 use sg_common::{
     flow::{Direction, FlowEntry, FlowKeyV4},
     image::flags,
+    packed::{FlowScope, LookupResult},
     packet::Packet,
     verdict::Decision,
 };
 
 use crate::{
-    flow_table::{AGAIN, MISS, NEEDS_POLICY, find_established, find_half_open, live},
-    frame::FlowScope,
-    maps::FLOWS_16,
+    flow_table::{find_established, find_half_open, live},
+    helpers,
+    maps::FLOWS_V4,
     scratch::Scratch,
-    view,
 };
 
 /// No established flow was found; never returned.
-const ABSENT: u64 = 2;
+const ABSENT: LookupResult = LookupResult::of(2);
 
 /// Looks up the flow that [`Scratch::key`] names, and records a packet of `length` bytes that takes the fast path. Returns a
-/// decision that accepts it, what [`FlowLookup::of`](crate::flow_table::FlowLookup::of) decodes, or zero if
+/// decision that accepts it, another result, or [`LookupResult::AGAIN`] if
 /// [`lookup_and_update`](crate::flow_table::lookup_and_update) must do a full lookup.
 #[inline(always)]
-pub fn lookup_and_update(scratch: &mut Scratch, direction: Direction, length: u64) -> u64 {
-    let now = view::now();
+pub fn lookup_and_update(scratch: &mut Scratch, direction: Direction, length: u64) -> LookupResult {
+    let now = helpers::now();
     match find_established(&scratch.key, now) {
         Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
         None => lookup_half_open(scratch, direction, length, now),
@@ -36,33 +36,33 @@ pub fn lookup_and_update(scratch: &mut Scratch, direction: Direction, length: u6
 /// ICMP. Also builds the flow key. If the packet is accepted, nobody reads [`Scratch::key`] or the rest of the packet, so neither
 /// is written.
 #[inline(always)]
-pub fn lookup_and_update_plain(scratch: &mut Scratch, scope: FlowScope, length: u64) -> u64 {
-    let (now, direction) = (view::now(), scope.direction);
+pub fn lookup_and_update_plain(scratch: &mut Scratch, scope: FlowScope, length: u64) -> LookupResult {
+    let (now, direction) = (helpers::now(), scope.direction);
     let key = FlowKeyV4::named(scope.slot, direction, &scratch.packet);
     #[expect(clippy::needless_borrows_for_generic_args, reason = "it would be copied")]
-    let entry = FLOWS_16.get_ptr_mut(&key);
-    let said = match live(entry, key.l4, now) {
+    let entry = FLOWS_V4.get_ptr_mut(&key);
+    let result = match live(entry, key.l4, now) {
         Some(entry) => usual(scratch, entry, (direction, length, now), FlowEntry::is_usual),
         None => ABSENT,
     };
-    if Decision::from_word(said).is_some() {
-        return said;
+    if result.decision().is_some() {
+        return result;
     }
     scratch.key = key.widened();
-    if said == ABSENT { lookup_half_open(scratch, direction, length, now) } else { said }
+    if result == ABSENT { lookup_half_open(scratch, direction, length, now) } else { result }
 }
 
 /// As [`lookup_and_update`], among half-open flows.
 #[inline(always)]
-fn lookup_half_open(scratch: &mut Scratch, direction: Direction, length: u64, now: u64) -> u64 {
+fn lookup_half_open(scratch: &mut Scratch, direction: Direction, length: u64, now: u64) -> LookupResult {
     match find_half_open(&scratch.key, now) {
         Some(entry) => {
             let is_usual = |entry: &FlowEntry, packet: &Packet| entry.is_usual_question(packet, direction);
             usual(scratch, entry, (direction, length, now), is_usual)
         }
         // The full lookup finds what is left of a closed connection.
-        None if scratch.packet.is_mid_stream() => AGAIN,
-        None => MISS,
+        None if scratch.packet.is_mid_stream() => LookupResult::AGAIN,
+        None => LookupResult::MISS,
     }
 }
 
@@ -73,17 +73,23 @@ fn usual(
     entry: &mut FlowEntry,
     (direction, length, now): (Direction, u64, u64),
     is_usual: impl Fn(&FlowEntry, &Packet) -> bool,
-) -> u64 {
+) -> LookupResult {
     let Scratch { packet, header, .. } = scratch;
     if entry.is_stale(header.generation, header.flags & flags::REVALIDATE != 0) {
-        return AGAIN;
+        return LookupResult::AGAIN;
     }
     if !is_usual(entry, packet) {
-        return if entry.only_leaves_to_policy(packet, direction) { NEEDS_POLICY } else { AGAIN };
+        return if entry.only_leaves_to_policy(packet, direction) {
+            LookupResult::NEEDS_POLICY
+        } else {
+            LookupResult::AGAIN
+        };
     }
     // Any other decision is of a CPU that is revoking the flow: the full lookup handles it.
     let accepts = |decision: &Decision| decision.accepts();
-    let Some(decision) = Decision::from_word(entry.decision).filter(accepts) else { return AGAIN };
+    let Some(decision) = Decision::from_word(entry.decision).filter(accepts) else {
+        return LookupResult::AGAIN;
+    };
     entry.note(packet, direction, length, now);
-    decision.word()
+    LookupResult::hit(decision)
 }

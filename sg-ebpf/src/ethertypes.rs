@@ -1,12 +1,6 @@
 //! Frames that are not IP, and whose EtherType the policy names. It must never accept one that is not named, nor judge IP. Called
 //! by [`crate::pipeline`] for frames refused as not IP.
 
-#![expect(unsafe_code, reason = "global functions are found by name")]
-
-use aya_ebpf::{
-    bindings::{__sk_buff, xdp_md},
-    programs::{TcContext, XdpContext},
-};
 use sg_common::{
     image::{Dimension, Keys},
     packet::{self, Family, NAMED},
@@ -15,7 +9,7 @@ use sg_common::{
 
 use crate::{
     context::{Context, View},
-    policy::Image,
+    image::Image,
     view,
 };
 
@@ -25,7 +19,7 @@ use crate::{
 pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -> Result<(), Reason> {
     // Drivers leave only the Ethernet header in the linear part if they do not know what follows.
     ctx.pull(NAMED as u32);
-    let name = ctx.name();
+    let name = ctx.ethertype();
     if name == NONE || !image.names(name as u16) {
         return Err(Reason::NotIp);
     }
@@ -41,20 +35,8 @@ pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -
 /// The frame has no name.
 const NONE: u64 = 0;
 
+/// The EtherType by which a policy may name the frame, or [`NONE`].
 #[inline(always)]
-fn name(ctx: &impl Context) -> u64 {
+pub fn ethertype(ctx: &impl Context) -> u64 {
     packet::name(&View::of(ctx)).map_or(NONE, u64::from)
 }
-
-/// Defines the global functions for one context type, as in [`crate::view`].
-macro_rules! named {
-    ($context:ident, $raw:ty, $name:ident) => {
-        #[unsafe(no_mangle)]
-        #[inline(never)]
-        pub extern "C" fn $name(raw: *mut $raw) -> u64 {
-            name(&$context::new(raw))
-        }
-    };
-}
-named!(TcContext, __sk_buff, sg_name);
-named!(XdpContext, xdp_md, sg_xdp_name);

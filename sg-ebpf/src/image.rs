@@ -8,14 +8,16 @@ use sg_common::{
     abi::Settings,
     flow::{self, Direction, packet_keys},
     image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
+    packed::Takeover,
     packet::{Family, Packet},
     verdict::{Decision, Verdict},
 };
 
 use crate::{
+    helpers,
     maps::{FILTERED_SINCE, IMAGES_1M, IMAGES_16M, IMAGES_64K, IMAGES_64M, settings},
     scratch::Scratch,
-    verifier, view,
+    subprograms, verifier,
 };
 
 /// An image by size class: the reader exists once per class, because masking an offset is cheap only with a constant mask.
@@ -74,23 +76,23 @@ impl Image {
             return Decision::from_word(end);
         }
         Decision::from_word(match self {
-            Self::K64(image) => sg_forest_64k(image, end, keys),
-            Self::M1(image) => sg_forest_1m(image, end, keys),
-            Self::M16(image) => sg_forest_16m(image, end, keys),
-            Self::M64(image) => sg_forest_64m(image, end, keys),
+            Self::K64(image) => sg_partition_64k(image, end, keys),
+            Self::M1(image) => sg_partition_1m(image, end, keys),
+            Self::M16(image) => sg_partition_16m(image, end, keys),
+            Self::M64(image) => sg_partition_64m(image, end, keys),
         })
     }
 
     /// Whether a guest may send from the local address and the Ethernet address of `keys`.
     #[inline(always)]
     pub fn is_allowed_source(self, family: Family, keys: &Keys) -> bool {
-        self.accepts(header::SENDERS + family as usize, keys)
+        self.accepts(header::ALLOWED_SOURCES + family as usize, keys)
     }
 
     /// Whether rejected packets from the local address of `keys` are dropped silently.
     #[inline(always)]
-    pub fn tells_nothing(self, family: Family, keys: &Keys) -> bool {
-        self.accepts(header::UNTOLD + family as usize, keys)
+    pub fn suppresses_reject(self, family: Family, keys: &Keys) -> bool {
+        self.accepts(header::NO_REJECT + family as usize, keys)
     }
 
     /// Whether the NIC accepts non-IP frames with this name.
@@ -107,15 +109,15 @@ impl Image {
 
     /// Whether the local address of `keys` is one of the NIC's own, and the remote one a DHCP server that it may ask directly.
     #[inline(always)]
-    pub fn serves(self, family: Family, keys: &Keys) -> bool {
+    pub fn is_dhcp_server(self, family: Family, keys: &Keys) -> bool {
         let family = family as u64;
-        let serves = match self {
-            Self::K64(image) => sg_serves_64k(image, family, keys),
-            Self::M1(image) => sg_serves_1m(image, family, keys),
-            Self::M16(image) => sg_serves_16m(image, family, keys),
-            Self::M64(image) => sg_serves_64m(image, family, keys),
+        let is_dhcp_server = match self {
+            Self::K64(image) => sg_dhcp_server_64k(image, family, keys),
+            Self::M1(image) => sg_dhcp_server_1m(image, family, keys),
+            Self::M16(image) => sg_dhcp_server_16m(image, family, keys),
+            Self::M64(image) => sg_dhcp_server_64m(image, family, keys),
         };
-        serves != 0
+        is_dhcp_server != 0
     }
 
     #[inline(always)]
@@ -142,6 +144,8 @@ pub fn fill_keys(keys: &mut Keys, packet: &Packet, direction: Direction) {
     sg_keys(keys, packet, u64::from(direction as u8));
 }
 
+const _: subprograms::Keys = sg_keys;
+
 /// A global function, because two places call it.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -160,43 +164,24 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
 #[inline(always)]
 pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
-    let mut said = sg_ask_again(scratch, slot, first as u64);
-    if either && Decision::from_word(said).is_some_and(Decision::accepts) {
-        said = sg_ask_again(scratch, slot, first.reversed() as u64);
+    let mut result = sg_reclassify(scratch, slot, first as u64);
+    if either && Decision::from_word(result).is_some_and(Decision::accepts) {
+        result = sg_reclassify(scratch, slot, first.reversed() as u64);
     }
-    Decision::from_word(said)
-}
-
-/// How an unknown connection continues whose mid-stream packet the rules of one direction accept.
-pub enum Takeover {
-    /// By the rules of this direction alone.
-    OneWay,
-    /// The rules of the other direction accept it too.
-    EitherWay,
-    /// The other direction does not accept it, and it is too late for [`Self::OneWay`].
-    Refused(Verdict),
+    Decision::from_word(result)
 }
 
 /// Whether the connection that [`Scratch::key`] names is taken over, after a packet in `direction` was accepted.
 #[inline(always)]
 pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Takeover {
-    match sg_takes_over(scratch, u64::from(slot), direction as u64) {
-        ONE_WAY => Takeover::OneWay,
-        EITHER_WAY => Takeover::EitherWay,
-        REJECTED => Takeover::Refused(Verdict::Reject),
-        _ => Takeover::Refused(Verdict::Drop),
-    }
+    Takeover::of(sg_takes_over(scratch, u64::from(slot), direction as u64))
 }
 
-// Results of `sg_takes_over`.
-const DROPPED: u64 = 0;
-const REJECTED: u64 = 1;
-const ONE_WAY: u64 = 2;
-const EITHER_WAY: u64 = 3;
+const _: subprograms::Reclassify = sg_reclassify;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
+extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
     // SAFETY: the callers pass a reference; the verifier checks its size.
     let (Some(scratch), Some(image)) = (unsafe { scratch.as_mut() }, Image::of(slot as u32)) else {
         return 0;
@@ -205,6 +190,8 @@ extern "C" fn sg_ask_again(scratch: *mut Scratch, slot: u64, first: u64) -> u64 
     let Scratch { key, original, .. } = scratch;
     image.classify(Direction::of(first), key.l4.family(), original).map_or(0, Decision::word)
 }
+
+const _: subprograms::Original = sg_original;
 
 /// Fills the keys of a lookup for the flow, beginning in direction `first`.
 #[unsafe(no_mangle)]
@@ -217,25 +204,27 @@ extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
     0
 }
 
+const _: subprograms::TakesOver = sg_takes_over;
+
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) -> u64 {
     let other = Direction::of(direction).reversed();
-    let Some(decision) = Decision::from_word(sg_ask_again(scratch, slot, other as u64)) else {
-        return DROPPED;
+    let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other as u64)) else {
+        return Takeover::Refused(Verdict::Drop).word();
     };
     if decision.accepts() {
-        return EITHER_WAY;
+        return Takeover::EitherWay.word();
     }
     let Settings { timeouts, hertz, .. } = settings();
     let takeover = Image::of(slot as u32).map_or(0, |image| image.word(header::TAKEOVER));
     let since = FILTERED_SINCE.get(slot as u32).copied().unwrap_or(0);
-    if flow::takes_over(takeover as u32, timeouts, *hertz, since, view::now()) {
-        ONE_WAY
+    if flow::takes_over(takeover as u32, timeouts, *hertz, since, helpers::now()) {
+        Takeover::OneWay.word()
     } else if decision.rejects() {
-        REJECTED
+        Takeover::Refused(Verdict::Reject).word()
     } else {
-        DROPPED
+        Takeover::Refused(Verdict::Drop).word()
     }
 }
 
@@ -245,17 +234,19 @@ extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) ->
 ///
 /// A global function must handle null pointer arguments.
 macro_rules! walk {
-    ($walk:ident, $partition:ident, $serves:ident, $words:expr) => {
+    ($walk:ident, $partition:ident, $is_dhcp_server:ident, $words:expr) => {
+        const _: subprograms::DhcpServer<{ $words }> = $is_dhcp_server;
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $serves(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
+        extern "C" fn $is_dhcp_server(image: *const [u64; $words], family: u64, keys: *const Keys) -> u64 {
             let accepts = |root: usize| {
                 let end = $walk(image, root as u64 + (family & 1), keys);
                 Decision::from_word(end).is_some_and(Decision::accepts)
             };
-            u64::from(accepts(header::OWN) && accepts(header::SERVERS))
+            u64::from(accepts(header::OWN) && accepts(header::DHCP_SERVERS))
         }
 
+        const _: subprograms::Walk<{ $words }> = $walk;
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $walk(image: *const [u64; $words], root: u64, keys: *const Keys) -> u64 {
@@ -268,20 +259,21 @@ macro_rules! walk {
             }
         }
 
+        const _: subprograms::Walk<{ $words }> = $partition;
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $partition(image: *const [u64; $words], end: u64, keys: *const Keys) -> u64 {
             // SAFETY: as above.
             match unsafe { (image.as_ref(), keys.as_ref(), Partition::from_word(end)) } {
-                (Some(image), Some(keys), Some(partition)) => {
-                    partition.ask(image, |root| $walk(image, root as u64, keys)).map_or(0, Decision::word)
-                }
+                (Some(image), Some(keys), Some(partition)) => partition
+                    .classify(image, |root| $walk(image, root as u64, keys))
+                    .map_or(0, Decision::word),
                 _ => 0,
             }
         }
     };
 }
-walk!(sg_walk_64k, sg_forest_64k, sg_serves_64k, CLASS_WORDS[0]);
-walk!(sg_walk_1m, sg_forest_1m, sg_serves_1m, CLASS_WORDS[1]);
-walk!(sg_walk_16m, sg_forest_16m, sg_serves_16m, CLASS_WORDS[2]);
-walk!(sg_walk_64m, sg_forest_64m, sg_serves_64m, CLASS_WORDS[3]);
+walk!(sg_walk_64k, sg_partition_64k, sg_dhcp_server_64k, CLASS_WORDS[0]);
+walk!(sg_walk_1m, sg_partition_1m, sg_dhcp_server_1m, CLASS_WORDS[1]);
+walk!(sg_walk_16m, sg_partition_16m, sg_dhcp_server_16m, CLASS_WORDS[2]);
+walk!(sg_walk_64m, sg_partition_64m, sg_dhcp_server_64m, CLASS_WORDS[3]);

@@ -1,0 +1,78 @@
+//! The kernel's clock, atomic operations, and counters. It must never read a packet. Called from everywhere.
+
+#![expect(unsafe_code, reason = "helpers, atomic instructions, and pointers that maps give")]
+
+use aya_ebpf::helpers::generated::bpf_jiffies64;
+use sg_common::abi::Counter;
+
+use crate::maps::COUNTERS;
+
+/// The kernel's clock in jiffies. Free: the verifier replaces the call with a load (`jit_requested` in `do_misc_fixups`).
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() }
+}
+
+/// Draws the next ticket, a number that no other CPU draws. Rust has no atomic addition for this target.
+#[inline(always)]
+pub fn draw(count: *mut u64) -> u64 {
+    let mut ticket = 1;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: a pointer from a map lookup is valid until the program ends, and nothing but this writes there.
+    unsafe {
+        core::arch::asm!(
+            "{ticket} = atomic_fetch_add((u64 *)({count} + 0), {ticket})",
+            count = in(reg) count,
+            ticket = inout(reg) ticket,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = count;
+        ticket -= 1;
+    }
+    ticket
+}
+
+/// Compare-and-swap: writes `after` if the word is `before`, and returns whether it was. Rust has no such operation for this
+/// target.
+#[inline(always)]
+pub fn exchange(word: &mut u64, before: u64, after: u64) -> bool {
+    let mut found = before;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: a valid word, which other CPUs change only in this way.
+    unsafe {
+        core::arch::asm!(
+            "r0 = cmpxchg_64({word} + 0, r0, {after})",
+            word = in(reg) word,
+            after = in(reg) after,
+            inout("r0") found,
+            options(nostack),
+        );
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    {
+        let _ = (word, after);
+        found = !before;
+    }
+    found == before
+}
+
+/// Counts a packet of `length` bytes with the counter `number`.
+#[inline(always)]
+pub fn count(number: u32, length: u32) {
+    if let Some(counter) = COUNTERS.get_ptr_mut(number) {
+        add(counter, u64::from(length));
+    }
+}
+
+/// Counts a packet of `length` bytes in this CPU's own slot, which nobody else writes.
+#[inline(always)]
+fn add(counter: *mut Counter, length: u64) {
+    // SAFETY: a pointer from a map lookup is valid until the program ends.
+    let counter = unsafe { &mut *counter };
+    counter.packets += 1;
+    counter.bytes += length;
+}

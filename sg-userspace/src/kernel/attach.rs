@@ -19,7 +19,7 @@ use aya::{
     },
     util::KernelVersion,
 };
-use nix::net::if_::if_indextoname;
+use nix::net::if_::{Interface, if_indextoname, if_nameindex};
 
 use super::{KernelError, Program, TcxOrder, datapath::program_of, pins, xdp};
 
@@ -78,6 +78,20 @@ pub struct Device {
     pub name: String,
     /// The interface index.
     pub index: u32,
+}
+
+impl Device {
+    /// All devices of this process's network namespace.
+    ///
+    /// # Errors
+    /// If the kernel does not list them.
+    pub fn all() -> io::Result<Vec<Self>> {
+        let device = |interface: &Interface| {
+            let name = interface.name().to_string_lossy().into_owned();
+            Self { name, index: interface.index() }
+        };
+        Ok(if_nameindex()?.iter().map(device).collect())
+    }
 }
 
 /// How a program was attached to a device.

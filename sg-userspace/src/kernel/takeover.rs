@@ -9,7 +9,6 @@ use std::{
 };
 
 use aya::maps::{MapData, PerCpuArray};
-use nix::net::if_::if_nameindex;
 use sg_common::abi::Counter;
 
 use super::{
@@ -113,10 +112,7 @@ impl Older {
 
     /// Detaches the older programs from every device except `hooked`, where the current one is attached, and removes their pins.
     pub(super) fn remove(&self, own: &Path, hooked: &[Device]) -> Result<(), KernelError> {
-        let devices = if_nameindex().map_err(KernelError::call("list the devices"))?;
-        for interface in &devices {
-            let name = interface.name().to_string_lossy().into_owned();
-            let device = Device { name, index: interface.index() };
+        for device in Device::all().map_err(KernelError::call("list the devices"))? {
             if hooked.iter().all(|hooked| hooked.index != device.index) {
                 pins::remove_filters(own, &device)?;
             }

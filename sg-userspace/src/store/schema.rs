@@ -1,13 +1,10 @@
-//! API schemas of types that serialize as texts. `ComposeSchema` is the trait that utoipa's own derive implements; the other
-//! traits follow from it.
+//! API schemas of types that serialize as texts, or as another type. Called by the files of this room that own such a type.
 
 /// A type that serializes as a string.
 macro_rules! text_schema {
     ($name:ident, $example:expr) => {
-        impl utoipa::__dev::ComposeSchema for $name {
-            fn compose(
-                _: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>,
-            ) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::schema::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
                     .examples([$example])
@@ -22,10 +19,8 @@ macro_rules! text_schema {
 /// A type that serializes as another type.
 macro_rules! same_schema {
     ($name:ident, $as:ident) => {
-        impl utoipa::__dev::ComposeSchema for $name {
-            fn compose(
-                _: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>,
-            ) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 <$as as utoipa::PartialSchema>::schema()
             }
         }

@@ -2,17 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{
-    Direction, Record, Rule, RuleSpec, Settings,
-    migrate::{LADDER, Ladder},
-};
+use super::super::{Direction, Record, Rule, RuleSpec, Settings};
 
 /// Schema 0 called the remote of a rule `address` and had no serials: the settings had none, and a rule's was its age.
-pub(in super::super) const OLD: Ladder = Ladder { oldest: 0, steps: &[count_places] };
-const _: () =
-    assert!(OLD.newest() == LADDER.newest(), "the last step of the ladder leads to the real schema");
-
-fn count_places(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
+pub(in super::super) fn to_1(mut records: Vec<Value>) -> Result<Vec<Value>, String> {
     let of_kind = |record: &&mut Value, kind: &str| record["kind"] == kind;
     let mut serial = 0_u64;
     for rule in records.iter_mut().filter(|record| of_kind(record, "rule")) {

@@ -7,8 +7,7 @@ use crate::{
     },
     kernel::Limits,
     model::{
-        Action, AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
-        Policy, PolicyParts, Precedence, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
+        Action, Group, GroupIndex, GroupType, Hook, Nic, Policy, PolicyParts, Priority, Remote, Rule, Service,
     },
 };
 
@@ -38,26 +37,7 @@ pub(crate) fn group(name: &str, rules: &[&str]) -> Group {
 
 /// The groups, and a NIC for each device that holds the first of them.
 pub(crate) fn policy(groups: Vec<Group>, devices: &[&str]) -> Policy {
-    let nic = |device: &&str| Nic {
-        device: (*device).into(),
-        role: Role::Host,
-        addresses: Vec::new(),
-        addresses_from_device: true,
-        device_facts: DeviceFacts::default(),
-        ipsec_written: None,
-        ethertypes: Vec::new(),
-        anti_spoofing_written: None,
-        dhcp_servers: Vec::new(),
-        accept_own_source: false,
-        senders: AllowedSources::default(),
-        hook: Hook::Tc,
-        precedence: Precedence::default(),
-        established: Established::default(),
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        groups: vec![GroupIndex(0)],
-    };
+    let nic = |device: &&str| Nic { addresses_from_device: true, ..Nic::new(device, [GroupIndex(0)]) };
     let nics = devices.iter().map(nic).collect();
     Policy::new(PolicyParts { groups, nics, ..PolicyParts::default() }).unwrap()
 }

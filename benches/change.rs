@@ -16,7 +16,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_benches::{
-    host,
+    Rehearsal, host,
     plan::Plan,
     policy,
     report::Unit,
@@ -24,7 +24,7 @@ use sg_benches::{
 };
 use sg_userspace::{
     agent::{
-        Enforcement as _, Rehearsal,
+        Enforcement as _,
         devices::{Devices, Found},
     },
     check::CompiledNic,

@@ -6,6 +6,7 @@
 //! | [`frames`] | packets to measure with |
 //! | `policies` | policies to measure with |
 //! | [`catalogue`] | what every family of figures means |
+//! | `rehearsal` | an agent without devices |
 //! | [`report`] | a figure, and how it reaches `cargo xtask bench` |
 //! | [`plan`] | which figures a run is to take, and how long it may take |
 //! | [`sampling`] | a figure from repeated measurements |
@@ -17,6 +18,7 @@ pub mod frames;
 pub mod noise_guard;
 pub mod plan;
 mod policies;
+mod rehearsal;
 pub mod report;
 pub mod sampling;
 pub mod timing;
@@ -25,3 +27,4 @@ pub use policies::{
     LOCAL, LOCAL_V6, Sequence, host, listed, member, members, open, policy, policy_v6, ports, prefix,
     refused, refusing, unmatched, valid,
 };
+pub use rehearsal::Rehearsal;

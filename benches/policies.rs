@@ -8,9 +8,8 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
 use sg_userspace::model::{
-    Action, AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
-    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-    Service, Takeover, Unmatched,
+    Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports, PrefixListIndex,
+    Priority, Remote, Role, Rule, Service, Unmatched,
 };
 
 /// The address of the NIC.
@@ -249,26 +248,7 @@ fn group(ingress: Vec<Rule>, egress: Vec<Rule>) -> Group {
 }
 
 fn nic(groups: Vec<GroupIndex>) -> Nic {
-    Nic {
-        device: "eth0".to_owned(),
-        role: Role::Host,
-        addresses: vec![IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)],
-        addresses_from_device: false,
-        device_facts: DeviceFacts::default(),
-        ipsec_written: None,
-        ethertypes: Vec::new(),
-        anti_spoofing_written: None,
-        dhcp_servers: Vec::new(),
-        accept_own_source: false,
-        senders: AllowedSources::default(),
-        hook: Hook::Tc,
-        precedence: Precedence::default(),
-        established: Established::default(),
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        groups,
-    }
+    Nic { addresses: vec![IpAddr::V4(LOCAL), IpAddr::V6(LOCAL_V6)], ..Nic::new("eth0", groups) }
 }
 
 /// A range, or one port if `last` is lower.

@@ -17,17 +17,14 @@ use std::{
 
 use jiff::Timestamp;
 use sg_benches::{
-    Sequence,
+    Rehearsal, Sequence,
     plan::Plan,
     ports, prefix,
     report::{Figure, Unit},
     sampling::Samples,
 };
 use sg_userspace::{
-    agent::{
-        Rehearsal,
-        devices::{Devices, Found},
-    },
+    agent::devices::{Devices, Found},
     compile::LARGEST_WORDS,
     kernel::Limits,
     model,

@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use sg_benches::{
-    listed, member, members,
+    Rehearsal, listed, member, members,
     plan::Plan,
     policy,
     report::{Figure, Unit},
@@ -20,7 +20,7 @@ use sg_benches::{
 };
 use sg_userspace::{
     agent::{
-        Enforcement as _, Rehearsal,
+        Enforcement as _,
         devices::{Devices, Found},
     },
     check::CompiledNic,

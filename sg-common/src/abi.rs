@@ -8,7 +8,7 @@
 use crate::{flow::Timeouts, verdict::Reason};
 
 /// The version of everything in maps. Part of the path under which maps are pinned, so two versions never share a map.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 1;
 
 /// Value of one counter on each CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,9 @@
-//! The order of decision stands in `docs/exceptions.md` for users and above `decide` in `sg-ebpf/src/pipeline.rs` for readers of
+//! The order of decision stands in `docs/use/exceptions.md` for users and above `decide` in `sg-ebpf/src/pipeline.rs` for readers of
 //! the code. Neither may change alone.
 
 use sg_common::verdict::Reason;
 
-const DOCS: &str = include_str!("../../docs/exceptions.md");
+const DOCS: &str = include_str!("../../docs/use/exceptions.md");
 const CODE: &str = include_str!("../../sg-ebpf/src/pipeline.rs");
 
 /// A step: its number, its title, and the reasons that it names.

@@ -111,7 +111,7 @@ pub fn nic_of(ctx: &impl Context, hook: Hook) -> Result<Nic, Reason> {
     Ok(Nic { slot: slot as u16, image, header, direction })
 }
 
-/// The order of decision; the first step that decides is final. `docs/exceptions.md` explains every step, and
+/// The order of decision; the first step that decides is final. `docs/use/exceptions.md` explains every step, and
 /// `sg-common/tests/order.rs` holds the two lists together. Steps 1 and 2 come before this function, in
 /// `reject::tc::is_own_reject` and [`nic_of`].
 ///

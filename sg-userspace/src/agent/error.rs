@@ -1,66 +1,21 @@
-//! The agent's errors. Each message says what failed, where, and what to do.
+//! The agent's errors. Each message says what failed, where, and what to do. Those about the host's files, pins and devices are
+//! [`HostError`]s. It must never decide what becomes of an error: callers ask [`AgentError::is_refusal`] and
+//! [`AgentError::concerns_policy`].
 
 use std::{io, path::PathBuf};
 
 use sg_common::abi;
 use thiserror::Error;
 
-use super::{enforcer::EnforcerError, trusted_file::Untrusted};
-use crate::{
-    compile::CompileError,
-    kernel::{self, KernelError},
-    lock_file::{Holder, LockError, user},
-};
+use super::{apply::EnforcerError, host::HostError, input::Untrusted};
+use crate::{compile::CompileError, kernel::KernelError};
 
 /// An error of the agent.
 #[derive(Debug, Error)]
 pub enum AgentError {
-    /// An instance name that cannot be part of a path.
-    #[error("instance name {name:?}: 1 to 64 letters, digits, '-' and '_' are allowed")]
-    InstanceName {
-        /// The name as given.
-        name: String,
-    },
-    /// Another agent of this instance is running.
-    #[error(
-        "instance {instance}: an agent runs already ({}); stop it first, or name another --instance",
-        pid_text(*pid)
-    )]
-    Running {
-        /// The instance.
-        instance: String,
-        /// The PID, if the lock file has it.
-        pid: Option<u32>,
-    },
-    /// A process that is not an agent of this instance holds its lock.
-    #[error(
-        "instance {instance}: no agent has it, but its lock {path:?} is held by {holder}: end that process"
-    )]
-    Locked {
-        /// The instance.
-        instance: String,
-        /// The path of the lock.
-        path: PathBuf,
-        /// The process that holds it.
-        holder: Holder,
-    },
-    /// The lock cannot be taken.
-    #[error("{source}{}", lock_remedy(source))]
-    Lock {
-        /// The cause.
-        source: LockError,
-    },
-    /// A directory of the agent that belongs to another user.
-    #[error(
-        "{path:?} is no directory of root's, but belongs to {}, who could put anything in it: remove it, or give it to root",
-        user(*owner)
-    )]
-    NotOurs {
-        /// The directory.
-        path: PathBuf,
-        /// Its owner, as a UID.
-        owner: u32,
-    },
+    /// An instance, its files and pins, or the devices of the host.
+    #[error(transparent)]
+    Host(#[from] HostError),
     /// The filter is required to outlive the agent, and may not.
     #[error("--require-pinned: {why}")]
     NotPinned {
@@ -88,16 +43,6 @@ pub enum AgentError {
         found: u32,
         /// Where it is pinned.
         path: PathBuf,
-    },
-    /// An operation on a file or directory of the agent failed.
-    #[error("cannot {doing} {path:?}: {source}{}", remedy(source))]
-    Io {
-        /// "open", "write", …
-        doing: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
     },
     /// The process lacks capabilities.
     #[error("{} missing: run sgd as root, or grant it (setcap, or AmbientCapabilities= of systemd)", missing.join(", "))]
@@ -188,14 +133,6 @@ pub enum AgentError {
     /// The agent has ended; nobody enforces further policies.
     #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
     Stopped,
-    /// Old pins could not be removed.
-    #[error("cannot remove the pins {path:?}: {source}")]
-    Remove {
-        /// The path of the pins.
-        path: PathBuf,
-        /// The cause.
-        source: KernelError,
-    },
     /// The policy file cannot be watched.
     #[error("cannot watch {path:?} for changes: {source}{}", watch_remedy(source))]
     Watch {
@@ -215,12 +152,6 @@ pub enum AgentError {
     /// The agent's thread could not be started.
     #[error("cannot start the agent's thread: {source}")]
     Thread {
-        /// The cause.
-        source: io::Error,
-    },
-    /// The devices of the host could not be listed.
-    #[error("cannot list the network devices of the host: {source}")]
-    Devices {
         /// The cause.
         source: io::Error,
     },
@@ -274,24 +205,18 @@ impl AgentError {
             | Self::TunnelXdp { .. }
             | Self::TunnelEthertypes { .. }
             | Self::Compile(_)
-            | Self::InstanceName { .. } => true,
-            Self::Running { .. }
-            | Self::Locked { .. }
-            | Self::Lock { .. }
-            | Self::NotOurs { .. }
+            | Self::Host(HostError::InstanceName { .. }) => true,
+            Self::Host(_)
             | Self::NotPinned { .. }
             | Self::Newer { .. }
-            | Self::Io { .. }
             | Self::Privileges { .. }
             | Self::Load { .. }
             | Self::Step { .. }
-            | Self::Remove { .. }
             | Self::Watch { .. }
             | Self::Source { .. }
             | Self::NotInForce { .. }
             | Self::Stopped
-            | Self::Thread { .. }
-            | Self::Devices { .. } => false,
+            | Self::Thread { .. } => false,
         }
     }
 }
@@ -311,19 +236,4 @@ fn watch_remedy(error: &notify::Error) -> &'static str {
 
 fn list(delayed: &[Delayed]) -> String {
     delayed.iter().map(|delayed| delayed.reason.as_str()).collect::<Vec<_>>().join("; ")
-}
-
-fn pid_text(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "its pid is not known".to_owned(), |pid| format!("pid {pid}"))
-}
-
-pub(super) fn remedy(source: &io::Error) -> String {
-    if source.kind() == io::ErrorKind::PermissionDenied {
-        return " (run it as root)".to_owned();
-    }
-    kernel::remedy(source).map(|remedy| format!(": {remedy}")).unwrap_or_default()
-}
-
-fn lock_remedy(error: &LockError) -> String {
-    if let LockError::Io { source, .. } = error { remedy(source) } else { String::new() }
 }

@@ -1,59 +1,43 @@
 //! Everything that changes over time: policies, NICs, flows that expire, agents that end before their filter.
 //!
 //! ```text
-//! file, signals, netlink, clock ──> events (merged) ──┐
-//! orders of a caller (`Control`) ─────────────────────┴─> session ──> agent: prepare │ plan, act ──> enforcer
-//!                                                       number, compile what changed ┘  └── catalog: what every
-//!                                                                                           number means
+//! input: file, signals, netlink, clock ──> events (merged) ──┐
+//!        orders of a caller (`Control`) ─────────────────────┴─> lifecycle: session ──> apply: agent ──> enforcer
+//!                                                                                          │   └── catalog: what every
+//!                                 state: what is in force <── plan: number, compile, steps ┘       number means
 //! ```
+//!
+//! | folder | owns |
+//! |---|---|
+//! | `host` | the host's devices, and what an agent leaves there: lock, catalog, pins. It knows nothing of the other folders |
+//! | `input` | what the agent reacts to |
+//! | `state` | what is in force for each NIC, and its image |
+//! | `plan` | what refuses a policy; the steps to it |
+//! | `apply` | taking the steps, by an [`Enforcer`] |
+//! | `lifecycle` | start, events, end |
 //!
 //! The agent compares what the policy wants with what is in force and does what is missing; it is idempotent. It must never hold
 //! a second copy of the rules' meaning, which belongs to `model` and `compile`. Policies come from a file ([`run`]) or from the
 //! holder of a [`Control`] ([`serve`]); the rest is the same. `sgd` runs it; `sgctl stats` and `sgctl detach` read its
 //! [`Catalog`] and its [`Instance`].
 
-mod catalog;
-mod control;
-pub mod devices;
-mod enforcer;
+mod apply;
 mod error;
-mod events;
 mod host;
-mod image_cache;
-mod images;
-mod inputs;
-mod instance;
-mod numbers;
-mod options;
+mod input;
+mod lifecycle;
 mod plan;
-mod policy_file;
-mod prepare;
-mod reconcile;
-mod records;
-mod rehearsal;
-mod run;
-mod session;
-mod shared;
-mod slots;
-mod sources;
-mod start;
-mod status_events;
-mod teardown;
-mod trusted_file;
-mod unfiltered;
+#[cfg(test)]
+mod samples;
+mod state;
 
-pub use catalog::{Catalog, CatalogError, NicRecord, Outcome};
-pub use control::{Control, Enforced, Enforcement, Orders, control};
-pub use enforcer::{EnforcerError, read_counters};
+pub use apply::{Agent, Enforcer, EnforcerError, Load, Report};
 pub use error::{AgentError, Delayed};
-pub use instance::{Instance, InstanceLock};
-pub use numbers::{GroupNumbers, Numbers, RuleNumber, nic_block};
-pub use options::AgentOptions;
-pub use rehearsal::Rehearsal;
-pub use run::{AgentThread, run, serve};
-pub use shared::Shared;
-pub use teardown::{Removed, teardown};
-pub use trusted_file::Untrusted;
-pub use unfiltered::Left;
+pub use host::{
+    Catalog, CatalogError, GroupNumbers, HostError, Instance, InstanceLock, Left, NicRecord, Numbers,
+    Outcome, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
+};
+pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
+pub use lifecycle::{AgentOptions, AgentThread, run, serve};
 
 pub use crate::lock_file::{Holder, LockError};

@@ -139,10 +139,7 @@ mod tests {
     use super::*;
     use crate::{
         check::OracleEngine,
-        model::{
-            AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
-            PolicyParts, Precedence, Role, Takeover, Unmatched,
-        },
+        model::{Group, GroupIndex, GroupType, Nic, PolicyParts},
     };
 
     fn policy() -> Policy {
@@ -154,26 +151,7 @@ mod tests {
             ingress: Vec::new(),
             egress: Vec::new(),
         };
-        let nic = Nic {
-            device: "eth0".to_owned(),
-            role: Role::Host,
-            addresses: vec!["10.0.0.5".parse().unwrap()],
-            addresses_from_device: false,
-            device_facts: DeviceFacts::default(),
-            ipsec_written: None,
-            ethertypes: Vec::new(),
-            anti_spoofing_written: None,
-            dhcp_servers: Vec::new(),
-            accept_own_source: false,
-            senders: AllowedSources::default(),
-            hook: Hook::Tc,
-            precedence: Precedence::default(),
-            established: Established::default(),
-            mid_stream: MidStream::default(),
-            takeover: Takeover::default(),
-            default: Unmatched::default(),
-            groups: vec![GroupIndex(0)],
-        };
+        let nic = Nic { addresses: vec!["10.0.0.5".parse().unwrap()], ..Nic::new("eth0", [GroupIndex(0)]) };
         let members = [(GroupIndex(0), vec!["10.0.0.6".parse().unwrap()])].into();
         let parts = PolicyParts { groups: vec![group], nics: vec![nic], members, ..PolicyParts::default() };
         Policy::new(parts).unwrap()

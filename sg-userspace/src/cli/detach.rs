@@ -11,7 +11,7 @@ use super::{
     output::{Format, Output, Yes},
     session::Common,
 };
-use crate::agent::{AgentError, Instance, InstanceLock, Removed, teardown};
+use crate::agent::{HostError, Instance, InstanceLock, Removed, teardown};
 
 /// Remove the filter from the devices: from then on every packet passes.
 ///
@@ -81,7 +81,7 @@ fn lock_all() -> Result<(Vec<Instance>, Vec<InstanceLock>), Failure> {
     for instance in &instances {
         match instance.lock() {
             Ok(lock) => locks.push(lock),
-            Err(AgentError::Running { instance, pid }) => {
+            Err(HostError::Running { instance, pid }) => {
                 running.push(pid.map_or_else(|| instance.clone(), |pid| format!("{instance} (pid {pid})")));
             }
             Err(error) => return Err(Failure::other(error)),
@@ -124,7 +124,7 @@ fn detach_one(instance: &Instance) -> Result<Done, Failure> {
     detach(instance, lock).map_err(Failure::other)
 }
 
-fn detach(instance: &Instance, lock: InstanceLock) -> Result<Done, AgentError> {
+fn detach(instance: &Instance, lock: InstanceLock) -> Result<Done, HostError> {
     let removed = teardown(instance)?;
     lock.discard()?;
     let instance = instance.name().to_owned();

@@ -20,9 +20,9 @@ use sg_common::{
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
 use crate::model::{
-    Action, AllowedSources, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Hook,
-    Ipsec, MidStream, Nic, Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority,
-    Remote, Role, Rule, RuleIndex, Service, Takeover, Unmatched,
+    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Ipsec, Nic, Policy,
+    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
+    Service,
 };
 
 pub(super) const OPTIONS: ImageOptions =
@@ -62,24 +62,8 @@ pub(super) fn group(name: &str, ingress: Vec<Rule>) -> Group {
 
 pub(super) fn nic(groups: usize) -> Nic {
     Nic {
-        device: "eth0".to_owned(),
-        role: Role::Host,
         addresses: vec!["10.0.0.5".parse().unwrap(), "2001:db8::5".parse().unwrap()],
-        addresses_from_device: false,
-        device_facts: DeviceFacts::default(),
-        ipsec_written: None,
-        ethertypes: Vec::new(),
-        anti_spoofing_written: None,
-        dhcp_servers: Vec::new(),
-        accept_own_source: false,
-        senders: AllowedSources::default(),
-        hook: Hook::Tc,
-        precedence: Precedence::default(),
-        established: Established::default(),
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        groups: (0..groups).map(GroupIndex).collect(),
+        ..Nic::new("eth0", (0..groups).map(GroupIndex))
     }
 }
 

@@ -19,20 +19,20 @@ use aya::{
     },
     util::KernelVersion,
 };
-use nix::net::if_::if_indextoname;
+use nix::net::if_::{Interface, if_indextoname, if_nameindex};
 
 use super::{KernelError, Program, TcxOrder, datapath::program_of, pins, xdp};
 
 /// The preference of our filters in a clsact qdisc, lower than the kernel's automatic 49152.
 const PREFERENCE: u16 = 0x5347;
 
-/// The handle of filters that belong to no instance; up to layout 2, of all filters.
-pub(super) const HANDLE_OF_ALL: TcHandle = TcHandle::new(0, 1);
+/// The handle of filters that belong to no instance.
+const HANDLE_OF_NONE: TcHandle = TcHandle::new(0, 1);
 
 /// The handle of the filters of the instance that pins in `directory`: instances on one device have different handles.
 pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
     let Some(instance) = directory.and_then(Path::parent).and_then(Path::file_name) else {
-        return HANDLE_OF_ALL;
+        return HANDLE_OF_NONE;
     };
     // FNV-1a: a name has the same handle in every build.
     let bytes = instance.as_encoded_bytes().iter();
@@ -78,6 +78,20 @@ pub struct Device {
     pub name: String,
     /// The interface index.
     pub index: u32,
+}
+
+impl Device {
+    /// All devices of this process's network namespace.
+    ///
+    /// # Errors
+    /// If the kernel does not list them.
+    pub fn all() -> io::Result<Vec<Self>> {
+        let device = |interface: &Interface| {
+            let name = interface.name().to_string_lossy().into_owned();
+            Self { name, index: interface.index() }
+        };
+        Ok(if_nameindex()?.iter().map(device).collect())
+    }
 }
 
 /// How a program was attached to a device.

@@ -8,7 +8,7 @@ use aya::{
     maps::{HashMap, Map, MapData, MapError},
 };
 use sg_common::{
-    flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Width},
+    flow::{ClosedEntry, FlowEntry, FlowKey, FlowKeyV4, Width},
     packet::protocol,
 };
 
@@ -64,7 +64,7 @@ pub(super) struct Kind {
     pub(super) half_open: bool,
 }
 
-/// The tables. Layouts before the fifth have the first two, with flows of both families in them.
+/// The tables.
 pub(super) const TABLES: [Kind; 4] = [
     Kind { name: "FLOWS_V6", width: Width::Wide, half_open: false },
     Kind { name: "HALF_OPEN_V6", width: Width::Wide, half_open: true },
@@ -89,10 +89,6 @@ trait Table: Send {
     fn insert(&mut self, key: &FlowKey, entry: &FlowEntry, flags: u64) -> Result<(), MapError>;
 }
 
-/// A [`FlowKey`] up to the fifth layout: without a VLAN. Flows behind a tag continue as untagged ones there; they are carried
-/// over as such, and their next packet is judged by the rules.
-type FormerKey = [u64; 5];
-
 /// The representation of a key in a table.
 trait Stored: Pod + Default + Send {
     fn of(key: &FlowKey) -> Self;
@@ -105,16 +101,6 @@ impl Stored for FlowKey {
     }
     fn key(&self) -> FlowKey {
         *self
-    }
-}
-
-impl Stored for FormerKey {
-    fn of(key: &FlowKey) -> Self {
-        [key.remote_high, key.remote_low, key.local_high, key.local_low, key.l4.word()]
-    }
-    fn key(&self) -> FlowKey {
-        let [remote_high, remote_low, local_high, local_low, talk] = *self;
-        FlowKey { remote_high, remote_low, local_high, local_low, l4: PortsProtoNic::of(talk), vlan: 0 }
     }
 }
 
@@ -150,8 +136,7 @@ impl Flows {
             let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
             table(Map::from_map_data(map).map_err(KernelError::call(&doing))?, kind)
         };
-        let is_there = |kind: &&Kind| kind.width == Width::Wide || directory.join(kind.name).exists();
-        TABLES.iter().filter(is_there).map(open).collect::<Result<_, _>>().map(Self)
+        TABLES.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
     /// Deletes the flows that `which` selects; returns how many.
@@ -225,12 +210,12 @@ impl Flows {
         which: impl Fn(&FlowKey) -> bool,
     ) -> Result<Carried, KernelError> {
         let mut carried = Carried::default();
-        for (kind, from) in TABLES.iter().zip(&from.0) {
+        for ((kind, into), from) in TABLES.iter().zip(&mut self.0).zip(&from.0) {
             for (key, entry) in from.list()? {
                 if !which(&key) {
                     continue;
                 }
-                match self.table_of(&key, kind.half_open)?.insert(&key, &entry, NO_EXIST) {
+                match into.insert(&key, &entry, NO_EXIST) {
                     Ok(()) => {
                         carried.entered += 1;
                         if kind.half_open {
@@ -262,21 +247,11 @@ impl Flows {
 
     /// Inserts an established flow.
     pub(super) fn enter(&mut self, key: &FlowKey, entry: &FlowEntry) -> Result<(), KernelError> {
-        self.table_of(key, false)?.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
-    }
-
-    /// The table a flow belongs to.
-    fn table_of(
-        &mut self,
-        key: &FlowKey,
-        half_open: bool,
-    ) -> Result<&mut (dyn Table + 'static), KernelError> {
-        let is_it = |kind: &Kind| kind.width == key.width() && kind.half_open == half_open;
+        let is_it = |kind: &Kind| kind.width == key.width() && !kind.half_open;
         let mut tables = TABLES.iter().zip(&mut self.0);
         let found = tables.find(|(kind, _)| is_it(kind));
-        found
-            .map(|(_, table)| &mut **table)
-            .ok_or(KernelError::Missing { what: "hash map", name: "FLOWS_V4" })
+        let (_, table) = found.ok_or(KernelError::Missing { what: "hash map", name: "FLOWS_V4" })?;
+        table.insert(key, entry, 0).map_err(KernelError::call("enter a flow"))
     }
 }
 
@@ -284,16 +259,8 @@ impl Flows {
 fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
     Ok(match kind.width {
         Width::Narrow => Box::new(Keyed::<FlowKeyV4>::of(map, kind.name)?),
-        Width::Wide if is_former(&map, kind.name)? => Box::new(Keyed::<FormerKey>::of(map, kind.name)?),
         Width::Wide => Box::new(Keyed::<FlowKey>::of(map, kind.name)?),
     })
-}
-
-/// Whether a map has the keys of a former layout.
-fn is_former(map: &Map, name: &'static str) -> Result<bool, KernelError> {
-    let (Map::HashMap(data) | Map::LruHashMap(data)) = map else { return Ok(false) };
-    let info = data.info().map_err(KernelError::call(format_args!("ask about map {name}")))?;
-    Ok(info.key_size() as usize == size_of::<FormerKey>())
 }
 
 impl<K: Stored> Keyed<K> {

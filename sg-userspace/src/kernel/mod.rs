@@ -12,9 +12,8 @@
 //! | `ageing` | deleting expired flows, counting live ones |
 //! | `nics` | which device is which NIC |
 //! | `attach` | attaching the program to devices |
-//! | [`layouts`] | what this layout takes over from each earlier one |
 //! | `order` | the position among other TCX programs |
-//! | `takeover` | handing over what an earlier layout left in force, then removing it |
+//! | `takeover` | what goes on from an earlier layout; handing over what it left in force, then removing it |
 //! | `xdp` | native XDP, and why a driver refuses it |
 //! | [`links`] | what rtnetlink reports about devices |
 //! | [`bpffs`] | where bpffs is, and how long pins there last |
@@ -32,7 +31,6 @@ mod datapath;
 mod error;
 mod flows;
 mod images;
-pub mod layouts;
 pub mod links;
 mod nics;
 mod options;

@@ -9,19 +9,43 @@ use std::{
 };
 
 use aya::maps::{MapData, PerCpuArray};
-use nix::net::if_::if_nameindex;
-use sg_common::abi::Counter;
-
-use super::{
-    Device, KernelError, Program,
-    attach::{HANDLE_OF_ALL, remove_filter},
-    flows::Flows,
-    layouts, pins,
-    shares::Places,
+use sg_common::{
+    abi::{Counter, VERSION},
+    flow::{FlowEntry, FlowKey},
 };
 
-/// The last layout whose filters of a clsact qdisc have [`HANDLE_OF_ALL`].
-const LAST_WITHOUT_HANDLES: u32 = 2;
+use super::{Device, KernelError, flows::Flows, pins, shares::Places};
+
+/// An earlier layout whose counters and their numbers mean the same in this one.
+struct Earlier {
+    version: u32,
+    /// Whether its flows do, too: keys and entries of a table that both have are equal, byte for byte. If not, the end of a sentence
+    /// that begins with the layout.
+    flows: Result<(), &'static str>,
+}
+
+/// The layouts before this one. The first is 1; no program ever wrote layout 0, which tests make of layout 1 by its number.
+const EARLIER: [Earlier; 1] = [Earlier { version: 0, flows: Ok(()) }];
+
+const _: () = {
+    assert!(
+        EARLIER[EARLIER.len() - 1].version + 1 == VERSION,
+        "the layout before this one has no line in EARLIER"
+    );
+    // If this fails, no earlier layout has the same flows.
+    assert!(size_of::<FlowKey>() == 48 && size_of::<FlowEntry>() == 80);
+};
+
+/// Whether the counters of layout `version` mean the same in this one.
+fn counters_go_on(version: u32) -> bool {
+    EARLIER.iter().any(|earlier| earlier.version == version)
+}
+
+/// Whether the flows of layout `version` mean the same in this one.
+fn flows_go_on(version: u32) -> Result<(), &'static str> {
+    let known = EARLIER.iter().find(|earlier| earlier.version == version);
+    known.map_or(Err("is not known to this version"), |earlier| earlier.flows)
+}
 
 /// The pins of earlier layouts.
 #[derive(Debug)]
@@ -45,8 +69,7 @@ impl Older {
 
     /// Copies counts into a table that has counted nothing yet. What the older program counts from now on is lost.
     pub(super) fn carry_counters(&self, counters: &mut PerCpuArray<MapData, Counter>) {
-        for (version, directory) in self.continued().filter(|&(version, _)| layouts::counters_go_on(version))
-        {
+        for (version, directory) in self.continued().filter(|&(version, _)| counters_go_on(version)) {
             match pins::Counters::open(directory).and_then(|old| old.carry(counters)) {
                 Ok(carried) => log::info!("{carried} counters of layout {version} go on"),
                 // No reason to keep the old layout.
@@ -59,7 +82,7 @@ impl Older {
     /// opened in between.
     pub(super) fn carry_flows(&mut self, flows: &mut Flows, places: &mut Places) {
         let mut carry = |flows: &mut Flows, version, directory: &Path| {
-            layouts::flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
+            flows_go_on(version).map_err(|why| format!("layout {version} {why}"))?;
             // Opened anew each time, which also checks the sizes of keys and entries.
             let old = Flows::open(directory).map_err(|error| error.to_string())?;
             let carried = flows
@@ -98,25 +121,17 @@ impl Older {
         Ok(())
     }
 
-    /// Detaches the older programs from `device`: links, and filters whose handles differ in later layouts.
+    /// Detaches the older programs from `device`. Its filters have the handles of the current ones, which replaced them.
     pub(super) fn take_off(&self, device: &Device) -> Result<(), KernelError> {
         for (_, path) in self.links(device)? {
             pins::remove_link(&path)?;
-        }
-        if self.continued().any(|(version, _)| version <= LAST_WITHOUT_HANDLES) {
-            for program in [Program::Ingress, Program::Egress] {
-                remove_filter(program, device, HANDLE_OF_ALL)?;
-            }
         }
         Ok(())
     }
 
     /// Detaches the older programs from every device except `hooked`, where the current one is attached, and removes their pins.
     pub(super) fn remove(&self, own: &Path, hooked: &[Device]) -> Result<(), KernelError> {
-        let devices = if_nameindex().map_err(KernelError::call("list the devices"))?;
-        for interface in &devices {
-            let name = interface.name().to_string_lossy().into_owned();
-            let device = Device { name, index: interface.index() };
+        for device in Device::all().map_err(KernelError::call("list the devices"))? {
             if hooked.iter().all(|hooked| hooked.index != device.index) {
                 pins::remove_filters(own, &device)?;
             }
@@ -146,4 +161,17 @@ impl Older {
 /// Describes flows that found no room.
 fn left(count: usize) -> String {
     if count == 0 { String::new() } else { format!("; {count} are left behind: the table is full") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layout_goes_on_only_if_it_is_known() {
+        assert_eq!((flows_go_on(0), counters_go_on(0)), (Ok(()), true));
+        let unknown = VERSION + 99;
+        assert_eq!(flows_go_on(unknown), Err("is not known to this version"));
+        assert!(!counters_go_on(unknown));
+    }
 }

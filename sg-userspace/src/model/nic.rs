@@ -204,6 +204,32 @@ pub struct Nic {
 }
 
 impl Nic {
+    /// A NIC of the host that holds `groups`, without addresses, and with everything else as in a document that leaves it out. For
+    /// samples; what reads or stores NICs names every field, so that a new one cannot be forgotten there.
+    #[must_use]
+    pub fn new(device: &str, groups: impl IntoIterator<Item = GroupIndex>) -> Self {
+        Self {
+            device: device.to_owned(),
+            role: Role::Host,
+            addresses: Vec::new(),
+            addresses_from_device: false,
+            device_facts: DeviceFacts::default(),
+            ipsec_written: None,
+            ethertypes: Vec::new(),
+            anti_spoofing_written: None,
+            dhcp_servers: Vec::new(),
+            accept_own_source: false,
+            senders: AllowedSources::default(),
+            hook: Hook::default(),
+            precedence: Precedence::default(),
+            established: Established::default(),
+            mid_stream: MidStream::default(),
+            takeover: Takeover::default(),
+            default: Unmatched::default(),
+            groups: groups.into_iter().collect(),
+        }
+    }
+
     /// Whether packets from the NIC must have one of its addresses as their source.
     ///
     /// Off for a host, on for a guest, unless the document says otherwise. A guest without known addresses could send nothing at

@@ -7,9 +7,9 @@ use sg_common::verdict::{Reason, Verdict};
 use super::{Mismatch, Oracle, Step};
 use crate::{
     model::{
-        Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-        Hook, IcmpMessage, MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
-        PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex, Service, Takeover, Unmatched,
+        Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
+        PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
+        RuleIndex, Service,
     },
     probe::{CheckResult, Probe, ProbeParts},
 };
@@ -74,24 +74,8 @@ fn group(name: &str, ingress: Vec<Rule>, egress: Vec<Rule>) -> Group {
 
 fn nic(groups: usize) -> Nic {
     Nic {
-        device: "eth0".to_owned(),
-        role: Role::Host,
         addresses: vec![OWN.parse().unwrap(), OWN6.parse().unwrap()],
-        addresses_from_device: false,
-        device_facts: DeviceFacts::default(),
-        ipsec_written: None,
-        ethertypes: Vec::new(),
-        anti_spoofing_written: None,
-        dhcp_servers: Vec::new(),
-        accept_own_source: false,
-        senders: AllowedSources::default(),
-        hook: Hook::Tc,
-        precedence: Precedence::default(),
-        established: Established::default(),
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        groups: (0..groups).map(GroupIndex).collect(),
+        ..Nic::new("eth0", (0..groups).map(GroupIndex))
     }
 }
 

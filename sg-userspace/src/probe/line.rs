@@ -202,10 +202,7 @@ impl<'de, const MAX: u64> Deserialize<'de> for Number<MAX> {
 mod tests {
     use super::*;
     use crate::{
-        model::{
-            AllowedSources, DeviceFacts, Established, Group, GroupIndex, GroupType, Hook, MidStream, Nic,
-            PolicyParts, Precedence, Role, Takeover, Unmatched,
-        },
+        model::{Group, GroupIndex, GroupType, Nic, PolicyParts},
         probe::Content,
     };
 
@@ -218,26 +215,7 @@ mod tests {
             ingress: Vec::new(),
             egress: Vec::new(),
         };
-        let nic = Nic {
-            device: "eth0".to_owned(),
-            role: Role::Host,
-            addresses: Vec::new(),
-            addresses_from_device: false,
-            device_facts: DeviceFacts::default(),
-            ipsec_written: None,
-            ethertypes: Vec::new(),
-            anti_spoofing_written: None,
-            dhcp_servers: Vec::new(),
-            accept_own_source: false,
-            senders: AllowedSources::default(),
-            hook: Hook::Tc,
-            precedence: Precedence::default(),
-            established: Established::default(),
-            mid_stream: MidStream::default(),
-            takeover: Takeover::default(),
-            default: Unmatched::default(),
-            groups: vec![GroupIndex(0)],
-        };
+        let nic = Nic::new("eth0", [GroupIndex(0)]);
         Policy::new(PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }).unwrap()
     }
 

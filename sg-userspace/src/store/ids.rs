@@ -4,8 +4,7 @@ use std::{fmt, sync::Arc};
 
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
-
-use super::schema::text_schema;
+use utoipa::ToSchema;
 
 /// The maximum length of an id that a user chose.
 const LONGEST: usize = 64;
@@ -18,10 +17,10 @@ const LENGTH: usize = 17;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $form:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(transparent)]
+        #[schema(value_type = String, examples(json!(concat!($prefix, "…"))))]
         pub struct $name(Arc<str>);
-        text_schema!($name, concat!($prefix, "…"));
 
         impl $name {
             /// The prefix of ids of this kind.

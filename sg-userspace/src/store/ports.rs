@@ -4,15 +4,15 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
-use super::schema::text_schema;
 use crate::model::PortRange;
 
 /// One or more ranges, as written.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, examples("22,80-90"))]
 pub struct PortSet(Vec<PortRange>);
-text_schema!(PortSet, "22,80-90");
 
 /// A text that is no set of ports.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -17,11 +17,7 @@ use redb::{
     backends::{FileBackend, InMemoryBackend},
 };
 
-use super::{
-    Change, Record, Store, StoreError,
-    directory::Directory,
-    migrate::{LADDER, Ladder},
-};
+use super::{Change, Record, Store, StoreError, directory::Directory};
 use base::Base;
 
 /// A [`Store`] in a file.
@@ -56,14 +52,6 @@ impl RedbStore {
     /// As [`Self::open`].
     pub fn open_through<B: StorageBackend>(
         directory: &Path,
-        through: impl FnMut(FileBackend) -> B + Send + 'static,
-    ) -> Result<Self, StoreError> {
-        Self::open_with(LADDER, directory, through)
-    }
-
-    pub(super) fn open_with<B: StorageBackend>(
-        ladder: Ladder,
-        directory: &Path,
         mut through: impl FnMut(FileBackend) -> B + Send + 'static,
     ) -> Result<Self, StoreError> {
         let directory = Directory::open(directory)?;
@@ -71,14 +59,14 @@ impl RedbStore {
         if !directory.has_file()? {
             let file = FileBackend::new(directory.begin_file()?);
             let file = file.map_err(|error| base::failed(&path, "make", error))?;
-            drop(Base::make(&path, through(file), ladder)?);
+            drop(Base::make(&path, through(file))?);
             directory.finish_file()?;
         }
         let open = {
             let path = path.clone();
             move || {
                 let file = FileBackend::new(directory.open_file()?);
-                Base::open(&path, through(file.map_err(|error| base::failed(&path, "open", error))?), ladder)
+                Base::open(&path, through(file.map_err(|error| base::failed(&path, "open", error))?))
             }
         };
         Self::start(path, open)
@@ -99,9 +87,9 @@ impl RedbStore {
             move || {
                 let backend = backend().map_err(|error| base::failed(&path, "open", error))?;
                 if backend.len().map_err(|error| base::failed(&path, "open", error))? == 0 {
-                    return Base::make(&path, backend, LADDER);
+                    return Base::make(&path, backend);
                 }
-                Base::open(&path, backend, LADDER)
+                Base::open(&path, backend)
             }
         };
         Self::start(path, open)

@@ -5,12 +5,17 @@ use std::{fmt, str::FromStr};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
+};
 
 use super::{
     GroupId, PortListId, PrefixListId, RuleId,
     ports::{PortSet, PortSetError},
-    schema::{same_schema, text_schema},
 };
 use crate::{model, probe::ProtocolName};
 
@@ -157,7 +162,13 @@ pub enum Protocol {
     Number(u8),
 }
 
-text_schema!(Protocol, "tcp");
+impl PartialSchema for Protocol {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).examples(["tcp"]).into()
+    }
+}
+
+impl ToSchema for Protocol {}
 
 /// A text that is no protocol of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -257,8 +268,25 @@ enum Reference {
     PortList(PortListId),
 }
 
-same_schema!(Ports, Written);
-same_schema!(Remote, Written);
+/// Gives a type the schema of [`Written`], as which it serializes.
+macro_rules! written {
+    ($name:ident) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                Written::schema()
+            }
+        }
+
+        impl ToSchema for $name {
+            fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
+                Written::schemas(all);
+            }
+        }
+    };
+}
+
+written!(Ports);
+written!(Remote);
 
 /// A text that is no set of ports or no remote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -15,8 +15,6 @@ mod import;
 
 pub use error::ImportError;
 pub use export::{Export, export};
-#[cfg(test)]
-pub(super) use import::import_with;
 pub use import::{Imported, Importer, import};
 use serde::{Deserialize, Serialize};
 

@@ -18,9 +18,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_userspace::model::{
-    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
-    IcmpMessage, MidStream, Nic, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule,
-    Service, Takeover, Unmatched,
+    Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, PolicyParts, PortRange, Ports,
+    Priority, Remote, Rule, Service,
 };
 
 use super::{
@@ -78,26 +77,7 @@ impl Shape {
             ingress,
             egress,
         };
-        let nic = Nic {
-            device: "eth0".to_owned(),
-            role: Role::Host,
-            addresses: vec![address::any(random, family)],
-            addresses_from_device: false,
-            device_facts: DeviceFacts::default(),
-            ipsec_written: None,
-            ethertypes: Vec::new(),
-            anti_spoofing_written: None,
-            dhcp_servers: Vec::new(),
-            accept_own_source: false,
-            senders: AllowedSources::default(),
-            hook: Hook::Tc,
-            precedence: Precedence::default(),
-            established: Established::default(),
-            mid_stream: MidStream::default(),
-            takeover: Takeover::default(),
-            groups: vec![GroupIndex(0)],
-            default: Unmatched::default(),
-        };
+        let nic = Nic { addresses: vec![address::any(random, family)], ..Nic::new("eth0", [GroupIndex(0)]) };
         PolicyParts { groups: vec![group], nics: vec![nic], ..PolicyParts::default() }
     }
 

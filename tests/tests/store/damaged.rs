@@ -3,7 +3,8 @@
 use std::panic;
 
 use fastrand::Rng;
-use sg_userspace::store::{RedbStore, Store as _, StoreError};
+use redb::{Builder, TableDefinition};
+use sg_userspace::store::{RedbStore, Store as _, StoreError, import};
 
 use crate::{
     disk::Disk,
@@ -45,6 +46,26 @@ pub(crate) fn at_any_bit() {
         println!("after a {name}: {refused} of {FLIPS} flips refused, {unharmed} did no harm");
         assert!(refused > 0 && unharmed > 0);
     }
+}
+
+/// No program ever wrote schema 0, and none can read it.
+pub(crate) fn at_a_schema_that_nobody_wrote() {
+    let words = "schema 0 and cannot be brought to 1: this program cannot read schema 0";
+    let disk = Disk::default();
+    drop(open(&disk).unwrap());
+    let database = Builder::new().create_with_backend(disk.clone()).unwrap();
+    let change = database.begin_write().unwrap();
+    let numbers = TableDefinition::<&str, u64>::new("numbers");
+    change.open_table(numbers).unwrap().insert("schema", 0).unwrap();
+    change.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        let error = open(&disk).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let export = r#"{"format":"sgd state","schema":0,"secrets":false,"records":0}"#;
+    let error = import(export.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains(words), "{error}");
 }
 
 fn open(disk: &Disk) -> Result<RedbStore, StoreError> {

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         trial("store::survives_being_killed_at_every_write", killed::at_every_write),
         trial("store::survives_losing_power_at_every_write", power::at_every_write),
         trial("store::is_not_fooled_by_flipped_bits", damaged::at_any_bit),
+        trial("store::names_a_schema_that_it_cannot_read", damaged::at_a_schema_that_nobody_wrote),
         trial("store::survives_a_disk_that_fails_at_every_write", failing::at_every_write),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

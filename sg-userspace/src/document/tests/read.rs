@@ -6,9 +6,9 @@ use sg_common::packet::protocol;
 
 use super::{super::Notice, EXAMPLE, accepted};
 use crate::model::{
-    Action, AllowedSources, DeviceFacts, Established, Family, Group, GroupIndex, GroupType, Hook,
-    IcmpMessage, Ipsec, MidStream, Nic, Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
-    PrefixListIndex, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
+    Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Nic, Policy,
+    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
+    Service,
 };
 
 fn address(text: &str) -> IpAddr {
@@ -116,24 +116,9 @@ fn example() -> Policy {
         egress: Vec::new(),
     };
     let nic = |device: &str, groups| Nic {
-        device: device.to_owned(),
-        role: Role::Host,
-        addresses: Vec::new(),
-        addresses_from_device: false,
-        device_facts: DeviceFacts::default(),
-        ipsec_written: None,
-        ethertypes: Vec::new(),
-        anti_spoofing_written: None,
-        dhcp_servers: Vec::new(),
-        accept_own_source: false,
-        senders: AllowedSources::default(),
-        hook: Hook::Tc,
         precedence: Precedence::Merged,
         established: Established::Keep,
-        mid_stream: MidStream::default(),
-        takeover: Takeover::default(),
-        default: Unmatched::default(),
-        groups,
+        ..Nic::new(device, groups)
     };
     let parts = PolicyParts {
         prefix_lists: vec![

@@ -18,11 +18,12 @@ use redb::{
     WriteTransaction,
 };
 
-use super::super::{Change, Record, StoreError, migrate::Ladder, text};
+use super::super::{Change, Record, SCHEMA, StoreError, migrate::migrate, text};
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
-const SCHEMA: &str = "schema";
+/// The entries of the numbers.
+const WRITTEN_SCHEMA: &str = "schema";
 const COMMITS: &str = "commits";
 
 /// Everything is read once and then kept elsewhere: the cache serves commits only.
@@ -60,16 +61,12 @@ pub(super) fn failed(path: &Path, doing: &'static str, error: impl Into<Error>) 
 
 impl Base {
     /// Creates an empty database.
-    pub(super) fn make(
-        path: &Path,
-        backend: impl StorageBackend,
-        ladder: Ladder,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn make(path: &Path, backend: impl StorageBackend) -> Result<Self, StoreError> {
         let base = Self::raw(path, "make", backend)?;
         base.transaction("make", |transaction| {
             transaction.open_table(RECORDS)?;
             let mut numbers = transaction.open_table(NUMBERS)?;
-            numbers.insert(SCHEMA, u64::from(ladder.newest()))?;
+            numbers.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
             numbers.insert(COMMITS, 0)?;
             Ok(())
         })?;
@@ -77,20 +74,15 @@ impl Base {
     }
 
     /// Opens a database, and migrates what an older program left to the schema of this one.
-    pub(super) fn open(
-        path: &Path,
-        backend: impl StorageBackend,
-        ladder: Ladder,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, backend: impl StorageBackend) -> Result<Self, StoreError> {
         let base = Self::raw(path, "open", backend)?;
-        let found = u32::try_from(base.number(SCHEMA)?).unwrap_or(u32::MAX);
-        let known = ladder.newest();
-        if found > known {
-            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        let found = u32::try_from(base.number(WRITTEN_SCHEMA)?).unwrap_or(u32::MAX);
+        if found > SCHEMA {
+            return Err(StoreError::Newer { path: path.to_owned(), found, known: SCHEMA });
         }
-        if found < known {
-            base.migrate(found, ladder)?;
-            log::info!("the store {} was brought from schema {found} to {known}", path.display());
+        if found < SCHEMA {
+            base.migrate(found)?;
+            log::info!("the store {} was brought from schema {found} to {SCHEMA}", path.display());
         }
         Ok(base)
     }
@@ -112,22 +104,21 @@ impl Base {
         Ok(Self { path: path.to_owned(), database })
     }
 
-    fn migrate(&self, found: u32, ladder: Ladder) -> Result<(), StoreError> {
+    fn migrate(&self, found: u32) -> Result<(), StoreError> {
         let mut old = Vec::new();
         self.each(|key, value| {
             let read = serde_json::from_slice(value);
             old.push(read.map_err(|_| self.damaged(key, "it is no JSON".to_owned()))?);
             Ok(())
         })?;
-        let known = ladder.newest();
-        let migration = |reason| StoreError::Migration { path: self.path.clone(), found, known, reason };
-        let records = ladder.climb(found, old).map_err(migration)?;
+        let failed = |reason| StoreError::Migration { path: self.path.clone(), found, known: SCHEMA, reason };
+        let records = migrate(found, old).map_err(failed)?;
         let entries = records.into_iter().map(|record| entry(&Change::Put(record)));
         let entries = entries.collect::<Result<Vec<_>, _>>()?;
         self.transaction("migrate", |transaction| {
             transaction.delete_table(RECORDS)?;
             put(transaction, &entries)?;
-            transaction.open_table(NUMBERS)?.insert(SCHEMA, u64::from(known))?;
+            transaction.open_table(NUMBERS)?.insert(WRITTEN_SCHEMA, u64::from(SCHEMA))?;
             Ok(())
         })
     }

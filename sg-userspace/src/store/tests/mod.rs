@@ -2,5 +2,5 @@
 
 mod arbitrary;
 mod file;
-pub(super) mod ladder;
+pub(super) mod older;
 mod state;

@@ -8,11 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    super::{
-        Record,
-        migrate::{LADDER, Ladder},
-        text,
-    },
+    super::{Record, SCHEMA, migrate::migrate, text},
     FORMAT, Head, ImportError,
 };
 
@@ -29,12 +25,8 @@ pub struct Imported {
 ///
 /// # Errors
 /// If it is none, or not all of it can be read.
-pub fn import(from: impl Read) -> Result<Imported, ImportError> {
-    import_with(LADDER, from)
-}
-
-pub(in super::super) fn import_with(ladder: Ladder, mut from: impl Read) -> Result<Imported, ImportError> {
-    let mut importer = Importer::with(ladder);
+pub fn import(mut from: impl Read) -> Result<Imported, ImportError> {
+    let mut importer = Importer::default();
     let mut piece = vec![0; 64 << 10];
     loop {
         let read = match from.read(&mut piece) {
@@ -52,7 +44,6 @@ pub(in super::super) fn import_with(ladder: Ladder, mut from: impl Read) -> Resu
 /// Reads an export piece by piece, as it arrives. It buffers one line, beside the records of earlier lines.
 #[derive(Debug)]
 pub struct Importer {
-    ladder: Ladder,
     /// The incomplete line, and its number.
     line: Vec<u8>,
     number: u64,
@@ -64,15 +55,11 @@ pub struct Importer {
 
 impl Default for Importer {
     fn default() -> Self {
-        Self::with(LADDER)
+        Self { line: Vec::new(), number: 1, head: None, records: Vec::new(), old: Vec::new() }
     }
 }
 
 impl Importer {
-    fn with(ladder: Ladder) -> Self {
-        Self { ladder, line: Vec::new(), number: 1, head: None, records: Vec::new(), old: Vec::new() }
-    }
-
     /// Takes the next piece.
     ///
     /// # Errors
@@ -114,11 +101,11 @@ impl Importer {
 
     fn read(&mut self, line: u64, text: &[u8]) -> Result<(), ImportError> {
         let Some(head) = &self.head else {
-            self.head = Some(head(text, self.ladder.newest())?);
+            self.head = Some(head(text)?);
             return Ok(());
         };
         let wrong = |reason: String| ImportError::Record { line, reason: printable(&reason) };
-        if head.schema == self.ladder.newest() {
+        if head.schema == SCHEMA {
             self.records.push((line, text::decode_strictly(text).map_err(wrong)?));
         } else {
             let value = serde_json::from_slice(text).map_err(|_| wrong("it is no JSON".to_owned()))?;
@@ -138,7 +125,6 @@ impl Importer {
         if !self.line.is_empty() {
             self.end_of_line()?;
         }
-        let known = self.ladder.newest();
         let Some(Head { schema: found, secrets, records: said, .. }) = self.head else {
             return Err(ImportError::Head { reason: "the file is empty".to_owned() });
         };
@@ -147,9 +133,9 @@ impl Importer {
             return Err(ImportError::Count { said, found: count });
         }
         let mut records = self.records;
-        if found != known {
-            let migration = |reason| ImportError::Migration { found, known, reason };
-            let new = self.ladder.climb(found, self.old).map_err(migration)?;
+        if found != SCHEMA {
+            let failed = |reason| ImportError::Migration { found, known: SCHEMA, reason };
+            let new = migrate(found, self.old).map_err(failed)?;
             // Steps make several records of one, and one of several, so lines no longer apply.
             records.extend(new.into_iter().map(|record| (1, record)));
         }
@@ -172,7 +158,7 @@ fn printable(reason: &str) -> String {
     crate::model::text::escaped(reason).into_owned()
 }
 
-fn head(text: &[u8], known: u32) -> Result<Head, ImportError> {
+fn head(text: &[u8]) -> Result<Head, ImportError> {
     let wrong = |reason| ImportError::Head { reason };
     // Fields that a newer program adds to a head must not hide that it is newer.
     let head: Value = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
@@ -180,9 +166,9 @@ fn head(text: &[u8], known: u32) -> Result<Head, ImportError> {
         return Err(wrong("the format is another one".to_owned()));
     }
     if let Some(found) = head["schema"].as_u64().and_then(|found| u32::try_from(found).ok())
-        && found > known
+        && found > SCHEMA
     {
-        return Err(ImportError::Newer { found, known });
+        return Err(ImportError::Newer { found, known: SCHEMA });
     }
     serde_json::from_value(head).map_err(|error| wrong(error.to_string()))
 }

@@ -1,0 +1,113 @@
+//! An agent without devices: it numbers, compiles, plans and keeps its catalog like any other, but makes no kernel calls, or only
+//! those that publish images. Nothing is in force anywhere. Used by the figures of what a change costs: `change`, `update`,
+//! `scale`.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use sg_userspace::{
+    agent::{
+        Agent, AgentError, Catalog, Enforced, Enforcement, Enforcer, EnforcerError, Report, devices::Devices,
+    },
+    compile::{Image, Patch},
+    kernel::{Attachment, Datapath, Limits},
+    model::Policy,
+};
+
+/// An agent without devices.
+pub struct Rehearsal {
+    agent: Agent<Publisher>,
+    devices: Devices,
+    patched: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for Rehearsal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rehearsal").field("devices", &self.devices).finish_non_exhaustive()
+    }
+}
+
+impl Rehearsal {
+    /// A rehearsal on a host that has `devices`, with a catalog in the file `catalog` and images of up to `budget_words`.
+    #[must_use]
+    pub fn new(devices: Devices, limits: Limits, catalog: PathBuf, budget_words: usize) -> Self {
+        Self::with(None, devices, limits, catalog, budget_words)
+    }
+
+    /// Like [`Self::new`], but images are published and patched in `datapath`.
+    #[must_use]
+    pub fn over(
+        datapath: Datapath,
+        devices: Devices,
+        limits: Limits,
+        catalog: PathBuf,
+        budget_words: usize,
+    ) -> Self {
+        Self::with(Some(datapath), devices, limits, catalog, budget_words)
+    }
+
+    fn with(
+        mut datapath: Option<Datapath>,
+        devices: Devices,
+        limits: Limits,
+        catalog: PathBuf,
+        budget_words: usize,
+    ) -> Self {
+        let fresh = Catalog::new(limits, Attachment::Auto);
+        let patched = Arc::new(AtomicUsize::new(0));
+        let publisher = Arc::clone(&patched);
+        let load = Box::new(move |_: &Catalog| {
+            Ok(Publisher { datapath: datapath.take(), patched: Arc::clone(&publisher) })
+        });
+        Self { agent: Agent::new(load, fresh, catalog, budget_words), devices, patched }
+    }
+
+    /// The number of images that were patched rather than published.
+    #[must_use]
+    pub fn patched(&self) -> usize {
+        self.patched.load(Ordering::Relaxed)
+    }
+}
+
+impl Enforcement for Rehearsal {
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
+        self.agent.prepare(policy, &self.devices)
+    }
+
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+        let Report { errors, published, .. } = self.agent.enforce()?;
+        let (nics, attached) = self.agent.nics();
+        match errors.into_iter().next() {
+            None => Ok(Enforced { published, nics, attached }),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+/// Publishes images if it has a datapath; does nothing else, and always succeeds at that.
+#[derive(Debug)]
+struct Publisher {
+    datapath: Option<Datapath>,
+    patched: Arc<AtomicUsize>,
+}
+
+impl Enforcer for Publisher {
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
+        match &mut self.datapath {
+            Some(datapath) => Enforcer::publish(datapath, images),
+            None => images.iter().map(|_| Ok(())).collect(),
+        }
+    }
+
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        let patched =
+            self.datapath.as_mut().map_or(Ok(true), |datapath| Enforcer::patch(datapath, slot, patch))?;
+        self.patched.fetch_add(usize::from(patched), Ordering::Relaxed);
+        Ok(patched)
+    }
+}

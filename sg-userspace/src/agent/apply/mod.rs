@@ -1,0 +1,14 @@
+//! Puts policies in force: takes the steps of a plan, in the kernel and in the catalog, and reports what happened.
+//!
+//! It must never wait, watch or print. Called by `lifecycle`, and by tests and benchmarks with an [`Enforcer`] of their own.
+
+pub(crate) mod agent;
+pub(crate) mod enforcer;
+pub(crate) mod execute;
+pub(crate) mod report;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use agent::{Agent, Load};
+pub use enforcer::{Enforcer, EnforcerError};
+pub use report::Report;

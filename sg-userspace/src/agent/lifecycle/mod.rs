@@ -1,0 +1,11 @@
+//! An agent from start to end: continues or replaces what an earlier one left, serves events and orders, and ends.
+//!
+//! It must never know how a policy is put in force: `apply` does. Called by `sgd`.
+
+pub(crate) mod capabilities;
+pub(crate) mod run;
+pub(crate) mod session;
+pub(crate) mod start;
+
+pub use run::{AgentThread, run, serve};
+pub use start::AgentOptions;

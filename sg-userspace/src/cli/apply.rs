@@ -1,6 +1,6 @@
 //! `sgctl apply`: applies a document.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hyper::Method;
 
@@ -15,6 +15,7 @@ use super::{
     table::cell,
 };
 use crate::{
+    document,
     model::text::escaped_lines,
     service::{Apply, Changed, Difference, Happens},
 };
@@ -47,7 +48,11 @@ pub(super) struct Args {
 
 pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure> {
     let text = file::read_text(&typed.file)?;
-    let (region, shown) = (typed.region.unwrap_or_default(), typed.file.display().to_string());
+    let shown =
+        if typed.file == Path::new("-") { "<stdin>".into() } else { typed.file.display().to_string() };
+    // The server reads it, too; here its faults have their lines.
+    document::parse(&shown, text.as_bytes()).map_err(Failure::input)?;
+    let region = typed.region.unwrap_or_default();
     let body = Apply { text: text.into(), name: typed.name, region, file: shown };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use anyhow::anyhow;
 use clap::Args;
 use hyper::Method;
+use sg_common::packet::has_ports;
 
 use super::{
     address::Address,
@@ -74,6 +76,11 @@ pub(super) struct CommonArgs {
 }
 
 pub(super) fn packet(typed: PacketArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    if let (Protocol::Number(number), None) = (typed.protocol, typed.port)
+        && has_ports(number)
+    {
+        return Err(Failure::input(anyhow!("{} needs --port, 0 to 65535", typed.protocol)));
+    }
     let body = CheckPacket {
         nic: typed.nic,
         direction: typed.direction,

@@ -140,7 +140,13 @@ impl TypedPacket {
             icmp_type: self.icmp_type,
             icmp_code: self.icmp_code,
         };
-        Ok(Probe::new(parts)?)
+        const FLAGS: [(&str, &str); 4] = [
+            ("sport", "--sport"),
+            ("dport", "--dport"),
+            ("icmp_type", "--icmp-type"),
+            ("icmp_code", "--icmp-code"),
+        ];
+        Ok(Probe::new(parts).map_err(|error| error.in_words(&FLAGS))?)
     }
 }
 
@@ -160,6 +166,7 @@ pub(super) fn run(
         }
     };
     let policy = policy::load(policy)?;
+    warn_of_no_addresses(&policy, typed.packet.as_ref().map(|packet| packet.nic.as_str()));
     match typed.into_request(&policy, json)? {
         Request::Stream { probes, engine, form } => {
             let mut engine = engine.start(&policy)?;
@@ -173,6 +180,27 @@ pub(super) fn run(
         }
         Request::Explain { probe, engine } => explain_and_compare(&policy, &probe, engine, out),
     }
+}
+
+/// Says which NICs have no address: their packets get other verdicts than on the host that has the device. With `nic`, only that
+/// one matters.
+fn warn_of_no_addresses(policy: &Policy, nic: Option<&str>) {
+    let nics = policy.nics().iter().filter(|found| nic.is_none_or(|nic| nic == found.device));
+    let unknown = nics.filter(|nic| nic.addresses_from_device && nic.addresses.is_empty());
+    let devices: Vec<&str> = unknown.map(|nic| nic.device.as_str()).collect();
+    if devices.is_empty() {
+        return;
+    }
+    /// Further devices are counted.
+    const SHOWN: usize = 5;
+    let more = devices.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let shown = devices[..devices.len().min(SHOWN)].join(", ");
+    eprintln!(
+        "sgctl: warning: no address of {}{more} is known: the document names none, and this host has none there; what \
+         depends on them is judged without: name them under addresses",
+        escaped(&shown)
+    );
 }
 
 fn open(path: &Path) -> anyhow::Result<(String, BufReader<Box<dyn Read>>)> {

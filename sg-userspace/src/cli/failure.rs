@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use super::{faults, output::Format};
 use crate::{
     check::{EngineError, StreamError},
     model::text::escaped_lines,
@@ -48,12 +49,13 @@ impl Failure {
         }
     }
 
-    /// Prints it to standard error and returns the exit code.
-    pub(super) fn report(&self) -> ExitCode {
+    /// Prints it to standard error and returns the exit code. The faults of a document have the format of the output.
+    pub(super) fn report(&self, format: Format) -> ExitCode {
         match self {
-            Self::Input(error) | Self::Other(error) => {
-                eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}")));
-            }
+            Self::Input(error) | Self::Other(error) => match error.downcast_ref() {
+                Some(document) => faults::report(document, format),
+                None => eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}"))),
+            },
             Self::BrokenPipe => {}
         }
         ExitCode::from(self.code())

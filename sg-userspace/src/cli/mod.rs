@@ -15,6 +15,7 @@ mod client_error;
 mod detach;
 mod explain;
 mod failure;
+mod faults;
 mod file;
 mod flows;
 mod generate;
@@ -109,9 +110,11 @@ enum Served {
 pub fn main() -> ExitCode {
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     // If the arguments are wrong, clap ends the process itself, with 2.
-    match Args::parse().run(&mut out) {
+    let args = Args::parse();
+    let format = args.common.format();
+    match args.run(&mut out) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(format),
     }
 }
 

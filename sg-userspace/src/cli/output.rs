@@ -229,7 +229,7 @@ fn answered(answer: &str) -> Option<bool> {
 }
 
 /// Whether to use colours (no-color.org: any value but an empty one means no).
-fn colour(terminal: bool) -> bool {
+pub(super) fn colour(terminal: bool) -> bool {
     let said = |name| env::var_os(name).filter(|value| !value.is_empty());
     terminal && said("NO_COLOR").is_none() && said("TERM").is_none_or(|terminal| terminal != "dumb")
 }

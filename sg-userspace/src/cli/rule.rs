@@ -15,7 +15,7 @@ use super::{
     table::{Column, Render, cell},
 };
 use crate::{
-    service::{Authorize, Revoke},
+    service::{Authorize, GroupView, Revoke},
     store::{Direction, NicType, Rule, RuleSpec, shortest},
 };
 
@@ -181,7 +181,10 @@ pub(super) fn run(typed: Args, session: &mut Session<'_>) -> Result<(), Failure>
                 Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
             let address = Address::of(&["groups", &add.group, "rules"]);
             let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
-            session.output.done_all("in force:", &rules)
+            let of: Result<GroupView, _> = session.get(Address::of(&["groups", &add.group]));
+            let held = of.map_or(true, |group| group.nics > 0);
+            let done = if held { "in force:" } else { "stored, but no NIC holds this group:" };
+            session.output.done_all(done, &rules)
         }
         Verb::Modify(modify) => {
             let mut body = modify.change.into_request();

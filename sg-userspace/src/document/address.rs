@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv4Subnets, Ipv6Subnets, ipv4_mask_to_prefix};
 
 use super::{
     node::{Node, Value},
@@ -29,6 +29,9 @@ pub(super) fn address(node: &Node) -> Read<'_, IpAddr> {
 /// An address or a prefix as written: host bits may be set. `allowed` describes the valid values.
 pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
     let Value::Text(text) = &node.value else { return Err(node.unfit(allowed)) };
+    if let Some(problem) = range(node, text) {
+        return Err(node.fails(problem));
+    }
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, Some(length)),
         None => (text.as_str(), None),
@@ -41,8 +44,12 @@ pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNe
     let length = match length {
         None => longest,
         Some(digits) => decimal(digits).filter(|&length| length <= longest).ok_or_else(|| {
-            let family = FamilyName(family);
-            node.fails(Problem::PrefixLength { found: node.excerpt(), family, longest })
+            let found = node.excerpt();
+            let netmask = netmask(digits).and_then(|length| IpNet::new(address, length).ok());
+            node.fails(match netmask.filter(|_| family == Family::V4) {
+                Some(instead) => Problem::Netmask { found, instead },
+                None => Problem::PrefixLength { found, family: FamilyName(family), longest },
+            })
         })?,
     };
     if let Some((mapped, length)) = mapped(address).zip(u32::from(length).checked_sub(MAPPED)) {
@@ -51,6 +58,36 @@ pub(super) fn prefix<'d>(node: &'d Node, allowed: &'static str) -> Read<'d, IpNe
     }
     // The length was checked, so this never fails.
     IpNet::new(address, length).map_err(|_| node.unfit(allowed))
+}
+
+/// The problem of `10.0.0.1-10.0.0.9`; `None` if it is written otherwise.
+fn range(node: &Node, text: &str) -> Option<Problem> {
+    /// More prefixes than these are not shown.
+    const SHOWN: usize = 8;
+    let (first, last) = text.split_once('-')?;
+    let ends = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    let all: Vec<IpNet> = match ends {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            Ipv4Subnets::new(a.min(b), a.max(b), 0).take(SHOWN + 1).map(IpNet::V4).collect()
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            Ipv6Subnets::new(a.min(b), a.max(b), 0).take(SHOWN + 1).map(IpNet::V6).collect()
+        }
+        _ => return None,
+    };
+    let more = all.len() > SHOWN;
+    Some(Problem::AddressRange {
+        found: node.excerpt(),
+        prefixes: all.into_iter().take(SHOWN).collect(),
+        more,
+    })
+}
+
+/// The length of a netmask, or of its complement, which routers write.
+fn netmask(text: &str) -> Option<u8> {
+    let mask: Ipv4Addr = text.parse().ok()?;
+    let complement = Ipv4Addr::from_bits(!mask.to_bits());
+    ipv4_mask_to_prefix(mask).or_else(|_| ipv4_mask_to_prefix(complement)).ok()
 }
 
 fn refuse_mapped(node: &Node, address: IpAddr) -> Read<'_, ()> {

@@ -10,11 +10,13 @@ use std::{
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::{
-    error::{DocumentError, Warning},
+    error::{DocumentError, Fault, Warning},
     lower::{Lowered, lower},
+    node::Node,
     place::{KeyPath, Position},
     problem::Problem,
-    read::Failure,
+    read::{Failure, Failures},
+    source,
     yaml::{self, BrokenText},
 };
 use crate::model::Policy;
@@ -54,11 +56,8 @@ pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
 /// # Errors
 /// If the file cannot be read or is too large.
 pub fn read_opened(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, DocumentError> {
-    contents(file).map_err(|problem| DocumentError {
-        file: path.display().to_string(),
-        at: None,
-        path: KeyPath::default(),
-        problem: problem.into(),
+    contents(file).map_err(|problem| {
+        DocumentError::one(path.display().to_string(), None, KeyPath::default(), problem.into())
     })
 }
 
@@ -89,10 +88,15 @@ fn read_at_most(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> io::Result<u
 /// Time and memory are bounded for any bytes.
 ///
 /// # Errors
-/// The first problem found.
+/// All its faults; those of YAML itself one at a time.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
-    let fail = |BrokenText { at, path, problem }| DocumentError { file: name.to_owned(), at, path, problem };
-    let root = text(bytes).and_then(yaml::read).map_err(fail)?;
+    let fail = |BrokenText { at, path, problem }| DocumentError::one(name.to_owned(), at, path, problem);
+    let text = text(bytes).map_err(fail)?;
+    let with_lines = |mut error: DocumentError| {
+        source::add_lines(text, &mut error.faults);
+        error
+    };
+    let root = yaml::read(text).map_err(|broken| with_lines(fail(broken)))?;
     match lower(&root) {
         Ok(Lowered { policy, warnings }) => {
             let nodes: Vec<_> = warnings.iter().map(|&(node, _)| node).collect();
@@ -103,13 +107,31 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
                 .map(|(path, (node, notice))| Warning { file: name.to_owned(), at: node.at, path, notice });
             Ok(Loaded { warnings: warnings.collect(), policy })
         }
-        Err(Failure { node, problem }) => {
-            let path = root.paths(&[node]).pop().unwrap_or_default();
-            let path =
-                if matches!(*problem, Problem::UnknownKey { .. }) { path.in_plain_words() } else { path };
-            Err(DocumentError { file: name.to_owned(), at: Some(node.at), path, problem })
+        Err(failures) => {
+            let error = DocumentError {
+                file: name.to_owned(),
+                more: failures.len() >= Failures::MOST,
+                faults: faults(&root, failures),
+            };
+            Err(with_lines(error))
         }
     }
+}
+
+/// The faults of a tree, in the order of the document. What an alias repeats is one fault.
+fn faults(root: &Node, failures: Vec<Failure<'_>>) -> Vec<Fault> {
+    let nodes: Vec<_> = failures.iter().map(|failure| failure.node).collect();
+    let paths = root.paths(&nodes).into_iter();
+    let faults = failures.into_iter().zip(paths).map(|(Failure { node, problem }, path)| {
+        let unknown = matches!(*problem, Problem::UnknownKey { .. });
+        let path = if unknown { path.in_plain_words() } else { path };
+        Fault { at: Some(node.at), path, problem, line: None }
+    });
+    let mut faults: Vec<Fault> = faults.collect();
+    // A stable sort: two faults of one value keep their order.
+    faults.sort_by_key(|fault| fault.at);
+    faults.dedup_by(|b, a| a.at == b.at && a.problem.to_string() == b.problem.to_string());
+    faults
 }
 
 /// The bytes as text, without the byte order mark that some editors put at its beginning.

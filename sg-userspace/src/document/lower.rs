@@ -6,34 +6,65 @@ use ipnet::IpNet;
 
 use super::{
     address,
+    blame::{blame, follows, node_of},
     error::Notice,
-    names::{Directory, Looks, named},
+    names::{Directory, Looks},
     node::{Node, Value},
     ports,
     problem::Problem,
-    read::{Failure, Fields, Read},
-    rule,
+    read::{Failure, Failures, Fields, Keys, Read},
+    rule, shadow,
 };
 use crate::model::{
-    Direction, Established, Group, GroupIndex, GroupType, InvalidPolicy, InvalidReason, MidStream, Nic,
-    Place, Policy, PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover,
-    Unmatched, identifies,
+    Direction, Established, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place, Policy,
+    PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
+    identifies,
 };
 
-const KEYS: &[&str] = &[
-    "precedence",
-    "established",
-    "mid_stream",
-    "takeover",
-    "default",
-    "prefix_lists",
-    "port_lists",
-    "members",
-    "groups",
-    "nics",
-];
+const KEYS: Keys = Keys {
+    allowed: &[
+        "precedence",
+        "established",
+        "mid_stream",
+        "takeover",
+        "default",
+        "prefix_lists",
+        "port_lists",
+        "members",
+        "groups",
+        "nics",
+    ],
+    meant: &[
+        ("order", "precedence"),
+        ("default_action", "default"),
+        ("default_policy", "default"),
+        ("address_lists", "prefix_lists"),
+        ("ipsets", "prefix_lists"),
+        ("security_groups", "groups"),
+        ("securitygroups", "groups"),
+        ("interfaces", "nics"),
+        ("devices", "nics"),
+        ("ports", "nics"),
+    ],
+};
 
-const GROUP_KEYS: &[&str] = &["type", "inner_access", "description", "ingress", "egress"];
+const GROUP_KEYS: Keys = Keys {
+    allowed: &["type", "inner_access", "description", "ingress", "egress"],
+    meant: &[
+        ("inbound", "ingress"),
+        ("inbound_rules", "ingress"),
+        ("incoming", "ingress"),
+        ("input", "ingress"),
+        ("in", "ingress"),
+        ("outbound", "egress"),
+        ("outbound_rules", "egress"),
+        ("outgoing", "egress"),
+        ("output", "egress"),
+        ("out", "egress"),
+        ("comment", "description"),
+        ("kind", "type"),
+    ],
+};
 
 const PRECEDENCES: &[(&str, Precedence)] =
     &[("sequence", Precedence::Sequence), ("merged", Precedence::Merged)];
@@ -60,37 +91,51 @@ pub(super) struct Lowered<'d> {
     pub(super) warnings: Vec<(&'d Node, Notice)>,
 }
 
-/// Converts the tree of a document.
-pub(super) fn lower(root: &Node) -> Read<'_, Lowered<'_>> {
-    let fields = root.fields(KEYS)?;
-    let entries = |key, what| fields.read(key, |node| named(what, node)).map(Option::unwrap_or_default);
-    let prefix_lists = entries("prefix_lists", "a prefix list")?;
-    let port_lists = entries("port_lists", "a port list")?;
-    let groups = entries("groups", "a group")?;
+/// Converts the tree of a document, or returns its failures: one or more, at most [`Failures::MOST`].
+pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
     let mut lowering = Lowering {
-        prefix_lists: Directory::new("prefix list", PrefixListIndex, &prefix_lists),
-        port_lists: Directory::new("port list", PortListIndex, &port_lists),
-        groups: Directory::new("group", GroupIndex, &groups),
-        precedence: fields.read("precedence", |node| node.one_of(PRECEDENCES))?.unwrap_or_default(),
-        established: fields.read("established", |node| node.one_of(ESTABLISHED))?.unwrap_or_default(),
-        mid_stream: fields.read("mid_stream", |node| node.one_of(MID_STREAM))?.unwrap_or_default(),
-        takeover: fields.read("takeover", takeover)?.unwrap_or_default(),
-        default: fields.read("default", |node| node.one_of(DEFAULTS))?.unwrap_or_default(),
-        warnings: Vec::new(),
-        not_kept: 0,
+        prefix_lists: Directory::new("prefix list", PrefixListIndex, &[]),
+        port_lists: Directory::new("port list", PortListIndex, &[]),
+        groups: Directory::new("group", GroupIndex, &[]),
+        precedence: Precedence::default(),
+        established: Established::default(),
+        mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
+        default: Unmatched::default(),
+        failures: Failures::default(),
+        warnings: Warnings::default(),
     };
-    let parts = PolicyParts {
-        prefix_lists: each(prefix_lists, |name, list| Ok((name.to_owned(), lowering.prefixes(list)?)))?,
-        port_lists: each(port_lists, |name, list| Ok((name.to_owned(), port_ranges(list)?)))?,
-        members: fields.read("members", |node| lowering.members(node))?.unwrap_or_default(),
-        groups: each(groups, |name, group| lowering.group(name, group))?,
-        nics: fields.read("nics", |node| lowering.nics(node))?.unwrap_or_default(),
-    };
-    let policy = Policy::new(parts).map_err(|invalid| blame(root, invalid))?;
-    if lowering.not_kept > 0 {
-        lowering.warnings.push((root, Notice::More { count: lowering.not_kept }));
+    let parts = lowering.document(root);
+    let Lowering { mut failures, mut warnings, .. } = lowering;
+    if !KEYS.allowed.iter().any(|key| root.get(key).is_some()) {
+        // It is another kind of file, and may hold secrets: one of its words is enough to say so.
+        failures.truncate(1);
     }
-    Ok(Lowered { policy, warnings: lowering.warnings })
+    let policy = match Policy::checked(parts, Failures::MOST) {
+        Ok(policy) if failures.all().is_empty() => policy,
+        Ok(_) => return Err(failures.into_all()),
+        Err(Invalid { first, rest }) => {
+            let read = failures.all().len();
+            for invalid in [first].into_iter().chain(rest) {
+                if read == 0 || !follows(root, &invalid, &failures.all()[..read]) {
+                    failures.push(blame(root, invalid));
+                }
+            }
+            return Err(failures.into_all());
+        }
+    };
+    if policy.nics().is_empty() {
+        warnings.add(root, Notice::NothingProtected);
+    }
+    for (rule, notice) in shadow::shadowed(&policy) {
+        if let Some(node) = node_of(root, &Place::Rule(rule)) {
+            warnings.add(node, notice);
+        }
+    }
+    if warnings.not_kept > 0 {
+        warnings.kept.push((root, Notice::More { count: warnings.not_kept }));
+    }
+    Ok(Lowered { policy, warnings: warnings.kept })
 }
 
 /// `takeover`: a number of seconds, or a word.
@@ -104,14 +149,27 @@ fn takeover(node: &Node) -> Read<'_, Takeover> {
     read.ok_or_else(|| node.unfit(Takeover::ALLOWED))
 }
 
-fn each<'d, T>(
-    entries: Vec<(&'d str, &'d Node)>,
-    mut read: impl FnMut(&'d str, &'d Node) -> Read<'d, T>,
-) -> Read<'d, Vec<T>> {
-    entries.into_iter().map(|(name, node)| read(name, node)).collect()
+/// The warnings of a document.
+#[derive(Default)]
+struct Warnings<'d> {
+    kept: Vec<(&'d Node, Notice)>,
+    not_kept: usize,
 }
 
-/// The conversion of one document: what its names refer to, and the warnings.
+impl<'d> Warnings<'d> {
+    fn add(&mut self, node: &'d Node, notice: Notice) {
+        if self.kept.len() < MAX_WARNINGS {
+            self.kept.push((node, notice));
+        } else {
+            self.not_kept += 1;
+        }
+    }
+}
+
+/// The conversion of one document: what its names refer to, the failures and the warnings.
+///
+/// A value that cannot be read is a failure, and reading goes on with a default in its place: one reading finds all failures, and
+/// a document with one never becomes a policy.
 pub(super) struct Lowering<'d> {
     pub(super) prefix_lists: Directory<'d, PrefixListIndex>,
     pub(super) port_lists: Directory<'d, PortListIndex>,
@@ -125,17 +183,137 @@ pub(super) struct Lowering<'d> {
     /// Applies to every NIC, too.
     pub(super) takeover: Takeover,
     pub(super) default: Unmatched,
-    warnings: Vec<(&'d Node, Notice)>,
-    not_kept: usize,
+    failures: Failures<'d>,
+    warnings: Warnings<'d>,
 }
 
 impl<'d> Lowering<'d> {
     pub(super) fn warn(&mut self, node: &'d Node, notice: Notice) {
-        if self.warnings.len() < MAX_WARNINGS {
-            self.warnings.push((node, notice));
-        } else {
-            self.not_kept += 1;
+        self.warnings.add(node, notice);
+    }
+
+    /// The value read; `None` if that failed.
+    pub(super) fn keep<T>(&mut self, read: Read<'d, T>) -> Option<T> {
+        read.map_err(|failure| self.failures.push(failure)).ok()
+    }
+
+    /// A mapping; its unknown keys fail.
+    pub(super) fn fields(&mut self, node: &'d Node, keys: &'static Keys) -> Fields<'d> {
+        let Some(entries) = self.keep(node.entries("write a mapping, key: value")) else {
+            return Fields { node, sound: false };
+        };
+        let mut unknown = entries.filter_map(|(key, _)| key.unknown_key(keys)).peekable();
+        let sound = unknown.peek().is_none();
+        while !self.failures.is_full()
+            && let Some(failure) = unknown.next()
+        {
+            self.failures.push(failure);
         }
+        Fields { node, sound }
+    }
+
+    /// The value of a key, read by `read`; `None` if the key is missing, or that failed.
+    pub(super) fn field<T>(
+        &mut self,
+        fields: Fields<'d>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &'d Node) -> Read<'d, T>,
+    ) -> Option<T> {
+        let value = fields.get(key).filter(|_| !self.failures.is_full())?;
+        let read = read(self, value);
+        self.keep(read)
+    }
+
+    /// The value of a required key. `allowed` describes the valid values.
+    pub(super) fn required(
+        &mut self,
+        fields: Fields<'d>,
+        key: &'static str,
+        allowed: &'static str,
+    ) -> Option<&'d Node> {
+        let found = fields.get(key);
+        if found.is_none() && fields.sound {
+            self.failures.push(fields.node.fails(Problem::Missing { key, allowed }));
+        }
+        found
+    }
+
+    /// The items of a list that can be read.
+    pub(super) fn each<T>(
+        &mut self,
+        list: &'d Node,
+        allowed: &'static str,
+        mut read: impl FnMut(&mut Self, &'d Node) -> Read<'d, T>,
+    ) -> Read<'d, Vec<T>> {
+        let mut all = Vec::new();
+        for item in list.items(allowed)? {
+            if self.failures.is_full() {
+                break;
+            }
+            let read = read(self, item);
+            all.extend(self.keep(read));
+        }
+        Ok(all)
+    }
+
+    fn document(&mut self, root: &'d Node) -> PolicyParts {
+        let fields = self.fields(root, &KEYS);
+        let prefix_lists = self.field(fields, "prefix_lists", |me, node| me.named("a prefix list", node));
+        let port_lists = self.field(fields, "port_lists", |me, node| me.named("a port list", node));
+        let groups = self.field(fields, "groups", |me, node| me.named("a group", node));
+        let [prefix_lists, port_lists, groups] =
+            [prefix_lists, port_lists, groups].map(Option::unwrap_or_default);
+        self.prefix_lists = Directory::new("prefix list", PrefixListIndex, &prefix_lists);
+        self.port_lists = Directory::new("port list", PortListIndex, &port_lists);
+        self.groups = Directory::new("group", GroupIndex, &groups);
+        self.precedence =
+            self.field(fields, "precedence", |_, node| node.one_of(PRECEDENCES)).unwrap_or_default();
+        self.established =
+            self.field(fields, "established", |_, node| node.one_of(ESTABLISHED)).unwrap_or_default();
+        self.mid_stream =
+            self.field(fields, "mid_stream", |_, node| node.one_of(MID_STREAM)).unwrap_or_default();
+        self.takeover = self.field(fields, "takeover", |_, node| takeover(node)).unwrap_or_default();
+        self.default = self
+            .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, rule::MEANT_ACTIONS))
+            .unwrap_or_default();
+        PolicyParts {
+            prefix_lists: self.every(prefix_lists, |me, name, list| (name.to_owned(), me.prefixes(list))),
+            port_lists: self.every(port_lists, |me, name, list| (name.to_owned(), me.port_ranges(list))),
+            members: self.field(fields, "members", Self::members).unwrap_or_default(),
+            groups: self.every(groups, Self::group),
+            nics: self.field(fields, "nics", Self::nics).unwrap_or_default(),
+        }
+    }
+
+    /// The entries of a section, as long as failures are looked for.
+    fn every<T>(
+        &mut self,
+        entries: Vec<(&'d str, &'d Node)>,
+        mut read: impl FnMut(&mut Self, &'d str, &'d Node) -> T,
+    ) -> Vec<T> {
+        let mut all = Vec::with_capacity(entries.len());
+        for (name, node) in entries {
+            if self.failures.is_full() {
+                break;
+            }
+            all.push(read(self, name, node));
+        }
+        all
+    }
+
+    /// The groups of a document, or its lists of one kind: a name and a node each, in the order of the document.
+    fn named(&mut self, what: &'static str, node: &'d Node) -> Read<'d, Vec<(&'d str, &'d Node)>> {
+        let mut looks = Looks::default();
+        let mut all = Vec::new();
+        for (key, value) in node.entries("write a mapping, NAME: ...")? {
+            if self.failures.is_full() {
+                break;
+            }
+            self.keep(key.name(what).and_then(|name| looks.enter(what, name, key)));
+            // Every entry keeps its place.
+            all.push((key.text().unwrap_or_default(), value));
+        }
+        Ok(all)
     }
 
     /// An address or a prefix, normalised. `allowed` describes the valid values.
@@ -148,22 +326,33 @@ impl<'d> Lowering<'d> {
         Ok(read)
     }
 
-    fn prefixes(&mut self, list: &'d Node) -> Read<'d, Vec<IpNet>> {
-        let prefixes = list.items("write a list of addresses and CIDRs, [203.0.113.0/24]")?;
-        prefixes.map(|prefix| self.prefix(prefix, PREFIX)).collect()
+    fn prefixes(&mut self, list: &'d Node) -> Vec<IpNet> {
+        let prefixes =
+            self.each(list, "write a list of addresses and CIDRs, [203.0.113.0/24]", |me, prefix| {
+                me.prefix(prefix, PREFIX)
+            });
+        self.keep(prefixes).unwrap_or_default()
+    }
+
+    fn port_ranges(&mut self, list: &'d Node) -> Vec<PortRange> {
+        let ranges = self.each(list, "write a list of ports and ranges, [80, 8080-8090]", |_, ports| {
+            ports::ranges(ports, &ports::IN_A_LIST)
+        });
+        self.keep(ranges).unwrap_or_default().concat()
     }
 
     fn members(&mut self, node: &'d Node) -> Read<'d, BTreeMap<GroupIndex, Vec<IpAddr>>> {
-        let groups = node.entries("write a mapping, GROUP: [ADDRESS]")?;
-        groups
-            .map(|(group, members)| {
-                let members = members.items("write a list of addresses, [10.0.0.5]")?;
-                Ok((
-                    self.groups.find(group)?,
-                    members.map(|member| self.member(member)).collect::<Read<'_, _>>()?,
-                ))
-            })
-            .collect()
+        let mut all = BTreeMap::new();
+        for (group, members) in node.entries("write a mapping, GROUP: [ADDRESS]")? {
+            if self.failures.is_full() {
+                break;
+            }
+            let group = self.groups.find(group);
+            let group = self.keep(group);
+            let members = self.each(members, "write a list of addresses, [10.0.0.5]", Self::member);
+            all.extend(group.zip(self.keep(members)));
+        }
+        Ok(all)
     }
 
     fn member(&mut self, node: &'d Node) -> Read<'d, IpAddr> {
@@ -174,84 +363,49 @@ impl<'d> Lowering<'d> {
         Ok(address)
     }
 
-    fn group(&mut self, name: &str, node: &'d Node) -> Read<'d, Group> {
-        let fields = node.fields(GROUP_KEYS)?;
-        let kind = fields.read("type", |node| node.one_of(GROUP_TYPES))?.unwrap_or(GroupType::Basic);
-        let inner_access = fields.read("inner_access", |node| node.one_of(INNER_ACCESS))?;
-        Ok(Group {
+    fn group(&mut self, name: &str, node: &'d Node) -> Group {
+        let fields = self.fields(node, &GROUP_KEYS);
+        let kind = self.field(fields, "type", |_, node| node.one_of(GROUP_TYPES)).unwrap_or(GroupType::Basic);
+        let inner_access = self
+            .field(fields, "inner_access", |_, node| node.one_of_meant(INNER_ACCESS, rule::MEANT_ACTIONS));
+        Group {
             name: name.to_owned(),
             kind,
             inner_access: inner_access.unwrap_or(kind == GroupType::Basic),
-            description: fields.read("description", rule::description)?.flatten(),
-            ingress: self.rules(fields, name, Direction::Ingress)?,
-            egress: self.rules(fields, name, Direction::Egress)?,
-        })
+            description: self.field(fields, "description", |_, node| rule::description(node)).flatten(),
+            ingress: self.rules(fields, name, Direction::Ingress),
+            egress: self.rules(fields, name, Direction::Egress),
+        }
     }
 
-    fn rules(&mut self, fields: Fields<'d>, group: &str, direction: Direction) -> Read<'d, Vec<Rule>> {
-        let Some(rules) = fields.get(key_of(direction)) else { return Ok(Vec::new()) };
-        let nodes = rules.items("write a list of rules, - { protocol: tcp, ports: 22 }")?;
-        let rules = nodes
-            .clone()
-            .enumerate()
-            .map(|(position, rule)| self.rule(rule, || format!("{group}/{}/{position}", key_of(direction))));
-        let rules: Vec<Rule> = rules.collect::<Read<'_, _>>()?;
+    fn rules(&mut self, fields: Fields<'d>, group: &str, direction: Direction) -> Vec<Rule> {
+        let key = key_of(direction);
+        let rules = self.field(fields, key, |me, list| {
+            let mut position = 0;
+            me.each(list, "write a list of rules, - { protocol: tcp, ports: 22 }", |me, node| {
+                let rule = me.rule(node, direction, || format!("{group}/{key}/{position}"));
+                position += 1;
+                Ok((rule, node))
+            })
+        });
+        let rules: Vec<(Rule, &Node)> = rules.unwrap_or_default();
         let mut looks = Looks::default();
-        for (rule, node) in rules.iter().zip(nodes) {
-            looks.enter("a rule", &rule.id, node.get("id").unwrap_or(node))?;
+        for (rule, node) in &rules {
+            let entered = looks.enter("a rule", &rule.id, node.get("id").unwrap_or(node));
+            self.keep(entered);
         }
-        Ok(rules)
+        rules.into_iter().map(|(rule, _)| rule).collect()
     }
 
     fn nics(&mut self, node: &'d Node) -> Read<'d, Vec<Nic>> {
-        let nics = node.items("write a list of NICs, - { device: eth0, groups: [NAME] }")?;
-        nics.map(|nic| self.nic(nic)).collect()
+        self.each(node, "write a list of NICs, - { device: eth0, groups: [NAME] }", |me, nic| Ok(me.nic(nic)))
     }
-}
-
-fn port_ranges(list: &Node) -> Read<'_, Vec<PortRange>> {
-    let mut ranges = Vec::new();
-    for item in list.items("write a list of ports and ranges, [80, 8080-8090]")? {
-        ranges.append(&mut ports::ranges(item, ports::IN_A_LIST)?);
-    }
-    Ok(ranges)
 }
 
 /// The key of a group that holds the rules of a direction.
-fn key_of(direction: Direction) -> &'static str {
+pub(super) fn key_of(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "ingress",
         Direction::Egress => "egress",
-    }
-}
-
-/// Maps an error of the model to the node that caused it.
-fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
-    let InvalidPolicy { place, reason } = invalid;
-    let node = node_of(root, &place).unwrap_or(root);
-    let culprit = match &reason {
-        InvalidReason::EnterpriseInnerAccess => node.get("inner_access"),
-        InvalidReason::DuplicateRule { .. } => node.get("id"),
-        InvalidReason::MixedFamilies { second, .. } => node.get(second),
-        InvalidReason::GuestIpsec | InvalidReason::XdpIpsec => node.get("ipsec"),
-        InvalidReason::Ethertypes(_) => node.get("ethertypes"),
-        InvalidReason::GuestXdp => node.get("hook"),
-        InvalidReason::GroupCount { .. } => node.get("groups"),
-        InvalidReason::Duplicate { .. } => node.get("device"),
-        InvalidReason::Dangling { .. }
-        | InvalidReason::GroupTwice { .. }
-        | InvalidReason::MixedTypes { .. } => None,
-    };
-    culprit.unwrap_or(node).fails(Problem::Invalid(reason))
-}
-
-fn node_of<'d>(root: &'d Node, place: &Place) -> Option<&'d Node> {
-    let group = |GroupIndex(position): GroupIndex| root.get("groups")?.value_at(position);
-    let nic = |position| root.get("nics")?.item(position);
-    match *place {
-        Place::Group(index) => group(index),
-        Place::Rule(rule) => group(rule.group)?.get(key_of(rule.direction))?.item(rule.position),
-        Place::Nic(position) => nic(position),
-        Place::NicGroup(position, item) => nic(position)?.get("groups")?.item(item),
     }
 }

@@ -4,14 +4,18 @@
 //!
 //! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
 //!    documents that would take too much time or memory.
-//! 2. `lower` (with `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It reads each node as the type
-//!    it should have (`read`), so every value that does not fit has its place.
-//! 3. [`Policy::new`](crate::model::Policy::new): the parts → a policy. Its errors are mapped back to nodes.
+//! 2. `lower` (with `blame`, `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It reads each node as
+//!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure, and finds them all.
+//! 3. [`Policy::checked`](crate::model::Policy::checked): the parts → a policy. Its errors are mapped back to nodes. Of a valid
+//!    policy, `shadow` finds the rules that never decide.
+//!
+//! `source` keeps the lines that faults are about, for those who may see them.
 //!
 //! This room must never apply anything, nor look at the host's devices. It may be called with any bytes or path, because it is
 //! made for untrusted documents.
 
 mod address;
+mod blame;
 mod error;
 mod load;
 mod lower;
@@ -24,13 +28,16 @@ mod ports;
 mod problem;
 mod read;
 mod rule;
+mod shadow;
+mod source;
 #[cfg(test)]
 mod tests;
 mod words;
 mod yaml;
 
-pub use error::{DocumentError, Notice, Warning};
+pub use error::{DocumentError, Fault, Instead, Notice, Warning};
 pub use load::{Loaded, MAX_BYTES, load, parse, read, read_opened};
 pub use place::{KeyPath, Position, Step};
 pub use problem::{Limit, Problem};
+pub use source::SourceLine;
 pub use words::{Excerpt, Names, Near};

@@ -13,19 +13,6 @@ use super::{
 };
 use crate::model::text::look;
 
-/// The groups of a document, or its lists of one kind: a name and a node each, in the order of the document.
-pub(super) fn named<'d>(what: &'static str, node: &'d Node) -> Read<'d, Vec<(&'d str, &'d Node)>> {
-    let mut looks = Looks::default();
-    let entries = node.entries("write a mapping, NAME: ...")?;
-    entries
-        .map(|(key, value)| {
-            let name = key.name(what)?;
-            looks.enter(what, name, key)?;
-            Ok((name, value))
-        })
-        .collect()
-}
-
 /// The looks of the names in one scope.
 #[derive(Default)]
 pub(super) struct Looks<'d>(HashMap<Cow<'d, str>, &'d str>);
@@ -63,6 +50,11 @@ impl<'d, I> Directory<'d, I> {
         let names: Vec<_> = entries.iter().map(|&(name, _)| name).collect();
         let positions = names.iter().enumerate().map(|(position, &name)| (name, position)).collect();
         Self { what, index, names, positions }
+    }
+
+    /// Whether there is a thing of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.positions.contains_key(name)
     }
 
     /// Resolves the name in `node`.

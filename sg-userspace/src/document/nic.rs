@@ -1,31 +1,54 @@
 //! One NIC.
 
+use ipnet::IpNet;
+
 use super::{
     address::address,
     error::Notice,
     lower::Lowering,
     node::{Node, Value},
     problem::Problem,
-    read::Read,
+    read::{Keys, Read},
 };
 use crate::model::{
     AddressPair, AllowedSources, DeviceFacts, Ethertype, Hook, Ipsec, Mac, Nic, NoEthertype, Role,
 };
 
-const KEYS: &[&str] = &[
-    "device",
-    "role",
-    "addresses",
-    "mac",
-    "allowed_address_pairs",
-    "anti_spoofing",
-    "accept_own_source",
-    "dhcp_servers",
-    "hook",
-    "ipsec",
-    "ethertypes",
-    "groups",
-];
+const KEYS: Keys = Keys {
+    allowed: &[
+        "device",
+        "role",
+        "addresses",
+        "mac",
+        "allowed_address_pairs",
+        "anti_spoofing",
+        "accept_own_source",
+        "dhcp_servers",
+        "hook",
+        "ipsec",
+        "ethertypes",
+        "groups",
+    ],
+    meant: &[
+        ("interface", "device"),
+        ("iface", "device"),
+        ("ifname", "device"),
+        ("dev", "device"),
+        ("name", "device"),
+        ("nic", "device"),
+        ("ip", "addresses"),
+        ("ips", "addresses"),
+        ("ip_addresses", "addresses"),
+        ("mac_address", "mac"),
+        ("address_pairs", "allowed_address_pairs"),
+        ("security_groups", "groups"),
+        ("port_security", "anti_spoofing"),
+        ("type", "role"),
+    ],
+};
+
+const PAIR_KEYS: Keys =
+    Keys { allowed: &["address", "mac"], meant: &[("ip_address", "address"), ("mac_address", "mac")] };
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
 
@@ -50,20 +73,22 @@ const GROUPS: &str = "write a list of 1 to 10 groups, the first has the highest 
 const LONGEST_DEVICE: usize = 15;
 
 impl<'d> Lowering<'d> {
-    pub(super) fn nic(&mut self, node: &'d Node) -> Read<'d, Nic> {
-        let fields = node.fields(KEYS)?;
-        let device = fields.required("device", "write the name of a network device, such as eth0")?;
-        let device = device_name(device)?;
-        let role = fields.read("role", |role| role.one_of(ROLES))?.unwrap_or(Role::Host);
-        let addresses = fields.read("addresses", |node| match &node.value {
-            Value::List(items) => items.iter().map(address).collect(),
+    pub(super) fn nic(&mut self, node: &'d Node) -> Nic {
+        let fields = self.fields(node, &KEYS);
+        let device = self.required(fields, "device", "write the name of a network device, such as eth0");
+        let device = device.and_then(|device| self.keep(device_name(device))).unwrap_or_default();
+        let role = self.field(fields, "role", |_, role| role.one_of(ROLES)).unwrap_or(Role::Host);
+        let addresses = self.field(fields, "addresses", |me, node| match &node.value {
+            Value::List(_) => me.each(node, ADDRESSES, |_, item| address(item)),
             _ => Err(node.unfit(ADDRESSES)),
-        })?;
-        if role == Role::Guest && addresses.is_none() {
+        });
+        if role == Role::Guest && fields.get("addresses").is_none() {
             self.warn(node, Notice::GuestWithoutAddresses { device: device.to_owned() });
         }
-        let groups = fields.required("groups", GROUPS)?.items(GROUPS)?;
-        Ok(Nic {
+        let groups = self.required(fields, "groups", GROUPS);
+        let groups = groups.map(|groups| self.each(groups, GROUPS, |me, group| me.groups.find(group)));
+        let groups = groups.and_then(|groups| self.keep(groups)).unwrap_or_default();
+        Nic {
             precedence: self.precedence,
             established: self.established,
             mid_stream: self.mid_stream,
@@ -74,28 +99,26 @@ impl<'d> Lowering<'d> {
             addresses_from_device: addresses.is_none(),
             device_facts: DeviceFacts::default(),
             addresses: addresses.unwrap_or_default(),
-            anti_spoofing_written: fields.read("anti_spoofing", Node::boolean)?,
-            dhcp_servers: fields
-                .read("dhcp_servers", |node| node.items(SERVERS)?.map(address).collect::<Result<_, _>>())?
+            anti_spoofing_written: self.field(fields, "anti_spoofing", |_, node| node.boolean()),
+            dhcp_servers: self
+                .field(fields, "dhcp_servers", |me, node| me.each(node, SERVERS, |_, item| address(item)))
                 .unwrap_or_default(),
-            accept_own_source: fields.read("accept_own_source", Node::boolean)?.unwrap_or_default(),
+            accept_own_source: self
+                .field(fields, "accept_own_source", |_, node| node.boolean())
+                .unwrap_or_default(),
             senders: AllowedSources {
-                mac: fields.read("mac", mac)?,
-                allowed_address_pairs: fields
-                    .read("allowed_address_pairs", |node| {
-                        node.items(PAIRS)?.map(|pair| self.pair(pair)).collect::<Result<_, _>>()
-                    })?
+                mac: self.field(fields, "mac", |_, node| mac(node)),
+                allowed_address_pairs: self
+                    .field(fields, "allowed_address_pairs", |me, node| me.each(node, PAIRS, Self::pair))
                     .unwrap_or_default(),
             },
-            hook: fields.read("hook", |hook| hook.one_of(HOOKS))?.unwrap_or_default(),
-            ipsec_written: fields.read("ipsec", |ipsec| ipsec.one_of(IPSEC))?,
-            ethertypes: fields
-                .read("ethertypes", |node| {
-                    node.items(ETHERTYPES)?.map(|kind| self.ethertype(kind)).collect::<Result<_, _>>()
-                })?
+            hook: self.field(fields, "hook", |_, hook| hook.one_of(HOOKS)).unwrap_or_default(),
+            ipsec_written: self.field(fields, "ipsec", |_, ipsec| ipsec.one_of(IPSEC)),
+            ethertypes: self
+                .field(fields, "ethertypes", |me, node| me.each(node, ETHERTYPES, Self::ethertype))
                 .unwrap_or_default(),
-            groups: groups.map(|group| self.groups.find(group)).collect::<Result<_, _>>()?,
-        })
+            groups,
+        }
     }
 
     /// `lldp`, or a number, which need not be quoted.
@@ -120,9 +143,12 @@ impl<'d> Lowering<'d> {
         if let Value::Text(_) = node.value {
             return Ok(AddressPair { address: self.prefix(node, PAIRS)?, mac: None });
         }
-        let fields = node.fields(&["address", "mac"])?;
-        let address = fields.required("address", PAIRS)?;
-        Ok(AddressPair { address: self.prefix(address, PAIRS)?, mac: fields.read("mac", mac)? })
+        let fields = self.fields(node, &PAIR_KEYS);
+        let address = self.required(fields, "address", PAIRS);
+        let mac = self.field(fields, "mac", |_, node| mac(node));
+        // Without an address the failure is known, and this one is never used.
+        let address = address.map_or(Ok(IpNet::default()), |address| self.prefix(address, PAIRS))?;
+        Ok(AddressPair { address, mac })
     }
 }
 

@@ -88,6 +88,20 @@ impl Node {
         }
     }
 
+    /// Whether one of `nodes` is this one, or in it. Nodes are identified by their addresses in memory.
+    pub(super) fn holds_any(&self, nodes: &[&Self]) -> bool {
+        nodes.iter().any(|&node| std::ptr::eq(node, self))
+            || match &self.value {
+                Value::List(items) => items.iter().any(|item| item.holds_any(nodes)),
+                Value::Map(entries) => {
+                    entries.iter().any(|(key, value)| key.holds_any(nodes) || value.holds_any(nodes))
+                }
+                Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
+                    false
+                }
+            }
+    }
+
     /// The paths of `wanted`, which are nodes of this tree, keys or values. One walk finds them all.
     pub(super) fn paths(&self, wanted: &[&Self]) -> Vec<KeyPath> {
         // Nodes are identified by their addresses in memory: aliases make equal nodes at equal positions.

@@ -1,7 +1,8 @@
 //! Problems of a document, and what would be right.
 
-use std::io;
+use std::{borrow::Cow, io};
 
+use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
@@ -96,8 +97,8 @@ pub enum Problem {
     Unfit {
         /// The value found.
         found: Excerpt,
-        /// The valid values.
-        allowed: &'static str,
+        /// The valid values, or what is meant.
+        allowed: Cow<'static, str>,
     },
     /// A text or a name with characters that it must not contain.
     #[error("found {found}: {why}")]
@@ -108,10 +109,12 @@ pub enum Problem {
         why: TextError,
     },
     /// A word that is not one of the valid words.
-    #[error("found {found}: write {}", .allowed.join(" or "))]
+    #[error("found {found}{near}: write {}", alternatives(.allowed))]
     NotOneOf {
         /// The word found.
         found: Excerpt,
+        /// The word that may be meant.
+        near: Near,
         /// The valid words.
         allowed: Vec<&'static str>,
     },
@@ -140,6 +143,27 @@ pub enum Problem {
         found: Excerpt,
         /// The range that may be meant.
         range: PortRange,
+    },
+    /// `{ group: …, prefix_list: … }`.
+    #[error("found both group and prefix_list: a remote is one of the two; write two rules")]
+    TwoRemotes,
+    /// A range of addresses where a prefix belongs.
+    #[error("found {found}: {}", in_cidrs(.prefixes, *.more))]
+    AddressRange {
+        /// The range found.
+        found: Excerpt,
+        /// The same addresses, as far as they are shown.
+        prefixes: Vec<IpNet>,
+        /// Whether more prefixes follow.
+        more: bool,
+    },
+    /// A netmask where the length of a prefix belongs.
+    #[error("found {found}: the length of a prefix is a number, write {instead}")]
+    Netmask {
+        /// The prefix found.
+        found: Excerpt,
+        /// The same prefix, or with host bits the same address and length.
+        instead: IpNet,
     },
     /// A prefix length that the family does not have.
     #[error("found {found}: the length of an {family} prefix is a number from 0 to {longest}")]
@@ -222,6 +246,41 @@ pub enum Problem {
         /// The error of the model.
         InvalidReason,
     ),
+}
+
+impl Problem {
+    /// What was found, if the problem is about one value.
+    pub(super) const fn found_mut(&mut self) -> Option<&mut Excerpt> {
+        match self {
+            Self::Unfit { found, .. }
+            | Self::NotOneOf { found, .. }
+            | Self::NotInRange { found, .. }
+            | Self::NotAPort { found }
+            | Self::KeyNotText { found }
+            | Self::Ethertype { found, .. } => Some(found),
+            _ => None,
+        }
+    }
+}
+
+/// What to write for a range.
+fn in_cidrs(prefixes: &[IpNet], more: bool) -> String {
+    let all: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+    let all = all.join(", ");
+    match prefixes.len() {
+        1 => format!("write the range as {all}"),
+        _ => format!("write the range as CIDRs, in a prefix list: {all}{}", if more { ", …" } else { "" }),
+    }
+}
+
+/// `a, b or c`.
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [first @ .., before, last] => {
+            first.iter().map(|word| format!("{word}, ")).collect::<String>() + before + " or " + last
+        }
+        words => words.concat(),
+    }
 }
 
 /// The limits on the time and memory that a document takes.

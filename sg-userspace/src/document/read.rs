@@ -1,6 +1,6 @@
 //! Reads a node as the type it should have: text, a number, a list, a mapping with known keys.
 
-use std::slice;
+use std::{borrow::Cow, slice};
 
 use super::{
     node::{Node, Value},
@@ -19,29 +19,61 @@ pub(super) struct Failure<'d> {
 /// The value read, or the failure.
 pub(super) type Read<'d, T> = Result<T, Failure<'d>>;
 
-/// A mapping whose keys are all known.
+/// Words that people write, and what is meant by each.
+pub(super) type Meant = &'static [(&'static str, &'static str)];
+
+/// The keys of a kind of mapping.
+pub(super) struct Keys {
+    /// The valid ones.
+    pub(super) allowed: &'static [&'static str],
+    /// What other programs call them.
+    pub(super) meant: Meant,
+}
+
+/// A mapping. Its unknown keys are known as failures.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'d> {
     pub(super) node: &'d Node,
+    /// Whether all its keys are known. Otherwise a missing key may be one that is misspelt.
+    pub(super) sound: bool,
 }
 
 impl<'d> Fields<'d> {
     pub(super) fn get(self, key: &str) -> Option<&'d Node> {
         self.node.get(key)
     }
+}
 
-    /// The value of a key, read by `read`; `None` if the key is missing.
-    pub(super) fn read<T>(
-        self,
-        key: &str,
-        read: impl FnOnce(&'d Node) -> Read<'d, T>,
-    ) -> Read<'d, Option<T>> {
-        self.get(key).map(read).transpose()
+/// The failures of a document so far: as many as somebody reads at a time.
+#[derive(Debug, Default)]
+pub(super) struct Failures<'d> {
+    all: Vec<Failure<'d>>,
+}
+
+impl<'d> Failures<'d> {
+    /// Nothing more is read of a document that has so many failures: a message takes time, and there may be millions.
+    pub(super) const MOST: usize = 20;
+
+    pub(super) fn is_full(&self) -> bool {
+        self.all.len() >= Self::MOST
     }
 
-    /// The value of a required key. `allowed` describes the valid values.
-    pub(super) fn required(self, key: &'static str, allowed: &'static str) -> Read<'d, &'d Node> {
-        self.get(key).ok_or_else(|| self.node.fails(Problem::Missing { key, allowed }))
+    pub(super) fn push(&mut self, failure: Failure<'d>) {
+        if !self.is_full() {
+            self.all.push(failure);
+        }
+    }
+
+    pub(super) fn truncate(&mut self, most: usize) {
+        self.all.truncate(most);
+    }
+
+    pub(super) fn all(&self) -> &[Failure<'d>] {
+        &self.all
+    }
+
+    pub(super) fn into_all(self) -> Vec<Failure<'d>> {
+        self.all
     }
 }
 
@@ -52,22 +84,8 @@ impl Node {
     }
 
     /// A failure: this value is not valid here.
-    pub(super) fn unfit(&self, allowed: &'static str) -> Failure<'_> {
-        self.fails(Problem::Unfit { found: self.excerpt(), allowed })
-    }
-
-    /// A mapping with no other keys than `allowed`. An empty value is the empty mapping.
-    pub(super) fn fields(&self, allowed: &'static [&'static str]) -> Read<'_, Fields<'_>> {
-        for (key, _) in self.entries("write a mapping, key: value")? {
-            let Value::Text(name) = &key.value else {
-                return Err(key.fails(Problem::KeyNotText { found: key.excerpt() }));
-            };
-            if !allowed.contains(&name.as_str()) {
-                let near = Near::to(name, allowed.iter().copied());
-                return Err(key.fails(Problem::UnknownKey { key: Excerpt::key(name), near, allowed }));
-            }
-        }
-        Ok(Fields { node: self })
+    pub(super) fn unfit(&self, allowed: impl Into<Cow<'static, str>>) -> Failure<'_> {
+        self.fails(Problem::Unfit { found: self.excerpt(), allowed: allowed.into() })
     }
 
     /// The keys and values of a mapping. An empty value is the empty mapping.
@@ -75,7 +93,7 @@ impl Node {
         match &self.value {
             Value::Map(entries) => Ok(entries.iter()),
             Value::Null => Ok([].iter()),
-            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed })),
+            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed: allowed.into() })),
         }
     }
 
@@ -84,8 +102,20 @@ impl Node {
         match &self.value {
             Value::List(items) => Ok(items.iter()),
             Value::Null => Ok([].iter()),
-            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed })),
+            _ => Err(self.fails(Problem::Unfit { found: self.kind(), allowed: allowed.into() })),
         }
+    }
+
+    /// The failure of a key that a mapping must not have; `None` if it may.
+    pub(super) fn unknown_key(&self, keys: &'static Keys) -> Option<Failure<'_>> {
+        let Value::Text(name) = &self.value else {
+            return Some(self.fails(Problem::KeyNotText { found: self.excerpt() }));
+        };
+        let allowed = keys.allowed;
+        (!allowed.contains(&name.as_str())).then(|| {
+            let near = Near::meant(name, keys.meant).or_to(name, allowed.iter().copied());
+            self.fails(Problem::UnknownKey { key: Excerpt::key(name), near, allowed })
+        })
     }
 
     pub(super) fn text(&self) -> Read<'_, &str> {
@@ -118,10 +148,19 @@ impl Node {
 
     /// One of the given words, as the value it stands for.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&'static str, T)]) -> Read<'_, T> {
+        self.one_of_meant(words, &[])
+    }
+
+    /// The same, where people write other words, too.
+    pub(super) fn one_of_meant<T: Copy>(&self, words: &[(&'static str, T)], meant: Meant) -> Read<'_, T> {
         let meaning = words.iter().find(|(word, _)| self.is_text(word)).map(|&(_, meaning)| meaning);
         meaning.ok_or_else(|| {
-            let allowed = words.iter().map(|&(word, _)| word).collect();
-            self.fails(Problem::NotOneOf { found: self.excerpt(), allowed })
+            let allowed: Vec<&'static str> = words.iter().map(|&(word, _)| word).collect();
+            let near = match &self.value {
+                Value::Text(found) => Near::meant(found, meant).or_to(found, allowed.iter().copied()),
+                _ => Near(None),
+            };
+            self.fails(Problem::NotOneOf { found: self.excerpt(), near, allowed })
         })
     }
 

@@ -37,6 +37,26 @@ impl Excerpt {
         Self(format!("\"{shown}\"{rest}"))
     }
 
+    /// A name of the document as it is written there: in quotes only if it needs them.
+    pub(super) fn bare(name: &str) -> Self {
+        if plain_word(name) == name { Self(name.to_owned()) } else { Self::of(name) }
+    }
+
+    /// Without quotes: for words that are not from the document.
+    pub(super) fn unquoted(&self) -> &str {
+        self.0.trim_matches('"')
+    }
+
+    /// Whether it is a number with a fraction or an exponent, which may be written otherwise.
+    pub(super) fn is_fraction(&self) -> bool {
+        !self.0.starts_with('"') && self.0.parse::<i64>().is_err() && self.0.parse::<f64>().is_ok()
+    }
+
+    /// A number as it is written. `None` if it is none: then it is not to be shown as one.
+    pub(super) fn number(text: &str) -> Option<Self> {
+        plain_number(text).map(|text| Self(text.to_owned()))
+    }
+
     /// A word that is not from the text: a number, or the name of a kind.
     pub(super) fn word(word: impl fmt::Display) -> Self {
         Self(word.to_string())
@@ -77,8 +97,24 @@ impl fmt::Display for Excerpt {
 pub struct Near(pub(super) Option<Excerpt>);
 
 impl Near {
+    /// Among more words than these nobody is helped to find the one.
+    const MOST_WORDS: usize = 10_000;
+
+    /// What a word of other programs means here. Case and the kind of dash mean nothing.
+    pub(super) fn meant(found: &str, words: &[(&str, &str)]) -> Self {
+        let plain = |letter: char| if letter == '-' { '_' } else { letter.to_ascii_lowercase() };
+        let is_found = |word: &str| found.chars().map(plain).eq(word.chars());
+        Self(words.iter().find(|(word, _)| is_found(word)).map(|(_, meant)| Excerpt::of(meant)))
+    }
+
+    /// This word, or the closest of `words`.
+    pub(super) fn or_to<'a>(self, found: &str, words: impl Iterator<Item = &'a str>) -> Self {
+        if self.0.is_some() { self } else { Self::to(found, words) }
+    }
+
     /// The closest of `words`, if it is a typing error away.
     pub(super) fn to<'a>(found: &str, words: impl Iterator<Item = &'a str>) -> Self {
+        let words = words.take(Self::MOST_WORDS);
         let slips = |word: &str| {
             // Only words of similar length can be close: with many words this avoids nearly all work.
             (found.len().abs_diff(word.len()) <= 2 && word.len() <= Excerpt::LONGEST)
@@ -146,6 +182,15 @@ mod tests {
         assert_eq!(near("ingres"), " (did you mean \"ingress\"?)");
         assert_eq!(near("Egress"), " (did you mean \"egress\"?)");
         assert_eq!(near("rules"), "");
+    }
+
+    #[test]
+    fn a_word_of_other_programs_is_known() {
+        let meant = |found| Near::meant(found, &[("source_ip", "remote")]).to_string();
+        assert_eq!(meant("Source-IP"), " (did you mean \"remote\"?)");
+        assert_eq!(meant("source"), "");
+        let near = Near::meant("x", &[("x", "y")]).or_to("x", ["xx"].into_iter());
+        assert_eq!(near.to_string(), " (did you mean \"y\"?)");
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod membership;
 mod nic;
 mod policy;
 pub mod precedence;
+mod reach;
 mod rule;
 mod senders;
 mod service;
 pub mod text;
+mod validity;
 
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
@@ -24,10 +26,11 @@ pub use nic::{
     Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
 };
 pub use policy::{
-    Decider, FamilyName, GroupIndex, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts, PortListIndex,
-    PrefixListIndex, RuleIndex,
+    Decider, FamilyName, GroupIndex, Invalid, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
+    PortListIndex, PrefixListIndex, RuleIndex,
 };
 pub use precedence::Precedence;
+pub use reach::{JoinedLists, Reach};
 pub use rule::{Action, Priority, Remote, Rule};
 pub use senders::{AddressPair, AllowedSources, Mac, NoMac};
 pub use service::{IcmpMessage, PortRange, Ports, Service};

@@ -1,14 +1,13 @@
-//! A whole policy, and its validation.
+//! A whole policy: its parts, and what is wrong with parts that are none.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
-use foldhash::{HashSet, HashSetExt as _};
 use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    DeviceFacts, Direction, Family, Group, GroupType, Hook, Ipsec, MAX_GROUPS_PER_NIC, Nic, NoEthertypes,
-    PortRange, Ports, Remote, Role, Rule, Service, fit_one_nic,
+    DeviceFacts, Direction, Family, Group, MAX_GROUPS_PER_NIC, Nic, NoEthertypes, PortRange, Rule,
+    validity::problems,
 };
 
 macro_rules! index {
@@ -92,6 +91,15 @@ pub struct InvalidPolicy {
     pub place: Place,
     /// What is wrong, and what would be right.
     pub reason: InvalidReason,
+}
+
+/// The problems of parts that do not form a policy: one or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The first one.
+    pub first: InvalidPolicy,
+    /// The others, in the order of the document.
+    pub rest: Vec<InvalidPolicy>,
 }
 
 /// What is wrong with the parts.
@@ -201,115 +209,25 @@ impl Policy {
     /// # Errors
     /// The first problem found, in the order of the document.
     pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
+        Self::checked(parts, 1).map_err(|Invalid { first, .. }| first)
+    }
+
+    /// Checks the parts.
+    ///
+    /// # Errors
+    /// The first `most` problems, in the order of the document.
+    pub fn checked(parts: PolicyParts, most: usize) -> Result<Self, Invalid> {
+        let mut problems = problems(&parts, most).into_iter();
+        if let Some(first) = problems.next() {
+            return Err(Invalid { first, rest: problems.collect() });
+        }
         let mut policy = Self { holders: vec![Vec::new(); parts.groups.len()], parts };
-        policy.check_groups()?;
-        policy.check_nics()?;
         for (position, nic) in policy.parts.nics.iter().enumerate() {
             for group in &nic.groups {
                 policy.holders[group.0].push(position);
             }
         }
         Ok(policy)
-    }
-
-    fn check_groups(&self) -> Result<(), InvalidPolicy> {
-        let mut names = HashSet::new();
-        for (position, group) in self.parts.groups.iter().enumerate() {
-            let index = GroupIndex(position);
-            let fail = |reason| Err(InvalidPolicy { place: Place::Group(index), reason });
-            if !names.insert(&group.name) {
-                return fail(InvalidReason::Duplicate { what: "group", name: group.name.clone() });
-            }
-            if group.kind == GroupType::Enterprise && group.inner_access {
-                return fail(InvalidReason::EnterpriseInnerAccess);
-            }
-            for direction in [Direction::Ingress, Direction::Egress] {
-                let mut seen = HashSet::new();
-                for (position, rule) in group.rules(direction).iter().enumerate() {
-                    let place = Place::Rule(RuleIndex { group: index, direction, position });
-                    if !seen.insert(&rule.id) {
-                        let reason = InvalidReason::DuplicateRule { id: rule.id.clone() };
-                        return Err(InvalidPolicy { place, reason });
-                    }
-                    self.check_rule(rule).map_err(|reason| InvalidPolicy { place, reason })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn check_rule(&self, rule: &Rule) -> Result<(), InvalidReason> {
-        let exists = |ports: &Ports| match ports {
-            Ports::List(list) => list.0 < self.parts.port_lists.len(),
-            Ports::Any | Ports::Ranges(_) => true,
-        };
-        if let Service::Ported { destination, source, .. } = &rule.service
-            && !(exists(destination) && exists(source))
-        {
-            return Err(InvalidReason::Dangling { what: "port list" });
-        }
-        let remote = match rule.remote {
-            Remote::Net(net) => Some(("remote", family_of(net))),
-            Remote::Group(group) if group.0 >= self.parts.groups.len() => {
-                return Err(InvalidReason::Dangling { what: "group" });
-            }
-            Remote::PrefixList(list) if list.0 >= self.parts.prefix_lists.len() => {
-                return Err(InvalidReason::Dangling { what: "prefix list" });
-            }
-            Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => None,
-        };
-        let local = rule.local.map(|net| ("local", family_of(net)));
-        let service = rule.service.family().map(|family| ("protocol", family));
-        let mut parts = [service, remote, local].into_iter().flatten();
-        if let Some((first, first_family)) = parts.next()
-            && let Some((second, second_family)) = parts.find(|&(_, family)| family != first_family)
-        {
-            let (first_family, second_family) = (FamilyName(first_family), FamilyName(second_family));
-            return Err(InvalidReason::MixedFamilies { first, first_family, second, second_family });
-        }
-        Ok(())
-    }
-
-    fn check_nics(&self) -> Result<(), InvalidPolicy> {
-        let mut devices = HashSet::new();
-        for (position, nic) in self.parts.nics.iter().enumerate() {
-            let fail = |place, reason| Err(InvalidPolicy { place, reason });
-            if !devices.insert(&nic.device) {
-                let reason = InvalidReason::Duplicate { what: "device", name: nic.device.clone() };
-                return fail(Place::Nic(position), reason);
-            }
-            if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
-                return fail(Place::Nic(position), InvalidReason::GuestXdp);
-            }
-            if (nic.role, nic.ipsec_written) == (Role::Guest, Some(Ipsec::Pass)) {
-                return fail(Place::Nic(position), InvalidReason::GuestIpsec);
-            }
-            if (nic.hook, nic.ipsec_written) == (Hook::Xdp, Some(Ipsec::Judge)) {
-                return fail(Place::Nic(position), InvalidReason::XdpIpsec);
-            }
-            if let Err(why) = fit_one_nic(&nic.ethertypes) {
-                return fail(Place::Nic(position), why.into());
-            }
-            if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
-                return fail(Place::Nic(position), InvalidReason::GroupCount { found: nic.groups.len() });
-            }
-            for (place, group) in nic.groups.iter().enumerate() {
-                let here = Place::NicGroup(position, place);
-                let Some(found) = self.parts.groups.get(group.0) else {
-                    return fail(here, InvalidReason::Dangling { what: "group" });
-                };
-                if nic.groups[..place].contains(group) {
-                    return fail(here, InvalidReason::GroupTwice { name: found.name.clone() });
-                }
-                // Unwrap: the first group was looked up in the first round of this loop.
-                let first = self.group(nic.groups[0]);
-                if first.kind != found.kind {
-                    let (first, name) = (first.name.clone(), found.name.clone());
-                    return fail(here, InvalidReason::MixedTypes { first, name });
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The parts, to be changed and checked again.
@@ -389,12 +307,5 @@ impl Policy {
                 nic.addresses = nic.device_facts.addresses_of(nic.role);
             }
         }
-    }
-}
-
-fn family_of(net: IpNet) -> Family {
-    match net {
-        IpNet::V4(_) => Family::V4,
-        IpNet::V6(_) => Family::V6,
     }
 }

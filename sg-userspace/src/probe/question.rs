@@ -135,6 +135,19 @@ pub enum InvalidProbe {
     },
 }
 
+impl InvalidProbe {
+    /// The same error where fields have other names, such as those of flags.
+    #[must_use]
+    pub fn in_words(mut self, words: &[(&str, &'static str)]) -> Self {
+        if let Self::Missing { field, .. } | Self::Superfluous { field, .. } = &mut self
+            && let Some((_, word)) = words.iter().find(|(own, _)| own == field)
+        {
+            *field = word;
+        }
+        self
+    }
+}
+
 impl Probe {
     /// Checks the parts.
     ///

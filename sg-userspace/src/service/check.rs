@@ -150,7 +150,9 @@ fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
         icmp_type: packet.icmp_type.or(echo),
         icmp_code: packet.icmp_code,
     };
+    const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
     Probe::new(parts)
+        .map_err(|error| error.in_words(&WORDS))
         .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))
 }
 

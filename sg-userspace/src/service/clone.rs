@@ -80,8 +80,11 @@ impl Operation for CloneGroup {
         }
         // A VPC does not reach into another region, and a copy leaves its VPC only if the request says so.
         if !same_region && !self.classic && self.vpc.is_none() && original.vpc.is_some() {
-            let allowed = "a copy in another region needs a VPC there, or `classic`".to_owned();
-            return Err(Refusal::Missing { field: Field::Region, allowed });
+            let allowed =
+                "a copy in another region needs a VPC there (sgctl: --vpc VPC), or becomes a classic group \
+                           (sgctl: --classic)"
+                    .to_owned();
+            return Err(Refusal::Missing { field: Field::Vpc, allowed });
         }
         let kept = || original.vpc.as_ref().filter(|_| same_region).map(ToString::to_string);
         let vpc = if self.classic { None } else { self.vpc.clone().or_else(kept) };

@@ -108,6 +108,8 @@ pub enum Field {
     Groups,
     /// A region.
     Region,
+    /// A VPC.
+    Vpc,
     /// The size of a page.
     PageSize,
     /// The token of a page.
@@ -149,6 +151,7 @@ impl fmt::Display for Field {
             Self::Place => "place",
             Self::Groups => "groups",
             Self::Region => "region",
+            Self::Vpc => "VPC",
             Self::PageSize => "page size",
             Self::PageToken => "page token",
             Self::ClientToken => "client token",

@@ -125,10 +125,14 @@ fn named_group(
     let named = state.find_group_near(name.as_str(), group)?;
     *name = named.id.clone();
     if named.vpc != group.vpc {
+        let called = |group: &Group| match group.label.name.as_str() {
+            "" => format!("group {}", group.id),
+            name => format!("group {} ({name})", group.id),
+        };
         return Err(Refusal::OtherVpc {
-            what: format!("group {}", named.id),
+            what: called(named),
             found: named.vpc.clone(),
-            with: format!("group {}", group.id),
+            with: called(group),
             wanted: group.vpc.clone(),
         });
     }

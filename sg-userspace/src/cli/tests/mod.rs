@@ -97,7 +97,7 @@ fn bad_input_is_2() {
     let both = &[&PACKET[..], &["--dport", "22", "--probes", "-"]].concat();
     let bad_port = &[&PACKET[..], &["--dport", "65536"]].concat();
     for (words, message) in [
-        (missing_port, "tcp needs dport"),
+        (missing_port, "tcp needs --dport"),
         (no_destination, "--dst"),
         (both, "cannot be used with"),
         (bad_port, "65536 is not in 0..=65535"),
@@ -137,7 +137,7 @@ fn nothing_that_a_terminal_obeys_gets_there() {
             let (out, code, error) = run(&words);
             assert_eq!((out.as_str(), code), ("", 2), "{words:?}");
             assert!(error.contains("is invisible or a control character"), "{error}");
-            assert!(!error.chars().any(is_invisible), "{error:?}");
+            assert!(!error.lines().any(|line| line.chars().any(is_invisible)), "{error:?}");
         }
     }
     // Where they are accepted, as in a path, they are escaped.

@@ -140,6 +140,18 @@ fn rules_are_added_changed_and_revoked() {
         .ok("rule add web --direction ingress --protocol tcp --ports port-list:web --remote group:ops \
          --remote prefix-list:office --priority 7");
     assert_eq!(added.lines().count(), 2, "{added}");
+    assert!(added.starts_with("in force: rule sgr-"), "eth0 holds web: {added}");
+    let added = agent.ok("rule add ops --direction ingress --protocol tcp --ports 22 --remote group:web");
+    assert!(added.starts_with("stored, but no NIC holds this group: rule sgr-"), "{added}");
+    agent.ok("vpc create test --region eu-1");
+    agent.ok("group create far --vpc test");
+    let elsewhere =
+        agent.refused("rule add web --direction ingress --protocol tcp --ports 22 --remote group:far");
+    assert!(
+        elsewhere.contains(" (far) is in VPC vpc-") && elsewhere.contains(" (web) in VPC"),
+        "{elsewhere}"
+    );
+    agent.ok("group delete far --yes");
     let table = agent.ok("rule list web --direction ingress");
     for text in ["port-list:web", "group:ops", "prefix-list:office", "80,443"] {
         assert!(table.contains(text), "{text}: {table}");
@@ -227,6 +239,8 @@ fn rules_travel_between_groups_and_files() {
     agent.ok("group create ops --vpc prod");
     agent.ok("rule add web --direction ingress --protocol tcp --ports 22 --remote group:ops");
     assert!(agent.ok("group clone web web-test").contains("copied 2 rules"));
+    let nowhere = agent.refused("group clone web web-far --region us-1");
+    assert!(nowhere.contains("--vpc") && nowhere.contains("--classic"), "{nowhere}");
     let elsewhere = agent.ok("group clone web web-far --region us-1 --classic");
     assert!(elsewhere.contains("left out rule sgr-"), "{elsewhere}");
 
@@ -270,7 +284,7 @@ fn checks_and_health() {
     assert!(closed.starts_with("drop by rule sgr-") && closed.contains("shadowed (they match"), "{closed}");
     assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 23 -o name")), "drop\n");
     assert!(agent.ok(&format!("{packet} 192.0.2.1 --port 23")).starts_with("drop by default"));
-    assert!(agent.refused(&format!("{packet} 192.0.2.1")).contains("dport"));
+    assert!(agent.refused(&format!("{packet} 192.0.2.1")).contains("tcp needs --port"));
     agent.ok("rule add web --direction ingress --protocol tcp --ports 24 --remote any --action reject");
     assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 24 -o name")), "reject\n");
     agent.ok("vpc modify prod --default reject");

@@ -202,7 +202,11 @@ fn nothing_stands_for_an_empty_thing() {
         "---\n{}\n...\n",
         "{}\r\n",
     ] {
-        assert_eq!(accepted(text).policy, empty, "{text:?}");
+        let loaded = accepted(text);
+        assert_eq!(loaded.policy, empty, "{text:?}");
+        let said: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 1, "{text:?}");
+        assert!(said[0].ends_with(": the document has no nics: nothing is protected"), "{said:?}");
     }
     let lists = accepted("prefix_lists: { a: }\nport_lists: { b: }\ngroups: { g: }\nmembers: { g: }").policy;
     assert_eq!(lists.prefixes(PrefixListIndex(0)), []);
@@ -226,6 +230,8 @@ fn every_way_to_write_ports() {
     assert_eq!(ports("8000-8100"), [range(8000, 8100)]);
     assert_eq!(ports("65535-65535"), [port(65535)]);
     assert_eq!(ports("\"22, 80 - 90\""), [port(22), range(80, 90)]);
+    assert_eq!(ports("[80, 443, 8080-8090]"), [port(80), port(443), range(8080, 8090)]);
+    assert_eq!(ports("[\"22,80\", 90]"), [port(22), port(80), port(90)]);
 }
 
 #[test]
@@ -265,7 +271,7 @@ groups:
     assert_eq!(rule.local, Some("fe80::/10".parse().unwrap()));
     let ten = "10.0.0.0/8".parse().unwrap();
     assert_eq!(loaded.policy.prefixes(PrefixListIndex(0)), [ten, ten]);
-    let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let warnings: Vec<_> = loaded.warnings[..3].iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
         [
@@ -300,6 +306,7 @@ groups: { web: { ingress: [{ protocol: 60 }, { protocol: 61 }, { protocol: 0 }] 
             Notice::LinkLocalMember { address: v4 },
             Notice::ExtensionHeader { protocol: 60 },
             Notice::ExtensionHeader { protocol: 0 },
+            Notice::NothingProtected,
         ]
     );
 }
@@ -323,5 +330,91 @@ fn warnings_without_end_are_counted() {
     let prefixes = "10.0.0.1/8, ".repeat(3000);
     let loaded = accepted(&format!("prefix_lists: {{ l: [ {prefixes} ] }}"));
     assert_eq!(loaded.warnings.len(), 1001);
-    assert_eq!(loaded.warnings[1000].notice, Notice::More { count: 2000 });
+    // The last one is that there are no NICs.
+    assert_eq!(loaded.warnings[1000].notice, Notice::More { count: 2001 });
+}
+
+/// The warnings about rules of a group that a NIC holds.
+fn of_rules(rules: &str) -> Vec<String> {
+    let text = format!(
+        "prefix_lists: {{ all: [10.0.0.0/8, 192.0.2.0/24], one: [10.1.0.0/16], none: [] }}\nport_lists: {{ web: [80, 443, 8080-8090] }}\n\
+         groups: {{ h: , g: {{ ingress: [{rules}] }} }}\nnics: [{{ device: eth0, groups: [g] }}]"
+    );
+    accepted(&text).warnings.iter().map(|warning| format!("{}: {}", warning.path, warning.notice)).collect()
+}
+
+#[test]
+fn rules_that_never_decide_are_warned_of() {
+    let never = |position: usize, by: &str, does: &str| {
+        let (place, by) = (format!("groups.g.ingress[{position}]"), format!("{by:?}"));
+        vec![format!(
+            "{place}: this rule never decides: rule {by} is asked first, matches all that this one matches, and {does}"
+        )]
+    };
+    for (rules, wanted) in [
+        (
+            "{ protocol: tcp, ports: 22 }, { protocol: tcp, ports: 22 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: tcp, ports: 22 }, { id: no, action: drop, protocol: all }",
+            never(0, "no", "does the opposite"),
+        ),
+        (
+            "{ action: reject, priority: 1, protocol: all }, { id: x, action: drop, priority: 2, protocol: udp }",
+            never(1, "g/ingress/0", "lets nothing through either"),
+        ),
+        (
+            "{ protocol: tcp, ports: [1-100, 101-200] }, { priority: 2, protocol: tcp, ports: 50-150 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: tcp, ports: { port_list: web } }, { priority: 2, protocol: tcp, ports: [443, 8085] }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: { prefix_list: all } }, { priority: 2, protocol: gre, remote: { prefix_list: one } }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, remote: { group: h } }, { priority: 2, protocol: gre, remote: { group: h } }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: icmp, icmp_type: 8 }, { priority: 2, protocol: icmp, icmp_type: 8, icmp_code: 0 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+        (
+            "{ protocol: all, local: 10.0.0.0/8 }, { priority: 2, protocol: all, local: 10.0.0.1 }",
+            never(1, "g/ingress/0", "does the same"),
+        ),
+    ] {
+        assert_eq!(of_rules(rules), wanted, "{rules}");
+    }
+}
+
+#[test]
+fn rules_that_may_decide_are_not_warned_of() {
+    for rules in [
+        "{ protocol: tcp, ports: 22 }, { protocol: tcp, ports: 22-23 }",
+        "{ protocol: tcp, ports: 22 }, { protocol: udp, ports: 22 }",
+        "{ protocol: all, priority: 2 }, { protocol: tcp }",
+        "{ enabled: false, protocol: all, action: drop }, { protocol: tcp }",
+        "{ protocol: all, action: drop, priority: 50, remote: 10.0.0.0/8 }, { priority: 60, protocol: all }",
+        "{ protocol: all, remote: { group: h } }, { priority: 2, protocol: all, remote: { group: g } }",
+        "{ protocol: all }, { priority: 2, protocol: all, action: drop, remote: { prefix_list: none } }",
+        "{ protocol: tcp, source_ports: 53 }, { protocol: tcp }",
+        "{ protocol: icmp, icmp_type: 8, icmp_code: 0 }, { protocol: icmp, icmp_type: 8 }",
+        "{ protocol: all, local: 10.0.0.1 }, { protocol: all, local: 10.0.0.2 }",
+    ] {
+        assert_eq!(of_rules(rules), Vec::<String>::new(), "{rules}");
+    }
+}
+
+#[test]
+fn rules_without_end_are_not_all_compared() {
+    let rules: String = (0..2_000).map(|port| format!("{{ protocol: tcp, ports: {port} }},")).collect();
+    let said = of_rules(&rules);
+    assert_eq!(said.len(), 1);
+    assert!(said[0].ends_with("not all of them were"), "{said:?}");
 }

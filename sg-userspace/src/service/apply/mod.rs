@@ -19,7 +19,7 @@ use super::{
     Operation, Refusal, Tx,
     labels::{document_name, region},
 };
-use crate::document;
+use crate::document::{self, Notice};
 use plan::Plan;
 
 /// Make what a document owns as the document says.
@@ -90,6 +90,8 @@ impl Operation for Apply {
         let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
         plan.make(loaded.policy.parts())?;
         let changes = plan.changes;
-        Ok(Difference { changes, warnings: loaded.warnings.iter().map(ToString::to_string).collect() })
+        // NICs may come to its groups by other operations.
+        let meant = loaded.warnings.iter().filter(|warning| warning.notice != Notice::NothingProtected);
+        Ok(Difference { changes, warnings: meant.map(ToString::to_string).collect() })
     }
 }

@@ -216,6 +216,7 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         | Field::Ethertypes
         | Field::Address
         | Field::Place
+        | Field::Vpc
         | Field::PageSize
         | Field::Limit
         | Field::File

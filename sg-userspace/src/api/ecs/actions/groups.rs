@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    ActionFuture, ErrorContext, Handler, group, in_region, page::Window, permission, region, submit, tags,
-    tags_shown, time,
+    ActionFuture, ErrorContext, Handler, group, in_region, pagination::Window, permission, region, submit,
+    tags, tags_shown, time,
 };
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},

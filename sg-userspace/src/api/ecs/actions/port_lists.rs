@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    ActionFuture, ErrorContext, Handler, page::Window, permission::vendor_range, region, submit, tags,
+    ActionFuture, ErrorContext, Handler, pagination::Window, permission::vendor_range, region, submit, tags,
     tags_shown, time,
 };
 use crate::{

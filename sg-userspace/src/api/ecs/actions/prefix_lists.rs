@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, sync::Arc};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::{ActionFuture, ErrorContext, Handler, page::Window, region, submit, tags, tags_shown, time};
+use super::{
+    ActionFuture, ErrorContext, Handler, pagination::Window, region, submit, tags, tags_shown, time,
+};
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::{CreatePrefixList, DeletePrefixLists, LabelChange, ModifyPrefixList, NewLabel, State},

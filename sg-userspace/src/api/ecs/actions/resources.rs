@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Value, json};
 
-use super::{ActionFuture, Handler, page::Window, region, tags, tags_shown, time};
+use super::{ActionFuture, Handler, pagination::Window, region, tags, tags_shown, time};
 use crate::{
     api::ecs::{Call, Fault, Response, params::Fields, router::Ecs},
     service::State,

@@ -1,0 +1,137 @@
+//! The verdict for a packet on a NIC as it is now: `sgd serve` judges, and this displays its response.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use hyper::Method;
+
+use crate::cli::args::common::Format;
+use crate::cli::args::values::{named, write_ids};
+use crate::cli::client::address::Address;
+use crate::cli::client::http::Call;
+use crate::cli::client::names::{Names, Wanted};
+use crate::cli::client::session::Session;
+use crate::cli::commands::check::packet::PacketArgs;
+use crate::cli::commands::rule::words;
+use crate::cli::failure::Failure;
+use crate::cli::render::table::{Column, Render};
+use crate::{
+    model::text::escaped,
+    service::{CheckPacket, Checked, CommonCheck},
+};
+
+/// The maximum number of listed rules; the rest is only counted.
+const LISTED: usize = 30;
+
+/// Show whether common ports are open: 22, 80, 443, 3389, 8080, and ping.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// Id, name or device of the NIC; an instance means its primary NIC.
+    #[arg(value_parser = named())]
+    nic: String,
+    /// Address that would connect.
+    #[arg(long, value_name = "ADDRESS")]
+    remote: IpAddr,
+}
+
+pub(crate) fn packet(args: &PacketArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    args.require_port()?;
+    let body = CheckPacket {
+        nic: args.nic.clone(),
+        direction: args.direction,
+        protocol: args.protocol,
+        remote: args.remote,
+        local: args.local,
+        port: args.port,
+        source_port: args.source_port,
+        icmp_type: args.icmp_type,
+        icmp_code: args.icmp_code,
+    };
+    // A query; it is no GET only because of its length.
+    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&body)?;
+    let checked: Checked = session.client.call(&call)?;
+    match session.output.format {
+        Format::Table | Format::Wide => explain(session, &checked),
+        Format::Json | Format::Yaml => session.output.data(&checked),
+        Format::Name => session.output.line(&checked.verdict),
+    }?;
+    args.compare(&checked.verdict)
+}
+
+/// What decided, in words.
+fn by(checked: &Checked) -> String {
+    let group = match (&checked.group_name, &checked.group) {
+        (Some(name), _) if !name.is_empty() => format!(" of group {name}"),
+        (_, Some(group)) => format!(" of group {group}"),
+        _ => String::new(),
+    };
+    match &checked.rule {
+        Some(rule) => format!("by rule {}{group}", rule.id),
+        None => format!("by {}{group}", checked.reason),
+    }
+}
+
+fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> {
+    let mut wanted = Wanted::default();
+    let rules = checked.rule.iter().chain(checked.shadowed.iter().map(|concerned| &concerned.rule));
+    rules.for_each(|rule| rule.mentions(&mut wanted));
+    wanted.ids("groups", checked.asked.iter().map(|asked| &asked.group));
+    let names = session.names(&wanted)?;
+    let output = &mut session.output;
+    let verdict = output.paint_as(&checked.verdict, &escaped(&checked.verdict));
+    output.painted(&format!("{verdict} {}", escaped(&by(checked))))?;
+    if let Some(rule) = &checked.rule {
+        output.line(&format!("  {}", words(rule, &names)))?;
+    }
+    let hidden = checked.asked.len().saturating_sub(LISTED);
+    if !checked.asked.is_empty() {
+        output.line("asked before:")?;
+    }
+    if hidden > 0 {
+        output.line(&format!("  … {hidden} more that do not match"))?;
+    }
+    // The rules closest to the decision are the ones that were expected to decide.
+    for asked in &checked.asked[hidden..] {
+        let group = names.of(&asked.group);
+        let line = match &asked.rule {
+            Some(rule) => format!("  {rule} of {group}: {}", asked.because),
+            None => format!("  members of {group}: {}", asked.because),
+        };
+        output.line(&line)?;
+    }
+    if !checked.shadowed.is_empty() {
+        output.line("shadowed (they match this packet too, but are never asked):")?;
+    }
+    for concerned in checked.shadowed.iter().take(LISTED) {
+        let rule = &concerned.rule;
+        output.line(&format!("  {} of {}: {}", rule.id, concerned.group_name, words(rule, &names)))?;
+    }
+    match checked.shadowed.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => output.line(&format!("  … {more} more")),
+    }
+}
+
+impl Render for CommonCheck {
+    const NOUN: &'static str = "check";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("PORT", |common| common.name.clone()),
+        Column::new("VERDICT", |common| common.checked.verdict.clone()),
+        Column::new("REASON", |common| common.checked.reason.clone()),
+        Column::new("GROUP", |common| common.checked.group_name.clone().unwrap_or_default()),
+        Column::new("RULE", |common| write_ids(common.checked.rule.iter().map(|rule| &rule.id))),
+        Column::wide("SHADOWED", |common| {
+            write_ids(common.checked.shadowed.iter().map(|concerned| &concerned.rule.id))
+        }),
+    ];
+
+    fn id(&self) -> String {
+        self.name.clone()
+    }
+}
+
+pub(crate) fn common(args: &CommonArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    let address = Address::of(&["check", "common"]).with("nic", &args.nic).with("remote", args.remote);
+    let checks: Vec<CommonCheck> = session.get(address)?;
+    session.output.many(&checks, &Names::default())
+}

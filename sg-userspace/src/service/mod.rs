@@ -53,7 +53,7 @@ use tokio::sync::oneshot;
 
 pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
-pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
+pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated, check_common, check_packet};
 pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
 pub use idempotency::Idempotent;

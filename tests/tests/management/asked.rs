@@ -36,7 +36,6 @@ fn whose_filter(lab: Lab) -> Result<()> {
         (socket(&served[0]), &["stats", "--all"][..], true),
         (socket(&served[1]), &["stats", "--all"], false),
         (socket(&served[1]), &["stats", "--all", "--instance", agent], true),
-        (socket(&served[1]), &["stats", "--all", "--instance", agent], true),
         ("/nowhere".to_owned(), &["stats", "--all", "--instance", agent], true),
     ] {
         let output = sgctl(&socket, arguments)?;

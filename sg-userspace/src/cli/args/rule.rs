@@ -3,8 +3,8 @@
 use clap::Args;
 use ipnet::IpNet;
 
-use crate::cli::args::values::{parse_bool, ports, prefix, remote};
 use crate::{
+    cli::args::values::{parse_bool, ports, prefix, remote},
     service::ModifyRule,
     store::{Action, NicType, Ports, Protocol, Remote, RuleSpec},
 };

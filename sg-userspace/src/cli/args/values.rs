@@ -9,8 +9,10 @@ use clap::{
 use ipnet::IpNet;
 use sg_common::packet::{Tag, Vlan, ethertype};
 
-use crate::cli::{args::service_name::numbered, client::names::Names};
-use crate::store::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
+use crate::{
+    cli::{args::service_name::numbered, client::names::Names},
+    store::{GroupId, PortListId, Ports, PrefixListId, Remote, net},
+};
 
 /// An id or a name: a non-empty text.
 pub(crate) fn named() -> NonEmptyStringValueParser {

@@ -11,9 +11,10 @@ use hyper::StatusCode;
 use nix::unistd::{Gid, Group, Uid, User};
 use thiserror::Error;
 
-use crate::api::native::ErrorDetail;
-use crate::cli::client::server::Server;
-use crate::cli::failure::Failure;
+use crate::{
+    api::native::ErrorDetail,
+    cli::{client::server::Server, failure::Failure},
+};
 
 /// Why a request failed.
 #[derive(Debug, Error)]

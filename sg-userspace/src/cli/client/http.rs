@@ -23,10 +23,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::api::native::ErrorBody;
-use crate::cli::client::error::ClientError;
-use crate::cli::client::moved::{Moved, Pieces};
-use crate::cli::client::server::Server;
+use crate::{
+    api::native::ErrorBody,
+    cli::client::{
+        error::ClientError,
+        moved::{Moved, Pieces},
+        server::Server,
+    },
+};
 
 /// How often a request is retried after its connection broke: `sgd` may just have been restarted.
 const RETRIES: u32 = 3;

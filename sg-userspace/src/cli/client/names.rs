@@ -7,11 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::cli::client::address::Address;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::Render;
-use crate::store::{Ports, Remote};
+use crate::{
+    cli::{
+        client::{address::Address, session::Session},
+        failure::Failure,
+        render::table::Render,
+    },
+    store::{Ports, Remote},
+};
 
 /// The maximum number of ids in one request: its URL must not get too long.
 const AT_ONCE: usize = 100;

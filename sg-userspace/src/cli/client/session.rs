@@ -8,16 +8,20 @@ use std::{
 use hyper::Method;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cli::args::common::Common;
-use crate::cli::client::address::Address;
-use crate::cli::client::error::ClientError;
-use crate::cli::client::http::{Call, Client};
-use crate::cli::client::server::Server;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Output;
 use crate::{
     agent::Instance,
     api::native::Status,
+    cli::{
+        args::common::Common,
+        client::{
+            address::Address,
+            error::ClientError,
+            http::{Call, Client},
+            server::Server,
+        },
+        failure::Failure,
+        render::output::Output,
+    },
     service::{LARGEST_PAGE, Page},
 };
 

@@ -3,16 +3,18 @@
 use clap::Subcommand;
 use hyper::Method;
 
-use crate::cli::args::values::{named, write_time};
-use crate::cli::client::address::Address;
-use crate::cli::client::http::Call;
-use crate::cli::client::names::Names;
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Yes;
-use crate::cli::render::table::{Column, Render};
-use crate::service::{AccessKeyView, CreateAccessKey, NewAccessKey};
+use crate::{
+    cli::{
+        args::values::{named, write_time},
+        client::{address::Address, http::Call, names::Names, resource::Resource, session::Session},
+        failure::Failure,
+        render::{
+            output::Yes,
+            table::{Column, Render},
+        },
+    },
+    service::{AccessKeyView, CreateAccessKey, NewAccessKey},
+};
 
 /// Access keys, with which clients sign their requests.
 #[derive(Debug, clap::Args)]

@@ -2,16 +2,17 @@
 
 use hyper::Method;
 
-use crate::cli::args::policy::PolicyArg;
-use crate::cli::args::values::named;
-use crate::cli::client::address::Address;
-use crate::cli::client::http::Call;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::file;
-use crate::cli::render::output::{Output, Yes, count};
-use crate::cli::render::table::cell;
 use crate::{
+    cli::{
+        args::{policy::PolicyArg, values::named},
+        client::{address::Address, http::Call, session::Session},
+        failure::Failure,
+        render::{
+            file,
+            output::{Output, Yes, count},
+            table::cell,
+        },
+    },
     model::text::escaped_lines,
     service::{Apply, Changed, Difference, Happens},
 };

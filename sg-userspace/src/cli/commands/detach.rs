@@ -6,11 +6,14 @@ use std::io::Write;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use crate::agent::{AgentError, Instance, InstanceLock, Removed, teardown};
-use crate::cli::args::common::Common;
-use crate::cli::args::common::Format;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::{Output, Yes};
+use crate::{
+    agent::{AgentError, Instance, InstanceLock, Removed, teardown},
+    cli::{
+        args::common::{Common, Format},
+        failure::Failure,
+        render::output::{Output, Yes},
+    },
+};
 
 /// Remove the filter from the devices: from then on every packet passes.
 ///

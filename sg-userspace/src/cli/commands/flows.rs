@@ -18,16 +18,21 @@ use sg_common::{
     verdict::Decision,
 };
 
-use crate::cli::args::common::Common;
-use crate::cli::args::common::Format;
-use crate::cli::args::service_name::port;
-use crate::cli::args::values;
-use crate::cli::client::session::filter_of;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::{Output, count};
-use crate::cli::render::table::Rows;
 use crate::{
     agent::{Catalog, CatalogError},
+    cli::{
+        args::{
+            common::{Common, Format},
+            service_name::port,
+            values,
+        },
+        client::session::filter_of,
+        failure::Failure,
+        render::{
+            output::{Output, count},
+            table::Rows,
+        },
+    },
     kernel::Flows,
     store::Protocol,
 };

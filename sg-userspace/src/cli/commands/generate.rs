@@ -9,9 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap_complete::{Shell, env::Shells};
 
-use crate::cli::failure::Failure;
-use crate::cli::render::output::count;
-use crate::cli::{completion, help};
+use crate::cli::{completion, failure::Failure, help, render::output::count};
 
 /// Print a shell completion script.
 #[derive(Debug, clap::Args)]

@@ -2,18 +2,24 @@
 
 use clap::Subcommand;
 
-use crate::cli::args::filter::Filter;
-use crate::cli::args::label::{self, NewLabelArgs};
-use crate::cli::args::nic_spec::nic;
-use crate::cli::args::values::{named, write_addresses, write_ids, write_time};
-use crate::cli::client::names::Wanted;
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::commands::membership::{JoinArgs, LeaveArgs};
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Yes;
-use crate::cli::render::table::{Column, Render, name_or};
-use crate::service::{InstanceView, RegisterInstance, RegisterNic};
+use crate::{
+    cli::{
+        args::{
+            filter::Filter,
+            label::{self, NewLabelArgs},
+            nic_spec::nic,
+            values::{named, write_addresses, write_ids, write_time},
+        },
+        client::{names::Wanted, resource::Resource, session::Session},
+        commands::membership::{JoinArgs, LeaveArgs},
+        failure::Failure,
+        render::{
+            output::Yes,
+            table::{Column, Render, name_or},
+        },
+    },
+    service::{InstanceView, RegisterInstance, RegisterNic},
+};
 
 /// Instances: machines with one or more NICs; the first is the primary one.
 #[derive(Debug, clap::Args)]

@@ -1,12 +1,14 @@
 //! `sgctl lint`: lint, for rules that can never decide and rules that let everybody in.
 
-use crate::cli::args::values::{named, write_ids};
-use crate::cli::client::address::Address;
-use crate::cli::client::names::Wanted;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::{Column, Render};
-use crate::service::{Finding, FindingKind, Severity};
+use crate::{
+    cli::{
+        args::values::{named, write_ids},
+        client::{address::Address, names::Wanted, session::Session},
+        failure::Failure,
+        render::table::{Column, Render},
+    },
+    service::{Finding, FindingKind, Severity},
+};
 
 /// Find rules that never decide a packet, and rules that let everybody in.
 #[derive(Debug, clap::Args)]

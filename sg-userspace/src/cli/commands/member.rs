@@ -5,16 +5,21 @@ use std::net::IpAddr;
 use clap::Subcommand;
 use hyper::Method;
 
-use crate::cli::args::common::Format;
-use crate::cli::args::filter::Length;
-use crate::cli::args::values::named;
-use crate::cli::client::address::Address;
-use crate::cli::client::names::Wanted;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::count;
-use crate::cli::render::table::{Column, Render};
-use crate::{document::Notice, model::identifies, service::ChangeMembers, store::Member};
+use crate::{
+    cli::{
+        args::{common::Format, filter::Length, values::named},
+        client::{address::Address, names::Wanted, session::Session},
+        failure::Failure,
+        render::{
+            output::count,
+            table::{Column, Render},
+        },
+    },
+    document::Notice,
+    model::identifies,
+    service::ChangeMembers,
+    store::Member,
+};
 
 /// Members of groups on other hosts.
 ///

@@ -3,12 +3,13 @@
 use clap::Args;
 use hyper::Method;
 
-use crate::cli::args::values::named;
-use crate::cli::client::address::Address;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::{Render as _, cell};
 use crate::{
+    cli::{
+        args::values::named,
+        client::{address::Address, session::Session},
+        failure::Failure,
+        render::table::{Render as _, cell},
+    },
     service::{Join, Leave},
     store::Nic,
 };

@@ -2,16 +2,20 @@
 
 use clap::Subcommand;
 
-use crate::cli::args::filter::Filter;
-use crate::cli::args::label::{self, LabelChangeArgs, NewLabelArgs};
-use crate::cli::args::values::{named, write_time};
-use crate::cli::client::address::Address;
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Yes;
-use crate::cli::render::table::{Column, Render, name_or};
 use crate::{
+    cli::{
+        args::{
+            filter::Filter,
+            label::{self, LabelChangeArgs, NewLabelArgs},
+            values::{named, write_time},
+        },
+        client::{address::Address, resource::Resource, session::Session},
+        failure::Failure,
+        render::{
+            output::Yes,
+            table::{Column, Render, name_or},
+        },
+    },
     service::{CreatePortList, ListView, ModifyPortList},
     store::{PortEntry, PortList, PortSet, PortSetError},
 };

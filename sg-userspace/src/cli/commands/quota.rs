@@ -4,12 +4,16 @@ use clap::Subcommand;
 use hyper::Method;
 use serde_json::{Map, Value};
 
-use crate::cli::args::common::Format;
-use crate::cli::client::address::Address;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::Rows;
-use crate::{service::ModifyQuotas, store::Quotas};
+use crate::{
+    cli::{
+        args::common::Format,
+        client::{address::Address, session::Session},
+        failure::Failure,
+        render::table::Rows,
+    },
+    service::ModifyQuotas,
+    store::Quotas,
+};
 
 /// Quotas: the maximum number of each resource.
 #[derive(Debug, clap::Args)]

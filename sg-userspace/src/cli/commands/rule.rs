@@ -3,17 +3,25 @@
 use clap::Subcommand;
 use hyper::Method;
 
-use crate::cli::args::filter::Length;
-use crate::cli::args::rule::{NewRule, RuleChange};
-use crate::cli::args::values::{named, word, write_ports, write_remote, write_time, yes_no};
-use crate::cli::client::address::Address;
-use crate::cli::client::names::{Names, Wanted};
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::{Yes, count};
-use crate::cli::render::table::{Column, Render, cell, name_or};
 use crate::{
+    cli::{
+        args::{
+            filter::Length,
+            rule::{NewRule, RuleChange},
+            values::{named, word, write_ports, write_remote, write_time, yes_no},
+        },
+        client::{
+            address::Address,
+            names::{Names, Wanted},
+            resource::Resource,
+            session::Session,
+        },
+        failure::Failure,
+        render::{
+            output::{Yes, count},
+            table::{Column, Render, cell, name_or},
+        },
+    },
     service::{Authorize, Revoke},
     store::{Direction, NicType, Rule, RuleSpec, shortest},
 };

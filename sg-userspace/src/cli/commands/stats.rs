@@ -11,14 +11,14 @@ use sg_common::{
     verdict::Reason,
 };
 
-use crate::cli::args::common::Common;
-use crate::cli::args::common::Format;
-use crate::cli::client::session::filter_of;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Output;
-use crate::cli::render::table::Rows;
 use crate::{
     agent::{Catalog, CatalogError, Outcome, nic_block, read_counters},
+    cli::{
+        args::common::{Common, Format},
+        client::session::filter_of,
+        failure::Failure,
+        render::{output::Output, table::Rows},
+    },
     kernel::KernelError,
     model::text::escaped_json,
 };

@@ -6,16 +6,15 @@ use std::io::Write;
 use anyhow::anyhow;
 use serde::Serialize;
 
-use crate::cli::client::address::Address;
-use crate::cli::client::error::ClientError;
-use crate::cli::client::http::Call;
-use crate::cli::client::names::Names;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::{Column, Render};
-use crate::cli::{args::common::Common, client::session::Session};
 use crate::{
     agent::{Catalog, CatalogError, Instance},
     api::native::Status,
+    cli::{
+        args::common::Common,
+        client::{address::Address, error::ClientError, http::Call, names::Names, session::Session},
+        failure::Failure,
+        render::table::{Column, Render},
+    },
 };
 
 /// Show the state of the agent, and whether everything is in force.

@@ -6,14 +6,17 @@ use bytes::Bytes;
 use clap::Args;
 use hyper::Method;
 
-use crate::cli::client::address::Address;
-use crate::cli::client::error::ClientError;
-use crate::cli::client::http::Call;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::file;
-use crate::cli::render::output::{Yes, count};
-use crate::service::Replaced;
+use crate::{
+    cli::{
+        client::{address::Address, error::ClientError, http::Call, session::Session},
+        failure::Failure,
+        render::{
+            file,
+            output::{Yes, count},
+        },
+    },
+    service::Replaced,
+};
 
 /// The media type of an export for the server.
 const LINES: &str = "text/plain";

@@ -4,14 +4,17 @@ use std::{io::Write, net::IpAddr};
 
 use serde::Serialize;
 
-use crate::cli::args::common::Common;
-use crate::cli::args::common::Format;
-use crate::cli::args::policy::{self, PolicyArg};
-use crate::cli::failure::Failure;
-use crate::cli::render::output::{Output, count};
 use crate::{
     agent::devices::{self, Devices},
     check::CompiledNic,
+    cli::{
+        args::{
+            common::{Common, Format},
+            policy::{self, PolicyArg},
+        },
+        failure::Failure,
+        render::output::{Output, count},
+    },
     model::{Ethertype, Hook, Nic, Policy, Role},
 };
 

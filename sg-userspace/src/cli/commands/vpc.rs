@@ -2,15 +2,20 @@
 
 use clap::Subcommand;
 
-use crate::cli::args::filter::Filter;
-use crate::cli::args::label::{self, LabelChangeArgs, NewLabelArgs};
-use crate::cli::args::values::{named, word, write_time};
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Yes;
-use crate::cli::render::table::{Column, Render, name_or};
 use crate::{
+    cli::{
+        args::{
+            filter::Filter,
+            label::{self, LabelChangeArgs, NewLabelArgs},
+            values::{named, word, write_time},
+        },
+        client::{resource::Resource, session::Session},
+        failure::Failure,
+        render::{
+            output::Yes,
+            table::{Column, Render, name_or},
+        },
+    },
     model::{MidStream, Takeover, Unmatched},
     service::{CreateVpc, ModifyVpc},
     store::{Established, Order, Vpc},

@@ -12,14 +12,19 @@ use clap::Args;
 use dialoguer::{Input, theme::SimpleTheme};
 use serde::Serialize;
 
-use crate::cli::args::common::{Format, OutputArgs};
-use crate::cli::client::moved::Moved;
-use crate::cli::client::names::Names;
-use crate::cli::failure::Failure;
-use crate::cli::render::file;
-use crate::cli::render::progress::Progress;
-use crate::cli::render::table::{self, Render, Rows};
-use crate::model::text::{escaped, escaped_json, escaped_lines, is_invisible};
+use crate::{
+    cli::{
+        args::common::{Format, OutputArgs},
+        client::{moved::Moved, names::Names},
+        failure::Failure,
+        render::{
+            file,
+            progress::Progress,
+            table::{self, Render, Rows},
+        },
+    },
+    model::text::{escaped, escaped_json, escaped_lines, is_invisible},
+};
 
 /// Where a command prints.
 pub(crate) struct Output<'a> {

@@ -8,9 +8,13 @@ use serde::Serialize;
 
 use anyhow::anyhow;
 
-use crate::cli::client::names::{Names, Wanted};
-use crate::cli::failure::Failure;
-use crate::model::text::escaped;
+use crate::{
+    cli::{
+        client::names::{Names, Wanted},
+        failure::Failure,
+    },
+    model::text::escaped,
+};
 
 /// An object that can be printed in every format.
 pub(crate) trait Render: Serialize + 'static {

@@ -149,10 +149,10 @@ fn an_explanation_for_people() {
         "no-such-dev0 ingress tcp 10.9.9.9:40000 -> 10.0.0.5:22
 accept by rule ssh of group web
   from inside
-asked before:
+evaluated before:
   members of web: 10.9.9.9 is none
   no-scan of web (drop, priority 1): remote: the other end is 10.9.9.9
-shadowed (they match this packet too, but are never asked):
+shadowed (they match this packet too, but are never reached):
   web/ingress/2 of web (drop, priority 9)
 "
     );

@@ -2,6 +2,9 @@
 //! VPC to the last deletion.
 
 use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     sync::{Arc, mpsc},
     thread,
 };
@@ -14,7 +17,7 @@ use super::{file, run};
 use crate::{
     agent::Instance,
     api::{
-        listen::{Access, Limits, Listener},
+        listen::{Access, Exposure, Limits, Listener},
         native::{self, Caller, Native},
     },
     service::{
@@ -27,6 +30,8 @@ use crate::{
 struct Agent {
     dir: TempDir,
     in_force: InForce,
+    /// The address that serves the same over TCP.
+    tcp: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
 
@@ -36,7 +41,11 @@ impl Agent {
         let in_force = InForce::default();
         let (service, _) = Service::start(Box::new(Remembers::default()), in_force.clone()).unwrap();
         let instance = Instance::new("cli-tests").unwrap();
-        let native = Native { service, instance, caller: Caller::Socket, attempts: Arc::default() };
+        let native = |caller| {
+            let (service, instance) = (service.clone(), instance.clone());
+            native::router(Native { service, instance, caller, attempts: Arc::default() })
+        };
+        let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));
         let socket = dir.path().join("api.sock");
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -44,13 +53,16 @@ impl Agent {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = Listener::unix(&socket, Access::default()).await.unwrap();
-                tell.send(()).unwrap();
+                let loopback = Exposure::Loopback { flag: "--expose" };
+                let tcp = Listener::tcp("127.0.0.1:0".parse().unwrap(), loopback, "--listen").unwrap();
+                tell.send(tcp.address().unwrap()).unwrap();
                 let stopped = async { drop(stopped.await) };
-                listener.serve(native::router(native), Limits::default(), stopped).await;
+                tokio::spawn(tcp.serve(by_key, Limits::default(), std::future::pending()));
+                listener.serve(by_socket, Limits::default(), stopped).await;
             });
         });
-        told.recv().unwrap();
-        Self { dir, in_force, _stop: stop }
+        let tcp = told.recv().unwrap();
+        Self { dir, in_force, tcp, _stop: stop }
     }
 
     /// Runs a command line, split at blanks.
@@ -297,7 +309,7 @@ fn checks_and_lint() {
     let packet = "check packet eth0 --protocol tcp --remote";
     let open = agent.ok(&format!("{packet} 203.0.113.9 --port 22"));
     assert!(open.starts_with("accept by rule sgr-") && open.contains("priority 9"), "{open}");
-    assert!(open.contains("asked before:"), "{open}");
+    assert!(open.contains("evaluated before:"), "{open}");
     let closed = agent.ok(&format!("{packet} 192.0.2.1 --port 22"));
     assert!(closed.starts_with("drop by rule sgr-") && closed.contains("shadowed (they match"), "{closed}");
     assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 23 -o name")), "drop\n");
@@ -391,4 +403,30 @@ fn a_large_document_is_applied() {
     let document = file(&text);
     let applied = agent.ok(&format!("apply -f {} --yes", document.path().display()));
     assert!(applied.contains("3 added"), "{applied}");
+}
+
+#[test]
+fn the_same_over_tcp_with_an_access_key() {
+    let agent = site();
+    let key = agent.dir.path().join("key.json");
+    fs::write(&key, agent.ok("access-key create -o json")).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let (server, key) = (format!("http://{}", agent.tcp), key.display().to_string());
+    let over_tcp = |words: &[&str]| run(&[&["--server", &server, "--access-key-file", &key], words].concat());
+
+    assert_eq!(over_tcp(&["group", "list", "--columns", "name", "--no-headers"]).0, "web\n");
+    let (out, code, error) = over_tcp(&["group", "create", "ops", "--vpc", "prod"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(agent.ok("group list").contains("ops"));
+    assert_eq!(over_tcp(&["group", "show", "db"]).1, 3);
+    assert!(over_tcp(&["status"]).0.contains("0 of 1 NICs"));
+
+    let id = agent.json("access-key list")[0]["id"].as_str().unwrap().to_owned();
+    agent.ok(&format!("access-key delete {id} --yes"));
+    let (_, code, error) = over_tcp(&["group", "list"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.starts_with(&server) && error.contains("does not accept the access key"), "{error}");
+    let (_, code, error) =
+        run(&["--server", "http://127.0.0.1:1", "--access-key-file", &key, "group", "list"]);
+    assert!(code == 1 && error.contains("sgd serve --listen"), "{error}");
 }

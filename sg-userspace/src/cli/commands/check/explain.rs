@@ -26,14 +26,14 @@ pub(crate) fn write(
     }
 
     // The rules closest to the decision are the ones that were expected to decide.
-    let hidden = explanation.asked.len().saturating_sub(LISTED);
-    if !explanation.asked.is_empty() {
-        writeln!(out, "asked before:")?;
+    let hidden = explanation.evaluated.len().saturating_sub(LISTED);
+    if !explanation.evaluated.is_empty() {
+        writeln!(out, "evaluated before:")?;
     }
     if hidden > 0 {
         writeln!(out, "  … {hidden} more that do not match")?;
     }
-    for step in &explanation.asked[hidden..] {
+    for step in &explanation.evaluated[hidden..] {
         match *step {
             Step::NoMember(group) => {
                 let name = escaped(&policy.group(group).name);
@@ -44,7 +44,7 @@ pub(crate) fn write(
     }
 
     if !explanation.shadowed.is_empty() {
-        writeln!(out, "shadowed (they match this packet too, but are never asked):")?;
+        writeln!(out, "shadowed (they match this packet too, but are never reached):")?;
     }
     for &rule in explanation.shadowed.iter().take(LISTED) {
         writeln!(out, "  {}", named(policy, rule))?;

@@ -5,17 +5,22 @@ use std::net::IpAddr;
 use clap::Args;
 use hyper::Method;
 
-use crate::cli::args::common::Format;
-use crate::cli::args::values::{named, write_ids};
-use crate::cli::client::address::Address;
-use crate::cli::client::http::Call;
-use crate::cli::client::names::{Names, Wanted};
-use crate::cli::client::session::Session;
-use crate::cli::commands::check::packet::PacketArgs;
-use crate::cli::commands::rule::words;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::{Column, Render};
 use crate::{
+    cli::{
+        args::{
+            common::Format,
+            values::{named, write_ids},
+        },
+        client::{
+            address::Address,
+            http::Call,
+            names::{Names, Wanted},
+            session::Session,
+        },
+        commands::{check::packet::PacketArgs, rule::words},
+        failure::Failure,
+        render::table::{Column, Render, name_or},
+    },
     model::text::escaped,
     service::{CheckPacket, Checked, CommonCheck},
 };
@@ -66,7 +71,7 @@ fn by(checked: &Checked) -> String {
         _ => String::new(),
     };
     match &checked.rule {
-        Some(rule) => format!("by rule {}{group}", rule.id),
+        Some(rule) => format!("by rule {}{group}", name_or(&rule.spec.name, &rule.id)),
         None => format!("by {}{group}", checked.reason),
     }
 }
@@ -75,7 +80,7 @@ fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> 
     let mut wanted = Wanted::default();
     let rules = checked.rule.iter().chain(checked.shadowed.iter().map(|concerned| &concerned.rule));
     rules.for_each(|rule| rule.mentions(&mut wanted));
-    wanted.ids("groups", checked.asked.iter().map(|asked| &asked.group));
+    wanted.ids("groups", checked.evaluated.iter().map(|evaluated| &evaluated.group));
     let names = session.names(&wanted)?;
     let output = &mut session.output;
     let verdict = output.paint_as(&checked.verdict, &escaped(&checked.verdict));
@@ -83,24 +88,24 @@ fn explain(session: &mut Session<'_>, checked: &Checked) -> Result<(), Failure> 
     if let Some(rule) = &checked.rule {
         output.line(&format!("  {}", words(rule, &names)))?;
     }
-    let hidden = checked.asked.len().saturating_sub(LISTED);
-    if !checked.asked.is_empty() {
-        output.line("asked before:")?;
+    let hidden = checked.evaluated.len().saturating_sub(LISTED);
+    if !checked.evaluated.is_empty() {
+        output.line("evaluated before:")?;
     }
     if hidden > 0 {
         output.line(&format!("  … {hidden} more that do not match"))?;
     }
     // The rules closest to the decision are the ones that were expected to decide.
-    for asked in &checked.asked[hidden..] {
-        let group = names.of(&asked.group);
-        let line = match &asked.rule {
-            Some(rule) => format!("  {rule} of {group}: {}", asked.because),
-            None => format!("  members of {group}: {}", asked.because),
+    for evaluated in &checked.evaluated[hidden..] {
+        let group = names.of(&evaluated.group);
+        let line = match &evaluated.rule {
+            Some(rule) => format!("  {rule} of {group}: {}", evaluated.because),
+            None => format!("  members of {group}: {}", evaluated.because),
         };
         output.line(&line)?;
     }
     if !checked.shadowed.is_empty() {
-        output.line("shadowed (they match this packet too, but are never asked):")?;
+        output.line("shadowed (they match this packet too, but are never reached):")?;
     }
     for concerned in checked.shadowed.iter().take(LISTED) {
         let rule = &concerned.rule;
@@ -119,7 +124,10 @@ impl Render for CommonCheck {
         Column::new("VERDICT", |common| common.checked.verdict.clone()),
         Column::new("REASON", |common| common.checked.reason.clone()),
         Column::new("GROUP", |common| common.checked.group_name.clone().unwrap_or_default()),
-        Column::new("RULE", |common| write_ids(common.checked.rule.iter().map(|rule| &rule.id))),
+        Column::new("RULE", |common| {
+            common.checked.rule.as_ref().map(|rule| name_or(&rule.spec.name, &rule.id)).unwrap_or_default()
+        }),
+        Column::wide("ID", |common| write_ids(common.checked.rule.iter().map(|rule| &rule.id))),
         Column::wide("SHADOWED", |common| {
             write_ids(common.checked.shadowed.iter().map(|concerned| &concerned.rule.id))
         }),

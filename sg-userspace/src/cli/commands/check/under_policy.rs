@@ -12,14 +12,20 @@ use clap::Args;
 use nix::unistd::geteuid;
 use sg_common::verdict::Verdict;
 
-use crate::cli::args::common::{Format, OutputArgs};
-use crate::cli::args::policy::{self, PolicyArg};
-use crate::cli::commands::check::explain;
-use crate::cli::commands::check::packet::{Engine, PacketArgs};
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Output;
 use crate::{
     check::{self, EngineKind, Form},
+    cli::{
+        args::{
+            common::{Format, OutputArgs},
+            policy::{self, PolicyArg},
+        },
+        commands::check::{
+            explain,
+            packet::{Engine, PacketArgs},
+        },
+        failure::Failure,
+        render::output::Output,
+    },
     model::{
         Policy,
         text::{escaped, escaped_json},

@@ -3,16 +3,21 @@
 use clap::Args;
 use hyper::Method;
 
-use crate::cli::args::label::NewLabelArgs;
-use crate::cli::args::values::named;
-use crate::cli::client::address::Address;
-use crate::cli::client::names::{Names, Wanted};
-use crate::cli::client::session::Session;
-use crate::cli::commands::rule::words;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::{Output, Yes, count};
-use crate::cli::render::table::Render as _;
 use crate::{
+    cli::{
+        args::{label::NewLabelArgs, values::named},
+        client::{
+            address::Address,
+            names::{Names, Wanted},
+            session::Session,
+        },
+        commands::rule::words,
+        failure::Failure,
+        render::{
+            output::{Output, Yes, count},
+            table::Render as _,
+        },
+    },
     service::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored},
     store::Rule,
 };

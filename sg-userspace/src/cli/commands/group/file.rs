@@ -6,18 +6,21 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use hyper::Method;
 
-use crate::cli::args::common::Format;
-use crate::cli::args::values::{named, word, write_remote};
-use crate::cli::client::address::Address;
-use crate::cli::client::http::Call;
-use crate::cli::client::names::Wanted;
-use crate::cli::client::session::Session;
-use crate::cli::commands::rule::ports;
-use crate::cli::failure::Failure;
-use crate::cli::render::file;
-use crate::cli::render::output::count;
-use crate::cli::render::table::{Column, Render};
 use crate::{
+    cli::{
+        args::{
+            common::Format,
+            values::{named, word, write_remote},
+        },
+        client::{address::Address, http::Call, names::Wanted, session::Session},
+        commands::rule::ports,
+        failure::Failure,
+        render::{
+            file,
+            output::count,
+            table::{Column, Render},
+        },
+    },
     service::{ImportReport, ImportRow, Imported},
     store::RuleSpec,
 };

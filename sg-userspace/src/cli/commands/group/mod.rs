@@ -7,17 +7,20 @@ mod reference;
 use clap::Subcommand;
 use hyper::Method;
 
-use crate::cli::args::filter::Filter;
-use crate::cli::args::label::{self, LabelChangeArgs, NewLabelArgs};
-use crate::cli::args::values::{named, word, write_time, yes_no};
-use crate::cli::client::address::Address;
-use crate::cli::client::names::Wanted;
-use crate::cli::client::resource::Resource;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::output::Yes;
-use crate::cli::render::table::{Column, Render, name_or};
 use crate::{
+    cli::{
+        args::{
+            filter::Filter,
+            label::{self, LabelChangeArgs, NewLabelArgs},
+            values::{named, word, write_time, yes_no},
+        },
+        client::{address::Address, names::Wanted, resource::Resource, session::Session},
+        failure::Failure,
+        render::{
+            output::Yes,
+            table::{Column, Render, name_or},
+        },
+    },
     service::{CreateGroup, DeleteGroups, GroupView, ModifyGroup},
     store::{Action, Group, GroupType},
 };

@@ -1,12 +1,14 @@
 //! The groups whose rules name a group or a list.
 
-use crate::cli::args::values::write_ids;
-use crate::cli::client::address::Address;
-use crate::cli::client::names::Names;
-use crate::cli::client::session::Session;
-use crate::cli::failure::Failure;
-use crate::cli::render::table::{Column, Render, name_or};
-use crate::service::Reference;
+use crate::{
+    cli::{
+        args::values::write_ids,
+        client::{address::Address, names::Names, session::Session},
+        failure::Failure,
+        render::table::{Column, Render, name_or},
+    },
+    service::Reference,
+};
 
 impl Render for Reference {
     const NOUN: &'static str = "reference";

@@ -119,7 +119,6 @@ mod tests {
 
     #[test]
     fn arguments_that_name_something_have_a_collection() {
-        let mut found = Vec::new();
         fn visit(command: &clap::Command, found: &mut Vec<String>) {
             for arg in command.get_arguments() {
                 if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
@@ -128,6 +127,7 @@ mod tests {
             }
             command.get_subcommands().for_each(|sub| visit(sub, found));
         }
+        let mut found = Vec::new();
         visit(&help::command(), &mut found);
         for expected in
             ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]

@@ -1,7 +1,7 @@
 //! The tree of commands as users see it: what clap derives from the arguments, completed with what all commands have alike: aliases
 //! of verbs, defaults and requirements in words, one line a flag, and examples.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _};
+use clap::{Arg, ArgAction, Command, CommandFactory as _, builder::Resettable};
 
 use super::{Args, args::common::HEADING, failure::EXIT_CODES};
 
@@ -172,7 +172,15 @@ pub(crate) fn command() -> Command {
         .help("Print help")
         .help_heading(HEADING)
         .global(true);
-    command.disable_help_flag(true).arg(help).after_help(exit_codes())
+    let version = Arg::new("version")
+        .short('V')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Print version")
+        .help_heading(HEADING)
+        .global(true);
+    let command = command.disable_help_flag(true).disable_version_flag(true);
+    command.arg(help).arg(version).after_help(exit_codes())
 }
 
 /// The table of exit codes.
@@ -188,6 +196,7 @@ fn completed(command: Command, path: &str) -> Command {
     if let Some(long) = command.get_long_about().map(ToString::to_string) {
         // Its first paragraph is what `-h` shows at the top.
         after.extend(long.split_once("\n\n").map(|(_, rest)| rest.to_owned()));
+        command = command.long_about(Resettable::Reset);
     }
     if let Some((_, examples)) = EXAMPLES.iter().find(|(words, _)| *words == path) {
         let title = if examples.len() == 1 { "Example" } else { "Examples" };

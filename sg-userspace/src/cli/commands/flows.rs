@@ -119,6 +119,7 @@ struct Row {
 }
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut output = Output::new(&common.output, out)?;
     let instance = filter_of(common)?;
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
@@ -139,7 +140,6 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
         .map(|(key, entry)| (key, entry, known.row(&key, &entry)))
         .filter(|(key, _, row)| args.wanted.admits(key, row))
         .collect();
-    let mut output = Output::new(&common.output, out)?;
     if args.delete {
         return delete(args, &mut flows, &pins, &found, &mut output);
     }

@@ -35,6 +35,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut output = Output::new(&common.output, out)?;
     let instance = filter_of(common)?;
     let catalog = Catalog::load(&instance.catalog()).map_err(|error| match error {
         CatalogError::Missing { .. } => Failure::other(anyhow!(
@@ -56,7 +57,6 @@ pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(
     let mut stats = Stats::collect(&catalog, args.nic.as_deref(), |numbers| read_counters(&pins, numbers))
         .with_context(|| format!("cannot read the counters pinned in {}", pins.display()))
         .map_err(Failure::other)?;
-    let mut output = Output::new(&common.output, out)?;
     if output.format.is_data() && !args.all {
         stats.reasons.retain(|row| row.count.packets > 0);
     }

@@ -287,7 +287,7 @@ fn rules_travel_between_groups_and_files() {
 
     let csv = agent.dir.path().join("rules.csv");
     agent.ok(&format!("group export web {}", csv.display()));
-    let text = std::fs::read_to_string(&csv).unwrap();
+    let text = fs::read_to_string(&csv).unwrap();
     assert!(text.starts_with("Direction,Policy,"), "{text}");
     assert!(agent.ok("group export web").starts_with("{\n  \"Permissions\""));
     agent.ok("group create copy --vpc prod");
@@ -364,7 +364,7 @@ fn everything_leaves_and_comes_back() {
     assert!(agent.ok(&format!("{import} --yes")).contains("written"));
     assert_eq!(agent.json("group show web")["rules"], 1);
     assert!(agent.ok(&format!("{import} --yes")).starts_with("0 records removed, 0 records written"));
-    let wrong = file(&std::fs::read_to_string(&path).unwrap().replace("\"web\"", "\"w\\u0435b\""));
+    let wrong = file(&fs::read_to_string(&path).unwrap().replace("\"web\"", "\"w\\u0435b\""));
     let error = agent.refused(&format!("import {} --yes", wrong.path().display()));
     assert!(error.starts_with(&format!("{}: line ", wrong.path().display())), "{error}");
 }

@@ -230,5 +230,6 @@ fn in_words(arg: Arg) -> Arg {
     } else {
         String::new()
     };
-    arg.help(format!("{}{addition}", help.trim_end_matches('.'))).hide_default_value(true)
+    let arg = arg.help(format!("{}{addition}", help.trim_end_matches('.')));
+    if takes_value { arg.hide_default_value(true) } else { arg }
 }

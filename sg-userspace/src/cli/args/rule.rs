@@ -1,6 +1,6 @@
 //! Arguments for the fields of a rule.
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use ipnet::IpNet;
 
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) struct NewRule {
     #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
     nic_type: NicType,
     /// Whether the rule is enabled
-    #[arg(long, value_name = "YES", value_parser = parse_bool(), default_value = "yes")]
+    #[arg(long, value_name = "YES", action = ArgAction::Set, value_parser = parse_bool(), default_value = "yes")]
     enabled: bool,
     /// Name of the rule, unique in its group.
     #[arg(long)]

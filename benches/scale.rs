@@ -33,7 +33,7 @@ use sg_userspace::{
         LARGEST_PAGE, LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup,
         NewLabel, NicQuery, Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery,
         Scope, Service, State, check_common, check_packet, export_rules, find_groups, find_nics, find_rules,
-        health, prefix_list_associations, references,
+        lint, prefix_list_associations, references,
     },
     store::{
         Action, Change, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
@@ -358,9 +358,9 @@ fn queries(bench: &Bench, state: &State) {
         let remote = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
         check_common(state, &target(n), remote, nothing)
     });
-    bench.query("health: of a group", |n| health(state, &Scope::Group(group(n * 31).to_string())));
-    bench.query("health: of a NIC", |n| health(state, &Scope::Nic(target(n))));
-    bench.query("health: of everything", |_| health(state, &Scope::All));
+    bench.query("lint: of a group", |n| lint(state, &Scope::Group(group(n * 31).to_string())));
+    bench.query("lint: of a NIC", |n| lint(state, &Scope::Nic(target(n))));
+    bench.query("lint: of everything", |_| lint(state, &Scope::All));
     bench.query("export: everything", |_| {
         let mut text = Vec::new();
         export(state.records(), &mut text, false).map(|()| text.len()).map_err(|error| format!("{error:?}"))

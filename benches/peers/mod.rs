@@ -59,7 +59,7 @@ impl Filter {
         match self {
             Self::Host => feed(host, &[CONNTRACK, "-F"], ""),
             Self::Agent(agent) => {
-                agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"]).map(drop)
+                agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"]).map(drop)
             }
             Self::Programs(programs) => lpm::forget(programs),
         }

@@ -21,7 +21,7 @@ pub struct Explanation {
     /// The result of the check.
     pub answer: CheckResult,
     /// The steps evaluated before, in order. Empty if the packet never reached the groups (DHCP, anti-spoofing).
-    pub asked: Vec<Step>,
+    pub evaluated: Vec<Step>,
     /// Later rules that match the packet too: for this packet they are shadowed.
     pub shadowed: Vec<RuleIndex>,
 }
@@ -31,7 +31,7 @@ impl Oracle<'_> {
     #[must_use]
     pub fn explain(&mut self, probe: &Probe) -> Explanation {
         let answer = self.judge(probe);
-        let mut explanation = Explanation { answer, asked: Vec::new(), shadowed: Vec::new() };
+        let mut explanation = Explanation { answer, evaluated: Vec::new(), shadowed: Vec::new() };
         let policy = self.policy();
         let Some(nic) = policy.nics().get(probe.nic()) else { return explanation };
         if super::judge::before_rules(nic, probe).is_some() {
@@ -44,14 +44,14 @@ impl Oracle<'_> {
                 decided = true;
                 break;
             }
-            explanation.asked.push(Step::NoMember(*group));
+            explanation.evaluated.push(Step::NoMember(*group));
         }
         for (index, rule, named) in &order.rules {
             match matching::mismatch(policy, rule, named.as_deref(), probe) {
                 None if decided => explanation.shadowed.push(*index),
                 None => decided = true,
                 Some(_) if decided => {}
-                Some(mismatch) => explanation.asked.push(Step::NoMatch(*index, mismatch)),
+                Some(mismatch) => explanation.evaluated.push(Step::NoMatch(*index, mismatch)),
             }
         }
         explanation

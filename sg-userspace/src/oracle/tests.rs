@@ -404,7 +404,7 @@ fn a_client_of_dhcp_asks_its_link_and_its_servers() {
 }
 
 #[test]
-fn an_explanation_says_who_was_asked_and_who_is_shadowed() {
+fn an_explanation_names_what_was_evaluated_and_what_is_shadowed() {
     let rules = vec![
         tcp(ports(80, 80)),
         from("198.51.100.0/24", drops(rule(Service::All))),
@@ -418,7 +418,7 @@ fn an_explanation_says_who_was_asked_and_who_is_shadowed() {
     let explanation = Oracle::new(&policy).explain(&to_port(22, packet(6, OTHER, OWN)));
     assert_eq!(explanation.answer, by_rule(Verdict::Accept, 0, Direction::Ingress, 2));
     assert_eq!(
-        explanation.asked,
+        explanation.evaluated,
         [
             Step::NoMember(GroupIndex(0)),
             Step::NoMatch(index(1), Mismatch::Remote { found: OTHER.parse().unwrap() }),
@@ -428,5 +428,5 @@ fn an_explanation_says_who_was_asked_and_who_is_shadowed() {
     assert_eq!(explanation.shadowed, [index(3)]);
 
     let member = Oracle::new(&policy).explain(&to_port(22, packet(6, "10.1.0.7", OWN)));
-    assert_eq!((member.asked.len(), member.shadowed), (0, vec![index(2), index(3)]));
+    assert_eq!((member.evaluated.len(), member.shadowed), (0, vec![index(2), index(3)]));
 }

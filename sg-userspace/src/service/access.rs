@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};
 use crate::{
     model::MAX_GROUPS_PER_NIC,
-    store::{AccessKey, Key, KeyId, Limits, Settings},
+    store::{AccessKey, AccessKeyId, Key, Quotas, Settings},
 };
 
 const SECRET_LENGTH: usize = 40;
@@ -17,45 +17,45 @@ const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 /// Make a key that signs requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct CreateKey {
+pub struct CreateAccessKey {
     /// For people.
     pub description: String,
 }
 
 /// A key as it is shown once, when it is made.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
-pub struct NewKey {
+pub struct NewAccessKey {
     /// Its id.
-    pub id: KeyId,
+    pub id: AccessKeyId,
     /// What signatures are made with. Nothing shows it again.
     pub secret: String,
 }
 
-impl std::fmt::Debug for NewKey {
+impl std::fmt::Debug for NewAccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewKey").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("NewAccessKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl Operation for CreateKey {
-    type Output = NewKey;
+impl Operation for CreateAccessKey {
+    type Output = NewAccessKey;
 
-    fn run(&self, tx: &mut Tx) -> Result<NewKey, Refusal> {
+    fn run(&self, tx: &mut Tx) -> Result<NewAccessKey, Refusal> {
         let mut rng = rand::rng();
         let letters = (0..SECRET_LENGTH).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]));
-        let (id, secret): (_, String) = (KeyId::random(), letters.collect());
+        let (id, secret): (_, String) = (AccessKeyId::random(), letters.collect());
         let description = self.description.clone();
         remark(&description)?;
         tx.put(AccessKey { id: id.clone(), secret: secret.clone(), description, created: tx.now() });
-        Ok(NewKey { id, secret })
+        Ok(NewAccessKey { id, secret })
     }
 }
 
 /// A key as it is shown: without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct KeyView {
+pub struct AccessKeyView {
     /// Its id.
-    pub id: KeyId,
+    pub id: AccessKeyId,
     /// For people.
     pub description: String,
     /// When it was made.
@@ -63,7 +63,7 @@ pub struct KeyView {
     pub created: Timestamp,
 }
 
-impl From<&AccessKey> for KeyView {
+impl From<&AccessKey> for AccessKeyView {
     fn from(key: &AccessKey) -> Self {
         Self { id: key.id.clone(), description: key.description.clone(), created: key.created }
     }
@@ -72,17 +72,17 @@ impl From<&AccessKey> for KeyView {
 /// Delete a key: what it signs is refused from now on.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct DeleteKey {
+pub struct DeleteAccessKey {
     /// Its id.
     pub key: String,
 }
 
-impl Operation for DeleteKey {
-    type Output = KeyId;
+impl Operation for DeleteAccessKey {
+    type Output = AccessKeyId;
 
-    fn run(&self, tx: &mut Tx) -> Result<KeyId, Refusal> {
-        let id = KeyId::from(self.key.as_str());
-        if tx.key(&id).is_none() {
+    fn run(&self, tx: &mut Tx) -> Result<AccessKeyId, Refusal> {
+        let id = AccessKeyId::from(self.key.as_str());
+        if tx.access_key(&id).is_none() {
             return Err(Refusal::NotFound { kind: Kind::AccessKey, name: self.key.clone(), hint: None });
         }
         tx.delete(Key::AccessKey(id.clone()));
@@ -91,16 +91,16 @@ impl Operation for DeleteKey {
 }
 
 /// Checks that the quotas are values that can be set.
-pub(super) fn check_limits(limits: &Limits) -> Result<(), Refusal> {
-    let found = limits.groups_per_nic;
+pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
+    let found = quotas.groups_per_nic;
     if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
         let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
-        return Err(Refusal::Invalid { field: Field::Limit, found: found.to_string(), allowed });
+        return Err(Refusal::Invalid { field: Field::Quota, found: found.to_string(), allowed });
     }
     Ok(())
 }
 
-/// Checks that [`CreateKey`] could have made the key.
+/// Checks that [`CreateAccessKey`] could have made the key.
 pub(super) fn check_key(key: &AccessKey) -> Result<(), Refusal> {
     if key.secret.len() != SECRET_LENGTH || !key.secret.bytes().all(|byte| LETTERS.contains(&byte)) {
         let allowed = format!("{SECRET_LENGTH} letters and digits");
@@ -110,40 +110,40 @@ pub(super) fn check_key(key: &AccessKey) -> Result<(), Refusal> {
     remark(&key.description)
 }
 
-/// Change limits; what is left out stays. What is there already may be over a new limit: it stays, and grows no more.
+/// Change quotas; what is left out stays. What is there already may be over a new quota: it stays, and grows no more.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct ModifyLimits {
-    /// See [`Limits`].
+pub struct ModifyQuotas {
+    /// See [`Quotas`].
     pub groups_per_nic: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub rules_per_nic: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub members_per_basic_group: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub members_per_enterprise_group: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub group_references_per_group: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub groups_per_region: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub entries_per_prefix_list: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub entries_per_port_list: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub rules_per_import: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub rules_per_operation: Option<u32>,
-    /// See [`Limits`].
+    /// See [`Quotas`].
     pub tags: Option<u32>,
 }
 
-impl Operation for ModifyLimits {
-    type Output = Limits;
+impl Operation for ModifyQuotas {
+    type Output = Quotas;
 
-    fn run(&self, tx: &mut Tx) -> Result<Limits, Refusal> {
-        let before = &tx.settings().limits;
-        let limits = Limits {
+    fn run(&self, tx: &mut Tx) -> Result<Quotas, Refusal> {
+        let before = &tx.settings().quotas;
+        let quotas = Quotas {
             groups_per_nic: self.groups_per_nic.unwrap_or(before.groups_per_nic),
             rules_per_nic: self.rules_per_nic.unwrap_or(before.rules_per_nic),
             members_per_basic_group: self.members_per_basic_group.unwrap_or(before.members_per_basic_group),
@@ -160,9 +160,9 @@ impl Operation for ModifyLimits {
             rules_per_operation: self.rules_per_operation.unwrap_or(before.rules_per_operation),
             tags: self.tags.unwrap_or(before.tags),
         };
-        check_limits(&limits)?;
-        let settings = Settings { limits: limits.clone(), ..tx.settings().clone() };
+        check_quotas(&quotas)?;
+        let settings = Settings { quotas: quotas.clone(), ..tx.settings().clone() };
         tx.put(settings);
-        Ok(limits)
+        Ok(quotas)
     }
 }

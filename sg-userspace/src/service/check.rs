@@ -56,9 +56,9 @@ pub struct Concerned {
     pub rule: Rule,
 }
 
-/// Somebody who was asked first and did not decide.
+/// What was evaluated first and did not decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Asked {
+pub struct Evaluated {
     /// The rule; none: the members of the group.
     pub rule: Option<RuleId>,
     /// The group.
@@ -80,8 +80,8 @@ pub struct Checked {
     pub group_name: Option<String>,
     /// The rule that decided.
     pub rule: Option<Rule>,
-    /// Who was asked before, in order.
-    pub asked: Vec<Asked>,
+    /// What was evaluated before, in order.
+    pub evaluated: Vec<Evaluated>,
     /// The rules behind it that match the packet, too: for this packet they are shadowed.
     pub shadowed: Vec<Concerned>,
 }
@@ -174,13 +174,13 @@ fn answer(
     let named =
         |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
     let rule_of = |index: RuleIndex| state.rule(&RuleId::from(policy.rule(index).id.as_str()));
-    let asked = explanation.asked.iter().map(|step| match *step {
-        Step::NoMember(group) => Asked {
+    let evaluated = explanation.evaluated.iter().map(|step| match *step {
+        Step::NoMember(group) => Evaluated {
             rule: None,
             group: group_of(&policy.group(group).name),
             because: "the remote is no member".to_owned(),
         },
-        Step::NoMatch(rule, mismatch) => Asked {
+        Step::NoMatch(rule, mismatch) => Evaluated {
             rule: Some(RuleId::from(policy.rule(rule).id.as_str())),
             group: group_of(&policy.group(rule.group).name),
             because: mismatch.to_string(),
@@ -197,7 +197,7 @@ fn answer(
         group_name: group.as_ref().map(named),
         group,
         rule: explanation.answer.rule.and_then(rule_of).map(|rule| Rule::clone(rule)),
-        asked: asked.collect(),
+        evaluated: evaluated.collect(),
         shadowed: shadowed.collect(),
     })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    LabelChange, Limit, NewLabel, Operation, Refusal, State, Tx,
+    LabelChange, NewLabel, Operation, Quota, Refusal, State, Tx,
     labels::{changed, label, region},
     rules::put_rules,
 };
@@ -52,7 +52,7 @@ impl Operation for CreateGroup {
             default: false,
         };
         check(&group)?;
-        limit(tx, &group.region)?;
+        check_quota(tx, &group.region)?;
         tx.put(group.clone());
         Ok(group)
     }
@@ -92,12 +92,12 @@ pub(super) fn check(group: &Group) -> Result<(), Refusal> {
     }
 }
 
-fn limit(state: &State, region: &str) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().limits.groups_per_region);
+fn check_quota(state: &State, region: &str) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().quotas.groups_per_region);
     let needed = 1 + state.groups().values().filter(|group| group.region == region).count() as u64;
     if needed > allowed {
         let what = format!("region {region}");
-        return Err(Refusal::TooMany { limit: Limit::GroupsPerRegion, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::GroupsPerRegion, what, needed, allowed });
     }
     Ok(())
 }
@@ -182,7 +182,7 @@ pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> R
     if let Some(group) = tx.groups().values().find(|group| here(group)) {
         return Ok(group.id.clone());
     }
-    limit(tx, region)?;
+    check_quota(tx, region)?;
     let group = Group {
         id: GroupId::random(),
         region: region.to_owned(),

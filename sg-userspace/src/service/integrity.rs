@@ -9,20 +9,20 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     Field, Kind, Refusal, State,
-    access::{check_key, check_limits},
+    access::{check_key, check_quotas},
     groups,
+    idempotency::check_token,
     labels::{check_stored as check_label, excerpt, region},
     lists::{check_port_list, check_prefix_list},
     membership::{fit_together, member_address},
     nics::check_parts,
-    once::check_token,
     rule_check::{Strictness, checked},
     twins::Names,
 };
 use crate::{
     model::MAX_GROUPS_PER_NIC,
     store::{
-        AccessKey, Group, GroupId, GroupType, Instance, InstanceId, KeyId, Label, Member, Nic, NicId,
+        AccessKey, AccessKeyId, Group, GroupId, GroupType, Instance, InstanceId, Label, Member, Nic, NicId,
         PortList, PortListId, PrefixList, PrefixListId, Record, Rule, RuleId, Settings, Vpc, VpcId,
     },
 };
@@ -244,12 +244,12 @@ fn port_list(list: &PortList) -> Result<(), Refusal> {
 }
 
 fn access_key(key: &AccessKey) -> Result<(), Refusal> {
-    id(KeyId::has_form(key.id.as_str()), key.id.as_str(), KeyId::PREFIX)?;
+    id(AccessKeyId::has_form(key.id.as_str()), key.id.as_str(), AccessKeyId::PREFIX)?;
     check_key(key)
 }
 
 fn check_settings(settings: &Settings) -> Result<(), Refusal> {
-    check_limits(&settings.limits)
+    check_quotas(&settings.quotas)
 }
 
 fn id(has_form: bool, found: &str, prefix: &str) -> Result<(), Refusal> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Limit, Refusal, State, Tx};
+use super::{Field, Quota, Refusal, State, Tx};
 use crate::{
     model::text,
     store::{Label, looks_like_id},
@@ -175,10 +175,10 @@ pub(super) fn remark(text: &str) -> Result<(), Refusal> {
 }
 
 fn tags(state: &State, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().limits.tags);
+    let allowed = u64::from(state.settings().quotas.tags);
     let needed = tags.len() as u64;
     if needed > allowed {
-        return Err(Refusal::TooMany { limit: Limit::Tags, what: "it".to_owned(), needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::Tags, what: "it".to_owned(), needed, allowed });
     }
     tag_texts(tags)
 }

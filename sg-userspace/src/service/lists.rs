@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Field, Kind, LabelChange, Limit, NewLabel, Operation, Refusal, State, Tx,
+    Field, Kind, LabelChange, NewLabel, Operation, Quota, Refusal, State, Tx,
     labels::{changed, label, region, remark},
     quota,
 };
@@ -53,7 +53,7 @@ impl Operation for CreatePrefixList {
 }
 
 fn check_prefixes(state: &State, list: &PrefixList) -> Result<(), Refusal> {
-    check_prefix_list(list, state.settings().limits.entries_per_prefix_list)
+    check_prefix_list(list, state.settings().quotas.entries_per_prefix_list)
 }
 
 /// Checks a list that may have at most `limit` entries.
@@ -83,13 +83,13 @@ pub(super) fn check_prefix_list(list: &PrefixList, limit: u32) -> Result<(), Ref
 
 fn sizes(id: &str, max_entries: u32, entries: usize, limit: u32) -> Result<(), Refusal> {
     if !(1..=limit).contains(&max_entries) {
-        let (found, allowed) = (max_entries.to_string(), format!("1 to {limit} (Limit entries_per_…_list)"));
+        let (found, allowed) = (max_entries.to_string(), format!("1 to {limit} (quota entries_per_…_list)"));
         return Err(Refusal::Invalid { field: Field::MaxEntries, found, allowed });
     }
     if entries as u64 > u64::from(max_entries) {
         let (what, needed) = (format!("list {id}"), entries as u64);
         let allowed = u64::from(max_entries);
-        return Err(Refusal::TooMany { limit: Limit::MaxEntries, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::MaxEntries, what, needed, allowed });
     }
     Ok(())
 }
@@ -230,7 +230,7 @@ impl Operation for CreatePortList {
 }
 
 fn check_ports(state: &State, list: &PortList) -> Result<(), Refusal> {
-    check_port_list(list, state.settings().limits.entries_per_port_list)
+    check_port_list(list, state.settings().quotas.entries_per_port_list)
 }
 
 /// Checks a list that may have at most `limit` entries.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Field, Limit, Operation, Refusal, State, Tx, nics, quota};
+use super::{Field, Operation, Quota, Refusal, State, Tx, nics, quota};
 use crate::{
     model::MAX_GROUPS_PER_NIC,
     store::{Group, GroupId, Key, Member, Nic},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held: they gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
-    let allowed = (tx.settings().limits.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
+    let allowed = (tx.settings().quotas.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
     fit_together(tx, nic, allowed)?;
     for id in nic.groups.iter().filter(|id| !before.contains(id)) {
         quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
@@ -30,7 +30,7 @@ pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(),
     let needed = nic.groups.len() as u64;
     if needed > allowed {
         let what = format!("NIC {}", nic.id);
-        return Err(Refusal::TooMany { limit: Limit::GroupsPerNic, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::GroupsPerNic, what, needed, allowed });
     }
     let mut first: Option<&Group> = None;
     for (place, id) in nic.groups.iter().enumerate() {

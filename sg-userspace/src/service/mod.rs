@@ -15,15 +15,15 @@ mod apply;
 mod check;
 mod clone;
 mod groups;
-mod health;
+mod idempotency;
 mod integrity;
 mod labels;
+mod lint;
 mod lists;
 mod membership;
 mod names;
 mod nics;
-mod once;
-mod page;
+mod pagination;
 mod project;
 mod query;
 mod quota;
@@ -51,21 +51,21 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-pub use access::{CreateKey, DeleteKey, KeyView, ModifyLimits, NewKey};
+pub use access::{AccessKeyView, CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
 pub use apply::{Apply, Changed, Difference, Happens};
-pub use check::{Asked, CheckPacket, Checked, CommonCheck, Concerned, check_common, check_packet};
+pub use check::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated, check_common, check_packet};
 pub use clone::{CloneGroup, Cloned, LeftOut};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup, referencing};
-pub use health::{Finding, FindingKind, Scope, Severity, health};
+pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::{DEFAULT_REGION, LabelChange, NewLabel};
+pub use lint::{Finding, FindingKind, Scope, Severity, lint};
 pub use lists::{
     CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,
 };
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
-pub use once::Once;
-pub use page::{LARGEST_PAGE, Page, PageRequest};
+pub use pagination::{LARGEST_PAGE, Page, PageRequest};
 pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
 pub use query::{
     Filter, GroupQuery, GroupView, ListView, NicQuery, Reference, RuleQuery, find_groups, find_instances,
@@ -73,7 +73,7 @@ pub use query::{
     prefix_list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
-pub use refusal::{Field, Kind, Limit, Refusal};
+pub use refusal::{Field, Kind, Quota, Refusal};
 pub use replace::{ReplaceState, Replaced};
 pub use restore::{RestoreRules, Restored};
 pub use rules::{Authorize, Identity, ModifyRule, Revoke, RevokeMatching};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Limit, Refusal, State};
+use super::{Quota, Refusal, State};
 use crate::store::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
 
 /// The number of rules that a rule counts as: a list counts with all the entries that it may have.
@@ -37,25 +37,25 @@ pub(super) fn rules_of_nic(
     nic: &Nic,
     weights: &mut HashMap<GroupId, u64>,
 ) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().limits.rules_per_nic);
+    let allowed = u64::from(state.settings().quotas.rules_per_nic);
     let groups = nic.groups.iter();
     let needed =
         groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
     if needed > allowed {
         let what = format!("NIC {}", nic.id);
-        return Err(Refusal::TooMany { limit: Limit::RulesPerNic, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::RulesPerNic, what, needed, allowed });
     }
     Ok(())
 }
 
 /// Checks how many groups a group's rules name.
 pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().limits.group_references_per_group);
+    let allowed = u64::from(state.settings().quotas.group_references_per_group);
     let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
     let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
     if needed > allowed {
         let what = format!("group {group}");
-        return Err(Refusal::TooMany { limit: Limit::GroupReferences, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::GroupReferences, what, needed, allowed });
     }
     Ok(())
 }
@@ -63,14 +63,14 @@ pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Ref
 /// The maximum and the current number of members of a group: addresses of a basic group, NICs of an enterprise group.
 #[must_use]
 pub fn members(state: &State, group: &Group) -> (u64, u64) {
-    let limits = &state.settings().limits;
+    let quotas = &state.settings().quotas;
     let elsewhere = state.members_of(&group.id).count();
     let (allowed, nics) = match group.kind {
         GroupType::Basic => {
             let addresses = state.nics_of(&group.id).map(|nic| nic.addresses.len().max(1));
-            (limits.members_per_basic_group, addresses.sum::<usize>())
+            (quotas.members_per_basic_group, addresses.sum::<usize>())
         }
-        GroupType::Enterprise => (limits.members_per_enterprise_group, state.nics_of(&group.id).count()),
+        GroupType::Enterprise => (quotas.members_per_enterprise_group, state.nics_of(&group.id).count()),
     };
     (u64::from(allowed), (nics + elsewhere) as u64)
 }
@@ -80,7 +80,7 @@ pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refus
     let (allowed, needed) = members(state, group);
     if needed > allowed {
         let what = format!("group {}", group.id);
-        return Err(Refusal::TooMany { limit: Limit::MembersPerGroup, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::MembersPerGroup, what, needed, allowed });
     }
     Ok(())
 }

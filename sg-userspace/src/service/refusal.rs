@@ -117,7 +117,7 @@ pub enum Field {
     /// The idempotency token of an operation.
     ClientToken,
     /// A quota.
-    Limit,
+    Quota,
     /// A file of rules to import.
     File,
     /// A field of a record that only an import can set.
@@ -155,7 +155,7 @@ impl fmt::Display for Field {
             Self::PageSize => "page size",
             Self::PageToken => "page token",
             Self::ClientToken => "client token",
-            Self::Limit => "limit",
+            Self::Quota => "quota",
             Self::File => "file",
             Self::Stored(part) => part,
         })
@@ -164,7 +164,7 @@ impl fmt::Display for Field {
 
 /// A quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
+pub enum Quota {
     /// Groups on a NIC.
     GroupsPerNic,
     /// Rules over all groups of a NIC.
@@ -187,7 +187,7 @@ pub enum Limit {
     Tags,
 }
 
-impl Limit {
+impl Quota {
     /// The quota's name in the settings.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -206,7 +206,7 @@ impl Limit {
     }
 }
 
-impl Limit {
+impl Quota {
     /// The unit that the quota counts.
     const fn unit(self) -> &'static str {
         match self {
@@ -295,10 +295,10 @@ pub enum Refusal {
         allowed: String,
     },
     /// A quota is exceeded.
-    #[error("{what} would have {needed} {}, {allowed} are allowed ({})", limit.unit(), raised(*limit, *needed))]
+    #[error("{what} would have {needed} {}, {allowed} are allowed ({})", quota.unit(), raised(*quota, *needed))]
     TooMany {
         /// The quota.
-        limit: Limit,
+        quota: Quota,
         /// The object that exceeds it.
         what: String,
         /// The number that the operation would need.
@@ -511,11 +511,11 @@ fn some(names: &[String]) -> String {
 }
 
 /// The quota's name, and how to raise it to what is needed, if it can be raised.
-fn raised(limit: Limit, needed: u64) -> String {
-    let name = limit.name();
-    let most = if limit == Limit::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
-    if limit.is_setting() && needed <= most {
-        format!("{name}; `sgctl limit modify {name}={needed}` raises it")
+fn raised(quota: Quota, needed: u64) -> String {
+    let name = quota.name();
+    let most = if quota == Quota::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
+    if quota.is_setting() && needed <= most {
+        format!("{name}; `sgctl quota modify {name}={needed}` raises it")
     } else {
         name.to_owned()
     }

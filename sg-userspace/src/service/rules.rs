@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Field, Limit, Operation, Refusal, Tx,
+    Field, Operation, Quota, Refusal, Tx,
     quota::{group_references, rules_of_nics},
     rule_check::{Strictness, checked},
 };
@@ -33,7 +33,7 @@ impl Operation for Authorize {
 
     fn run(&self, tx: &mut Tx) -> Result<Vec<Rule>, Refusal> {
         let group = Group::clone(tx.find_group(&self.group)?);
-        let allowed = u64::from(tx.settings().limits.rules_per_operation);
+        let allowed = u64::from(tx.settings().quotas.rules_per_operation);
         count(self.rules.len(), allowed)?;
         let mut specs = Vec::with_capacity(self.rules.len());
         for spec in &self.rules {
@@ -67,7 +67,7 @@ fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
     }
     if found as u64 > allowed {
         let (what, needed) = ("this request".to_owned(), found as u64);
-        return Err(Refusal::TooMany { limit: Limit::RulesPerOperation, what, needed, allowed });
+        return Err(Refusal::TooMany { quota: Quota::RulesPerOperation, what, needed, allowed });
     }
     Ok(())
 }
@@ -319,7 +319,7 @@ impl Operation for RevokeMatching {
 
     fn run(&self, tx: &mut Tx) -> Result<Vec<RuleId>, Refusal> {
         let group = Group::clone(tx.find_group(&self.group)?);
-        count(self.rules.len(), u64::from(tx.settings().limits.rules_per_operation))?;
+        count(self.rules.len(), u64::from(tx.settings().quotas.rules_per_operation))?;
         let mut revoked = Vec::new();
         for (spec, with_priority) in &self.rules {
             let wanted = checked(tx, &group, spec, Strictness::Document)?;

@@ -8,8 +8,8 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 use crate::store::{
-    AccessKey, Group, GroupId, Instance, InstanceId, Key, KeyId, Member, Nic, NicId, PortList, PortListId,
-    Ports, PrefixList, PrefixListId, Record, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Key, Member, Nic, NicId, PortList,
+    PortListId, Ports, PrefixList, PrefixListId, Record, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 
 /// All records.
@@ -22,7 +22,7 @@ pub struct State {
     port_lists: OrdMap<PortListId, Arc<PortList>>,
     instances: OrdMap<InstanceId, Arc<Instance>>,
     nics: OrdMap<NicId, Arc<Nic>>,
-    keys: OrdMap<KeyId, Arc<AccessKey>>,
+    access_keys: OrdMap<AccessKeyId, Arc<AccessKey>>,
     tokens: OrdMap<String, Arc<Token>>,
     members: OrdMap<GroupId, OrdMap<IpAddr, Arc<Member>>>,
     settings: Arc<Settings>,
@@ -73,7 +73,7 @@ lookups! {
     /// A NIC.
     nic nics(NicId) -> Nic;
     /// An access key.
-    key keys(KeyId) -> AccessKey;
+    access_key access_keys(AccessKeyId) -> AccessKey;
     /// The kept response to an operation that had this token.
     token tokens(String) -> Token;
 }
@@ -182,7 +182,7 @@ impl State {
             .chain(self.port_lists.values().cloned().map(Record::PortList))
             .chain(self.instances.values().cloned().map(Record::Instance))
             .chain(self.nics.values().cloned().map(Record::Nic))
-            .chain(self.keys.values().cloned().map(Record::AccessKey))
+            .chain(self.access_keys.values().cloned().map(Record::AccessKey))
             .chain(self.tokens.values().cloned().map(Record::Token))
     }
 
@@ -198,7 +198,7 @@ impl State {
             Key::PortList(id) => Record::PortList(self.port_lists.get(id)?.clone()),
             Key::Instance(id) => Record::Instance(self.instances.get(id)?.clone()),
             Key::Nic(id) => Record::Nic(self.nics.get(id)?.clone()),
-            Key::AccessKey(id) => Record::AccessKey(self.keys.get(id)?.clone()),
+            Key::AccessKey(id) => Record::AccessKey(self.access_keys.get(id)?.clone()),
             Key::Token(token) => Record::Token(self.tokens.get(token)?.clone()),
             Key::Settings(()) => Record::Settings(Arc::clone(&self.settings)),
         })
@@ -219,7 +219,7 @@ impl State {
             Record::PortList(list) => drop(self.port_lists.insert(list.id.clone(), list)),
             Record::Instance(instance) => drop(self.instances.insert(instance.id.clone(), instance)),
             Record::Nic(nic) => drop(self.nics.insert(nic.id.clone(), nic)),
-            Record::AccessKey(key) => drop(self.keys.insert(key.id.clone(), key)),
+            Record::AccessKey(key) => drop(self.access_keys.insert(key.id.clone(), key)),
             Record::Token(token) => drop(self.tokens.insert(token.token.clone(), token)),
             Record::Settings(settings) => self.settings = settings,
         }
@@ -242,7 +242,7 @@ impl State {
             Key::PortList(id) => drop(self.port_lists.remove(id)),
             Key::Instance(id) => drop(self.instances.remove(id)),
             Key::Nic(id) => drop(self.nics.remove(id)),
-            Key::AccessKey(id) => drop(self.keys.remove(id)),
+            Key::AccessKey(id) => drop(self.access_keys.remove(id)),
             Key::Token(token) => drop(self.tokens.remove(token)),
             Key::Settings(()) => self.settings = Arc::default(),
         }

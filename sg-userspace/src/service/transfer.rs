@@ -405,7 +405,7 @@ impl Operation for ImportRules {
 
     fn run(&self, tx: &mut Tx) -> Result<ImportReport, Refusal> {
         let group = Group::clone(tx.find_group(&self.group)?);
-        let most = tx.settings().limits.rules_per_import as usize;
+        let most = tx.settings().quotas.rules_per_import as usize;
         let there = tx.rules_of(&group.id).map(|rule| (rule.direction, Identity::of(&rule.spec)));
         let mut there: HashSet<(Direction, Identity)> = there.collect();
         let named = tx.rules_of(&group.id).map(|rule| rule.spec.name.clone());

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessKey, Group, GroupId, Instance, InstanceId, KeyId, Member, Nic, NicId, PortList, PortListId,
+    AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
     PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 
@@ -68,7 +68,7 @@ macro_rules! follow {
         })*
     };
 }
-follow!(VpcId, GroupId, RuleId, PrefixListId, PortListId, InstanceId, NicId, KeyId, String);
+follow!(VpcId, GroupId, RuleId, PrefixListId, PortListId, InstanceId, NicId, AccessKeyId, String);
 
 impl Follow for (GroupId, IpAddr) {
     fn follow(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ kinds! {
     /// A NIC.
     Nic "nic" (Nic, NicId) = |nic| nic.id.clone();
     /// An access key.
-    AccessKey "access_key" (AccessKey, KeyId) = |key| key.id.clone();
+    AccessKey "access_key" (AccessKey, AccessKeyId) = |key| key.id.clone();
     /// The kept response to an operation with a token.
     Token "token" (Token, String) = |token| token.token.clone();
     /// The settings of everything; there is one such record.

@@ -109,7 +109,7 @@ id!(
 );
 id!(
     /// An access key.
-    KeyId,
+    AccessKeyId,
     "ak-",
     generated
 );
@@ -135,7 +135,7 @@ pub fn looks_like_id(text: &str) -> bool {
         || PortListId::has_form(text)
         || InstanceId::has_form(text)
         || NicId::has_form(text)
-        || KeyId::has_form(text)
+        || AccessKeyId::has_form(text)
 }
 
 fn random(prefix: &str) -> String {
@@ -158,7 +158,7 @@ mod tests {
             PortListId::random().to_string(),
             InstanceId::random().to_string(),
             NicId::random().to_string(),
-            KeyId::random().to_string(),
+            AccessKeyId::random().to_string(),
             "eni-7".to_owned(),
             "i-web_1".to_owned(),
         ] {

@@ -20,11 +20,13 @@ pub mod transfer;
 
 pub use change::{Change, Key, Record};
 pub use error::StoreError;
-pub use ids::{GroupId, InstanceId, KeyId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id};
+pub use ids::{
+    AccessKeyId, GroupId, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
+};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
-    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Limits, Member, Nic, Order,
-    PortEntry, PortList, PrefixEntry, PrefixList, Role, Settings, Token, Vpc,
+    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, PortEntry,
+    PortList, PrefixEntry, PrefixList, Quotas, Role, Settings, Token, Vpc,
 };
 pub use redb::RedbStore;
 pub use rule::{

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{GroupId, InstanceId, KeyId, NicId, NicType, PortListId, PortSet, PrefixListId, VpcId};
+use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, PortListId, PortSet, PrefixListId, VpcId};
 use crate::model;
 
 /// What everything with a name has.
@@ -383,7 +383,7 @@ pub struct Nic {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKey {
     /// Its id.
-    pub id: KeyId,
+    pub id: AccessKeyId,
     /// The secret that signs.
     pub secret: String,
     /// A text for people.
@@ -414,7 +414,7 @@ pub struct Token {
 /// How many of what there may be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct Quotas {
     /// Groups on a NIC; at most [`model::MAX_GROUPS_PER_NIC`].
     pub groups_per_nic: u32,
     /// Rules over all groups of a NIC, both directions; lists count with `max_entries`.
@@ -439,7 +439,7 @@ pub struct Limits {
     pub tags: u32,
 }
 
-impl Default for Limits {
+impl Default for Quotas {
     /// The values that Alibaba Cloud documents, where it does.
     fn default() -> Self {
         Self {
@@ -462,8 +462,8 @@ impl Default for Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// Limits.
-    pub limits: Limits,
+    /// Quotas.
+    pub quotas: Quotas,
     /// The next rule's place: greater than that of every rule there is.
     pub serial: u64,
 }

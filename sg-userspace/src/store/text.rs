@@ -100,7 +100,7 @@ mod tests {
     fn text_names_kind_and_record() {
         let record = Record::from(Settings::default());
         let text = String::from_utf8(encode(&record).unwrap()).unwrap();
-        assert!(text.starts_with(r#"{"kind":"settings","record":{"limits":{"#), "{text}");
+        assert!(text.starts_with(r#"{"kind":"settings","record":{"quotas":{"#), "{text}");
         assert_eq!(decode(text.as_bytes()), Ok(record));
     }
 

@@ -35,9 +35,8 @@ fn whose_filter(lab: Lab) -> Result<()> {
     for (socket, arguments, is_of_a) in [
         (socket(&served[0]), &["stats", "--all"][..], true),
         (socket(&served[1]), &["stats", "--all"], false),
-        (socket(&served[1]), &["stats", "--all", "--agent", agent], true),
         (socket(&served[1]), &["stats", "--all", "--instance", agent], true),
-        ("/nowhere".to_owned(), &["stats", "--all", "--agent", agent], true),
+        ("/nowhere".to_owned(), &["stats", "--all", "--instance", agent], true),
     ] {
         let output = sgctl(&socket, arguments)?;
         let said = String::from_utf8_lossy(&output.stdout);

@@ -66,7 +66,7 @@ fn large_export([rules, nics, groups]: [usize; 3]) -> String {
             "nic_type": "intranet", "groups": [id("sg-", number % groups)],
         }})
     }));
-    records.push(json!({"kind": "settings", "record": {"limits": {}, "serial": rules}}));
+    records.push(json!({"kind": "settings", "record": {"quotas": {}, "serial": rules}}));
     file(&records)
 }
 
@@ -140,7 +140,7 @@ const EDITS: &[(&str, &str, &str, &str)] = &[
     ("group", "/name", "\"w\u{435}b\"", "name"),
     ("group", "/name", "\"sg-aaaaaaaaaaaaaaaaa\"", "form of an id"),
     ("group", "/vpc", "\"vpc-x\"", "there is no VPC"),
-    ("settings", "/limits/rules_per_nic", "18446744073709551615", "18446744073709551615"),
+    ("settings", "/quotas/rules_per_nic", "18446744073709551615", "18446744073709551615"),
     ("vpc", "/extra", "1", "extra"),
 ];
 

@@ -48,7 +48,7 @@ fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<
     let served = Served::start(&host)?;
     let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
     let vpc = text(&served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?, "id");
-    let key = served.done("POST", "/v1/keys", "{}")?;
+    let key = served.done("POST", "/v1/access-keys", "{}")?;
     let instance = format!(
         r#"{{"id":"i-web1","vpc":"{vpc}","nics":[{{"id":"eni-1","addresses":["10.0.0.5"]}},{{"id":"eni-2","addresses":["10.0.1.5"]}}]}}"#
     );

@@ -40,7 +40,7 @@ fn a_limit_is_met_exactly(lab: Lab) -> Result<()> {
     let host = lan.host("crowd", &["10.80.0.1/24"])?;
     let served = Served::start(&host)?;
     served.done("POST", "/v1/vpcs", r#"{"name":"net"}"#)?;
-    served.done("PATCH", "/v1/limits", &format!(r#"{{"rules_per_nic":{LIMIT}}}"#))?;
+    served.done("PATCH", "/v1/quotas", &format!(r#"{{"rules_per_nic":{LIMIT}}}"#))?;
     served.done("POST", "/v1/groups", r#"{"name":"web","vpc":"net"}"#)?;
     served.done("POST", "/v1/nics", r#"{"vpc":"net","device":"eth0","groups":["web"]}"#)?;
     let socket = served.socket();

@@ -31,7 +31,7 @@ fn killed_at_any_time(lab: Lab) -> Result<()> {
     let host = lan.host("killed", &["10.78.0.1/24"])?;
     let mut served = Served::start(&host)?;
     served.done("POST", "/v1/vpcs", r#"{"name":"net"}"#)?;
-    served.done("PATCH", "/v1/limits", r#"{"rules_per_nic":100000}"#)?;
+    served.done("PATCH", "/v1/quotas", r#"{"rules_per_nic":100000}"#)?;
     served.done("POST", "/v1/groups", r#"{"name":"web","vpc":"net"}"#)?;
     served.done("POST", "/v1/nics", r#"{"vpc":"net","device":"eth0","groups":["web"]}"#)?;
     let answered: Mutex<BTreeSet<String>> = Mutex::default();

@@ -133,7 +133,7 @@ impl<'a> Served<'a> {
     /// Runs `sgctl` with these arguments and this input against it.
     pub(crate) fn sgctl(&self, arguments: &[&str], input: &str) -> Result<Output> {
         let mut sgctl = Command::new(self.binaries.sgctl());
-        sgctl.args(["--agent", self.host.netns()]).args(arguments);
+        sgctl.args(["--instance", self.host.netns()]).args(arguments);
         let pipes = sgctl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().context("sgctl does not start")?;
         let mut stdin = child.stdin.take().context("no standard input")?;

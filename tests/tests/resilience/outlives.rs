@@ -41,7 +41,7 @@ fn a_container_is_said(lab: Lab, attach: Attach) -> Result<()> {
     complains(&agent, "the filter may end with it")?;
     let ready = agent.announced().into_iter().find(|line| line.starts_with("ready ")).context("not ready")?;
     ensure!(ready.ends_with(" attached=1 pinned=container"), "{ready}");
-    let status = agent.sgctl(&["status", "--agent", agent.instance()])?.stdout;
+    let status = agent.sgctl(&["status", "--instance", agent.instance()])?.stdout;
     let status = String::from_utf8_lossy(&status).into_owned();
     ensure!(status.contains("container: the filter may end with it"), "{status}");
     agent.stop()?;

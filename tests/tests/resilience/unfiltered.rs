@@ -28,7 +28,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 fn status(agent: &Agent) -> Result<Value> {
-    let said = agent.sgctl(&["status", "--agent", agent.instance(), "--json"])?.stdout;
+    let said = agent.sgctl(&["status", "--instance", agent.instance(), "--json"])?.stdout;
     Ok(serde_json::from_slice(&said)?)
 }
 
@@ -50,7 +50,7 @@ fn a_nic_that_leaves_the_document(lab: Lab, attach: Attach) -> Result<()> {
     agent.stop()?;
     let after = status(&agent)?;
     ensure!(after["unfiltered"] == serde_json::json!(["eth0"]) && after["agent_pid"].is_null(), "{after}");
-    let shown = agent.sgctl(&["status", "--agent", agent.instance()])?.stdout;
+    let shown = agent.sgctl(&["status", "--instance", agent.instance()])?.stdout;
     let shown = String::from_utf8_lossy(&shown).into_owned();
     ensure!(shown.contains("NOT FILTERED") && shown.contains("none, the filter stays"), "{shown}");
     agent.hand(&web(Role::Host, EIGHTY))?;
@@ -73,7 +73,7 @@ fn a_device_that_is_not_there(lab: Lab, attach: Attach) -> Result<()> {
 /// `sgctl` on a host, which succeeds.
 fn sgctl(host: &Host, arguments: &[&str]) -> Result<String> {
     let mut sgctl = Command::new(Binaries::find()?.sgctl());
-    sgctl.args(["--agent", host.netns()]).args(arguments);
+    sgctl.args(["--instance", host.netns()]).args(arguments);
     let output = host
         .spawn(sgctl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?
         .wait_with_output()?;

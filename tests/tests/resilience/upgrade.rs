@@ -207,7 +207,7 @@ fn relabel(agent: &Agent, layout: u32) -> Result<PathBuf> {
 fn lengthen(server: &Host, pin: &Path) -> Result<()> {
     fs::remove_file(pin)?;
     let made = ["map", "create", &pin.to_string_lossy(), "type", "hash", "key", "48", "value", "96"];
-    residue::printed(server, "bpftool", &[&made[..], &["entries", "4096", "name", "FLOWS"]].concat())?;
+    residue::printed(server, "bpftool", &[&made[..], &["entries", "4096", "name", "FLOWS_V6"]].concat())?;
     Ok(())
 }
 
@@ -237,7 +237,7 @@ fn the_layout_before(lab: Lab, attach: Attach, flows: AreFlows) -> Result<()> {
     if flows == AreFlows::AsNow {
         under_traffic(&scene, || agent.start_again())?;
     } else {
-        lengthen(server, &old.join("FLOWS"))?;
+        lengthen(server, &old.join("FLOWS_V6"))?;
         under_storm(&scene, || agent.start_again())?;
     }
     let after = loaded(server, attach)?;

@@ -48,7 +48,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 /// The states of the client's flows with port 22.
 fn states(agent: &Agent, family: Family) -> Result<Vec<String>> {
     let (name, client) = (agent.instance(), Client.address(family).to_string());
-    let asked = ["flows", "--agent", name, "--port", "22", "--remote", &client, "-o", "json"];
+    let asked = ["flows", "--instance", name, "--port", "22", "--remote", &client, "-o", "json"];
     let output = agent.sgctl(&asked)?;
     let flows: Vec<Value> = serde_json::from_slice(&output.stdout)?;
     Ok(flows.iter().map(|flow| flow["state"].as_str().unwrap_or_default().to_owned()).collect())
@@ -122,7 +122,7 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
         let mut pair = talk(&scene, family)?;
         agent.apply(&web(Role::Host, SHUT))?;
         pair.send(End::Asker)?;
-        until("it is cut", || Ok(states(&agent, family)? == ["cut"]))
+        until("it is revoked", || Ok(states(&agent, family)? == ["revoked"]))
             .with_context(|| format!("{family}: {:?}", states(&agent, family)))?;
         let [client, mut server] = pair.into_sockets();
         // Closed like that, a socket resets.
@@ -131,9 +131,9 @@ fn a_reset_of_a_tombstone(lab: Lab, attach: Attach) -> Result<()> {
         thread::sleep(Duration::from_millis(1_200));
         server.write_all(b".")?;
         thread::sleep(Duration::from_millis(300));
-        ensure!(states(&agent, family)? == ["cut"], "{family}: {:?}", states(&agent, family)?);
+        ensure!(states(&agent, family)? == ["revoked"], "{family}: {:?}", states(&agent, family)?);
         agent.apply(&web(Role::Host, OPEN))?;
-        agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+        agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"])?;
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ fn what_is_deleted_is_cut(lab: Lab, attach: Attach) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, Role::Host, &web(Role::Host, OPEN))?;
     for family in Family::ALL {
         let mut pair = talk(&scene, family)?;
-        agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+        agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"])?;
         nobody_is_heard(&mut pair, &[End::Answerer, End::Asker, End::Answerer], "after it was deleted")?;
         ensure!(states(&agent, family)?.is_empty(), "{family}: {:?}", states(&agent, family)?);
         drop(pair);
@@ -159,7 +159,7 @@ fn what_is_deleted_late(lab: Lab, attach: Attach) -> Result<()> {
     agent.start_with(&["--timeout", "tcp-established=5"])?;
     let mut pairs = Family::ALL.map(|family| talk(&scene, family)).into_iter().collect::<Result<Vec<_>>>()?;
     thread::sleep(Duration::from_millis(3_500));
-    agent.sgctl(&["flows", "--agent", agent.instance(), "--delete", "--yes"])?;
+    agent.sgctl(&["flows", "--instance", agent.instance(), "--delete", "--yes"])?;
     thread::sleep(Duration::from_secs(2));
     for pair in &mut pairs {
         nobody_is_heard(pair, &[End::Answerer, End::Asker], "after it was silent and deleted")?;

@@ -40,7 +40,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 
 pub(crate) fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {
     let name = agent.instance();
-    let output = agent.sgctl(&[&["flows", "--agent", name, "-o", "json"], filter].concat())?;
+    let output = agent.sgctl(&[&["flows", "--instance", name, "-o", "json"], filter].concat())?;
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
@@ -64,15 +64,15 @@ fn are_shown_and_deleted(lab: Lab, attach: Attach, role: Role) -> Result<()> {
         ensure!(flow["local_port"] == 80 && flow["remote"] == remote.as_str(), "{flow}");
         ensure!(flow["packets"][0].as_u64() > Some(1) && flow["packets"][1].as_u64() > Some(1), "{flow}");
         for other in
-            [&["--protocol", "udp"][..], &["--rule", "udp-in"], &["--state", "cut"], &["--port", "81"]]
+            [&["--protocol", "udp"][..], &["--rule", "udp-in"], &["--state", "revoked"], &["--port", "81"]]
         {
             ensure!(shown(&agent, other)?.is_empty(), "{other:?}");
         }
 
         let name = agent.instance();
-        let asks = agent.sgctl(&["flows", "--agent", name, "--delete", "--remote", &remote]);
+        let asks = agent.sgctl(&["flows", "--instance", name, "--delete", "--remote", &remote]);
         ensure!(asks.is_err(), "nobody was asked");
-        agent.sgctl(&["flows", "--agent", name, "--delete", "--remote", &remote, "--yes"])?;
+        agent.sgctl(&["flows", "--instance", name, "--delete", "--remote", &remote, "--yes"])?;
         ensure!(shown(&agent, &["--remote", &remote])?.is_empty(), "it is deleted");
         // Outbound nothing may start, and nothing is known of a connection any more.
         pair.send(End::Answerer)?;

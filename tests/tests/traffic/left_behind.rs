@@ -63,6 +63,11 @@ fn demo_shows_what_is_expected() -> Result<()> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+    let shown = String::from_utf8(output.stdout)?;
+    let (_, table) = shown.split_once("\nFROM ").context("it shows no table")?;
+    let wide = table.lines().find(|line| line.chars().count() > 80);
+    ensure!(wide.is_none(), "a line is wider than a terminal: {wide:?}");
+    ensure!(table.contains("Try next:"), "it ends without saying what to try next:\n{shown}");
     Ok(())
 }
 

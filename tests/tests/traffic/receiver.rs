@@ -323,7 +323,7 @@ fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             .with_context(|| format!("{family}: {packet:02x?}"))?;
         }
     }
-    let flows = agent.sgctl(&["flows", "--agent", agent.instance(), "-o", "json", "--port", "54"])?;
+    let flows = agent.sgctl(&["flows", "--instance", agent.instance(), "-o", "json", "--port", "54"])?;
     let flows: Vec<serde_json::Value> = serde_json::from_slice(&flows.stdout)?;
     ensure!(flows.is_empty(), "a flow was opened: {flows:?}");
     Ok(())

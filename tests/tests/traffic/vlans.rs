@@ -95,9 +95,12 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
     let (name, udp) = (agent.instance(), ["--protocol", "udp", "--port", "53"]);
     let count = |vlan: &str| anyhow::Ok(shown(&agent, &[&udp[..], &["--vlan", vlan]].concat())?.len());
     ensure!((count("none")?, count("5")?, count("6")?) == (16, 8, 8), "{:?}", shown(&agent, &udp)?);
-    agent.sgctl(&["flows", "--agent", name, "--delete", "--vlan", "5", "--yes"])?;
+    agent.sgctl(&["flows", "--instance", name, "--delete", "--vlan", "5", "--yes"])?;
     ensure!((count("none")?, count("5")?, count("6")?) == (16, 0, 8), "{:?}", shown(&agent, &udp)?);
-    ensure!(agent.sgctl(&["flows", "--agent", name, "--vlan", "4095"]).is_err(), "there is no such network");
+    ensure!(
+        agent.sgctl(&["flows", "--instance", name, "--vlan", "4095"]).is_err(),
+        "there is no such network"
+    );
     Ok(())
 }
 

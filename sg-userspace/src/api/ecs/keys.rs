@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A lookup of access keys.
-pub trait Keys: Send + Sync {
+pub trait AccessKeys: Send + Sync {
     /// The secret of the key `id`, if there is such a key and it may be used.
     fn secret(&self, id: &str) -> Option<Secret>;
 }

@@ -33,7 +33,7 @@ mod xml;
 pub use actions::{Action, NOUNS, Noun, Parameter};
 pub use call::{Call, Format};
 pub use fault::Fault;
-pub use keys::{Keys, Secret};
+pub use keys::{AccessKeys, Secret};
 pub use nonces::Nonces;
 pub use reply::Response;
 pub use router::{Clock, Ecs, Region, router, system_clock};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    Call, Fault, Keys, Nonces, Response, actions,
+    AccessKeys, Call, Fault, Nonces, Response, actions,
     authenticate::authenticate,
     reply::ResponseContext,
     wire::{self, Wire},
@@ -36,7 +36,7 @@ pub struct Ecs {
     /// The domain.
     pub service: Service,
     /// The keys whose signatures are accepted.
-    pub keys: Arc<dyn Keys>,
+    pub keys: Arc<dyn AccessKeys>,
     /// The source of the current time.
     pub clock: Clock,
     /// Wrong secrets, over all APIs.

@@ -22,7 +22,7 @@ use crate::{
         listen::{Claim, HeldBack, Peer},
     },
     service::Service,
-    store::KeyId,
+    store::AccessKeyId,
 };
 
 /// How callers are authenticated.
@@ -31,7 +31,7 @@ pub enum Caller {
     /// By a unix socket, which admitted them: the kernel gives their uid.
     Socket,
     /// By an access key and its secret in the request.
-    Keys,
+    AccessKey,
 }
 
 /// The caller, for what is kept by caller. An extension of every request.
@@ -45,7 +45,7 @@ enum Said {
     /// Nothing.
     Nobody,
     /// An unknown key.
-    NoKey,
+    NoAccessKey,
     /// A key with a wrong secret.
     NotItsSecret(String),
     /// Several credentials at once.
@@ -60,7 +60,7 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             Some(Peer::Process { uid, .. }) => Said::Known(format!("uid {uid}")),
             _ => Said::Nobody,
         },
-        Caller::Keys => key(&native.service, request.headers()),
+        Caller::AccessKey => key(&native.service, request.headers()),
     };
     let refused = |wrong| native.attempts.refused("native API", wrong, peer);
     let wait = match said {
@@ -79,7 +79,7 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             return Failed::Malformed(message.to_owned()).into_response();
         }
         Said::Nobody => Duration::ZERO,
-        Said::NoKey => refused(Wrong::Key),
+        Said::NoAccessKey => refused(Wrong::Key),
         Said::NotItsSecret(key) => refused(Wrong::Secret(&key)),
     };
     let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
@@ -107,7 +107,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     }
     let Some((id, secret)) = basic(headers) else { return Said::Nobody };
     let state = service.snapshot();
-    let Some(known) = state.key(&KeyId::from(id.as_str())) else { return Said::NoKey };
+    let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Said::NoAccessKey };
     // Comparing digests reveals nothing of the secret by its timing.
     if Sha256::digest(secret) == Sha256::digest(&known.secret) {
         Said::Known(format!("key {id}"))

@@ -148,9 +148,9 @@ fn named(refusal: &Refusal) -> (StatusCode, &'static str, Value) {
         Refusal::Missing { field, allowed } => {
             (Is::BAD_REQUEST, "missing", json!({ "field": field.to_string(), "allowed": allowed }))
         }
-        Refusal::TooMany { limit, what, needed, allowed } => {
+        Refusal::TooMany { quota, what, needed, allowed } => {
             let details =
-                json!({ "limit": limit.name(), "what": what, "needed": needed, "allowed": allowed });
+                json!({ "quota": quota.name(), "what": what, "needed": needed, "allowed": allowed });
             (Is::FORBIDDEN, "too_many", details)
         }
         Refusal::HasMembers { group, members } => {

@@ -32,7 +32,7 @@ use crate::{
         listen::{LargeBody, collect, failure},
         media,
     },
-    service::{Once, Operation, PageRequest, Refusal, State as Snapshot},
+    service::{Idempotent, Operation, PageRequest, Refusal, State as Snapshot},
     store::{Export, StoreError},
 };
 
@@ -446,8 +446,8 @@ where
     let output = match token {
         None => native.service.submit(operation).await?,
         Some(token) => {
-            let once = Once::new(&asked.caller, &token, &operation, operation.clone())?;
-            native.service.submit(once).await?
+            let idempotent = Idempotent::new(&asked.caller, &token, &operation, operation.clone())?;
+            native.service.submit(idempotent).await?
         }
     };
     Ok(Json(output).into_response())

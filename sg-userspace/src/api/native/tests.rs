@@ -132,10 +132,11 @@ async fn what_is_misspelt_is_refused_by_name() {
 #[tokio::test]
 async fn over_tcp_only_a_key_gets_in() {
     let (service, _) = Service::start(Box::<Remembers>::default(), InForce::default()).unwrap();
-    let key = service.submit(crate::service::CreateKey::default()).await.unwrap();
+    let key = service.submit(crate::service::CreateAccessKey::default()).await.unwrap();
     let instance = Instance::new("native-test").unwrap();
     let attempts = Arc::<Attempts>::default();
-    let face = router(Native { service, instance, caller: Caller::Keys, attempts: Arc::clone(&attempts) });
+    let face =
+        router(Native { service, instance, caller: Caller::AccessKey, attempts: Arc::clone(&attempts) });
     let with = |credentials: &str| {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(credentials);
@@ -210,7 +211,7 @@ async fn a_body_is_what_it_says() {
         assert_eq!(send(&face, made(kind, "/v1/vpcs", &json)).await.0, 200, "{name}");
     }
     // An empty body has no format to check; a file may have several types, and is not compressed either.
-    assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/keys", "")).await.0, 200);
+    assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/access-keys", "")).await.0, 200);
     let zipped = [("content-type", "text/plain"), ("content-encoding", "gzip")];
     assert_eq!(send(&face, made(&zipped, "/v1/import", "x")).await.0, 415);
     assert_eq!(send(&face, made(&[("content-type", "image/png")], "/v1/import", "x")).await.0, 415);
@@ -251,7 +252,7 @@ async fn text_of(face: &Router, request: Request<Body>) -> String {
 #[tokio::test]
 async fn secrets_go_out_and_come_in_for_root_only() {
     let face = face(Caller::Socket);
-    let (_, key) = ask(&face, Method::POST, "/v1/keys", json!({})).await;
+    let (_, key) = ask(&face, Method::POST, "/v1/access-keys", json!({})).await;
     let secret = key["secret"].as_str().unwrap();
     let file = text_of(&face, request(Method::GET, "/v1/export?secrets=true", Body::empty())).await;
     assert!(file.contains(secret));

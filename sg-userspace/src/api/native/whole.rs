@@ -17,10 +17,10 @@ use crate::{
     document,
     model::DeviceFacts,
     service::{
-        Apply, CheckPacket, Checked, CommonCheck, CreateKey, DeleteKey, Finding, KeyView, ModifyLimits,
-        Refusal, ReplaceState, Scope, State, check_common, check_packet, check_stored, health,
+        AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
+        ModifyQuotas, Refusal, ReplaceState, Scope, State, check_common, check_packet, check_stored, lint,
     },
-    store::{Export, ImportError, Importer, Limits, transfer},
+    store::{Export, ImportError, Importer, Quotas, transfer},
 };
 
 /// How things are.
@@ -107,7 +107,7 @@ struct CommonQuery {
 /// Whose rules are looked at; nothing said: all groups, each by itself.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
-struct HealthQuery {
+struct LintQuery {
     /// A group by itself.
     group: Option<String>,
     /// All groups of a NIC together.
@@ -187,17 +187,17 @@ pub(super) fn declare(routes: &mut Routes) {
         let CommonQuery { nic, remote } = asked.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
-    let look = Route::get("/v1/health", "Rules that never decide, and rules that let everybody in");
-    routes.ask::<Vec<Finding>>(look.with::<HealthQuery>(), |_, state, asked| {
+    let look = Route::get("/v1/lint", "Rules that never decide, and rules that let everybody in");
+    routes.ask::<Vec<Finding>>(look.with::<LintQuery>(), |_, state, asked| {
         let scope = match asked.query()? {
-            HealthQuery { group: Some(_), nic: Some(_) } => {
+            LintQuery { group: Some(_), nic: Some(_) } => {
                 return Err(Failed::Malformed("say a group or a NIC, not both".to_owned()));
             }
-            HealthQuery { group: Some(group), .. } => Scope::Group(group),
-            HealthQuery { nic: Some(nic), .. } => Scope::Nic(nic),
-            HealthQuery { .. } => Scope::All,
+            LintQuery { group: Some(group), .. } => Scope::Group(group),
+            LintQuery { nic: Some(nic), .. } => Scope::Nic(nic),
+            LintQuery { .. } => Scope::All,
         };
-        Ok(health(state, &scope)?)
+        Ok(lint(state, &scope)?)
     });
 
     let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
@@ -214,20 +214,20 @@ pub(super) fn declare(routes: &mut Routes) {
     let import = Route::post("/v1/import", "Replace everything by what a file holds");
     routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
 
-    routes.ask::<Vec<KeyView>>(Route::get("/v1/keys", "List access keys"), |_, state, _| {
-        Ok(state.keys().values().map(|key| KeyView::from(&**key)).collect())
+    routes.ask::<Vec<AccessKeyView>>(Route::get("/v1/access-keys", "List access keys"), |_, state, _| {
+        Ok(state.access_keys().values().map(|key| AccessKeyView::from(&**key)).collect())
     });
-    routes.change::<CreateKey>(
-        Route::post("/v1/keys", "Make an access key; its secret is shown once"),
+    routes.change::<CreateAccessKey>(
+        Route::post("/v1/access-keys", "Make an access key; its secret is shown once"),
         |_, _| {},
     );
-    routes.order(Route::delete("/v1/keys/{key}", "Delete an access key"), |asked| DeleteKey {
+    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key"), |asked| DeleteAccessKey {
         key: asked.path(),
     });
-    routes.ask::<Limits>(Route::get("/v1/limits", "Show limits"), |_, state, _| {
-        Ok(state.settings().limits.clone())
+    routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas"), |_, state, _| {
+        Ok(state.settings().quotas.clone())
     });
-    routes.change::<ModifyLimits>(Route::patch("/v1/limits", "Change limits"), |_, _| {});
+    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Change quotas"), |_, _| {});
 }
 
 #[cfg(test)]

@@ -20,12 +20,12 @@ use sg_userspace::{
     agent::{AgentThread, Instance},
     api::{
         attempts::Attempts,
-        ecs::{self, Ecs, Keys, Nonces, Region, Secret},
+        ecs::{self, AccessKeys, Ecs, Nonces, Region, Secret},
         listen::{Access, Exposure, Limits, Listener, raise_descriptor_limit},
         native::{self, Caller, Native},
     },
     service::Service,
-    store::{KeyId, RedbStore},
+    store::{AccessKeyId, RedbStore},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -78,12 +78,12 @@ impl FromStr for Place {
 }
 
 /// The access keys of the service.
-struct StoredKeys(Service);
+struct StoredAccessKeys(Service);
 
-impl Keys for StoredKeys {
+impl AccessKeys for StoredAccessKeys {
     fn secret(&self, id: &str) -> Option<Secret> {
         let state = self.0.snapshot();
-        state.key(&KeyId::from(id)).map(|key| Secret::new(key.secret.as_bytes()))
+        state.access_key(&AccessKeyId::from(id)).map(|key| Secret::new(key.secret.as_bytes()))
     }
 }
 
@@ -151,7 +151,7 @@ async fn listen(
     if let Some(address) = arguments.listen {
         let listener = Listener::tcp(address, exposure, "--listen")?;
         let address = listener.address().unwrap_or(address);
-        face(listener, native(Caller::Keys));
+        face(listener, native(Caller::AccessKey));
         println!("listening api=http://{address}");
     }
     if let Some(address) = arguments.ecs.0 {
@@ -164,7 +164,7 @@ async fn listen(
         };
         let ecs = Ecs {
             service: service.clone(),
-            keys: Arc::new(StoredKeys(service.clone())),
+            keys: Arc::new(StoredAccessKeys(service.clone())),
             clock: ecs::system_clock(),
             attempts: Arc::clone(&attempts),
             // What a process before this one has seen is not known.

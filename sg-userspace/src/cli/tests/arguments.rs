@@ -1,17 +1,18 @@
 //! Which arguments are accepted, and how they are described.
 
-use clap::{CommandFactory as _, Parser as _};
-
-use super::{super::Args, run};
+use super::{
+    super::{Args, failure::EXIT_CODES, help},
+    run,
+};
 
 #[test]
 fn the_arguments_fit_together() {
-    Args::command().debug_assert();
+    help::command().debug_assert();
 }
 
 #[test]
 fn every_noun_has_the_same_verbs() {
-    let command = Args::command();
+    let command = help::command();
     let verbs = |noun: &str| -> Vec<String> {
         let noun = command.find_subcommand(noun).unwrap();
         let all = |verb: &clap::Command| {
@@ -20,12 +21,17 @@ fn every_noun_has_the_same_verbs() {
         noun.get_subcommands().flat_map(all).collect()
     };
     for noun in ["vpc", "group", "nic", "instance", "prefix-list", "port-list", "rule"] {
-        for verb in ["list", "show", "create", "delete"] {
+        for verb in ["list", "ls", "show", "get", "describe", "create", "delete", "rm"] {
             assert!(verbs(noun).contains(&verb.to_owned()), "{noun} {verb}");
         }
     }
-    for noun in ["member", "key"] {
-        for verb in ["list", "create", "delete"] {
+    for noun in ["vpc", "group", "nic", "prefix-list", "port-list", "rule", "quota"] {
+        for verb in ["modify", "edit"] {
+            assert!(verbs(noun).contains(&verb.to_owned()), "{noun} {verb}");
+        }
+    }
+    for noun in ["member", "access-key"] {
+        for verb in ["list", "ls", "create", "delete", "rm"] {
             assert!(verbs(noun).contains(&verb.to_owned()), "{noun} {verb}");
         }
     }
@@ -42,7 +48,7 @@ fn every_command_says_what_it_is() {
             visit(sub, &format!("{path} {}", sub.get_name()));
         }
     }
-    visit(&Args::command(), "sgctl");
+    visit(&help::command(), "sgctl");
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn arguments_that_cannot_be_meant_are_refused() {
             "group:NAME",
         ),
         (
-            &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--ports", "ssh"],
+            &["rule", "add", "w", "--direction", "egress", "--protocol", "tcp", "--ports", "shh"],
             "port-list:NAME",
         ),
         (&["rule", "revoke"], "required"),
@@ -80,12 +86,19 @@ fn arguments_that_cannot_be_meant_are_refused() {
         (&["vpc", "modify", "x", "--tag", "a=b", "--no-tags"], "cannot be used with"),
         (&["vpc", "modify", "x", "--tag", "=b"], "KEY=VALUE"),
         (&["check", "packet", "eth0", "--protocol", "tcp"], "--remote"),
-        (&["check", "packet", "eth0", "--policy", "x"], "unexpected argument"),
-        (&["check"], "--policy"),
-        (&["apply"], "--file"),
-        (&["health", "--group", "a", "--nic", "b"], "cannot be used with"),
+        (
+            &["check", "packet", "eth0", "--engine", "oracle", "--protocol", "gre", "--remote", "::1"],
+            "--policy",
+        ),
+        (&["check"], "packet"),
+        (&["apply"], "--policy"),
+        (&["vpc", "list", "--json", "--sort", "name"], "are for tables"),
+        (&["stats", "--json", "--no-headers"], "are for tables"),
+        (&["vpc", "list", "--server", "https://a:1"], "no TLS"),
+        (&["vpc", "list", "--server", "http://a:1", "--socket", "/s"], "give one of them"),
+        (&["lint", "--group", "a", "--nic", "b"], "cannot be used with"),
         (&["group", "clone", "a", "b", "--vpc", "c", "--classic"], "cannot be used with"),
-        (&["limit", "modify", "rules_per_nic=many"], "is no number"),
+        (&["quota", "modify", "rules_per_nic=many"], "is no number"),
         (&["vpc", "list", "--limit", "3", "--all"], "cannot be used with"),
     ] {
         let (_, code, error) = run(words);
@@ -101,9 +114,9 @@ fn common_options_stand_anywhere() {
         ["sgctl", "vpc", "--socket", "/s", "list", "--json"],
         ["sgctl", "vpc", "list", "--json", "--socket", "/s"],
     ] {
-        let typed = Args::try_parse_from(words).unwrap();
-        assert_eq!(typed.common.format(), crate::cli::output::Format::Json, "{words:?}");
-        assert_eq!(typed.common.socket.unwrap().to_str(), Some("/s"), "{words:?}");
+        let args = Args::parse_from_words(words).unwrap();
+        assert_eq!(args.common.output.format(), crate::cli::args::common::Format::Json, "{words:?}");
+        assert_eq!(args.common.socket.unwrap().to_str(), Some("/s"), "{words:?}");
     }
 }
 
@@ -112,7 +125,7 @@ fn completion_for_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let (script, code, _) = run(&["completion", shell]);
         assert_eq!(code, 0, "{shell}");
-        assert!(script.contains("prefix-list") && script.contains("set-groups"), "{shell}: {script}");
+        assert!(script.contains("COMPLETE") && script.contains("sgctl"), "{shell}: {script}");
     }
 }
 
@@ -123,10 +136,110 @@ fn a_manual_page_for_every_command() {
     let (_, code, error) = run(&["man", pages.to_str().unwrap()]);
     assert_eq!((code, error.as_str()), (0, ""));
     let page = std::fs::read_to_string(pages.join("sgctl-rule-add.1")).unwrap();
-    assert!(page.contains("--ports 80,443") || page.contains("\\-\\-ports 80,443"), "{page}");
+    assert!(page.contains("\\-\\-ports http,https"), "{page}");
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let (_, code, error) = run(&["man", file.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(error.contains("cannot write manual pages to"), "{error}");
+}
+
+/// Every command without commands below it, with its words.
+fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+    if command.get_subcommands().next().is_none() {
+        found.push((path.to_owned(), command.clone()));
+    }
+    for sub in command.get_subcommands() {
+        leaves(sub, &format!("{path} {}", sub.get_name()), found);
+    }
+}
+
+/// The words of an example, as a shell separates them.
+fn words(example: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for letter in example.chars() {
+        match letter {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            letter => word.push(letter),
+        }
+    }
+    words.push(word);
+    words
+}
+
+#[test]
+fn every_command_has_an_example_that_can_be_parsed() {
+    let mut found = Vec::new();
+    leaves(&help::command(), "sgctl", &mut found);
+    assert!(found.len() > 60, "{}", found.len());
+    for (path, command) in found {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let (_, examples) = help.split_once("Example").unwrap_or_else(|| panic!("{path} has no example"));
+        let examples: Vec<&str> = examples.lines().skip(1).map(str::trim).collect();
+        assert!(!examples.is_empty(), "{path}");
+        for example in examples {
+            assert!(example.starts_with(&path), "{path}: {example}");
+            if let Err(error) = Args::parse_from_words(words(example)) {
+                panic!("{example}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn help_has_one_line_a_flag_and_global_flags_in_one_group() {
+    let (_, code, help) = run(&["rule", "add", "--help"]);
+    assert_eq!(code, 0);
+    let (_, global) = help.split_once("Global options:\n").unwrap_or_else(|| panic!("{help}"));
+    let lines = |text: &str, flag: &str| {
+        let is_its = |line: &&str| line.split_whitespace().take(2).any(|word| word == flag);
+        text.lines().filter(is_its).count()
+    };
+    let flags = [
+        "--instance",
+        "--socket",
+        "--server",
+        "--access-key-file",
+        "--timeout",
+        "--output",
+        "--json",
+        "--columns",
+        "--sort",
+        "--no-headers",
+        "--help",
+        "--version",
+    ];
+    for flag in flags {
+        assert_eq!((lines(&help, flag), lines(global, flag)), (1, 1), "{flag}: {help}");
+    }
+    assert!(help.contains("Priority, 1 (first) to 100 (last). Default: 1\n"), "{help}");
+    assert!(help.contains("Required"), "{help}");
+    assert!(!help.contains("[default:"), "{help}");
+    let (_, _, short) = run(&["rule", "add", "-h"]);
+    assert_eq!(short, help, "-h and --help are the same");
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
+    let (_, _, help) = run(&["--help"]);
+    let page = include_str!("../../../../docs/sgctl.md");
+    for (code, meaning) in EXIT_CODES {
+        assert!(
+            help.contains(&format!("  {code}  {meaning}\n")) || help.trim_end().ends_with(meaning),
+            "{help}"
+        );
+        assert!(
+            page.contains(&format!("| {code} | {meaning} |")),
+            "{code} {meaning}: not so in docs/sgctl.md"
+        );
+    }
+}
+
+#[test]
+fn services_are_those_of_the_documentation() {
+    let page = include_str!("../../../../docs/sgctl.md");
+    for (name, port) in crate::cli::args::service_name::SERVICES {
+        assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/sgctl.md");
+    }
 }

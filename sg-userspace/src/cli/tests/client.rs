@@ -45,7 +45,7 @@ fn pages_are_followed_until_there_is_enough() {
     let (out, code, _) = ask(&server, &["vpc", "list", "--region", "a b", "-o", "wide"]);
     assert_eq!(code, 0);
     assert_eq!(out.lines().count(), 3, "{out}");
-    assert!(out.starts_with("ID     NAME  REGION"), "{out}");
+    assert!(out.starts_with("NAME  ID     REGION"), "{out}");
     assert_eq!(
         lines(&server),
         ["GET /v1/vpcs?region=a+b&limit=1000", "GET /v1/vpcs?region=a+b&limit=999&after=vpc-1"]
@@ -94,15 +94,20 @@ fn a_broken_connection_is_tried_again_with_the_same_token() {
 #[test]
 fn a_secret_is_made_once_and_no_answer_of_it_kept() {
     let server = Server::new(vec![Answer::HangUp]);
-    let (_, code, error) = ask(&server, &["key", "create"]);
+    let (_, code, error) = ask(&server, &["access-key", "create"]);
     assert_eq!((code, server.asked().len()), (1, 1));
     assert!(error.contains("whether it was done is not known"), "{error}");
     assert_eq!(server.asked()[0].token, None);
 }
 
 #[test]
-fn a_refusal_is_2_and_anything_else_is_1() {
-    let body = r#"{"error":{"code":"not_found","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
+fn not_found_is_3_a_refusal_is_2_and_anything_else_is_1() {
+    let missing =
+        r#"{"error":{"code":"not_found","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
+    let server = Server::new(vec![Answer::Say(404, missing)]);
+    let (_, code, error) = ask(&server, &["vpc", "show", "x"]);
+    assert_eq!((code, error.as_str()), (3, "there is no VPC \"x\""));
+    let body = r#"{"error":{"code":"any","message":"there is no VPC \"x\"","details":{"kind":"vpc"}}}"#;
     for (status, expected) in [(404, 2), (400, 2), (409, 2), (403, 2), (401, 1), (429, 1), (500, 1), (503, 1)]
     {
         let server = Server::new(vec![Answer::Say(status, body)]);

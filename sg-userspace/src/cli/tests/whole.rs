@@ -2,6 +2,9 @@
 //! VPC to the last deletion.
 
 use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     sync::{Arc, mpsc},
     thread,
 };
@@ -14,7 +17,7 @@ use super::{file, run};
 use crate::{
     agent::Instance,
     api::{
-        listen::{Access, Limits, Listener},
+        listen::{Access, Exposure, Limits, Listener},
         native::{self, Caller, Native},
     },
     service::{
@@ -27,6 +30,8 @@ use crate::{
 struct Agent {
     dir: TempDir,
     in_force: InForce,
+    /// The address that serves the same over TCP.
+    tcp: SocketAddr,
     _stop: oneshot::Sender<()>,
 }
 
@@ -36,7 +41,11 @@ impl Agent {
         let in_force = InForce::default();
         let (service, _) = Service::start(Box::new(Remembers::default()), in_force.clone()).unwrap();
         let instance = Instance::new("cli-tests").unwrap();
-        let native = Native { service, instance, caller: Caller::Socket, attempts: Arc::default() };
+        let native = |caller| {
+            let (service, instance) = (service.clone(), instance.clone());
+            native::router(Native { service, instance, caller, attempts: Arc::default() })
+        };
+        let (by_socket, by_key) = (native(Caller::Socket), native(Caller::AccessKey));
         let socket = dir.path().join("api.sock");
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -44,13 +53,16 @@ impl Agent {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = Listener::unix(&socket, Access::default()).await.unwrap();
-                tell.send(()).unwrap();
+                let loopback = Exposure::Loopback { flag: "--expose" };
+                let tcp = Listener::tcp("127.0.0.1:0".parse().unwrap(), loopback, "--listen").unwrap();
+                tell.send(tcp.address().unwrap()).unwrap();
                 let stopped = async { drop(stopped.await) };
-                listener.serve(native::router(native), Limits::default(), stopped).await;
+                tokio::spawn(tcp.serve(by_key, Limits::default(), std::future::pending()));
+                listener.serve(by_socket, Limits::default(), stopped).await;
             });
         });
-        told.recv().unwrap();
-        Self { dir, in_force, _stop: stop }
+        let tcp = told.recv().unwrap();
+        Self { dir, in_force, tcp, _stop: stop }
     }
 
     /// Runs a command line, split at blanks.
@@ -75,6 +87,13 @@ impl Agent {
     fn refused(&self, line: &str) -> String {
         let (out, code, error) = self.sgctl(line);
         assert_eq!(code, 2, "{line}: {out}{error}");
+        error
+    }
+
+    /// The message of a command that names what does not exist.
+    fn missing(&self, line: &str) -> String {
+        let (out, code, error) = self.sgctl(line);
+        assert_eq!(code, 3, "{line}: {out}{error}");
         error
     }
 
@@ -107,18 +126,18 @@ fn site() -> Agent {
 fn groups_are_made_found_changed_and_deleted() {
     let agent = site();
     let table = agent.ok("group list");
-    assert_eq!(table.lines().next().unwrap().split_whitespace().nth(1), Some("NAME"));
-    assert!(table.contains(" web ") && table.contains(" prod "), "names, not ids: {table}");
+    assert_eq!(table.lines().next().unwrap().split_whitespace().next(), Some("NAME"));
+    assert!(table.contains("\nweb ") && table.contains(" prod ") && !table.contains("sg-"), "{table}");
     let wide = agent.ok("group list --vpc prod --type basic --tag team=net --name w* -o wide");
-    assert!(wide.contains("team=net") && wide.contains("vpc-") && !wide.contains(" prod "), "{wide}");
+    assert!(wide.contains("team=net") && wide.contains(" sg-") && wide.contains(" prod "), "{wide}");
     assert_eq!(agent.json("group list --tag team=other"), Value::Array(vec![]));
     assert_eq!(agent.json("group list --held-by eth0")[0]["rules"], 1);
 
     let (_, code, _) = agent.sgctl("group modify web --inner-access reject");
     assert_eq!(code, 2, "members are let in or not; nobody is told");
     agent.ok("group modify web --name front --inner-access drop");
-    assert!(agent.refused("group show web").contains("no group \"web\""));
-    assert!(agent.refused("group show frnt").contains("did you mean \"front\"?"));
+    assert!(agent.missing("group show web").contains("no group \"web\""));
+    assert!(agent.missing("group show frnt").contains("did you mean \"front\"?"));
     let group = agent.json("group show front");
     assert_eq!((&group["inner_access"], &group["nics"]), (&Value::Bool(false), &Value::from(1)));
 
@@ -128,6 +147,23 @@ fn groups_are_made_found_changed_and_deleted() {
     assert!(agent.ok("group delete front --yes").starts_with("deleted group sg-"));
     assert_eq!(agent.ok("group list"), "");
     agent.ok("vpc delete prod --yes");
+}
+
+#[test]
+fn tables_are_sorted_and_cut() {
+    let agent = site();
+    agent.ok("group create ops --vpc prod");
+    agent.ok("rule add ops --direction ingress --protocol tcp --ports ssh,https --name in --enabled no");
+    agent.ok("rule add ops --direction ingress --protocol udp --ports dns --priority 10");
+    assert_eq!(
+        agent.ok("group list --columns name,rules --sort rules"),
+        "NAME  RULES\nweb       1\nops       2\n"
+    );
+    assert_eq!(agent.ok("group list --columns NAME --sort name --no-headers"), "ops\nweb\n");
+    let rules = agent.ok("rule ls ops --sort priority");
+    assert!(rules.lines().nth(1).unwrap().starts_with("in ") && rules.contains("22,443"), "{rules}");
+    assert!(agent.refused("group list --columns nmae").contains("there are: name, id, type"));
+    assert!(agent.refused("group list --json --sort name").contains("are for tables"));
 }
 
 #[test]
@@ -156,7 +192,7 @@ fn rules_are_added_changed_and_revoked() {
     for text in ["port-list:web", "group:ops", "prefix-list:office", "80,443"] {
         assert!(table.contains(text), "{text}: {table}");
     }
-    assert!(agent.ok("rule list web -o wide").contains("group:sg-"));
+    assert!(agent.ok("rule list web -o wide").contains(" sgr-"));
     assert_eq!(agent.ok("rule list web --direction egress"), "");
 
     let before = agent.policies();
@@ -169,9 +205,9 @@ fn rules_are_added_changed_and_revoked() {
     assert!(agent.refused(&format!("rule modify {first} --priority 101")).contains("priority \"101\""));
     assert!(agent.refused(&format!("rule modify {first}  --remote group:ops")).contains("another kind"));
 
-    assert!(agent.ok("group references ops").contains(" web "));
+    assert!(agent.ok("group references ops").contains("\nweb "));
     assert!(agent.ok("prefix-list associations office -o wide").contains("sgr-"));
-    assert!(agent.ok("port-list list").contains(" web "));
+    assert!(agent.ok("port-list list").contains("\nweb "));
     assert!(agent.refused("prefix-list delete office --yes").contains("in use by"));
     let (second, third) = (rules[1]["id"].as_str().unwrap(), rules[2]["id"].as_str().unwrap());
     assert!(agent.ok(&format!("rule revoke {first} --yes")).contains("revoked rule sgr-"));
@@ -215,6 +251,14 @@ fn nics_and_instances_hold_groups_in_an_order() {
     assert!(agent.ok("nic set-groups eth0 web ops").ends_with("holds web,ops\n"));
     assert!(agent.ok("nic list --group ops --local yes").contains("web,ops"));
     assert!(agent.ok("nic leave eth0 --group ops").ends_with("holds web\n"));
+    let shown = agent.ok("nic show eth0");
+    let (fields, rules) = shown.split_once("\n\n").unwrap();
+    assert!(fields.contains("DEVICE             eth0"), "{shown}");
+    assert!(
+        rules.starts_with("GROUP  RULE") && rules.contains("\nweb ") && rules.contains("80,443"),
+        "{shown}"
+    );
+    assert_eq!(agent.ok("nic show eth0 --columns name,device").lines().count(), 2);
     assert!(agent.refused("nic leave eth0 --group web").contains("at least one group"));
     agent.ok("nic modify eth0 --address 10.0.0.6 --anti-spoofing yes --description two");
     let nic = agent.json("nic show eth0");
@@ -247,7 +291,7 @@ fn rules_travel_between_groups_and_files() {
     let ssh = agent.json("rule list web-test")[1]["id"].as_str().unwrap().to_owned();
     agent.ok(&format!("rule revoke {ssh} --yes"));
     agent.ok("rule add web-test --direction egress --protocol udp --ports 53");
-    let preview = agent.ok("group restore web-test --from web --complete --preview");
+    let preview = agent.ok("group restore web-test --from web --complete --dry-run");
     assert!(preview.contains("+ ingress accept tcp group:ops -> 22, priority 1\n"), "{preview}");
     assert!(preview.contains("- egress accept udp 53 -> any, priority 1\n"), "{preview}");
     assert!(preview.ends_with("1 added, 1 removed, 1 as before\n"), "{preview}");
@@ -257,11 +301,11 @@ fn rules_travel_between_groups_and_files() {
 
     let csv = agent.dir.path().join("rules.csv");
     agent.ok(&format!("group export web {}", csv.display()));
-    let text = std::fs::read_to_string(&csv).unwrap();
+    let text = fs::read_to_string(&csv).unwrap();
     assert!(text.starts_with("Direction,Policy,"), "{text}");
     assert!(agent.ok("group export web").starts_with("{\n  \"Permissions\""));
     agent.ok("group create copy --vpc prod");
-    let preview = agent.ok(&format!("group import copy {} --preview", csv.display()));
+    let preview = agent.ok(&format!("group import copy {} --dry-run", csv.display()));
     assert!(preview.contains("2 rules would be added, 0 skipped"), "{preview}");
     assert!(agent.ok(&format!("group import copy {}", csv.display())).contains("2 rules added, 0 skipped"));
     assert!(agent.ok(&format!("group import copy {}", csv.display())).contains("0 rules added, 2 skipped"));
@@ -271,7 +315,7 @@ fn rules_travel_between_groups_and_files() {
 }
 
 #[test]
-fn checks_and_health() {
+fn checks_and_lint() {
     let agent = site();
     agent.ok("rule add web --direction ingress --protocol tcp --ports 22 --remote 0.0.0.0/0 --priority 9");
     agent
@@ -279,7 +323,7 @@ fn checks_and_health() {
     let packet = "check packet eth0 --protocol tcp --remote";
     let open = agent.ok(&format!("{packet} 203.0.113.9 --port 22"));
     assert!(open.starts_with("accept by rule sgr-") && open.contains("priority 9"), "{open}");
-    assert!(open.contains("asked before:"), "{open}");
+    assert!(open.contains("evaluated before:"), "{open}");
     let closed = agent.ok(&format!("{packet} 192.0.2.1 --port 22"));
     assert!(closed.starts_with("drop by rule sgr-") && closed.contains("shadowed (they match"), "{closed}");
     assert_eq!(agent.ok(&format!("{packet} 192.0.2.1 --port 23 -o name")), "drop\n");
@@ -292,10 +336,10 @@ fn checks_and_health() {
     let common = agent.ok("check common eth0 --remote 203.0.113.9");
     assert_eq!(common.lines().count(), 7, "{common}");
 
-    let health = agent.ok("health --group web");
-    assert!(health.contains("over-open") && health.contains("SSH"), "{health}");
-    assert_eq!(agent.json("health --nic eth0")[0]["kind"], "over_open");
-    assert!(agent.refused("health --nic eth9").contains("no NIC \"eth9\""));
+    let lint = agent.ok("lint --group web");
+    assert!(lint.contains("over-open") && lint.contains("SSH"), "{lint}");
+    assert_eq!(agent.json("lint --nic eth0")[0]["kind"], "over_open");
+    assert!(agent.missing("lint --nic eth9").contains("no NIC \"eth9\""));
 }
 
 #[test]
@@ -334,27 +378,29 @@ fn everything_leaves_and_comes_back() {
     assert!(agent.ok(&format!("{import} --yes")).contains("written"));
     assert_eq!(agent.json("group show web")["rules"], 1);
     assert!(agent.ok(&format!("{import} --yes")).starts_with("0 records removed, 0 records written"));
-    let wrong = file(&std::fs::read_to_string(&path).unwrap().replace("\"web\"", "\"w\\u0435b\""));
+    let wrong = file(&fs::read_to_string(&path).unwrap().replace("\"web\"", "\"w\\u0435b\""));
     let error = agent.refused(&format!("import {} --yes", wrong.path().display()));
     assert!(error.starts_with(&format!("{}: line ", wrong.path().display())), "{error}");
 }
 
 #[test]
-fn keys_limits_and_the_status() {
+fn access_keys_quotas_and_the_status() {
     let agent = site();
-    let key = agent.json("key create --description ci");
+    let key = agent.json("access-key create --description ci");
     assert_eq!(key["secret"].as_str().unwrap().len(), 40);
-    let list = agent.ok("key list");
+    let list = agent.ok("access-key list");
     assert!(list.contains("ci") && !list.contains(key["secret"].as_str().unwrap()), "{list}");
     assert!(
-        agent.ok(&format!("key delete {} --yes", key["id"].as_str().unwrap())).starts_with("deleted key")
+        agent
+            .ok(&format!("access-key delete {} --yes", key["id"].as_str().unwrap()))
+            .starts_with("deleted access key")
     );
-    assert!(agent.refused("key delete ak-none --yes").contains("no access key"));
+    assert!(agent.missing("access-key delete ak-none --yes").contains("no access key"));
 
-    assert!(agent.ok("limit modify groups-per-nic=10").contains("groups_per_nic"));
-    assert_eq!(agent.json("limit list")["groups_per_nic"], 10);
-    assert!(agent.refused("limit modify groups_per_nic=11").contains("1 to 10"));
-    assert!(agent.refused("limit modify groups=1").contains("unknown field `groups`"));
+    assert!(agent.ok("quota modify groups-per-nic=10").contains("groups_per_nic"));
+    assert_eq!(agent.json("quota list")["groups_per_nic"], 10);
+    assert!(agent.refused("quota modify groups_per_nic=11").contains("1 to 10"));
+    assert!(agent.refused("quota modify groups=1").contains("unknown field `groups`"));
 
     assert!(agent.ok("status").contains("IN FORCE       0 of 1 NICs\nWAITING FOR    eth0\n"));
     assert_eq!(agent.json("status")["groups"], 1);
@@ -371,4 +417,30 @@ fn a_large_document_is_applied() {
     let document = file(&text);
     let applied = agent.ok(&format!("apply -f {} --yes", document.path().display()));
     assert!(applied.contains("3 added"), "{applied}");
+}
+
+#[test]
+fn the_same_over_tcp_with_an_access_key() {
+    let agent = site();
+    let key = agent.dir.path().join("key.json");
+    fs::write(&key, agent.ok("access-key create -o json")).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let (server, key) = (format!("http://{}", agent.tcp), key.display().to_string());
+    let over_tcp = |words: &[&str]| run(&[&["--server", &server, "--access-key-file", &key], words].concat());
+
+    assert_eq!(over_tcp(&["group", "list", "--columns", "name", "--no-headers"]).0, "web\n");
+    let (out, code, error) = over_tcp(&["group", "create", "ops", "--vpc", "prod"]);
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(agent.ok("group list").contains("ops"));
+    assert_eq!(over_tcp(&["group", "show", "db"]).1, 3);
+    assert!(over_tcp(&["status"]).0.contains("0 of 1 NICs"));
+
+    let id = agent.json("access-key list")[0]["id"].as_str().unwrap().to_owned();
+    agent.ok(&format!("access-key delete {id} --yes"));
+    let (_, code, error) = over_tcp(&["group", "list"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.starts_with(&server) && error.contains("does not accept the access key"), "{error}");
+    let (_, code, error) =
+        run(&["--server", "http://127.0.0.1:1", "--access-key-file", &key, "group", "list"]);
+    assert!(code == 1 && error.contains("sgd serve --listen"), "{error}");
 }

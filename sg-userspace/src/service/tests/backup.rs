@@ -12,9 +12,9 @@ use super::{
 use crate::{
     model::DeviceFacts,
     service::{
-        Apply, Authorize, ChangeMembers, CloneGroup, CreateGroup, CreateKey, CreatePortList,
-        CreatePrefixList, CreateVpc, ModifyLimits, NewLabel, Once, Operation as _, Refusal, RegisterInstance,
-        RegisterNic, ReplaceState, State, Tx, check_stored, policy, policy_for,
+        Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreatePortList,
+        CreatePrefixList, CreateVpc, Idempotent, ModifyQuotas, NewLabel, Operation as _, Refusal,
+        RegisterInstance, RegisterNic, ReplaceState, State, Tx, check_stored, policy, policy_for,
     },
     store::{
         Direction, Family, Label, PortEntry, Ports, PrefixEntry, Record, Remote, RuleSpec, export, import,
@@ -42,7 +42,7 @@ fn populated(operations: &[super::model::Op]) -> Tx {
         Apply { text: DOCUMENT.into(), name: "doc".to_owned(), region: String::new(), file: String::new() };
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
-    world.run(&CreateKey { description: "of a pipeline".to_owned() }).unwrap();
+    world.run(&CreateAccessKey { description: "of a pipeline".to_owned() }).unwrap();
     let list = CreatePortList {
         label: named("ports"),
         region: String::new(),
@@ -69,10 +69,10 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     world.run(&instance).unwrap();
     // In the classic network, with a default group.
     let classic = RegisterNic { device: Some("tap2".to_owned()), ..RegisterNic::default() };
-    world.run(&Once::new("uid 0", "t1", &classic, classic.clone()).unwrap()).unwrap();
+    world.run(&Idempotent::new("uid 0", "t1", &classic, classic.clone()).unwrap()).unwrap();
     // What exceeds a quota that was lowered afterwards stays.
     world
-        .run(&ModifyLimits { groups_per_nic: Some(1), rules_per_nic: Some(1), ..ModifyLimits::default() })
+        .run(&ModifyQuotas { groups_per_nic: Some(1), rules_per_nic: Some(1), ..ModifyQuotas::default() })
         .unwrap();
     world.tx
 }
@@ -109,7 +109,7 @@ fn empty() -> Tx {
 fn remade(state: &State) -> Result<(), String> {
     let mut world = World { tx: empty(), vpc: World::new().vpc };
     let most = Some(u32::MAX);
-    let limits = ModifyLimits {
+    let quotas = ModifyQuotas {
         groups_per_nic: Some(10),
         rules_per_nic: most,
         members_per_basic_group: most,
@@ -122,7 +122,7 @@ fn remade(state: &State) -> Result<(), String> {
         rules_per_operation: most,
         tags: most,
     };
-    world.run(&limits).unwrap();
+    world.run(&quotas).unwrap();
     // Names in documents have a freer form than those of operations: they are the document's affair.
     let label = |label: &Label| NewLabel {
         name: if label.owner.is_some() { String::new() } else { label.name.clone() },
@@ -249,9 +249,9 @@ fn remade(state: &State) -> Result<(), String> {
             return Err(format!("NIC {} is not the primary one that it is", nic.id));
         }
     }
-    let limits = &state.settings().limits;
-    let modify = ModifyLimits { groups_per_nic: Some(limits.groups_per_nic), ..ModifyLimits::default() };
-    world.run(&modify).map(drop).map_err(|refusal| told("limits", refusal))
+    let quotas = &state.settings().quotas;
+    let modify = ModifyQuotas { groups_per_nic: Some(quotas.groups_per_nic), ..ModifyQuotas::default() };
+    world.run(&modify).map(drop).map_err(|refusal| told("quotas", refusal))
 }
 
 /// An edit of a file.

@@ -5,8 +5,8 @@ use crate::{
     model::DeviceFacts,
     service::{
         Apply, CheckPacket, CloneGroup, CreatePrefixList, CreateVpc, Filter, FindingKind, GroupQuery,
-        ImportRules, Imported, ModifyLimits, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope,
-        check_common, check_packet, export_rules, find_groups, health, policy,
+        ImportRules, Imported, ModifyQuotas, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope,
+        check_common, check_packet, export_rules, find_groups, lint, policy,
     },
     store::{Action, Direction, Family, Ports, Protocol, Remote, RuleSpec},
 };
@@ -132,7 +132,7 @@ fn a_file_adds_what_is_not_there_and_names_the_rest() {
 #[test]
 fn a_file_has_a_limit() {
     let mut world = web();
-    let change = ModifyLimits { rules_per_import: Some(2), ..ModifyLimits::default() };
+    let change = ModifyQuotas { rules_per_import: Some(2), ..ModifyQuotas::default() };
     world.run(&change).unwrap();
     world.group("new");
     let file = export_rules(&world.tx, "web").unwrap();
@@ -184,7 +184,7 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let open = add(4, Action::Accept, 22, "0.0.0.0/0");
     let header = RuleSpec { protocol: Protocol::Number(60), ports: Ports::Any, ..tcp(1, "12.0.0.0/8") };
     let header = world.rule("web", Direction::Ingress, header).unwrap().id;
-    let findings = health(&world.tx, &Scope::Group("web".to_owned())).unwrap();
+    let findings = lint(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);
     let by = |kind| found(kind).map(|found| (found.rule.clone(), found.by.clone())).collect::<Vec<_>>();
     assert_eq!(by(FindingKind::Redundant), [(redundant, Some(wide.clone()))]);

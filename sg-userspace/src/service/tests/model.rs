@@ -18,7 +18,7 @@ use crate::{
     probe::{Probe, ProbeParts},
     service::{
         ChangeMembers, CreateGroup, CreatePrefixList, CreateVpc, DeleteGroups, DeletePrefixLists, Join,
-        Leave, ModifyGroup, ModifyLimits, ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, Refusal,
+        Leave, ModifyGroup, ModifyPrefixList, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Refusal,
         RegisterNic, RemoveNics, Revoke, SetGroups, policy_for,
     },
     store::{
@@ -243,13 +243,13 @@ fn tag(refusal: &Refusal) -> &'static str {
         Refusal::NotFound { .. } => "not-found",
         Refusal::Invalid { .. } => "invalid",
         Refusal::Missing { .. } => "missing",
-        Refusal::TooMany { limit, .. } => match limit {
-            crate::service::Limit::GroupsPerNic => "groups-per-nic",
-            crate::service::Limit::RulesPerNic => "rules-per-nic",
-            crate::service::Limit::MembersPerGroup => "members",
-            crate::service::Limit::GroupReferences => "references",
-            crate::service::Limit::MaxEntries => "max-entries",
-            _ => "another limit",
+        Refusal::TooMany { quota, .. } => match quota {
+            crate::service::Quota::GroupsPerNic => "groups-per-nic",
+            crate::service::Quota::RulesPerNic => "rules-per-nic",
+            crate::service::Quota::MembersPerGroup => "members",
+            crate::service::Quota::GroupReferences => "references",
+            crate::service::Quota::MaxEntries => "max-entries",
+            _ => "another quota",
         },
         Refusal::HasMembers { .. } => "has-members",
         Refusal::Referenced { .. } => "referenced",
@@ -285,13 +285,13 @@ impl Both {
         };
         world.run(&second).unwrap();
         world
-            .run(&ModifyLimits {
+            .run(&ModifyQuotas {
                 groups_per_nic: Some(GROUPS_PER_NIC as u32),
                 rules_per_nic: Some(RULES_PER_NIC as u32),
                 members_per_basic_group: Some(MEMBERS as u32),
                 members_per_enterprise_group: Some(MEMBERS as u32),
                 group_references_per_group: Some(REFERENCES as u32),
-                ..ModifyLimits::default()
+                ..ModifyQuotas::default()
             })
             .unwrap();
         Self { world, model: Model::new() }

@@ -5,9 +5,9 @@ use crate::{
     model,
     service::{
         ChangeMembers, CreateGroup, CreatePortList, CreatePrefixList, DeleteGroups, DeletePrefixLists,
-        DeleteVpc, Field, Join, LabelChange, Leave, Limit, ModifyGroup, ModifyLimits, ModifyNic,
-        ModifyPortList, ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterInstance,
-        RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
+        DeleteVpc, Field, Join, LabelChange, Leave, ModifyGroup, ModifyNic, ModifyPortList, ModifyPrefixList,
+        ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota, Refusal, RegisterInstance, RegisterNic,
+        RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
     },
     store::{
         Direction, Family, GroupId, GroupType, Hook, Nic, NicType, PortListId, Ports, PrefixEntry,
@@ -137,24 +137,24 @@ fn limits_hold_and_can_be_changed() {
     let refused = world.run(&join);
     assert!(matches!(
         refused,
-        Err(Refusal::TooMany { limit: Limit::GroupsPerNic, needed: 6, allowed: 5, .. })
+        Err(Refusal::TooMany { quota: Quota::GroupsPerNic, needed: 6, allowed: 5, .. })
     ));
     world
-        .run(&ModifyLimits { groups_per_nic: Some(6), rules_per_nic: Some(2), ..ModifyLimits::default() })
+        .run(&ModifyQuotas { groups_per_nic: Some(6), rules_per_nic: Some(2), ..ModifyQuotas::default() })
         .unwrap();
     world.run(&join).unwrap();
-    assert!(world.run(&ModifyLimits { groups_per_nic: Some(11), ..ModifyLimits::default() }).is_err());
+    assert!(world.run(&ModifyQuotas { groups_per_nic: Some(11), ..ModifyQuotas::default() }).is_err());
 
     world.rule("aa", Direction::Ingress, tcp(1, "any")).unwrap();
     world.rule("bb", Direction::Egress, tcp(1, "any")).unwrap();
     let refused = world.rule("cc", Direction::Ingress, tcp(1, "any"));
     assert!(matches!(
         refused,
-        Err(Refusal::TooMany { limit: Limit::RulesPerNic, needed: 3, allowed: 2, .. })
+        Err(Refusal::TooMany { quota: Quota::RulesPerNic, needed: 3, allowed: 2, .. })
     ));
     assert_eq!(world.tx.rules().len(), 2, "nothing of a refused operation happens");
 
-    let modest = ModifyLimits { members_per_basic_group: Some(2), ..ModifyLimits::default() };
+    let modest = ModifyQuotas { members_per_basic_group: Some(2), ..ModifyQuotas::default() };
     world.run(&modest).unwrap();
     let members = |addresses: &[&str]| ChangeMembers {
         group: "aa".to_owned(),
@@ -163,7 +163,7 @@ fn limits_hold_and_can_be_changed() {
     };
     assert_eq!(world.run(&members(&["10.0.0.2"])).unwrap(), 1);
     let refused = world.run(&members(&["10.0.0.3"]));
-    assert!(matches!(refused, Err(Refusal::TooMany { limit: Limit::MembersPerGroup, .. })));
+    assert!(matches!(refused, Err(Refusal::TooMany { quota: Quota::MembersPerGroup, .. })));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_list_counts_with_all_it_may_hold() {
     let mut world = World::new();
     world.group("web");
     world.nic("10.0.0.1", &["web"]);
-    world.run(&ModifyLimits { rules_per_nic: Some(100), ..ModifyLimits::default() }).unwrap();
+    world.run(&ModifyQuotas { rules_per_nic: Some(100), ..ModifyQuotas::default() }).unwrap();
     let entry = |cidr: &str| PrefixEntry { cidr: cidr.parse().unwrap(), description: String::new() };
     let list = CreatePrefixList {
         label: NewLabel { name: "office".to_owned(), ..NewLabel::default() },
@@ -191,7 +191,7 @@ fn a_list_counts_with_all_it_may_hold() {
         max_entries: Some(max_entries),
         ..ModifyPrefixList::default()
     };
-    assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { limit: Limit::RulesPerNic, .. })));
+    assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { quota: Quota::RulesPerNic, .. })));
     world.run(&grown(100)).unwrap();
     let refused = world.run(&DeletePrefixLists { lists: texts(&["office"]) });
     assert!(matches!(refused, Err(Refusal::InUse { .. })));

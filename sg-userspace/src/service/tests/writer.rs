@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{InForce, Remembers, new_group, tcp};
 use crate::{
     service::{
-        Authorize, CreateVpc, Join, NewLabel, Once, Operation, Refusal, RegisterNic, Service, State, Tx,
+        Authorize, CreateVpc, Idempotent, Join, NewLabel, Operation, Refusal, RegisterNic, Service, State, Tx,
     },
     store::{Direction, Group, RuleSpec, Vpc},
 };
@@ -161,16 +161,16 @@ fn a_token_is_answered_once_and_survives_a_restart() {
         let (service, enforcement, store) = started();
         let vpc = vpc(&service).await;
         let operation = new_group("web", &vpc);
-        let once = |token| Once::new("root", token, &operation, operation.clone()).unwrap();
-        let first = service.submit(once("a")).await.unwrap();
-        assert_eq!(service.submit(once("a")).await.unwrap(), first);
-        assert_ne!(service.submit(once("b")).await.unwrap().id, first.id);
+        let idempotent = |token| Idempotent::new("root", token, &operation, operation.clone()).unwrap();
+        let first = service.submit(idempotent("a")).await.unwrap();
+        assert_eq!(service.submit(idempotent("a")).await.unwrap(), first);
+        assert_ne!(service.submit(idempotent("b")).await.unwrap().id, first.id);
         let other = new_group("db", &vpc);
-        let reused = Once::new("root", "a", &other, other.clone()).unwrap();
+        let reused = Idempotent::new("root", "a", &other, other.clone()).unwrap();
         assert!(matches!(service.submit(reused).await, Err(Refusal::TokenReused { .. })));
         drop(service);
         let (service, _) = Service::start(Box::new(store), enforcement).unwrap();
-        assert_eq!(service.submit(once("a")).await.unwrap(), first);
+        assert_eq!(service.submit(idempotent("a")).await.unwrap(), first);
         assert_eq!(service.snapshot().groups().len(), 2);
     });
 }

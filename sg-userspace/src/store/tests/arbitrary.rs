@@ -250,7 +250,7 @@ prop_compose! {
 
 prop_compose! {
     fn settings()(serial in any::<u64>(), tags in any::<u32>(), rules_per_nic in any::<u32>()) -> Settings {
-        Settings { limits: Limits { rules_per_nic, tags, ..Limits::default() }, serial }
+        Settings { quotas: Quotas { rules_per_nic, tags, ..Quotas::default() }, serial }
     }
 }
 

@@ -43,10 +43,10 @@ pub(super) fn old() -> (Vec<(String, Value)>, Vec<Record>) {
         ((format!("rule {id}"), old), Record::from(rule))
     };
     let settings = (
-        ("settings".to_owned(), json!({"kind": "settings", "record": {"limits": {"tags": 7}}})),
+        ("settings".to_owned(), json!({"kind": "settings", "record": {"quotas": {"tags": 7}}})),
         Record::from({
             let mut settings = Settings { serial: 2, ..Settings::default() };
-            settings.limits.tags = 7;
+            settings.quotas.tags = 7;
             settings
         }),
     );

@@ -51,10 +51,10 @@ pub(crate) fn foretell(agent: &Agent, sendings: &[Sending]) -> Result<Vec<Foreto
     let utf8 = "the path is no UTF-8";
     let output = agent.sgctl(&[
         "check",
+        "probes",
+        probes.to_str().context(utf8)?,
         "--policy",
         policy.to_str().context(utf8)?,
-        "--probes",
-        probes.to_str().context(utf8)?,
         "--json",
     ])?;
     let answers = String::from_utf8(output.stdout)?;

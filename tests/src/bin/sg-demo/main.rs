@@ -18,6 +18,20 @@ mod table;
 use network::Network;
 use table::Table;
 
+const LEGEND: &str = "\
+RESULT      what happened to the packet on the wire
+DECIDED BY  the group and the rule, or the default, whose counter in the kernel moved
+PKTS        by how much it moved
+CHECK       whether `sgctl check` foretold the same
+The last row is a connection that was open when its rule was revoked: nothing of
+it passes any more.";
+
+const NEXT: &str = "\
+Try next:
+  $EDITOR examples/demo.yaml; cargo xtask demo      # change a rule, see the rows change
+  cargo xtask demo -- /path/to/your/policy.yaml     # the same with another document
+  README.md, \"Filter your own interface\"            # on this machine, for one minute";
+
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/demo.yaml");
 
 fn main() -> Result<ExitCode> {
@@ -43,20 +57,24 @@ fn demonstrate(lab: Lab) -> Result<ExitCode> {
     let mut table = Table::new();
     let sendings = sending::all();
     let foretold = check::foretell(&agent, &sendings)?;
-    println!("ready: {} questions, over both families …", sendings.len());
+    let packets = sendings.len();
+    println!(
+        "ready: sending {packets} packets over both families, and revoking one connection while it is open …"
+    );
     for (sending, foretold) in sendings.into_iter().zip(foretold) {
         table.add(&sending::send(&network, &agent, sending, &foretold)?);
     }
     table.add(&revoke::while_connected(&network, &mut agent, &policy)?);
 
-    println!("\n{table}\n");
+    println!("\n{table}\n\n{LEGEND}\n");
     Ok(match table.surprises() {
         0 => {
-            println!("All {} as expected. Nothing of this is left on the machine.", table.len());
+            println!("All {packets} packets and the revoked connection are as expected.");
+            println!("Nothing of this is left on the machine.\n\n{NEXT}");
             ExitCode::SUCCESS
         }
         surprises => {
-            println!("{surprises} of {} not as expected.", table.len());
+            println!("{surprises} of {} rows are not as expected.", table.len());
             ExitCode::FAILURE
         }
     })

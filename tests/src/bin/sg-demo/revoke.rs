@@ -42,14 +42,14 @@ pub(crate) fn while_connected(network: &Network, agent: &mut Agent, policy: &str
     let decided = Decided::between(&before, &agent.stats()?);
     Ok(Row {
         sending,
-        remark: ", open when revoked",
         happened: match outcome {
-            Outcome::Silent => "cut, both ways".into(),
+            Outcome::Silent => "revoked".into(),
             other => happened(other).into(),
         },
         decided: decided.names(),
         counted: decided.counts(),
-        check: "about new flows only".into(),
+        // It is about new flows only.
+        check: "-".into(),
         as_expected: outcome == sending.expected && decided.names().contains(REVOKED),
     })
 }

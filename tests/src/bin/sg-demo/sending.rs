@@ -81,7 +81,6 @@ pub(crate) fn send(network: &Network, agent: &Agent, sending: Sending, foretold:
         && decided.counter().is_some_and(|counter| foretold.names(counter));
     Ok(Row {
         sending,
-        remark: "",
         happened: happened(outcome).into(),
         decided: decided.names(),
         counted: decided.counts(),
@@ -94,23 +93,18 @@ pub(crate) fn happened(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Answered => "answered",
         Outcome::Refused => "refused",
-        Outcome::Prohibited => "prohibited: a filter said so",
-        Outcome::Silent => "dropped silently",
+        Outcome::Prohibited => "rejected",
+        Outcome::Silent => "dropped",
     }
 }
 
-/// The counters of rules and defaults that moved, each with by how much and to what.
-pub(crate) struct Decided(Vec<(Counter, u64, u64)>);
+/// The counters of rules and defaults that moved, each with by how much.
+pub(crate) struct Decided(Vec<(Counter, u64)>);
 
 impl Decided {
     pub(crate) fn between(before: &Stats, after: &Stats) -> Self {
         let moved = after.moved_since(before).into_iter();
-        Self(
-            moved
-                .filter(|(counter, _)| !matches!(counter, Counter::Reason { .. }))
-                .map(|(counter, by)| (counter.clone(), by, after.packets(&counter)))
-                .collect(),
-        )
+        Self(moved.filter(|(counter, _)| !matches!(counter, Counter::Reason { .. })).collect())
     }
 
     /// Who decided, where it was one.
@@ -122,16 +116,16 @@ impl Decided {
     }
 
     pub(crate) fn names(&self) -> String {
-        let name = |(counter, ..): &(Counter, u64, u64)| match counter {
+        let name = |(counter, _): &(Counter, u64)| match counter {
             Counter::Rule { group, rule } => format!("{group}: {rule}"),
             other => other.to_string(),
         };
         self.0.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// By how much each moved, and to what.
+    /// By how much each moved.
     pub(crate) fn counts(&self) -> String {
-        let count = |(_, by, total): &(Counter, u64, u64)| format!("+{by} = {total}");
+        let count = |(_, by): &(Counter, u64)| format!("+{by}");
         self.0.iter().map(count).collect::<Vec<_>>().join(", ")
     }
 }

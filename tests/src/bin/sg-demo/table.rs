@@ -1,16 +1,14 @@
-//! The table that the demonstration prints.
+//! The table that the demonstration prints. It fits into 80 columns.
 
 use std::fmt;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::presets::NOTHING;
 
 use crate::sending::Sending;
 
 /// One line of it.
 pub(crate) struct Row {
     pub(crate) sending: Sending,
-    /// What is remarkable about it, if anything.
-    pub(crate) remark: &'static str,
     pub(crate) happened: String,
     /// The group and the rule that decided.
     pub(crate) decided: String,
@@ -30,35 +28,34 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new() -> Self {
         let mut text = comfy_table::Table::new();
-        text.load_style(UTF8_FULL_CONDENSED).set_header([
-            "from",
-            "to",
-            "over",
-            "packet",
-            "what happened",
-            "group: rule that decided",
-            "packets",
-            "sgctl check",
-            "as expected",
+        text.load_style(NOTHING).set_header([
+            "FROM",
+            "TO",
+            "PACKET",
+            "RESULT",
+            "DECIDED BY",
+            "PKTS",
+            "CHECK",
         ]);
+        for column in text.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         Self { text, rows: 0, surprises: 0 }
     }
 
     pub(crate) fn add(&mut self, row: &Row) {
         self.rows += 1;
         self.surprises += usize::from(!row.as_expected);
-        let expected = if row.as_expected { "yes" } else { "NO" };
+        let check = if row.as_expected { row.check.clone() } else { format!("UNEXPECTED, {}", row.check) };
         let Sending { from, to, family, service, .. } = row.sending;
         self.text.add_row([
             from.name(),
             to.name(),
-            &family.to_string(),
-            &format!("{service}{}", row.remark),
+            &format!("{service} {family}"),
             &row.happened,
             &row.decided,
             &row.counted,
-            &row.check,
-            expected,
+            &check,
         ]);
     }
 
@@ -74,6 +71,6 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.text.fmt(f)
+        f.write_str(&self.text.trim_fmt())
     }
 }

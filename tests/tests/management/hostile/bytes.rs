@@ -104,7 +104,7 @@ fn several_in_one(lab: Lab) -> Result<()> {
     let host = lab.host("smuggled")?;
     let served = Served::start_with(&host, BOTH)?;
     let key = Key::make(&served)?;
-    let smuggled = b"DELETE /v1/keys/x HTTP/1.1\r\nHost: a\r\n\r\n";
+    let smuggled = b"DELETE /v1/access-keys/x HTTP/1.1\r\nHost: a\r\n\r\n";
     let authorization = format!("Host: a\r\nAuthorization: {}\r\n", key.basic());
     let good = format!("GET /v1/groups HTTP/1.1\r\n{authorization}\r\n");
     let stranger = "GET /v1/groups HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

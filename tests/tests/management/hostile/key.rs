@@ -22,7 +22,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn make(served: &Served<'_>) -> Result<Self> {
-        let key = served.done("POST", "/v1/keys", "{}")?;
+        let key = served.done("POST", "/v1/access-keys", "{}")?;
         let text = |field: &str| key[field].as_str().map(str::to_owned).context("no such field");
         Ok(Self { id: text("id")?, secret: text("secret")? })
     }

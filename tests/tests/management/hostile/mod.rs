@@ -240,7 +240,7 @@ fn nothing_leaks(lab: Lab) -> Result<()> {
     for secret in [&key.secret, &other.secret] {
         ensure!(!log.contains(secret.as_str()), "the secret is in the log");
     }
-    let shown = served.done("GET", "/v1/keys", "")?.to_string();
+    let shown = served.done("GET", "/v1/access-keys", "")?.to_string();
     ensure!(shown.contains(&key.id) && !shown.contains(&key.secret), "{shown}");
     Ok(())
 }

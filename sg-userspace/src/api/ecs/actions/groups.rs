@@ -10,7 +10,7 @@ use super::{
         Action, ActionFuture, CLIENT_TOKEN, GROUP, Parameter, REGION, TAGS, integer, pages, text, texts,
     },
     group, in_region,
-    page::Window,
+    pagination::Window,
     permission, region, submit, tags, tags_shown, time,
 };
 use crate::{

@@ -4,7 +4,7 @@
 mod action;
 mod groups;
 mod membership;
-mod page;
+mod pagination;
 mod permission;
 mod port_lists;
 mod prefix_lists;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{Call, Fault, params::Fields, router::Ecs};
 use crate::{
-    service::{Once, Operation, State},
+    service::{Idempotent, Operation, State},
     store::{Group, GroupId, Label},
 };
 pub use action::{Action, Parameter};
@@ -59,9 +59,9 @@ where
                 |name: &str| name.starts_with("Signature") || name == "Timestamp" || name == "AccessKeyId";
             let request: BTreeMap<&str, &str> =
                 call.parameters.iter().filter(|(name, _)| !signing(name)).collect();
-            let once =
-                Once::new(&call.key_id, token, &(&call.action, request), operation).map_err(refused)?;
-            ecs.service.submit(once).await.map_err(refused)
+            let idempotent =
+                Idempotent::new(&call.key_id, token, &(&call.action, request), operation).map_err(refused)?;
+            ecs.service.submit(idempotent).await.map_err(refused)
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     ErrorContext,
     action::{Action, ActionFuture, CLIENT_TOKEN, Parameter, REGION, TAGS, integer, pages, text, texts},
-    page::Window,
+    pagination::Window,
     region, submit, tags, tags_shown, time,
 };
 use crate::{

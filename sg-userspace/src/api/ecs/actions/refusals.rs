@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::{
     api::ecs::Fault,
-    service::{Field, Kind, Limit, Refusal},
+    service::{Field, Kind, Quota, Refusal},
     store::Direction,
 };
 
@@ -78,7 +78,7 @@ fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
     match refusal {
         Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
         Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
-        Refusal::TooMany { limit, .. } => too_many(*limit, about),
+        Refusal::TooMany { quota, .. } => too_many(*quota, about),
         Refusal::InUse { kind: Kind::PrefixList, .. } => (Is::BAD_REQUEST, "NotAllowed.AssociationExist"),
         Refusal::InUse { kind: Kind::PortList, .. } => (Is::BAD_REQUEST, "InvalidOperation.Conflict"),
         Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => {
@@ -218,35 +218,35 @@ fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
         | Field::Place
         | Field::Vpc
         | Field::PageSize
-        | Field::Limit
+        | Field::Quota
         | Field::File
         | Field::Stored(_) => "InvalidParameter",
     };
     (Is::BAD_REQUEST, code)
 }
 
-fn too_many(limit: Limit, about: ErrorContext) -> (StatusCode, &'static str) {
-    match limit {
-        Limit::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
-        Limit::RulesPerNic => match about {
+fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
+    match quota {
+        Quota::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
+        Quota::RulesPerNic => match about {
             ErrorContext::PrefixList | ErrorContext::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
             _ => (Is::FORBIDDEN, "AclLimitExceed"),
         },
-        Limit::MembersPerGroup => match about {
+        Quota::MembersPerGroup => match about {
             ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
                 (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
             }
             _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
         },
-        Limit::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
-        Limit::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
-        Limit::MaxEntries => match about {
+        Quota::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
+        Quota::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
+        Quota::MaxEntries => match about {
             ErrorContext::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
             _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
-        Limit::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
-        Limit::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
-        Limit::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
-        Limit::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
+        Quota::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
+        Quota::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
+        Quota::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+        Quota::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     action::{Action, ActionFuture, REGION, TAGS, integer, pages, text, texts},
-    page::Window,
+    pagination::Window,
     region, tags, tags_shown, time,
 };
 use crate::{

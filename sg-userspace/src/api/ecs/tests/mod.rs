@@ -28,7 +28,7 @@ use sha1::Sha1;
 use sha2::Sha256;
 use tower::ServiceExt;
 
-use super::{Clock, Ecs, Keys, Nonces, Region, Secret, router};
+use super::{AccessKeys, Clock, Ecs, Nonces, Region, Secret, router};
 use crate::api::signature::{Authorization, acs3, sha256_hex, to_hex, v1};
 use crate::service::{
     Service,
@@ -40,7 +40,7 @@ const NOW: &str = "2026-11-21T12:00:00Z";
 
 struct OneKey;
 
-impl Keys for OneKey {
+impl AccessKeys for OneKey {
     fn secret(&self, id: &str) -> Option<Secret> {
         (id == KEY.0).then(|| Secret::new(KEY.1.as_bytes()))
     }

@@ -1,0 +1,12 @@
+//! The client of the native API: where the server is, requests and responses, and the names of objects that others refer to.
+//!
+//! It must never know what a command is for. The commands use it.
+
+pub(crate) mod address;
+pub(crate) mod error;
+pub(crate) mod http;
+pub(crate) mod moved;
+pub(crate) mod names;
+pub(crate) mod resource;
+pub(crate) mod server;
+pub(crate) mod session;

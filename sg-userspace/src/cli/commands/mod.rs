@@ -1,0 +1,101 @@
+//! The commands, one noun a file: its arguments, what it sends or reads, and the columns in which it is displayed.
+//!
+//! Nouns of the management side are clients of the native API: they send the service room's operations and display the responses.
+
+pub(crate) mod access_key;
+pub(crate) mod apply;
+pub(crate) mod check;
+pub(crate) mod detach;
+pub(crate) mod flows;
+pub(crate) mod generate;
+pub(crate) mod group;
+pub(crate) mod instance;
+pub(crate) mod lint;
+pub(crate) mod member;
+pub(crate) mod membership;
+pub(crate) mod nic;
+pub(crate) mod port_list;
+pub(crate) mod prefix_list;
+pub(crate) mod quota;
+pub(crate) mod rule;
+pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod transfer;
+pub(crate) mod validate;
+pub(crate) mod vpc;
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::{args::common::Common, client::session::Session, failure::Failure};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Served(Served),
+    Check(check::Args),
+    Validate(validate::Args),
+    Status(status::Args),
+    Stats(stats::Args),
+    Flows(flows::Args),
+    Detach(detach::Args),
+    Completion(generate::Completion),
+    Man(generate::Man),
+}
+
+/// Commands that `sgd serve` answers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Served {
+    Vpc(vpc::Args),
+    Group(group::Args),
+    Rule(rule::Args),
+    Nic(nic::Args),
+    Instance(instance::Args),
+    PrefixList(prefix_list::Args),
+    PortList(port_list::Args),
+    Member(member::Args),
+    AccessKey(access_key::Args),
+    Quota(quota::Args),
+    Lint(lint::Args),
+    Apply(apply::Args),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
+}
+
+impl Command {
+    pub(crate) fn run(self, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+        match self {
+            Self::Served(command) => command.run(&mut Session::new(common, out)?),
+            Self::Check(args) => check::run(args, common, out),
+            Self::Validate(args) => validate::run(&args, common, out),
+            Self::Status(args) => status::run(&args, common, out),
+            Self::Stats(args) => stats::run(&args, common, out),
+            Self::Flows(args) => flows::run(&args, common, out),
+            Self::Detach(args) => detach::run(&args, common, out),
+            Self::Completion(args) => generate::completion(&args, out),
+            Self::Man(args) => generate::man(&args, out),
+        }
+    }
+}
+
+impl Served {
+    fn run(self, session: &mut Session<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Vpc(args) => vpc::run(args, session),
+            Self::Group(args) => group::run(args, session),
+            Self::Rule(args) => rule::run(args, session),
+            Self::Nic(args) => nic::run(args, session),
+            Self::Instance(args) => instance::run(args, session),
+            Self::PrefixList(args) => prefix_list::run(args, session),
+            Self::PortList(args) => port_list::run(args, session),
+            Self::Member(args) => member::run(args, session),
+            Self::AccessKey(args) => access_key::run(args, session),
+            Self::Quota(args) => quota::run(args, session),
+            Self::Lint(args) => lint::run(args, session),
+            Self::Apply(args) => apply::run(args, session),
+            Self::Export(args) => transfer::export(&args, session),
+            Self::Import(args) => transfer::import(&args, session),
+        }
+    }
+}

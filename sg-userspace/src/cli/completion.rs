@@ -1,0 +1,138 @@
+//! Completion of words on the command line: those of clap's tree, and names of what `sgd serve` has.
+//!
+//! The shell's script (`sgctl completion`) starts `sgctl` with the variable `COMPLETE` at each completion. A server that does not
+//! respond at once completes nothing: it must never print an error, or make the user wait.
+
+use std::{env, ffi::OsStr, io, path::PathBuf};
+
+use clap::builder::ValueHint;
+use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
+use serde::Deserialize;
+
+use super::{
+    args::common::Common,
+    client::{address::Address, session::Session},
+    help,
+};
+
+/// The variable with the shell's name in which the script asks.
+pub(crate) const VARIABLE: &str = "COMPLETE";
+
+/// The maximum number of names offered.
+const MOST: usize = 200;
+
+/// Completes words if a shell asks for that, and then ends the process.
+pub(crate) fn answer() {
+    CompleteEnv::with_factory(command).var(VARIABLE).complete();
+}
+
+/// The tree of commands, with completers at the arguments that name something.
+fn command() -> clap::Command {
+    with_names(help::command())
+}
+
+fn with_names(command: clap::Command) -> clap::Command {
+    let noun = command.get_name().to_owned();
+    let command = command.mut_args(|arg| match collection(&noun, arg.get_id().as_str()) {
+        Some(collection) => arg.add(ArgValueCompleter::new(move |typed: &OsStr| names(collection, typed))),
+        None if arg.get_id() == "policy" => arg.value_hint(ValueHint::FilePath),
+        None => arg,
+    });
+    command.mut_subcommands(with_names)
+}
+
+/// The collection that an argument names a member of.
+fn collection(command: &str, arg: &str) -> Option<&'static str> {
+    Some(match arg {
+        "group" | "groups" | "from" => "groups",
+        // In `instance register` it describes a new one.
+        "nic" | "nics" if command != "register" => "nics",
+        "targets" => "nics",
+        "vpc" | "vpcs" => "vpcs",
+        "attached_to" | "instances" => "instances",
+        _ => return None,
+    })
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    name: String,
+    #[serde(default)]
+    device: Option<String>,
+}
+
+/// Names in a collection that begin with what was typed.
+fn names(collection: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
+    let Some(typed) = typed.to_str() else { return Vec::new() };
+    let common = common_of(&env::args().collect::<Vec<_>>());
+    let mut nowhere = io::sink();
+    let Ok(mut session) = Session::new(&common, &mut nowhere) else { return Vec::new() };
+    let Ok((found, _)) = session.pages::<Named>(&Address::of(&[collection]), MOST) else { return Vec::new() };
+    found
+        .into_iter()
+        .map(|named| match (named.device, named.name) {
+            (Some(device), _) => device,
+            (None, name) if !name.is_empty() => name,
+            _ => named.id,
+        })
+        .filter(|name| name.starts_with(typed))
+        .map(CompletionCandidate::new)
+        .collect()
+}
+
+/// The server that the words of the incomplete command line name.
+fn common_of(words: &[String]) -> Common {
+    let value = |flag: &str| {
+        let mut words = words.iter();
+        words
+            .find_map(|word| match word.strip_prefix(flag) {
+                Some("") => Some(None),
+                Some(rest) => rest.strip_prefix('=').map(|value| Some(value.to_owned())),
+                None => None,
+            })?
+            .or_else(|| words.next().cloned())
+    };
+    let given = |flag: &str, variable: &str| value(flag).or_else(|| env::var(variable).ok());
+    Common {
+        instance: value("--instance"),
+        socket: given("--socket", "SGCTL_SOCKET").map(PathBuf::from),
+        server: given("--server", "SGCTL_SERVER"),
+        access_key_file: given("--access-key-file", "SGCTL_ACCESS_KEY_FILE").map(PathBuf::from),
+        timeout: 1,
+        output: super::args::common::OutputArgs::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_found_in_an_incomplete_line() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let common = common_of(&words("sgctl -- sgctl --socket /s group show --instance=other we"));
+        assert_eq!(common.socket, Some(PathBuf::from("/s")));
+        assert_eq!(common.instance.as_deref(), Some("other"));
+        assert_eq!(common_of(&words("sgctl group show --server")).server, None);
+    }
+
+    #[test]
+    fn arguments_that_name_something_have_a_collection() {
+        fn visit(command: &clap::Command, found: &mut Vec<String>) {
+            for arg in command.get_arguments() {
+                if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
+                    found.push(format!("{} {collection}", command.get_name()));
+                }
+            }
+            command.get_subcommands().for_each(|sub| visit(sub, found));
+        }
+        let mut found = Vec::new();
+        visit(&help::command(), &mut found);
+        for expected in
+            ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]
+        {
+            assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Output: tables, JSON and YAML, messages, questions, progress, files.
+//!
+//! Texts from users are escaped before a terminal gets them. It must never contact the server. The commands use it.
+
+pub(crate) mod faults;
+pub(crate) mod file;
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod table;

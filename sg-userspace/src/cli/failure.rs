@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    cli::{args::common::Format, render::faults},
     check::{EngineError, StreamError},
+    cli::{args::common::Format, render::faults},
     model::text::escaped_lines,
 };
 

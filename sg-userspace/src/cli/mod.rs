@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         // clap prints the error, or the help, and ends the process.
         Err(error) => error.exit(),
     };
-    let format = args.common.format();
+    let format = args.common.output.format();
     match args.run(&mut out) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(format),

@@ -46,7 +46,7 @@ impl<'e> Written<'e> {
 }
 
 /// Prints the faults to standard error.
-pub(super) fn report(error: &DocumentError, format: Format) {
+pub(crate) fn report(error: &DocumentError, format: Format) {
     let text = match format {
         Format::Json => serde_json::to_string_pretty(&Written::of(error))
             .map_or_else(|_| error.to_string(), |json| escaped_json(&json).into_owned()),

@@ -223,7 +223,7 @@ fn help_has_one_line_a_flag_and_global_flags_in_one_group() {
 #[test]
 fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
     let (_, _, help) = run(&["--help"]);
-    let page = include_str!("../../../../docs/sgctl.md");
+    let page = include_str!("../../../../docs/use/sgctl.md");
     for (code, meaning) in EXIT_CODES {
         assert!(
             help.contains(&format!("  {code}  {meaning}\n")) || help.trim_end().ends_with(meaning),
@@ -231,15 +231,15 @@ fn the_exit_codes_are_those_of_the_help_and_of_the_documentation() {
         );
         assert!(
             page.contains(&format!("| {code} | {meaning} |")),
-            "{code} {meaning}: not so in docs/sgctl.md"
+            "{code} {meaning}: not so in docs/use/sgctl.md"
         );
     }
 }
 
 #[test]
 fn services_are_those_of_the_documentation() {
-    let page = include_str!("../../../../docs/sgctl.md");
+    let page = include_str!("../../../../docs/use/sgctl.md");
     for (name, port) in crate::cli::args::service_name::SERVICES {
-        assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/sgctl.md");
+        assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/use/sgctl.md");
     }
 }

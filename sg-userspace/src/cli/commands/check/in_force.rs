@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use anyhow::anyhow;
 use clap::Args;
 use hyper::Method;
-use sg_common::packet::has_ports;
 
 use crate::{
     cli::{

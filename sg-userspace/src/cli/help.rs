@@ -200,8 +200,7 @@ fn completed(command: Command, path: &str) -> Command {
     }
     if let Some((_, examples)) = EXAMPLES.iter().find(|(words, _)| *words == path) {
         let title = if examples.len() == 1 { "Example" } else { "Examples" };
-        let lines = examples.iter().map(|example| format!("\n  {example}")).collect::<String>();
-        after.push(format!("{title}:{lines}"));
+        after.push(format!("{title}:\n  {}", examples.join("\n  ")));
     }
     if !after.is_empty() {
         command = command.after_help(after.join("\n\n"));

@@ -19,7 +19,7 @@ pub(crate) struct Common {
     /// Unix socket of `sgd serve`. Default: that of --instance
     #[arg(long, global = true, value_name = "PATH", env = "SGCTL_SOCKET", hide_env = true)]
     pub(crate) socket: Option<PathBuf>,
-    /// Server of the native API over TCP, such as http://127.0.0.1:8751 (`sgd serve --listen`)
+    /// Server of the native API over TCP, such as `http://127.0.0.1:8751` (`sgd serve --listen`)
     #[arg(long, global = true, value_name = "URL", env = "SGCTL_SERVER", hide_env = true)]
     pub(crate) server: Option<String>,
     /// File with the access key for --server, as `sgctl access-key create -o json` prints it

@@ -31,6 +31,7 @@ use clap::Subcommand;
 use super::{args::common::Common, client::session::Session, failure::Failure};
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Command {
     #[command(flatten)]
     Served(Served),

@@ -107,7 +107,7 @@ pub(crate) struct Rows {
     numbers: Vec<bool>,
     /// The columns that are shown unless others are chosen.
     shown: Vec<bool>,
-    rows: Vec<Vec<String>>,
+    cells: Vec<Vec<String>>,
 }
 
 impl Rows {
@@ -121,7 +121,7 @@ impl Rows {
             titles: titles.to_vec(),
             numbers: titles.iter().map(|title| numbers.contains(title)).collect(),
             shown: vec![true; titles.len()],
-            rows: rows.into_iter().collect(),
+            cells: rows.into_iter().collect(),
         }
     }
 
@@ -134,7 +134,7 @@ impl Rows {
             titles: columns.iter().map(|column| column.title).collect(),
             numbers: columns.iter().map(|column| column.number).collect(),
             shown: columns.iter().map(|column| wide || column.place == Place::Everywhere).collect(),
-            rows: things.iter().map(row).collect(),
+            cells: things.iter().map(row).collect(),
         }
     }
 
@@ -142,9 +142,9 @@ impl Rows {
     pub(crate) fn sort(&mut self, column: &str) -> Result<(), Failure> {
         let column = self.find(column)?;
         if self.numbers[column] {
-            self.rows.sort_by_cached_key(|row| row[column].parse::<i128>().unwrap_or(i128::MAX));
+            self.cells.sort_by_cached_key(|row| row[column].parse::<i128>().unwrap_or(i128::MAX));
         } else {
-            self.rows.sort_by(|one, other| one[column].cmp(&other[column]));
+            self.cells.sort_by(|one, other| one[column].cmp(&other[column]));
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl Rows {
     }
 
     fn only(self, columns: &[usize]) -> Self {
-        let mut rows = self.rows;
+        let mut rows = self.cells;
         for row in &mut rows {
             *row = columns.iter().map(|&column| row[column].clone()).collect();
         }
@@ -172,21 +172,21 @@ impl Rows {
             titles: columns.iter().map(|&column| self.titles[column]).collect(),
             numbers: columns.iter().map(|&column| self.numbers[column]).collect(),
             shown: vec![true; columns.len()],
-            rows,
+            cells: rows,
         }
     }
 
     /// The table as text, with or without its header line.
     pub(crate) fn text(self, headers: bool, colour: bool) -> String {
         let shown: Vec<usize> = (0..self.titles.len()).filter(|&column| self.shown[column]).collect();
-        let Self { titles, numbers, rows, .. } = self.only(&shown);
+        let Self { titles, numbers, cells, .. } = self.only(&shown);
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         if headers {
             table.set_header(titles);
         }
         let rows: Vec<Vec<String>> =
-            rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
+            cells.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
         for row in &rows {
             table.add_row(row);
         }

@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 use sg_common::abi;
 use thiserror::Error;
 
-use super::{apply::EnforcerError, host::HostError, input::Untrusted};
+use super::{apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted};
 use crate::{compile::CompileError, kernel::KernelError};
 
 /// An error of the agent.

@@ -276,9 +276,7 @@ fn in_cidrs(prefixes: &[IpNet], more: bool) -> String {
 /// `a, b or c`.
 fn alternatives(words: &[&str]) -> String {
     match words {
-        [first @ .., before, last] => {
-            first.iter().map(|word| format!("{word}, ")).collect::<String>() + before + " or " + last
-        }
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
         words => words.concat(),
     }
 }

@@ -118,6 +118,9 @@ fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Resu
     policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
 }
 
+/// Fields of a probe, and what they are called here.
+const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
+
 fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
     let invalid = |field, found: String, allowed: String| Refusal::Invalid { field, found, allowed };
     let Protocol::Number(protocol) = packet.protocol else {
@@ -150,7 +153,6 @@ fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
         icmp_type: packet.icmp_type.or(echo),
         icmp_code: packet.icmp_code,
     };
-    const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
     Probe::new(parts)
         .map_err(|error| error.in_words(&WORDS))
         .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))

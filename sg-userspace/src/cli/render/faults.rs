@@ -66,7 +66,7 @@ fn blocks(error: &DocumentError, colour: bool) -> String {
     for fault in &error.faults {
         let line = escaped(&error.line(fault)).into_owned();
         let line = if colour { paint(&line, Style::new().bold()) } else { line };
-        text.push_str(&format!("sgctl: {line}\n"));
+        text.extend(["sgctl: ", &line, "\n"]);
         text.extend(excerpt(fault, colour).map(|excerpt| excerpt + "\n"));
     }
     text.extend(error.rest().map(|rest| format!("sgctl: {}\n", escaped(&rest))));

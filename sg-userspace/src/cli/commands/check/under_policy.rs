@@ -47,6 +47,14 @@ pub(crate) struct ProbesArgs {
     engine: Engine,
 }
 
+/// Fields of a probe, and their flags.
+const FLAGS: [(&str, &str); 4] = [
+    ("sport", "--source-port"),
+    ("dport", "--port"),
+    ("icmp_type", "--icmp-type"),
+    ("icmp_code", "--icmp-code"),
+];
+
 /// The probe that the arguments describe.
 fn probe(args: &PacketArgs, policy: &Policy) -> Result<Probe, Failure> {
     args.require_port()?;
@@ -83,12 +91,6 @@ fn probe(args: &PacketArgs, policy: &Policy) -> Result<Probe, Failure> {
         icmp_type: args.icmp_type.or(echo_request),
         icmp_code: args.icmp_code,
     };
-    const FLAGS: [(&str, &str); 4] = [
-        ("sport", "--source-port"),
-        ("dport", "--port"),
-        ("icmp_type", "--icmp-type"),
-        ("icmp_code", "--icmp-code"),
-    ];
     Probe::new(parts).map_err(|error| Failure::input(error.in_words(&FLAGS)))
 }
 
@@ -151,14 +153,14 @@ pub(crate) fn probes(args: &ProbesArgs, output: &OutputArgs, out: &mut dyn Write
 /// Says which NICs have no address: their packets get other verdicts than on the host that has the device. With `nic`, only that
 /// one matters.
 fn warn_of_no_addresses(policy: &Policy, nic: Option<&str>) {
+    /// Further devices are counted.
+    const SHOWN: usize = 5;
     let nics = policy.nics().iter().filter(|found| nic.is_none_or(|nic| nic == found.device));
     let unknown = nics.filter(|nic| nic.addresses_from_device && nic.addresses.is_empty());
     let devices: Vec<&str> = unknown.map(|nic| nic.device.as_str()).collect();
     if devices.is_empty() {
         return;
     }
-    /// Further devices are counted.
-    const SHOWN: usize = 5;
     let more = devices.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let shown = devices[..devices.len().min(SHOWN)].join(", ");

@@ -1,6 +1,8 @@
 //! The order of decision stands in `docs/use/exceptions.md` for users and above `decide` in `sg-ebpf/src/pipeline.rs` for readers of
 //! the code. Neither may change alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use sg_common::verdict::Reason;
 
 const DOCS: &str = include_str!("../../docs/use/exceptions.md");
@@ -45,7 +47,7 @@ fn the_code_lists_the_steps_that_the_docs_explain() {
     let documented = documented();
     assert_eq!(above_decide(), documented);
     let numbers: Vec<usize> = documented.iter().map(|(number, ..)| *number).collect();
-    assert_eq!(numbers, Vec::from_iter(1..=17));
+    assert_eq!(numbers, (1..=17).collect::<Vec<_>>());
 }
 
 /// Every step of `decide` stands in the code under its number and title, in this order.

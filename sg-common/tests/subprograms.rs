@@ -1,6 +1,8 @@
 //! `sg-ebpf/src/subprograms.rs` has the signature of every global function, and no file of the datapath imports one that imports
 //! it back. The compiler checks that a definition has its signature; that each definition says so, it cannot.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -91,7 +91,6 @@ impl FrameWord {
 
     /// The payload that the Ethernet header announces, or, without one, the kernel.
     #[inline(always)]
-    #[must_use]
     pub const fn payload(self) -> Payload {
         let offset = self.network();
         if self.0 & Self::IP != 0 {

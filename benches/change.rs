@@ -15,6 +15,10 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
+use sg_agent::{
+    Enforcement as _,
+    devices::{Devices, Found},
+};
 use sg_benches::{
     Rehearsal, host,
     plan::Plan,
@@ -22,16 +26,10 @@ use sg_benches::{
     report::Unit,
     timing::{Of, Timing},
 };
-use sg_userspace::{
-    agent::{
-        Enforcement as _,
-        devices::{Devices, Found},
-    },
-    check::CompiledNic,
-    compile::{Image, LARGEST_WORDS},
-    kernel::{Datapath, Limits, Options},
-    model::{Policy, PolicyParts, Priority, Remote, Rule},
-};
+use sg_check::CompiledNic;
+use sg_compile::{Image, LARGEST_WORDS};
+use sg_kernel::{Datapath, Limits, Options};
+use sg_model::{Policy, PolicyParts, Priority, Remote, Rule};
 
 const NICS: usize = 200;
 const RULES: usize = 100;

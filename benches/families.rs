@@ -21,16 +21,14 @@ use sg_benches::{
     report::{Figure, Unit},
     sampling::Samples,
 };
+use sg_check::CompiledNic;
 use sg_common::{
     flow::packet_keys,
     image::{CLASS_WORDS, Keys, PARTITION_WORDS, Partition, Walk, Words, header},
     packet::{Parsed, parse},
 };
+use sg_model::{Direction, Family, Policy};
 use sg_tests::generate::{Generator, Shape};
-use sg_userspace::{
-    check::CompiledNic,
-    model::{Direction, Family, Policy},
-};
 
 /// Numbers of rules, their names in figures, and whether a short run leaves them out.
 const RULES: [(usize, &str, bool); 4] =

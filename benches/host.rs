@@ -19,12 +19,13 @@ use sg_benches::{
     timing::{Of, Timing},
     valid,
 };
+use sg_check::CompiledNic;
 use sg_common::{
     flow::{Direction, packet_keys},
     image::{Keys, Walk, header},
     packet::{Family, Parsed, parse},
 };
-use sg_userspace::{check::CompiledNic, model::Policy};
+use sg_model::Policy;
 
 /// Different packets in a measurement; their number is a power of two.
 const PACKETS: usize = 4_096;

@@ -11,12 +11,10 @@ use sg_benches::{
     report::{Figure, Unit},
     sampling::Samples,
 };
+use sg_check::CompiledNic;
 use sg_common::flow::FlowKeyV4;
-use sg_userspace::{
-    check::CompiledNic,
-    kernel::{Datapath, Limits, Options, Program, RejectRate},
-    model::Policy,
-};
+use sg_kernel::{Datapath, Limits, Options, Program, RejectRate};
+use sg_model::Policy;
 
 /// Runs of one packet before the next: the cost of a system call is spread over them.
 const REPEAT: u32 = 1_000;

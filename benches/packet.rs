@@ -7,7 +7,6 @@ mod kernel;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use kernel::Kernel;
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
     frames::{ACK, RST, SYN, foreign, received, tcp},
@@ -16,10 +15,10 @@ use sg_benches::{
     policy, policy_v6, refused, refusing, unmatched, valid,
 };
 use sg_common::packet::Family;
-use sg_userspace::{
-    kernel::Program,
-    model::{GroupIndex, Policy, Remote, Unmatched},
-};
+use sg_kernel::Program;
+use sg_model::{GroupIndex, Policy, Remote, Unmatched};
+
+use kernel::Kernel;
 
 /// Different packets in a measurement, so that no single path through the tables stays hot.
 const PACKETS: usize = 128;

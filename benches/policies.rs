@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
-use sg_userspace::model::{
+use sg_model::{
     Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports, PrefixListIndex,
     Priority, Remote, Role, Rule, Service, Unmatched,
 };

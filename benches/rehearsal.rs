@@ -10,14 +10,12 @@ use std::{
     },
 };
 
-use sg_userspace::{
-    agent::{
-        Agent, AgentError, Catalog, Enforced, Enforcement, Enforcer, EnforcerError, Report, devices::Devices,
-    },
-    compile::{Image, Patch},
-    kernel::{Attachment, Datapath, Limits},
-    model::Policy,
+use sg_agent::{
+    Agent, AgentError, Catalog, Enforced, Enforcement, Enforcer, EnforcerError, Report, devices::Devices,
 };
+use sg_compile::{Image, Patch};
+use sg_kernel::{Attachment, Datapath, Limits};
+use sg_model::Policy;
 
 /// An agent without devices.
 pub struct Rehearsal {

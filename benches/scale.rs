@@ -16,6 +16,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sg_agent::devices::{Devices, Found};
 use sg_benches::{
     Rehearsal, Sequence,
     plan::Plan,
@@ -23,24 +24,20 @@ use sg_benches::{
     report::{Figure, Unit},
     sampling::Samples,
 };
-use sg_userspace::{
-    agent::devices::{Devices, Found},
-    compile::LARGEST_WORDS,
-    kernel::Limits,
-    model,
-    service::{
-        Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join,
-        LARGEST_PAGE, LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup,
-        NewLabel, NicQuery, Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery,
-        Scope, Service, State, check_common, check_packet, export_rules, find_groups, find_nics, find_rules,
-        lint, prefix_list_associations, references,
-    },
-    store::{
-        Action, Change, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
-        PortSet, Ports, PrefixEntry, PrefixList, Record, RedbStore, Remote, Role, Rule, RuleSpec, Store, Vpc,
-        export,
-    },
+use sg_compile::LARGEST_WORDS;
+use sg_kernel::Limits;
+use sg_records::{
+    Action, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order, PortSet,
+    Ports, PrefixEntry, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
 };
+use sg_service::{
+    Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join, LARGEST_PAGE,
+    LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, NicQuery,
+    Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery, Scope, Service, State,
+    check_common, check_packet, export_rules, find_groups, find_nics, find_rules, lint,
+    prefix_list_associations, references,
+};
+use sg_store::{Change, Record, RedbStore, Store, export};
 
 const RULES_OF_A_GROUP: usize = 100;
 const GROUPS: usize = 1_000;
@@ -193,9 +190,9 @@ fn records() -> Vec<Record> {
         label: label("net".into()),
         order: Order::Merged,
         established: Established::Revalidate,
-        mid_stream: model::MidStream::default(),
-        takeover: model::Takeover::default(),
-        default: model::Unmatched::default(),
+        mid_stream: sg_model::MidStream::default(),
+        takeover: sg_model::Takeover::default(),
+        default: sg_model::Unmatched::default(),
     };
     let entries = (0..170_u32).map(|number| PrefixEntry {
         cidr: format!("198.{}.{number}.0/24", 18 + number % 2).parse().expect("a prefix"),
@@ -205,7 +202,7 @@ fn records() -> Vec<Record> {
         id: "pl-1".into(),
         region: "local".into(),
         label: label("offices".into()),
-        family: Some(sg_userspace::store::Family::V4),
+        family: Some(sg_records::Family::V4),
         max_entries: 200,
         entries: entries.collect(),
     };
@@ -245,7 +242,7 @@ fn records() -> Vec<Record> {
                 accept_own_source: false,
                 ipsec: None,
                 ethertypes: Vec::new(),
-                senders: model::AllowedSources::default(),
+                senders: sg_model::AllowedSources::default(),
                 hook: Hook::Tc,
                 nic_type: NicType::Intranet,
                 groups: first.into_iter().chain(held).collect(),
@@ -268,7 +265,7 @@ fn rule(of: usize, position: usize) -> Rule {
         _ => Remote::Net(prefix(&mut random)),
     };
     spec.ports = match ports(&mut random) {
-        model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(&ranges)),
+        sg_model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(&ranges)),
         _ => Ports::Any,
     };
     spec.action = if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept };
@@ -302,7 +299,7 @@ fn queries(bench: &Bench, state: &State) {
     };
     let by_name = |name: &str| Filter { name: Some(name.to_owned()), ..Filter::default() };
     let by_tag = Filter { tag: Some("team=t3".to_owned()), ..Filter::default() };
-    let nothing = |_: &str| model::DeviceFacts::default();
+    let nothing = |_: &str| sg_model::DeviceFacts::default();
 
     bench.query("groups: the first page of 100", |_| {
         find_groups(state, &all, &GroupQuery::default(), &page(100, None))

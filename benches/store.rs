@@ -16,7 +16,8 @@ use sg_benches::{
     report::Unit,
     timing::{Of, Timing},
 };
-use sg_userspace::store::{Change, Direction, Record, RedbStore, Rule, RuleSpec, Store, export, import};
+use sg_records::{Direction, Rule, RuleSpec};
+use sg_store::{Change, Record, RedbStore, Store, export, import};
 
 const RULES: u32 = 100_000;
 const GROUPS: u32 = 1_000;

@@ -10,6 +10,10 @@
 
 use std::time::Instant;
 
+use sg_agent::{
+    Enforcement as _,
+    devices::{Devices, Found},
+};
 use sg_benches::{
     Rehearsal, listed, member, members,
     plan::Plan,
@@ -18,16 +22,10 @@ use sg_benches::{
     sampling::Samples,
     valid,
 };
-use sg_userspace::{
-    agent::{
-        Enforcement as _,
-        devices::{Devices, Found},
-    },
-    check::CompiledNic,
-    compile::LARGEST_WORDS,
-    kernel::{Datapath, Limits, Options},
-    model::{GroupIndex, Policy, PolicyParts},
-};
+use sg_check::CompiledNic;
+use sg_compile::LARGEST_WORDS;
+use sg_kernel::{Datapath, Limits, Options};
+use sg_model::{GroupIndex, Policy, PolicyParts};
 
 const LIMITS: Limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 18 };
 

@@ -3,10 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sg_userspace::document;
 
 fuzz_target!(|bytes: &[u8]| {
-    match document::parse("fuzz.yaml", bytes) {
+    match sg_document::parse("fuzz.yaml", bytes) {
         // What is said about a document must be as safe to say as the document was to read.
         Ok(loaded) => loaded.warnings.iter().for_each(|warning| drop(warning.to_string())),
         Err(error) => drop(error.to_string()),

@@ -12,16 +12,14 @@
 mod policy;
 
 use libfuzzer_sys::fuzz_target;
+use sg_check::{CompiledNic, Engine, ImageEngine, OracleEngine};
 use sg_common::{
     image::{Header, Keys, Walk, Words, header},
     verdict::Decision,
 };
-use sg_userspace::{
-    check::{CompiledNic, Engine, ImageEngine, OracleEngine},
-    compile::LARGEST_WORDS,
-    model::Policy,
-    probe::Probe,
-};
+use sg_compile::LARGEST_WORDS;
+use sg_model::Policy;
+use sg_probe::Probe;
 
 use policy::Source;
 

@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, reason = "a finding ends the run")]
 
 use libfuzzer_sys::fuzz_target;
-use sg_userspace::store::{Record, export, import};
+use sg_store::{Record, export, import};
 
 fuzz_target!(|bytes: &[u8]| {
     let imported = match import(bytes) {

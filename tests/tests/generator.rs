@@ -1,8 +1,8 @@
 //! The generator makes what it says: valid, repeatable, aimed.
 
 use sg_common::verdict::{Reason, Verdict};
+use sg_oracle::Oracle;
 use sg_tests::generate::Generator;
-use sg_userspace::oracle::Oracle;
 
 #[test]
 fn the_same_seed_gives_the_same() {

@@ -24,7 +24,7 @@ const BENCHMARKS: [(&str, &str); 10] = [
     ("nics", "many NICs"),
 ];
 
-const MEASURED: [&str; 4] = ["--package", "sg-userspace", "--package", "sg-benches"];
+const MEASURED: [&str; 6] = ["--package", "sgd", "--package", "sgctl", "--package", "sg-benches"];
 
 #[derive(Args)]
 pub(crate) struct Options {

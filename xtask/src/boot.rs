@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<()> {
     let tools = Tools::bring(&kernels.join("tools"))?;
     let kernel = matrix::kernel(KERNEL, &kernels, privilege)?;
     shell::announce("agent and client");
-    shell::run(shell::cargo("build").args(["--release", "--package", "sg-userspace"]))?;
+    shell::run(shell::cargo("build").args(["--release", "--package", "sgd", "--package", "sgctl"]))?;
 
     let directory = shell::target_dir()?.join("boot");
     let base = debian::base(&directory.join("base"), &PACKAGES)?;

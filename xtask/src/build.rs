@@ -1,6 +1,6 @@
 //! `cargo xtask build`: the agent and the client, with the eBPF programs inside and their debug information beside them.
 //!
-//! `sg-userspace/build.rs` compiles the programs; nothing of that is known here.
+//! `sg-userspace/kernel/build.rs` compiles the programs; nothing of that is known here.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::{debug_info, prerequisite::Stage, privilege::Privilege, setup, shell,
 pub(crate) fn run() -> Result<()> {
     setup::ready(&[Stage::Build], &Rustc::ask()?, Privilege::detect())?;
     shell::announce("building sgd and sgctl");
-    shell::run(shell::cargo("build").args(["--release", "--package", "sg-userspace"]))?;
+    shell::run(shell::cargo("build").args(["--release", "--package", "sgd", "--package", "sgctl"]))?;
     let directory = shell::release_dir()?;
     for name in ["sgd", "sgctl"] {
         debug_info::separate(&directory.join(name))?;

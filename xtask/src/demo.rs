@@ -6,10 +6,12 @@ use anyhow::Result;
 
 use crate::{path, prerequisite::Stage, privilege::Privilege, setup, shell, toolchain::Rustc};
 
-const BUILD: [&str; 11] = [
+const BUILD: [&str; 13] = [
     "--release",
     "--package",
-    "sg-userspace",
+    "sgd",
+    "--package",
+    "sgctl",
     "--package",
     "sg-tests",
     "--bin",

@@ -177,7 +177,7 @@ impl Copy {
         let mut packages = vec![package.as_str()];
         let mut bins: &[&str] = &[];
         if is_receiver {
-            packages.push("sg-userspace");
+            packages.extend(["sgd", "sgctl"]);
             bins = &["--bin", "sgd", "--bin", "sgctl"];
         }
         shell::run(self.cargo("build", &packages).args(bins).args(["--test", test]))?;

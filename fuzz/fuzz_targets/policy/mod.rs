@@ -9,14 +9,12 @@ use std::{
 };
 
 use ipnet::IpNet;
-use sg_userspace::{
-    model::{
-        Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-        Hook, IcmpMessage, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
-        PrefixListIndex, Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
-    },
-    probe::{Probe, ProbeParts},
+use sg_model::{
+    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
+    IcmpMessage, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
 };
+use sg_probe::{Probe, ProbeParts};
 
 /// Rules in each direction of a group, at most.
 const RULES: usize = 5;

@@ -49,7 +49,7 @@ fn nothing_of_the_filter_is_in_it() {
 #[test]
 fn what_is_built_of_the_filter_is_seen_to_be() {
     let packages = built_of("sg-tests").unwrap();
-    assert!(packages.contains("sg-common") && packages.contains("sg-userspace"), "{packages:?}");
+    assert!(packages.contains("sg-common") && packages.contains("sg-kernel"), "{packages:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use fastrand::Rng;
 use ipnet::IpNet;
-use sg_userspace::model::Family;
+use sg_model::Family;
 
 /// The family of an address.
 pub(super) const fn family_of(address: IpAddr) -> Family {

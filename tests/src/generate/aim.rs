@@ -5,10 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::{has_ports, is_icmp, protocol};
-use sg_userspace::{
-    model::{Direction, Family, Nic, Policy, PortRange, Ports, Remote, Rule, Service},
-    probe::{Probe, ProbeParts},
-};
+use sg_model::{Direction, Family, Nic, Policy, PortRange, Ports, Remote, Rule, Service};
+use sg_probe::{Probe, ProbeParts};
 
 use super::{
     address::{self, family_of, width},

@@ -17,7 +17,7 @@
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
-use sg_userspace::model::{
+use sg_model::{
     Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, PolicyParts, PortRange, Ports,
     Priority, Remote, Rule, Service,
 };

@@ -15,10 +15,8 @@ mod world;
 use std::iter;
 
 use fastrand::Rng;
-use sg_userspace::{
-    model::{Direction, Policy, PolicyParts},
-    probe::Probe,
-};
+use sg_model::{Direction, Policy, PolicyParts};
+use sg_probe::Probe;
 
 use aim::Aim;
 pub use families::Shape;

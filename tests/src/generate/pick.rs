@@ -1,7 +1,7 @@
 //! One out of several.
 
 use fastrand::Rng;
-use sg_userspace::model::Family;
+use sg_model::Family;
 
 /// One of a fixed list, which is not empty; what stands there twice comes twice as often.
 pub(super) fn of<T: Copy, const N: usize>(random: &mut Rng, list: [T; N]) -> T {

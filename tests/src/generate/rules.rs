@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
-use sg_userspace::model::{
+use sg_model::{
     Action, Family, GroupIndex, IcmpMessage, PortListIndex, PortRange, Ports, PrefixListIndex, Priority,
     Remote, Rule, Service,
 };

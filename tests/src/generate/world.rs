@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use fastrand::Rng;
 use ipnet::IpNet;
-use sg_userspace::model::{
+use sg_model::{
     AddressPair, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
     Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, Nic, PolicyParts, PortRange, Precedence, Role, Takeover,
     Unmatched,

@@ -25,7 +25,7 @@ impl Binaries {
         for binary in [found.sgd(), found.sgctl()] {
             ensure!(
                 binary.is_file(),
-                "no {}: build it with `cargo build --package sg-userspace --bins`, or name its directory in SG_BIN_DIR",
+                "no {}: build it with `cargo build --package sgd --package sgctl`, or name its directory in SG_BIN_DIR",
                 binary.display()
             );
         }

@@ -64,7 +64,7 @@ impl Sgd {
             sgd.args(SMALL);
         }
         // Its log has the images that were patched.
-        sgd.env("RUST_LOG", "info,notify=error,sg_userspace::agent::patches=debug");
+        sgd.env("RUST_LOG", "info,notify=error,sg_agent::patches=debug");
         if !more.contains(&"--attach") {
             sgd.args(["--attach", options.attach.argument()]);
         }

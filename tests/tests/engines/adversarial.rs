@@ -2,7 +2,7 @@
 //! errors about flows, and a flood of questions.
 
 use sg_common::{abi::reason_counter, flow::Direction, verdict::Reason};
-use sg_userspace::kernel::{Datapath, Program};
+use sg_kernel::{Datapath, Program};
 
 use crate::programs::{Test, judging, judging_nic};
 

@@ -1,12 +1,9 @@
 //! Associations of SCTP, packet by packet through the program in the kernel: one that is asked for meets the rules, whatever is
 //! known of its ends. Over tc and XDP, both families.
 
+use sg_check::CompiledNic;
 use sg_common::packet::Family;
-use sg_userspace::{
-    check::CompiledNic,
-    document,
-    kernel::{Datapath, Limits, Options, Program},
-};
+use sg_kernel::{Datapath, Limits, Options, Program};
 
 use crate::programs::Test;
 
@@ -45,7 +42,7 @@ impl Nic {
             rules(ingress),
             rules(egress)
         );
-        let policy = document::parse("associations", text.as_bytes()).unwrap().policy;
+        let policy = sg_document::parse("associations", text.as_bytes()).unwrap().policy;
         let mut image = CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image;
         self.generation += 1;
         image.set_generation(self.generation);

@@ -3,13 +3,11 @@
 
 use std::fmt;
 
+use sg_check::{Engine, EngineError, EngineKind, KernelEngine, OracleEngine};
+use sg_kernel::Datapath;
+use sg_model::{Direction, GroupIndex, Policy, PolicyParts};
+use sg_probe::{CheckResult, Probe};
 use sg_tests::generate::Generator;
-use sg_userspace::{
-    check::{Engine, EngineError, EngineKind, KernelEngine, OracleEngine},
-    kernel::Datapath,
-    model::{Direction, GroupIndex, Policy, PolicyParts},
-    probe::{CheckResult, Probe},
-};
 
 /// How much is compared.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,10 @@
 //! The engines over policies whose rules overlap in every dimension: their images are partitions.
 
 use fastrand::Rng;
+use sg_check::{CompiledNic, EngineKind};
 use sg_common::image::{Partition, header};
+use sg_model::{Direction, Family, Policy};
 use sg_tests::generate::{Generator, Shape};
-use sg_userspace::{
-    check::{CompiledNic, EngineKind},
-    model::{Direction, Family, Policy},
-};
 
 use super::compare::{self, Opponent};
 

@@ -1,11 +1,9 @@
 //! What a guest may say of itself, packet by packet through the program in the kernel; and what a NIC may have and do at
 //! most.
 
+use sg_check::KernelEngine;
 use sg_common::{abi::reason_counter, flow::Direction, verdict::Reason};
-use sg_userspace::{
-    check::KernelEngine,
-    kernel::{Datapath, FlowOptions, Limits, Options, Program},
-};
+use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program};
 
 use crate::{
     adversarial::{ACK, LOCAL, PASSES, REMOTE, SYN, dropped, expect, inbound, ipv4, outbound, tcp},

@@ -1,12 +1,9 @@
 //! Publishing: many images at once, and images that change their size class while others do not.
 
+use sg_check::{CompiledNic, KernelEngine};
 use sg_common::{image::CLASS_WORDS, verdict::Reason};
-use sg_userspace::{
-    check::{CompiledNic, KernelEngine},
-    compile::Image,
-    document,
-    kernel::{Datapath, Program},
-};
+use sg_compile::Image;
+use sg_kernel::{Datapath, Program};
 
 use super::programs::{Test, segment_to};
 
@@ -32,7 +29,7 @@ fn image(port: u16, prefixes: u32) -> Image {
          nics: [{{ device: nic, addresses: [10.0.0.5], groups: [g] }}]",
         elsewhere.join(", ")
     );
-    let policy = document::parse("images", text.as_bytes()).unwrap().policy;
+    let policy = sg_document::parse("images", text.as_bytes()).unwrap().policy;
     CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image
 }
 

@@ -30,9 +30,10 @@ mod xdp;
 
 use std::process::ExitCode;
 
-use compare::{Opponent, Size};
 use libtest_mimic::{Arguments, Trial};
-use sg_userspace::check::{EngineKind, KernelEngine};
+use sg_check::{EngineKind, KernelEngine};
+
+use compare::{Opponent, Size};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();

@@ -4,12 +4,10 @@
 use std::cmp::Reverse;
 
 use ipnet::IpNet;
+use sg_check::EngineKind;
 use sg_common::packet::protocol;
-use sg_userspace::{
-    check::EngineKind,
-    model::{
-        Family, Group, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Service,
-    },
+use sg_model::{
+    Family, Group, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Service,
 };
 
 use super::compare::{self, Opponent, Size};

@@ -1,15 +1,13 @@
 //! Frames that are not IP through the programs in the kernel: what the policy names passes, both ways and at every hook, and
 //! nothing else does.
 
+use sg_check::KernelEngine;
 use sg_common::{
     abi::{Counter, reason_counter},
     flow::Direction,
     verdict::Reason,
 };
-use sg_userspace::{
-    check::KernelEngine,
-    kernel::{Datapath, Program},
-};
+use sg_kernel::{Datapath, Program};
 
 use crate::programs::{Test, judged, segment_to};
 

@@ -8,17 +8,14 @@ use std::{
 
 use fastrand::Rng;
 use ipnet::IpNet;
+use sg_check::{CompiledNic, Engine, EngineKind, ImageEngine, KernelEngine};
 use sg_common::image::CLASS_WORDS;
+use sg_compile::{ImageOptions, LARGEST_WORDS, Patchable, compile};
+use sg_kernel::{Datapath, Limits, Options, Program};
+use sg_model::{Decider, GroupIndex, Nic, Policy, PolicyParts};
+use sg_oracle::Oracle;
+use sg_probe::Probe;
 use sg_tests::generate::Generator;
-use sg_userspace::{
-    check::{CompiledNic, Engine, EngineKind, ImageEngine, KernelEngine},
-    compile::{ImageOptions, LARGEST_WORDS, Patchable, compile},
-    document,
-    kernel::{Datapath, Limits, Options, Program},
-    model::{Decider, GroupIndex, Nic, Policy, PolicyParts},
-    oracle::Oracle,
-    probe::Probe,
-};
 
 use super::{compare::Size, programs::Test, programs::segment_to};
 
@@ -176,7 +173,7 @@ fn group_of(members: u32, asker: bool) -> Policy {
          nics: [{{ device: nic, addresses: [10.0.0.5], groups: [g] }}]",
         members.join(", ")
     );
-    document::parse("patches", text.as_bytes()).unwrap().policy
+    sg_document::parse("patches", text.as_bytes()).unwrap().policy
 }
 
 const SYN: u8 = 0x02;

@@ -26,11 +26,8 @@ use sg_common::{
     flow::{Direction, FlowEntry},
     verdict::Reason,
 };
-use sg_userspace::{
-    compile::{Image, ImageOptions, LARGEST_WORDS, compile},
-    document,
-    kernel::{Datapath, FlowOptions, Limits, Options, Program, pins},
-};
+use sg_compile::{Image, ImageOptions, LARGEST_WORDS, compile};
+use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program, pins};
 
 use crate::{
     adversarial::{ACK, LOCAL, REMOTE, SYN, inbound, ipv4, outbound, tcp},
@@ -141,7 +138,7 @@ fn image(generation: u32, open: bool) -> Image {
         "groups: {{ g: {{ type: enterprise, ingress: [{rules}] }} }}\n\
          nics: [{{ device: nic, addresses: [10.0.0.5], groups: [g] }}]"
     );
-    let policy = document::parse("processors", text.as_bytes()).unwrap().policy;
+    let policy = sg_document::parse("processors", text.as_bytes()).unwrap().policy;
     let options = ImageOptions { generation, counters: NIC, budget_words: LARGEST_WORDS };
     let mut next = RULES;
     // A counter for each rule and default.

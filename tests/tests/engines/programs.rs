@@ -1,18 +1,15 @@
 //! The programs by themselves, through `BPF_PROG_TEST_RUN`: what they cost the verifier, that each really drops, and
 //! that they read packets as user space does.
 
+use sg_check::{CompiledNic, KernelEngine};
 use sg_common::{
     abi::reason_counter,
     flow::{Direction, FlowEntry, FlowKey, State},
     packet::{Parsed, Part, parse},
     verdict::Reason,
 };
-use sg_userspace::{
-    check::{CompiledNic, KernelEngine},
-    compile::Image,
-    document,
-    kernel::{Datapath, Limits, Options, Program, clock},
-};
+use sg_compile::Image;
+use sg_kernel::{Datapath, Limits, Options, Program, clock};
 
 /// Instructions that the verifier may walk through, a program.
 const BUDGET: u32 = 94_000;
@@ -132,7 +129,7 @@ pub(crate) fn judging_nic(ingress: &str, egress: &str, nic: &str) -> (Image, Dat
 
 /// The first NIC of the document `text` in `datapath`.
 pub(crate) fn judged(mut datapath: Datapath, text: &str) -> (Image, Datapath) {
-    let policy = document::parse("program", text.as_bytes()).unwrap().policy;
+    let policy = sg_document::parse("program", text.as_bytes()).unwrap().policy;
     let image = CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image;
     datapath.publish(0, &image).unwrap();
     datapath.stand_in(0).unwrap();

@@ -4,11 +4,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use sg_check::KernelEngine;
 use sg_common::verdict::Reason;
-use sg_userspace::{
-    check::KernelEngine,
-    kernel::{Datapath, Program},
-};
+use sg_kernel::{Datapath, Program};
 
 use crate::{
     adversarial::{ACK, PASSES, SYN, dropped, tcp},

@@ -2,12 +2,9 @@
 //! found in the field, and hostile ends that send whatever they like (`sg-common/tests/world`). Over tc and XDP, both families;
 //! what was seen of time is made older instead of waited for.
 
+use sg_check::CompiledNic;
 use sg_common::{flow::State, packet::Family, verdict::Reason};
-use sg_userspace::{
-    check::CompiledNic,
-    document,
-    kernel::{Datapath, Limits, Options, Program},
-};
+use sg_kernel::{Datapath, Limits, Options, Program};
 
 use self::world::{ACK, CLIENT, Filter, Rules, SERVER, SYN, Segment, Sent, World};
 use crate::programs::Test;
@@ -88,7 +85,7 @@ impl Nic {
              nics: [{{ device: nic, addresses: [10.0.0.5, \"2001:db8::5\"], groups: [g] }}]",
             self.head
         );
-        let policy = document::parse("revocation", text.as_bytes()).unwrap().policy;
+        let policy = sg_document::parse("revocation", text.as_bytes()).unwrap().policy;
         let mut image = CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image;
         self.generation += 1;
         image.set_generation(self.generation);

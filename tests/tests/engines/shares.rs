@@ -7,11 +7,8 @@ use sg_common::{
     packet::Family,
     verdict::Reason,
 };
-use sg_userspace::{
-    compile::{ImageOptions, LARGEST_WORDS, compile},
-    document,
-    kernel::{Datapath, FlowOptions, Limits, Options, Program},
-};
+use sg_compile::{ImageOptions, LARGEST_WORDS, compile};
+use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program};
 
 use crate::{
     adversarial::{inbound, outbound},
@@ -54,7 +51,7 @@ impl Nics {
 
     /// A NIC comes, and is the one that packets are of.
     fn comes(&mut self, nic: u16) {
-        let policy = document::parse("shares", POLICY.as_bytes()).unwrap().policy;
+        let policy = sg_document::parse("shares", POLICY.as_bytes()).unwrap().policy;
         let options = ImageOptions { generation: 1, counters: block(nic), budget_words: LARGEST_WORDS };
         let image = compile(&policy, &policy.nics()[0], &options, &mut |_| 1_000).unwrap();
         self.datapath.publish(nic, &image).unwrap();

@@ -2,7 +2,7 @@
 //! long as one end sends more often than the timeout, whatever policies come meanwhile. Through the program in the kernel, over
 //! tc and XDP, both families; what was seen of time is made older instead of waited for.
 
-use sg_userspace::kernel::Program;
+use sg_kernel::Program;
 
 use crate::{
     programs::Test,

@@ -1,14 +1,11 @@
 //! NICs whose device is a tunnel: the program reads a packet from where the kernel says that the network header is, and what it
 //! is from what the kernel says, too. A test run has an Ethernet header in front, as what IPsec decrypted in place has.
 
+use sg_check::{CompiledNic, KernelEngine};
 use sg_common::{flow::Direction, verdict::Reason};
-use sg_userspace::{
-    check::{CompiledNic, KernelEngine},
-    document,
-    kernel::{Datapath, Program},
-    model::{DeviceFacts, Policy},
-    probe::{Probe, ProbeParts},
-};
+use sg_kernel::{Datapath, Program};
+use sg_model::{DeviceFacts, Policy};
+use sg_probe::{Probe, ProbeParts};
 
 use crate::{
     adversarial::{PASSES, dropped, expect},
@@ -25,7 +22,7 @@ const SYN: u8 = 2;
 
 fn policy(document: &str) -> Policy {
     let facts = DeviceFacts { is_layer_3: true, ..DeviceFacts::default() };
-    let mut policy = document::parse("tunnel", document.as_bytes()).unwrap().policy;
+    let mut policy = sg_document::parse("tunnel", document.as_bytes()).unwrap().policy;
     policy.set_device_facts(|_| facts.clone());
     policy
 }
@@ -109,7 +106,7 @@ nics:
 /// What the program makes of probes, and that the same policy on other devices gives the same verdicts.
 fn differ_from_other_devices_in_this_only() {
     let tunnel = policy(HOST);
-    let wire = document::parse("wire", HOST.as_bytes()).unwrap().policy;
+    let wire = sg_document::parse("wire", HOST.as_bytes()).unwrap().policy;
     for (source, destination, port, accepted) in [
         ("192.0.2.1", "10.0.0.5", 80, true),
         ("192.0.2.1", "10.0.0.5", 81, false),
@@ -129,7 +126,7 @@ fn differ_from_other_devices_in_this_only() {
         })
         .unwrap();
         for policy in [&tunnel, &wire] {
-            for kind in sg_userspace::check::EngineKind::ALL {
+            for kind in sg_check::EngineKind::ALL {
                 let answer = kind.start(policy).unwrap().answer(&probe).unwrap();
                 let accepts = answer.verdict == sg_common::verdict::Verdict::Accept;
                 assert_eq!(accepts, accepted, "{kind}: {probe}");

@@ -5,7 +5,8 @@
 //! One thing is this project's choice: members of a group with inner access come in before any rule in both
 //! orders (vector 4), and what leaves a basic group passes by default in both (vector 5).
 
-use sg_userspace::{check::EngineKind, document, probe::Reader};
+use sg_check::EngineKind;
+use sg_probe::Reader;
 
 /// One example.
 struct Vector {
@@ -21,7 +22,7 @@ impl Vector {
     fn check(&self, engine: EngineKind) {
         for (precedence, expected) in [("merged", self.merged), ("sequence", self.sequence)] {
             let text = format!("precedence: {precedence}\n{}", self.policy);
-            let policy = document::parse("vector", text.as_bytes()).unwrap().policy;
+            let policy = sg_document::parse("vector", text.as_bytes()).unwrap().policy;
             let probe = Reader::new(&policy).probe(self.probe.as_bytes()).unwrap();
             let answer = engine.start(&policy).unwrap().answer(&probe).unwrap();
             assert_eq!(answer.written(&policy).to_string(), expected, "{engine}, {precedence}");

@@ -6,7 +6,7 @@ use sg_common::{
     packet::{Family, Parsed, parse},
     verdict::Reason,
 };
-use sg_userspace::kernel::{Datapath, Program};
+use sg_kernel::{Datapath, Program};
 
 use crate::{
     adversarial::{ACK, LOCAL, PASSES, REMOTE, RST, SYN, dropped, expect, inbound, ipv4, outbound, tcp},

@@ -1,18 +1,16 @@
 //! The XDP program beside the one at tc: the same frames under the same policies have the same verdict and move the
 //! same counter by the same bytes.
 
+use sg_check::CompiledNic;
 use sg_common::{
     abi::Counter,
     flow::{self, Direction, FlowKey},
     packet::{Parsed, parse},
     verdict::Reason,
 };
+use sg_kernel::{Datapath, KernelError, Limits, Options, Program, run::Outcome};
+use sg_model::{Policy, Role};
 use sg_tests::generate::Generator;
-use sg_userspace::{
-    check::CompiledNic,
-    kernel::{Datapath, KernelError, Limits, Options, Program, run::Outcome},
-    model::{Policy, Role},
-};
 
 use crate::programs::{Test, judging, segment_to};
 

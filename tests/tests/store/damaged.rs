@@ -4,7 +4,7 @@ use std::panic;
 
 use fastrand::Rng;
 use redb::{Builder, TableDefinition};
-use sg_userspace::store::{RedbStore, Store as _, StoreError, import};
+use sg_store::{RedbStore, Store as _, StoreError, import};
 
 use crate::{
     disk::Disk,

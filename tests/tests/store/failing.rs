@@ -1,7 +1,7 @@
 //! A disk that fails at a chosen write, for a moment or for longer, while the process goes on. What the store says must
 //! be true, and when the disk works again the store does.
 
-use sg_userspace::store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, Store as _, StoreError};
 
 use crate::{
     disk::{Disk, Trouble},

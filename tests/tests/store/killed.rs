@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use redb::{BackendError, StorageBackend, backends::FileBackend};
-use sg_userspace::store::{RedbStore, Store as _};
+use sg_store::{RedbStore, Store as _};
 
 use crate::script::{Script, exported_state, state};
 

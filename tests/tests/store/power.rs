@@ -4,7 +4,7 @@
 use std::env;
 
 use fastrand::Rng;
-use sg_userspace::store::{RedbStore, Store as _, StoreError};
+use sg_store::{RedbStore, Store as _, StoreError};
 
 use crate::{
     disk::{Disk, Trouble},

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use sg_userspace::{
-    model::{MidStream, Takeover, Unmatched},
-    store::{
-        AccessKey, Change, Direction, Key, Label, Member, PrefixEntry, PrefixList, Record, Rule, RuleSpec,
-        Settings, Store, Token, Vpc, export, import,
-    },
+use sg_model::{MidStream, Takeover, Unmatched};
+use sg_records::{
+    AccessKey, Direction, Label, Member, PrefixEntry, PrefixList, Rule, RuleSpec, Settings, Token, Vpc,
 };
+use sg_store::{Change, Key, Record, Store, export, import};
 
 pub(crate) type State = BTreeMap<Key, Record>;
 

@@ -9,11 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use sg_kernel::{Datapath, Device, Limits, Options};
+use sg_model::Hook;
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, until};
-use sg_userspace::{
-    kernel::{Datapath, Device, Limits, Options},
-    model::Hook,
-};
 
 use crate::{
     scene::{

@@ -3,14 +3,11 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use sg_agent::{AgentOptions, AgentThread, Control, Enforced, Instance};
+use sg_compile::LARGEST_WORDS;
+use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate};
+use sg_model::Policy;
 use sg_tests::lab::{Attach, Family, Host, Lab, Outcome, Service, until};
-use sg_userspace::{
-    agent::{AgentOptions, AgentThread, Control, Enforced, Instance},
-    compile::LARGEST_WORDS,
-    document,
-    kernel::{Attachment, FlowOptions, Limits, RejectRate},
-    model::Policy,
-};
 
 use crate::{
     scene::{
@@ -55,7 +52,7 @@ fn agent(host: &Host, attach: Attach, detach_on_exit: bool) -> Result<AgentThrea
 }
 
 fn policy(text: &str) -> Result<Policy> {
-    Ok(document::parse("orders", text.as_bytes())?.policy)
+    Ok(sg_document::parse("orders", text.as_bytes())?.policy)
 }
 
 fn order(control: &Control, text: &str) -> Result<Enforced> {

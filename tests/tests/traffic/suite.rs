@@ -21,7 +21,7 @@ impl Suite {
         let entered = match entered {
             Entered::Inside(_) if missing.is_some() && !expected => Entered::LeftOut("sgd and sgctl"),
             // This binary has the programs where sgd has them: the same build script made them, or could not.
-            Entered::Inside(_) if !sg_userspace::kernel::has_programs() && !expected => {
+            Entered::Inside(_) if !sg_kernel::has_programs() && !expected => {
                 Entered::LeftOut("the eBPF programs")
             }
             entered => entered,

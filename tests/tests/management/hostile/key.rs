@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use sg_userspace::api::signature::{encode, sha256_hex};
+use sg_api::signature::{encode, sha256_hex};
 use sha1::Sha1;
 use sha2::Sha256;
 

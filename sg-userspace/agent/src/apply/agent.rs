@@ -1,0 +1,287 @@
+//! The agent: makes what is in force equal to what is wanted, and records it in the catalog.
+//!
+//! Everything that can refuse a policy is checked while it is prepared, so a refused policy changes nothing. The program is
+//! loaded for the first policy that is put in force. What is missing is retried. This file must never print, watch or wait:
+//! `lifecycle` does, which calls it.
+
+use std::{collections::BTreeSet, fmt, mem::take, path::PathBuf, sync::Arc};
+
+use sg_kernel::{Device, Lasts, Swept};
+use sg_model::Policy;
+
+use super::{
+    enforcer::Enforcer,
+    report::{Report, StatusEvent},
+};
+use crate::{
+    error::AgentError,
+    host::{
+        catalog::Catalog,
+        devices::{Devices, Found},
+        error::HostError,
+    },
+    plan::{
+        prepare::{Prepared, fill_in, prepare, unfit},
+        steps::{Wanted, plan},
+        unfiltered::{self, Unfiltered},
+    },
+    state::{images::Images, records::Records},
+};
+
+/// Loads the program, and takes over or detaches what an earlier layout left. Called when the first policy is put in force, and
+/// again if that failed.
+pub type Load<E> = Box<dyn FnMut(&Catalog) -> Result<E, AgentError> + Send>;
+
+/// A policy that is ready to be put in force.
+pub(super) struct Next {
+    policy: Arc<Policy>,
+    pub(super) prepared: Prepared,
+    unfiltered: Unfiltered,
+    /// The devices it was prepared for.
+    seen: Vec<Option<Found>>,
+    /// The agent's revision when it was prepared: the preparation is valid as long as nothing was attempted since.
+    revision: u64,
+}
+
+/// The policy in force, and what enforces it: a [`Datapath`](sg_kernel::Datapath), or a double of it where nothing is to be in
+/// force.
+pub struct Agent<E> {
+    load: Load<E>,
+    enforcer: Option<E>,
+    /// The contents of the file, written or not yet.
+    pub(super) catalog: Catalog,
+    /// What is in force.
+    pub(super) records: Records,
+    path: PathBuf,
+    pub(super) images: Images,
+    pub(super) next: Option<Next>,
+    /// The wanted policy; it is fully in force once the agent is settled.
+    policy: Option<Arc<Policy>>,
+    /// The devices of the policy's NICs at the last look.
+    seen: Vec<Option<Found>>,
+    /// NICs that were reported to have no device.
+    waiting: BTreeSet<String>,
+    /// Numbers that have a new owner and still hold the old one's counts.
+    pub(super) unreset: Vec<u32>,
+    /// Whether the file is older than the catalog.
+    unsaved: bool,
+    settled: bool,
+    /// Whether a NIC has a device that cannot be filtered: there is nothing to retry, and yet not all is in force.
+    unfit: bool,
+    /// Counts the attempts to change anything.
+    revision: u64,
+}
+
+impl<E> fmt::Debug for Agent<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent").field("catalog", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl<E: Enforcer> Agent<E> {
+    /// Creates an agent that continues `catalog`, which is kept in the file `path`, with images of up to `budget_words`.
+    #[must_use]
+    pub fn new(load: Load<E>, mut catalog: Catalog, path: PathBuf, budget_words: usize) -> Self {
+        catalog.pid = std::process::id();
+        Self {
+            load,
+            enforcer: None,
+            records: catalog.nics.iter().cloned().map(Into::into).collect(),
+            catalog,
+            path,
+            images: Images::new(budget_words),
+            next: None,
+            policy: None,
+            seen: Vec::new(),
+            waiting: BTreeSet::new(),
+            unreset: Vec::new(),
+            unsaved: true,
+            settled: false,
+            unfit: false,
+            revision: 0,
+        }
+    }
+
+    /// Checks everything that can refuse `policy`, and keeps it as the next one. On an error the next policy stays the one
+    /// before, and everything else is unchanged.
+    ///
+    /// # Errors
+    /// Why the policy is refused.
+    pub fn prepare(&mut self, policy: Policy, devices: &Devices) -> Result<(), AgentError> {
+        unfit(&policy, devices).pop().map_or(Ok(()), Err)?;
+        let mut policy = Arc::new(policy);
+        fill_in(&mut policy, devices);
+        let prepared = prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)?;
+        let unfiltered = self.unfiltered(&prepared, devices);
+        let seen = seen(&policy, devices);
+        self.next = Some(Next { policy, prepared, unfiltered, seen, revision: self.revision });
+        Ok(())
+    }
+
+    /// Puts the policy prepared last in force. If the agent is not settled afterwards, call [`Self::resync`].
+    ///
+    /// # Errors
+    /// If the program cannot be loaded. Steps that failed are in the report.
+    pub fn enforce(&mut self) -> Result<Report, AgentError> {
+        let Some(next) = self.next.take() else { return Ok(Report::default()) };
+        // From here on it is the wanted policy, whatever fails.
+        self.policy = Some(Arc::clone(&next.policy));
+        self.seen = next.seen;
+        self.unfit = false;
+        self.settled = false;
+        if next.revision != self.revision {
+            return Ok(Report::default());
+        }
+        self.apply(&next.policy, next.prepared, next.unfiltered)
+    }
+
+    /// Checks whether the devices are still as the policy in force needs them, and retries what failed.
+    ///
+    /// # Errors
+    /// As of [`Self::prepare`] and [`Self::enforce`].
+    pub fn resync(&mut self, devices: &Devices) -> Result<Report, AgentError> {
+        let Some(mut policy) = self.policy.take() else { return Ok(Report::default()) };
+        let seen = seen(&policy, devices);
+        let is_as_it_was = seen == self.seen && !unfiltered::is_stale(&self.catalog.left, devices);
+        let result = if self.settled && is_as_it_was {
+            Ok(Report::default())
+        } else {
+            fill_in(&mut policy, devices);
+            prepare(&policy, devices, &self.catalog, &self.records, &mut self.images)
+                .and_then(|prepared| {
+                    let unfiltered = self.unfiltered(&prepared, devices);
+                    self.apply(&policy, prepared, unfiltered)
+                })
+                .map(|mut report| {
+                    let unfit = unfit(&policy, devices);
+                    self.unfit = !unfit.is_empty();
+                    report.errors.extend(unfit);
+                    report
+                })
+        };
+        // Also after an error: the same devices would only give the same error again.
+        self.seen = seen;
+        self.policy = Some(policy);
+        result
+    }
+
+    /// Whether nothing is left to do until something changes.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled || self.policy.is_none()
+    }
+
+    /// Whether every NIC whose device exists is filtered.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.settled && !self.unfit
+    }
+
+    /// How long pins last.
+    pub(crate) fn pinned(&self) -> Lasts {
+        self.catalog.pinned
+    }
+
+    /// The number of NICs, and of attached ones.
+    #[must_use]
+    pub fn nics(&self) -> (usize, usize) {
+        (self.records.len(), self.records.hooked().count())
+    }
+
+    /// Deletes expired flows from a part of the table.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub fn sweep_some(&mut self) -> Result<Swept, AgentError> {
+        let nothing = Swept { swept: 0, is_last: true };
+        let swept = self.enforcer.as_mut().map_or(Ok(nothing), Enforcer::sweep_some);
+        let doing = "sweep the flow table".to_owned();
+        swept.map_err(|source| AgentError::Step { device: None, doing, source })
+    }
+
+    fn unfiltered(&self, prepared: &Prepared, devices: &Devices) -> Unfiltered {
+        Unfiltered::look(prepared, &self.records, &self.catalog, &self.waiting, devices)
+    }
+
+    fn apply(
+        &mut self,
+        policy: &Arc<Policy>,
+        mut prepared: Prepared,
+        unfiltered: Unfiltered,
+    ) -> Result<Report, AgentError> {
+        self.revision += 1;
+        let mut enforcer = match self.enforcer.take() {
+            Some(enforcer) => enforcer,
+            None => (self.load)(&self.catalog)?,
+        };
+        // From here on nothing refuses.
+        let numbers = take(&mut prepared.numbers);
+        self.unsaved |= numbers != self.catalog.numbers;
+        self.catalog.numbers = numbers;
+        self.unreset.append(&mut prepared.reused);
+        let steps = plan(&prepared.wanted, &self.records, self.unreset.clone());
+        let hooked: BTreeSet<String> = self.records.hooked().map(|nic| nic.device.clone()).collect();
+        let mut report = Report::default();
+        self.execute(&mut enforcer, &steps, &mut prepared, &mut report);
+        if report.errors.is_empty()
+            && let Err(source) = enforcer.remove_older(&self.hooked_devices())
+        {
+            let doing = "remove what an earlier version left".to_owned();
+            report.errors.push(AgentError::Step { device: None, doing, source });
+        }
+        self.enforcer = Some(enforcer);
+        self.describe(&prepared);
+        let (left, warnings) = unfiltered.tell(&self.records, &self.catalog.left, &hooked);
+        self.unsaved |= left != self.catalog.left;
+        self.catalog.left = left;
+        report.warnings = warnings;
+        if self.unsaved
+            && let Err(error) = self.save()
+        {
+            report.errors.push(error.into());
+        }
+        self.note_absent(&prepared.wanted, &hooked, &mut report);
+        self.images.keep(Arc::clone(policy), prepared.known, prepared.compiled);
+        self.settled = report.errors.is_empty();
+        Ok(report)
+    }
+
+    /// Updates the catalog with the policy's properties of each NIC, in the order of the policy.
+    pub(super) fn describe(&mut self, prepared: &Prepared) {
+        let nics = self.records.describe(&prepared.fresh, &prepared.places);
+        if nics != self.catalog.nics {
+            self.catalog.nics = nics;
+            self.unsaved = true;
+        }
+    }
+
+    pub(super) fn save(&mut self) -> Result<(), HostError> {
+        self.unsaved = true;
+        self.catalog.save(&self.path)?;
+        self.unsaved = false;
+        Ok(())
+    }
+
+    fn hooked_devices(&self) -> Vec<Device> {
+        let hooked = self.records.hooked();
+        hooked.filter_map(|nic| Some(Device { name: nic.device.clone(), index: nic.ifindex? })).collect()
+    }
+
+    /// Reports once for each NIC that its device does not exist. `hooked` were attached before.
+    fn note_absent(&mut self, wanted: &[Wanted], hooked: &BTreeSet<String>, report: &mut Report) {
+        let absent = wanted.iter().filter(|nic| nic.index.is_none()).map(|nic| nic.device.clone());
+        let absent: BTreeSet<String> = absent.collect();
+        for device in absent.difference(&self.waiting).cloned() {
+            let gone = hooked.contains(&device);
+            report.lines.push(if gone {
+                StatusEvent::Gone { device }
+            } else {
+                StatusEvent::Waiting { device }
+            });
+        }
+        self.waiting = absent;
+    }
+}
+
+/// The devices of the policy's NICs on the host.
+fn seen(policy: &Policy, devices: &Devices) -> Vec<Option<Found>> {
+    policy.nics().iter().map(|nic| devices.get(&nic.device).cloned()).collect()
+}

@@ -1,0 +1,132 @@
+//! The kernel as the agent sees it: the few operations it needs, and their only calls into the kernel room. Behind a trait, so
+//! that the agent can be tested and measured without root. It must never decide anything. Called by `agent` and `execute`.
+
+use std::error::Error;
+
+use sg_compile::{Image, Patch};
+use sg_kernel::{Datapath, Device, Swept};
+use sg_model::Hook;
+
+/// An error of the kernel room, for people.
+pub type EnforcerError = Box<dyn Error + Send + Sync>;
+
+/// The kernel operations of the agent; see [`Datapath`] for their details.
+///
+/// The defaults are those of an enforcer that has no devices, flows and counters, as doubles in tests and benchmarks are: nothing
+/// is done, and that succeeds.
+pub trait Enforcer {
+    /// Publishes images by slot, each atomically; returns one result for each, in the same order.
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>>;
+
+    /// Patches the image in force, at once. Returns false if it cannot be patched, and then nothing was changed.
+    ///
+    /// # Errors
+    /// If it was changed in part; it is then published as a whole.
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        let _ = (slot, patch);
+        Ok(false)
+    }
+
+    /// Attaches the program to `device` as NIC `slot`, whose image is already published, or changes its hook.
+    ///
+    /// # Errors
+    /// If the kernel refuses: then what was attached before stays.
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        let _ = (slot, device, hook);
+        Ok(())
+    }
+
+    /// Detaches the program; it is no error if the device is gone.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
+        let _ = (slot, device);
+        Ok(())
+    }
+
+    /// Removes the image.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        let _ = slot;
+        Ok(())
+    }
+
+    /// Resets counters to zero.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError> {
+        let _ = numbers;
+        Ok(())
+    }
+
+    /// Deletes the flows of a NIC.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        let _ = slot;
+        Ok(())
+    }
+
+    /// Deletes expired flows from a part of the table.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Swept { swept: 0, is_last: true })
+    }
+
+    /// Removes what earlier layouts left, once the program is on all of `hooked` and nothing is missing.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {
+        let _ = hooked;
+        Ok(())
+    }
+}
+
+#[deny(clippy::missing_trait_methods, reason = "a default does nothing, and this one enforces")]
+impl Enforcer for Datapath {
+    fn attach(&mut self, slot: u16, device: &Device, hook: Hook) -> Result<(), EnforcerError> {
+        Ok(Self::attach(self, slot, device, hook)?)
+    }
+
+    fn detach(&mut self, slot: u16, device: &Device) -> Result<(), EnforcerError> {
+        let _ = slot;
+        Ok(Self::detach(self, device)?)
+    }
+
+    fn publish(&mut self, images: &[(u16, &Image)]) -> Vec<Result<(), EnforcerError>> {
+        self.publish_all(images).into_iter().map(|result| Ok(result?)).collect()
+    }
+
+    fn patch(&mut self, slot: u16, patch: &Patch) -> Result<bool, EnforcerError> {
+        Ok(Self::patch(self, slot, patch)?)
+    }
+
+    fn withdraw(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        Ok(Self::withdraw(self, slot)?)
+    }
+
+    fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), EnforcerError> {
+        Ok(Self::reset_counters(self, numbers)?)
+    }
+
+    fn forget_flows(&mut self, slot: u16) -> Result<(), EnforcerError> {
+        Self::forget_flows(self, slot)?;
+        Ok(())
+    }
+
+    fn sweep_some(&mut self) -> Result<Swept, EnforcerError> {
+        Ok(Self::sweep_some(self)?)
+    }
+
+    fn remove_older(&mut self, hooked: &[Device]) -> Result<(), EnforcerError> {
+        Ok(Self::remove_older(self, hooked)?)
+    }
+}

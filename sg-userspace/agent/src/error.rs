@@ -1,0 +1,240 @@
+//! The agent's errors. Each message says what failed, where, and what to do. Those about the host's files, pins and devices are
+//! [`HostError`]s. It must never decide what becomes of an error: callers ask [`AgentError::is_refusal`] and
+//! [`AgentError::concerns_policy`].
+
+use std::{io, path::PathBuf};
+
+use sg_common::abi;
+use sg_compile::CompileError;
+use sg_kernel::KernelError;
+use thiserror::Error;
+
+use super::{apply::enforcer::EnforcerError, host::error::HostError, input::trusted_file::Untrusted};
+
+/// An error of the agent.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// An instance, its files and pins, or the devices of the host.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The filter is required to outlive the agent, and may not.
+    #[error("--require-pinned: {why}")]
+    NotPinned {
+        /// The reason, and what to do.
+        why: &'static str,
+    },
+    /// A policy file that can be changed by others than root and the agent's user.
+    #[error("{path:?}: {source}")]
+    Untrusted {
+        /// The policy file.
+        path: PathBuf,
+        /// The reason, and what to do.
+        source: Untrusted,
+    },
+    /// A later version than this program is in force.
+    #[error(
+        "instance {instance}: what is in force has layout {found} ({path:?}) and this sgd knows layouts up to {}: run the \
+         sgd that left it, or end its filter with that version's `sgctl detach --instance {instance}`; nothing was changed",
+        abi::VERSION
+    )]
+    Newer {
+        /// The instance.
+        instance: String,
+        /// The layout in force.
+        found: u32,
+        /// Where it is pinned.
+        path: PathBuf,
+    },
+    /// The process lacks capabilities.
+    #[error("{} missing: run sgd as root, or grant it (setcap, or AmbientCapabilities= of systemd)", missing.join(", "))]
+    Privileges {
+        /// The names of the missing capabilities.
+        missing: Vec<&'static str>,
+    },
+    /// A document that is not a valid policy.
+    #[error("{text}")]
+    Policy {
+        /// The message of the document room, with file, line and column.
+        text: String,
+    },
+    /// A policy with more NICs than there are slots.
+    #[error(
+        "the policy has {needed} NICs and this instance was made for {limit}: \
+         run `sgctl detach` and start sgd with a larger --max-nics"
+    )]
+    TooManyNics {
+        /// The number of NICs.
+        needed: usize,
+        /// The number of slots.
+        limit: u32,
+    },
+    /// A policy with more rules than there are counters.
+    #[error(
+        "the policy needs {needed} counters (one a rule) and this instance was made for {limit}: \
+         run `sgctl detach` and start sgd with a larger --max-counters"
+    )]
+    TooManyRules {
+        /// The number of counters needed.
+        needed: usize,
+        /// The number of counters available.
+        limit: u32,
+    },
+    /// A device whose packets begin with neither an Ethernet nor an IP header.
+    #[error(
+        "device {device}: its packets begin with neither an Ethernet nor an IP header (ARPHRD link type {link_type}), so it \
+         cannot be filtered; give a GRE tunnel one remote address, name the device below it instead, or take it out of `nics`"
+    )]
+    OtherHeader {
+        /// The interface name.
+        device: String,
+        /// The ARPHRD number.
+        link_type: u16,
+    },
+    /// `hook: xdp` on a device without an Ethernet header.
+    #[error(
+        "device {device}: its packets have no Ethernet header, so XDP cannot judge them; write `hook: tc` for this NIC"
+    )]
+    TunnelXdp {
+        /// The interface name.
+        device: String,
+    },
+    /// `ethertypes` on a device without an Ethernet header.
+    #[error(
+        "device {device}: its packets have no Ethernet header, so none has an EtherType; leave `ethertypes` out for this NIC"
+    )]
+    TunnelEthertypes {
+        /// The interface name.
+        device: String,
+    },
+    /// A policy that cannot be compiled into an image.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The program could not be loaded.
+    #[error("cannot load the filter program: {source}")]
+    Load {
+        /// The cause.
+        source: KernelError,
+    },
+    /// A step that failed. The agent retries it.
+    #[error("cannot {doing}: {source}; it is tried again")]
+    Step {
+        /// The NIC, if the step is about one.
+        device: Option<String>,
+        /// The step, in words, including the NIC.
+        doing: String,
+        /// The cause.
+        source: EnforcerError,
+    },
+    /// A policy of which something is not in force. The agent keeps retrying it.
+    #[error("not in force yet, and tried again: {}", list(delayed))]
+    NotInForce {
+        /// What is not in force, and why.
+        delayed: Vec<Delayed>,
+    },
+    /// The agent has ended; nobody enforces further policies.
+    #[error("the agent has ended: what it put in force last stays in force, or was taken off on its way out")]
+    Stopped,
+    /// The policy file cannot be watched.
+    #[error("cannot watch {path:?} for changes: {source}{}", watch_remedy(source))]
+    Watch {
+        /// The watched directory.
+        path: PathBuf,
+        /// The cause.
+        source: notify::Error,
+    },
+    /// A source of events could not be started.
+    #[error("cannot listen to {what}: {source}")]
+    Source {
+        /// The source.
+        what: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The agent's thread could not be started.
+    #[error("cannot start the agent's thread: {source}")]
+    Thread {
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// A part of a policy that is not in force yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delayed {
+    /// The NIC; `None` if it concerns all of them.
+    pub device: Option<String>,
+    /// The reason and what to do, for people. It names the NIC, too.
+    pub reason: String,
+}
+
+impl AgentError {
+    /// Merges the errors of enforcing a policy into one.
+    pub(super) fn not_in_force(errors: impl IntoIterator<Item = Self>) -> Self {
+        let delayed = errors.into_iter().map(|error| {
+            let reason = error.to_string();
+            let device = match error {
+                Self::Step { device, .. } => device,
+                Self::OtherHeader { device, .. }
+                | Self::TunnelXdp { device }
+                | Self::TunnelEthertypes { device }
+                | Self::Compile(
+                    CompileError::OverBudget { device, .. } | CompileError::TooDeep { device, .. },
+                ) => Some(device),
+                _ => None,
+            };
+            Delayed { device, reason }
+        });
+        Self::NotInForce { delayed: delayed.collect() }
+    }
+
+    /// Whether the policy was refused and nothing was changed. Otherwise it was accepted, something of it is not in force, and
+    /// the agent keeps retrying; or the agent has ended.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self, Self::NotInForce { .. } | Self::Step { .. } | Self::Stopped)
+    }
+
+    /// Whether the policy is at fault, not the host: `sgd` then exits with status 2.
+    #[must_use]
+    pub fn concerns_policy(&self) -> bool {
+        match self {
+            Self::Policy { .. }
+            | Self::Untrusted { .. }
+            | Self::TooManyNics { .. }
+            | Self::TooManyRules { .. }
+            | Self::OtherHeader { .. }
+            | Self::TunnelXdp { .. }
+            | Self::TunnelEthertypes { .. }
+            | Self::Compile(_)
+            | Self::Host(HostError::InstanceName { .. }) => true,
+            Self::Host(_)
+            | Self::NotPinned { .. }
+            | Self::Newer { .. }
+            | Self::Privileges { .. }
+            | Self::Load { .. }
+            | Self::Step { .. }
+            | Self::Watch { .. }
+            | Self::Source { .. }
+            | Self::NotInForce { .. }
+            | Self::Stopped
+            | Self::Thread { .. } => false,
+        }
+    }
+}
+
+/// The remedy if a watch cannot be created.
+fn watch_remedy(error: &notify::Error) -> &'static str {
+    match &error.kind {
+        // EMFILE is also inotify's error for a user with too many instances of it.
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            ": raise the limit of open files (`ulimit -n`, LimitNOFILE= of a unit) or of \
+             fs.inotify.max_user_instances"
+        }
+        notify::ErrorKind::MaxFilesWatch => ": raise fs.inotify.max_user_watches",
+        _ => "",
+    }
+}
+
+fn list(delayed: &[Delayed]) -> String {
+    delayed.iter().map(|delayed| delayed.reason.as_str()).collect::<Vec<_>>().join("; ")
+}

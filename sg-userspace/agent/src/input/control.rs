@@ -1,0 +1,148 @@
+//! The interface of the agent for callers that have policies of their own: prepare the next one, then enforce it.
+//!
+//! A [`Control`] sends orders to the agent's thread and waits for the response. It blocks, so it must never be used inside the
+//! agent's own runtime. The owner of the policies holds one; tests replace it, behind [`Enforcement`].
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use sg_model::Policy;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::error::AgentError;
+
+/// What is in force now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enforced {
+    /// The number of NICs whose policy changed.
+    pub published: usize,
+    /// The number of NICs in the policy.
+    pub nics: usize,
+    /// The number of NICs that have a device and are filtered.
+    pub attached: usize,
+}
+
+/// Enforces policies.
+pub trait Enforcement: Send {
+    /// Checks `policy` for everything that can refuse it, before anything is changed. On success it becomes the next policy; on
+    /// an error the policy prepared before stays the next one.
+    ///
+    /// # Errors
+    /// Why it cannot be in force on this host: [`AgentError::is_refusal`]. Nothing was changed.
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError>;
+
+    /// Puts the policy prepared last in force. When it returns, no packet is judged by the previous policy. If nothing was
+    /// prepared since the last call, it retries what failed.
+    ///
+    /// # Errors
+    /// What is not in force yet; the agent keeps retrying it.
+    fn enforce(&mut self) -> Result<Enforced, AgentError>;
+}
+
+/// A handle of an agent that runs on another thread.
+#[derive(Clone, Debug)]
+pub struct Control {
+    orders: UnboundedSender<Order>,
+}
+
+/// Receives the orders of a [`Control`].
+#[derive(Debug)]
+pub struct Orders {
+    receiver: UnboundedReceiver<Order>,
+}
+
+/// An order to the agent.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Prepare { policy: Box<Policy>, reply: Reply<()> },
+    Enforce { reply: Reply<Enforced> },
+    Stop { why: &'static str },
+}
+
+/// Where the response to an order goes.
+#[derive(Debug)]
+pub(crate) struct Reply<T>(SyncSender<Result<T, AgentError>>);
+
+impl<T> Reply<T> {
+    pub(crate) fn answer(self, answer: Result<T, AgentError>) {
+        // The caller may have gone away.
+        let _ = self.0.send(answer);
+    }
+}
+
+/// Creates a handle and the receiver of its orders.
+#[must_use]
+pub fn control() -> (Control, Orders) {
+    let (orders, receiver) = unbounded_channel();
+    (Control { orders }, Orders { receiver })
+}
+
+impl Control {
+    /// See [`Enforcement::prepare`].
+    ///
+    /// # Errors
+    /// As there, and if the agent has ended.
+    pub fn prepare(&self, policy: Policy) -> Result<(), AgentError> {
+        self.ask(|reply| Order::Prepare { policy: Box::new(policy), reply })
+    }
+
+    /// See [`Enforcement::enforce`].
+    ///
+    /// # Errors
+    /// As there, and if the agent has ended.
+    pub fn enforce(&self) -> Result<Enforced, AgentError> {
+        self.ask(|reply| Order::Enforce { reply })
+    }
+
+    /// Tells the agent to end, in the way its options say. `why` is logged.
+    pub fn stop(&self, why: &'static str) {
+        // The agent may have ended already.
+        let _ = self.orders.send(Order::Stop { why });
+    }
+
+    fn ask<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, AgentError> {
+        let (reply, answer) = sync_channel(1);
+        self.orders.send(order(Reply(reply))).map_err(|_| AgentError::Stopped)?;
+        answer.recv().map_err(|_| AgentError::Stopped)?
+    }
+}
+
+impl Enforcement for Control {
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
+        Self::prepare(self, policy)
+    }
+
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+        Self::enforce(self)
+    }
+}
+
+impl Orders {
+    /// Waits for an order; `None` when no handle is left.
+    pub(crate) async fn next(&mut self) -> Option<Order> {
+        self.receiver.recv().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::samples::policy;
+
+    #[test]
+    fn an_agent_that_is_gone_does_not_leave_anybody_waiting() {
+        let (control, orders) = control();
+        drop(orders);
+        assert!(matches!(control.enforce(), Err(AgentError::Stopped)));
+
+        let (control, mut orders) = super::control();
+        let asked = thread::spawn(move || control.prepare(policy(Vec::new(), &[])));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let order = runtime.block_on(orders.next()).unwrap();
+        assert!(matches!(order, Order::Prepare { .. }));
+        drop(order);
+        assert!(matches!(asked.join().unwrap(), Err(AgentError::Stopped)));
+        assert!(runtime.block_on(orders.next()).is_none(), "nobody is left");
+    }
+}

@@ -1,0 +1,43 @@
+//! Everything that changes over time: policies, NICs, flows that expire, agents that end before their filter.
+//!
+//! ```text
+//! input: file, signals, netlink, clock ──> events (merged) ──┐
+//!        orders of a caller (`Control`) ─────────────────────┴─> lifecycle: session ──> apply: agent ──> enforcer
+//!                                                                                          │   └── catalog: what every
+//!                                 state: what is in force <── plan: number, compile, steps ┘       number means
+//! ```
+//!
+//! | folder | owns |
+//! |---|---|
+//! | `host` | the host's devices, and what an agent leaves there: lock, catalog, pins. It knows nothing of the other folders |
+//! | `input` | what the agent reacts to |
+//! | `state` | what is in force for each NIC, and its image |
+//! | `plan` | what refuses a policy; the steps to it |
+//! | `apply` | taking the steps, by an [`Enforcer`] |
+//! | `lifecycle` | start, events, end |
+//!
+//! The agent compares what the policy wants with what is in force and does what is missing; it is idempotent. It must never hold
+//! a second copy of the rules' meaning, which belongs to `model` and `compile`. Policies come from a file ([`run()`]) or from the
+//! holder of a [`Control`] ([`serve`]); the rest is the same. `sgd` runs it; `sgctl stats` and `sgctl detach` read its
+//! [`Catalog`] and its [`Instance`].
+
+mod apply;
+mod error;
+mod host;
+mod input;
+mod lifecycle;
+mod plan;
+#[cfg(test)]
+mod samples;
+mod state;
+
+pub use apply::{Agent, Enforcer, EnforcerError, Load, Report};
+pub use error::{AgentError, Delayed};
+pub use host::{
+    Catalog, CatalogError, GroupNumbers, HostError, Instance, InstanceLock, Left, NicRecord, Numbers,
+    Outcome, Removed, RuleNumber, Shared, devices, nic_block, read_counters, teardown,
+};
+pub use input::{Control, Enforced, Enforcement, Orders, Untrusted, control};
+pub use lifecycle::{AgentOptions, AgentThread, run, serve};
+
+pub use sg_host::lock_file::{Holder, LockError};

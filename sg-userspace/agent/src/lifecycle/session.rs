@@ -1,0 +1,286 @@
+//! A running agent: handles events and orders, reports what happened, and retries what failed. It must never know how a policy is
+//! put in force: `apply` does. Called by `run`.
+
+use sd_notify::NotifyState;
+use sg_kernel::Swept;
+use sg_model::Policy;
+use tokio::task::yield_now;
+
+use crate::{
+    apply::{
+        agent::Agent,
+        enforcer::Enforcer,
+        report::{Report, StatusEvent, emit},
+    },
+    error::AgentError,
+    host::devices,
+    input::{
+        control::{Enforced, Order, Orders},
+        events::{Events, Reading, Wake},
+        policy_file::PolicyFile,
+    },
+};
+
+/// Where policies come from.
+pub(crate) enum Policies {
+    /// A file that is read when it changes.
+    File(PolicyFile),
+    /// A caller that gives orders.
+    Control(Orders),
+}
+
+impl Policies {
+    /// Waits for an order; `None` when no handle is left. A file never gives orders.
+    async fn order(&mut self) -> Option<Order> {
+        match self {
+            Self::File(_) => std::future::pending().await,
+            Self::Control(orders) => orders.next().await,
+        }
+    }
+}
+
+/// A running agent, and what it has reported.
+pub(crate) struct Session<'a, E> {
+    agent: Agent<E>,
+    instance: &'a str,
+    ready: bool,
+    /// The last complaints: repeating the same ones every few seconds helps nobody.
+    complaints: Vec<String>,
+    /// Whether a pass of flow ageing is under way.
+    sweeping: bool,
+}
+
+impl<'a, E: Enforcer> Session<'a, E> {
+    pub(crate) fn new(agent: Agent<E>, instance: &'a str) -> Self {
+        Self { agent, instance, ready: false, complaints: Vec::new(), sweeping: false }
+    }
+
+    /// Handles events and orders until one says stop; returns why.
+    pub(crate) async fn serve(&mut self, policies: &mut Policies, events: &mut Events) -> &'static str {
+        loop {
+            tokio::select! {
+                biased;
+                order = policies.order() => match order {
+                    None => return "nobody is left to give it orders",
+                    Some(Order::Stop { why }) => return why,
+                    Some(Order::Prepare { policy, reply }) => reply.answer(self.prepare(*policy)),
+                    Some(Order::Enforce { reply }) => reply.answer(self.enforce()),
+                },
+                wake = events.next() => match wake {
+                    None => return "no event source is left",
+                    Some(Wake { stop: Some(signal), .. }) => return signal,
+                    Some(wake) => self.wake(wake, policies),
+                },
+                // When there is nothing else to do: a full table takes a tenth of a second.
+                () = yield_now(), if self.sweeping => self.sweep_some(),
+            }
+        }
+    }
+
+    fn wake(&mut self, wake: Wake, policies: &mut Policies) {
+        let loaded = match policies {
+            Policies::Control(_) => None,
+            Policies::File(file) => match wake.policy {
+                Some(Reading::Anyway) => Some(file.load()),
+                Some(Reading::IfChanged) => file.load_changed(),
+                None if wake.tick => file.load_replaced(),
+                None => None,
+            }
+            .map(|loaded| (loaded, file.path())),
+        };
+        match loaded {
+            Some((loaded, path)) => {
+                if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
+                    log::error!("the new policy is refused, what was in force stays in force:\n{error}");
+                    emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
+                    self.resync();
+                } else {
+                    // Errors were reported already.
+                    let _ = self.enforce();
+                }
+            }
+            None if wake.devices || !self.agent.is_settled() => self.resync(),
+            None => {}
+        }
+        self.sweeping |= wake.tick;
+    }
+
+    /// Ages a part of the flow table.
+    fn sweep_some(&mut self) {
+        match self.agent.sweep_some() {
+            Ok(Swept { swept, is_last }) => {
+                log::trace!("swept {swept} flows");
+                self.sweeping = !is_last;
+            }
+            Err(error) => {
+                log::error!("{error}");
+                self.sweeping = false;
+            }
+        }
+    }
+
+    /// Prepares `policy` for the current devices of the host.
+    pub(crate) fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
+        self.agent.prepare(policy, &devices::scan()?)
+    }
+
+    /// Puts the first policy in force; a failure ends the agent.
+    pub(crate) fn begin(&mut self) -> Result<(), AgentError> {
+        let report = self.agent.enforce()?;
+        self.tell(report, None);
+        // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
+        if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+            log::warn!("systemd was not told that the filter is in force: {error}");
+        }
+        Ok(())
+    }
+
+    /// Puts the prepared policy in force.
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+        let result = self.agent.enforce().and_then(|mut report| {
+            if !self.agent.is_settled() {
+                // Devices changed since it was prepared, or something failed: a second attempt may be all it needs.
+                let again = self.agent.resync(&devices::scan()?)?;
+                report.lines.extend(again.lines);
+                report.warnings.extend(again.warnings);
+                report.errors = again.errors;
+                report.published += again.published;
+            }
+            Ok(report)
+        });
+        let report = match result {
+            Ok(report) => report,
+            Err(error) => {
+                self.complain(std::slice::from_ref(&error));
+                return Err(AgentError::not_in_force([error]));
+            }
+        };
+        let (nics, attached) = self.agent.nics();
+        let enforced = Enforced { published: report.published, nics, attached };
+        let errors = self.tell(report, Some("policy"));
+        if errors.is_empty() { Ok(enforced) } else { Err(AgentError::not_in_force(errors)) }
+    }
+
+    fn resync(&mut self) {
+        match devices::scan().map_err(Into::into).and_then(|devices| self.agent.resync(&devices)) {
+            Ok(report) => {
+                let cause = (report.published > 0).then_some("devices");
+                self.tell(report, cause);
+            }
+            Err(error) => self.complain(&[error]),
+        }
+    }
+
+    /// Reports what happened, with `cause` if a change is in force now, and returns what went wrong.
+    fn tell(&mut self, report: Report, cause: Option<&'static str>) -> Vec<AgentError> {
+        let Report { lines, warnings, errors, published } = report;
+        lines.iter().for_each(emit);
+        for warning in &warnings {
+            log::warn!("{warning}");
+        }
+        self.complain(&errors);
+        let (nics, attached) = self.agent.nics();
+        if let Some(cause) = cause {
+            emit(&StatusEvent::Applied { cause, nics, published });
+        }
+        if !self.ready && self.agent.is_complete() {
+            self.ready = true;
+            let pinned = self.agent.pinned();
+            emit(&StatusEvent::Ready { instance: self.instance.to_owned(), nics, attached, pinned });
+        }
+        errors
+    }
+
+    fn complain(&mut self, errors: &[AgentError]) {
+        let complaints: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        for complaint in &complaints {
+            if self.complaints.contains(complaint) {
+                log::debug!("still: {complaint}");
+            } else {
+                log::error!("{complaint}");
+            }
+        }
+        self.complaints = complaints;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::{
+        apply::tests::Fake,
+        host::catalog::Catalog,
+        input::{
+            control::{Control, control},
+            events::{Event, Sender, channel},
+        },
+        samples::{LIMITS, group, policy},
+    };
+    use sg_kernel::Attachment;
+
+    /// Runs a session with `orders` over a fake kernel; returns why it ended.
+    fn session(orders: impl FnOnce(Control, Fake, Sender) + Send) -> &'static str {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, fake) = (dir.path().join("catalog.json"), Fake::default());
+        let (control, received) = control();
+        let (sender, mut events) = channel();
+        // The orders end it, not the events.
+        let _open = sender.clone();
+        let loaded = fake.clone();
+        thread::scope(|scope| {
+            scope.spawn(move || orders(control, fake, sender));
+            let load = Box::new(move |_: &Catalog| Ok(loaded.clone()));
+            let agent = Agent::new(load, Catalog::new(LIMITS, Attachment::Auto), path, 1 << 13);
+            let mut session = Session::new(agent, "test");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            runtime.block_on(session.serve(&mut Policies::Control(received), &mut events))
+        })
+    }
+
+    /// A policy for the one device that every host has.
+    fn lo(rule: &str) -> Policy {
+        policy(vec![group("web", &[rule])], &["lo"])
+    }
+
+    #[test]
+    fn an_order_is_answered_when_it_is_carried_out() {
+        let why = session(|control, fake, _events| {
+            control.prepare(lo("a")).unwrap();
+            assert!(fake.asked().is_empty());
+            let enforced = control.enforce().unwrap();
+            assert_eq!(enforced, Enforced { published: 1, nics: 1, attached: 1 });
+            assert!(fake.asked().contains(&"publish 0".to_owned()));
+            assert_eq!(control.enforce().unwrap(), Enforced { published: 0, nics: 1, attached: 1 });
+
+            let many: Vec<String> = (0..=LIMITS.nics).map(|number| format!("tap{number}")).collect();
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            let refused = control.prepare(policy(vec![group("web", &[])], &many)).unwrap_err();
+            assert!(refused.is_refusal() && fake.asked().is_empty());
+            control.clone().stop("the test is over");
+            assert!(matches!(control.enforce(), Err(AgentError::Stopped)));
+        });
+        assert_eq!(why, "the test is over");
+    }
+
+    #[test]
+    fn what_is_not_in_force_is_named_and_tried_again() {
+        let why = session(|control, fake, events| {
+            fake.refuses.lock().unwrap().insert("publish 0".to_owned());
+            control.prepare(lo("a")).unwrap();
+            let AgentError::NotInForce { delayed } = control.enforce().unwrap_err() else { panic!() };
+            assert_eq!(delayed.len(), 1);
+            assert_eq!(delayed[0].device.as_deref(), Some("lo"));
+            assert!(delayed[0].reason.contains("refused by the test"), "{}", delayed[0].reason);
+            fake.refuses.lock().unwrap().clear();
+            fake.asked();
+            events.send(Event::Tick).unwrap();
+            while fake.asked().is_empty() {
+                thread::yield_now();
+            }
+            assert_eq!(control.enforce().unwrap(), Enforced { published: 0, nics: 1, attached: 1 });
+        });
+        assert_eq!(why, "nobody is left to give it orders");
+    }
+}

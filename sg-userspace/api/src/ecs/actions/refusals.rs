@@ -1,0 +1,250 @@
+//! Maps each refusal to the vendor's error code. One refusal has several codes, depending on the action.
+
+use std::borrow::Cow;
+
+use axum::http::StatusCode;
+use sg_records::Direction;
+use sg_service::{Field, Kind, Quota, Refusal};
+
+use crate::ecs::Fault;
+
+/// The kind of action in which an error occurs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ErrorContext {
+    /// A group.
+    Group,
+    /// Deleting a group.
+    Deletion,
+    /// Rules of a direction.
+    Rules(Direction),
+    /// An instance that joins or leaves a group.
+    Instance,
+    /// A network interface that joins or leaves a group.
+    Interface,
+    /// All groups of an instance.
+    InstanceGroups,
+    /// All groups of a network interface.
+    InterfaceGroups,
+    /// A prefix list.
+    PrefixList,
+    /// A port list.
+    PortList,
+}
+
+use StatusCode as Is;
+
+/// The fault for a refusal.
+pub(super) fn fault(refusal: &Refusal, about: ErrorContext) -> Fault {
+    let (status, code) = named(refusal, about);
+    Fault::new(status, code, Cow::Owned(message(refusal, code)))
+}
+
+/// The vendor's own text where clients show it to people, and otherwise ours, which says more. Ports have the form of the
+/// request.
+fn message(refusal: &Refusal, code: &str) -> String {
+    if let Refusal::Invalid { field: field @ (Field::Ports | Field::SourcePorts), found, allowed } = refusal {
+        let name = if *field == Field::Ports { "PortRange" } else { "SourcePortRange" };
+        let (found, wanted) = (vendor_ports(found), "-1/-1 is expected");
+        return format!(
+            "The specified parameter \"{name}\" ({found}) is not valid: {wanted}, since {allowed}."
+        );
+    }
+    let documented = match code {
+        "InvalidSecurityGroupId.NotFound" => "The specified SecurityGroupId does not exist.",
+        "DependencyViolation" if matches!(refusal, Refusal::HasMembers { .. }) => {
+            "There is still instance(s) in the specified security group."
+        }
+        "DependencyViolation" => "The specified security group has been authorized in another one.",
+        "InstanceSecurityGroupLimitExceeded" => {
+            "Exceeding the allowed amount of security groups that an instance can be in."
+        }
+        _ => return refusal.to_string(),
+    };
+    format!("{documented} ({refusal})")
+}
+
+/// `1-65535` and `22` as `1/65535` and `22/22`; the id of a list is kept.
+fn vendor_ports(text: &str) -> String {
+    let range = |range: &str| {
+        sg_records::port_range(range, '-').map(|range| format!("{}/{}", range.first(), range.last()))
+    };
+    let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
+    ranges.map_or_else(|| text.to_owned(), |ranges| ranges.join(","))
+}
+
+fn named(refusal: &Refusal, about: ErrorContext) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NotFound { kind, .. } | Refusal::Ambiguous { kind, .. } => not_found(*kind, about),
+        Refusal::Invalid { field, .. } | Refusal::Missing { field, .. } => invalid(*field, about),
+        Refusal::TooMany { quota, .. } => too_many(*quota, about),
+        Refusal::InUse { kind: Kind::PrefixList, .. } => (Is::BAD_REQUEST, "NotAllowed.AssociationExist"),
+        Refusal::InUse { kind: Kind::PortList, .. } => (Is::BAD_REQUEST, "InvalidOperation.Conflict"),
+        Refusal::HasMembers { .. } | Refusal::Referenced { .. } | Refusal::InUse { .. } => {
+            (Is::FORBIDDEN, "DependencyViolation")
+        }
+        Refusal::AlreadyMember { .. } => (Is::FORBIDDEN, "InvalidInstanceId.AlreadyExists"),
+        Refusal::NotMember { .. } | Refusal::NoMemberAddress { .. } => {
+            (Is::BAD_REQUEST, "InvalidSecurityGroupAssociation.NotFound")
+        }
+        Refusal::LastGroup { .. } => match about {
+            ErrorContext::Interface | ErrorContext::InterfaceGroups => {
+                (Is::FORBIDDEN, "InvalidOperation.AtLeastInOneGroup")
+            }
+            _ => (Is::FORBIDDEN, "InstanceLastSecurityGroup"),
+        },
+        Refusal::MixedTypes { .. } => match about {
+            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
+                (Is::FORBIDDEN, "EnterpriseGroupLimited.MutliGroupType")
+            }
+            _ => (Is::BAD_REQUEST, "InvalidOperation.MultiGroupType"),
+        },
+        Refusal::OtherVpc { .. } => other_vpc(about),
+        Refusal::OtherNetwork { .. } => match about {
+            ErrorContext::Rules(_) => (Is::FORBIDDEN, "InvalidNetworkType.Conflict"),
+            ErrorContext::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupType.NotSupportClassic"),
+            ErrorContext::InterfaceGroups => (Is::FORBIDDEN, "InvalidSecurityGroupId.NotVpc"),
+            _ => other_vpc(about),
+        },
+        Refusal::EnterpriseReference { .. } => (Is::BAD_REQUEST, "InvalidGroupParameter.OperationDenied"),
+        Refusal::EnterpriseInnerAccess { .. } => (Is::NOT_FOUND, "InvalidParameter.InnerAccessPolicy"),
+        Refusal::OwnGroup { .. } => match about {
+            ErrorContext::Rules(Direction::Egress) => (Is::FORBIDDEN, "InvalidSecurityGroup.IsSame"),
+            _ => (Is::FORBIDDEN, "InvalidParamter.Conflict"),
+        },
+        Refusal::MixedFamilies { first, second } => (Is::BAD_REQUEST, families(first, second)),
+        Refusal::DuplicateRule { .. } => (Is::BAD_REQUEST, "InvalidOperation.RuleDuplicate"),
+        Refusal::Repeated { .. } => (Is::BAD_REQUEST, "InvalidParam.DuplicatePermissions"),
+        Refusal::ChangesKind { field: Field::Ports } => {
+            (Is::BAD_REQUEST, "InvalidOperation.ModifyPortRangeType")
+        }
+        Refusal::ChangesKind { .. } => (Is::BAD_REQUEST, "InvalidOperation.ModifySgRuleEntityType"),
+        Refusal::NothingToChange => (Is::BAD_REQUEST, "InvalidParam.InvalidModifyRuleRequest"),
+        Refusal::OtherRule { .. } => not_found(Kind::Rule, about),
+        Refusal::DeviceTaken { .. }
+        | Refusal::Exists { .. }
+        | Refusal::Document { .. }
+        | Refusal::NoExport { .. }
+        | Refusal::Record { .. }
+        | Refusal::Unexportable { .. } => (Is::BAD_REQUEST, "InvalidParameter"),
+        Refusal::TokenReused { .. } => (Is::BAD_REQUEST, "IdempotentParameterMismatch"),
+        Refusal::Unenforceable { .. } => (Is::FORBIDDEN, "OperationDenied"),
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => {
+            (Is::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+        Refusal::Ending => (Is::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+    }
+}
+
+fn not_found(kind: Kind, about: ErrorContext) -> (StatusCode, &'static str) {
+    match (kind, about) {
+        (Kind::Group, ErrorContext::Deletion) => (Is::NOT_FOUND, "InvalidSecurityGroup.NotFound"),
+        // The group itself was found before: this is one that a rule names.
+        (Kind::Group, ErrorContext::Rules(Direction::Ingress)) => {
+            (Is::NOT_FOUND, "InvalidSourceGroupId.NotFound")
+        }
+        (Kind::Group, ErrorContext::Rules(Direction::Egress)) => {
+            (Is::NOT_FOUND, "InvalidDestGroupId.NotFound")
+        }
+        (Kind::Group, _) => (Is::NOT_FOUND, "InvalidSecurityGroupId.NotFound"),
+        (Kind::Rule, _) => (Is::NOT_FOUND, "InvalidSecurityGroupRuleId.NotFound"),
+        (Kind::Nic, _) => (Is::NOT_FOUND, "InvalidEniId.NotFound"),
+        (Kind::Instance, _) => (Is::NOT_FOUND, "InvalidInstanceId.NotFound"),
+        (Kind::PrefixList, _) => (Is::NOT_FOUND, "InvalidPrefixListId.NotFound"),
+        (Kind::PortList, _) => (Is::NOT_FOUND, "InvalidPortRangeListId.NotFound"),
+        (Kind::Vpc, _) => (Is::NOT_FOUND, "InvalidVpcId.NotFound"),
+        (Kind::Region, _) => (Is::NOT_FOUND, "InvalidRegionId.NotFound"),
+        (Kind::AccessKey, _) => (Is::NOT_FOUND, "InvalidAccessKeyId.NotFound"),
+    }
+}
+
+fn other_vpc(about: ErrorContext) -> (StatusCode, &'static str) {
+    match about {
+        ErrorContext::Rules(Direction::Ingress) => (Is::BAD_REQUEST, "InvalidSourceGroupId.Mismatch"),
+        ErrorContext::Rules(Direction::Egress) => (Is::BAD_REQUEST, "InvalidDestGroupId.Mismatch"),
+        ErrorContext::Instance => (Is::BAD_REQUEST, "InvalidInstanceId.Mismatch"),
+        ErrorContext::InstanceGroups => (Is::NOT_FOUND, "InvalidSecurityGroupVpc.NotBelongToOneVpc"),
+        _ => (Is::FORBIDDEN, "InvalidOperation.VpcMismatch"),
+    }
+}
+
+fn families(first: &str, second: &str) -> &'static str {
+    match (first, second) {
+        ("the protocol", _) => "InvalidParam.ProtocolAndAddressFamilyMismatch",
+        _ => "InvalidParam.PrefixListAddressFamilyMismatch",
+    }
+}
+
+fn invalid(field: Field, about: ErrorContext) -> (StatusCode, &'static str) {
+    let code = match field {
+        Field::Name => match about {
+            ErrorContext::PrefixList => "InvalidParameter.PrefixListName",
+            ErrorContext::PortList => "InvalidParameter.PortRangeListName",
+            _ => "InvalidSecurityGroupName.Malformed",
+        },
+        Field::Description => "InvalidDescription.Malformed",
+        Field::RuleDescription => "InvalidSecurityGroupDiscription.Malformed",
+        Field::TagKey => "InvalidTagKey.Malformed",
+        Field::TagValue => "InvalidTagValue.Malformed",
+        Field::TagTwice => "Duplicate.TagKey",
+        Field::Protocol => "InvalidIpProtocol.ValueNotSupported",
+        Field::Ports => "InvalidParam.PortRange",
+        Field::SourcePorts => "InvalidSourcePortRange.Malformed",
+        Field::Priority => "InvalidPriority.ValueNotSupported",
+        Field::Local => "InvalidParamter.Conflict",
+        Field::NicType => "InvalidNicType.ValueNotSupported",
+        Field::MaxEntries => match about {
+            ErrorContext::PortList => "InvalidParameter.MaxEntries",
+            _ => "LimitExceed.MaxEntries",
+        },
+        Field::Cidr => "InvalidParameter.CidrMalformed",
+        Field::CidrTwice => "InvalidParameter.CidrDuplicated",
+        Field::PortRange => "InvalidParameter.PortRange",
+        Field::PortRangeTwice => "InvalidParameter.PortRangeDuplicated",
+        Field::Family => "InvalidParameter.AddressFamily",
+        Field::Groups => return (Is::NOT_FOUND, "InvalidParameter.SecurityGroupIdRepeated"),
+        Field::Region => return (Is::NOT_FOUND, "InvalidRegionId.NotFound"),
+        // Sic: two capitals.
+        Field::PageToken => "InValidParameter.NextToken",
+        Field::ClientToken => "InvalidClientToken.ValueNotSupported",
+        Field::Remote
+        | Field::Icmp
+        | Field::Device
+        | Field::Hook
+        | Field::Ipsec
+        | Field::Ethertypes
+        | Field::Address
+        | Field::Place
+        | Field::Vpc
+        | Field::PageSize
+        | Field::Quota
+        | Field::File
+        | Field::Stored(_) => "InvalidParameter",
+    };
+    (Is::BAD_REQUEST, code)
+}
+
+fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
+    match quota {
+        Quota::GroupsPerNic => (Is::FORBIDDEN, "InstanceSecurityGroupLimitExceeded"),
+        Quota::RulesPerNic => match about {
+            ErrorContext::PrefixList | ErrorContext::PortList => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+            _ => (Is::FORBIDDEN, "AclLimitExceed"),
+        },
+        Quota::MembersPerGroup => match about {
+            ErrorContext::InstanceGroups | ErrorContext::InterfaceGroups => {
+                (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceed")
+            }
+            _ => (Is::FORBIDDEN, "SecurityGroupInstanceLimitExceeded"),
+        },
+        Quota::GroupReferences => (Is::BAD_REQUEST, "AuthorizedGroupRule.LimitExceed"),
+        Quota::GroupsPerRegion => (Is::FORBIDDEN, "QuotaExceed.SecurityGroup"),
+        Quota::MaxEntries => match about {
+            ErrorContext::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
+            _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
+        },
+        Quota::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
+        Quota::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
+        Quota::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
+        Quota::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),
+    }
+}

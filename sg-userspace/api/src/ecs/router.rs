@@ -1,0 +1,104 @@
+//! From a request to its response: the one handler of this API. Every request gets a response in the vendor's form, whatever is
+//! wrong with it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{self, Request},
+};
+use jiff::Timestamp;
+use sg_service::Service;
+use uuid::Uuid;
+
+use super::{
+    AccessKeys, Call, Fault, Nonces, Response, actions,
+    authenticate::authenticate,
+    reply::ResponseContext,
+    wire::{self, Wire},
+};
+use crate::{attempts::Attempts, listen::Claim};
+
+/// The source of the current time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The clock of the host.
+#[must_use]
+pub fn system_clock() -> Clock {
+    Arc::new(Timestamp::now)
+}
+
+/// The state of this API.
+pub struct Ecs {
+    /// The domain.
+    pub service: Service,
+    /// The keys whose signatures are accepted.
+    pub keys: Arc<dyn AccessKeys>,
+    /// The source of the current time.
+    pub clock: Clock,
+    /// Wrong secrets, over all APIs.
+    pub attempts: Arc<Attempts>,
+    /// Replay protection.
+    pub nonces: Mutex<Nonces>,
+    /// The regions that clients can list; some list them before anything else.
+    pub regions: Vec<Region>,
+}
+
+/// A region, as clients list it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Region {
+    /// `cn-hangzhou`.
+    pub id: String,
+    /// A text for people.
+    pub name: String,
+    /// The endpoint of its API: host and port, without a scheme.
+    pub endpoint: String,
+}
+
+/// The router of this API. It handles every path and method.
+pub fn router(ecs: Ecs) -> Router {
+    let ecs = Arc::new(ecs);
+    Router::new().fallback(move |request: Request<Body>| {
+        let ecs = Arc::clone(&ecs);
+        async move { reply(&ecs, request).await }
+    })
+}
+
+async fn reply(ecs: &Ecs, request: Request<Body>) -> http::Response<Body> {
+    let (parts, body) = request.into_parts();
+    let mut manner = ResponseContext {
+        format: wire::early_format(&parts),
+        host: wire::host(&parts),
+        request_id: Uuid::new_v4().to_string().to_uppercase(),
+    };
+    let answered = answer(ecs, Request::from_parts(parts, body), &mut manner).await;
+    match answered {
+        Ok((call, answer)) => {
+            log::debug!("ecs {}: {} by {}", manner.request_id, call.action, call.key_id);
+            manner.succeed(&call.action, answer)
+        }
+        Err(fault) => {
+            // Not its message: that of a wrong signature has every parameter.
+            log::debug!("ecs {}: {} {}", manner.request_id, fault.status.as_u16(), fault.code);
+            manner.fail(fault)
+        }
+    }
+}
+
+async fn answer(
+    ecs: &Ecs,
+    request: Request<Body>,
+    manner: &mut ResponseContext,
+) -> Result<(Call, Response), Fault> {
+    let claim = request.extensions().get::<Claim>().cloned();
+    let wire = Wire::read(request).await?;
+    manner.format = wire.format()?;
+    let call = authenticate(wire, manner.format, &manner.request_id, ecs)?;
+    if let Some(claim) = claim {
+        claim.accept();
+    }
+    let action = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    let answer = (action.handler)(ecs, &call).await?;
+    Ok((call, answer))
+}

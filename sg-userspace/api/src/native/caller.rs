@@ -1,0 +1,127 @@
+//! Authentication: a user of this host, or an access key. An unauthenticated request gets a 401 and goes no further; with a wrong
+//! secret, that response is delayed.
+
+use std::time::Duration;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sg_api_types::ErrorBody;
+use sg_records::AccessKeyId;
+use sg_service::Service;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Native,
+    error::{Failed, WithStatus as _},
+};
+use crate::{
+    attempts::Wrong,
+    listen::{Claim, HeldBack, Peer},
+};
+
+/// How callers are authenticated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Caller {
+    /// By a unix socket, which admitted them: the kernel gives their uid.
+    Socket,
+    /// By an access key and its secret in the request.
+    AccessKey,
+}
+
+/// The caller, for what is kept by caller. An extension of every request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Identity(pub(super) String);
+
+/// What a request says of its sender.
+enum Said {
+    /// An authenticated caller.
+    Known(String),
+    /// Nothing.
+    Nobody,
+    /// An unknown key.
+    NoAccessKey,
+    /// A key with a wrong secret.
+    NotItsSecret(String),
+    /// Several credentials at once.
+    Several,
+}
+
+/// Lets authenticated requests through.
+pub(super) async fn identify(State(native): State<Native>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied();
+    let said = match native.caller {
+        Caller::Socket => match peer {
+            Some(Peer::Process { uid, .. }) => Said::Known(format!("uid {uid}")),
+            _ => Said::Nobody,
+        },
+        Caller::AccessKey => key(&native.service, request.headers()),
+    };
+    let refused = |wrong| native.attempts.refused("native API", wrong, peer);
+    let wait = match said {
+        Said::Known(who) => {
+            if let Some(claim) = request.extensions().get::<Claim>() {
+                claim.accept();
+            }
+            if native.caller == Caller::Socket {
+                call_json(request.headers_mut());
+            }
+            request.extensions_mut().insert(Identity(who));
+            return next.run(request).await;
+        }
+        Said::Several => {
+            let message = "the request has several Authorization headers: send one";
+            return Failed::Malformed(message.to_owned()).into_response();
+        }
+        Said::Nobody => Duration::ZERO,
+        Said::NoAccessKey => refused(Wrong::Key),
+        Said::NotItsSecret(key) => refused(Wrong::Secret(&key)),
+    };
+    let message = "an access key is needed: send its id and secret as HTTP Basic authentication";
+    let mut response = ErrorBody::new("unauthenticated", message).with_status(StatusCode::UNAUTHORIZED);
+    let basic = header::HeaderValue::from_static("Basic realm=\"sgd\", charset=\"UTF-8\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+    response.extensions_mut().insert(HeldBack(wait));
+    response
+}
+
+/// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. No form is read here, and no
+/// browser uses a unix socket, so JSON is what the user meant (RFC 9110, 8.3: the receiver may look).
+fn call_json(headers: &mut HeaderMap) {
+    let mut said = headers.get_all(header::CONTENT_TYPE).iter();
+    let (first, another) = (said.next(), said.next());
+    if another.is_none() && first.is_none_or(|kind| kind == "application/x-www-form-urlencoded") {
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    }
+}
+
+/// The key of a request, and whether its secret is right.
+fn key(service: &Service, headers: &HeaderMap) -> Said {
+    if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        return Said::Several;
+    }
+    let Some((id, secret)) = basic(headers) else { return Said::Nobody };
+    let state = service.snapshot();
+    let Some(known) = state.access_key(&AccessKeyId::from(id.as_str())) else { return Said::NoAccessKey };
+    // Comparing digests reveals nothing of the secret by its timing.
+    if Sha256::digest(secret) == Sha256::digest(&known.secret) {
+        Said::Known(format!("key {id}"))
+    } else {
+        Said::NotItsSecret(id)
+    }
+}
+
+/// Id and secret of HTTP Basic.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let credentials = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    credentials.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+}

@@ -1,0 +1,82 @@
+//! The native API: JSON over the unix socket of `sgd serve`, and over TCP for requests that carry an access key.
+//!
+//! ```text
+//! request ── caller ──► routes ──► change: body ─► operation ─► service, idempotent with a token
+//!            identity   one table  query: parameters ─► function of a snapshot
+//! ```
+//!
+//! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document (`GET
+//!   /v1/openapi.json`) come from the same table, so neither can have what the other lacks.
+//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Ids and names are accepted alike.
+//! * `error`: how a refusal is reported.
+//!
+//! This API must never decide what is allowed: that is the service's. On the socket, the caller is a user whom the kernel
+//! identifies; over TCP it is an access key, sent as HTTP Basic (id and secret). Nothing is encrypted there, so addresses other
+//! than loopback need a proxy with TLS in front of them.
+
+mod caller;
+mod error;
+mod groups;
+mod lists;
+mod nics;
+mod routes;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod whole;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use caller::Caller;
+
+use super::attempts::Attempts;
+use routes::Routes;
+use sg_agent::Instance;
+use sg_service::Service;
+
+/// The state of this API.
+#[derive(Clone, Debug)]
+pub struct Native {
+    /// The domain.
+    pub service: Service,
+    /// The sgd instance whose NICs the status lists.
+    pub instance: Instance,
+    /// How callers are authenticated.
+    pub caller: Caller,
+    /// Wrong secrets, over all APIs.
+    pub attempts: Arc<Attempts>,
+}
+
+/// The router of this API.
+pub fn router(native: Native) -> Router {
+    let (router, document) = table().build();
+    let document = Arc::new(document);
+    let described = move || {
+        let document = Arc::clone(&document);
+        async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
+    };
+    router
+        .route("/v1/openapi.json", axum::routing::get(described))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
+        .with_state(native)
+}
+
+/// The `OpenAPI` document.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    table().build().1
+}
+
+fn table() -> Routes {
+    let mut routes = Routes::default();
+    groups::declare(&mut routes);
+    rules::declare(&mut routes);
+    nics::declare(&mut routes);
+    lists::declare(&mut routes);
+    whole::declare(&mut routes);
+    routes
+}

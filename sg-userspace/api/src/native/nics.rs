@@ -1,0 +1,55 @@
+//! Routes of NICs, instances, and the groups they hold.
+
+use serde::Deserialize;
+use sg_records::Nic;
+use sg_service::{
+    Filter, InstanceView, Join, Leave, ModifyNic, MoveGroup, NicQuery, Page, RegisterInstance, RegisterNic,
+    RemoveInstances, RemoveNics, SetGroups, find_instances, find_nics, instance_view,
+};
+use utoipa::IntoParams;
+
+use super::routes::{Route, Routes};
+
+/// What instances are asked for.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct InstanceQuery {
+    /// A group that their primary NIC holds.
+    group: Option<String>,
+}
+
+pub(super) fn declare(routes: &mut Routes) {
+    let list = Route::get("/v1/nics", "List NICs").with::<Filter>().with::<NicQuery>().paged();
+    routes.ask::<Page<Nic>>(list, |_, state, asked| {
+        Ok(find_nics(state, &asked.query()?, &asked.query()?, &asked.query()?)?)
+    });
+    routes.change::<RegisterNic>(Route::post("/v1/nics", "Register a NIC"), |_, _| {});
+    routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC"), |_, state, asked| {
+        Ok(Nic::clone(state.find_nic(&asked.path())?))
+    });
+    routes.change::<ModifyNic>(Route::patch("/v1/nics/{nic}", "Change a NIC"), |operation, asked| {
+        operation.nic = asked.path();
+    });
+    routes.order(Route::delete("/v1/nics/{nic}", "Forget a NIC"), |asked| RemoveNics {
+        nics: vec![asked.path()],
+    });
+    let set = Route::put("/v1/nics/{nic}/groups", "Say which groups a NIC holds, in their order");
+    routes.change::<SetGroups>(set, |operation, asked| operation.target = asked.path());
+    let to = Route::post("/v1/nics/{nic}/groups/move", "Change the place of a group on a NIC");
+    routes.change::<MoveGroup>(to, |operation, asked| operation.target = asked.path());
+    routes.change::<Join>(Route::post("/v1/join", "Let NICs and instances hold groups"), |_, _| {});
+    routes.change::<Leave>(Route::post("/v1/leave", "Take groups from NICs and instances"), |_, _| {});
+
+    let list = Route::get("/v1/instances", "List instances").with::<Filter>().with::<InstanceQuery>().paged();
+    routes.ask::<Page<InstanceView>>(list, |_, state, asked| {
+        let query: InstanceQuery = asked.query()?;
+        Ok(find_instances(state, &asked.query()?, query.group.as_deref(), &asked.query()?)?)
+    });
+    routes.change::<RegisterInstance>(Route::post("/v1/instances", "Register an instance"), |_, _| {});
+    routes.ask::<InstanceView>(
+        Route::get("/v1/instances/{instance}", "Show an instance"),
+        |_, state, asked| Ok(instance_view(state, state.find_instance(&asked.path())?)),
+    );
+    let forget = Route::delete("/v1/instances/{instance}", "Forget an instance and its NICs");
+    routes.order(forget, |asked| RemoveInstances { instances: vec![asked.path()] });
+}

@@ -1,0 +1,66 @@
+//! Routes of rules, and of rules as files.
+
+use serde::Deserialize;
+use sg_records::Rule;
+use sg_service::{
+    Authorize, ImportRules, ModifyRule, Page, Refusal, Revoke, RuleFile, RuleQuery, export_rules, find_rules,
+};
+use utoipa::IntoParams;
+
+use super::{
+    error::Failed,
+    routes::{Route, Routes},
+};
+
+/// The form of a file.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct Form {
+    /// The file is CSV, not JSON.
+    csv: bool,
+}
+
+pub(super) fn declare(routes: &mut Routes) {
+    let list = Route::get("/v1/groups/{group}/rules", "List rules").with::<RuleQuery>().paged();
+    routes.ask::<Page<Rule>>(list, |_, state, asked| {
+        Ok(find_rules(state, &asked.path(), &asked.query()?, &asked.query()?)?)
+    });
+    let add = Route::post("/v1/groups/{group}/rules", "Add rules");
+    routes.change::<Authorize>(add, |operation, asked| operation.group = asked.path());
+    let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Take rules out of a group");
+    routes.change::<Revoke>(revoke, |operation, asked| operation.group = asked.path());
+    let export = Route::get("/v1/groups/{group}/rules/export", "All rules as a file").with::<Form>();
+    routes.ask::<String>(export, |_, state, asked| {
+        let file = export_rules(state, &asked.path())?;
+        Ok(if asked.query::<Form>()?.csv { file.to_csv() } else { file.to_json() })
+    });
+    let import = Route::post("/v1/groups/{group}/rules/import", "Add the rules of a file").with::<Form>();
+    routes.file::<ImportRules>(import, |asked, text| {
+        let csv = asked.query::<Form>()?.csv;
+        let file = if csv { RuleFile::from_csv(text) } else { RuleFile::from_json(text) };
+        Ok(ImportRules { group: asked.path(), file: file.map_err(Failed::Refused)? })
+    });
+    routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule"), |_, state, asked| {
+        Ok(Rule::clone(state.find_rule(&asked.path(), None)?))
+    });
+    routes.change::<ModifyRule>(Route::patch("/v1/rules/{rule}", "Change a rule"), |operation, asked| {
+        operation.rule = asked.path();
+    });
+    routes
+        .order(Route::delete("/v1/rules/{rule}", "Delete a rule"), |asked| RevokeOne { rule: asked.path() });
+}
+
+/// Revokes a rule that is named by its id alone.
+#[derive(Clone, Debug, serde::Serialize)]
+struct RevokeOne {
+    rule: String,
+}
+
+impl sg_service::Operation for RevokeOne {
+    type Output = Vec<sg_records::RuleId>;
+
+    fn run(&self, tx: &mut sg_service::Tx) -> Result<Self::Output, Refusal> {
+        let group = tx.find_rule(&self.rule, None)?.group.to_string();
+        Revoke { group, direction: None, rules: vec![self.rule.clone()] }.run(tx)
+    }
+}

@@ -1,0 +1,226 @@
+//! Routes of the whole state: status, checks, lint, keys, quotas.
+
+use std::net::IpAddr;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde::Deserialize;
+use sg_agent::{Catalog, devices};
+use sg_api_types::Status;
+use sg_model::DeviceFacts;
+use sg_records::Quotas;
+use sg_service::{
+    AccessKeyView, Apply, CheckPacket, Checked, CommonCheck, CreateAccessKey, DeleteAccessKey, Finding,
+    ModifyQuotas, Refusal, ReplaceState, Scope, State, check_common, check_packet, check_stored, lint,
+};
+use sg_store::{Export, ImportError, Importer, transfer};
+use sha2::{Digest as _, Sha256};
+use utoipa::IntoParams;
+
+use super::{
+    Native,
+    error::Failed,
+    routes::{RequestContext, Route, Routes, Upload},
+};
+
+fn status(native: &Native, state: &State) -> Status {
+    let catalog = Catalog::load(&native.instance.catalog()).ok();
+    let is_attached = |device: &str| {
+        let record = catalog.as_ref().and_then(|catalog| catalog.nic(device));
+        record.is_some_and(|record| record.ifindex.is_some())
+    };
+    let devices: Vec<&str> = state.local_nics().filter_map(|nic| nic.device.as_deref()).collect();
+    let waiting: Vec<String> =
+        devices.iter().filter(|device| !is_attached(device)).map(|&device| device.to_owned()).collect();
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: native.instance.name().to_owned(),
+        vpcs: state.vpcs().len(),
+        groups: state.groups().len(),
+        rules: state.rules().len(),
+        nics: state.nics().len(),
+        local_nics: devices.len(),
+        attached: devices.len() - waiting.len(),
+        waiting,
+        unfiltered: catalog
+            .iter()
+            .flat_map(|catalog| &catalog.left)
+            .map(|left| left.device.clone())
+            .collect(),
+        pinned: catalog.as_ref().map(|catalog| catalog.pinned.name().to_owned()).unwrap_or_default(),
+        instances: state.instances().len(),
+        prefix_lists: state.prefix_lists().len(),
+        port_lists: state.port_lists().len(),
+        wrong_secrets: native.attempts.count(),
+    }
+}
+
+/// Which NIC, and who comes to it.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+struct CommonQuery {
+    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    nic: String,
+    /// The other end.
+    #[param(value_type = String)]
+    remote: IpAddr,
+}
+
+/// Whose rules are looked at; nothing said: all groups, each by itself.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct LintQuery {
+    /// A group by itself.
+    group: Option<String>,
+    /// All groups of a NIC together.
+    nic: Option<String>,
+}
+
+/// What an export holds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+struct ExportQuery {
+    /// Also access keys with their secrets.
+    secrets: bool,
+}
+
+/// The longest document as a JSON text: characters other than letters take two bytes there.
+const APPLY_BYTES: usize = 2 * sg_document::MAX_BYTES as usize + (1 << 20);
+
+/// The export of a state that an import will accept, of at most `longest` bytes.
+fn exportable(state: &State, secrets: bool, longest: u64) -> Result<Export, Failed> {
+    let unexportable = |reason| Failed::Refused(Refusal::Unexportable { reason });
+    check_stored(state).map_err(|refusal| unexportable(refusal.to_string()))?;
+    let file = Export::of(state.records(), secrets);
+    let bytes = file.bytes().map_err(|error| unexportable(error.to_string()))?;
+    if bytes > longest {
+        return Err(unexportable(format!("it has {bytes} bytes, {longest} are allowed")));
+    }
+    Ok(file)
+}
+
+/// An export that is being received.
+#[derive(Default)]
+struct ImportUpload {
+    importer: Importer,
+    digest: Sha256,
+}
+
+impl Upload for ImportUpload {
+    type Operation = ReplaceState;
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.digest.update(bytes);
+        self.importer.push(bytes).map_err(|error| no_export(&error))
+    }
+
+    fn finish(self, asked: &RequestContext) -> Result<ReplaceState, Failed> {
+        let imported = self.importer.finish().map_err(|error| no_export(&error))?;
+        if imported.secrets && !asked.is_root() {
+            return Err(Failed::Forbidden(
+                "only root brings secrets in, over the socket: export without them, and the keys that are here stay",
+            ));
+        }
+        Ok(ReplaceState::new(imported, STANDARD_NO_PAD.encode(self.digest.finalize()))?)
+    }
+}
+
+fn no_export(error: &ImportError) -> Failed {
+    Failed::Refused(Refusal::NoExport { reason: error.to_string() })
+}
+
+/// What is known of this host's devices.
+fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
+    let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
+    Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
+}
+
+pub(super) fn declare(routes: &mut Routes) {
+    routes.ask::<Status>(Route::get("/v1/status", "How things are"), |native, state, _| {
+        Ok(status(native, state))
+    });
+
+    let check = Route::post("/v1/check", "What happens to a packet, and why");
+    routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
+        Ok(check_packet(state, packet, facts()?)?)
+    });
+    let common = Route::get("/v1/check/common", "What happens on the ports that everybody asks about");
+    routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
+        let CommonQuery { nic, remote } = asked.query()?;
+        Ok(check_common(state, &nic, remote, facts()?)?)
+    });
+    let look = Route::get("/v1/lint", "Rules that never decide, and rules that let everybody in");
+    routes.ask::<Vec<Finding>>(look.with::<LintQuery>(), |_, state, asked| {
+        let scope = match asked.query()? {
+            LintQuery { group: Some(_), nic: Some(_) } => {
+                return Err(Failed::Malformed("say a group or a NIC, not both".to_owned()));
+            }
+            LintQuery { group: Some(group), .. } => Scope::Group(group),
+            LintQuery { nic: Some(nic), .. } => Scope::Nic(nic),
+            LintQuery { .. } => Scope::All,
+        };
+        Ok(lint(state, &scope)?)
+    });
+
+    let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
+    routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
+
+    let export = Route::get("/v1/export", "Everything there is, as a file").with::<ExportQuery>();
+    routes.download(export, |_, state, asked| {
+        let ExportQuery { secrets } = asked.query()?;
+        if secrets && !asked.is_root() {
+            return Err(Failed::Forbidden("only root is shown secrets, over the socket"));
+        }
+        exportable(state, secrets, transfer::LONGEST)
+    });
+    let import = Route::post("/v1/import", "Replace everything by what a file holds");
+    routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
+
+    routes.ask::<Vec<AccessKeyView>>(Route::get("/v1/access-keys", "List access keys"), |_, state, _| {
+        Ok(state.access_keys().values().map(|key| AccessKeyView::from(&**key)).collect())
+    });
+    routes.change::<CreateAccessKey>(
+        Route::post("/v1/access-keys", "Make an access key; its secret is shown once"),
+        |_, _| {},
+    );
+    routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key"), |asked| DeleteAccessKey {
+        key: asked.path(),
+    });
+    routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas"), |_, state, _| {
+        Ok(state.settings().quotas.clone())
+    });
+    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Change quotas"), |_, _| {});
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sg_store::{Record, import};
+
+    /// As in an export, of a group that does not exist.
+    const RULE: &str = r#"{"kind":"rule","record":{"id":"sgr-aaaaaaaaaaaaaaaaa","group":"sg-aaaaaaaaaaaaaaaaa","direction":"ingress",
+        "serial":0,"created":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
+        "remote":"any","nic_type":"intranet","description":""}}}"#;
+
+    fn refusal(export: Result<Export, Failed>) -> String {
+        match export {
+            Err(Failed::Refused(refusal @ Refusal::Unexportable { .. })) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_no_import_would_take_is_not_exported() {
+        let rule: Record = serde_json::from_str(RULE).unwrap();
+        let dangling = State::new([rule]);
+        let said = refusal(exportable(&dangling, true, transfer::LONGEST));
+        assert!(said.contains("there is no group") && said.contains("sg-aaaaaaaaaaaaaaaaa"), "{said}");
+
+        let state = State::default();
+        let bytes = exportable(&state, true, transfer::LONGEST).unwrap().bytes().unwrap();
+        let said = refusal(exportable(&state, true, bytes - 1));
+        assert!(said.contains(&format!("it has {bytes} bytes, {} are allowed", bytes - 1)), "{said}");
+        let fits = exportable(&state, true, bytes).unwrap();
+        let file: Vec<u8> = fits.flat_map(|line| line.unwrap()).collect();
+        assert_eq!(file.len() as u64, bytes);
+        import(file.as_slice()).unwrap();
+    }
+}

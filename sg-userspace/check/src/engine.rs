@@ -1,0 +1,145 @@
+//! The interface of all engines.
+
+use std::{fmt, str::FromStr};
+
+use sg_compile::CompileError;
+use sg_kernel::KernelError;
+use sg_model::Policy;
+use sg_probe::{CheckResult, Probe};
+use thiserror::Error;
+
+use super::{ImageEngine, KernelEngine, OracleEngine};
+
+/// Answers probes for one policy.
+pub trait Engine {
+    /// The verdict on `probe`.
+    ///
+    /// # Errors
+    /// If the engine has no result. That is never a verdict.
+    fn answer(&mut self, probe: &Probe) -> Result<CheckResult, EngineError>;
+}
+
+/// Why an engine has no result.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// The policy of a NIC cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The kernel refused the program or the test run.
+    #[error("the kernel engine: {0}")]
+    Kernel(#[from] KernelError),
+    /// A NIC that is not in the policy.
+    #[error("NIC number {nic} is not in the policy")]
+    NoNic {
+        /// The position of the NIC.
+        nic: usize,
+    },
+    /// An image that cannot be read: a defect of this program.
+    #[error("NIC {device}: the compiled image is damaged: {fault}")]
+    Image {
+        /// The NIC's device.
+        device: String,
+        /// The defect found.
+        fault: ImageFault,
+    },
+    /// The program's return value differs from the recorded decision, or no decision was recorded: a defect of this program.
+    #[error("NIC {device}: the program let the packet {} without a decision that says so", if *passed { "pass" } else { "end" })]
+    Undecided {
+        /// The NIC's device.
+        device: String,
+        /// Whether the return value accepts the packet.
+        passed: bool,
+    },
+    /// The frame of a probe that cannot be parsed: a defect of this program.
+    #[error("the frame of the probe {probe} cannot be read")]
+    Frame {
+        /// The probe.
+        probe: Box<Probe>,
+    },
+}
+
+/// A defect of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ImageFault {
+    /// The header is of another version.
+    #[error("its header is of another version")]
+    Version,
+    /// A walk ended without a decision.
+    #[error("a walk ends without a decision")]
+    Walk,
+    /// A decision with an unassigned number.
+    #[error("a decision has the number {number}, which was given to nothing")]
+    Number {
+        /// The number in the decision.
+        number: u32,
+    },
+    /// A decision whose reason does not fit the owner of its number.
+    #[error("a decision has the reason {reason}, which does not fit its number {number}")]
+    Reason {
+        /// The number of the reason.
+        reason: u8,
+        /// The number in the decision.
+        number: u32,
+    },
+}
+
+/// The available engines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EngineKind {
+    /// [`OracleEngine`].
+    Oracle,
+    /// [`ImageEngine`].
+    Image,
+    /// [`KernelEngine`].
+    Kernel,
+}
+
+/// A text that names no engine.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{found:?} is no engine: there are oracle, image and kernel")]
+pub struct UnknownEngine {
+    /// The text as given.
+    pub found: String,
+}
+
+impl EngineKind {
+    /// Every engine.
+    pub const ALL: [Self; 3] = [Self::Oracle, Self::Image, Self::Kernel];
+
+    /// Starts the engine for probes of `policy`.
+    ///
+    /// # Errors
+    /// If it is not available: the kernel engine needs a kernel that accepts the program.
+    pub fn start(self, policy: &Policy) -> Result<Box<dyn Engine + '_>, EngineError> {
+        Ok(match self {
+            Self::Oracle => Box::new(OracleEngine::new(policy)),
+            Self::Image => Box::new(ImageEngine::new(policy)),
+            Self::Kernel => Box::new(KernelEngine::new(policy)?),
+        })
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Oracle => "oracle",
+            Self::Image => "image",
+            Self::Kernel => "kernel",
+        }
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = UnknownEngine;
+
+    fn from_str(text: &str) -> Result<Self, UnknownEngine> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| UnknownEngine { found: text.to_owned() })
+    }
+}

@@ -1,0 +1,366 @@
+//! Lowered rules: everything that can decide a packet, in order, as ranges of keys.
+
+use std::{
+    cmp::Reverse,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use foldhash::{HashMap, HashMapExt as _};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use sg_common::{
+    abi::reason_counter,
+    flow::Direction,
+    image::{Dimension, service_key},
+    packet::Family,
+    verdict::{Decision, Reason, Verdict},
+};
+use sg_model::{
+    Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
+    identifies,
+};
+use smallvec::smallvec;
+
+use super::{
+    affected::AffectedRanges,
+    dimensions::Dimensions,
+    ranges::{Addresses, Range, Ranges},
+};
+
+/// A condition on every dimension, and the decision if all are met. Earlier lowered rules win.
+#[derive(Clone, Debug)]
+pub(super) struct LoweredRule {
+    pub(super) remote: Addresses,
+    pub(super) service: Ranges,
+    pub(super) source_port: Ranges,
+    pub(super) local: Addresses,
+    /// The sender's Ethernet address.
+    pub(super) ethernet: Range,
+    pub(super) decision: Decision,
+}
+
+impl LoweredRule {
+    fn always(decision: Decision) -> Self {
+        Self {
+            remote: Addresses::any(),
+            service: one(Range::FULL),
+            source_port: one(Range::FULL),
+            local: Addresses::any(),
+            ethernet: Range::FULL,
+            decision,
+        }
+    }
+
+    /// The number of ranges, over all dimensions.
+    pub(super) fn ranges(&self) -> usize {
+        self.remote.pieces().len() + self.service.len() + self.source_port.len() + self.local.pieces().len()
+    }
+
+    /// The ranges in one dimension that rules can match; for addresses, the upper halves.
+    pub(super) fn ranges_of(&self, dimension: Dimension) -> Ranges {
+        let upper = |addresses: &Addresses| addresses.pieces().iter().map(|piece| piece.high).collect();
+        match dimension {
+            Dimension::RemoteHigh | Dimension::RemoteLow => upper(&self.remote),
+            Dimension::LocalHigh | Dimension::LocalLow => upper(&self.local),
+            Dimension::Service => self.service.clone(),
+            Dimension::SourcePort => self.source_port.clone(),
+            Dimension::Ethernet => one(self.ethernet),
+        }
+    }
+
+    /// The dimensions with a condition, except lower halves of addresses.
+    pub(super) fn asked(&self) -> Dimensions {
+        Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
+            .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
+            .or(Dimensions::only_if(self.source_port[..] != [Range::FULL], Dimension::SourcePort))
+            .or(Dimensions::only_if(!self.local.is_any(), Dimension::LocalHigh))
+            .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
+    }
+
+    /// The membership rules that recognise the NIC's own addresses: those accept.
+    pub(super) fn own_addresses(nic: &Nic, family: Family) -> Vec<Self> {
+        let own = addresses(family, nic.addresses.iter().copied().map(IpNet::from));
+        Self::membership_rules(own.map(|own| Self { local: own, ..Self::told(Verdict::Accept) }))
+    }
+
+    /// The membership rules for remote addresses that are sent no reject: those accept. They are the NIC's own addresses, and
+    /// those of its networks that belong to no host. They are looked up as local addresses.
+    pub(super) fn no_reject(nic: &Nic, family: Family) -> Vec<Self> {
+        let silent = nic.addresses.iter().copied().chain(nic.device_facts.nobody(nic.role)).map(IpNet::from);
+        let silent = addresses(family, silent);
+        Self::membership_rules(silent.map(|local| Self { local, ..Self::told(Verdict::Accept) }))
+    }
+
+    /// The membership rules for the pairs of addresses that the NIC may send from: those accept. A sender without an address yet
+    /// uses the unspecified one, with an Ethernet address of the NIC if any is known; the datapath accepts only its requests for
+    /// an address.
+    pub(super) fn allowed_sources(nic: &Nic, family: Family) -> Vec<Self> {
+        let nobody = IpNet::from(match family {
+            Family::V4 => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+        });
+        let unknown = nic.senders.mac.is_none().then_some(None);
+        let has_ethernet = !nic.device_facts.is_layer_3;
+        let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
+        Self::membership_rules(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
+            let local = prefix(family, net)?;
+            let ethernet = only(mac.filter(|_| has_ethernet));
+            Some(Self { local, ethernet, ..Self::told(Verdict::Accept) })
+        }))
+    }
+
+    /// The membership rules for DHCP servers that the NIC may contact directly: configured ones, and those on its link. (A
+    /// cloud's DHCP server has a link-local address.)
+    pub(super) fn dhcp_servers(nic: &Nic, family: Family) -> Vec<Self> {
+        let link = match family {
+            Family::V4 => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
+            Family::V6 => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
+        };
+        let named = nic.dhcp_servers.iter().copied().map(IpNet::from);
+        let servers = addresses(family, named.chain(nic.device_facts.networks(nic.role)).chain([link]));
+        Self::membership_rules(servers.map(|remote| Self { remote, ..Self::told(Verdict::Accept) }))
+    }
+
+    fn membership_rules(yes: impl IntoIterator<Item = Self>) -> Vec<Self> {
+        yes.into_iter().chain([Self::told(Verdict::Drop)]).collect()
+    }
+
+    /// The result of a membership lookup, which is no packet's verdict.
+    fn told(verdict: Verdict) -> Self {
+        Self::always(Decision::new(verdict, Reason::Rule, 0))
+    }
+}
+
+fn one(range: Range) -> Ranges {
+    Ranges::from_buf([range])
+}
+
+/// One Ethernet address, or all of them if none is known.
+fn only(mac: Option<Mac>) -> Range {
+    mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
+}
+
+/// Resolves references to addresses, each once.
+#[derive(Debug)]
+pub(super) struct Resolver<'a> {
+    policy: &'a Policy,
+    /// Only these addresses of a reference are resolved; `None` resolves all of them.
+    affected: Option<&'a AffectedRanges>,
+    known: HashMap<(Source, Family), Option<Addresses>>,
+}
+
+/// What a rule refers to instead of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Source {
+    Group(GroupIndex),
+    PrefixList(PrefixListIndex),
+}
+
+impl Source {
+    /// The prefixes it refers to, as written: unsorted, possibly with duplicates.
+    pub(super) fn nets(self, policy: &Policy) -> impl Iterator<Item = IpNet> {
+        let (group, prefixes) = match self {
+            Self::Group(group) => (Some(group), &[][..]),
+            Self::PrefixList(list) => (None, policy.prefixes(list)),
+        };
+        let members = group.into_iter().flat_map(|group| {
+            let elsewhere = policy.remote_members(group).iter().filter(|address| identifies(**address));
+            elsewhere.chain(policy.local_members(group)).copied()
+        });
+        members.map(IpNet::from).chain(prefixes.iter().copied())
+    }
+}
+
+impl<'a> Resolver<'a> {
+    pub(super) fn new(policy: &'a Policy) -> Self {
+        Self { policy, affected: None, known: HashMap::new() }
+    }
+
+    /// A resolver that resolves groups and lists only within the ranges `affected`.
+    pub(super) fn of(policy: &'a Policy, affected: &'a AffectedRanges) -> Self {
+        Self { affected: Some(affected), ..Self::new(policy) }
+    }
+
+    /// The lowered rules of one direction, by family. Rules that cannot match in a family are omitted there; the last one always
+    /// matches. Before all others, a rule drops inbound packets from an address of the NIC itself as spoofed: as lowered rules,
+    /// these checks cost no walk of their own, and apply to revalidated flows too. `counters` is the first of the NIC's own
+    /// counters.
+    pub(super) fn lowered_rules(
+        &mut self,
+        nic: &Nic,
+        direction: Direction,
+        decisions: &[(Decider, Decision)],
+        counters: u32,
+    ) -> [(Family, Vec<LoweredRule>); 2] {
+        debug_assert!(nic.groups.iter().all(|group| group.0 < self.policy.groups().len()));
+        let mut found = [Family::V4, Family::V6].map(|family| (family, Vec::with_capacity(decisions.len())));
+        if direction == Direction::Ingress {
+            let counter = reason_counter(counters, direction, Reason::OwnSource);
+            let spoofed = LoweredRule::always(Decision::new(Verdict::Drop, Reason::OwnSource, counter));
+            for (family, lowered_rules) in &mut found {
+                let own = addresses(*family, nic.own_sources().map(IpNet::from));
+                lowered_rules.extend(own.map(|remote| LoweredRule { remote, ..spoofed.clone() }));
+            }
+        }
+        // Both families at once: a large policy does not fit the cache, and this way each rule is read once.
+        for &(decider, decision) in decisions {
+            for (family, lowered_rules) in &mut found {
+                lowered_rules.extend(self.lowered_rule(decider, direction, *family, decision));
+            }
+        }
+        found
+    }
+
+    fn lowered_rule(
+        &mut self,
+        decider: Decider,
+        direction: Direction,
+        family: Family,
+        decision: Decision,
+    ) -> Option<LoweredRule> {
+        match decider {
+            Decider::IntraGroup(group) => {
+                let remote = self.resolve(Source::Group(group), family)?;
+                Some(LoweredRule { remote, ..LoweredRule::always(decision) })
+            }
+            Decider::Rule(index) => self.rule(self.policy.rule(index), family, decision),
+            Decider::Default(found) => (found == direction).then(|| LoweredRule::always(decision)),
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
+        if rule.service.family().is_some_and(|only| only != family) {
+            return None;
+        }
+        let remote = match rule.remote {
+            Remote::Any => Addresses::any(),
+            Remote::Net(net) => prefix(family, net)?,
+            Remote::Group(group) => self.resolve(Source::Group(group), family)?,
+            Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
+        };
+        let local = match rule.local {
+            None => Addresses::any(),
+            Some(net) => prefix(family, net)?,
+        };
+        let (service, source_port) = self.service(&rule.service);
+        Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
+    }
+
+    /// The keys of a service in its two dimensions.
+    fn service(&self, service: &Service) -> (Ranges, Ranges) {
+        let whole =
+            |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
+        match service {
+            Service::All => (one(Range::FULL), one(Range::FULL)),
+            Service::Other(protocol) => (one(whole(*protocol)), one(Range::FULL)),
+            Service::Icmp { family, message } => {
+                let protocol = match family {
+                    Family::V4 => sg_common::packet::protocol::ICMP,
+                    Family::V6 => sg_common::packet::protocol::ICMPV6,
+                };
+                let range = message.map_or(whole(protocol), |IcmpMessage { kind, code }| {
+                    let detail = |code| service_key(protocol, u16::from_be_bytes([kind, code]));
+                    Range { first: detail(code.unwrap_or(0)), last: detail(code.unwrap_or(u8::MAX)) }
+                });
+                (one(range), one(Range::FULL))
+            }
+            Service::Ported { protocol, destination, source } => {
+                let destination = match self.ports(destination) {
+                    None => one(whole(*protocol)),
+                    Some(mut ranges) => {
+                        for range in &mut ranges {
+                            *range = Range {
+                                first: service_key(*protocol, range.first as u16),
+                                last: service_key(*protocol, range.last as u16),
+                            };
+                        }
+                        ranges
+                    }
+                };
+                (destination, self.ports(source).unwrap_or_else(|| one(Range::FULL)))
+            }
+        }
+    }
+
+    /// `None` means every port.
+    fn ports(&self, ports: &Ports) -> Option<Ranges> {
+        let ranges = match ports {
+            Ports::Any => return None,
+            Ports::Ranges(ranges) => ranges,
+            Ports::List(list) => self.policy.port_list(*list),
+        };
+        let range = |range: &sg_model::PortRange| Range {
+            first: u64::from(range.first()),
+            last: u64::from(range.last()),
+        };
+        let mut ranges: Ranges = ranges.iter().map(range).collect();
+        Range::normalise(&mut ranges, u64::from(u16::MAX));
+        (ranges[..] != [Range { first: 0, last: u64::from(u16::MAX) }]).then_some(ranges)
+    }
+
+    fn resolve(&mut self, source: Source, family: Family) -> Option<Addresses> {
+        let (policy, affected) = (self.policy, self.affected);
+        self.known
+            .entry((source, family))
+            .or_insert_with(|| {
+                let affected = |net: &IpNet| affected.is_none_or(|affected| affected.touches(*net));
+                addresses(family, source.nets(policy).filter(affected))
+            })
+            .clone()
+    }
+
+    /// The rules of a NIC with the most combinations of prefixes and ports, largest first.
+    pub(super) fn costliest(&mut self, nic: &Nic) -> Vec<String> {
+        const SHOWN: usize = 3;
+        let mut costs = Vec::new();
+        let nothing = Decision::new(Verdict::Drop, Reason::Default, 0);
+        for direction in [Direction::Ingress, Direction::Egress] {
+            for (index, rule) in self.policy.effective(nic, direction).rules {
+                let cost: usize = [Family::V4, Family::V6]
+                    .into_iter()
+                    .filter_map(|family| self.rule(rule, family, nothing))
+                    .map(|lowered_rule| {
+                        lowered_rule.remote.pieces().len()
+                            * lowered_rule.service.len()
+                            * lowered_rule.source_port.len()
+                            * lowered_rule.local.pieces().len()
+                    })
+                    .sum();
+                costs.push((cost, index, rule));
+            }
+        }
+        costs.sort_by_key(|&(cost, index, _)| (Reverse(cost), index));
+        let name = |(cost, index, rule): (usize, sg_model::RuleIndex, &Rule)| {
+            format!("{} of group {} ({cost} combinations)", rule.id, self.policy.group(index.group).name)
+        };
+        costs.into_iter().take(SHOWN).map(name).collect()
+    }
+}
+
+/// The addresses of one family among `nets`; `None` if there are none.
+pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
+    let nets = nets.into_iter();
+    let found = match family {
+        Family::V4 => Addresses::v4(nets.filter_map(v4).collect()),
+        Family::V6 => Addresses::v6(nets.filter_map(v6).collect()),
+    };
+    (!found.pieces().is_empty()).then_some(found)
+}
+
+/// The addresses of one prefix; `None` if it is of the other family.
+fn prefix(family: Family, net: IpNet) -> Option<Addresses> {
+    let found = match family {
+        Family::V4 => Addresses::v4(smallvec![v4(net)?]),
+        Family::V6 => Addresses::v6(smallvec![v6(net)?]),
+    };
+    Some(found)
+}
+
+fn v4(net: IpNet) -> Option<Range> {
+    let IpNet::V4(net) = net else { return None };
+    Some(Range { first: net.network().to_bits().into(), last: net.broadcast().to_bits().into() })
+}
+
+fn v6(net: IpNet) -> Option<Range<u128>> {
+    let IpNet::V6(net) = net else { return None };
+    Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })
+}

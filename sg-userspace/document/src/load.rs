@@ -1,0 +1,153 @@
+//! Files or bytes → a policy.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use sg_model::Policy;
+
+use super::{
+    error::{DocumentError, Fault, Warning},
+    lower::{Lowered, lower},
+    node::Node,
+    place::{KeyPath, Position},
+    problem::Problem,
+    read::{Failure, Failures},
+    source,
+    yaml::{self, BrokenText},
+};
+
+/// The maximum size of a document in bytes. A million prefixes take about 20 MB.
+pub const MAX_BYTES: u64 = 64 << 20;
+
+/// A parsed document.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The policy of the document.
+    pub policy: Policy,
+    /// Warnings, in the order in which they were found.
+    pub warnings: Vec<Warning>,
+}
+
+/// Loads the document in a file, or in a pipe.
+///
+/// # Errors
+/// If the file cannot be read or is too large, or [`parse`] refuses its bytes.
+pub fn load(path: &Path) -> Result<Loaded, DocumentError> {
+    parse(&path.display().to_string(), &read(path)?)
+}
+
+/// Reads the bytes of the document in a file, or in a pipe: never more than [`MAX_BYTES`], and without waiting for a writer to
+/// open the pipe.
+///
+/// # Errors
+/// If the file cannot be read or is too large.
+pub fn read(path: &Path) -> Result<Vec<u8>, DocumentError> {
+    read_opened(path, OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path))
+}
+
+/// Like [`read`], for a file that the caller opened, or failed to open; errors call it `path`. It must have been opened without
+/// blocking.
+///
+/// # Errors
+/// If the file cannot be read or is too large.
+pub fn read_opened(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, DocumentError> {
+    contents(file).map_err(|problem| {
+        DocumentError::one(path.display().to_string(), None, KeyPath::default(), problem.into())
+    })
+}
+
+fn contents(file: io::Result<File>) -> Result<Vec<u8>, Problem> {
+    let cannot = Problem::Unreadable;
+    let mut file = file.map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if metadata.is_dir() {
+        return Err(Problem::Directory);
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(Problem::TooLarge { size: metadata.len(), more: false });
+    }
+    // Opening must not block; reading waits for a pipe that has a writer.
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty())).map_err(|error| cannot(error.into()))?;
+    // The length is unknown for pipes, and may change for files that are being written.
+    let mut bytes = Vec::new();
+    let size = read_at_most(&mut file, MAX_BYTES + 1, &mut bytes).map_err(cannot)?;
+    if size > MAX_BYTES { Err(Problem::TooLarge { size: MAX_BYTES, more: true }) } else { Ok(bytes) }
+}
+
+fn read_at_most(file: &mut File, most: u64, bytes: &mut Vec<u8>) -> io::Result<u64> {
+    file.take(most).read_to_end(bytes).map(|size| size as u64)
+}
+
+/// Parses a document. `name` is what errors and warnings call it.
+///
+/// Time and memory are bounded for any bytes.
+///
+/// # Errors
+/// All its faults; those of YAML itself one at a time.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Loaded, DocumentError> {
+    let fail = |BrokenText { at, path, problem }| DocumentError::one(name.to_owned(), at, path, problem);
+    let text = text(bytes).map_err(fail)?;
+    let with_lines = |mut error: DocumentError| {
+        source::add_lines(text, &mut error.faults);
+        error
+    };
+    let root = yaml::read(text).map_err(|broken| with_lines(fail(broken)))?;
+    match lower(&root) {
+        Ok(Lowered { policy, warnings }) => {
+            let nodes: Vec<_> = warnings.iter().map(|&(node, _)| node).collect();
+            let warnings = root
+                .paths(&nodes)
+                .into_iter()
+                .zip(warnings)
+                .map(|(path, (node, notice))| Warning { file: name.to_owned(), at: node.at, path, notice });
+            Ok(Loaded { warnings: warnings.collect(), policy })
+        }
+        Err(failures) => {
+            let error = DocumentError {
+                file: name.to_owned(),
+                more: failures.len() >= Failures::MOST,
+                faults: faults(&root, failures),
+            };
+            Err(with_lines(error))
+        }
+    }
+}
+
+/// The faults of a tree, in the order of the document. What an alias repeats is one fault.
+fn faults(root: &Node, failures: Vec<Failure<'_>>) -> Vec<Fault> {
+    let nodes: Vec<_> = failures.iter().map(|failure| failure.node).collect();
+    let paths = root.paths(&nodes).into_iter();
+    let faults = failures.into_iter().zip(paths).map(|(Failure { node, problem }, path)| {
+        let unknown = matches!(*problem, Problem::UnknownKey { .. });
+        let path = if unknown { path.in_plain_words() } else { path };
+        Fault { at: Some(node.at), path, problem, line: None }
+    });
+    let mut faults: Vec<Fault> = faults.collect();
+    // A stable sort: two faults of one value keep their order.
+    faults.sort_by_key(|fault| fault.at);
+    faults.dedup_by(|b, a| a.at == b.at && a.problem.to_string() == b.problem.to_string());
+    faults
+}
+
+/// The bytes as text, without the byte order mark that some editors put at its beginning.
+fn text(bytes: &[u8]) -> Result<&str, BrokenText> {
+    let broken = |at, problem: Problem| BrokenText { at, path: KeyPath::default(), problem: problem.into() };
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(broken(None, Problem::TooLarge { size: bytes.len() as u64, more: false }));
+    }
+    let text = str::from_utf8(bytes).map_err(|error| {
+        let offset = error.valid_up_to();
+        // What is before the offset is UTF-8.
+        let before = str::from_utf8(&bytes[..offset]).unwrap_or_default();
+        broken(Some(Position::after(before)), Problem::NotUtf8 { offset })
+    })?;
+    if let Some(offset) = text.find('\0') {
+        return Err(broken(Some(Position::after(&text[..offset])), Problem::Nul { offset }));
+    }
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}

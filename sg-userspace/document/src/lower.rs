@@ -1,0 +1,411 @@
+//! The tree → a policy.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use ipnet::IpNet;
+use sg_model::{
+    Direction, Established, Group, GroupIndex, GroupType, Invalid, MidStream, Nic, Place, Policy,
+    PolicyParts, PortListIndex, PortRange, Precedence, PrefixListIndex, Rule, Takeover, Unmatched,
+    identifies,
+};
+
+use super::{
+    address,
+    blame::{blame, follows, node_of},
+    error::Notice,
+    names::{Directory, Looks},
+    node::{Node, Value},
+    ports,
+    problem::Problem,
+    read::{Failure, Failures, Fields, Keys, Read},
+    rule, shadow,
+};
+
+const KEYS: Keys = Keys {
+    allowed: &[
+        "precedence",
+        "established",
+        "mid_stream",
+        "takeover",
+        "default",
+        "prefix_lists",
+        "port_lists",
+        "members",
+        "groups",
+        "nics",
+    ],
+    meant: &[
+        ("order", "precedence"),
+        ("default_action", "default"),
+        ("default_policy", "default"),
+        ("address_lists", "prefix_lists"),
+        ("ipsets", "prefix_lists"),
+        ("security_groups", "groups"),
+        ("securitygroups", "groups"),
+        ("interfaces", "nics"),
+        ("devices", "nics"),
+        ("ports", "nics"),
+    ],
+};
+
+const GROUP_KEYS: Keys = Keys {
+    allowed: &["type", "inner_access", "description", "ingress", "egress"],
+    meant: &[
+        ("inbound", "ingress"),
+        ("inbound_rules", "ingress"),
+        ("incoming", "ingress"),
+        ("input", "ingress"),
+        ("in", "ingress"),
+        ("outbound", "egress"),
+        ("outbound_rules", "egress"),
+        ("outgoing", "egress"),
+        ("output", "egress"),
+        ("out", "egress"),
+        ("comment", "description"),
+        ("kind", "type"),
+    ],
+};
+
+const PRECEDENCES: &[(&str, Precedence)] =
+    &[("sequence", Precedence::Sequence), ("merged", Precedence::Merged)];
+
+const ESTABLISHED: &[(&str, Established)] =
+    &[("revalidate", Established::Revalidate), ("keep", Established::Keep)];
+
+const DEFAULTS: &[(&str, Unmatched)] = &[("drop", Unmatched::Drop), ("reject", Unmatched::Reject)];
+const MID_STREAM: &[(&str, MidStream)] = &[("loose", MidStream::Loose), ("strict", MidStream::Strict)];
+
+const GROUP_TYPES: &[(&str, GroupType)] =
+    &[("basic", GroupType::Basic), ("enterprise", GroupType::Enterprise)];
+
+const INNER_ACCESS: &[(&str, bool)] = &[("accept", true), ("drop", false)];
+
+const PREFIX: &str = "write an address or CIDR, such as 203.0.113.0/24 or \"2001:db8::/32\"";
+
+/// Further warnings of a document are counted, not kept.
+const MAX_WARNINGS: usize = 1000;
+
+/// The policy of a document, and what may not be meant.
+pub(super) struct Lowered<'d> {
+    pub(super) policy: Policy,
+    pub(super) warnings: Vec<(&'d Node, Notice)>,
+}
+
+/// Converts the tree of a document, or returns its failures: one or more, at most [`Failures::MOST`].
+pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
+    let mut lowering = Lowering {
+        prefix_lists: Directory::new("prefix list", PrefixListIndex, &[]),
+        port_lists: Directory::new("port list", PortListIndex, &[]),
+        groups: Directory::new("group", GroupIndex, &[]),
+        precedence: Precedence::default(),
+        established: Established::default(),
+        mid_stream: MidStream::default(),
+        takeover: Takeover::default(),
+        default: Unmatched::default(),
+        failures: Failures::default(),
+        warnings: Warnings::default(),
+    };
+    let parts = lowering.document(root);
+    let Lowering { mut failures, mut warnings, .. } = lowering;
+    if !KEYS.allowed.iter().any(|key| root.get(key).is_some()) {
+        // It is another kind of file, and may hold secrets: one of its words is enough to say so.
+        failures.truncate(1);
+    }
+    let policy = match Policy::checked(parts, Failures::MOST) {
+        Ok(policy) if failures.all().is_empty() => policy,
+        Ok(_) => return Err(failures.into_all()),
+        Err(Invalid { first, rest }) => {
+            let read = failures.all().len();
+            for invalid in [first].into_iter().chain(rest) {
+                if read == 0 || !follows(root, &invalid, &failures.all()[..read]) {
+                    failures.push(blame(root, invalid));
+                }
+            }
+            return Err(failures.into_all());
+        }
+    };
+    if policy.nics().is_empty() {
+        warnings.add(root, Notice::NothingProtected);
+    }
+    for (rule, notice) in shadow::shadowed(&policy) {
+        if let Some(node) = node_of(root, &Place::Rule(rule)) {
+            warnings.add(node, notice);
+        }
+    }
+    if warnings.not_kept > 0 {
+        warnings.kept.push((root, Notice::More { count: warnings.not_kept }));
+    }
+    Ok(Lowered { policy, warnings: warnings.kept })
+}
+
+/// `takeover`: a number of seconds, or a word.
+fn takeover(node: &Node) -> Read<'_, Takeover> {
+    let read = match &node.value {
+        Value::Integer(seconds) => u32::try_from(*seconds).ok().map(Takeover::Seconds),
+        // A number in quotes is a text, here as elsewhere.
+        Value::Text(text) => text.parse().ok().filter(|read| matches!(read, Takeover::Named(_))),
+        _ => None,
+    };
+    read.ok_or_else(|| node.unfit(Takeover::ALLOWED))
+}
+
+/// The warnings of a document.
+#[derive(Default)]
+struct Warnings<'d> {
+    kept: Vec<(&'d Node, Notice)>,
+    not_kept: usize,
+}
+
+impl<'d> Warnings<'d> {
+    fn add(&mut self, node: &'d Node, notice: Notice) {
+        if self.kept.len() < MAX_WARNINGS {
+            self.kept.push((node, notice));
+        } else {
+            self.not_kept += 1;
+        }
+    }
+}
+
+/// The conversion of one document: what its names refer to, the failures and the warnings.
+///
+/// A value that cannot be read is a failure, and reading goes on with a default in its place: one reading finds all failures, and
+/// a document with one never becomes a policy.
+pub(super) struct Lowering<'d> {
+    pub(super) prefix_lists: Directory<'d, PrefixListIndex>,
+    pub(super) port_lists: Directory<'d, PortListIndex>,
+    pub(super) groups: Directory<'d, GroupIndex>,
+    /// Applies to every NIC: a document has one setting for all.
+    pub(super) precedence: Precedence,
+    /// Applies to every NIC, too.
+    pub(super) established: Established,
+    /// Applies to every NIC, too.
+    pub(super) mid_stream: MidStream,
+    /// Applies to every NIC, too.
+    pub(super) takeover: Takeover,
+    pub(super) default: Unmatched,
+    failures: Failures<'d>,
+    warnings: Warnings<'d>,
+}
+
+impl<'d> Lowering<'d> {
+    pub(super) fn warn(&mut self, node: &'d Node, notice: Notice) {
+        self.warnings.add(node, notice);
+    }
+
+    /// The value read; `None` if that failed.
+    pub(super) fn keep<T>(&mut self, read: Read<'d, T>) -> Option<T> {
+        read.map_err(|failure| self.failures.push(failure)).ok()
+    }
+
+    /// A mapping; its unknown keys fail.
+    pub(super) fn fields(&mut self, node: &'d Node, keys: &'static Keys) -> Fields<'d> {
+        let Some(entries) = self.keep(node.entries("write a mapping, key: value")) else {
+            return Fields { node, sound: false };
+        };
+        let mut unknown = entries.filter_map(|(key, _)| key.unknown_key(keys)).peekable();
+        let sound = unknown.peek().is_none();
+        while !self.failures.is_full()
+            && let Some(failure) = unknown.next()
+        {
+            self.failures.push(failure);
+        }
+        Fields { node, sound }
+    }
+
+    /// The value of a key, read by `read`; `None` if the key is missing, or that failed.
+    pub(super) fn field<T>(
+        &mut self,
+        fields: Fields<'d>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &'d Node) -> Read<'d, T>,
+    ) -> Option<T> {
+        let value = fields.get(key).filter(|_| !self.failures.is_full())?;
+        let read = read(self, value);
+        self.keep(read)
+    }
+
+    /// The value of a required key. `allowed` describes the valid values.
+    pub(super) fn required(
+        &mut self,
+        fields: Fields<'d>,
+        key: &'static str,
+        allowed: &'static str,
+    ) -> Option<&'d Node> {
+        let found = fields.get(key);
+        if found.is_none() && fields.sound {
+            self.failures.push(fields.node.fails(Problem::Missing { key, allowed }));
+        }
+        found
+    }
+
+    /// The items of a list that can be read.
+    pub(super) fn each<T>(
+        &mut self,
+        list: &'d Node,
+        allowed: &'static str,
+        mut read: impl FnMut(&mut Self, &'d Node) -> Read<'d, T>,
+    ) -> Read<'d, Vec<T>> {
+        let mut all = Vec::new();
+        for item in list.items(allowed)? {
+            if self.failures.is_full() {
+                break;
+            }
+            let read = read(self, item);
+            all.extend(self.keep(read));
+        }
+        Ok(all)
+    }
+
+    fn document(&mut self, root: &'d Node) -> PolicyParts {
+        let fields = self.fields(root, &KEYS);
+        let prefix_lists = self.field(fields, "prefix_lists", |me, node| me.named("a prefix list", node));
+        let port_lists = self.field(fields, "port_lists", |me, node| me.named("a port list", node));
+        let groups = self.field(fields, "groups", |me, node| me.named("a group", node));
+        let [prefix_lists, port_lists, groups] =
+            [prefix_lists, port_lists, groups].map(Option::unwrap_or_default);
+        self.prefix_lists = Directory::new("prefix list", PrefixListIndex, &prefix_lists);
+        self.port_lists = Directory::new("port list", PortListIndex, &port_lists);
+        self.groups = Directory::new("group", GroupIndex, &groups);
+        self.precedence =
+            self.field(fields, "precedence", |_, node| node.one_of(PRECEDENCES)).unwrap_or_default();
+        self.established =
+            self.field(fields, "established", |_, node| node.one_of(ESTABLISHED)).unwrap_or_default();
+        self.mid_stream =
+            self.field(fields, "mid_stream", |_, node| node.one_of(MID_STREAM)).unwrap_or_default();
+        self.takeover = self.field(fields, "takeover", |_, node| takeover(node)).unwrap_or_default();
+        self.default = self
+            .field(fields, "default", |_, node| node.one_of_meant(DEFAULTS, rule::MEANT_ACTIONS))
+            .unwrap_or_default();
+        PolicyParts {
+            prefix_lists: self.every(prefix_lists, |me, name, list| (name.to_owned(), me.prefixes(list))),
+            port_lists: self.every(port_lists, |me, name, list| (name.to_owned(), me.port_ranges(list))),
+            members: self.field(fields, "members", Self::members).unwrap_or_default(),
+            groups: self.every(groups, Self::group),
+            nics: self.field(fields, "nics", Self::nics).unwrap_or_default(),
+        }
+    }
+
+    /// The entries of a section, as long as failures are looked for.
+    fn every<T>(
+        &mut self,
+        entries: Vec<(&'d str, &'d Node)>,
+        mut read: impl FnMut(&mut Self, &'d str, &'d Node) -> T,
+    ) -> Vec<T> {
+        let mut all = Vec::with_capacity(entries.len());
+        for (name, node) in entries {
+            if self.failures.is_full() {
+                break;
+            }
+            all.push(read(self, name, node));
+        }
+        all
+    }
+
+    /// The groups of a document, or its lists of one kind: a name and a node each, in the order of the document.
+    fn named(&mut self, what: &'static str, node: &'d Node) -> Read<'d, Vec<(&'d str, &'d Node)>> {
+        let mut looks = Looks::default();
+        let mut all = Vec::new();
+        for (key, value) in node.entries("write a mapping, NAME: ...")? {
+            if self.failures.is_full() {
+                break;
+            }
+            self.keep(key.name(what).and_then(|name| looks.enter(what, name, key)));
+            // Every entry keeps its place.
+            all.push((key.text().unwrap_or_default(), value));
+        }
+        Ok(all)
+    }
+
+    /// An address or a prefix, normalised. `allowed` describes the valid values.
+    pub(super) fn prefix(&mut self, node: &'d Node, allowed: &'static str) -> Read<'d, IpNet> {
+        let written = address::prefix(node, allowed)?;
+        let read = written.trunc();
+        if written != read {
+            self.warn(node, Notice::HostBits { written: node.excerpt(), read });
+        }
+        Ok(read)
+    }
+
+    fn prefixes(&mut self, list: &'d Node) -> Vec<IpNet> {
+        let prefixes =
+            self.each(list, "write a list of addresses and CIDRs, [203.0.113.0/24]", |me, prefix| {
+                me.prefix(prefix, PREFIX)
+            });
+        self.keep(prefixes).unwrap_or_default()
+    }
+
+    fn port_ranges(&mut self, list: &'d Node) -> Vec<PortRange> {
+        let ranges = self.each(list, "write a list of ports and ranges, [80, 8080-8090]", |_, ports| {
+            ports::ranges(ports, &ports::IN_A_LIST)
+        });
+        self.keep(ranges).unwrap_or_default().concat()
+    }
+
+    fn members(&mut self, node: &'d Node) -> Read<'d, BTreeMap<GroupIndex, Vec<IpAddr>>> {
+        let mut all = BTreeMap::new();
+        for (group, members) in node.entries("write a mapping, GROUP: [ADDRESS]")? {
+            if self.failures.is_full() {
+                break;
+            }
+            let group = self.groups.find(group);
+            let group = self.keep(group);
+            let members = self.each(members, "write a list of addresses, [10.0.0.5]", Self::member);
+            all.extend(group.zip(self.keep(members)));
+        }
+        Ok(all)
+    }
+
+    fn member(&mut self, node: &'d Node) -> Read<'d, IpAddr> {
+        let address = address::address(node)?;
+        if !identifies(address) {
+            self.warn(node, Notice::LinkLocalMember { address });
+        }
+        Ok(address)
+    }
+
+    fn group(&mut self, name: &str, node: &'d Node) -> Group {
+        let fields = self.fields(node, &GROUP_KEYS);
+        let kind = self.field(fields, "type", |_, node| node.one_of(GROUP_TYPES)).unwrap_or(GroupType::Basic);
+        let inner_access = self
+            .field(fields, "inner_access", |_, node| node.one_of_meant(INNER_ACCESS, rule::MEANT_ACTIONS));
+        Group {
+            name: name.to_owned(),
+            kind,
+            inner_access: inner_access.unwrap_or(kind == GroupType::Basic),
+            description: self.field(fields, "description", |_, node| rule::description(node)).flatten(),
+            ingress: self.rules(fields, name, Direction::Ingress),
+            egress: self.rules(fields, name, Direction::Egress),
+        }
+    }
+
+    fn rules(&mut self, fields: Fields<'d>, group: &str, direction: Direction) -> Vec<Rule> {
+        let key = key_of(direction);
+        let rules = self.field(fields, key, |me, list| {
+            let mut position = 0;
+            me.each(list, "write a list of rules, - { protocol: tcp, ports: 22 }", |me, node| {
+                let rule = me.rule(node, direction, || format!("{group}/{key}/{position}"));
+                position += 1;
+                Ok((rule, node))
+            })
+        });
+        let rules: Vec<(Rule, &Node)> = rules.unwrap_or_default();
+        let mut looks = Looks::default();
+        for (rule, node) in &rules {
+            let entered = looks.enter("a rule", &rule.id, node.get("id").unwrap_or(node));
+            self.keep(entered);
+        }
+        rules.into_iter().map(|(rule, _)| rule).collect()
+    }
+
+    fn nics(&mut self, node: &'d Node) -> Read<'d, Vec<Nic>> {
+        self.each(node, "write a list of NICs, - { device: eth0, groups: [NAME] }", |me, nic| Ok(me.nic(nic)))
+    }
+}
+
+/// The key of a group that holds the rules of a direction.
+pub(super) fn key_of(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "ingress",
+        Direction::Egress => "egress",
+    }
+}

@@ -1,0 +1,37 @@
+//! Applying a document: afterwards its content exists, and what an earlier form of it had and it no longer has is removed. Only
+//! what belongs to the document is changed, and the difference lists every change.
+//!
+//! The document room parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
+//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that was added to one of its groups by
+//! hand stays.
+
+mod plan;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use sg_api_types::{Apply, Difference};
+use sg_document::Notice;
+
+use super::{
+    Operation, Refusal, Tx,
+    labels::{document_name, region},
+};
+use plan::Plan;
+
+impl Operation for Apply {
+    type Output = Difference;
+
+    fn run(&self, tx: &mut Tx) -> Result<Difference, Refusal> {
+        document_name(&self.name)?;
+        let file = if self.file.is_empty() { &self.name } else { &self.file };
+        let loaded = sg_document::parse(file, self.text.as_bytes())
+            .map_err(|error| Refusal::Document { reason: error.to_string() })?;
+        let mut plan = Plan::new(tx, &self.name, region(&self.region)?);
+        plan.make(loaded.policy.parts())?;
+        let changes = plan.changes;
+        // NICs may come to its groups by other operations.
+        let meant = loaded.warnings.iter().filter(|warning| warning.notice != Notice::NothingProtected);
+        Ok(Difference { changes, warnings: meant.map(ToString::to_string).collect() })
+    }
+}

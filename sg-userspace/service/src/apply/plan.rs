@@ -1,0 +1,485 @@
+//! Compares a document with what exists of it, and applies the difference step by step, in an order in which no reference
+//! dangles.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use sg_api_types::{Changed, Happens};
+use sg_model::{GroupIndex, PolicyParts, Precedence};
+use sg_records::{
+    Established, Group, GroupId, GroupType, Hook, Label, Member, Nic, NicId, NicType, Order, PortEntry,
+    PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Role, Vpc, VpcId,
+};
+use sg_store::{Key, Record};
+
+use super::rules;
+use crate::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, referencing};
+
+/// A document being applied.
+pub(super) struct Plan<'a> {
+    pub(super) tx: &'a mut Tx,
+    owner: &'a str,
+    region: String,
+    pub(super) changes: Vec<Changed>,
+    pub(super) prefix_lists: Vec<PrefixListId>,
+    pub(super) port_lists: Vec<PortListId>,
+    pub(super) groups: Vec<GroupId>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(tx: &'a mut Tx, owner: &'a str, region: String) -> Self {
+        let (prefix_lists, port_lists, groups) = (Vec::new(), Vec::new(), Vec::new());
+        Self { tx, owner, region, changes: Vec::new(), prefix_lists, port_lists, groups }
+    }
+
+    /// Applies all of `parts`.
+    pub(super) fn make(&mut self, parts: &PolicyParts) -> Result<(), Refusal> {
+        let lists = parts.prefix_lists.iter().map(|list| &list.0);
+        let lists = lists.chain(parts.port_lists.iter().map(|list| &list.0));
+        for name in lists.chain(parts.groups.iter().map(|group| &group.name)) {
+            free_name(name)?;
+        }
+        let vpc = self.vpc(parts);
+        for (name, prefixes) in &parts.prefix_lists {
+            let id = self.prefix_list(name, prefixes);
+            self.prefix_lists.push(id);
+        }
+        for (name, ranges) in &parts.port_lists {
+            let id = self.port_list(name, ranges);
+            self.port_lists.push(id);
+        }
+        for group in &parts.groups {
+            let id = self.group(&vpc, group);
+            self.groups.push(id);
+        }
+        for place in 0..parts.groups.len() {
+            self.members(place, parts.members.get(&GroupIndex(place)).map_or(&[], Vec::as_slice));
+        }
+        for (place, group) in parts.groups.iter().enumerate() {
+            let id = self.groups[place].clone();
+            rules::make(self, &id, group)?;
+        }
+        let nics =
+            parts.nics.iter().map(|nic| self.nic(&vpc, nic)).collect::<Result<BTreeSet<NicId>, _>>()?;
+        self.remove(&nics)?;
+        self.check()
+    }
+
+    /// Records what happens to an object.
+    pub(super) fn note(&mut self, action: Happens, kind: Kind, id: &str, name: &str, detail: Vec<String>) {
+        let (id, name) = (id.to_owned(), name.to_owned());
+        self.changes.push(Changed { action, kind: kind.to_string(), id, name, detail });
+    }
+
+    fn label(&self, name: &str, description: &str) -> Label {
+        Label {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            tags: BTreeMap::new(),
+            created: self.tx.now(),
+            owner: Some(self.owner.to_owned()),
+        }
+    }
+
+    fn owns(&self, label: &Label) -> bool {
+        label.owner.as_deref() == Some(self.owner)
+    }
+
+    fn vpc(&mut self, parts: &PolicyParts) -> Vpc {
+        let order = match parts.nics.first().map(|nic| nic.precedence) {
+            Some(Precedence::Merged) => Order::Merged,
+            Some(Precedence::Sequence) | None => Order::Sequence,
+        };
+        let established = match parts.nics.first().map(|nic| nic.established) {
+            Some(sg_model::Established::Keep) => Established::Keep,
+            Some(sg_model::Established::Revalidate) | None => Established::Revalidate,
+        };
+        let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
+        let takeover = parts.nics.first().map(|nic| nic.takeover).unwrap_or_default();
+        let default = parts.nics.first().map(|nic| nic.default).unwrap_or_default();
+        let there = self.tx.vpcs().values().find(|vpc| self.owns(&vpc.label)).map(|vpc| Vpc::clone(vpc));
+        let name = self.owner;
+        match there {
+            None => {
+                let label = self.label(name, "");
+                let (id, region) = (VpcId::random(), self.region.clone());
+                let vpc = Vpc { id, region, label, order, established, mid_stream, takeover, default };
+                self.tx.put(vpc.clone());
+                self.note(Happens::Add, Kind::Vpc, vpc.id.as_str(), name, Vec::new());
+                vpc
+            }
+            Some(vpc) => {
+                let mut detail = differs("order", &vpc.order, &order);
+                detail.extend(differs("established", &vpc.established, &established));
+                detail.extend(differs("mid_stream", &vpc.mid_stream, &mid_stream));
+                detail.extend(differs("takeover", &vpc.takeover, &takeover));
+                detail.extend(differs("default", &vpc.default, &default));
+                let vpc = Vpc { order, established, mid_stream, takeover, default, ..vpc };
+                if !detail.is_empty() {
+                    self.tx.put(vpc.clone());
+                    self.note(Happens::Change, Kind::Vpc, vpc.id.as_str(), name, detail);
+                }
+                self.region.clone_from(&vpc.region);
+                vpc
+            }
+        }
+    }
+
+    fn prefix_list(&mut self, name: &str, prefixes: &[ipnet::IpNet]) -> PrefixListId {
+        let mut seen = BTreeSet::new();
+        let prefixes = prefixes.iter().filter(|prefix| seen.insert(**prefix));
+        let entries: Vec<PrefixEntry> =
+            prefixes.map(|&cidr| PrefixEntry { cidr, description: String::new() }).collect();
+        let there =
+            self.tx.prefix_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
+        let there = there.map(|list| PrefixList::clone(list));
+        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
+        let (action, list, detail) = match there {
+            Some(list) if list.entries == entries => return list.id,
+            Some(list) => {
+                let texts =
+                    |entries: &[PrefixEntry]| entries.iter().map(|entry| entry.cidr.to_string()).collect();
+                let detail = sets(&texts(&list.entries), &texts(&entries));
+                let max_entries = list.max_entries.max(size);
+                (Happens::Change, PrefixList { max_entries, entries, ..list }, detail)
+            }
+            None => {
+                let (id, region) = (PrefixListId::random(), self.region.clone());
+                let detail = vec![format!("{} prefixes", entries.len())];
+                let label = self.label(name, "");
+                let list = PrefixList { id, region, label, family: None, max_entries: size, entries };
+                (Happens::Add, list, detail)
+            }
+        };
+        self.tx.put(list.clone());
+        self.note(action, Kind::PrefixList, list.id.as_str(), name, detail);
+        list.id
+    }
+
+    fn port_list(&mut self, name: &str, ranges: &[sg_model::PortRange]) -> PortListId {
+        let mut seen = BTreeSet::new();
+        let ranges = ranges.iter().filter(|range| seen.insert(**range));
+        let entries: Vec<PortEntry> = ranges
+            .map(|&range| PortEntry { ports: PortSet::range(range), description: String::new() })
+            .collect();
+        let there =
+            self.tx.port_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
+        let there = there.map(|list| PortList::clone(list));
+        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
+        let (action, list, detail) = match there {
+            Some(list) if list.entries == entries => return list.id,
+            Some(list) => {
+                let texts =
+                    |entries: &[PortEntry]| entries.iter().map(|entry| entry.ports.to_string()).collect();
+                let detail = sets(&texts(&list.entries), &texts(&entries));
+                let max_entries = list.max_entries.max(size);
+                (Happens::Change, PortList { max_entries, entries, ..list }, detail)
+            }
+            None => {
+                let (id, region) = (PortListId::random(), self.region.clone());
+                let detail = vec![format!("{} ranges", entries.len())];
+                let label = self.label(name, "");
+                (Happens::Add, PortList { id, region, label, max_entries: size, entries }, detail)
+            }
+        };
+        self.tx.put(list.clone());
+        self.note(action, Kind::PortList, list.id.as_str(), name, detail);
+        list.id
+    }
+
+    fn group(&mut self, vpc: &Vpc, wanted: &sg_model::Group) -> GroupId {
+        let kind = match wanted.kind {
+            sg_model::GroupType::Basic => GroupType::Basic,
+            sg_model::GroupType::Enterprise => GroupType::Enterprise,
+        };
+        let description = wanted.description.clone().unwrap_or_default();
+        let there = self
+            .tx
+            .groups()
+            .values()
+            .find(|group| self.owns(&group.label) && group.label.name == wanted.name);
+        let there = there.map(|group| Group::clone(group));
+        let name = &wanted.name;
+        match there {
+            None => {
+                let group = Group {
+                    id: GroupId::random(),
+                    region: vpc.region.clone(),
+                    vpc: Some(vpc.id.clone()),
+                    label: self.label(name, &description),
+                    kind,
+                    inner_access: wanted.inner_access,
+                    default: false,
+                };
+                self.tx.put(group.clone());
+                self.note(Happens::Add, Kind::Group, group.id.as_str(), name, Vec::new());
+                group.id
+            }
+            Some(mut group) => {
+                let mut detail = differs("type", &group.kind, &kind);
+                detail.extend(differs("inner_access", &group.inner_access, &wanted.inner_access));
+                detail.extend(differs("description", &group.label.description, &description));
+                if !detail.is_empty() {
+                    (group.kind, group.inner_access) = (kind, wanted.inner_access);
+                    group.label.description = description;
+                    self.tx.put(group.clone());
+                    self.note(Happens::Change, Kind::Group, group.id.as_str(), name, detail);
+                }
+                group.id
+            }
+        }
+    }
+
+    fn members(&mut self, place: usize, wanted: &[IpAddr]) {
+        let id = self.groups[place].clone();
+        let wanted: BTreeSet<IpAddr> = wanted.iter().copied().collect();
+        let owned = self.tx.members_of(&id).filter(|member| member.owner.as_deref() == Some(self.owner));
+        let owned: BTreeSet<IpAddr> = owned.map(|member| member.address).collect();
+        let new: Vec<IpAddr> =
+            wanted.iter().filter(|address| self.tx.member(&id, **address).is_none()).copied().collect();
+        let old: Vec<IpAddr> = owned.difference(&wanted).copied().collect();
+        if new.is_empty() && old.is_empty() {
+            return;
+        }
+        let texts = |addresses: &[IpAddr]| addresses.iter().map(ToString::to_string).collect();
+        let detail = sets(&texts(&old), &texts(&new));
+        for address in old {
+            self.tx.delete(Key::Member((id.clone(), address)));
+        }
+        for address in new {
+            self.tx.put(Member { group: id.clone(), address, owner: Some(self.owner.to_owned()) });
+        }
+        let name = self.tx.group(&id).map(|group| group.label.name.clone()).unwrap_or_default();
+        self.changes.push(Changed {
+            action: Happens::Change,
+            kind: "members".to_owned(),
+            id: id.to_string(),
+            name,
+            detail,
+        });
+    }
+
+    fn nic(&mut self, vpc: &Vpc, wanted: &sg_model::Nic) -> Result<NicId, Refusal> {
+        let device = &wanted.device;
+        let groups: Vec<GroupId> = wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect();
+        let role = match wanted.role {
+            sg_model::Role::Host => Role::Host,
+            sg_model::Role::Guest => Role::Guest,
+        };
+        let hook = match wanted.hook {
+            sg_model::Hook::Tc => Hook::Tc,
+            sg_model::Hook::Xdp => Hook::Xdp,
+        };
+        let (ipsec, ethertypes) = (wanted.ipsec_written, wanted.ethertypes.clone());
+        let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
+        let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
+        let (action, nic, detail) = match there {
+            Some(nic) if !self.owns(&nic.label) => {
+                return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id });
+            }
+            Some(nic) => {
+                let mut detail = differs("role", &nic.role, &role);
+                detail.extend(differs("addresses", &nic.addresses, &addresses));
+                detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
+                let accept_own_source = wanted.accept_own_source;
+                detail.extend(differs("accept_own_source", &nic.accept_own_source, &accept_own_source));
+                let dhcp_servers = wanted.dhcp_servers.clone();
+                detail.extend(differs("dhcp_servers", &nic.dhcp_servers, &dhcp_servers));
+                detail.extend(differs("mac", &nic.senders.mac, &wanted.senders.mac));
+                detail.extend(differs(
+                    "allowed_address_pairs",
+                    &nic.senders.allowed_address_pairs,
+                    &wanted.senders.allowed_address_pairs,
+                ));
+                detail.extend(differs("hook", &nic.hook, &hook));
+                detail.extend(differs("ipsec", &nic.ipsec, &ipsec));
+                detail.extend(differs("ethertypes", &nic.ethertypes, &ethertypes));
+                if nic.groups != groups {
+                    detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
+                }
+                if detail.is_empty() {
+                    return Ok(nic.id);
+                }
+                let anti_spoofing = wanted.anti_spoofing_written;
+                let senders = wanted.senders.clone();
+                let nic = Nic {
+                    role,
+                    addresses,
+                    anti_spoofing,
+                    accept_own_source,
+                    dhcp_servers,
+                    senders,
+                    hook,
+                    ipsec,
+                    ethertypes,
+                    groups,
+                    ..nic
+                };
+                (Happens::Change, nic, detail)
+            }
+            None => {
+                let detail = vec![format!("groups: {}", self.named(&groups))];
+                let nic = Nic {
+                    id: NicId::random(),
+                    region: vpc.region.clone(),
+                    vpc: Some(vpc.id.clone()),
+                    label: self.label("", ""),
+                    instance: None,
+                    primary: false,
+                    device: Some(device.clone()),
+                    role,
+                    addresses,
+                    anti_spoofing: wanted.anti_spoofing_written,
+                    accept_own_source: wanted.accept_own_source,
+                    dhcp_servers: wanted.dhcp_servers.clone(),
+                    senders: wanted.senders.clone(),
+                    ipsec,
+                    ethertypes,
+                    hook,
+                    nic_type: NicType::Intranet,
+                    groups,
+                };
+                (Happens::Add, nic, detail)
+            }
+        };
+        self.tx.put(nic.clone());
+        self.note(action, Kind::Nic, nic.id.as_str(), device, detail);
+        Ok(nic.id)
+    }
+
+    fn named(&self, groups: &[GroupId]) -> String {
+        let name =
+            |id: &GroupId| self.tx.group(id).map_or_else(|| id.to_string(), |group| group.label.name.clone());
+        groups.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Removes what the document no longer has, users before what they use.
+    fn remove(&mut self, nics: &BTreeSet<NicId>) -> Result<(), Refusal> {
+        let owned: Vec<Record> = self.tx.records().filter(|record| self.is_owned(record)).collect();
+        for record in &owned {
+            let Record::Nic(nic) = record else { continue };
+            if !nics.contains(&nic.id) {
+                self.tx.delete(record.key());
+                let name = nic.device.clone().unwrap_or_default();
+                self.note(Happens::Remove, Kind::Nic, nic.id.as_str(), &name, Vec::new());
+            }
+        }
+        let gone: Vec<Group> = owned
+            .iter()
+            .filter_map(
+                |record| if let Record::Group(group) = record { Some(Group::clone(group)) } else { None },
+            )
+            .filter(|group| !self.groups.contains(&group.id))
+            .collect();
+        for group in &gone {
+            self.remove_group(group, &gone)?;
+        }
+        for record in &owned {
+            match record {
+                Record::PrefixList(list) if !self.prefix_lists.contains(&list.id) => {
+                    let by =
+                        self.tx.rules_naming_prefix_list(&list.id).map(|rule| format!("rule {}", rule.id));
+                    unused(Kind::PrefixList, list.id.as_str(), by.collect())?;
+                    self.tx.delete(record.key());
+                    self.note(
+                        Happens::Remove,
+                        Kind::PrefixList,
+                        list.id.as_str(),
+                        &list.label.name,
+                        Vec::new(),
+                    );
+                }
+                Record::PortList(list) if !self.port_lists.contains(&list.id) => {
+                    let by = self.tx.rules_naming_port_list(&list.id).map(|rule| format!("rule {}", rule.id));
+                    unused(Kind::PortList, list.id.as_str(), by.collect())?;
+                    self.tx.delete(record.key());
+                    self.note(
+                        Happens::Remove,
+                        Kind::PortList,
+                        list.id.as_str(),
+                        &list.label.name,
+                        Vec::new(),
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_owned(&self, record: &Record) -> bool {
+        match record {
+            Record::Nic(nic) => self.owns(&nic.label),
+            Record::Group(group) => self.owns(&group.label),
+            Record::PrefixList(list) => self.owns(&list.label),
+            Record::PortList(list) => self.owns(&list.label),
+            _ => false,
+        }
+    }
+
+    fn remove_group(&mut self, group: &Group, gone: &[Group]) -> Result<(), Refusal> {
+        let id = &group.id;
+        let members: Vec<Member> = self.tx.members_of(id).map(|member| Member::clone(member)).collect();
+        let foreign = members.iter().filter(|member| member.owner.as_deref() != Some(self.owner));
+        let foreign = foreign.map(|member| member.address.to_string());
+        let holders = self.tx.nics_of(id).map(|nic| nic.id.to_string());
+        let left: Vec<String> = holders.chain(foreign).collect();
+        if !left.is_empty() {
+            return Err(Refusal::HasMembers { group: id.clone(), members: left });
+        }
+        let by = referencing(self.tx, id).filter(|by| gone.iter().all(|group| group.id != *by));
+        let by: BTreeSet<String> = by.map(|by| by.to_string()).collect();
+        if !by.is_empty() {
+            return Err(Refusal::Referenced { group: id.clone(), by: by.into_iter().collect() });
+        }
+        let rules: Vec<Key> = self.tx.rules_of(id).map(|rule| Key::Rule(rule.id.clone())).collect();
+        let detail = vec![format!("with {} rules and {} members", rules.len(), members.len())];
+        for rule in rules {
+            self.tx.delete(rule);
+        }
+        for member in members {
+            self.tx.delete(Record::from(member).key());
+        }
+        self.tx.delete(Key::Group(id.clone()));
+        self.note(Happens::Remove, Kind::Group, id.as_str(), &group.label.name, detail);
+        Ok(())
+    }
+
+    /// Quotas apply to documents, too.
+    fn check(&self) -> Result<(), Refusal> {
+        let nics: HashMap<NicId, Nic> = self
+            .groups
+            .iter()
+            .flat_map(|group| self.tx.nics_of(group))
+            .map(|nic| (nic.id.clone(), Nic::clone(nic)))
+            .collect();
+        nics.values().try_for_each(|nic| check_groups(self.tx, nic, &[]))
+    }
+}
+
+fn unused(kind: Kind, id: &str, by: Vec<String>) -> Result<(), Refusal> {
+    if by.is_empty() { Ok(()) } else { Err(Refusal::InUse { kind, id: id.to_owned(), by }) }
+}
+
+/// Describes how two values of a field differ; empty if they are equal.
+pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: &T, after: &T) -> Vec<String> {
+    if before == after { Vec::new() } else { vec![format!("{field}: {before:?} → {after:?}")] }
+}
+
+/// Describes how two sets differ.
+fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+    const SHOWN: usize = 10;
+    let gone = before.difference(after).map(|text| format!("- {text}"));
+    let mut all: Vec<String> = gone.chain(after.difference(before).map(|text| format!("+ {text}"))).collect();
+    if all.is_empty() {
+        all.push("another order".to_owned());
+    }
+    if all.len() > SHOWN {
+        let more = all.len() - SHOWN;
+        all.truncate(SHOWN);
+        all.push(format!("and {more} more"));
+    }
+    all
+}

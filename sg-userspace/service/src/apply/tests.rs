@@ -1,0 +1,109 @@
+use sg_api_types::Happens;
+use sg_records::Direction;
+
+use super::{Apply, Difference};
+use crate::{
+    Refusal, policy,
+    tests::{World, tcp},
+};
+
+const DOCUMENT: &str = "
+precedence: merged
+prefix_lists: { office: [203.0.113.0/24] }
+port_lists: { web: [80, 443] }
+members: { ops: [10.1.0.7] }
+groups:
+  web:
+    ingress:
+      - { protocol: tcp, ports: { port_list: web }, remote: { prefix_list: office } }
+      - { id: ssh, protocol: tcp, ports: 22, remote: { group: ops } }
+      - { id: own, protocol: icmp, icmp_type: 8, remote: { group: web } }
+  ops: {}
+nics:
+  - { device: eth0, groups: [web, ops] }
+";
+
+fn apply(world: &mut World, text: &str) -> Result<Difference, Refusal> {
+    world.run(&Apply {
+        text: text.to_owned().into(),
+        name: "site".to_owned(),
+        region: String::new(),
+        file: String::new(),
+    })
+}
+
+fn lines(difference: &Difference) -> Vec<(Happens, &str, &str)> {
+    difference
+        .changes
+        .iter()
+        .map(|change| (change.action, change.kind.as_str(), change.name.as_str()))
+        .collect()
+}
+
+#[test]
+fn applied_twice_nothing_is_different() {
+    let mut world = World::new();
+    let first = apply(&mut world, DOCUMENT).unwrap();
+    assert_eq!(first.changes.len(), 10, "{:#?}", first.changes);
+    assert_eq!(apply(&mut world, DOCUMENT).unwrap().changes, []);
+    let policy = policy(&world.tx).unwrap();
+    assert_eq!(policy.nics()[0].precedence, sg_model::Precedence::Merged);
+    assert_eq!((policy.groups().len(), policy.groups()[0].ingress.len()), (2, 3));
+}
+
+#[test]
+fn a_rule_stays_the_rule_it_is() {
+    let mut world = World::new();
+    apply(&mut world, DOCUMENT).unwrap();
+    let id = |world: &World, name: &str| {
+        world.tx.rules().values().find(|rule| rule.spec.name == name).map(|rule| rule.id.clone())
+    };
+    let (web, ssh) = (id(&world, "web/ingress/0"), id(&world, "ssh"));
+    // One more rule in front, and another port for SSH.
+    let text = DOCUMENT
+        .replace("    ingress:\n", "    ingress:\n      - { protocol: udp, ports: 53 }\n")
+        .replace("ports: 22", "ports: 2222");
+    let difference = apply(&mut world, &text).unwrap();
+    assert_eq!(
+        lines(&difference),
+        [
+            (Happens::Change, "rule", "web/ingress/1"),
+            (Happens::Change, "rule", "ssh"),
+            (Happens::Add, "rule", "web/ingress/0"),
+        ]
+    );
+    assert_eq!((id(&world, "web/ingress/1"), id(&world, "ssh")), (web, ssh));
+}
+
+#[test]
+fn only_what_it_owns_goes() {
+    let mut world = World::new();
+    apply(&mut world, DOCUMENT).unwrap();
+    world.group("mine");
+    world.rule("web", Direction::Ingress, tcp(8080, "any")).unwrap();
+    let difference =
+        apply(&mut world, "groups: { web: {} }\nnics: [{ device: eth0, groups: [web] }]").unwrap();
+    assert!(lines(&difference).contains(&(Happens::Remove, "group", "ops")), "{difference:?}");
+    assert_eq!(world.tx.rules().values().map(|rule| rule.spec.name.as_str()).collect::<Vec<_>>(), [""]);
+    assert!(world.tx.find_group("mine").is_ok());
+    assert!(world.tx.prefix_lists().is_empty() && world.tx.port_lists().is_empty());
+    assert_eq!(world.tx.members_of(&world.tx.find_group("web").unwrap().id).count(), 0);
+    let emptied = apply(&mut world, "{}");
+    assert!(emptied.is_ok(), "{emptied:?}");
+    assert!(world.tx.nics().is_empty());
+}
+
+#[test]
+fn what_others_use_or_have_is_refused() {
+    let mut world = World::new();
+    apply(&mut world, DOCUMENT).unwrap();
+    let other = Apply {
+        text: DOCUMENT.to_owned().into(),
+        name: "other".to_owned(),
+        region: String::new(),
+        file: String::new(),
+    };
+    assert!(matches!(world.run(&other), Err(Refusal::DeviceTaken { device, .. }) if device == "eth0"));
+    let broken = apply(&mut world, "groups: { web: { ingress: [{ protocol: tcp, ports: 99999 }] } }");
+    assert!(matches!(&broken, Err(Refusal::Document { reason }) if reason.contains("99999")), "{broken:?}");
+}

@@ -1,0 +1,157 @@
+//! Whether a port of a NIC is open to an address, and why: one packet through the same engines that judge real packets.
+
+use std::net::IpAddr;
+
+use sg_api_types::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
+use sg_check::{Engine as _, ImageEngine};
+use sg_model::{DeviceFacts, Policy, RuleIndex};
+use sg_oracle::{Oracle, Step};
+use sg_probe::{Probe, ProbeParts};
+use sg_records::{Direction, GroupId, Protocol, Rule, RuleId};
+
+use super::{Field, Refusal, State, group_of, policy_for};
+
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
+
+/// The verdict for a packet, and why. `facts` gives what is known of a device of this host.
+///
+/// # Errors
+/// If there is no such NIC, or no such packet.
+pub fn check_packet(
+    state: &State,
+    packet: &CheckPacket,
+    facts: impl Fn(&str) -> DeviceFacts,
+) -> Result<Checked, Refusal> {
+    let policy = judges(state, &packet.nic, facts)?;
+    let probe = probe(packet, &policy)?;
+    answer(state, &policy, &mut ImageEngine::new(&policy), &probe)
+}
+
+/// The policy of one NIC.
+fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Result<Policy, Refusal> {
+    let nic = state.find_target(nic)?;
+    policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
+}
+
+/// Fields of a probe, and what they are called here.
+const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
+
+fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
+    let invalid = |field, found: String, allowed: String| Refusal::Invalid { field, found, allowed };
+    let Protocol::Number(protocol) = packet.protocol else {
+        let allowed = "a packet has one protocol: tcp, udp, icmp … or 0 to 255".to_owned();
+        return Err(invalid(Field::Protocol, packet.protocol.to_string(), allowed));
+    };
+    let own = policy.nics().first().map(|nic| nic.addresses.clone()).unwrap_or_default();
+    let own = own.into_iter().find(|address| address.is_ipv4() == packet.remote.is_ipv4());
+    let Some(local) = packet.local.or(own) else {
+        let allowed = "the NIC has no address of the remote's family: say the local address".to_owned();
+        return Err(Refusal::Missing { field: Field::Local, allowed });
+    };
+    let (source, destination) = match packet.direction {
+        Direction::Ingress => (packet.remote, local),
+        Direction::Egress => (local, packet.remote),
+    };
+    let echo = match protocol {
+        1 => Some(ECHO_REQUEST),
+        58 => Some(ECHO_REQUEST_V6),
+        _ => None,
+    };
+    let parts = ProbeParts {
+        nic: 0,
+        direction: packet.direction.into(),
+        protocol,
+        source,
+        destination,
+        source_port: packet.source_port,
+        destination_port: packet.port,
+        icmp_type: packet.icmp_type.or(echo),
+        icmp_code: packet.icmp_code,
+    };
+    Probe::new(parts)
+        .map_err(|error| error.in_words(&WORDS))
+        .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))
+}
+
+fn answer(
+    state: &State,
+    policy: &Policy,
+    tables: &mut ImageEngine<'_>,
+    probe: &Probe,
+) -> Result<Checked, Refusal> {
+    let explanation = Oracle::new(policy).explain(probe);
+    // The tables that packets meet must agree with the rules as written.
+    let broken = |reason: String| Refusal::Unenforceable { reason };
+    let compiled = tables.answer(probe).map_err(|error| broken(error.to_string()))?;
+    if compiled != explanation.answer {
+        return Err(broken("the compiled tables and the rules do not agree; please report this".to_owned()));
+    }
+    let written = explanation.answer.written(policy);
+    let group = written.group.map(group_of);
+    let named =
+        |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
+    let rule_of = |index: RuleIndex| state.rule(&RuleId::from(policy.rule(index).id.as_str()));
+    let evaluated = explanation.evaluated.iter().map(|step| match *step {
+        Step::NoMember(group) => Evaluated {
+            rule: None,
+            group: group_of(&policy.group(group).name),
+            because: "the remote is no member".to_owned(),
+        },
+        Step::NoMatch(rule, mismatch) => Evaluated {
+            rule: Some(RuleId::from(policy.rule(rule).id.as_str())),
+            group: group_of(&policy.group(rule.group).name),
+            because: mismatch.to_string(),
+        },
+    });
+    let shadowed = explanation.shadowed.iter().filter_map(|&index| rule_of(index)).map(|rule| Concerned {
+        group: rule.group.clone(),
+        group_name: named(&rule.group),
+        rule: Rule::clone(rule),
+    });
+    Ok(Checked {
+        verdict: written.verdict.to_owned(),
+        reason: written.reason.to_owned(),
+        group_name: group.as_ref().map(named),
+        group,
+        rule: explanation.answer.rule.and_then(rule_of).map(|rule| Rule::clone(rule)),
+        evaluated: evaluated.collect(),
+        shadowed: shadowed.collect(),
+    })
+}
+
+/// The usual checks: 22, 80, 443, 3389, 8080 and ping, inbound from `remote`.
+///
+/// # Errors
+/// Like [`check_packet`].
+pub fn check_common(
+    state: &State,
+    nic: &str,
+    remote: IpAddr,
+    facts: impl Fn(&str) -> DeviceFacts,
+) -> Result<Vec<CommonCheck>, Refusal> {
+    const TCP: [(u16, &str); 5] =
+        [(22, "22 SSH"), (80, "80 HTTP"), (443, "443 HTTPS"), (3389, "3389 RDP"), (8080, "8080 HTTP")];
+    let packet = |protocol, port| CheckPacket {
+        nic: nic.to_owned(),
+        direction: Direction::Ingress,
+        protocol: Protocol::Number(protocol),
+        remote,
+        local: None,
+        port,
+        source_port: None,
+        icmp_type: None,
+        icmp_code: None,
+    };
+    // Six checks, one policy: compiled once.
+    let policy = judges(state, nic, facts)?;
+    let mut tables = ImageEngine::new(&policy);
+    let tcp = TCP.into_iter().map(|(port, name)| (name, packet(6, Some(port))));
+    let ping = ("ICMP echo", packet(if remote.is_ipv4() { 1 } else { 58 }, None));
+    tcp.chain([ping])
+        .map(|(name, packet)| {
+            let checked = answer(state, &policy, &mut tables, &probe(&packet, &policy)?)?;
+            Ok(CommonCheck { name: name.to_owned(), checked })
+        })
+        .collect()
+}

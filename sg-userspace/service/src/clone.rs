@@ -1,0 +1,98 @@
+//! Copies a group, in the same VPC or to another. Rules that cannot exist in the copy are left out and reported.
+
+use sg_api_types::{CloneGroup, Cloned, CreateGroup, LeftOut};
+use sg_records::{Direction, Group, NicType, Ports, Remote, Rule, RuleSpec};
+
+use super::{
+    Field, Operation, Refusal, Tx,
+    rule_check::{Strictness, checked},
+    rules::put_rules,
+};
+
+impl Operation for CloneGroup {
+    type Output = Cloned;
+
+    fn run(&self, tx: &mut Tx) -> Result<Cloned, Refusal> {
+        let original = Group::clone(tx.find_group(&self.group)?);
+        let same_region = self.region.as_ref().is_none_or(|region| *region == original.region);
+        if let (true, Some(vpc)) = (self.classic, &self.vpc) {
+            return Err(Refusal::OtherNetwork {
+                what: format!("VPC {vpc}"),
+                with: "the classic network".to_owned(),
+                networks: "network types",
+            });
+        }
+        // A VPC does not reach into another region, and a copy leaves its VPC only if the request says so.
+        if !same_region && !self.classic && self.vpc.is_none() && original.vpc.is_some() {
+            let allowed =
+                "a copy in another region needs a VPC there (sgctl: --vpc VPC), or becomes a classic group \
+                           (sgctl: --classic)"
+                    .to_owned();
+            return Err(Refusal::Missing { field: Field::Vpc, allowed });
+        }
+        let kept = || original.vpc.as_ref().filter(|_| same_region).map(ToString::to_string);
+        let vpc = if self.classic { None } else { self.vpc.clone().or_else(kept) };
+        let mut label = self.label.clone();
+        if self.tags && label.tags.is_empty() {
+            label.tags.clone_from(&original.label.tags);
+        }
+        let here = || if vpc.is_none() { original.region.clone() } else { String::new() };
+        let copy = CreateGroup {
+            label,
+            region: self.region.clone().unwrap_or_else(here),
+            vpc: vpc.clone(),
+            kind: original.kind,
+            inner_access: Some(original.inner_access),
+        };
+        let group = copy.run(tx)?;
+        let (mut rules, mut left_out) = (0, Vec::new());
+        if self.rules {
+            let originals: Vec<Rule> = tx.rules_of(&original.id).map(|rule| Rule::clone(rule)).collect();
+            for direction in Direction::ALL {
+                let mut specs = Vec::new();
+                for rule in originals.iter().filter(|rule| rule.direction == direction) {
+                    match carried(tx, &original, &group, &rule.spec) {
+                        Ok(spec) => specs.push(spec),
+                        Err(reason) => left_out.push(LeftOut { rule: rule.id.clone(), reason }),
+                    }
+                }
+                rules += put_rules(tx, &group.id, direction, specs).len();
+            }
+        }
+        Ok(Cloned { group, rules, left_out })
+    }
+}
+
+/// The rule as it can exist in the copy.
+fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
+    let mut spec = spec.clone();
+    let in_region = |region: Option<&String>| region == Some(&to.region);
+    if let Remote::PrefixList(list) = &spec.remote
+        && !in_region(tx.prefix_list(list).map(|list| &list.region))
+    {
+        return Err(format!("prefix list {list} is in another region"));
+    }
+    for ports in [&spec.ports, &spec.source_ports] {
+        if let Ports::List(list) = ports
+            && !in_region(tx.port_list(list).map(|list| &list.region))
+        {
+            return Err(format!("port list {list} is in another region"));
+        }
+    }
+    match &spec.remote {
+        // A rule that names its own group names the copy there.
+        Remote::Group(named) if *named == from.id => spec.remote = Remote::Group(to.id.clone()),
+        Remote::Group(named) if from.region != to.region || from.vpc != to.vpc => {
+            return Err(format!("group {named} is in another region or network"));
+        }
+        _ => {}
+    }
+    if to.vpc.is_some() && spec.nic_type == NicType::Internet {
+        return Err("it is for NICs that face the internet, which a VPC does not have".to_owned());
+    }
+    let lists = [&spec.ports, &spec.source_ports].into_iter().any(|ports| matches!(ports, Ports::List(_)));
+    if to.vpc.is_none() && (lists || matches!(spec.remote, Remote::PrefixList(_))) {
+        return Err("rules of the classic network name no lists".to_owned());
+    }
+    checked(tx, to, &spec, Strictness::Document).map_err(|refusal| refusal.to_string())
+}

@@ -1,0 +1,104 @@
+//! Idempotency: an operation with a token runs once. A repetition with the same token gets the first response.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Serialize, de::DeserializeOwned};
+use sg_records::{AccessKeyId, Token};
+use sg_store::Key;
+use sha2::{Digest as _, Sha256};
+
+use super::{Field, Operation, Refusal, Tx, labels::excerpt};
+
+/// How long a response is kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+/// The maximum number of kept responses; the oldest are removed first.
+const MOST: usize = 100_000;
+const LONGEST: usize = 64;
+
+/// An operation that runs once.
+#[derive(Clone, Debug)]
+pub struct Idempotent<O> {
+    token: String,
+    fingerprint: String,
+    operation: O,
+}
+
+impl<O> Idempotent<O> {
+    /// `caller` is who sent the token: two callers may choose the same. `request` is the whole request.
+    ///
+    /// # Errors
+    /// If the token is too long or not ASCII.
+    pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
+        if !fits(token) {
+            let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
+            return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(token), allowed });
+        }
+        let request = serde_json::to_vec(request).unwrap_or_default();
+        let digest = Sha256::digest([std::any::type_name::<O>().as_bytes(), &request].concat());
+        let fingerprint = STANDARD_NO_PAD.encode(digest);
+        Ok(Self { token: format!("{caller}/{token}"), fingerprint, operation })
+    }
+}
+
+fn fits(token: &str) -> bool {
+    !token.is_empty() && token.len() <= LONGEST && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Checks that a kept response could be one of an idempotent operation.
+pub(super) fn check_token(token: &Token) -> Result<(), Refusal> {
+    let known = token.token.split_once('/').is_some_and(|(caller, token)| {
+        let by = |prefix, fits: fn(&str) -> bool| caller.strip_prefix(prefix).is_some_and(fits);
+        let by_key = by("key ", AccessKeyId::has_form) || AccessKeyId::has_form(caller);
+        fits(token) && (by_key || by("uid ", |uid| uid.parse::<u32>().is_ok()))
+    });
+    if !known {
+        let allowed = "`uid NUMBER/TOKEN`, `key ID/TOKEN` or `ID/TOKEN` of an access key".to_owned();
+        return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(&token.token), allowed });
+    }
+    let digest = STANDARD_NO_PAD.decode(&token.fingerprint).is_ok_and(|digest| digest.len() == 32);
+    if !digest {
+        let (field, found) = (Field::Stored("fingerprint"), excerpt(&token.fingerprint));
+        return Err(Refusal::Invalid { field, found, allowed: "a digest of 32 bytes as Base64".to_owned() });
+    }
+    Ok(())
+}
+
+impl<O> Operation for Idempotent<O>
+where
+    O: Operation + Sync,
+    O::Output: Serialize + DeserializeOwned,
+{
+    type Output = O::Output;
+
+    fn run(&self, tx: &mut Tx) -> Result<O::Output, Refusal> {
+        let oldest = tx.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
+        if let Some(known) = tx.token(&self.token)
+            && known.created > oldest
+        {
+            if known.fingerprint != self.fingerprint {
+                return Err(Refusal::TokenReused { token: self.token.clone() });
+            }
+            let broken = |error: serde_json::Error| Refusal::NotStored { reason: error.to_string() };
+            return serde_json::from_value(known.answer.clone()).map_err(broken);
+        }
+        let output = self.operation.run(tx)?;
+        let broken = |error: serde_json::Error| Refusal::NotStored { reason: error.to_string() };
+        let answer = serde_json::to_value(&output).map_err(broken)?;
+        forget(tx, oldest);
+        let (token, fingerprint) = (self.token.clone(), self.fingerprint.clone());
+        tx.put(Token { token, fingerprint, answer, created: tx.now() });
+        Ok(output)
+    }
+}
+
+/// Removes responses that are too old or too many, a few at a time.
+fn forget(tx: &mut Tx, oldest: Timestamp) {
+    const AT_ONCE: usize = 16;
+    let excess = (tx.tokens().len() + 1).saturating_sub(MOST);
+    let old = tx.tokens_by_age().take(AT_ONCE).enumerate();
+    let old = old.filter(|(place, token)| token.created <= oldest || *place < excess);
+    let old: Vec<Key> = old.map(|(_, token)| Key::Token(token.token.clone())).collect();
+    for key in old {
+        tx.delete(key);
+    }
+}

@@ -1,0 +1,61 @@
+//! A store and an enforcement that are in memory: what the tests of the service, of the APIs and of `sgctl` run a service on.
+//!
+//! No program contains it: it is compiled for tests, and for crates that name the feature `in-memory` in their tests.
+
+#![expect(clippy::unwrap_used, reason = "a lock is poisoned only when a test has failed already")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use sg_agent::{AgentError, Enforced, Enforcement};
+use sg_model::Policy;
+use sg_store::{Change, Key, Record, Store, StoreError};
+
+/// A store that a second handle can inspect.
+#[derive(Clone, Debug, Default)]
+pub struct Remembers(
+    /// The records.
+    pub Arc<Mutex<BTreeMap<Key, Record>>>,
+);
+
+impl Store for Remembers {
+    fn load(&mut self) -> Result<Vec<Record>, StoreError> {
+        Ok(self.0.lock().unwrap().values().cloned().collect())
+    }
+
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut records = self.0.lock().unwrap();
+        for change in changes {
+            match change {
+                Change::Put(record) => drop(records.insert(record.key(), record.clone())),
+                Change::Delete(key) => drop(records.remove(key)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything that was in force, in order; refuses policies with a rule on port 666.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// What was enforced, in order.
+    pub policies: Arc<Mutex<Vec<Policy>>>,
+    prepared: Option<Policy>,
+}
+
+impl Enforcement for InForce {
+    fn prepare(&mut self, policy: Policy) -> Result<(), AgentError> {
+        if format!("{policy:?}").contains("first: 666") {
+            return Err(AgentError::Policy { text: "port 666 is too much for this kernel".to_owned() });
+        }
+        self.prepared = Some(policy);
+        Ok(())
+    }
+
+    fn enforce(&mut self) -> Result<Enforced, AgentError> {
+        self.policies.lock().unwrap().extend(self.prepared.take());
+        Ok(Enforced::default())
+    }
+}

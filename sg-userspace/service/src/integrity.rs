@@ -1,0 +1,295 @@
+//! Checks that operations could have produced a set of records: each record passes the checks of the operation that creates its
+//! kind, beside the others. An import is checked before it is taken, and an export before it is sent: a file that cannot be
+//! imported is no backup.
+//!
+//! Quotas are not checked: lowering a quota leaves what exceeds it, and such a state must be importable, too. Called by `replace`
+//! and by the API that exports; it must never change anything.
+
+use std::collections::{HashMap, HashSet};
+
+use sg_model::MAX_GROUPS_PER_NIC;
+use sg_records::{
+    AccessKey, AccessKeyId, Group, GroupId, GroupType, Instance, InstanceId, Label, Member, Nic, NicId,
+    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Vpc, VpcId,
+};
+use sg_store::Record;
+
+use super::{
+    Field, Kind, Refusal, State,
+    access::{check_key, check_quotas},
+    groups,
+    idempotency::check_token,
+    labels::{check_stored as check_label, excerpt, region},
+    lists::{check_port_list, check_prefix_list},
+    membership::{fit_together, member_address},
+    nics::check_parts,
+    rule_check::{Strictness, checked},
+    twins::Names,
+};
+
+/// Checks that operations could have produced a state.
+///
+/// # Errors
+/// The first record that they could not, and why.
+pub fn check_stored(state: &State) -> Result<(), Refusal> {
+    let mut check = Check::of(state);
+    state.records().try_for_each(|record| check.record(None, &record))
+}
+
+/// Checks that operations could have produced `records`, which are all of `state`. Each has its line.
+///
+/// # Errors
+/// The first record that they could not: its line, and why.
+pub(super) fn check_imported(state: &State, records: &[(u64, Record)]) -> Result<(), Refusal> {
+    let mut check = Check::of(state);
+    records.iter().try_for_each(|(line, record)| check.record(Some(*line), record))
+}
+
+/// What has been seen so far of what may exist only once.
+struct Check<'a> {
+    state: &'a State,
+    names: Names<'a>,
+    serials: HashMap<u64, RuleId>,
+    devices: HashMap<String, NicId>,
+    /// Regions and VPCs whose default group was seen.
+    defaults: HashSet<(String, Option<VpcId>)>,
+    /// Instances whose primary NIC was seen.
+    primaries: HashSet<InstanceId>,
+    /// Documents whose VPC was seen.
+    documents: HashSet<String>,
+}
+
+impl<'a> Check<'a> {
+    fn of(state: &'a State) -> Self {
+        Self {
+            state,
+            names: Names::of(state),
+            serials: HashMap::new(),
+            devices: HashMap::new(),
+            defaults: HashSet::new(),
+            primaries: HashSet::new(),
+            documents: HashSet::new(),
+        }
+    }
+
+    fn record(&mut self, line: Option<u64>, record: &Record) -> Result<(), Refusal> {
+        let checked = match record {
+            Record::Vpc(vpc) => self.vpc(vpc),
+            Record::Group(group) => self.group(group),
+            Record::Rule(rule) => self.rule(rule),
+            Record::Member(member) => self.member(member),
+            Record::PrefixList(list) => prefix_list(list),
+            Record::PortList(list) => port_list(list),
+            Record::Instance(instance) => self.instance(instance),
+            Record::Nic(nic) => self.nic(nic),
+            Record::AccessKey(key) => access_key(key),
+            Record::Token(token) => check_token(token),
+            Record::Settings(settings) => check_settings(settings),
+        };
+        checked.and_then(|()| self.names.check(record)).map_err(|reason| Refusal::Record {
+            line,
+            record: printable(&record.key().to_string()),
+            reason: Box::new(reason),
+        })
+    }
+
+    fn vpc(&mut self, vpc: &Vpc) -> Result<(), Refusal> {
+        id(VpcId::has_form(vpc.id.as_str()), vpc.id.as_str(), VpcId::PREFIX)?;
+        named_region(&vpc.region)?;
+        check_label(&vpc.label)?;
+        match &vpc.label.owner {
+            Some(owner) if !self.documents.insert(owner.clone()) => {
+                invalid("owner", owner, "a document has one VPC, and there is another one of it")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An object in a VPC is in the VPC's region, and what a document owns is in the document's VPC.
+    fn place(&self, region: &str, vpc: Option<&VpcId>, label: Option<&Label>) -> Result<(), Refusal> {
+        named_region(region)?;
+        let vpc = match vpc {
+            None => None,
+            Some(id) => Some(self.state.vpc(id).ok_or_else(|| missing(Kind::Vpc, id.as_str()))?),
+        };
+        if let Some(vpc) = vpc.filter(|vpc| vpc.region != region) {
+            return Err(Refusal::OtherNetwork {
+                what: "it".to_owned(),
+                with: format!("VPC {}", vpc.id),
+                networks: "regions",
+            });
+        }
+        match label.and_then(|label| label.owner.as_ref()) {
+            Some(owner) if vpc.is_none_or(|vpc| vpc.label.owner.as_ref() != Some(owner)) => {
+                invalid("owner", owner, "what a document owns is in the VPC of the document")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn group(&mut self, group: &Group) -> Result<(), Refusal> {
+        id(GroupId::has_form(group.id.as_str()), group.id.as_str(), GroupId::PREFIX)?;
+        check_label(&group.label)?;
+        self.place(&group.region, group.vpc.as_ref(), Some(&group.label))?;
+        groups::check(group)?;
+        if !group.default {
+            return Ok(());
+        }
+        if group.kind != GroupType::Basic || group.label.owner.is_some() {
+            return invalid("default", "true", "a basic group that belongs to no document");
+        }
+        if !self.defaults.insert((group.region.clone(), group.vpc.clone())) {
+            return invalid("default", "true", "there is one in this VPC or region already");
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Result<(), Refusal> {
+        id(RuleId::has_form(rule.id.as_str()), rule.id.as_str(), RuleId::PREFIX)?;
+        let missing = || missing(Kind::Group, rule.group.as_str());
+        let group = self.state.group(&rule.group).ok_or_else(missing)?;
+        let next = self.state.settings().serial;
+        if rule.serial >= next {
+            let allowed = format!("less than the next one, {next} (serial of the settings)");
+            return invalid("serial", &rule.serial.to_string(), &allowed);
+        }
+        if let Some(other) = self.serials.insert(rule.serial, rule.id.clone()) {
+            return invalid(
+                "serial",
+                &rule.serial.to_string(),
+                &format!("it is that of rule {other} already"),
+            );
+        }
+        // Groups that a document made, and copies of them, may name themselves.
+        let spec = checked(self.state, group, &rule.spec, Strictness::Document)?;
+        if spec.remote != rule.spec.remote {
+            return Err(Refusal::Invalid {
+                field: Field::Remote,
+                found: excerpt(&rule.spec.remote.to_string()),
+                allowed: format!("an id, not a name, and no host bits: {}", spec.remote),
+            });
+        }
+        if spec != rule.spec {
+            return invalid("spec", rule.id.as_str(), "ids, not names, and no host bits");
+        }
+        Ok(())
+    }
+
+    fn member(&self, member: &Member) -> Result<(), Refusal> {
+        let missing = || missing(Kind::Group, member.group.as_str());
+        let group = self.state.group(&member.group).ok_or_else(missing)?;
+        member_address(member.address)?;
+        match &member.owner {
+            Some(owner) if group.label.owner.as_ref() != Some(owner) => {
+                invalid("owner", owner, "that of the group, or none")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn instance(&self, instance: &Instance) -> Result<(), Refusal> {
+        id(InstanceId::has_form(instance.id.as_str()), instance.id.as_str(), InstanceId::PREFIX)?;
+        check_label(&instance.label)?;
+        unowned(&instance.label)?;
+        self.place(&instance.region, instance.vpc.as_ref(), None)?;
+        let mut nics = self.state.nics_of_instance(&instance.id).peekable();
+        if nics.peek().is_some() && !nics.any(|nic| nic.primary) {
+            return invalid("primary", "false", "one NIC of an instance is its primary one");
+        }
+        Ok(())
+    }
+
+    fn nic(&mut self, nic: &Nic) -> Result<(), Refusal> {
+        id(NicId::has_form(nic.id.as_str()), nic.id.as_str(), NicId::PREFIX)?;
+        check_label(&nic.label)?;
+        self.place(&nic.region, nic.vpc.as_ref(), Some(&nic.label))?;
+        check_parts(nic)?;
+        fit_together(self.state, nic, MAX_GROUPS_PER_NIC as u64)?;
+        if let Some(device) = &nic.device
+            && let Some(other) = self.devices.insert(device.clone(), nic.id.clone())
+        {
+            return Err(Refusal::DeviceTaken { device: device.clone(), nic: other });
+        }
+        let Some(id) = &nic.instance else {
+            return if nic.primary { invalid("primary", "true", "the NIC of an instance") } else { Ok(()) };
+        };
+        unowned(&nic.label)?;
+        let instance = self.state.instance(id).ok_or_else(|| missing(Kind::Instance, id.as_str()))?;
+        if (&instance.region, &instance.vpc) != (&nic.region, &nic.vpc) {
+            return invalid("instance", id.as_str(), "one in the same region and VPC");
+        }
+        if nic.primary && !self.primaries.insert(id.clone()) {
+            return invalid("primary", "true", "one NIC of an instance is its primary one");
+        }
+        Ok(())
+    }
+}
+
+fn prefix_list(list: &PrefixList) -> Result<(), Refusal> {
+    id(PrefixListId::has_form(list.id.as_str()), list.id.as_str(), PrefixListId::PREFIX)?;
+    named_region(&list.region)?;
+    check_label(&list.label)?;
+    if list.family.is_none() && list.label.owner.is_none() {
+        let allowed = "IPv4 or IPv6; only lists of documents have both".to_owned();
+        return Err(Refusal::Missing { field: Field::Family, allowed });
+    }
+    check_prefix_list(list, u32::MAX)
+}
+
+fn port_list(list: &PortList) -> Result<(), Refusal> {
+    id(PortListId::has_form(list.id.as_str()), list.id.as_str(), PortListId::PREFIX)?;
+    named_region(&list.region)?;
+    check_label(&list.label)?;
+    check_port_list(list, u32::MAX)
+}
+
+fn access_key(key: &AccessKey) -> Result<(), Refusal> {
+    id(AccessKeyId::has_form(key.id.as_str()), key.id.as_str(), AccessKeyId::PREFIX)?;
+    check_key(key)
+}
+
+fn check_settings(settings: &Settings) -> Result<(), Refusal> {
+    check_quotas(&settings.quotas)
+}
+
+fn id(has_form: bool, found: &str, prefix: &str) -> Result<(), Refusal> {
+    if has_form {
+        return Ok(());
+    }
+    let allowed = match prefix {
+        NicId::PREFIX | InstanceId::PREFIX => {
+            format!("{prefix} and letters, digits, `-`, `_`; 64 characters at most")
+        }
+        _ => format!("{prefix} and 17 letters and digits"),
+    };
+    invalid("id", found, &allowed)
+}
+
+fn named_region(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::Missing { field: Field::Region, allowed: "the name of a region".to_owned() });
+    }
+    region(text).map(drop)
+}
+
+/// Documents have no instances.
+fn unowned(label: &Label) -> Result<(), Refusal> {
+    match &label.owner {
+        Some(owner) => invalid("owner", owner, "none: no document has instances"),
+        None => Ok(()),
+    }
+}
+
+fn invalid<T>(part: &'static str, found: &str, allowed: &str) -> Result<T, Refusal> {
+    let (found, allowed) = (excerpt(found), allowed.to_owned());
+    Err(Refusal::Invalid { field: Field::Stored(part), found, allowed })
+}
+
+fn missing(kind: Kind, name: &str) -> Refusal {
+    Refusal::NotFound { kind, name: excerpt(name), hint: None }
+}
+
+/// A key for a message: the ids in a file may be any text.
+fn printable(key: &str) -> String {
+    excerpt(&key.escape_debug().to_string())
+}

@@ -1,0 +1,219 @@
+//! The operations of the domain: create a group, authorise a rule, join, leave, clone …, with their quotas and refusals, written
+//! once and called by every API.
+//!
+//! ```text
+//! API ──submit(operation)──► writer thread ──► store, agent      returns when it is in force
+//!     ──snapshot()─────────► State             queries: never wait for a writer
+//! ```
+//!
+//! An operation is a struct of the request's fields; [`Operation::run`] applies it to a [`Tx`] or refuses it, and a refused
+//! operation leaves nothing behind. A query is a function of a [`State`]. This room must never know which API called, and it
+//! alone writes to the store.
+
+mod access;
+mod apply;
+mod check;
+mod clone;
+mod groups;
+mod idempotency;
+#[cfg(any(test, feature = "in-memory"))]
+pub mod in_memory;
+mod integrity;
+mod labels;
+mod lint;
+mod lists;
+mod membership;
+mod names;
+mod nics;
+mod pagination;
+mod project;
+mod query;
+mod quota;
+mod refusal;
+mod replace;
+mod restore;
+mod rule_check;
+mod rules;
+mod state;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod twins;
+mod tx;
+mod vpcs;
+mod writer;
+
+use std::{
+    fmt,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+pub use check::{check_common, check_packet};
+pub use groups::referencing;
+pub use idempotency::Idempotent;
+pub use integrity::check_stored;
+pub use labels::DEFAULT_REGION;
+pub use lint::{Scope, lint};
+pub use pagination::paginate;
+pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
+pub use query::{
+    Filter, find_groups, find_instances, find_nics, find_port_lists, find_prefix_lists, find_rules,
+    find_vpcs, group_view, instance_view, port_list_associations, prefix_list_associations, references,
+};
+pub use quota::{group_weight, members, weight};
+pub use refusal::{Field, Kind, Quota, Refusal};
+pub use replace::ReplaceState;
+pub use rules::{Identity, RevokeMatching};
+pub use sg_api_types::{
+    AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
+    CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreatePortList, CreatePrefixList, CreateVpc,
+    DeleteAccessKey, DeleteGroups, DeletePortLists, DeletePrefixLists, DeleteVpc, Difference, ErrorBody,
+    ErrorDetail, Evaluated, Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow,
+    Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ModifyGroup,
+    ModifyNic, ModifyPortList, ModifyPrefixList, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup,
+    NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
+    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
+    Status,
+};
+pub use state::State;
+pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};
+pub use tx::Tx;
+
+use sg_agent::{AgentError, Enforcement};
+use sg_store::{Store, StoreError};
+use writer::{Job, Writer};
+
+/// A change of the state.
+pub trait Operation: Send + 'static {
+    /// The result.
+    type Output: Send + 'static;
+
+    /// Applies the operation. It may be called again on another state, if the first could not be enforced.
+    ///
+    /// # Errors
+    /// Why the operation is refused; then nothing of it happens.
+    fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
+}
+
+/// Runs an operation and checks the state afterwards. If it is refused, the caller must drop what was done so far.
+fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
+    let mark = tx.mark();
+    let output = operation.run(tx)?;
+    twins::check_changed(&mark.state, tx, tx.changes_since(&mark))?;
+    Ok(output)
+}
+
+/// A handle to the service that can be cloned.
+#[derive(Clone)]
+pub struct Service {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    committed: Arc<ArcSwap<State>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// Loads the store, puts its content in force, and starts the writer, which ends when the last handle is dropped.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or its content cannot be put in force.
+    pub fn start(
+        mut store: Box<dyn Store>,
+        mut enforcement: impl Enforcement + 'static,
+    ) -> Result<(Self, JoinHandle<()>), StartError> {
+        let state = State::new(store.load()?);
+        let policy = policy(&state)?;
+        enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
+        if let Err(error) = enforcement.enforce() {
+            log::error!("{error}");
+        }
+        let committed = Arc::new(ArcSwap::from_pointee(state));
+        let (queue, waiting) = mpsc::channel();
+        let writer = Writer { queue: waiting, committed: Arc::clone(&committed), store, enforcement };
+        let thread = thread::Builder::new().name("writer".to_owned()).spawn(move || writer.serve());
+        let thread = thread.map_err(|source| StartError::Thread { source })?;
+        Ok((Self { queue, committed }, thread))
+    }
+
+    /// The current state. The snapshot does not change while it is held.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<State> {
+        self.committed.load_full()
+    }
+
+    /// The result that an operation would have, on a copy that is dropped. Whether it could be enforced is not checked.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn try_out<O: Operation>(&self, operation: &O) -> Result<O::Output, Refusal> {
+        perform(operation, &mut Tx::new(State::clone(&self.snapshot()), Timestamp::now()))
+    }
+
+    /// Runs an operation. Returns when the change is stored and in force on this host.
+    ///
+    /// # Errors
+    /// Why it was refused, or is not in force.
+    pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        let task = Task { operation, output: None, reply };
+        self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
+        answer.await.unwrap_or(Err(Refusal::Ending))
+    }
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be opened or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The stored records are no policy.
+    #[error("what is stored cannot be put in force: {0}")]
+    Project(#[from] ProjectError),
+    /// The agent refuses the stored policy.
+    #[error("what is stored cannot be put in force: {source}")]
+    Unenforceable {
+        /// The agent's error.
+        source: AgentError,
+    },
+    /// The writer thread could not be started.
+    #[error("cannot start a thread: {source}")]
+    Thread {
+        /// The error of the system.
+        source: std::io::Error,
+    },
+}
+
+/// An operation on its way through the writer.
+struct Task<O: Operation> {
+    operation: O,
+    output: Option<Result<O::Output, Refusal>>,
+    reply: oneshot::Sender<Result<O::Output, Refusal>>,
+}
+
+impl<O: Operation> Job for Task<O> {
+    fn run(&mut self, tx: &mut Tx) -> bool {
+        // If the operation panics, this stays: the writer continues, and the caller learns that nothing was done.
+        self.output = None;
+        let output = perform(&self.operation, tx);
+        let done = output.is_ok();
+        self.output = Some(output);
+        done
+    }
+
+    fn answer(self: Box<Self>, fate: Result<(), Refusal>) {
+        let Self { output, reply, .. } = *self;
+        let broken = || Err(Refusal::NotStored { reason: "a mistake in sgd; please report it".to_owned() });
+        // If the client is gone, nobody receives this.
+        let _ = reply.send(fate.and(output.unwrap_or_else(broken)));
+    }
+}

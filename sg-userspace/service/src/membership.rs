@@ -1,0 +1,207 @@
+//! Which NICs hold which groups, in which order; and members on other hosts.
+
+use std::net::IpAddr;
+
+use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
+use sg_model::MAX_GROUPS_PER_NIC;
+use sg_records::{Group, GroupId, Member, Nic};
+use sg_store::Key;
+
+use super::{Field, Operation, Quota, Refusal, State, Tx, nics, quota};
+
+/// Checks whether a NIC may hold its groups. `before` are the groups that it already held: they gain no member.
+pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
+    let allowed = (tx.settings().quotas.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
+    fit_together(tx, nic, allowed)?;
+    for id in nic.groups.iter().filter(|id| !before.contains(id)) {
+        quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
+    }
+    nics::rules(tx, nic)
+}
+
+/// Checks that the groups of a NIC exist, are at most `allowed`, of its network and of one type.
+pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(), Refusal> {
+    if nic.groups.is_empty() {
+        let allowed = "a NIC holds at least one group".to_owned();
+        return Err(Refusal::Missing { field: Field::Groups, allowed });
+    }
+    let needed = nic.groups.len() as u64;
+    if needed > allowed {
+        let what = format!("NIC {}", nic.id);
+        return Err(Refusal::TooMany { quota: Quota::GroupsPerNic, what, needed, allowed });
+    }
+    let mut first: Option<&Group> = None;
+    for (place, id) in nic.groups.iter().enumerate() {
+        let group: &Group = state.find_group(id.as_str())?;
+        if nic.groups[..place].contains(id) {
+            let allowed = "each group once".to_owned();
+            return Err(Refusal::Invalid { field: Field::Groups, found: id.to_string(), allowed });
+        }
+        same_network(group, nic)?;
+        if let Some(first) = first
+            && first.kind != group.kind
+        {
+            return Err(Refusal::MixedTypes { group: id.clone(), other: first.id.clone() });
+        }
+        first = first.or(Some(group));
+    }
+    Ok(())
+}
+
+fn same_network(group: &Group, nic: &Nic) -> Result<(), Refusal> {
+    let (what, with) = (format!("group {}", group.id), format!("NIC {}", nic.id));
+    if group.region != nic.region {
+        return Err(Refusal::OtherNetwork { what, with, networks: "regions" });
+    }
+    if group.vpc.is_some() != nic.vpc.is_some() {
+        return Err(Refusal::OtherNetwork { what, with, networks: "network types" });
+    }
+    if group.vpc != nic.vpc {
+        return Err(Refusal::OtherVpc { what, found: group.vpc.clone(), with, wanted: nic.vpc.clone() });
+    }
+    Ok(())
+}
+
+/// Gives a NIC `groups`, if it may hold them.
+fn hold(tx: &mut Tx, nic: &Nic, groups: Vec<GroupId>) -> Result<Nic, Refusal> {
+    let before = nic.groups.clone();
+    let nic = Nic { groups, ..nic.clone() };
+    if nic.groups != before {
+        tx.put(nic.clone());
+        check_groups(tx, &nic, &before)?;
+    }
+    Ok(nic)
+}
+
+fn targets(tx: &Tx, texts: &[String]) -> Result<Vec<Nic>, Refusal> {
+    if texts.is_empty() {
+        return Err(Refusal::NothingToChange);
+    }
+    texts.iter().map(|text| Ok(Nic::clone(tx.find_target(text)?))).collect()
+}
+
+fn groups(tx: &Tx, texts: &[String]) -> Result<Vec<GroupId>, Refusal> {
+    if texts.is_empty() {
+        return Err(Refusal::NothingToChange);
+    }
+    texts.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect()
+}
+
+impl Operation for Join {
+    type Output = Vec<Nic>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<Nic>, Refusal> {
+        let new = groups(tx, &self.groups)?;
+        let mut changed = Vec::new();
+        for nic in targets(tx, &self.targets)? {
+            if let Some(group) = new.iter().find(|group| nic.groups.contains(group)) {
+                return Err(Refusal::AlreadyMember { nic: nic.id, group: group.clone() });
+            }
+            let place = self.place.unwrap_or(nic.groups.len());
+            if place > nic.groups.len() {
+                let allowed = format!("0 (first) to {} (last)", nic.groups.len());
+                return Err(Refusal::Invalid { field: Field::Place, found: place.to_string(), allowed });
+            }
+            let mut all = nic.groups.clone();
+            all.splice(place..place, new.iter().cloned());
+            changed.push(hold(tx, &nic, all)?);
+        }
+        Ok(changed)
+    }
+}
+
+impl Operation for Leave {
+    type Output = Vec<Nic>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<Nic>, Refusal> {
+        let old = groups(tx, &self.groups)?;
+        let mut changed = Vec::new();
+        for nic in targets(tx, &self.targets)? {
+            if let Some(group) = old.iter().find(|group| !nic.groups.contains(group)) {
+                return Err(Refusal::NotMember { nic: nic.id, group: group.clone() });
+            }
+            let left: Vec<GroupId> =
+                nic.groups.iter().filter(|group| !old.contains(group)).cloned().collect();
+            if let (true, Some(group)) = (left.is_empty(), nic.groups.last()) {
+                return Err(Refusal::LastGroup { nic: nic.id.clone(), group: group.clone() });
+            }
+            changed.push(hold(tx, &nic, left)?);
+        }
+        Ok(changed)
+    }
+}
+
+impl Operation for SetGroups {
+    type Output = Nic;
+
+    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+        let nic = Nic::clone(tx.find_target(&self.target)?);
+        let ids: Result<Vec<GroupId>, Refusal> =
+            self.groups.iter().map(|text| Ok(tx.find_group(text)?.id.clone())).collect();
+        let nic_with = Nic { groups: ids?, ..nic.clone() };
+        tx.put(nic_with.clone());
+        check_groups(tx, &nic_with, &nic.groups)?;
+        Ok(nic_with)
+    }
+}
+
+impl Operation for MoveGroup {
+    type Output = Nic;
+
+    fn run(&self, tx: &mut Tx) -> Result<Nic, Refusal> {
+        let nic = Nic::clone(tx.find_target(&self.target)?);
+        let group = tx.find_group(&self.group)?.id.clone();
+        let Some(from) = nic.groups.iter().position(|held| *held == group) else {
+            return Err(Refusal::NotMember { nic: nic.id, group });
+        };
+        let last = nic.groups.len() - 1;
+        let to = match self.to {
+            Move::Up => from.saturating_sub(1),
+            Move::Down => (from + 1).min(last),
+            Move::To(place) if place <= last => place,
+            Move::To(place) => {
+                let allowed = format!("0 (first) to {last} (last)");
+                return Err(Refusal::Invalid { field: Field::Place, found: place.to_string(), allowed });
+            }
+        };
+        let mut groups = nic.groups.clone();
+        let moved = groups.remove(from);
+        groups.insert(to, moved);
+        hold(tx, &nic, groups)
+    }
+}
+
+/// Checks whether an address can be a member.
+pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
+    if address.is_unspecified() || address.is_multicast() {
+        let allowed = "the address of a NIC".to_owned();
+        return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
+    }
+    Ok(())
+}
+
+impl Operation for ChangeMembers {
+    /// The number of members on other hosts that the group has now.
+    type Output = usize;
+
+    fn run(&self, tx: &mut Tx) -> Result<usize, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        if self.add.is_empty() && self.remove.is_empty() {
+            return Err(Refusal::NothingToChange);
+        }
+        for &address in &self.remove {
+            if tx.member(&group.id, address).is_none() {
+                return Err(Refusal::NoMemberAddress { address, group: group.id });
+            }
+            tx.delete(Key::Member((group.id.clone(), address)));
+        }
+        for &address in &self.add {
+            member_address(address)?;
+            if tx.member(&group.id, address).is_none() {
+                tx.put(Member { group: group.id.clone(), address, owner: None });
+            }
+        }
+        quota::members_of_group(tx, &group)?;
+        Ok(tx.members_of(&group.id).count())
+    }
+}

@@ -1,0 +1,170 @@
+//! Lookup of objects by id, or by name if only one object has it. Every reference in an operation may be either. A text of the
+//! form of an id is never a name: otherwise a deleted id would resolve to whatever has that name.
+
+use std::sync::Arc;
+
+use sg_records::{
+    Group, GroupId, Instance, InstanceId, Nic, NicId, PortList, PortListId, PrefixList, PrefixListId, Rule,
+    RuleId, Vpc, VpcId,
+};
+
+use super::{Kind, Refusal, State};
+
+/// The least similarity at which a name is suggested in place of one that does not exist.
+const ALIKE: f64 = 0.75;
+
+/// The one of `all` with this name.
+fn by_name<'a, T: 'a>(
+    kind: Kind,
+    name: &str,
+    all: impl Iterator<Item = (&'a str, &'a str, &'a Arc<T>)>,
+) -> Result<&'a Arc<T>, Refusal> {
+    let mut found: Vec<(&str, &Arc<T>)> = Vec::new();
+    let mut nearest: Option<(f64, &str)> = None;
+    for (id, its_name, record) in all {
+        if its_name == name && !name.is_empty() {
+            found.push((id, record));
+        } else if found.is_empty() {
+            for candidate in [its_name, id] {
+                let alike = strsim::jaro_winkler(name, candidate);
+                if alike >= ALIKE && nearest.is_none_or(|(best, _)| alike > best) {
+                    nearest = Some((alike, candidate));
+                }
+            }
+        }
+    }
+    match found.as_slice() {
+        [(_, record)] => Ok(record),
+        [] => {
+            let hint = nearest.map(|(_, name)| name.to_owned());
+            Err(Refusal::NotFound { kind, name: name.to_owned(), hint })
+        }
+        several => {
+            let ids = several.iter().map(|(id, _)| (*id).to_owned()).collect();
+            Err(Refusal::Ambiguous { kind, name: name.to_owned(), ids })
+        }
+    }
+}
+
+macro_rules! find {
+    ($($(#[$doc:meta])* $function:ident: $kind:ident, $lookup:ident in $all:ident, $id:ident -> $record:ty;)*) => {
+        impl State {
+            $(
+                $(#[$doc])*
+                /// # Errors
+                /// If there is none, or several have the name.
+                pub fn $function(&self, text: &str) -> Result<&Arc<$record>, Refusal> {
+                    if let Some(record) = self.$lookup(&$id::from(text)) {
+                        return Ok(record);
+                    }
+                    let all = self.$all().values().filter(|_| !$id::has_form(text));
+                    by_name(Kind::$kind, text, all.map(|one| (one.id.as_str(), one.label.name.as_str(), one)))
+                }
+            )*
+        }
+    };
+}
+find! {
+    /// The VPC with an id or name.
+    find_vpc: Vpc, vpc in vpcs, VpcId -> Vpc;
+    /// The group with an id or name.
+    find_group: Group, group in groups, GroupId -> Group;
+    /// The prefix list with an id or name.
+    find_prefix_list: PrefixList, prefix_list in prefix_lists, PrefixListId -> PrefixList;
+    /// The port list with an id or name.
+    find_port_list: PortList, port_list in port_lists, PortListId -> PortList;
+    /// The instance with an id or name.
+    find_instance: Instance, instance in instances, InstanceId -> Instance;
+}
+
+impl State {
+    /// The group with an id, or with a name in the VPC of another group. If no group there has the name, one elsewhere that has
+    /// it: the error that it cannot be named says more than that there is none.
+    ///
+    /// # Errors
+    /// If there is none, or several have the name.
+    pub fn find_group_near(&self, text: &str, near: &Group) -> Result<&Arc<Group>, Refusal> {
+        if let Some(group) = self.group(&GroupId::from(text)) {
+            return Ok(group);
+        }
+        let all = self.groups().values().filter(|_| !GroupId::has_form(text));
+        let near = all.filter(|group| group.vpc == near.vpc && group.region == near.region);
+        let found = by_name(
+            Kind::Group,
+            text,
+            near.map(|group| (group.id.as_str(), group.label.name.as_str(), group)),
+        );
+        match found {
+            Err(Refusal::NotFound { .. }) if !text.is_empty() => {
+                self.groups().values().find(|group| group.label.name == text).map_or(found, Ok)
+            }
+            found => found,
+        }
+    }
+
+    /// The NIC with an id, a device of this host, or a name.
+    ///
+    /// # Errors
+    /// If there is none, or several have the name.
+    pub fn find_nic(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
+        if let Some(nic) = self.nic(&NicId::from(text)) {
+            return Ok(nic);
+        }
+        let is_id = NicId::has_form(text) || InstanceId::has_form(text);
+        let all = self.nics().values().filter(|_| !is_id);
+        let Some(nic) = self.nic_of_device(text).filter(|_| !is_id) else {
+            return by_name(Kind::Nic, text, all.map(|nic| (nic.id.as_str(), nic.label.name.as_str(), nic)));
+        };
+        // Operations leave no NIC whose name is the device of another one. An older state may have one, and a name that leads to
+        // the device today would lead to that NIC tomorrow.
+        let named = all.filter(|other| other.label.name == text && other.id != nic.id);
+        let ids: Vec<String> = [nic].into_iter().chain(named).map(|nic| nic.id.to_string()).collect();
+        if ids.len() > 1 {
+            return Err(Refusal::Ambiguous { kind: Kind::Nic, name: text.to_owned(), ids });
+        }
+        Ok(nic)
+    }
+
+    /// The NIC that a NIC or instance names; of an instance, its primary NIC.
+    ///
+    /// # Errors
+    /// If there is none, or several have the name.
+    pub fn find_target(&self, text: &str) -> Result<&Arc<Nic>, Refusal> {
+        let missing = match self.find_nic(text) {
+            Err(missing @ Refusal::NotFound { .. }) => missing,
+            found => return found,
+        };
+        let instance = match self.find_instance(text) {
+            Ok(instance) => instance,
+            Err(ambiguous @ Refusal::Ambiguous { .. }) => return Err(ambiguous),
+            Err(error) if text.starts_with(InstanceId::PREFIX) => return Err(error),
+            Err(_) => return Err(missing),
+        };
+        let mut nics = self.nics_of_instance(&instance.id);
+        nics.find(|nic| nic.primary).ok_or_else(|| Refusal::NotFound {
+            kind: Kind::Nic,
+            name: format!("of instance {}", instance.id),
+            hint: None,
+        })
+    }
+
+    /// The rule with an id, or with the name that a document gave it in `group`.
+    ///
+    /// # Errors
+    /// If there is none, or several have the name.
+    pub fn find_rule(&self, text: &str, group: Option<&GroupId>) -> Result<&Arc<Rule>, Refusal> {
+        if let Some(rule) = self.rule(&RuleId::from(text)) {
+            return Ok(rule);
+        }
+        let named = |rule: &'_ &Arc<Rule>| !rule.spec.name.is_empty() && !RuleId::has_form(text);
+        let rules: Vec<&Arc<Rule>> = match group {
+            Some(group) => self.rules_of(group).filter(named).collect(),
+            None => self.rules().values().filter(named).collect(),
+        };
+        by_name(
+            Kind::Rule,
+            text,
+            rules.into_iter().map(|rule| (rule.id.as_str(), rule.spec.name.as_str(), rule)),
+        )
+    }
+}

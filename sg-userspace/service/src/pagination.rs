@@ -1,0 +1,40 @@
+//! Pagination. A page names the id at which the next one begins, so that objects created or deleted meanwhile cause no repetition
+//! and no gap.
+
+use sg_api_types::{LARGEST_PAGE, Page, PageRequest};
+
+use super::{Field, Refusal};
+
+const PAGE: usize = 100;
+
+/// The part of `all` that `request` selects. `all` must be sorted by `id`.
+///
+/// # Errors
+/// If the request has an invalid size or token.
+pub fn paginate<'a, S: 'a, T>(
+    all: impl Iterator<Item = &'a S>,
+    id: impl Fn(&S) -> String,
+    view: impl Fn(&S) -> T,
+    request: &PageRequest,
+) -> Result<Page<T>, Refusal> {
+    let limit = request.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        let allowed = format!("1 to {LARGEST_PAGE}");
+        return Err(Refusal::Invalid { field: Field::PageSize, found: limit.to_string(), allowed });
+    }
+    let (mut items, mut total, mut last, mut next) = (Vec::new(), 0, None, None);
+    for item in all {
+        total += 1;
+        let id = id(item);
+        if request.after.as_ref().is_some_and(|after| id <= *after) {
+            continue;
+        }
+        if items.len() < limit {
+            items.push(view(item));
+            last = Some(id);
+        } else if next.is_none() {
+            next.clone_from(&last);
+        }
+    }
+    Ok(Page { items, total, next })
+}

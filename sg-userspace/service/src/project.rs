@@ -1,0 +1,336 @@
+//! Builds the policy of this host's NICs from a state.
+//!
+//! The policy has only what these NICs need: the rules of the groups they hold, and the members of the groups that those rules
+//! name. Names in it are ids. A group of the classic network has one model group for each network that its NICs face, with the
+//! rules for that network. This room must never decide what a rule means.
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use sg_model::{DeviceFacts, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Service};
+use sg_records::{
+    Direction, Group, GroupId, Nic, NicType, PortListId, Ports, PrefixListId, Protocol, Remote, Rule,
+    RuleSpec,
+};
+use thiserror::Error;
+
+use super::State;
+
+/// Why a state is no policy. Operations prevent this.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProjectError {
+    /// A reference to an object that does not exist.
+    #[error("{what} {id} is named by {by} and does not exist")]
+    Dangling {
+        /// The kind of the object.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// What refers to it.
+        by: String,
+    },
+    /// A rule whose fields do not fit together.
+    #[error("{rule}: {reason}")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The model refuses it, with this message.
+    #[error("{0}")]
+    Model(String),
+}
+
+/// The suffix of the model group for NICs that face the internet.
+const INTERNET: &str = "/internet";
+
+/// The name in a policy of a group, for NICs that face `network`.
+#[must_use]
+pub fn model_name(group: &GroupId, network: NicType) -> String {
+    match network {
+        NicType::Intranet => group.to_string(),
+        NicType::Internet => format!("{group}{INTERNET}"),
+    }
+}
+
+/// The group of a model group's name; the inverse of [`model_name`].
+#[must_use]
+pub fn group_of(name: &str) -> GroupId {
+    GroupId::from(name.strip_suffix(INTERNET).unwrap_or(name))
+}
+
+/// The name of a NIC in a policy: its device, or its id if it is on another host.
+#[must_use]
+pub fn device_of(nic: &Nic) -> String {
+    nic.device.clone().unwrap_or_else(|| nic.id.to_string())
+}
+
+/// The policy of this host's NICs.
+///
+/// # Errors
+/// If the state is none that operations produce.
+pub fn policy(state: &State) -> Result<Policy, ProjectError> {
+    let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
+    // Members in the policy count by themselves, with the addresses of their devices.
+    policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
+}
+
+/// The policy of one NIC, on any host. `facts` gives what is known of a device of this host.
+///
+/// # Errors
+/// Like [`policy`].
+pub fn policy_for(
+    state: &State,
+    nic: &Arc<Nic>,
+    facts: impl Fn(&str) -> DeviceFacts,
+) -> Result<Policy, ProjectError> {
+    let of_member = |member: &Nic| match &member.device {
+        _ if member.id == nic.id => Vec::new(),
+        Some(device) if member.addresses.is_empty() => facts(device).addresses,
+        _ => member.addresses.clone(),
+    };
+    let mut policy = policy_of(state, &[nic], of_member)?;
+    policy.set_device_facts(&facts);
+    Ok(policy)
+}
+
+/// `of_member` gives the addresses by which a NIC is a member of its groups, beside those that it has in the policy.
+fn policy_of(
+    state: &State,
+    nics: &[&Arc<Nic>],
+    of_member: impl Fn(&Nic) -> Vec<IpAddr>,
+) -> Result<Policy, ProjectError> {
+    let mut projection = Projection { state, parts: PolicyParts::default(), indices: Indices::default() };
+    for nic in nics {
+        for group in &nic.groups {
+            projection.hold(group, nic.nic_type)?;
+        }
+    }
+    projection.fill()?;
+    for nic in nics {
+        projection.nic(nic);
+    }
+    projection.members(of_member);
+    Policy::new(projection.parts).map_err(|error| ProjectError::Model(error.to_string()))
+}
+
+#[derive(Debug, Default)]
+struct Indices {
+    groups: BTreeMap<(GroupId, NicType), GroupIndex>,
+    /// Model groups whose rules are in the policy.
+    held: Vec<(Arc<Group>, NicType, GroupIndex)>,
+    /// Groups whose members are needed.
+    named: Vec<GroupId>,
+    prefix_lists: BTreeMap<PrefixListId, PrefixListIndex>,
+    port_lists: BTreeMap<PortListId, PortListIndex>,
+}
+
+struct Projection<'a> {
+    state: &'a State,
+    parts: PolicyParts,
+    indices: Indices,
+}
+
+impl Projection<'_> {
+    fn hold(&mut self, id: &GroupId, network: NicType) -> Result<(), ProjectError> {
+        if self.indices.groups.contains_key(&(id.clone(), network)) {
+            return Ok(());
+        }
+        let by = || "a NIC".to_owned();
+        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
+            what: "group",
+            id: id.to_string(),
+            by: by(),
+        })?;
+        // Members are known by their private addresses: facing the internet, nobody is a member.
+        let inner_access = group.inner_access && network == NicType::Intranet;
+        let index = self.group(group, network, inner_access);
+        if inner_access {
+            self.indices.named.push(id.clone());
+        }
+        self.indices.held.push((Arc::clone(group), network, index));
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group, network: NicType, inner_access: bool) -> GroupIndex {
+        let index = GroupIndex(self.parts.groups.len());
+        self.parts.groups.push(sg_model::Group {
+            name: model_name(&group.id, network),
+            kind: group.kind.into(),
+            inner_access,
+            description: None,
+            ingress: Vec::new(),
+            egress: Vec::new(),
+        });
+        self.indices.groups.insert((group.id.clone(), network), index);
+        index
+    }
+
+    /// Adds the rules of the groups that NICs hold. Groups that only rules name have members and no rules.
+    fn fill(&mut self) -> Result<(), ProjectError> {
+        for (group, network, index) in self.indices.held.clone() {
+            for rule in self.state.rules_of(&group.id) {
+                if group.vpc.is_none() && rule.spec.nic_type != network {
+                    continue;
+                }
+                let model = self.rule(rule)?;
+                let Some(group) = self.parts.groups.get_mut(index.0) else { continue };
+                match rule.direction {
+                    Direction::Ingress => group.ingress.push(model),
+                    Direction::Egress => group.egress.push(model),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rule(&mut self, rule: &Rule) -> Result<sg_model::Rule, ProjectError> {
+        let by = rule.id.as_str();
+        let wrong = |reason| ProjectError::Rule { rule: by.to_owned(), reason };
+        let spec = &rule.spec;
+        let remote = match &spec.remote {
+            Remote::Any => sg_model::Remote::Any,
+            Remote::Net(net) => sg_model::Remote::Net(*net),
+            Remote::Group(group) => sg_model::Remote::Group(self.named(group, by)?),
+            Remote::PrefixList(list) => sg_model::Remote::PrefixList(self.prefix_list(list, by)?),
+        };
+        let destination = self.ports(&spec.ports, by)?;
+        let source = self.ports(&spec.source_ports, by)?;
+        Ok(sg_model::Rule {
+            id: by.to_owned(),
+            enabled: spec.enabled,
+            action: spec.action.into(),
+            priority: sg_model::Priority::new(spec.priority)
+                .ok_or_else(|| wrong("its priority is not 1 to 100"))?,
+            service: service(spec, destination, source).map_err(wrong)?,
+            remote,
+            local: spec.local,
+            description: None,
+        })
+    }
+
+    /// A group that a rule names.
+    fn named(&mut self, id: &GroupId, by: &str) -> Result<GroupIndex, ProjectError> {
+        self.indices.named.push(id.clone());
+        if let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) {
+            return Ok(*index);
+        }
+        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
+            what: "group",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        Ok(self.group(group, NicType::Intranet, false))
+    }
+
+    fn prefix_list(&mut self, id: &PrefixListId, by: &str) -> Result<PrefixListIndex, ProjectError> {
+        if let Some(index) = self.indices.prefix_lists.get(id) {
+            return Ok(*index);
+        }
+        let list = self.state.prefix_list(id).ok_or_else(|| ProjectError::Dangling {
+            what: "prefix list",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        let index = PrefixListIndex(self.parts.prefix_lists.len());
+        let prefixes = list.entries.iter().map(|entry| entry.cidr).collect();
+        self.parts.prefix_lists.push((id.to_string(), prefixes));
+        self.indices.prefix_lists.insert(id.clone(), index);
+        Ok(index)
+    }
+
+    fn ports(&mut self, ports: &Ports, by: &str) -> Result<sg_model::Ports, ProjectError> {
+        let id = match ports {
+            Ports::Any => return Ok(sg_model::Ports::Any),
+            Ports::Ranges(set) => return Ok(sg_model::Ports::Ranges(set.ranges().to_vec())),
+            Ports::List(id) => id,
+        };
+        if let Some(index) = self.indices.port_lists.get(id) {
+            return Ok(sg_model::Ports::List(*index));
+        }
+        let list = self.state.port_list(id).ok_or_else(|| ProjectError::Dangling {
+            what: "port list",
+            id: id.to_string(),
+            by: by.to_owned(),
+        })?;
+        let index = PortListIndex(self.parts.port_lists.len());
+        let ranges = list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect();
+        self.parts.port_lists.push((id.to_string(), ranges));
+        self.indices.port_lists.insert(id.clone(), index);
+        Ok(sg_model::Ports::List(index))
+    }
+
+    fn nic(&mut self, nic: &Nic) {
+        let vpc = nic.vpc.as_ref().and_then(|vpc| self.state.vpc(vpc));
+        let groups = nic.groups.iter();
+        let groups =
+            groups.filter_map(|id| self.indices.groups.get(&(id.clone(), nic.nic_type))).copied().collect();
+        self.parts.nics.push(sg_model::Nic {
+            device: device_of(nic),
+            role: nic.role.into(),
+            addresses: nic.addresses.clone(),
+            addresses_from_device: nic.addresses.is_empty(),
+            device_facts: DeviceFacts::default(),
+            anti_spoofing_written: nic.anti_spoofing,
+            dhcp_servers: nic.dhcp_servers.clone(),
+            accept_own_source: nic.accept_own_source,
+            senders: nic.senders.clone(),
+            hook: nic.hook.into(),
+            ipsec_written: nic.ipsec,
+            ethertypes: nic.ethertypes.clone(),
+            precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
+            established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
+            mid_stream: vpc.map(|vpc| vpc.mid_stream).unwrap_or_default(),
+            takeover: vpc.map(|vpc| vpc.takeover).unwrap_or_default(),
+            default: vpc.map(|vpc| vpc.default).unwrap_or_default(),
+            groups,
+        });
+    }
+
+    /// Adds members that are not NICs of the policy, for the groups that need them.
+    fn members(&mut self, of_member: impl Fn(&Nic) -> Vec<IpAddr>) {
+        self.indices.named.sort_unstable();
+        self.indices.named.dedup();
+        for id in &self.indices.named {
+            let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) else { continue };
+            let nics = self.state.nics_of(id).filter(|nic| nic.nic_type == NicType::Intranet);
+            let addresses: Vec<IpAddr> = nics
+                .flat_map(|nic| of_member(nic))
+                .chain(self.state.members_of(id).map(|member| member.address))
+                .collect();
+            self.parts.members.insert(*index, addresses);
+        }
+    }
+}
+
+/// Protocol, ports and ICMP messages of a rule.
+///
+/// # Errors
+/// What does not fit together.
+pub(super) fn service(
+    spec: &RuleSpec,
+    destination: sg_model::Ports,
+    source: sg_model::Ports,
+) -> Result<Service, &'static str> {
+    let plain = match spec.protocol {
+        Protocol::All => Service::All,
+        Protocol::Number(number) => Service::of(number),
+    };
+    let has_ports = !spec.ports.is_any() || !spec.source_ports.is_any();
+    let has_message = spec.icmp_type.is_some() || spec.icmp_code.is_some();
+    match plain {
+        Service::Ported { protocol, .. } if !has_message => {
+            Ok(Service::Ported { protocol, destination, source })
+        }
+        Service::Icmp { family, .. } if !has_ports => match (spec.icmp_type, spec.icmp_code) {
+            (None, Some(_)) => Err("an ICMP code needs a type"),
+            (None, None) => Ok(Service::Icmp { family, message: None }),
+            (Some(kind), code) => {
+                Ok(Service::Icmp { family, message: Some(sg_model::IcmpMessage { kind, code }) })
+            }
+        },
+        other if !has_ports && !has_message => Ok(other),
+        _ if has_ports => Err("only TCP, UDP, SCTP, DCCP and UDP-Lite have ports"),
+        _ => Err("only ICMP and ICMPv6 have message types"),
+    }
+}

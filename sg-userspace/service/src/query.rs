@@ -1,0 +1,299 @@
+//! Queries: filters, pages, and the views of objects in responses. Functions of a snapshot; they must never change anything.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sg_api_types::{
+    GroupQuery, GroupView, InstanceView, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
+};
+use sg_records::{Group, GroupId, Instance, Label, Nic, PortList, PrefixList, Rule, RuleId, Vpc, VpcId};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Refusal, State, members};
+use crate::paginate;
+
+/// What names, places and tags must be. What is left out may be anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Ids or names, with commas between them; `*` stands for anything.
+    pub name: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The VPC's id or name; `classic`: the classic network.
+    pub vpc: Option<String>,
+    /// `KEY` or `KEY=VALUE`, with commas between them.
+    pub tag: Option<String>,
+    /// The applied document it belongs to.
+    pub owner: Option<String>,
+}
+
+/// A filter with its names resolved.
+struct Wanted<'a> {
+    names: Vec<&'a str>,
+    region: Option<&'a str>,
+    /// None: any network; an inner none is the classic network.
+    #[expect(clippy::option_option, reason = "no wish, and the wish for no VPC, are two things")]
+    vpc: Option<Option<VpcId>>,
+    tags: Vec<(&'a str, Option<&'a str>)>,
+    owner: Option<&'a str>,
+}
+
+impl Filter {
+    fn wanted<'a>(&'a self, state: &State) -> Result<Wanted<'a>, Refusal> {
+        let list = |text: &'a Option<String>| text.as_deref().into_iter().flat_map(|text| text.split(','));
+        let vpc = match self.vpc.as_deref() {
+            None => None,
+            Some("classic") => Some(None),
+            Some(vpc) => Some(Some(state.find_vpc(vpc)?.id.clone())),
+        };
+        let tag =
+            |text: &'a str| text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
+        Ok(Wanted {
+            names: list(&self.name).map(str::trim).filter(|name| !name.is_empty()).collect(),
+            region: self.region.as_deref(),
+            vpc,
+            tags: list(&self.tag).map(tag).collect(),
+            owner: self.owner.as_deref(),
+        })
+    }
+}
+
+impl Wanted<'_> {
+    /// `vpc` is none for objects that are in no network.
+    fn admits(&self, id: &str, label: &Label, region: &str, vpc: Option<&Option<VpcId>>) -> bool {
+        let tagged = |(key, value): &(&str, Option<&str>)| {
+            label.tags.get(*key).is_some_and(|found| value.is_none_or(|value| found == value))
+        };
+        (self.names.is_empty() || self.names.iter().any(|name| *name == id || alike(name, &label.name)))
+            && self.region.is_none_or(|wanted| wanted == region)
+            && self.vpc.as_ref().is_none_or(|wanted| vpc.is_none_or(|vpc| vpc == wanted))
+            && self.tags.iter().all(tagged)
+            && self.owner.is_none_or(|owner| label.owner.as_deref() == Some(owner))
+    }
+}
+
+/// Whether `text` matches `pattern`, in which `*` stands for any text.
+fn alike(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some((_, behind)) = rest.split_once(part) else { return false };
+        rest = behind;
+    }
+    rest.ends_with(last)
+}
+
+/// The view of a group.
+#[must_use]
+pub fn group_view(state: &State, group: &Group) -> GroupView {
+    let (allowed, there) = members(state, group);
+    GroupView {
+        group: group.clone(),
+        rules: state.rules_of(&group.id).count(),
+        nics: state.nics_of(&group.id).count(),
+        remote_members: state.members_of(&group.id).count(),
+        room: allowed.saturating_sub(there),
+    }
+}
+
+/// The groups that match.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_groups(
+    state: &State,
+    filter: &Filter,
+    query: &GroupQuery,
+    page: &PageRequest,
+) -> Result<Page<GroupView>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let held = query.target.as_deref().map(|target| state.find_target(target)).transpose()?;
+    let admits = |group: &&Arc<Group>| {
+        wanted.admits(group.id.as_str(), &group.label, &group.region, Some(&group.vpc))
+            && query.kind.is_none_or(|kind| group.kind == kind)
+            && held.is_none_or(|nic| nic.groups.contains(&group.id))
+    };
+    let all = state.groups().values().filter(admits);
+    paginate(all, |group| group.id.to_string(), |group| group_view(state, group), page)
+}
+
+/// The rules of a group, in the order of their creation.
+///
+/// # Errors
+/// If there is no such group, or the page is invalid.
+pub fn find_rules(
+    state: &State,
+    group: &str,
+    query: &RuleQuery,
+    page: &PageRequest,
+) -> Result<Page<Rule>, Refusal> {
+    let group = &state.find_group(group)?.id;
+    let admits = |rule: &&Arc<Rule>| {
+        query.direction.is_none_or(|wanted| rule.direction == wanted)
+            && query.nic_type.is_none_or(|wanted| rule.spec.nic_type == wanted)
+    };
+    // As texts of equal length, serials sort numerically.
+    let place = |rule: &Arc<Rule>| format!("{:020}", rule.serial);
+    paginate(state.rules_of(group).filter(admits), place, |rule| Rule::clone(rule), page)
+}
+
+/// The VPCs that match.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<Page<Vpc>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |vpc: &&Arc<Vpc>| wanted.admits(vpc.id.as_str(), &vpc.label, &vpc.region, None);
+    paginate(state.vpcs().values().filter(admits), |vpc| vpc.id.to_string(), |vpc| Vpc::clone(vpc), page)
+}
+
+/// The NICs that match.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_nics(
+    state: &State,
+    filter: &Filter,
+    query: &NicQuery,
+    page: &PageRequest,
+) -> Result<Page<Nic>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let group = query.group.as_deref().map(|group| state.find_group(group)).transpose()?;
+    let instance = query.instance.as_deref().map(|instance| state.find_instance(instance)).transpose()?;
+    let admits = |nic: &&Arc<Nic>| {
+        wanted.admits(nic.id.as_str(), &nic.label, &nic.region, Some(&nic.vpc))
+            && group.is_none_or(|group| nic.groups.contains(&group.id))
+            && instance.is_none_or(|instance| nic.instance.as_ref() == Some(&instance.id))
+            && query.device.as_ref().is_none_or(|device| nic.device.as_ref() == Some(device))
+            && query.address.is_none_or(|address| nic.addresses.contains(&address))
+            && query.local.is_none_or(|local| nic.device.is_some() == local)
+    };
+    paginate(state.nics().values().filter(admits), |nic| nic.id.to_string(), |nic| Nic::clone(nic), page)
+}
+
+/// The view of an instance.
+#[must_use]
+pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
+    let mut nics: Vec<Nic> = state.nics_of_instance(&instance.id).map(|nic| Nic::clone(nic)).collect();
+    nics.sort_by_key(|nic| !nic.primary);
+    InstanceView { instance: instance.clone(), nics }
+}
+
+/// The instances that match; `group` is one that their primary NIC holds.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_instances(
+    state: &State,
+    filter: &Filter,
+    group: Option<&str>,
+    page: &PageRequest,
+) -> Result<Page<InstanceView>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let group = group.map(|group| state.find_group(group)).transpose()?;
+    let admits = |instance: &&Arc<Instance>| {
+        let holds = |group: &Group| {
+            let mut nics = state.nics_of_instance(&instance.id);
+            nics.any(|nic| nic.primary && nic.groups.contains(&group.id))
+        };
+        wanted.admits(instance.id.as_str(), &instance.label, &instance.region, Some(&instance.vpc))
+            && group.is_none_or(|group| holds(group))
+    };
+    let all = state.instances().values().filter(admits);
+    paginate(all, |instance| instance.id.to_string(), |instance| instance_view(state, instance), page)
+}
+
+fn by_group<'a>(state: &State, rules: impl Iterator<Item = &'a Arc<Rule>>) -> Vec<Reference> {
+    let mut groups: BTreeMap<&GroupId, Vec<RuleId>> = BTreeMap::new();
+    for rule in rules {
+        groups.entry(&rule.group).or_default().push(rule.id.clone());
+    }
+    let name = |group: &GroupId| state.group(group).map(|group| group.label.name.clone()).unwrap_or_default();
+    groups
+        .into_iter()
+        .map(|(group, rules)| Reference { name: name(group), group: group.clone(), rules })
+        .collect()
+}
+
+/// The other groups whose rules name a group.
+///
+/// # Errors
+/// If there is no such group.
+pub fn references(state: &State, group: &str) -> Result<Vec<Reference>, Refusal> {
+    let group = &state.find_group(group)?.id;
+    Ok(by_group(state, state.rules_naming_group(group).filter(|rule| rule.group != *group)))
+}
+
+/// The groups whose rules name a prefix list.
+///
+/// # Errors
+/// If there is no such list.
+pub fn prefix_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
+    Ok(by_group(state, state.rules_naming_prefix_list(&state.find_prefix_list(list)?.id)))
+}
+
+/// The groups whose rules name a port list.
+///
+/// # Errors
+/// If there is no such list.
+pub fn port_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
+    Ok(by_group(state, state.rules_naming_port_list(&state.find_port_list(list)?.id)))
+}
+
+/// The prefix lists that match.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_prefix_lists(
+    state: &State,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<ListView<PrefixList>>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |list: &&Arc<PrefixList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
+    let view = |list: &Arc<PrefixList>| ListView {
+        list: PrefixList::clone(list),
+        associations: by_group(state, state.rules_naming_prefix_list(&list.id)).len(),
+    };
+    paginate(state.prefix_lists().values().filter(admits), |list| list.id.to_string(), view, page)
+}
+
+/// The port lists that match.
+///
+/// # Errors
+/// If a filter names something that does not exist, or the page is invalid.
+pub fn find_port_lists(
+    state: &State,
+    filter: &Filter,
+    page: &PageRequest,
+) -> Result<Page<ListView<PortList>>, Refusal> {
+    let wanted = filter.wanted(state)?;
+    let admits = |list: &&Arc<PortList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
+    let view = |list: &Arc<PortList>| ListView {
+        list: PortList::clone(list),
+        associations: by_group(state, state.rules_naming_port_list(&list.id)).len(),
+    };
+    paginate(state.port_lists().values().filter(admits), |list| list.id.to_string(), view, page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alike;
+
+    #[test]
+    fn a_star_stands_for_anything() {
+        for (pattern, text) in
+            [("web", "web"), ("*", ""), ("w*b", "web"), ("*e*", "web"), ("a*b*c", "a1b2c"), ("web*", "web-1")]
+        {
+            assert!(alike(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in
+            [("web", "web1"), ("w*b", "wb1"), ("a*b*c", "acb"), ("", "x"), ("ab*ba", "aba")]
+        {
+            assert!(!alike(pattern, text), "{pattern} {text}");
+        }
+    }
+}

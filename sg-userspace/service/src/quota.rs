@@ -1,0 +1,87 @@
+//! Quotas. Checked after an operation has run: an operation that exceeds one is rolled back.
+
+use std::collections::HashMap;
+
+use sg_records::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
+
+use super::{Quota, Refusal, State};
+
+/// The number of rules that a rule counts as: a list counts with all the entries that it may have.
+#[must_use]
+pub fn weight(state: &State, rule: &Rule) -> u64 {
+    let ports = |ports: &Ports| match ports {
+        Ports::List(list) => state.port_list(list).map_or(1, |list| u64::from(list.max_entries)),
+        Ports::Any | Ports::Ranges(_) => 1,
+    };
+    let remote = match &rule.spec.remote {
+        Remote::PrefixList(list) => state.prefix_list(list).map_or(1, |list| u64::from(list.max_entries)),
+        Remote::Any | Remote::Net(_) | Remote::Group(_) => 1,
+    };
+    remote * ports(&rule.spec.ports) * ports(&rule.spec.source_ports)
+}
+
+/// The number of rules that a group counts as, both directions.
+#[must_use]
+pub fn group_weight(state: &State, group: &GroupId) -> u64 {
+    state.rules_of(group).map(|rule| weight(state, rule)).sum()
+}
+
+/// Checks the rule quota of every NIC that holds `group`.
+pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusal> {
+    let mut weights = HashMap::new();
+    state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
+}
+
+/// Checks the rule quota of a NIC. `weights` holds groups that were counted already.
+pub(super) fn rules_of_nic(
+    state: &State,
+    nic: &Nic,
+    weights: &mut HashMap<GroupId, u64>,
+) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().quotas.rules_per_nic);
+    let groups = nic.groups.iter();
+    let needed =
+        groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
+    if needed > allowed {
+        let what = format!("NIC {}", nic.id);
+        return Err(Refusal::TooMany { quota: Quota::RulesPerNic, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// Checks how many groups a group's rules name.
+pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
+    let allowed = u64::from(state.settings().quotas.group_references_per_group);
+    let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
+    let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
+    if needed > allowed {
+        let what = format!("group {group}");
+        return Err(Refusal::TooMany { quota: Quota::GroupReferences, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// The maximum and the current number of members of a group: addresses of a basic group, NICs of an enterprise group.
+#[must_use]
+pub fn members(state: &State, group: &Group) -> (u64, u64) {
+    let quotas = &state.settings().quotas;
+    let elsewhere = state.members_of(&group.id).count();
+    let (allowed, nics) = match group.kind {
+        GroupType::Basic => {
+            let addresses = state.nics_of(&group.id).map(|nic| nic.addresses.len().max(1));
+            (quotas.members_per_basic_group, addresses.sum::<usize>())
+        }
+        GroupType::Enterprise => (quotas.members_per_enterprise_group, state.nics_of(&group.id).count()),
+    };
+    (u64::from(allowed), (nics + elsewhere) as u64)
+}
+
+/// Checks the member quota of a group.
+pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
+    let (allowed, needed) = members(state, group);
+    if needed > allowed {
+        let what = format!("group {}", group.id);
+        return Err(Refusal::TooMany { quota: Quota::MembersPerGroup, what, needed, allowed });
+    }
+    Ok(())
+}

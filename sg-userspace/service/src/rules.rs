@@ -1,0 +1,268 @@
+//! Operations on rules: authorise, modify, revoke.
+
+use std::collections::HashMap;
+
+use sg_api_types::{Authorize, ModifyRule, Revoke};
+use sg_records::{
+    Action, Direction, Group, GroupId, NicType, Ports, Protocol, Remote, Rule, RuleId, RuleSpec,
+};
+use sg_store::Key;
+
+use super::{
+    Field, Operation, Quota, Refusal, Tx,
+    quota::{group_references, rules_of_nics},
+    rule_check::{Strictness, checked},
+};
+
+impl Operation for Authorize {
+    /// The rules, in the order of the request: new ones and existing ones.
+    type Output = Vec<Rule>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<Rule>, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        let allowed = u64::from(tx.settings().quotas.rules_per_operation);
+        count(self.rules.len(), allowed)?;
+        let mut specs = Vec::with_capacity(self.rules.len());
+        for spec in &self.rules {
+            specs.push(checked(tx, &group, spec, Strictness::Cloud)?);
+        }
+        let mut seen = HashMap::new();
+        for (place, spec) in specs.iter().enumerate() {
+            if let Some(first) = seen.insert(Identity::of(spec), place) {
+                return Err(Refusal::Repeated { first: first + 1, second: place + 1 });
+            }
+        }
+        let there: HashMap<Identity, Rule> = tx
+            .rules_of(&group.id)
+            .filter(|rule| rule.direction == self.direction)
+            .map(|rule| (Identity::of(&rule.spec), Rule::clone(rule)))
+            .collect();
+        let new = specs.iter().filter(|spec| !there.contains_key(&Identity::of(spec))).cloned().collect();
+        let mut made = put_rules(tx, &group.id, self.direction, new).into_iter();
+        let all =
+            specs.iter().filter_map(|spec| there.get(&Identity::of(spec)).cloned().or_else(|| made.next()));
+        let all = all.collect();
+        rules_of_nics(tx, &group.id)?;
+        group_references(tx, &group.id)?;
+        Ok(all)
+    }
+}
+
+fn count(found: usize, allowed: u64) -> Result<(), Refusal> {
+    if found == 0 {
+        return Err(Refusal::NothingToChange);
+    }
+    if found as u64 > allowed {
+        let (what, needed) = ("this request".to_owned(), found as u64);
+        return Err(Refusal::TooMany { quota: Quota::RulesPerOperation, what, needed, allowed });
+    }
+    Ok(())
+}
+
+/// Creates rules from checked specifications.
+pub(super) fn put_rules(
+    tx: &mut Tx,
+    group: &GroupId,
+    direction: Direction,
+    specs: Vec<RuleSpec>,
+) -> Vec<Rule> {
+    if specs.is_empty() {
+        return Vec::new();
+    }
+    let first = tx.serials(specs.len());
+    let mut rules = Vec::with_capacity(specs.len());
+    for (serial, spec) in (first..).zip(specs) {
+        let rule =
+            Rule { id: RuleId::random(), group: group.clone(), direction, serial, created: tx.now(), spec };
+        tx.put(rule.clone());
+        rules.push(rule);
+    }
+    rules
+}
+
+/// The identity of a rule: every field except name, description and whether it is enabled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    action: Action,
+    priority: u8,
+    protocol: Protocol,
+    ports: Ports,
+    source_ports: Ports,
+    icmp: (Option<u8>, Option<u8>),
+    remote: Remote,
+    local: Option<ipnet::IpNet>,
+    nic_type: NicType,
+}
+
+impl Identity {
+    /// The identity of a rule.
+    #[must_use]
+    pub fn of(spec: &RuleSpec) -> Self {
+        Self {
+            action: spec.action,
+            priority: spec.priority,
+            protocol: spec.protocol,
+            ports: spec.ports.clone(),
+            source_ports: spec.source_ports.clone(),
+            icmp: (spec.icmp_type, spec.icmp_code),
+            remote: spec.remote.clone(),
+            local: spec.local,
+            nic_type: spec.nic_type,
+        }
+    }
+}
+
+fn modified(change: &ModifyRule, spec: &RuleSpec) -> Result<RuleSpec, Refusal> {
+    let changes_kind = |field| Err(Refusal::ChangesKind { field });
+    if let Some(remote) = &change.remote
+        && kind_of(remote) != kind_of(&spec.remote)
+    {
+        return changes_kind(Field::Remote);
+    }
+    if let Some(ports) = &change.ports
+        && matches!(ports, Ports::List(_)) != matches!(spec.ports, Ports::List(_))
+        && !spec.ports.is_any()
+    {
+        return changes_kind(Field::Ports);
+    }
+    let mut spec = spec.clone();
+    if let Some(protocol) = change.protocol.filter(|protocol| *protocol != spec.protocol) {
+        // What only the old protocol had goes with it.
+        spec.protocol = protocol;
+        spec.ports = change.ports.clone().unwrap_or_default();
+        spec.source_ports = Ports::Any;
+        (spec.icmp_type, spec.icmp_code) = (None, None);
+    }
+    spec.action = change.action.unwrap_or(spec.action);
+    spec.priority = change.priority.unwrap_or(spec.priority);
+    spec.enabled = change.enabled.unwrap_or(spec.enabled);
+    spec.local = change.local.or(spec.local);
+    spec.icmp_code =
+        if change.icmp_type.is_some() { change.icmp_code } else { change.icmp_code.or(spec.icmp_code) };
+    spec.icmp_type = change.icmp_type.or(spec.icmp_type);
+    for (to, from) in [(&mut spec.ports, &change.ports), (&mut spec.source_ports, &change.source_ports)] {
+        if let Some(ports) = from {
+            to.clone_from(ports);
+        }
+    }
+    if let Some(remote) = &change.remote {
+        spec.remote.clone_from(remote);
+    }
+    if let Some(description) = &change.description {
+        spec.description.clone_from(description);
+    }
+    Ok(spec)
+}
+
+fn kind_of(remote: &Remote) -> u8 {
+    match remote {
+        Remote::Any => 0,
+        Remote::Net(ipnet::IpNet::V4(_)) => 1,
+        Remote::Net(ipnet::IpNet::V6(_)) => 2,
+        Remote::Group(_) => 3,
+        Remote::PrefixList(_) => 4,
+    }
+}
+
+impl Operation for ModifyRule {
+    type Output = Rule;
+
+    fn run(&self, tx: &mut Tx) -> Result<Rule, Refusal> {
+        let group = self.group.as_ref().map(|group| tx.find_group(group)).transpose()?;
+        let group = group.map(|group| group.id.clone());
+        let mut rule = Rule::clone(tx.find_rule(&self.rule, group.as_ref())?);
+        belongs(&rule, group.as_ref(), self.direction)?;
+        if self.changes_nothing() {
+            return Err(Refusal::NothingToChange);
+        }
+        let owner = Group::clone(tx.find_group(rule.group.as_str())?);
+        let spec = modified(self, &rule.spec)?;
+        let strictness = if owner.label.owner.is_some() { Strictness::Document } else { Strictness::Cloud };
+        let spec = checked(tx, &owner, &spec, strictness)?;
+        if spec == rule.spec {
+            return Ok(rule);
+        }
+        let identity = Identity::of(&spec);
+        if identity != Identity::of(&rule.spec)
+            && let Some(other) = tx.rules_of(&owner.id).find(|other| {
+                other.id != rule.id
+                    && other.direction == rule.direction
+                    && Identity::of(&other.spec) == identity
+            })
+        {
+            return Err(Refusal::DuplicateRule { rule: other.id.clone() });
+        }
+        rule.spec = spec;
+        tx.put(rule.clone());
+        rules_of_nics(tx, &owner.id)?;
+        Ok(rule)
+    }
+}
+
+/// Checks that a rule is in the group and direction of the request.
+fn belongs(rule: &Rule, group: Option<&GroupId>, direction: Option<Direction>) -> Result<(), Refusal> {
+    let other = |of| Err(Refusal::OtherRule { rule: rule.id.clone(), of });
+    match (group, direction) {
+        (Some(group), _) if rule.group != *group => other(format!("in group {group}")),
+        (_, Some(direction)) if rule.direction != direction => other(format!("of direction {direction}")),
+        _ => Ok(()),
+    }
+}
+
+impl Operation for Revoke {
+    type Output = Vec<RuleId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<RuleId>, Refusal> {
+        let group = tx.find_group(&self.group)?.id.clone();
+        count(self.rules.len(), u64::MAX)?;
+        let mut revoked: Vec<RuleId> = Vec::with_capacity(self.rules.len());
+        for text in &self.rules {
+            let rule = tx.find_rule(text, Some(&group))?;
+            belongs(rule, Some(&group), self.direction)?;
+            if let Some(first) = revoked.iter().position(|other| *other == rule.id) {
+                return Err(Refusal::Repeated { first: first + 1, second: revoked.len() + 1 });
+            }
+            revoked.push(rule.id.clone());
+        }
+        for rule in &revoked {
+            tx.delete(Key::Rule(rule.clone()));
+        }
+        Ok(revoked)
+    }
+}
+
+/// Removes the rules of a group that match the given ones. If none matches, nothing happens.
+#[derive(Clone, Debug)]
+pub struct RevokeMatching {
+    /// The group's id or name.
+    pub group: String,
+    /// The direction.
+    pub direction: Direction,
+    /// The rules, and whether each gives a priority.
+    pub rules: Vec<(RuleSpec, bool)>,
+}
+
+impl Operation for RevokeMatching {
+    type Output = Vec<RuleId>;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vec<RuleId>, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        count(self.rules.len(), u64::from(tx.settings().quotas.rules_per_operation))?;
+        let mut revoked = Vec::new();
+        for (spec, with_priority) in &self.rules {
+            let wanted = checked(tx, &group, spec, Strictness::Document)?;
+            let same = |rule: &Rule| {
+                let priority = if *with_priority { rule.spec.priority } else { wanted.priority };
+                let rule_as_wanted = Identity { priority, ..Identity::of(&rule.spec) };
+                rule.direction == self.direction && rule_as_wanted == Identity::of(&wanted)
+            };
+            revoked.extend(tx.rules_of(&group.id).filter(|rule| same(rule)).map(|rule| rule.id.clone()));
+        }
+        revoked.sort_unstable();
+        revoked.dedup();
+        for rule in &revoked {
+            tx.delete(Key::Rule(rule.clone()));
+        }
+        Ok(revoked)
+    }
+}

@@ -1,0 +1,325 @@
+//! A snapshot of all records, with the indices that queries and checks need.
+//!
+//! Its maps share structure: a copy is cheap, so every operation works on a copy that is dropped if it is refused, and readers
+//! keep theirs as long as they like. Only `Tx` changes a state.
+
+use std::{net::IpAddr, sync::Arc};
+
+use imbl::{OrdMap, OrdSet};
+use sg_records::{
+    AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
+    Ports, PrefixList, PrefixListId, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
+};
+use sg_store::{Key, Record};
+
+/// All records.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    vpcs: OrdMap<VpcId, Arc<Vpc>>,
+    groups: OrdMap<GroupId, Arc<Group>>,
+    rules: OrdMap<RuleId, Arc<Rule>>,
+    prefix_lists: OrdMap<PrefixListId, Arc<PrefixList>>,
+    port_lists: OrdMap<PortListId, Arc<PortList>>,
+    instances: OrdMap<InstanceId, Arc<Instance>>,
+    nics: OrdMap<NicId, Arc<Nic>>,
+    access_keys: OrdMap<AccessKeyId, Arc<AccessKey>>,
+    tokens: OrdMap<String, Arc<Token>>,
+    members: OrdMap<GroupId, OrdMap<IpAddr, Arc<Member>>>,
+    settings: Arc<Settings>,
+    rules_of_group: OrdMap<GroupId, OrdMap<u64, Arc<Rule>>>,
+    nics_of_group: OrdMap<GroupId, OrdSet<NicId>>,
+    nics_of_instance: OrdMap<InstanceId, OrdSet<NicId>>,
+    groups_of_vpc: OrdMap<VpcId, OrdSet<GroupId>>,
+    nics_of_vpc: OrdMap<VpcId, OrdSet<NicId>>,
+    naming_group: OrdMap<GroupId, OrdSet<RuleId>>,
+    naming_prefix_list: OrdMap<PrefixListId, OrdSet<RuleId>>,
+    naming_port_list: OrdMap<PortListId, OrdSet<RuleId>>,
+    devices: OrdMap<String, NicId>,
+    tokens_by_age: OrdSet<(jiff::Timestamp, String)>,
+}
+
+macro_rules! lookups {
+    ($($(#[$doc:meta])* $one:ident $all:ident ($key:ty) -> $record:ty;)*) => {
+        impl State {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $one(&self, id: &$key) -> Option<&Arc<$record>> {
+                    self.$all.get(id)
+                }
+
+                /// All of them, by id.
+                #[must_use]
+                pub const fn $all(&self) -> &OrdMap<$key, Arc<$record>> {
+                    &self.$all
+                }
+            )*
+        }
+    };
+}
+lookups! {
+    /// A VPC.
+    vpc vpcs(VpcId) -> Vpc;
+    /// A group.
+    group groups(GroupId) -> Group;
+    /// A rule.
+    rule rules(RuleId) -> Rule;
+    /// A prefix list.
+    prefix_list prefix_lists(PrefixListId) -> PrefixList;
+    /// A port list.
+    port_list port_lists(PortListId) -> PortList;
+    /// An instance.
+    instance instances(InstanceId) -> Instance;
+    /// A NIC.
+    nic nics(NicId) -> Nic;
+    /// An access key.
+    access_key access_keys(AccessKeyId) -> AccessKey;
+    /// The kept response to an operation that had this token.
+    token tokens(String) -> Token;
+}
+
+impl State {
+    /// The state of these records.
+    #[must_use]
+    pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut state = Self::default();
+        for record in records {
+            state.put(record);
+        }
+        state
+    }
+
+    /// The settings that apply to everything.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The rules of a group, both directions, in the order of their creation.
+    pub fn rules_of(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules_of_group.get(group).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// The NICs that hold a group.
+    pub fn nics_of(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Nic>> {
+        let ids = self.nics_of_group.get(group).into_iter().flatten();
+        ids.filter_map(|id| self.nics.get(id))
+    }
+
+    /// The members of a group on other hosts.
+    pub fn members_of(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.get(group).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// A member on another host.
+    #[must_use]
+    pub fn member(&self, group: &GroupId, address: IpAddr) -> Option<&Arc<Member>> {
+        self.members.get(group)?.get(&address)
+    }
+
+    /// The NICs of an instance, by id.
+    pub fn nics_of_instance(&self, instance: &InstanceId) -> impl Iterator<Item = &Arc<Nic>> {
+        let ids = self.nics_of_instance.get(instance).into_iter().flatten();
+        ids.filter_map(|id| self.nics.get(id))
+    }
+
+    /// The groups of a VPC.
+    pub fn groups_of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = &Arc<Group>> {
+        let ids = self.groups_of_vpc.get(vpc).into_iter().flatten();
+        ids.filter_map(|id| self.groups.get(id))
+    }
+
+    /// The NICs of a VPC.
+    pub fn nics_of_vpc(&self, vpc: &VpcId) -> impl Iterator<Item = &Arc<Nic>> {
+        let ids = self.nics_of_vpc.get(vpc).into_iter().flatten();
+        ids.filter_map(|id| self.nics.get(id))
+    }
+
+    /// The rules whose remote is a group.
+    pub fn rules_naming_group(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules_by_id(self.naming_group.get(group))
+    }
+
+    /// The rules whose remote is a prefix list.
+    pub fn rules_naming_prefix_list(&self, list: &PrefixListId) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules_by_id(self.naming_prefix_list.get(list))
+    }
+
+    /// The rules whose ports are a port list's.
+    pub fn rules_naming_port_list(&self, list: &PortListId) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules_by_id(self.naming_port_list.get(list))
+    }
+
+    fn rules_by_id<'a>(&'a self, ids: Option<&'a OrdSet<RuleId>>) -> impl Iterator<Item = &'a Arc<Rule>> {
+        ids.into_iter().flatten().filter_map(|id| self.rules.get(id))
+    }
+
+    /// The NIC of a device of this host.
+    #[must_use]
+    pub fn nic_of_device(&self, device: &str) -> Option<&Arc<Nic>> {
+        self.nics.get(self.devices.get(device)?)
+    }
+
+    /// The NICs of this host, by device.
+    pub fn local_nics(&self) -> impl Iterator<Item = &Arc<Nic>> {
+        self.devices.values().filter_map(|id| self.nics.get(id))
+    }
+
+    /// The tokens, oldest first.
+    pub fn tokens_by_age(&self) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens_by_age.iter().filter_map(|(_, token)| self.tokens.get(token))
+    }
+
+    /// All records.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        let settings = std::iter::once(Record::Settings(Arc::clone(&self.settings)));
+        settings
+            .chain(self.vpcs.values().cloned().map(Record::Vpc))
+            .chain(self.groups.values().cloned().map(Record::Group))
+            .chain(self.rules.values().cloned().map(Record::Rule))
+            .chain(self.members.values().flat_map(OrdMap::values).cloned().map(Record::Member))
+            .chain(self.prefix_lists.values().cloned().map(Record::PrefixList))
+            .chain(self.port_lists.values().cloned().map(Record::PortList))
+            .chain(self.instances.values().cloned().map(Record::Instance))
+            .chain(self.nics.values().cloned().map(Record::Nic))
+            .chain(self.access_keys.values().cloned().map(Record::AccessKey))
+            .chain(self.tokens.values().cloned().map(Record::Token))
+    }
+
+    /// The record of a key.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<Record> {
+        Some(match key {
+            Key::Vpc(id) => Record::Vpc(self.vpcs.get(id)?.clone()),
+            Key::Group(id) => Record::Group(self.groups.get(id)?.clone()),
+            Key::Rule(id) => Record::Rule(self.rules.get(id)?.clone()),
+            Key::Member((group, address)) => Record::Member(self.member(group, *address)?.clone()),
+            Key::PrefixList(id) => Record::PrefixList(self.prefix_lists.get(id)?.clone()),
+            Key::PortList(id) => Record::PortList(self.port_lists.get(id)?.clone()),
+            Key::Instance(id) => Record::Instance(self.instances.get(id)?.clone()),
+            Key::Nic(id) => Record::Nic(self.nics.get(id)?.clone()),
+            Key::AccessKey(id) => Record::AccessKey(self.access_keys.get(id)?.clone()),
+            Key::Token(token) => Record::Token(self.tokens.get(token)?.clone()),
+            Key::Settings(()) => Record::Settings(Arc::clone(&self.settings)),
+        })
+    }
+
+    /// Inserts a record, or replaces the one with its key.
+    pub(super) fn put(&mut self, record: Record) {
+        self.delete(&record.key());
+        self.index(&record, true);
+        match record {
+            Record::Vpc(vpc) => drop(self.vpcs.insert(vpc.id.clone(), vpc)),
+            Record::Group(group) => drop(self.groups.insert(group.id.clone(), group)),
+            Record::Rule(rule) => drop(self.rules.insert(rule.id.clone(), rule)),
+            Record::Member(member) => {
+                self.members.entry(member.group.clone()).or_default().insert(member.address, member);
+            }
+            Record::PrefixList(list) => drop(self.prefix_lists.insert(list.id.clone(), list)),
+            Record::PortList(list) => drop(self.port_lists.insert(list.id.clone(), list)),
+            Record::Instance(instance) => drop(self.instances.insert(instance.id.clone(), instance)),
+            Record::Nic(nic) => drop(self.nics.insert(nic.id.clone(), nic)),
+            Record::AccessKey(key) => drop(self.access_keys.insert(key.id.clone(), key)),
+            Record::Token(token) => drop(self.tokens.insert(token.token.clone(), token)),
+            Record::Settings(settings) => self.settings = settings,
+        }
+    }
+
+    /// Removes the record of a key.
+    pub(super) fn delete(&mut self, key: &Key) {
+        let Some(record) = self.get(key) else { return };
+        self.index(&record, false);
+        match key {
+            Key::Vpc(id) => drop(self.vpcs.remove(id)),
+            Key::Group(id) => drop(self.groups.remove(id)),
+            Key::Rule(id) => drop(self.rules.remove(id)),
+            Key::Member((group, address)) => {
+                if let Some(members) = self.members.get_mut(group) {
+                    members.remove(address);
+                }
+            }
+            Key::PrefixList(id) => drop(self.prefix_lists.remove(id)),
+            Key::PortList(id) => drop(self.port_lists.remove(id)),
+            Key::Instance(id) => drop(self.instances.remove(id)),
+            Key::Nic(id) => drop(self.nics.remove(id)),
+            Key::AccessKey(id) => drop(self.access_keys.remove(id)),
+            Key::Token(token) => drop(self.tokens.remove(token)),
+            Key::Settings(()) => self.settings = Arc::default(),
+        }
+    }
+
+    /// Adds a record to the indices, or removes it.
+    fn index(&mut self, record: &Record, there: bool) {
+        match record {
+            Record::Group(group) => {
+                if let Some(vpc) = &group.vpc {
+                    set(&mut self.groups_of_vpc, vpc, &group.id, there);
+                }
+            }
+            Record::Rule(rule) => {
+                let rules = self.rules_of_group.entry(rule.group.clone()).or_default();
+                if there {
+                    rules.insert(rule.serial, Arc::clone(rule));
+                } else if rules.get(&rule.serial).is_some_and(|there| there.id == rule.id) {
+                    // If another rule has taken its serial meanwhile, that one keeps it.
+                    rules.remove(&rule.serial);
+                }
+                match &rule.spec.remote {
+                    Remote::Group(group) => set(&mut self.naming_group, group, &rule.id, there),
+                    Remote::PrefixList(list) => set(&mut self.naming_prefix_list, list, &rule.id, there),
+                    Remote::Any | Remote::Net(_) => {}
+                }
+                for ports in [&rule.spec.ports, &rule.spec.source_ports] {
+                    if let Ports::List(list) = ports {
+                        set(&mut self.naming_port_list, list, &rule.id, there);
+                    }
+                }
+            }
+            Record::Nic(nic) => {
+                for group in &nic.groups {
+                    set(&mut self.nics_of_group, group, &nic.id, there);
+                }
+                if let Some(instance) = &nic.instance {
+                    set(&mut self.nics_of_instance, instance, &nic.id, there);
+                }
+                if let Some(vpc) = &nic.vpc {
+                    set(&mut self.nics_of_vpc, vpc, &nic.id, there);
+                }
+                if let Some(device) = &nic.device {
+                    if there {
+                        self.devices.insert(device.clone(), nic.id.clone());
+                    } else if self.devices.get(device) == Some(&nic.id) {
+                        self.devices.remove(device);
+                    }
+                }
+            }
+            Record::Token(token) => {
+                let entry = (token.created, token.token.clone());
+                if there {
+                    self.tokens_by_age.insert(entry);
+                } else {
+                    self.tokens_by_age.remove(&entry);
+                }
+            }
+            Record::Vpc(_)
+            | Record::Member(_)
+            | Record::PrefixList(_)
+            | Record::PortList(_)
+            | Record::Instance(_)
+            | Record::AccessKey(_)
+            | Record::Settings(_) => {}
+        }
+    }
+}
+
+/// Adds `value` under `key`, or removes it.
+fn set<K: Ord + Clone, V: Ord + Clone>(index: &mut OrdMap<K, OrdSet<V>>, key: &K, value: &V, there: bool) {
+    if there {
+        index.entry(key.clone()).or_default().insert(value.clone());
+    } else if let Some(values) = index.get_mut(key) {
+        values.remove(value);
+        if values.is_empty() {
+            index.remove(key);
+        }
+    }
+}

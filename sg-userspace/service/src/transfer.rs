@@ -1,0 +1,506 @@
+//! Rules of a group as a JSON or CSV file, and back. Fields have the names of the clouds' APIs; what only this engine has
+//! (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) is beside them. An import overwrites nothing: rules that exist are skipped, and
+//! invalid rows are skipped and reported.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use sg_api_types::{ImportReport, ImportRow, Imported};
+use sg_model::text;
+use sg_records::{
+    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
+    Remote, Rule, RuleSpec, net, port_range, shortest,
+};
+use utoipa::ToSchema;
+
+use super::{
+    Field, Identity, Operation, Refusal, State, Tx,
+    labels::excerpt,
+    quota::{group_references, rules_of_nics},
+    rule_check::{Strictness, checked},
+    rules::put_rules,
+};
+
+/// A rule as a line of a file. Every field is a text, empty where nothing is said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RuleRow {
+    direction: String,
+    policy: String,
+    priority: String,
+    ip_protocol: String,
+    port_range: String,
+    source_port_range: String,
+    source_cidr_ip: String,
+    ipv6_source_cidr_ip: String,
+    source_group_id: String,
+    source_prefix_list_id: String,
+    dest_cidr_ip: String,
+    ipv6_dest_cidr_ip: String,
+    dest_group_id: String,
+    dest_prefix_list_id: String,
+    port_range_list_id: String,
+    nic_type: String,
+    icmp_type: String,
+    icmp_code: String,
+    enabled: String,
+    name: String,
+    description: String,
+}
+
+/// Rules as a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct RuleFile {
+    /// The rules.
+    pub permissions: Vec<RuleRow>,
+}
+
+/// The rules of a group as a file.
+///
+/// # Errors
+/// If there is no such group.
+pub fn export_rules(state: &State, group: &str) -> Result<RuleFile, Refusal> {
+    let group = state.find_group(group)?;
+    Ok(RuleFile { permissions: state.rules_of(&group.id).map(|rule| RuleRow::of(rule)).collect() })
+}
+
+impl RuleFile {
+    /// The file as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    /// The file as CSV with a header line.
+    #[must_use]
+    pub fn to_csv(&self) -> String {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let rows = if self.permissions.is_empty() { &[RuleRow::default()][..] } else { &self.permissions };
+        // Writing to memory does not fail.
+        let _ = rows.iter().try_for_each(|row| writer.serialize(row));
+        let text =
+            writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
+    }
+
+    /// Reads JSON: an object with `Permissions`, or the bare list; the response of an API is accepted, too.
+    ///
+    /// # Errors
+    /// If the text is no such file.
+    pub fn from_json(text: &str) -> Result<Self, Refusal> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Answer {
+                #[serde(rename = "Permissions")]
+                permissions: Wrapped,
+            },
+            File {
+                #[serde(rename = "Permissions")]
+                permissions: Vec<RuleRow>,
+            },
+            Rows(Vec<RuleRow>),
+        }
+        #[derive(Deserialize)]
+        struct Wrapped {
+            #[serde(rename = "Permission")]
+            permission: Vec<RuleRow>,
+        }
+        let form: Form = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+            let allowed =
+                format!("a JSON object {{\"Permissions\": [rules]}} whose fields are texts ({error})");
+            Refusal::Invalid { field: Field::File, found: excerpt(text), allowed }
+        })?;
+        let permissions = match form {
+            Form::Answer { permissions } => permissions.permission,
+            Form::File { permissions } | Form::Rows(permissions) => permissions,
+        };
+        Ok(Self { permissions })
+    }
+
+    /// Reads CSV with a header line.
+    ///
+    /// # Errors
+    /// If the text is no CSV, or the header has an unknown name.
+    pub fn from_csv(text: &str) -> Result<Self, Refusal> {
+        let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
+        let broken = |error: csv::Error| {
+            let line = error.position().map_or(0, csv::Position::line);
+            wrong(format!("line {line}"), format!("CSV with a line of names first ({error})"))
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::Headers)
+            .flexible(false)
+            .from_reader(io::Cursor::new(text.trim_start_matches('\u{feff}')));
+        let names = RuleRow::names();
+        if let Some(unknown) = reader.headers().map_err(broken)?.iter().find(|name| !names.contains(*name)) {
+            let mut allowed: Vec<String> = names.into_iter().collect();
+            allowed.sort_unstable();
+            return Err(wrong(excerpt(unknown), format!("the columns are {}", allowed.join(", "))));
+        }
+        let permissions: Result<Vec<RuleRow>, csv::Error> = reader.deserialize().collect();
+        Ok(Self { permissions: permissions.map_err(broken)? })
+    }
+}
+
+impl RuleRow {
+    /// The names of all fields.
+    fn names() -> HashSet<String> {
+        match serde_json::to_value(Self::default()) {
+            Ok(serde_json::Value::Object(fields)) => fields.keys().cloned().collect(),
+            _ => HashSet::new(),
+        }
+    }
+
+    /// The row of a rule.
+    fn of(rule: &Rule) -> Self {
+        let spec = &rule.spec;
+        let text = |number: Option<u8>| number.map_or_else(String::new, |number| number.to_string());
+        let mut row = Self {
+            direction: rule.direction.to_string(),
+            policy: spec.action.to_string(),
+            priority: spec.priority.to_string(),
+            ip_protocol: spec.protocol.to_string().to_uppercase(),
+            port_range: ports_text(&spec.ports),
+            source_port_range: ports_text(&spec.source_ports),
+            nic_type: spec.nic_type.to_string(),
+            icmp_type: text(spec.icmp_type),
+            icmp_code: text(spec.icmp_code),
+            enabled: if spec.enabled { "" } else { "false" }.to_owned(),
+            name: spec.name.clone(),
+            description: spec.description.clone(),
+            ..Self::default()
+        };
+        if let Ports::List(list) = &spec.ports {
+            row.port_range_list_id = list.to_string();
+            row.port_range.clear();
+        }
+        let remote_is_source = rule.direction == Direction::Ingress;
+        match &spec.remote {
+            Remote::Any => {
+                let [v4, v6, ..] = row.end(remote_is_source);
+                "0.0.0.0/0".clone_into(v4);
+                "::/0".clone_into(v6);
+            }
+            Remote::Net(net) => row.put_net(remote_is_source, *net),
+            Remote::Group(group) => *row.end(remote_is_source)[2] = group.to_string(),
+            Remote::PrefixList(list) => *row.end(remote_is_source)[3] = list.to_string(),
+        }
+        if let Some(local) = spec.local {
+            row.put_net(!remote_is_source, local);
+        }
+        row
+    }
+
+    /// The fields of one end: IPv4, IPv6, group, prefix list.
+    fn end(&mut self, source: bool) -> [&mut String; 4] {
+        if source {
+            [
+                &mut self.source_cidr_ip,
+                &mut self.ipv6_source_cidr_ip,
+                &mut self.source_group_id,
+                &mut self.source_prefix_list_id,
+            ]
+        } else {
+            [
+                &mut self.dest_cidr_ip,
+                &mut self.ipv6_dest_cidr_ip,
+                &mut self.dest_group_id,
+                &mut self.dest_prefix_list_id,
+            ]
+        }
+    }
+
+    fn put_net(&mut self, source: bool, net: IpNet) {
+        let [v4, v6, ..] = self.end(source);
+        let field = if Family::of(net) == Family::V4 { v4 } else { v6 };
+        *field = shortest(net);
+    }
+
+    /// The row without blanks around its fields; texts for people are kept as they are.
+    fn trimmed(&self) -> Self {
+        let mut row = self.clone();
+        for field in [
+            &mut row.direction,
+            &mut row.policy,
+            &mut row.priority,
+            &mut row.ip_protocol,
+            &mut row.port_range,
+            &mut row.source_port_range,
+            &mut row.source_cidr_ip,
+            &mut row.ipv6_source_cidr_ip,
+            &mut row.source_group_id,
+            &mut row.source_prefix_list_id,
+            &mut row.dest_cidr_ip,
+            &mut row.ipv6_dest_cidr_ip,
+            &mut row.dest_group_id,
+            &mut row.dest_prefix_list_id,
+            &mut row.port_range_list_id,
+            &mut row.nic_type,
+            &mut row.icmp_type,
+            &mut row.icmp_code,
+            &mut row.enabled,
+        ] {
+            if field.trim().len() < field.len() {
+                *field = field.trim().to_owned();
+            }
+        }
+        row
+    }
+
+    /// The rule of a row.
+    fn read(&self) -> Result<(Direction, RuleSpec), String> {
+        self.trimmed().read_trimmed()
+    }
+
+    fn read_trimmed(&self) -> Result<(Direction, RuleSpec), String> {
+        let mut row = self.clone();
+        let direction = match self.direction.to_ascii_lowercase().as_str() {
+            "ingress" => Direction::Ingress,
+            "egress" => Direction::Egress,
+            _ => return Err(format!("Direction {:?}: ingress or egress", self.direction)),
+        };
+        let protocol: Protocol = self.ip_protocol.parse().map_err(|error| format!("IpProtocol: {error}"))?;
+        let number = |name: &str, text: &str| -> Result<Option<u8>, String> {
+            if text.is_empty() {
+                return Ok(None);
+            }
+            text.parse().map(Some).map_err(|_| format!("{name} {text:?}: a number from 0 to 255"))
+        };
+        let ports = match self.port_range_list_id.as_str() {
+            "" => ports_of("PortRange", &self.port_range)?,
+            list => Ports::List(PortListId::from(list)),
+        };
+        let remote_is_source = direction == Direction::Ingress;
+        let remote = remote_of(row.end(remote_is_source).map(|text| text.clone()))?;
+        let [v4, v6, ..] = row.end(!remote_is_source).map(|text| text.clone());
+        let local = [v4, v6].into_iter().find(|text| !text.is_empty());
+        let local =
+            local.map(|text| net(&text).ok_or_else(|| format!("{text:?} is no prefix"))).transpose()?;
+        let spec = RuleSpec {
+            action: match self.policy.to_ascii_lowercase().as_str() {
+                "" | "accept" => Action::Accept,
+                "drop" => Action::Drop,
+                "reject" => Action::Reject,
+                _ => return Err(format!("Policy {:?}: accept, drop or reject", self.policy)),
+            },
+            priority: number("Priority", &self.priority)?.unwrap_or(1),
+            ports,
+            source_ports: ports_of("SourcePortRange", &self.source_port_range)?,
+            icmp_type: number("IcmpType", &self.icmp_type)?,
+            icmp_code: number("IcmpCode", &self.icmp_code)?,
+            remote,
+            local,
+            nic_type: match self.nic_type.to_ascii_lowercase().as_str() {
+                "" | "intranet" => NicType::Intranet,
+                "internet" => NicType::Internet,
+                _ => return Err(format!("NicType {:?}: internet or intranet", self.nic_type)),
+            },
+            enabled: match self.enabled.to_ascii_lowercase().as_str() {
+                "" | "true" => true,
+                "false" => false,
+                _ => return Err(format!("Enabled {:?}: true or false", self.enabled)),
+            },
+            name: self.name.clone(),
+            description: self.description.clone(),
+            ..RuleSpec::accept(protocol)
+        };
+        Ok((direction, spec))
+    }
+}
+
+fn remote_of([v4, v6, group, list]: [String; 4]) -> Result<Remote, String> {
+    let prefix =
+        |text: &str| net(text).map(Remote::Net).ok_or_else(|| format!("{text:?} is no address or prefix"));
+    match (v4.as_str(), v6.as_str(), group.as_str(), list.as_str()) {
+        ("0.0.0.0/0", "::/0", ..) => Ok(Remote::Any),
+        ("", "", "", "") => Err("no remote: say a prefix, a group or a prefix list".to_owned()),
+        ("", "", "", list) => Ok(Remote::PrefixList(PrefixListId::from(list))),
+        ("", "", group, _) => Ok(Remote::Group(GroupId::from(group))),
+        (v4, "", ..) => prefix(v4),
+        ("", v6, ..) => prefix(v6),
+        _ => Err("an IPv4 and an IPv6 prefix in one rule: write two".to_owned()),
+    }
+}
+
+fn ports_text(ports: &Ports) -> String {
+    match ports {
+        Ports::Any => "-1/-1".to_owned(),
+        Ports::List(list) => list.to_string(),
+        Ports::Ranges(set) => {
+            let ranges = set.ranges().iter().map(|range| format!("{}/{}", range.first(), range.last()));
+            ranges.collect::<Vec<_>>().join(",")
+        }
+    }
+}
+
+fn ports_of(name: &str, text: &str) -> Result<Ports, String> {
+    if text.is_empty() || text == "-1/-1" {
+        return Ok(Ports::Any);
+    }
+    if text.starts_with(PortListId::PREFIX) {
+        return Ok(Ports::List(PortListId::from(text)));
+    }
+    let range = |part: &str| port_range(part, '/').map(|range| range.to_string());
+    let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
+    let set: Option<PortSet> = ranges.and_then(|ranges| ranges.join(",").parse().ok());
+    set.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
+}
+
+/// Add the rules of a file to a group.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImportRules {
+    /// The group's id or name.
+    pub group: String,
+    /// The file.
+    pub file: RuleFile,
+}
+
+impl Operation for ImportRules {
+    type Output = ImportReport;
+
+    fn run(&self, tx: &mut Tx) -> Result<ImportReport, Refusal> {
+        let group = Group::clone(tx.find_group(&self.group)?);
+        let most = tx.settings().quotas.rules_per_import as usize;
+        let there = tx.rules_of(&group.id).map(|rule| (rule.direction, Identity::of(&rule.spec)));
+        let mut there: HashSet<(Direction, Identity)> = there.collect();
+        let named = tx.rules_of(&group.id).map(|rule| rule.spec.name.clone());
+        let mut looks: HashMap<String, String> =
+            named.map(|name| (text::look(&name).into_owned(), name)).collect();
+        let mut rows = Vec::with_capacity(self.file.permissions.len());
+        for (place, row) in self.file.permissions.iter().enumerate() {
+            let mut report = ImportRow {
+                row: place + 1,
+                direction: None,
+                rule: None,
+                outcome: Imported::Refused,
+                reason: String::new(),
+            };
+            match row.read() {
+                Err(reason) => report.reason = reason,
+                Ok((direction, _)) if place >= most => {
+                    report.direction = Some(direction);
+                    report.reason = format!("a file may hold {most} rules (rules_per_import)");
+                }
+                Ok((direction, spec)) => {
+                    report.direction = Some(direction);
+                    match checked(tx, &group, &spec, Strictness::Cloud) {
+                        Err(refusal) => {
+                            report.reason = refusal.to_string();
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec) if there.contains(&(direction, Identity::of(&spec))) => {
+                            report.outcome = Imported::Exists;
+                            "a rule that says the same is there".clone_into(&mut report.reason);
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec)
+                            if let Some(other) = looks.get(&*text::look(&spec.name))
+                                && *other != spec.name =>
+                        {
+                            let (name, other) = (excerpt(&spec.name), excerpt(other));
+                            report.reason =
+                                format!("name {name:?}: it looks like {other:?}, the name of another rule");
+                            report.rule = Some(spec);
+                        }
+                        Ok(spec) => {
+                            there.insert((direction, Identity::of(&spec)));
+                            looks.insert(text::look(&spec.name).into_owned(), spec.name.clone());
+                            put_rules(tx, &group.id, direction, vec![spec.clone()]);
+                            report.outcome = Imported::Added;
+                            report.rule = Some(spec);
+                        }
+                    }
+                }
+            }
+            rows.push(report);
+        }
+        rules_of_nics(tx, &group.id)?;
+        group_references(tx, &group.id)?;
+        let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
+        Ok(ImportReport { skipped: rows.len() - added, added, rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{option, prelude::*, sample::select};
+
+    use super::*;
+
+    fn rule() -> impl Strategy<Value = Rule> {
+        let remote = select(vec!["any", "0.0.0.0/0", "::/0", "10.1.0.0/16", "10.1.2.3/32", "2001:db8::/32"])
+            .prop_map(|text| text.parse().unwrap());
+        let remote = prop_oneof![
+            4 => remote,
+            1 => Just(Remote::Group(GroupId::from("sg-1"))),
+            1 => Just(Remote::PrefixList(PrefixListId::from("pl-1"))),
+        ];
+        let ports = || {
+            prop_oneof![
+                2 => Just(Ports::Any),
+                2 => select(vec!["22", "80-90", "22,80-90,443", "1-65535"]).prop_map(|text| text.parse().unwrap()),
+                1 => Just(Ports::List(PortListId::from("prl-1"))),
+            ]
+        };
+        let who = (
+            select(Direction::ALL.to_vec()),
+            select(vec![Action::Accept, Action::Drop, Action::Reject]),
+            1..=100_u8,
+        );
+        let what = (ports(), ports(), option::of(any::<u8>()), option::of(any::<u8>()), any::<u8>());
+        let local = option::of(select(vec!["10.9.0.0/16", "2001:db8:9::1/128"]));
+        let texts = (any::<String>(), any::<String>(), any::<bool>(), any::<bool>());
+        (who, what, remote, local, texts).prop_map(
+            |(
+                (direction, action, priority),
+                (ports, source_ports, icmp_type, icmp_code, protocol),
+                remote,
+                local,
+                texts,
+            )| {
+                let (name, description, enabled, internet) = texts;
+                let spec = RuleSpec {
+                    action,
+                    priority,
+                    ports,
+                    source_ports,
+                    icmp_type,
+                    icmp_code,
+                    remote,
+                    local: local.map(|text| text.parse().unwrap()),
+                    nic_type: if internet { NicType::Internet } else { NicType::Intranet },
+                    enabled,
+                    name,
+                    description,
+                    ..RuleSpec::accept(Protocol::Number(protocol))
+                };
+                let (id, group) = (sg_records::RuleId::random(), GroupId::from("sg-0"));
+                Rule { id, group, direction, serial: 0, created: jiff::Timestamp::UNIX_EPOCH, spec }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(rules in proptest::collection::vec(rule(), 0..8)) {
+            let file = RuleFile { permissions: rules.iter().map(RuleRow::of).collect() };
+            for again in [RuleFile::from_json(&file.to_json()), RuleFile::from_csv(&file.to_csv())] {
+                let read: Result<Vec<_>, String> = again.unwrap().permissions.iter().map(RuleRow::read).collect();
+                let said: Vec<_> = rules.iter().map(|rule| (rule.direction, rule.spec.clone())).collect();
+                prop_assert_eq!(read.unwrap(), said);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_odd_to_be_refused(text: String) {
+            let _ = RuleFile::from_json(&text);
+            let _ = RuleFile::from_csv(&text);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A running operation: a state under change, and the list of changes for the store.
+
+use std::{ops::Deref, sync::Arc};
+
+use jiff::Timestamp;
+use sg_records::Settings;
+use sg_store::{Change, Key, Record};
+
+use super::State;
+
+/// A state under change.
+#[derive(Debug)]
+pub struct Tx {
+    state: State,
+    changes: Vec<Change>,
+    now: Timestamp,
+}
+
+/// A point to roll back to.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) state: State,
+    changes: usize,
+}
+
+impl Tx {
+    /// Starts changing `state` at the time `now`.
+    pub(super) fn new(state: State, now: Timestamp) -> Self {
+        Self { state, changes: Vec::new(), now }
+    }
+
+    /// The time of all its changes.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Inserts a record, or replaces the one with its key.
+    pub fn put(&mut self, record: impl Into<Record>) {
+        let record = record.into();
+        self.state.put(record.clone());
+        self.changes.push(Change::Put(record));
+    }
+
+    /// Removes the record of a key.
+    pub fn delete(&mut self, key: Key) {
+        self.state.delete(&key);
+        self.changes.push(Change::Delete(key));
+    }
+
+    /// Allocates serials for `count` rules and returns the first.
+    pub fn serials(&mut self, count: usize) -> u64 {
+        let settings = self.state.settings();
+        let first = settings.serial;
+        let next = Settings { serial: first.saturating_add(count as u64), ..settings.clone() };
+        self.put(Record::Settings(Arc::new(next)));
+        first
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { state: self.state.clone(), changes: self.changes.len() }
+    }
+
+    pub(super) fn go_back(&mut self, mark: Mark) {
+        self.state = mark.state;
+        self.changes.truncate(mark.changes);
+    }
+
+    pub(super) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    pub(super) fn changes_since(&self, mark: &Mark) -> &[Change] {
+        self.changes.get(mark.changes..).unwrap_or_default()
+    }
+
+    pub(super) fn into_state(self) -> State {
+        self.state
+    }
+}
+
+impl Deref for Tx {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}

@@ -1,0 +1,63 @@
+//! Operations on VPCs.
+
+use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
+use sg_records::{Vpc, VpcId};
+use sg_store::Key;
+
+use super::{
+    Kind, Operation, Refusal, Tx,
+    labels::{changed, label, region},
+};
+
+impl Operation for CreateVpc {
+    type Output = Vpc;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vpc, Refusal> {
+        let vpc = Vpc {
+            id: VpcId::random(),
+            region: region(&self.region)?,
+            label: label(tx, &self.label)?,
+            order: self.order,
+            established: self.established,
+            mid_stream: self.mid_stream,
+            takeover: self.takeover,
+            default: self.default,
+        };
+        tx.put(vpc.clone());
+        Ok(vpc)
+    }
+}
+
+impl Operation for ModifyVpc {
+    type Output = Vpc;
+
+    fn run(&self, tx: &mut Tx) -> Result<Vpc, Refusal> {
+        let mut vpc = Vpc::clone(tx.find_vpc(&self.vpc)?);
+        vpc.label = changed(tx, &vpc.label, &self.label)?;
+        vpc.order = self.order.unwrap_or(vpc.order);
+        vpc.established = self.established.unwrap_or(vpc.established);
+        vpc.mid_stream = self.mid_stream.unwrap_or(vpc.mid_stream);
+        vpc.takeover = self.takeover.unwrap_or(vpc.takeover);
+        vpc.default = self.default.unwrap_or(vpc.default);
+        tx.put(vpc.clone());
+        Ok(vpc)
+    }
+}
+
+impl Operation for DeleteVpc {
+    type Output = VpcId;
+
+    fn run(&self, tx: &mut Tx) -> Result<VpcId, Refusal> {
+        let id = tx.find_vpc(&self.vpc)?.id.clone();
+        let groups = tx.groups_of_vpc(&id).map(|group| group.id.to_string());
+        let nics = tx.nics_of_vpc(&id).map(|nic| nic.id.to_string());
+        let instances = tx.instances().values().filter(|instance| instance.vpc.as_ref() == Some(&id));
+        let instances = instances.map(|instance| instance.id.to_string());
+        let by: Vec<String> = nics.chain(instances).chain(groups).collect();
+        if !by.is_empty() {
+            return Err(Refusal::InUse { kind: Kind::Vpc, id: id.to_string(), by });
+        }
+        tx.delete(Key::Vpc(id.clone()));
+        Ok(id)
+    }
+}

@@ -1,0 +1,112 @@
+//! The only thread that changes the state. It takes waiting operations together: each runs on the state that the previous one
+//! left; all are committed to the store at once and put in force at once, and then all responses are sent. Many small operations
+//! cost as much as one, and a response means "stored, and in force on this host".
+//!
+//! ```text
+//! queue ─► run each on a copy ─► agent: prepare ─► store: commit ─► agent: enforce ─► responses
+//!          refused: dropped      may refuse        durable          no packet meets the old policy
+//! ```
+//!
+//! It must never know what an operation does. `Service` starts it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use sg_agent::{AgentError, Enforcement};
+use sg_store::Store;
+
+use super::{Refusal, State, Tx, project};
+
+/// The maximum number of operations in one batch.
+const BATCH: usize = 1024;
+
+/// An operation in the queue.
+pub(super) trait Job: Send {
+    /// Applies it to `tx`; returns whether it succeeded. If not, its changes are rolled back. May be called again on another
+    /// state.
+    fn run(&mut self, tx: &mut Tx) -> bool;
+    /// Sends the response: the result of `run`, or the error of a later step.
+    fn answer(self: Box<Self>, fate: Result<(), Refusal>);
+}
+
+/// The writer, and what it writes to.
+pub(super) struct Writer<E> {
+    pub(super) queue: Receiver<Box<dyn Job>>,
+    pub(super) committed: Arc<ArcSwap<State>>,
+    pub(super) store: Box<dyn Store>,
+    pub(super) enforcement: E,
+}
+
+impl<E: Enforcement> Writer<E> {
+    /// Serves the queue until its last sender is dropped.
+    pub(super) fn serve(mut self) {
+        while let Ok(first) = self.queue.recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < BATCH {
+                match self.queue.try_recv() {
+                    Ok(job) => jobs.push(job),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            self.together(jobs);
+        }
+    }
+
+    /// Runs all of `jobs`; if they cannot be enforced together, one by one.
+    fn together(&mut self, jobs: Vec<Box<dyn Job>>) {
+        let mut tx = self.begin();
+        let mut done = Vec::with_capacity(jobs.len());
+        for mut job in jobs {
+            let mark = tx.mark();
+            if run(&mut *job, &mut tx) {
+                done.push(job);
+            } else {
+                tx.go_back(mark);
+                job.answer(Ok(()));
+            }
+        }
+        match self.apply(tx) {
+            Err(Refusal::Unenforceable { .. }) if done.len() > 1 => {
+                for job in done {
+                    self.together(vec![job]);
+                }
+            }
+            fate => done.into_iter().for_each(|job| job.answer(fate.clone())),
+        }
+    }
+
+    fn begin(&self) -> Tx {
+        Tx::new(State::clone(&self.committed.load()), Timestamp::now())
+    }
+
+    fn apply(&mut self, tx: Tx) -> Result<(), Refusal> {
+        if tx.changes().is_empty() {
+            return Ok(());
+        }
+        let unenforceable = |reason: String| Refusal::Unenforceable { reason };
+        let policy = project::policy(&tx).map_err(|error| unenforceable(error.to_string()))?;
+        self.enforcement.prepare(policy).map_err(|error| match error {
+            AgentError::Stopped => Refusal::Ending,
+            error => unenforceable(error.to_string()),
+        })?;
+        self.store.commit(tx.changes()).map_err(|error| {
+            log::error!("{error}");
+            Refusal::NotStored { reason: error.to_string() }
+        })?;
+        self.committed.store(Arc::new(tx.into_state()));
+        let not_yet = |error: AgentError| Refusal::NotYetInForce { reason: error.to_string() };
+        self.enforcement.enforce().map(drop).map_err(not_yet)
+    }
+}
+
+/// An operation that panics is a bug of ours; it must not cost others the service.
+fn run(job: &mut dyn Job, tx: &mut Tx) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(tx))).unwrap_or(false)
+}

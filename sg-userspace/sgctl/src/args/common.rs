@@ -1,0 +1,122 @@
+//! The flags of every command: the instance or server, and how to print.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use sg_agent::Instance;
+
+use crate::failure::Failure;
+
+/// The heading of these flags in every help.
+pub(crate) const HEADING: &str = "Global options";
+
+/// The flags of every command.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = HEADING)]
+pub(crate) struct Common {
+    /// Instance of sgd, as in `sgd --instance`. Default: sgd
+    #[arg(long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) instance: Option<String>,
+    /// Unix socket of `sgd serve`. Default: that of --instance
+    #[arg(long, global = true, value_name = "PATH", env = "SGCTL_SOCKET", hide_env = true)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Server of the native API over TCP, such as `http://127.0.0.1:8751` (`sgd serve --listen`)
+    #[arg(long, global = true, value_name = "URL", env = "SGCTL_SERVER", hide_env = true)]
+    pub(crate) server: Option<String>,
+    /// File with the access key for --server, as `sgctl access-key create -o json` prints it
+    #[arg(long, global = true, value_name = "FILE", env = "SGCTL_ACCESS_KEY_FILE", hide_env = true)]
+    pub(crate) access_key_file: Option<PathBuf>,
+    /// Seconds to wait for a response. Default: 60
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        hide_default_value = true,
+        value_parser = value_parser!(u32).range(1..)
+    )]
+    pub(crate) timeout: u32,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How to print.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = HEADING)]
+pub(crate) struct OutputArgs {
+    /// Output format: table, wide, json, yaml or name. Default: table
+    #[arg(
+        short = 'o',
+        long = "output",
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "table",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    format: Format,
+    /// The same as --output json
+    #[arg(long, global = true)]
+    json: bool,
+    /// Columns of the table, in this order, such as name,rules
+    #[arg(long, global = true, value_name = "COLUMN,…", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
+    /// Column to sort the table by
+    #[arg(long, global = true, value_name = "COLUMN")]
+    pub(crate) sort: Option<String>,
+    /// Print the table without its header line
+    #[arg(long, global = true)]
+    pub(crate) no_headers: bool,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people.
+    #[default]
+    Table,
+    /// A table with more columns.
+    Wide,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// Ids only, one per line.
+    Name,
+}
+
+impl Common {
+    /// The instance, without a socket that determines it.
+    pub(crate) fn instance(&self) -> Result<Instance, Failure> {
+        Instance::new(self.instance.as_deref().unwrap_or("sgd")).map_err(Failure::input)
+    }
+
+    /// Whether an argument names the server.
+    pub(crate) const fn names_a_server(&self) -> bool {
+        self.socket.is_some() || self.server.is_some()
+    }
+}
+
+impl OutputArgs {
+    pub(crate) const fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+
+    /// Whether columns or their order were chosen.
+    pub(crate) const fn chooses_columns(&self) -> bool {
+        !self.columns.is_empty() || self.sort.is_some()
+    }
+}
+
+impl Format {
+    /// Whether it is for people.
+    pub(crate) const fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+
+    /// Whether it is for programs.
+    pub(crate) const fn is_data(self) -> bool {
+        matches!(self, Self::Json | Self::Yaml)
+    }
+}

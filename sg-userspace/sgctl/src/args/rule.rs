@@ -1,0 +1,136 @@
+//! Arguments for the fields of a rule.
+
+use clap::{ArgAction, Args};
+use ipnet::IpNet;
+use sg_api_types::ModifyRule;
+use sg_records::{Action, NicType, Ports, Protocol, Remote, RuleSpec};
+
+use crate::args::values::{parse_bool, ports, prefix, remote};
+
+/// The fields of a new rule.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The rule")]
+pub(crate) struct NewRule {
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
+    #[arg(long)]
+    protocol: Protocol,
+    /// Destination ports: `22`, `80,8000-8100`, or `port-list:NAME`. Default: any.
+    #[arg(long, value_parser = ports)]
+    ports: Option<Ports>,
+    /// Remote: `any`, an address or prefix, `group:NAME`, `prefix-list:NAME`. Default: any. May be repeated: one rule is
+    /// created for each.
+    #[arg(long = "remote", value_name = "REMOTE", value_parser = remote)]
+    remotes: Vec<Remote>,
+    /// Verdict for packets that match.
+    #[arg(long, value_enum, default_value = "accept")]
+    action: Action,
+    /// Priority, 1 (first) to 100 (last).
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    priority: u8,
+    /// Source ports, written like --ports. Default: any.
+    #[arg(long, value_name = "PORTS", value_parser = ports)]
+    source_ports: Option<Ports>,
+    /// ICMP type. Default: any.
+    #[arg(long, value_name = "NUMBER")]
+    icmp_type: Option<u8>,
+    /// ICMP code; requires a type. Default: any.
+    #[arg(long, value_name = "NUMBER")]
+    icmp_code: Option<u8>,
+    /// Local address or prefix. Default: every address of the NIC.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    local: Option<IpNet>,
+    /// In a classic group: the NICs it is for.
+    #[arg(long, value_enum, value_name = "NETWORK", default_value = "intranet")]
+    nic_type: NicType,
+    /// Whether the rule is enabled
+    #[arg(long, value_name = "YES", action = ArgAction::Set, value_parser = parse_bool(), default_value = "yes")]
+    enabled: bool,
+    /// Name of the rule, unique in its group.
+    #[arg(long)]
+    name: Option<String>,
+    /// Description.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+}
+
+impl NewRule {
+    /// One rule for each remote.
+    pub(crate) fn into_request(self) -> Vec<RuleSpec> {
+        let spec = RuleSpec {
+            action: self.action,
+            priority: self.priority,
+            protocol: self.protocol,
+            ports: self.ports.unwrap_or_default(),
+            source_ports: self.source_ports.unwrap_or_default(),
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+            remote: Remote::Any,
+            local: self.local,
+            nic_type: self.nic_type,
+            enabled: self.enabled,
+            name: self.name.unwrap_or_default(),
+            description: self.description.unwrap_or_default(),
+        };
+        let remotes = if self.remotes.is_empty() { vec![Remote::Any] } else { self.remotes };
+        remotes.into_iter().map(|remote| RuleSpec { remote, ..spec.clone() }).collect()
+    }
+}
+
+/// The fields of a rule that change.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What changes")]
+pub(crate) struct RuleChange {
+    /// Protocol: tcp, udp, icmp, icmpv6, gre, sctp, all, or 0 to 255.
+    #[arg(long)]
+    protocol: Option<Protocol>,
+    /// Destination ports: `any`, `22`, `80,8000-8100`, or `port-list:NAME`.
+    #[arg(long, value_parser = ports)]
+    ports: Option<Ports>,
+    /// Remote, of the same kind as before: an IPv4 or IPv6 prefix, `group:NAME`, `prefix-list:NAME`.
+    #[arg(long, value_parser = remote)]
+    remote: Option<Remote>,
+    /// Verdict for packets that match.
+    #[arg(long, value_enum)]
+    action: Option<Action>,
+    /// Priority, 1 (first) to 100 (last).
+    #[arg(long, value_name = "NUMBER")]
+    priority: Option<u8>,
+    /// Source ports, written like --ports.
+    #[arg(long, value_name = "PORTS", value_parser = ports)]
+    source_ports: Option<Ports>,
+    /// ICMP type.
+    #[arg(long, value_name = "NUMBER")]
+    icmp_type: Option<u8>,
+    /// ICMP code.
+    #[arg(long, value_name = "NUMBER")]
+    icmp_code: Option<u8>,
+    /// Local address or prefix.
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
+    local: Option<IpNet>,
+    /// Whether the rule is enabled.
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
+    enabled: Option<bool>,
+    /// New description; '' removes it.
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+}
+
+impl RuleChange {
+    /// The change as a request.
+    pub(crate) fn into_request(self) -> ModifyRule {
+        ModifyRule {
+            action: self.action,
+            priority: self.priority,
+            protocol: self.protocol,
+            ports: self.ports,
+            source_ports: self.source_ports,
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+            remote: self.remote,
+            local: self.local,
+            enabled: self.enabled,
+            description: self.description,
+            ..ModifyRule::default()
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Values of arguments: how they are parsed, and written so that they can be parsed again.
+
+use std::net::IpAddr;
+
+use clap::{
+    ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
+};
+use ipnet::IpNet;
+use sg_common::packet::{Tag, Vlan, ethertype};
+use sg_records::{GroupId, PortListId, Ports, PrefixListId, Remote, net};
+
+use crate::{args::service_name::numbered, client::names::Names};
+
+/// An id or a name: a non-empty text.
+pub(crate) fn named() -> NonEmptyStringValueParser {
+    NonEmptyStringValueParser::new()
+}
+
+/// `yes` or `no`.
+pub(crate) fn parse_bool() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["yes", "no"]).map(|text| text == "yes")
+}
+
+/// The argument's name of a value.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// `any`, an address or prefix, `group:NAME`, `prefix-list:NAME`.
+pub(crate) fn remote(text: &str) -> Result<Remote, String> {
+    match text.split_once(':') {
+        Some(("group", name)) if !name.is_empty() => Ok(Remote::Group(GroupId::from(name))),
+        Some(("prefix-list", name)) if !name.is_empty() => Ok(Remote::PrefixList(PrefixListId::from(name))),
+        _ => text.parse().map_err(|_| {
+            "allowed are any, an address or prefix of either family, group:NAME and prefix-list:NAME"
+                .to_owned()
+        }),
+    }
+}
+
+/// A remote in the form that [`remote`] parses.
+pub(crate) fn write_remote(remote: &Remote, names: &Names) -> String {
+    match remote {
+        Remote::Any | Remote::Net(_) => remote.to_string(),
+        Remote::Group(group) => format!("group:{}", names.of(group)),
+        Remote::PrefixList(list) => format!("prefix-list:{}", names.of(list)),
+    }
+}
+
+/// `any`, `22,80-90`, `port-list:NAME`.
+pub(crate) fn ports(text: &str) -> Result<Ports, String> {
+    match text.split_once(':') {
+        Some(("port-list", name)) if !name.is_empty() => Ok(Ports::List(PortListId::from(name))),
+        _ => numbered(text).parse().map_err(|_| {
+            "allowed are any, ports, ranges and services such as 22,8000-8100,https, and port-list:NAME"
+                .to_owned()
+        }),
+    }
+}
+
+/// Ports in the form that [`ports`] parses.
+pub(crate) fn write_ports(ports: &Ports, names: &Names) -> String {
+    match ports {
+        Ports::Any | Ports::Ranges(_) => ports.to_string(),
+        Ports::List(list) => format!("port-list:{}", names.of(list)),
+    }
+}
+
+/// An address or prefix; host bits are zeroed.
+pub(crate) fn prefix(text: &str) -> Result<IpNet, String> {
+    net(text).ok_or_else(|| "allowed is an address or prefix of either family".to_owned())
+}
+
+/// `none`, `5`, `ad.5`, `ad.5/7`: a network in the form in which [`Vlan`] is displayed, the outer tag first.
+pub(crate) fn vlan(text: &str) -> Result<Vlan, String> {
+    let wrong = || {
+        "allowed are none, a number from 1 to 4094, ad. before that of an 802.1ad tag, and two of them such as ad.5/7"
+            .to_owned()
+    };
+    if text == NO_VLAN {
+        return Ok(Vlan::NONE);
+    }
+    let mut vlan = Vlan::NONE;
+    for (place, tag) in text.split('/').enumerate() {
+        let (kind, number) = match tag.strip_prefix("ad.") {
+            Some(number) => (ethertype::SERVICE_VLAN, number),
+            None => (ethertype::VLAN, tag),
+        };
+        let control = number.parse().ok().filter(|number| place < 2 && (1..=4094).contains(number));
+        vlan = vlan.behind(Tag { kind, control: control.ok_or_else(wrong)? });
+    }
+    Ok(vlan)
+}
+
+/// The text for no network.
+pub(crate) const NO_VLAN: &str = "none";
+
+/// Addresses for a column.
+pub(crate) fn write_addresses(addresses: &[IpAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Ids for a column.
+pub(crate) fn write_ids(ids: impl IntoIterator<Item = impl ToString>) -> String {
+    ids.into_iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",")
+}
+
+/// `yes` or `no`.
+pub(crate) fn yes_no(value: bool) -> String {
+    if value { "yes" } else { "no" }.to_owned()
+}
+
+/// A time for a column: without fractions of a second.
+pub(crate) fn write_time(time: jiff::Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_can_be_parsed() {
+        let names = Names::default();
+        for text in ["any", "10.0.0.0/8", "2001:db8::1", "group:web", "prefix-list:a:b"] {
+            assert_eq!(write_remote(&remote(text).unwrap(), &names), text);
+        }
+        assert_eq!(write_remote(&remote("ANY").unwrap(), &names), "any");
+        for text in ["", "web", "group:", "port-list:web", "10.0.0.0/33"] {
+            remote(text).unwrap_err();
+        }
+        for text in ["any", "22,80-90", "port-list:web"] {
+            assert_eq!(write_ports(&ports(text).unwrap(), &names), text);
+        }
+        assert_eq!(write_ports(&ports("ssh,https").unwrap(), &names), "22,443");
+        for text in ["", "shh", "90-80", "port-list:", "group:web"] {
+            ports(text).unwrap_err();
+        }
+        for text in ["1", "4094", "ad.5", "ad.5/7", "5/ad.7"] {
+            assert_eq!(vlan(text).unwrap().to_string(), text);
+        }
+        assert_eq!(vlan(NO_VLAN), Ok(Vlan::NONE));
+        for text in ["", "0", "4095", "5/", "1/2/3", "ad", "ad.0", "-1"] {
+            vlan(text).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The client of the native API: HTTP/1.1 over the unix socket or a TCP address of `sgd serve`, one connection for as long as the
+//! command runs.
+//!
+//! It blocks: a command does one thing after the other. It must never know what the bodies mean; the nouns beside it do.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Body as _,
+    client::conn::http1::{SendRequest, handshake},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
+    rt::{Read, Write},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use sg_api_types::ErrorBody;
+use tokio::{
+    net::{TcpStream, UnixStream},
+    runtime::{Builder, Runtime},
+    time,
+};
+use uuid::Uuid;
+
+use crate::client::{
+    error::ClientError,
+    moved::{Moved, Pieces},
+    server::Server,
+};
+
+/// How often a request is retried after its connection broke: `sgd` may just have been restarted.
+const RETRIES: u32 = 3;
+/// The delay before the first retry; it doubles.
+const WAIT: Duration = Duration::from_millis(100);
+/// With this header, the server runs a request once, however often it arrives.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// A request to the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    address: String,
+    body: Bytes,
+    media: &'static str,
+    /// Without a token, a request that changes something is sent only once.
+    token: Option<String>,
+}
+
+impl Call {
+    /// A read-only request.
+    pub(crate) fn get(address: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            address: address.into(),
+            body: Bytes::new(),
+            media: "application/json",
+            token: None,
+        }
+    }
+
+    /// A request that changes something. It carries a token, so a retry cannot run it twice.
+    pub(crate) fn change(method: Method, address: impl Into<String>) -> Self {
+        let token = Some(Uuid::new_v4().simple().to_string());
+        Self { method, token, ..Self::get(address) }
+    }
+
+    /// A request whose response the server must not keep, which it would with a token.
+    pub(crate) fn without_token(self) -> Self {
+        Self { token: None, ..self }
+    }
+
+    /// Sets a body as it is.
+    pub(crate) fn with_body(self, body: impl Into<Bytes>, media: &'static str) -> Self {
+        Self { body: body.into(), media, ..self }
+    }
+
+    /// Sets a value as the body. Null fields are omitted, as they have no meaning: a change has only the fields that change.
+    pub(crate) fn with_json(self, value: &impl Serialize) -> Result<Self, ClientError> {
+        let mut value = serde_json::to_value(value).map_err(ClientError::Unwritable)?;
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        let body = serde_json::to_vec(&value).map_err(ClientError::Unwritable)?;
+        Ok(self.with_body(body, "application/json"))
+    }
+
+    fn repeatable(&self) -> bool {
+        self.method == Method::GET || self.token.is_some()
+    }
+
+    fn request(&self, server: &Server, moved: &Arc<Moved>) -> Result<Request<Pieces>, ClientError> {
+        let mut request = Request::builder()
+            .method(&self.method)
+            .uri(&self.address)
+            .header(ACCEPT, "application/json, */*");
+        request = match server {
+            // A socket has no host, but HTTP/1.1 requires the header.
+            Server::Socket(_) => request.header(HOST, "sgd"),
+            Server::Tcp(server) => {
+                request.header(HOST, server.authority()).header(AUTHORIZATION, server.authorization.clone())
+            }
+        };
+        if !self.body.is_empty() {
+            request = request.header(CONTENT_TYPE, self.media);
+        }
+        if let Some(token) = &self.token {
+            request = request.header(IDEMPOTENCY_KEY, token);
+        }
+        request.body(Pieces::of(self.body.clone(), moved)).map_err(ClientError::Address)
+    }
+}
+
+/// A client of one server.
+#[derive(Debug)]
+pub(crate) struct Client {
+    server: Server,
+    timeout: Duration,
+    runtime: Runtime,
+    moved: Arc<Moved>,
+    connection: Option<SendRequest<Pieces>>,
+}
+
+impl Client {
+    /// A client that is not connected yet. `timeout` is for one response, from the last byte that was sent, and for each part of
+    /// it.
+    pub(crate) fn new(server: Server, timeout: Duration) -> Result<Self, ClientError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
+        Ok(Self { server, timeout, runtime, moved: Arc::default(), connection: None })
+    }
+
+    /// The progress of the transfer, for display.
+    pub(crate) fn moved(&self) -> Arc<Moved> {
+        Arc::clone(&self.moved)
+    }
+
+    /// Sends a request and parses the response.
+    pub(crate) fn call<T: DeserializeOwned>(&mut self, call: &Call) -> Result<T, ClientError> {
+        let body = self.raw(call)?;
+        // A response without a body is `null`: success, without a result.
+        let body = if body.is_empty() { Bytes::from_static(b"null") } else { body };
+        serde_json::from_slice(&body).map_err(|source| ClientError::Answer {
+            server: self.server.clone(),
+            address: call.address.clone(),
+            source,
+        })
+    }
+
+    /// Sends a request and returns the raw response.
+    pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
+        let Self { server, timeout, runtime, moved, connection } = self;
+        let answer = runtime.block_on(async {
+            let mut exchange = pin!(exchange(server, connection, call, moved));
+            loop {
+                let before = moved.bytes();
+                match time::timeout(*timeout, exchange.as_mut()).await {
+                    Ok(answer) => return answer,
+                    Err(_) if moved.bytes() != before => {}
+                    Err(_) => {
+                        let changes = call.method != Method::GET;
+                        return Err(ClientError::Timeout { seconds: timeout.as_secs(), changes });
+                    }
+                }
+            }
+        });
+        if matches!(answer, Err(ClientError::Timeout { .. })) {
+            // The pending response on the connection belongs to no request.
+            self.connection = None;
+        }
+        let (status, body) = answer?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(match serde_json::from_slice(&body) {
+            Ok(ErrorBody { .. })
+                if status == StatusCode::UNAUTHORIZED && matches!(self.server, Server::Tcp(_)) =>
+            {
+                ClientError::Unauthenticated { server: self.server.clone() }
+            }
+            Ok(ErrorBody { error }) => ClientError::Refused { status, error },
+            Err(_) => ClientError::NoApi { server: self.server.clone(), status },
+        })
+    }
+}
+
+/// Sends one request and reads its response; retries if the connection broke and a repetition is harmless.
+async fn exchange(
+    server: &Server,
+    connection: &mut Option<SendRequest<Pieces>>,
+    call: &Call,
+    moved: &Arc<Moved>,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let mut tries = 0;
+    loop {
+        let broken = match attempt(server, connection, call, moved).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        *connection = None;
+        let again = match &broken {
+            ClientError::Broken { .. } => call.repeatable(),
+            // If it was there a moment ago, it is being restarted.
+            ClientError::NobodyThere { .. } => tries > 0,
+            _ => false,
+        };
+        if !again || tries == RETRIES {
+            return Err(broken);
+        }
+        time::sleep(WAIT * 2_u32.pow(tries)).await;
+        tries += 1;
+    }
+}
+
+async fn attempt(
+    server: &Server,
+    connection: &mut Option<SendRequest<Pieces>>,
+    call: &Call,
+    moved: &Arc<Moved>,
+) -> Result<(StatusCode, Bytes), ClientError> {
+    let broken = |source| ClientError::Broken { server: server.clone(), changes: !call.repeatable(), source };
+    let usable = connection.take_if(|sender| !sender.is_closed());
+    let mut sender = match usable {
+        Some(sender) => sender,
+        None => connect(server).await?,
+    };
+    sender.ready().await.map_err(broken)?;
+    let response: Response<_> = sender.send_request(call.request(server, moved)?).await.map_err(broken)?;
+    let status = response.status();
+    let mut answer = response.into_body();
+    moved.begin(answer.size_hint().exact().unwrap_or_default(), false);
+    let mut body = BytesMut::new();
+    while let Some(frame) = answer.frame().await {
+        if let Ok(data) = frame.map_err(broken)?.into_data() {
+            moved.add(data.len());
+            body.extend_from_slice(&data);
+        }
+    }
+    let body = body.freeze();
+    *connection = Some(sender);
+    Ok((status, body))
+}
+
+async fn connect(server: &Server) -> Result<SendRequest<Pieces>, ClientError> {
+    let failed = |error| ClientError::connecting(server, error);
+    match server {
+        Server::Socket(path) => shake(server, UnixStream::connect(path).await.map_err(failed)?).await,
+        Server::Tcp(tcp) => shake(server, TcpStream::connect(tcp.authority()).await.map_err(failed)?).await,
+    }
+}
+
+async fn shake<S>(server: &Server, stream: S) -> Result<SendRequest<Pieces>, ClientError>
+where
+    TokioIo<S>: Read + Write + Unpin + Send + 'static,
+{
+    let broken = |source| ClientError::Broken { server: server.clone(), changes: false, source };
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends with the connection; the sender reports why it ended.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}

@@ -1,0 +1,117 @@
+//! What every command needs: the server, and the output.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use hyper::Method;
+use serde::{Serialize, de::DeserializeOwned};
+use sg_agent::Instance;
+use sg_api_types::{LARGEST_PAGE, Page, Status};
+
+use crate::{
+    args::common::Common,
+    client::{
+        address::Address,
+        error::ClientError,
+        http::{Call, Client},
+        server::Server,
+    },
+    failure::Failure,
+    render::output::Output,
+};
+
+/// The context of a command.
+pub(crate) struct Session<'a> {
+    pub(crate) client: Client,
+    pub(crate) output: Output<'a>,
+}
+
+/// The instance whose filter a command reads. The server determines it only if no name does.
+pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
+    if common.instance.is_some() || !common.names_a_server() {
+        return common.instance();
+    }
+    let status: Status = Session::new(common, &mut io::sink())?.get(Address::of(&["status"]))?;
+    Instance::new(&status.instance).map_err(Failure::other)
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(common: &Common, out: &'a mut dyn Write) -> Result<Self, Failure> {
+        let server = Server::of(common)?;
+        let output = Output::new(&common.output, out)?;
+        if let Server::Tcp(tcp) = &server
+            && !tcp.is_local()
+        {
+            output.remark(&format!(
+                "warning: the connection to {server} is not encrypted, and the access key travels on it"
+            ));
+        }
+        let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?;
+        Ok(Self { client, output })
+    }
+
+    /// Sends a request that takes a while, and shows progress.
+    pub(crate) fn waiting<T: DeserializeOwned>(&mut self, what: &str, call: &Call) -> Result<T, ClientError> {
+        let progress = self.output.progress_of(what, self.client.moved());
+        let answer = self.client.call(call);
+        drop(progress);
+        answer
+    }
+
+    /// Fetches an object.
+    pub(crate) fn get<T: DeserializeOwned>(&mut self, address: impl Into<String>) -> Result<T, Failure> {
+        Ok(self.client.call(&Call::get(address))?)
+    }
+
+    /// Sends a change.
+    pub(crate) fn change<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        address: impl Into<String>,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let call = Call::change(method, address).with_json(body)?;
+        Ok(self.client.call(&call)?)
+    }
+
+    /// Sends a change of the object at the address: `target` is the field of the body that would repeat it.
+    pub(crate) fn change_one<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        address: impl Into<String>,
+        target: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        let mut body = serde_json::to_value(body).map_err(Failure::other)?;
+        if let Some(fields) = body.as_object_mut() {
+            fields.remove(target);
+        }
+        self.change(method, address, &body)
+    }
+
+    /// At most `most` objects at an address, and their total number.
+    pub(crate) fn pages<T: DeserializeOwned>(
+        &mut self,
+        address: &Address,
+        most: usize,
+    ) -> Result<(Vec<T>, usize), Failure> {
+        let progress = self.output.progress("reading");
+        let (mut things, mut after) = (Vec::new(), None);
+        loop {
+            let limit = (most - things.len()).clamp(1, LARGEST_PAGE);
+            let page = address.clone().with("limit", limit).with_some("after", after.as_ref());
+            let page: Page<T> = self.client.call(&Call::get(page))?;
+            // A server that repeats a page must not loop forever.
+            let ends = page.items.is_empty() || page.next.is_none() || page.next == after;
+            things.extend(page.items);
+            things.truncate(most);
+            progress.say(format!("reading {} of {}", things.len(), page.total));
+            if ends || things.len() >= most {
+                return Ok((things, page.total));
+            }
+            after = page.next;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `sgctl access-key`: the access keys that sign requests of vendors' clients.
+
+use clap::Subcommand;
+use hyper::Method;
+use sg_api_types::{AccessKeyView, CreateAccessKey, NewAccessKey};
+
+use crate::{
+    args::values::{named, write_time},
+    client::{address::Address, http::Call, names::Names, resource::Resource, session::Session},
+    failure::Failure,
+    render::{
+        output::Yes,
+        table::{Column, Render},
+    },
+};
+
+/// Access keys, with which clients sign their requests.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List access keys, without their secrets.
+    List,
+    /// Create an access key and show its secret, this one time.
+    Create {
+        /// Description: who it is for.
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+    },
+    /// Delete access keys. Requests signed with them are refused from now on.
+    Delete {
+        /// Ids.
+        #[arg(required = true, value_name = "KEY", value_parser = named())]
+        keys: Vec<String>,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+impl Render for AccessKeyView {
+    const NOUN: &'static str = "access key";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("ID", |key| key.id.to_string()),
+        Column::new("CREATED", |key| write_time(key.created)),
+        Column::new("DESCRIPTION", |key| key.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Render for NewAccessKey {
+    const NOUN: &'static str = "access key";
+    const COLUMNS: &'static [Column<Self>] =
+        &[Column::new("ID", |key| key.id.to_string()), Column::new("SECRET", |key| key.secret.clone())];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Resource for AccessKeyView {
+    const COLLECTION: &'static str = "access-keys";
+    const TARGET: &'static str = "key";
+    type Item = Self;
+    type View = Self;
+}
+
+pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    let collection = Address::of(&[AccessKeyView::COLLECTION]);
+    match args.verb {
+        Verb::List => {
+            let keys: Vec<AccessKeyView> = session.get(collection)?;
+            session.output.many(&keys, &Names::default())
+        }
+        Verb::Create { description } => {
+            let body = CreateAccessKey { description: description.unwrap_or_default() };
+            // With a token, the server would keep the response, and with it the secret, for a day.
+            let call = Call::change(Method::POST, collection).without_token().with_json(&body)?;
+            let key: NewAccessKey = session.client.call(&call)?;
+            session.output.one(&key, &Names::default())?;
+            session.output.remark("this secret is not shown again");
+            Ok(())
+        }
+        Verb::Delete { keys, yes } => session.delete::<AccessKeyView>(&keys, yes),
+    }
+}

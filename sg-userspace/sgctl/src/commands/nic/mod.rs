@@ -1,0 +1,274 @@
+//! `sgctl nic`: NICs, and the groups they hold, in their order.
+
+mod settings;
+
+use std::net::IpAddr;
+
+use clap::Subcommand;
+use hyper::Method;
+use serde::Serialize;
+use sg_api_types::{Move, MoveGroup, SetGroups};
+use sg_records::{Nic, Rule};
+
+use crate::{
+    args::{
+        filter::Filter,
+        label,
+        values::{named, parse_bool, word, write_addresses, write_ids, write_remote, write_time, yes_no},
+    },
+    client::{address::Address, names::Wanted, resource::Resource, session::Session},
+    commands::{
+        membership::{JoinArgs, LeaveArgs},
+        rule,
+    },
+    failure::Failure,
+    render::{
+        output::Yes,
+        table::{Column, Render, name_or},
+    },
+};
+use settings::{Modify, Register};
+
+/// NICs: the filtered devices and their groups.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List NICs.
+    List(List),
+    /// Show a NIC, and the rules of its groups.
+    Show {
+        /// Id, name or device.
+        #[arg(value_parser = named())]
+        nic: String,
+    },
+    /// Register a NIC.
+    #[command(visible_alias = "create")]
+    Register(Register),
+    /// Change the given fields; the others are left unchanged.
+    Modify(Modify),
+    /// Deregister NICs. Their filters are removed.
+    #[command(visible_alias = "delete")]
+    Remove {
+        /// Ids, names or devices.
+        #[arg(required = true, value_name = "NIC", value_parser = named())]
+        nics: Vec<String>,
+        #[command(flatten)]
+        yes: Yes,
+    },
+    /// Add groups to NICs.
+    Join(JoinArgs),
+    /// Remove groups from NICs; each keeps at least one.
+    Leave(LeaveArgs),
+    /// Set the groups of a NIC, in order.
+    SetGroups {
+        /// Id, name or device.
+        #[arg(value_parser = named())]
+        nic: String,
+        /// Ids or names of groups; the first has the highest priority.
+        #[arg(required = true, value_name = "GROUP", value_parser = named())]
+        groups: Vec<String>,
+    },
+    /// Move a group among those of a NIC.
+    Move {
+        /// Id, name or device.
+        #[arg(value_parser = named())]
+        nic: String,
+        /// Id or name of the group.
+        #[arg(value_parser = named())]
+        group: String,
+        /// `up`, `down`, or a position from 0, the first.
+        #[arg(value_parser = to)]
+        to: Move,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    filter: Filter,
+    /// Only in this VPC; `classic` means the classic network.
+    #[arg(long)]
+    vpc: Option<String>,
+    /// Only NICs that hold this group.
+    #[arg(long)]
+    group: Option<String>,
+    /// Only NICs of this instance.
+    #[arg(long, value_name = "INSTANCE")]
+    attached_to: Option<String>,
+    /// Only the NIC of this device.
+    #[arg(long)]
+    device: Option<String>,
+    /// Only the NIC with this address.
+    #[arg(long)]
+    address: Option<IpAddr>,
+    /// Only NICs of this host, or with `no` only others.
+    #[arg(long, value_name = "YES", value_parser = parse_bool())]
+    local: Option<bool>,
+}
+
+fn to(text: &str) -> Result<Move, String> {
+    match text {
+        "up" => Ok(Move::Up),
+        "down" => Ok(Move::Down),
+        place => place.parse().map(Move::To).map_err(|_| "allowed are up, down, and 0, 1, 2 …".to_owned()),
+    }
+}
+
+/// Its addresses, or where they come from.
+fn addresses(nic: &Nic) -> String {
+    match (nic.addresses.as_slice(), &nic.device) {
+        ([], Some(_)) => "(the device's)".to_owned(),
+        (addresses, _) => write_addresses(addresses),
+    }
+}
+
+impl Render for Nic {
+    const NOUN: &'static str = "NIC";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("NAME", |nic| name_or(&nic.label.name, &nic.id)),
+        Column::wide("ID", |nic| nic.id.to_string()),
+        Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
+        Column::new("ADDRESSES", addresses),
+        Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
+        Column::named("INSTANCE", |nic, names| names.all(&nic.instance)),
+        Column::wide("PRIMARY", |nic| yes_no(nic.primary)),
+        Column::wide("REGION", |nic| nic.region.clone()),
+        Column::wide_named("VPC", |nic, names| names.all(&nic.vpc)),
+        Column::wide("ROLE", |nic| word(&nic.role)),
+        Column::wide("ANTI-SPOOFING", |nic| nic.anti_spoofing.map(yes_no).unwrap_or_default()),
+        Column::wide("ACCEPT-OWN-SOURCE", |nic| yes_no(nic.accept_own_source)),
+        Column::wide("DHCP-SERVERS", |nic| write_addresses(&nic.dhcp_servers)),
+        Column::wide("MAC", |nic| nic.senders.mac.map(|mac| mac.to_string()).unwrap_or_default()),
+        Column::wide("ALLOWED-PAIRS", |nic| {
+            let pairs = nic.senders.allowed_address_pairs.iter().map(ToString::to_string);
+            pairs.collect::<Vec<_>>().join(" ")
+        }),
+        Column::wide("HOOK", |nic| word(&nic.hook)),
+        Column::wide("IPSEC", |nic| nic.ipsec.as_ref().map(word).unwrap_or_default()),
+        Column::wide("ETHERTYPES", |nic| write_ids(&nic.ethertypes)),
+        Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
+        Column::wide("TAGS", |nic| label::tags(&nic.label)),
+        Column::wide("CREATED", |nic| write_time(nic.label.created)),
+        Column::wide("DESCRIPTION", |nic| nic.label.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.ids("groups", &self.groups);
+        wanted.ids("instances", &self.instance);
+        wanted.ids("vpcs", &self.vpc);
+    }
+}
+
+/// Warns of packets that pass the NIC unfiltered.
+fn warn(session: &Session<'_>, nic: &Nic) {
+    for carrier in nic.ethertypes.iter().filter_map(|ethertype| ethertype.carrier()) {
+        session.output.remark(&format!("warning: {carrier}"));
+    }
+}
+
+impl Resource for Nic {
+    const COLLECTION: &'static str = "nics";
+    const TARGET: &'static str = "nic";
+    const DELETE: [&'static str; 2] = ["Remove", "removed"];
+    type Item = Nic;
+    type View = Nic;
+}
+
+/// Shows a NIC, and for people the rules of its groups, in the order of the groups.
+fn show(name: &str, session: &mut Session<'_>) -> Result<(), Failure> {
+    let nic = session.show::<Nic>(name)?;
+    if !session.output.format.is_table() || session.output.chooses_columns() {
+        return Ok(());
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    for group in &nic.groups {
+        let address = Address::of(&["groups", group.as_str(), "rules"]);
+        rules.extend(session.pages::<Rule>(&address, usize::MAX)?.0);
+    }
+    if rules.is_empty() {
+        session.output.remark("no rule in its groups");
+        return Ok(());
+    }
+    let held: Vec<HeldRule> = rules.into_iter().map(HeldRule).collect();
+    let names = session.names_for(&held)?;
+    session.output.text("\n")?;
+    session.output.many(&held, &names)
+}
+
+/// A rule of one of a NIC's groups, with its group.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct HeldRule(Rule);
+
+impl Render for HeldRule {
+    const NOUN: &'static str = Rule::NOUN;
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::named("GROUP", |held, names| names.of(&held.0.group)),
+        Column::new("RULE", |held| name_or(&held.0.spec.name, &held.0.id)),
+        Column::new("DIRECTION", |held| held.0.direction.to_string()),
+        Column::number("PRIORITY", |held| held.0.spec.priority.to_string()),
+        Column::new("ACTION", |held| rule::action(&held.0.spec)),
+        Column::new("PROTOCOL", |held| held.0.spec.protocol.to_string()),
+        Column::named("PORTS", |held, names| rule::ports(&held.0.spec, names)),
+        Column::named("REMOTE", |held, names| write_remote(&held.0.spec.remote, names)),
+        Column::wide("ID", |held| held.0.id.to_string()),
+    ];
+
+    fn id(&self) -> String {
+        self.0.id()
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        self.0.mentions(wanted);
+    }
+}
+
+pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    match args.verb {
+        Verb::List(list) => session.list::<Nic>(list.filter, |address| {
+            let address = address.with_some("vpc", list.vpc).with_some("group", list.group);
+            let address = address.with_some("instance", list.attached_to).with_some("device", list.device);
+            address.with_some("address", list.address).with_some("local", list.local)
+        }),
+        Verb::Show { nic } => show(&nic, session),
+        Verb::Register(register) => {
+            let nic = session.create::<Nic>("registered", &register.into_request())?;
+            warn(session, &nic);
+            Ok(())
+        }
+        Verb::Modify(modify) => {
+            let name = modify.nic.clone();
+            let nic = session.modify::<Nic>(&name, &modify.into_request())?;
+            warn(session, &nic);
+            Ok(())
+        }
+        Verb::Remove { nics, yes } => session.delete::<Nic>(&nics, yes),
+        Verb::Join(join) => join.run(session),
+        Verb::Leave(leave) => leave.run(session),
+        Verb::SetGroups { nic, groups } => {
+            let body = SetGroups { target: String::new(), groups };
+            let nic: Nic =
+                session.change_one(Method::PUT, Address::of(&["nics", &nic, "groups"]), "target", &body)?;
+            session.ordered(&[nic])
+        }
+        Verb::Move { nic, group, to } => {
+            let body = MoveGroup { target: String::new(), group, to };
+            let address = Address::of(&["nics", &nic, "groups", "move"]);
+            let nic: Nic = session.change_one(Method::POST, address, "target", &body)?;
+            session.ordered(&[nic])
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `sgctl quota`: quotas.
+
+use clap::Subcommand;
+use hyper::Method;
+use serde_json::{Map, Value};
+use sg_api_types::ModifyQuotas;
+use sg_records::Quotas;
+
+use crate::{
+    args::common::Format,
+    client::{address::Address, session::Session},
+    failure::Failure,
+    render::table::Rows,
+};
+
+/// Quotas: the maximum number of each resource.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the quotas.
+    #[command(visible_alias = "show")]
+    List,
+    /// Change quotas; the others are left unchanged. Resources beyond a new quota stay, and no more can be added.
+    #[command(visible_alias = "set")]
+    Modify {
+        /// Name of a quota and its new value.
+        #[arg(required = true, value_name = "NAME=NUMBER", value_parser = quota)]
+        quotas: Vec<(String, u32)>,
+    },
+}
+
+fn quota(text: &str) -> Result<(String, u32), String> {
+    let (name, number) = text.split_once('=').ok_or("a quota is NAME=NUMBER")?;
+    let number = number.parse().map_err(|_| format!("{number:?} is no number of 0 to {}", u32::MAX))?;
+    Ok((name.replace('-', "_"), number))
+}
+
+pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    let address = Address::of(&["quotas"]);
+    let quotas: Quotas = match args.verb {
+        Verb::List => session.get(address)?,
+        Verb::Modify { quotas } => {
+            let change = quotas.into_iter().map(|(name, number)| (name, Value::from(number)));
+            let change = Value::Object(change.collect::<Map<_, _>>());
+            let body: ModifyQuotas = serde_json::from_value(change).map_err(Failure::input)?;
+            session.change(Method::PATCH, address, &body)?
+        }
+    };
+    if session.output.format.is_data() {
+        return session.output.data(&quotas);
+    }
+    let fields = serde_json::to_value(&quotas).map_err(Failure::other)?;
+    let rows = fields.as_object().into_iter().flatten();
+    if session.output.format == Format::Name {
+        return rows.map(|(name, _)| name).try_for_each(|name| session.output.line(name));
+    }
+    let rows = rows.map(|(name, value)| vec![name.clone(), value.to_string()]);
+    session.output.table(Rows::new(&["QUOTA", "VALUE"], &["VALUE"], rows))
+}

@@ -1,0 +1,212 @@
+//! `sgctl rule`: the rules of groups.
+
+use clap::Subcommand;
+use hyper::Method;
+use sg_api_types::{Authorize, GroupView, Revoke};
+use sg_records::{Direction, NicType, Rule, RuleSpec, shortest};
+
+use crate::{
+    args::{
+        filter::Length,
+        rule::{NewRule, RuleChange},
+        values::{named, word, write_ports, write_remote, write_time, yes_no},
+    },
+    client::{
+        address::Address,
+        names::{Names, Wanted},
+        resource::Resource,
+        session::Session,
+    },
+    failure::Failure,
+    render::{
+        output::{Yes, count},
+        table::{Column, Render, cell, name_or},
+    },
+};
+
+/// Rules of a group.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the rules of a group.
+    List(List),
+    /// Show one.
+    Show {
+        /// Id, or a name that no other rule has.
+        #[arg(value_parser = named())]
+        rule: String,
+    },
+    /// Add rules to a group. Existing ones are not added again.
+    #[command(visible_alias = "create")]
+    Add(Add),
+    /// Change the given fields; the others are left unchanged.
+    Modify(Modify),
+    /// Revoke rules.
+    #[command(visible_alias = "delete")]
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Id or name of the group.
+    #[arg(value_parser = named())]
+    group: String,
+    /// Only rules of this direction.
+    #[arg(long, value_enum)]
+    direction: Option<Direction>,
+    /// In a classic group: only rules for NICs of this network.
+    #[arg(long, value_enum, value_name = "NETWORK")]
+    nic_type: Option<NicType>,
+    #[command(flatten)]
+    length: Length,
+}
+
+#[derive(Debug, clap::Args)]
+struct Add {
+    /// Id or name of the group.
+    #[arg(value_parser = named())]
+    group: String,
+    /// Direction as the NIC's owner sees it.
+    #[arg(long, value_enum)]
+    direction: Direction,
+    #[command(flatten)]
+    rule: NewRule,
+}
+
+#[derive(Debug, clap::Args)]
+struct Modify {
+    /// Id; with --group also a name.
+    #[arg(value_parser = named())]
+    rule: String,
+    /// Group of the rule.
+    #[arg(long, value_parser = named())]
+    group: Option<String>,
+    #[command(flatten)]
+    change: RuleChange,
+}
+
+#[derive(Debug, clap::Args)]
+struct RevokeArgs {
+    /// Ids; with --group also names.
+    #[arg(required = true, value_name = "RULE", value_parser = named())]
+    rules: Vec<String>,
+    /// Group of the rules. With it, all are revoked or none.
+    #[arg(long, value_parser = named())]
+    group: Option<String>,
+    /// Direction they must have.
+    #[arg(long, value_enum, requires = "group")]
+    direction: Option<Direction>,
+    #[command(flatten)]
+    yes: Yes,
+}
+
+impl Render for Rule {
+    const NOUN: &'static str = "rule";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("NAME", |rule| name_or(&rule.spec.name, &rule.id)),
+        Column::wide("ID", |rule| rule.id.to_string()),
+        Column::wide_named("GROUP", |rule, names| names.of(&rule.group)),
+        Column::new("DIRECTION", |rule| rule.direction.to_string()),
+        Column::number("PRIORITY", |rule| rule.spec.priority.to_string()),
+        Column::new("ACTION", |rule| action(&rule.spec)),
+        Column::new("PROTOCOL", |rule| rule.spec.protocol.to_string()),
+        Column::named("PORTS", |rule, names| ports(&rule.spec, names)),
+        Column::named("REMOTE", |rule, names| write_remote(&rule.spec.remote, names)),
+        Column::wide_named("SOURCE-PORTS", |rule, names| write_ports(&rule.spec.source_ports, names)),
+        Column::wide("LOCAL", |rule| rule.spec.local.map_or_else(|| "any".to_owned(), shortest)),
+        Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
+        Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
+        Column::wide("CREATED", |rule| write_time(rule.created)),
+        Column::new("DESCRIPTION", |rule| rule.spec.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.spec.name)
+    }
+
+    fn mentions(&self, wanted: &mut Wanted) {
+        wanted.remote(&self.spec.remote);
+        wanted.ports(&self.spec.ports);
+        wanted.ports(&self.spec.source_ports);
+        wanted.ids("groups", [&self.group]);
+    }
+}
+
+/// A disabled rule decides nothing.
+pub(crate) fn action(spec: &RuleSpec) -> String {
+    if spec.enabled { word(&spec.action) } else { "disabled".to_owned() }
+}
+
+/// Its ports, or its ICMP messages.
+pub(crate) fn ports(spec: &RuleSpec, names: &Names) -> String {
+    match (spec.icmp_type, spec.icmp_code) {
+        (None, _) => write_ports(&spec.ports, names),
+        (Some(kind), None) => format!("type {kind}"),
+        (Some(kind), Some(code)) => format!("type {kind} code {code}"),
+    }
+}
+
+/// A rule in one line.
+pub(crate) fn words(rule: &Rule, names: &Names) -> String {
+    let spec = &rule.spec;
+    let [from, to] = match rule.direction {
+        Direction::Ingress => [write_remote(&spec.remote, names), ports(spec, names)],
+        Direction::Egress => [ports(spec, names), write_remote(&spec.remote, names)],
+    };
+    let (direction, protocol, priority) = (rule.direction, spec.protocol, spec.priority);
+    cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
+}
+
+impl Resource for Rule {
+    const COLLECTION: &'static str = "rules";
+    const TARGET: &'static str = "rule";
+    const DELETE: [&'static str; 2] = ["Revoke", "revoked"];
+    type Item = Rule;
+    type View = Rule;
+}
+
+pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    match args.verb {
+        Verb::List(list) => {
+            let address = Address::of(&["groups", &list.group, "rules"]);
+            let address = address.with_some("direction", list.direction).with_some("nic_type", list.nic_type);
+            session.list_at::<Rule>(&address, list.length)
+        }
+        Verb::Show { rule } => session.show::<Rule>(&rule).map(drop),
+        Verb::Add(add) => {
+            let body =
+                Authorize { group: String::new(), direction: add.direction, rules: add.rule.into_request() };
+            let address = Address::of(&["groups", &add.group, "rules"]);
+            let rules: Vec<Rule> = session.change_one(Method::POST, address, "group", &body)?;
+            let of: Result<GroupView, _> = session.get(Address::of(&["groups", &add.group]));
+            let held = of.map_or(true, |group| group.nics > 0);
+            let done = if held { "in force:" } else { "stored, but no NIC holds this group:" };
+            session.output.done_all(done, &rules)
+        }
+        Verb::Modify(modify) => {
+            let mut body = modify.change.into_request();
+            body.group = modify.group;
+            session.modify::<Rule>(&modify.rule, &body).map(drop)
+        }
+        Verb::Revoke(args) => revoke(args, session),
+    }
+}
+
+fn revoke(args: RevokeArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+    let Some(group) = args.group else { return session.delete::<Rule>(&args.rules, args.yes) };
+    let question = format!("Revoke {} of group {group}?", count(args.rules.len(), "rule"));
+    session.output.confirm(&question, args.yes.yes)?;
+    let body = Revoke { group: String::new(), direction: args.direction, rules: args.rules };
+    let address = Address::of(&["groups", &group, "rules", "revoke"]);
+    let revoked: Vec<String> = session.change_one(Method::POST, address, "group", &body)?;
+    session.output.done_ids("revoked", "rule", &revoked)
+}

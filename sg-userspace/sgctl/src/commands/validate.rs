@@ -1,0 +1,116 @@
+//! `sgctl validate`: checks whether a document is a valid policy, and summarizes it.
+
+use std::{io::Write, net::IpAddr};
+
+use serde::Serialize;
+use sg_agent::devices::{self, Devices};
+use sg_check::CompiledNic;
+use sg_model::{Ethertype, Hook, Nic, Policy, Role};
+
+use crate::{
+    args::{
+        common::{Common, Format},
+        policy::{self, PolicyArg},
+    },
+    failure::Failure,
+    render::output::{Output, count},
+};
+
+/// Validate and compile a policy document without applying it; root is not needed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    policy: PolicyArg,
+}
+
+/// The summary of a document.
+#[derive(Debug, Serialize)]
+struct Summary {
+    groups: usize,
+    rules: usize,
+    nics: Vec<NicSummary>,
+}
+
+#[derive(Debug, Serialize)]
+struct NicSummary {
+    device: String,
+    role: &'static str,
+    anti_spoofing: bool,
+    hook: &'static str,
+    ipsec: &'static str,
+    ethertypes: Vec<Ethertype>,
+    groups: Vec<String>,
+    addresses: Vec<IpAddr>,
+    image_bytes: usize,
+    /// Whether this host has the device.
+    present: bool,
+}
+
+pub(crate) fn run(args: &Args, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    let policy = policy::load(&args.policy.policy)?;
+    let summary = Summary::of(&policy)?;
+    let mut output = Output::new(&common.output, out)?;
+    match output.format {
+        Format::Table | Format::Wide => {
+            output.line(&format!("{}: {}", args.policy.policy.display(), summary.words()))?;
+            summary.nics.iter().flat_map(NicSummary::words).try_for_each(|line| output.line(&line))
+        }
+        Format::Json | Format::Yaml => output.data(&summary),
+        Format::Name => summary.nics.iter().try_for_each(|nic| output.line(&nic.device)),
+    }
+}
+
+impl Summary {
+    fn of(policy: &Policy) -> Result<Self, Failure> {
+        let devices = devices::scan().map_err(Failure::other)?;
+        let rules = policy.groups().iter().map(|group| group.ingress.len() + group.egress.len()).sum();
+        let nics = policy.nics().iter().map(|nic| NicSummary::of(policy, nic, &devices));
+        Ok(Self { groups: policy.groups().len(), rules, nics: nics.collect::<Result<_, _>>()? })
+    }
+
+    fn words(&self) -> String {
+        let [groups, rules, nics] = [(self.groups, "group"), (self.rules, "rule"), (self.nics.len(), "NIC")]
+            .map(|(number, noun)| count(number, noun));
+        format!("{groups}, {rules}, {nics}")
+    }
+}
+
+impl NicSummary {
+    fn of(policy: &Policy, nic: &Nic, devices: &Devices) -> Result<Self, Failure> {
+        // A policy without an image can never be applied, so the input is wrong.
+        let compiled = CompiledNic::new(policy, nic).map_err(Failure::input)?;
+        Ok(Self {
+            device: nic.device.clone(),
+            role: match nic.role {
+                Role::Host => "host",
+                Role::Guest => "guest",
+            },
+            anti_spoofing: nic.anti_spoofing(),
+            hook: nic.hook.name(),
+            ipsec: nic.ipsec().name(),
+            ethertypes: nic.ethertypes.clone(),
+            groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
+            addresses: nic.addresses.clone(),
+            image_bytes: size_of_val(compiled.image.words()),
+            present: devices.contains_key(&nic.device),
+        })
+    }
+
+    fn words(&self) -> Vec<String> {
+        let Self { device, role, image_bytes, .. } = self;
+        let anti_spoofing = if self.anti_spoofing { ", anti-spoofing" } else { "" };
+        let hook = if self.hook == Hook::Xdp.name() { ", xdp" } else { "" };
+        let groups = self.groups.join(", ");
+        let addresses = match self.addresses.as_slice() {
+            [] => "no address".to_owned(),
+            addresses => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let mut lines = vec![format!(
+            "NIC {device}: {role}{anti_spoofing}{hook}; groups {groups}; {addresses}; image {image_bytes} bytes"
+        )];
+        if !self.present {
+            lines.push(format!("NIC {device}: this host has no such device yet"));
+        }
+        lines
+    }
+}

@@ -1,0 +1,168 @@
+//! `sgctl vpc`: namespaces of groups and NICs that can refer to each other.
+
+use clap::Subcommand;
+use sg_api_types::{CreateVpc, ModifyVpc};
+use sg_model::{MidStream, Takeover, Unmatched};
+use sg_records::{Established, Order, Vpc};
+
+use crate::{
+    args::{
+        filter::Filter,
+        label::{self, LabelChangeArgs, NewLabelArgs},
+        values::{named, word, write_time},
+    },
+    client::{resource::Resource, session::Session},
+    failure::Failure,
+    render::{
+        output::Yes,
+        table::{Column, Render, name_or},
+    },
+};
+
+/// VPCs: networks whose groups and NICs can refer to each other.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List VPCs.
+    List {
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Show one.
+    Show {
+        /// Id or name.
+        #[arg(value_parser = named())]
+        name: String,
+    },
+    /// Create one.
+    Create(Create),
+    /// Change the given fields; the others are left unchanged.
+    Modify(Modify),
+    /// Delete empty VPCs.
+    Delete {
+        /// Ids or names.
+        #[arg(required = true, value_name = "VPC", value_parser = named())]
+        vpcs: Vec<String>,
+        #[command(flatten)]
+        yes: Yes,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    #[command(flatten)]
+    label: NewLabelArgs,
+    /// Region. Default: local.
+    #[arg(long)]
+    region: Option<String>,
+    /// How the rules of a NIC's groups are ordered.
+    #[arg(long, value_enum, default_value = "merged")]
+    order: Order,
+    /// What a policy change does to live flows.
+    #[arg(long, value_enum, default_value = "revalidate")]
+    established: Established,
+    /// What happens to mid-stream TCP packets of unknown connections.
+    #[arg(long, value_enum, default_value = "loose")]
+    mid_stream: MidStream,
+    /// How long after a NIC was first filtered the rules of one direction can take such a connection over: a number of
+    /// seconds, established (the timeout of established TCP connections) or forever.
+    #[arg(long, value_name = "SECONDS", default_value_t)]
+    takeover: Takeover,
+    /// What happens to packets that no rule matches, unless they are accepted.
+    #[arg(long, value_enum, default_value = "drop")]
+    default: Unmatched,
+}
+
+#[derive(Debug, clap::Args)]
+struct Modify {
+    /// Id or name.
+    #[arg(value_parser = named())]
+    vpc: String,
+    #[command(flatten)]
+    label: LabelChangeArgs,
+    /// How the rules of a NIC's groups are ordered.
+    #[arg(long, value_enum)]
+    order: Option<Order>,
+    /// What a policy change does to live flows.
+    #[arg(long, value_enum)]
+    established: Option<Established>,
+    /// What happens to mid-stream TCP packets of unknown connections.
+    #[arg(long, value_enum)]
+    mid_stream: Option<MidStream>,
+    /// How long after a NIC was first filtered the rules of one direction can take such a connection over: a number of
+    /// seconds, established (the timeout of established TCP connections) or forever.
+    #[arg(long, value_name = "SECONDS")]
+    takeover: Option<Takeover>,
+    /// What happens to packets that no rule matches, unless they are accepted.
+    #[arg(long, value_enum)]
+    default: Option<Unmatched>,
+}
+
+impl Render for Vpc {
+    const NOUN: &'static str = "VPC";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("NAME", |vpc| name_or(&vpc.label.name, &vpc.id)),
+        Column::wide("ID", |vpc| vpc.id.to_string()),
+        Column::new("REGION", |vpc| vpc.region.clone()),
+        Column::new("ORDER", |vpc| word(&vpc.order)),
+        Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
+        Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
+        Column::wide("TAKEOVER", |vpc| vpc.takeover.to_string()),
+        Column::wide("DEFAULT", |vpc| word(&vpc.default)),
+        Column::wide("TAGS", |vpc| label::tags(&vpc.label)),
+        Column::wide("CREATED", |vpc| write_time(vpc.label.created)),
+        Column::wide("DESCRIPTION", |vpc| vpc.label.description.clone()),
+    ];
+
+    fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.label.name)
+    }
+}
+
+impl Resource for Vpc {
+    const COLLECTION: &'static str = "vpcs";
+    const TARGET: &'static str = "vpc";
+    type Item = Vpc;
+    type View = Vpc;
+}
+
+pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+    match args.verb {
+        Verb::List { filter } => session.list::<Vpc>(filter, |address| address),
+        Verb::Show { name } => session.show::<Vpc>(&name).map(drop),
+        Verb::Create(create) => {
+            let body = CreateVpc {
+                label: create.label.into_request(),
+                region: create.region.unwrap_or_default(),
+                order: create.order,
+                established: create.established,
+                mid_stream: create.mid_stream,
+                takeover: create.takeover,
+                default: create.default,
+            };
+            session.create::<Vpc>("created", &body).map(drop)
+        }
+        Verb::Modify(modify) => {
+            let body = ModifyVpc {
+                vpc: String::new(),
+                label: modify.label.into_request(),
+                order: modify.order,
+                established: modify.established,
+                mid_stream: modify.mid_stream,
+                takeover: modify.takeover,
+                default: modify.default,
+            };
+            session.modify::<Vpc>(&modify.vpc, &body).map(drop)
+        }
+        Verb::Delete { vpcs, yes } => session.delete::<Vpc>(&vpcs, yes),
+    }
+}

@@ -1,0 +1,112 @@
+//! How a command fails, and its exit code.
+
+use std::{
+    io::{self, ErrorKind},
+    process::ExitCode,
+};
+
+use sg_check::{EngineError, StreamError};
+use sg_model::text::escaped_lines;
+
+use crate::{args::common::Format, render::faults};
+
+/// The exit codes of every command.
+pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
+    (0, "done"),
+    (1, "failed: sgd cannot be reached, the kernel refuses, or `check --expect` is not met"),
+    (2, "wrong usage or input: an argument, a document, a probe, or a change that sgd refuses"),
+    (3, "not found: something that the command names does not exist"),
+];
+
+/// Why a command failed; the kind determines its exit code.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// 2: the policy, a probe or an argument is wrong.
+    Input(anyhow::Error),
+    /// 3: something that the command names does not exist.
+    NotFound(anyhow::Error),
+    /// 1: anything else.
+    Other(anyhow::Error),
+    /// 1, without a message: the reader of our output is gone.
+    BrokenPipe,
+}
+
+impl Failure {
+    /// The input is wrong, for this reason.
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self::Input(error.into())
+    }
+
+    /// Something that was named does not exist, for this reason.
+    pub(crate) fn not_found(error: impl Into<anyhow::Error>) -> Self {
+        Self::NotFound(error.into())
+    }
+
+    /// Something else failed, for this reason.
+    pub(crate) fn other(error: impl Into<anyhow::Error>) -> Self {
+        Self::Other(error.into())
+    }
+
+    /// The same failure, about a file.
+    pub(crate) fn about(self, file: &str) -> Self {
+        match self {
+            Self::Input(error) => Self::Input(error.context(file.to_owned())),
+            Self::NotFound(error) => Self::NotFound(error.context(file.to_owned())),
+            Self::Other(error) => Self::Other(error.context(file.to_owned())),
+            Self::BrokenPipe => Self::BrokenPipe,
+        }
+    }
+
+    pub(crate) const fn code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::NotFound(_) => 3,
+            Self::Other(_) | Self::BrokenPipe => 1,
+        }
+    }
+
+    /// Prints it to standard error and returns the exit code. The faults of a document have the format of the output.
+    pub(crate) fn report(&self, format: Format) -> ExitCode {
+        match self {
+            Self::Input(error) | Self::NotFound(error) | Self::Other(error) => match error.downcast_ref() {
+                Some(document) => faults::report(document, format),
+                None => eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}"))),
+            },
+            Self::BrokenPipe => {}
+        }
+        ExitCode::from(self.code())
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Errors of writing the output.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::BrokenPipe,
+            _ => Self::Other(anyhow::Error::new(error).context("writing the output")),
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            // A policy without an image is a bad policy.
+            EngineError::Compile(_) => Self::input(error),
+            error => Self::other(error),
+        }
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            // A policy without an image is a bad policy.
+            StreamError::Line { .. }
+            | StreamError::LongLine { .. }
+            | StreamError::Engine { error: EngineError::Compile(_), .. } => Self::input(error),
+            StreamError::Write(error) => error.into(),
+            StreamError::Engine { .. } | StreamError::Read { .. } => Self::other(error),
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Tables: the fields of objects, in columns for several objects, one below the other for one.
+//!
+//! Users' texts may contain anything; a terminal gets no control characters from them.
+
+use anyhow::anyhow;
+use clap::builder::styling::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use sg_model::text::escaped;
+
+use crate::{
+    client::names::{Names, Wanted},
+    failure::Failure,
+};
+
+/// An object that can be printed in every format.
+pub(crate) trait Render: Serialize + 'static {
+    /// The noun for one object.
+    const NOUN: &'static str;
+    /// Its columns, in their order.
+    const COLUMNS: &'static [Column<Self>];
+
+    /// Its id for programs.
+    fn id(&self) -> String;
+
+    /// Its name for people.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Adds the ids of other objects that it refers to.
+    fn mentions(&self, _wanted: &mut Wanted) {}
+}
+
+/// How a column becomes text.
+enum Text<T: ?Sized> {
+    Plain(fn(&T) -> String),
+    /// With the names of other objects in place of their ids.
+    Named(fn(&T, &Names) -> String),
+}
+
+/// Where a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Always.
+    Everywhere,
+    /// In wide tables, and for a single object.
+    Wide,
+    /// For a single object.
+    Alone,
+}
+
+/// A field of an object.
+pub(crate) struct Column<T: ?Sized> {
+    title: &'static str,
+    text: Text<T>,
+    place: Place,
+    number: bool,
+}
+
+impl<T: ?Sized> Column<T> {
+    /// A column of every table.
+    pub(crate) const fn new(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of every table that has names of other objects.
+    pub(crate) const fn named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
+        Self { title, text: Text::Named(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of wide tables.
+    pub(crate) const fn wide(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Wide, number: false }
+    }
+
+    /// A column of wide tables that has names of other objects.
+    pub(crate) const fn wide_named(title: &'static str, text: fn(&T, &Names) -> String) -> Self {
+        Self { title, text: Text::Named(text), place: Place::Wide, number: false }
+    }
+
+    /// A field that only a single object shows; it may have several lines.
+    pub(crate) const fn alone(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Alone, number: false }
+    }
+
+    /// A column of every table, right-aligned.
+    pub(crate) const fn number(title: &'static str, text: fn(&T) -> String) -> Self {
+        Self { title, text: Text::Plain(text), place: Place::Everywhere, number: true }
+    }
+
+    fn text(&self, thing: &T, names: &Names) -> String {
+        match self.text {
+            Text::Plain(text) => text(thing),
+            Text::Named(text) => text(thing, names),
+        }
+    }
+}
+
+/// A table of texts.
+pub(crate) struct Rows {
+    titles: Vec<&'static str>,
+    /// The columns that are right-aligned, and sorted as numbers.
+    numbers: Vec<bool>,
+    /// The columns that are shown unless others are chosen.
+    shown: Vec<bool>,
+    cells: Vec<Vec<String>>,
+}
+
+impl Rows {
+    /// A table of these columns, all of which are shown. Those whose titles are in `numbers` are right-aligned.
+    pub(crate) fn new(
+        titles: &[&'static str],
+        numbers: &[&str],
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> Self {
+        Self {
+            titles: titles.to_vec(),
+            numbers: titles.iter().map(|title| numbers.contains(title)).collect(),
+            shown: vec![true; titles.len()],
+            cells: rows.into_iter().collect(),
+        }
+    }
+
+    /// Several objects, one a line.
+    pub(crate) fn of<T: Render>(things: &[T], names: &Names, wide: bool) -> Self {
+        let columns: Vec<&Column<T>> =
+            T::COLUMNS.iter().filter(|column| column.place != Place::Alone).collect();
+        let row = |thing| columns.iter().map(|column| column.text(thing, names)).collect();
+        Self {
+            titles: columns.iter().map(|column| column.title).collect(),
+            numbers: columns.iter().map(|column| column.number).collect(),
+            shown: columns.iter().map(|column| wide || column.place == Place::Everywhere).collect(),
+            cells: things.iter().map(row).collect(),
+        }
+    }
+
+    /// Sorts the rows by a column.
+    pub(crate) fn sort(&mut self, column: &str) -> Result<(), Failure> {
+        let column = self.find(column)?;
+        if self.numbers[column] {
+            self.cells.sort_by_cached_key(|row| row[column].parse::<i128>().unwrap_or(i128::MAX));
+        } else {
+            self.cells.sort_by(|one, other| one[column].cmp(&other[column]));
+        }
+        Ok(())
+    }
+
+    /// Chooses the columns, in their order.
+    pub(crate) fn choose(self, columns: &[String]) -> Result<Self, Failure> {
+        let chosen: Vec<usize> = columns.iter().map(|column| self.find(column)).collect::<Result<_, _>>()?;
+        Ok(self.only(&chosen))
+    }
+
+    fn find(&self, column: &str) -> Result<usize, Failure> {
+        let same = |title: &&str| title.eq_ignore_ascii_case(column);
+        self.titles.iter().position(same).ok_or_else(|| {
+            let titles = self.titles.join(", ").to_lowercase();
+            Failure::input(anyhow!("no column {column:?} in this table; there are: {titles}"))
+        })
+    }
+
+    fn only(self, columns: &[usize]) -> Self {
+        let mut rows = self.cells;
+        for row in &mut rows {
+            *row = columns.iter().map(|&column| row[column].clone()).collect();
+        }
+        Self {
+            titles: columns.iter().map(|&column| self.titles[column]).collect(),
+            numbers: columns.iter().map(|&column| self.numbers[column]).collect(),
+            shown: vec![true; columns.len()],
+            cells: rows,
+        }
+    }
+
+    /// The table as text, with or without its header line.
+    pub(crate) fn text(self, headers: bool, colour: bool) -> String {
+        let shown: Vec<usize> = (0..self.titles.len()).filter(|&column| self.shown[column]).collect();
+        let Self { titles, numbers, cells, .. } = self.only(&shown);
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if headers {
+            table.set_header(titles);
+        }
+        let rows: Vec<Vec<String>> =
+            cells.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
+        for row in &rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut() {
+            // No padding before the first column, so that it can be copied without blanks.
+            column.set_padding((0, 2));
+        }
+        for (index, _) in numbers.iter().enumerate().filter(|(_, number)| **number) {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if rows.is_empty() && !headers {
+            return String::new();
+        }
+        let text = table.trim_fmt();
+        if !colour {
+            return format!("{text}\n");
+        }
+        let mut painted = String::with_capacity(text.len() * 2);
+        for (number, line) in text.lines().enumerate() {
+            match number.checked_sub(usize::from(headers)).and_then(|row| rows.get(row)) {
+                None => painted.push_str(&paint(line, Style::new().bold())),
+                Some(cells) => paint_cells(line, cells, &mut painted),
+            }
+            painted.push('\n');
+        }
+        painted
+    }
+}
+
+/// One object, a field a line.
+pub(crate) fn one<T: Render>(
+    thing: &T,
+    names: &Names,
+    chosen: &[String],
+    colour: bool,
+) -> Result<String, Failure> {
+    let find = |name: &String| {
+        let same = |column: &&Column<T>| column.title.eq_ignore_ascii_case(name);
+        T::COLUMNS.iter().find(same).ok_or_else(|| {
+            let titles = T::COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
+            Failure::input(anyhow!("no field {name:?} here; there are: {}", titles.to_lowercase()))
+        })
+    };
+    let columns: Vec<&Column<T>> = if chosen.is_empty() {
+        T::COLUMNS.iter().collect()
+    } else {
+        chosen.iter().map(find).collect::<Result<_, _>>()?
+    };
+    let width = columns.iter().map(|column| column.title.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for column in columns {
+        let value = column.text(thing, names);
+        let mut values = match column.place {
+            Place::Alone => value.lines().map(cell).collect(),
+            Place::Everywhere | Place::Wide => vec![cell(&value)],
+        };
+        if values.is_empty() {
+            values.push(cell(""));
+        }
+        for (line, value) in values.iter().enumerate() {
+            let title = if line == 0 { column.title } else { "" };
+            let padding = " ".repeat(width - title.len() + 2);
+            let title =
+                if colour && line == 0 { paint(title, Style::new().bold()) } else { title.to_owned() };
+            let value = match style_of(value) {
+                Some(style) if colour => paint(value, style),
+                _ => value.clone(),
+            };
+            text.extend([&title, &padding, &value, "\n"]);
+        }
+    }
+    Ok(text)
+}
+
+/// A name for a column, or the id of what has none.
+pub(crate) fn name_or(name: &str, id: &impl ToString) -> String {
+    if name.is_empty() { id.to_string() } else { name.to_owned() }
+}
+
+/// A text made safe for a terminal, on one line.
+pub(crate) fn cell(text: &str) -> String {
+    if text.is_empty() { "-".to_owned() } else { escaped(text).into_owned() }
+}
+
+/// The colour of a word that is alone in its cell.
+pub(crate) fn style_of(word: &str) -> Option<Style> {
+    let colour = match word {
+        "accept" | "add" | "added" | "running" => AnsiColor::Green,
+        "drop" | "reject" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
+        "change" | "exists" | "shadowed" | "redundant" | "disabled" => AnsiColor::Yellow,
+        _ => return None,
+    };
+    Some(colour.on_default())
+}
+
+pub(crate) fn paint(text: &str, style: Style) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A line has its cells one after the other, with only blanks between them.
+fn paint_cells(line: &str, cells: &[String], painted: &mut String) {
+    let mut rest = line;
+    for text in cells {
+        let Some(start) = rest.find(text.as_str()) else { break };
+        painted.push_str(&rest[..start]);
+        match style_of(text) {
+            Some(style) => painted.push_str(&paint(text, style)),
+            None => painted.push_str(text),
+        }
+        rest = &rest[start + text.len()..];
+    }
+    painted.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Port {
+        id: u16,
+        action: &'static str,
+        uses: Vec<&'static str>,
+        peer: &'static str,
+    }
+
+    impl Render for Port {
+        const NOUN: &'static str = "port";
+        const COLUMNS: &'static [Column<Self>] = &[
+            Column::number("ID", |port| port.id.to_string()),
+            Column::new("ACTION", |port| port.action.to_owned()),
+            Column::named("PEER", |port, names| names.of(&port.peer)),
+            Column::wide("FIRST", |port| port.uses.first().copied().unwrap_or_default().to_owned()),
+            Column::alone("USES", |port| port.uses.join("\n")),
+        ];
+
+        fn id(&self) -> String {
+            self.id.to_string()
+        }
+    }
+
+    fn ports() -> [Port; 2] {
+        [
+            Port { id: 7, action: "drop", uses: vec![], peer: "sg-1" },
+            Port { id: 80, action: "accept", uses: vec!["a\u{1b}[2J\nb", "ü"], peer: "sg-2" },
+        ]
+    }
+
+    fn names() -> Names {
+        Names::from_iter([("sg-1".to_owned(), "drop".to_owned())])
+    }
+
+    fn many(wide: bool, colour: bool) -> String {
+        Rows::of(&ports(), &names(), wide).text(true, colour)
+    }
+
+    #[test]
+    fn many_things_in_columns() {
+        assert_eq!(many(false, false), "ID  ACTION  PEER\n 7  drop    drop\n80  accept  sg-2\n");
+        let wide = many(true, false);
+        assert!(wide.contains("ID  ACTION  PEER  FIRST\n") && wide.contains("a\\u{1b}[2J\\nb\n"), "{wide}");
+        assert_eq!(
+            Rows::of(&ports(), &names(), false).text(false, false),
+            " 7  drop    drop\n80  accept  sg-2\n"
+        );
+    }
+
+    #[test]
+    fn columns_are_chosen_and_sorted_by_name() {
+        let rows = || Rows::of(&ports(), &names(), false);
+        let sorted = |column: &str| {
+            let mut rows = rows();
+            rows.sort(column).map(|()| rows.choose(&["id".to_owned()]).unwrap().text(false, false))
+        };
+        assert_eq!(sorted("ID").unwrap(), " 7\n80\n", "as numbers");
+        assert_eq!(sorted("action").unwrap(), "80\n 7\n");
+        assert_eq!(sorted("first").unwrap(), " 7\n80\n", "a column that is not shown");
+        let chosen = rows().choose(&["peer".to_owned(), "Id".to_owned()]).unwrap();
+        assert_eq!(chosen.text(true, false), "PEER  ID\ndrop   7\nsg-2  80\n");
+        let Err(Failure::Input(error)) = rows().choose(&["prt".to_owned()]) else { panic!() };
+        assert_eq!(error.to_string(), "no column \"prt\" in this table; there are: id, action, peer, first");
+        assert_eq!(sorted("uses").unwrap_err().code(), 2, "only alone");
+    }
+
+    #[test]
+    fn colours_change_no_letter() {
+        let painted = many(false, true);
+        let mut lines = painted.lines();
+        assert_eq!(lines.next(), Some("\u{1b}[1mID  ACTION  PEER\u{1b}[0m"));
+        assert_eq!(lines.next(), Some(" 7  \u{1b}[31mdrop\u{1b}[0m    \u{1b}[31mdrop\u{1b}[0m"));
+        assert_eq!(lines.next(), Some("80  \u{1b}[32maccept\u{1b}[0m  sg-2"));
+    }
+
+    #[test]
+    fn one_thing_a_field_a_line() {
+        let [seven, eighty] = ports();
+        let one = |port: &Port, chosen: &[String], colour| one(port, &names(), chosen, colour).unwrap();
+        assert_eq!(one(&seven, &[], false), "ID      7\nACTION  drop\nPEER    drop\nFIRST   -\nUSES    -\n");
+        assert!(one(&eighty, &[], false).ends_with("USES    a\\u{1b}[2J\n        b\n        ü\n"));
+        assert!(one(&eighty, &[], true).contains("\u{1b}[1mACTION\u{1b}[0m  \u{1b}[32maccept\u{1b}[0m\n"));
+        assert_eq!(one(&seven, &["peer".to_owned(), "id".to_owned()], false), "PEER  drop\nID    7\n");
+    }
+}

@@ -1,0 +1,181 @@
+//! Command lines in; output and exit code out.
+
+mod arguments;
+mod client;
+mod server;
+mod whole;
+
+use std::io::Write as _;
+
+use sg_model::text::{escaped_lines, is_invisible};
+use sg_oracle::Oracle;
+use sg_probe::Reader;
+use tempfile::NamedTempFile;
+
+use super::{Args, commands::check::write_explanation, failure::Failure};
+
+const POLICY: &str = "
+groups:
+  web:
+    ingress:
+      - { id: ssh, protocol: tcp, ports: 22, remote: 10.0.0.0/8, description: from inside }
+      - { id: no-scan, action: drop, protocol: all, remote: 198.51.100.0/24 }
+      - { action: drop, priority: 9, protocol: all }
+nics:
+  - { device: no-such-dev0, addresses: [10.0.0.5], groups: [web] }
+";
+const SSH: &str = r#"{"nic":"no-such-dev0","direction":"ingress","protocol":"tcp","src":"10.9.9.9","dst":"10.0.0.5","dport":22}"#;
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// Output and exit code, with the error if there is one.
+fn run(words: &[&str]) -> (String, u8, String) {
+    let mut out = Vec::new();
+    let done = match Args::parse_from_words([&["sgctl"], words].concat()) {
+        Ok(args) => args.run(&mut out),
+        Err(error) => {
+            return (String::new(), u8::try_from(error.exit_code()).unwrap(), error.to_string());
+        }
+    };
+    let (code, error) = match done {
+        Ok(()) => (0, String::new()),
+        Err(failure) => {
+            let code = failure.code();
+            let (Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error)) = failure else {
+                return Default::default();
+            };
+            (code, format!("{error:#}"))
+        }
+    };
+    (String::from_utf8(out).unwrap(), code, error)
+}
+
+fn check(policy: &str, rest: &[&str]) -> (String, u8, String) {
+    let policy = file(policy);
+    let [what, subject, flags @ ..] = rest else { panic!("check what?") };
+    let common =
+        ["check", what, subject, "--engine", "oracle", "--json", "-f", policy.path().to_str().unwrap()];
+    run(&[&common[..], flags].concat())
+}
+
+const PACKET: [&str; 6] = ["packet", "no-such-dev0", "--protocol", "TCP", "--remote", "10.9.9.9"];
+const ACCEPTED: &str = "{\"verdict\":\"accept\",\"reason\":\"rule\",\"group\":\"web\",\"rule\":\"ssh\"}\n";
+
+#[test]
+fn a_packet_or_a_file_of_packets() {
+    let answer = (ACCEPTED.to_owned(), 0, String::new());
+    assert_eq!(check(POLICY, &[&PACKET[..], &["--port", "ssh"]].concat()), answer);
+    let probes = file(&format!("{SSH}\n{SSH}\n"));
+    let (answers, code, _) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
+    assert_eq!((answers, code), (ACCEPTED.repeat(2), 0));
+}
+
+#[test]
+fn bad_input_is_2() {
+    let probes = file(&format!("{SSH}\n{{}}\n"));
+    let (answers, code, error) = check(POLICY, &["probes", probes.path().to_str().unwrap()]);
+    assert_eq!((answers.as_str(), code), (ACCEPTED, 2));
+    assert!(error.ends_with(":2: column 2: missing field `nic`"), "{error}");
+
+    let missing_port = &PACKET[..];
+    let no_remote = &[&PACKET[..4], &["--port", "22"]].concat();
+    let all = &["packet", "no-such-dev0", "--protocol", "all", "--remote", "10.9.9.9"];
+    let no_address = &["packet", "no-such-dev0", "--protocol", "gre", "--remote", "2001:db8::1"];
+    let bad_port = &[&PACKET[..], &["--port", "65536"]].concat();
+    for (words, message) in [
+        (missing_port, "tcp needs --port"),
+        (no_remote, "--remote"),
+        (all, "one protocol"),
+        (no_address, "has no IPv6 address in the document or on this host: give --local"),
+        (bad_port, "0 to 65535"),
+        (&["probes", "/no/such/file"], "/no/such/file: No such file"),
+    ] {
+        let (_, code, error) = check(POLICY, words);
+        assert_eq!(code, 2, "{words:?}");
+        assert!(error.contains(message), "{words:?}: {error}");
+    }
+    let (_, code, _) = check("groups: {", &[&PACKET[..], &["--port", "22"]].concat());
+    assert_eq!(code, 2);
+    let (_, code, _) = check(&POLICY.replace("groups: [web]", "groups: [db]"), &["probes", "-"]);
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn validate_says_what_a_document_comes_to() {
+    let policy = file(POLICY);
+    let (out, code, _) = run(&["validate", "-f", policy.path().to_str().unwrap()]);
+    assert_eq!(code, 0);
+    assert!(out.contains(": 1 group, 3 rules, 1 NIC\n"), "{out}");
+    assert!(out.contains("NIC no-such-dev0: host; groups web; 10.0.0.5; image "), "{out}");
+    assert!(out.contains("no such device yet"), "{out}");
+    assert_eq!(run(&["validate", "-f", "/no/such/file"]).1, 2);
+}
+
+/// A name with control characters is refused, and the message has none of them.
+#[test]
+fn nothing_that_a_terminal_obeys_gets_there() {
+    for name in ["we\\e[2Jb", "we\\u009bb", "we\\u202eb", "we\\u200bb"] {
+        let policy = file(&POLICY.replace("web", &format!("\"{name}\"")));
+        let path = policy.path().to_str().unwrap();
+        for words in
+            [vec!["validate", "-f", path], [&["check"][..], &PACKET, &["--port", "22", "-f", path]].concat()]
+        {
+            let (out, code, error) = run(&words);
+            assert_eq!((out.as_str(), code), ("", 2), "{words:?}");
+            assert!(error.contains("is invisible or a control character"), "{error}");
+            assert!(!error.lines().any(|line| line.chars().any(is_invisible)), "{error:?}");
+        }
+    }
+    // Where they are accepted, as in a path, they are escaped.
+    let missing = run(&["validate", "-f", "/no/such\u{1b}[2J\u{9b}"]);
+    assert!(escaped_lines(&missing.2).contains("such\\u{1b}[2J\\u{9b}"), "{}", missing.2);
+}
+
+#[test]
+fn an_explanation_for_people() {
+    let policy = sg_document::parse("policy", POLICY.as_bytes()).unwrap().policy;
+    let probe = Reader::new(&policy).probe(SSH.as_bytes()).unwrap();
+    let mut out = Vec::new();
+    write_explanation(&policy, &probe, &Oracle::new(&policy).explain(&probe), &mut out).unwrap();
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "no-such-dev0 ingress tcp 10.9.9.9:40000 -> 10.0.0.5:22
+accept by rule ssh of group web
+  from inside
+evaluated before:
+  members of web: 10.9.9.9 is none
+  no-scan of web (drop, priority 1): remote: the other end is 10.9.9.9
+shadowed (they match this packet too, but are never reached):
+  web/ingress/2 of web (drop, priority 9)
+"
+    );
+}
+
+#[test]
+fn an_expected_verdict_that_is_not_found_is_1() {
+    let expect = |verdict, port| {
+        let policy = file(POLICY);
+        let path = policy.path().to_str().unwrap();
+        let rest = ["--port", port, "-f", path, "--expect", verdict, "-o", "name"];
+        run(&[&["check"][..], &PACKET, &rest].concat())
+    };
+    assert_eq!(expect("accept", "22").1, 0);
+    let (out, code, error) = expect("accept", "23");
+    assert_eq!((code, error.as_str()), (1, "expected accept, but the verdict is drop"), "{out}");
+    assert_eq!(out, "drop\n", "the verdict is printed");
+    assert_eq!(expect("reject", "23").1, 1);
+    assert_eq!(expect("drop", "23").1, 0);
+}
+
+/// A NIC that the document does not have, or a NIC that is not in force.
+#[test]
+fn what_does_not_exist_is_3() {
+    let other = ["packet", "eth9", "--protocol", "gre", "--remote", "10.9.9.9"];
+    let (_, code, error) = check(POLICY, &other);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("no-such-dev0"), "{error}");
+}

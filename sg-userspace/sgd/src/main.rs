@@ -1,0 +1,196 @@
+//! The agent: keeps a policy in force on the NICs of this host, that of a document (`run`) or that of a store which
+//! clients change (`serve`).
+
+mod logging;
+mod open_files;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use sg_agent::{AgentError, AgentOptions, Instance, run};
+use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
+use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
+use sg_model::text::escaped_lines;
+
+/// Keeps security groups in force on the NICs of this host.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sgd",
+    version,
+    after_help = "Logging goes to stderr. RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Enforce the policy of a document until SIGTERM or SIGINT; SIGHUP reads it again.
+    Run(RunArguments),
+    /// Keep groups, rules and NICs in a store, serve the APIs that change them, and enforce them until SIGTERM or
+    /// SIGINT.
+    Serve(serve::Arguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Policy document; reapplied whenever it changes.
+    #[arg(long, value_name = "FILE")]
+    policy: PathBuf,
+    #[command(flatten)]
+    agent: AgentArguments,
+}
+
+#[derive(Debug, clap::Args)]
+struct AgentArguments {
+    /// Name of the instance: of its files and pins.
+    #[arg(long, value_name = "NAME", default_value = "sgd")]
+    instance: String,
+    /// How programs attach to devices.
+    #[arg(long, value_enum, default_value = "auto")]
+    attach: Attach,
+    /// Position among other TCX programs on the device [default: last on first attach, unchanged on restart].
+    #[arg(long, value_enum, value_name = "PLACE")]
+    tcx_order: Option<Order>,
+    /// Remove the filter when the agent ends. By default it stays in force.
+    #[arg(long)]
+    detach_on_exit: bool,
+    /// Refuse to start if the filter would not outlive the agent: bpffs is not the host's.
+    #[arg(long, conflicts_with = "detach_on_exit")]
+    require_pinned: bool,
+    /// Log level of the programs in the kernel.
+    #[arg(long, value_enum, default_value = "off")]
+    bpf_log: BpfLog,
+    /// Maximum size of one NIC's image.
+    #[arg(long, value_name = "MiB", default_value = "64", value_parser = value_parser!(u32).range(1..=64))]
+    image_budget: u32,
+    /// Maximum number of flows of all NICs, per address family.
+    #[arg(long, value_name = "N", default_value = "262144", value_parser = value_parser!(u32).range(1..))]
+    max_flows: u32,
+    /// Maximum number of established flows of one NIC [default: half of --max-flows].
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    flows_per_nic: Option<u32>,
+    /// Idle timeout of flows in a state, in seconds. May be repeated. States and defaults: tcp-new 30, tcp-established 910,
+    /// tcp-closing 3, udp-new 30, udp-established 180, icmp 30, other-new 30, other-established 180.
+    #[arg(long = "timeout", value_name = "STATE=SECONDS", value_parser = timeout)]
+    timeouts: Vec<(usize, u32)>,
+    /// Resets and ICMP errors that one NIC sends for rejected packets, per second on average; 0 sends none.
+    #[arg(long, value_name = "N", default_value = "1000")]
+    reject_rate: u32,
+    /// Maximum number of NICs.
+    #[arg(long, value_name = "N", default_value = "256", value_parser = value_parser!(u32).range(1..=65536))]
+    max_nics: u32,
+    /// Maximum number of counters: 64 for the host, 64 per NIC, one per rule.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = value_parser!(u32).range(128..))]
+    max_counters: u32,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Attach {
+    /// tcx from Linux 6.6 on, clsact before.
+    Auto,
+    Tcx,
+    Clsact,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    First,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BpfLog {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl AgentArguments {
+    fn options(&self) -> Result<AgentOptions, AgentError> {
+        Ok(AgentOptions {
+            instance: Instance::new(&self.instance)?,
+            attachment: match self.attach {
+                Attach::Auto => Attachment::Auto,
+                Attach::Tcx => Attachment::Tcx,
+                Attach::Clsact => Attachment::Clsact,
+            },
+            order: self.tcx_order.map(|order| match order {
+                Order::First => TcxOrder::First,
+                Order::Last => TcxOrder::Last,
+            }),
+            detach_on_exit: self.detach_on_exit,
+            require_pinned: self.require_pinned,
+            program_log: self.bpf_log as u8,
+            budget_words: self.image_budget as usize * (1 << 20) / size_of::<u64>(),
+            flows: FlowOptions {
+                timeouts: self.timeouts.iter().fold(
+                    DEFAULT_TIMEOUTS_SECONDS,
+                    |mut all, &(state, seconds)| {
+                        all[state] = seconds;
+                        all
+                    },
+                ),
+                per_nic: self.flows_per_nic.unwrap_or(self.max_flows.div_ceil(2)),
+            },
+            rejects: RejectRate(self.reject_rate),
+            limits: Limits { nics: self.max_nics, flows: self.max_flows, counters: self.max_counters },
+        })
+    }
+}
+
+/// `STATE=SECONDS`, as the place in the table and the seconds.
+fn timeout(text: &str) -> Result<(usize, u32), String> {
+    let states = TIMEOUT_NAMES.join(", ");
+    let (state, seconds) =
+        text.split_once('=').ok_or_else(|| format!("write STATE=SECONDS; states are {states}"))?;
+    let place = TIMEOUT_NAMES.iter().position(|name| *name == state);
+    let place = place.ok_or_else(|| format!("no state {state:?}; there are {states}"))?;
+    match seconds.parse() {
+        Ok(seconds) if (1..=LONGEST_TIMEOUT_SECONDS).contains(&seconds) => Ok((place, seconds)),
+        _ => Err(format!("{seconds:?} is not a number of seconds from 1 to {LONGEST_TIMEOUT_SECONDS}")),
+    }
+}
+
+fn main() -> ExitCode {
+    logging::init();
+    let command = Arguments::parse().command;
+    let ended = open_files::raise().and_then(|()| match command {
+        Command::Run(arguments) => run_until_told(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sgd: {}", escaped_lines(&said(&error)));
+            let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
+            ExitCode::from(if concerns_policy { 2 } else { 1 })
+        }
+    }
+}
+
+/// An error with its causes, each once, and what to do about it where none of them says so.
+fn said(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    match error.root_cause().downcast_ref().and_then(remedy) {
+        Some(remedy) if !said.contains(remedy) => format!("{said}: {remedy}"),
+        _ => said,
+    }
+}
+
+fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
+    let options = arguments.agent.options()?;
+    // One thread: the agent does one thing at a time, and between two events it sleeps.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(run(&arguments.policy, &options))?)
+}

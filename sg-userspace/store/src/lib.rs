@@ -1,0 +1,39 @@
+//! What must survive: records, and the store that keeps them.
+//!
+//! A [`Store`] does two things: load all records, and commit a list of changes as a whole or not at all. A store for one host
+//! keeps them in a file; one for many hosts would have the same two. This room must never know quotas, HTTP or aya; only the
+//! service room writes to it.
+
+mod change;
+mod directory;
+mod error;
+mod migrate;
+mod redb;
+#[cfg(test)]
+mod tests;
+mod text;
+pub mod transfer;
+
+pub use change::{Change, Key, Record};
+pub use error::StoreError;
+pub use redb::RedbStore;
+pub use transfer::{Export, ImportError, Imported, Importer, export, import};
+
+/// The schema of the records. A store of an older one is migrated when it is opened; one of a newer one is refused.
+pub const SCHEMA: u32 = 1;
+
+/// A durable set of records.
+pub trait Store: Send {
+    /// All records, in no particular order.
+    ///
+    /// # Errors
+    /// If a record cannot be read.
+    fn load(&mut self) -> Result<Vec<Record>, StoreError>;
+
+    /// Commits `changes` in their order, all or none. When it returns, they survive a crash of the host.
+    ///
+    /// # Errors
+    /// If they could not be written: then none of them happened. If even that is unknown, the error is [`StoreError::Doubtful`],
+    /// and every commit gets it until everything has been loaded again.
+    fn commit(&mut self, changes: &[Change]) -> Result<(), StoreError>;
+}

@@ -162,7 +162,7 @@ fn the_same_policy_gives_the_same_bytes_in_every_process() {
     }
     assert_eq!(once, image(&mixed()));
     // The order of hash maps differs by process: another process must not write another image.
-    let name = "compile::tests::the_same_policy_gives_the_same_bytes_in_every_process";
+    let name = "tests::the_same_policy_gives_the_same_bytes_in_every_process";
     let child = Command::new(env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(CHILD, "1")

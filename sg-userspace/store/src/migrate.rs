@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_record_that_the_last_step_leaves_wrong_is_refused() {
-        let wrong = vec![json!({"kind": "settings", "record": {"limits": "many"}})];
+        let wrong = vec![json!({"kind": "settings", "record": {"quotas": "many"}})];
         assert!(migrate(0, wrong).unwrap_err().contains("invalid type: string \"many\""));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use super::refused;
 
 fn table(name: &str) -> String {
-    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/document/tests/refused");
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/refused");
     fs::read_to_string(tables.join(name)).unwrap()
 }
 

@@ -20,7 +20,7 @@ use table::Table;
 
 const LEGEND: &str = "\
 RESULT      what happened to the packet on the wire
-DECIDED BY  the group and the rule, or the default, whose counter in the kernel moved
+DECIDED BY  the rule (GROUP: NAME) or default whose counter moved
 PKTS        by how much it moved
 CHECK       whether `sgctl check` foretold the same
 The last row is a connection that was open when its rule was revoked: nothing of
@@ -28,8 +28,8 @@ it passes any more.";
 
 const NEXT: &str = "\
 Try next:
-  $EDITOR examples/demo.yaml; cargo xtask demo      # change a rule, see the rows change
-  cargo xtask demo -- /path/to/your/policy.yaml     # the same with another document
+  $EDITOR examples/demo.yaml; cargo xtask demo    # change a rule and run it again
+  cargo xtask demo -- POLICY.yaml                 # another document
   README.md, \"Filter your own interface\"            # on this machine, for one minute";
 
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/demo.yaml");

@@ -1,24 +1,27 @@
-//! Operations on access keys and settings.
+//! Requests and responses for access keys, and the request that changes quotas.
+//!
+//! The secret of a key is only in the response that creates it; no other type here may have it. The service runs the requests;
+//! the native API and `sgctl` exchange them as JSON.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sg_records::{AccessKey, AccessKeyId};
 use utoipa::ToSchema;
 
-/// Make a key that signs requests.
+/// Creates an access key, which authenticates requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateAccessKey {
-    /// For people.
+    /// Description, up to 256 characters. Default: empty.
     pub description: String,
 }
 
-/// A key as it is shown once, when it is made.
+/// A new access key with its secret. This response is the only one that contains the secret.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct NewAccessKey {
-    /// Its id.
+    /// Id of the key.
     pub id: AccessKeyId,
-    /// What signatures are made with. Nothing shows it again.
+    /// Secret of the key: 40 letters and digits. Store it now; it cannot be retrieved later.
     pub secret: String,
 }
 
@@ -28,14 +31,14 @@ impl std::fmt::Debug for NewAccessKey {
     }
 }
 
-/// A key as it is shown: without its secret.
+/// An access key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AccessKeyView {
-    /// Its id.
+    /// Id of the key.
     pub id: AccessKeyId,
-    /// For people.
+    /// Description. Empty if there is none.
     pub description: String,
-    /// When it was made.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
 }
@@ -46,38 +49,40 @@ impl From<&AccessKey> for AccessKeyView {
     }
 }
 
-/// Delete a key: what it signs is refused from now on.
+/// Deletes an access key. Requests that use it are refused from then on.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteAccessKey {
-    /// Its id.
+    /// Id of the key. Required.
     pub key: String,
 }
 
-/// Change quotas; what is left out stays. What is there already may be over a new quota: it stays, and grows no more.
+/// Changes quotas. Unspecified fields are left unchanged. Lowering a quota removes nothing: objects that exceed the new value
+/// stay, and operations that would exceed it further are refused.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModifyQuotas {
-    /// See [`Quotas`].
+    /// Groups on one NIC. Range: 1 to 10.
     pub groups_per_nic: Option<u32>,
-    /// See [`Quotas`].
+    /// Rules on one NIC, over all its groups and both directions. A rule that names a list counts as the list's `max_entries`
+    /// rules.
     pub rules_per_nic: Option<u32>,
-    /// See [`Quotas`].
+    /// Member addresses of one basic group.
     pub members_per_basic_group: Option<u32>,
-    /// See [`Quotas`].
+    /// Members of one enterprise group: NICs, and addresses on other hosts.
     pub members_per_enterprise_group: Option<u32>,
-    /// See [`Quotas`].
+    /// Rules of one group whose remote is a group.
     pub group_references_per_group: Option<u32>,
-    /// See [`Quotas`].
+    /// Groups in one region.
     pub groups_per_region: Option<u32>,
-    /// See [`Quotas`].
+    /// Largest `max_entries` of a prefix list.
     pub entries_per_prefix_list: Option<u32>,
-    /// See [`Quotas`].
+    /// Largest `max_entries` of a port list.
     pub entries_per_port_list: Option<u32>,
-    /// See [`Quotas`].
+    /// Rules in one imported file.
     pub rules_per_import: Option<u32>,
-    /// See [`Quotas`].
+    /// Rules in one request that adds rules.
     pub rules_per_operation: Option<u32>,
-    /// See [`Quotas`].
+    /// Tags of one object.
     pub tags: Option<u32>,
 }

@@ -1,28 +1,29 @@
-//! Applying a document: afterwards its content exists, and what an earlier form of it had and it no longer has is removed. Only
-//! what belongs to the document is changed, and the difference lists every change.
+//! Request and response for applying a document.
 //!
-//! The document room parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
-//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that was added to one of its groups by
-//! hand stays.
+//! A document under `sgd serve` has the same meaning as under `sgd run`; these types must never interpret its text. The service
+//! runs the request; the native API and `sgctl` exchange it as JSON.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Make what a document owns as the document says.
+/// Applies a document: creates, changes and deletes objects until everything that the document owns is as it says. Its name is
+/// that of a VPC, which contains its groups, lists, members and NICs. Objects of other owners are left unchanged, and so are
+/// rules that were added to its groups by hand.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Apply {
-    /// The document, YAML or JSON.
+    /// Text of the document, as YAML or JSON. Required.
     #[schema(value_type = String)]
     pub text: Arc<str>,
-    /// What it is called: everything of it belongs to this name.
+    /// Name of the document, which owns everything that it creates: up to 64 letters, digits, `-`, `_` and `.`, beginning with a
+    /// letter. Default: `document`.
     #[serde(default = "document")]
     pub name: String,
-    /// Where it is, the first time.
+    /// Region of the document's VPC. Used only when the VPC is created. Default: `local`.
     #[serde(default)]
     pub region: String,
-    /// What errors and warnings call it. Default: its name.
+    /// File name in errors and warnings. Default: the name of the document.
     #[serde(default)]
     pub file: String,
 }
@@ -31,38 +32,38 @@ fn document() -> String {
     "document".to_owned()
 }
 
-/// What happens to a thing.
+/// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Happens {
-    /// It is made.
+    /// The object is created.
     Add,
-    /// It becomes another.
+    /// The object is changed.
     Change,
-    /// It goes.
+    /// The object is deleted.
     Remove,
 }
 
-/// A thing, and what happens to it.
+/// One object that differs, and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changed {
-    /// What happens.
+    /// What is done to the object.
     pub action: Happens,
-    /// What it is: `group`, `rule`, …
+    /// Kind of the object: `VPC`, `group`, `rule`, `NIC`, `prefix list`, `port list`, or `members` for the members of a group.
     pub kind: String,
-    /// Its id.
+    /// Id of the object. For `members`: id of the group.
     pub id: String,
-    /// What the document calls it.
+    /// Name of the object in the document.
     pub name: String,
-    /// What is different: for people.
+    /// Differences of the fields, as text for people.
     pub detail: Vec<String>,
 }
 
-/// Everything that is different.
+/// All differences between the document and the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Difference {
-    /// In the order in which it is done.
+    /// Changes, in the order in which they are made.
     pub changes: Vec<Changed>,
-    /// What the document says that may not be meant.
+    /// Warnings about the document: valid content that is probably a mistake.
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,7 @@
-//! Whether a port of a NIC is open to an address, and why: one packet through the same engines that judge real packets.
+//! Requests and responses of connectivity checks: the verdict on one described packet, and what decided it.
+//!
+//! A check changes nothing and sends no packet. The service evaluates it with the engines that judge real packets; the native API
+//! and `sgctl` exchange these types as JSON.
 
 use std::net::IpAddr;
 
@@ -6,83 +9,83 @@ use serde::{Deserialize, Serialize};
 use sg_records::{Direction, GroupId, Protocol, Rule, RuleId};
 use utoipa::ToSchema;
 
-/// A packet that starts a flow.
+/// A packet that starts a flow, to be checked against the policy of one NIC.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckPacket {
-    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Required.
     pub nic: String,
-    /// As seen by the NIC's owner.
+    /// Direction of the packet, as seen by the NIC's owner. Required.
     pub direction: Direction,
-    /// TCP, ICMP, …
+    /// Protocol: a name such as `tcp`, or a number from 0 to 255; not `all`. Required.
     pub protocol: Protocol,
-    /// The other end.
+    /// Remote address. Required.
     #[schema(value_type = String)]
     pub remote: IpAddr,
-    /// The NIC's end; its first address of the family, where nothing is said.
+    /// Local address. Default: the first address of the NIC that is of the remote's family.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub local: Option<IpAddr>,
-    /// The destination port.
+    /// Destination port. Required for protocols that have ports.
     #[serde(default)]
     pub port: Option<u16>,
-    /// The source port; 40000 where nothing is said.
+    /// Source port. Default: 40000, for protocols that have ports.
     #[serde(default)]
     pub source_port: Option<u16>,
-    /// The type of ICMP message; an echo request where nothing is said.
+    /// ICMP type. Default: echo request, for ICMP and `ICMPv6`.
     #[serde(default)]
     pub icmp_type: Option<u8>,
-    /// Its code.
+    /// ICMP code. Default: 0.
     #[serde(default)]
     pub icmp_code: Option<u8>,
 }
 
-/// A rule that has to do with an answer.
+/// A rule, and the group that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Concerned {
-    /// Its group.
+    /// Id of the group.
     pub group: GroupId,
-    /// The group's name.
+    /// Name of the group.
     pub group_name: String,
     /// The rule.
     pub rule: Rule,
 }
 
-/// What was evaluated first and did not decide.
+/// A rule or group that was evaluated before the decision and did not match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Evaluated {
-    /// The rule; none: the members of the group.
+    /// Id of the rule. `null` if the step was whether the remote is a member of the group.
     pub rule: Option<RuleId>,
-    /// The group.
+    /// Id of the group.
     pub group: GroupId,
     /// Why it does not match.
     pub because: String,
 }
 
-/// What happens to a packet, and why.
+/// The verdict on a packet, and what decided it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Checked {
-    /// `accept` or `drop`.
+    /// `accept`, `drop` or `reject`.
     pub verdict: String,
-    /// `rule`, `intra-group`, `default`, …
+    /// Reason for the verdict: `rule`, `intra-group`, `default`, or the name of an exception or a drop reason.
     pub reason: String,
-    /// The group that decided.
+    /// Id of the group that decided: the group of the rule, or the group that the remote is a member of. `null` if none did.
     pub group: Option<GroupId>,
-    /// Its name.
+    /// Name of the group that decided.
     pub group_name: Option<String>,
-    /// The rule that decided.
+    /// The rule that decided. `null` if none did.
     pub rule: Option<Rule>,
-    /// What was evaluated before, in order.
+    /// Rules and groups that were evaluated before and did not match, in order of evaluation.
     pub evaluated: Vec<Evaluated>,
-    /// The rules behind it that match the packet, too: for this packet they are shadowed.
+    /// Rules that also match the packet but are evaluated after the one that decided.
     pub shadowed: Vec<Concerned>,
 }
 
-/// One of the ports that everybody asks about.
+/// The result of one of the common checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommonCheck {
-    /// `22 SSH`.
+    /// Name of the check, such as `22 SSH`.
     pub name: String,
-    /// What happens.
+    /// The verdict, and what decided it.
     pub checked: Checked,
 }

@@ -1,4 +1,7 @@
-//! Copies a group, in the same VPC or to another. Rules that cannot exist in the copy are left out and reported.
+//! Request and response for copying a group, in the same VPC or to another.
+//!
+//! The service decides which rules can exist in the copy; the response reports the others. The native API and `sgctl` exchange
+//! these types as JSON.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{Group, RuleId};
@@ -6,24 +9,25 @@ use utoipa::ToSchema;
 
 use crate::NewLabel;
 
-/// Copy a group.
+/// Copies a group. The copy has no members.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CloneGroup {
-    /// The original's id or name.
+    /// Id or name of the group to copy. Taken from the path.
     pub group: String,
-    /// Name, description, tags of the copy.
+    /// Name, description and tags of the copy.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where; none: where the VPC is, or where the original is.
+    /// Region of the copy. Default: the region of `vpc`, otherwise that of the original.
     pub region: Option<String>,
-    /// The VPC of the copy; none: that of the original, where the region is the same.
+    /// Id or name of the VPC of the copy. Default: the VPC of the original, if the copy is in the same region. Required in
+    /// another region, unless `classic` is set or the original is in the classic network.
     pub vpc: Option<String>,
-    /// The copy is of the classic network.
+    /// Create the copy in the classic network. Excludes `vpc`. Default: false.
     pub classic: bool,
-    /// Copy the rules.
+    /// Copy the rules. Default: true.
     pub rules: bool,
-    /// Copy the tags, where the copy has none of its own.
+    /// Copy the tags, if the request has no tags of its own. Default: false.
     pub tags: bool,
 }
 
@@ -41,22 +45,22 @@ impl Default for CloneGroup {
     }
 }
 
-/// A rule that could not be carried over.
+/// A rule that could not be copied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LeftOut {
-    /// The rule.
+    /// Id of the rule.
     pub rule: RuleId,
-    /// Why.
+    /// Why it could not be copied.
     pub reason: String,
 }
 
-/// A copy.
+/// The copy of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cloned {
     /// The new group.
     pub group: Group,
-    /// How many rules it has.
+    /// Number of rules in the new group.
     pub rules: usize,
-    /// What could not be carried over.
+    /// Rules that were not copied, and why.
     pub left_out: Vec<LeftOut>,
 }

@@ -1,32 +1,35 @@
-//! The body of a response that is an error.
+//! The body of error responses.
+//!
+//! The native API maps each refusal to a status and a code; `sgctl` shows the message. This file must never decide what an error
+//! is.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use serde_json::{Value, json};
 
-/// The body of every answer that is no success.
+/// Body of every error response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
-    /// What is wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
-/// What is wrong.
+/// An error: a stable code for programs, and a message for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetail {
-    /// For programs; does not change.
+    /// Code of the error, for programs. Codes are stable.
     pub code: String,
-    /// For people: what, where, what to do.
+    /// What is wrong, where, and what to do about it.
     pub message: String,
-    /// The parts of the message.
+    /// The values in the message, by name.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub details: Value,
 }
 
 impl ErrorBody {
-    /// An error without parts.
+    /// An error without details.
     #[must_use]
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self { error: ErrorDetail { code: code.to_owned(), message: message.into(), details: json!({}) } }

@@ -1,4 +1,7 @@
-//! Operations on groups, and the default group for NICs that are registered without one.
+//! Requests that create, change and delete groups.
+//!
+//! The service checks quotas and whether the fields fit together; these types must never do so. The native API and `sgctl`
+//! exchange them as JSON, and the ECS API builds them.
 
 use serde::{Deserialize, Serialize};
 use sg_records::GroupType;
@@ -6,41 +9,42 @@ use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
 
-/// Make a group without rules.
+/// Creates a group without rules.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateGroup {
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where; with a VPC its region.
+    /// Region. Default: the region of the VPC, or `local` in the classic network.
     pub region: String,
-    /// The VPC's id or name; none: the classic network.
+    /// Id or name of the VPC. Default: the classic network. Enterprise groups require a VPC.
     pub vpc: Option<String>,
-    /// Basic or enterprise.
+    /// Type of the group: `basic` or `enterprise`. Default: `basic`.
     #[serde(rename = "type")]
     pub kind: GroupType,
-    /// Whether members may talk to each other; yes for basic where nothing is said, never for enterprise.
+    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise groups. Default: true
+    /// for basic groups, false for enterprise groups.
     pub inner_access: Option<bool>,
 }
 
-/// Change a group; what is left out stays.
+/// Changes a group. Unspecified fields are left unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModifyGroup {
-    /// Its id or name.
+    /// Id or name of the group. Taken from the path.
     pub group: String,
-    /// Name, description, tags.
+    /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// Whether members may talk to each other.
+    /// Whether members accept inbound traffic from each other without a rule. Must be false for enterprise groups.
     pub inner_access: Option<bool>,
 }
 
-/// Delete groups that have no members and that no rule of another group names.
+/// Deletes groups and their rules. Refused if a group has members, or if rules of a group that is not deleted name it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteGroups {
-    /// Their ids or names. All are deleted, or none.
+    /// Ids or names of the groups. Either all of them are deleted or none.
     pub groups: Vec<String>,
 }

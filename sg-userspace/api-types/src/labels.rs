@@ -1,33 +1,35 @@
-//! Names, descriptions and tags: the allowed values, as Alibaba Cloud documents them, and how they change.
+//! Names, descriptions and tags in requests that create or change an object.
+//!
+//! The service checks the values, which are those that Alibaba Cloud documents. Other requests embed these types.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a thing is to be called.
+/// Name, description and tags of a new object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct NewLabel {
-    /// 2 to 128 characters; none: it has no name.
+    /// Name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Need not be unique. Default: no name.
     pub name: String,
-    /// 2 to 256 characters.
+    /// Description: 2 to 256 characters, not beginning with `http://` or `https://`. Default: none.
     pub description: String,
-    /// Keys and values.
+    /// Tags: keys of 1 to 128 characters with values of up to 128. Their number is limited by the quota `tags`. Default: none.
     pub tags: BTreeMap<String, String>,
 }
 
-/// What a thing is to be called from now on; what is left out stays.
+/// Changes of an object's name, description and tags. Unspecified fields are left unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct LabelChange {
-    /// The name.
+    /// New name: 2 to 128 letters, digits, `:`, `_`, `.` and `-`, beginning with a letter. Empty: remove the name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The description.
+    /// New description: 2 to 256 characters, not beginning with `http://` or `https://`. Empty: remove the description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// All tags.
+    /// New tags. They replace all existing tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<BTreeMap<String, String>>,
 }

@@ -1,7 +1,7 @@
-//! What each operation is asked and what it returns: the requests and views of the native API, which `sgctl` sends and reads.
+//! Requests and responses of the native API, which `sgctl` sends and reads.
 //!
-//! This room must never know how an operation is carried out, who keeps the records, or which server is listening. The service
-//! carries out the requests, the native API reads and writes them as JSON, and the ECS API translates to them.
+//! This room must never know how an operation runs, who stores the records, or which server listens. The service runs the
+//! requests, the native API reads and writes them as JSON, and the ECS API translates its actions into them.
 
 mod access;
 mod apply;

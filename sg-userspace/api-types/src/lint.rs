@@ -1,51 +1,52 @@
-//! Lint of valid rules: rules that can never decide, and rules that let everybody in.
+//! Findings of lint: rules that are valid but never decide a packet, or that are open to everybody.
 //!
-//! A rule is covered by another if the other matches every packet that it matches. A rule that is covered by an earlier one never
-//! decides: it is redundant if both have the same action, and shadowed otherwise.
+//! A rule is covered by another if the other matches every packet that it matches. A rule that an earlier one covers never
+//! decides: it is redundant if both accept or neither does, and shadowed otherwise. The service finds it out; the native API and
+//! `sgctl` show it.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{GroupId, RuleId};
 use utoipa::ToSchema;
 
-/// What is wrong with a rule.
+/// Kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// It lets everybody in: to every port, or to one that is for administration or data.
+    /// The rule accepts inbound traffic from every address: to every port, or to a port of an administration or data service.
     OverOpen,
-    /// It never decides, and what it says does not happen.
+    /// An earlier rule with the opposite effect matches all packets of the rule, so it never decides.
     Shadowed,
-    /// It never decides, and another says the same.
+    /// An earlier rule with the same effect matches all packets of the rule, so it never decides.
     Redundant,
-    /// It matches IPv4 packets only: its protocol is an extension header of IPv6.
+    /// The rule matches only IPv4 packets, because its protocol is an IPv6 extension header.
     ExtensionHeader,
 }
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody may get in who should not, or cannot who should.
+    /// Traffic may be accepted that should not be.
     High,
-    /// To be looked at.
+    /// The rule does not have the effect that it states.
     Medium,
-    /// To be tidied up.
+    /// The rule can be removed without effect.
     Low,
 }
 
-/// Something that is wrong.
+/// A finding about one rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
-    /// How bad.
+    /// Severity of the finding.
     pub severity: Severity,
-    /// What.
+    /// Kind of the finding.
     pub kind: FindingKind,
-    /// The rule.
+    /// Id of the rule.
     pub rule: RuleId,
-    /// Its group.
+    /// Id of the rule's group.
     pub group: GroupId,
-    /// The rule that is asked first.
+    /// Id of the earlier rule that covers this one. `null` for other kinds of finding.
     pub by: Option<RuleId>,
-    /// For people.
+    /// Explanation for people.
     pub message: String,
 }

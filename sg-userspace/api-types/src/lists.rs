@@ -1,4 +1,7 @@
-//! Operations on prefix lists and port lists. A change reaches every rule that names the list.
+//! Requests that create, change and delete prefix lists and port lists.
+//!
+//! A change of a list applies to every rule that names it. The service checks entries and quotas; these types must never do so.
+//! The native API and `sgctl` exchange them as JSON, and the ECS API builds them.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -7,87 +10,89 @@ use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
 
-/// Make a prefix list.
+/// Creates a prefix list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CreatePrefixList {
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where.
+    /// Region. Default: `local`.
     #[serde(default)]
     pub region: String,
-    /// The family of its entries.
+    /// Address family of the entries. Required.
     pub family: Family,
-    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    /// Maximum number of entries: 1 up to the quota `entries_per_prefix_list`. A rule that names the list counts as this many
+    /// rules against the quota `rules_per_nic`. Required.
     pub max_entries: u32,
-    /// The prefixes.
+    /// Prefixes, each at most once. Default: none.
     #[serde(default)]
     pub entries: Vec<PrefixEntry>,
 }
 
-/// Change a prefix list; what is left out stays.
+/// Changes a prefix list. Unspecified fields are left unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModifyPrefixList {
-    /// Its id or name.
+    /// Id or name of the list. Taken from the path.
     pub list: String,
-    /// Name, description, tags.
+    /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// How many entries it may hold.
+    /// Maximum number of entries: 1 up to the quota `entries_per_prefix_list`, and at least the number of entries.
     pub max_entries: Option<u32>,
-    /// New entries; one whose prefix is there gets the new description.
+    /// Entries to add. If the prefix is already in the list, only its description changes.
     pub add: Vec<PrefixEntry>,
-    /// Prefixes that go.
+    /// Prefixes to remove. Each must be in the list.
     #[schema(value_type = Vec<String>)]
     pub remove: Vec<IpNet>,
 }
 
-/// Delete prefix lists that no rule names.
+/// Deletes prefix lists. Refused if a rule names one of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletePrefixLists {
-    /// Their ids or names. All are deleted, or none.
+    /// Ids or names of the lists. Either all of them are deleted or none.
     pub lists: Vec<String>,
 }
 
-/// Make a port list.
+/// Creates a port list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CreatePortList {
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where.
+    /// Region. Default: `local`.
     #[serde(default)]
     pub region: String,
-    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    /// Maximum number of entries: 1 up to the quota `entries_per_port_list`. A rule that names the list counts as this many rules
+    /// against the quota `rules_per_nic`. Required.
     pub max_entries: u32,
-    /// The ports.
+    /// Entries: ports and port ranges, each at most once. Default: none.
     #[serde(default)]
     pub entries: Vec<PortEntry>,
 }
 
-/// Change a port list; what is left out stays.
+/// Changes a port list. Unspecified fields are left unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModifyPortList {
-    /// Its id or name.
+    /// Id or name of the list. Taken from the path.
     pub list: String,
-    /// Name, description, tags.
+    /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// How many entries it may hold.
+    /// Maximum number of entries: 1 up to the quota `entries_per_port_list`, and at least the number of entries.
     pub max_entries: Option<u32>,
-    /// New entries; one whose ports are there gets the new description.
+    /// Entries to add. If the same ports are already an entry, only its description changes.
     pub add: Vec<PortEntry>,
-    /// Ports that go.
+    /// Ports to remove. Each must be an entry of the list.
     pub remove: Vec<PortSet>,
 }
 
-/// Delete port lists that no rule names.
+/// Deletes port lists. Refused if a rule names one of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeletePortLists {
-    /// Their ids or names. All are deleted, or none.
+    /// Ids or names of the lists. Either all of them are deleted or none.
     pub lists: Vec<String>,
 }

@@ -1,79 +1,83 @@
-//! Which NICs hold which groups, in which order; and members on other hosts.
+//! Requests that change which groups a NIC holds, their order, and the members of a group on other hosts.
+//!
+//! The service checks that groups and NICs are of one network, and the quotas; these types must never do so. The native API and
+//! `sgctl` exchange them as JSON, and the ECS API builds them.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Let NICs hold groups, behind those they hold.
+/// Adds groups to NICs. Refused if a NIC already holds one of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Join {
-    /// Ids or names of groups.
+    /// Ids or names of the groups. Required.
     pub groups: Vec<String>,
-    /// Ids, names or devices of NICs; ids or names of instances mean their primary NIC.
+    /// Ids, names or devices of the NICs. The id or name of an instance means its primary NIC. Required.
     pub targets: Vec<String>,
-    /// The place of the first of them, from 0; none: the last.
+    /// Position of the first added group among the groups of each NIC, counted from 0. Default: after the last.
     #[serde(default)]
     pub place: Option<usize>,
 }
 
-/// Take groups from NICs. Each keeps at least one.
+/// Removes groups from NICs. Refused if a NIC does not hold one of them, or would be left without a group.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Leave {
-    /// Ids or names of groups.
+    /// Ids or names of the groups. Required.
     pub groups: Vec<String>,
-    /// Ids, names or devices of NICs; ids or names of instances mean their primary NIC.
+    /// Ids, names or devices of the NICs. The id or name of an instance means its primary NIC. Required.
     pub targets: Vec<String>,
 }
 
-/// Say which groups a NIC holds, and in which order.
+/// Replaces the groups of a NIC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetGroups {
-    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Taken from the path.
     #[serde(default)]
     pub target: String,
-    /// Ids or names of groups; the first has the highest priority.
+    /// Ids or names of the groups, in order; at least one. Under the order `sequence`, earlier groups are evaluated first.
+    /// Required.
     pub groups: Vec<String>,
 }
 
-/// Where a group goes among those of a NIC.
+/// Where to move a group among the groups of a NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Move {
-    /// One place towards the first.
+    /// One position up. The first group stays first.
     Up,
-    /// One place towards the last.
+    /// One position down. The last group stays last.
     Down,
-    /// To a place, from 0.
+    /// To this position, counted from 0. Refused beyond the last position.
     To(usize),
 }
 
-/// Change the place of a group among those of a NIC.
+/// Moves a group to another position among the groups of a NIC.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveGroup {
-    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Taken from the path.
     #[serde(default)]
     pub target: String,
-    /// The group's id or name.
+    /// Id or name of the group. Required.
     pub group: String,
-    /// Where it goes. Beyond an end it stays at that end.
+    /// Where to move it: `"up"`, `"down"` or `{"to": POSITION}`. Required.
     pub to: Move,
 }
 
-/// Say which addresses on other hosts are members of a group.
+/// Adds and removes members of a group that are addresses on other hosts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChangeMembers {
-    /// The group's id or name.
+    /// Id or name of the group. Taken from the path.
     pub group: String,
-    /// New ones. One that is there already is not added again.
+    /// Addresses to add. Addresses that are already members are left unchanged.
     #[schema(value_type = Vec<String>)]
     pub add: Vec<IpAddr>,
-    /// Former ones.
+    /// Addresses to remove. Each must be a member.
     #[schema(value_type = Vec<String>)]
     pub remove: Vec<IpAddr>,
 }

@@ -1,4 +1,7 @@
-//! Operations on NICs and instances. A NIC without a device is on another host: only its addresses are known.
+//! Requests that register, change and remove NICs and instances, and the view of an instance.
+//!
+//! A NIC without a device is on another host: only its addresses are known here. The service checks the values; these types must
+//! never do so. The native API and `sgctl` exchange them as JSON.
 
 use std::net::IpAddr;
 
@@ -9,111 +12,118 @@ use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
 
-/// Register a NIC.
+/// Registers a NIC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RegisterNic {
-    /// An id of one's own, `eni-…`; none: one is made.
+    /// Id of the NIC: `eni-` and letters, digits, `-` or `_`, up to 64 characters. Default: a generated id.
     pub id: Option<String>,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where; with a VPC its region.
+    /// Region. Ignored with `instance`. Default: the region of the VPC, or `local` in the classic network.
     pub region: String,
-    /// The VPC's id or name; none: the classic network, or the instance's.
+    /// Id or name of the VPC. Default: the VPC of the instance, otherwise the classic network.
     pub vpc: Option<String>,
-    /// The instance it belongs to. Its first NIC is its primary one.
+    /// Id or name of the instance that the NIC belongs to. The first NIC of an instance is its primary NIC. Default: none.
     pub instance: Option<String>,
-    /// The device on this host; none: it is on another host.
+    /// Name of the network device on this host, 1 to 15 characters. Default: none; the NIC is on another host.
     pub device: Option<String>,
-    /// Whose the device is.
+    /// Owner of the device: `host` or `guest`. Default: `host`.
     pub role: Role,
-    /// Its private addresses. None: those configured on the device.
+    /// Private addresses. Required without `device`. Default: the addresses that are configured on the device.
     #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
-    /// None: off for a host, on for a guest.
+    /// Whether the NIC may send only from its own addresses and its allowed address pairs. Default: false for a host, true for a
+    /// guest that has `addresses`.
     pub anti_spoofing: Option<bool>,
-    /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
+    /// Whether inbound packets from the NIC's own addresses are evaluated by the rules. If false, they are dropped as spoofed.
+    /// Default: false.
     pub accept_own_source: bool,
-    /// DHCP servers that it may ask directly, beside those of its networks and those that gave it an address.
+    /// DHCP servers that the NIC may contact directly, in addition to those in its networks and those that gave it an address.
+    /// Default: none.
     #[schema(value_type = Vec<String>)]
     pub dhcp_servers: Vec<IpAddr>,
-    /// Whom it may speak for, beside its addresses.
+    /// Ethernet address and allowed address pairs.
     #[serde(flatten)]
     pub senders: AllowedSources,
-    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    /// Hook for packets that the device receives: `tc` or `xdp`. `xdp` requires the role `host`. Default: `tc`.
     pub hook: Hook,
-    /// What becomes of what IPsec delivers to it. None: to a host it passes.
+    /// What happens to packets that IPsec decrypted for the NIC. `pass` requires the role `host`; `judge` is not possible with
+    /// the hook `xdp`. Default: `pass` for a host, except on a device without an Ethernet header; otherwise `judge`.
     pub ipsec: Option<Ipsec>,
-    /// Frames that are not IP and pass nevertheless, both ways: `lldp`, `eapol`, `lacp`, `stp`, `ptp`, or numbers such as
-    /// `0x8915`.
+    /// Non-IP frames that pass in both directions, up to 8 kinds: `lldp`, `eapol`, `lacp`, `stp`, `ptp`, or `EtherType` numbers
+    /// such as `0x8915`. Default: none.
     #[schema(value_type = Vec<String>)]
     pub ethertypes: Vec<Ethertype>,
-    /// In the classic network: which network it faces.
+    /// Network that a NIC of the classic network faces: `intranet` or `internet`. Always `intranet` in a VPC. Default:
+    /// `intranet`.
     pub nic_type: NicType,
-    /// Its groups in their order, ids or names. None: the default group, which is made where there is none.
+    /// Ids or names of the groups that the NIC holds, in order. Default: the default group of the region and VPC, which is
+    /// created if there is none.
     pub groups: Vec<String>,
 }
 
-/// Change a NIC; what is left out stays. Its groups have operations of their own.
+/// Changes a NIC. Unspecified fields are left unchanged. Other requests change its groups.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModifyNic {
-    /// Its id, name or device.
+    /// Id, name or device of the NIC. Taken from the path.
     pub nic: String,
-    /// Name, description, tags.
+    /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// The device; an empty text: it is on another host now.
+    /// Name of the network device on this host. Empty: the NIC is on another host from now on.
     pub device: Option<String>,
-    /// Whose the device is.
+    /// Owner of the device: `host` or `guest`.
     pub role: Option<Role>,
-    /// Its private addresses.
+    /// Private addresses; they replace the existing ones. Empty: those that are configured on the device.
     #[schema(value_type = Option<Vec<String>>)]
     pub addresses: Option<Vec<IpAddr>>,
-    /// Whether packets from it must have one of its addresses as their source.
+    /// Whether the NIC may send only from its own addresses and its allowed address pairs.
     pub anti_spoofing: Option<bool>,
-    /// Whether inbound packets from its own addresses are judged by the rules; else they are dropped.
+    /// Whether inbound packets from the NIC's own addresses are evaluated by the rules. If false, they are dropped as spoofed.
     pub accept_own_source: Option<bool>,
-    /// DHCP servers that it may ask directly: these, and no others from now on.
+    /// DHCP servers that the NIC may contact directly; they replace the existing ones.
     #[schema(value_type = Option<Vec<String>>)]
     pub dhcp_servers: Option<Vec<IpAddr>>,
-    /// Its Ethernet address.
+    /// Ethernet address of the NIC.
     #[schema(value_type = Option<String>)]
     pub mac: Option<Mac>,
-    /// What it may speak for beside its own addresses: these, and nothing else from now on.
+    /// Allowed address pairs; they replace the existing ones.
     pub allowed_address_pairs: Option<Vec<AddressPair>>,
-    /// Where what the device receives is judged; `xdp` for a host's NIC only.
+    /// Hook for packets that the device receives: `tc` or `xdp`. `xdp` requires the role `host`.
     pub hook: Option<Hook>,
-    /// What becomes of what IPsec delivers to it.
+    /// What happens to packets that IPsec decrypted for the NIC. `pass` requires the role `host`; `judge` is not possible with
+    /// the hook `xdp`.
     pub ipsec: Option<Ipsec>,
-    /// Frames that are not IP and pass nevertheless: these, and no others from now on.
+    /// Non-IP frames that pass in both directions, up to 8 kinds; they replace the existing ones.
     #[schema(value_type = Option<Vec<String>>)]
     pub ethertypes: Option<Vec<Ethertype>>,
 }
 
-/// Forget NICs. What filtered them is taken off.
+/// Removes NICs from the store. Devices of this host are no longer filtered afterwards: everything passes on them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveNics {
-    /// Their ids, names or devices. All are removed, or none.
+    /// Ids, names or devices of the NICs. Either all of them are removed or none.
     pub nics: Vec<String>,
 }
 
-/// Register an instance with its NICs; the first is its primary one.
+/// Registers an instance with its NICs. The first NIC is its primary NIC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct RegisterInstance {
-    /// An id of one's own, `i-…`; none: one is made.
+    /// Id of the instance: `i-` and letters, digits, `-` or `_`, up to 64 characters. Default: a generated id.
     pub id: Option<String>,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where; with a VPC its region.
+    /// Region. Default: the region of the VPC, or `local` in the classic network.
     pub region: String,
-    /// The VPC's id or name; none: the classic network.
+    /// Id or name of the VPC. Default: the classic network.
     pub vpc: Option<String>,
-    /// Its NICs.
+    /// NICs to register, the primary NIC first. Default: none.
     pub nics: Vec<RegisterNic>,
 }
 
@@ -123,14 +133,14 @@ pub struct InstanceView {
     /// The instance.
     #[serde(flatten)]
     pub instance: Instance,
-    /// Its NICs, the primary one first.
+    /// NICs of the instance, the primary NIC first.
     pub nics: Vec<Nic>,
 }
 
-/// Forget instances and their NICs.
+/// Removes instances and their NICs from the store.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveInstances {
-    /// Their ids or names. All are removed, or none.
+    /// Ids or names of the instances. Either all of them are removed or none.
     pub instances: Vec<String>,
 }

@@ -1,28 +1,30 @@
-//! Pagination. A page names the id at which the next one begins, so that objects created or deleted meanwhile cause no repetition
-//! and no gap.
+//! Pagination: the request for a page, and the page itself.
+//!
+//! A page names the last id that it contains, and the next one continues after it, so objects that are created or deleted
+//! meanwhile cause no repetition and no gap. The service fills pages; every list of the native API uses these types.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which part of a list.
+/// Selects a page of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct PageRequest {
-    /// The most items; 100 where nothing is said, at most 1000.
+    /// Maximum number of items on the page. Range: 1 to 1000. Default: 100.
     pub limit: Option<usize>,
-    /// Where the page before said that this one begins.
+    /// Token of the page: `next` of the previous page. Default: the first page.
     pub after: Option<String>,
 }
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
-    /// The items.
+    /// Items on this page.
     pub items: Vec<T>,
-    /// How many there are on all pages.
+    /// Number of items on all pages.
     pub total: usize,
-    /// Where the next page begins; none: this is the last one.
+    /// Token of the next page, to be sent as `after`. `null` on the last page.
     pub next: Option<String>,
 }
 

@@ -1,4 +1,6 @@
-//! Queries: filters, pages, and the views of objects in responses. Functions of a snapshot; they must never change anything.
+//! Parameters of list requests, and the views of groups and lists in responses.
+//!
+//! Queries run on a snapshot and change nothing. The service evaluates them; the native API and `sgctl` exchange these types.
 
 use std::net::IpAddr;
 
@@ -6,81 +8,81 @@ use serde::{Deserialize, Serialize};
 use sg_records::{Direction, Group, GroupId, GroupType, NicType, RuleId};
 use utoipa::{IntoParams, ToSchema};
 
-/// A group and how much is in it.
+/// A group, with the numbers of its rules and members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GroupView {
     /// The group.
     #[serde(flatten)]
     pub group: Group,
-    /// How many rules it has.
+    /// Number of rules, in both directions.
     pub rules: usize,
-    /// How many NICs hold it.
+    /// Number of NICs that hold the group.
     pub nics: usize,
-    /// How many addresses on other hosts are members.
+    /// Number of members that are addresses on other hosts.
     pub remote_members: usize,
-    /// How many members it may still get.
+    /// Number of members that can still be added before the quota is reached.
     pub room: u64,
 }
 
-/// What groups are asked for.
+/// Selects groups, in addition to the common filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct GroupQuery {
-    /// `basic` or `enterprise`.
+    /// Groups of this type only: `basic` or `enterprise`.
     #[serde(rename = "type")]
     pub kind: Option<GroupType>,
-    /// A NIC or instance that holds them.
+    /// Groups only that this NIC holds: id, name or device. The id or name of an instance means its primary NIC.
     pub target: Option<String>,
 }
 
-/// What rules are asked for.
+/// Selects rules of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct RuleQuery {
-    /// Which way.
+    /// Rules of this direction only.
     pub direction: Option<Direction>,
-    /// For which network.
+    /// Rules for NICs that face this network only: `intranet` or `internet`.
     pub nic_type: Option<NicType>,
 }
 
-/// What NICs are asked for.
+/// Selects NICs, in addition to the common filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct NicQuery {
-    /// A group that they hold.
+    /// NICs only that hold this group: id or name.
     pub group: Option<String>,
-    /// The instance that they belong to.
+    /// NICs only of this instance: id or name.
     pub instance: Option<String>,
-    /// The device of this host.
+    /// The NIC of this device of this host only.
     pub device: Option<String>,
-    /// One of their addresses.
+    /// NICs only that have this address.
     #[param(value_type = Option<String>)]
     #[schema(value_type = Option<String>)]
     pub address: Option<IpAddr>,
-    /// Only those of this host, or only others.
+    /// If true, only NICs of this host; if false, only NICs of other hosts. Default: both.
     pub local: Option<bool>,
 }
 
-/// A list and who uses it.
+/// A prefix list or port list, and how many groups use it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListView<L> {
     /// The list.
     #[serde(flatten)]
     pub list: L,
-    /// How many groups have rules that name it.
+    /// Number of groups with rules that name the list.
     pub associations: usize,
 }
 
-/// The groups whose rules name something, and those rules.
+/// A group whose rules name the object in question, with those rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reference {
-    /// The group whose rules they are.
+    /// Id of the group.
     pub group: GroupId,
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// The rules.
+    /// Ids of the rules that name the object.
     pub rules: Vec<RuleId>,
 }

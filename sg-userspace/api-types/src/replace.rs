@@ -1,13 +1,15 @@
-//! Replaces the whole state by an export. If the export has no secrets, the existing access keys stay.
+//! Response to an import, which replaces the whole store.
+//!
+//! The service replaces the records; the native API and `sgctl` show these numbers.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How much there is afterwards.
+/// How many records an import changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Replaced {
-    /// Records that went.
+    /// Number of records that were deleted.
     pub removed: usize,
-    /// Records that are new or others than before.
+    /// Number of records that were created or changed.
     pub put: usize,
 }

@@ -1,4 +1,7 @@
-//! Makes the rules of a group those of another, usually of an earlier copy.
+//! Request and response for restoring the rules of a group from another group, usually from an earlier copy.
+//!
+//! The service decides which rules can exist in the group; the response reports the others. The native API and `sgctl` exchange
+//! these types as JSON.
 
 use serde::{Deserialize, Serialize};
 use sg_records::Rule;
@@ -6,27 +9,27 @@ use utoipa::ToSchema;
 
 use crate::LeftOut;
 
-/// Make the rules of a group like those of another.
+/// Adds the rules of another group to a group and, with `complete`, deletes all its other rules.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestoreRules {
-    /// The group that changes.
+    /// Id or name of the group to change. Taken from the path.
     pub group: String,
-    /// The group whose rules it gets.
+    /// Id or name of the group whose rules are taken. Must be of the same region and network type. Required.
     pub from: String,
-    /// Rules that only the group itself has go, too.
+    /// Also delete rules that the other group does not have. Default: false.
     pub complete: bool,
 }
 
-/// What became of the rules.
+/// How the rules of the group changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Restored {
-    /// New ones.
+    /// Rules that were added.
     pub added: Vec<Rule>,
-    /// Those that went.
+    /// Rules that were deleted.
     pub removed: Vec<Rule>,
-    /// How many both had.
+    /// Number of rules that both groups already had.
     pub kept: usize,
-    /// Rules of the other group that cannot stand here.
+    /// Rules of the other group that cannot exist in this one, and why.
     pub skipped: Vec<LeftOut>,
 }

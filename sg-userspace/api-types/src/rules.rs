@@ -1,59 +1,64 @@
-//! Operations on rules: authorise, modify, revoke.
+//! Requests that authorise, modify and revoke rules.
+//!
+//! The service checks rules and quotas; these types must never do so. The native API and `sgctl` exchange them as JSON, and the
+//! ECS API builds them.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{Action, Direction, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
-/// Add rules to a group. One that is there already is not added again.
+/// Adds rules to a group. Rules that the group already has are not added again. The response has all rules, new and existing.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Authorize {
-    /// The group's id or name.
+    /// Id or name of the group. Taken from the path.
     #[serde(default)]
     pub group: String,
-    /// Which way.
+    /// Direction of the rules, as seen by the NIC's owner. Required.
     pub direction: Direction,
-    /// The rules; groups and lists in them may be ids or names.
+    /// Rules to add, from one up to the quota `rules_per_operation`. Groups and lists in them are given by id or name. Required.
     pub rules: Vec<RuleSpec>,
 }
 
-/// Change a rule; what is left out stays. The remote stays of its kind, and so do ports.
+/// Changes a rule. Unspecified fields are left unchanged; a new protocol resets ports and ICMP fields that are not specified. The
+/// kind of the remote cannot change (any, IPv4, IPv6, group, prefix list), nor can ports become a port list or the other way
+/// round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModifyRule {
-    /// The rule's id, or with `group` its name.
+    /// Id of the rule, or its name together with `group`. Taken from the path.
     pub rule: String,
-    /// The group it stands in, where the rule is said by its name.
+    /// Id or name of the rule's group. Required if `rule` is a name.
     pub group: Option<String>,
-    /// The direction it must be of.
+    /// Direction of the rule. It cannot be changed; the request is refused if the rule has the other one.
     pub direction: Option<Direction>,
-    /// What happens.
+    /// What happens to matching packets: `accept`, `drop` or `reject`.
     pub action: Option<Action>,
-    /// 1 to 100.
+    /// Priority. Range: 1 (evaluated first) to 100.
     pub priority: Option<u8>,
-    /// The protocol.
+    /// Protocol.
     pub protocol: Option<Protocol>,
-    /// The packet's destination port.
+    /// Destination ports.
     pub ports: Option<Ports>,
-    /// The packet's source port.
+    /// Source ports.
     pub source_ports: Option<Ports>,
-    /// The type of ICMP message.
+    /// ICMP type. Range: 0 to 255. Resets the ICMP code if that is not specified.
     pub icmp_type: Option<u8>,
-    /// Its code.
+    /// ICMP code. Range: 0 to 255.
     pub icmp_code: Option<u8>,
-    /// The other end.
+    /// Remote addresses.
     pub remote: Option<Remote>,
-    /// This end.
+    /// Local prefix in CIDR notation, such as `10.0.0.5/32`.
     #[schema(value_type = Option<String>)]
     pub local: Option<ipnet::IpNet>,
-    /// Whether it counts.
+    /// Whether the rule is in effect.
     pub enabled: Option<bool>,
-    /// For people.
+    /// Description, up to 512 characters.
     pub description: Option<String>,
 }
 
 impl ModifyRule {
-    /// Whether no field is to be changed.
+    /// Whether the request changes no field.
     #[must_use]
     pub fn changes_nothing(&self) -> bool {
         let named = Self {
@@ -66,14 +71,14 @@ impl ModifyRule {
     }
 }
 
-/// Take rules out of a group.
+/// Deletes rules of a group.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Revoke {
-    /// The group's id or name.
+    /// Id or name of the group. Taken from the path.
     pub group: String,
-    /// The direction they must be of.
+    /// Direction of the rules. If given, the request is refused for rules of the other one.
     pub direction: Option<Direction>,
-    /// The rules' ids or names. All are revoked, or none.
+    /// Ids or names of the rules. Either all of them are revoked or none. Required.
     pub rules: Vec<String>,
 }

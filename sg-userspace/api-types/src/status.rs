@@ -1,43 +1,45 @@
-//! How the agent is.
+//! Response with the status of the service and of this host's filter.
+//!
+//! The native API fills it from the store and the catalog; `sgctl status` shows it. Counts are those of one moment.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How things are.
+/// Status of the service and of the filter on this host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
-    /// Of the program.
+    /// Version of sgd.
     pub version: String,
-    /// The name of its files and pins.
+    /// Name of the sgd instance, which its files and pins carry.
     pub instance: String,
-    /// VPCs.
+    /// Number of VPCs.
     pub vpcs: usize,
-    /// Groups.
+    /// Number of groups.
     pub groups: usize,
-    /// Rules.
+    /// Number of rules.
     pub rules: usize,
-    /// NICs, of this host and others.
+    /// Number of NICs, on this host and on others.
     pub nics: usize,
-    /// NICs of this host.
+    /// Number of NICs on this host.
     pub local_nics: usize,
-    /// NICs of this host whose packets are judged.
+    /// Number of NICs on this host whose packets are filtered.
     pub attached: usize,
-    /// Devices of this host's NICs that are not there, or not filtered yet.
+    /// Devices of NICs on this host that do not exist or are not filtered yet.
     pub waiting: Vec<String>,
-    /// Devices that no NIC names any more and that are still there: not filtered.
+    /// Devices that belong to no NIC any more but still exist. They are not filtered: everything passes.
     #[serde(default)]
     pub unfiltered: Vec<String>,
-    /// How long the filter stays without the agent: `host` (until the next boot), `container`, or `private` (as long as the mount
-    /// namespace of the agent).
+    /// How long the filter stays in force without the agent: `host` (until the next boot), `container` (as long as the
+    /// container), or `private` (as long as the mount namespace of the agent).
     #[serde(default)]
     pub pinned: String,
-    /// Instances.
+    /// Number of instances.
     pub instances: usize,
-    /// Prefix lists.
+    /// Number of prefix lists.
     pub prefix_lists: usize,
-    /// Port lists.
+    /// Number of port lists.
     pub port_lists: usize,
-    /// Requests since the start with a wrong secret, or with an access key that does not exist; over all APIs.
+    /// Number of requests since the start with a wrong secret or an unknown access key, over all APIs.
     #[serde(default)]
     pub wrong_secrets: u64,
 }

@@ -1,45 +1,46 @@
-//! Rules of a group as a JSON or CSV file, and back. Fields have the names of the clouds' APIs; what only this engine has
-//! (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) is beside them. An import overwrites nothing: rules that exist are skipped, and
-//! invalid rows are skipped and reported.
+//! Response to an import of rules from a JSON or CSV file.
+//!
+//! An import overwrites nothing: rules that exist are skipped, and invalid rows are skipped and reported. The service runs it;
+//! the native API and `sgctl` show the report.
 
 use serde::{Deserialize, Serialize};
 use sg_records::{Direction, RuleSpec};
 use utoipa::ToSchema;
 
-/// What becomes of a row.
+/// Outcome of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Imported {
-    /// It is a new rule.
+    /// The row is a new rule, which was added.
     Added,
-    /// The rule is there already.
+    /// The group already has this rule.
     Exists,
-    /// It cannot be one.
+    /// The row was not added: it is not a valid rule, or exceeds a quota.
     Refused,
 }
 
-/// A row and what becomes of it.
+/// One row of the file, and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportRow {
-    /// Its place in the file, from 1.
+    /// Position of the row in the file, counted from 1.
     pub row: usize,
-    /// The direction, where it can be read.
+    /// Direction of the rule. `null` if the row has no valid one.
     pub direction: Option<Direction>,
-    /// The rule, where it can be read.
+    /// The rule. `null` if the row is not a valid rule.
     pub rule: Option<RuleSpec>,
-    /// What becomes of it.
+    /// Outcome of the row.
     pub outcome: Imported,
-    /// Why it is not added.
+    /// Why the row was not added. Empty if it was.
     pub reason: String,
 }
 
-/// What becomes of a file: a preview, where it was only tried out.
+/// Outcome of an import. With `dry_run`: the outcome that it would have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
-    /// Every row.
+    /// All rows, in the order of the file.
     pub rows: Vec<ImportRow>,
-    /// How many are new rules.
+    /// Number of rules that were added.
     pub added: usize,
-    /// How many are not.
+    /// Number of rows that were skipped.
     pub skipped: usize,
 }

@@ -1,4 +1,7 @@
-//! Operations on VPCs.
+//! Requests that create, change and delete VPCs.
+//!
+//! A VPC carries the settings that its NICs share. The service checks the values; these types must never do so. The native API
+//! and `sgctl` exchange them as JSON.
 
 use serde::{Deserialize, Serialize};
 use sg_model::{MidStream, Takeover, Unmatched};
@@ -7,55 +10,57 @@ use utoipa::ToSchema;
 
 use crate::{LabelChange, NewLabel};
 
-/// Make a VPC.
+/// Creates a VPC.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct CreateVpc {
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: NewLabel,
-    /// Where.
+    /// Region. Default: `local`.
     pub region: String,
-    /// The order of rules on its NICs.
+    /// How the rules of several groups combine on the VPC's NICs. Default: `merged`.
     pub order: Order,
-    /// What a change does to live flows of its NICs.
+    /// Effect of a policy change on live flows of the VPC's NICs. Default: `revalidate`.
     pub established: Established,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to TCP packets that are no SYN and belong to no known flow. Default: `loose`.
     #[serde(default)]
     pub mid_stream: MidStream,
-    /// For how long after its NICs were first filtered such a connection may be taken over.
+    /// With `mid_stream: loose`: how long after a NIC was first filtered the rules of one direction are enough to take over such
+    /// a connection. A number of seconds, `established` or `forever`. Default: `established`.
     #[serde(default)]
     pub takeover: Takeover,
-    /// What becomes of packets that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches and that are not accepted by default: `drop` or `reject`. Default: `drop`.
     #[serde(default)]
     pub default: Unmatched,
 }
 
-/// Change a VPC; what is left out stays.
+/// Changes a VPC. Unspecified fields are left unchanged.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ModifyVpc {
-    /// Its id or name.
+    /// Id or name of the VPC. Taken from the path.
     pub vpc: String,
-    /// Name, description, tags.
+    /// New name, description and tags.
     #[serde(flatten)]
     pub label: LabelChange,
-    /// The order of rules on its NICs.
+    /// How the rules of several groups combine on the VPC's NICs.
     pub order: Option<Order>,
-    /// What a change does to live flows of its NICs.
+    /// Effect of a policy change on live flows of the VPC's NICs.
     pub established: Option<Established>,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to TCP packets that are no SYN and belong to no known flow.
     pub mid_stream: Option<MidStream>,
-    /// For how long after its NICs were first filtered such a connection may be taken over.
+    /// With `mid_stream: loose`: how long after a NIC was first filtered the rules of one direction are enough to take over such
+    /// a connection. A number of seconds, `established` or `forever`.
     pub takeover: Option<Takeover>,
-    /// What becomes of packets that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches and that are not accepted by default: `drop` or `reject`.
     pub default: Option<Unmatched>,
 }
 
-/// Delete a VPC that nothing is in.
+/// Deletes a VPC. Refused if it still contains groups, NICs or instances.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeleteVpc {
-    /// Its id or name.
+    /// Id or name of the VPC. Taken from the path.
     pub vpc: String,
 }

@@ -1,5 +1,6 @@
-//! The facts of a device that no document needs to repeat. The model must never look at devices: the agent scans them and fills
-//! the facts in, and so does `sgctl`.
+//! Facts about a device that documents do not repeat: its addresses, networks and Ethernet address.
+//!
+//! The model must never look at devices itself: the agent and `sgctl` scan them and fill in the facts.
 
 use std::net::IpAddr;
 
@@ -7,25 +8,25 @@ use ipnet::IpNet;
 
 use super::{Mac, Role, identifies};
 
-/// What is known of a NIC's device.
+/// The facts about a NIC's device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
-    /// Whether its packets begin with an IP header, without an Ethernet header before it: it is a tunnel.
+    /// Whether packets begin with an IP header, without an Ethernet header before it. Such a device is a tunnel.
     pub is_layer_3: bool,
     /// Its Ethernet address.
     pub mac: Option<Mac>,
-    /// Its addresses, including link-local ones: its owner may send from each of them.
+    /// Its addresses, including link-local ones. Its owner may send from each of them.
     pub addresses: Vec<IpAddr>,
     /// The same addresses with their configured prefixes.
     pub connected: Vec<IpNet>,
-    /// The addresses of the devices above it, with their prefixes: its VLAN devices, and the bridge, bond or VRF that it is a
-    /// port of.
+    /// The addresses of the devices above it, with their prefixes: of its VLAN devices, and of the bridge, bond or VRF that it is
+    /// a port of.
     pub above: Vec<IpNet>,
 }
 
 impl DeviceFacts {
-    /// The addresses of the device's owner. A host's device includes those of the devices above it; to a guest, what the host
-    /// builds on the guest's device is as foreign as the rest of the host.
+    /// The addresses of the device's owner. For a host's device they include those of the devices above it. For a guest's they do
+    /// not: what the host configures above the device belongs to the host.
     #[must_use]
     pub fn addresses_of(&self, role: Role) -> Vec<IpAddr> {
         let mut addresses = self.addresses.clone();
@@ -40,9 +41,9 @@ impl DeviceFacts {
         self.nets(role).filter(|net| identifies(net.addr())).map(IpNet::trunc)
     }
 
-    /// The addresses of its networks that belong to no host: for IPv4 the first and the last of each, which are broadcasts (RFC
-    /// 1122 3.2.1.3); for IPv6 the first, which any router may have (RFC 4291 2.6.1). Networks of two addresses have none (RFC
-    /// 3021, RFC 6164).
+    /// The addresses of its networks that no host has. For IPv4 these are the first and the last of each network, which are
+    /// broadcasts (RFC 1122 3.2.1.3); for IPv6 it is the first, which is the anycast address of any router (RFC 4291 2.6.1).
+    /// Networks of two addresses have none (RFC 3021, RFC 6164).
     pub fn nobody(&self, role: Role) -> impl Iterator<Item = IpAddr> {
         self.nets(role).filter(|net| net.prefix_len() + 1 < net.max_prefix_len()).flat_map(|net| {
             let last = matches!(net, IpNet::V4(_)).then(|| net.broadcast());

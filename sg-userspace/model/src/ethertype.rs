@@ -1,5 +1,7 @@
-//! The kinds of frames that are not IP and that a NIC may accept. None may be one that a rule judges, or that carries what a rule
-//! would judge.
+//! The kinds of non-IP frames that a NIC may accept, their names and numbers.
+//!
+//! It must never allow IP, ARP, VLAN tags, MPLS or `PPPoE`, which rules judge or which would hide packets from them. The document
+//! room and the APIs parse kinds; the compiler writes them into images.
 
 use std::{fmt, str::FromStr};
 
@@ -7,21 +9,21 @@ use serde::{Deserialize, Serialize};
 use sg_common::{image, packet::ethertype as number};
 use thiserror::Error;
 
-/// The maximum number of kinds that one NIC may name.
+/// The maximum number of kinds on one NIC.
 pub const MAX_ETHERTYPES: usize = image::MAX_ETHERTYPES;
 
-/// A kind of frames: an `EtherType`, or the spanning tree protocol, which has none.
+/// A kind of non-IP frames: an `EtherType`, or the spanning tree protocol, which has none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Ethertype(u16);
 
-/// Why something is not a valid [`Ethertype`], and what to do.
+/// Why something is not a valid [`Ethertype`], and what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoEthertype {
-    /// Neither a name nor a number.
+    /// The text is neither a name nor a number.
     #[error("write {}, or the number of an EtherType, such as 0x8915", names())]
     Unknown,
-    /// A number that is a length.
+    /// The number is a frame length.
     #[error(
         "an EtherType is a number from 0x0600 to 0xffff; what is less is a length, and of those frames only stp has a name"
     )]
@@ -45,7 +47,7 @@ pub enum NoEthertype {
     Pppoe,
 }
 
-/// A warning about frames that carry other packets, which nobody judges if their EtherType is named.
+/// A warning: frames of this kind carry other packets, which no rule judges once the kind is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "{ethertype} is {name}, which carries frames that no rule of this NIC sees: make the device where they come out a NIC, too"
@@ -65,7 +67,7 @@ const NAMES: [(&str, u16); 5] = [
     ("ptp", 0x88f7),
 ];
 
-/// What no NIC may name, by the words that users may try.
+/// The kinds that are refused, by the names that users may try.
 const REFUSED: [(&str, NoEthertype); 9] = [
     ("ip", NoEthertype::Ip),
     ("ipv4", NoEthertype::Ip),
@@ -83,10 +85,10 @@ fn names() -> String {
 }
 
 impl Ethertype {
-    /// Creates the kind of a number, as found in frames.
+    /// Creates the kind with the number `found`, as it appears in frames.
     ///
     /// # Errors
-    /// If no NIC may name it.
+    /// If a NIC may not accept this kind.
     pub const fn new(found: u16) -> Result<Self, NoEthertype> {
         Err(match found {
             number::IPV4 | number::IPV6 => NoEthertype::Ip,
@@ -106,7 +108,7 @@ impl Ethertype {
         self.0
     }
 
-    /// A warning, if its frames carry other packets.
+    /// A warning, if frames of this kind carry other packets.
     #[must_use]
     pub const fn carrier(self) -> Option<Carrier> {
         let name = match self.0 {
@@ -148,7 +150,7 @@ impl TryFrom<String> for Ethertype {
     }
 }
 
-/// The beginning of a text of any length.
+/// The first characters of a text, which may have any length.
 fn short(text: &str) -> String {
     text.chars().take(32).collect()
 }
@@ -174,27 +176,27 @@ impl fmt::Debug for Ethertype {
     }
 }
 
-/// Why several kinds cannot be those of one NIC.
+/// Why one NIC cannot have these kinds together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoEthertypes {
-    /// More than an image has room for.
+    /// There are more than an image has room for.
     #[error("a NIC names at most {MAX_ETHERTYPES}, this one {found}")]
     TooMany {
         /// The number given.
         found: usize,
     },
-    /// The same one twice, perhaps by its name and its number.
+    /// One is repeated, perhaps by its name and its number.
     #[error("{0} is there twice: write each once")]
     Twice(
-        /// The duplicate.
+        /// The repeated kind.
         Ethertype,
     ),
 }
 
-/// Checks whether one NIC may name these.
+/// Checks whether one NIC may have all of these kinds.
 ///
 /// # Errors
-/// Why not.
+/// If there are too many, or one is repeated.
 pub fn fit_one_nic(ethertypes: &[Ethertype]) -> Result<(), NoEthertypes> {
     if ethertypes.len() > MAX_ETHERTYPES {
         return Err(NoEthertypes::TooMany { found: ethertypes.len() });

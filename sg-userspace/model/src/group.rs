@@ -1,13 +1,16 @@
-//! A security group: rules for both directions.
+//! A security group and its type.
+//!
+//! This file holds the rules of a group as written; it must never evaluate them. Policies contain groups; the compiler and the
+//! oracle read them.
 
 use super::{Direction, Rule};
 
-/// The type of a group; all groups of one NIC have the same type.
+/// The type of a group. All groups of one NIC have the same type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupType {
-    /// Outbound packets that match no rule are accepted, and members can reach each other unless the group says otherwise.
+    /// Outbound packets that no rule matches are accepted, and members can reach each other unless inner access is off.
     Basic,
-    /// Packets that match no rule are dropped in both directions, also between members.
+    /// Packets that no rule matches are dropped in both directions, also between members.
     Enterprise,
 }
 
@@ -16,11 +19,11 @@ pub enum GroupType {
 pub struct Group {
     /// The name, unique within the policy.
     pub name: String,
-    /// Basic or enterprise.
+    /// The type: basic or enterprise.
     pub kind: GroupType,
-    /// Whether inbound packets of members are accepted before any rule. Never true for enterprise groups.
+    /// Whether inbound packets of members are accepted before any rule is evaluated. Always false for enterprise groups.
     pub inner_access: bool,
-    /// A text for people.
+    /// The description.
     pub description: Option<String>,
     /// Rules for packets towards the NIC's owner, as written.
     pub ingress: Vec<Rule>,

@@ -1,8 +1,8 @@
-//! Groups, rules, prefix and port lists, NICs: what a policy means.
+//! The meaning of a policy: groups, rules, prefix lists, port lists and NICs.
 //!
-//! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, ports exist only for protocols that have
-//! them. This room is the only place that knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O.
-//! The document room builds policies; the oracle and the compiler read them.
+//! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, and only protocols that have ports have
+//! them. This room alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. The document room
+//! and the service build policies; the oracle and the compiler read them.
 
 mod device;
 mod ethertype;

@@ -1,13 +1,13 @@
 //! The members of a group: the addresses that the document lists, and those of the NICs that hold it.
 //!
-//! **Link-local addresses make nobody a member**, neither those of IPv6 (`fe80::/10`) nor those of IPv4 (`169.254.0.0/16`): such
-//! an address identifies a host on its own link only, and a group spans many. Any host on any other link may have it.
+//! **Link-local addresses are never members**, neither those of IPv6 (`fe80::/10`) nor those of IPv4 (`169.254.0.0/16`). Such an
+//! address identifies a host on its own link only, and a group spans many links: any host on another link may have it.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use super::{GroupIndex, Policy};
 
-/// Whether `address` identifies a host wherever it is seen.
+/// Whether `address` identifies a host wherever it is seen, which a link-local address does not.
 #[must_use]
 pub const fn identifies(address: IpAddr) -> bool {
     match address {
@@ -17,14 +17,14 @@ pub const fn identifies(address: IpAddr) -> bool {
 }
 
 impl Policy {
-    /// The addresses of the members of `group`, local and remote.
+    /// The addresses of all members of `group`, of this host and of others.
     #[must_use]
     pub fn members(&self, group: GroupIndex) -> BTreeSet<IpAddr> {
         let elsewhere = self.remote_members(group).iter().filter(|address| identifies(**address));
         elsewhere.chain(self.local_members(group)).copied().collect()
     }
 
-    /// The addresses of this host's NICs that hold `group`, without those that make no member.
+    /// The addresses of this host's NICs that hold `group`, without those that cannot be members.
     pub fn local_members(&self, group: GroupIndex) -> impl Iterator<Item = &IpAddr> {
         self.holders(group).flat_map(|nic| &nic.addresses).filter(|address| identifies(**address))
     }

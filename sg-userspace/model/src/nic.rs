@@ -1,4 +1,7 @@
-//! A NIC: a device whose traffic is filtered, and the groups it holds.
+//! A NIC: a filtered device, the groups that it holds, and its settings.
+//!
+//! This file owns the settings and their defaults; it must never look at devices or addresses of the host. The document room and
+//! the service build NICs; the compiler and the oracle read them.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -14,19 +17,20 @@ pub const MAX_GROUPS_PER_NIC: usize = 10;
 /// The owner of the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The host: what the device receives is inbound.
+    /// This host: packets that the device receives are inbound.
     Host,
-    /// A guest, of whose NIC the device is the host end: what the device receives from the guest is the guest's outbound traffic.
+    /// A guest, such as a virtual machine; the device is the host end of its NIC. Packets that the device receives are the
+    /// guest's outbound traffic.
     Guest,
 }
 
 /// The hook of a device's receive side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Hook {
-    /// At tc, once the kernel has allocated a packet buffer: on every device.
+    /// At tc, after the kernel has allocated a packet buffer. Works on every device.
     #[default]
     Tc,
-    /// Before that, in the driver, which must have native XDP. Only for NICs of the host.
+    /// At XDP, in the driver, which must support native XDP. Only with [`Role::Host`].
     Xdp,
 }
 
@@ -41,13 +45,14 @@ impl Hook {
     }
 }
 
-/// What becomes of what IPsec delivers to a NIC of the host: the packets inside, which come by it a second time.
+/// What happens to packets that IPsec decrypted for a NIC: they arrive a second time, after the encrypted packet that carried
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Ipsec {
-    /// They pass: what was on the wire was judged. With [`Role::Host`] only.
+    /// They pass, because the encrypted packet was evaluated by the rules. Only for the role `host`.
     Pass,
-    /// They are judged, too. With [`Hook::Tc`] only.
+    /// They are evaluated by the rules, too. Not with the hook `xdp`.
     Judge,
 }
 
@@ -65,45 +70,46 @@ impl Ipsec {
 /// The effect of a policy change on live flows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Established {
-    /// They are revalidated, with their original addresses and direction, on their next packet.
+    /// Live flows are evaluated again on their next packet, with their original addresses and direction.
     #[default]
     Revalidate,
-    /// They continue until they end.
+    /// Live flows continue until they end.
     Keep,
 }
 
-/// What becomes of a TCP packet that belongs to no known flow and opens none: after the table was lost, say, or from
-/// somebody who guesses.
+/// What happens to a TCP packet that is no SYN and belongs to no known flow: because the flow table was lost, for example, or
+/// because the packet is forged.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum MidStream {
-    /// The rules judge it as if it were the first.
+    /// The rules evaluate it as if it were the first packet of its connection.
     #[default]
     Loose,
     /// It is dropped.
     Strict,
 }
 
-/// For how long after a NIC was first filtered a connection that nobody knows is taken over by the rules of one direction,
-/// where [`MidStream::Loose`] holds. Later, the rules of both directions must accept it.
+/// How long after a NIC was first filtered the rules of one direction are enough to take over an unknown TCP connection that is
+/// seen in its middle. Later, the rules of both directions must accept it. Applies to `mid_stream: loose`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Takeover {
-    /// So many seconds; 0: not at all.
+    /// This number of seconds. 0: the rules of one direction are never enough.
     Seconds(u32),
-    /// As long as it says.
+    /// A named time.
     Named(NamedTakeover),
 }
 
-/// A [`Takeover`] that is no number.
+/// A takeover time that is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NamedTakeover {
-    /// As long as an established TCP connection may be silent: whoever is older spoke in that time, or is not known.
+    /// The idle timeout of established TCP connections. A connection that is still unknown after it has sent nothing in that
+    /// time.
     Established,
-    /// For ever.
+    /// Without an end.
     Forever,
 }
 
@@ -140,16 +146,16 @@ impl Takeover {
     pub const ALLOWED: &'static str = "write a number of seconds, established or forever";
 }
 
-/// What becomes of packets that no rule matches, where they are not accepted.
+/// What happens to packets that no rule matches and that are not accepted by default.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Unmatched {
-    /// They are dropped, silently.
+    /// They are dropped silently.
     #[default]
     Drop,
-    /// They are dropped and their sender is told.
+    /// They are dropped, and their sender is told.
     Reject,
 }
 
@@ -167,45 +173,46 @@ impl From<Unmatched> for Action {
 pub struct Nic {
     /// The name of the device, unique within the policy.
     pub device: String,
-    /// The owner.
+    /// The owner of the device.
     pub role: Role,
-    /// Its private addresses. If `addresses_from_device` is set, those configured on the device at the last scan.
+    /// Its private addresses. With `addresses_from_device`: those that were configured on the device at the last scan.
     pub addresses: Vec<IpAddr>,
-    /// Whether the addresses are the device's, because the document names none.
+    /// Whether the addresses are those of the device, because the document gives none.
     pub addresses_from_device: bool,
-    /// The facts of its device on this host, if it exists. For a guest they are those of the host's end.
+    /// The facts about its device on this host, if the device exists. For a guest, they are those of the host end.
     pub device_facts: DeviceFacts,
     /// The setting as written; see [`Nic::anti_spoofing`].
     pub anti_spoofing_written: Option<bool>,
     /// DHCP servers that it may contact directly, in addition to those in its networks and those that gave it an address.
     pub dhcp_servers: Vec<IpAddr>,
-    /// Whether inbound packets from its own addresses are judged by the rules like others.
+    /// Whether inbound packets from its own addresses are evaluated by the rules. If not, they are dropped.
     pub accept_own_source: bool,
     /// The addresses that it may send from, in addition to its own.
     pub senders: AllowedSources,
-    /// The hook of the receive side; [`Hook::Xdp`] with [`Role::Host`] only.
+    /// The hook of the receive side; [`Hook::Xdp`] only with [`Role::Host`].
     pub hook: Hook,
-    /// Frames that are not IP and pass nevertheless, in both directions: at most [`super::MAX_ETHERTYPES`], without duplicates.
+    /// Non-IP frames that pass in both directions: at most [`super::MAX_ETHERTYPES`] kinds, each once.
     pub ethertypes: Vec<Ethertype>,
     /// The setting as written; see [`Nic::ipsec`].
     pub ipsec_written: Option<Ipsec>,
-    /// How the rules of its groups are ordered.
+    /// How the rules of its groups combine.
     pub precedence: Precedence,
     /// The effect of a policy change on its live flows.
     pub established: Established,
-    /// What happens to mid-stream TCP packets of unknown connections.
+    /// What happens to TCP packets that are no SYN and belong to no known flow.
     pub mid_stream: MidStream,
-    /// How long such a connection may be taken over.
+    /// How long such a connection may be taken over by the rules of one direction.
     pub takeover: Takeover,
-    /// What happens to packets that no rule matches, unless they are accepted.
+    /// What happens to packets that no rule matches and that are not accepted by default.
     pub default: Unmatched,
-    /// Its groups in order, 1 to [`MAX_GROUPS_PER_NIC`], of one type.
+    /// Its groups in order: 1 to [`MAX_GROUPS_PER_NIC`], all of one type.
     pub groups: Vec<GroupIndex>,
 }
 
 impl Nic {
-    /// A NIC of the host that holds `groups`, without addresses, and with everything else as in a document that leaves it out. For
-    /// samples; what reads or stores NICs names every field, so that a new one cannot be forgotten there.
+    /// Creates a NIC of the host that holds `groups`, without addresses; all other settings have the defaults of documents. For
+    /// tests and samples. Code that reads or stores NICs names every field instead, so that the compiler finds where a new one is
+    /// missing.
     #[must_use]
     pub fn new(device: &str, groups: impl IntoIterator<Item = GroupIndex>) -> Self {
         Self {
@@ -232,17 +239,17 @@ impl Nic {
 
     /// Whether packets from the NIC must have one of its addresses as their source.
     ///
-    /// Off for a host, on for a guest, unless the document says otherwise. A guest without known addresses could send nothing at
-    /// all, so for it anti-spoofing is on only if the document asks for it.
+    /// Default: off for a host, on for a guest. A guest without known addresses could send nothing at all, so for it the default
+    /// is off.
     #[must_use]
     pub fn anti_spoofing(&self) -> bool {
         self.anti_spoofing_written.unwrap_or(self.role == Role::Guest && !self.addresses.is_empty())
     }
 
-    /// What happens to packets that IPsec delivers to it.
+    /// What happens to packets that IPsec decrypted for it.
     ///
-    /// For a host they pass, unless the document says otherwise. A guest handles its own IPsec. The packets on a tunnel device of
-    /// IPsec are the decrypted ones, so there they are judged.
+    /// Default: they pass on a device of the host that has an Ethernet header. A device without one may be a tunnel of IPsec,
+    /// whose packets are the decrypted ones, so the rules judge them there. A guest handles its own IPsec.
     #[must_use]
     pub fn ipsec(&self) -> Ipsec {
         match self.ipsec_written {
@@ -252,7 +259,7 @@ impl Nic {
         }
     }
 
-    /// Its Ethernet address, if known: as written, else, if the device is the host's own, that of the device.
+    /// Its Ethernet address, if known: the written one, otherwise that of the device if the host owns it.
     #[must_use]
     pub fn mac(&self) -> Option<Mac> {
         self.senders.mac.or(match self.role {
@@ -261,9 +268,9 @@ impl Nic {
         })
     }
 
-    /// The addresses that nobody else sends from: an inbound packet from one of them is spoofed. Empty if
-    /// [`Nic::accept_own_source`] is set. Its allowed address pairs are not included, because others may have them. Nor are those
-    /// of a guest's device, which belong to the host.
+    /// The addresses that only this NIC sends from: an inbound packet from one of them is spoofed. Empty if
+    /// [`Nic::accept_own_source`] is set. Allowed address pairs are not included, because other NICs may have them. Neither are
+    /// the addresses of a guest's device, which belong to the host.
     pub fn own_sources(&self) -> impl Iterator<Item = IpAddr> {
         let hosts = self.role == Role::Guest && self.addresses_from_device;
         let known: &[IpAddr] = if self.accept_own_source || hosts { &[] } else { &self.addresses };

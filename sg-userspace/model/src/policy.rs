@@ -1,4 +1,7 @@
-//! A whole policy: its parts, and what is wrong with parts that are none.
+//! A whole policy: its parts, references between them, and the reasons why parts do not form a policy.
+//!
+//! A [`Policy`] exists only after its parts were checked, and must never change afterwards except for device facts. The document
+//! room and the service build policies; all other rooms read them.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -21,48 +24,48 @@ macro_rules! index {
     };
 }
 index!(
-    /// A group of the policy.
+    /// A reference to a group of the policy.
     GroupIndex
 );
 index!(
-    /// A prefix list of the policy.
+    /// A reference to a prefix list of the policy.
     PrefixListIndex
 );
 index!(
-    /// A port list of the policy.
+    /// A reference to a port list of the policy.
     PortListIndex
 );
 
-/// A rule of the policy: its group, direction and position as written.
+/// A reference to a rule of the policy: its group, direction and position as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleIndex {
     /// The rule's group.
     pub group: GroupIndex,
     /// The rule's direction.
     pub direction: Direction,
-    /// Its position in that direction, from 0.
+    /// Its position in that direction, counted from 0.
     pub position: usize,
 }
 
-/// What decided a packet that starts a flow.
+/// What decided about a packet that starts a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decider {
     /// The remote is a member of this group, which has inner access.
     IntraGroup(GroupIndex),
     /// This rule matched.
     Rule(RuleIndex),
-    /// Nothing matched: the default of the direction.
+    /// No group or rule matched: the default of this direction.
     Default(Direction),
 }
 
-/// The parts of a policy. References are indices into the lists here; [`Policy::new`] checks them.
+/// The parts of a policy. References are indices into its lists; [`Policy::new`] checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyParts {
-    /// Names and prefixes, with host bits zero.
+    /// Prefix lists: name and prefixes, with host bits zero.
     pub prefix_lists: Vec<(String, Vec<IpNet>)>,
-    /// Names and ranges.
+    /// Port lists: name and ranges.
     pub port_lists: Vec<(String, Vec<PortRange>)>,
-    /// Members that are not NICs of this host.
+    /// Members of groups that are not NICs of this host.
     pub members: BTreeMap<GroupIndex, Vec<IpAddr>>,
     /// The groups.
     pub groups: Vec<Group>,
@@ -83,17 +86,17 @@ pub enum Place {
     NicGroup(usize, usize),
 }
 
-/// Why parts do not form a policy.
+/// One reason why parts do not form a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct InvalidPolicy {
     /// The place of the problem.
     pub place: Place,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is allowed.
     pub reason: InvalidReason,
 }
 
-/// The problems of parts that do not form a policy: one or more.
+/// All reasons why parts do not form a policy: one or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
     /// The first one.
@@ -105,7 +108,7 @@ pub struct Invalid {
 /// What is wrong with the parts.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidReason {
-    /// Two groups, lists or NICs with the same name.
+    /// Two groups, or two NICs, have the same name.
     #[error("{what} {name:?} is there twice: names are unique")]
     Duplicate {
         /// The kind of object.
@@ -113,7 +116,7 @@ pub enum InvalidReason {
         /// The name.
         name: String,
     },
-    /// Two rules of one direction of a group with the same id.
+    /// Two rules of one direction of a group have the same id.
     #[error("rule id {id:?} is there twice in this direction of the group: give each rule an id of its own")]
     DuplicateRule {
         /// The id.
@@ -125,18 +128,18 @@ pub enum InvalidReason {
         /// The kind of object.
         what: &'static str,
     },
-    /// IPv4 and IPv6 parts in one rule.
+    /// IPv4 and IPv6 in one rule.
     #[error(
         "{first} is {first_family} and {second} is {second_family}: one rule has one family; write two rules"
     )]
     MixedFamilies {
         /// A part of the rule.
         first: &'static str,
-        /// Its family.
+        /// The family of that part.
         first_family: FamilyName,
-        /// Another part.
+        /// Another part of the rule.
         second: &'static str,
-        /// Its family.
+        /// The family of the other part.
         second_family: FamilyName,
     },
     /// `inner_access: accept` on an enterprise group.
@@ -161,10 +164,10 @@ pub enum InvalidReason {
     /// `ipsec: judge` with `hook: xdp`.
     #[error("what IPsec delivers does not come by XDP again, so nothing there can judge it: write hook: tc")]
     XdpIpsec,
-    /// Kinds of frames that one NIC cannot name.
+    /// Kinds of non-IP frames that one NIC cannot have together.
     #[error(transparent)]
     Ethertypes(#[from] NoEthertypes),
-    /// The same group twice on a NIC.
+    /// A group that a NIC holds twice.
     #[error("group {name:?} stands twice on this NIC")]
     GroupTwice {
         /// The name of the group.
@@ -199,7 +202,7 @@ impl fmt::Display for FamilyName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     parts: PolicyParts,
-    /// The NICs that hold each group.
+    /// For each group, the positions of the NICs that hold it.
     holders: Vec<Vec<usize>>,
 }
 
@@ -207,7 +210,7 @@ impl Policy {
     /// Checks the parts.
     ///
     /// # Errors
-    /// The first problem found, in the order of the document.
+    /// The first problem, in the order of the document.
     pub fn new(parts: PolicyParts) -> Result<Self, InvalidPolicy> {
         Self::checked(parts, 1).map_err(|Invalid { first, .. }| first)
     }
@@ -230,7 +233,7 @@ impl Policy {
         Ok(policy)
     }
 
-    /// The parts, to be changed and checked again.
+    /// The parts, for changing and checking them again.
     #[must_use]
     pub fn into_parts(self) -> PolicyParts {
         self.parts
@@ -242,7 +245,7 @@ impl Policy {
         &self.parts
     }
 
-    /// The groups as written.
+    /// The groups, as written.
     #[must_use]
     pub fn groups(&self) -> &[Group] {
         &self.parts.groups
@@ -263,7 +266,7 @@ impl Policy {
         &self.group(index.group).rules(index.direction)[index.position]
     }
 
-    /// The prefixes of a list. Panics like [`Self::group`].
+    /// The prefixes of a prefix list. Panics like [`Self::group`].
     #[must_use]
     pub fn prefixes(&self, index: PrefixListIndex) -> &[IpNet] {
         &self.parts.prefix_lists[index.0].1
@@ -275,13 +278,13 @@ impl Policy {
         &self.parts.port_lists[index.0].1
     }
 
-    /// The members of a group that are not NICs of this host, as written: see [`super::identifies`].
+    /// The members of a group that are not NICs of this host, as written; see [`super::identifies`].
     #[must_use]
     pub fn remote_members(&self, group: GroupIndex) -> &[IpAddr] {
         self.parts.members.get(&group).map_or(&[], Vec::as_slice)
     }
 
-    /// The NICs as written.
+    /// The NICs, as written.
     #[must_use]
     pub fn nics(&self) -> &[Nic] {
         &self.parts.nics
@@ -298,8 +301,8 @@ impl Policy {
         self.parts.nics.iter().find(|nic| nic.device == device)
     }
 
-    /// Fills in the facts of the NICs' devices; NICs for which the document names no addresses get those of the device. `facts`
-    /// returns them by device name, empty if there is no such device.
+    /// Fills in the facts about the NICs' devices, and the addresses of NICs for which the document gives none. `facts` returns
+    /// them by device name, empty if there is no such device.
     pub fn set_device_facts(&mut self, facts: impl Fn(&str) -> DeviceFacts) {
         for nic in &mut self.parts.nics {
             nic.device_facts = facts(&nic.device);

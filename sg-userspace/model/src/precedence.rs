@@ -7,31 +7,31 @@
 
 use super::{Action, Direction, GroupIndex, GroupType, Nic, Policy, Rule, RuleIndex};
 
-/// How the rules of several groups are ordered.
+/// How the rules of several groups combine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precedence {
-    /// Group by group in the NIC's order; within a group by priority, at the same priority drop before reject before accept, then
-    /// as written. (Huawei Cloud's order.)
+    /// Group after group, in the NIC's order. Within a group by priority; at equal priority drop before reject before accept,
+    /// then as written. This is the order of Huawei Cloud.
     #[default]
     Sequence,
-    /// The rules of all groups together by priority, at the same priority drop before reject before accept, then by the order of
-    /// the groups, then as written. (Alibaba Cloud's order.)
+    /// The rules of all groups together, by priority; at equal priority drop before reject before accept, then by the order of
+    /// the groups, then as written. This is the order of Alibaba Cloud.
     Merged,
 }
 
-/// Everything that can decide a packet of one NIC and one direction, in order.
+/// Everything that can decide about a packet of one NIC and one direction, in order of evaluation.
 #[derive(Clone, Debug)]
 pub struct Effective<'a> {
-    /// The groups whose members are accepted before any rule.
+    /// The groups whose members are accepted before any rule is evaluated.
     pub intra_groups: Vec<GroupIndex>,
     /// The enabled rules, each with its place in the policy.
     pub rules: Vec<(RuleIndex, &'a Rule)>,
-    /// The verdict if nothing matched.
+    /// The verdict if no group and no rule matches.
     pub default: Action,
 }
 
 impl Policy {
-    /// What decides packets of `nic` in `direction`.
+    /// What decides about packets of `nic` in `direction`.
     #[must_use]
     pub fn effective(&self, nic: &Nic, direction: Direction) -> Effective<'_> {
         let intra_groups = match direction {
@@ -63,7 +63,7 @@ impl Policy {
         Effective { intra_groups, rules, default: self.default_of(nic, direction) }
     }
 
-    /// The verdict on packets of `nic` in `direction` that match nothing.
+    /// The verdict on packets of `nic` in `direction` that no group and no rule matches.
     #[must_use]
     pub fn default_of(&self, nic: &Nic, direction: Direction) -> Action {
         let enterprise = nic.groups.iter().any(|&group| self.group(group).kind == GroupType::Enterprise);

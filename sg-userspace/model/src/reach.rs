@@ -1,5 +1,6 @@
-//! The packets that a rule matches, comparable with those of another one. The comparison may miss that a rule covers another (two
-//! halves of the other's remote in two prefixes); what it finds is so.
+//! The packets that a rule matches, in a form that can be compared with another rule's.
+//!
+//! The comparison may miss that a rule covers another (if two prefixes cover the halves of one), but must never claim it wrongly.
 
 use std::{borrow::Cow, slice};
 
@@ -26,7 +27,7 @@ pub struct Reach<'p> {
 enum Other<'p> {
     Any,
     Nets(Cow<'p, [IpNet]>),
-    /// Members change without the rule.
+    /// Not expanded: members change without the rule.
     Group(GroupIndex),
 }
 
@@ -34,12 +35,12 @@ enum Other<'p> {
 #[derive(Clone, Debug)]
 struct Joined<'p>(Option<Cow<'p, [PortRange]>>);
 
-/// The port lists of a policy, prepared once for all the rules that name them.
+/// The port lists of a policy, prepared once for all rules that name them.
 #[derive(Debug)]
 pub struct JoinedLists(Vec<Vec<PortRange>>);
 
 impl JoinedLists {
-    /// Those of `policy`.
+    /// Prepares the port lists of `policy`.
     #[must_use]
     pub fn of(policy: &Policy) -> Self {
         Self(policy.parts().port_lists.iter().map(|(_, ranges)| joined(ranges)).collect())
@@ -47,7 +48,7 @@ impl JoinedLists {
 }
 
 impl<'p> Reach<'p> {
-    /// The packets that `rule` of `policy` matches. Panics like [`Policy::group`], also if the lists are those of another policy.
+    /// The packets that `rule` of `policy` matches. Panics like [`Policy::group`], also if `lists` are those of another policy.
     #[must_use]
     pub fn of(policy: &'p Policy, lists: &'p JoinedLists, rule: &'p Rule) -> Self {
         let ports = |ports: &Ports| match ports {
@@ -83,7 +84,7 @@ impl<'p> Reach<'p> {
         self.protocol
     }
 
-    /// About as many prefixes and ranges are looked at to compare it with `other`.
+    /// The approximate number of comparisons of prefixes and ranges that comparing it with `other` takes.
     #[must_use]
     pub fn work(&self, other: &Self) -> usize {
         let nets = match (&self.remote, &other.remote) {
@@ -93,7 +94,7 @@ impl<'p> Reach<'p> {
         nets + other.ports.len() + other.source_ports.len() + 1
     }
 
-    /// Whether it has every packet of `other`, which has some: a rule with an empty list is covered by none.
+    /// Whether it contains every packet of `other`. `other` must have packets: a rule with an empty list is covered by no rule.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let message = match (self.message, other.message) {
@@ -146,7 +147,7 @@ impl Joined<'_> {
         self.0.as_ref().map_or(0, |ranges| ranges.len())
     }
 
-    /// Whether every port of `inner`, which has one, is in it.
+    /// Whether it contains every port of `inner`, which must have one.
     fn span(&self, inner: &Joined<'_>) -> bool {
         match (&self.0, &inner.0) {
             (_, Some(inner)) if inner.is_empty() => false,

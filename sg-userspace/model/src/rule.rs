@@ -1,4 +1,6 @@
-//! A rule: the packets it matches, and what happens to them.
+//! A rule: the packets that it matches, and what happens to them.
+//!
+//! This file must never evaluate rules: `precedence` orders them, the oracle applies them and the compiler lowers them.
 
 use std::fmt;
 
@@ -7,12 +9,12 @@ use sg_common::verdict::Verdict;
 
 use super::{GroupIndex, PrefixListIndex, Service};
 
-/// What a rule does with the packets it matches.
+/// What happens to packets that a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
-    /// Drops them silently. Comes first among rules of equal priority.
+    /// Drops them silently. Evaluated first among rules of equal priority.
     Drop,
-    /// Drops them and tells their sender. Comes before `Accept`.
+    /// Drops them and tells their sender. Evaluated before `Accept`.
     Reject,
     /// Accepts them and their replies.
     Accept,
@@ -56,13 +58,13 @@ impl Priority {
     /// The lowest priority.
     pub const LAST: Self = Self(100);
 
-    /// Creates a priority; `None` if the number is not 1–100.
+    /// Creates a priority; `None` if the number is not 1 to 100.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         if Self::FIRST.0 <= number && number <= Self::LAST.0 { Some(Self(number)) } else { None }
     }
 
-    /// The number, 1–100.
+    /// The number, 1 to 100.
     #[must_use]
     pub const fn get(self) -> u8 {
         self.0
@@ -78,7 +80,7 @@ pub enum Remote {
     Net(IpNet),
     /// The members of a group.
     Group(GroupIndex),
-    /// The prefixes of a list.
+    /// The prefixes of a prefix list.
     PrefixList(PrefixListIndex),
 }
 
@@ -99,6 +101,6 @@ pub struct Rule {
     pub remote: Remote,
     /// The local address; `None` means every address of the NIC. Host bits are zero.
     pub local: Option<IpNet>,
-    /// A text for people.
+    /// The description.
     pub description: Option<String>,
 }

@@ -1,4 +1,7 @@
-//! The addresses that a NIC may send from: its Ethernet address, and addresses in addition to its own.
+//! The addresses that a NIC may send from: its Ethernet address, and its allowed address pairs.
+//!
+//! This file must never decide whether anti-spoofing is on. Documents and records contain these types; the compiler and the
+//! oracle read them.
 
 use std::{
     fmt,
@@ -87,14 +90,14 @@ impl fmt::Display for Mac {
     }
 }
 
-/// Addresses that a NIC may speak for beside its own, as Neutron's "allowed address pairs": of a virtual router, say.
+/// An allowed address pair: addresses that a NIC may send from in addition to its own, such as that of a virtual router.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressPair {
-    /// An address or a prefix.
+    /// Prefix in CIDR notation, such as `10.0.0.9/32` for one address. Required.
     #[schema(value_type = String)]
     pub address: IpNet,
-    /// From which Ethernet address; none: from the NIC's.
+    /// Ethernet address to send from. Default: that of the NIC.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub mac: Option<Mac>,
@@ -125,14 +128,15 @@ impl fmt::Display for AddressPair {
     }
 }
 
-/// What anti-spoofing looks at beside a NIC's addresses.
+/// What anti-spoofing checks in addition to a NIC's IP addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct AllowedSources {
-    /// The NIC's Ethernet address. None: it is not known, and not looked at.
+    /// Ethernet address of the NIC. Default: that of the device if the host owns it; for a guest, Ethernet addresses are not
+    /// checked.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub mac: Option<Mac>,
-    /// What it may speak for beside its own addresses.
+    /// Allowed address pairs: addresses that the NIC may send from in addition to its own. Default: none.
     #[serde(default)]
     pub allowed_address_pairs: Vec<AddressPair>,
 }

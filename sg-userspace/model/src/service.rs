@@ -1,4 +1,7 @@
 //! The part of a rule that matches protocol, ports and ICMP messages.
+//!
+//! Ports exist only for protocols that have them, and ICMP messages only for ICMP. Rules contain a service; the compiler and the
+//! oracle read it. It must never depend on addresses.
 
 use std::fmt;
 
@@ -63,14 +66,13 @@ pub enum Ports {
 /// A type of ICMP message, with one code or all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpMessage {
-    /// The type, 0–255.
+    /// The type, 0 to 255.
     pub kind: u8,
-    /// The code, 0–255; `None` means every code.
+    /// The code, 0 to 255; `None` means every code.
     pub code: Option<u8>,
 }
 
-/// The packets that a rule matches, as far as protocol and ports go. Ports exist only for protocols that have them, ICMP messages
-/// only for ICMP.
+/// The packets that a rule matches, by protocol, ports and ICMP message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Every protocol.

@@ -1,9 +1,9 @@
-//! What a text written by people may contain, wherever they write it: documents, requests, imported files.
+//! What texts written by people may contain, wherever they are written: documents, requests, imported files.
 //!
-//! Texts are shown on terminals and to people who make decisions by them. So a text contains nothing invisible, and a name
-//! nothing that is mistaken for another name (Unicode Technical Standard 39): [`distinct`] checks one name by itself, and two
-//! names are distinct if their [`look`]s differ. Called by `document` and `service`; it must never know the purpose of a text:
-//! lengths, alphabets and which names are compared are up to them.
+//! Texts are shown on terminals, and people decide by them. So a text has no invisible characters, and a name has none that make
+//! it look like another name (Unicode Technical Standard 39): [`distinct`] checks one name by itself, and two names are distinct
+//! if their [`look`]s differ. Called by `document` and `service`. It must never know the purpose of a text: its callers choose
+//! lengths, alphabets, and which names are compared.
 
 use std::{
     borrow::Cow,
@@ -18,24 +18,24 @@ use unicode_security::{
     GeneralSecurityProfile as _, RestrictionLevel, RestrictionLevelDetection as _, skeleton,
 };
 
-/// What is wrong with a text, and what would be right.
+/// What is wrong with a text, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TextError {
     /// A control character, or an invisible one.
     #[error("{0} is invisible or a control character: leave it out, and write one line")]
     Invisible(CodePoint),
-    /// Spaces that cannot be seen.
+    /// Spaces that cannot be seen: at an end, or several in a row.
     #[error("it begins or ends with a space, or has several in a row: leave them out")]
     Spaces,
-    /// A space other than the keyboard's.
+    /// A space other than the ASCII space.
     #[error("{0} is taken for a space: write a space, or leave it out")]
     Space(CodePoint),
-    /// A dash, dot or the like that is mistaken for one of ASCII.
+    /// A dash, dot or the like that looks like one of ASCII.
     #[error("{letter} is taken for {like:?}: write that")]
     Sign {
         /// The character.
         letter: CodePoint,
-        /// The ASCII character it is mistaken for.
+        /// The ASCII character that it looks like.
         like: String,
     },
     /// A mark over, under or around a letter that is not written with it.
@@ -56,7 +56,7 @@ pub enum TextError {
     /// Letters of another script that look like Latin ones.
     #[error("it looks like {like:?} and is not: use letters that cannot be taken for others")]
     Twin {
-        /// The text it looks like.
+        /// The text that it looks like.
         like: String,
     },
 }
@@ -114,14 +114,14 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same for several lines.
+/// Escapes invisible characters other than line breaks, for display on a terminal.
 #[must_use]
 pub fn escaped_lines(text: &str) -> String {
     text.split('\n').map(escaped).collect::<Vec<_>>().join("\n")
 }
 
-/// Escapes JSON text without changing its meaning, so that a terminal may show all of it: characters beyond ASCII occur only in
-/// its strings.
+/// Escapes invisible characters in JSON text without changing its meaning, so that a terminal can show it: characters beyond
+/// ASCII occur only in its strings.
 #[must_use]
 pub fn escaped_json(json: &str) -> Cow<'_, str> {
     let hidden = |letter: char| letter == '\u{7f}' || (!letter.is_ascii() && is_invisible(letter));
@@ -141,7 +141,7 @@ pub fn escaped_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Checks that everything in a text is visible.
+/// Checks that every character of a text is visible.
 ///
 /// # Errors
 /// The first character that is not.
@@ -152,10 +152,10 @@ pub fn visible(text: &str) -> Result<(), TextError> {
     }
 }
 
-/// Checks that a name can be told from every other by looking at it, as far as the name alone shows; [`look`] covers the rest.
+/// Checks that a name cannot be mistaken for another, as far as the name alone shows; [`look`] covers the rest.
 ///
 /// # Errors
-/// What it is mistaken for, or why it may be.
+/// What it can be mistaken for, or why.
 pub fn distinct(name: &str) -> Result<(), TextError> {
     visible(name)?;
     if name.starts_with(' ') || name.ends_with(' ') || name.contains("  ") {
@@ -190,9 +190,9 @@ pub fn distinct(name: &str) -> Result<(), TextError> {
     }
 }
 
-/// What a name looks like: two names with the same look are mistaken for one another (the skeleton of Unicode Technical Standard
-/// 39). A name in ASCII looks like itself: people who work with these names can tell `1` from `l`, and machines number names with
-/// both. The result is not meant for people.
+/// What a name looks like: two names with the same look can be mistaken for one another (the skeleton of Unicode Technical
+/// Standard 39). A name in ASCII is its own look: people who work with these names can tell `1` from `l`, and machines number
+/// names with both. The result is not for display.
 #[must_use]
 pub fn look(name: &str) -> Cow<'_, str> {
     if name.is_ascii() { Cow::Borrowed(name) } else { Cow::Owned(skeleton(name).collect()) }
@@ -206,7 +206,7 @@ fn taken_for(letter: char) -> Option<char> {
     first.filter(|_| like.next().is_none())
 }
 
-/// Checks that spaces, dashes and other characters that are no letters are those of ASCII, if ASCII has them.
+/// Checks that spaces, dashes and other characters that are not letters are those of ASCII, if ASCII has them.
 fn signs(name: &str) -> Result<(), TextError> {
     for letter in name.chars().filter(|letter| !letter.is_ascii() && !letter.is_alphanumeric()) {
         let point = CodePoint(letter);
@@ -230,8 +230,8 @@ fn is_mark(letter: char) -> bool {
     )
 }
 
-/// Checks that each mark is one that its script requires: it has a script, and follows a letter of it. Marks that belong to a
-/// Latin, Greek, Cyrillic, Japanese or Korean letter form one character with it in the usual encoding.
+/// Checks that each mark is one that its script requires: it has a script, and follows a letter of that script. Marks that belong
+/// to a Latin, Greek, Cyrillic, Japanese or Korean letter form one character with it in the usual encoding.
 fn marks(name: &str) -> Result<(), TextError> {
     let mut before = None;
     for letter in name.chars() {

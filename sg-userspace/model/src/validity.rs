@@ -1,4 +1,6 @@
-//! Whether parts form a policy. [`Policy::checked`](super::Policy::checked) asks. It must never look beyond the parts.
+//! Checks whether parts form a policy. It must never look beyond the parts.
+//!
+//! Called by [`Policy::checked`](super::Policy::checked).
 
 use foldhash::{HashSet, HashSetExt as _};
 use ipnet::IpNet;
@@ -8,7 +10,7 @@ use super::{
     MAX_GROUPS_PER_NIC, Nic, Place, PolicyParts, Ports, Remote, Role, Rule, RuleIndex, Service, fit_one_nic,
 };
 
-/// The first `most` problems of parts, in the order of the document.
+/// The first `most` problems of the parts, in the order of the document.
 pub(super) fn problems(parts: &PolicyParts, most: usize) -> Vec<InvalidPolicy> {
     let mut problems = Problems { found: Vec::new(), most };
     let parts = Parts { parts };
@@ -17,13 +19,13 @@ pub(super) fn problems(parts: &PolicyParts, most: usize) -> Vec<InvalidPolicy> {
     problems.found
 }
 
-/// The problems of parts, up to a number.
+/// The problems found so far, up to a maximum.
 struct Problems {
     found: Vec<InvalidPolicy>,
     most: usize,
 }
 
-/// As many problems are known as were asked for.
+/// The maximum number of problems is reached.
 struct Full;
 
 impl Problems {
@@ -125,7 +127,7 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// The groups of the NIC at `position`.
+    /// Checks the groups of the NIC at `position`.
     fn check_groups_of(&self, nic: &Nic, position: usize, problems: &mut Problems) -> Result<(), Full> {
         if !(1..=MAX_GROUPS_PER_NIC).contains(&nic.groups.len()) {
             let reason = InvalidReason::GroupCount { found: nic.groups.len() };

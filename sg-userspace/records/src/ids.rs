@@ -1,4 +1,7 @@
-//! Ids: they identify an object as long as it exists, whatever its name.
+//! Ids, which identify an object for as long as it exists, whatever its name.
+//!
+//! This file owns the prefixes and forms of ids; it must never know which objects exist. The service generates ids, and resolves
+//! texts that may be an id or a name.
 
 use std::{fmt, sync::Arc};
 
@@ -6,12 +9,13 @@ use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The maximum length of an id that a user chose.
+/// The maximum length, in bytes, of an id that a user chose.
 const LONGEST: usize = 64;
 
-/// Letters and digits without those that look alike.
+/// Lower-case letters and digits, without those that are easily confused.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// 32^17: two of 10 million ids are equal once in ten thousand million years of daily trying.
+/// Number of random characters in an id. With 32^17 (2^85) values, a collision among ten million ids has a probability of about
+/// one in a trillion.
 const LENGTH: usize = 17;
 
 macro_rules! id {
@@ -32,7 +36,7 @@ macro_rules! id {
                 text.strip_prefix($prefix).is_some_and(|rest| $form($prefix, rest))
             }
 
-            /// A new random id.
+            /// Generates a random id.
             #[must_use]
             pub fn random() -> Self {
                 Self(random($prefix).into())
@@ -66,55 +70,55 @@ macro_rules! id {
 }
 
 id!(
-    /// A VPC.
+    /// Id of a VPC: `vpc-` and 17 characters.
     VpcId,
     "vpc-",
     generated
 );
 id!(
-    /// A group.
+    /// Id of a group: `sg-` and 17 characters.
     GroupId,
     "sg-",
     generated
 );
 id!(
-    /// A rule.
+    /// Id of a rule: `sgr-` and 17 characters.
     RuleId,
     "sgr-",
     generated
 );
 id!(
-    /// A prefix list.
+    /// Id of a prefix list: `pl-` and 17 characters.
     PrefixListId,
     "pl-",
     generated
 );
 id!(
-    /// A port list.
+    /// Id of a port list: `prl-` and 17 characters.
     PortListId,
     "prl-",
     generated
 );
 id!(
-    /// An instance.
+    /// Id of an instance: `i-` and letters, digits, `-` or `_`, up to 64 characters.
     InstanceId,
     "i-",
     chosen
 );
 id!(
-    /// A NIC.
+    /// Id of a NIC: `eni-` and letters, digits, `-` or `_`, up to 64 characters.
     NicId,
     "eni-",
     chosen
 );
 id!(
-    /// An access key.
+    /// Id of an access key: `ak-` and 17 characters.
     AccessKeyId,
     "ak-",
     generated
 );
 
-/// The form of ids that only [`random`] makes.
+/// The form of ids that only [`random`] generates.
 fn generated(_: &str, rest: &str) -> bool {
     rest.len() == LENGTH && rest.bytes().all(|byte| ALPHABET.contains(&byte))
 }
@@ -125,7 +129,7 @@ fn chosen(prefix: &str, rest: &str) -> bool {
     !rest.is_empty() && prefix.len() + rest.len() <= LONGEST && rest.bytes().all(fits)
 }
 
-/// Whether a text has the form of an id of any kind. A name of this form could be confused with another object.
+/// Whether `text` has the form of an id of any kind. A name of this form could be confused with another object.
 #[must_use]
 pub fn looks_like_id(text: &str) -> bool {
     VpcId::has_form(text)

@@ -1,8 +1,8 @@
-//! The records that are stored: groups, rules, lists, VPCs, instances, NICs, keys and settings, with the texts that people write
-//! for their fields.
+//! The stored records: groups, rules, lists, VPCs, instances, NICs, access keys and settings, and the texts that users write for
+//! their fields.
 //!
-//! A record names others by id. This room must never know who keeps the records, who asks for them, or what packets they match.
-//! The store keeps them, operations change them, and the APIs and `sgctl` show them.
+//! Records refer to each other by id. This room must never know where records are stored, who requests them, or which packets
+//! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
 mod ids;
 mod ports;

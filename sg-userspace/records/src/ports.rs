@@ -1,4 +1,6 @@
-//! Sets of ports, as rules and port lists write them: `22`, `8000-8100`, `22,80-90`.
+//! Sets of ports in the form in which rules and port lists write them: `22`, `8000-8100`, `22,80-90`.
+//!
+//! This file parses and prints them; it must never resolve port lists. Rules, port lists and imports of files use it.
 
 use std::{fmt, str::FromStr};
 
@@ -7,30 +9,30 @@ use sg_model::PortRange;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// One or more ranges, as written.
+/// Ports and port ranges, separated by commas: `22`, `8000-8100`, `22,80-90`. Range: 0 to 65535.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, examples("22,80-90"))]
 pub struct PortSet(Vec<PortRange>);
 
-/// A text that is no set of ports.
+/// A text that is not a set of ports.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "{found:?} is no set of ports: write 22, 8000-8100 or 22,80-90 with ports from 0 to 65535, the lower first"
 )]
 pub struct PortSetError {
-    /// The part that is wrong.
+    /// The invalid part of the text.
     pub found: String,
 }
 
 impl PortSet {
-    /// A set of one range.
+    /// Creates a set of one range.
     #[must_use]
     pub fn range(range: PortRange) -> Self {
         Self(vec![range])
     }
 
-    /// A set of these ranges; every port if there is none.
+    /// Creates a set of these ranges, or of all ports if there are none.
     #[must_use]
     pub fn of(ranges: &[PortRange]) -> Self {
         if ranges.is_empty() {
@@ -47,7 +49,7 @@ impl PortSet {
     }
 }
 
-/// Parses one port, or a range with `separator` between its ends.
+/// Parses one port, or a range whose ends are separated by `separator`.
 #[must_use]
 pub fn port_range(text: &str, separator: char) -> Option<PortRange> {
     // `parse` alone would accept "+6", too.

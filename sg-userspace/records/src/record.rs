@@ -1,7 +1,7 @@
-//! The records beside rules: VPCs, groups, lists, instances, NICs, keys, settings.
+//! The records other than rules: VPCs, groups, lists, instances, NICs, access keys, settings.
 //!
-//! Records are also the responses of the native API, except [`AccessKey`], which only the verifier of signatures reads. A change
-//! of a record's form is a new [`super::SCHEMA`] with a migration.
+//! Records are also responses of the native API, except [`AccessKey`], which only the verifier of signatures reads. They must
+//! never refer to each other by name. A change of a record's form needs a new `SCHEMA` in the store, and a migration.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -12,35 +12,36 @@ use utoipa::ToSchema;
 
 use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, PortListId, PortSet, PrefixListId, VpcId};
 
-/// What everything with a name has.
+/// Name, description, tags and origin of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Label {
-    /// For people; need not be unique. Empty: none.
+    /// Name for people; need not be unique. Empty if there is none.
     pub name: String,
-    /// For people. Empty: none.
+    /// Description. Empty if there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Keys and values.
+    /// Tags: keys and values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
-    /// When it was made.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
-    /// The applied document it belongs to. None: made by hand.
+    /// Name of the applied document that owns the object. Absent if no document does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
 }
 
-/// How the rules of several groups are put into one order.
+/// How the rules of several groups on one NIC combine.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
-    /// By priority over all groups, on a tie drop first.
+    /// The rules of all groups together, by priority. At equal priority: drop, then reject, then accept.
     #[default]
     Merged,
-    /// Group by group in the NIC's order, inside a group by priority.
+    /// Group after group, in the order of the NIC's groups. Within a group by priority; at equal priority: drop, then reject,
+    /// then accept.
     Sequence,
 }
 
@@ -53,16 +54,16 @@ impl From<Order> for sg_model::Precedence {
     }
 }
 
-/// What a change does to live flows.
+/// Effect of a policy change on live flows.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Established {
-    /// They are judged again on their next packet.
+    /// Live flows are evaluated by the new policy on their next packet, and revoked if it does not accept them.
     #[default]
     Revalidate,
-    /// They live on until they end.
+    /// Live flows continue until they end, whatever the new policy says.
     Keep,
 }
 
@@ -75,43 +76,44 @@ impl From<Established> for sg_model::Established {
     }
 }
 
-/// A VPC: a network of groups and NICs that may know each other.
+/// A VPC: a namespace of groups and NICs, with the settings that its NICs share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Vpc {
-    /// Its id.
+    /// Id of the VPC.
     pub id: VpcId,
-    /// The region it is in.
+    /// Region of the VPC.
     pub region: String,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// The order of rules on its NICs.
+    /// How the rules of several groups combine on the VPC's NICs. Default: `merged`.
     #[serde(default)]
     pub order: Order,
-    /// What a change does to live flows of its NICs.
+    /// Effect of a policy change on live flows of the VPC's NICs. Default: `revalidate`.
     #[serde(default)]
     pub established: Established,
-    /// What becomes of TCP packets from the middle of a connection that is not known.
+    /// What happens to TCP packets that are no SYN and belong to no known flow. Default: `loose`.
     #[serde(default)]
     pub mid_stream: sg_model::MidStream,
-    /// For how long after its NICs were first filtered such a connection may be taken over.
+    /// With `mid_stream: loose`: how long after a NIC was first filtered the rules of one direction are enough to take over such
+    /// a connection. A number of seconds, `established` or `forever`. Default: `established`.
     #[serde(default)]
     pub takeover: sg_model::Takeover,
-    /// What becomes of packets of its NICs that no rule matches, where they are not accepted.
+    /// What happens to packets that no rule matches and that are not accepted by default. Default: `drop`.
     #[serde(default)]
     pub default: sg_model::Unmatched,
 }
 
-/// The type of a group; one NIC holds groups of one type.
+/// Type of a group. All groups of one NIC have the same type.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum GroupType {
-    /// What no rule matches may leave, and members may talk unless the group says otherwise.
+    /// Outbound packets that no rule matches are accepted, and members can reach each other unless inner access is off.
     #[default]
     Basic,
-    /// What no rule matches is dropped both ways; members are strangers.
+    /// Packets that no rule matches are dropped in both directions, also between members.
     Enterprise,
 }
 
@@ -133,43 +135,43 @@ impl fmt::Display for GroupType {
     }
 }
 
-/// A security group. Its rules are records of their own.
+/// A security group. Its rules are separate records.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Group {
-    /// Its id.
+    /// Id of the group.
     pub id: GroupId,
-    /// The region it is in.
+    /// Region of the group.
     pub region: String,
-    /// Its VPC; none: the classic network.
+    /// Id of the group's VPC. `null` in the classic network.
     #[serde(default)]
     pub vpc: Option<VpcId>,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// Basic or enterprise.
+    /// Type of the group: `basic` or `enterprise`.
     #[serde(rename = "type")]
     pub kind: GroupType,
-    /// Whether members may talk to each other. Never for enterprise.
+    /// Whether members accept inbound traffic from each other without a rule. Always false for enterprise groups.
     pub inner_access: bool,
-    /// Made for NICs that are registered without a group.
+    /// Whether this is the default group of its region and VPC, for NICs that are registered without a group.
     #[serde(default)]
     pub default: bool,
 }
 
-/// A member of a group that is no NIC here: an address on another host.
+/// A member of a group that is an address on another host, without a NIC in the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
-    /// The group.
+    /// Id of the group.
     pub group: GroupId,
-    /// The private address.
+    /// Private address of the member.
     #[schema(value_type = String)]
     pub address: IpAddr,
-    /// The applied document it belongs to.
+    /// Name of the applied document that owns the member. Absent if no document does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
 }
 
-/// IPv4 or IPv6.
+/// Address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
 pub enum Family {
     /// IPv4.
@@ -206,30 +208,30 @@ impl fmt::Display for Family {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrefixEntry {
-    /// The prefix, host bits zero.
+    /// Prefix in CIDR notation, with host bits zero. Required.
     #[schema(value_type = String)]
     pub cidr: IpNet,
-    /// For people.
+    /// Description, up to 256 characters. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// A prefix list.
+/// A prefix list, which rules can name as their remote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PrefixList {
-    /// Its id.
+    /// Id of the list.
     pub id: PrefixListId,
-    /// The region it is in.
+    /// Region of the list.
     pub region: String,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// The family of its entries; none: both (only documents make such lists).
+    /// Address family of the entries. `null`: both families, which only lists of applied documents can have.
     #[serde(default)]
     pub family: Option<Family>,
-    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
     pub max_entries: u32,
-    /// The prefixes.
+    /// Prefixes, each at most once.
     pub entries: Vec<PrefixEntry>,
 }
 
@@ -237,54 +239,54 @@ pub struct PrefixList {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PortEntry {
-    /// The ports.
+    /// Ports and port ranges, such as `22` or `8000-8100`. Required.
     pub ports: PortSet,
-    /// For people.
+    /// Description, up to 256 characters. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// A port list.
+/// A port list, which rules can name as their ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortList {
-    /// Its id.
+    /// Id of the list.
     pub id: PortListId,
-    /// The region it is in.
+    /// Region of the list.
     pub region: String,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// How many entries it may hold; a rule that names the list counts as so many rules.
+    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
     pub max_entries: u32,
-    /// The ranges.
+    /// Entries: ports and port ranges, each at most once.
     pub entries: Vec<PortEntry>,
 }
 
-/// An instance: a machine with one or more NICs.
+/// An instance: a virtual machine with its NICs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instance {
-    /// Its id.
+    /// Id of the instance.
     pub id: InstanceId,
-    /// The region it is in.
+    /// Region of the instance.
     pub region: String,
-    /// Its VPC; none: the classic network.
+    /// Id of the instance's VPC. `null` in the classic network.
     #[serde(default)]
     pub vpc: Option<VpcId>,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
 }
 
-/// Whose NIC a device is.
+/// Owner of a device: this host, or a guest.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The host's own.
+    /// The device is the host's own.
     #[default]
     Host,
-    /// The host end of a guest's NIC.
+    /// The device is the host end of a guest's NIC, such as a veth or tap.
     Guest,
 }
 
@@ -297,16 +299,16 @@ impl From<Role> for sg_model::Role {
     }
 }
 
-/// Where what a device receives is judged.
+/// Hook for packets that a device receives.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Hook {
-    /// When the kernel has built a packet buffer: on every device.
+    /// At tc, after the kernel has allocated a packet buffer. Works on every device.
     #[default]
     Tc,
-    /// Before, in the driver, which must have native XDP. For a host's NIC only.
+    /// At XDP, in the driver, which must support native XDP. Only for NICs with the role `host`.
     Xdp,
 }
 
@@ -319,75 +321,79 @@ impl From<Hook> for sg_model::Hook {
     }
 }
 
-/// A NIC and its ordered groups.
+/// A NIC, and the groups that it holds in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Nic {
-    /// Its id.
+    /// Id of the NIC.
     pub id: NicId,
-    /// The region it is in.
+    /// Region of the NIC.
     pub region: String,
-    /// Its VPC; none: the classic network.
+    /// Id of the NIC's VPC. `null` in the classic network.
     #[serde(default)]
     pub vpc: Option<VpcId>,
-    /// Name, description, tags.
+    /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-    /// The instance it belongs to.
+    /// Id of the instance that the NIC belongs to. `null` if there is none.
     #[serde(default)]
     pub instance: Option<InstanceId>,
-    /// The instance's first NIC: what is said of the instance is said of it.
+    /// Whether this is the primary NIC of its instance, which is meant where a request names the instance.
     #[serde(default)]
     pub primary: bool,
-    /// The device on this host; none: it is on another host.
+    /// Name of the network device on this host. `null` if the NIC is on another host.
     #[serde(default)]
     pub device: Option<String>,
-    /// Whose the device is.
+    /// Owner of the device: `host` or `guest`.
     #[serde(default)]
     pub role: Role,
-    /// Its private addresses. Empty: those configured on the device.
+    /// Private addresses. Empty: those that are configured on the device.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
-    /// None: off for a host, on for a guest.
+    /// Whether the NIC may send only from its own addresses and its allowed address pairs. Default: false for a host, true for a
+    /// guest that has `addresses`.
     #[serde(default)]
     pub anti_spoofing: Option<bool>,
-    /// Inbound packets from its own addresses are judged by the rules; else they are dropped.
+    /// Whether inbound packets from the NIC's own addresses are evaluated by the rules. If false, they are dropped as spoofed.
     #[serde(default)]
     pub accept_own_source: bool,
-    /// DHCP servers that it may ask directly, beside those of its networks and those that gave it an address.
+    /// DHCP servers that the NIC may contact directly, in addition to those in its networks and those that gave it an address.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub dhcp_servers: Vec<IpAddr>,
-    /// Whom it may speak for, beside its addresses.
+    /// Ethernet address and allowed address pairs.
     #[serde(flatten)]
     pub senders: sg_model::AllowedSources,
-    /// Where what the device receives is judged.
+    /// Hook for packets that the device receives: `tc` or `xdp`.
     #[serde(default)]
     pub hook: Hook,
-    /// What becomes of what IPsec delivers to it. None: to a host it passes.
+    /// What happens to packets that IPsec decrypted for the NIC. Default: `pass` for a host, except on a device without an
+    /// Ethernet header; otherwise `judge`.
     #[serde(default)]
     pub ipsec: Option<sg_model::Ipsec>,
-    /// Frames that are not IP and pass nevertheless, both ways.
+    /// Non-IP frames that pass in both directions, up to 8 kinds.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub ethertypes: Vec<sg_model::Ethertype>,
-    /// In the classic network: which network it faces.
+    /// Network that a NIC of the classic network faces: `intranet` or `internet`. Always `intranet` in a VPC.
     #[serde(default)]
     pub nic_type: NicType,
-    /// Its groups, the first has the highest priority. Never empty.
+    /// Ids of the groups that the NIC holds, in order; at least one. Under the order `sequence`, earlier groups are evaluated
+    /// first.
     pub groups: Vec<GroupId>,
 }
 
-/// A key that signs requests. Verifying a signature needs the secret in the clear; only the owner can read the store's file.
+/// An access key, which authenticates requests. The secret is stored in clear text, because verifying a signature needs it; only
+/// the owner of the store's file can read it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKey {
-    /// Its id.
+    /// Id of the key.
     pub id: AccessKeyId,
-    /// The secret that signs.
+    /// The secret.
     pub secret: String,
-    /// A text for people.
+    /// Description. Empty if there is none.
     pub description: String,
-    /// When it was made.
+    /// Time of creation.
     pub created: Timestamp,
 }
 
@@ -397,49 +403,50 @@ impl fmt::Debug for AccessKey {
     }
 }
 
-/// The response to an operation that came with a token: a repetition gets the same one and is not run again.
+/// The stored response to a request with an idempotency key. A repetition gets this response and is not run again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
-    /// The caller and the token that it sent.
+    /// The caller, `/`, and the idempotency key that it sent.
     pub token: String,
-    /// A fingerprint of the operation, so that a token used for another one is refused.
+    /// Digest of the request. A request with another digest and the same key is refused.
     pub fingerprint: String,
     /// The response.
     pub answer: serde_json::Value,
-    /// When it was made.
+    /// Time of the first request.
     pub created: Timestamp,
 }
 
-/// How many of what there may be.
+/// Quotas: the maximum numbers of resources. Exceeding one is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
-    /// Groups on a NIC; at most [`sg_model::MAX_GROUPS_PER_NIC`].
+    /// Groups on one NIC. Range: 1 to 10. Default: 5.
     pub groups_per_nic: u32,
-    /// Rules over all groups of a NIC, both directions; lists count with `max_entries`.
+    /// Rules on one NIC, over all its groups and both directions. A rule that names a list counts as the list's `max_entries`
+    /// rules. Default: 1000.
     pub rules_per_nic: u32,
-    /// Addresses of members of a basic group.
+    /// Member addresses of one basic group. Default: 6000.
     pub members_per_basic_group: u32,
-    /// NICs and addresses of an enterprise group.
+    /// Members of one enterprise group: NICs, and addresses on other hosts. Default: 65536.
     pub members_per_enterprise_group: u32,
-    /// Rules of a group that name a group.
+    /// Rules of one group whose remote is a group. Default: 20.
     pub group_references_per_group: u32,
-    /// Groups in a region.
+    /// Groups in one region. Default: 5000.
     pub groups_per_region: u32,
-    /// Entries of a prefix list.
+    /// Largest `max_entries` of a prefix list. Default: 200.
     pub entries_per_prefix_list: u32,
-    /// Entries of a port list.
+    /// Largest `max_entries` of a port list. Default: 2000.
     pub entries_per_port_list: u32,
-    /// Rules of one imported file.
+    /// Rules in one imported file. Default: 200.
     pub rules_per_import: u32,
-    /// Rules of one operation.
+    /// Rules in one request that adds rules. Default: 100.
     pub rules_per_operation: u32,
-    /// Tags of one thing.
+    /// Tags of one object. Default: 20.
     pub tags: u32,
 }
 
 impl Default for Quotas {
-    /// The values that Alibaba Cloud documents, where it does.
+    /// The quotas that Alibaba Cloud documents, as far as it does.
     fn default() -> Self {
         Self {
             groups_per_nic: 5,
@@ -457,12 +464,12 @@ impl Default for Quotas {
     }
 }
 
-/// What holds for the whole store.
+/// Settings of the whole store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Settings {
     /// Quotas.
     pub quotas: Quotas,
-    /// The next rule's place: greater than that of every rule there is.
+    /// Serial number of the next rule: greater than that of every existing rule.
     pub serial: u64,
 }

@@ -1,4 +1,7 @@
-//! A rule as it is stored: the fields of a document's rule, with ids in the place of names.
+//! A stored rule, and the texts in which its fields are written.
+//!
+//! Its fields are those of a document's rule, with ids in place of names. This file must never know which packets a rule matches.
+//! The service creates rules and changes them; the APIs and `sgctl` parse and show them.
 
 use std::{fmt, str::FromStr};
 
@@ -19,7 +22,7 @@ use super::{
     ports::{PortSet, PortSetError},
 };
 
-/// Which way packets go, seen from the NIC's owner.
+/// Direction of packets, as seen by the NIC's owner.
 #[derive(
     Clone,
     Copy,
@@ -36,14 +39,14 @@ use super::{
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Towards the NIC.
+    /// Towards the NIC's owner.
     Ingress,
-    /// From the NIC.
+    /// From the NIC's owner.
     Egress,
 }
 
 impl Direction {
-    /// Both, in the order of documents.
+    /// Both directions, in the order of documents.
     pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
 }
 
@@ -92,11 +95,11 @@ impl fmt::Display for Direction {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Dropped, silently. Stands before the others among rules of equal priority.
+    /// Drops packets silently. Evaluated before `reject` and `accept` at equal priority.
     Drop,
-    /// Dropped, and their sender is told. Stands before `accept`.
+    /// Drops packets and tells the sender, with a TCP reset or an ICMP error. Evaluated before `accept` at equal priority.
     Reject,
-    /// Let pass, with the answers to them.
+    /// Accepts packets and their replies.
     #[default]
     Accept,
 }
@@ -117,8 +120,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// Which network a NIC of the classic network faces, and which NICs a rule of a classic group is for. In a VPC
-/// everything is `intranet`.
+/// Network that a NIC of the classic network faces, and for which NICs a rule of a classic group is. Always `intranet` in a VPC.
 #[derive(
     Clone,
     Copy,
@@ -152,7 +154,7 @@ impl fmt::Display for NicType {
     }
 }
 
-/// The protocol of a rule, written as in a document: `all`, a name in any case, or 0–255.
+/// Protocol of a rule: `all`, a name in any case such as `tcp`, or a number from 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Protocol {
@@ -170,7 +172,7 @@ impl PartialSchema for Protocol {
 
 impl ToSchema for Protocol {}
 
-/// A text that is no protocol of a rule.
+/// A text that is not a protocol of a rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found:?} is no protocol: allowed are tcp, udp, icmp, icmpv6, gre, sctp, all and 0 to 255")]
 pub struct ProtocolError {
@@ -216,7 +218,7 @@ impl From<Protocol> for String {
     }
 }
 
-/// The ports of a rule: `any`, `"22,80-90"`, or `{"port_list": "prl-…"}`.
+/// Ports of a rule: `any`, `"22,80-90"`, or `{"port_list": "prl-…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Ports {
@@ -230,29 +232,29 @@ pub enum Ports {
 }
 
 impl Ports {
-    /// Whether it is every port.
+    /// Whether these are all ports.
     #[must_use]
     pub const fn is_any(&self) -> bool {
         matches!(self, Self::Any)
     }
 }
 
-/// The remote of a rule: `any`, an address or prefix, `{"group": "sg-…"}`, `{"prefix_list": "pl-…"}`.
+/// Remote of a rule: `any`, an address or prefix, `{"group": "sg-…"}`, or `{"prefix_list": "pl-…"}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub enum Remote {
-    /// Any address of both families.
+    /// Any address of either family.
     #[default]
     Any,
-    /// An address or prefix, host bits zero.
+    /// An address or prefix, with host bits zero.
     Net(IpNet),
     /// The members of a group.
     Group(GroupId),
-    /// The prefixes of a list.
+    /// The prefixes of a prefix list.
     PrefixList(PrefixListId),
 }
 
-/// How ports and remotes are written.
+/// The written form of ports and remotes: a text, or an object with the id or name of a group or list.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum Written {
@@ -268,7 +270,7 @@ enum Reference {
     PortList(PortListId),
 }
 
-/// Gives a type the schema of [`Written`], as which it serializes.
+/// Gives a type the schema of [`Written`], its serialized form.
 macro_rules! written {
     ($name:ident) => {
         impl PartialSchema for $name {
@@ -288,22 +290,22 @@ macro_rules! written {
 written!(Ports);
 written!(Remote);
 
-/// A text that is no set of ports or no remote.
+/// A text or reference that is not valid as ports or as a remote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrittenError {
-    /// The text is no set of ports.
+    /// The text is not a set of ports.
     #[error(transparent)]
     Ports(#[from] PortSetError),
-    /// A reference that is not allowed here.
+    /// The reference is not to a port list.
     #[error("ports are \"any\", \"22,80-90\" or {{\"port_list\": \"prl-…\"}}")]
     NoPorts,
-    /// The text is no remote.
+    /// The text is not a remote, or the reference is to a port list.
     #[error(
         "{found:?} is no remote: allowed are any, an address or prefix of either family, {{\"group\": \"sg-…\"}} and \
          {{\"prefix_list\": \"pl-…\"}}"
     )]
     NoRemote {
-        /// The text.
+        /// The text, or the id of the port list.
         found: String,
     },
 }
@@ -359,7 +361,7 @@ impl FromStr for Remote {
     }
 }
 
-/// An address or prefix; host bits are zeroed.
+/// Parses an address or prefix and zeroes its host bits. Returns `None` for any other text.
 #[must_use]
 pub fn net(text: &str) -> Option<IpNet> {
     let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
@@ -392,7 +394,7 @@ impl From<Remote> for Written {
     }
 }
 
-/// An address without its prefix length if that is the full one.
+/// Formats a prefix; a prefix of full length is written as an address.
 #[must_use]
 pub fn shortest(net: IpNet) -> String {
     if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
@@ -409,48 +411,48 @@ impl fmt::Display for Remote {
     }
 }
 
-/// What a rule says: which packets, and what happens to them.
+/// Content of a rule: the packets that it matches, and what happens to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSpec {
-    /// What happens; `accept` where nothing is said.
+    /// What happens to matching packets: `accept`, `drop` or `reject`. Default: `accept`.
     #[serde(default)]
     pub action: Action,
-    /// 1 (first) to 100 (last); 1 where nothing is said.
+    /// Priority. Range: 1 (evaluated first) to 100. Default: 1.
     #[serde(default = "first")]
     #[schema(minimum = 1, maximum = 100)]
     pub priority: u8,
-    /// The protocol.
+    /// Protocol: `all`, a name such as `tcp`, or a number from 0 to 255. Required.
     pub protocol: Protocol,
-    /// The packet's destination port; TCP, UDP, SCTP, DCCP and UDP-Lite only.
+    /// Destination ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
     #[serde(default, skip_serializing_if = "Ports::is_any")]
     pub ports: Ports,
-    /// The packet's source port; TCP, UDP, SCTP, DCCP and UDP-Lite only.
+    /// Source ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
     #[serde(default, skip_serializing_if = "Ports::is_any")]
     pub source_ports: Ports,
-    /// The type of ICMP message; ICMP and `ICMPv6` only.
+    /// ICMP type. Range: 0 to 255. Only for ICMP and `ICMPv6`. Default: every type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icmp_type: Option<u8>,
-    /// Its code; needs a type.
+    /// ICMP code. Range: 0 to 255. Requires `icmp_type`. Default: every code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub icmp_code: Option<u8>,
-    /// The other end.
+    /// Remote addresses: the source of inbound packets, the destination of outbound ones. Default: `any`.
     #[serde(default)]
     pub remote: Remote,
-    /// This end; every address of the NIC where nothing is said.
+    /// Local prefix in CIDR notation, such as `10.0.0.5/32`. Default: every address of the NIC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub local: Option<IpNet>,
-    /// In a classic group: which NICs it is for.
+    /// In a group of the classic network: the rule is for NICs that face this network. Default: `intranet`.
     #[serde(default)]
     pub nic_type: NicType,
-    /// A rule that is not enabled is as if it were not there.
+    /// Whether the rule is in effect. Default: true.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
-    /// What a document calls the rule.
+    /// Name of the rule in an applied document. Default: none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// For people.
+    /// Description, up to 512 characters. Default: empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -493,17 +495,17 @@ const fn is_yes(value: &bool) -> bool {
 /// A rule of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rule {
-    /// Its id.
+    /// Id of the rule.
     pub id: RuleId,
-    /// The group it stands in.
+    /// Id of the group.
     pub group: GroupId,
-    /// The direction it is for.
+    /// Direction of the rule.
     pub direction: Direction,
-    /// The place among the rules of its group: greater is later.
+    /// Serial number: order of creation among the rules of the group.
     pub serial: u64,
-    /// When it was made.
+    /// Time of creation.
     #[schema(value_type = String, format = DateTime)]
     pub created: Timestamp,
-    /// What it says.
+    /// Content of the rule.
     pub spec: RuleSpec,
 }

@@ -1,4 +1,6 @@
-//! Operations on access keys and settings.
+//! Operations on access keys, and on quotas.
+//!
+//! This file generates secrets; a message must never contain one. The native API calls it through `Service`.
 
 use rand::RngExt as _;
 use sg_api_types::{CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
@@ -38,7 +40,7 @@ impl Operation for DeleteAccessKey {
     }
 }
 
-/// Checks that the quotas are values that can be set.
+/// Checks that the quotas have allowed values.
 pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
     let found = quotas.groups_per_nic;
     if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
@@ -48,7 +50,7 @@ pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks that [`CreateAccessKey`] could have made the key.
+/// Checks that [`CreateAccessKey`] could have created the key.
 pub(super) fn check_key(key: &AccessKey) -> Result<(), Refusal> {
     if key.secret.len() != SECRET_LENGTH || !key.secret.bytes().all(|byte| LETTERS.contains(&byte)) {
         let allowed = format!("{SECRET_LENGTH} letters and digits");

@@ -1,4 +1,7 @@
-//! Whether a port of a NIC is open to an address, and why: one packet through the same engines that judge real packets.
+//! Connectivity checks: the verdict on one packet, and what decided it.
+//!
+//! The oracle explains the verdict and the image, which real packets meet, must agree with it. A check changes nothing. The
+//! native API calls it.
 
 use std::net::IpAddr;
 
@@ -14,10 +17,10 @@ use super::{Field, Refusal, State, group_of, policy_for};
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
-/// The verdict for a packet, and why. `facts` gives what is known of a device of this host.
+/// The verdict on a packet, and what decided it. `facts` returns the facts about a device of this host.
 ///
 /// # Errors
-/// If there is no such NIC, or no such packet.
+/// If there is no such NIC, or the fields do not form a packet.
 pub fn check_packet(
     state: &State,
     packet: &CheckPacket,
@@ -34,7 +37,7 @@ fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Resu
     policy_for(state, nic, facts).map_err(|error| Refusal::Unenforceable { reason: error.to_string() })
 }
 
-/// Fields of a probe, and what they are called here.
+/// Fields of a probe, and their names in [`CheckPacket`].
 const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
 
 fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
@@ -120,7 +123,7 @@ fn answer(
     })
 }
 
-/// The usual checks: 22, 80, 443, 3389, 8080 and ping, inbound from `remote`.
+/// The common checks: TCP ports 22, 80, 443, 3389 and 8080, and ping, inbound from `remote`.
 ///
 /// # Errors
 /// Like [`check_packet`].

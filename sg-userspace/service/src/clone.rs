@@ -1,4 +1,7 @@
-//! Copies a group, in the same VPC or to another. Rules that cannot exist in the copy are left out and reported.
+//! Copies a group, in the same VPC or to another.
+//!
+//! Rules that cannot exist in the copy are left out and reported, never changed silently. The native API calls it through
+//! `Service`.
 
 use sg_api_types::{CloneGroup, Cloned, CreateGroup, LeftOut};
 use sg_records::{Direction, Group, NicType, Ports, Remote, Rule, RuleSpec};
@@ -63,7 +66,10 @@ impl Operation for CloneGroup {
     }
 }
 
-/// The rule as it can exist in the copy.
+/// The rule in the form that it has in the copy.
+///
+/// # Errors
+/// Why it cannot exist there.
 fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
     let mut spec = spec.clone();
     let in_region = |region: Option<&String>| region == Some(&to.region);

@@ -1,4 +1,6 @@
 //! Operations on groups, and the default group for NICs that are registered without one.
+//!
+//! This file never changes which NICs hold a group: `membership` does. Every API calls it through `Service`.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +39,7 @@ impl Operation for CreateGroup {
     }
 }
 
-/// The region and VPC of a new object.
+/// Resolves the region and VPC of a new object.
 pub(super) fn place(
     state: &State,
     wanted: &str,
@@ -133,8 +135,8 @@ pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = Group
     state.rules_naming_group(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
-/// The default group of a region and VPC, created if there is none: basic, members may reach each other, with the rules that a
-/// console opens in a new group: SSH, RDP and ping, from everywhere, at the lowest priority.
+/// The default group of a region and VPC, which is created if there is none: a basic group with inner access, and with rules that
+/// accept SSH, RDP and ping from everywhere at the lowest priority.
 pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> Result<GroupId, Refusal> {
     let here = |group: &Group| group.default && group.region == region && group.vpc.as_ref() == vpc;
     if let Some(group) = tx.groups().values().find(|group| here(group)) {

@@ -1,4 +1,6 @@
-//! Idempotency: an operation with a token runs once. A repetition with the same token gets the first response.
+//! Idempotency: an operation with an idempotency key runs once, and a repetition gets the first response.
+//!
+//! This file never knows what an operation does. The APIs wrap operations in [`Idempotent`].
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
@@ -11,7 +13,7 @@ use super::{Field, Operation, Refusal, Tx, labels::excerpt};
 
 /// How long a response is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
-/// The maximum number of kept responses; the oldest are removed first.
+/// The maximum number of kept responses. The oldest ones are removed first.
 const MOST: usize = 100_000;
 const LONGEST: usize = 64;
 
@@ -24,10 +26,11 @@ pub struct Idempotent<O> {
 }
 
 impl<O> Idempotent<O> {
-    /// `caller` is who sent the token: two callers may choose the same. `request` is the whole request.
+    /// Wraps `operation`. `caller` identifies who sent the token, as two callers may choose the same one. `request` is the whole
+    /// request.
     ///
     /// # Errors
-    /// If the token is too long or not ASCII.
+    /// If the token does not have 1 to 64 printable ASCII characters without spaces.
     pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
         if !fits(token) {
             let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
@@ -44,7 +47,7 @@ fn fits(token: &str) -> bool {
     !token.is_empty() && token.len() <= LONGEST && token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Checks that a kept response could be one of an idempotent operation.
+/// Checks that a kept response could belong to an idempotent operation.
 pub(super) fn check_token(token: &Token) -> Result<(), Refusal> {
     let known = token.token.split_once('/').is_some_and(|(caller, token)| {
         let by = |prefix, fits: fn(&str) -> bool| caller.strip_prefix(prefix).is_some_and(fits);
@@ -91,7 +94,7 @@ where
     }
 }
 
-/// Removes responses that are too old or too many, a few at a time.
+/// Removes a few of the responses that are too old or too many.
 fn forget(tx: &mut Tx, oldest: Timestamp) {
     const AT_ONCE: usize = 16;
     let excess = (tx.tokens().len() + 1).saturating_sub(MOST);

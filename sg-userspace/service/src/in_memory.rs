@@ -1,6 +1,6 @@
-//! A store and an enforcement that are in memory: what the tests of the service, of the APIs and of `sgctl` run a service on.
+//! An in-memory store and an in-memory enforcement, on which the tests of the service, of the APIs and of `sgctl` run a service.
 //!
-//! No program contains it: it is compiled for tests, and for crates that name the feature `in-memory` in their tests.
+//! No program contains them: they are compiled for tests, and for crates that enable the feature `in-memory` in their tests.
 
 #![expect(clippy::unwrap_used, reason = "a lock is poisoned only when a test has failed already")]
 
@@ -37,10 +37,10 @@ impl Store for Remembers {
     }
 }
 
-/// Everything that was in force, in order; refuses policies with a rule on port 666.
+/// An enforcement that records every policy, and refuses policies with a rule on port 666.
 #[derive(Clone, Debug, Default)]
 pub struct InForce {
-    /// What was enforced, in order.
+    /// The enforced policies, in order.
     pub policies: Arc<Mutex<Vec<Policy>>>,
     prepared: Option<Policy>,
 }

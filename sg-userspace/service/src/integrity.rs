@@ -1,9 +1,9 @@
 //! Checks that operations could have produced a set of records: each record passes the checks of the operation that creates its
-//! kind, beside the others. An import is checked before it is taken, and an export before it is sent: a file that cannot be
-//! imported is no backup.
+//! kind, together with the others. An import is checked before it is accepted, and an export before it is sent, because a file
+//! that cannot be imported is no backup.
 //!
-//! Quotas are not checked: lowering a quota leaves what exceeds it, and such a state must be importable, too. Called by `replace`
-//! and by the API that exports; it must never change anything.
+//! Quotas are not checked: lowering a quota leaves existing objects in place, and such a state must be importable, too. Called by
+//! `replace` and by the API that exports. It must never change anything.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,22 +30,22 @@ use super::{
 /// Checks that operations could have produced a state.
 ///
 /// # Errors
-/// The first record that they could not, and why.
+/// The first record that they could not have produced, and why.
 pub fn check_stored(state: &State) -> Result<(), Refusal> {
     let mut check = Check::of(state);
     state.records().try_for_each(|record| check.record(None, &record))
 }
 
-/// Checks that operations could have produced `records`, which are all of `state`. Each has its line.
+/// Checks that operations could have produced `records`, which are all records of `state`. Each is given with its line.
 ///
 /// # Errors
-/// The first record that they could not: its line, and why.
+/// The first record that they could not have produced: its line, and why.
 pub(super) fn check_imported(state: &State, records: &[(u64, Record)]) -> Result<(), Refusal> {
     let mut check = Check::of(state);
     records.iter().try_for_each(|(line, record)| check.record(Some(*line), record))
 }
 
-/// What has been seen so far of what may exist only once.
+/// Objects seen so far, of the kinds that may exist only once.
 struct Check<'a> {
     state: &'a State,
     names: Names<'a>,
@@ -105,7 +105,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// An object in a VPC is in the VPC's region, and what a document owns is in the document's VPC.
+    /// Checks that an object in a VPC is in the VPC's region, and that an object owned by a document is in the document's VPC.
     fn place(&self, region: &str, vpc: Option<&VpcId>, label: Option<&Label>) -> Result<(), Refusal> {
         named_region(region)?;
         let vpc = match vpc {
@@ -272,7 +272,7 @@ fn named_region(text: &str) -> Result<(), Refusal> {
     region(text).map(drop)
 }
 
-/// Documents have no instances.
+/// Checks that no document owns the object. Documents have no instances.
 fn unowned(label: &Label) -> Result<(), Refusal> {
     match &label.owner {
         Some(owner) => invalid("owner", owner, "none: no document has instances"),
@@ -289,7 +289,7 @@ fn missing(kind: Kind, name: &str) -> Refusal {
     Refusal::NotFound { kind, name: excerpt(name), hint: None }
 }
 
-/// A key for a message: the ids in a file may be any text.
+/// Makes a key printable in a message: ids in a file may be any text.
 fn printable(key: &str) -> String {
     excerpt(&key.escape_debug().to_string())
 }

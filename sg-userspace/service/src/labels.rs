@@ -1,4 +1,7 @@
-//! Names, descriptions and tags: the allowed values, as Alibaba Cloud documents them, and how they change.
+//! Checks and changes names, descriptions and tags; the allowed values are those that Alibaba Cloud documents.
+//!
+//! It compares no names with each other: `twins` does. Called by the operations that create or change an object, and by
+//! `integrity`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +18,7 @@ const LONGEST_TAG: usize = 128;
 const LONGEST_REGION: usize = 64;
 const LONGEST_DOCUMENT_NAME: usize = 64;
 
-/// The label of an object that is created now.
+/// The label of a new object.
 pub(super) fn label(tx: &Tx, new: &NewLabel) -> Result<Label, Refusal> {
     name(&new.name)?;
     description(&new.description)?;
@@ -63,7 +66,7 @@ fn name(text: &str) -> Result<(), Refusal> {
     })
 }
 
-/// A name as documents have them: of any form but that of an id, and not confusable with another one.
+/// Checks a name that a document may give: any text except one in the form of an id or one that can be mistaken for another.
 pub(super) fn free_name(text: &str) -> Result<(), Refusal> {
     let invalid = |allowed| Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed });
     if looks_like_id(text) {
@@ -72,7 +75,7 @@ pub(super) fn free_name(text: &str) -> Result<(), Refusal> {
     text::distinct(text).or_else(|error| invalid(error.to_string()))
 }
 
-/// The name of an applied document.
+/// Checks the name of an applied document.
 pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
     let named = text.chars().next().is_some_and(char::is_alphabetic)
         && text.len() <= LONGEST_DOCUMENT_NAME
@@ -84,7 +87,8 @@ pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed })
 }
 
-/// Checks that operations could have made a stored label. The number of tags is not checked: the quota may have been another one.
+/// Checks that operations could have produced a stored label. The number of tags is not checked, because the quota may have been
+/// another one.
 pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
     match &label.owner {
         None => {
@@ -182,7 +186,7 @@ fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A region's name, or the default region if the text is empty.
+/// Checks the name of a region; empty means the default region.
 pub(super) fn region(text: &str) -> Result<String, Refusal> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if text.is_empty() {
@@ -195,14 +199,14 @@ pub(super) fn region(text: &str) -> Result<String, Refusal> {
     Err(Refusal::Invalid { field: Field::Region, found: excerpt(text), allowed })
 }
 
-/// The region of objects that name none.
+/// The region of objects that are created without one.
 pub const DEFAULT_REGION: &str = "local";
 
 fn is_address(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
-/// A text, shortened to fit into a message.
+/// Shortens a text for a message.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {

@@ -1,14 +1,14 @@
-//! The operations of the domain: create a group, authorise a rule, join, leave, clone …, with their quotas and refusals, written
-//! once and called by every API.
+//! The operations of the domain: create a group, authorise a rule, join, leave, clone …, with their quotas and refusals. They are
+//! written once, and every API calls them.
 //!
 //! ```text
 //! API ──submit(operation)──► writer thread ──► store, agent      returns when it is in force
 //!     ──snapshot()─────────► State             queries: never wait for a writer
 //! ```
 //!
-//! An operation is a struct of the request's fields; [`Operation::run`] applies it to a [`Tx`] or refuses it, and a refused
-//! operation leaves nothing behind. A query is a function of a [`State`]. This room must never know which API called, and it
-//! alone writes to the store.
+//! An operation is a struct of the request's fields. [`Operation::run`] applies it to a [`Tx`] or refuses it, and a refused
+//! operation changes nothing. A query is a function of a [`State`]. This room must never know which API called, and it alone
+//! writes to the store.
 
 mod access;
 mod apply;
@@ -96,11 +96,11 @@ pub trait Operation: Send + 'static {
     /// Applies the operation. It may be called again on another state, if the first could not be enforced.
     ///
     /// # Errors
-    /// Why the operation is refused; then nothing of it happens.
+    /// Why the operation is refused. A refused operation changes nothing.
     fn run(&self, tx: &mut Tx) -> Result<Self::Output, Refusal>;
 }
 
-/// Runs an operation and checks the state afterwards. If it is refused, the caller must drop what was done so far.
+/// Runs an operation and checks the state afterwards. If it is refused, the caller must discard its changes.
 fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusal> {
     let mark = tx.mark();
     let output = operation.run(tx)?;
@@ -108,7 +108,7 @@ fn perform<O: Operation>(operation: &O, tx: &mut Tx) -> Result<O::Output, Refusa
     Ok(output)
 }
 
-/// A handle to the service that can be cloned.
+/// A handle to the service. Clones share the service.
 #[derive(Clone)]
 pub struct Service {
     queue: mpsc::Sender<Box<dyn Job>>,
@@ -144,13 +144,13 @@ impl Service {
         Ok((Self { queue, committed }, thread))
     }
 
-    /// The current state. The snapshot does not change while it is held.
+    /// A snapshot of the current state, which never changes.
     #[must_use]
     pub fn snapshot(&self) -> Arc<State> {
         self.committed.load_full()
     }
 
-    /// The result that an operation would have, on a copy that is dropped. Whether it could be enforced is not checked.
+    /// The result that an operation would have: it runs on a copy that is dropped. Whether it could be enforced is not checked.
     ///
     /// # Errors
     /// Why it would be refused.
@@ -161,7 +161,7 @@ impl Service {
     /// Runs an operation. Returns when the change is stored and in force on this host.
     ///
     /// # Errors
-    /// Why it was refused, or is not in force.
+    /// Why it was refused, or why it is not in force.
     pub async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Refusal> {
         let (reply, answer) = oneshot::channel();
         let task = Task { operation, output: None, reply };
@@ -176,7 +176,7 @@ pub enum StartError {
     /// The store could not be opened or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The stored records are no policy.
+    /// The stored records do not form a policy.
     #[error("what is stored cannot be put in force: {0}")]
     Project(#[from] ProjectError),
     /// The agent refuses the stored policy.
@@ -193,7 +193,7 @@ pub enum StartError {
     },
 }
 
-/// An operation on its way through the writer.
+/// An operation in the queue of the writer.
 struct Task<O: Operation> {
     operation: O,
     output: Option<Result<O::Output, Refusal>>,

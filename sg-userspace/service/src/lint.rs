@@ -1,7 +1,8 @@
-//! Lint of valid rules: rules that can never decide, and rules that let everybody in.
+//! Lint of valid rules: rules that never decide a packet, and rules that are open to everybody.
 //!
-//! A rule is covered by another if the other matches every packet that it matches. A rule that is covered by an earlier one never
-//! decides: it is redundant if both have the same action, and shadowed otherwise.
+//! A rule is covered by another if the other matches every packet that it matches. A rule that an earlier one covers never
+//! decides: it is redundant if both accept or neither does, and shadowed otherwise. Lint changes nothing. The native API calls
+//! it.
 
 use std::{borrow::Cow, collections::BTreeMap, slice, thread};
 
@@ -25,7 +26,7 @@ pub enum Scope {
     Nic(String),
 }
 
-/// Ports of administration and data, which should not be open to everybody.
+/// Ports of administration and data services, which should not be open to everybody.
 const SENSITIVE: [(u16, &str); 12] = [
     (22, "SSH"),
     (23, "Telnet"),
@@ -44,7 +45,7 @@ const SENSITIVE: [(u16, &str); 12] = [
 /// Checks rules and returns the findings.
 ///
 /// # Errors
-/// If the scope names something that does not exist.
+/// If the scope names an object that does not exist.
 pub fn lint(state: &State, scope: &Scope) -> Result<Vec<Finding>, Refusal> {
     let mut findings = Vec::new();
     match scope {
@@ -181,7 +182,7 @@ fn extension_header(rule: &Rule) -> Option<Finding> {
 /// The packets that a rule matches, with lists expanded.
 struct Reach<'a> {
     rule: &'a Rule,
-    /// None: any remote. Groups are not expanded: see `group`.
+    /// `None`: any remote. Groups are not expanded; see `group`.
     remote: Option<Cow<'a, [IpNet]>>,
     group: Option<&'a GroupId>,
     ports: Option<Cow<'a, [PortRange]>>,

@@ -1,4 +1,6 @@
-//! Operations on prefix lists and port lists. A change reaches every rule that names the list.
+//! Operations on prefix lists and port lists. A change of a list applies to every rule that names it.
+//!
+//! This file never changes rules. Every API calls it through `Service`.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -114,12 +116,12 @@ impl Operation for ModifyPrefixList {
     }
 }
 
-/// The groups of rules.
+/// The groups of the rules.
 fn groups_of<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeSet<GroupId> {
     rules.map(|rule| rule.group.clone()).collect()
 }
 
-/// Checks the rule quota of every NIC of `groups`.
+/// Checks the rule quota of every NIC that holds one of `groups`.
 fn recount(state: &State, groups: &BTreeSet<GroupId>) -> Result<(), Refusal> {
     let mut weights = HashMap::new();
     let mut nics = groups.iter().flat_map(|group| state.nics_of(group));

@@ -1,4 +1,6 @@
-//! Which NICs hold which groups, in which order; and members on other hosts.
+//! Operations that change which groups a NIC holds, their order, and the members of a group on other hosts.
+//!
+//! This file never changes the rules of a group. Every API calls it through `Service`; `nics` and `apply` call its checks.
 
 use std::net::IpAddr;
 
@@ -9,7 +11,7 @@ use sg_store::Key;
 
 use super::{Field, Operation, Quota, Refusal, State, Tx, nics, quota};
 
-/// Checks whether a NIC may hold its groups. `before` are the groups that it already held: they gain no member.
+/// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
     let allowed = (tx.settings().quotas.groups_per_nic as usize).min(MAX_GROUPS_PER_NIC) as u64;
     fit_together(tx, nic, allowed)?;
@@ -19,7 +21,7 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
     nics::rules(tx, nic)
 }
 
-/// Checks that the groups of a NIC exist, are at most `allowed`, of its network and of one type.
+/// Checks that the groups of a NIC exist, are at most `allowed`, are in its network, and are of one type.
 pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(), Refusal> {
     if nic.groups.is_empty() {
         let allowed = "a NIC holds at least one group".to_owned();
@@ -62,7 +64,7 @@ fn same_network(group: &Group, nic: &Nic) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Gives a NIC `groups`, if it may hold them.
+/// Replaces the groups of a NIC, if it may hold the new ones.
 fn hold(tx: &mut Tx, nic: &Nic, groups: Vec<GroupId>) -> Result<Nic, Refusal> {
     let before = nic.groups.clone();
     let nic = Nic { groups, ..nic.clone() };
@@ -181,7 +183,7 @@ pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
 }
 
 impl Operation for ChangeMembers {
-    /// The number of members on other hosts that the group has now.
+    /// The number of members on other hosts that the group has afterwards.
     type Output = usize;
 
     fn run(&self, tx: &mut Tx) -> Result<usize, Refusal> {

@@ -1,5 +1,7 @@
-//! Lookup of objects by id, or by name if only one object has it. Every reference in an operation may be either. A text of the
-//! form of an id is never a name: otherwise a deleted id would resolve to whatever has that name.
+//! Lookup of objects by id, or by name if exactly one object has it. Every reference in an operation may be either.
+//!
+//! A text in the form of an id is never looked up as a name: otherwise a deleted id would resolve to an object that has it as its
+//! name. Called by all operations and by queries. It must never change anything.
 
 use std::sync::Arc;
 
@@ -10,10 +12,10 @@ use sg_records::{
 
 use super::{Kind, Refusal, State};
 
-/// The least similarity at which a name is suggested in place of one that does not exist.
+/// The lowest similarity at which an existing name is suggested in place of an unknown one.
 const ALIKE: f64 = 0.75;
 
-/// The one of `all` with this name.
+/// The one object of `all` that has this name.
 fn by_name<'a, T: 'a>(
     kind: Kind,
     name: &str,
@@ -65,21 +67,21 @@ macro_rules! find {
     };
 }
 find! {
-    /// The VPC with an id or name.
+    /// The VPC with this id or name.
     find_vpc: Vpc, vpc in vpcs, VpcId -> Vpc;
-    /// The group with an id or name.
+    /// The group with this id or name.
     find_group: Group, group in groups, GroupId -> Group;
-    /// The prefix list with an id or name.
+    /// The prefix list with this id or name.
     find_prefix_list: PrefixList, prefix_list in prefix_lists, PrefixListId -> PrefixList;
-    /// The port list with an id or name.
+    /// The port list with this id or name.
     find_port_list: PortList, port_list in port_lists, PortListId -> PortList;
-    /// The instance with an id or name.
+    /// The instance with this id or name.
     find_instance: Instance, instance in instances, InstanceId -> Instance;
 }
 
 impl State {
-    /// The group with an id, or with a name in the VPC of another group. If no group there has the name, one elsewhere that has
-    /// it: the error that it cannot be named says more than that there is none.
+    /// The group with this id, or with this name in the VPC of `near`. If no group there has the name, a group elsewhere that has
+    /// it: the error that it cannot be named explains more than that it does not exist.
     ///
     /// # Errors
     /// If there is none, or several have the name.
@@ -102,7 +104,7 @@ impl State {
         }
     }
 
-    /// The NIC with an id, a device of this host, or a name.
+    /// The NIC with this id, device of this host, or name.
     ///
     /// # Errors
     /// If there is none, or several have the name.
@@ -125,7 +127,7 @@ impl State {
         Ok(nic)
     }
 
-    /// The NIC that a NIC or instance names; of an instance, its primary NIC.
+    /// The NIC with this id, device or name, or the primary NIC of the instance with this id or name.
     ///
     /// # Errors
     /// If there is none, or several have the name.
@@ -148,7 +150,7 @@ impl State {
         })
     }
 
-    /// The rule with an id, or with the name that a document gave it in `group`.
+    /// The rule with this id, or with this name in `group`.
     ///
     /// # Errors
     /// If there is none, or several have the name.

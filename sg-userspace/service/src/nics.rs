@@ -1,4 +1,6 @@
 //! Operations on NICs and instances. A NIC without a device is on another host: only its addresses are known.
+//!
+//! This file never looks at devices. The native API calls it through `Service`; `integrity` calls its checks.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -15,7 +17,7 @@ use super::{
     quota,
 };
 
-/// The longest name of a device (`IFNAMSIZ` of `linux/if.h`, without the terminating byte).
+/// The maximum length of a device name (`IFNAMSIZ` of `linux/if.h`, without the terminating byte).
 const LONGEST_DEVICE: usize = 15;
 
 impl Operation for RegisterNic {
@@ -83,7 +85,7 @@ impl Operation for RegisterNic {
     }
 }
 
-/// An id that a user chose.
+/// Checks an id that a user chose.
 fn chosen<'a>(
     id: Option<&'a str>,
     prefix: &str,
@@ -131,7 +133,7 @@ pub(super) fn check_parts(nic: &Nic) -> Result<(), Refusal> {
     faces(nic)
 }
 
-/// In a VPC everything is intranet.
+/// Checks the network that a NIC faces: in a VPC it is always intranet.
 fn faces(nic: &Nic) -> Result<(), Refusal> {
     if nic.vpc.is_some() && nic.nic_type == NicType::Internet {
         let allowed = "in a VPC every NIC faces intranet".to_owned();
@@ -155,7 +157,8 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// XDP judges what a device receives, which for a guest's NIC is outbound; what IPsec delivers arrives by tc alone.
+/// Checks hook, role and IPsec setting together. XDP judges what a device receives, which for a guest's NIC is outbound; packets
+/// that IPsec decrypted arrive at tc alone.
 fn hook(nic: &Nic) -> Result<(), Refusal> {
     if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
         let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
@@ -172,7 +175,7 @@ fn hook(nic: &Nic) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field: Field::Ipsec, found, allowed: allowed.to_owned() })
 }
 
-/// Each was checked by itself when it was parsed.
+/// Checks that one NIC may have all of these kinds. Each was checked by itself when it was parsed.
 fn ethertypes(ethertypes: &[Ethertype]) -> Result<(), Refusal> {
     fit_one_nic(ethertypes).map_err(|why| Refusal::Invalid {
         field: Field::Ethertypes,

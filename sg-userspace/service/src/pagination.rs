@@ -1,5 +1,7 @@
-//! Pagination. A page names the id at which the next one begins, so that objects created or deleted meanwhile cause no repetition
-//! and no gap.
+//! Pagination: cuts a sorted list into pages.
+//!
+//! A page names the last id that it contains, and the next one continues after it, so objects that are created or deleted
+//! meanwhile cause no repetition and no gap. It never knows what it lists. Called by queries.
 
 use sg_api_types::{LARGEST_PAGE, Page, PageRequest};
 
@@ -7,10 +9,10 @@ use super::{Field, Refusal};
 
 const PAGE: usize = 100;
 
-/// The part of `all` that `request` selects. `all` must be sorted by `id`.
+/// The page of `all` that `request` selects. `all` must be sorted by `id`.
 ///
 /// # Errors
-/// If the request has an invalid size or token.
+/// If the requested page size is not 1 to [`LARGEST_PAGE`].
 pub fn paginate<'a, S: 'a, T>(
     all: impl Iterator<Item = &'a S>,
     id: impl Fn(&S) -> String,

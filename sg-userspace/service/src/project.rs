@@ -1,8 +1,8 @@
 //! Builds the policy of this host's NICs from a state.
 //!
-//! The policy has only what these NICs need: the rules of the groups they hold, and the members of the groups that those rules
-//! name. Names in it are ids. A group of the classic network has one model group for each network that its NICs face, with the
-//! rules for that network. This room must never decide what a rule means.
+//! The policy has only what these NICs need: the rules of the groups that they hold, and the members of the groups that those
+//! rules name. Names in it are ids. A group of the classic network becomes one model group for each network that its NICs face,
+//! with the rules for that network. The writer and the checks call it. It must never decide what a rule means.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::State;
 
-/// Why a state is no policy. Operations prevent this.
+/// Why a state does not form a policy. Operations prevent this.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProjectError {
     /// A reference to an object that does not exist.
@@ -23,9 +23,9 @@ pub enum ProjectError {
     Dangling {
         /// The kind of the object.
         what: &'static str,
-        /// Its id.
+        /// The id of the object.
         id: String,
-        /// What refers to it.
+        /// The object that refers to it.
         by: String,
     },
     /// A rule whose fields do not fit together.
@@ -36,7 +36,7 @@ pub enum ProjectError {
         /// What does not fit.
         reason: &'static str,
     },
-    /// The model refuses it, with this message.
+    /// The model refuses the policy, with this message.
     #[error("{0}")]
     Model(String),
 }
@@ -44,7 +44,7 @@ pub enum ProjectError {
 /// The suffix of the model group for NICs that face the internet.
 const INTERNET: &str = "/internet";
 
-/// The name in a policy of a group, for NICs that face `network`.
+/// The name that a group has in a policy, for NICs that face `network`.
 #[must_use]
 pub fn model_name(group: &GroupId, network: NicType) -> String {
     match network {
@@ -68,14 +68,14 @@ pub fn device_of(nic: &Nic) -> String {
 /// The policy of this host's NICs.
 ///
 /// # Errors
-/// If the state is none that operations produce.
+/// If no operation could have produced the state.
 pub fn policy(state: &State) -> Result<Policy, ProjectError> {
     let nics: Vec<&Arc<Nic>> = state.local_nics().collect();
     // Members in the policy count by themselves, with the addresses of their devices.
     policy_of(state, &nics, |nic| if nic.device.is_some() { Vec::new() } else { nic.addresses.clone() })
 }
 
-/// The policy of one NIC, on any host. `facts` gives what is known of a device of this host.
+/// The policy of one NIC, on any host. `facts` returns the facts about a device of this host.
 ///
 /// # Errors
 /// Like [`policy`].
@@ -94,7 +94,7 @@ pub fn policy_for(
     Ok(policy)
 }
 
-/// `of_member` gives the addresses by which a NIC is a member of its groups, beside those that it has in the policy.
+/// `of_member` returns the addresses by which a NIC is a member of its groups, in addition to those that it has in the policy.
 fn policy_of(
     state: &State,
     nics: &[&Arc<Nic>],
@@ -166,7 +166,7 @@ impl Projection<'_> {
         index
     }
 
-    /// Adds the rules of the groups that NICs hold. Groups that only rules name have members and no rules.
+    /// Adds the rules of the groups that NICs hold. Groups that only rules name get members and no rules.
     fn fill(&mut self) -> Result<(), ProjectError> {
         for (group, network, index) in self.indices.held.clone() {
             for rule in self.state.rules_of(&group.id) {
@@ -209,7 +209,7 @@ impl Projection<'_> {
         })
     }
 
-    /// A group that a rule names.
+    /// Adds a group that a rule names, and returns its index.
     fn named(&mut self, id: &GroupId, by: &str) -> Result<GroupIndex, ProjectError> {
         self.indices.named.push(id.clone());
         if let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) {
@@ -303,7 +303,7 @@ impl Projection<'_> {
     }
 }
 
-/// Protocol, ports and ICMP messages of a rule.
+/// Protocol, ports and ICMP message of a rule.
 ///
 /// # Errors
 /// What does not fit together.

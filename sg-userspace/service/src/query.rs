@@ -1,4 +1,7 @@
-//! Queries: filters, pages, and the views of objects in responses. Functions of a snapshot; they must never change anything.
+//! Queries: filters, pages, and the views of objects in responses. They are functions of a snapshot and must never change
+//! anything.
+//!
+//! The APIs call them, without waiting for a writer.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,20 +15,20 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Refusal, State, members};
 use crate::paginate;
 
-/// What names, places and tags must be. What is left out may be anything.
+/// Selects objects by name, location, tags and owner. All given filters must match; absent ones match every object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// Ids or names, with commas between them; `*` stands for anything.
+    /// Ids or names, separated by commas. In names, `*` matches any text.
     pub name: Option<String>,
-    /// The region.
+    /// Region of the object.
     pub region: Option<String>,
-    /// The VPC's id or name; `classic`: the classic network.
+    /// Id or name of the object's VPC, or `classic` for the classic network.
     pub vpc: Option<String>,
-    /// `KEY` or `KEY=VALUE`, with commas between them.
+    /// Tags, as `KEY` or `KEY=VALUE`, separated by commas. The object must have all of them.
     pub tag: Option<String>,
-    /// The applied document it belongs to.
+    /// Name of the applied document that owns the object.
     pub owner: Option<String>,
 }
 
@@ -33,7 +36,7 @@ pub struct Filter {
 struct Wanted<'a> {
     names: Vec<&'a str>,
     region: Option<&'a str>,
-    /// None: any network; an inner none is the classic network.
+    /// `None`: any network. `Some(None)`: the classic network.
     #[expect(clippy::option_option, reason = "no wish, and the wish for no VPC, are two things")]
     vpc: Option<Option<VpcId>>,
     tags: Vec<(&'a str, Option<&'a str>)>,
@@ -61,7 +64,7 @@ impl Filter {
 }
 
 impl Wanted<'_> {
-    /// `vpc` is none for objects that are in no network.
+    /// Whether an object matches. `vpc` is `None` for objects that are in no network.
     fn admits(&self, id: &str, label: &Label, region: &str, vpc: Option<&Option<VpcId>>) -> bool {
         let tagged = |(key, value): &(&str, Option<&str>)| {
             label.tags.get(*key).is_some_and(|found| value.is_none_or(|value| found == value))
@@ -74,7 +77,7 @@ impl Wanted<'_> {
     }
 }
 
-/// Whether `text` matches `pattern`, in which `*` stands for any text.
+/// Whether `text` matches `pattern`, in which `*` matches any text.
 fn alike(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -102,7 +105,7 @@ pub fn group_view(state: &State, group: &Group) -> GroupView {
 /// The groups that match.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_groups(
     state: &State,
     filter: &Filter,
@@ -143,7 +146,7 @@ pub fn find_rules(
 /// The VPCs that match.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<Page<Vpc>, Refusal> {
     let wanted = filter.wanted(state)?;
     let admits = |vpc: &&Arc<Vpc>| wanted.admits(vpc.id.as_str(), &vpc.label, &vpc.region, None);
@@ -153,7 +156,7 @@ pub fn find_vpcs(state: &State, filter: &Filter, page: &PageRequest) -> Result<P
 /// The NICs that match.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_nics(
     state: &State,
     filter: &Filter,
@@ -182,10 +185,10 @@ pub fn instance_view(state: &State, instance: &Instance) -> InstanceView {
     InstanceView { instance: instance.clone(), nics }
 }
 
-/// The instances that match; `group` is one that their primary NIC holds.
+/// The instances that match. With `group`: only those whose primary NIC holds it.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_instances(
     state: &State,
     filter: &Filter,
@@ -246,7 +249,7 @@ pub fn port_list_associations(state: &State, list: &str) -> Result<Vec<Reference
 /// The prefix lists that match.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_prefix_lists(
     state: &State,
     filter: &Filter,
@@ -264,7 +267,7 @@ pub fn find_prefix_lists(
 /// The port lists that match.
 ///
 /// # Errors
-/// If a filter names something that does not exist, or the page is invalid.
+/// If a filter names an object that does not exist, or the page is invalid.
 pub fn find_port_lists(
     state: &State,
     filter: &Filter,

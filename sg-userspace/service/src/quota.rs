@@ -1,4 +1,7 @@
-//! Quotas. Checked after an operation has run: an operation that exceeds one is rolled back.
+//! Quotas: how rules, references and members count, and whether a quota is exceeded.
+//!
+//! They are checked after an operation has run, and an operation that exceeds one is rolled back. Called by operations. It must
+//! never change anything.
 
 use std::collections::HashMap;
 
@@ -6,7 +9,7 @@ use sg_records::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
 
 use super::{Quota, Refusal, State};
 
-/// The number of rules that a rule counts as: a list counts with all the entries that it may have.
+/// The number of rules that a rule counts as. A list in it counts as the maximum number of its entries; several are multiplied.
 #[must_use]
 pub fn weight(state: &State, rule: &Rule) -> u64 {
     let ports = |ports: &Ports| match ports {
@@ -20,7 +23,7 @@ pub fn weight(state: &State, rule: &Rule) -> u64 {
     remote * ports(&rule.spec.ports) * ports(&rule.spec.source_ports)
 }
 
-/// The number of rules that a group counts as, both directions.
+/// The number of rules that a group counts as, in both directions.
 #[must_use]
 pub fn group_weight(state: &State, group: &GroupId) -> u64 {
     state.rules_of(group).map(|rule| weight(state, rule)).sum()
@@ -32,7 +35,7 @@ pub(super) fn rules_of_nics(state: &State, group: &GroupId) -> Result<(), Refusa
     state.nics_of(group).try_for_each(|nic| rules_of_nic(state, nic, &mut weights))
 }
 
-/// Checks the rule quota of a NIC. `weights` holds groups that were counted already.
+/// Checks the rule quota of a NIC. `weights` caches the groups that were already counted.
 pub(super) fn rules_of_nic(
     state: &State,
     nic: &Nic,
@@ -49,7 +52,7 @@ pub(super) fn rules_of_nic(
     Ok(())
 }
 
-/// Checks how many groups a group's rules name.
+/// Checks how many rules of a group name a group.
 pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
     let allowed = u64::from(state.settings().quotas.group_references_per_group);
     let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
@@ -61,7 +64,8 @@ pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Ref
     Ok(())
 }
 
-/// The maximum and the current number of members of a group: addresses of a basic group, NICs of an enterprise group.
+/// The maximum and the current number of members of a group. In a basic group the addresses of NICs count, in an enterprise group
+/// the NICs; addresses on other hosts count in both.
 #[must_use]
 pub fn members(state: &State, group: &Group) -> (u64, u64) {
     let quotas = &state.settings().quotas;

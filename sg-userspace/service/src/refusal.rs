@@ -1,5 +1,7 @@
-//! Why an operation is refused: one list for all APIs. Each API maps it to its own form (a status, a vendor's code); the text
-//! here says what is wrong, where, and what to do.
+//! The reasons for which operations are refused: one list for all APIs.
+//!
+//! Messages say what is wrong, where, and what to do. Each API maps a refusal to its own form, such as a status or a vendor's
+//! code; this file must never know those.
 
 use std::{fmt, net::IpAddr};
 
@@ -59,7 +61,7 @@ pub enum Field {
     TagKey,
     /// The value of a tag.
     TagValue,
-    /// A tag's key that occurs twice.
+    /// The key of a tag that occurs twice.
     TagTwice,
     /// A rule's protocol.
     Protocol,
@@ -67,21 +69,21 @@ pub enum Field {
     Ports,
     /// A rule's source ports.
     SourcePorts,
-    /// A rule's ICMP message.
+    /// A rule's ICMP type or code.
     Icmp,
     /// A rule's priority.
     Priority,
     /// A rule's remote.
     Remote,
-    /// A rule's local addresses.
+    /// A rule's local address.
     Local,
     /// A rule's NIC type.
     NicType,
     /// The hook of a NIC.
     Hook,
-    /// The treatment of packets that IPsec delivers to a NIC.
+    /// What happens to packets that IPsec decrypted for a NIC.
     Ipsec,
-    /// Frames other than IP that pass a NIC, by EtherType.
+    /// The kinds of non-IP frames that pass a NIC.
     Ethertypes,
     /// The maximum number of entries of a list.
     MaxEntries,
@@ -89,7 +91,7 @@ pub enum Field {
     Cidr,
     /// A prefix that occurs twice.
     CidrTwice,
-    /// Ports of a list.
+    /// Ports of a port list.
     PortRange,
     /// Ports that occur twice.
     PortRangeTwice,
@@ -111,13 +113,13 @@ pub enum Field {
     PageSize,
     /// The token of a page.
     PageToken,
-    /// The idempotency token of an operation.
+    /// The idempotency key of an operation.
     ClientToken,
     /// A quota.
     Quota,
     /// A file of rules to import.
     File,
-    /// A field of a record that only an import can set.
+    /// A field that only an import can set.
     Stored(&'static str),
 }
 
@@ -168,19 +170,19 @@ pub enum Quota {
     RulesPerNic,
     /// Members of a group.
     MembersPerGroup,
-    /// Rules of a group that name a group.
+    /// Rules of a group whose remote is a group.
     GroupReferences,
-    /// Groups of a region.
+    /// Groups in a region.
     GroupsPerRegion,
-    /// Entries of a list, by the list's own maximum.
+    /// Entries of a list, limited by the list's own `max_entries`.
     MaxEntries,
     /// Entries of any list of its kind.
     EntriesPerList,
-    /// Rules of one operation.
+    /// Rules in one operation.
     RulesPerOperation,
-    /// Rules of one file.
+    /// Rules in one imported file.
     RulesPerImport,
-    /// Tags.
+    /// Tags of an object.
     Tags,
 }
 
@@ -216,16 +218,16 @@ impl Quota {
         }
     }
 
-    /// Whether its name is that of one setting.
+    /// Whether its name is that of a single setting.
     const fn is_setting(self) -> bool {
         !matches!(self, Self::MembersPerGroup | Self::MaxEntries | Self::EntriesPerList)
     }
 }
 
-/// Why an operation was refused. Nothing of it happened, unless the variant says so.
+/// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// An object that does not exist.
+    /// An object does not exist.
     #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
     NotFound {
         /// The expected kind.
@@ -235,17 +237,17 @@ pub enum Refusal {
         /// A similar name that exists.
         hint: Option<String>,
     },
-    /// A name that several objects have.
+    /// Several objects have the name.
     #[error("there are {} {kind}s named {name:?}: use an id: {}", ids.len(), ids.join(", "))]
     Ambiguous {
-        /// What it is.
+        /// The kind of the objects.
         kind: Kind,
         /// The name.
         name: String,
-        /// Their ids.
+        /// The ids of the objects.
         ids: Vec<String>,
     },
-    /// An invalid value.
+    /// A value is invalid.
     #[error("{field} {found:?}: {allowed}")]
     Invalid {
         /// The field.
@@ -255,35 +257,35 @@ pub enum Refusal {
         /// What is allowed.
         allowed: String,
     },
-    /// A document that cannot be read.
+    /// A document cannot be parsed.
     #[error("{reason}")]
     Document {
         /// The file, the place, and what is wrong there.
         reason: String,
     },
-    /// A file that is no export.
+    /// A file is not an export.
     #[error("{reason}")]
     NoExport {
         /// The line, and what is wrong there.
         reason: String,
     },
-    /// A record that no operation could have made.
+    /// No operation could have produced a record.
     #[error("{}{record}: {reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
     Record {
-        /// Its line in the imported file; none: it is in the state.
+        /// The line of the record in the imported file. `None`: the record is in the state.
         line: Option<u64>,
-        /// Its key.
+        /// The key of the record.
         record: String,
-        /// The reason.
+        /// Why an operation would be refused.
         reason: Box<Refusal>,
     },
-    /// A state that an import would refuse.
+    /// An import would refuse the state, so it cannot be exported.
     #[error("what is exported could not be imported: {reason}")]
     Unexportable {
         /// Why, and what to change first.
         reason: String,
     },
-    /// A required value that is missing.
+    /// A required value is missing.
     #[error("{field} is missing: {allowed}")]
     Missing {
         /// The field.
@@ -291,19 +293,19 @@ pub enum Refusal {
         /// What is allowed.
         allowed: String,
     },
-    /// A quota is exceeded.
+    /// A quota would be exceeded.
     #[error("{what} would have {needed} {}, {allowed} are allowed ({})", quota.unit(), raised(*quota, *needed))]
     TooMany {
         /// The quota.
         quota: Quota,
-        /// The object that exceeds it.
+        /// The object that would exceed it.
         what: String,
-        /// The number that the operation would need.
+        /// The number that the operation needs.
         needed: u64,
         /// The allowed number.
         allowed: u64,
     },
-    /// A group that still has members.
+    /// A group still has members.
     #[error("group {group} still has members: {}: take them out of the group first", some(members))]
     HasMembers {
         /// The group.
@@ -311,25 +313,25 @@ pub enum Refusal {
         /// Its NICs and addresses.
         members: Vec<String>,
     },
-    /// A group that rules of other groups name.
+    /// Rules of other groups name a group.
     #[error("group {group} is named by rules of: {}: revoke those rules first", some(by))]
     Referenced {
         /// The group.
         group: GroupId,
-        /// Those groups.
+        /// The groups of those rules.
         by: Vec<String>,
     },
-    /// A list, VPC or instance that is in use.
+    /// A list or VPC is still in use.
     #[error("{kind} {id} is in use by: {}: change those first", some(by))]
     InUse {
-        /// Its kind.
+        /// The kind of the object.
         kind: Kind,
-        /// Its id.
+        /// The id of the object.
         id: String,
-        /// What uses it.
+        /// The objects that use it.
         by: Vec<String>,
     },
-    /// A NIC that already holds the group.
+    /// A NIC already holds the group.
     #[error("NIC {nic} holds group {group} already")]
     AlreadyMember {
         /// The NIC.
@@ -337,7 +339,7 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// A NIC that does not hold the group.
+    /// A NIC does not hold the group.
     #[error("NIC {nic} does not hold group {group}")]
     NotMember {
         /// The NIC.
@@ -345,7 +347,7 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// An address that is no member.
+    /// An address is not a member of the group.
     #[error("{address} is no member of group {group}")]
     NoMemberAddress {
         /// The address.
@@ -353,7 +355,7 @@ pub enum Refusal {
         /// The group.
         group: GroupId,
     },
-    /// The last group of a NIC, which cannot be removed.
+    /// The last group of a NIC cannot be removed.
     #[error(
         "group {group} is the last of NIC {nic}: a NIC holds at least one group; give it another one first"
     )]
@@ -378,11 +380,11 @@ pub enum Refusal {
     OtherVpc {
         /// One object.
         what: String,
-        /// Its VPC.
+        /// The VPC of that object.
         found: Option<VpcId>,
         /// The other object.
         with: String,
-        /// Its VPC.
+        /// The VPC of the other object.
         wanted: Option<VpcId>,
     },
     /// Objects of a VPC and of the classic network, or of different regions.
@@ -395,19 +397,19 @@ pub enum Refusal {
         /// `network types` or `regions`.
         networks: &'static str,
     },
-    /// A reference from or to an enterprise group.
+    /// A rule of an enterprise group names a group, or a rule names an enterprise group.
     #[error("group {group} is an enterprise group: its rules cannot name groups, and no rule can name it")]
     EnterpriseReference {
-        /// The group.
+        /// The enterprise group.
         group: GroupId,
     },
-    /// Inner access of an enterprise group: only members of basic groups can reach each other without a rule.
+    /// Inner access of an enterprise group. Only members of basic groups can reach each other without a rule.
     #[error("group {group} is an enterprise group: its members never talk by themselves")]
     EnterpriseInnerAccess {
         /// The group.
         group: GroupId,
     },
-    /// A rule that names its own group.
+    /// A rule names its own group.
     #[error("a rule cannot name its own group {group}: set its inner access to accept instead")]
     OwnGroup {
         /// The group.
@@ -421,21 +423,21 @@ pub enum Refusal {
         /// The other field.
         second: &'static str,
     },
-    /// A rule with the same content as another.
+    /// The group already has a rule with the same content.
     #[error("rule {rule} says the same already")]
     DuplicateRule {
         /// The existing rule.
         rule: RuleId,
     },
-    /// Two rules of one operation with the same content.
+    /// Two rules of one operation have the same content.
     #[error("rules {first} and {second} of this request say the same")]
     Repeated {
-        /// The position of one, from 1.
+        /// The position of one, counted from 1.
         first: usize,
-        /// The position of the other, from 1.
+        /// The position of the other, counted from 1.
         second: usize,
     },
-    /// A change of the kind of object that a rule names.
+    /// A change of the kind of remote or ports that a rule has.
     #[error("the {field} of a rule cannot become another kind of thing: delete the rule and add another one")]
     ChangesKind {
         /// The field.
@@ -444,7 +446,7 @@ pub enum Refusal {
     /// A change without any field.
     #[error("nothing to change: give at least one field that is to become another")]
     NothingToChange,
-    /// A rule that is not in the group, or not of the direction.
+    /// A rule is not in the group, or not of the direction.
     #[error("rule {rule} is not {of}")]
     OtherRule {
         /// The rule.
@@ -452,7 +454,7 @@ pub enum Refusal {
         /// The expected group or direction.
         of: String,
     },
-    /// A device that another NIC has.
+    /// Another NIC has the device.
     #[error("device {device:?} is NIC {nic} already")]
     DeviceTaken {
         /// The device.
@@ -460,21 +462,21 @@ pub enum Refusal {
         /// The NIC that has it.
         nic: NicId,
     },
-    /// An object that already exists.
+    /// An object with this id already exists.
     #[error("{kind} {id} exists already")]
     Exists {
-        /// Its kind.
+        /// The kind of the object.
         kind: Kind,
-        /// Its id.
+        /// The id of the object.
         id: String,
     },
-    /// A token that was used for another operation.
+    /// An idempotency key was used for another operation.
     #[error("the client token {token:?} was used for another request: use a new one")]
     TokenReused {
-        /// The token.
+        /// The idempotency key.
         token: String,
     },
-    /// The agent cannot enforce it: an image exceeds its budget, or there are too many NICs.
+    /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("it cannot be put in force on this host: {reason}")]
     Unenforceable {
         /// The reason.
@@ -492,7 +494,7 @@ pub enum Refusal {
         /// The reason.
         reason: String,
     },
-    /// The service is stopping.
+    /// The service is stopping. Nothing was changed.
     #[error("sgd is ending; nothing was changed: try again")]
     Ending,
 }

@@ -1,4 +1,7 @@
-//! Replaces the whole state by an export. If the export has no secrets, the existing access keys stay.
+//! Replaces the whole state by an export.
+//!
+//! If the export has no secrets, the existing access keys and kept responses stay. The native API calls it through `Service`. It
+//! must never accept a record that no operation could have produced.
 
 use std::sync::Arc;
 
@@ -24,14 +27,14 @@ struct Wanted {
     secrets: bool,
 }
 
-/// The greatest next serial of a rule that is kept. Operations count on from it and must not overflow.
+/// The greatest next serial number that is kept. Operations count on from it and must not overflow.
 const LAST_SERIAL: u64 = 1 << 48;
 
 impl ReplaceState {
-    /// Takes what was read, with its digest.
+    /// Checks an export that was read. `digest` is the digest of its text.
     ///
     /// # Errors
-    /// The first record that no operation could have made: its line, and why.
+    /// The first record that no operation could have produced: its line, and why.
     pub fn new(imported: Imported, digest: String) -> Result<Self, Refusal> {
         let Imported { records, secrets } = imported;
         let state = State::new(records.iter().map(|(_, record)| record.clone()));
@@ -41,8 +44,8 @@ impl ReplaceState {
     }
 }
 
-/// The same state with its rules' serials counted from zero if they are near the end. Nobody creates so many rules, but an export
-/// may have any number.
+/// The same state, with the rules' serial numbers counted from zero if they are near the maximum. Nobody creates so many rules,
+/// but an export may have any number.
 fn renumbered(mut state: State) -> State {
     if state.settings().serial <= LAST_SERIAL {
         return state;

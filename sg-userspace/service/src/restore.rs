@@ -1,4 +1,6 @@
 //! Makes the rules of a group those of another, usually of an earlier copy.
+//!
+//! Rules that cannot exist in the group are left out and reported. The native API calls it through `Service`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

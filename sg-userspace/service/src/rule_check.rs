@@ -1,4 +1,6 @@
 //! Checks whether a rule may be in a group, and resolves the names in it to ids.
+//!
+//! It must never decide which packets a rule matches. Called by the operations that add or change rules.
 
 use sg_model::Priority;
 use sg_records::{Family, Group, GroupType, NicType, Ports, Remote, RuleSpec};
@@ -9,10 +11,10 @@ use super::{
     project::service,
 };
 
-/// The requirements that apply.
+/// Which requirements apply to a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Strictness {
-    /// Those of the clouds: no rule names its own group; enterprise groups name no group, and no rule names one.
+    /// Those of the clouds: no rule names its own group; rules of enterprise groups name no group, and no rule names one.
     Cloud,
     /// Those of documents: every rule that a document can express is valid.
     Document,
@@ -56,7 +58,7 @@ pub(super) fn checked(
     Ok(spec)
 }
 
-/// Checks protocol, ports and ICMP messages.
+/// Checks that protocol, ports and ICMP message fit together.
 fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
     let said = |ports: &Ports| match ports {
         Ports::Any => sg_model::Ports::Any,
@@ -73,7 +75,7 @@ fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
     Err(Refusal::Invalid { field, found, allowed: format!("{reason}; the protocol is {}", spec.protocol) })
 }
 
-/// A rule has one address family.
+/// Checks that a rule has one address family.
 fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
     let protocol = match service(spec, sg_model::Ports::Any, sg_model::Ports::Any) {
         Ok(service) => service.family().map(|family| match family {
@@ -113,7 +115,7 @@ fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The group that a rule names.
+/// Resolves the group that a rule names, and checks that it may be named.
 fn named_group(
     state: &State,
     group: &Group,

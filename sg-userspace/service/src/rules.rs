@@ -1,4 +1,6 @@
 //! Operations on rules: authorise, modify, revoke.
+//!
+//! They check quotas and duplicates; `rule_check` checks each rule by itself. Every API calls them through `Service`.
 
 use std::collections::HashMap;
 
@@ -15,7 +17,7 @@ use super::{
 };
 
 impl Operation for Authorize {
-    /// The rules, in the order of the request: new ones and existing ones.
+    /// The rules, new and existing, in the order of the request.
     type Output = Vec<Rule>;
 
     fn run(&self, tx: &mut Tx) -> Result<Vec<Rule>, Refusal> {
@@ -80,7 +82,7 @@ pub(super) fn put_rules(
     rules
 }
 
-/// The identity of a rule: every field except name, description and whether it is enabled.
+/// The identity of a rule: every field except its name, its description, and whether it is enabled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Identity {
     action: Action,
@@ -231,14 +233,14 @@ impl Operation for Revoke {
     }
 }
 
-/// Removes the rules of a group that match the given ones. If none matches, nothing happens.
+/// Deletes the rules of a group that match given ones. If none match, nothing changes.
 #[derive(Clone, Debug)]
 pub struct RevokeMatching {
-    /// The group's id or name.
+    /// Id or name of the group.
     pub group: String,
-    /// The direction.
+    /// Direction of the rules.
     pub direction: Direction,
-    /// The rules, and whether each gives a priority.
+    /// The rules to match. With `true`, the priority must match, too; with `false`, any priority matches.
     pub rules: Vec<(RuleSpec, bool)>,
 }
 

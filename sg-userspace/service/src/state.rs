@@ -1,7 +1,7 @@
 //! A snapshot of all records, with the indices that queries and checks need.
 //!
-//! Its maps share structure: a copy is cheap, so every operation works on a copy that is dropped if it is refused, and readers
-//! keep theirs as long as they like. Only `Tx` changes a state.
+//! Its maps share structure, so copies are cheap: every operation works on a copy that is dropped if it is refused, and readers
+//! keep theirs as long as they need. Only `Tx` changes a state.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -48,7 +48,7 @@ macro_rules! lookups {
                     self.$all.get(id)
                 }
 
-                /// All of them, by id.
+                /// All records of this kind, by id.
                 #[must_use]
                 pub const fn $all(&self) -> &OrdMap<$key, Arc<$record>> {
                     &self.$all
@@ -58,28 +58,28 @@ macro_rules! lookups {
     };
 }
 lookups! {
-    /// A VPC.
+    /// The VPC with this id.
     vpc vpcs(VpcId) -> Vpc;
-    /// A group.
+    /// The group with this id.
     group groups(GroupId) -> Group;
-    /// A rule.
+    /// The rule with this id.
     rule rules(RuleId) -> Rule;
-    /// A prefix list.
+    /// The prefix list with this id.
     prefix_list prefix_lists(PrefixListId) -> PrefixList;
-    /// A port list.
+    /// The port list with this id.
     port_list port_lists(PortListId) -> PortList;
-    /// An instance.
+    /// The instance with this id.
     instance instances(InstanceId) -> Instance;
-    /// A NIC.
+    /// The NIC with this id.
     nic nics(NicId) -> Nic;
-    /// An access key.
+    /// The access key with this id.
     access_key access_keys(AccessKeyId) -> AccessKey;
-    /// The kept response to an operation that had this token.
+    /// The kept response to the operation with this token.
     token tokens(String) -> Token;
 }
 
 impl State {
-    /// The state of these records.
+    /// Creates the state of these records.
     #[must_use]
     pub fn new(records: impl IntoIterator<Item = Record>) -> Self {
         let mut state = Self::default();
@@ -89,13 +89,13 @@ impl State {
         state
     }
 
-    /// The settings that apply to everything.
+    /// The settings of the whole store.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The rules of a group, both directions, in the order of their creation.
+    /// The rules of a group, in both directions, in the order of their creation.
     pub fn rules_of(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules_of_group.get(group).into_iter().flat_map(OrdMap::values)
     }
@@ -111,7 +111,7 @@ impl State {
         self.members.get(group).into_iter().flat_map(OrdMap::values)
     }
 
-    /// A member on another host.
+    /// The member of a group on another host that has this address.
     #[must_use]
     pub fn member(&self, group: &GroupId, address: IpAddr) -> Option<&Arc<Member>> {
         self.members.get(group)?.get(&address)
@@ -135,17 +135,17 @@ impl State {
         ids.filter_map(|id| self.nics.get(id))
     }
 
-    /// The rules whose remote is a group.
+    /// The rules whose remote is this group.
     pub fn rules_naming_group(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules_by_id(self.naming_group.get(group))
     }
 
-    /// The rules whose remote is a prefix list.
+    /// The rules whose remote is this prefix list.
     pub fn rules_naming_prefix_list(&self, list: &PrefixListId) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules_by_id(self.naming_prefix_list.get(list))
     }
 
-    /// The rules whose ports are a port list's.
+    /// The rules whose destination or source ports are this port list.
     pub fn rules_naming_port_list(&self, list: &PortListId) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules_by_id(self.naming_port_list.get(list))
     }
@@ -154,7 +154,7 @@ impl State {
         ids.into_iter().flatten().filter_map(|id| self.rules.get(id))
     }
 
-    /// The NIC of a device of this host.
+    /// The NIC of this device of this host.
     #[must_use]
     pub fn nic_of_device(&self, device: &str) -> Option<&Arc<Nic>> {
         self.nics.get(self.devices.get(device)?)
@@ -165,7 +165,7 @@ impl State {
         self.devices.values().filter_map(|id| self.nics.get(id))
     }
 
-    /// The tokens, oldest first.
+    /// The kept responses, oldest first.
     pub fn tokens_by_age(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens_by_age.iter().filter_map(|(_, token)| self.tokens.get(token))
     }
@@ -186,7 +186,7 @@ impl State {
             .chain(self.tokens.values().cloned().map(Record::Token))
     }
 
-    /// The record of a key.
+    /// The record with this key.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<Record> {
         Some(match key {
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// Removes the record of a key.
+    /// Removes the record with this key.
     pub(super) fn delete(&mut self, key: &Key) {
         let Some(record) = self.get(key) else { return };
         self.index(&record, false);

@@ -1,6 +1,7 @@
-//! Rules of a group as a JSON or CSV file, and back. Fields have the names of the clouds' APIs; what only this engine has
-//! (`IcmpType`, `IcmpCode`, `Enabled`, `Name`) is beside them. An import overwrites nothing: rules that exist are skipped, and
-//! invalid rows are skipped and reported.
+//! Export and import of a group's rules as a JSON or CSV file.
+//!
+//! Fields have the names of the clouds' APIs, and `IcmpType`, `IcmpCode`, `Enabled` and `Name` in addition, which only sgd has.
+//! An import never overwrites: rules that exist are skipped, and invalid rows are skipped and reported. The native API calls it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,7 +26,7 @@ use super::{
     rules::put_rules,
 };
 
-/// A rule as a line of a file. Every field is a text, empty where nothing is said.
+/// A rule as a row of a file. Every field is a text; empty means that it is not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RuleRow {
@@ -56,7 +57,7 @@ pub struct RuleRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct RuleFile {
-    /// The rules.
+    /// The rules, one a row.
     pub permissions: Vec<RuleRow>,
 }
 
@@ -88,10 +89,10 @@ impl RuleFile {
         if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
     }
 
-    /// Reads JSON: an object with `Permissions`, or the bare list; the response of an API is accepted, too.
+    /// Parses JSON: an object with `Permissions`, the list alone, or the response of a cloud's API.
     ///
     /// # Errors
-    /// If the text is no such file.
+    /// If the text is not such a file.
     pub fn from_json(text: &str) -> Result<Self, Refusal> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -123,10 +124,10 @@ impl RuleFile {
         Ok(Self { permissions })
     }
 
-    /// Reads CSV with a header line.
+    /// Parses CSV with a header line.
     ///
     /// # Errors
-    /// If the text is no CSV, or the header has an unknown name.
+    /// If the text is not CSV, or the header has an unknown name.
     pub fn from_csv(text: &str) -> Result<Self, Refusal> {
         let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
         let broken = |error: csv::Error| {
@@ -222,7 +223,7 @@ impl RuleRow {
         *field = shortest(net);
     }
 
-    /// The row without blanks around its fields; texts for people are kept as they are.
+    /// The row without blanks around its fields. Names and descriptions are left unchanged.
     fn trimmed(&self) -> Self {
         let mut row = self.clone();
         for field in [
@@ -253,7 +254,7 @@ impl RuleRow {
         row
     }
 
-    /// The rule of a row.
+    /// Parses the rule of a row.
     fn read(&self) -> Result<(Direction, RuleSpec), String> {
         self.trimmed().read_trimmed()
     }
@@ -352,10 +353,10 @@ fn ports_of(name: &str, text: &str) -> Result<Ports, String> {
     set.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
 }
 
-/// Add the rules of a file to a group.
+/// Adds the rules of a file to a group. Rules that the group already has, and invalid rows, are skipped and reported.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImportRules {
-    /// The group's id or name.
+    /// Id or name of the group.
     pub group: String,
     /// The file.
     pub file: RuleFile,

@@ -1,8 +1,9 @@
 //! Confusable names. Two objects may have the same name; then only their ids find them. But no two may have different names that
-//! look the same, and no NIC may be called like the device of another: a name would lead to one today and to the other tomorrow.
+//! look the same, and no NIC may have the device of another as its name: a reference by name could otherwise resolve to another
+//! object later.
 //!
-//! Only what an operation changed is compared with the state afterwards: what existed before and stays is not the operation's
-//! fault. Called by `perform` after every operation and by `integrity` for each record; it must never change anything.
+//! Only what an operation changed is compared with the state afterwards: existing names are not the operation's fault. Called by
+//! `perform` after every operation and by `integrity` for each record. It must never change anything.
 
 use std::{
     borrow::Cow,
@@ -27,7 +28,7 @@ enum Space<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Called<'a> {
     text: &'a str,
-    /// The name is the device of a NIC, given by the kernel.
+    /// Whether the name is that of a NIC's device.
     is_device: bool,
     id: &'a str,
 }
@@ -89,7 +90,7 @@ impl<'a> Space<'a> {
     }
 }
 
-/// Names by their appearance.
+/// Names by their look.
 #[derive(Debug, Default)]
 pub(super) struct Names<'a>(HashMap<(Space<'a>, Cow<'a, str>), Vec<Called<'a>>>);
 
@@ -134,7 +135,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Many objects may have one name; two are enough to represent all, as one may be the object that is checked.
+/// Adds a name to those that look alike. Many objects may have one name, but two suffice to represent all: one of them may be the
+/// object that is checked.
 fn enter<'a>(alike: &mut Vec<Called<'a>>, one: Called<'a>) {
     let same = |other: &&Called<'_>| (other.text, other.is_device) == (one.text, one.is_device);
     if alike.iter().filter(same).take(2).count() < 2 {

@@ -1,4 +1,6 @@
-//! A running operation: a state under change, and the list of changes for the store.
+//! A running operation: a state under change, and the changes for the store.
+//!
+//! It never commits anything: the writer does. Operations change records only through it.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -29,7 +31,7 @@ impl Tx {
         Self { state, changes: Vec::new(), now }
     }
 
-    /// The time of all its changes.
+    /// The time of all changes.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
@@ -42,13 +44,13 @@ impl Tx {
         self.changes.push(Change::Put(record));
     }
 
-    /// Removes the record of a key.
+    /// Removes the record with this key.
     pub fn delete(&mut self, key: Key) {
         self.state.delete(&key);
         self.changes.push(Change::Delete(key));
     }
 
-    /// Allocates serials for `count` rules and returns the first.
+    /// Allocates serial numbers for `count` rules and returns the first.
     pub fn serials(&mut self, count: usize) -> u64 {
         let settings = self.state.settings();
         let first = settings.serial;

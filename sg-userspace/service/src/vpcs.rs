@@ -1,4 +1,6 @@
 //! Operations on VPCs.
+//!
+//! They never change what a VPC contains. The native API calls them through `Service`.
 
 use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
 use sg_records::{Vpc, VpcId};

@@ -1,5 +1,5 @@
-//! The only thread that changes the state. It takes waiting operations together: each runs on the state that the previous one
-//! left; all are committed to the store at once and put in force at once, and then all responses are sent. Many small operations
+//! The only thread that changes the state. It takes waiting operations in a batch: each runs on the state that the previous one
+//! left, all are committed to the store at once and put in force at once, and then all responses are sent. Many small operations
 //! cost as much as one, and a response means "stored, and in force on this host".
 //!
 //! ```text
@@ -29,14 +29,14 @@ const BATCH: usize = 1024;
 
 /// An operation in the queue.
 pub(super) trait Job: Send {
-    /// Applies it to `tx`; returns whether it succeeded. If not, its changes are rolled back. May be called again on another
-    /// state.
+    /// Applies the operation to `tx` and returns whether it succeeded. If not, its changes are rolled back. May be called again
+    /// on another state.
     fn run(&mut self, tx: &mut Tx) -> bool;
     /// Sends the response: the result of `run`, or the error of a later step.
     fn answer(self: Box<Self>, fate: Result<(), Refusal>);
 }
 
-/// The writer, and what it writes to.
+/// The writer, with its queue, state, store and enforcement.
 pub(super) struct Writer<E> {
     pub(super) queue: Receiver<Box<dyn Job>>,
     pub(super) committed: Arc<ArcSwap<State>>,
@@ -59,7 +59,7 @@ impl<E: Enforcement> Writer<E> {
         }
     }
 
-    /// Runs all of `jobs`; if they cannot be enforced together, one by one.
+    /// Runs all of `jobs` as one batch, or one by one if they cannot be enforced together.
     fn together(&mut self, jobs: Vec<Box<dyn Job>>) {
         let mut tx = self.begin();
         let mut done = Vec::with_capacity(jobs.len());
@@ -106,7 +106,7 @@ impl<E: Enforcement> Writer<E> {
     }
 }
 
-/// An operation that panics is a bug of ours; it must not cost others the service.
+/// Runs an operation. A panic in it is a bug, and must not end the service: the operation then counts as refused.
 fn run(job: &mut dyn Job, tx: &mut Tx) -> bool {
     catch_unwind(AssertUnwindSafe(|| job.run(tx))).unwrap_or(false)
 }

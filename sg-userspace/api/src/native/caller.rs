@@ -1,5 +1,7 @@
-//! Authentication: a user of this host, or an access key. An unauthenticated request gets a 401 and goes no further; with a wrong
-//! secret, that response is delayed.
+//! Authenticates callers: a user of this host, or an access key.
+//!
+//! An unauthenticated request gets a 401 and goes no further; after a wrong secret, that response is delayed. The router calls it
+//! for every request. It must never decide what a caller may do.
 
 use std::time::Duration;
 
@@ -27,31 +29,31 @@ use crate::{
 /// How callers are authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Caller {
-    /// By a unix socket, which admitted them: the kernel gives their uid.
+    /// By the unix socket, which already admitted them; the kernel gives their uid.
     Socket,
-    /// By an access key and its secret in the request.
+    /// By the id and secret of an access key in the request.
     AccessKey,
 }
 
-/// The caller, for what is kept by caller. An extension of every request.
+/// The caller, as an extension of every request; idempotency keys are kept by caller.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Identity(pub(super) String);
 
-/// What a request says of its sender.
+/// The sender that a request claims.
 enum Said {
     /// An authenticated caller.
     Known(String),
-    /// Nothing.
+    /// No credentials.
     Nobody,
-    /// An unknown key.
+    /// An unknown access key.
     NoAccessKey,
-    /// A key with a wrong secret.
+    /// An access key with a wrong secret.
     NotItsSecret(String),
     /// Several credentials at once.
     Several,
 }
 
-/// Lets authenticated requests through.
+/// Passes authenticated requests on, and refuses all others.
 pub(super) async fn identify(State(native): State<Native>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied();
     let said = match native.caller {
@@ -89,7 +91,7 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
     response
 }
 
-/// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. No form is read here, and no
+/// Sets the type of a body to JSON if it has none, or is a form, as `curl -d` labels every body. This API reads no forms, and no
 /// browser uses a unix socket, so JSON is what the user meant (RFC 9110, 8.3: the receiver may look).
 fn call_json(headers: &mut HeaderMap) {
     let mut said = headers.get_all(header::CONTENT_TYPE).iter();
@@ -99,7 +101,7 @@ fn call_json(headers: &mut HeaderMap) {
     }
 }
 
-/// The key of a request, and whether its secret is right.
+/// The access key of a request, and whether its secret is right.
 fn key(service: &Service, headers: &HeaderMap) -> Said {
     if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
         return Said::Several;
@@ -115,7 +117,7 @@ fn key(service: &Service, headers: &HeaderMap) -> Said {
     }
 }
 
-/// Id and secret of HTTP Basic.
+/// Id and secret of HTTP Basic authentication.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, credentials) = text.split_once(' ')?;

@@ -1,4 +1,6 @@
-//! Maps each refusal to this API's form: a status, a code for programs, a text for people, and the fields concerned.
+//! Maps each refusal to the form of this API: a status, a code for programs, a message for people, and the values concerned.
+//!
+//! It must never decide what is refused. Codes are stable: clients compare them.
 
 use axum::{
     Json,
@@ -11,7 +13,7 @@ use sg_service::Refusal;
 
 use crate::{listen::BodyFailure, media::Unsupported};
 
-/// Sends the body of an error.
+/// Sends the body of an error with a status.
 pub(super) trait WithStatus {
     /// The error as a response.
     fn with_status(self, status: StatusCode) -> Response;
@@ -26,15 +28,15 @@ impl WithStatus for ErrorBody {
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// The domain refuses it.
+    /// The service refuses it.
     Refused(Refusal),
     /// The request is malformed.
     Malformed(String),
-    /// The caller may not do it.
+    /// The caller is not allowed to do it.
     Forbidden(&'static str),
-    /// Its body could not be read.
+    /// The body could not be read.
     Body(BodyFailure),
-    /// Its body is of an unsupported kind.
+    /// The body is of an unsupported media type.
     Media(Unsupported),
 }
 
@@ -98,7 +100,7 @@ pub(super) async fn no_such_method() -> Response {
     ErrorBody::new("no_such_method", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Status, code and parts of a refusal.
+/// Status, code and details of a refusal.
 fn named(refusal: &Refusal) -> (StatusCode, &'static str, Value) {
     use StatusCode as Is;
     match refusal {

@@ -1,4 +1,4 @@
-//! Routes of VPCs and groups.
+//! Routes of VPCs and groups. They must never decide what is allowed. `mod.rs` calls `declare` once.
 
 use sg_records::{Member, Vpc};
 use sg_service::{

@@ -1,4 +1,4 @@
-//! Routes of prefix lists and port lists.
+//! Routes of prefix lists and port lists. They must never decide what is allowed. `mod.rs` calls `declare` once.
 
 use sg_records::{PortList, PrefixList};
 use sg_service::{

@@ -5,14 +5,14 @@
 //!            identity   one table  query: parameters ─► function of a snapshot
 //! ```
 //!
-//! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document (`GET
-//!   /v1/openapi.json`) come from the same table, so neither can have what the other lacks.
-//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Ids and names are accepted alike.
+//! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
+//!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
+//! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Every reference may be an id or a name.
 //! * `error`: how a refusal is reported.
 //!
-//! This API must never decide what is allowed: that is the service's. On the socket, the caller is a user whom the kernel
-//! identifies; over TCP it is an access key, sent as HTTP Basic (id and secret). Nothing is encrypted there, so addresses other
-//! than loopback need a proxy with TLS in front of them.
+//! This API must never decide what is allowed: the service does. On the socket, the caller is a user whom the kernel identifies;
+//! over TCP it is an access key, sent as HTTP Basic (id and secret). Nothing is encrypted there, so addresses other than loopback
+//! need a proxy with TLS in front of them.
 
 mod caller;
 mod error;
@@ -39,13 +39,13 @@ use sg_service::Service;
 /// The state of this API.
 #[derive(Clone, Debug)]
 pub struct Native {
-    /// The domain.
+    /// The service, which runs operations.
     pub service: Service,
     /// The sgd instance whose NICs the status lists.
     pub instance: Instance,
     /// How callers are authenticated.
     pub caller: Caller,
-    /// Wrong secrets, over all APIs.
+    /// The count of wrong secrets, over all APIs.
     pub attempts: Arc<Attempts>,
 }
 

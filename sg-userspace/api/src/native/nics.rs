@@ -1,4 +1,5 @@
-//! Routes of NICs, instances, and the groups they hold.
+//! Routes of NICs, instances, and the groups that they hold. They must never decide what is allowed. `mod.rs` calls `declare`
+//! once.
 
 use serde::Deserialize;
 use sg_records::Nic;
@@ -10,11 +11,11 @@ use utoipa::IntoParams;
 
 use super::routes::{Route, Routes};
 
-/// What instances are asked for.
+/// Selects instances, in addition to the common filters.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 struct InstanceQuery {
-    /// A group that their primary NIC holds.
+    /// Instances only whose primary NIC holds this group: id or name.
     group: Option<String>,
 }
 

@@ -1,4 +1,7 @@
-//! How routes are declared: once, for the router and for the document that describes it.
+//! Declares routes: each once, for the router and for the document that describes it.
+//!
+//! It also reads bodies, refuses unknown parameters and fields, and runs operations idempotently. It must never know an
+//! operation. `groups`, `rules`, `nics`, `lists` and `whole` call it.
 
 use axum::{
     Json, Router,
@@ -38,10 +41,10 @@ use crate::{
 /// The media type of JSON lines.
 const LINES: &str = "application/jsonl";
 
-/// A request as queries and operations see it.
+/// The context of a request, for queries and operations.
 #[derive(Debug)]
 pub(super) struct RequestContext {
-    /// The path parameters, in their order.
+    /// The path parameters, in order.
     path: Vec<String>,
     uri: Uri,
     caller: String,
@@ -53,7 +56,7 @@ impl RequestContext {
         self.path.first().cloned().unwrap_or_default()
     }
 
-    /// Parameters of the query.
+    /// Parses the query parameters.
     pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Failed> {
         let query = Query::<Q>::try_from_uri(&self.uri);
         query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
@@ -78,7 +81,7 @@ pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
     pub(super) query: Vec<Parameter>,
-    /// The maximum size of its body, if that is more than the usual one.
+    /// The maximum size of the body in bytes, if it exceeds the usual one.
     pub(super) large: Option<usize>,
 }
 
@@ -103,29 +106,29 @@ impl Route {
         Self { method: Method::DELETE, ..Self::get(path, summary) }
     }
 
-    /// The route also takes these parameters.
+    /// Adds these query parameters.
     pub(super) fn with<Q: IntoParams>(mut self) -> Self {
         self.query.extend(Q::into_params(|| Some(ParameterIn::Query)));
         self
     }
 
-    /// The route takes bodies of up to this many bytes.
+    /// Accepts bodies of up to this many bytes.
     pub(super) const fn large(mut self, bytes: usize) -> Self {
         self.large = Some(bytes);
         self
     }
 
-    /// The route returns pages.
+    /// Adds the parameters of pagination.
     pub(super) fn paged(self) -> Self {
         self.with::<PageRequest>()
     }
 }
 
-/// `dry_run` and `preview`.
+/// Parameters of every operation.
 #[derive(Clone, Copy, Debug, Default, serde::Deserialize, IntoParams)]
 #[serde(default)]
 struct Trial {
-    /// Only say what would happen.
+    /// Return the result that the operation would have, without changing anything. Default: false.
     dry_run: bool,
 }
 
@@ -137,7 +140,7 @@ pub(super) trait Upload: Default + Send + 'static {
     /// Takes the next piece of the body.
     fn push(&mut self, bytes: &[u8]) -> Result<(), Failed>;
 
-    /// Ends the body. This may take a while.
+    /// Ends the body and returns the operation. This may take a while.
     fn finish(self, asked: &RequestContext) -> Result<Self::Operation, Failed>;
 }
 
@@ -163,7 +166,7 @@ impl Routes {
         });
     }
 
-    /// A query with its parameters in a body: a function of a snapshot, too.
+    /// A query with its parameters in a body; also a function of a snapshot.
     pub(super) fn question<Q, T>(
         &mut self,
         route: Route,
@@ -184,7 +187,7 @@ impl Routes {
         });
     }
 
-    /// An operation whose body is `O`; `bind` puts the path parameters into it.
+    /// An operation with the body `O`; `bind` puts the path parameters into it.
     pub(super) fn change<O>(&mut self, route: Route, bind: fn(&mut O, &RequestContext))
     where
         O: Operation + Sync + Clone + Serialize + DeserializeOwned + ToSchema,
@@ -207,7 +210,7 @@ impl Routes {
         self.act(route, None, move |asked, _| Ok(operation(asked)));
     }
 
-    /// An operation from a body of another format than JSON.
+    /// An operation whose body is a file, not its JSON form.
     pub(super) fn file<O>(&mut self, route: Route, read: fn(&RequestContext, &str) -> Result<O, Failed>)
     where
         O: Operation + Sync + Clone + Serialize,
@@ -378,7 +381,7 @@ impl Routes {
     }
 }
 
-/// `GET /v1/groups/{group}/rules` is `get_groups_group_rules`.
+/// The operation id of a route: `get_groups_group_rules` for `GET /v1/groups/{group}/rules`.
 fn operation_id(method: &Method, path: &str) -> String {
     let parts = path.split('/').skip(2).map(|part| part.trim_matches(|brace| brace == '{' || brace == '}'));
     let parts: Vec<String> = parts.map(|part| part.replace('-', "_")).collect();
@@ -396,18 +399,18 @@ fn body_of<T: ToSchema>() -> RequestBody {
         .build()
 }
 
-/// The names of the parameters that a route takes.
+/// The names of the query parameters of a route.
 fn names(route: &Route) -> Vec<String> {
     route.query.iter().map(|parameter| parameter.name.clone()).collect()
 }
 
 /// The media types of a JSON body.
 const JSON: &[&str] = &["application/json"];
-/// The media types of a file; the route determines its format, whatever the client calls it.
+/// The media types of a file. The route determines its format, whatever type the client gives.
 const FILE: &[&str] =
     &["text/plain", "text/csv", "application/json", "application/jsonl", "application/x-ndjson"];
 
-/// The idempotency token of a request.
+/// The idempotency key of a request.
 fn token(headers: &HeaderMap) -> Result<Option<String>, Failed> {
     let malformed = |what: &str| Failed::Malformed(format!("the request has {what}"));
     let mut tokens = headers.get_all("idempotency-key").iter();
@@ -426,7 +429,7 @@ fn body_of_text() -> RequestBody {
         .build()
 }
 
-/// Runs an operation, or returns what it would do.
+/// Runs an operation; with `dry_run`, returns the result that it would have.
 async fn perform<O>(
     native: Native,
     token: Option<String>,
@@ -452,7 +455,7 @@ where
     Ok(Json(output).into_response())
 }
 
-/// The lines of a file as a body, made as the client reads them.
+/// The lines of a file as a body, generated as the client reads them.
 fn lines(file: Export) -> Body {
     const PIECE: usize = 64 << 10;
     let (mut sender, body) = Channel::<Bytes, StoreError>::new(2);
@@ -484,7 +487,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Failed> {
     Ok(None)
 }
 
-/// The request's context, and its body, which must be of one of these kinds; without kinds, it must be empty.
+/// The context and the body of a request. The body must be of one of these media types; without `kinds`, it must be empty.
 async fn take_apart(
     request: Request<Body>,
     known: &[String],
@@ -496,7 +499,7 @@ async fn take_apart(
     Ok((asked, body))
 }
 
-/// Checks that a body, or a piece of one, is of one of these kinds. Where no body is read, it must be empty.
+/// Checks that a body, or a piece of one, is of one of these media types. If no body is expected, it must be empty.
 fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> Result<(), Failed> {
     match kinds {
         Some(kinds) if !body.is_empty() => Ok(media::check(headers, kinds)?),
@@ -507,16 +510,16 @@ fn of_kind(headers: &HeaderMap, body: &[u8], kinds: Option<&[&'static str]>) -> 
     }
 }
 
-/// A request whose body is still to be read.
+/// A request whose body has not been read yet.
 struct Begun {
     asked: RequestContext,
     body: Body,
     headers: HeaderMap,
-    /// The body counts as large until this is dropped, too.
+    /// Counts the body as large until it is dropped.
     large: Option<LargeBody>,
 }
 
-/// The context of a request.
+/// Reads the context of a request, and refuses unknown query parameters.
 async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -> Result<Begun, Failed> {
     let (mut parts, body) = request.into_parts();
     let path = axum::RequestPartsExt::extract::<RawPathParams>(&mut parts).await;
@@ -542,7 +545,7 @@ async fn begin(request: Request<Body>, known: &[String], large: Option<usize>) -
     Ok(Begun { asked: RequestContext { path, uri: parts.uri, caller }, body, headers: parts.headers, large })
 }
 
-/// Parses JSON. An unknown key is refused: a misspelt change must not look successful.
+/// Parses JSON. An unknown field is refused: a misspelt change must not look successful.
 fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
     let empty = body.iter().all(u8::is_ascii_whitespace);
     let written: Value = if empty { Value::Object(serde_json::Map::new()) } else { read(body)? };

@@ -1,4 +1,4 @@
-//! Routes of rules, and of rules as files.
+//! Routes of rules, and of rules as files. They must never decide what is allowed. `mod.rs` calls `declare` once.
 
 use serde::Deserialize;
 use sg_records::Rule;
@@ -12,11 +12,11 @@ use super::{
     routes::{Route, Routes},
 };
 
-/// The form of a file.
+/// Format of a file.
 #[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 struct Form {
-    /// The file is CSV, not JSON.
+    /// The file is CSV instead of JSON. Default: false.
     csv: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn declare(routes: &mut Routes) {
         .order(Route::delete("/v1/rules/{rule}", "Delete a rule"), |asked| RevokeOne { rule: asked.path() });
 }
 
-/// Revokes a rule that is named by its id alone.
+/// Revokes a rule that is given by its id alone.
 #[derive(Clone, Debug, serde::Serialize)]
 struct RevokeOne {
     rule: String,

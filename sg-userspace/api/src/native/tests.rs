@@ -216,7 +216,7 @@ async fn a_body_is_what_it_says() {
     assert_eq!(send(&face, made(&[("content-type", "text/plain")], "/v1/import", "x")).await.0, 400);
 }
 
-/// It looks like a trial run, and would be none.
+/// Otherwise it would look like a dry run and change something.
 #[tokio::test]
 async fn a_body_that_nobody_reads_is_refused() {
     let face = face(Caller::Socket);

@@ -1,4 +1,6 @@
-//! Routes of the whole state: status, checks, lint, keys, quotas.
+//! Routes that are not of one noun: status, checks, lint, documents, exports, access keys, quotas.
+//!
+//! They must never decide what is allowed. `mod.rs` calls `declare` once.
 
 use std::net::IpAddr;
 
@@ -54,38 +56,39 @@ fn status(native: &Native, state: &State) -> Status {
     }
 }
 
-/// Which NIC, and who comes to it.
+/// Parameters of the common checks.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 struct CommonQuery {
-    /// The NIC's id, name or device; an instance's id or name means its primary NIC.
+    /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Required.
     nic: String,
-    /// The other end.
+    /// Remote address, from which the packets come. Required.
     #[param(value_type = String)]
     remote: IpAddr,
 }
 
-/// Whose rules are looked at; nothing said: all groups, each by itself.
+/// Selects the rules to check. Default: all groups, each by itself.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 struct LintQuery {
-    /// A group by itself.
+    /// Id or name of a group, to be checked by itself. Excludes `nic`.
     group: Option<String>,
-    /// All groups of a NIC together.
+    /// Id, name or device of a NIC whose groups are checked together. The id or name of an instance means its primary NIC.
+    /// Excludes `group`.
     nic: Option<String>,
 }
 
-/// What an export holds.
+/// Selects the content of an export.
 #[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 struct ExportQuery {
-    /// Also access keys with their secrets.
+    /// Include access keys with their secrets, and kept responses. Only for root on the unix socket. Default: false.
     secrets: bool,
 }
 
-/// The longest document as a JSON text: characters other than letters take two bytes there.
+/// The maximum size of a document as a JSON text, in bytes. Characters other than letters take two bytes there.
 const APPLY_BYTES: usize = 2 * sg_document::MAX_BYTES as usize + (1 << 20);
 
-/// The export of a state that an import will accept, of at most `longest` bytes.
+/// The export of a state that an import accepts, of at most `longest` bytes.
 fn exportable(state: &State, secrets: bool, longest: u64) -> Result<Export, Failed> {
     let unexportable = |reason| Failed::Refused(Refusal::Unexportable { reason });
     check_stored(state).map_err(|refusal| unexportable(refusal.to_string()))?;
@@ -127,7 +130,7 @@ fn no_export(error: &ImportError) -> Failed {
     Failed::Refused(Refusal::NoExport { reason: error.to_string() })
 }
 
-/// What is known of this host's devices.
+/// The facts about this host's devices.
 fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
     let devices = devices::scan().map_err(|error| Failed::Malformed(error.to_string()))?;
     Ok(move |device: &str| devices.get(device).map(|found| found.facts.clone()).unwrap_or_default())
@@ -195,7 +198,7 @@ mod tests {
     use super::*;
     use sg_store::{Record, import};
 
-    /// As in an export, of a group that does not exist.
+    /// A line of an export: a rule of a group that does not exist.
     const RULE: &str = r#"{"kind":"rule","record":{"id":"sgr-aaaaaaaaaaaaaaaaa","group":"sg-aaaaaaaaaaaaaaaaa","direction":"ingress",
         "serial":0,"created":"1970-01-01T00:00:00Z","spec":{"action":"accept","priority":1,"protocol":"tcp","ports":"22",
         "remote":"any","nic_type":"intranet","description":""}}}"#;

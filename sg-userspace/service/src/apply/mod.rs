@@ -1,9 +1,9 @@
-//! Applying a document: afterwards its content exists, and what an earlier form of it had and it no longer has is removed. Only
-//! what belongs to the document is changed, and the difference lists every change.
+//! Applies a document: afterwards its content exists, and what an earlier version of it had and it no longer has is deleted. Only
+//! objects that the document owns change, and the difference lists every change.
 //!
 //! The document room parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
-//! document's order of rules; its groups, lists, members and NICs are in that VPC. A rule that was added to one of its groups by
-//! hand stays.
+//! document's order of rules and contains its groups, lists, members and NICs. A rule that was added to one of its groups by hand
+//! stays.
 
 mod plan;
 mod rules;

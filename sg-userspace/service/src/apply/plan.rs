@@ -1,5 +1,7 @@
-//! Compares a document with what exists of it, and applies the difference step by step, in an order in which no reference
+//! Compares a document with the objects that it owns, and applies the difference step by step, in an order in which no reference
 //! dangles.
+//!
+//! It must never change objects of other owners. Called by `apply` for one document at a time.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -67,7 +69,7 @@ impl<'a> Plan<'a> {
         self.check()
     }
 
-    /// Records what happens to an object.
+    /// Records a change of an object.
     pub(super) fn note(&mut self, action: Happens, kind: Kind, id: &str, name: &str, detail: Vec<String>) {
         let (id, name) = (id.to_owned(), name.to_owned());
         self.changes.push(Changed { action, kind: kind.to_string(), id, name, detail });
@@ -355,7 +357,7 @@ impl<'a> Plan<'a> {
         groups.iter().map(name).collect::<Vec<_>>().join(", ")
     }
 
-    /// Removes what the document no longer has, users before what they use.
+    /// Deletes objects that the document no longer has, users before what they use.
     fn remove(&mut self, nics: &BTreeSet<NicId>) -> Result<(), Refusal> {
         let owned: Vec<Record> = self.tx.records().filter(|record| self.is_owned(record)).collect();
         for record in &owned {
@@ -447,7 +449,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Quotas apply to documents, too.
+    /// Checks the quotas, which apply to documents, too.
     fn check(&self) -> Result<(), Refusal> {
         let nics: HashMap<NicId, Nic> = self
             .groups

@@ -1,5 +1,7 @@
-//! The rules of one group of a document. A rule whose content is unchanged stays the same rule, whatever its name and position:
-//! its counters continue.
+//! Applies the rules of one group of a document. A rule whose content is unchanged keeps its id, whatever its name and position,
+//! so its counters continue.
+//!
+//! It must never change rules that were added by hand. Called by `Plan`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -98,7 +100,7 @@ fn change(plan: &mut Plan<'_>, rule: &Rule, spec: RuleSpec) {
     plan.tx.put(Rule { spec, ..rule.clone() });
 }
 
-/// The content of a rule without its name.
+/// The content of a rule, without its name.
 fn said(spec: &RuleSpec) -> String {
     let nameless = RuleSpec { name: String::new(), ..spec.clone() };
     serde_json::to_string(&nameless).unwrap_or_default()
@@ -123,7 +125,7 @@ fn summary(spec: &RuleSpec) -> String {
     text
 }
 
-/// The rule of a document, with ids for the objects that it names.
+/// The rule of a document, with ids in place of references.
 fn spec(plan: &Plan<'_>, rule: &sg_model::Rule) -> RuleSpec {
     let ports = |ports: &sg_model::Ports| match ports {
         sg_model::Ports::Any => Ports::Any,

@@ -141,7 +141,7 @@ sed -i "s/\"abi_version\":$VERSION/\"abi_version\":99/" /run/sgd/blue/catalog.js
 rm /run/sgd/green/catalog.json
 mkdir /sys/fs/bpf/sgd/empty
 does 2 "$BIN/sgctl" detach --all
-says "say --yes"
+says "Pass --yes"
 [ -e /sys/fs/bpf/sgd/green/v$VERSION/COUNTERS ] || fail "green is gone"
 does 0 "$BIN/sgctl" detach --all --yes
 left=$(ls -A /run/sgd /sys/fs/bpf/sgd | grep -v : || true)

@@ -14,11 +14,11 @@ pub(super) fn declare(routes: &mut Routes) {
         .ask::<Page<Vpc>>(Route::get("/v1/vpcs", "List VPCs").with::<Filter>().paged(), |_, state, asked| {
             Ok(find_vpcs(state, &asked.query()?, &asked.query()?)?)
         });
-    routes.change::<CreateVpc>(Route::post("/v1/vpcs", "Make a VPC"), |_, _| {});
+    routes.change::<CreateVpc>(Route::post("/v1/vpcs", "Create a VPC"), |_, _| {});
     routes.ask::<Vpc>(Route::get("/v1/vpcs/{vpc}", "Show a VPC"), |_, state, asked| {
         Ok(Vpc::clone(state.find_vpc(&asked.path())?))
     });
-    routes.change::<ModifyVpc>(Route::patch("/v1/vpcs/{vpc}", "Change a VPC"), |operation, asked| {
+    routes.change::<ModifyVpc>(Route::patch("/v1/vpcs/{vpc}", "Modify a VPC"), |operation, asked| {
         operation.vpc = asked.path();
     });
     routes.order(Route::delete("/v1/vpcs/{vpc}", "Delete a VPC"), |asked| DeleteVpc { vpc: asked.path() });
@@ -27,29 +27,29 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.ask::<Page<GroupView>>(list, |_, state, asked| {
         Ok(find_groups(state, &asked.query()?, &asked.query()?, &asked.query()?)?)
     });
-    routes.change::<CreateGroup>(Route::post("/v1/groups", "Make a group"), |_, _| {});
+    routes.change::<CreateGroup>(Route::post("/v1/groups", "Create a group"), |_, _| {});
     routes.ask::<GroupView>(Route::get("/v1/groups/{group}", "Show a group"), |_, state, asked| {
         Ok(group_view(state, state.find_group(&asked.path())?))
     });
-    routes.change::<ModifyGroup>(Route::patch("/v1/groups/{group}", "Change a group"), |operation, asked| {
+    routes.change::<ModifyGroup>(Route::patch("/v1/groups/{group}", "Modify a group"), |operation, asked| {
         operation.group = asked.path();
     });
     routes.order(Route::delete("/v1/groups/{group}", "Delete a group"), |asked| DeleteGroups {
         groups: vec![asked.path()],
     });
     routes.change::<DeleteGroups>(
-        Route::post("/v1/groups/delete", "Delete several groups, or none"),
+        Route::post("/v1/groups/delete", "Delete several groups, all or none"),
         |_, _| {},
     );
-    let by = Route::get("/v1/groups/{group}/references", "Which groups have rules that name this one");
+    let by = Route::get("/v1/groups/{group}/references", "List the groups whose rules reference this group");
     routes.ask::<Vec<Reference>>(by, |_, state, asked| Ok(references(state, &asked.path())?));
     routes.change::<CloneGroup>(
-        Route::post("/v1/groups/{group}/clone", "Copy a group"),
+        Route::post("/v1/groups/{group}/clone", "Clone a group"),
         |operation, asked| {
             operation.group = asked.path();
         },
     );
-    let restore = Route::post("/v1/groups/{group}/restore", "Make the rules like those of another group");
+    let restore = Route::post("/v1/groups/{group}/restore", "Restore the rules from another group");
     routes.change::<RestoreRules>(restore, |operation, asked| operation.group = asked.path());
     let members = Route::get("/v1/groups/{group}/members", "List members on other hosts").paged();
     routes.ask::<Page<Member>>(members, |_, state, asked| {

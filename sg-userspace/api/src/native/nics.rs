@@ -28,18 +28,18 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.ask::<Nic>(Route::get("/v1/nics/{nic}", "Show a NIC"), |_, state, asked| {
         Ok(Nic::clone(state.find_nic(&asked.path())?))
     });
-    routes.change::<ModifyNic>(Route::patch("/v1/nics/{nic}", "Change a NIC"), |operation, asked| {
+    routes.change::<ModifyNic>(Route::patch("/v1/nics/{nic}", "Modify a NIC"), |operation, asked| {
         operation.nic = asked.path();
     });
-    routes.order(Route::delete("/v1/nics/{nic}", "Forget a NIC"), |asked| RemoveNics {
+    routes.order(Route::delete("/v1/nics/{nic}", "Delete a NIC"), |asked| RemoveNics {
         nics: vec![asked.path()],
     });
-    let set = Route::put("/v1/nics/{nic}/groups", "Say which groups a NIC holds, in their order");
+    let set = Route::put("/v1/nics/{nic}/groups", "Set the groups of a NIC, in order");
     routes.change::<SetGroups>(set, |operation, asked| operation.target = asked.path());
-    let to = Route::post("/v1/nics/{nic}/groups/move", "Change the place of a group on a NIC");
+    let to = Route::post("/v1/nics/{nic}/groups/move", "Move a group in the order of a NIC");
     routes.change::<MoveGroup>(to, |operation, asked| operation.target = asked.path());
-    routes.change::<Join>(Route::post("/v1/join", "Let NICs and instances hold groups"), |_, _| {});
-    routes.change::<Leave>(Route::post("/v1/leave", "Take groups from NICs and instances"), |_, _| {});
+    routes.change::<Join>(Route::post("/v1/join", "Add NICs and instances to groups"), |_, _| {});
+    routes.change::<Leave>(Route::post("/v1/leave", "Remove NICs and instances from groups"), |_, _| {});
 
     let list = Route::get("/v1/instances", "List instances").with::<Filter>().with::<InstanceQuery>().paged();
     routes.ask::<Page<InstanceView>>(list, |_, state, asked| {
@@ -51,6 +51,6 @@ pub(super) fn declare(routes: &mut Routes) {
         Route::get("/v1/instances/{instance}", "Show an instance"),
         |_, state, asked| Ok(instance_view(state, state.find_instance(&asked.path())?)),
     );
-    let forget = Route::delete("/v1/instances/{instance}", "Forget an instance and its NICs");
+    let forget = Route::delete("/v1/instances/{instance}", "Delete an instance and its NICs");
     routes.order(forget, |asked| RemoveInstances { instances: vec![asked.path()] });
 }

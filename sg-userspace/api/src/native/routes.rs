@@ -341,7 +341,7 @@ impl Routes {
         let parameters: Vec<Parameter> = in_path.chain(route.query.iter().cloned()).collect();
         let success = ResponseBuilder::new().description("Done.").content(media, answer).build();
         let failure = ResponseBuilder::new()
-            .description("Not done: what is wrong.")
+            .description("Error: nothing was changed.")
             .content("application/json", json_of::<ErrorBody>())
             .build();
         let operation = OperationBuilder::new()
@@ -373,7 +373,7 @@ impl Routes {
         let info = InfoBuilder::new()
             .title("sgd")
             .version(env!("CARGO_PKG_VERSION"))
-            .description(Some("Security groups on this host. Ids and names are taken alike."))
+            .description(Some("Security groups of this host. An object is named by its id or its name."))
             .build();
         let document =
             OpenApiBuilder::new().info(info).paths(self.paths).components(Some(components)).build();

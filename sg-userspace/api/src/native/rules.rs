@@ -27,14 +27,14 @@ pub(super) fn declare(routes: &mut Routes) {
     });
     let add = Route::post("/v1/groups/{group}/rules", "Add rules");
     routes.change::<Authorize>(add, |operation, asked| operation.group = asked.path());
-    let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Take rules out of a group");
+    let revoke = Route::post("/v1/groups/{group}/rules/revoke", "Revoke rules of a group");
     routes.change::<Revoke>(revoke, |operation, asked| operation.group = asked.path());
-    let export = Route::get("/v1/groups/{group}/rules/export", "All rules as a file").with::<Form>();
+    let export = Route::get("/v1/groups/{group}/rules/export", "Export the rules of a group").with::<Form>();
     routes.ask::<String>(export, |_, state, asked| {
         let file = export_rules(state, &asked.path())?;
         Ok(if asked.query::<Form>()?.csv { file.to_csv() } else { file.to_json() })
     });
-    let import = Route::post("/v1/groups/{group}/rules/import", "Add the rules of a file").with::<Form>();
+    let import = Route::post("/v1/groups/{group}/rules/import", "Import rules into a group").with::<Form>();
     routes.file::<ImportRules>(import, |asked, text| {
         let csv = asked.query::<Form>()?.csv;
         let file = if csv { RuleFile::from_csv(text) } else { RuleFile::from_json(text) };
@@ -43,7 +43,7 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.ask::<Rule>(Route::get("/v1/rules/{rule}", "Show a rule"), |_, state, asked| {
         Ok(Rule::clone(state.find_rule(&asked.path(), None)?))
     });
-    routes.change::<ModifyRule>(Route::patch("/v1/rules/{rule}", "Change a rule"), |operation, asked| {
+    routes.change::<ModifyRule>(Route::patch("/v1/rules/{rule}", "Modify a rule"), |operation, asked| {
         operation.rule = asked.path();
     });
     routes

@@ -137,20 +137,20 @@ fn facts() -> Result<impl Fn(&str) -> DeviceFacts, Failed> {
 }
 
 pub(super) fn declare(routes: &mut Routes) {
-    routes.ask::<Status>(Route::get("/v1/status", "How things are"), |native, state, _| {
+    routes.ask::<Status>(Route::get("/v1/status", "Show the status of the agent"), |native, state, _| {
         Ok(status(native, state))
     });
 
-    let check = Route::post("/v1/check", "What happens to a packet, and why");
+    let check = Route::post("/v1/check", "Check a packet and explain the verdict");
     routes.question::<CheckPacket, Checked>(check, |_, state, packet| {
         Ok(check_packet(state, packet, facts()?)?)
     });
-    let common = Route::get("/v1/check/common", "What happens on the ports that everybody asks about");
+    let common = Route::get("/v1/check/common", "Check the ports of common services");
     routes.ask::<Vec<CommonCheck>>(common.with::<CommonQuery>(), |_, state, asked| {
         let CommonQuery { nic, remote } = asked.query()?;
         Ok(check_common(state, &nic, remote, facts()?)?)
     });
-    let look = Route::get("/v1/lint", "Rules that never decide, and rules that let everybody in");
+    let look = Route::get("/v1/lint", "Lint: rules that never decide, and rules open to everybody");
     routes.ask::<Vec<Finding>>(look.with::<LintQuery>(), |_, state, asked| {
         let scope = match asked.query()? {
             LintQuery { group: Some(_), nic: Some(_) } => {
@@ -163,10 +163,10 @@ pub(super) fn declare(routes: &mut Routes) {
         Ok(lint(state, &scope)?)
     });
 
-    let apply = Route::post("/v1/apply", "Make what a document owns as the document says");
+    let apply = Route::post("/v1/apply", "Apply a document");
     routes.change::<Apply>(apply.large(APPLY_BYTES), |_, _| {});
 
-    let export = Route::get("/v1/export", "Everything there is, as a file").with::<ExportQuery>();
+    let export = Route::get("/v1/export", "Export the whole state").with::<ExportQuery>();
     routes.download(export, |_, state, asked| {
         let ExportQuery { secrets } = asked.query()?;
         if secrets && !asked.is_root() {
@@ -174,14 +174,14 @@ pub(super) fn declare(routes: &mut Routes) {
         }
         exportable(state, secrets, transfer::LONGEST)
     });
-    let import = Route::post("/v1/import", "Replace everything by what a file holds");
+    let import = Route::post("/v1/import", "Replace the whole state by an export");
     routes.upload::<ImportUpload>(import.large(transfer::LONGEST as usize));
 
     routes.ask::<Vec<AccessKeyView>>(Route::get("/v1/access-keys", "List access keys"), |_, state, _| {
         Ok(state.access_keys().values().map(|key| AccessKeyView::from(&**key)).collect())
     });
     routes.change::<CreateAccessKey>(
-        Route::post("/v1/access-keys", "Make an access key; its secret is shown once"),
+        Route::post("/v1/access-keys", "Create an access key; its secret is shown once"),
         |_, _| {},
     );
     routes.order(Route::delete("/v1/access-keys/{key}", "Delete an access key"), |asked| DeleteAccessKey {
@@ -190,7 +190,7 @@ pub(super) fn declare(routes: &mut Routes) {
     routes.ask::<Quotas>(Route::get("/v1/quotas", "Show the quotas"), |_, state, _| {
         Ok(state.settings().quotas.clone())
     });
-    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Change quotas"), |_, _| {});
+    routes.change::<ModifyQuotas>(Route::patch("/v1/quotas", "Modify quotas"), |_, _| {});
 }
 
 #[cfg(test)]

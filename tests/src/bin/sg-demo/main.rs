@@ -28,9 +28,9 @@ it passes any more.";
 
 const NEXT: &str = "\
 Try next:
-  $EDITOR examples/demo.yaml; cargo xtask demo    # change a rule and run it again
+  $EDITOR examples/demo.yaml; cargo xtask demo    # change a rule, and look
   cargo xtask demo -- POLICY.yaml                 # another document
-  README.md, \"Filter your own interface\"            # on this machine, for one minute";
+  README.md, \"Filter your own interface\"          # on this machine";
 
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/demo.yaml");
 

@@ -1,6 +1,6 @@
 //! A large host: 100,000 rules in 1,000 groups, 10,000 NICs, 200 of them here; the others are members on other hosts. The cost of
 //! a start, of each query, and of each single change until its response: stored on the disk, and with everything prepared for the
-//! kernel. The kernel's own part comes on top: `change/publish`.
+//! kernel. The kernel's own part comes on top: `publish`.
 //!
 //! A figure is the median of its rounds; the worst is printed beside it.
 

@@ -124,8 +124,8 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
     }
 }
 
-/// An association of SCTP: whoever asks for one meets the rules. Accepted, the flow goes on as it was, and where it was cut it begins
-/// anew.
+/// An association of SCTP: whoever asks for one meets the rules. Accepted, the flow goes on as it was, and where it was revoked
+/// it begins anew.
 #[test]
 fn an_init_meets_the_rules() {
     const SCTP: u8 = 132;

@@ -1,5 +1,5 @@
-//! The order of decision stands in `docs/use/exceptions.md` for users and above `decide` in `sg-ebpf/src/pipeline.rs` for readers of
-//! the code. Neither may change alone.
+//! The order of decision stands in `docs/use/exceptions.md` for users and above `decide` in `sg-ebpf/src/pipeline.rs` for
+//! readers of the code. Neither may change alone.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 

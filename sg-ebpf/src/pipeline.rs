@@ -145,8 +145,8 @@ fn decide(ctx: &impl Context, nic: &Nic, scratch: &mut Scratch) -> Decision {
     {
         return decision;
     }
-    // Step 5: IPsec. A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have the flag;
-    // inbound there is what its device receives.
+    // Step 5: IPsec. A decrypted packet was judged on the wire, as the packet that carried it. Only images of a host's NIC have
+    // the flag; inbound there is what its device receives.
     if nic.has(flags::PASS_DECRYPTED) && read.is_ip() && ctx.is_delivered(scratch, nic.direction) {
         return nic.decision(Verdict::Accept, Reason::Decrypted);
     }

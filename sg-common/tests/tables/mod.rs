@@ -167,7 +167,7 @@ impl Filter for Tables {
         self.now += seconds;
     }
 
-    /// What the agent's sweep does to the entry (sg-userspace/kernel/src/sweep.rs).
+    /// What the agent's ageing does to the entry (`sg-userspace/kernel/src/ageing.rs`).
     fn sweep(&mut self) {
         let Some(entry) = self.entry else { return };
         let closed = entry.is_closed(&self.key, &TIMEOUTS, self.now);

@@ -54,7 +54,7 @@ pub enum AgentError {
     /// A document that is not a valid policy.
     #[error("{text}")]
     Policy {
-        /// The message of the document room, with file, line and column.
+        /// The message of `sg-document`, with file, line and column.
         text: String,
     },
     /// A policy with more NICs than there are slots.

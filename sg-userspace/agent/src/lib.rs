@@ -17,9 +17,9 @@
 //! | `lifecycle` | start, events, end |
 //!
 //! The agent compares what the policy wants with what is in force and does what is missing; it is idempotent. It must never hold
-//! a second copy of the rules' meaning, which belongs to `model` and `compile`. Policies come from a file ([`run()`]) or from the
-//! holder of a [`Control`] ([`serve`]); the rest is the same. `sgd` runs it; `sgctl stats` and `sgctl detach` read its
-//! [`Catalog`] and its [`Instance`].
+//! a second copy of the rules' meaning, which belongs to `sg-model` and `sg-compile`. Policies come from a file ([`run()`]) or from
+//! the holder of a [`Control`] ([`serve`]); the rest is the same. `sgd` runs it, `sg-service` holds the [`Control`] behind
+//! [`Enforcement`], and `sgctl` and `sg-api` read its [`Catalog`] and [`Instance`].
 
 mod apply;
 mod error;

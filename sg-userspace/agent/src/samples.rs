@@ -1,4 +1,4 @@
-//! Small policies and records, for the tests of this room only.
+//! Small policies and records, for the tests of this crate only.
 
 use sg_kernel::Limits;
 use sg_model::{

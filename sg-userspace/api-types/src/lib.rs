@@ -1,6 +1,6 @@
 //! Requests and responses of the native API, which `sgctl` sends and reads.
 //!
-//! This room must never know how an operation runs, who stores the records, or which server listens. The service runs the
+//! This crate must never know how an operation runs, who stores the records, or which server listens. The service runs the
 //! requests, the native API reads and writes them as JSON, and the ECS API translates its actions into them.
 
 mod access;

@@ -5,7 +5,7 @@
 //! * **By key.** Each key has its own account, and all unknown ids share one: the memory is bounded by the number of keys.
 //! * **Logged with restraint.** The first attempt, each power of ten, and any attempt 10 seconds after the last log line.
 //!
-//! The APIs report refusals here, and delay the response for as long as this room says. A secret, wrong or not, must never get
+//! The APIs report refusals here, and delay the response for as long as this module says. A secret, wrong or not, must never get
 //! here.
 
 use std::{

@@ -1,6 +1,6 @@
 //! The APIs of `sgd serve`: how a request reaches the domain, and how its response goes back.
 //!
-//! | room | owns |
+//! | module | owns |
 //! |---|---|
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
 //! | [`media`] | the declared format of a request's body, against what the route reads |

@@ -6,8 +6,8 @@
 //! | image | the compiled image, read in user space |
 //! | kernel | the eBPF program, on a real packet |
 //!
-//! The three must always agree; tests and `sgctl check` compare them. This room must never touch an interface, nor decide
-//! anything itself. `cli` and the tests call it.
+//! The three must always agree; tests and `sgctl check` compare them. This crate must never touch an interface, nor decide
+//! anything itself. `sgctl`, `sg-service` and the tests call it.
 
 mod engine;
 mod image;

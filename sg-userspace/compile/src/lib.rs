@@ -1,5 +1,5 @@
 //! Compiles the effective policy of a NIC into a policy image: pure, deterministic (the same input gives the same bytes), with a
-//! size budget. It must never touch the kernel. The agent and `sgctl check` call [`compile`].
+//! size budget. It must never touch the kernel. The agent and `sg-check` call it.
 //!
 //! | file | owns |
 //! |---|---|

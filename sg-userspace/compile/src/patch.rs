@@ -17,7 +17,7 @@
 //! words: [`Layout`] writes each decision tree anew.
 //!
 //! It must never touch the kernel: it only determines which words go where, and in which order they must be written ([`Patch`]).
-//! The agent's `images` calls it.
+//! `state/images.rs` of the agent calls it.
 
 use std::{collections::BTreeMap, mem::take};
 

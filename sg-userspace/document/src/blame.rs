@@ -1,5 +1,5 @@
-//! Errors of the model → the nodes that caused them. `lower` asks which node is meant, and whether an error only follows from another
-//! one.
+//! Errors of the model → the nodes that caused them. `lower` asks which node is meant, and whether an error only follows from
+//! another one.
 
 use sg_model::{GroupIndex, InvalidPolicy, InvalidReason, Place};
 

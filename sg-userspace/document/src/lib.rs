@@ -5,14 +5,15 @@
 //! 1. `yaml`: text → a tree of nodes, each of which knows its line and column. Text that is not YAML is refused here, and so are
 //!    documents that would take too much time or memory.
 //! 2. `lower` (with `blame`, `names`, `rule`, `nic`, `ports`, `address`): the tree → the parts of a policy. It reads each node as
-//!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure, and finds them all.
+//!    the type it should have (`read`), so every value that does not fit has its place. It goes on after a failure, and finds
+//!    them all.
 //! 3. [`Policy::checked`](sg_model::Policy::checked): the parts → a policy. Its errors are mapped back to nodes. Of a valid
 //!    policy, `shadow` finds the rules that never decide.
 //!
 //! `source` keeps the lines that faults are about, for those who may see them.
 //!
-//! This room must never apply anything, nor look at the host's devices. It may be called with any bytes or path, because it is
-//! made for untrusted documents.
+//! This crate must never apply anything, nor look at the host's devices. It may be called with any bytes or path, because it is
+//! made for untrusted documents. The agent, `sg-service` and `sgctl` call it.
 
 mod address;
 mod blame;

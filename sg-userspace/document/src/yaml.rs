@@ -69,7 +69,7 @@ pub(super) fn read(text: &str) -> Result<Node, BrokenText> {
     Ok(node)
 }
 
-/// Translates an error of the YAML parser into one of this room.
+/// Translates an error of the YAML parser into one of this crate.
 fn translate(text: &str, error: &Error) -> BrokenText {
     let at = error
         .location()

@@ -1,6 +1,7 @@
-//! What the rooms share of the host: lock files that name who holds them, and work spread over its processors.
+//! What several crates need of the host: lock files that name who holds them, and work spread over its processors.
 //!
-//! It must never know groups, packets or requests. The store, the agent, the kernel room and the API's sockets call it.
+//! It must never know groups, packets or requests. `sg-agent`, `sg-api`, `sg-kernel`, `sg-service` and `sg-store`
+//! call it.
 
 pub mod lock_file;
 pub mod parallel;

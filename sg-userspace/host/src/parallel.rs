@@ -1,5 +1,5 @@
 //! Many jobs on several threads: to use every processor, or to wait for many things at the same time. It must never know what
-//! the jobs are. The agent compiles with it, and the kernel room publishes with it.
+//! the jobs are. The agent compiles with it, `sg-kernel` publishes with it, and `sg-service` lints with it.
 
 use std::{
     iter,

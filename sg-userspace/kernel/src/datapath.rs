@@ -148,7 +148,8 @@ impl Datapath {
             Err(reason @ KernelError::Unsupported { .. }) => reason,
             _ => KernelError::tables(error),
         })?;
-        // Nearly every NIC needs these: if the kernel rejects one, the start fails now. XDP is loaded with the first NIC that uses it.
+        // Nearly every NIC needs these: if the kernel rejects one, the start fails now. XDP is loaded with the first NIC that uses
+        // it.
         for program in [Program::Egress, Program::Ingress] {
             program_of::<&mut SchedClassifier>(&mut ebpf, program)?;
         }

@@ -1,5 +1,5 @@
 //! The boundary to the kernel, and the only importer of aya: load, attach, publish, pin, count, test runs, feature probes. It
-//! must never decide policy. The agent, `sgctl` and the benchmarks call it.
+//! must never decide policy. The agent, `sg-check`, `sgd`, `sgctl`, tests and benchmarks call it.
 //!
 //! | file | owns |
 //! |---|---|

@@ -19,8 +19,8 @@ use super::{Device, KernelError, flows::Flows, pins, shares::Places};
 /// An earlier layout whose counters and their numbers mean the same in this one.
 struct Earlier {
     version: u32,
-    /// Whether its flows do, too: keys and entries of a table that both have are equal, byte for byte. If not, the end of a sentence
-    /// that begins with the layout.
+    /// Whether its flows do, too: keys and entries of a table that both have are equal, byte for byte. If not, the end of a
+    /// sentence that begins with the layout.
     flows: Result<(), &'static str>,
 }
 

@@ -1,7 +1,7 @@
 //! The kinds of non-IP frames that a NIC may accept, their names and numbers.
 //!
-//! It must never allow IP, ARP, VLAN tags, MPLS or `PPPoE`, which rules judge or which would hide packets from them. The document
-//! room and the APIs parse kinds; the compiler writes them into images.
+//! It must never allow IP, ARP, VLAN tags, MPLS or `PPPoE`, which rules judge or which would hide packets from them. `sg-document`
+//! and the APIs parse kinds; the compiler writes them into images.
 
 use std::{fmt, str::FromStr};
 

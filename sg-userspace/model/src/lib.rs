@@ -1,8 +1,8 @@
 //! The meaning of a policy: groups, rules, prefix lists, port lists and NICs.
 //!
 //! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, and only protocols that have ports have
-//! them. This room alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. The document room
-//! and the service build policies; the oracle and the compiler read them.
+//! them. This crate alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. `sg-document`
+//! and `sg-service` build policies; the oracle and the compiler read them.
 
 mod device;
 mod ethertype;

@@ -1,7 +1,7 @@
 //! A NIC: a filtered device, the groups that it holds, and its settings.
 //!
-//! This file owns the settings and their defaults; it must never look at devices or addresses of the host. The document room and
-//! the service build NICs; the compiler and the oracle read them.
+//! This file owns the settings and their defaults; it must never look at devices or addresses of the host. `sg-document` and
+//! `sg-service` build NICs; the compiler and the oracle read them.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 

@@ -1,7 +1,7 @@
 //! A whole policy: its parts, references between them, and the reasons why parts do not form a policy.
 //!
-//! A [`Policy`] exists only after its parts were checked, and must never change afterwards except for device facts. The document
-//! room and the service build policies; all other rooms read them.
+//! A [`Policy`] exists only after its parts were checked, and must never change afterwards except for device facts. `sg-document`
+//! and `sg-service` build policies; all other crates read them.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 
@@ -73,7 +73,7 @@ pub struct PolicyParts {
     pub nics: Vec<Nic>,
 }
 
-/// A place in a policy. The document room maps it to a line and a column.
+/// A place in a policy. `sg-document` maps it to a line and a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A group.

@@ -2,8 +2,8 @@
 //!
 //! Texts are shown on terminals, and people decide by them. So a text has no invisible characters, and a name has none that make
 //! it look like another name (Unicode Technical Standard 39): [`distinct`] checks one name by itself, and two names are distinct
-//! if their [`look`]s differ. Called by `document` and `service`. It must never know the purpose of a text: its callers choose
-//! lengths, alphabets, and which names are compared.
+//! if their [`look`]s differ. Called by `sg-document` and `sg-service`. It must never know the purpose of a text: its callers
+//! choose lengths, alphabets, and which names are compared.
 
 use std::{
     borrow::Cow,

@@ -1,7 +1,7 @@
 //! The stored records: groups, rules, lists, VPCs, instances, NICs, access keys and settings, and the texts that users write for
 //! their fields.
 //!
-//! Records refer to each other by id. This room must never know where records are stored, who requests them, or which packets
+//! Records refer to each other by id. This crate must never know where records are stored, who requests them, or which packets
 //! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
 mod ids;

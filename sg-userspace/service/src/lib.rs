@@ -7,7 +7,7 @@
 //! ```
 //!
 //! An operation is a struct of the request's fields. [`Operation::run`] applies it to a [`Tx`] or refuses it, and a refused
-//! operation changes nothing. A query is a function of a [`State`]. This room must never know which API called, and it alone
+//! operation changes nothing. A query is a function of a [`State`]. This crate must never know which API called, and it alone
 //! writes to the store.
 
 mod access;

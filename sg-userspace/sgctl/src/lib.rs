@@ -1,8 +1,8 @@
 //! `sgctl`: parses arguments, runs a command, and reports how it ended.
 //!
 //! `args` parses, `client` talks to `sgd serve`, `render` prints, and `commands` has a file for each noun, which brings them
-//! together. `help` completes the tree of commands that clap derives. This room must never hold rules of the domain. Only
-//! `src/bin/sgctl.rs` calls it.
+//! together. `help` completes the tree of commands that clap derives. This crate must never decide what is allowed: the
+//! service does. `main.rs` calls it.
 
 mod args;
 mod client;

@@ -1,4 +1,4 @@
-//! The client.
+//! `sgctl`, the client. The crate's library does everything, so that tests can call it.
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 //! lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
 //!
 //! It must never let a line of the log cause another one: the log may be in the policy's directory, which is watched, and
-//! `notify` would log a write there for each line. Called once, by `sgd`.
+//! `notify` would log a write there for each line. Called once, by `main.rs`.
 
 use std::env;
 

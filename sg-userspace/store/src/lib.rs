@@ -1,8 +1,8 @@
 //! What must survive: records, and the store that keeps them.
 //!
 //! A [`Store`] does two things: load all records, and commit a list of changes as a whole or not at all. A store for one host
-//! keeps them in a file; one for many hosts would have the same two. This room must never know quotas, HTTP or aya; only the
-//! service room writes to it.
+//! keeps them in a file; one for many hosts would have the same two. This crate must never know quotas, HTTP or aya; only
+//! `sg-service` writes to it.
 
 mod change;
 mod directory;

@@ -6,7 +6,7 @@
 //! {"kind":"settings","record":{…}}
 //! ```
 //!
-//! The head has the number of records, so that a truncated file is not taken for a smaller state. This room must never know what
+//! The head has the number of records, so that a truncated file is not taken for a smaller state. It must never know what
 //! becomes of the records; called by the service, and by programs that inspect a file.
 
 mod error;

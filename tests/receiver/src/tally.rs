@@ -51,8 +51,8 @@ pub struct Tally {
     pub kinds: BTreeMap<Kind, u64>,
     /// Cases that went wrong, by what is wrong, the policy and the kind of case.
     pub wrong: BTreeMap<(Wrong, Policy, &'static str), u64>,
-    /// Cases of which something did not arrive that should have, and did when the case was run alone: lost by the stacks, or blocked
-    /// for what other cases left behind.
+    /// Cases of which something did not arrive that should have, and did when the case was run alone: lost by the stacks, or
+    /// blocked for what other cases left behind.
     pub lost: u64,
     /// Some of them in full.
     pub findings: Vec<Finding>,

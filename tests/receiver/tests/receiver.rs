@@ -89,7 +89,8 @@ fn verdict(tally: &Tally) -> Result<()> {
         let texts: Vec<_> = tally.findings.iter().map(|finding| finding.text.as_str()).collect();
         bail!("{} kinds of cases went wrong:\n{tally}\n\n{}", tally.wrong.len(), texts.join("\n"));
     }
-    // The queues of the stacks hold a batch, so hardly anything is lost. More is a filter that blocks for what other cases left behind.
+    // The queues of the stacks hold a batch, so hardly anything is lost. More is a filter that blocks for what other cases left
+    // behind.
     let most = 2 + tally.cases / 10_000;
     ensure!(
         tally.lost <= most,

@@ -1,5 +1,6 @@
 //! `sgd serve` as its users meet it: the vendor's own clients, the walkthroughs of the documentation, an agent that dies at any
-//! moment, many clients at once, backups that come back, and clients that mean no good. Each test has a host of its own in the lab; clients talk to it over its loopback.
+//! moment, many clients at once, backups that come back, and hostile clients. Each test has a host of its own in the lab; clients
+//! talk to it over its loopback.
 
 use std::process::ExitCode;
 

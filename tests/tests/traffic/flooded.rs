@@ -1,5 +1,6 @@
-//! Two guests of one host: one floods it with connections that nobody answers, as fast as a processor makes them (`SG_DEEP=1`: as fast as
-//! two do), while the other connects to a server far away. Its half-open connections must last for as long as that takes.
+//! Two guests of one host: one floods it with connections that nobody answers, as fast as a processor makes them (`SG_DEEP=1`:
+//! as fast as two do), while the other connects to a server far away. Its half-open connections must last for as long as that
+//! takes.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},

@@ -1,5 +1,5 @@
-//! Who receives multicast: a real socket joins a group, and its kernel tells the switch so and answers when it is asked who listens.
-//! IGMP needs the rules of [docs/use/networks.md](../../../docs/use/networks.md), MLD none, and the stream its own.
+//! Who receives multicast: a real socket joins a group, and its kernel reports that to the switch and answers its queries. IGMP
+//! needs the rules of [docs/use/networks.md](../../../docs/use/networks.md), MLD none, and the stream its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 

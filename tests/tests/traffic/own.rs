@@ -139,8 +139,8 @@ groups:
     comes("fe80::7", "fd77::1", false)
 }
 
-/// 06: two NICs of one group, whose members may talk, are members by the addresses of their devices. Somebody on the link of the one
-/// has the link-local addresses of the other.
+/// 06: two NICs of one group, whose members may talk, are members by the addresses of their devices. Somebody on the link of the
+/// one has the link-local addresses of the other.
 fn link_local_addresses_of_another_nic(lab: Lab, attach: Attach) -> Result<()> {
     const POLICY: &str = "
 members: { mine: [10.78.0.3, \"fd78::3\"] }

@@ -1,5 +1,5 @@
-//! A guest that shares an address with another one, as keepalived with `use_vmac` does it: three pairs of addresses, and each of them
-//! is needed ([docs/use/networks.md](../../../docs/use/networks.md)).
+//! A guest that shares an address with another one, as keepalived with `use_vmac` does it: three pairs of addresses, and each of
+//! them is needed ([docs/use/networks.md](../../../docs/use/networks.md)).
 
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats, checksum};
@@ -26,8 +26,8 @@ const ROUTERS_LINK: [u8; 6] = [1, 0, 0x5e, 0, 0, 18];
 /// An advertisement lives on its link only (RFC 5798 5.1.1.3).
 const HOP_LIMIT: u8 = 255;
 
-/// The three pairs: of the virtual address with the guest's Ethernet address, with the virtual one, and of the guest's address with the
-/// virtual one.
+/// The three pairs: of the virtual address with the guest's Ethernet address, with the virtual one, and of the guest's address
+/// with the virtual one.
 const PAIRS: [&str; 3] = [
     "10.77.0.9",
     "{ address: 10.77.0.9, mac: \"00:00:5e:00:01:07\" }",

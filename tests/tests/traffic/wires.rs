@@ -120,8 +120,8 @@ fn closes_are_known(scene: &Scene, agent: &Agent, ports: [u16; 2]) -> Result<()>
     Ok(())
 }
 
-/// Sends from `end`, which says no more, until the other one has heard all of it. The FIN has data before it in its segment where that is
-/// `held` back for it.
+/// Sends from `end`, which says no more, until the other one has heard all of it. The FIN has data before it in its segment where
+/// that is `held` back for it.
 fn says_and_closes(streams: &Streams, end: End, held: bool) -> Result<()> {
     let (mut from, mut to) = (streams.socket(end), streams.socket(end.other()));
     from.set_write_timeout(Some(PATIENCE))?;

@@ -1,4 +1,4 @@
-//! The kernel as the agent sees it: the few operations it needs, and their only calls into the kernel room. Behind a trait, so
+//! The kernel as the agent sees it: the few operations it needs, and their only calls into `sg-kernel`. Behind a trait, so
 //! that the agent can be tested and measured without root. It must never decide anything. Called by `agent` and `execute`.
 
 use std::error::Error;
@@ -7,7 +7,7 @@ use sg_compile::{Image, Patch};
 use sg_kernel::{Datapath, Device, Swept};
 use sg_model::Hook;
 
-/// An error of the kernel room, for people.
+/// An error of `sg-kernel`, for people.
 pub type EnforcerError = Box<dyn Error + Send + Sync>;
 
 /// The kernel operations of the agent; see [`Datapath`] for their details.

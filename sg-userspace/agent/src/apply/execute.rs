@@ -1,5 +1,5 @@
-//! Executes the steps of a plan, by an [`Enforcer`], and keeps the records true: each says what is in force after every step, failed
-//! or not. It must never decide what is to be done: `plan` did. Called by `agent`.
+//! Executes the steps of a plan, by an [`Enforcer`], and keeps the records true: each says what is in force after every step,
+//! failed or not. It must never decide what is to be done: `plan` did. Called by `agent`.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! This host: its network devices, and what an agent has and leaves on it: its lock, its catalog, its pins, its counters.
 //!
-//! `sgctl` uses all of it without an agent, so this folder knows nothing of the rest of the room and must never import it. It
-//! decides nothing: the agent does, and writes here what others read. Called by the agent, `sgd`, `sgctl` and `api`.
+//! `sgctl` uses all of it without an agent, so this folder knows nothing of the rest of the crate and must never import it. It
+//! decides nothing: the agent does, and writes here what others read. Called by the agent, `sgd`, `sgctl` and `sg-api`.
 
 pub(crate) mod catalog;
 pub mod devices;

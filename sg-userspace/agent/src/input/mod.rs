@@ -1,7 +1,7 @@
 //! What the agent reacts to: the policy file, signals, devices, the clock, and the orders of a caller.
 //!
 //! Each file here notices or receives something and passes it on. It must never do what follows from it. Called by `lifecycle`;
-//! callers of the room hold a [`Control`].
+//! callers of the agent hold a [`Control`].
 
 pub(crate) mod control;
 pub(crate) mod events;

@@ -1,6 +1,6 @@
 //! An agent from start to end. [`run`] takes its policies from a file and ends with a signal, [`serve`] takes them from a
 //! [`Control`] and ends on its order; everything else is the same. It owns the order of things and must never do
-//! the work of another file of this room. Called by `sgd`.
+//! the work of another file of this crate. Called by `sgd`.
 
 use std::{path::Path, sync::mpsc::sync_channel, thread};
 

@@ -1,4 +1,4 @@
-//! The access keys, as this room needs them.
+//! The access keys, as this API needs them.
 
 use std::fmt;
 

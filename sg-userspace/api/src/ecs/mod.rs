@@ -13,7 +13,7 @@
 //! * `actions`: one file a noun; an action reads parameters, runs one operation, and formats the result.
 //! * `reply`, `xml`: the response in the requested format.
 //!
-//! This room must never decide what is a valid group or rule, nor log the content of a request: the vendor's response to a wrong
+//! This API must never decide what is a valid group or rule, nor log the content of a request: the vendor's response to a wrong
 //! signature repeats every parameter, and only the response may.
 
 mod actions;

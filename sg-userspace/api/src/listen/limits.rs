@@ -1,4 +1,4 @@
-//! The limits of a listener, each with what it protects against; `serve`, `seats`, `pace`, `body` and `memory` enforce them.
+//! The limits of a listener, each with what it protects against; `serve`, `seats`, `deadlines`, `body` and `memory` enforce them.
 
 use std::time::Duration;
 

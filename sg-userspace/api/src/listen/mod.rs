@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Listener ── accept loop (serve) ── one task a connection (connection) ── the API's router
-//!   unix: file, peer's uid    seats: a bound on connections    pace: deadlines     body: size, time
+//!   unix: file, peer's uid    seats: a bound on connections    deadlines: time     body: size, time
 //!   tcp: loopback only                                                             memory: what all bodies may hold
 //! ```
 //!
@@ -14,7 +14,7 @@
 //!   time limit; a connection that exceeds it is closed.
 //! * **Never ends by itself.** An `accept` that fails, for example without file descriptors, is tried again after a pause.
 //!
-//! This room knows HTTP but not the content of requests: it must never read a path, a query or a body. The APIs give it a router;
+//! This module knows HTTP but not the content of requests: it must never read a path, a query or a body. The APIs give it a router;
 //! `sgd serve` calls it.
 
 mod access;

@@ -1,7 +1,7 @@
 //! Applies a document: afterwards its content exists, and what an earlier version of it had and it no longer has is deleted. Only
 //! objects that the document owns change, and the difference lists every change.
 //!
-//! The document room parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
+//! `sg-document` parses it, so it has the same meaning as under `sgd run`. Its name is that of a VPC, which has the
 //! document's order of rules and contains its groups, lists, members and NICs. A rule that was added to one of its groups by hand
 //! stays.
 

@@ -1,7 +1,7 @@
 //! The client of the native API: HTTP/1.1 over the unix socket or a TCP address of `sgd serve`, one connection for as long as the
 //! command runs.
 //!
-//! It blocks: a command does one thing after the other. It must never know what the bodies mean; the nouns beside it do.
+//! It blocks: a command does one thing after the other. It must never know what the bodies mean; the commands do.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

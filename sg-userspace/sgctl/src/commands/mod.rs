@@ -1,6 +1,7 @@
 //! The commands, one noun a file: its arguments, what it sends or reads, and the columns in which it is displayed.
 //!
-//! Nouns of the management side are clients of the native API: they send the service room's operations and display the responses.
+//! The commands in [`Served`] are clients of the native API: they send requests to `sgd serve` and display its responses. The
+//! others read what the agent leaves on this host, or work on a document.
 
 pub(crate) mod access_key;
 pub(crate) mod apply;

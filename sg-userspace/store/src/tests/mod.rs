@@ -1,4 +1,4 @@
-//! The room as a whole: what is stored is loaded, whatever happens in between.
+//! The store as a whole: what is stored is loaded, whatever happens in between.
 
 mod arbitrary;
 mod file;

@@ -1,5 +1,5 @@
-//! A live connection is never told that it was rejected: both ends speak all the time, each on a processor of its own as far as there
-//! are two, so the filter judges packets of both directions in the same moment (S24).
+//! A live connection is never told that it was rejected: both ends send all the time, each on a processor of its own if there are
+//! two, so the filter judges packets of both directions in the same moment (S24).
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},

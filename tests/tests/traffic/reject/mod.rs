@@ -1,7 +1,7 @@
 //! Rejected packets: their senders are told, in both directions.
 //!
-//! Who is not told is in `untold`, `bystanders` and `duplex`, how often in `limits`, what an answer has that nobody else can put on a
-//! packet in `mark`, and that IP options make no difference in `options`.
+//! Who is not told is in `untold`, `bystanders` and `duplex`, how often in `limits`, what a reject carries that nobody else can
+//! put on a packet in `mark`, and that IP options make no difference in `options`.
 
 mod bystanders;
 mod duplex;

@@ -79,7 +79,8 @@ impl Set {
     }
 
     fn set(self, socket: &Socket) -> Result<()> {
-        // One option `PadN` (RFC 8200 4.2), behind the next header, which the kernel writes, and the length in units of eight bytes.
+        // One option `PadN` (RFC 8200 4.2), behind the next header, which the kernel writes, and the length in units of eight
+        // bytes.
         let mut padding = [0; LENGTH];
         padding[..4].copy_from_slice(&[0, (LENGTH / 8 - 1) as u8, 1, (LENGTH - 4) as u8]);
         let mut timestamps = [0; LENGTH];

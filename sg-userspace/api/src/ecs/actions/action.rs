@@ -1,5 +1,5 @@
 //! What an action declares: its name, what it does, and every parameter that it reads. `docs/use/ecs-api.md` is written from
-//! these declarations, and a test compares them with what the actions read (`tests/declared.rs`).
+//! these declarations, and a test compares them with what the actions read (`ecs/tests/declared.rs`).
 
 use std::pin::Pin;
 

@@ -1,4 +1,4 @@
-//! Which agent `sgctl` asks, where more than one runs: the one that is named, or else the one whose socket is named.
+//! Which agent `sgctl` talks to if several run: the one named by `--instance`, or the one whose socket is named.
 
 use std::process::{Command, Output};
 

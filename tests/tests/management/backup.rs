@@ -1,5 +1,5 @@
-//! What is exported comes back, at the size that is promised; what no operation makes does not come in, and neither do
-//! secrets from anybody but root.
+//! An export can be imported, at the promised size; what no operation could have made is refused, and so are secrets from anybody
+//! but root.
 
 use std::{fs, process::Output, time::Instant};
 

@@ -1,4 +1,5 @@
-//! The clients that people have already, unmodified: each does its whole life-cycle. `cargo xtask clients` installs them.
+//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists and members. `cargo xtask clients`
+//! installs them.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! Many clients at once: no update is lost, a limit is met exactly, and what many ask for once is done once.
+//! Many clients at once: no update is lost, a quota is met exactly, and a request that many repeat with one key runs once.
 
 use std::{collections::BTreeSet, thread};
 

@@ -1,5 +1,5 @@
-//! An agent that dies at any moment under operations: what it answered is there when it comes back, and so is what the kernel
-//! was told; nothing is there by half.
+//! An agent that is killed at any moment during operations: what it confirmed is there after the next start, in the store and in
+//! the kernel; nothing is there by half.
 
 use std::{
     collections::BTreeSet,

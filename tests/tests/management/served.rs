@@ -1,4 +1,4 @@
-//! A host with `sgd serve` on it, and what can be asked of it.
+//! A host that runs `sgd serve`, and the requests that tests send to it.
 
 use std::{
     fs::{self, File},

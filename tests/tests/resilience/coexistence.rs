@@ -1,4 +1,4 @@
-//! Two agents on one device: each filters, each has its place, and none takes the other's.
+//! Two agents on one device: each filters, each has its own hooks, and neither replaces the other's.
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
-//! What users of the host who are not root can do to an agent: nothing. Locks (S11), the files of an instance, the policy
-//! file (T09).
+//! What unprivileged users of the host can do to an agent: nothing. Locks (S11), the files of an instance, the policy file (T09).
 
 use std::{
     fs::{self, DirBuilder, Permissions},

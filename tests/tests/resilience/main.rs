@@ -1,8 +1,7 @@
-//! Staying up: what days on a host bring, in seconds. Kills, storms of changes, devices that come and go, other
-//! people's programs on the same device, and hosts that lack something.
+//! Resilience: what a host meets in days, in seconds. Kills, bursts of changes, devices that come and go, other people's programs
+//! on the same device, and hosts that lack something.
 //!
-//! Each test is short by itself; `SG_DEEP=1` makes it long and prints its figures. The lab and the scene are those
-//! of the traffic tests.
+//! Each test is short; `SG_DEEP=1` makes it long and prints its figures. The lab and the scene are those of the traffic tests.
 
 use std::{env, process::ExitCode};
 

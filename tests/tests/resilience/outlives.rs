@@ -1,4 +1,5 @@
-//! The filter outlives the agent, or the agent says that it won't: bpffs of the host, of a container, of a mount namespace (S09).
+//! The filter outlives the agent, or the agent reports that it will not: bpffs of the host, of a container, of a mount namespace
+//! (S09).
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The agent's own log: it may stand where the policy is, and its steps can be read.
+//! The agent's own log: it may be in the directory of the policy, and each step of the agent can be read in it.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! The unit for systemd: `sgd` runs with what it gives and no more.
+//! The systemd unit: `sgd` runs with the rights that it grants, and needs each of them.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Policy changes as fast as they are taken.
+//! Policy changes as fast as the agent applies them.
 
 use std::{
     collections::BTreeSet,

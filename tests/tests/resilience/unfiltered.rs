@@ -1,4 +1,4 @@
-//! What may be believed to be filtered and is not: it is said on stderr and in `sgctl status`.
+//! Devices that you may wrongly believe to be filtered: stderr and `sgctl status` name them.
 
 use std::{
     fs,

@@ -1,5 +1,4 @@
-//! Another `sgd` takes the place of the one before, under traffic: a changed program, a changed layout, and the way
-//! back, which there is none.
+//! Another `sgd` replaces the one before, under traffic: a changed program, a changed layout, and a downgrade, which is refused.
 
 use std::{
     fs,

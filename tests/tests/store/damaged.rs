@@ -1,4 +1,4 @@
-//! Bits that flip in the file: it is refused, or what was stored is there all the same. No bit makes another rule.
+//! Flipped bits in the file: the file is refused, or what was stored is read unchanged. No bit turns one rule into another.
 
 use std::panic;
 

@@ -1,5 +1,4 @@
-//! A disk that can be watched: what was written since the last sync is not on it yet, and is lost, or half lost, with
-//! the power.
+//! A simulated disk: what was written since the last sync is lost, or half lost, when the power fails.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! A disk that fails at a chosen write, for a moment or for longer, while the process goes on. What the store says must
-//! be true, and when the disk works again the store does.
+//! A disk that fails at a chosen write, for a moment or for longer, while the process goes on. What the store reports must be
+//! true, and it must work again when the disk does.
 
 use sg_store::{RedbStore, Store as _, StoreError};
 

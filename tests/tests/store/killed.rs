@@ -1,5 +1,5 @@
-//! A process that kills itself at a chosen write to the file: before it, or having done half of it. What the kernel was
-//! given stays, as it does when a process is killed.
+//! A process that kills itself at a chosen write to the file: before the write, or halfway through it. What the kernel already has
+//! is kept, as after any kill.
 
 use std::{
     env,

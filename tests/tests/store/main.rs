@@ -1,5 +1,5 @@
-//! The store when things go wrong: killed, without power, on a disk that fails. Whenever it happens, what is there
-//! afterwards is the state before the commit that was under way or the one after it, and what was said to be stored is.
+//! The store when things go wrong: killed, without power, on a failing disk. Whenever that happens, the state afterwards is the
+//! one before or after the commit in progress, and what was confirmed as stored is there.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test reports")]
 

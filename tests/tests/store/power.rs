@@ -1,5 +1,5 @@
-//! The power goes at a chosen write: what was not synced is lost, or some sectors of it are; and it may go again while
-//! the store recovers.
+//! The power fails at a chosen write: what was not synced is lost, or some sectors of it are; and it may fail again during
+//! recovery.
 
 use std::env;
 

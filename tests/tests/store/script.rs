@@ -1,4 +1,4 @@
-//! What the store is made to do, and what must be there after each step.
+//! The operations of these tests, and the state that must be there after each.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Who asks, and whether what they say is what is read: wrong secrets, two headers of which one is meant, bodies that say
-//! that they are something else, and requests that the vendor documents a code for.
+//! Who the caller is, and whether a request means what it says: wrong secrets, two headers where one is allowed, bodies of another
+//! type than declared, and requests for which the vendor documents a code.
 
 use std::{
     fs, thread,

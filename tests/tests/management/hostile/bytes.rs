@@ -1,5 +1,5 @@
-//! What is no HTTP, or means two things; too much of it; several requests in one; and JSON of wrong types. After each of them
-//! an honest client is served, and at the end the agent has the memory that it had.
+//! Requests that are no HTTP or are ambiguous; too large; several at once; JSON of wrong types. After each of them an honest
+//! client is served, and at the end the agent uses no more memory than before.
 
 use std::{
     io::Write as _,

@@ -1,5 +1,5 @@
-//! Requests that an access key sends, signed by hand as the vendor's description says it: what the agent makes of them is
-//! not asked of its own code.
+//! Requests with an access key, signed by hand as the vendor describes it, so that the agent's own code is not needed to check the
+//! agent.
 
 use std::collections::BTreeMap;
 

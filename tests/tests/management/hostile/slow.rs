@@ -1,5 +1,6 @@
-//! Connections without a key that never complete a request, or read no answer, to both APIs at once: more than there is room for,
-//! or memory for their bodies, each opened again as soon as it is closed. Honest clients are served meanwhile, within a moment.
+//! Connections without a key that never complete a request, or never read a response, to both APIs at once: more than there are
+//! places, or memory for their bodies, each opened again as soon as it is closed. Honest clients are served meanwhile, within a
+//! moment.
 
 use std::{
     io::{ErrorKind, Write as _},

@@ -72,7 +72,7 @@ pub const fn host_counter(reason: Reason) -> u32 {
 
 /// Counters of the host for the flow tables. Their `packets` are flows.
 pub mod flows {
-    /// All of them. Layouts before 6 also had 56 to 58, for something else.
+    /// All of them.
     pub const ALL: [u32; 3] = [EVICTED, ESTABLISHED, HALF_OPEN];
     /// Half-open flows evicted for others: counted by the program.
     pub const EVICTED: u32 = 59;

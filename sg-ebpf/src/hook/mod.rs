@@ -89,8 +89,8 @@ macro_rules! packet_functions {
             exceptions::find(&$context::new(raw), packet, ExceptionArgs::of(args)).word()
         }
 
-        /// Makes the message linear if necessary.
         const _: subprograms::Exception<$raw> = $linear_exception;
+        /// Makes the message linear if necessary.
         #[unsafe(no_mangle)]
         #[inline(never)]
         extern "C" fn $linear_exception(raw: *mut $raw, packet: *const Packet, args: u64) -> u64 {

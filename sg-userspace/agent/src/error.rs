@@ -34,7 +34,7 @@ pub enum AgentError {
     /// A later version than this program is in force.
     #[error(
         "instance {instance}: what is in force has layout {found} ({path:?}) and this sgd knows layouts up to {}: run the \
-         sgd that left it, or end its filter with that version's `sgctl detach --instance {instance}`; nothing was changed",
+         sgd that left it, or end its filter with `sgctl detach --instance {instance}`; nothing was changed",
         abi::VERSION
     )]
     Newer {

@@ -21,7 +21,11 @@ use super::{
     rule, shadow,
 };
 
-const KEYS: Keys = Keys {
+/// The keys that only policies have at their beginning.
+pub(super) const SECTIONS: [&str; 4] = ["groups", "nics", "prefix_lists", "port_lists"];
+
+/// The keys of a document.
+pub(super) const KEYS: Keys = Keys {
     allowed: &[
         "precedence",
         "established",
@@ -107,7 +111,7 @@ pub(super) fn lower(root: &Node) -> Result<Lowered<'_>, Vec<Failure<'_>>> {
     };
     let parts = lowering.document(root);
     let Lowering { mut failures, mut warnings, .. } = lowering;
-    if !KEYS.allowed.iter().any(|key| root.get(key).is_some()) {
+    if !SECTIONS.iter().any(|key| root.get(key).is_some()) {
         // It is another kind of file, and may hold secrets: one of its words is enough to say so.
         failures.truncate(1);
     }

@@ -5,13 +5,15 @@
 
 use sg_model::text::is_invisible;
 
-use super::{error::Fault, place::Position, words::Excerpt};
+use super::{
+    error::Fault,
+    lower::{KEYS, SECTIONS},
+    place::Position,
+    words::Excerpt,
+};
 
 /// A longer line is not shown.
 const LONGEST: usize = 2_000;
-
-/// The keys that only policies have at their beginning.
-const SECTIONS: [&str; 4] = ["groups", "nics", "prefix_lists", "port_lists"];
 
 /// A line of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,20 +75,26 @@ fn token(line: &str, at: Position) -> Option<&str> {
     Some(token.strip_suffix(':').unwrap_or(token))
 }
 
-/// Whether a line begins with a section of a policy, as YAML or JSON.
+/// Whether a line begins with a section of a policy, as YAML or JSON, and none with a key that no policy has: a file of another
+/// program, such as a cloud-config, has `groups` and passwords.
 fn looks_like_policy(text: &str) -> bool {
-    text.lines().any(|line| {
-        let (quoted, key) = match line.trim_start_matches(['{', ' ', '\t']).strip_prefix('"') {
-            Some(key) => (true, key),
-            None => (false, line.trim_start_matches(['{', ' '])),
-        };
-        // Plain keys of a section stand at the margin, or in braces.
-        (quoted || line.starts_with(['{']) || key.len() == line.len())
-            && SECTIONS.iter().any(|section| {
-                let rest = key.strip_prefix(section);
-                rest.is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(':'))
-            })
-    })
+    let is_foreign = |line: &str| {
+        line.starts_with(|first: char| first.is_ascii_alphabetic())
+            && line.split_once(':').is_some_and(|(key, _)| !KEYS.allowed.contains(&key.trim_end()))
+    };
+    !text.lines().any(is_foreign)
+        && text.lines().any(|line| {
+            let (quoted, key) = match line.trim_start_matches(['{', ' ', '\t']).strip_prefix('"') {
+                Some(key) => (true, key),
+                None => (false, line.trim_start_matches(['{', ' '])),
+            };
+            // Plain keys of a section stand at the margin, or in braces.
+            (quoted || line.starts_with(['{']) || key.len() == line.len())
+                && SECTIONS.iter().any(|section| {
+                    let rest = key.strip_prefix(section);
+                    rest.is_some_and(|rest| rest.trim_start_matches('"').trim_start().starts_with(':'))
+                })
+        })
 }
 
 #[cfg(test)]
@@ -116,7 +124,14 @@ mod tests {
         {
             assert!(looks_like_policy(policy), "{policy}");
         }
-        for other in ["root:$6$x:1::", "services:\n  groups: 1\n", "groups = x", "# groups: x", ""] {
+        for other in [
+            "root:$6$x:1::",
+            "services:\n  groups: 1\n",
+            "groups = x",
+            "# groups: x",
+            "",
+            "groups: [sudo]\npassword: x\n",
+        ] {
             assert!(!looks_like_policy(other), "{other}");
         }
     }

@@ -1,22 +1,28 @@
 //! Completion of words on the command line: those of clap's tree, and names of what `sgd serve` has.
 //!
-//! The shell's script (`sgctl completion`) starts `sgctl` with the variable `COMPLETE` at each completion. A server that does not
-//! respond at once completes nothing: it must never print an error, or make the user wait.
+//! The shell's script (`sgctl completion`) starts `sgctl` with the variable `SGCTL_COMPLETE` at each completion. A server that
+//! does not respond at once completes nothing, and one on another host is not asked, since each TAB would send the access key. It
+//! must never print anything else, or make the user wait.
 
-use std::{env, ffi::OsStr, io, path::PathBuf};
+use std::{env, ffi::OsStr, path::PathBuf, time::Duration};
 
 use clap::builder::ValueHint;
 use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
 use serde::Deserialize;
+use sg_api_types::Page;
 
 use super::{
     args::common::Common,
-    client::{address::Address, session::Session},
+    client::{
+        address::Address,
+        http::{Call, Client},
+        server::Server,
+    },
     help,
 };
 
 /// The variable with the shell's name in which the script asks.
-pub(crate) const VARIABLE: &str = "COMPLETE";
+pub(crate) const VARIABLE: &str = "SGCTL_COMPLETE";
 
 /// The maximum number of names offered.
 const MOST: usize = 200;
@@ -66,10 +72,14 @@ struct Named {
 fn names(collection: &str, typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return Vec::new() };
     let common = common_of(&env::args().collect::<Vec<_>>());
-    let mut nowhere = io::sink();
-    let Ok(mut session) = Session::new(&common, &mut nowhere) else { return Vec::new() };
-    let Ok((found, _)) = session.pages::<Named>(&Address::of(&[collection]), MOST) else { return Vec::new() };
-    found
+    let Ok(server) = Server::of(&common) else { return Vec::new() };
+    if matches!(&server, Server::Tcp(tcp) if !tcp.is_local()) {
+        return Vec::new();
+    }
+    let Ok(mut client) = Client::new(server, Duration::from_secs(1)) else { return Vec::new() };
+    let page = Call::get(Address::of(&[collection]).with("limit", MOST));
+    let Ok(page) = client.call::<Page<Named>>(&page) else { return Vec::new() };
+    page.items
         .into_iter()
         .map(|named| match (named.device, named.name) {
             (Some(device), _) => device,
@@ -94,10 +104,15 @@ fn common_of(words: &[String]) -> Common {
             .or_else(|| words.next().cloned())
     };
     let given = |flag: &str, variable: &str| value(flag).or_else(|| env::var(variable).ok());
+    let (instance, socket, server) = (value("--instance"), value("--socket"), value("--server"));
+    // As `Common::prefer_the_command_line`.
+    let is_typed = instance.is_some() || socket.is_some() || server.is_some();
+    let variable = |name| env::var(name).ok().filter(|_| !is_typed);
     Common {
-        instance: value("--instance"),
-        socket: given("--socket", "SGCTL_SOCKET").map(PathBuf::from),
-        server: given("--server", "SGCTL_SERVER"),
+        instance,
+        socket: socket.or_else(|| variable("SGCTL_SOCKET")).map(PathBuf::from),
+        server_is_typed: server.is_some(),
+        server: server.or_else(|| variable("SGCTL_SERVER")),
         access_key_file: given("--access-key-file", "SGCTL_ACCESS_KEY_FILE").map(PathBuf::from),
         timeout: 1,
         output: super::args::common::OutputArgs::default(),

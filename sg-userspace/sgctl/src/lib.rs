@@ -59,7 +59,9 @@ impl Args {
     ) -> Result<Self, clap::Error> {
         let mut command = help::command();
         let matches = command.try_get_matches_from_mut(words)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        args.common.prefer_the_command_line(&matches);
+        Ok(args)
     }
 
     fn run(self, out: &mut dyn Write) -> Result<(), Failure> {

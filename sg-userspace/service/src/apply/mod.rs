@@ -14,16 +14,23 @@ use sg_api_types::{Apply, Difference};
 use sg_document::Notice;
 
 use super::{
-    Operation, Refusal, Tx,
-    labels::{document_name, region},
+    Field, Operation, Refusal, Tx,
+    labels::{document_name, excerpt, region},
 };
 use plan::Plan;
+
+/// The length of a path that errors repeat: `PATH_MAX`, `include/uapi/linux/limits.h`.
+const LONGEST_FILE: usize = 4096;
 
 impl Operation for Apply {
     type Output = Difference;
 
     fn run(&self, tx: &mut Tx) -> Result<Difference, Refusal> {
         document_name(&self.name)?;
+        if self.file.len() > LONGEST_FILE {
+            let (found, allowed) = (excerpt(&self.file), format!("a path of at most {LONGEST_FILE} bytes"));
+            return Err(Refusal::Invalid { field: Field::File, found, allowed });
+        }
         let file = if self.file.is_empty() { &self.name } else { &self.file };
         let loaded = sg_document::parse(file, self.text.as_bytes())
             .map_err(|error| Refusal::Document { reason: error.to_string() })?;

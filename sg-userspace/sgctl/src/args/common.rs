@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser, value_parser};
+use anyhow::anyhow;
+use clap::{
+    ArgMatches, Args, ValueEnum, builder::NonEmptyStringValueParser, parser::ValueSource, value_parser,
+};
 use sg_agent::Instance;
 
 use crate::failure::Failure;
@@ -38,6 +41,9 @@ pub(crate) struct Common {
     pub(crate) timeout: u32,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Whether `server` stands on the command line.
+    #[arg(skip)]
+    pub(crate) server_is_typed: bool,
 }
 
 /// How to print.
@@ -87,6 +93,31 @@ pub(crate) enum Format {
 }
 
 impl Common {
+    /// Lets the command line win over the environment: whoever names an instance, a socket or a server means that one, and not
+    /// what a variable names.
+    pub(crate) fn prefer_the_command_line(&mut self, matches: &ArgMatches) {
+        let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        self.server_is_typed = typed("server");
+        if !typed("server") && (typed("socket") || typed("instance")) {
+            self.server = None;
+        }
+        if !typed("socket") && (typed("server") || typed("instance")) {
+            self.socket = None;
+        }
+    }
+
+    /// Refuses a server for a command that works on the filter of this host, which no server reaches. What a variable names is
+    /// not meant.
+    pub(crate) fn of_this_host(&self) -> Result<Self, Failure> {
+        if self.server_is_typed {
+            return Err(Failure::input(anyhow!(
+                "this command works on the filter of this host, which --server does not reach: leave --server out, or run \
+                 it on that host"
+            )));
+        }
+        Ok(Self { server: None, ..self.clone() })
+    }
+
     /// The instance, without a socket that determines it.
     pub(crate) fn instance(&self) -> Result<Instance, Failure> {
         Instance::new(self.instance.as_deref().unwrap_or("sgd")).map_err(Failure::input)

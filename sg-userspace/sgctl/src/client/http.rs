@@ -3,7 +3,7 @@
 //!
 //! It blocks: a command does one thing after the other. It must never know what the bodies mean; the commands do.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -117,7 +117,8 @@ impl Call {
 pub(crate) struct Client {
     server: Server,
     timeout: Duration,
-    runtime: Runtime,
+    /// None once it is dropped.
+    runtime: Option<Runtime>,
     moved: Arc<Moved>,
     connection: Option<SendRequest<Pieces>>,
 }
@@ -127,7 +128,7 @@ impl Client {
     /// it.
     pub(crate) fn new(server: Server, timeout: Duration) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Runtime)?;
-        Ok(Self { server, timeout, runtime, moved: Arc::default(), connection: None })
+        Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None })
     }
 
     /// The progress of the transfer, for display.
@@ -150,7 +151,8 @@ impl Client {
     /// Sends a request and returns the raw response.
     pub(crate) fn raw(&mut self, call: &Call) -> Result<Bytes, ClientError> {
         let Self { server, timeout, runtime, moved, connection } = self;
-        let answer = runtime.block_on(async {
+        let ended = || ClientError::Runtime(io::Error::other("the client has ended"));
+        let answer = runtime.as_ref().ok_or_else(ended)?.block_on(async {
             let mut exchange = pin!(exchange(server, connection, call, moved));
             loop {
                 let before = moved.bytes();
@@ -181,6 +183,15 @@ impl Client {
             Ok(ErrorBody { error }) => ClientError::Refused { status, error },
             Err(_) => ClientError::NoApi { server: self.server.clone(), status },
         })
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // A name that is looked up is not waited for: a name server that is down would hold the command.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -82,7 +82,9 @@ impl Server {
 }
 
 fn tcp(url: &str, file: Option<&Path>) -> Result<TcpServer, Failure> {
-    let wrong = |why: &str| Failure::input(anyhow!("--server {url}: {why}"));
+    // A password before the host would be shown, too.
+    let shown = url.rsplit_once('@').map_or(url, |(_, host)| host);
+    let wrong = |why: &str| Failure::input(anyhow!("--server {shown}: {why}"));
     let form = "write http://ADDRESS:PORT, the address that `sgd serve --listen` prints";
     let uri: Uri = url.parse().map_err(|_| wrong(form))?;
     match uri.scheme_str() {
@@ -183,6 +185,7 @@ mod tests {
         ] {
             assert!(refused(url, Some(file.path())).contains("write http://ADDRESS:PORT"), "{url}");
         }
+        assert!(!refused("http://ak:hush@a:1", Some(file.path())).contains("hush"));
         assert!(refused("https://a:1", Some(file.path())).contains("no TLS"));
         assert!(refused("http://a:1", None).contains("--access-key-file"));
         let open = key(r#"{"id":"ak-1","secret":"hush"}"#, 0o640);

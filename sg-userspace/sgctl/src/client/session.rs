@@ -30,6 +30,7 @@ pub(crate) struct Session<'a> {
 
 /// The instance whose filter a command reads. The server determines it only if no name does.
 pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
+    let common = &common.of_this_host()?;
     if common.instance.is_some() || !common.names_a_server() {
         return common.instance();
     }
@@ -44,9 +45,10 @@ impl<'a> Session<'a> {
         if let Server::Tcp(tcp) = &server
             && !tcp.is_local()
         {
-            output.remark(&format!(
-                "warning: the connection to {server} is not encrypted, and the access key travels on it"
-            ));
+            // Whatever the format of the output: a script should not hide it.
+            eprintln!(
+                "sgctl: warning: the connection to {server} is not encrypted, and the access key travels on it"
+            );
         }
         let client = Client::new(server, Duration::from_secs(u64::from(common.timeout)))?;
         Ok(Self { client, output })

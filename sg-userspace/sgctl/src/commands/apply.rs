@@ -8,7 +8,7 @@ use sg_model::text::escaped_lines;
 
 use crate::{
     args::{policy::PolicyArg, values::named},
-    client::{address::Address, http::Call, session::Session},
+    client::{address::Address, error::ClientError, http::Call, session::Session},
     failure::Failure,
     render::{
         file,
@@ -41,13 +41,16 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
     let path = &args.policy.policy;
     let text = file::read_text(path)?;
     let shown = if path == Path::new("-") { "<stdin>".into() } else { path.display().to_string() };
-    // The server reads it, too; here its faults have their lines.
-    sg_document::parse(&shown, text.as_bytes()).map_err(Failure::input)?;
     let region = args.region.unwrap_or_default();
     let body = Apply { text: text.into(), name: args.name, region, file: shown };
     let address = Address::of(&["apply"]);
     let try_out = Call::change(Method::POST, address.clone().with("dry_run", true)).with_json(&body)?;
-    let difference: Difference = session.waiting("comparing", &try_out)?;
+    let difference: Difference = session.waiting("comparing", &try_out).map_err(|error| match error {
+        // The server decides; here the faults that it found have their lines.
+        ClientError::Refused { .. } => sg_document::parse(&body.file, body.text.as_bytes())
+            .map_or_else(Failure::input, |_| Failure::from(error)),
+        error => Failure::from(error),
+    })?;
     for warning in &difference.warnings {
         eprintln!("sgctl: warning: {}", escaped_lines(warning));
     }

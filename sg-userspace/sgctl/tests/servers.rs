@@ -1,0 +1,57 @@
+//! Which server a command talks to, where the command line and the environment name several; and commands that work on the filter
+//! of this host, which no server reaches. The program itself runs, since the environment is the process's.
+
+use std::process::Command;
+
+/// Nobody listens there.
+const ELSEWHERE: &str = "http://127.0.0.1:1";
+
+/// Runs `sgctl` with variables, and returns its exit code and what it said on standard error.
+fn sgctl(variables: &[(&str, &str)], line: &str) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sgctl"));
+    for name in ["SGCTL_SERVER", "SGCTL_SOCKET", "SGCTL_ACCESS_KEY_FILE"] {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).args(line.split(' ')).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_filter_of_this_host_is_reached_through_no_server() {
+    for line in ["detach", "detach --all --yes", "flows --delete --yes", "stats"] {
+        let (code, said) = sgctl(&[], &format!("--server {ELSEWHERE} {line}"));
+        assert!(code == Some(2) && said.contains("--server does not reach"), "{line}: {code:?} {said}");
+    }
+    for line in ["flows", "stats"] {
+        let (code, said) = sgctl(&[("SGCTL_SERVER", ELSEWHERE)], &format!("{line} --instance not-there"));
+        assert!(code == Some(1) && said.contains("nothing of instance not-there"), "{line}: {code:?} {said}");
+    }
+}
+
+#[test]
+fn the_command_line_wins_over_the_environment() {
+    let both = [("SGCTL_SERVER", ELSEWHERE), ("SGCTL_SOCKET", "/no/such/variable.sock")];
+    for (line, meant) in [
+        ("--socket /no/such/typed.sock group list", "/no/such/typed.sock"),
+        ("--instance not-there group list", "/not-there/"),
+        ("--server http://127.0.0.2:1 group list", "--access-key-file"),
+    ] {
+        let (code, said) = sgctl(&both, line);
+        assert!(code != Some(0) && said.contains(meant), "{line}: {code:?} {said}");
+        assert!(!said.contains("variable.sock") && !said.contains(ELSEWHERE), "{line}: {said}");
+    }
+    let (code, said) = sgctl(&both, "group list");
+    assert!(code == Some(2) && said.contains("name two servers"), "{code:?} {said}");
+}
+
+#[test]
+fn a_server_on_another_host_completes_nothing() {
+    // As the shell's script asks: the words so far, and the index of the one to complete.
+    let output = Command::new(env!("CARGO_BIN_EXE_sgctl"))
+        .envs([("SGCTL_COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", "3"), ("_CLAP_IFS", "\n")])
+        .env("SGCTL_SERVER", "http://192.0.2.1:8751")
+        .args(["--", "sgctl", "group", "show", ""])
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}

@@ -36,7 +36,7 @@ struct Args {
     common: Common,
 }
 
-/// Parses the command line, runs the command and returns its exit code, which [`failure::EXIT_CODES`] lists.
+/// Parses the command line, runs the command and returns its exit code, which `failure::EXIT_CODES` lists.
 #[must_use]
 pub fn main() -> ExitCode {
     completion::answer();

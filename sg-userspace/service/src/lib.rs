@@ -72,13 +72,12 @@ pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
     CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreatePortList, CreatePrefixList, CreateVpc,
-    DeleteAccessKey, DeleteGroups, DeletePortLists, DeletePrefixLists, DeleteVpc, Difference, ErrorBody,
-    ErrorDetail, Evaluated, Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow,
-    Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ModifyGroup,
-    ModifyNic, ModifyPortList, ModifyPrefixList, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup,
-    NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
-    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
-    Status,
+    DeleteAccessKey, DeleteGroups, DeletePortLists, DeletePrefixLists, DeleteVpc, Difference, Evaluated,
+    Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView,
+    Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ModifyGroup, ModifyNic, ModifyPortList,
+    ModifyPrefixList, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, NewAccessKey, NewLabel, NicQuery,
+    Page, PageRequest, Reference, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, Replaced,
+    RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
 };
 pub use state::State;
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};

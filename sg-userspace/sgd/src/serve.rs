@@ -20,7 +20,7 @@ use sg_agent::{AgentThread, Instance};
 use sg_api::{
     attempts::Attempts,
     ecs::{self, AccessKeys, Ecs, Nonces, Region, Secret},
-    listen::{Access, Exposure, Limits, Listener, raise_descriptor_limit},
+    listen::{Access, Exposure, Limits, Listener},
     native::{self, Caller, Native},
 };
 use sg_records::AccessKeyId;
@@ -92,9 +92,6 @@ pub(super) fn serve(arguments: &Arguments) -> Result<()> {
     let store = RedbStore::open(&arguments.state)?;
     let instance = options.instance.clone();
     let socket = arguments.socket.clone().unwrap_or_else(|| instance.socket());
-    if let Err(error) = raise_descriptor_limit() {
-        log::warn!("the limit of open files stays as it is: {error}");
-    }
     let agent = AgentThread::spawn(options)?;
     let started = Service::start(Box::new(store), agent.control());
     let (service, writer) = match started {

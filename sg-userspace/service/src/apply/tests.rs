@@ -107,3 +107,15 @@ fn what_others_use_or_have_is_refused() {
     let broken = apply(&mut world, "groups: { web: { ingress: [{ protocol: tcp, ports: 99999 }] } }");
     assert!(matches!(&broken, Err(Refusal::Document { reason }) if reason.contains("99999")), "{broken:?}");
 }
+
+#[test]
+fn a_path_that_errors_would_repeat_has_a_length() {
+    let mut world = World::new();
+    let mut named = |length: usize| {
+        let (text, name) = (DOCUMENT.to_owned().into(), "site".to_owned());
+        world.run(&Apply { text, name, region: String::new(), file: "x".repeat(length) })
+    };
+    assert!(named(4096).is_ok());
+    let refused = named(4097).unwrap_err().to_string();
+    assert!(refused.contains("at most 4096 bytes") && refused.len() < 200, "{refused}");
+}

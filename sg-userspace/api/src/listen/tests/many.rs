@@ -16,13 +16,14 @@ use axum::{
     body::Body,
     routing::{get, post},
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::Semaphore,
 };
 
 use super::{
-    super::{Claim, HeldBack, collect, raise_descriptor_limit},
+    super::{Claim, HeldBack, collect},
     Limits, Server, ask, limits, read_reply, router, until_closed,
 };
 
@@ -71,7 +72,9 @@ fn open_files() -> usize {
 fn thousands_of_clients_are_served_a_few_at_a_time() {
     const CLIENTS: usize = 2_500;
     const ROOM: usize = 100;
-    let descriptors = raise_descriptor_limit().unwrap();
+    // As `sgd` does when it starts.
+    let (_, descriptors) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, descriptors, descriptors).unwrap();
     assert!(descriptors > 2 * CLIENTS as u64, "{descriptors} file descriptors are too few for this test");
 
     let counted = Counted::new();

@@ -41,4 +41,11 @@ impl Call {
     pub fn fields(&self) -> Fields<'_> {
         self.parameters.fields()
     }
+
+    /// Whether the client asks what the request would do, and not for it to be done. No action can answer that.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        let asks = |text: &str| !text.is_empty() && !text.eq_ignore_ascii_case("false");
+        self.parameters.iter().any(|(name, text)| name == "DryRun" && asks(text))
+    }
 }

@@ -99,6 +99,12 @@ async fn answer(
         claim.accept();
     }
     let action = actions::action(&call.action).ok_or_else(Fault::unknown_action)?;
+    if call.is_dry_run() {
+        return Err(Fault::malformed(
+            "DryRun",
+            "this server has no dry runs, and the request would take effect",
+        ));
+    }
     let answer = (action.handler)(ecs, &call).await?;
     Ok((call, answer))
 }

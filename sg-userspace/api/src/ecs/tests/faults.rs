@@ -66,6 +66,29 @@ async fn acs3_says_which_header_is_missing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_does_not_take_effect() {
+    for (value, refused_with) in
+        [("true", Some("InvalidParameter")), ("1", Some("InvalidParameter")), ("FALSE", None), ("", None)]
+    {
+        let face = face();
+        let mut create = common("CreateSecurityGroup", "n");
+        create.extend(pairs(&[("RegionId", "cn-hangzhou"), ("SecurityGroupName", "dry"), ("DryRun", value)]));
+        let reply = ask(&face, get(create)).await;
+        match refused_with {
+            Some(code) => {
+                assert_eq!(reply.refusal(), self::code(400, code), "{value}");
+                assert!(reply.json()["Message"].as_str().unwrap().contains("\"DryRun\""), "{reply:?}");
+            }
+            None => assert!(reply.json()["SecurityGroupId"].is_string(), "{value}: {reply:?}"),
+        }
+        let mut list = common("DescribeSecurityGroups", "m");
+        list.extend(pairs(&[("RegionId", "cn-hangzhou")]));
+        let listed = ask(&face, get(list)).await.json()["TotalCount"].clone();
+        assert_eq!(listed, u8::from(refused_with.is_none()), "{value}");
+    }
+}
+
+#[tokio::test]
 async fn what_follows_no_recipe() {
     for (name, value) in [("SignatureMethod", "HMAC-SHA256"), ("SignatureVersion", "2.0")] {
         assert_eq!(refused(get(with(&[(name, value)]))).await, code(400, "IncompleteSignature"), "{name}");

@@ -14,8 +14,9 @@ const HEAD: &str = "\
 
 `sgd serve` speaks the RPC protocol of Alibaba Cloud ECS, version 2014-05-26, as the cloud's unmodified clients do
 ([Serving clients](serving.md#clients-of-the-cloud)). This page has every action and every parameter that it reads. A parameter that
-is not listed for an action is ignored; an action that is not listed is refused with `InvalidAction.NotFound`. The cloud's own
-reference describes the responses.
+is not listed for an action is ignored, as clients of the cloud send some of their own; only `DryRun`, unless it is `false`, is refused
+with `InvalidParameter`, so that no request takes effect that was not to. An action that is not listed is refused with
+`InvalidAction.NotFound`. The cloud's own reference describes the responses.
 
 Every request also has the parameters or headers of its protocol, which clients write themselves: the action, the version, the format
 (JSON or XML), and a signature of version 1 (HMAC-SHA1) or ACS3 (HMAC-SHA256).

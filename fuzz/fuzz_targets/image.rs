@@ -14,7 +14,7 @@ mod policy;
 use libfuzzer_sys::fuzz_target;
 use sg_check::{CompiledNic, Engine, ImageEngine, OracleEngine};
 use sg_common::{
-    image::{Header, Keys, Walk, Words, header},
+    image::{DIMENSIONS, Header, Keys, Walk, Words, header},
     verdict::Decision,
 };
 use sg_compile::LARGEST_WORDS;
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn any_words(bytes: &[u8]) {
     let mut words =
         bytes.chunks(8).map(|chunk| chunk.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-    let keys: Keys = std::array::from_fn(|_| words.next().unwrap_or(0));
+    let keys = Keys::from(std::array::from_fn(|_| words.next().unwrap_or(0)));
     let image: Vec<u64> = words.collect();
     let answers = read(&image[..], &keys);
     assert_eq!(answers, read(&image[..], &keys), "the same words twice");
@@ -93,8 +93,9 @@ fn check_images(policy: &Policy, twice: bool) {
         let words = compiled.image.words();
         assert!(words.len() <= LARGEST_WORDS && words.len().is_multiple_of(8));
         for key in [0, 1, u64::from(u32::MAX), 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
+            let keys = Keys::from([key; DIMENSIONS]);
             for root in header::ROOTS..header::ALLOWED_SOURCES + 2 {
-                assert!(Walk::from(words, root).run(words, &[key; 8]).is_some(), "root {root}, key {key:#x}");
+                assert!(Walk::from(words, root).run(words, &keys).is_some(), "root {root}, key {key:#x}");
             }
         }
     }

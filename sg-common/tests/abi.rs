@@ -203,13 +203,7 @@ fn images() -> String {
         image::flags::PASS_DECRYPTED,
         image::flags::ETHERTYPES,
         image::flags::LAYER_3,
-        Dimension::RemoteHigh as u8,
-        Dimension::RemoteLow as u8,
-        Dimension::Service as u8,
-        Dimension::SourcePort as u8,
-        Dimension::LocalHigh as u8,
-        Dimension::LocalLow as u8,
-        Dimension::Ethernet as u8,
+        image::DIMENSIONS,
         Reference::node(1, Dimension::SourcePort, true).word(),
         Reference::directory(1, Dimension::SourcePort, 2, 3).word(),
         leaf_control(1),
@@ -222,7 +216,11 @@ fn images() -> String {
         Reference::ranked(Decision::new(Verdict::Accept, Reason::Rule, 7), 5).word(),
         service_key(6, 22),
     );
-    let _ = writeln!(text, "  CLASS_WORDS = {:?}", image::CLASS_WORDS);
+    let _ = writeln!(text, "  CLASS_WORDS = {:?}\n\ndimensions", image::CLASS_WORDS);
+    for dimension in Dimension::ALL {
+        let bits = [Family::V4, Family::V6].map(|family| dimension.key_bits(family));
+        let _ = writeln!(text, "  {} {dimension:?}: {bits:?} bits", dimension as u8);
+    }
     text
 }
 

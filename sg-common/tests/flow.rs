@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use sg_common::{
     flow::{
         DEFAULT_TIMEOUTS_SECONDS, Direction, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, State, Width,
-        flags, opens, packet_keys, timeout_index,
+        flags, opens, packet_fields, timeout_index,
     },
+    image::Fields,
     packet::{Address, Family, Icmp, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
     verdict::{Decision, Reason, Verdict},
 };
@@ -114,7 +115,7 @@ proptest! {
         let code_is_zero = packet.l4_selector as u8 == 0;
         if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && code_is_zero {
             let key = FlowKey::of(1, direction, &packet).unwrap();
-            prop_assert_eq!(key.original(direction), packet_keys(direction, &packet));
+            prop_assert_eq!(key.original(direction), packet_fields(direction, &packet));
         }
     }
 
@@ -166,18 +167,18 @@ fn a_policy_is_asked_about_the_remote_end_first() {
     let datagram = Packet { source_port: 40_000, l4_selector: 53, ..datagram };
     // The protocol, and the port or ICMP's type and code in the lower 16 bits.
     let service = 0x0011_0035;
-    for (direction, [remote, local]) in
-        [(Direction::Ingress, [[1, 2], [3, 4]]), (Direction::Egress, [[3, 4], [1, 2]])]
+    for (direction, remote, local) in
+        [(Direction::Ingress, source, destination), (Direction::Egress, destination, source)]
     {
-        let wanted = [remote[0], remote[1], service, 40_000, local[0], local[1]];
-        assert_eq!(packet_keys(direction, &datagram)[..6], wanted);
+        let wanted = Fields { remote, local, service, source_port: 40_000 };
+        assert_eq!(packet_fields(direction, &datagram), wanted);
         let key = FlowKey::of(1, direction, &datagram).unwrap();
-        assert_eq!(key.original(direction)[..6], wanted);
+        assert_eq!(key.original(direction), wanted);
         let echo = Packet { protocol: 58, l4_selector: 128 << 8, source_port: 0, identifier: 9, ..datagram };
-        let wanted = [remote[0], remote[1], 0x003a_8000, 0, local[0], local[1]];
-        assert_eq!(packet_keys(direction, &echo)[..6], wanted);
+        let wanted = Fields { service: 0x003a_8000, source_port: 0, ..wanted };
+        assert_eq!(packet_fields(direction, &echo), wanted);
         let key = FlowKey::of(1, direction, &echo).unwrap();
-        assert_eq!(key.original(direction)[..6], wanted);
+        assert_eq!(key.original(direction), wanted);
     }
 }
 

@@ -34,12 +34,7 @@ fn decision(number: u32) -> Decision {
 /// Words that are often references, controls and bounds that mean something within 64 words.
 fn word() -> impl Strategy<Value = u64> {
     let offset = 0..96_u32;
-    let dimension = prop_oneof![
-        Just(Dimension::RemoteHigh),
-        Just(Dimension::RemoteLow),
-        Just(Dimension::Service),
-        Just(Dimension::LocalLow)
-    ];
+    let dimension = prop::sample::select(&Dimension::ALL[..]);
     prop_oneof![
         (offset.clone(), dimension, any::<bool>())
             .prop_map(|(offset, dimension, paired)| Reference::node(offset, dimension, paired).word()),
@@ -57,7 +52,8 @@ fn word() -> impl Strategy<Value = u64> {
 }
 
 fn keys() -> impl Strategy<Value = Keys> {
-    prop::array::uniform8(prop_oneof![0..20_u64, any::<u64>(), Just(NO_BOUND), Just(u64::MAX)])
+    prop::array::uniform16(prop_oneof![0..20_u64, any::<u64>(), Just(NO_BOUND), Just(u64::MAX)])
+        .prop_map(Keys::from)
 }
 
 proptest! {

@@ -15,8 +15,8 @@ use crate::{context::Context, scratch::Scratch, view};
 #[inline(always)]
 pub fn claim_of_arp(scratch: &mut Scratch) {
     let address = scratch.claimed.address;
-    scratch.keys[Dimension::LocalHigh as usize] = address.high;
-    scratch.keys[Dimension::LocalLow as usize] = address.low;
+    scratch.keys.set(Dimension::LocalHigh, address.high);
+    scratch.keys.set(Dimension::LocalLow, address.low);
 }
 
 /// Makes the checks that need no image, and fills the Ethernet key. Returns the reason to drop the packet.
@@ -24,7 +24,7 @@ pub fn claim_of_arp(scratch: &mut Scratch) {
 pub fn check(ctx: &impl Context, payload: Payload, scratch: &mut Scratch) -> Result<(), Reason> {
     let has_ethernet = scratch.header.flags & flags::LAYER_3 == 0;
     let sender = if has_ethernet { view::sender(ctx).ok_or(Reason::Malformed)? } else { 0 };
-    scratch.keys[Dimension::Ethernet as usize] = sender;
+    scratch.keys.set(Dimension::Ethernet, sender);
     let is_arp = match payload {
         Payload::Ip(..) => false,
         Payload::Arp(_) => true,

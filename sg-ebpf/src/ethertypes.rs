@@ -26,9 +26,9 @@ pub fn check(ctx: &impl Context, image: Image, guarded: bool, keys: &mut Keys) -
     if !guarded {
         return Ok(());
     }
-    keys[Dimension::Ethernet as usize] = view::sender(ctx).ok_or(Reason::Malformed)?;
-    keys[Dimension::LocalHigh as usize] = 0;
-    keys[Dimension::LocalLow as usize] = 0;
+    keys.set(Dimension::Ethernet, view::sender(ctx).ok_or(Reason::Malformed)?);
+    keys.set(Dimension::LocalHigh, 0);
+    keys.set(Dimension::LocalLow, 0);
     if image.is_allowed_source(Family::V4, keys) { Ok(()) } else { Err(Reason::AntiSpoofing) }
 }
 

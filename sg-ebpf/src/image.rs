@@ -6,7 +6,7 @@
 
 use sg_common::{
     abi::Settings,
-    flow::{self, Direction, packet_keys},
+    flow::{self, Direction, packet_fields},
     image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
     packed::Takeover,
     packet::{Family, Packet},
@@ -152,7 +152,7 @@ const _: subprograms::Keys = sg_keys;
 extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) -> u64 {
     // SAFETY: the caller passes references; the verifier checks the size of what they point to.
     if let (Some(keys), Some(packet)) = unsafe { (keys.as_mut(), packet.as_ref()) } {
-        *keys = packet_keys(Direction::of(direction), packet);
+        keys.fill(&packet_fields(Direction::of(direction), packet));
     }
     0
 }
@@ -199,7 +199,7 @@ const _: subprograms::Original = sg_original;
 extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
     // SAFETY: as above.
     if let Some(Scratch { key, original, .. }) = unsafe { scratch.as_mut() } {
-        *original = key.original(Direction::of(first));
+        original.fill(&key.original(Direction::of(first)));
     }
     0
 }

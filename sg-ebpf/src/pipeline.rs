@@ -6,7 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
-    flow::{self, Direction, packet_keys},
+    flow::{self, Direction, packet_fields},
     guest::may_solicit,
     image::{Header, Keys, flags},
     packed::{ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
@@ -329,6 +329,6 @@ pub fn classify(ctx: &impl Context, hook: Hook) -> Decision {
         Payload::Arp(_) => return host_drop(Reason::NotIp),
         Payload::Refused(reason) => return host_drop(reason),
     };
-    scratch.keys = packet_keys(nic.direction, &scratch.packet);
+    scratch.keys.fill(&packet_fields(nic.direction, &scratch.packet));
     nic.classify(nic.direction, family, &scratch.keys)
 }

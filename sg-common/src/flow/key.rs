@@ -2,7 +2,7 @@
 
 use super::Direction;
 use crate::{
-    image::{Dimension, Keys, service_key},
+    image::{Fields, Keys, service_key},
     packet::{Address, Family, Icmp, Packet, Vlan, is_icmp},
 };
 
@@ -170,10 +170,10 @@ impl FlowKey {
         }
     }
 
-    /// The lookup keys of the flow's first packet, which went in `direction`, for revalidation.
+    /// The fields of the flow's first packet, which went in `direction`, for revalidation.
     #[inline(always)]
     #[must_use]
-    pub fn original(&self, direction: Direction) -> Keys {
+    pub fn original(&self, direction: Direction) -> Fields {
         let Self { l4, .. } = *self;
         let family = l4.family();
         let (source_port, l4_selector) = if is_icmp(family, l4.protocol()) {
@@ -186,12 +186,12 @@ impl FlowKey {
             // The same swap: the source and destination of an inbound packet are the remote and local ends.
             ends(direction, l4.remote_port(), l4.local_port())
         };
-        keys(
-            Address { high: self.remote_high, low: self.remote_low },
-            Address { high: self.local_high, low: self.local_low },
-            service_key(l4.protocol(), l4_selector),
+        Fields {
+            remote: Address { high: self.remote_high, low: self.remote_low },
+            local: Address { high: self.local_high, low: self.local_low },
+            service: service_key(l4.protocol(), l4_selector),
             source_port,
-        )
+        }
     }
 }
 
@@ -265,23 +265,21 @@ fn one_branch() {
     core::hint::black_box(());
 }
 
-/// The keys of a policy lookup for `packet`.
+/// The fields by which rules match `packet`.
 #[inline(always)]
 #[must_use]
-pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
+pub fn packet_fields(direction: Direction, packet: &Packet) -> Fields {
     let (remote, local) = ends(direction, &packet.source, &packet.destination);
-    keys(*remote, *local, service_key(packet.protocol, packet.l4_selector), packet.source_port)
+    Fields {
+        remote: *remote,
+        local: *local,
+        service: service_key(packet.protocol, packet.l4_selector),
+        source_port: packet.source_port,
+    }
 }
 
-#[inline(always)]
-fn keys(remote: Address, local: Address, service: u64, source_port: u16) -> Keys {
-    // In the order of `Dimension`. No rule uses the last two; zeros there would become a call of memset, which is a loop over
-    // bytes in eBPF and costs more than all the rest of this function.
-    [remote.high, remote.low, service, u64::from(source_port), local.high, local.low, local.high, local.low]
+/// The keys of a policy lookup for `packet`, for hosts: the datapath fills those that it has.
+#[must_use]
+pub fn packet_keys(direction: Direction, packet: &Packet) -> Keys {
+    Keys::of(&packet_fields(direction, packet))
 }
-
-const _: () = {
-    assert!(Dimension::RemoteHigh as usize == 0 && Dimension::RemoteLow as usize == 1);
-    assert!(Dimension::Service as usize == 2 && Dimension::SourcePort as usize == 3);
-    assert!(Dimension::LocalHigh as usize == 4 && Dimension::LocalLow as usize == 5);
-};

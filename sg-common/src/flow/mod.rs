@@ -20,7 +20,7 @@ mod tcp;
 
 pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
-pub use key::{FlowKey, FlowKeyV4, PortsProtoNic, Width, packet_keys};
+pub use key::{FlowKey, FlowKeyV4, PortsProtoNic, Width, packet_fields, packet_keys};
 pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 
 use crate::packet::{Family, Icmp, Packet, has_ports, is_icmp, protocol};

@@ -66,15 +66,15 @@ extern "C" fn sg_of_nic(slot: u64, direction: u64, delivery: u64) -> u64 {
     // The reject comes from the local address or goes to it: that must be the NIC's. What it says about the remote address must
     // be true too.
     let (local, remote, family) = (local(packet, direction), remote(packet, direction), packet.family);
-    keys[Dimension::Ethernet as usize] = link.local(direction);
-    keys[Dimension::LocalHigh as usize] = local.high;
-    keys[Dimension::LocalLow as usize] = local.low;
+    keys.set(Dimension::Ethernet, link.local(direction));
+    keys.set(Dimension::LocalHigh, local.high);
+    keys.set(Dimension::LocalLow, local.low);
     let Some(image) = Image::of(slot as u32) else { return 0 };
     if !delivery.is_own(*link, direction, image.mac()) || !image.is_allowed_source(family, keys) {
         return 0;
     }
-    keys[Dimension::LocalHigh as usize] = remote.high;
-    keys[Dimension::LocalLow as usize] = remote.low;
+    keys.set(Dimension::LocalHigh, remote.high);
+    keys.set(Dimension::LocalLow, remote.low);
     u64::from(!image.suppresses_reject(family, keys))
 }
 

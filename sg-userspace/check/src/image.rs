@@ -100,7 +100,7 @@ impl CompiledNic {
         let words = self.image.words();
         let header = Header::read(words).ok_or(ImageFault::Version)?;
         let mut keys = packet_keys(direction, packet);
-        keys[Dimension::Ethernet as usize] = sender;
+        keys.set(Dimension::Ethernet, sender);
         let walk = |root, keys: &Keys| Walk::from(words, root).run(words, keys).ok_or(ImageFault::Walk);
         let family = packet.family as usize;
         let own = walk(header::OWN + family, &keys)?.accepts();

@@ -11,7 +11,7 @@ use sg_common::image::{Dimension, Reference};
 
 use super::{
     dimensions::Dimensions,
-    lowered_rule::LoweredRule,
+    lowered_rule::{Condition, End, LoweredRule},
     ranges::{Addresses, Range},
 };
 
@@ -81,14 +81,11 @@ impl<'a> Candidates<'a> {
     ) {
         let meaning = self.meaning(candidate);
         let lowered_rule = &self.lowered_rules[meaning.lowered_rule as usize];
-        let ranges: &[Range] = match dimension {
-            Dimension::RemoteHigh => return self.upper(&lowered_rule.remote, meaning, true, range),
-            Dimension::LocalHigh => return self.upper(&lowered_rule.local, meaning, false, range),
-            Dimension::RemoteLow => self.low(meaning.remote_low),
-            Dimension::LocalLow => self.low(meaning.local_low),
-            Dimension::Service => &lowered_rule.service,
-            Dimension::SourcePort => &lowered_rule.source_port,
-            Dimension::Ethernet => &[lowered_rule.ethernet],
+        let ranges = match lowered_rule.condition(dimension) {
+            Condition::High(end, addresses) => return self.upper(addresses, meaning, end, range),
+            Condition::Low(End::Remote) => self.low(meaning.remote_low),
+            Condition::Low(End::Local) => self.low(meaning.local_low),
+            Condition::Key(ranges) => ranges,
         };
         for &keys in ranges {
             range(keys, candidate);
@@ -100,15 +97,14 @@ impl<'a> Candidates<'a> {
         &mut self,
         addresses: &'a Addresses,
         meaning: Meaning,
-        remote: bool,
+        end: End,
         mut range: impl FnMut(Range, Candidate),
     ) {
         for piece in addresses.pieces() {
             let low = piece.low.as_ref().map_or(LowId::ANY, |low| self.low_id(low));
-            let found = if remote {
-                Meaning { remote_low: low, ..meaning }
-            } else {
-                Meaning { local_low: low, ..meaning }
+            let found = match end {
+                End::Remote => Meaning { remote_low: low, ..meaning },
+                End::Local => Meaning { local_low: low, ..meaning },
             };
             range(piece.high, self.number(found));
         }

@@ -1,12 +1,27 @@
-//! A set of dimensions.
+//! Sets of dimensions, and the dimensions in which rules have conditions.
 
-use sg_common::image::Dimension;
+use sg_common::image::{DIMENSIONS, Dimension};
 
+/// A set of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dimensions(u8);
+pub(super) struct Dimensions(u16);
 
 impl Dimensions {
-    pub(super) const ALL: Self = Self(0x7f);
+    pub(super) const ALL: Self = Self(((1_u32 << Dimension::ALL.len()) - 1) as u16);
+
+    pub(super) const NONE: Self = Self(0);
+
+    /// The upper halves of addresses.
+    const HIGHS: Self = {
+        let (mut highs, mut number) = (0, 0);
+        while number < Dimension::ALL.len() {
+            if Dimension::ALL[number].lower_half().is_some() {
+                highs |= 1 << number;
+            }
+            number += 1;
+        }
+        Self(highs)
+    };
 
     pub(super) const fn only(dimension: Dimension) -> Self {
         Self(1 << dimension as u8)
@@ -14,7 +29,7 @@ impl Dimensions {
 
     /// `dimension` alone if the condition holds, else the empty set.
     pub(super) const fn only_if(condition: bool, dimension: Dimension) -> Self {
-        Self((condition as u8) << dimension as u8)
+        Self((condition as u16) << dimension as u8)
     }
 
     pub(super) const fn has(self, dimension: Dimension) -> bool {
@@ -43,14 +58,49 @@ impl Dimensions {
 
     /// The lower halves whose upper halves are in the set.
     pub(super) const fn lows_to_come(self) -> Self {
-        const HIGHS: Dimensions =
-            Dimensions::only(Dimension::RemoteHigh).or(Dimensions::only(Dimension::LocalHigh));
         // A lower half is the dimension after its upper half.
-        Self((self.0 & HIGHS.0) << 1)
+        Self((self.0 & Self::HIGHS.0) << 1)
     }
 
     /// The set as a number, for hashing.
-    pub(super) const fn bits(self) -> u8 {
+    pub(super) const fn bits(self) -> u16 {
         self.0
     }
 }
+
+/// The dimensions in which rules have conditions of their own, in the order in which rules are separated by them.
+pub(super) const OF_RULES: [Dimension; OF_RULES_COUNT] = {
+    let mut found = [Dimension::Ethernet; OF_RULES_COUNT];
+    let mut number = 0;
+    while number < Dimension::ALL.len() {
+        if let Some(place) = place(Dimension::ALL[number]) {
+            // If two have one place, another stays empty: asserted below.
+            found[place] = Dimension::ALL[number];
+        }
+        number += 1;
+    }
+    found
+};
+
+const OF_RULES_COUNT: usize = 4;
+
+/// The place of a dimension in [`OF_RULES`].
+const fn place(dimension: Dimension) -> Option<usize> {
+    match dimension {
+        Dimension::RemoteHigh => Some(0),
+        Dimension::LocalHigh => Some(1),
+        Dimension::Service => Some(2),
+        Dimension::SourcePort => Some(3),
+        // The condition on a lower half comes with that on the upper half. Rules do not ask for Ethernet addresses.
+        Dimension::RemoteLow | Dimension::LocalLow | Dimension::Ethernet => None,
+    }
+}
+
+const _: () = {
+    assert!(Dimension::ALL.len() <= DIMENSIONS && DIMENSIONS <= u16::BITS as usize);
+    let mut number = 0;
+    while number < OF_RULES_COUNT {
+        assert!(matches!(place(OF_RULES[number]), Some(found) if found == number));
+        number += 1;
+    }
+};

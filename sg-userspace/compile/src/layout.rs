@@ -6,8 +6,11 @@
 
 use std::mem;
 
-use sg_common::image::{
-    Dimension, FANOUT, NO_BOUND, NODE_WORDS, PARTITION_WORDS, Reference, inner_control, leaf_control,
+use sg_common::{
+    image::{
+        Dimension, FANOUT, NO_BOUND, NODE_WORDS, PARTITION_WORDS, Reference, inner_control, leaf_control,
+    },
+    packet::Family,
 };
 
 use super::tree::{DecisionTree, Interval, Target};
@@ -17,6 +20,9 @@ const BUCKET: usize = 4;
 
 /// Index width of the largest directory, in bits.
 const DIRECTORY_BITS: u32 = 16;
+
+/// The width of keys that need a pair of nodes.
+const PAIRED_BITS: u32 = 64;
 
 /// Estimated words of a split of `intervals` intervals; errs on the high side.
 pub(super) fn words(intervals: usize) -> usize {
@@ -64,7 +70,7 @@ impl Layout {
         let splits = tree.splits();
         let mut placed: Vec<(u64, u32)> = Vec::with_capacity(splits.len());
         for (dimension, intervals) in splits {
-            let entry = self.split(dimension, intervals, tree.wide, &placed);
+            let entry = self.split(dimension, intervals, tree.family, &placed);
             placed.push(entry);
             if self.words.len() > self.budget_words {
                 return None;
@@ -80,7 +86,7 @@ impl Layout {
         &mut self,
         dimension: Dimension,
         intervals: &[Interval],
-        wide: bool,
+        family: Family,
         placed: &[(u64, u32)],
     ) -> (u64, u32) {
         let mut resolved = mem::take(&mut self.resolved);
@@ -91,20 +97,23 @@ impl Layout {
             deepest = deepest.max(steps);
             (interval.key, word)
         }));
-        let (root, height) = self.dimension(dimension, wide, &resolved);
+        let (root, height) = self.dimension(dimension, dimension.key_bits(family), &resolved);
         self.resolved = resolved;
         (root.word(), deepest + height)
     }
 
-    /// Writes the search structure over the intervals of a dimension; returns the word that leads to it and the longest walk
-    /// through it.
-    fn dimension(&mut self, dimension: Dimension, wide: bool, intervals: &[(u64, u64)]) -> (Reference, u32) {
-        let paired =
-            wide && !matches!(dimension, Dimension::Service | Dimension::SourcePort | Dimension::Ethernet);
-        if let Some(bits) = directory_bits(dimension, paired, intervals.len()) {
-            return self.directory(dimension, bits, intervals);
+    /// Writes the search structure over the intervals of a dimension whose keys have `key_bits` bits; returns the word that leads
+    /// to it and the longest walk through it.
+    fn dimension(
+        &mut self,
+        dimension: Dimension,
+        key_bits: u32,
+        intervals: &[(u64, u64)],
+    ) -> (Reference, u32) {
+        if let Some(bits) = directory_bits(key_bits, intervals.len()) {
+            return self.directory(dimension, key_bits - bits, bits, intervals);
         }
-        if !paired {
+        if key_bits < PAIRED_BITS {
             let (root, height) = self.tree(intervals);
             return (Reference::node(self.push(&root), dimension, false), height);
         }
@@ -125,8 +134,13 @@ impl Layout {
 
     /// Writes a directory and the trees behind it; returns its reference and the longest walk from it to the end of the
     /// dimension.
-    fn directory(&mut self, dimension: Dimension, bits: u32, intervals: &[(u64, u64)]) -> (Reference, u32) {
-        let shift = key_bits(dimension) - bits;
+    fn directory(
+        &mut self,
+        dimension: Dimension,
+        shift: u32,
+        bits: u32,
+        intervals: &[(u64, u64)],
+    ) -> (Reference, u32) {
         let offset = self.words.len();
         // A multiple of eight words: see `directory_bits`.
         self.words.resize(offset + (1 << bits), 0);
@@ -201,22 +215,12 @@ impl Layout {
 
 /// The number of bits that index the directory of a split, or `None` if a tree alone is as good, which holds up to two levels.
 /// IPv6 addresses get no directory: their upper bits are all alike.
-fn directory_bits(dimension: Dimension, paired: bool, intervals: usize) -> Option<u32> {
-    if paired || intervals <= FANOUT * 2 {
+fn directory_bits(key_bits: u32, intervals: usize) -> Option<u32> {
+    if key_bits == PAIRED_BITS || intervals <= FANOUT * 2 {
         return None;
     }
     let bits = (intervals / BUCKET).next_power_of_two().ilog2();
-    Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits(dimension)))
-}
-
-/// Width of a dimension's keys in bits, where it is not 64.
-const fn key_bits(dimension: Dimension) -> u32 {
-    match dimension {
-        Dimension::Service => 24,
-        Dimension::SourcePort => 16,
-        Dimension::Ethernet => 48,
-        Dimension::RemoteHigh | Dimension::RemoteLow | Dimension::LocalHigh | Dimension::LocalLow => 32,
-    }
+    Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits))
 }
 
 /// A node over children that begin at `keys`. The first child needs no bound.

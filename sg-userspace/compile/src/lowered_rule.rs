@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    slice,
 };
 
 use foldhash::{HashMap, HashMapExt as _};
@@ -22,11 +23,13 @@ use smallvec::smallvec;
 
 use super::{
     affected::AffectedRanges,
-    dimensions::Dimensions,
+    dimensions::{Dimensions, OF_RULES},
     ranges::{Addresses, Range, Ranges},
 };
 
 /// A condition on every dimension, and the decision if all are met. Earlier lowered rules win.
+///
+/// [`Self::condition`] is the one place that says which field is of which dimension.
 #[derive(Clone, Debug)]
 pub(super) struct LoweredRule {
     pub(super) remote: Addresses,
@@ -38,8 +41,27 @@ pub(super) struct LoweredRule {
     pub(super) decision: Decision,
 }
 
+/// An end of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Remote,
+    Local,
+}
+
+/// The condition of a lowered rule in one dimension.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Condition<'a> {
+    /// On the upper half of an address.
+    High(End, &'a Addresses),
+    /// On the lower half of an address, which depends on the upper half that matched.
+    Low(End),
+    /// On a key that stands for itself.
+    Key(&'a [Range]),
+}
+
 impl LoweredRule {
-    fn always(decision: Decision) -> Self {
+    /// The rule without a condition.
+    pub(super) fn always(decision: Decision) -> Self {
         Self {
             remote: Addresses::any(),
             service: one(Range::FULL),
@@ -50,30 +72,52 @@ impl LoweredRule {
         }
     }
 
-    /// The number of ranges, over all dimensions.
-    pub(super) fn ranges(&self) -> usize {
-        self.remote.pieces().len() + self.service.len() + self.source_port.len() + self.local.pieces().len()
+    /// The condition in one dimension.
+    pub(super) fn condition(&self, dimension: Dimension) -> Condition<'_> {
+        match dimension {
+            Dimension::RemoteHigh => Condition::High(End::Remote, &self.remote),
+            Dimension::RemoteLow => Condition::Low(End::Remote),
+            Dimension::Service => Condition::Key(&self.service),
+            Dimension::SourcePort => Condition::Key(&self.source_port),
+            Dimension::LocalHigh => Condition::High(End::Local, &self.local),
+            Dimension::LocalLow => Condition::Low(End::Local),
+            Dimension::Ethernet => Condition::Key(slice::from_ref(&self.ethernet)),
+        }
     }
 
-    /// The ranges in one dimension that rules can match; for addresses, the upper halves.
+    /// The numbers of ranges, by dimension in which rules have conditions.
+    fn counts(&self) -> impl Iterator<Item = usize> {
+        OF_RULES.into_iter().map(|dimension| match self.condition(dimension) {
+            Condition::High(_, addresses) => addresses.pieces().len(),
+            Condition::Low(_) => 1,
+            Condition::Key(ranges) => ranges.len(),
+        })
+    }
+
+    /// The number of ranges, over all dimensions.
+    pub(super) fn ranges(&self) -> usize {
+        self.counts().sum()
+    }
+
+    /// The ranges in one dimension; for addresses, the upper halves.
     pub(super) fn ranges_of(&self, dimension: Dimension) -> Ranges {
-        let upper = |addresses: &Addresses| addresses.pieces().iter().map(|piece| piece.high).collect();
-        match dimension {
-            Dimension::RemoteHigh | Dimension::RemoteLow => upper(&self.remote),
-            Dimension::LocalHigh | Dimension::LocalLow => upper(&self.local),
-            Dimension::Service => self.service.clone(),
-            Dimension::SourcePort => self.source_port.clone(),
-            Dimension::Ethernet => one(self.ethernet),
+        match self.condition(dimension) {
+            Condition::High(_, addresses) => addresses.pieces().iter().map(|piece| piece.high).collect(),
+            Condition::Low(_) => one(Range::FULL),
+            Condition::Key(ranges) => ranges.into(),
         }
     }
 
     /// The dimensions with a condition, except lower halves of addresses.
     pub(super) fn asked(&self) -> Dimensions {
-        Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
-            .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
-            .or(Dimensions::only_if(self.source_port[..] != [Range::FULL], Dimension::SourcePort))
-            .or(Dimensions::only_if(!self.local.is_any(), Dimension::LocalHigh))
-            .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
+        Dimension::ALL.into_iter().fold(Dimensions::NONE, |asked, dimension| {
+            let has_condition = match self.condition(dimension) {
+                Condition::High(_, addresses) => !addresses.is_any(),
+                Condition::Low(_) => false,
+                Condition::Key(ranges) => *ranges != [Range::FULL],
+            };
+            asked.or(Dimensions::only_if(has_condition, dimension))
+        })
     }
 
     /// The membership rules that recognise the NIC's own addresses: those accept.
@@ -318,12 +362,7 @@ impl<'a> Resolver<'a> {
                 let cost: usize = [Family::V4, Family::V6]
                     .into_iter()
                     .filter_map(|family| self.rule(rule, family, nothing))
-                    .map(|lowered_rule| {
-                        lowered_rule.remote.pieces().len()
-                            * lowered_rule.service.len()
-                            * lowered_rule.source_port.len()
-                            * lowered_rule.local.pieces().len()
-                    })
+                    .map(|lowered_rule| lowered_rule.counts().product::<usize>())
                     .sum();
                 costs.push((cost, index, rule));
             }

@@ -14,6 +14,7 @@ use sg_common::{
 };
 
 use super::{
+    dimensions::OF_RULES,
     lowered_rule::LoweredRule,
     ranges::Range,
     tree::{DecisionTree, Limits, Order},
@@ -37,10 +38,6 @@ const GENEROUS: usize = 4;
 /// A lowered rule is wide in a dimension if more than one in this many of the ranges that begin in the dimension begin inside it.
 const WIDE: usize = 16;
 
-/// The dimensions by which lowered rules are separated, in this order.
-const APART: [Dimension; 4] =
-    [Dimension::RemoteHigh, Dimension::LocalHigh, Dimension::Service, Dimension::SourcePort];
-
 /// The limits of a decision tree that only the budget bounds.
 pub(super) const fn limits(budget_words: usize) -> Limits {
     Limits::of_words(budget_words.saturating_mul(GENEROUS))
@@ -61,7 +58,7 @@ pub(super) fn plant(
     let several = |words_per_range| {
         let mut partition =
             Partition { lowered_rules, family, words_per_range, words_left: most.words, trees: Vec::new() };
-        partition.divide(&all, &APART).then_some(partition.trees).filter(|trees| trees.len() > 1)
+        partition.divide(&all, &OF_RULES).then_some(partition.trees).filter(|trees| trees.len() > 1)
     };
     let [few, many] = WORDS_PER_RANGE;
     let mut found = one(Order::AddressFirst, fair(ranges, PLAIN).min(most))
@@ -169,7 +166,7 @@ mod tests {
     use super::*;
     use crate::{
         layout::Layout,
-        lowered_rule::addresses,
+        lowered_rule::{Condition, addresses},
         ranges::{Addresses, Piece, Ranges},
     };
 
@@ -216,23 +213,12 @@ mod tests {
                 ethernet: Range::FULL,
                 decision: decision(number),
             };
-            let default = LoweredRule {
-                remote: Addresses::any(),
-                local: Addresses::any(),
-                service: smallvec![Range::FULL],
-                source_port: smallvec![Range::FULL],
-                ethernet: Range::FULL,
-                decision: decision(count),
-            };
             let mut lowered_rules: Vec<LoweredRule> = (0..count).map(some).collect();
             // Rules that match almost everything come last, or they would hide the others.
             lowered_rules.sort_by_key(|lowered_rule| {
-                let dimensions = [lowered_rule.remote.is_any(), lowered_rule.local.is_any()];
-                let services = [&lowered_rule.service, &lowered_rule.source_port]
-                    .map(|ranges| ranges[..] == [Range::FULL]);
-                dimensions.into_iter().chain(services).filter(|&open| open).count()
+                OF_RULES.iter().filter(|&&dimension| !lowered_rule.asked().has(dimension)).count()
             });
-            lowered_rules.push(default);
+            lowered_rules.push(LoweredRule::always(decision(count)));
             lowered_rules
         }
 
@@ -246,15 +232,20 @@ mod tests {
         /// Keys at the edges of a lowered rule.
         fn keys(&mut self, family: Family, lowered_rule: &LoweredRule) -> Keys {
             let mut keys = Keys::default();
-            let highest = if family == Family::V4 { u64::from(u32::MAX) } else { u64::MAX };
-            for (addresses, high) in [(&lowered_rule.remote, 0), (&lowered_rule.local, 4)] {
-                let Piece { high: range, low } =
-                    &addresses.pieces()[self.below(addresses.pieces().len() as u64) as usize];
-                keys[high] = self.affected(&[*range]) & highest;
-                keys[high + 1] = self.affected(low.as_deref().unwrap_or(&[Range::FULL]));
+            for dimension in Dimension::ALL {
+                let highest = u64::MAX >> (64 - dimension.key_bits(family));
+                match lowered_rule.condition(dimension) {
+                    Condition::High(_, addresses) => {
+                        let Piece { high, low } =
+                            &addresses.pieces()[self.below(addresses.pieces().len() as u64) as usize];
+                        keys.set(dimension, self.affected(&[*high]) & highest);
+                        let low = self.affected(low.as_deref().unwrap_or(&[Range::FULL]));
+                        keys.set(dimension.lower_half().unwrap(), low);
+                    }
+                    Condition::Low(_) => {}
+                    Condition::Key(ranges) => keys.set(dimension, self.affected(ranges) & highest),
+                }
             }
-            keys[Dimension::Service as usize] = self.affected(&lowered_rule.service) & 0xff_ffff;
-            keys[Dimension::SourcePort as usize] = self.affected(&lowered_rule.source_port) & 0xffff;
             keys
         }
     }
@@ -263,17 +254,16 @@ mod tests {
     fn said(lowered_rules: &[LoweredRule], keys: &Keys) -> Decision {
         let among =
             |ranges: &[Range], key| ranges.iter().any(|range| (range.first..=range.last).contains(&key));
-        let within = |addresses: &Addresses, high: usize| {
-            addresses.pieces().iter().any(|piece| {
-                among(&[piece.high], keys[high])
-                    && piece.low.as_ref().is_none_or(|low| among(low, keys[high + 1]))
-            })
-        };
         let matches = |lowered_rule: &&LoweredRule| {
-            within(&lowered_rule.remote, 0)
-                && within(&lowered_rule.local, 4)
-                && among(&lowered_rule.service, keys[Dimension::Service as usize])
-                && among(&lowered_rule.source_port, keys[Dimension::SourcePort as usize])
+            Dimension::ALL.iter().all(|&dimension| match lowered_rule.condition(dimension) {
+                Condition::High(_, addresses) => addresses.pieces().iter().any(|piece| {
+                    let low = keys.get(dimension.lower_half().unwrap());
+                    among(&[piece.high], keys.get(dimension))
+                        && piece.low.as_ref().is_none_or(|lows| among(lows, low))
+                }),
+                Condition::Low(_) => true,
+                Condition::Key(ranges) => among(ranges, keys.get(dimension)),
+            })
         };
         lowered_rules.iter().find(matches).unwrap().decision
     }

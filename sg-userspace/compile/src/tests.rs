@@ -13,7 +13,7 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
     flow::Direction,
-    image::{CLASS_WORDS, Header, Keys, Walk, flags, header, names, service_key},
+    image::{CLASS_WORDS, Fields, Header, Keys, Walk, flags, header, names, service_key},
     packet::{Address, Family},
     verdict::{Decision, Reason, Verdict},
 };
@@ -110,9 +110,12 @@ fn list_policy(prefixes: Vec<IpNet>) -> Policy {
 /// The decision for inbound TCP over IPv4.
 fn decision(image: &Image, remote: &str, port: u16) -> Decision {
     let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
-    let mut keys = Keys::default();
-    keys[0] = Address::from(remote.parse::<IpAddr>().unwrap()).high;
-    keys[2] = service_key(6, port);
+    let keys = Keys::of(&Fields {
+        remote: remote.parse::<IpAddr>().unwrap().into(),
+        local: Address::default(),
+        service: service_key(6, port),
+        source_port: 0,
+    });
     Walk::from(image.words(), root).run(image.words(), &keys).unwrap()
 }
 

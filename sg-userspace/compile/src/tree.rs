@@ -29,21 +29,11 @@ use super::{
 /// The order of dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Addresses before services: right for most policies, and costs no time for choosing.
+    /// That of [`Dimension::ALL`], remote addresses before services: right for most policies, and costs no time for choosing.
     AddressFirst,
     /// The most selective dimension, which leaves the fewest lowered rules, chosen anew at each place.
     Sharpest,
 }
-
-const ADDRESS_FIRST: [Dimension; 7] = [
-    Dimension::RemoteHigh,
-    Dimension::RemoteLow,
-    Dimension::Service,
-    Dimension::SourcePort,
-    Dimension::LocalHigh,
-    Dimension::LocalLow,
-    Dimension::Ethernet,
-];
 
 /// The target of an interval: an encoded decision, or the number of a split. Decisions have the highest bit set ([`Reference`]),
 /// numbers do not.
@@ -89,8 +79,7 @@ pub(super) struct DecisionTree {
     pub(super) first: u32,
     /// Its estimated size in words.
     pub(super) words: usize,
-    /// Addresses have 64-bit keys: the family is IPv6.
-    pub(super) wide: bool,
+    pub(super) family: Family,
 }
 
 /// The maximum cost of a decision tree.
@@ -156,7 +145,7 @@ impl DecisionTree {
         let root = builder.target(Dimensions::ALL, all)?;
         let first = *members.first()?;
         let Builder { splits, intervals, words, .. } = builder;
-        Some(Self { splits, intervals, root, first, words, wide: family == Family::V6 })
+        Some(Self { splits, intervals, root, first, words, family })
     }
 
     /// The splits: the dimension of each, and its intervals.
@@ -232,7 +221,7 @@ impl Builder<'_> {
         let list = &self.lists[begin..];
         let left = asked.or(asked.lows_to_come().and(left));
         let mut hash = self.hash.build_hasher();
-        hash.write_u8(left.bits());
+        hash.write_u16(left.bits());
         for candidate in list {
             hash.write_u32(candidate.0);
         }
@@ -257,7 +246,7 @@ impl Builder<'_> {
 
     /// Splits on one of the dimensions that the candidates of `list` have conditions on (`asked`).
     fn cut(&mut self, left: Dimensions, asked: Dimensions, list: Range<u32>) -> Option<Target> {
-        let mut among = ADDRESS_FIRST.into_iter().filter(|&dimension| asked.has(dimension));
+        let mut among = Dimension::ALL.into_iter().filter(|&dimension| asked.has(dimension));
         let first = among.next()?;
         if let &[one, other] = slice(&self.lists, &list)
             && left == Dimensions::only(first)

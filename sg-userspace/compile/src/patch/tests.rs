@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
-    image::{Keys, Walk, service_key},
+    image::{Fields, Keys, Walk, service_key},
     packet::Address,
     verdict::{Decision, Reason},
 };
@@ -168,9 +168,7 @@ fn around(net: IpNet) -> Vec<IpAddr> {
 fn decided(image: &Image, remote: IpAddr, direction: Direction, port: u16, local: IpAddr) -> Decision {
     let family = if remote.is_ipv4() { Family::V4 } else { Family::V6 };
     let (remote, local) = (Address::from(remote), Address::from(local));
-    let mut keys = Keys::default();
-    (keys[0], keys[1], keys[4], keys[5]) = (remote.high, remote.low, local.high, local.low);
-    (keys[2], keys[3]) = (service_key(6, port), 40_000);
+    let keys = Keys::of(&Fields { remote, local, service: service_key(6, port), source_port: 40_000 });
     let root = header::ROOTS + direction as usize * 2 + family as usize;
     Walk::from(image.words(), root).run(image.words(), &keys).expect("the image is whole")
 }

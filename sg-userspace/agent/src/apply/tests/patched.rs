@@ -8,7 +8,7 @@ use std::{
 
 use sg_common::{
     flow::Direction,
-    image::{Header, Keys, Walk, header, service_key},
+    image::{Fields, Header, Keys, Walk, header, service_key},
     packet::{Address, Family},
 };
 use sg_compile::LARGEST_WORDS;
@@ -55,8 +55,8 @@ fn holds(host: &Host, parts: &PolicyParts) -> bool {
     let kept = host.kept.images.lock().unwrap();
     kept.iter().all(|(&slot, image)| {
         let accepts = |address: IpAddr| {
-            let mut keys = Keys::default();
-            (keys[0], keys[2]) = (Address::from(address).high, service_key(6, 80));
+            let (remote, local, service) = (address.into(), Address::default(), service_key(6, 80));
+            let keys = Keys::of(&Fields { remote, local, service, source_port: 0 });
             Walk::from(image.words(), root).run(image.words(), &keys).unwrap().accepts()
         };
         let record = host.agent.records.iter().find(|record| record.nic.slot == slot).unwrap();

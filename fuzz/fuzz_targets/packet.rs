@@ -313,17 +313,22 @@ fn check_life(key: &FlowKey, packet: &Packet, answer: &Packet, direction: Direct
         let before = entry;
         let reply = way != direction;
         entry.observe(seen, way, 60, now);
-        assert!(entry.state >= before.state, "a flow went back from {} to {}", before.state, entry.state);
+        assert!(
+            entry.state() >= before.state(),
+            "a flow went back from {} to {}",
+            before.state(),
+            entry.state()
+        );
         // A reset that answers nothing is no answer.
         let is_reset = is_tcp && seen.tcp_flags & tcp::RST != 0;
-        assert!(!reply || is_reset || entry.state != State::New as u8);
-        let both_fins = entry.flags & (flags::FIN_ORIGINAL | flags::FIN_REPLY) == 3;
+        assert!(!reply || is_reset || entry.state() != State::New as u8);
+        let both_fins = entry.flags() & (flags::FIN_ORIGINAL | flags::FIN_REPLY) == 3;
         let closes = is_tcp && (both_fins || is_reset);
-        assert!(entry.state != State::Closing as u8 || closes || before.state == State::Closing as u8);
+        assert!(entry.state() != State::Closing as u8 || closes || before.state() == State::Closing as u8);
         assert_eq!(entry.last_seen, now);
         assert_eq!(entry.packets[usize::from(reply)], before.packets[usize::from(reply)] + 1);
         assert_eq!(entry.bytes[usize::from(!reply)], before.bytes[usize::from(!reply)]);
-        assert!(timeout_index(key.l4.family(), key.l4.protocol(), entry.state) < 8);
+        assert!(timeout_index(key.l4.family(), key.l4.protocol(), entry.state()) < 8);
         assert!(!entry.is_expired(key.l4, &[0; 8], now) && entry.is_expired(key.l4, &[0; 8], now + 1));
     }
     assert_eq!(entry.packets, [4, 1]);

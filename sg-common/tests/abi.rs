@@ -73,18 +73,18 @@ fn flows(text: &mut String) {
         text,
         FlowEntry {
             last_seen: u64,
-            opened: u32,
-            pending_syn: u32,
             decision: u64,
+            generation: u32,
+            status: u8,
+            first: u8,
+            pending_first: u8,
+            pending_length: u8,
             packets: [u64; 2],
             bytes: [u64; 2],
             sent: [u32; 2],
             acknowledged: [u32; 2],
-            generation: u32,
-            state: u8,
-            direction: u8,
-            flags: u8,
-            pending_length: u8,
+            opened: u32,
+            pending_syn: u32,
         }
     );
 }
@@ -126,11 +126,10 @@ fn maps() -> String {
         State::Closing as u8,
         flow::flags::FIN_ORIGINAL,
         flow::flags::FIN_REPLY,
-        flow::flags::REVOKED,
+        flow::flags::PENDING,
         flow::flags::SYN,
         flow::flags::EITHER_WAY,
-        flow::flags::PENDING,
-        flow::flags::PENDING_EGRESS,
+        FlowEntry::default().with_state(State::Closing).status,
     );
     let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
         .map(|(protocol, state)| flow::timeout_index(Family::V4, protocol, state));

@@ -31,7 +31,7 @@ fn a_flow_noted_a_moment_later_lives() {
             let key = FlowKey { l4: PortsProtoNic::new((1, 2), 0, protocol, family), ..FlowKey::default() };
             for state in [State::New, State::Established, State::Closing] {
                 let opened = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, then);
-                let entry = FlowEntry { state: state as u8, ..opened };
+                let entry = opened.with_state(state);
                 assert!(!entry.is_expired(key.l4, &timeouts, now), "{then} at {now}");
                 assert!(entry.is_expired(key.l4, &timeouts, then.wrapping_add(100_000)));
             }

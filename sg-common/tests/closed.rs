@@ -20,7 +20,7 @@ fn how_a_connection_began_is_remembered_as_long_as_an_established_one() {
         for either in [false, true] {
             for others in [0, other_flags] {
                 let mut entry = FlowEntry::open(&Packet::EMPTY, direction, ACCEPT, 1, 60, 1_000);
-                entry.flags = others | if either { flags::EITHER_WAY } else { 0 };
+                entry.status = others | if either { flags::EITHER_WAY } else { 0 };
                 let (closed, deleted) = (ClosedEntry::of(&entry), ClosedEntry::deleted(1_000));
                 for (now, known) in
                     [(999, true), (1_000, true), (1_900, true), (1_901, false), (5_000, false)]
@@ -94,17 +94,16 @@ fn a_connection_that_had_ended_goes_on_with_data_and_as_it_began() {
             assert_eq!((opened.sent, opened.acknowledged), ([next, 0], [9_000, 0]));
             let mut by_opener = opened;
             by_opener.reopen(&packet, sender);
-            assert_eq!(by_opener, FlowEntry { state: state as u8, ..opened });
+            assert_eq!(by_opener, opened.with_state(state));
             let mut by_other = opened;
             by_other.reopen(&packet, sender.reversed());
             let wanted = FlowEntry {
-                state: state as u8,
-                direction: sender.reversed() as u8,
+                first: sender.reversed() as u8,
                 packets: [0, 1],
                 bytes: [0, 500],
                 sent: [0, next],
                 acknowledged: [0, 9_000],
-                ..opened
+                ..opened.with_state(state)
             };
             assert_eq!(by_other, wanted);
         }

@@ -239,7 +239,7 @@ fn data_after_an_end_that_was_none_mends_it() {
         assert_eq!(talk.state(), (State::Closing as u8, 3));
         talk.send(6, side, ACK, 100);
         assert_eq!(
-            talk.entry.map(|entry| (entry.state, entry.flags)),
+            talk.entry.map(|entry| (entry.state(), entry.flags())),
             Some((State::Established as u8, flags::SYN))
         );
     }
@@ -261,6 +261,6 @@ fn a_connection_that_ended_is_known_as_long_as_one_that_lives() {
     assert!(!closing.is_closed(&key(), &TIMEOUTS, 4) && closing.is_closed(&key(), &TIMEOUTS, 5));
     // It takes nobody's room, and one that the rules cut is remembered for itself.
     assert!(!cut_early.is_closed(&key(), &TIMEOUTS, 500));
-    let established = FlowEntry { state: State::Established as u8, ..closing };
+    let established = closing.with_state(State::Established);
     assert!(!established.is_closed(&key(), &TIMEOUTS, 500));
 }

@@ -54,7 +54,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             assert_eq!(find(entry, side, &forged, 1, 500), Found::NeedsPolicy);
             assert!(!entry.note_request(&forged, way(side), (ACCEPT, 1), 74, 500));
             let known = |entry: &FlowEntry| {
-                (entry.state, entry.direction, entry.sent, entry.last_seen, entry.packets)
+                (entry.state(), entry.direction(), entry.sent, entry.last_seen, entry.packets)
             };
             assert_eq!(known(entry), known(&before));
             // What answers something else is of the old connection.
@@ -71,16 +71,16 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             let mut refused = *entry;
             refused.begin_anew(DROP, 1, 501);
             assert_eq!(known(&refused), known(&before));
-            assert_eq!(refused.flags & flags::PENDING, 0);
+            assert_eq!(refused.flags() & flags::PENDING, 0);
             assert!(!refused.is_begun_anew_by(&answer, way(side ^ 1)), "nothing is pending any more");
             entry.begin_anew(ACCEPT, 3, 501);
             assert_eq!((entry.packets, entry.bytes, entry.generation), ([1, 0], [74, 0], 3));
             assert_eq!(
-                (entry.direction(), entry.state, entry.flags),
+                (entry.direction(), entry.state(), entry.flags()),
                 (way(side), State::New as u8, flags::SYN)
             );
             let judged = noted(entry, side ^ 1, &answer, (true, 3), 501);
-            assert_eq!((judged, entry.state), (Found::Decided(ACCEPT.word()), State::Established as u8));
+            assert_eq!((judged, entry.state()), (Found::Decided(ACCEPT.word()), State::Established as u8));
             assert_eq!((entry.packets, entry.sent), ([1, 1], [77_000_001, answer.sequence_end()]));
         }
     }
@@ -93,11 +93,11 @@ fn the_same_syn_again_is_the_same_connection() {
     talk.send(6, ORIGINAL, SYN, 0);
     let entry = talk.entry.as_mut().unwrap();
     assert!(entry.note_request(&syn, Direction::Egress, (ACCEPT, 1), 60, 0));
-    assert_eq!((entry.packets, entry.last_seen, entry.flags), ([1, 0], 0, flags::SYN));
+    assert_eq!((entry.packets, entry.last_seen, entry.flags()), ([1, 0], 0, flags::SYN));
     // Another number is another connection.
     assert!(!entry.note_request(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
-    assert_eq!((entry.flags, entry.pending_syn), (flags::SYN | flags::PENDING | flags::PENDING_EGRESS, 6));
+    assert_eq!((entry.flags(), entry.pending_syn), (flags::SYN | flags::PENDING, 6));
 }
 
 #[test]
@@ -112,9 +112,9 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
         for side in [ORIGINAL, REPLY, REPLY, ORIGINAL] {
             let syn = Packet { sequence: number, ..TwoEnds::new().packet(6, side, SYN, 0) };
             assert!(!entry.note_request(&syn, way(side), (ACCEPT, 1), length, 9));
-            let outbound = if side == ORIGINAL { flags::PENDING_EGRESS } else { 0 };
             let wanted = FlowEntry {
-                flags: before.flags | flags::PENDING | outbound,
+                status: before.status | flags::PENDING,
+                pending_first: way(side) as u8,
                 pending_syn: number + 1,
                 pending_length: counted,
                 ..before
@@ -230,7 +230,7 @@ fn a_connection_is_opened_at_once_where_both_ends_asked_and_nothing_else_was_hea
         ("asked, and cut", cut, false),
         ("seen from its middle", mid_stream.entry.unwrap(), false),
         ("answered", established, false),
-        ("ended", FlowEntry { state: State::Closing as u8, ..asked }, false),
+        ("ended", asked.with_state(State::Closing), false),
     ] {
         assert_eq!(entry.is_opened_at_once(way(REPLY)), by_the_other, "{what}");
         assert!(!entry.is_opened_at_once(way(ORIGINAL)), "{what}");
@@ -242,7 +242,7 @@ fn a_stale_flow_says_which_ways_the_policy_is_asked() {
     for (either, flag) in [(false, 0), (true, flags::EITHER_WAY)] {
         let talk = TwoEnds::established();
         let mut entry = talk.entry.unwrap();
-        entry.flags |= flag;
+        entry.status |= flag;
         for side in [ORIGINAL, REPLY] {
             let packet = talk.packet(6, side, ACK, 100);
             for error in [false, true] {
@@ -269,11 +269,11 @@ fn a_flow_is_in_use_where_it_was_answered_and_heard_of_lately() {
         (47, Family::V4, 33),
     ] {
         let key = FlowKey { l4: Names::new((80, 40_000), 0, protocol, family), ..FlowKey::default() };
-        let entry = FlowEntry { last_seen: 1_000, state: State::Established as u8, ..FlowEntry::default() };
+        let entry = FlowEntry { last_seen: 1_000, ..FlowEntry::default() }.with_state(State::Established);
         for (now, in_use) in [(999, true), (1_000, true), (1_000 + seldom, true), (1_001 + seldom, false)] {
             assert_eq!(entry.is_in_use(&key, &TIMEOUTS, now), in_use, "protocol {protocol} at {now}");
             for state in [State::New, State::Closing] {
-                let other = FlowEntry { state: state as u8, ..entry };
+                let other = entry.with_state(state);
                 assert!(!other.is_in_use(&key, &TIMEOUTS, now), "{state:?}");
             }
         }
@@ -295,14 +295,15 @@ fn usual_packets_are_noted_as_any_are() {
             for tcp_flags in [SYN, FIN, RST, SYN | ACK] {
                 assert!(!noted.is_usual(&Packet { tcp_flags, ..packet }));
             }
-            for flag in [flags::REVOKED, flags::PENDING, flags::FIN_ORIGINAL, flags::FIN_REPLY] {
-                assert!(!FlowEntry { flags: flag, ..noted }.is_usual(&packet));
+            let with = |flags| FlowEntry { status: noted.status | flags, ..noted };
+            for flag in [flags::PENDING, flags::FIN_ORIGINAL, flags::FIN_REPLY] {
+                assert!(!with(flag).is_usual(&packet));
             }
-            assert!(FlowEntry { flags: flags::SYN | flags::EITHER_WAY, ..noted }.is_usual(&packet));
+            assert!(with(flags::SYN | flags::EITHER_WAY).is_usual(&packet));
             for state in [State::New, State::Closing] {
-                assert!(!FlowEntry { state: state as u8, ..noted }.is_usual(&packet));
+                assert!(!noted.with_state(state).is_usual(&packet));
             }
-            let question = FlowEntry { state: State::New as u8, ..noted };
+            let question = noted.with_state(State::New);
             assert_eq!(question.is_usual_question(&packet, way(side)), side == ORIGINAL);
             assert!(!noted.is_usual_question(&packet, way(side)));
         }

@@ -135,12 +135,12 @@ proptest! {
         let mut entry = FlowEntry::open(&Packet::EMPTY, opener, ACCEPT, 1, 60, 0);
         let mut counted = [[1, 0], [60, 0]];
         for (now, (way, tcp_flags, length)) in (1..).zip(steps) {
-            let before = entry.state;
+            let before = entry.state();
             entry.observe(&Packet { protocol: 6, tcp_flags, ..Packet::EMPTY }, way, length, now);
             let side = usize::from(way != opener);
             counted[0][side] += 1;
             counted[1][side] += length;
-            prop_assert!(entry.state >= before);
+            prop_assert!(entry.state() >= before);
             prop_assert_eq!(entry.last_seen, now);
         }
         prop_assert_eq!([entry.packets, entry.bytes], counted);
@@ -237,7 +237,7 @@ fn a_flow_expires_after_its_timeout_and_not_at_it() {
     {
         assert_eq!(entry.is_expired(key.l4, &timeouts, now), expired, "at {now}");
     }
-    let both_ways = FlowEntry { state: State::Established as u8, ..entry };
+    let both_ways = entry.with_state(State::Established);
     assert!(!both_ways.is_expired(key.l4, &timeouts, 1200) && both_ways.is_expired(key.l4, &timeouts, 1201));
     // Jiffies begin near their end (INITIAL_JIFFIES) and go round.
     let late = FlowEntry { last_seen: u64::MAX - 50, ..entry };
@@ -245,7 +245,7 @@ fn a_flow_expires_after_its_timeout_and_not_at_it() {
     let ahead = FlowEntry { last_seen: 3, ..entry };
     assert!(!ahead.is_expired(key.l4, &timeouts, u64::MAX - 2), "noted after the clock went round");
     // A state that no version writes is read as some state, not out of bounds.
-    let strange = FlowEntry { state: 255, ..entry };
+    let strange = FlowEntry { status: 255, ..entry };
     assert!(!strange.is_expired(key.l4, &timeouts, 1200) && strange.is_expired(key.l4, &timeouts, 1201));
 }
 
@@ -277,12 +277,12 @@ fn a_flow_is_stale_under_another_generation_where_flows_are_judged_again_or_it_w
 #[test]
 fn judging_again_cuts_and_mends() {
     let mut entry = FlowEntry::open(&Packet::EMPTY, Direction::Ingress, ACCEPT, 1, 60, 0);
-    entry.flags |= flags::FIN_REPLY;
+    entry.status |= flags::FIN_REPLY;
     let state = entry;
     entry.revalidate(DROP, 2);
     assert!(entry.is_revoked());
     assert_eq!((entry.generation, entry.decision), (2, DROP.word()));
-    assert_eq!(entry.flags, flags::FIN_REPLY | flags::REVOKED);
+    assert_eq!(entry.flags(), flags::FIN_REPLY);
     entry.revalidate(DROP, 3);
     assert!(entry.is_revoked(), "revoked twice is revoked");
     entry.revalidate(ACCEPT, 4);

@@ -58,7 +58,7 @@ extern "C" fn sg_lookup(scratch: *mut Scratch, args: u64, length: u64) -> u64 {
     if result == MISS {
         return sg_unknown(scratch, args);
     }
-    if entry.state == State::Established as u8
+    if entry.state() == State::Established as u8
         && Decision::from_word(result).is_some()
         && let Err(reason) = promote(&scratch.key, entry)
     {
@@ -237,7 +237,7 @@ extern "C" fn sg_insert(scratch: *mut Scratch, decision: u64, args: u64, length:
     let direction = args.direction();
     let mut entry = FlowEntry::open(packet, direction, decision, header.generation, length, helpers::now());
     if args.is_either() {
-        entry.flags |= flags::EITHER_WAY;
+        entry.status |= flags::EITHER_WAY;
     }
     if let Some(first) = args.reopened() {
         entry.reopen(packet, first);

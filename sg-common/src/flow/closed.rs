@@ -29,8 +29,8 @@ impl ClosedEntry {
     /// The entry of a closed flow.
     #[must_use]
     pub const fn of(entry: &FlowEntry) -> Self {
-        let either = if entry.flags & flags::EITHER_WAY == 0 { 0 } else { EITHER_WAY };
-        Self { last_seen: entry.last_seen, began: entry.direction as u64 | either }
+        let either = if entry.status & flags::EITHER_WAY == 0 { 0 } else { EITHER_WAY };
+        Self { last_seen: entry.last_seen, began: entry.direction() as u64 | either }
     }
 
     /// The entry of a connection that is deleted `now`, although the rules accept it. Remembered from now on, however long it was

@@ -8,18 +8,29 @@ use crate::{
     verdict::Decision,
 };
 
-/// Entry of a flow. 80 bytes, no padding, integers only.
+/// Entry of a flow. 80 bytes, no padding, integers only. ADR 19 lists what it has room for, and why it is not shorter.
+///
+/// Only [`Self::decision`] says whether the flow is revoked, and only [`Self::first`] who opened it: words that are written whole
+/// and never changed bit by bit, so a race cannot lose either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FlowEntry {
     /// Time of the last packet that passed, in jiffies.
     pub last_seen: u64,
-    /// Time of the first packet that passed: the lower half of jiffies.
-    pub opened: u32,
-    /// With [`flags::PENDING`]: the number that a reply to that SYN acknowledges.
-    pub pending_syn: u32,
-    /// The [`Decision`] that accepted or revoked the flow.
+    /// The [`Decision`] that accepted or revoked the flow. Bits 42 to 62 are zero: room for marks that a policy makes when it judges
+    /// a flow.
     pub decision: u64,
+    /// The generation of the policy that judged the flow last.
+    pub generation: u32,
+    /// Bits of [`flags`], and above them the [`State`], see [`Self::state`].
+    pub status: u8,
+    /// The first packet, by which the flow is judged again: its [`Direction`] in bit 0. The others are zero: room for a field of
+    /// that packet that is not in the key.
+    pub first: u8,
+    /// With [`flags::PENDING`]: the same of that SYN.
+    pub pending_first: u8,
+    /// Length in bytes of the frame of [`Self::pending_syn`], 255 if it was longer.
+    pub pending_length: u8,
     /// Packets: of the side that opened the flow, and of the other side.
     pub packets: [u64; 2],
     /// Bytes, likewise, including Ethernet headers.
@@ -28,16 +39,10 @@ pub struct FlowEntry {
     pub sent: [u32; 2],
     /// TCP: the sequence number that each side expects next, likewise.
     pub acknowledged: [u32; 2],
-    /// The generation of the policy that judged the flow last.
-    pub generation: u32,
-    /// The [`State`] as a number.
-    pub state: u8,
-    /// The [`Direction`] of the first packet, as a number.
-    pub direction: u8,
-    /// Bits of [`flags`].
-    pub flags: u8,
-    /// Length in bytes of the frame of [`Self::pending_syn`], 255 if it was longer.
-    pub pending_length: u8,
+    /// Time of the first packet that passed: the lower half of jiffies.
+    pub opened: u32,
+    /// With [`flags::PENDING`]: the number that a reply to that SYN acknowledges.
+    pub pending_syn: u32,
 }
 
 /// What an entry decides about a packet.
@@ -62,8 +67,15 @@ pub(super) const OPENER: usize = 0;
 /// Index of the other side.
 pub(super) const OTHER: usize = 1;
 
-/// Flags that keep a flow off the fast path.
-const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::REVOKED | flags::PENDING;
+/// Flags that keep a flow off the fast path. So does a decision that does not accept it.
+const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::PENDING;
+
+/// Bits of [`FlowEntry::status`] that are the state.
+const STATE: u8 = 3 << STATE_SHIFT;
+const STATE_SHIFT: u32 = 6;
+
+/// Bit of [`FlowEntry::first`] that is the direction.
+pub(super) const DIRECTION: u8 = 1;
 
 impl FlowEntry {
     /// The entry of a flow whose first packet, `length` bytes long and going in `direction`, has just been accepted.
@@ -79,19 +91,24 @@ impl FlowEntry {
     ) -> Self {
         Self {
             last_seen: now,
-            opened: now as u32,
-            pending_syn: 0,
             decision: decision.word(),
+            generation,
+            status: Self::new_status(if packet.is_syn() { flags::SYN } else { 0 }),
+            first: direction as u8,
+            pending_first: 0,
+            pending_length: 0,
             packets: [1, 0],
             bytes: [length, 0],
             sent: [packet.sequence_end(), 0],
             acknowledged: [packet.acknowledgement, 0],
-            generation,
-            state: State::New as u8,
-            direction: direction as u8,
-            flags: if packet.is_syn() { flags::SYN } else { 0 },
-            pending_length: 0,
+            opened: now as u32,
+            pending_syn: 0,
         }
+    }
+
+    /// The status of a half-open flow with these flags.
+    pub(super) const fn new_status(flags: u8) -> u8 {
+        (State::New as u8) << STATE_SHIFT | flags
     }
 
     /// Turns it into the entry of a connection that had closed, and whose first packet went in `first`. If `packet` carries data,
@@ -99,9 +116,9 @@ impl FlowEntry {
     #[inline(always)]
     pub fn reopen(&mut self, packet: &Packet, first: Direction) {
         let goes_on = packet.has_data() && !packet.is_reset();
-        self.state = if goes_on { State::Established as u8 } else { State::Closing as u8 };
-        if self.direction != first as u8 {
-            self.direction = first as u8;
+        self.set_state(if goes_on { State::Established } else { State::Closing });
+        if self.direction() != first {
+            self.first = self.first & !DIRECTION | first as u8;
             self.packets = [0, self.packets[OPENER]];
             self.bytes = [0, self.bytes[OPENER]];
             self.sent = [0, self.sent[OPENER]];
@@ -109,18 +126,57 @@ impl FlowEntry {
         }
     }
 
+    /// The [`State`] as a number: nobody else's, because other programs may write an entry.
+    #[inline(always)]
+    #[must_use]
+    pub const fn state(&self) -> u8 {
+        self.status >> STATE_SHIFT
+    }
+
+    /// Bits of [`flags`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn flags(&self) -> u8 {
+        self.status & !STATE
+    }
+
+    #[inline(always)]
+    pub(super) const fn is(&self, state: State) -> bool {
+        self.state() == state as u8
+    }
+
+    /// Sets the state.
+    #[inline(always)]
+    pub const fn set_state(&mut self, state: State) {
+        self.status = self.status & !STATE | (state as u8) << STATE_SHIFT;
+    }
+
+    /// The entry with another state.
+    #[must_use]
+    pub const fn with_state(mut self, state: State) -> Self {
+        self.set_state(state);
+        self
+    }
+
     /// The direction of the first packet.
     #[inline(always)]
     #[must_use]
     pub const fn direction(&self) -> Direction {
-        Direction::of(self.direction as u64)
+        Direction::of((self.first & DIRECTION) as u64)
     }
 
-    /// Whether the policy has revoked this flow.
+    /// Whether a packet in `direction` is of the side that opened the flow.
+    #[inline(always)]
+    pub(super) const fn is_of_opener(&self, direction: Direction) -> bool {
+        self.first & DIRECTION == direction as u8
+    }
+
+    /// Whether the policy has revoked this flow. The entry stays while either side keeps trying: without it, the next packet of
+    /// the side that may open flows would open this one anew, in the other direction.
     #[inline(always)]
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
-        self.flags & flags::REVOKED != 0
+        !matches!(Decision::from_word(self.decision), Some(decision) if decision.accepts())
     }
 
     /// Whether the flow has been idle for so long that it is unknown from now on. `now` in jiffies.
@@ -134,18 +190,18 @@ impl FlowEntry {
         let (family, number) = (l4.family(), l4.protocol());
         let silent = elapsed(now, self.last_seen);
         let known = |state: State| u64::from(timeouts[timeout_index(family, number, state as u8) & 7]);
-        let state = if self.state == State::New as u8 { State::New } else { State::Established };
+        let state = if self.is(State::New) { State::New } else { State::Established };
         if silent <= known(state) {
             return false;
         }
-        let is_mid_stream = number == protocol::TCP && self.flags & flags::SYN == 0;
+        let is_mid_stream = number == protocol::TCP && self.status & flags::SYN == 0;
         silent > known(State::Established) || !self.is_revoked() && !is_mid_stream
     }
 
     /// Whether this is a SYN without a reply.
     #[inline(always)]
     pub(super) const fn is_half_open(&self) -> bool {
-        self.flags & flags::SYN != 0 && self.packets[OTHER] == 0
+        self.status & flags::SYN != 0 && self.packets[OTHER] == 0
     }
 
     /// Whether the flow is established and was active within the timeout of half-open flows. If such a flow is among the
@@ -154,8 +210,7 @@ impl FlowEntry {
     #[must_use]
     pub fn is_in_use(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
         let index = timeout_index(key.l4.family(), key.l4.protocol(), State::New as u8);
-        self.state == State::Established as u8
-            && elapsed(now, self.last_seen) <= u64::from(timeouts[index & 7])
+        self.is(State::Established) && elapsed(now, self.last_seen) <= u64::from(timeouts[index & 7])
     }
 
     /// Whether this is a closed connection whose last packets have had time to pass.
@@ -163,7 +218,7 @@ impl FlowEntry {
     pub fn is_closed(&self, key: &FlowKey, timeouts: &Timeouts, now: u64) -> bool {
         let index = timeout_index(key.l4.family(), key.l4.protocol(), State::Closing as u8);
         key.l4.protocol() == protocol::TCP
-            && self.state == State::Closing as u8
+            && self.is(State::Closing)
             && !self.is_revoked()
             && elapsed(now, self.last_seen) > u64::from(timeouts[index & 7])
     }
@@ -174,20 +229,15 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_stale(&self, generation: u32, revalidate: bool) -> bool {
-        self.generation != generation
-            && (revalidate || self.is_revoked() || self.state == State::Closing as u8)
+        self.generation != generation && (revalidate || self.is_revoked() || self.is(State::Closing))
     }
 
     /// Records the decision of the policy of `generation` on this flow.
     #[inline(always)]
-    pub fn revalidate(&mut self, decision: Decision, generation: u32) {
-        self.generation = generation;
+    pub const fn revalidate(&mut self, decision: Decision, generation: u32) {
+        // In this order: who finds the generation finds the decision.
         self.decision = decision.word();
-        if decision.accepts() {
-            self.flags &= !flags::REVOKED;
-        } else {
-            self.flags |= flags::REVOKED;
-        }
+        self.generation = generation;
     }
 
     /// Records a packet that is dropped because its flow was revoked. A flow that is no TCP connection stays known while a side
@@ -205,19 +255,20 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_usual(&self, packet: &Packet) -> bool {
-        self.is_plain(packet) && self.state == State::Established as u8
+        self.is_plain(packet, State::Established)
     }
 
     /// As [`Self::is_usual`], for a half-open flow and a `packet` in `direction` that is no reply.
     #[inline(always)]
     #[must_use]
     pub const fn is_usual_question(&self, packet: &Packet, direction: Direction) -> bool {
-        self.is_plain(packet) && self.state == State::New as u8 && self.direction == direction as u8
+        self.is_plain(packet, State::New) && self.is_of_opener(direction)
     }
 
     #[inline(always)]
-    const fn is_plain(&self, packet: &Packet) -> bool {
-        packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0 && self.flags & UNUSUAL == 0
+    const fn is_plain(&self, packet: &Packet, state: State) -> bool {
+        packet.tcp_flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0
+            && self.status & (STATE | UNUSUAL) == (state as u8) << STATE_SHIFT
     }
 
     /// Whether this flow leaves `packet`, which goes in `direction`, to the policy: it asks for a new connection.
@@ -238,7 +289,7 @@ impl FlowEntry {
     #[inline(always)]
     pub fn note(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         self.see(now);
-        if direction as u8 == self.direction {
+        if self.is_of_opener(direction) {
             self.note_of::<OPENER>(packet, length);
         } else {
             self.note_of::<OTHER>(packet, length);
@@ -281,7 +332,7 @@ impl FlowEntry {
                 return Found::Stale(direction.reversed(), false);
             }
             if self.is_stale(generation, revalidate) {
-                return Found::Stale(self.direction(), self.flags & flags::EITHER_WAY != 0);
+                return Found::Stale(self.direction(), self.status & flags::EITHER_WAY != 0);
             }
         }
         if error {
@@ -306,7 +357,7 @@ impl FlowEntry {
     #[inline(always)]
     pub fn observe(&mut self, packet: &Packet, direction: Direction, length: u64, now: u64) {
         self.see(now);
-        if direction as u8 == self.direction {
+        if self.is_of_opener(direction) {
             self.track::<OPENER>(packet, length);
         } else {
             self.track::<OTHER>(packet, length);
@@ -319,8 +370,8 @@ impl FlowEntry {
         self.packets[OWN] += 1;
         self.bytes[OWN] += length;
         // A reply, unless the packet ended the flow.
-        if OWN == OTHER && self.state == State::New as u8 && !packet.is_reset() {
-            self.state = State::Established as u8;
+        if OWN == OTHER && self.is(State::New) && !packet.is_reset() {
+            self.set_state(State::Established);
         }
         if packet.protocol == protocol::TCP {
             self.update_tcp_state::<OWN>(packet);

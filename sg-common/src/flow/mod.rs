@@ -54,7 +54,7 @@ impl Direction {
     }
 }
 
-/// State of a flow. ABI: [`FlowEntry::state`].
+/// State of a flow. ABI: the two highest bits of [`FlowEntry::status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum State {
@@ -66,25 +66,20 @@ pub enum State {
     Closing = 2,
 }
 
-/// Bits of [`FlowEntry::flags`].
+/// Bits of [`FlowEntry::status`], below those of the state. Bit 5 has no meaning yet.
 pub mod flags {
     /// TCP: the side that opened the flow sent FIN, perhaps ahead of earlier data.
     pub const FIN_ORIGINAL: u8 = 1;
     /// TCP: the other side sent FIN.
     pub const FIN_REPLY: u8 = 2;
-    /// The policy no longer accepts the flow. The entry stays while either side keeps trying: without it, the next packet of the
-    /// side that may open flows would open this one anew, in the other direction.
-    pub const REVOKED: u8 = 4;
+    /// TCP: a SYN requests another connection between the same ends, and has no reply yet, see
+    /// [`FlowEntry::pending_syn`](super::FlowEntry::pending_syn).
+    pub const PENDING: u8 = 4;
     /// TCP: the flow began with a SYN.
     pub const SYN: u8 = 8;
     /// TCP: the flow was first seen mid-stream, and the rules of both directions accepted it. It is unknown who opened it, so it
     /// lives while both do.
     pub const EITHER_WAY: u8 = 16;
-    /// TCP: a SYN requests another connection between the same ends, and has no reply yet, see
-    /// [`FlowEntry::pending_syn`](super::FlowEntry::pending_syn).
-    pub const PENDING: u8 = 32;
-    /// TCP: that SYN went outbound.
-    pub const PENDING_EGRESS: u8 = 64;
 }
 
 /// Timeouts in jiffies, indexed by [`timeout_index`].

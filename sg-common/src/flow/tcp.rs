@@ -5,7 +5,7 @@
 
 use super::{
     Direction, FlowEntry, State,
-    entry::{OPENER, OTHER},
+    entry::{DIRECTION, OPENER, OTHER},
     flags,
 };
 use crate::{
@@ -34,27 +34,27 @@ impl FlowEntry {
         if packet.tcp_flags & tcp::RST != 0 {
             // A SYN without a reply has no connection to close.
             if !self.is_half_open() && self.is_next::<OWN>(packet, is_first) {
-                self.state = State::Closing as u8;
+                self.set_state(State::Closing);
             }
             return;
         }
         let before = self.sent[OWN];
         let believed = self.follow::<OWN>(packet, is_first);
         // The close was none: the connection continues.
-        if self.state == State::Closing as u8 && packet.has_data() && (is_first || self.sent[OWN] != before) {
+        if self.is(State::Closing) && packet.has_data() && (is_first || self.sent[OWN] != before) {
             let has_reply = self.packets[OTHER] != 0;
-            self.state = if has_reply { State::Established as u8 } else { State::New as u8 };
-            self.flags &= !BOTH_FINS;
+            self.set_state(if has_reply { State::Established } else { State::New });
+            self.status &= !BOTH_FINS;
         }
         // Nothing comes after a FIN: it is the last number that its side sends.
         if packet.tcp_flags & tcp::FIN != 0 && believed && packet.sequence_end() == self.sent[OWN] {
-            self.flags |= if OWN == OTHER { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
+            self.status |= if OWN == OTHER { flags::FIN_REPLY } else { flags::FIN_ORIGINAL };
         }
-        if self.flags & BOTH_FINS == BOTH_FINS
+        if self.status & BOTH_FINS == BOTH_FINS
             && self.acknowledged[OPENER] == self.sent[OTHER]
             && self.acknowledged[OTHER] == self.sent[OPENER]
         {
-            self.state = State::Closing as u8;
+            self.set_state(State::Closing);
         }
     }
 
@@ -94,16 +94,16 @@ impl FlowEntry {
     #[must_use]
     pub const fn is_opened_at_once(&self, direction: Direction) -> bool {
         !self.is_revoked()
-            && self.flags & flags::SYN != 0
-            && self.direction != direction as u8
-            && self.state == State::New as u8
+            && self.status & flags::SYN != 0
+            && !self.is_of_opener(direction)
+            && self.is(State::New)
     }
 
     /// Whether the SYN that began this flow has no reply yet, and `packet` of the other side is none: it is no SYN, and does not
     /// acknowledge what the SYN's sender sent. A SYN alone lets no packet of an earlier connection pass.
     #[inline(always)]
     pub(super) fn awaits_reply(&self, packet: &Packet, direction: Direction) -> bool {
-        if !self.is_half_open() || self.direction == direction as u8 || packet.is_syn() {
+        if !self.is_half_open() || self.is_of_opener(direction) || packet.is_syn() {
             return false;
         }
         let ahead = packet.acknowledgement.wrapping_sub(self.sent[OPENER]).cast_signed() as isize;
@@ -133,18 +133,18 @@ impl FlowEntry {
             *self = Self::open(packet, direction, decision, generation, length, now);
             return false;
         }
-        let is_the_first = self.flags & (flags::SYN | flags::REVOKED) == flags::SYN
-            && self.state != State::Closing as u8
-            && self.direction == direction as u8
+        let is_the_first = self.status & flags::SYN != 0
+            && !self.is_revoked()
+            && !self.is(State::Closing)
+            && self.is_of_opener(direction)
             && self.sent[OPENER] == packet.sequence_end();
         if is_the_first {
             return true;
         }
         self.pending_syn = packet.sequence_end();
         self.pending_length = if length > 255 { 255 } else { length as u8 };
-        self.flags = self.flags & !flags::PENDING_EGRESS
-            | flags::PENDING
-            | if direction as u8 == Direction::Egress as u8 { flags::PENDING_EGRESS } else { 0 };
+        self.pending_first = direction as u8;
+        self.status |= flags::PENDING;
         false
     }
 
@@ -153,11 +153,10 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_begun_anew_by(&self, packet: &Packet, direction: Direction) -> bool {
-        let egress = self.flags & flags::PENDING_EGRESS != 0;
-        self.flags & flags::PENDING != 0
+        self.status & flags::PENDING != 0
             && packet.protocol == protocol::TCP
             && packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN | tcp::ACK
-            && egress != (direction as u8 == Direction::Egress as u8)
+            && self.pending_first & DIRECTION != direction as u8
             && packet.acknowledgement == self.pending_syn
     }
 
@@ -166,24 +165,23 @@ impl FlowEntry {
     #[inline(always)]
     pub fn begin_anew(&mut self, decision: Decision, generation: u32, now: u64) {
         if !decision.accepts() {
-            self.flags &= !flags::PENDING;
+            self.status &= !flags::PENDING;
             return;
         }
-        let egress = self.flags & flags::PENDING_EGRESS != 0;
         *self = Self {
             last_seen: now,
-            opened: now as u32,
-            pending_syn: 0,
             decision: decision.word(),
+            generation,
+            status: Self::new_status(flags::SYN),
+            first: self.pending_first,
+            pending_first: 0,
+            pending_length: 0,
             packets: [1, 0],
             bytes: [u64::from(self.pending_length), 0],
             sent: [self.pending_syn, 0],
             acknowledged: [0, 0],
-            generation,
-            state: State::New as u8,
-            direction: if egress { Direction::Egress as u8 } else { Direction::Ingress as u8 },
-            flags: flags::SYN,
-            pending_length: 0,
+            opened: now as u32,
+            pending_syn: 0,
         };
     }
 }

@@ -142,7 +142,7 @@ impl Tables {
     }
 
     fn enter(&mut self, mut entry: FlowEntry, either: bool) {
-        entry.flags |= if either { flags::EITHER_WAY } else { 0 };
+        entry.status |= if either { flags::EITHER_WAY } else { 0 };
         self.entry = Some(entry);
     }
 }
@@ -189,7 +189,7 @@ impl Filter for Tables {
     }
 
     fn known(&mut self) -> String {
-        let entry = self.entry.map(|entry| (entry.state, entry.direction, entry.flags));
+        let entry = self.entry.map(|entry| (entry.status, entry.first));
         format!("{entry:?} {:?}", self.closed.map(|closed| closed.began))
     }
 }

@@ -55,7 +55,7 @@ impl TwoEnds {
 
     /// How far it has come, and how it ends; not how it began.
     pub(crate) fn state(&self) -> (u8, u8) {
-        self.entry.map(|entry| (entry.state, entry.flags & !flags::SYN)).unwrap()
+        self.entry.map(|entry| (entry.state(), entry.flags() & !flags::SYN)).unwrap()
     }
 
     /// A connection over which both ends have sent data.

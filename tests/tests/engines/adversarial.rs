@@ -150,7 +150,7 @@ fn connected() -> Datapath {
 fn state(datapath: &Datapath) -> u8 {
     let flows = datapath.flows().unwrap();
     assert_eq!(flows.len(), 1);
-    flows[0].1.state
+    flows[0].1.state()
 }
 
 fn a_forged_reset_ends_nothing() {

@@ -240,7 +240,7 @@ fn flows_that_both_open() {
     assert!(dropped <= 2, "one rule accepts, one default drops");
     // Every answered flow stands where it belongs, and once.
     let flows = both.datapaths[0].flows().unwrap();
-    let established = flows.iter().filter(|(_, entry)| entry.state == 1).count() as u64;
+    let established = flows.iter().filter(|(_, entry)| entry.state() == 1).count() as u64;
     println!("{FLOWS} flows: {answered} answers came after their question, {established} are established");
     assert_eq!(flows.len(), usize::from(FLOWS));
     assert_eq!(established, answered);

@@ -50,7 +50,7 @@ fn a_flow_noted_a_moment_later_lives() {
     datapath.forget_flows(0).unwrap();
     for ahead in [0, 1, 2, 10_000] {
         let last_seen = entry.last_seen.wrapping_add(ahead);
-        let noted = FlowEntry { last_seen, state: State::Established as u8, ..entry };
+        let noted = FlowEntry { last_seen, ..entry }.with_state(State::Established);
         datapath.enter_flows([(key, noted)]).unwrap();
         assert_eq!(datapath.sweep().unwrap(), 0, "{ahead} jiffies ahead");
         assert!(datapath.run(Program::Egress, &answer(40_000), 1).unwrap().passed, "{ahead} jiffies ahead");

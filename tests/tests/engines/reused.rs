@@ -29,12 +29,16 @@ fn its_own_state_and_counts() {
             let (c, s) = (90_000_000, 3_000_000_000);
             nic.expect(CLIENT, SYN, [c, 0], 0, true);
             let first = nic.datapath.flows().unwrap()[0].1;
-            assert_eq!((first.packets, first.state), ([2, 2], State::Established as u8), "the first stands");
+            assert_eq!(
+                (first.packets, first.state()),
+                ([2, 2], State::Established as u8),
+                "the first stands"
+            );
             nic.expect(SERVER, SYN | ACK, [s, c + 1], 0, true);
             nic.expect(CLIENT, ACK, [c + 1, s + 1], 100, true);
             nic.expect(SERVER, ACK, [s + 1, c + 101], 0, true);
             let second = nic.datapath.flows().unwrap()[0].1;
-            assert_eq!((second.packets, second.state), ([2, 2], State::Established as u8));
+            assert_eq!((second.packets, second.state()), ([2, 2], State::Established as u8));
             let frame = if nic.family == sg_common::packet::Family::V4 { 54 } else { 74 };
             assert_eq!(second.bytes, [2 * frame + 100, 2 * frame]);
             if ends == [RST] {
@@ -62,8 +66,8 @@ fn a_syn_alone_changes_nothing() {
             nic.expect(CLIENT, SYN, [number, 0], 0, true);
         }
         let after = nic.datapath.flows().unwrap()[0].1;
-        assert_eq!((after.state, after.sent, after.packets), (before.state, before.sent, before.packets));
-        assert_eq!((after.last_seen, after.direction), (aged.last_seen, before.direction));
+        assert_eq!((after.state(), after.sent, after.packets), (before.state(), before.sent, before.packets));
+        assert_eq!((after.last_seen, after.first), (aged.last_seen, before.first));
         // The server, which knows the connection, says so; and it goes on.
         nic.expect(SERVER, ACK, [5_001, 1_011], 0, true);
         nic.expect(CLIENT, ACK, [1_011, 5_001], 10, true);

@@ -124,7 +124,7 @@ impl Nic {
     }
 
     pub(crate) fn states(&self) -> Vec<u8> {
-        self.datapath.flows().unwrap().iter().map(|(_, entry)| entry.state).collect()
+        self.datapath.flows().unwrap().iter().map(|(_, entry)| entry.state()).collect()
     }
 
     fn frame(&self, segment: &Segment) -> Vec<u8> {
@@ -190,10 +190,7 @@ impl Filter for Nic {
 
     fn known(&mut self) -> String {
         let flows = self.datapath.flows().unwrap();
-        format!(
-            "{:?}",
-            flows.iter().map(|(_, entry)| (entry.state, entry.direction, entry.flags)).collect::<Vec<_>>()
-        )
+        format!("{:?}", flows.iter().map(|(_, entry)| (entry.status, entry.first)).collect::<Vec<_>>())
     }
 }
 

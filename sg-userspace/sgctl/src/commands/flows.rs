@@ -236,7 +236,7 @@ impl<'a> CatalogNames<'a> {
             remote_port: if echo { 0 } else { key.l4.remote_port() },
             local: address(key.l4.family(), key.local_high, key.local_low),
             local_port: if echo { 0 } else { key.l4.local_port() },
-            state: match entry.state {
+            state: match entry.state() {
                 _ if entry.is_revoked() => Progress::Revoked,
                 state if state == State::New as u8 => Progress::HalfOpen,
                 state if state == State::Established as u8 => Progress::Established,

@@ -189,7 +189,8 @@ impl Words for Counted<'_> {
     }
 
     fn node_word(&self, node: usize, index: usize) -> u64 {
-        // One word after each node is read, and that is counted.
+        // A node is one place, whatever is read of it.
+        self.reads.set(self.reads.get() + u32::from(index == 0));
         self.words.node_word(node, index)
     }
 }

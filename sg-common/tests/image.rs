@@ -38,6 +38,12 @@ fn word() -> impl Strategy<Value = u64> {
     prop_oneof![
         (offset.clone(), dimension, any::<bool>())
             .prop_map(|(offset, dimension, paired)| Reference::node(offset, dimension, paired).word()),
+        (offset.clone(), any::<bool>()).prop_map(|(offset, paired)| Reference::small(
+            offset,
+            Dimension::Service,
+            paired
+        )
+        .word()),
         offset.clone().prop_map(|offset| Reference::partition(offset).word()),
         offset.clone().prop_map(leaf_control),
         offset.prop_map(inner_control),

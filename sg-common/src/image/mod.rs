@@ -3,10 +3,11 @@
 //! An image is one flat array of 64-bit words. Once published it changes only by patches of the compiler: words are appended,
 //! where nobody reads yet, and then a reference to them replaces another. It holds a header and a decision tree, a DAG of
 //! *nodes*. A node splits one dimension of the packet (remote address, service, …) into at most eight intervals; behind each
-//! interval is a deeper node of the same dimension, a node of another dimension, or a decision. A *directory* precedes the
-//! nodes of a dimension with many intervals: a table indexed by some bits of the key, which is one step where a tree takes three.
-//! The order of dimensions is data, chosen by the compiler per policy; a dimension that no rule uses has no node and costs
-//! nothing.
+//! interval is a deeper node of the same dimension, a node of another dimension, or a decision. A *small node* splits into at most
+//! four, and holds the references to what is behind them itself: most rules ask for one port, which is three intervals. A
+//! *directory* precedes the nodes of a dimension with many intervals: a table indexed by some bits of the key, which is one step
+//! where a tree takes three. The order of dimensions is data, chosen by the compiler per policy; a dimension that no rule uses has
+//! no node and costs nothing.
 //!
 //! If rules overlap in several dimensions, a single tree would multiply them. A *partition* of up to [`TREES`] trees replaces it,
 //! each of which holds some of the lowered rules. Each walk ends in a decision with the *rank* of its rule, and the lowest rank
@@ -17,6 +18,7 @@
 //! words 0..24   header                            see `header`
 //! then          nodes of 8 words, aligned to 8:   7 bounds, 1 control word
 //!               tables of 8 references
+//!               small nodes of 8 words:           3 bounds, an unused word, 4 references
 //!               partitions of 8 × 2 words
 //!               directories of references
 //!
@@ -28,6 +30,7 @@
 //!                                                 bits 40..46 the key is shifted right by this,
 //!                                                 bits 48..53 and this many bits of the rest are the index
 //!                                                 bit  38     a partition: see below
+//!                                                 bit  39     the node, or each of a pair, is a small one
 //! control word  bits 0..32  offset of the first child
 //!               bit  32     the children are references (else they are nodes of 8 words)
 //! partition     8 × 2 words: the ranked decision of lowest rank that the tree can yield, without its parts; the
@@ -71,6 +74,9 @@ pub const NODE_WORDS: usize = 8;
 
 /// Maximum number of intervals of a node.
 pub const FANOUT: usize = 8;
+
+/// Maximum number of intervals of a small node. Its references are the last so many words of it.
+pub const SMALL_FANOUT: usize = 4;
 
 /// Maximum number of trees in a partition.
 pub const TREES: usize = 8;

@@ -12,6 +12,7 @@ impl Reference {
     pub(super) const PAIRED: u64 = 1 << 36;
     pub(super) const DIRECTORY: u64 = 1 << 37;
     pub(super) const PARTITION: u64 = 1 << 38;
+    pub(super) const SMALL: u64 = 1 << 39;
     pub(super) const OFFSET: u64 = 0xffff_ffff;
 
     /// A node at `offset` words that splits `dimension`; with `paired`, two nodes.
@@ -19,6 +20,12 @@ impl Reference {
     pub const fn node(offset: u32, dimension: Dimension, paired: bool) -> Self {
         let paired = if paired { Self::PAIRED } else { 0 };
         Self(paired | (dimension as u64) << Self::DIMENSION_SHIFT | offset as u64)
+    }
+
+    /// As [`Self::node`], of small nodes.
+    #[must_use]
+    pub const fn small(offset: u32, dimension: Dimension, paired: bool) -> Self {
+        Self(Self::SMALL | Self::node(offset, dimension, paired).0)
     }
 
     /// A directory at `offset` words: its index is `bits` bits of the key, above the `shift` lowest.

@@ -1,7 +1,7 @@
 //! The walk from a root to a decision, through one tree or through those of a partition. It must never write an image.
 
 use super::{
-    FANOUT, Keys, MAX_STEPS, NO_BOUND, NODE_WORDS, RANKS, Reference, TREES, Words,
+    FANOUT, Keys, MAX_STEPS, NO_BOUND, NODE_WORDS, RANKS, Reference, SMALL_FANOUT, TREES, Words,
     reference::{LEAF, RANK_SHIFT},
 };
 use crate::verdict::Decision;
@@ -64,8 +64,17 @@ impl Walk {
 
         // Number of bounds not above the key: for those, bound - (key + 1) is negative.
         let above = (key & (NO_BOUND - 1)) + 1;
+        let is_small = self.at & Reference::SMALL != 0;
         let mut child = 0;
         let mut index = 0;
+        while index < SMALL_FANOUT - 1 {
+            child += image.node_word(node, index).wrapping_sub(above) >> 63;
+            index += 1;
+        }
+        if is_small {
+            self.at = image.node_word(node, NODE_WORDS - SMALL_FANOUT + child as usize);
+            return;
+        }
         while index < FANOUT - 1 {
             child += image.node_word(node, index).wrapping_sub(above) >> 63;
             index += 1;
@@ -174,6 +183,45 @@ mod tests {
         image[32..40].fill(rule(1));
         image[40] = rule(2);
         image[41..48].fill(rule(3));
+        for (key, expected) in [(0, 1), (u64::MAX >> 1, 1), (1 << 63, 2), ((1 << 63) + 5, 3), (u64::MAX, 3)] {
+            let mut keys = Keys::default();
+            keys.set(Dimension::RemoteHigh, key);
+            let found = Walk::from(&image, 0).run(&image, &keys);
+            assert_eq!(found.map(Decision::number), Some(expected), "key {key:#x}");
+        }
+    }
+
+    #[test]
+    fn a_small_node_leads_to_what_it_holds() {
+        let mut image = [0_u64; 64];
+        image[0] = Reference::small(16, Dimension::Service, false).word();
+        image[16..24].copy_from_slice(&[10, 20, NO_BOUND, u64::MAX, rule(0), rule(1), rule(2), rule(3)]);
+        image[1] = Reference::small(24, Dimension::Service, false).word();
+        image[24..32].copy_from_slice(&[10, 20, 30, u64::MAX, rule(0), rule(1), rule(2), rule(3)]);
+        for (key, expected) in [
+            (0, [0, 0]),
+            (9, [0, 0]),
+            (10, [1, 1]),
+            (19, [1, 1]),
+            (20, [2, 2]),
+            (30, [2, 3]),
+            (u64::MAX >> 1, [2, 3]),
+        ] {
+            let mut keys = Keys::default();
+            keys.set(Dimension::Service, key);
+            for (root, expected) in expected.into_iter().enumerate() {
+                let found = Walk::from(&image, root).run(&image, &keys);
+                assert_eq!(found.map(Decision::number), Some(expected), "key {key} from {root}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pair_of_small_nodes_tells_the_upper_half_of_the_keys() {
+        let mut image = [0_u64; 64];
+        image[0] = Reference::small(16, Dimension::RemoteHigh, true).word();
+        image[16..24].copy_from_slice(&[NO_BOUND, NO_BOUND, NO_BOUND, 0, rule(1), rule(9), rule(9), rule(9)]);
+        image[24..32].copy_from_slice(&[5, NO_BOUND, NO_BOUND, 0, rule(2), rule(3), rule(9), rule(9)]);
         for (key, expected) in [(0, 1), (u64::MAX >> 1, 1), (1 << 63, 2), ((1 << 63) + 5, 3), (u64::MAX, 3)] {
             let mut keys = Keys::default();
             keys.set(Dimension::RemoteHigh, key);

@@ -1,14 +1,15 @@
 //! Decision tree → words. `sg_common::image` describes how they are read.
 //!
 //! A split becomes a search tree of nodes with eight children, built bottom-up: first the tables of references, then the nodes
-//! over them, then the nodes over those, until one node is left. A large split has a directory in front of many small trees
-//! instead.
+//! over them, then the nodes over those, until one node is left. A split of up to four intervals is one small node. A large split
+//! has a directory in front of many small trees instead.
 
 use std::mem;
 
 use sg_common::{
     image::{
-        Dimension, FANOUT, NO_BOUND, NODE_WORDS, PARTITION_WORDS, Reference, inner_control, leaf_control,
+        Dimension, FANOUT, NO_BOUND, NODE_WORDS, PARTITION_WORDS, Reference, SMALL_FANOUT, inner_control,
+        leaf_control,
     },
     packet::Family,
 };
@@ -114,8 +115,7 @@ impl Layout {
             return self.directory(dimension, key_bits - bits, bits, intervals);
         }
         if key_bits < PAIRED_BITS {
-            let (root, height) = self.tree(intervals);
-            return (Reference::node(self.push(&root), dimension, false), height);
+            return self.unpaired(dimension, intervals);
         }
         // The second tree is for keys of 2⁶³ and above, without that bit.
         let middle = intervals.partition_point(|&(key, _)| key < NO_BOUND);
@@ -125,11 +125,25 @@ impl Layout {
             // The interval that spans the middle. There is one before it, because the first begins at zero.
             upper.insert(0, (0, lower[lower.len() - 1].1));
         }
+        if let (Some(first), Some(second)) = (small(lower), small(&upper)) {
+            let offset = self.push(&first);
+            self.push(&second);
+            return (Reference::small(offset, dimension, true), 1);
+        }
         let (first, height) = self.tree(lower);
         let (second, second_height) = self.tree(&upper);
         let offset = self.push(&first);
         self.push(&second);
         (Reference::node(offset, dimension, true), height.max(second_height))
+    }
+
+    /// Writes the nodes over the intervals of a dimension; returns the reference to their root and the height.
+    fn unpaired(&mut self, dimension: Dimension, intervals: &[(u64, u64)]) -> (Reference, u32) {
+        if let Some(small) = small(intervals) {
+            return (Reference::small(self.push(&small), dimension, false), 1);
+        }
+        let (root, height) = self.tree(intervals);
+        (Reference::node(self.push(&root), dimension, false), height)
     }
 
     /// Writes a directory and the trees behind it; returns its reference and the longest walk from it to the end of the
@@ -159,9 +173,9 @@ impl Layout {
                 own.clear();
                 own.push((begins, intervals[first].1));
                 own.extend_from_slice(&intervals[first + 1..=first + inside]);
-                let (root, own_height) = self.tree(&own);
+                let (root, own_height) = self.unpaired(dimension, &own);
                 height = height.max(own_height);
-                Reference::node(self.push(&root), dimension, false).word()
+                root.word()
             };
         }
         (Reference::directory(offset as u32, dimension, shift, bits), height + 1)
@@ -221,6 +235,23 @@ fn directory_bits(key_bits: u32, intervals: usize) -> Option<u32> {
     }
     let bits = (intervals / BUCKET).next_power_of_two().ilog2();
     Some(bits.clamp(NODE_WORDS.ilog2(), DIRECTORY_BITS).min(key_bits))
+}
+
+/// The small node over these intervals; `None` if they are too many.
+fn small(intervals: &[(u64, u64)]) -> Option<[u64; NODE_WORDS]> {
+    if intervals.len() > SMALL_FANOUT {
+        return None;
+    }
+    let mut words = [intervals.last()?.1; NODE_WORDS];
+    let (bounds, references) = words.split_at_mut(NODE_WORDS - SMALL_FANOUT);
+    bounds.fill(NO_BOUND);
+    for (word, interval) in bounds.iter_mut().zip(intervals.iter().skip(1)) {
+        *word = interval.0;
+    }
+    for (word, interval) in references.iter_mut().zip(intervals) {
+        *word = interval.1;
+    }
+    Some(words)
 }
 
 /// A node over children that begin at `keys`. The first child needs no bound.

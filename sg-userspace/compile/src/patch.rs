@@ -24,8 +24,8 @@ use std::{collections::BTreeMap, mem::take};
 use sg_common::{
     flow::Direction,
     image::{
-        CLASS_WORDS, Dimension, FANOUT, MAX_STEPS, NO_BOUND, NODE_WORDS, Reference, header, inner_control,
-        leaf_control,
+        CLASS_WORDS, Dimension, FANOUT, MAX_STEPS, NO_BOUND, NODE_WORDS, Reference, SMALL_FANOUT, header,
+        inner_control, leaf_control,
     },
     packet::Family,
 };
@@ -292,31 +292,22 @@ impl Writing {
 
     /// Writes the node that leads to `inside` for keys in `range` and to `outside` for others.
     fn node(&mut self, family: Family, range: Range, outside: u64, inside: u64) -> Option<u64> {
-        let table = |words: [u64; NODE_WORDS], layout: &mut Layout| {
-            let offset = layout.words.len() as u32;
-            layout.words.extend_from_slice(&words);
-            offset
-        };
-        let mut tell = [outside; NODE_WORDS];
-        tell[1] = inside;
-        let leaf = leaf_control(table(tell, &mut self.layout));
         let key = |key: u64| key & (NO_BOUND - 1);
         // The range lies in one half of the keys. A bound beyond all keys of that half means no bound.
         let end = if key(range.last) == NO_BOUND - 1 { NO_BOUND } else { key(range.last) + 1 };
-        let mut node = [NO_BOUND; NODE_WORDS];
-        (node[0], node[1], node[FANOUT - 1]) = (key(range.first), end, leaf);
-        let dimension = Dimension::RemoteHigh;
-        let found = match family {
-            Family::V4 => Reference::node(table(node, &mut self.layout), dimension, false),
+        let tell = [key(range.first), end, NO_BOUND, NO_BOUND, outside, inside, outside, outside];
+        let words = &mut self.layout.words;
+        let offset = words.len() as u32;
+        match family {
+            Family::V4 => words.extend_from_slice(&tell),
             Family::V6 => {
-                let mut other = [NO_BOUND; NODE_WORDS];
-                other[FANOUT - 1] = leaf_control(table([outside; NODE_WORDS], &mut self.layout));
-                let pair = if range.first < NO_BOUND { [node, other] } else { [other, node] };
-                let offset = table(pair[0], &mut self.layout);
-                table(pair[1], &mut self.layout);
-                Reference::node(offset, dimension, true)
+                let [none, other] = [[NO_BOUND; SMALL_FANOUT], [outside; SMALL_FANOUT]];
+                let other = [none, other].concat();
+                let pair = if range.first < NO_BOUND { [&tell[..], &other] } else { [&other, &tell[..]] };
+                words.extend(pair.concat());
             }
-        };
+        }
+        let found = Reference::small(offset, Dimension::RemoteHigh, family == Family::V6);
         self.layout.is_within_budget().then(|| found.word())
     }
 
@@ -344,7 +335,7 @@ impl Writing {
                 narrow(&mut place.interval, index << shift, (index << shift) + ((1 << shift) - 1));
                 continue;
             }
-            let Some((offset, paired)) = node(reference) else { return Some(place) };
+            let Some(Node { offset, paired, small }) = node(reference) else { return Some(place) };
             if paired != (family == Family::V6) {
                 return None;
             }
@@ -352,11 +343,16 @@ impl Writing {
             loop {
                 place.pass(at < self.compiled);
                 let node = words.get(at..at + NODE_WORDS)?;
-                let (bounds, control) = (&node[..FANOUT - 1], node[FANOUT - 1]);
+                let bounds = &node[..if small { SMALL_FANOUT } else { FANOUT } - 1];
                 let child = bounds.iter().filter(|&&bound| bound <= key & (NO_BOUND - 1)).count();
                 let first = child.checked_sub(1).map_or(half, |before| half | bounds[before]);
                 let end = bounds.get(child).copied().filter(|&bound| bound < NO_BOUND);
                 narrow(&mut place.interval, first, end.map_or(u64::MAX, |end| (half | end) - 1));
+                if small {
+                    place.word = at + NODE_WORDS - SMALL_FANOUT + child;
+                    break;
+                }
+                let control = node[FANOUT - 1];
                 let below = control as u32;
                 if control == leaf_control(below) {
                     place.word = below as usize + child;
@@ -379,10 +375,22 @@ fn directory(reference: u64) -> Option<(usize, u32, u32)> {
     (known.word() == reference).then_some((reference as u32 as usize, shift, bits))
 }
 
-/// Offset of a reference to a node of remote addresses, and whether it is a pair.
-fn node(reference: u64) -> Option<(usize, bool)> {
-    let known = |paired| Reference::node(reference as u32, Dimension::RemoteHigh, paired).word() == reference;
-    [false, true].into_iter().find(|&paired| known(paired)).map(|paired| (reference as u32 as usize, paired))
+/// A reference to a node of remote addresses.
+struct Node {
+    offset: usize,
+    /// It is a pair of nodes.
+    paired: bool,
+    /// It is a small one.
+    small: bool,
+}
+
+fn node(reference: u64) -> Option<Node> {
+    let (offset, dimension) = (reference as u32, Dimension::RemoteHigh);
+    [false, true].into_iter().find_map(|paired| {
+        let small = Reference::small(offset, dimension, paired).word() == reference;
+        let is_node = small || Reference::node(offset, dimension, paired).word() == reference;
+        is_node.then_some(Node { offset: offset as usize, paired, small })
+    })
 }
 
 #[cfg(test)]

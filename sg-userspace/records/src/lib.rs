@@ -5,17 +5,19 @@
 //! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
 mod ids;
+mod list;
 mod ports;
 mod record;
 mod rule;
 
 pub use ids::{
-    AccessKeyId, GroupId, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
+    AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
+pub use list::{EntryList, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
-    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, PortEntry,
-    PortList, PrefixEntry, PrefixList, Quotas, Role, Settings, Token, Vpc,
+    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, Quotas,
+    Role, Settings, Token, Vpc,
 };
 pub use rule::{
     Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,

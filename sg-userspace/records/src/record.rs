@@ -1,4 +1,4 @@
-//! The records other than rules: VPCs, groups, lists, instances, NICs, access keys, settings.
+//! The records other than rules and lists: VPCs, groups, instances, NICs, access keys, settings.
 //!
 //! Records are also responses of the native API, except [`AccessKey`], which only the verifier of signatures reads. They must
 //! never refer to each other by name. A change of a record's form needs a new `SCHEMA` in the store, and a migration.
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, PortListId, PortSet, PrefixListId, VpcId};
+use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, VpcId};
 
 /// Name, description, tags and origin of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -202,64 +202,6 @@ impl fmt::Display for Family {
             Self::V6 => "IPv6",
         })
     }
-}
-
-/// An entry of a prefix list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PrefixEntry {
-    /// Prefix in CIDR notation, with host bits zero. Required.
-    #[schema(value_type = String)]
-    pub cidr: IpNet,
-    /// Description, up to 256 characters. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-}
-
-/// A prefix list, which rules can name as their remote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PrefixList {
-    /// Id of the list.
-    pub id: PrefixListId,
-    /// Region of the list.
-    pub region: String,
-    /// Name, description and tags.
-    #[serde(flatten)]
-    pub label: Label,
-    /// Address family of the entries. `null`: both families, which only lists of applied documents can have.
-    #[serde(default)]
-    pub family: Option<Family>,
-    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
-    pub max_entries: u32,
-    /// Prefixes, each at most once.
-    pub entries: Vec<PrefixEntry>,
-}
-
-/// An entry of a port list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PortEntry {
-    /// Ports and port ranges, such as `22` or `8000-8100`. Required.
-    pub ports: PortSet,
-    /// Description, up to 256 characters. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-}
-
-/// A port list, which rules can name as their ports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PortList {
-    /// Id of the list.
-    pub id: PortListId,
-    /// Region of the list.
-    pub region: String,
-    /// Name, description and tags.
-    #[serde(flatten)]
-    pub label: Label,
-    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
-    pub max_entries: u32,
-    /// Entries: ports and port ranges, each at most once.
-    pub entries: Vec<PortEntry>,
 }
 
 /// An instance: a virtual machine with its NICs.

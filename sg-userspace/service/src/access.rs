@@ -5,7 +5,7 @@
 use rand::RngExt as _;
 use sg_api_types::{CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
 use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::{AccessKey, AccessKeyId, Quotas, Settings};
+use sg_records::{AccessKey, AccessKeyId, Id as _, Quotas, Settings};
 use sg_store::Key;
 
 use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};

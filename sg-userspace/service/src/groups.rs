@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use sg_api_types::{CreateGroup, DeleteGroups, ModifyGroup};
 use sg_records::{
-    Direction, Group, GroupId, GroupType, Label, NicType, PortSet, Ports, Protocol, Remote, RuleSpec, Vpc,
-    VpcId, net,
+    Direction, Group, GroupId, GroupType, Id as _, Label, NicType, PortSet, Ports, Protocol, Remote,
+    RuleSpec, Vpc, VpcId, net,
 };
 use sg_store::Key;
 
@@ -132,7 +132,7 @@ impl Operation for DeleteGroups {
 
 /// The groups other than `group` whose rules name it, once per such rule.
 pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = GroupId> {
-    state.rules_naming_group(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
+    state.rules_naming(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
 /// The default group of a region and VPC, which is created if there is none: a basic group with inner access, and with rules that

@@ -5,7 +5,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
-use sg_records::{AccessKeyId, Token};
+use sg_records::{AccessKeyId, Id as _, Token};
 use sg_store::Key;
 use sha2::{Digest as _, Sha256};
 

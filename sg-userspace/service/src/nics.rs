@@ -6,7 +6,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
-use sg_records::{Group, Hook, Instance, InstanceId, Nic, NicId, NicType, Role};
+use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role};
 use sg_store::Key;
 
 use super::{

@@ -31,9 +31,8 @@ pub struct State {
     nics_of_instance: OrdMap<InstanceId, OrdSet<NicId>>,
     groups_of_vpc: OrdMap<VpcId, OrdSet<GroupId>>,
     nics_of_vpc: OrdMap<VpcId, OrdSet<NicId>>,
-    naming_group: OrdMap<GroupId, OrdSet<RuleId>>,
-    naming_prefix_list: OrdMap<PrefixListId, OrdSet<RuleId>>,
-    naming_port_list: OrdMap<PortListId, OrdSet<RuleId>>,
+    /// Rules by the group or list that they name.
+    naming: OrdMap<Key, OrdSet<RuleId>>,
     devices: OrdMap<String, NicId>,
     tokens_by_age: OrdSet<(jiff::Timestamp, String)>,
 }
@@ -135,22 +134,9 @@ impl State {
         ids.filter_map(|id| self.nics.get(id))
     }
 
-    /// The rules whose remote is this group.
-    pub fn rules_naming_group(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_group.get(group))
-    }
-
-    /// The rules whose remote is this prefix list.
-    pub fn rules_naming_prefix_list(&self, list: &PrefixListId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_prefix_list.get(list))
-    }
-
-    /// The rules whose destination or source ports are this port list.
-    pub fn rules_naming_port_list(&self, list: &PortListId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_port_list.get(list))
-    }
-
-    fn rules_by_id<'a>(&'a self, ids: Option<&'a OrdSet<RuleId>>) -> impl Iterator<Item = &'a Arc<Rule>> {
+    /// The rules that name a group or list, which is given by its id.
+    pub fn rules_naming(&self, id: &(impl Clone + Into<Key>)) -> impl Iterator<Item = &Arc<Rule>> {
+        let ids = self.naming.get(&id.clone().into());
         ids.into_iter().flatten().filter_map(|id| self.rules.get(id))
     }
 
@@ -264,15 +250,8 @@ impl State {
                     // If another rule has taken its serial meanwhile, that one keeps it.
                     rules.remove(&rule.serial);
                 }
-                match &rule.spec.remote {
-                    Remote::Group(group) => set(&mut self.naming_group, group, &rule.id, there),
-                    Remote::PrefixList(list) => set(&mut self.naming_prefix_list, list, &rule.id, there),
-                    Remote::Any | Remote::Net(_) => {}
-                }
-                for ports in [&rule.spec.ports, &rule.spec.source_ports] {
-                    if let Ports::List(list) = ports {
-                        set(&mut self.naming_port_list, list, &rule.id, there);
-                    }
+                for named in named_by(rule) {
+                    set(&mut self.naming, &named, &rule.id, there);
                 }
             }
             Record::Nic(nic) => {
@@ -310,6 +289,20 @@ impl State {
             | Record::Settings(_) => {}
         }
     }
+}
+
+/// The group and the lists that a rule names.
+fn named_by(rule: &Rule) -> impl Iterator<Item = Key> {
+    let remote = match &rule.spec.remote {
+        Remote::Group(group) => Some(Key::Group(group.clone())),
+        Remote::PrefixList(list) => Some(Key::PrefixList(list.clone())),
+        Remote::Any | Remote::Net(_) => None,
+    };
+    let ports = [&rule.spec.ports, &rule.spec.source_ports].into_iter().filter_map(|ports| match ports {
+        Ports::List(list) => Some(Key::PortList(list.clone())),
+        Ports::Any | Ports::Ranges(_) => None,
+    });
+    remote.into_iter().chain(ports)
 }
 
 /// Adds `value` under `key`, or removes it.

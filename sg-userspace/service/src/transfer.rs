@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sg_api_types::{ImportReport, ImportRow, Imported};
 use sg_model::text;
 use sg_records::{
-    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
-    Remote, Rule, RuleSpec, net, port_range, shortest,
+    Action, Direction, Family, Group, GroupId, Id as _, NicType, PortListId, PortSet, Ports, PrefixListId,
+    Protocol, Remote, Rule, RuleSpec, net, port_range, shortest,
 };
 use utoipa::ToSchema;
 

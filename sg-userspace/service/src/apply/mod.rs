@@ -5,6 +5,7 @@
 //! document's order of rules and contains its groups, lists, members and NICs. A rule that was added to one of its groups by hand
 //! stays.
 
+mod lists;
 mod plan;
 mod rules;
 #[cfg(test)]

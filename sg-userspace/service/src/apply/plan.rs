@@ -6,15 +6,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
 use sg_api_types::{Changed, Happens};
 use sg_model::{GroupIndex, PolicyParts, Precedence};
 use sg_records::{
-    Established, Group, GroupId, GroupType, Hook, Label, Member, Nic, NicId, NicType, Order, PortEntry,
-    PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Role, Vpc, VpcId,
+    Established, Group, GroupId, GroupType, Hook, Id as _, Label, Member, Nic, NicId, NicType, Order,
+    PortEntry, PortListId, PortSet, PrefixEntry, PrefixListId, Role, Vpc, VpcId,
 };
-use sg_store::{Key, Record};
+use sg_store::Key;
 
 use super::rules;
 use crate::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, referencing};
@@ -23,7 +24,7 @@ use crate::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, refe
 pub(super) struct Plan<'a> {
     pub(super) tx: &'a mut Tx,
     owner: &'a str,
-    region: String,
+    pub(super) region: String,
     pub(super) changes: Vec<Changed>,
     pub(super) prefix_lists: Vec<PrefixListId>,
     pub(super) port_lists: Vec<PortListId>,
@@ -44,14 +45,8 @@ impl<'a> Plan<'a> {
             free_name(name)?;
         }
         let vpc = self.vpc(parts);
-        for (name, prefixes) in &parts.prefix_lists {
-            let id = self.prefix_list(name, prefixes);
-            self.prefix_lists.push(id);
-        }
-        for (name, ranges) in &parts.port_lists {
-            let id = self.port_list(name, ranges);
-            self.port_lists.push(id);
-        }
+        self.prefix_lists = self.lists::<PrefixEntry, _>(&parts.prefix_lists, |net| *net);
+        self.port_lists = self.lists::<PortEntry, _>(&parts.port_lists, |range| PortSet::range(*range));
         for group in &parts.groups {
             let id = self.group(&vpc, group);
             self.groups.push(id);
@@ -75,7 +70,7 @@ impl<'a> Plan<'a> {
         self.changes.push(Changed { action, kind: kind.to_string(), id, name, detail });
     }
 
-    fn label(&self, name: &str, description: &str) -> Label {
+    pub(super) fn label(&self, name: &str, description: &str) -> Label {
         Label {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -85,7 +80,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn owns(&self, label: &Label) -> bool {
+    pub(super) fn owns(&self, label: &Label) -> bool {
         label.owner.as_deref() == Some(self.owner)
     }
 
@@ -127,68 +122,6 @@ impl<'a> Plan<'a> {
                 vpc
             }
         }
-    }
-
-    fn prefix_list(&mut self, name: &str, prefixes: &[ipnet::IpNet]) -> PrefixListId {
-        let mut seen = BTreeSet::new();
-        let prefixes = prefixes.iter().filter(|prefix| seen.insert(**prefix));
-        let entries: Vec<PrefixEntry> =
-            prefixes.map(|&cidr| PrefixEntry { cidr, description: String::new() }).collect();
-        let there =
-            self.tx.prefix_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
-        let there = there.map(|list| PrefixList::clone(list));
-        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
-        let (action, list, detail) = match there {
-            Some(list) if list.entries == entries => return list.id,
-            Some(list) => {
-                let texts =
-                    |entries: &[PrefixEntry]| entries.iter().map(|entry| entry.cidr.to_string()).collect();
-                let detail = sets(&texts(&list.entries), &texts(&entries));
-                let max_entries = list.max_entries.max(size);
-                (Happens::Change, PrefixList { max_entries, entries, ..list }, detail)
-            }
-            None => {
-                let (id, region) = (PrefixListId::random(), self.region.clone());
-                let detail = vec![format!("{} prefixes", entries.len())];
-                let label = self.label(name, "");
-                let list = PrefixList { id, region, label, family: None, max_entries: size, entries };
-                (Happens::Add, list, detail)
-            }
-        };
-        self.tx.put(list.clone());
-        self.note(action, Kind::PrefixList, list.id.as_str(), name, detail);
-        list.id
-    }
-
-    fn port_list(&mut self, name: &str, ranges: &[sg_model::PortRange]) -> PortListId {
-        let mut seen = BTreeSet::new();
-        let ranges = ranges.iter().filter(|range| seen.insert(**range));
-        let entries: Vec<PortEntry> = ranges
-            .map(|&range| PortEntry { ports: PortSet::range(range), description: String::new() })
-            .collect();
-        let there =
-            self.tx.port_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
-        let there = there.map(|list| PortList::clone(list));
-        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
-        let (action, list, detail) = match there {
-            Some(list) if list.entries == entries => return list.id,
-            Some(list) => {
-                let texts =
-                    |entries: &[PortEntry]| entries.iter().map(|entry| entry.ports.to_string()).collect();
-                let detail = sets(&texts(&list.entries), &texts(&entries));
-                let max_entries = list.max_entries.max(size);
-                (Happens::Change, PortList { max_entries, entries, ..list }, detail)
-            }
-            None => {
-                let (id, region) = (PortListId::random(), self.region.clone());
-                let detail = vec![format!("{} ranges", entries.len())];
-                let label = self.label(name, "");
-                (Happens::Add, PortList { id, region, label, max_entries: size, entries }, detail)
-            }
-        };
-        self.tx.put(list.clone());
-        self.note(action, Kind::PortList, list.id.as_str(), name, detail);
-        list.id
     }
 
     fn group(&mut self, vpc: &Vpc, wanted: &sg_model::Group) -> GroupId {
@@ -359,69 +292,23 @@ impl<'a> Plan<'a> {
 
     /// Deletes objects that the document no longer has, users before what they use.
     fn remove(&mut self, nics: &BTreeSet<NicId>) -> Result<(), Refusal> {
-        let owned: Vec<Record> = self.tx.records().filter(|record| self.is_owned(record)).collect();
-        for record in &owned {
-            let Record::Nic(nic) = record else { continue };
-            if !nics.contains(&nic.id) {
-                self.tx.delete(record.key());
-                let name = nic.device.clone().unwrap_or_default();
-                self.note(Happens::Remove, Kind::Nic, nic.id.as_str(), &name, Vec::new());
-            }
+        let gone = |nic: &&Arc<Nic>| self.owns(&nic.label) && !nics.contains(&nic.id);
+        let gone: Vec<Arc<Nic>> = self.tx.nics().values().filter(gone).cloned().collect();
+        for nic in gone {
+            self.tx.delete(Key::Nic(nic.id.clone()));
+            let name = nic.device.clone().unwrap_or_default();
+            self.note(Happens::Remove, Kind::Nic, nic.id.as_str(), &name, Vec::new());
         }
-        let gone: Vec<Group> = owned
-            .iter()
-            .filter_map(
-                |record| if let Record::Group(group) = record { Some(Group::clone(group)) } else { None },
-            )
-            .filter(|group| !self.groups.contains(&group.id))
-            .collect();
+        let gone = |group: &&Arc<Group>| self.owns(&group.label) && !self.groups.contains(&group.id);
+        let gone: Vec<Arc<Group>> = self.tx.groups().values().filter(gone).cloned().collect();
         for group in &gone {
             self.remove_group(group, &gone)?;
         }
-        for record in &owned {
-            match record {
-                Record::PrefixList(list) if !self.prefix_lists.contains(&list.id) => {
-                    let by =
-                        self.tx.rules_naming_prefix_list(&list.id).map(|rule| format!("rule {}", rule.id));
-                    unused(Kind::PrefixList, list.id.as_str(), by.collect())?;
-                    self.tx.delete(record.key());
-                    self.note(
-                        Happens::Remove,
-                        Kind::PrefixList,
-                        list.id.as_str(),
-                        &list.label.name,
-                        Vec::new(),
-                    );
-                }
-                Record::PortList(list) if !self.port_lists.contains(&list.id) => {
-                    let by = self.tx.rules_naming_port_list(&list.id).map(|rule| format!("rule {}", rule.id));
-                    unused(Kind::PortList, list.id.as_str(), by.collect())?;
-                    self.tx.delete(record.key());
-                    self.note(
-                        Happens::Remove,
-                        Kind::PortList,
-                        list.id.as_str(),
-                        &list.label.name,
-                        Vec::new(),
-                    );
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.remove_lists::<PrefixEntry>(&self.prefix_lists.clone())?;
+        self.remove_lists::<PortEntry>(&self.port_lists.clone())
     }
 
-    fn is_owned(&self, record: &Record) -> bool {
-        match record {
-            Record::Nic(nic) => self.owns(&nic.label),
-            Record::Group(group) => self.owns(&group.label),
-            Record::PrefixList(list) => self.owns(&list.label),
-            Record::PortList(list) => self.owns(&list.label),
-            _ => false,
-        }
-    }
-
-    fn remove_group(&mut self, group: &Group, gone: &[Group]) -> Result<(), Refusal> {
+    fn remove_group(&mut self, group: &Group, gone: &[Arc<Group>]) -> Result<(), Refusal> {
         let id = &group.id;
         let members: Vec<Member> = self.tx.members_of(id).map(|member| Member::clone(member)).collect();
         let foreign = members.iter().filter(|member| member.owner.as_deref() != Some(self.owner));
@@ -442,7 +329,7 @@ impl<'a> Plan<'a> {
             self.tx.delete(rule);
         }
         for member in members {
-            self.tx.delete(Record::from(member).key());
+            self.tx.delete(Key::Member((member.group, member.address)));
         }
         self.tx.delete(Key::Group(id.clone()));
         self.note(Happens::Remove, Kind::Group, id.as_str(), &group.label.name, detail);
@@ -461,17 +348,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn unused(kind: Kind, id: &str, by: Vec<String>) -> Result<(), Refusal> {
-    if by.is_empty() { Ok(()) } else { Err(Refusal::InUse { kind, id: id.to_owned(), by }) }
-}
-
 /// Describes how two values of a field differ; empty if they are equal.
 pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: &T, after: &T) -> Vec<String> {
     if before == after { Vec::new() } else { vec![format!("{field}: {before:?} → {after:?}")] }
 }
 
 /// Describes how two sets differ.
-fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+pub(super) fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     const SHOWN: usize = 10;
     let gone = before.difference(after).map(|text| format!("- {text}"));
     let mut all: Vec<String> = gone.chain(after.difference(before).map(|text| format!("+ {text}"))).collect();

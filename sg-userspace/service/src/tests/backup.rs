@@ -4,18 +4,20 @@
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::Value;
 use sg_model::DeviceFacts;
-use sg_records::{Direction, Family, Label, PortEntry, Ports, PrefixEntry, Remote, RuleSpec};
+use sg_records::{
+    Direction, Family, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily, Remote, RuleSpec,
+};
 use sg_store::{Record, export, import};
 
 use super::{
     World,
     model::{Both, operations},
-    new_group, tcp,
+    new_group, new_list, tcp,
 };
 use crate::{
-    Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreatePortList,
-    CreatePrefixList, CreateVpc, Idempotent, ModifyQuotas, NewLabel, Operation as _, Refusal,
-    RegisterInstance, RegisterNic, ReplaceState, State, Tx, check_stored, policy, policy_for,
+    Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreateList, CreateVpc,
+    Idempotent, ModifyQuotas, NewLabel, Operation as _, Refusal, RegisterInstance, RegisterNic, ReplaceState,
+    State, Tx, check_stored, policy, policy_for,
 };
 
 const DOCUMENT: &str = "
@@ -40,13 +42,8 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
     world.run(&CreateAccessKey { description: "of a pipeline".to_owned() }).unwrap();
-    let list = CreatePortList {
-        label: named("ports"),
-        region: String::new(),
-        max_entries: 3,
-        entries: vec![PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() }],
-    };
-    let list = world.run(&list).unwrap();
+    let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
+    let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list =
         RuleSpec { ports: Ports::List(list.id), description: "écrit ici".to_owned(), ..tcp(1, "any") };
     world.rule("site", Direction::Egress, of_list).unwrap();
@@ -150,13 +147,14 @@ fn remade(state: &State) -> Result<(), String> {
     }
     for list in state.prefix_lists().values() {
         let families: Vec<Family> =
-            list.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
+            list.extra.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
         for family in families {
-            let of_family = |entry: &&PrefixEntry| list.family.is_some() || Family::of(entry.cidr) == family;
-            let create = CreatePrefixList {
+            let of_family =
+                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.cidr) == family;
+            let create = CreateList {
                 label: label(&list.label),
                 region: list.region.clone(),
-                family,
+                extra: PrefixFamily { family: Some(family) },
                 max_entries: list.max_entries,
                 entries: list.entries.iter().filter(of_family).cloned().collect(),
             };
@@ -166,9 +164,10 @@ fn remade(state: &State) -> Result<(), String> {
         }
     }
     for list in state.port_lists().values() {
-        let create = CreatePortList {
+        let create = CreateList {
             label: label(&list.label),
             region: list.region.clone(),
+            extra: list.extra,
             max_entries: list.max_entries,
             entries: list.entries.clone(),
         };

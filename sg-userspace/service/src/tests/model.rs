@@ -13,14 +13,14 @@ use proptest::{collection::vec, prelude::*};
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts};
 use sg_records::{
-    Action, Direction, Family, GroupId, GroupType, Order, PrefixEntry, PrefixListId, Remote, RuleId, RuleSpec,
+    Action, Direction, GroupId, GroupType, Order, PrefixEntry, PrefixListId, Remote, RuleId, RuleSpec,
 };
 
-use super::{World, tcp};
+use super::{IPV4, World, new_list, tcp};
 use crate::{
-    ChangeMembers, CreateGroup, CreatePrefixList, CreateVpc, DeleteGroups, DeletePrefixLists, Join, Leave,
-    ModifyGroup, ModifyPrefixList, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterNic,
-    RemoveNics, Revoke, SetGroups, policy_for,
+    ChangeMembers, CreateGroup, CreateVpc, DeleteGroups, DeleteLists, Join, Leave, ModifyGroup, ModifyList,
+    ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterNic, RemoveNics, Revoke, SetGroups,
+    policy_for,
 };
 
 const GROUPS: usize = 6;
@@ -455,13 +455,8 @@ impl Both {
                     return Ok(());
                 }
                 let entry = |&number: &u8| PrefixEntry { cidr: net(number), description: String::new() };
-                let said = self.world.run(&CreatePrefixList {
-                    label: NewLabel { name: format!("l{list}"), ..NewLabel::default() },
-                    region: String::new(),
-                    family: Family::V4,
-                    max_entries: *max,
-                    entries: prefixes.iter().map(entry).collect(),
-                });
+                let entries = prefixes.iter().map(entry).collect();
+                let said = self.world.run(&new_list(&format!("l{list}"), IPV4, *max, entries));
                 let mut expected = Vec::new();
                 if prefixes.len() > *max as usize {
                     expected.push("max-entries");
@@ -477,7 +472,7 @@ impl Both {
             Op::AddPrefix(list, number) => {
                 let add = vec![PrefixEntry { cidr: net(*number), description: String::new() }];
                 let change =
-                    ModifyPrefixList { list: format!("l{list}"), add, ..ModifyPrefixList::default() };
+                    ModifyList { list: format!("l{list}"), add, ..ModifyList::<PrefixEntry>::default() };
                 let expected = match &mut self.model.lists[*list] {
                     None => vec!["not-found"],
                     Some((_, prefixes)) if prefixes.contains(number) => Vec::new(),
@@ -492,7 +487,7 @@ impl Both {
             Op::RemovePrefix(list, number) => {
                 let remove = vec![net(*number)];
                 let change =
-                    ModifyPrefixList { list: format!("l{list}"), remove, ..ModifyPrefixList::default() };
+                    ModifyList::<PrefixEntry> { list: format!("l{list}"), remove, ..ModifyList::default() };
                 let expected = match &mut self.model.lists[*list] {
                     None => vec!["not-found"],
                     Some((_, prefixes)) => match prefixes.iter().position(|there| there == number) {
@@ -515,7 +510,10 @@ impl Both {
                         Vec::new()
                     }
                 };
-                (self.world.run(&DeletePrefixLists { lists: vec![format!("l{list}")] }).map(drop), expected)
+                (
+                    self.world.run(&DeleteLists::<PrefixEntry>::new(vec![format!("l{list}")])).map(drop),
+                    expected,
+                )
             }
         };
         match said {

@@ -48,6 +48,8 @@ enum Place {
     Wide,
     /// For a single object.
     Alone,
+    /// Objects of this kind have no such field.
+    Nowhere,
 }
 
 /// A field of an object.
@@ -62,6 +64,14 @@ impl<T: ?Sized> Column<T> {
     /// A column of every table.
     pub(crate) const fn new(title: &'static str, text: fn(&T) -> String) -> Self {
         Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of every table, or none without a title.
+    pub(crate) const fn optional(title: Option<&'static str>, text: fn(&T) -> String) -> Self {
+        match title {
+            Some(title) => Self::new(title, text),
+            None => Self { place: Place::Nowhere, ..Self::new("", text) },
+        }
     }
 
     /// A column of every table that has names of other objects.
@@ -124,8 +134,7 @@ impl Rows {
 
     /// Several objects, one a line.
     pub(crate) fn of<T: Render>(things: &[T], names: &Names, wide: bool) -> Self {
-        let columns: Vec<&Column<T>> =
-            T::COLUMNS.iter().filter(|column| column.place != Place::Alone).collect();
+        let columns: Vec<&Column<T>> = columns().filter(|column| column.place != Place::Alone).collect();
         let row = |thing| columns.iter().map(|column| column.text(thing, names)).collect();
         Self {
             titles: columns.iter().map(|column| column.title).collect(),
@@ -215,6 +224,11 @@ impl Rows {
     }
 }
 
+/// The columns that objects have.
+fn columns<T: Render>() -> impl Iterator<Item = &'static Column<T>> {
+    T::COLUMNS.iter().filter(|column| column.place != Place::Nowhere)
+}
+
 /// One object, a field a line.
 pub(crate) fn one<T: Render>(
     thing: &T,
@@ -224,13 +238,13 @@ pub(crate) fn one<T: Render>(
 ) -> Result<String, Failure> {
     let find = |name: &String| {
         let same = |column: &&Column<T>| column.title.eq_ignore_ascii_case(name);
-        T::COLUMNS.iter().find(same).ok_or_else(|| {
-            let titles = T::COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
+        columns().find(same).ok_or_else(|| {
+            let titles = columns::<T>().map(|column| column.title).collect::<Vec<_>>().join(", ");
             Failure::input(anyhow!("no field {name:?} here; there are: {}", titles.to_lowercase()))
         })
     };
     let columns: Vec<&Column<T>> = if chosen.is_empty() {
-        T::COLUMNS.iter().collect()
+        columns().collect()
     } else {
         chosen.iter().map(find).collect::<Result<_, _>>()?
     };
@@ -240,7 +254,7 @@ pub(crate) fn one<T: Render>(
         let value = column.text(thing, names);
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
-            Place::Everywhere | Place::Wide => vec![cell(&value)],
+            Place::Everywhere | Place::Wide | Place::Nowhere => vec![cell(&value)],
         };
         if values.is_empty() {
             values.push(cell(""));

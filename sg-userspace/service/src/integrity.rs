@@ -139,7 +139,7 @@ impl<'a> Check<'a> {
             return invalid("default", "true", "a basic group that belongs to no document");
         }
         if !self.defaults.insert((group.region.clone(), group.vpc.clone())) {
-            return invalid("default", "true", "there is one in this VPC or region already");
+            return invalid("default", "true", "this VPC or region already has one");
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl<'a> Check<'a> {
             return invalid(
                 "serial",
                 &rule.serial.to_string(),
-                &format!("it is that of rule {other} already"),
+                &format!("rule {other} already has it"),
             );
         }
         // Groups that a document made, and copies of them, may name themselves.

@@ -170,3 +170,42 @@ impl ListEntry for PortEntry {
         ports.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn list<E: ListEntry>(id: &str, own: &Value, entry: &Value) -> EntryList<E> {
+        let mut list = json!({
+            "id": id, "region": "local", "name": "web", "created": "1970-01-01T00:00:00Z", "max_entries": 2,
+            "entries": [entry],
+        });
+        list.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let read: EntryList<E> = serde_json::from_value(list.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), list);
+        read
+    }
+
+    #[test]
+    fn a_kind_of_list_has_its_own_fields_and_values() {
+        let entry = json!({ "cidr": "10.0.0.0/8", "description": "here" });
+        let prefixes = list::<PrefixEntry>("pl-1", &json!({ "family": "IPv4" }), &entry);
+        assert_eq!(prefixes.extra.family, Some(Family::V4));
+        let ports = list::<PortEntry>("prl-1", &json!({}), &json!({ "ports": "22,80-90" }));
+        assert_eq!(ports.entries, [PortEntry::new("22,80-90".parse().unwrap(), String::new())]);
+    }
+
+    #[test]
+    fn what_is_shown_is_parsed() {
+        for text in ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"] {
+            assert_eq!(PrefixEntry::show(&PrefixEntry::parse(text).unwrap()), text);
+        }
+        for text in ["22", "22,80-90"] {
+            assert_eq!(PortEntry::show(&PortEntry::parse(text).unwrap()), text);
+        }
+        assert!(PrefixEntry::parse("web").unwrap_err().contains("either family"));
+        assert!(PortEntry::parse("90-80").unwrap_err().contains("the lower first"));
+    }
+}

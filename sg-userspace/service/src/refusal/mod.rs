@@ -309,3 +309,38 @@ fn some(names: &[String]) -> String {
 fn network(vpc: Option<&VpcId>) -> String {
     vpc.map_or_else(|| "the classic network".to_owned(), |vpc| format!("VPC {vpc}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_its_code_and_its_fields() {
+        let missing = Refusal::NotFound { kind: Kind::PrefixList, name: "office".to_owned(), hint: None };
+        let details = json!({ "kind": "prefix list", "name": "office", "hint": null });
+        assert_eq!(to_value(missing).unwrap(), json!({ "code": "not_found", "details": details }));
+        assert_eq!(to_value(Refusal::Ending).unwrap(), json!({ "code": "ending" }));
+
+        let (found, allowed) = ("7".to_owned(), "less".to_owned());
+        let reason = Box::new(Refusal::Invalid { field: Field::Stored("serial"), found, allowed });
+        let record = Refusal::Record { line: Some(3), record: "rule sgr-1".to_owned(), reason };
+        let details = json!({ "field": "serial", "found": "7", "allowed": "less" });
+        let details = json!({ "line": 3, "record": "rule sgr-1", "code": "invalid", "details": details });
+        assert_eq!(to_value(record).unwrap(), json!({ "code": "invalid_record", "details": details }));
+    }
+
+    #[test]
+    fn an_exceeded_quota_is_raised_where_that_is_possible() {
+        let refused = |quota, needed| {
+            Refusal::TooMany { quota, what: "NIC eni-1".to_owned(), needed, allowed: 5 }.to_string()
+        };
+        assert_eq!(
+            refused(Quota::GroupsPerNic, 6),
+            "NIC eni-1 would have 6 groups, 5 are allowed (groups_per_nic; `sgctl quota modify groups_per_nic=6` raises it)"
+        );
+        let refused = refused(Quota::GroupsPerNic, 11);
+        assert_eq!(refused, "NIC eni-1 would have 11 groups, 5 are allowed (groups_per_nic)");
+    }
+}

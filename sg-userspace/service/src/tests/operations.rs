@@ -2,7 +2,7 @@
 
 use sg_records::{
     Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, PortListId, Ports, PrefixEntry,
-    PrefixListId, Protocol, Remote, Role, RuleSpec,
+    PrefixFamily, PrefixListId, Protocol, Remote, Role, RuleSpec,
 };
 
 use super::{IPV4, World, new_group, new_list, tcp};
@@ -188,6 +188,8 @@ fn a_list_counts_with_all_it_may_hold() {
     assert!(matches!(refused, Err(Refusal::InUse { .. })));
     let twice = CreateList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
     assert!(matches!(world.run(&twice), Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
+    let both = CreateList { extra: PrefixFamily::default(), ..list.clone() };
+    assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
     let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
 }

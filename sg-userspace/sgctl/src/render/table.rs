@@ -333,6 +333,7 @@ mod tests {
             Column::new("ACTION", |port| port.action.to_owned()),
             Column::named("PEER", |port, names| names.of(&port.peer)),
             Column::wide("FIRST", |port| port.uses.first().copied().unwrap_or_default().to_owned()),
+            Column::optional(None, |port| port.peer.to_owned()),
             Column::alone("USES", |port| port.uses.join("\n")),
         ];
 

@@ -4,19 +4,19 @@ use std::fmt::Debug;
 
 use clap::Subcommand;
 use sg_api_types::{CreateList, ListView, ModifyList};
-use sg_records::{EntryList, Family, ListEntry, NoExtra, PortEntry, PrefixEntry, PrefixFamily};
+use sg_records::{EntryList, Family, Label, ListEntry, NoExtra, PortEntry, PrefixEntry, PrefixFamily};
 
 use crate::{
     args::{
         filter::Filter,
-        label::{self, LabelChangeArgs, NewLabelArgs},
-        values::{named, write_time},
+        label::{LabelChangeArgs, NewLabelArgs},
+        values::named,
     },
     client::{address::Address, resource::Resource, session::Session},
     failure::Failure,
     render::{
         output::{Yes, plural},
-        table::{Column, Render, name_or},
+        table::{Column, Render},
     },
 };
 
@@ -182,51 +182,38 @@ fn entry<E: ListNoun>(text: &str) -> Result<E, String> {
     Ok(E::new(E::parse(value)?, description.to_owned()))
 }
 
-/// The columns of a list, with more after its numbers and after all others.
-macro_rules! columns {
-    (|$one:ident| $list:expr; $($number:expr)?; $($last:expr)?) => {
-        &[
-            Column::new("NAME", |$one| name_or(&$list.label.name, &$list.id)),
-            Column::wide("ID", |$one| $list.id.to_string()),
-            Column::optional(E::EXTRA, |$one| E::write_extra(&$list.extra)),
-            Column::number("ENTRIES", |$one| $list.entries.len().to_string()),
-            Column::number("MAX", |$one| $list.max_entries.to_string()),
-            $($number,)?
-            Column::wide("REGION", |$one| $list.region.clone()),
-            Column::wide("TAGS", |$one| label::tags(&$list.label)),
-            Column::wide("CREATED", |$one| write_time($list.label.created)),
-            Column::wide("DESCRIPTION", |$one| $list.label.description.clone()),
-            $($last,)?
-        ]
-    };
-}
-
 impl<E: ListNoun> Render for EntryList<E> {
     const NOUN: &'static str = <E as ListEntry>::NOUN;
-    const COLUMNS: &'static [Column<Self>] = columns!(
-        |list| list;;
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::optional(E::EXTRA, |list| E::write_extra(&list.extra)),
+        Column::number("ENTRIES", |list| list.entries.len().to_string()),
+        Column::number("MAX", |list| list.max_entries.to_string()),
+        Column::wide("REGION", |list| list.region.clone()),
         Column::alone(E::VALUES, |list| {
             let line = |entry: &E| match (E::show(entry.value()), entry.description()) {
                 (value, "") => format!("{value}\n"),
                 (value, text) => format!("{value} = {text}\n"),
             };
             list.entries.iter().map(line).collect()
-        })
-    );
+        }),
+    ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|list| &list.label);
 
     fn id(&self) -> String {
         self.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.label.name)
     }
 }
 
 impl<E: ListNoun> Render for ListView<EntryList<E>> {
     const NOUN: &'static str = <E as ListEntry>::NOUN;
-    const COLUMNS: &'static [Column<Self>] =
-        columns!(|view| view.list; Column::number("GROUPS", |view| view.associations.to_string()););
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::optional(E::EXTRA, |view| E::write_extra(&view.list.extra)),
+        Column::number("ENTRIES", |view| view.list.entries.len().to_string()),
+        Column::number("MAX", |view| view.list.max_entries.to_string()),
+        Column::number("GROUPS", |view| view.associations.to_string()),
+        Column::wide("REGION", |view| view.list.region.clone()),
+    ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|view| &view.list.label);
 
     fn id(&self) -> String {
         self.list.id()

@@ -45,7 +45,7 @@ pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
     let found = quotas.groups_per_nic;
     if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
         let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
-        return Err(Refusal::Invalid { field: Field::Quota, found: found.to_string(), allowed });
+        return Err(Refusal::invalid(Field::Quota, found, allowed));
     }
     Ok(())
 }

@@ -74,13 +74,9 @@ pub(super) fn check(group: &Group) -> Result<(), Refusal> {
 }
 
 fn check_quota(state: &State, region: &str) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().quotas.groups_per_region);
     let needed = 1 + state.groups().values().filter(|group| group.region == region).count() as u64;
-    if needed > allowed {
-        let what = format!("region {region}");
-        return Err(Refusal::TooMany { quota: Quota::GroupsPerRegion, what, needed, allowed });
-    }
-    Ok(())
+    let allowed = state.settings().quotas.groups_per_region;
+    Quota::GroupsPerRegion.check(format_args!("region {region}"), needed, allowed)
 }
 
 impl Operation for ModifyGroup {

@@ -19,10 +19,11 @@ use super::{
     access::{check_key, check_quotas},
     groups,
     idempotency::check_token,
-    labels::{check_stored as check_label, excerpt, region},
+    labels::{check_stored as check_label, region},
     lists::check_list,
     membership::{fit_together, member_address},
     nics::check_parts,
+    refusal::excerpt,
     rule_check::{Strictness, checked},
     twins::Names,
 };
@@ -154,20 +155,13 @@ impl<'a> Check<'a> {
             return invalid("serial", &rule.serial.to_string(), &allowed);
         }
         if let Some(other) = self.serials.insert(rule.serial, rule.id.clone()) {
-            return invalid(
-                "serial",
-                &rule.serial.to_string(),
-                &format!("rule {other} already has it"),
-            );
+            return invalid("serial", &rule.serial.to_string(), &format!("rule {other} already has it"));
         }
         // Groups that a document made, and copies of them, may name themselves.
         let spec = checked(self.state, group, &rule.spec, Strictness::Document)?;
         if spec.remote != rule.spec.remote {
-            return Err(Refusal::Invalid {
-                field: Field::Remote,
-                found: excerpt(&rule.spec.remote.to_string()),
-                allowed: format!("an id, not a name, and no host bits: {}", spec.remote),
-            });
+            let allowed = format!("an id, not a name, and no host bits: {}", spec.remote);
+            return Err(Refusal::invalid(Field::Remote, &rule.spec.remote, allowed));
         }
         if spec != rule.spec {
             return invalid("spec", rule.id.as_str(), "ids, not names, and no host bits");
@@ -270,8 +264,7 @@ fn unowned(label: &Label) -> Result<(), Refusal> {
 }
 
 fn invalid<T>(part: &'static str, found: &str, allowed: &str) -> Result<T, Refusal> {
-    let (found, allowed) = (excerpt(found), allowed.to_owned());
-    Err(Refusal::Invalid { field: Field::Stored(part), found, allowed })
+    Err(Refusal::invalid(Field::Stored(part), found, allowed))
 }
 
 fn missing(kind: Kind, name: &str) -> Refusal {

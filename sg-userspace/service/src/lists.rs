@@ -166,18 +166,11 @@ fn put<E: StoredEntry>(tx: &mut Tx, list: EntryList<E>) -> Result<EntryList<E>, 
 pub(super) fn check_list<E: StoredEntry>(list: &EntryList<E>, limit: u32) -> Result<(), Refusal> {
     if !(1..=limit).contains(&list.max_entries) {
         let (quota, _) = E::QUOTA;
-        let (found, allowed) = (list.max_entries.to_string(), format!("1 to {limit} (quota {quota})"));
-        return Err(Refusal::Invalid { field: Field::MaxEntries, found, allowed });
+        let allowed = format!("1 to {limit} (quota {quota})");
+        return Err(Refusal::invalid(Field::MaxEntries, list.max_entries, allowed));
     }
-    let (needed, allowed) = (list.entries.len() as u64, u64::from(list.max_entries));
-    if needed > allowed {
-        return Err(Refusal::TooMany {
-            quota: Quota::MaxEntries,
-            what: format!("list {}", list.id),
-            needed,
-            allowed,
-        });
-    }
+    let needed = list.entries.len() as u64;
+    Quota::MaxEntries.check(format_args!("list {}", list.id), needed, list.max_entries)?;
     list.entries.iter().try_for_each(|entry| remark(entry.description()))?;
     E::check(list)?;
     once(&list.entries)
@@ -193,7 +186,7 @@ fn once<E: StoredEntry>(entries: &[E]) -> Result<(), Refusal> {
 }
 
 fn invalid<E: ListEntry, T>(field: Field, value: &E::Value, allowed: &str) -> Result<T, Refusal> {
-    Err(Refusal::Invalid { field, found: E::show(value), allowed: allowed.to_owned() })
+    Err(Refusal::invalid(field, E::show(value), allowed))
 }
 
 /// The groups with rules that name a list.

@@ -7,8 +7,9 @@ use sg_records::{Family, Group, GroupType, NicType, PortEntry, Ports, PrefixEntr
 
 use super::{
     Field, Refusal, State,
-    labels::{excerpt, free_name, rule_description},
+    labels::{free_name, rule_description},
     project::service,
+    refusal::excerpt,
 };
 
 /// Which requirements apply to a rule.

@@ -5,7 +5,7 @@
 
 mod subject;
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 use sg_records::{GroupId, NicId, RuleId, VpcId};
@@ -294,6 +294,22 @@ pub enum Refusal {
     /// The service is stopping. Nothing was changed.
     #[error("sgd is stopping, and nothing was changed: try again later")]
     Ending,
+}
+
+impl Refusal {
+    /// A value is invalid; `allowed` says what is allowed. A long value is shortened.
+    pub(crate) fn invalid(field: Field, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
+        Self::Invalid { field, found: excerpt(&found.to_string()), allowed: allowed.into() }
+    }
+}
+
+/// Shortens a text for a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// The first few names, and how many more there are.

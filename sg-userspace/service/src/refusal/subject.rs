@@ -7,6 +7,8 @@ use std::fmt;
 use serde::Serialize;
 use sg_model::MAX_GROUPS_PER_NIC;
 
+use super::Refusal;
+
 /// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -176,6 +178,20 @@ impl fmt::Display for Quota {
 }
 
 impl Quota {
+    /// Checks that what needs so many is allowed them.
+    pub(crate) fn check(
+        self,
+        what: impl fmt::Display,
+        needed: u64,
+        allowed: impl Into<u64>,
+    ) -> Result<(), Refusal> {
+        let allowed = allowed.into();
+        if needed <= allowed {
+            return Ok(());
+        }
+        Err(Refusal::TooMany { quota: self, what: what.to_string(), needed, allowed })
+    }
+
     /// The unit that the quota counts.
     pub(super) const fn unit(self) -> &'static str {
         match self {

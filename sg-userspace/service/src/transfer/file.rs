@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::RuleRow;
-use crate::{Field, Refusal, State, labels::excerpt};
+use crate::{Field, Refusal, State};
 
 /// Rules as a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -70,7 +70,7 @@ impl RuleFile {
         let form: Form = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
             let allowed =
                 format!("a JSON object {{\"Permissions\": [rules]}} whose fields are texts ({error})");
-            Refusal::Invalid { field: Field::File, found: excerpt(text), allowed }
+            Refusal::invalid(Field::File, text, allowed)
         })?;
         let permissions = match form {
             Form::Answer { permissions } => permissions.permission,
@@ -84,10 +84,10 @@ impl RuleFile {
     /// # Errors
     /// If the text is not CSV, or the header has an unknown name.
     pub fn from_csv(text: &str) -> Result<Self, Refusal> {
-        let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
         let broken = |error: csv::Error| {
             let line = error.position().map_or(0, csv::Position::line);
-            wrong(format!("line {line}"), format!("CSV with a line of names first ({error})"))
+            let allowed = format!("CSV with a line of names first ({error})");
+            Refusal::invalid(Field::File, format_args!("line {line}"), allowed)
         };
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::Headers)
@@ -97,7 +97,8 @@ impl RuleFile {
         if let Some(unknown) = reader.headers().map_err(broken)?.iter().find(|name| !names.contains(*name)) {
             let mut allowed: Vec<String> = names.into_iter().collect();
             allowed.sort_unstable();
-            return Err(wrong(excerpt(unknown), format!("the columns are {}", allowed.join(", "))));
+            let allowed = format!("the columns are {}", allowed.join(", "));
+            return Err(Refusal::invalid(Field::File, unknown, allowed));
         }
         let permissions: Result<Vec<RuleRow>, csv::Error> = reader.deserialize().collect();
         Ok(Self { permissions: permissions.map_err(broken)? })

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use super::RuleFile;
 use crate::{
     Identity, Operation, Refusal, Tx,
-    labels::excerpt,
     quota::{group_references, rules_of_nics},
+    refusal::excerpt,
     rule_check::{Strictness, checked},
     rules::put_rules,
 };

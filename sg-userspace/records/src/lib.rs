@@ -16,10 +16,10 @@ pub use ids::{
 pub use list::{EntryList, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
-    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, Quotas,
-    Role, Settings, Token, Vpc,
+    AccessKey, Family, Group, Instance, Label, Member, Nic, Order, Quotas, Settings, Token, Vpc,
 };
 pub use rule::{
     Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
     shortest,
 };
+pub use sg_model::{Established, GroupType, Hook, Role};

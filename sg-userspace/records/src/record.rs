@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, VpcId};
+use super::{AccessKeyId, Established, GroupId, GroupType, Hook, InstanceId, NicId, NicType, Role, VpcId};
 
 /// Name, description, tags and origin of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,28 +54,6 @@ impl From<Order> for sg_model::Precedence {
     }
 }
 
-/// Effect of a policy change on live flows.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Established {
-    /// Live flows are evaluated by the new policy on their next packet, and revoked if it does not accept them.
-    #[default]
-    Revalidate,
-    /// Live flows continue until they end, whatever the new policy says.
-    Keep,
-}
-
-impl From<Established> for sg_model::Established {
-    fn from(established: Established) -> Self {
-        match established {
-            Established::Revalidate => Self::Revalidate,
-            Established::Keep => Self::Keep,
-        }
-    }
-}
-
 /// A VPC: a namespace of groups and NICs, with the settings that its NICs share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Vpc {
@@ -102,37 +80,6 @@ pub struct Vpc {
     /// What happens to packets that no rule matches and that are not accepted by default. Default: `drop`.
     #[serde(default)]
     pub default: sg_model::Unmatched,
-}
-
-/// Type of a group. All groups of one NIC have the same type.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupType {
-    /// Outbound packets that no rule matches are accepted, and members can reach each other unless inner access is off.
-    #[default]
-    Basic,
-    /// Packets that no rule matches are dropped in both directions, also between members.
-    Enterprise,
-}
-
-impl From<GroupType> for sg_model::GroupType {
-    fn from(kind: GroupType) -> Self {
-        match kind {
-            GroupType::Basic => Self::Basic,
-            GroupType::Enterprise => Self::Enterprise,
-        }
-    }
-}
-
-impl fmt::Display for GroupType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Basic => "basic",
-            Self::Enterprise => "enterprise",
-        })
-    }
 }
 
 /// A security group. Its rules are separate records.
@@ -217,50 +164,6 @@ pub struct Instance {
     /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-}
-
-/// Owner of a device: this host, or a guest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The device is the host's own.
-    #[default]
-    Host,
-    /// The device is the host end of a guest's NIC, such as a veth or tap.
-    Guest,
-}
-
-impl From<Role> for sg_model::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Host => Self::Host,
-            Role::Guest => Self::Guest,
-        }
-    }
-}
-
-/// Hook for packets that a device receives.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// At tc, after the kernel has allocated a packet buffer. Works on every device.
-    #[default]
-    Tc,
-    /// At XDP, in the driver, which must support native XDP. Only for NICs with the role `host`.
-    Xdp,
-}
-
-impl From<Hook> for sg_model::Hook {
-    fn from(hook: Hook) -> Self {
-        match hook {
-            Hook::Tc => Self::Tc,
-            Hook::Xdp => Self::Xdp,
-        }
-    }
 }
 
 /// A NIC, and the groups that it holds in order.

@@ -12,8 +12,8 @@ use std::{
 use sg_api_types::{Changed, Happens};
 use sg_model::{GroupIndex, PolicyParts, Precedence};
 use sg_records::{
-    Established, Group, GroupId, GroupType, Hook, Id as _, Label, Member, Nic, NicId, NicType, Order,
-    PortEntry, PortListId, PortSet, PrefixEntry, PrefixListId, Role, Vpc, VpcId,
+    Group, GroupId, Id as _, Label, Member, Nic, NicId, NicType, Order, PortEntry, PortListId, PortSet,
+    PrefixEntry, PrefixListId, Vpc, VpcId,
 };
 use sg_store::Key;
 
@@ -89,10 +89,7 @@ impl<'a> Plan<'a> {
             Some(Precedence::Merged) => Order::Merged,
             Some(Precedence::Sequence) | None => Order::Sequence,
         };
-        let established = match parts.nics.first().map(|nic| nic.established) {
-            Some(sg_model::Established::Keep) => Established::Keep,
-            Some(sg_model::Established::Revalidate) | None => Established::Revalidate,
-        };
+        let established = parts.nics.first().map(|nic| nic.established).unwrap_or_default();
         let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
         let takeover = parts.nics.first().map(|nic| nic.takeover).unwrap_or_default();
         let default = parts.nics.first().map(|nic| nic.default).unwrap_or_default();
@@ -125,10 +122,7 @@ impl<'a> Plan<'a> {
     }
 
     fn group(&mut self, vpc: &Vpc, wanted: &sg_model::Group) -> GroupId {
-        let kind = match wanted.kind {
-            sg_model::GroupType::Basic => GroupType::Basic,
-            sg_model::GroupType::Enterprise => GroupType::Enterprise,
-        };
+        let kind = wanted.kind;
         let description = wanted.description.clone().unwrap_or_default();
         let there = self
             .tx
@@ -199,14 +193,7 @@ impl<'a> Plan<'a> {
     fn nic(&mut self, vpc: &Vpc, wanted: &sg_model::Nic) -> Result<NicId, Refusal> {
         let device = &wanted.device;
         let groups: Vec<GroupId> = wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect();
-        let role = match wanted.role {
-            sg_model::Role::Host => Role::Host,
-            sg_model::Role::Guest => Role::Guest,
-        };
-        let hook = match wanted.hook {
-            sg_model::Hook::Tc => Hook::Tc,
-            sg_model::Hook::Xdp => Hook::Xdp,
-        };
+        let (role, hook) = (wanted.role, wanted.hook);
         let (ipsec, ethertypes) = (wanted.ipsec_written, wanted.ethertypes.clone());
         let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));

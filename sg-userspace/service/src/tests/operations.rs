@@ -352,11 +352,11 @@ fn xdp_is_for_nics_of_the_host() {
     };
     is_refused(world.run(&nic("tap0", Role::Guest, Hook::Xdp)));
     world.run(&nic("eth0", Role::Host, Hook::Xdp)).unwrap();
-    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, sg_model::Hook::Xdp);
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, Hook::Xdp);
     let modify = ModifyNic { nic: "eth0".to_owned(), role: Some(Role::Guest), ..ModifyNic::default() };
     is_refused(world.run(&modify));
     world.run(&ModifyNic { hook: Some(Hook::Tc), ..modify }).unwrap();
-    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, sg_model::Hook::Tc);
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, Hook::Tc);
 }
 
 #[test]

@@ -192,83 +192,60 @@ impl<'a> Plan<'a> {
 
     fn nic(&mut self, vpc: &Vpc, wanted: &sg_model::Nic) -> Result<NicId, Refusal> {
         let device = &wanted.device;
-        let groups: Vec<GroupId> = wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect();
-        let (role, hook) = (wanted.role, wanted.hook);
-        let (ipsec, ethertypes) = (wanted.ipsec_written, wanted.ethertypes.clone());
-        let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
-        let (action, nic, detail) = match there {
-            Some(nic) if !self.owns(&nic.label) => {
-                return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id });
-            }
-            Some(nic) => {
-                let mut detail = differs("role", &nic.role, &role);
-                detail.extend(differs("addresses", &nic.addresses, &addresses));
-                detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
-                let accept_own_source = wanted.accept_own_source;
-                detail.extend(differs("accept_own_source", &nic.accept_own_source, &accept_own_source));
-                let dhcp_servers = wanted.dhcp_servers.clone();
-                detail.extend(differs("dhcp_servers", &nic.dhcp_servers, &dhcp_servers));
-                detail.extend(differs("mac", &nic.senders.mac, &wanted.senders.mac));
-                detail.extend(differs(
-                    "allowed_address_pairs",
-                    &nic.senders.allowed_address_pairs,
-                    &wanted.senders.allowed_address_pairs,
-                ));
-                detail.extend(differs("hook", &nic.hook, &hook));
-                detail.extend(differs("ipsec", &nic.ipsec, &ipsec));
-                detail.extend(differs("ethertypes", &nic.ethertypes, &ethertypes));
-                if nic.groups != groups {
-                    detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
-                }
-                if detail.is_empty() {
-                    return Ok(nic.id);
-                }
-                let anti_spoofing = wanted.anti_spoofing_written;
-                let senders = wanted.senders.clone();
-                let nic = Nic {
-                    role,
-                    addresses,
-                    anti_spoofing,
-                    accept_own_source,
-                    dhcp_servers,
-                    senders,
-                    hook,
-                    ipsec,
-                    ethertypes,
-                    groups,
-                    ..nic
-                };
-                (Happens::Change, nic, detail)
-            }
-            None => {
-                let detail = vec![format!("groups: {}", self.named(&groups))];
-                let nic = Nic {
-                    id: NicId::random(),
-                    region: vpc.region.clone(),
-                    vpc: Some(vpc.id.clone()),
-                    label: self.label("", ""),
-                    instance: None,
-                    primary: false,
-                    device: Some(device.clone()),
-                    role,
-                    addresses,
-                    anti_spoofing: wanted.anti_spoofing_written,
-                    accept_own_source: wanted.accept_own_source,
-                    dhcp_servers: wanted.dhcp_servers.clone(),
-                    senders: wanted.senders.clone(),
-                    ipsec,
-                    ethertypes,
-                    hook,
-                    nic_type: NicType::Intranet,
-                    groups,
-                };
-                (Happens::Add, nic, detail)
-            }
+        if let Some(nic) = there.as_ref().filter(|nic| !self.owns(&nic.label)) {
+            return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id.clone() });
+        }
+        let was = there.as_ref();
+        let nic = Nic {
+            id: was.map_or_else(NicId::random, |nic| nic.id.clone()),
+            region: was.map_or_else(|| vpc.region.clone(), |nic| nic.region.clone()),
+            vpc: was.map_or_else(|| Some(vpc.id.clone()), |nic| nic.vpc.clone()),
+            label: was.map_or_else(|| self.label("", ""), |nic| nic.label.clone()),
+            instance: was.and_then(|nic| nic.instance.clone()),
+            primary: was.is_some_and(|nic| nic.primary),
+            device: Some(device.clone()),
+            role: wanted.role,
+            addresses: if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() },
+            anti_spoofing: wanted.anti_spoofing_written,
+            accept_own_source: wanted.accept_own_source,
+            dhcp_servers: wanted.dhcp_servers.clone(),
+            senders: wanted.senders.clone(),
+            hook: wanted.hook,
+            ipsec: wanted.ipsec_written,
+            ethertypes: wanted.ethertypes.clone(),
+            nic_type: was.map_or(NicType::Intranet, |nic| nic.nic_type),
+            groups: wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect(),
         };
-        self.tx.put(nic.clone());
-        self.note(action, Kind::Nic, nic.id.as_str(), device, detail);
+        let (action, detail) = match was {
+            None => (Happens::Add, vec![format!("groups: {}", self.named(&nic.groups))]),
+            Some(was) => (Happens::Change, self.changes_of(was, &nic)),
+        };
+        if !detail.is_empty() {
+            self.tx.put(nic.clone());
+            self.note(action, Kind::Nic, nic.id.as_str(), device, detail);
+        }
         Ok(nic.id)
+    }
+
+    /// Describes how the settings and groups of a NIC change; empty if they do not.
+    fn changes_of(&self, was: &Nic, nic: &Nic) -> Vec<String> {
+        let (senders, others) = (&nic.senders, &was.senders);
+        let mut detail = differs("role", &was.role, &nic.role);
+        detail.extend(differs("addresses", &was.addresses, &nic.addresses));
+        detail.extend(differs("anti_spoofing", &was.anti_spoofing, &nic.anti_spoofing));
+        detail.extend(differs("accept_own_source", &was.accept_own_source, &nic.accept_own_source));
+        detail.extend(differs("dhcp_servers", &was.dhcp_servers, &nic.dhcp_servers));
+        detail.extend(differs("mac", &others.mac, &senders.mac));
+        let (before, after) = (&others.allowed_address_pairs, &senders.allowed_address_pairs);
+        detail.extend(differs("allowed_address_pairs", before, after));
+        detail.extend(differs("hook", &was.hook, &nic.hook));
+        detail.extend(differs("ipsec", &was.ipsec, &nic.ipsec));
+        detail.extend(differs("ethertypes", &was.ethertypes, &nic.ethertypes));
+        if was.groups != nic.groups {
+            detail.push(format!("groups: {} → {}", self.named(&was.groups), self.named(&nic.groups)));
+        }
+        detail
     }
 
     fn named(&self, groups: &[GroupId]) -> String {

@@ -27,15 +27,14 @@ use sg_benches::{
 use sg_compile::LARGEST_WORDS;
 use sg_kernel::Limits;
 use sg_records::{
-    Action, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order, PortSet,
-    Ports, PrefixEntry, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
+    Action, Direction, Established, Family, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
+    PortSet, Ports, PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
 };
 use sg_service::{
     Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join, LARGEST_PAGE,
-    LabelChange, Leave, ModifyGroup, ModifyPrefixList, ModifyRule, Move, MoveGroup, NewLabel, NicQuery,
-    Operation, PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery, Scope, Service, State,
-    check_common, check_packet, export_rules, find_groups, find_nics, find_rules, lint,
-    prefix_list_associations, references,
+    LabelChange, Leave, ModifyGroup, ModifyList, ModifyRule, Move, MoveGroup, NewLabel, NicQuery, Operation,
+    PageRequest, Refusal, RegisterNic, RemoveNics, Revoke, RuleQuery, Scope, Service, State, check_common,
+    check_packet, export_rules, find_groups, find_nics, find_rules, lint, list_associations, references,
 };
 use sg_store::{Change, Record, RedbStore, Store, export};
 
@@ -202,7 +201,7 @@ fn records() -> Vec<Record> {
         id: "pl-1".into(),
         region: "local".into(),
         label: label("offices".into()),
-        family: Some(sg_records::Family::V4),
+        extra: PrefixFamily { family: Some(Family::V4) },
         max_entries: 200,
         entries: entries.collect(),
     };
@@ -346,7 +345,7 @@ fn queries(bench: &Bench, state: &State) {
         let of = NicQuery { address: Some(address(n * 399)), ..NicQuery::default() };
         find_nics(state, &all, &of, &page(100, None))
     });
-    bench.query("prefix lists: who names one", |_| prefix_list_associations(state, "pl-1"));
+    bench.query("prefix lists: who names one", |_| list_associations::<PrefixEntry>(state, "pl-1"));
     bench.query("check: a packet, a NIC here", |n| check_packet(state, &packet(target(n), 443), nothing));
     bench.query("check: a packet, a NIC elsewhere", |n| {
         check_packet(state, &packet(elsewhere(n), 443), nothing)
@@ -399,13 +398,13 @@ fn changes(bench: &Bench, service: &Service) {
         add: vec![IpAddr::V4(Ipv4Addr::from_bits(0x0aff_0000 + n as u32))],
         ..ChangeMembers::default()
     });
-    bench.change(service, "modify a prefix list", |n| ModifyPrefixList {
+    bench.change(service, "modify a prefix list", |n| ModifyList {
         list: "pl-1".to_owned(),
         add: vec![PrefixEntry {
             cidr: format!("203.0.113.{n}/32").parse().expect("a prefix"),
             description: String::new(),
         }],
-        ..ModifyPrefixList::default()
+        ..ModifyList::default()
     });
     bench.change(service, "create a group", |n| CreateGroup {
         label: NewLabel { name: format!("new-{n}"), ..NewLabel::default() },

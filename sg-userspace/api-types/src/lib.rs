@@ -31,9 +31,7 @@ pub use error::{ErrorBody, ErrorDetail};
 pub use groups::{CreateGroup, DeleteGroups, ModifyGroup};
 pub use labels::{LabelChange, NewLabel};
 pub use lint::{Finding, FindingKind, Severity};
-pub use lists::{
-    CreatePortList, CreatePrefixList, DeletePortLists, DeletePrefixLists, ModifyPortList, ModifyPrefixList,
-};
+pub use lists::{CreateList, DeleteLists, ModifyList};
 pub use membership::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 pub use nics::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 pub use pagination::{LARGEST_PAGE, Page, PageRequest};

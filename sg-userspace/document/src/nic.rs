@@ -52,9 +52,9 @@ const PAIR_KEYS: Keys =
 
 const ROLES: &[(&str, Role)] = &[("host", Role::Host), ("guest", Role::Guest)];
 
-const HOOKS: &[(&str, Hook)] = &[(Hook::Tc.name(), Hook::Tc), (Hook::Xdp.name(), Hook::Xdp)];
+const HOOKS: &[(&str, Hook)] = &[("tc", Hook::Tc), ("xdp", Hook::Xdp)];
 
-const IPSEC: &[(&str, Ipsec)] = &[(Ipsec::Pass.name(), Ipsec::Pass), (Ipsec::Judge.name(), Ipsec::Judge)];
+const IPSEC: &[(&str, Ipsec)] = &[("pass", Ipsec::Pass), ("judge", Ipsec::Judge)];
 
 const ADDRESSES: &str =
     "write a list of addresses; leave the key out for those of the device, write [] for none";

@@ -3,15 +3,30 @@
 //! This file holds the rules of a group as written; it must never evaluate them. Policies contain groups; the compiler and the
 //! oracle read them.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::{Direction, Rule};
 
 /// The type of a group. All groups of one NIC have the same type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum GroupType {
     /// Outbound packets that no rule matches are accepted, and members can reach each other unless inner access is off.
+    #[default]
     Basic,
     /// Packets that no rule matches are dropped in both directions, also between members.
     Enterprise,
+}
+
+impl fmt::Display for GroupType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// A security group.

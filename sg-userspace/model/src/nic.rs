@@ -14,35 +14,31 @@ use super::{Action, AllowedSources, DeviceFacts, Ethertype, GroupIndex, Mac, Pre
 /// The maximum number of groups of one NIC.
 pub const MAX_GROUPS_PER_NIC: usize = 10;
 
-/// The owner of the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The owner of the device: this host, or a guest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// This host: packets that the device receives are inbound.
+    /// The device is the host's own: packets that the device receives are inbound.
+    #[default]
     Host,
-    /// A guest, such as a virtual machine; the device is the host end of its NIC. Packets that the device receives are the
-    /// guest's outbound traffic.
+    /// The device is the host end of a guest's NIC, such as a veth or tap: packets that the device receives are the guest's
+    /// outbound traffic.
     Guest,
 }
 
-/// The hook of a device's receive side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The hook for packets that a device receives.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Hook {
     /// At tc, after the kernel has allocated a packet buffer. Works on every device.
     #[default]
     Tc,
-    /// At XDP, in the driver, which must support native XDP. Only with [`Role::Host`].
+    /// At XDP, in the driver, which must support native XDP. Only for the role `host`.
     Xdp,
-}
-
-impl Hook {
-    /// The name in documents.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tc => "tc",
-            Self::Xdp => "xdp",
-        }
-    }
 }
 
 /// What happens to packets that IPsec decrypted for a NIC: they arrive a second time, after the encrypted packet that carried
@@ -56,24 +52,17 @@ pub enum Ipsec {
     Judge,
 }
 
-impl Ipsec {
-    /// The name in documents.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Judge => "judge",
-        }
-    }
-}
-
 /// The effect of a policy change on live flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Established {
-    /// Live flows are evaluated again on their next packet, with their original addresses and direction.
+    /// Live flows are evaluated by the new policy on their next packet, with their original addresses and direction, and revoked
+    /// if it does not accept them.
     #[default]
     Revalidate,
-    /// Live flows continue until they end.
+    /// Live flows continue until they end, whatever the new policy says.
     Keep,
 }
 

@@ -3,10 +3,14 @@
 //! This file owns the prefixes and forms of ids; it must never know which objects exist. The service generates ids, and resolves
 //! texts that may be an id or a name.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt::{self, Debug, Display},
+    hash::Hash,
+    sync::Arc,
+};
 
 use rand::RngExt as _;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
 /// The maximum length, in bytes, of an id that a user chose.
@@ -18,6 +22,35 @@ const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// one in a trillion.
 const LENGTH: usize = 17;
 
+/// An id of any kind.
+pub trait Id:
+    AsRef<str>
+    + From<String>
+    + for<'a> From<&'a str>
+    + Clone
+    + Debug
+    + Display
+    + Hash
+    + Ord
+    + Serialize
+    + DeserializeOwned
+    + ToSchema
+    + Send
+    + Sync
+    + 'static
+{
+    /// The prefix of ids of this kind.
+    const PREFIX: &'static str;
+
+    /// Whether `text` has the form of an id of this kind.
+    #[must_use]
+    fn has_form(text: &str) -> bool;
+
+    /// Generates a random id.
+    #[must_use]
+    fn random() -> Self;
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $form:ident) => {
         $(#[$doc])*
@@ -26,25 +59,28 @@ macro_rules! id {
         #[schema(value_type = String, examples(json!(concat!($prefix, "…"))))]
         pub struct $name(Arc<str>);
 
-        impl $name {
-            /// The prefix of ids of this kind.
-            pub const PREFIX: &'static str = $prefix;
+        impl Id for $name {
+            const PREFIX: &'static str = $prefix;
 
-            /// Whether `text` has the form of an id of this kind.
-            #[must_use]
-            pub fn has_form(text: &str) -> bool {
+            fn has_form(text: &str) -> bool {
                 text.strip_prefix($prefix).is_some_and(|rest| $form($prefix, rest))
             }
 
-            /// Generates a random id.
-            #[must_use]
-            pub fn random() -> Self {
+            fn random() -> Self {
                 Self(random($prefix).into())
             }
+        }
 
+        impl $name {
             /// The id as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
                 &self.0
             }
         }

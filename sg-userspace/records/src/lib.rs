@@ -5,19 +5,21 @@
 //! they match. The store keeps them, operations change them, and the APIs and `sgctl` show them.
 
 mod ids;
+mod list;
 mod ports;
 mod record;
 mod rule;
 
 pub use ids::{
-    AccessKeyId, GroupId, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
+    AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
+pub use list::{EntryList, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList};
 pub use ports::{PortSet, PortSetError, port_range};
 pub use record::{
-    AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, PortEntry,
-    PortList, PrefixEntry, PrefixList, Quotas, Role, Settings, Token, Vpc,
+    AccessKey, Family, Group, Instance, Label, Member, Nic, Order, Quotas, Settings, Token, Vpc,
 };
 pub use rule::{
     Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
     shortest,
 };
+pub use sg_model::{Established, GroupType, Hook, Role};

@@ -1,4 +1,4 @@
-//! The records other than rules: VPCs, groups, lists, instances, NICs, access keys, settings.
+//! The records other than rules and lists: VPCs, groups, instances, NICs, access keys, settings.
 //!
 //! Records are also responses of the native API, except [`AccessKey`], which only the verifier of signatures reads. They must
 //! never refer to each other by name. A change of a record's form needs a new `SCHEMA` in the store, and a migration.
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AccessKeyId, GroupId, InstanceId, NicId, NicType, PortListId, PortSet, PrefixListId, VpcId};
+use super::{AccessKeyId, Established, GroupId, GroupType, Hook, InstanceId, NicId, NicType, Role, VpcId};
 
 /// Name, description, tags and origin of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,28 +54,6 @@ impl From<Order> for sg_model::Precedence {
     }
 }
 
-/// Effect of a policy change on live flows.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Established {
-    /// Live flows are evaluated by the new policy on their next packet, and revoked if it does not accept them.
-    #[default]
-    Revalidate,
-    /// Live flows continue until they end, whatever the new policy says.
-    Keep,
-}
-
-impl From<Established> for sg_model::Established {
-    fn from(established: Established) -> Self {
-        match established {
-            Established::Revalidate => Self::Revalidate,
-            Established::Keep => Self::Keep,
-        }
-    }
-}
-
 /// A VPC: a namespace of groups and NICs, with the settings that its NICs share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Vpc {
@@ -102,37 +80,6 @@ pub struct Vpc {
     /// What happens to packets that no rule matches and that are not accepted by default. Default: `drop`.
     #[serde(default)]
     pub default: sg_model::Unmatched,
-}
-
-/// Type of a group. All groups of one NIC have the same type.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum GroupType {
-    /// Outbound packets that no rule matches are accepted, and members can reach each other unless inner access is off.
-    #[default]
-    Basic,
-    /// Packets that no rule matches are dropped in both directions, also between members.
-    Enterprise,
-}
-
-impl From<GroupType> for sg_model::GroupType {
-    fn from(kind: GroupType) -> Self {
-        match kind {
-            GroupType::Basic => Self::Basic,
-            GroupType::Enterprise => Self::Enterprise,
-        }
-    }
-}
-
-impl fmt::Display for GroupType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Basic => "basic",
-            Self::Enterprise => "enterprise",
-        })
-    }
 }
 
 /// A security group. Its rules are separate records.
@@ -204,64 +151,6 @@ impl fmt::Display for Family {
     }
 }
 
-/// An entry of a prefix list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PrefixEntry {
-    /// Prefix in CIDR notation, with host bits zero. Required.
-    #[schema(value_type = String)]
-    pub cidr: IpNet,
-    /// Description, up to 256 characters. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-}
-
-/// A prefix list, which rules can name as their remote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PrefixList {
-    /// Id of the list.
-    pub id: PrefixListId,
-    /// Region of the list.
-    pub region: String,
-    /// Name, description and tags.
-    #[serde(flatten)]
-    pub label: Label,
-    /// Address family of the entries. `null`: both families, which only lists of applied documents can have.
-    #[serde(default)]
-    pub family: Option<Family>,
-    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
-    pub max_entries: u32,
-    /// Prefixes, each at most once.
-    pub entries: Vec<PrefixEntry>,
-}
-
-/// An entry of a port list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PortEntry {
-    /// Ports and port ranges, such as `22` or `8000-8100`. Required.
-    pub ports: PortSet,
-    /// Description, up to 256 characters. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-}
-
-/// A port list, which rules can name as their ports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PortList {
-    /// Id of the list.
-    pub id: PortListId,
-    /// Region of the list.
-    pub region: String,
-    /// Name, description and tags.
-    #[serde(flatten)]
-    pub label: Label,
-    /// Maximum number of entries. A rule that names the list counts as this many rules against the quota `rules_per_nic`.
-    pub max_entries: u32,
-    /// Entries: ports and port ranges, each at most once.
-    pub entries: Vec<PortEntry>,
-}
-
 /// An instance: a virtual machine with its NICs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Instance {
@@ -275,50 +164,6 @@ pub struct Instance {
     /// Name, description and tags.
     #[serde(flatten)]
     pub label: Label,
-}
-
-/// Owner of a device: this host, or a guest.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The device is the host's own.
-    #[default]
-    Host,
-    /// The device is the host end of a guest's NIC, such as a veth or tap.
-    Guest,
-}
-
-impl From<Role> for sg_model::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Host => Self::Host,
-            Role::Guest => Self::Guest,
-        }
-    }
-}
-
-/// Hook for packets that a device receives.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema, clap::ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Hook {
-    /// At tc, after the kernel has allocated a packet buffer. Works on every device.
-    #[default]
-    Tc,
-    /// At XDP, in the driver, which must support native XDP. Only for NICs with the role `host`.
-    Xdp,
-}
-
-impl From<Hook> for sg_model::Hook {
-    fn from(hook: Hook) -> Self {
-        match hook {
-            Hook::Tc => Self::Tc,
-            Hook::Xdp => Self::Xdp,
-        }
-    }
 }
 
 /// A NIC, and the groups that it holds in order.

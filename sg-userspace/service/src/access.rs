@@ -5,7 +5,7 @@
 use rand::RngExt as _;
 use sg_api_types::{CreateAccessKey, DeleteAccessKey, ModifyQuotas, NewAccessKey};
 use sg_model::MAX_GROUPS_PER_NIC;
-use sg_records::{AccessKey, AccessKeyId, Quotas, Settings};
+use sg_records::{AccessKey, AccessKeyId, Id as _, Quotas, Settings};
 use sg_store::Key;
 
 use super::{Field, Kind, Operation, Refusal, Tx, labels::remark};
@@ -45,7 +45,7 @@ pub(super) fn check_quotas(quotas: &Quotas) -> Result<(), Refusal> {
     let found = quotas.groups_per_nic;
     if !(1..=MAX_GROUPS_PER_NIC as u32).contains(&found) {
         let allowed = format!("1 to {MAX_GROUPS_PER_NIC} groups on a NIC");
-        return Err(Refusal::Invalid { field: Field::Quota, found: found.to_string(), allowed });
+        return Err(Refusal::invalid(Field::Quota, found, allowed));
     }
     Ok(())
 }

@@ -41,10 +41,9 @@ fn judges(state: &State, nic: &str, facts: impl Fn(&str) -> DeviceFacts) -> Resu
 const WORDS: [(&str, &str); 2] = [("dport", "port"), ("sport", "source_port")];
 
 fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
-    let invalid = |field, found: String, allowed: String| Refusal::Invalid { field, found, allowed };
     let Protocol::Number(protocol) = packet.protocol else {
-        let allowed = "a packet has one protocol: tcp, udp, icmp … or 0 to 255".to_owned();
-        return Err(invalid(Field::Protocol, packet.protocol.to_string(), allowed));
+        let allowed = "a packet has one protocol: tcp, udp, icmp … or 0 to 255";
+        return Err(Refusal::invalid(Field::Protocol, packet.protocol, allowed));
     };
     let own = policy.nics().first().map(|nic| nic.addresses.clone()).unwrap_or_default();
     let own = own.into_iter().find(|address| address.is_ipv4() == packet.remote.is_ipv4());
@@ -74,7 +73,7 @@ fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
     };
     Probe::new(parts)
         .map_err(|error| error.in_words(&WORDS))
-        .map_err(|error| invalid(Field::Protocol, packet.protocol.to_string(), error.to_string()))
+        .map_err(|error| Refusal::invalid(Field::Protocol, packet.protocol, error.to_string()))
 }
 
 fn answer(

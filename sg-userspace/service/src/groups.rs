@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use sg_api_types::{CreateGroup, DeleteGroups, ModifyGroup};
 use sg_records::{
-    Direction, Group, GroupId, GroupType, Label, NicType, PortSet, Ports, Protocol, Remote, RuleSpec, Vpc,
-    VpcId, net,
+    Direction, Group, GroupId, GroupType, Id as _, Label, NicType, PortSet, Ports, Protocol, Remote,
+    RuleSpec, Vpc, VpcId, net,
 };
 use sg_store::Key;
 
@@ -74,13 +74,9 @@ pub(super) fn check(group: &Group) -> Result<(), Refusal> {
 }
 
 fn check_quota(state: &State, region: &str) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().quotas.groups_per_region);
     let needed = 1 + state.groups().values().filter(|group| group.region == region).count() as u64;
-    if needed > allowed {
-        let what = format!("region {region}");
-        return Err(Refusal::TooMany { quota: Quota::GroupsPerRegion, what, needed, allowed });
-    }
-    Ok(())
+    let allowed = state.settings().quotas.groups_per_region;
+    Quota::GroupsPerRegion.check(format_args!("region {region}"), needed, allowed)
 }
 
 impl Operation for ModifyGroup {
@@ -132,7 +128,7 @@ impl Operation for DeleteGroups {
 
 /// The groups other than `group` whose rules name it, once per such rule.
 pub fn referencing(state: &State, group: &GroupId) -> impl Iterator<Item = GroupId> {
-    state.rules_naming_group(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
+    state.rules_naming(group).map(|rule| rule.group.clone()).filter(move |by| by != group)
 }
 
 /// The default group of a region and VPC, which is created if there is none: a basic group with inner access, and with rules that

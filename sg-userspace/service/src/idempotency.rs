@@ -5,11 +5,11 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
-use sg_records::{AccessKeyId, Token};
+use sg_records::{AccessKeyId, Id as _, Token};
 use sg_store::Key;
 use sha2::{Digest as _, Sha256};
 
-use super::{Field, Operation, Refusal, Tx, labels::excerpt};
+use super::{Field, Operation, Refusal, Tx};
 
 /// How long a response is kept.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -33,8 +33,8 @@ impl<O> Idempotent<O> {
     /// If the token does not have 1 to 64 printable ASCII characters without spaces.
     pub fn new(caller: &str, token: &str, request: &impl Serialize, operation: O) -> Result<Self, Refusal> {
         if !fits(token) {
-            let allowed = "1 to 64 ASCII characters, none of them a space".to_owned();
-            return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(token), allowed });
+            let allowed = "1 to 64 ASCII characters, none of them a space";
+            return Err(Refusal::invalid(Field::ClientToken, token, allowed));
         }
         let request = serde_json::to_vec(request).unwrap_or_default();
         let digest = Sha256::digest([std::any::type_name::<O>().as_bytes(), &request].concat());
@@ -55,13 +55,13 @@ pub(super) fn check_token(token: &Token) -> Result<(), Refusal> {
         fits(token) && (by_key || by("uid ", |uid| uid.parse::<u32>().is_ok()))
     });
     if !known {
-        let allowed = "`uid NUMBER/TOKEN`, `key ID/TOKEN` or `ID/TOKEN` of an access key".to_owned();
-        return Err(Refusal::Invalid { field: Field::ClientToken, found: excerpt(&token.token), allowed });
+        let allowed = "`uid NUMBER/TOKEN`, `key ID/TOKEN` or `ID/TOKEN` of an access key";
+        return Err(Refusal::invalid(Field::ClientToken, &token.token, allowed));
     }
     let digest = STANDARD_NO_PAD.decode(&token.fingerprint).is_ok_and(|digest| digest.len() == 32);
     if !digest {
-        let (field, found) = (Field::Stored("fingerprint"), excerpt(&token.fingerprint));
-        return Err(Refusal::Invalid { field, found, allowed: "a digest of 32 bytes as Base64".to_owned() });
+        let (field, allowed) = (Field::Stored("fingerprint"), "a digest of 32 bytes as Base64");
+        return Err(Refusal::invalid(field, &token.fingerprint, allowed));
     }
     Ok(())
 }

@@ -9,20 +9,21 @@ use std::collections::{HashMap, HashSet};
 
 use sg_model::MAX_GROUPS_PER_NIC;
 use sg_records::{
-    AccessKey, AccessKeyId, Group, GroupId, GroupType, Instance, InstanceId, Label, Member, Nic, NicId,
-    PortList, PortListId, PrefixList, PrefixListId, Rule, RuleId, Settings, Vpc, VpcId,
+    AccessKey, EntryList, Group, GroupType, Id, Instance, InstanceId, Label, Member, Nic, NicId, Rule,
+    RuleId, Settings, Vpc, VpcId,
 };
 use sg_store::Record;
 
 use super::{
-    Field, Kind, Refusal, State,
+    Field, Kind, Refusal, State, StoredEntry,
     access::{check_key, check_quotas},
     groups,
     idempotency::check_token,
-    labels::{check_stored as check_label, excerpt, region},
-    lists::{check_port_list, check_prefix_list},
+    labels::{check_stored as check_label, region},
+    lists::check_list,
     membership::{fit_together, member_address},
     nics::check_parts,
+    refusal::excerpt,
     rule_check::{Strictness, checked},
     twins::Names,
 };
@@ -78,8 +79,8 @@ impl<'a> Check<'a> {
             Record::Group(group) => self.group(group),
             Record::Rule(rule) => self.rule(rule),
             Record::Member(member) => self.member(member),
-            Record::PrefixList(list) => prefix_list(list),
-            Record::PortList(list) => port_list(list),
+            Record::PrefixList(list) => self::list(list),
+            Record::PortList(list) => self::list(list),
             Record::Instance(instance) => self.instance(instance),
             Record::Nic(nic) => self.nic(nic),
             Record::AccessKey(key) => access_key(key),
@@ -94,7 +95,7 @@ impl<'a> Check<'a> {
     }
 
     fn vpc(&mut self, vpc: &Vpc) -> Result<(), Refusal> {
-        id(VpcId::has_form(vpc.id.as_str()), vpc.id.as_str(), VpcId::PREFIX)?;
+        id(&vpc.id)?;
         named_region(&vpc.region)?;
         check_label(&vpc.label)?;
         match &vpc.label.owner {
@@ -128,7 +129,7 @@ impl<'a> Check<'a> {
     }
 
     fn group(&mut self, group: &Group) -> Result<(), Refusal> {
-        id(GroupId::has_form(group.id.as_str()), group.id.as_str(), GroupId::PREFIX)?;
+        id(&group.id)?;
         check_label(&group.label)?;
         self.place(&group.region, group.vpc.as_ref(), Some(&group.label))?;
         groups::check(group)?;
@@ -139,13 +140,13 @@ impl<'a> Check<'a> {
             return invalid("default", "true", "a basic group that belongs to no document");
         }
         if !self.defaults.insert((group.region.clone(), group.vpc.clone())) {
-            return invalid("default", "true", "there is one in this VPC or region already");
+            return invalid("default", "true", "this VPC or region already has one");
         }
         Ok(())
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<(), Refusal> {
-        id(RuleId::has_form(rule.id.as_str()), rule.id.as_str(), RuleId::PREFIX)?;
+        id(&rule.id)?;
         let missing = || missing(Kind::Group, rule.group.as_str());
         let group = self.state.group(&rule.group).ok_or_else(missing)?;
         let next = self.state.settings().serial;
@@ -154,20 +155,13 @@ impl<'a> Check<'a> {
             return invalid("serial", &rule.serial.to_string(), &allowed);
         }
         if let Some(other) = self.serials.insert(rule.serial, rule.id.clone()) {
-            return invalid(
-                "serial",
-                &rule.serial.to_string(),
-                &format!("it is that of rule {other} already"),
-            );
+            return invalid("serial", &rule.serial.to_string(), &format!("rule {other} already has it"));
         }
         // Groups that a document made, and copies of them, may name themselves.
         let spec = checked(self.state, group, &rule.spec, Strictness::Document)?;
         if spec.remote != rule.spec.remote {
-            return Err(Refusal::Invalid {
-                field: Field::Remote,
-                found: excerpt(&rule.spec.remote.to_string()),
-                allowed: format!("an id, not a name, and no host bits: {}", spec.remote),
-            });
+            let allowed = format!("an id, not a name, and no host bits: {}", spec.remote);
+            return Err(Refusal::invalid(Field::Remote, &rule.spec.remote, allowed));
         }
         if spec != rule.spec {
             return invalid("spec", rule.id.as_str(), "ids, not names, and no host bits");
@@ -188,7 +182,7 @@ impl<'a> Check<'a> {
     }
 
     fn instance(&self, instance: &Instance) -> Result<(), Refusal> {
-        id(InstanceId::has_form(instance.id.as_str()), instance.id.as_str(), InstanceId::PREFIX)?;
+        id(&instance.id)?;
         check_label(&instance.label)?;
         unowned(&instance.label)?;
         self.place(&instance.region, instance.vpc.as_ref(), None)?;
@@ -200,7 +194,7 @@ impl<'a> Check<'a> {
     }
 
     fn nic(&mut self, nic: &Nic) -> Result<(), Refusal> {
-        id(NicId::has_form(nic.id.as_str()), nic.id.as_str(), NicId::PREFIX)?;
+        id(&nic.id)?;
         check_label(&nic.label)?;
         self.place(&nic.region, nic.vpc.as_ref(), Some(&nic.label))?;
         check_parts(nic)?;
@@ -225,26 +219,15 @@ impl<'a> Check<'a> {
     }
 }
 
-fn prefix_list(list: &PrefixList) -> Result<(), Refusal> {
-    id(PrefixListId::has_form(list.id.as_str()), list.id.as_str(), PrefixListId::PREFIX)?;
+fn list<E: StoredEntry>(list: &EntryList<E>) -> Result<(), Refusal> {
+    id(&list.id)?;
     named_region(&list.region)?;
     check_label(&list.label)?;
-    if list.family.is_none() && list.label.owner.is_none() {
-        let allowed = "IPv4 or IPv6; only lists of documents have both".to_owned();
-        return Err(Refusal::Missing { field: Field::Family, allowed });
-    }
-    check_prefix_list(list, u32::MAX)
-}
-
-fn port_list(list: &PortList) -> Result<(), Refusal> {
-    id(PortListId::has_form(list.id.as_str()), list.id.as_str(), PortListId::PREFIX)?;
-    named_region(&list.region)?;
-    check_label(&list.label)?;
-    check_port_list(list, u32::MAX)
+    check_list(list, u32::MAX)
 }
 
 fn access_key(key: &AccessKey) -> Result<(), Refusal> {
-    id(AccessKeyId::has_form(key.id.as_str()), key.id.as_str(), AccessKeyId::PREFIX)?;
+    id(&key.id)?;
     check_key(key)
 }
 
@@ -252,17 +235,17 @@ fn check_settings(settings: &Settings) -> Result<(), Refusal> {
     check_quotas(&settings.quotas)
 }
 
-fn id(has_form: bool, found: &str, prefix: &str) -> Result<(), Refusal> {
-    if has_form {
+fn id<I: Id>(id: &I) -> Result<(), Refusal> {
+    if I::has_form(id.as_ref()) {
         return Ok(());
     }
-    let allowed = match prefix {
-        NicId::PREFIX | InstanceId::PREFIX => {
+    let allowed = match I::PREFIX {
+        prefix @ (NicId::PREFIX | InstanceId::PREFIX) => {
             format!("{prefix} and letters, digits, `-`, `_`; 64 characters at most")
         }
-        _ => format!("{prefix} and 17 letters and digits"),
+        prefix => format!("{prefix} and 17 letters and digits"),
     };
-    invalid("id", found, &allowed)
+    invalid("id", id.as_ref(), &allowed)
 }
 
 fn named_region(text: &str) -> Result<(), Refusal> {
@@ -281,8 +264,7 @@ fn unowned(label: &Label) -> Result<(), Refusal> {
 }
 
 fn invalid<T>(part: &'static str, found: &str, allowed: &str) -> Result<T, Refusal> {
-    let (found, allowed) = (excerpt(found), allowed.to_owned());
-    Err(Refusal::Invalid { field: Field::Stored(part), found, allowed })
+    Err(Refusal::invalid(Field::Stored(part), found, allowed))
 }
 
 fn missing(kind: Kind, name: &str) -> Refusal {

@@ -9,7 +9,7 @@ use sg_api_types::{LabelChange, NewLabel};
 use sg_model::text;
 use sg_records::{Label, looks_like_id};
 
-use super::{Field, Quota, Refusal, State, Tx};
+use super::{Field, Quota, Refusal, State, Tx, refusal::excerpt};
 
 const LONGEST_NAME: usize = 128;
 const LONGEST_DESCRIPTION: usize = 256;
@@ -59,20 +59,17 @@ fn name(text: &str) -> Result<(), Refusal> {
     if text.is_empty() || good {
         return free_name(text);
     }
-    Err(Refusal::Invalid {
-        field: Field::Name,
-        found: excerpt(text),
-        allowed: "2 to 128 letters, digits, `:`, `_`, `.`, `-`, beginning with a letter".to_owned(),
-    })
+    let allowed = "2 to 128 letters, digits, `:`, `_`, `.`, `-`, beginning with a letter";
+    Err(Refusal::invalid(Field::Name, text, allowed))
 }
 
 /// Checks a name that a document may give: any text except one in the form of an id or one that can be mistaken for another.
 pub(super) fn free_name(text: &str) -> Result<(), Refusal> {
-    let invalid = |allowed| Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed });
     if looks_like_id(text) {
-        return invalid("it has the form of an id, and would be taken for one: choose another".to_owned());
+        let allowed = "it has the form of an id, and would be taken for one: choose another";
+        return Err(Refusal::invalid(Field::Name, text, allowed));
     }
-    text::distinct(text).or_else(|error| invalid(error.to_string()))
+    text::distinct(text).map_err(|error| Refusal::invalid(Field::Name, text, error.to_string()))
 }
 
 /// Checks the name of an applied document.
@@ -83,8 +80,8 @@ pub(super) fn document_name(text: &str) -> Result<(), Refusal> {
     if named {
         return free_name(text);
     }
-    let allowed = "up to 64 letters, digits, `-`, `_`, `.`, beginning with a letter".to_owned();
-    Err(Refusal::Invalid { field: Field::Name, found: excerpt(text), allowed })
+    let allowed = "up to 64 letters, digits, `-`, `_`, `.`, beginning with a letter";
+    Err(Refusal::invalid(Field::Name, text, allowed))
 }
 
 /// Checks that operations could have produced a stored label. The number of tags is not checked, because the quota may have been
@@ -105,22 +102,15 @@ pub(super) fn check_stored(label: &Label) -> Result<(), Refusal> {
 }
 
 fn visible(field: Field, found: &str) -> Result<(), Refusal> {
-    text::visible(found).map_err(|error| Refusal::Invalid {
-        field,
-        found: excerpt(found),
-        allowed: error.to_string(),
-    })
+    text::visible(found).map_err(|error| Refusal::invalid(field, found, error.to_string()))
 }
 
 fn description(text: &str) -> Result<(), Refusal> {
     if text.is_empty() || ((2..=LONGEST_DESCRIPTION).contains(&text.chars().count()) && !is_address(text)) {
         return visible(Field::Description, text);
     }
-    Err(Refusal::Invalid {
-        field: Field::Description,
-        found: excerpt(text),
-        allowed: "2 to 256 characters, not beginning with http:// or https://".to_owned(),
-    })
+    let allowed = "2 to 256 characters, not beginning with http:// or https://";
+    Err(Refusal::invalid(Field::Description, text, allowed))
 }
 
 /// Checks the description of a rule.
@@ -128,8 +118,7 @@ pub(super) fn rule_description(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= LONGEST_RULE_DESCRIPTION {
         return visible(Field::RuleDescription, text);
     }
-    let allowed = "up to 512 characters".to_owned();
-    Err(Refusal::Invalid { field: Field::RuleDescription, found: excerpt(text), allowed })
+    Err(Refusal::invalid(Field::RuleDescription, text, "up to 512 characters"))
 }
 
 /// Checks the description of a list entry or an access key.
@@ -137,16 +126,11 @@ pub(super) fn remark(text: &str) -> Result<(), Refusal> {
     if text.chars().count() <= LONGEST_DESCRIPTION {
         return visible(Field::Description, text);
     }
-    let allowed = "up to 256 characters".to_owned();
-    Err(Refusal::Invalid { field: Field::Description, found: excerpt(text), allowed })
+    Err(Refusal::invalid(Field::Description, text, "up to 256 characters"))
 }
 
 fn tags(state: &State, tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().quotas.tags);
-    let needed = tags.len() as u64;
-    if needed > allowed {
-        return Err(Refusal::TooMany { quota: Quota::Tags, what: "it".to_owned(), needed, allowed });
-    }
+    Quota::Tags.check("it", tags.len() as u64, state.settings().quotas.tags)?;
     tag_texts(tags)
 }
 
@@ -158,28 +142,17 @@ fn tag_texts(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
     let mut looks = HashMap::with_capacity(tags.len());
     for (key, value) in tags {
         if key.is_empty() || key.chars().count() > LONGEST_TAG || taken(key) {
-            return Err(Refusal::Invalid {
-                field: Field::TagKey,
-                found: excerpt(key),
-                allowed: "1 to 128 characters, not beginning with aliyun, acs:, http:// or https://"
-                    .to_owned(),
-            });
+            let allowed = "1 to 128 characters, not beginning with aliyun, acs:, http:// or https://";
+            return Err(Refusal::invalid(Field::TagKey, key, allowed));
         }
-        text::distinct(key).map_err(|error| Refusal::Invalid {
-            field: Field::TagKey,
-            found: excerpt(key),
-            allowed: error.to_string(),
-        })?;
+        text::distinct(key).map_err(|error| Refusal::invalid(Field::TagKey, key, error.to_string()))?;
         if let Some(other) = looks.insert(text::look(key), key) {
             let allowed = format!("it looks like {:?}, another key here: choose another", excerpt(other));
-            return Err(Refusal::Invalid { field: Field::TagKey, found: excerpt(key), allowed });
+            return Err(Refusal::invalid(Field::TagKey, key, allowed));
         }
         if value.chars().count() > LONGEST_TAG || is_address(value) {
-            return Err(Refusal::Invalid {
-                field: Field::TagValue,
-                found: excerpt(value),
-                allowed: "up to 128 characters, not beginning with http:// or https://".to_owned(),
-            });
+            let allowed = "up to 128 characters, not beginning with http:// or https://";
+            return Err(Refusal::invalid(Field::TagValue, value, allowed));
         }
         visible(Field::TagValue, value)?;
     }
@@ -195,8 +168,7 @@ pub(super) fn region(text: &str) -> Result<String, Refusal> {
     if text.len() <= LONGEST_REGION && text.bytes().all(fits) {
         return Ok(text.to_owned());
     }
-    let allowed = "up to 64 letters, digits, `-`, `_`".to_owned();
-    Err(Refusal::Invalid { field: Field::Region, found: excerpt(text), allowed })
+    Err(Refusal::invalid(Field::Region, text, "up to 64 letters, digits, `-`, `_`"))
 }
 
 /// The region of objects that are created without one.
@@ -204,13 +176,4 @@ pub const DEFAULT_REGION: &str = "local";
 
 fn is_address(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
-}
-
-/// Shortens a text for a message.
-pub(super) fn excerpt(text: &str) -> String {
-    const LONGEST: usize = 60;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

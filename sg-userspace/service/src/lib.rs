@@ -59,11 +59,12 @@ pub use idempotency::Idempotent;
 pub use integrity::check_stored;
 pub use labels::DEFAULT_REGION;
 pub use lint::{Scope, lint};
+pub use lists::StoredEntry;
 pub use pagination::paginate;
 pub use project::{ProjectError, device_of, group_of, model_name, policy, policy_for};
 pub use query::{
-    Filter, find_groups, find_instances, find_nics, find_port_lists, find_prefix_lists, find_rules,
-    find_vpcs, group_view, instance_view, port_list_associations, prefix_list_associations, references,
+    Filter, find_groups, find_instances, find_lists, find_nics, find_rules, find_vpcs, group_view,
+    instance_view, list_associations, references,
 };
 pub use quota::{group_weight, members, weight};
 pub use refusal::{Field, Kind, Quota, Refusal};
@@ -71,13 +72,12 @@ pub use replace::ReplaceState;
 pub use rules::{Identity, RevokeMatching};
 pub use sg_api_types::{
     AccessKeyView, Apply, Authorize, ChangeMembers, Changed, CheckPacket, Checked, CloneGroup, Cloned,
-    CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreatePortList, CreatePrefixList, CreateVpc,
-    DeleteAccessKey, DeleteGroups, DeletePortLists, DeletePrefixLists, DeleteVpc, Difference, Evaluated,
-    Finding, FindingKind, GroupQuery, GroupView, Happens, ImportReport, ImportRow, Imported, InstanceView,
-    Join, LARGEST_PAGE, LabelChange, Leave, LeftOut, ListView, ModifyGroup, ModifyNic, ModifyPortList,
-    ModifyPrefixList, ModifyQuotas, ModifyRule, ModifyVpc, Move, MoveGroup, NewAccessKey, NewLabel, NicQuery,
-    Page, PageRequest, Reference, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics, Replaced,
-    RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
+    CommonCheck, Concerned, CreateAccessKey, CreateGroup, CreateList, CreateVpc, DeleteAccessKey,
+    DeleteGroups, DeleteLists, DeleteVpc, Difference, Evaluated, Finding, FindingKind, GroupQuery, GroupView,
+    Happens, ImportReport, ImportRow, Imported, InstanceView, Join, LARGEST_PAGE, LabelChange, Leave,
+    LeftOut, ListView, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, ModifyVpc, Move,
+    MoveGroup, NewAccessKey, NewLabel, NicQuery, Page, PageRequest, Reference, RegisterInstance, RegisterNic,
+    RemoveInstances, RemoveNics, Replaced, RestoreRules, Restored, Revoke, RuleQuery, SetGroups, Severity,
 };
 pub use state::State;
 pub use transfer::{ImportRules, RuleFile, RuleRow, export_rules};

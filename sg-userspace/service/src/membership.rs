@@ -28,16 +28,12 @@ pub(super) fn fit_together(state: &State, nic: &Nic, allowed: u64) -> Result<(),
         return Err(Refusal::Missing { field: Field::Groups, allowed });
     }
     let needed = nic.groups.len() as u64;
-    if needed > allowed {
-        let what = format!("NIC {}", nic.id);
-        return Err(Refusal::TooMany { quota: Quota::GroupsPerNic, what, needed, allowed });
-    }
+    Quota::GroupsPerNic.check(format_args!("NIC {}", nic.id), needed, allowed)?;
     let mut first: Option<&Group> = None;
     for (place, id) in nic.groups.iter().enumerate() {
         let group: &Group = state.find_group(id.as_str())?;
         if nic.groups[..place].contains(id) {
-            let allowed = "each group once".to_owned();
-            return Err(Refusal::Invalid { field: Field::Groups, found: id.to_string(), allowed });
+            return Err(Refusal::invalid(Field::Groups, id, "each group once"));
         }
         same_network(group, nic)?;
         if let Some(first) = first
@@ -102,7 +98,7 @@ impl Operation for Join {
             let place = self.place.unwrap_or(nic.groups.len());
             if place > nic.groups.len() {
                 let allowed = format!("0 (first) to {} (last)", nic.groups.len());
-                return Err(Refusal::Invalid { field: Field::Place, found: place.to_string(), allowed });
+                return Err(Refusal::invalid(Field::Place, place, allowed));
             }
             let mut all = nic.groups.clone();
             all.splice(place..place, new.iter().cloned());
@@ -163,7 +159,7 @@ impl Operation for MoveGroup {
             Move::To(place) if place <= last => place,
             Move::To(place) => {
                 let allowed = format!("0 (first) to {last} (last)");
-                return Err(Refusal::Invalid { field: Field::Place, found: place.to_string(), allowed });
+                return Err(Refusal::invalid(Field::Place, place, allowed));
             }
         };
         let mut groups = nic.groups.clone();
@@ -176,8 +172,7 @@ impl Operation for MoveGroup {
 /// Checks whether an address can be a member.
 pub(super) fn member_address(address: IpAddr) -> Result<(), Refusal> {
     if address.is_unspecified() || address.is_multicast() {
-        let allowed = "the address of a NIC".to_owned();
-        return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
+        return Err(Refusal::invalid(Field::Address, address, "the address of a NIC"));
     }
     Ok(())
 }

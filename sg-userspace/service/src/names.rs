@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use sg_records::{
-    Group, GroupId, Instance, InstanceId, Nic, NicId, PortList, PortListId, PrefixList, PrefixListId, Rule,
-    RuleId, Vpc, VpcId,
+    EntryList, Group, GroupId, Id as _, Instance, InstanceId, Nic, NicId, Rule, RuleId, Vpc, VpcId,
 };
 
-use super::{Kind, Refusal, State};
+use super::{Kind, Refusal, State, StoredEntry};
 
 /// The lowest similarity at which an existing name is suggested in place of an unknown one.
 const ALIKE: f64 = 0.75;
@@ -71,15 +70,23 @@ find! {
     find_vpc: Vpc, vpc in vpcs, VpcId -> Vpc;
     /// The group with this id or name.
     find_group: Group, group in groups, GroupId -> Group;
-    /// The prefix list with this id or name.
-    find_prefix_list: PrefixList, prefix_list in prefix_lists, PrefixListId -> PrefixList;
-    /// The port list with this id or name.
-    find_port_list: PortList, port_list in port_lists, PortListId -> PortList;
     /// The instance with this id or name.
     find_instance: Instance, instance in instances, InstanceId -> Instance;
 }
 
 impl State {
+    /// The list with this id or name.
+    ///
+    /// # Errors
+    /// If there is none, or several have the name.
+    pub fn find_list<E: StoredEntry>(&self, text: &str) -> Result<&Arc<EntryList<E>>, Refusal> {
+        if let Some(list) = E::lists(self).get(&E::Id::from(text)) {
+            return Ok(list);
+        }
+        let all = E::lists(self).values().filter(|_| !E::Id::has_form(text));
+        by_name(E::KIND, text, all.map(|list| (list.id.as_ref(), list.label.name.as_str(), list)))
+    }
+
     /// The group with this id, or with this name in the VPC of `near`. If no group there has the name, a group elsewhere that has
     /// it: the error that it cannot be named explains more than that it does not exist.
     ///

@@ -6,13 +6,13 @@ use std::{collections::HashMap, net::IpAddr};
 
 use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
-use sg_records::{Group, Hook, Instance, InstanceId, Nic, NicId, NicType, Role};
+use sg_records::{Group, Hook, Id as _, Instance, InstanceId, Nic, NicId, NicType, Role};
 use sg_store::Key;
 
 use super::{
     Field, Kind, Operation, Refusal, Tx,
     groups::{default_group, place},
-    labels::{changed, excerpt, label},
+    labels::{changed, label},
     membership::check_groups,
     quota,
 };
@@ -96,7 +96,7 @@ fn chosen<'a>(
         return Ok(Some(id));
     }
     let allowed = format!("{prefix} and letters, digits, `-`, `_`; 64 characters at most");
-    Err(Refusal::Invalid { field: Field::Name, found: excerpt(id), allowed })
+    Err(Refusal::invalid(Field::Name, id, allowed))
 }
 
 fn device(tx: &Tx, device: Option<&str>, nic: &NicId) -> Result<(), Refusal> {
@@ -118,8 +118,8 @@ pub(super) fn device_name(name: &str) -> Result<(), Refusal> {
         || name == "."
         || name == ".."
     {
-        let allowed = "the name of a network device, 1 to 15 characters".to_owned();
-        return Err(Refusal::Invalid { field: Field::Device, found: excerpt(name), allowed });
+        let allowed = "the name of a network device, 1 to 15 characters";
+        return Err(Refusal::invalid(Field::Device, name, allowed));
     }
     Ok(())
 }
@@ -136,8 +136,8 @@ pub(super) fn check_parts(nic: &Nic) -> Result<(), Refusal> {
 /// Checks the network that a NIC faces: in a VPC it is always intranet.
 fn faces(nic: &Nic) -> Result<(), Refusal> {
     if nic.vpc.is_some() && nic.nic_type == NicType::Internet {
-        let allowed = "in a VPC every NIC faces intranet".to_owned();
-        return Err(Refusal::Invalid { field: Field::NicType, found: nic.nic_type.to_string(), allowed });
+        let allowed = "in a VPC every NIC faces intranet";
+        return Err(Refusal::invalid(Field::NicType, nic.nic_type, allowed));
     }
     Ok(())
 }
@@ -150,8 +150,7 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
     }
     for (place, address) in addresses.iter().enumerate() {
         if addresses[..place].contains(address) || address.is_unspecified() || address.is_multicast() {
-            let allowed = "the addresses of one NIC, each once".to_owned();
-            return Err(Refusal::Invalid { field: Field::Address, found: address.to_string(), allowed });
+            return Err(Refusal::invalid(Field::Address, address, "the addresses of one NIC, each once"));
         }
     }
     Ok(())
@@ -161,27 +160,26 @@ fn addresses(addresses: &[IpAddr], has_device: bool) -> Result<(), Refusal> {
 /// that IPsec decrypted arrive at tc alone.
 fn hook(nic: &Nic) -> Result<(), Refusal> {
     if (nic.role, nic.hook) == (Role::Guest, Hook::Xdp) {
-        let allowed = "tc for a NIC of role guest: xdp is for role host".to_owned();
-        return Err(Refusal::Invalid { field: Field::Hook, found: "xdp".to_owned(), allowed });
+        let allowed = "tc for a NIC of role guest: xdp is for role host";
+        return Err(Refusal::invalid(Field::Hook, "xdp", allowed));
     }
-    let allowed = match (nic.role, nic.hook, nic.ipsec) {
-        (Role::Guest, _, Some(Ipsec::Pass)) => "judge for a NIC of role guest: pass is for role host",
-        (_, Hook::Xdp, Some(Ipsec::Judge)) => {
-            "pass with hook xdp, where what IPsec delivers does not come by again: judge is for hook tc"
+    let (found, allowed) = match (nic.role, nic.hook, nic.ipsec) {
+        (Role::Guest, _, Some(Ipsec::Pass)) => {
+            ("pass", "judge for a NIC of role guest: pass is for role host")
         }
+        (_, Hook::Xdp, Some(Ipsec::Judge)) => (
+            "judge",
+            "pass with hook xdp, where what IPsec delivers does not come by again: judge is for hook tc",
+        ),
         _ => return Ok(()),
     };
-    let found = nic.ipsec.map_or("", Ipsec::name).to_owned();
-    Err(Refusal::Invalid { field: Field::Ipsec, found, allowed: allowed.to_owned() })
+    Err(Refusal::invalid(Field::Ipsec, found, allowed))
 }
 
 /// Checks that one NIC may have all of these kinds. Each was checked by itself when it was parsed.
 fn ethertypes(ethertypes: &[Ethertype]) -> Result<(), Refusal> {
-    fit_one_nic(ethertypes).map_err(|why| Refusal::Invalid {
-        field: Field::Ethertypes,
-        found: ethertypes.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-        allowed: why.to_string(),
-    })
+    let found = || ethertypes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    fit_one_nic(ethertypes).map_err(|why| Refusal::invalid(Field::Ethertypes, found(), why.to_string()))
 }
 
 impl Operation for ModifyNic {

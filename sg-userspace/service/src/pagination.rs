@@ -21,8 +21,7 @@ pub fn paginate<'a, S: 'a, T>(
 ) -> Result<Page<T>, Refusal> {
     let limit = request.limit.unwrap_or(PAGE);
     if !(1..=LARGEST_PAGE).contains(&limit) {
-        let allowed = format!("1 to {LARGEST_PAGE}");
-        return Err(Refusal::Invalid { field: Field::PageSize, found: limit.to_string(), allowed });
+        return Err(Refusal::invalid(Field::PageSize, limit, format!("1 to {LARGEST_PAGE}")));
     }
     let (mut items, mut total, mut last, mut next) = (Vec::new(), 0, None, None);
     for item in all {

@@ -156,7 +156,7 @@ impl Projection<'_> {
         let index = GroupIndex(self.parts.groups.len());
         self.parts.groups.push(sg_model::Group {
             name: model_name(&group.id, network),
-            kind: group.kind.into(),
+            kind: group.kind,
             inner_access,
             description: None,
             ingress: Vec::new(),
@@ -267,7 +267,7 @@ impl Projection<'_> {
             groups.filter_map(|id| self.indices.groups.get(&(id.clone(), nic.nic_type))).copied().collect();
         self.parts.nics.push(sg_model::Nic {
             device: device_of(nic),
-            role: nic.role.into(),
+            role: nic.role,
             addresses: nic.addresses.clone(),
             addresses_from_device: nic.addresses.is_empty(),
             device_facts: DeviceFacts::default(),
@@ -275,11 +275,11 @@ impl Projection<'_> {
             dhcp_servers: nic.dhcp_servers.clone(),
             accept_own_source: nic.accept_own_source,
             senders: nic.senders.clone(),
-            hook: nic.hook.into(),
+            hook: nic.hook,
             ipsec_written: nic.ipsec,
             ethertypes: nic.ethertypes.clone(),
             precedence: vpc.map(|vpc| vpc.order).unwrap_or_default().into(),
-            established: vpc.map(|vpc| vpc.established).unwrap_or_default().into(),
+            established: vpc.map(|vpc| vpc.established).unwrap_or_default(),
             mid_stream: vpc.map(|vpc| vpc.mid_stream).unwrap_or_default(),
             takeover: vpc.map(|vpc| vpc.takeover).unwrap_or_default(),
             default: vpc.map(|vpc| vpc.default).unwrap_or_default(),

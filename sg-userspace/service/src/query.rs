@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use sg_api_types::{
     GroupQuery, GroupView, InstanceView, ListView, NicQuery, Page, PageRequest, Reference, RuleQuery,
 };
-use sg_records::{Group, GroupId, Instance, Label, Nic, PortList, PrefixList, Rule, RuleId, Vpc, VpcId};
+use sg_records::{EntryList, Group, GroupId, Instance, Label, Nic, Rule, RuleId, Vpc, VpcId};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Refusal, State, members};
+use super::{Refusal, State, StoredEntry, members};
 use crate::paginate;
 
 /// Selects objects by name, location, tags and owner. All given filters must match; absent ones match every object.
@@ -227,59 +227,33 @@ fn by_group<'a>(state: &State, rules: impl Iterator<Item = &'a Arc<Rule>>) -> Ve
 /// If there is no such group.
 pub fn references(state: &State, group: &str) -> Result<Vec<Reference>, Refusal> {
     let group = &state.find_group(group)?.id;
-    Ok(by_group(state, state.rules_naming_group(group).filter(|rule| rule.group != *group)))
+    Ok(by_group(state, state.rules_naming(group).filter(|rule| rule.group != *group)))
 }
 
-/// The groups whose rules name a prefix list.
+/// The groups whose rules name a list.
 ///
 /// # Errors
 /// If there is no such list.
-pub fn prefix_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
-    Ok(by_group(state, state.rules_naming_prefix_list(&state.find_prefix_list(list)?.id)))
+pub fn list_associations<E: StoredEntry>(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
+    Ok(by_group(state, state.rules_naming(&state.find_list::<E>(list)?.id)))
 }
 
-/// The groups whose rules name a port list.
-///
-/// # Errors
-/// If there is no such list.
-pub fn port_list_associations(state: &State, list: &str) -> Result<Vec<Reference>, Refusal> {
-    Ok(by_group(state, state.rules_naming_port_list(&state.find_port_list(list)?.id)))
-}
-
-/// The prefix lists that match.
+/// The lists that match.
 ///
 /// # Errors
 /// If a filter names an object that does not exist, or the page is invalid.
-pub fn find_prefix_lists(
+pub fn find_lists<E: StoredEntry>(
     state: &State,
     filter: &Filter,
     page: &PageRequest,
-) -> Result<Page<ListView<PrefixList>>, Refusal> {
+) -> Result<Page<ListView<EntryList<E>>>, Refusal> {
     let wanted = filter.wanted(state)?;
-    let admits = |list: &&Arc<PrefixList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
-    let view = |list: &Arc<PrefixList>| ListView {
-        list: PrefixList::clone(list),
-        associations: by_group(state, state.rules_naming_prefix_list(&list.id)).len(),
+    let admits = |list: &&Arc<EntryList<E>>| wanted.admits(list.id.as_ref(), &list.label, &list.region, None);
+    let view = |list: &Arc<EntryList<E>>| ListView {
+        list: EntryList::clone(list),
+        associations: by_group(state, state.rules_naming(&list.id)).len(),
     };
-    paginate(state.prefix_lists().values().filter(admits), |list| list.id.to_string(), view, page)
-}
-
-/// The port lists that match.
-///
-/// # Errors
-/// If a filter names an object that does not exist, or the page is invalid.
-pub fn find_port_lists(
-    state: &State,
-    filter: &Filter,
-    page: &PageRequest,
-) -> Result<Page<ListView<PortList>>, Refusal> {
-    let wanted = filter.wanted(state)?;
-    let admits = |list: &&Arc<PortList>| wanted.admits(list.id.as_str(), &list.label, &list.region, None);
-    let view = |list: &Arc<PortList>| ListView {
-        list: PortList::clone(list),
-        associations: by_group(state, state.rules_naming_port_list(&list.id)).len(),
-    };
-    paginate(state.port_lists().values().filter(admits), |list| list.id.to_string(), view, page)
+    paginate(E::lists(state).values().filter(admits), |list| list.id.to_string(), view, page)
 }
 
 #[cfg(test)]

@@ -41,27 +41,19 @@ pub(super) fn rules_of_nic(
     nic: &Nic,
     weights: &mut HashMap<GroupId, u64>,
 ) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().quotas.rules_per_nic);
+    let allowed = state.settings().quotas.rules_per_nic;
     let groups = nic.groups.iter();
     let needed =
         groups.map(|group| *weights.entry(group.clone()).or_insert_with(|| group_weight(state, group))).sum();
-    if needed > allowed {
-        let what = format!("NIC {}", nic.id);
-        return Err(Refusal::TooMany { quota: Quota::RulesPerNic, what, needed, allowed });
-    }
-    Ok(())
+    Quota::RulesPerNic.check(format_args!("NIC {}", nic.id), needed, allowed)
 }
 
 /// Checks how many rules of a group name a group.
 pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
-    let allowed = u64::from(state.settings().quotas.group_references_per_group);
+    let allowed = state.settings().quotas.group_references_per_group;
     let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
     let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
-    if needed > allowed {
-        let what = format!("group {group}");
-        return Err(Refusal::TooMany { quota: Quota::GroupReferences, what, needed, allowed });
-    }
-    Ok(())
+    Quota::GroupReferences.check(format_args!("group {group}"), needed, allowed)
 }
 
 /// The maximum and the current number of members of a group. In a basic group the addresses of NICs count, in an enterprise group
@@ -83,9 +75,5 @@ pub fn members(state: &State, group: &Group) -> (u64, u64) {
 /// Checks the member quota of a group.
 pub(super) fn members_of_group(state: &State, group: &Group) -> Result<(), Refusal> {
     let (allowed, needed) = members(state, group);
-    if needed > allowed {
-        let what = format!("group {}", group.id);
-        return Err(Refusal::TooMany { quota: Quota::MembersPerGroup, what, needed, allowed });
-    }
-    Ok(())
+    Quota::MembersPerGroup.check(format_args!("group {}", group.id), needed, allowed)
 }

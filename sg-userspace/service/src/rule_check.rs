@@ -3,12 +3,13 @@
 //! It must never decide which packets a rule matches. Called by the operations that add or change rules.
 
 use sg_model::Priority;
-use sg_records::{Family, Group, GroupType, NicType, Ports, Remote, RuleSpec};
+use sg_records::{Family, Group, GroupType, NicType, PortEntry, Ports, PrefixEntry, Remote, RuleSpec};
 
 use super::{
     Field, Refusal, State,
-    labels::{excerpt, free_name, rule_description},
+    labels::{free_name, rule_description},
     project::service,
+    refusal::excerpt,
 };
 
 /// Which requirements apply to a rule.
@@ -46,7 +47,7 @@ pub(super) fn checked(
     rule_description(&spec.description)?;
     for ports in [&mut spec.ports, &mut spec.source_ports] {
         if let Ports::List(list) = ports {
-            *list = state.find_port_list(list.as_str())?.id.clone();
+            *list = state.find_list::<PortEntry>(list.as_str())?.id.clone();
         }
     }
     fits_together(&spec)?;
@@ -91,9 +92,9 @@ fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
             Some(Family::of(*net))
         }
         Remote::PrefixList(list) => {
-            let found = state.find_prefix_list(list.as_str())?;
+            let found = state.find_list::<PrefixEntry>(list.as_str())?;
             *list = found.id.clone();
-            found.family
+            found.extra.family
         }
     };
     let local = spec.local.map(Family::of);

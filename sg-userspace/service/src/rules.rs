@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use sg_api_types::{Authorize, ModifyRule, Revoke};
 use sg_records::{
-    Action, Direction, Group, GroupId, NicType, Ports, Protocol, Remote, Rule, RuleId, RuleSpec,
+    Action, Direction, Group, GroupId, Id as _, NicType, Ports, Protocol, Remote, Rule, RuleId, RuleSpec,
 };
 use sg_store::Key;
 

@@ -31,51 +31,96 @@ pub struct State {
     nics_of_instance: OrdMap<InstanceId, OrdSet<NicId>>,
     groups_of_vpc: OrdMap<VpcId, OrdSet<GroupId>>,
     nics_of_vpc: OrdMap<VpcId, OrdSet<NicId>>,
-    naming_group: OrdMap<GroupId, OrdSet<RuleId>>,
-    naming_prefix_list: OrdMap<PrefixListId, OrdSet<RuleId>>,
-    naming_port_list: OrdMap<PortListId, OrdSet<RuleId>>,
+    /// Rules by the group or list that they name.
+    naming: OrdMap<Key, OrdSet<RuleId>>,
     devices: OrdMap<String, NicId>,
     tokens_by_age: OrdSet<(jiff::Timestamp, String)>,
 }
 
-macro_rules! lookups {
-    ($($(#[$doc:meta])* $one:ident $all:ident ($key:ty) -> $record:ty;)*) => {
+/// What is the same for all kinds of records that have a map of their own.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $one:ident $all:ident ($id:ident: $key:ty) -> $kind:ident;)*) => {
         impl State {
             $(
                 $(#[$doc])*
                 #[must_use]
-                pub fn $one(&self, id: &$key) -> Option<&Arc<$record>> {
+                pub fn $one(&self, id: &$key) -> Option<&Arc<$kind>> {
                     self.$all.get(id)
                 }
 
                 /// All records of this kind, by id.
                 #[must_use]
-                pub const fn $all(&self) -> &OrdMap<$key, Arc<$record>> {
+                pub const fn $all(&self) -> &OrdMap<$key, Arc<$kind>> {
                     &self.$all
                 }
             )*
+
+            /// All records.
+            pub fn records(&self) -> impl Iterator<Item = Record> {
+                std::iter::once(Record::Settings(Arc::clone(&self.settings)))
+                    $(.chain(self.$all.values().cloned().map(Record::$kind)))*
+                    .chain(self.members.values().flat_map(OrdMap::values).cloned().map(Record::Member))
+            }
+
+            /// The record with this key.
+            #[must_use]
+            pub fn get(&self, key: &Key) -> Option<Record> {
+                Some(match key {
+                    $(Key::$kind(id) => Record::$kind(self.$all.get(id)?.clone()),)*
+                    Key::Member((group, address)) => Record::Member(self.member(group, *address)?.clone()),
+                    Key::Settings(()) => Record::Settings(Arc::clone(&self.settings)),
+                })
+            }
+
+            /// Inserts a record, or replaces the one with its key.
+            pub(super) fn put(&mut self, record: Record) {
+                self.delete(&record.key());
+                self.index(&record, true);
+                match record {
+                    $(Record::$kind(one) => drop(self.$all.insert(one.$id.clone(), one)),)*
+                    Record::Member(member) => {
+                        self.members.entry(member.group.clone()).or_default().insert(member.address, member);
+                    }
+                    Record::Settings(settings) => self.settings = settings,
+                }
+            }
+
+            /// Removes the record with this key.
+            pub(super) fn delete(&mut self, key: &Key) {
+                let Some(record) = self.get(key) else { return };
+                self.index(&record, false);
+                match key {
+                    $(Key::$kind(id) => drop(self.$all.remove(id)),)*
+                    Key::Member((group, address)) => {
+                        if let Some(members) = self.members.get_mut(group) {
+                            members.remove(address);
+                        }
+                    }
+                    Key::Settings(()) => self.settings = Arc::default(),
+                }
+            }
         }
     };
 }
-lookups! {
+kinds! {
     /// The VPC with this id.
-    vpc vpcs(VpcId) -> Vpc;
+    vpc vpcs(id: VpcId) -> Vpc;
     /// The group with this id.
-    group groups(GroupId) -> Group;
+    group groups(id: GroupId) -> Group;
     /// The rule with this id.
-    rule rules(RuleId) -> Rule;
+    rule rules(id: RuleId) -> Rule;
     /// The prefix list with this id.
-    prefix_list prefix_lists(PrefixListId) -> PrefixList;
+    prefix_list prefix_lists(id: PrefixListId) -> PrefixList;
     /// The port list with this id.
-    port_list port_lists(PortListId) -> PortList;
+    port_list port_lists(id: PortListId) -> PortList;
     /// The instance with this id.
-    instance instances(InstanceId) -> Instance;
+    instance instances(id: InstanceId) -> Instance;
     /// The NIC with this id.
-    nic nics(NicId) -> Nic;
+    nic nics(id: NicId) -> Nic;
     /// The access key with this id.
-    access_key access_keys(AccessKeyId) -> AccessKey;
+    access_key access_keys(id: AccessKeyId) -> AccessKey;
     /// The kept response to the operation with this token.
-    token tokens(String) -> Token;
+    token tokens(token: String) -> Token;
 }
 
 impl State {
@@ -135,22 +180,9 @@ impl State {
         ids.filter_map(|id| self.nics.get(id))
     }
 
-    /// The rules whose remote is this group.
-    pub fn rules_naming_group(&self, group: &GroupId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_group.get(group))
-    }
-
-    /// The rules whose remote is this prefix list.
-    pub fn rules_naming_prefix_list(&self, list: &PrefixListId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_prefix_list.get(list))
-    }
-
-    /// The rules whose destination or source ports are this port list.
-    pub fn rules_naming_port_list(&self, list: &PortListId) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules_by_id(self.naming_port_list.get(list))
-    }
-
-    fn rules_by_id<'a>(&'a self, ids: Option<&'a OrdSet<RuleId>>) -> impl Iterator<Item = &'a Arc<Rule>> {
+    /// The rules that name a group or list, which is given by its id.
+    pub fn rules_naming(&self, id: &(impl Clone + Into<Key>)) -> impl Iterator<Item = &Arc<Rule>> {
+        let ids = self.naming.get(&id.clone().into());
         ids.into_iter().flatten().filter_map(|id| self.rules.get(id))
     }
 
@@ -170,84 +202,6 @@ impl State {
         self.tokens_by_age.iter().filter_map(|(_, token)| self.tokens.get(token))
     }
 
-    /// All records.
-    pub fn records(&self) -> impl Iterator<Item = Record> {
-        let settings = std::iter::once(Record::Settings(Arc::clone(&self.settings)));
-        settings
-            .chain(self.vpcs.values().cloned().map(Record::Vpc))
-            .chain(self.groups.values().cloned().map(Record::Group))
-            .chain(self.rules.values().cloned().map(Record::Rule))
-            .chain(self.members.values().flat_map(OrdMap::values).cloned().map(Record::Member))
-            .chain(self.prefix_lists.values().cloned().map(Record::PrefixList))
-            .chain(self.port_lists.values().cloned().map(Record::PortList))
-            .chain(self.instances.values().cloned().map(Record::Instance))
-            .chain(self.nics.values().cloned().map(Record::Nic))
-            .chain(self.access_keys.values().cloned().map(Record::AccessKey))
-            .chain(self.tokens.values().cloned().map(Record::Token))
-    }
-
-    /// The record with this key.
-    #[must_use]
-    pub fn get(&self, key: &Key) -> Option<Record> {
-        Some(match key {
-            Key::Vpc(id) => Record::Vpc(self.vpcs.get(id)?.clone()),
-            Key::Group(id) => Record::Group(self.groups.get(id)?.clone()),
-            Key::Rule(id) => Record::Rule(self.rules.get(id)?.clone()),
-            Key::Member((group, address)) => Record::Member(self.member(group, *address)?.clone()),
-            Key::PrefixList(id) => Record::PrefixList(self.prefix_lists.get(id)?.clone()),
-            Key::PortList(id) => Record::PortList(self.port_lists.get(id)?.clone()),
-            Key::Instance(id) => Record::Instance(self.instances.get(id)?.clone()),
-            Key::Nic(id) => Record::Nic(self.nics.get(id)?.clone()),
-            Key::AccessKey(id) => Record::AccessKey(self.access_keys.get(id)?.clone()),
-            Key::Token(token) => Record::Token(self.tokens.get(token)?.clone()),
-            Key::Settings(()) => Record::Settings(Arc::clone(&self.settings)),
-        })
-    }
-
-    /// Inserts a record, or replaces the one with its key.
-    pub(super) fn put(&mut self, record: Record) {
-        self.delete(&record.key());
-        self.index(&record, true);
-        match record {
-            Record::Vpc(vpc) => drop(self.vpcs.insert(vpc.id.clone(), vpc)),
-            Record::Group(group) => drop(self.groups.insert(group.id.clone(), group)),
-            Record::Rule(rule) => drop(self.rules.insert(rule.id.clone(), rule)),
-            Record::Member(member) => {
-                self.members.entry(member.group.clone()).or_default().insert(member.address, member);
-            }
-            Record::PrefixList(list) => drop(self.prefix_lists.insert(list.id.clone(), list)),
-            Record::PortList(list) => drop(self.port_lists.insert(list.id.clone(), list)),
-            Record::Instance(instance) => drop(self.instances.insert(instance.id.clone(), instance)),
-            Record::Nic(nic) => drop(self.nics.insert(nic.id.clone(), nic)),
-            Record::AccessKey(key) => drop(self.access_keys.insert(key.id.clone(), key)),
-            Record::Token(token) => drop(self.tokens.insert(token.token.clone(), token)),
-            Record::Settings(settings) => self.settings = settings,
-        }
-    }
-
-    /// Removes the record with this key.
-    pub(super) fn delete(&mut self, key: &Key) {
-        let Some(record) = self.get(key) else { return };
-        self.index(&record, false);
-        match key {
-            Key::Vpc(id) => drop(self.vpcs.remove(id)),
-            Key::Group(id) => drop(self.groups.remove(id)),
-            Key::Rule(id) => drop(self.rules.remove(id)),
-            Key::Member((group, address)) => {
-                if let Some(members) = self.members.get_mut(group) {
-                    members.remove(address);
-                }
-            }
-            Key::PrefixList(id) => drop(self.prefix_lists.remove(id)),
-            Key::PortList(id) => drop(self.port_lists.remove(id)),
-            Key::Instance(id) => drop(self.instances.remove(id)),
-            Key::Nic(id) => drop(self.nics.remove(id)),
-            Key::AccessKey(id) => drop(self.access_keys.remove(id)),
-            Key::Token(token) => drop(self.tokens.remove(token)),
-            Key::Settings(()) => self.settings = Arc::default(),
-        }
-    }
-
     /// Adds a record to the indices, or removes it.
     fn index(&mut self, record: &Record, there: bool) {
         match record {
@@ -264,15 +218,8 @@ impl State {
                     // If another rule has taken its serial meanwhile, that one keeps it.
                     rules.remove(&rule.serial);
                 }
-                match &rule.spec.remote {
-                    Remote::Group(group) => set(&mut self.naming_group, group, &rule.id, there),
-                    Remote::PrefixList(list) => set(&mut self.naming_prefix_list, list, &rule.id, there),
-                    Remote::Any | Remote::Net(_) => {}
-                }
-                for ports in [&rule.spec.ports, &rule.spec.source_ports] {
-                    if let Ports::List(list) = ports {
-                        set(&mut self.naming_port_list, list, &rule.id, there);
-                    }
+                for named in named_by(rule) {
+                    set(&mut self.naming, &named, &rule.id, there);
                 }
             }
             Record::Nic(nic) => {
@@ -310,6 +257,20 @@ impl State {
             | Record::Settings(_) => {}
         }
     }
+}
+
+/// The group and the lists that a rule names.
+fn named_by(rule: &Rule) -> impl Iterator<Item = Key> {
+    let remote = match &rule.spec.remote {
+        Remote::Group(group) => Some(Key::Group(group.clone())),
+        Remote::PrefixList(list) => Some(Key::PrefixList(list.clone())),
+        Remote::Any | Remote::Net(_) => None,
+    };
+    let ports = [&rule.spec.ports, &rule.spec.source_ports].into_iter().filter_map(|ports| match ports {
+        Ports::List(list) => Some(Key::PortList(list.clone())),
+        Ports::Any | Ports::Ranges(_) => None,
+    });
+    remote.into_iter().chain(ports)
 }
 
 /// Adds `value` under `key`, or removes it.

@@ -1,30 +1,23 @@
-//! Export and import of a group's rules as a JSON or CSV file.
+//! Export and import of a group's rules as a JSON or CSV file, in which a rule is a row.
 //!
 //! Fields have the names of the clouds' APIs, and `IcmpType`, `IcmpCode`, `Enabled` and `Name` in addition, which only sgd has.
-//! An import never overwrites: rules that exist are skipped, and invalid rows are skipped and reported. The native API calls it.
+//! The native API calls it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    io,
-};
+mod file;
+mod import;
+
+use std::collections::HashSet;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use sg_api_types::{ImportReport, ImportRow, Imported};
-use sg_model::text;
 use sg_records::{
-    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
+    Action, Direction, Family, GroupId, Id as _, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
     Remote, Rule, RuleSpec, net, port_range, shortest,
 };
 use utoipa::ToSchema;
 
-use super::{
-    Field, Identity, Operation, Refusal, State, Tx,
-    labels::excerpt,
-    quota::{group_references, rules_of_nics},
-    rule_check::{Strictness, checked},
-    rules::put_rules,
-};
+pub use file::{RuleFile, export_rules};
+pub use import::ImportRules;
 
 /// A rule as a row of a file. Every field is a text; empty means that it is not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -51,102 +44,6 @@ pub struct RuleRow {
     enabled: String,
     name: String,
     description: String,
-}
-
-/// Rules as a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "PascalCase")]
-pub struct RuleFile {
-    /// The rules, one a row.
-    pub permissions: Vec<RuleRow>,
-}
-
-/// The rules of a group as a file.
-///
-/// # Errors
-/// If there is no such group.
-pub fn export_rules(state: &State, group: &str) -> Result<RuleFile, Refusal> {
-    let group = state.find_group(group)?;
-    Ok(RuleFile { permissions: state.rules_of(&group.id).map(|rule| RuleRow::of(rule)).collect() })
-}
-
-impl RuleFile {
-    /// The file as JSON.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
-    }
-
-    /// The file as CSV with a header line.
-    #[must_use]
-    pub fn to_csv(&self) -> String {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        let rows = if self.permissions.is_empty() { &[RuleRow::default()][..] } else { &self.permissions };
-        // Writing to memory does not fail.
-        let _ = rows.iter().try_for_each(|row| writer.serialize(row));
-        let text =
-            writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
-    }
-
-    /// Parses JSON: an object with `Permissions`, the list alone, or the response of a cloud's API.
-    ///
-    /// # Errors
-    /// If the text is not such a file.
-    pub fn from_json(text: &str) -> Result<Self, Refusal> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Answer {
-                #[serde(rename = "Permissions")]
-                permissions: Wrapped,
-            },
-            File {
-                #[serde(rename = "Permissions")]
-                permissions: Vec<RuleRow>,
-            },
-            Rows(Vec<RuleRow>),
-        }
-        #[derive(Deserialize)]
-        struct Wrapped {
-            #[serde(rename = "Permission")]
-            permission: Vec<RuleRow>,
-        }
-        let form: Form = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-            let allowed =
-                format!("a JSON object {{\"Permissions\": [rules]}} whose fields are texts ({error})");
-            Refusal::Invalid { field: Field::File, found: excerpt(text), allowed }
-        })?;
-        let permissions = match form {
-            Form::Answer { permissions } => permissions.permission,
-            Form::File { permissions } | Form::Rows(permissions) => permissions,
-        };
-        Ok(Self { permissions })
-    }
-
-    /// Parses CSV with a header line.
-    ///
-    /// # Errors
-    /// If the text is not CSV, or the header has an unknown name.
-    pub fn from_csv(text: &str) -> Result<Self, Refusal> {
-        let wrong = |found: String, allowed: String| Refusal::Invalid { field: Field::File, found, allowed };
-        let broken = |error: csv::Error| {
-            let line = error.position().map_or(0, csv::Position::line);
-            wrong(format!("line {line}"), format!("CSV with a line of names first ({error})"))
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::Headers)
-            .flexible(false)
-            .from_reader(io::Cursor::new(text.trim_start_matches('\u{feff}')));
-        let names = RuleRow::names();
-        if let Some(unknown) = reader.headers().map_err(broken)?.iter().find(|name| !names.contains(*name)) {
-            let mut allowed: Vec<String> = names.into_iter().collect();
-            allowed.sort_unstable();
-            return Err(wrong(excerpt(unknown), format!("the columns are {}", allowed.join(", "))));
-        }
-        let permissions: Result<Vec<RuleRow>, csv::Error> = reader.deserialize().collect();
-        Ok(Self { permissions: permissions.map_err(broken)? })
-    }
 }
 
 impl RuleRow {
@@ -351,81 +248,6 @@ fn ports_of(name: &str, text: &str) -> Result<Ports, String> {
     let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
     let set: Option<PortSet> = ranges.and_then(|ranges| ranges.join(",").parse().ok());
     set.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
-}
-
-/// Adds the rules of a file to a group. Rules that the group already has, and invalid rows, are skipped and reported.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ImportRules {
-    /// Id or name of the group.
-    pub group: String,
-    /// The file.
-    pub file: RuleFile,
-}
-
-impl Operation for ImportRules {
-    type Output = ImportReport;
-
-    fn run(&self, tx: &mut Tx) -> Result<ImportReport, Refusal> {
-        let group = Group::clone(tx.find_group(&self.group)?);
-        let most = tx.settings().quotas.rules_per_import as usize;
-        let there = tx.rules_of(&group.id).map(|rule| (rule.direction, Identity::of(&rule.spec)));
-        let mut there: HashSet<(Direction, Identity)> = there.collect();
-        let named = tx.rules_of(&group.id).map(|rule| rule.spec.name.clone());
-        let mut looks: HashMap<String, String> =
-            named.map(|name| (text::look(&name).into_owned(), name)).collect();
-        let mut rows = Vec::with_capacity(self.file.permissions.len());
-        for (place, row) in self.file.permissions.iter().enumerate() {
-            let mut report = ImportRow {
-                row: place + 1,
-                direction: None,
-                rule: None,
-                outcome: Imported::Refused,
-                reason: String::new(),
-            };
-            match row.read() {
-                Err(reason) => report.reason = reason,
-                Ok((direction, _)) if place >= most => {
-                    report.direction = Some(direction);
-                    report.reason = format!("a file may hold {most} rules (rules_per_import)");
-                }
-                Ok((direction, spec)) => {
-                    report.direction = Some(direction);
-                    match checked(tx, &group, &spec, Strictness::Cloud) {
-                        Err(refusal) => {
-                            report.reason = refusal.to_string();
-                            report.rule = Some(spec);
-                        }
-                        Ok(spec) if there.contains(&(direction, Identity::of(&spec))) => {
-                            report.outcome = Imported::Exists;
-                            "a rule that says the same is there".clone_into(&mut report.reason);
-                            report.rule = Some(spec);
-                        }
-                        Ok(spec)
-                            if let Some(other) = looks.get(&*text::look(&spec.name))
-                                && *other != spec.name =>
-                        {
-                            let (name, other) = (excerpt(&spec.name), excerpt(other));
-                            report.reason =
-                                format!("name {name:?}: it looks like {other:?}, the name of another rule");
-                            report.rule = Some(spec);
-                        }
-                        Ok(spec) => {
-                            there.insert((direction, Identity::of(&spec)));
-                            looks.insert(text::look(&spec.name).into_owned(), spec.name.clone());
-                            put_rules(tx, &group.id, direction, vec![spec.clone()]);
-                            report.outcome = Imported::Added;
-                            report.rule = Some(spec);
-                        }
-                    }
-                }
-            }
-            rows.push(report);
-        }
-        rules_of_nics(tx, &group.id)?;
-        group_references(tx, &group.id)?;
-        let added = rows.iter().filter(|row| row.outcome == Imported::Added).count();
-        Ok(ImportReport { skipped: rows.len() - added, added, rows })
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use sg_model::text::look;
 use sg_records::GroupId;
 use sg_store::{Change, Key, Record};
 
-use super::{Field, Kind, Refusal, State, labels::excerpt};
+use super::{Field, Kind, Refusal, State, refusal::excerpt};
 
 /// A set of objects within which names are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,7 +162,7 @@ impl Called<'_> {
                 format!("it {looks} {text:?}, the name of {kind} {id}: choose another, or that one's"),
             )
         };
-        Refusal::Invalid { field, found: excerpt(self.text), allowed }
+        Refusal::invalid(field, self.text, allowed)
     }
 }
 

@@ -3,7 +3,7 @@
 //! They never change what a VPC contains. The native API calls them through `Service`.
 
 use sg_api_types::{CreateVpc, DeleteVpc, ModifyVpc};
-use sg_records::{Vpc, VpcId};
+use sg_records::{Id as _, Vpc, VpcId};
 use sg_store::Key;
 
 use super::{

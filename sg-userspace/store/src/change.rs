@@ -46,11 +46,19 @@ macro_rules! kinds {
             }
         }
 
-        $(impl From<$record> for Record {
-            fn from(record: $record) -> Self {
-                Self::$kind(Arc::new(record))
+        $(
+            impl From<$record> for Record {
+                fn from(record: $record) -> Self {
+                    Self::$kind(Arc::new(record))
+                }
             }
-        })*
+
+            impl From<$key> for Key {
+                fn from(key: $key) -> Self {
+                    Self::$kind(key)
+                }
+            }
+        )*
     };
 }
 /// The part of a key's text after the kind.

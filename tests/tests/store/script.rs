@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{
-    AccessKey, Direction, Label, Member, PrefixEntry, PrefixList, Rule, RuleSpec, Settings, Token, Vpc,
+    AccessKey, Direction, Label, Member, PrefixEntry, PrefixFamily, PrefixList, Rule, RuleSpec, Settings,
+    Token, Vpc,
 };
 use sg_store::{Change, Key, Record, Store, export, import};
 
@@ -150,7 +151,7 @@ fn list(entries: u16) -> Record {
         id: "pl-1".into(),
         region: "here".to_owned(),
         label: label("long"),
-        family: None,
+        extra: PrefixFamily { family: None },
         max_entries: 1_000,
         entries: entries.collect(),
     }

@@ -42,7 +42,7 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 fn policy(hook: Hook) -> String {
-    web(Role::Host, RULES).replace("device: eth0,", &format!("device: eth0, hook: {},", hook.name()))
+    web(Role::Host, RULES).replace("device: eth0,", &format!("device: eth0, hook: {hook:?},").to_lowercase())
 }
 
 /// One datagram each way, each judged once.

@@ -61,11 +61,7 @@ impl From<Unsupported> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         match self {
-            Self::Refused(refusal) => {
-                let (status, code, details) = named(&refusal);
-                let detail = ErrorDetail { code: code.to_owned(), message: refusal.to_string(), details };
-                ErrorBody { error: detail }.with_status(status)
-            }
+            Self::Refused(refusal) => refused(&refusal),
             Self::Malformed(message) => {
                 ErrorBody::new("malformed", message).with_status(StatusCode::BAD_REQUEST)
             }
@@ -100,101 +96,49 @@ pub(super) async fn no_such_method() -> Response {
     ErrorBody::new("no_such_method", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Status, code and details of a refusal.
-fn named(refusal: &Refusal) -> (StatusCode, &'static str, Value) {
-    use StatusCode as Is;
+/// The response to a refusal.
+fn refused(refusal: &Refusal) -> Response {
+    let mut said = serde_json::to_value(refusal).unwrap_or_default();
+    let code = said["code"].as_str().unwrap_or_default().to_owned();
+    let details = said.get_mut("details").map_or_else(|| json!({}), Value::take);
+    ErrorBody { error: ErrorDetail { code, message: refusal.to_string(), details } }
+        .with_status(status(refusal))
+}
+
+const fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::NotFound { kind, name, hint } => {
-            (Is::NOT_FOUND, "not_found", json!({ "kind": kind.to_string(), "name": name, "hint": hint }))
-        }
-        Refusal::Ambiguous { kind, name, ids } => {
-            (Is::CONFLICT, "ambiguous", json!({ "kind": kind.to_string(), "name": name, "ids": ids }))
-        }
-        Refusal::Invalid { field, found, allowed } => (
-            Is::BAD_REQUEST,
-            "invalid",
-            json!({ "field": field.to_string(), "found": found, "allowed": allowed }),
-        ),
-        Refusal::Document { reason } => (Is::BAD_REQUEST, "invalid_document", json!({ "reason": reason })),
-        Refusal::NoExport { reason } => (Is::BAD_REQUEST, "invalid_export", json!({ "reason": reason })),
-        Refusal::Record { line, record, reason } => {
-            let (_, code, details) = named(reason);
-            let details = json!({ "line": line, "record": record, "code": code, "details": details });
-            (Is::BAD_REQUEST, "invalid_record", details)
-        }
-        Refusal::Unexportable { reason } => (Is::CONFLICT, "unexportable", json!({ "reason": reason })),
-        Refusal::Missing { field, allowed } => {
-            (Is::BAD_REQUEST, "missing", json!({ "field": field.to_string(), "allowed": allowed }))
-        }
-        Refusal::TooMany { quota, what, needed, allowed } => {
-            let details =
-                json!({ "quota": quota.name(), "what": what, "needed": needed, "allowed": allowed });
-            (Is::FORBIDDEN, "too_many", details)
-        }
-        Refusal::HasMembers { group, members } => {
-            (Is::CONFLICT, "has_members", json!({ "group": group, "members": members }))
-        }
-        Refusal::Referenced { group, by } => {
-            (Is::CONFLICT, "referenced", json!({ "group": group, "by": by }))
-        }
-        Refusal::InUse { kind, id, by } => {
-            (Is::CONFLICT, "in_use", json!({ "kind": kind.to_string(), "id": id, "by": by }))
-        }
-        Refusal::AlreadyMember { nic, group } => {
-            (Is::CONFLICT, "already_member", json!({ "nic": nic, "group": group }))
-        }
-        Refusal::NotMember { nic, group } => {
-            (Is::CONFLICT, "not_member", json!({ "nic": nic, "group": group }))
-        }
-        Refusal::NoMemberAddress { address, group } => {
-            (Is::CONFLICT, "not_member", json!({ "address": address, "group": group }))
-        }
-        Refusal::LastGroup { nic, group } => {
-            (Is::CONFLICT, "last_group", json!({ "nic": nic, "group": group }))
-        }
-        Refusal::MixedTypes { group, other } => {
-            (Is::CONFLICT, "mixed_types", json!({ "group": group, "other": other }))
-        }
-        Refusal::OtherVpc { what, found, with, wanted } => {
-            let details = json!({ "what": what, "found": found, "with": with, "wanted": wanted });
-            (Is::CONFLICT, "other_vpc", details)
-        }
-        Refusal::OtherNetwork { what, with, networks } => {
-            (Is::CONFLICT, "other_network", json!({ "what": what, "with": with, "networks": networks }))
-        }
-        Refusal::EnterpriseReference { group } => {
-            (Is::BAD_REQUEST, "enterprise_reference", json!({ "group": group }))
-        }
-        Refusal::EnterpriseInnerAccess { group } => {
-            (Is::BAD_REQUEST, "enterprise_inner_access", json!({ "group": group }))
-        }
-        Refusal::OwnGroup { group } => (Is::BAD_REQUEST, "own_group", json!({ "group": group })),
-        Refusal::MixedFamilies { first, second } => {
-            (Is::BAD_REQUEST, "mixed_families", json!({ "first": first, "second": second }))
-        }
-        Refusal::DuplicateRule { rule } => (Is::CONFLICT, "duplicate_rule", json!({ "rule": rule })),
-        Refusal::Repeated { first, second } => {
-            (Is::BAD_REQUEST, "repeated", json!({ "first": first, "second": second }))
-        }
-        Refusal::ChangesKind { field } => {
-            (Is::BAD_REQUEST, "changes_kind", json!({ "field": field.to_string() }))
-        }
-        Refusal::NothingToChange => (Is::BAD_REQUEST, "nothing_to_change", json!({})),
-        Refusal::OtherRule { rule, of } => (Is::NOT_FOUND, "other_rule", json!({ "rule": rule, "of": of })),
-        Refusal::DeviceTaken { device, nic } => {
-            (Is::CONFLICT, "device_taken", json!({ "device": device, "nic": nic }))
-        }
-        Refusal::Exists { kind, id } => {
-            (Is::CONFLICT, "exists", json!({ "kind": kind.to_string(), "id": id }))
-        }
-        Refusal::TokenReused { token } => (Is::CONFLICT, "token_reused", json!({ "token": token })),
-        Refusal::Unenforceable { reason } => (Is::CONFLICT, "unenforceable", json!({ "reason": reason })),
-        Refusal::NotYetInForce { reason } => {
-            (Is::INTERNAL_SERVER_ERROR, "not_yet_in_force", json!({ "reason": reason }))
-        }
-        Refusal::NotStored { reason } => {
-            (Is::INTERNAL_SERVER_ERROR, "not_stored", json!({ "reason": reason }))
-        }
-        Refusal::Ending => (Is::SERVICE_UNAVAILABLE, "ending", json!({})),
+        Refusal::NotFound { .. } | Refusal::OtherRule { .. } => StatusCode::NOT_FOUND,
+        Refusal::Invalid { .. }
+        | Refusal::Document { .. }
+        | Refusal::NoExport { .. }
+        | Refusal::Record { .. }
+        | Refusal::Missing { .. }
+        | Refusal::EnterpriseReference { .. }
+        | Refusal::EnterpriseInnerAccess { .. }
+        | Refusal::OwnGroup { .. }
+        | Refusal::MixedFamilies { .. }
+        | Refusal::Repeated { .. }
+        | Refusal::ChangesKind { .. }
+        | Refusal::NothingToChange => StatusCode::BAD_REQUEST,
+        Refusal::TooMany { .. } => StatusCode::FORBIDDEN,
+        Refusal::Ambiguous { .. }
+        | Refusal::Unexportable { .. }
+        | Refusal::HasMembers { .. }
+        | Refusal::Referenced { .. }
+        | Refusal::InUse { .. }
+        | Refusal::AlreadyMember { .. }
+        | Refusal::NotMember { .. }
+        | Refusal::NoMemberAddress { .. }
+        | Refusal::LastGroup { .. }
+        | Refusal::MixedTypes { .. }
+        | Refusal::OtherVpc { .. }
+        | Refusal::OtherNetwork { .. }
+        | Refusal::DuplicateRule { .. }
+        | Refusal::DeviceTaken { .. }
+        | Refusal::Exists { .. }
+        | Refusal::TokenReused { .. }
+        | Refusal::Unenforceable { .. } => StatusCode::CONFLICT,
+        Refusal::NotYetInForce { .. } | Refusal::NotStored { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        Refusal::Ending => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

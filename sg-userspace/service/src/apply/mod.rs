@@ -5,6 +5,7 @@
 //! document's order of rules and contains its groups, lists, members and NICs. A rule that was added to one of its groups by hand
 //! stays.
 
+mod lists;
 mod plan;
 mod rules;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use sg_document::Notice;
 
 use super::{
     Field, Operation, Refusal, Tx,
-    labels::{document_name, excerpt, region},
+    labels::{document_name, region},
 };
 use plan::Plan;
 
@@ -28,8 +29,8 @@ impl Operation for Apply {
     fn run(&self, tx: &mut Tx) -> Result<Difference, Refusal> {
         document_name(&self.name)?;
         if self.file.len() > LONGEST_FILE {
-            let (found, allowed) = (excerpt(&self.file), format!("a path of at most {LONGEST_FILE} bytes"));
-            return Err(Refusal::Invalid { field: Field::File, found, allowed });
+            let allowed = format!("a path of at most {LONGEST_FILE} bytes");
+            return Err(Refusal::invalid(Field::File, &self.file, allowed));
         }
         let file = if self.file.is_empty() { &self.name } else { &self.file };
         let loaded = sg_document::parse(file, self.text.as_bytes())

@@ -6,15 +6,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
 use sg_api_types::{Changed, Happens};
 use sg_model::{GroupIndex, PolicyParts, Precedence};
 use sg_records::{
-    Established, Group, GroupId, GroupType, Hook, Label, Member, Nic, NicId, NicType, Order, PortEntry,
-    PortList, PortListId, PortSet, PrefixEntry, PrefixList, PrefixListId, Role, Vpc, VpcId,
+    Group, GroupId, Id as _, Label, Member, Nic, NicId, NicType, Order, PortEntry, PortListId, PortSet,
+    PrefixEntry, PrefixListId, Vpc, VpcId,
 };
-use sg_store::{Key, Record};
+use sg_store::Key;
 
 use super::rules;
 use crate::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, referencing};
@@ -23,7 +24,7 @@ use crate::{Kind, Refusal, Tx, labels::free_name, membership::check_groups, refe
 pub(super) struct Plan<'a> {
     pub(super) tx: &'a mut Tx,
     owner: &'a str,
-    region: String,
+    pub(super) region: String,
     pub(super) changes: Vec<Changed>,
     pub(super) prefix_lists: Vec<PrefixListId>,
     pub(super) port_lists: Vec<PortListId>,
@@ -44,14 +45,8 @@ impl<'a> Plan<'a> {
             free_name(name)?;
         }
         let vpc = self.vpc(parts);
-        for (name, prefixes) in &parts.prefix_lists {
-            let id = self.prefix_list(name, prefixes);
-            self.prefix_lists.push(id);
-        }
-        for (name, ranges) in &parts.port_lists {
-            let id = self.port_list(name, ranges);
-            self.port_lists.push(id);
-        }
+        self.prefix_lists = self.lists::<PrefixEntry, _>(&parts.prefix_lists, |net| *net);
+        self.port_lists = self.lists::<PortEntry, _>(&parts.port_lists, |range| PortSet::range(*range));
         for group in &parts.groups {
             let id = self.group(&vpc, group);
             self.groups.push(id);
@@ -75,7 +70,7 @@ impl<'a> Plan<'a> {
         self.changes.push(Changed { action, kind: kind.to_string(), id, name, detail });
     }
 
-    fn label(&self, name: &str, description: &str) -> Label {
+    pub(super) fn label(&self, name: &str, description: &str) -> Label {
         Label {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -85,7 +80,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn owns(&self, label: &Label) -> bool {
+    pub(super) fn owns(&self, label: &Label) -> bool {
         label.owner.as_deref() == Some(self.owner)
     }
 
@@ -94,10 +89,7 @@ impl<'a> Plan<'a> {
             Some(Precedence::Merged) => Order::Merged,
             Some(Precedence::Sequence) | None => Order::Sequence,
         };
-        let established = match parts.nics.first().map(|nic| nic.established) {
-            Some(sg_model::Established::Keep) => Established::Keep,
-            Some(sg_model::Established::Revalidate) | None => Established::Revalidate,
-        };
+        let established = parts.nics.first().map(|nic| nic.established).unwrap_or_default();
         let mid_stream = parts.nics.first().map(|nic| nic.mid_stream).unwrap_or_default();
         let takeover = parts.nics.first().map(|nic| nic.takeover).unwrap_or_default();
         let default = parts.nics.first().map(|nic| nic.default).unwrap_or_default();
@@ -129,73 +121,8 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn prefix_list(&mut self, name: &str, prefixes: &[ipnet::IpNet]) -> PrefixListId {
-        let mut seen = BTreeSet::new();
-        let prefixes = prefixes.iter().filter(|prefix| seen.insert(**prefix));
-        let entries: Vec<PrefixEntry> =
-            prefixes.map(|&cidr| PrefixEntry { cidr, description: String::new() }).collect();
-        let there =
-            self.tx.prefix_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
-        let there = there.map(|list| PrefixList::clone(list));
-        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
-        let (action, list, detail) = match there {
-            Some(list) if list.entries == entries => return list.id,
-            Some(list) => {
-                let texts =
-                    |entries: &[PrefixEntry]| entries.iter().map(|entry| entry.cidr.to_string()).collect();
-                let detail = sets(&texts(&list.entries), &texts(&entries));
-                let max_entries = list.max_entries.max(size);
-                (Happens::Change, PrefixList { max_entries, entries, ..list }, detail)
-            }
-            None => {
-                let (id, region) = (PrefixListId::random(), self.region.clone());
-                let detail = vec![format!("{} prefixes", entries.len())];
-                let label = self.label(name, "");
-                let list = PrefixList { id, region, label, family: None, max_entries: size, entries };
-                (Happens::Add, list, detail)
-            }
-        };
-        self.tx.put(list.clone());
-        self.note(action, Kind::PrefixList, list.id.as_str(), name, detail);
-        list.id
-    }
-
-    fn port_list(&mut self, name: &str, ranges: &[sg_model::PortRange]) -> PortListId {
-        let mut seen = BTreeSet::new();
-        let ranges = ranges.iter().filter(|range| seen.insert(**range));
-        let entries: Vec<PortEntry> = ranges
-            .map(|&range| PortEntry { ports: PortSet::range(range), description: String::new() })
-            .collect();
-        let there =
-            self.tx.port_lists().values().find(|list| self.owns(&list.label) && list.label.name == name);
-        let there = there.map(|list| PortList::clone(list));
-        let size = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
-        let (action, list, detail) = match there {
-            Some(list) if list.entries == entries => return list.id,
-            Some(list) => {
-                let texts =
-                    |entries: &[PortEntry]| entries.iter().map(|entry| entry.ports.to_string()).collect();
-                let detail = sets(&texts(&list.entries), &texts(&entries));
-                let max_entries = list.max_entries.max(size);
-                (Happens::Change, PortList { max_entries, entries, ..list }, detail)
-            }
-            None => {
-                let (id, region) = (PortListId::random(), self.region.clone());
-                let detail = vec![format!("{} ranges", entries.len())];
-                let label = self.label(name, "");
-                (Happens::Add, PortList { id, region, label, max_entries: size, entries }, detail)
-            }
-        };
-        self.tx.put(list.clone());
-        self.note(action, Kind::PortList, list.id.as_str(), name, detail);
-        list.id
-    }
-
     fn group(&mut self, vpc: &Vpc, wanted: &sg_model::Group) -> GroupId {
-        let kind = match wanted.kind {
-            sg_model::GroupType::Basic => GroupType::Basic,
-            sg_model::GroupType::Enterprise => GroupType::Enterprise,
-        };
+        let kind = wanted.kind;
         let description = wanted.description.clone().unwrap_or_default();
         let there = self
             .tx
@@ -265,90 +192,60 @@ impl<'a> Plan<'a> {
 
     fn nic(&mut self, vpc: &Vpc, wanted: &sg_model::Nic) -> Result<NicId, Refusal> {
         let device = &wanted.device;
-        let groups: Vec<GroupId> = wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect();
-        let role = match wanted.role {
-            sg_model::Role::Host => Role::Host,
-            sg_model::Role::Guest => Role::Guest,
-        };
-        let hook = match wanted.hook {
-            sg_model::Hook::Tc => Hook::Tc,
-            sg_model::Hook::Xdp => Hook::Xdp,
-        };
-        let (ipsec, ethertypes) = (wanted.ipsec_written, wanted.ethertypes.clone());
-        let addresses = if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() };
         let there = self.tx.nic_of_device(device).map(|nic| Nic::clone(nic));
-        let (action, nic, detail) = match there {
-            Some(nic) if !self.owns(&nic.label) => {
-                return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id });
-            }
-            Some(nic) => {
-                let mut detail = differs("role", &nic.role, &role);
-                detail.extend(differs("addresses", &nic.addresses, &addresses));
-                detail.extend(differs("anti_spoofing", &nic.anti_spoofing, &wanted.anti_spoofing_written));
-                let accept_own_source = wanted.accept_own_source;
-                detail.extend(differs("accept_own_source", &nic.accept_own_source, &accept_own_source));
-                let dhcp_servers = wanted.dhcp_servers.clone();
-                detail.extend(differs("dhcp_servers", &nic.dhcp_servers, &dhcp_servers));
-                detail.extend(differs("mac", &nic.senders.mac, &wanted.senders.mac));
-                detail.extend(differs(
-                    "allowed_address_pairs",
-                    &nic.senders.allowed_address_pairs,
-                    &wanted.senders.allowed_address_pairs,
-                ));
-                detail.extend(differs("hook", &nic.hook, &hook));
-                detail.extend(differs("ipsec", &nic.ipsec, &ipsec));
-                detail.extend(differs("ethertypes", &nic.ethertypes, &ethertypes));
-                if nic.groups != groups {
-                    detail.push(format!("groups: {} → {}", self.named(&nic.groups), self.named(&groups)));
-                }
-                if detail.is_empty() {
-                    return Ok(nic.id);
-                }
-                let anti_spoofing = wanted.anti_spoofing_written;
-                let senders = wanted.senders.clone();
-                let nic = Nic {
-                    role,
-                    addresses,
-                    anti_spoofing,
-                    accept_own_source,
-                    dhcp_servers,
-                    senders,
-                    hook,
-                    ipsec,
-                    ethertypes,
-                    groups,
-                    ..nic
-                };
-                (Happens::Change, nic, detail)
-            }
-            None => {
-                let detail = vec![format!("groups: {}", self.named(&groups))];
-                let nic = Nic {
-                    id: NicId::random(),
-                    region: vpc.region.clone(),
-                    vpc: Some(vpc.id.clone()),
-                    label: self.label("", ""),
-                    instance: None,
-                    primary: false,
-                    device: Some(device.clone()),
-                    role,
-                    addresses,
-                    anti_spoofing: wanted.anti_spoofing_written,
-                    accept_own_source: wanted.accept_own_source,
-                    dhcp_servers: wanted.dhcp_servers.clone(),
-                    senders: wanted.senders.clone(),
-                    ipsec,
-                    ethertypes,
-                    hook,
-                    nic_type: NicType::Intranet,
-                    groups,
-                };
-                (Happens::Add, nic, detail)
-            }
+        if let Some(nic) = there.as_ref().filter(|nic| !self.owns(&nic.label)) {
+            return Err(Refusal::DeviceTaken { device: device.clone(), nic: nic.id.clone() });
+        }
+        let was = there.as_ref();
+        let nic = Nic {
+            id: was.map_or_else(NicId::random, |nic| nic.id.clone()),
+            region: was.map_or_else(|| vpc.region.clone(), |nic| nic.region.clone()),
+            vpc: was.map_or_else(|| Some(vpc.id.clone()), |nic| nic.vpc.clone()),
+            label: was.map_or_else(|| self.label("", ""), |nic| nic.label.clone()),
+            instance: was.and_then(|nic| nic.instance.clone()),
+            primary: was.is_some_and(|nic| nic.primary),
+            device: Some(device.clone()),
+            role: wanted.role,
+            addresses: if wanted.addresses_from_device { Vec::new() } else { wanted.addresses.clone() },
+            anti_spoofing: wanted.anti_spoofing_written,
+            accept_own_source: wanted.accept_own_source,
+            dhcp_servers: wanted.dhcp_servers.clone(),
+            senders: wanted.senders.clone(),
+            hook: wanted.hook,
+            ipsec: wanted.ipsec_written,
+            ethertypes: wanted.ethertypes.clone(),
+            nic_type: was.map_or(NicType::Intranet, |nic| nic.nic_type),
+            groups: wanted.groups.iter().map(|group| self.groups[group.0].clone()).collect(),
         };
-        self.tx.put(nic.clone());
-        self.note(action, Kind::Nic, nic.id.as_str(), device, detail);
+        let (action, detail) = match was {
+            None => (Happens::Add, vec![format!("groups: {}", self.named(&nic.groups))]),
+            Some(was) => (Happens::Change, self.changes_of(was, &nic)),
+        };
+        if !detail.is_empty() {
+            self.tx.put(nic.clone());
+            self.note(action, Kind::Nic, nic.id.as_str(), device, detail);
+        }
         Ok(nic.id)
+    }
+
+    /// Describes how the settings and groups of a NIC change; empty if they do not.
+    fn changes_of(&self, was: &Nic, nic: &Nic) -> Vec<String> {
+        let (senders, others) = (&nic.senders, &was.senders);
+        let mut detail = differs("role", &was.role, &nic.role);
+        detail.extend(differs("addresses", &was.addresses, &nic.addresses));
+        detail.extend(differs("anti_spoofing", &was.anti_spoofing, &nic.anti_spoofing));
+        detail.extend(differs("accept_own_source", &was.accept_own_source, &nic.accept_own_source));
+        detail.extend(differs("dhcp_servers", &was.dhcp_servers, &nic.dhcp_servers));
+        detail.extend(differs("mac", &others.mac, &senders.mac));
+        let (before, after) = (&others.allowed_address_pairs, &senders.allowed_address_pairs);
+        detail.extend(differs("allowed_address_pairs", before, after));
+        detail.extend(differs("hook", &was.hook, &nic.hook));
+        detail.extend(differs("ipsec", &was.ipsec, &nic.ipsec));
+        detail.extend(differs("ethertypes", &was.ethertypes, &nic.ethertypes));
+        if was.groups != nic.groups {
+            detail.push(format!("groups: {} → {}", self.named(&was.groups), self.named(&nic.groups)));
+        }
+        detail
     }
 
     fn named(&self, groups: &[GroupId]) -> String {
@@ -359,69 +256,23 @@ impl<'a> Plan<'a> {
 
     /// Deletes objects that the document no longer has, users before what they use.
     fn remove(&mut self, nics: &BTreeSet<NicId>) -> Result<(), Refusal> {
-        let owned: Vec<Record> = self.tx.records().filter(|record| self.is_owned(record)).collect();
-        for record in &owned {
-            let Record::Nic(nic) = record else { continue };
-            if !nics.contains(&nic.id) {
-                self.tx.delete(record.key());
-                let name = nic.device.clone().unwrap_or_default();
-                self.note(Happens::Remove, Kind::Nic, nic.id.as_str(), &name, Vec::new());
-            }
+        let gone = |nic: &&Arc<Nic>| self.owns(&nic.label) && !nics.contains(&nic.id);
+        let gone: Vec<Arc<Nic>> = self.tx.nics().values().filter(gone).cloned().collect();
+        for nic in gone {
+            self.tx.delete(Key::Nic(nic.id.clone()));
+            let name = nic.device.clone().unwrap_or_default();
+            self.note(Happens::Remove, Kind::Nic, nic.id.as_str(), &name, Vec::new());
         }
-        let gone: Vec<Group> = owned
-            .iter()
-            .filter_map(
-                |record| if let Record::Group(group) = record { Some(Group::clone(group)) } else { None },
-            )
-            .filter(|group| !self.groups.contains(&group.id))
-            .collect();
+        let gone = |group: &&Arc<Group>| self.owns(&group.label) && !self.groups.contains(&group.id);
+        let gone: Vec<Arc<Group>> = self.tx.groups().values().filter(gone).cloned().collect();
         for group in &gone {
             self.remove_group(group, &gone)?;
         }
-        for record in &owned {
-            match record {
-                Record::PrefixList(list) if !self.prefix_lists.contains(&list.id) => {
-                    let by =
-                        self.tx.rules_naming_prefix_list(&list.id).map(|rule| format!("rule {}", rule.id));
-                    unused(Kind::PrefixList, list.id.as_str(), by.collect())?;
-                    self.tx.delete(record.key());
-                    self.note(
-                        Happens::Remove,
-                        Kind::PrefixList,
-                        list.id.as_str(),
-                        &list.label.name,
-                        Vec::new(),
-                    );
-                }
-                Record::PortList(list) if !self.port_lists.contains(&list.id) => {
-                    let by = self.tx.rules_naming_port_list(&list.id).map(|rule| format!("rule {}", rule.id));
-                    unused(Kind::PortList, list.id.as_str(), by.collect())?;
-                    self.tx.delete(record.key());
-                    self.note(
-                        Happens::Remove,
-                        Kind::PortList,
-                        list.id.as_str(),
-                        &list.label.name,
-                        Vec::new(),
-                    );
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.remove_lists::<PrefixEntry>(&self.prefix_lists.clone())?;
+        self.remove_lists::<PortEntry>(&self.port_lists.clone())
     }
 
-    fn is_owned(&self, record: &Record) -> bool {
-        match record {
-            Record::Nic(nic) => self.owns(&nic.label),
-            Record::Group(group) => self.owns(&group.label),
-            Record::PrefixList(list) => self.owns(&list.label),
-            Record::PortList(list) => self.owns(&list.label),
-            _ => false,
-        }
-    }
-
-    fn remove_group(&mut self, group: &Group, gone: &[Group]) -> Result<(), Refusal> {
+    fn remove_group(&mut self, group: &Group, gone: &[Arc<Group>]) -> Result<(), Refusal> {
         let id = &group.id;
         let members: Vec<Member> = self.tx.members_of(id).map(|member| Member::clone(member)).collect();
         let foreign = members.iter().filter(|member| member.owner.as_deref() != Some(self.owner));
@@ -442,7 +293,7 @@ impl<'a> Plan<'a> {
             self.tx.delete(rule);
         }
         for member in members {
-            self.tx.delete(Record::from(member).key());
+            self.tx.delete(Key::Member((member.group, member.address)));
         }
         self.tx.delete(Key::Group(id.clone()));
         self.note(Happens::Remove, Kind::Group, id.as_str(), &group.label.name, detail);
@@ -461,17 +312,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn unused(kind: Kind, id: &str, by: Vec<String>) -> Result<(), Refusal> {
-    if by.is_empty() { Ok(()) } else { Err(Refusal::InUse { kind, id: id.to_owned(), by }) }
-}
-
 /// Describes how two values of a field differ; empty if they are equal.
 pub(super) fn differs<T: PartialEq + std::fmt::Debug>(field: &str, before: &T, after: &T) -> Vec<String> {
     if before == after { Vec::new() } else { vec![format!("{field}: {before:?} → {after:?}")] }
 }
 
 /// Describes how two sets differ.
-fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
+pub(super) fn sets(before: &BTreeSet<String>, after: &BTreeSet<String>) -> Vec<String> {
     const SHOWN: usize = 10;
     let gone = before.difference(after).map(|text| format!("- {text}"));
     let mut all: Vec<String> = gone.chain(after.difference(before).map(|text| format!("+ {text}"))).collect();

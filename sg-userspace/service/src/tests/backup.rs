@@ -1,22 +1,28 @@
 //! An export is imported as it was, whatever operations made; an edited export is refused with its line, or is a state that
 //! operations could make: the test has them make it.
 
-use proptest::{collection::vec, prelude::*, sample::Index};
-use serde_json::Value;
+mod cases;
+mod edits;
+
+use proptest::{collection::vec, prelude::*};
 use sg_model::DeviceFacts;
-use sg_records::{Direction, Family, Label, PortEntry, Ports, PrefixEntry, Remote, RuleSpec};
+use sg_records::{
+    Direction, Family, Label, NoExtra, PortEntry, Ports, PrefixEntry, PrefixFamily, Remote, RuleSpec,
+};
 use sg_store::{Record, export, import};
 
 use super::{
     World,
     model::{Both, operations},
-    new_group, tcp,
+    new_list, tcp,
 };
 use crate::{
-    Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreatePortList,
-    CreatePrefixList, CreateVpc, Idempotent, ModifyQuotas, NewLabel, Operation as _, Refusal,
-    RegisterInstance, RegisterNic, ReplaceState, State, Tx, check_stored, policy, policy_for,
+    Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreateList, CreateVpc,
+    Idempotent, ModifyQuotas, NewLabel, Operation as _, Refusal, RegisterInstance, RegisterNic, ReplaceState,
+    State, Tx, check_stored, policy, policy_for,
 };
+
+use edits::{edited, edits};
 
 const DOCUMENT: &str = "
 prefix_lists: { office: [192.0.2.0/24, \"2001:db8::/32\"] }
@@ -40,13 +46,8 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     world.run(&apply).unwrap();
     world.run(&CloneGroup { group: "a".to_owned(), label: named("copy"), ..CloneGroup::default() }).unwrap();
     world.run(&CreateAccessKey { description: "of a pipeline".to_owned() }).unwrap();
-    let list = CreatePortList {
-        label: named("ports"),
-        region: String::new(),
-        max_entries: 3,
-        entries: vec![PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() }],
-    };
-    let list = world.run(&list).unwrap();
+    let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
+    let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
     let of_list =
         RuleSpec { ports: Ports::List(list.id), description: "écrit ici".to_owned(), ..tcp(1, "any") };
     world.rule("site", Direction::Egress, of_list).unwrap();
@@ -150,13 +151,14 @@ fn remade(state: &State) -> Result<(), String> {
     }
     for list in state.prefix_lists().values() {
         let families: Vec<Family> =
-            list.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
+            list.extra.family.map_or_else(|| vec![Family::V4, Family::V6], |family| vec![family]);
         for family in families {
-            let of_family = |entry: &&PrefixEntry| list.family.is_some() || Family::of(entry.cidr) == family;
-            let create = CreatePrefixList {
+            let of_family =
+                |entry: &&PrefixEntry| list.extra.family.is_some() || Family::of(entry.cidr) == family;
+            let create = CreateList {
                 label: label(&list.label),
                 region: list.region.clone(),
-                family,
+                extra: PrefixFamily { family: Some(family) },
                 max_entries: list.max_entries,
                 entries: list.entries.iter().filter(of_family).cloned().collect(),
             };
@@ -166,9 +168,10 @@ fn remade(state: &State) -> Result<(), String> {
         }
     }
     for list in state.port_lists().values() {
-        let create = CreatePortList {
+        let create = CreateList {
             label: label(&list.label),
             region: list.region.clone(),
+            extra: list.extra,
             max_entries: list.max_entries,
             entries: list.entries.clone(),
         };
@@ -249,159 +252,6 @@ fn remade(state: &State) -> Result<(), String> {
     let quotas = &state.settings().quotas;
     let modify = ModifyQuotas { groups_per_nic: Some(quotas.groups_per_nic), ..ModifyQuotas::default() };
     world.run(&modify).map(drop).map_err(|refusal| told("quotas", refusal))
-}
-
-/// An edit of a file.
-#[derive(Clone, Debug)]
-enum Edit {
-    /// Replaces a value.
-    Value(Index, Index, Index),
-    /// Replaces a value by another one of the file.
-    Swap(Index, Index, Index, Index),
-    /// Removes a field.
-    Field(Index, Index),
-    /// Adds a field.
-    NewField(Index, Index),
-    /// Removes a line, and corrects the head.
-    Line(Index),
-    /// Repeats a line, and corrects the head.
-    Twice(Index),
-    /// Replaces a byte.
-    Byte(Index, u8),
-}
-
-fn edits() -> impl Strategy<Value = Edit> {
-    prop_oneof![
-        6 => any::<(Index, Index, Index)>().prop_map(|(line, place, value)| Edit::Value(line, place, value)),
-        4 => any::<(Index, Index, Index, Index)>().prop_map(|(a, b, c, d)| Edit::Swap(a, b, c, d)),
-        1 => any::<(Index, Index)>().prop_map(|(line, place)| Edit::Field(line, place)),
-        1 => any::<(Index, Index)>().prop_map(|(line, place)| Edit::NewField(line, place)),
-        1 => any::<Index>().prop_map(Edit::Line),
-        1 => any::<Index>().prop_map(Edit::Twice),
-        1 => any::<(Index, u8)>().prop_map(|(place, byte)| Edit::Byte(place, byte)),
-    ]
-}
-
-/// The JSON pointers of all values that are no objects or arrays.
-fn leaves(value: &Value, pointer: &str, all: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| leaves(value, &format!("{pointer}/{key}"), all));
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, value)| leaves(value, &format!("{pointer}/{at}"), all));
-        }
-        _ => all.push(pointer.to_owned()),
-    }
-}
-
-fn leaf(value: &Value, place: Index) -> String {
-    let mut all = Vec::new();
-    leaves(value, "", &mut all);
-    all[place.index(all.len())].clone()
-}
-
-fn edited(file: &str, edit: &Edit) -> String {
-    let mut lines: Vec<String> = file.lines().map(str::to_owned).collect();
-    let values = || -> Vec<Value> {
-        [
-            "0",
-            "1",
-            "255",
-            "18446744073709551615",
-            "-1",
-            "1.5",
-            "null",
-            "true",
-            "false",
-            "\"\"",
-            "\"../../etc\"",
-            "\"\\u001b[31m\"",
-            "\"w\\u0435b\"",
-            "\"\\u202eweb\"",
-            "\"any\"",
-            "\"10.0.0.1/8\"",
-            "\"0-70000\"",
-            "\"web\"",
-            "\"copy\"",
-            "\"sg-c7h2j5ahi7kqt3de7\"",
-            "\"eni-0\"",
-            "\"tap0\"",
-            "\"a/b\"",
-            "[]",
-            "{}",
-            "\"enterprise\"",
-            "\"internet\"",
-            "{\"group\":\"sg-nothere\"}",
-            "\"224.0.0.1\"",
-            "\"xdp\"",
-            "\"guest\"",
-            "\"2999-01-01T00:00:00Z\"",
-        ]
-        .iter()
-        .map(|text| serde_json::from_str(text).unwrap())
-        .collect()
-    };
-    let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-    let recount = |lines: &mut Vec<String>| {
-        let mut head = parse(&lines[0]);
-        head["records"] = (lines.len() - 1).into();
-        lines[0] = head.to_string();
-    };
-    match edit {
-        Edit::Value(line, place, value) => {
-            let line = line.index(lines.len());
-            let mut record = parse(&lines[line]);
-            let place = leaf(&record, *place);
-            let values = values();
-            *record.pointer_mut(&place).unwrap() = values[value.index(values.len())].clone();
-            lines[line] = record.to_string();
-        }
-        Edit::Swap(line, place, other, there) => {
-            let (line, other) = (line.index(lines.len()), other.index(lines.len()));
-            let other = parse(&lines[other]);
-            let mut record = parse(&lines[line]);
-            let place = leaf(&record, *place);
-            *record.pointer_mut(&place).unwrap() = other.pointer(&leaf(&other, *there)).unwrap().clone();
-            lines[line] = record.to_string();
-        }
-        Edit::Field(line, place) => {
-            let line = line.index(lines.len());
-            let mut record = parse(&lines[line]);
-            let place = leaf(&record, *place);
-            let (parent, key) = place.rsplit_once('/').unwrap();
-            if let Some(fields) = record.pointer_mut(parent).and_then(Value::as_object_mut) {
-                fields.remove(key);
-            }
-            lines[line] = record.to_string();
-        }
-        Edit::NewField(line, place) => {
-            let line = line.index(lines.len());
-            let mut record = parse(&lines[line]);
-            let place = leaf(&record, *place);
-            let (parent, _) = place.rsplit_once('/').unwrap();
-            if let Some(fields) = record.pointer_mut(parent).and_then(Value::as_object_mut) {
-                fields.insert("extra".to_owned(), 1.into());
-            }
-            lines[line] = record.to_string();
-        }
-        Edit::Line(line) => {
-            lines.remove(1 + line.index(lines.len() - 1));
-            recount(&mut lines);
-        }
-        Edit::Twice(line) => {
-            let line = lines[1 + line.index(lines.len() - 1)].clone();
-            lines.push(line);
-            recount(&mut lines);
-        }
-        Edit::Byte(place, byte) => {
-            let mut bytes = file.as_bytes().to_vec();
-            let place = place.index(bytes.len());
-            bytes[place] = *byte;
-            return String::from_utf8(bytes).unwrap_or_else(|_| "\u{fffd}".to_owned());
-        }
-    }
-    lines.join("\n") + "\n"
 }
 
 proptest! {
@@ -498,136 +348,5 @@ fn places_of_rules_that_are_near_the_end_are_counted_anew() {
         let ports: Vec<String> = rules.iter().map(|rule| format!("{:?}", rule.spec.ports)).collect();
         let wanted = [22, 80, 443, 8443].map(|port| format!("{:?}", tcp(port, "any").ports));
         assert_eq!(ports, wanted, "{next}");
-    }
-}
-
-/// The edits of each field, by line and reason.
-#[test]
-fn what_no_operation_makes_is_refused_by_its_line() {
-    let mut world = World::new();
-    let web = world.group("web");
-    let ops = world.run(&new_group("ops", &world.vpc.clone())).unwrap();
-    let rule = world.rule("web", Direction::Ingress, tcp(22, ops.id.as_str())).unwrap();
-    world.nic("10.0.0.1", &["web"]);
-    let file = exported(&world.tx);
-    let (web, ops, vpc, rule) =
-        (web.id.to_string(), ops.id.to_string(), world.vpc.id.to_string(), rule.id.to_string());
-    let line = |of: &str| {
-        let key = format!("\"id\":\"{of}\"");
-        1 + file.lines().position(|line| line.contains(&key)).unwrap()
-    };
-    let edit = |from: &str, to: &str| {
-        assert!(file.contains(from), "{from}");
-        file.replacen(from, to, 1)
-    };
-    for (file, at, why) in [
-        (edit("\"priority\":1", "\"priority\":0"), &rule, "priority \"0\": 1 (first) to 100 (last)"),
-        (edit("\"priority\":1", "\"priority\":255"), &rule, "priority \"255\""),
-        (
-            edit(&format!("{{\"group\":\"{ops}\"}}"), "{\"group\":\"sg-nothere\"}"),
-            &rule,
-            "there is no group \"sg-nothere\"",
-        ),
-        (edit(&format!("{{\"group\":\"{ops}\"}}"), "{\"group\":\"ops\"}"), &rule, "an id, not a name"),
-        (edit("\"serial\":0", "\"serial\":18446744073709551615"), &rule, "less than the next one, 1"),
-        (
-            edit(&format!("\"id\":\"{web}\""), "\"id\":\"../../etc\""),
-            &String::new(),
-            "group ../../etc: id \"../../etc\": sg- and 17",
-        ),
-        (
-            edit(&format!("\"id\":\"{ops}\""), "\"id\":\"../../etc\""),
-            &String::new(),
-            "group ../../etc: id \"../../etc\": sg- and 17",
-        ),
-        (edit("\"name\":\"web\"", "\"name\":\"\\u001b[31m\""), &web, "name"),
-        (edit("\"name\":\"web\"", "\"name\":\"w\\u0435b\""), &web, "mixes letters of several scripts"),
-        (edit("\"name\":\"web\"", &format!("\"name\":\"{ops}\"")), &web, "the form of an id"),
-        (
-            edit(&format!("\"vpc\":\"{vpc}\""), "\"vpc\":\"vpc-x\""),
-            &String::new(),
-            "there is no VPC \"vpc-x\"",
-        ),
-        (
-            edit("\"region\":\"local\"", "\"extra\":1,\"region\":\"local\""),
-            &String::new(),
-            "unknown field `extra`",
-        ),
-        (edit("\"groups_per_nic\":5", "\"groups_per_nic\":11"), &String::new(), "1 to 10 groups"),
-    ] {
-        let refusal = imported(&file, &mut empty()).unwrap_err();
-        assert!(refusal.contains(why), "{why}: {refusal}");
-        let named = at.is_empty() || refusal.starts_with(&format!("line {}: ", line(at)));
-        assert!(named && refusal.starts_with("line "), "{at}: {refusal}");
-    }
-}
-
-/// Two rules that exchange their serials both stay.
-#[test]
-fn places_can_be_exchanged() {
-    let mut world = World::new();
-    world.group("web");
-    let rules: Vec<_> =
-        (0..2).map(|n| world.rule("web", Direction::Ingress, tcp(80 + n, "any")).unwrap()).collect();
-    let file = exported(&world.tx);
-    let swapped = file.replace("\"serial\":0", "\"serial\":7").replace("\"serial\":1,", "\"serial\":0,");
-    let swapped = swapped.replace("\"serial\":7", "\"serial\":1");
-    imported(&swapped, &mut world.tx).unwrap();
-    let order: Vec<_> = world.tx.rules_of(&rules[0].group).map(|rule| rule.id.clone()).collect();
-    assert_eq!(order, [rules[1].id.clone(), rules[0].id.clone()]);
-}
-
-/// An export must be importable, so this state is not exported: a store may hold what an older program accepted.
-#[test]
-fn a_state_that_could_not_come_back_is_said_to_be_none() {
-    let mut world = World::new();
-    world.group("web");
-    let rule = world.rule("web", Direction::Ingress, tcp(22, "any")).unwrap();
-    assert_eq!(check_stored(&world.tx), Ok(()));
-    let mut wrong = rule.clone();
-    wrong.spec.priority = 0;
-    world.tx.put(wrong);
-    let refusal = check_stored(&world.tx).unwrap_err().to_string();
-    assert_eq!(refusal, format!("rule {}: priority \"0\": 1 (first) to 100 (last)", rule.id));
-}
-
-/// The name of a deleted id resolves to nothing.
-#[test]
-fn a_name_is_never_an_id() {
-    let mut world = World::new();
-    let victim = world.group("victim").id.to_string();
-    let vpc = world.vpc.clone();
-    let refused = world.run(&new_group(&victim, &vpc)).unwrap_err();
-    assert!(refused.to_string().contains("the form of an id"), "{refused}");
-    // Nor does the name that an older program accepted.
-    let other = world.group("other");
-    world.tx.put(sg_records::Group {
-        label: Label { name: victim.clone(), ..other.label.clone() },
-        ..other.clone()
-    });
-    let delete = crate::DeleteGroups { groups: vec![victim.clone()] };
-    world.run(&delete).unwrap();
-    assert!(matches!(world.run(&delete), Err(Refusal::NotFound { .. })));
-    assert!(world.tx.group(&other.id).is_some());
-
-    let nic = world.nic("10.0.0.1", &[other.id.as_str()]);
-    for name in [
-        nic.id.as_str(),
-        "i-anything",
-        vpc.id.as_str(),
-        "w\u{435}b",
-        "we\u{200b}b",
-        "we\u{3164}b",
-        "\u{ff57}eb",
-    ] {
-        let register = RegisterNic {
-            label: named(name),
-            vpc: Some("net".to_owned()),
-            addresses: vec!["10.0.0.2".parse().unwrap()],
-            groups: vec![other.id.to_string()],
-            ..RegisterNic::default()
-        };
-        let refusal = world.run(&register).unwrap_err();
-        assert!(matches!(refusal, Refusal::Invalid { .. }), "{name}: {refusal}");
     }
 }

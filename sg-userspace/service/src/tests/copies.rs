@@ -1,13 +1,13 @@
 //! Groups cloned and restored, rules from files, checks and lint.
 
 use sg_model::DeviceFacts;
-use sg_records::{Action, Direction, Family, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Direction, Ports, PrefixEntry, Protocol, Remote, RuleSpec};
 
-use super::{World, new_group, tcp};
+use super::{IPV4, World, new_group, new_list, tcp};
 use crate::{
-    Apply, CheckPacket, CloneGroup, CreatePrefixList, CreateVpc, Filter, FindingKind, GroupQuery,
-    ImportRules, Imported, ModifyQuotas, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope,
-    check_common, check_packet, export_rules, find_groups, lint, policy,
+    Apply, CheckPacket, CloneGroup, CreateVpc, Filter, FindingKind, GroupQuery, ImportRules, Imported,
+    ModifyQuotas, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope, check_common, check_packet,
+    export_rules, find_groups, lint, policy,
 };
 
 fn named(name: &str) -> NewLabel {
@@ -37,14 +37,7 @@ fn web() -> World {
     let mut world = World::new();
     world.group("web");
     world.group("ops");
-    let list = CreatePrefixList {
-        label: named("office"),
-        region: String::new(),
-        family: Family::V4,
-        max_entries: 5,
-        entries: Vec::new(),
-    };
-    let list = world.run(&list).unwrap();
+    let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
     let from_list = RuleSpec { remote: Remote::PrefixList(list.id), ..tcp(25, "any") };
     for spec in [tcp(80, "any"), tcp(22, "ops"), from_list] {
         world.rule("web", Direction::Ingress, spec).unwrap();

@@ -8,10 +8,11 @@ mod operations;
 mod writer;
 
 use jiff::Timestamp;
-use sg_records::{Direction, Group, Nic, Protocol, Rule, RuleSpec, Vpc};
+use sg_records::{Direction, Family, Group, ListEntry, Nic, PrefixFamily, Protocol, Rule, RuleSpec, Vpc};
 
 use super::{
-    Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx, perform,
+    Authorize, CreateGroup, CreateList, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx,
+    perform,
 };
 use crate::in_memory::{InForce, Remembers};
 
@@ -72,6 +73,20 @@ impl World {
 pub(crate) fn new_group(name: &str, vpc: &Vpc) -> CreateGroup {
     let label = NewLabel { name: name.to_owned(), ..NewLabel::default() };
     CreateGroup { label, vpc: Some(vpc.id.to_string()), ..CreateGroup::default() }
+}
+
+/// The family of an IPv4 prefix list.
+pub(crate) const IPV4: PrefixFamily = PrefixFamily { family: Some(Family::V4) };
+
+/// A list of any kind.
+pub(crate) fn new_list<E: ListEntry>(
+    name: &str,
+    extra: E::Extra,
+    max_entries: u32,
+    entries: Vec<E>,
+) -> CreateList<E> {
+    let label = NewLabel { name: name.to_owned(), ..NewLabel::default() };
+    CreateList { label, region: String::new(), extra, max_entries, entries }
 }
 
 /// A rule that accepts TCP to a port from a remote: `any`, a prefix or the id of a group.

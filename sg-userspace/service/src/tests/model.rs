@@ -1,27 +1,25 @@
 //! Random operations, run by the service and by a model that is as simple as possible: results, refusals and the resulting
 //! verdicts are the same.
 
-#![expect(
-    clippy::too_many_lines,
-    clippy::type_complexity,
-    reason = "one table of operations, each in a few lines"
-)]
+#![expect(clippy::too_many_lines, reason = "one table of operations, each in a few lines")]
 
-use std::net::{IpAddr, Ipv4Addr};
+mod expected;
+mod lists;
+mod operations;
+mod verdicts;
 
 use proptest::{collection::vec, prelude::*};
-use sg_oracle::Oracle;
-use sg_probe::{Probe, ProbeParts};
-use sg_records::{
-    Action, Direction, Family, GroupId, GroupType, Order, PrefixEntry, PrefixListId, Remote, RuleId, RuleSpec,
-};
+use sg_records::{Action, Direction, GroupId, GroupType, Order, PrefixListId, Remote, RuleId, RuleSpec};
 
 use super::{World, tcp};
 use crate::{
-    ChangeMembers, CreateGroup, CreatePrefixList, CreateVpc, DeleteGroups, DeletePrefixLists, Join, Leave,
-    ModifyGroup, ModifyPrefixList, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterNic,
-    RemoveNics, Revoke, SetGroups, policy_for,
+    ChangeMembers, CreateGroup, CreateVpc, DeleteGroups, Join, Leave, ModifyGroup, ModifyQuotas, ModifyRule,
+    Move, MoveGroup, NewLabel, Quota, Refusal, RegisterNic, RemoveNics, Revoke, SetGroups,
 };
+
+use expected::{MGroup, Model, PlacedRule, group_name, ip, member_address, names, net, nic_address, vpc};
+use operations::{MRemote, MRule};
+pub(super) use operations::{Op, operations};
 
 const GROUPS: usize = 6;
 const NICS: usize = 4;
@@ -31,239 +29,18 @@ const RULES_PER_NIC: u64 = 8;
 const MEMBERS: usize = 4;
 const REFERENCES: usize = 2;
 
-/// An operation; objects are numbers: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
-/// the order is merged, odd ones in VPC 1, where it is group by group.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    CreateGroup { group: usize, enterprise: bool },
-    DeleteGroups(Vec<usize>),
-    InnerAccess(usize, bool),
-    Authorize { group: usize, ingress: bool, rule: MRule },
-    Priority { rule: usize, priority: u8 },
-    Revoke(usize),
-    Register(usize, Vec<usize>),
-    Remove(usize),
-    Join(usize, Vec<usize>),
-    Leave(usize, Vec<usize>),
-    Set(usize, Vec<usize>),
-    MoveUp(usize, usize),
-    AddMember(usize, u8),
-    RemoveMember(usize, u8),
-    CreateList { list: usize, max: u32, prefixes: Vec<u8> },
-    AddPrefix(usize, u8),
-    RemovePrefix(usize, u8),
-    DeleteList(usize),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct MRule {
-    drop: bool,
-    priority: u8,
-    port: u16,
-    remote: MRemote,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum MRemote {
-    Any,
-    /// 10.0.0.0/24 with N, 10.0.N.0/24.
-    Net(u8),
-    Group(usize),
-    List(usize),
-}
-
-#[derive(Debug, Default)]
-struct Model {
-    groups: Vec<Option<MGroup>>,
-    nics: Vec<Option<Vec<usize>>>,
-    lists: Vec<Option<(u32, Vec<u8>)>>,
-    rules: Vec<PlacedRule>,
-}
-
-#[derive(Debug)]
-struct MGroup {
-    enterprise: bool,
-    inner: bool,
-    members: Vec<u8>,
-}
-
-#[derive(Clone, Debug)]
-struct PlacedRule {
-    id: RuleId,
-    group: usize,
-    ingress: bool,
-    rule: MRule,
-}
-
-fn vpc(number: usize) -> usize {
-    number % 2
-}
-
-impl Model {
-    fn new() -> Self {
-        Self {
-            groups: (0..GROUPS).map(|_| None).collect(),
-            nics: vec![None; NICS],
-            lists: vec![None; LISTS],
-            rules: Vec::new(),
-        }
-    }
-
-    fn weight(&self, group: usize) -> u64 {
-        let one = |rule: &PlacedRule| match rule.rule.remote {
-            MRemote::List(list) => self.lists[list].as_ref().map_or(1, |list| u64::from(list.0)),
-            _ => 1,
-        };
-        self.rules.iter().filter(|rule| rule.group == group).map(one).sum()
-    }
-
-    fn size(&self, group: usize) -> usize {
-        let nics = self.nics.iter().flatten().filter(|groups| groups.contains(&group)).count();
-        nics + self.groups[group].as_ref().map_or(0, |group| group.members.len())
-    }
-
-    /// Why NIC `nic` could not hold `wanted` after `before`.
-    fn cannot_hold(&self, nic: usize, before: &[usize], wanted: &[usize]) -> Vec<&'static str> {
-        let mut why = Vec::new();
-        if wanted.is_empty() {
-            why.push("missing");
-        }
-        if wanted.len() > GROUPS_PER_NIC {
-            why.push("groups-per-nic");
-        }
-        for (place, &group) in wanted.iter().enumerate() {
-            let Some(there) = &self.groups[group] else {
-                why.push("not-found");
-                continue;
-            };
-            if wanted[..place].contains(&group) {
-                why.push("invalid");
-            }
-            if vpc(group) != vpc(nic) {
-                why.push("other-vpc");
-            }
-            let first = wanted.iter().find_map(|&first| self.groups[first].as_ref());
-            if first.is_some_and(|first| first.enterprise != there.enterprise) {
-                why.push("mixed-types");
-            }
-            if !before.contains(&group) && self.size(group) + 1 > MEMBERS {
-                why.push("members");
-            }
-        }
-        if wanted.iter().map(|&group| self.weight(group)).sum::<u64>() > RULES_PER_NIC {
-            why.push("rules-per-nic");
-        }
-        why
-    }
-
-    fn too_many_rules(&self) -> bool {
-        let weigh = |groups: &Vec<usize>| groups.iter().map(|&group| self.weight(group)).sum::<u64>();
-        self.nics.iter().flatten().any(|groups| weigh(groups) > RULES_PER_NIC)
-    }
-
-    /// What decides a packet from or to `remote` with a destination port: `members`, a rule, or nothing.
-    fn decide(&self, nic: usize, ingress: bool, remote: [u8; 4], port: u16) -> (bool, Option<RuleId>) {
-        let groups = self.nics[nic].as_ref().unwrap();
-        let member = |group: usize| {
-            let nics = self.nics.iter().enumerate();
-            let mut nics = nics.filter(|(_, groups)| groups.as_ref().is_some_and(|all| all.contains(&group)));
-            let elsewhere = self.groups[group].as_ref().unwrap().members.iter();
-            nics.any(|(number, _)| nic_address(number) == remote)
-                || elsewhere.clone().any(|&member| member_address(member) == remote)
-        };
-        if ingress && groups.iter().any(|&group| self.groups[group].as_ref().unwrap().inner && member(group))
-        {
-            return (true, None);
-        }
-        let matches = |rule: &PlacedRule| {
-            let net = |number: u8| remote[..3] == [10, 0, number];
-            rule.ingress == ingress
-                && rule.rule.port == port
-                && match &rule.rule.remote {
-                    MRemote::Any => true,
-                    MRemote::Net(number) => net(*number),
-                    MRemote::Group(group) => member(*group),
-                    MRemote::List(list) => {
-                        self.lists[*list].as_ref().unwrap().1.iter().any(|&number| net(number))
-                    }
-                }
-        };
-        let mut best: Option<((usize, u8, u8, usize), &PlacedRule)> = None;
-        for (place, group) in groups.iter().enumerate() {
-            for (written, rule) in self.rules.iter().enumerate().filter(|(_, rule)| rule.group == *group) {
-                let class = u8::from(!rule.rule.drop);
-                let key = match vpc(nic) {
-                    // Merged: the group's position only breaks ties.
-                    0 => (0, rule.rule.priority, class, place * 10_000 + written),
-                    _ => (place, rule.rule.priority, class, written),
-                };
-                if matches(rule) && best.as_ref().is_none_or(|(found, _)| key < *found) {
-                    best = Some((key, rule));
-                }
-            }
-        }
-        match best {
-            Some((_, rule)) => (!rule.rule.drop, Some(rule.id.clone())),
-            None => (!ingress && !self.groups[groups[0]].as_ref().unwrap().enterprise, None),
-        }
-    }
-}
-
-fn nic_address(nic: usize) -> [u8; 4] {
-    [10, 0, 0, 1 + nic as u8]
-}
-
-fn member_address(member: u8) -> [u8; 4] {
-    [10, 0, member % 3, 100 + member]
-}
-
-fn ip(address: [u8; 4]) -> IpAddr {
-    Ipv4Addr::from(address).into()
-}
-
-fn group_name(group: usize) -> String {
-    format!("g{group}")
-}
-
-fn names(groups: &[usize]) -> Vec<String> {
-    groups.iter().map(|&group| group_name(group)).collect()
-}
-
-fn net(number: u8) -> ipnet::IpNet {
-    format!("10.0.{number}.0/24").parse().unwrap()
-}
-
-/// The model's name of a refusal.
-fn tag(refusal: &Refusal) -> &'static str {
+/// The model's name of a refusal: its code, or the quota that is exceeded.
+fn tag(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::NotFound { .. } => "not-found",
-        Refusal::Invalid { .. } => "invalid",
-        Refusal::Missing { .. } => "missing",
-        Refusal::TooMany { quota, .. } => match quota {
-            crate::Quota::GroupsPerNic => "groups-per-nic",
-            crate::Quota::RulesPerNic => "rules-per-nic",
-            crate::Quota::MembersPerGroup => "members",
-            crate::Quota::GroupReferences => "references",
-            crate::Quota::MaxEntries => "max-entries",
-            _ => "another quota",
-        },
-        Refusal::HasMembers { .. } => "has-members",
-        Refusal::Referenced { .. } => "referenced",
-        Refusal::InUse { .. } => "in-use",
-        Refusal::AlreadyMember { .. } => "already-member",
-        Refusal::NotMember { .. } => "not-member",
-        Refusal::NoMemberAddress { .. } => "no-member-address",
-        Refusal::LastGroup { .. } => "last-group",
-        Refusal::MixedTypes { .. } => "mixed-types",
-        Refusal::OtherVpc { .. } => "other-vpc",
-        Refusal::EnterpriseReference { .. } => "enterprise-reference",
-        Refusal::EnterpriseInnerAccess { .. } => "enterprise-inner-access",
-        Refusal::OwnGroup { .. } => "own-group",
-        Refusal::DuplicateRule { .. } => "duplicate",
-        Refusal::NothingToChange => "nothing",
-        _ => "another refusal",
+        Refusal::TooMany { quota: Quota::MembersPerGroup, .. } => "members".to_owned(),
+        Refusal::TooMany { quota: Quota::MaxEntries, .. } => "max_entries".to_owned(),
+        Refusal::TooMany { quota, .. } => quota.to_string(),
+        _ => serde_json::to_value(refusal).unwrap()["code"].as_str().unwrap().to_owned(),
     }
 }
+
+/// What the service does, and the refusals that the model expects: one of them, or none.
+type Outcome = (Result<(), Refusal>, Vec<&'static str>);
 
 /// The service and the model, side by side.
 pub(super) struct Both {
@@ -324,8 +101,8 @@ impl Both {
                     ..ModifyGroup::default()
                 };
                 let expected = match &mut self.model.groups[*group] {
-                    None => vec!["not-found"],
-                    Some(group) if group.enterprise && *inner => vec!["enterprise-inner-access"],
+                    None => vec!["not_found"],
+                    Some(group) if group.enterprise && *inner => vec!["enterprise_inner_access"],
                     Some(group) => {
                         group.inner = *inner;
                         Vec::new()
@@ -362,17 +139,17 @@ impl Both {
             Op::Remove(nic) => {
                 let there = self.model.nics[*nic].take().is_some();
                 let said = self.world.run(&RemoveNics { nics: vec![Self::nic_name(*nic)] });
-                (said.map(drop), if there { Vec::new() } else { vec!["not-found"] })
+                (said.map(drop), if there { Vec::new() } else { vec!["not_found"] })
             }
             Op::Join(nic, groups) => self.hold(
                 *nic,
                 |before| {
                     let mut why = Vec::new();
                     if groups.is_empty() {
-                        why.push("nothing");
+                        why.push("nothing_to_change");
                     }
                     if groups.iter().any(|group| before.contains(group)) {
-                        why.push("already-member");
+                        why.push("already_member");
                     }
                     ([before, groups].concat(), why)
                 },
@@ -387,13 +164,13 @@ impl Both {
                     let left: Vec<usize> =
                         before.iter().filter(|group| !groups.contains(group)).copied().collect();
                     if groups.is_empty() {
-                        why.push("nothing");
+                        why.push("nothing_to_change");
                     }
                     if groups.iter().any(|group| !before.contains(group)) {
-                        why.extend(["not-member", "not-found"]);
+                        why.extend(["not_member", "not_found"]);
                     }
                     if left.is_empty() {
-                        why.push("last-group");
+                        why.push("last_group");
                     }
                     (left, why)
                 },
@@ -409,7 +186,7 @@ impl Both {
                 |before| {
                     let mut after = before.to_vec();
                     match before.iter().position(|held| held == group) {
-                        None => return (after, vec!["not-member", "not-found"]),
+                        None => return (after, vec!["not_member", "not_found"]),
                         Some(at) => after.swap(at, at.saturating_sub(1)),
                     }
                     (after, Vec::new())
@@ -424,7 +201,7 @@ impl Both {
                     self.world.run(&ChangeMembers { group: group_name(*group), add, remove: Vec::new() });
                 let size = self.model.size(*group);
                 let expected = match &mut self.model.groups[*group] {
-                    None => vec!["not-found"],
+                    None => vec!["not_found"],
                     Some(group) if group.members.contains(member) => Vec::new(),
                     Some(_) if size + 1 > MEMBERS => vec!["members"],
                     Some(group) => {
@@ -439,9 +216,9 @@ impl Both {
                 let said =
                     self.world.run(&ChangeMembers { group: group_name(*group), add: Vec::new(), remove });
                 let expected = match &mut self.model.groups[*group] {
-                    None => vec!["not-found"],
+                    None => vec!["not_found"],
                     Some(group) => match group.members.iter().position(|there| there == member) {
-                        None => vec!["no-member-address"],
+                        None => vec!["not_member"],
                         Some(at) => {
                             group.members.remove(at);
                             Vec::new()
@@ -450,89 +227,26 @@ impl Both {
                 };
                 (said.map(drop), expected)
             }
-            Op::CreateList { list, max, prefixes } => {
-                if self.model.lists[*list].is_some() {
-                    return Ok(());
-                }
-                let entry = |&number: &u8| PrefixEntry { cidr: net(number), description: String::new() };
-                let said = self.world.run(&CreatePrefixList {
-                    label: NewLabel { name: format!("l{list}"), ..NewLabel::default() },
-                    region: String::new(),
-                    family: Family::V4,
-                    max_entries: *max,
-                    entries: prefixes.iter().map(entry).collect(),
-                });
-                let mut expected = Vec::new();
-                if prefixes.len() > *max as usize {
-                    expected.push("max-entries");
-                }
-                if (1..prefixes.len()).any(|at| prefixes[..at].contains(&prefixes[at])) {
-                    expected.push("invalid");
-                }
-                if expected.is_empty() {
-                    self.model.lists[*list] = Some((*max, prefixes.clone()));
-                }
-                (said.map(drop), expected)
-            }
-            Op::AddPrefix(list, number) => {
-                let add = vec![PrefixEntry { cidr: net(*number), description: String::new() }];
-                let change =
-                    ModifyPrefixList { list: format!("l{list}"), add, ..ModifyPrefixList::default() };
-                let expected = match &mut self.model.lists[*list] {
-                    None => vec!["not-found"],
-                    Some((_, prefixes)) if prefixes.contains(number) => Vec::new(),
-                    Some((max, prefixes)) if prefixes.len() as u32 == *max => vec!["max-entries"],
-                    Some((_, prefixes)) => {
-                        prefixes.push(*number);
-                        Vec::new()
-                    }
-                };
-                (self.world.run(&change).map(drop), expected)
-            }
-            Op::RemovePrefix(list, number) => {
-                let remove = vec![net(*number)];
-                let change =
-                    ModifyPrefixList { list: format!("l{list}"), remove, ..ModifyPrefixList::default() };
-                let expected = match &mut self.model.lists[*list] {
-                    None => vec!["not-found"],
-                    Some((_, prefixes)) => match prefixes.iter().position(|there| there == number) {
-                        None => vec!["invalid"],
-                        Some(at) => {
-                            prefixes.remove(at);
-                            Vec::new()
-                        }
-                    },
-                };
-                (self.world.run(&change).map(drop), expected)
-            }
-            Op::DeleteList(list) => {
-                let used = self.model.rules.iter().any(|rule| rule.rule.remote == MRemote::List(*list));
-                let expected = match &mut self.model.lists[*list] {
-                    None => vec!["not-found"],
-                    Some(_) if used => vec!["in-use"],
-                    there => {
-                        *there = None;
-                        Vec::new()
-                    }
-                };
-                (self.world.run(&DeletePrefixLists { lists: vec![format!("l{list}")] }).map(drop), expected)
-            }
+            Op::CreateList { list, max, prefixes } => self.create_list(*list, *max, prefixes),
+            Op::AddPrefix(list, number) => self.add_prefix(*list, *number),
+            Op::RemovePrefix(list, number) => self.remove_prefix(*list, *number),
+            Op::DeleteList(list) => self.delete_list(*list),
         };
         match said {
             Ok(()) if expected.is_empty() => Ok(()),
-            Err(refusal) if expected.contains(&tag(&refusal)) => Ok(()),
+            Err(refusal) if expected.contains(&&*tag(&refusal)) => Ok(()),
             said => Err(format!("{op:?}: {said:?}, expected {expected:?}")),
         }
     }
 
-    fn delete_groups(&mut self, groups: &[usize]) -> (Result<(), Refusal>, Vec<&'static str>) {
+    fn delete_groups(&mut self, groups: &[usize]) -> Outcome {
         let said = self.world.run(&DeleteGroups { groups: names(groups) });
         let mut why = Vec::new();
         for &group in groups {
             if self.model.groups[group].is_none() {
-                why.push("not-found");
+                why.push("not_found");
             } else if self.model.size(group) > 0 {
-                why.push("has-members");
+                why.push("has_members");
             }
             let naming = |rule: &PlacedRule| rule.rule.remote == MRemote::Group(group);
             if self.model.rules.iter().any(|rule| naming(rule) && !groups.contains(&rule.group)) {
@@ -548,26 +262,21 @@ impl Both {
         (said.map(drop), why)
     }
 
-    fn authorize(
-        &mut self,
-        group: usize,
-        ingress: bool,
-        rule: &MRule,
-    ) -> (Result<(), Refusal>, Vec<&'static str>) {
+    fn authorize(&mut self, group: usize, ingress: bool, rule: &MRule) -> Outcome {
         let direction = if ingress { Direction::Ingress } else { Direction::Egress };
         let said = self.world.rule(&group_name(group), direction, spec(rule));
         let model = &mut self.model;
         let mut why = Vec::new();
-        let Some(owner) = &model.groups[group] else { return (said.map(drop), vec!["not-found"]) };
+        let Some(owner) = &model.groups[group] else { return (said.map(drop), vec!["not_found"]) };
         match rule.remote {
-            MRemote::Group(named) if named == group => why.push("own-group"),
+            MRemote::Group(named) if named == group => why.push("own_group"),
             MRemote::Group(named) => match &model.groups[named] {
-                None => why.push("not-found"),
-                _ if vpc(named) != vpc(group) => why.push("other-vpc"),
-                Some(named) if named.enterprise || owner.enterprise => why.push("enterprise-reference"),
+                None => why.push("not_found"),
+                _ if vpc(named) != vpc(group) => why.push("other_vpc"),
+                Some(named) if named.enterprise || owner.enterprise => why.push("enterprise_reference"),
                 Some(_) => {}
             },
-            MRemote::List(list) if model.lists[list].is_none() => why.push("not-found"),
+            MRemote::List(list) if model.lists[list].is_none() => why.push("not_found"),
             MRemote::Any | MRemote::Net(_) | MRemote::List(_) => {}
         }
         let there =
@@ -576,13 +285,13 @@ impl Both {
             let id = said.as_ref().map_or_else(|_| RuleId::from("none"), |rule| rule.id.clone());
             model.rules.push(PlacedRule { id, group, ingress, rule: rule.clone() });
             if model.too_many_rules() {
-                why.push("rules-per-nic");
+                why.push("rules_per_nic");
             }
             let naming = |placed: &&PlacedRule| {
                 placed.group == group && matches!(placed.rule.remote, MRemote::Group(_))
             };
             if model.rules.iter().filter(naming).count() > REFERENCES {
-                why.push("references");
+                why.push("group_references_per_group");
             }
             if !why.is_empty() {
                 model.rules.pop();
@@ -591,7 +300,7 @@ impl Both {
         (said.map(drop), why)
     }
 
-    fn priority(&mut self, rule: usize, priority: u8) -> (Result<(), Refusal>, Vec<&'static str>) {
+    fn priority(&mut self, rule: usize, priority: u8) -> Outcome {
         let rules = &mut self.model.rules;
         let Some(at) = rule.checked_rem(rules.len()) else { return (Ok(()), Vec::new()) };
         let changed = PlacedRule { rule: MRule { priority, ..rules[at].rule.clone() }, ..rules[at].clone() };
@@ -604,7 +313,7 @@ impl Both {
                     == (changed.group, changed.ingress, &changed.rule)
         };
         if rules.iter().any(same) {
-            return (said.map(drop), vec!["duplicate"]);
+            return (said.map(drop), vec!["duplicate_rule"]);
         }
         rules[at] = changed;
         (said.map(drop), Vec::new())
@@ -615,16 +324,16 @@ impl Both {
         nic: usize,
         wanted: impl Fn(&[usize]) -> (Vec<usize>, Vec<&'static str>),
         act: impl Fn(&mut World, String) -> Result<(), Refusal>,
-    ) -> (Result<(), Refusal>, Vec<&'static str>) {
+    ) -> Outcome {
         let said = act(&mut self.world, Self::nic_name(nic));
         let Some(before) = self.model.nics[nic].clone() else {
             // An empty change is refused before the NIC is looked up, and so is an unknown group.
-            return (said, vec!["not-found", "nothing"]);
+            return (said, vec!["not_found", "nothing_to_change"]);
         };
         let (after, mut why) = wanted(&before);
         let touched: Vec<usize> = before.iter().chain(&after).copied().collect();
         if touched.iter().any(|&group| self.model.groups[group].is_none()) {
-            why.push("not-found");
+            why.push("not_found");
         }
         if after != before {
             why.extend(self.model.cannot_hold(nic, &before, &after));
@@ -633,57 +342,6 @@ impl Both {
             self.model.nics[nic] = Some(after);
         }
         (said, why)
-    }
-
-    /// Compares what decides packets of every NIC.
-    fn compare(&self) -> Result<(), String> {
-        for nic in (0..NICS).filter(|&nic| self.model.nics[nic].is_some()) {
-            let record = self.world.tx.find_nic(&Self::nic_name(nic)).unwrap();
-            let held: Vec<String> = record
-                .groups
-                .iter()
-                .map(|group| self.world.tx.group(group).unwrap().label.name.clone())
-                .collect();
-            let expected = names(self.model.nics[nic].as_ref().unwrap());
-            if held != expected {
-                return Err(format!("NIC {nic} holds {held:?}, expected {expected:?}"));
-            }
-            let policy = policy_for(&self.world.tx, record, |_| sg_model::DeviceFacts::default()).unwrap();
-            let mut oracle = Oracle::new(&policy);
-            let nics = (0..NICS).map(nic_address);
-            let remotes: Vec<[u8; 4]> =
-                nics.chain((0..6).map(member_address)).chain([[10, 0, 1, 7], [9, 9, 9, 9]]).collect();
-            for remote in remotes.into_iter().filter(|&remote| remote != nic_address(nic)) {
-                for (ingress, port) in [(true, 80), (true, 81), (false, 80), (false, 81)] {
-                    let (local, far) = (ip(nic_address(nic)), ip(remote));
-                    let (source, destination) = if ingress { (far, local) } else { (local, far) };
-                    let probe = Probe::new(ProbeParts {
-                        nic: 0,
-                        direction: if ingress {
-                            sg_model::Direction::Ingress
-                        } else {
-                            sg_model::Direction::Egress
-                        },
-                        protocol: 6,
-                        source,
-                        destination,
-                        source_port: None,
-                        destination_port: Some(port),
-                        icmp_type: None,
-                        icmp_code: None,
-                    })
-                    .unwrap();
-                    let answer = oracle.judge(&probe).written(&policy);
-                    let (accept, rule) = self.model.decide(nic, ingress, remote, port);
-                    let same = (answer.verdict == "accept") == accept
-                        && answer.rule == rule.as_ref().map(RuleId::as_str);
-                    if !same {
-                        return Err(format!("{probe:?}: {answer:?}, expected {accept} by {rule:?}"));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }
 
@@ -699,68 +357,6 @@ fn spec(rule: &MRule) -> RuleSpec {
         },
         ..tcp(rule.port, "any")
     }
-}
-
-/// Groups for `of`, a group or NIC: mostly of its VPC, each once.
-fn near(of: usize, groups: Vec<usize>, stray: bool) -> Vec<usize> {
-    let mut groups: Vec<usize> = groups.into_iter().map(|group| group - vpc(group) + vpc(of)).collect();
-    if !stray {
-        groups.sort_unstable();
-        groups.dedup();
-        groups.reverse();
-    } else if let Some(first) = groups.first_mut() {
-        *first = (*first + 1) % GROUPS;
-    }
-    groups
-}
-
-fn rules() -> impl Strategy<Value = (usize, MRule)> {
-    let remote = prop_oneof![
-        2 => Just(MRemote::Any),
-        3 => (0_u8..3).prop_map(MRemote::Net),
-        3 => (0..GROUPS).prop_map(MRemote::Group),
-        2 => (0..LISTS).prop_map(MRemote::List),
-    ];
-    let parts = (0..GROUPS, any::<bool>(), 1_u8..4, 80_u16..82, remote, prop::bool::weighted(0.1));
-    parts.prop_map(|(group, drop, priority, port, remote, stray)| {
-        let remote = match remote {
-            MRemote::Group(named) => MRemote::Group(near(group, vec![named], stray)[0]),
-            remote => remote,
-        };
-        (group, MRule { drop, priority, port, remote })
-    })
-}
-
-pub(super) fn operations() -> impl Strategy<Value = Op> {
-    let (group, nic, list, member) = (0..GROUPS, 0..NICS, 0..LISTS, 0_u8..6);
-    let held = (nic.clone(), vec(0..GROUPS, 0..4), prop::bool::weighted(0.1))
-        .prop_map(|(nic, groups, stray)| (nic, near(nic, groups, stray)));
-    prop_oneof![
-        2 => (group.clone(), prop::bool::weighted(0.2))
-            .prop_map(|(group, enterprise)| Op::CreateGroup { group, enterprise }),
-        2 => (group.clone(), vec(0..GROUPS, 0..3)).prop_map(|(first, more)| {
-            Op::DeleteGroups(near(first, [vec![first], more].concat(), false))
-        }),
-        1 => (group.clone(), any::<bool>()).prop_map(|(group, inner)| Op::InnerAccess(group, inner)),
-        8 => (any::<bool>(), rules())
-            .prop_map(|(ingress, (group, rule))| Op::Authorize { group, ingress, rule }),
-        2 => (any::<usize>(), 1_u8..4).prop_map(|(rule, priority)| Op::Priority { rule, priority }),
-        1 => any::<usize>().prop_map(Op::Revoke),
-        4 => held.clone().prop_map(|(nic, groups)| Op::Register(nic, groups)),
-        1 => nic.clone().prop_map(Op::Remove),
-        3 => held.clone().prop_map(|(nic, groups)| Op::Join(nic, groups)),
-        1 => held.clone().prop_map(|(nic, groups)| Op::Leave(nic, groups)),
-        2 => held.prop_map(|(nic, groups)| Op::Set(nic, groups)),
-        3 => (nic, group.clone(), prop::bool::weighted(0.1))
-            .prop_map(|(nic, group, stray)| Op::MoveUp(nic, near(nic, vec![group], stray)[0])),
-        2 => (group.clone(), member.clone()).prop_map(|(group, member)| Op::AddMember(group, member)),
-        1 => (group, member).prop_map(|(group, member)| Op::RemoveMember(group, member)),
-        2 => (list.clone(), 1_u32..4, vec(0_u8..3, 0..3))
-            .prop_map(|(list, max, prefixes)| Op::CreateList { list, max, prefixes }),
-        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::AddPrefix(list, number)),
-        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::RemovePrefix(list, number)),
-        1 => list.prop_map(Op::DeleteList),
-    ]
 }
 
 proptest! {

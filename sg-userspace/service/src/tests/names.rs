@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use sg_model::text::look;
-use sg_records::{Direction, Family, Nic, PortEntry, PrefixEntry, RuleSpec};
+use sg_records::{Direction, Nic, NoExtra, PortEntry, PrefixEntry, RuleSpec};
 use sg_store::{Record, export, import};
 
-use super::{World, new_group, tcp};
+use super::{IPV4, World, new_group, new_list, tcp};
 use crate::{
-    Apply, CreatePortList, CreatePrefixList, CreateVpc, Difference, Field, ImportRules, Imported,
-    LabelChange, ModifyGroup, ModifyNic, NewLabel, Refusal, RegisterInstance, RegisterNic, RemoveNics,
-    ReplaceState, RuleFile, State, Tx, check_stored,
+    Apply, CreateVpc, Difference, Field, ImportRules, Imported, LabelChange, ModifyGroup, ModifyNic,
+    NewLabel, Refusal, RegisterInstance, RegisterNic, RemoveNics, ReplaceState, RuleFile, State, Tx,
+    check_stored,
 };
 
 /// Each by itself is a valid name.
@@ -67,19 +67,8 @@ fn everything_that_has_a_name_has_no_twin() {
     for (one, other) in TWINS {
         let mut world = World::new();
         let vpc = |name: &str| CreateVpc { label: named(name), ..CreateVpc::default() };
-        let prefixes = |name: &str| CreatePrefixList {
-            label: named(name),
-            region: String::new(),
-            family: Family::V4,
-            max_entries: 1,
-            entries: Vec::<PrefixEntry>::new(),
-        };
-        let ports = |name: &str| CreatePortList {
-            label: named(name),
-            region: String::new(),
-            max_entries: 1,
-            entries: Vec::<PortEntry>::new(),
-        };
+        let prefixes = |name: &str| new_list::<PrefixEntry>(name, IPV4, 1, Vec::new());
+        let ports = |name: &str| new_list::<PortEntry>(name, NoExtra {}, 1, Vec::new());
         let instance = |name: &str| RegisterInstance { label: named(name), ..RegisterInstance::default() };
         let nic = |name: &str| RegisterNic {
             label: named(name),

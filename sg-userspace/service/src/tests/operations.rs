@@ -1,16 +1,15 @@
 //! What each operation does, and why it refuses.
 
 use sg_records::{
-    Direction, Family, GroupId, GroupType, Hook, Nic, NicType, PortListId, Ports, PrefixEntry, PrefixListId,
-    Protocol, Remote, Role, RuleSpec,
+    Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, PortListId, Ports, PrefixEntry,
+    PrefixFamily, PrefixListId, Protocol, Remote, Role, RuleSpec,
 };
 
-use super::{World, new_group, tcp};
+use super::{IPV4, World, new_group, new_list, tcp};
 use crate::{
-    ChangeMembers, CreateGroup, CreatePortList, CreatePrefixList, DeleteGroups, DeletePrefixLists, DeleteVpc,
-    Field, Join, LabelChange, Leave, ModifyGroup, ModifyNic, ModifyPortList, ModifyPrefixList, ModifyQuotas,
-    ModifyRule, Move, MoveGroup, NewLabel, Quota, Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke,
-    RevokeMatching, SetGroups, policy,
+    ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
+    Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
+    Refusal, RegisterInstance, RegisterNic, RemoveNics, Revoke, RevokeMatching, SetGroups, policy,
 };
 
 fn names(groups: &[GroupId], world: &World) -> Vec<String> {
@@ -171,31 +170,27 @@ fn a_list_counts_with_all_it_may_hold() {
     world.nic("10.0.0.1", &["web"]);
     world.run(&ModifyQuotas { rules_per_nic: Some(100), ..ModifyQuotas::default() }).unwrap();
     let entry = |cidr: &str| PrefixEntry { cidr: cidr.parse().unwrap(), description: String::new() };
-    let list = CreatePrefixList {
-        label: NewLabel { name: "office".to_owned(), ..NewLabel::default() },
-        region: String::new(),
-        family: Family::V4,
-        max_entries: 60,
-        entries: vec![entry("10.0.0.0/8")],
-    };
+    let list = new_list("office", IPV4, 60, vec![entry("10.0.0.0/8")]);
     world.run(&list).unwrap();
     let by_list =
         |port| RuleSpec { remote: Remote::PrefixList(PrefixListId::from("office")), ..tcp(port, "any") };
     world.rule("web", Direction::Ingress, by_list(80)).unwrap();
     let refused = world.rule("web", Direction::Ingress, by_list(81));
     assert!(matches!(refused, Err(Refusal::TooMany { needed: 120, .. })));
-    let grown = |max_entries| ModifyPrefixList {
+    let grown = |max_entries| ModifyList::<PrefixEntry> {
         list: "office".to_owned(),
         max_entries: Some(max_entries),
-        ..ModifyPrefixList::default()
+        ..ModifyList::default()
     };
     assert!(matches!(world.run(&grown(101)), Err(Refusal::TooMany { quota: Quota::RulesPerNic, .. })));
     world.run(&grown(100)).unwrap();
-    let refused = world.run(&DeletePrefixLists { lists: texts(&["office"]) });
+    let refused = world.run(&DeleteLists::<PrefixEntry>::new(texts(&["office"])));
     assert!(matches!(refused, Err(Refusal::InUse { .. })));
-    let twice = CreatePrefixList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
+    let twice = CreateList { entries: vec![entry("10.0.0.0/8"), entry("10.0.0.0/8")], ..list.clone() };
     assert!(matches!(world.run(&twice), Err(Refusal::Invalid { field: Field::CidrTwice, .. })));
-    let other = CreatePrefixList { entries: vec![entry("2001:db8::/32")], ..list };
+    let both = CreateList { extra: PrefixFamily::default(), ..list.clone() };
+    assert!(matches!(world.run(&both), Err(Refusal::Missing { field: Field::Family, .. })));
+    let other = CreateList { entries: vec![entry("2001:db8::/32")], ..list };
     assert!(matches!(world.run(&other), Err(Refusal::Invalid { field: Field::Family, .. })));
 }
 
@@ -211,7 +206,7 @@ fn a_port_list_reaches_the_rules_that_name_it() {
             ..RegisterNic::default()
         })
         .unwrap();
-    let ports: CreatePortList = serde_json::from_value(serde_json::json!({
+    let ports: CreateList<PortEntry> = serde_json::from_value(serde_json::json!({
         "name": "web-ports", "max_entries": 3, "entries": [{"ports": "80"}]
     }))
     .unwrap();
@@ -223,7 +218,7 @@ fn a_port_list_reaches_the_rules_that_name_it() {
         world.rule("web", Direction::Ingress, icmp),
         Err(Refusal::Invalid { field: Field::Ports, .. })
     ));
-    let add: ModifyPortList =
+    let add: ModifyList<PortEntry> =
         serde_json::from_value(serde_json::json!({"list": "web-ports", "add": [{"ports": "443-444"}]}))
             .unwrap();
     world.run(&add).unwrap();
@@ -357,11 +352,11 @@ fn xdp_is_for_nics_of_the_host() {
     };
     is_refused(world.run(&nic("tap0", Role::Guest, Hook::Xdp)));
     world.run(&nic("eth0", Role::Host, Hook::Xdp)).unwrap();
-    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, sg_model::Hook::Xdp);
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, Hook::Xdp);
     let modify = ModifyNic { nic: "eth0".to_owned(), role: Some(Role::Guest), ..ModifyNic::default() };
     is_refused(world.run(&modify));
     world.run(&ModifyNic { hook: Some(Hook::Tc), ..modify }).unwrap();
-    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, sg_model::Hook::Tc);
+    assert_eq!(policy(&world.tx).unwrap().nic("eth0").unwrap().hook, Hook::Tc);
 }
 
 #[test]

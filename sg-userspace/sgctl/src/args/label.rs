@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use sg_api_types::{LabelChange, NewLabel};
-use sg_records::Label;
 
 /// Of something new.
 #[derive(Clone, Debug, Args)]
@@ -60,12 +59,4 @@ fn tag(text: &str) -> Result<(String, String), String> {
         return Err("a tag is KEY=VALUE, or KEY alone".to_owned());
     }
     Ok((key.to_owned(), value.to_owned()))
-}
-
-/// Tags for a column.
-pub(crate) fn tags(label: &Label) -> String {
-    let tag = |(key, value): (&String, &String)| {
-        if value.is_empty() { key.clone() } else { format!("{key}={value}") }
-    };
-    label.tags.iter().map(tag).collect::<Vec<_>>().join(",")
 }

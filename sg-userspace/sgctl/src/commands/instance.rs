@@ -2,20 +2,21 @@
 
 use clap::Subcommand;
 use sg_api_types::{InstanceView, RegisterInstance, RegisterNic};
+use sg_records::Label;
 
 use crate::{
     args::{
         filter::Filter,
-        label::{self, NewLabelArgs},
+        label::NewLabelArgs,
         nic_spec::nic,
-        values::{named, write_addresses, write_ids, write_time},
+        values::{named, write_addresses, write_ids},
     },
     client::{names::Wanted, resource::Resource, session::Session},
     commands::membership::{JoinArgs, LeaveArgs},
     failure::Failure,
     render::{
         output::Yes,
-        table::{Column, Render, name_or},
+        table::{Column, Render},
     },
 };
 
@@ -88,8 +89,6 @@ struct Register {
 impl Render for InstanceView {
     const NOUN: &'static str = "instance";
     const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("NAME", |view| name_or(&view.instance.label.name, &view.instance.id)),
-        Column::wide("ID", |view| view.instance.id.to_string()),
         Column::new("ADDRESSES", |view| {
             let addresses = view.nics.iter().map(|nic| write_addresses(&nic.addresses));
             write_ids(addresses.filter(|addresses| !addresses.is_empty()))
@@ -101,17 +100,11 @@ impl Render for InstanceView {
         Column::wide("NICS", |view| write_ids(view.nics.iter().map(|nic| &nic.id))),
         Column::wide("REGION", |view| view.instance.region.clone()),
         Column::wide_named("VPC", |view, names| names.all(&view.instance.vpc)),
-        Column::wide("TAGS", |view| label::tags(&view.instance.label)),
-        Column::wide("CREATED", |view| write_time(view.instance.label.created)),
-        Column::wide("DESCRIPTION", |view| view.instance.label.description.clone()),
     ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|view| &view.instance.label);
 
     fn id(&self) -> String {
         self.instance.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.instance.label.name)
     }
 
     fn mentions(&self, wanted: &mut Wanted) {

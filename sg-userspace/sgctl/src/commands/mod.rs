@@ -12,11 +12,10 @@ pub(crate) mod generate;
 pub(crate) mod group;
 pub(crate) mod instance;
 pub(crate) mod lint;
+pub(crate) mod list;
 pub(crate) mod member;
 pub(crate) mod membership;
 pub(crate) mod nic;
-pub(crate) mod port_list;
-pub(crate) mod prefix_list;
 pub(crate) mod quota;
 pub(crate) mod rule;
 pub(crate) mod stats;
@@ -28,6 +27,7 @@ pub(crate) mod vpc;
 use std::io::Write;
 
 use clap::Subcommand;
+use sg_records::{PortEntry, PrefixEntry};
 
 use super::{args::common::Common, client::session::Session, failure::Failure};
 
@@ -54,8 +54,8 @@ pub(crate) enum Served {
     Rule(rule::Args),
     Nic(nic::Args),
     Instance(instance::Args),
-    PrefixList(prefix_list::Args),
-    PortList(port_list::Args),
+    PrefixList(list::Args<PrefixEntry>),
+    PortList(list::Args<PortEntry>),
     Member(member::Args),
     AccessKey(access_key::Args),
     Quota(quota::Args),
@@ -89,8 +89,8 @@ impl Served {
             Self::Rule(args) => rule::run(args, session),
             Self::Nic(args) => nic::run(args, session),
             Self::Instance(args) => instance::run(args, session),
-            Self::PrefixList(args) => prefix_list::run(args, session),
-            Self::PortList(args) => port_list::run(args, session),
+            Self::PrefixList(args) => list::run(args, session),
+            Self::PortList(args) => list::run(args, session),
             Self::Member(args) => member::run(args, session),
             Self::AccessKey(args) => access_key::run(args, session),
             Self::Quota(args) => quota::run(args, session),

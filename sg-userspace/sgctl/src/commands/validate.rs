@@ -5,12 +5,13 @@ use std::{io::Write, net::IpAddr};
 use serde::Serialize;
 use sg_agent::devices::{self, Devices};
 use sg_check::CompiledNic;
-use sg_model::{Ethertype, Hook, Nic, Policy, Role};
+use sg_model::{Ethertype, Hook, Ipsec, Nic, Policy, Role};
 
 use crate::{
     args::{
         common::{Common, Format},
         policy::{self, PolicyArg},
+        values::word,
     },
     failure::Failure,
     render::output::{Output, count},
@@ -34,10 +35,10 @@ struct Summary {
 #[derive(Debug, Serialize)]
 struct NicSummary {
     device: String,
-    role: &'static str,
+    role: Role,
     anti_spoofing: bool,
-    hook: &'static str,
-    ipsec: &'static str,
+    hook: Hook,
+    ipsec: Ipsec,
     ethertypes: Vec<Ethertype>,
     groups: Vec<String>,
     addresses: Vec<IpAddr>,
@@ -81,13 +82,10 @@ impl NicSummary {
         let compiled = CompiledNic::new(policy, nic).map_err(Failure::input)?;
         Ok(Self {
             device: nic.device.clone(),
-            role: match nic.role {
-                Role::Host => "host",
-                Role::Guest => "guest",
-            },
+            role: nic.role,
             anti_spoofing: nic.anti_spoofing(),
-            hook: nic.hook.name(),
-            ipsec: nic.ipsec().name(),
+            hook: nic.hook,
+            ipsec: nic.ipsec(),
             ethertypes: nic.ethertypes.clone(),
             groups: nic.groups.iter().map(|&group| policy.group(group).name.clone()).collect(),
             addresses: nic.addresses.clone(),
@@ -97,9 +95,10 @@ impl NicSummary {
     }
 
     fn words(&self) -> Vec<String> {
-        let Self { device, role, image_bytes, .. } = self;
+        let Self { device, image_bytes, .. } = self;
+        let role = word(&self.role);
         let anti_spoofing = if self.anti_spoofing { ", anti-spoofing" } else { "" };
-        let hook = if self.hook == Hook::Xdp.name() { ", xdp" } else { "" };
+        let hook = if self.hook == Hook::Xdp { ", xdp" } else { "" };
         let groups = self.groups.join(", ");
         let addresses = match self.addresses.as_slice() {
             [] => "no address".to_owned(),

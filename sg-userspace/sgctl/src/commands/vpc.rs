@@ -3,19 +3,19 @@
 use clap::Subcommand;
 use sg_api_types::{CreateVpc, ModifyVpc};
 use sg_model::{MidStream, Takeover, Unmatched};
-use sg_records::{Established, Order, Vpc};
+use sg_records::{Established, Label, Order, Vpc};
 
 use crate::{
     args::{
         filter::Filter,
-        label::{self, LabelChangeArgs, NewLabelArgs},
-        values::{named, word, write_time},
+        label::{LabelChangeArgs, NewLabelArgs},
+        values::{named, word},
     },
     client::{resource::Resource, session::Session},
     failure::Failure,
     render::{
         output::Yes,
-        table::{Column, Render, name_or},
+        table::{Column, Render},
     },
 };
 
@@ -106,25 +106,17 @@ struct Modify {
 impl Render for Vpc {
     const NOUN: &'static str = "VPC";
     const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("NAME", |vpc| name_or(&vpc.label.name, &vpc.id)),
-        Column::wide("ID", |vpc| vpc.id.to_string()),
         Column::new("REGION", |vpc| vpc.region.clone()),
         Column::new("ORDER", |vpc| word(&vpc.order)),
         Column::wide("ESTABLISHED", |vpc| word(&vpc.established)),
         Column::wide("MID-STREAM", |vpc| word(&vpc.mid_stream)),
         Column::wide("TAKEOVER", |vpc| vpc.takeover.to_string()),
         Column::wide("DEFAULT", |vpc| word(&vpc.default)),
-        Column::wide("TAGS", |vpc| label::tags(&vpc.label)),
-        Column::wide("CREATED", |vpc| write_time(vpc.label.created)),
-        Column::wide("DESCRIPTION", |vpc| vpc.label.description.clone()),
     ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|vpc| &vpc.label);
 
     fn id(&self) -> String {
         self.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.label.name)
     }
 }
 

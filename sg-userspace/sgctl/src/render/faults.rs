@@ -9,7 +9,7 @@ use serde::Serialize;
 use sg_document::{DocumentError, Fault, SourceLine};
 use sg_model::text::{escaped, escaped_json};
 
-use super::{output::colour, table::paint};
+use super::{output::colour, paint::paint};
 use crate::args::common::Format;
 
 /// The faults for programs.

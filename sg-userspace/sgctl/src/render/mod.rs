@@ -4,6 +4,8 @@
 
 pub(crate) mod faults;
 pub(crate) mod file;
+mod label;
 pub(crate) mod output;
+mod paint;
 pub(crate) mod progress;
 pub(crate) mod table;

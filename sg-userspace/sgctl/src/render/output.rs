@@ -19,6 +19,7 @@ use crate::{
     failure::Failure,
     render::{
         file,
+        paint::{paint, style_of},
         progress::Progress,
         table::{self, Render, Rows},
     },
@@ -171,8 +172,8 @@ impl<'a> Output<'a> {
 
     /// A text in the colour of a word, if colours are enabled.
     pub(crate) fn paint_as(&self, word: &str, text: &str) -> String {
-        match table::style_of(word) {
-            Some(style) if self.colour => table::paint(text, style),
+        match style_of(word) {
+            Some(style) if self.colour => paint(text, style),
             _ => text.to_owned(),
         }
     }

@@ -3,29 +3,36 @@
 //! Users' texts may contain anything; a terminal gets no control characters from them.
 
 use anyhow::anyhow;
-use clap::builder::styling::{AnsiColor, Style};
+use clap::builder::styling::Style;
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use sg_model::text::escaped;
+use sg_records::Label;
 
 use crate::{
     client::names::{Names, Wanted},
     failure::Failure,
+    render::{
+        label::LabelColumns,
+        paint::{paint, paint_cells, style_of},
+    },
 };
 
 /// An object that can be printed in every format.
 pub(crate) trait Render: Serialize + 'static {
     /// The noun for one object.
     const NOUN: &'static str;
-    /// Its columns, in their order.
+    /// Its own columns, in their order.
     const COLUMNS: &'static [Column<Self>];
+    /// Its label, if it has one. The label's columns are around its own.
+    const LABEL: Option<fn(&Self) -> &Label> = None;
 
     /// Its id for programs.
     fn id(&self) -> String;
 
     /// Its name for people.
     fn name(&self) -> Option<&str> {
-        None
+        Self::LABEL.map(|label| label(self).name.as_str())
     }
 
     /// Adds the ids of other objects that it refers to.
@@ -48,6 +55,8 @@ enum Place {
     Wide,
     /// For a single object.
     Alone,
+    /// Objects of this kind have no such field.
+    Nowhere,
 }
 
 /// A field of an object.
@@ -62,6 +71,14 @@ impl<T: ?Sized> Column<T> {
     /// A column of every table.
     pub(crate) const fn new(title: &'static str, text: fn(&T) -> String) -> Self {
         Self { title, text: Text::Plain(text), place: Place::Everywhere, number: false }
+    }
+
+    /// A column of every table, or none without a title.
+    pub(crate) const fn optional(title: Option<&'static str>, text: fn(&T) -> String) -> Self {
+        match title {
+            Some(title) => Self::new(title, text),
+            None => Self { place: Place::Nowhere, ..Self::new("", text) },
+        }
     }
 
     /// A column of every table that has names of other objects.
@@ -124,8 +141,8 @@ impl Rows {
 
     /// Several objects, one a line.
     pub(crate) fn of<T: Render>(things: &[T], names: &Names, wide: bool) -> Self {
-        let columns: Vec<&Column<T>> =
-            T::COLUMNS.iter().filter(|column| column.place != Place::Alone).collect();
+        let mut columns = columns::<T>();
+        columns.retain(|column| column.place != Place::Alone);
         let row = |thing| columns.iter().map(|column| column.text(thing, names)).collect();
         Self {
             titles: columns.iter().map(|column| column.title).collect(),
@@ -215,6 +232,17 @@ impl Rows {
     }
 }
 
+/// The columns that objects have. Around their own are those of their label, but what is shown alone comes last.
+fn columns<T: Render>() -> Vec<&'static Column<T>> {
+    let own = T::COLUMNS.iter().filter(|column| column.place != Place::Nowhere);
+    if T::LABEL.is_none() {
+        return own.collect();
+    }
+    let (alone, own): (Vec<_>, Vec<_>) = own.partition(|column| column.place == Place::Alone);
+    let (first, last) = (LabelColumns::<T>::FIRST.iter(), LabelColumns::<T>::LAST.iter());
+    first.chain(own).chain(last).chain(alone).collect()
+}
+
 /// One object, a field a line.
 pub(crate) fn one<T: Render>(
     thing: &T,
@@ -222,25 +250,23 @@ pub(crate) fn one<T: Render>(
     chosen: &[String],
     colour: bool,
 ) -> Result<String, Failure> {
+    let all = columns::<T>();
     let find = |name: &String| {
-        let same = |column: &&Column<T>| column.title.eq_ignore_ascii_case(name);
-        T::COLUMNS.iter().find(same).ok_or_else(|| {
-            let titles = T::COLUMNS.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
+        let mut columns = all.iter().copied();
+        columns.find(|column| column.title.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let titles = all.iter().map(|column| column.title).collect::<Vec<_>>().join(", ");
             Failure::input(anyhow!("no field {name:?} here; there are: {}", titles.to_lowercase()))
         })
     };
-    let columns: Vec<&Column<T>> = if chosen.is_empty() {
-        T::COLUMNS.iter().collect()
-    } else {
-        chosen.iter().map(find).collect::<Result<_, _>>()?
-    };
+    let columns: Vec<&Column<T>> =
+        if chosen.is_empty() { all.clone() } else { chosen.iter().map(find).collect::<Result<_, _>>()? };
     let width = columns.iter().map(|column| column.title.len()).max().unwrap_or_default();
     let mut text = String::new();
     for column in columns {
         let value = column.text(thing, names);
         let mut values = match column.place {
             Place::Alone => value.lines().map(cell).collect(),
-            Place::Everywhere | Place::Wide => vec![cell(&value)],
+            Place::Everywhere | Place::Wide | Place::Nowhere => vec![cell(&value)],
         };
         if values.is_empty() {
             values.push(cell(""));
@@ -270,36 +296,6 @@ pub(crate) fn cell(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { escaped(text).into_owned() }
 }
 
-/// The colour of a word that is alone in its cell.
-pub(crate) fn style_of(word: &str) -> Option<Style> {
-    let colour = match word {
-        "accept" | "add" | "added" | "running" => AnsiColor::Green,
-        "drop" | "reject" | "remove" | "removed" | "refused" | "over-open" => AnsiColor::Red,
-        "change" | "exists" | "shadowed" | "redundant" | "disabled" => AnsiColor::Yellow,
-        _ => return None,
-    };
-    Some(colour.on_default())
-}
-
-pub(crate) fn paint(text: &str, style: Style) -> String {
-    format!("{style}{text}{style:#}")
-}
-
-/// A line has its cells one after the other, with only blanks between them.
-fn paint_cells(line: &str, cells: &[String], painted: &mut String) {
-    let mut rest = line;
-    for text in cells {
-        let Some(start) = rest.find(text.as_str()) else { break };
-        painted.push_str(&rest[..start]);
-        match style_of(text) {
-            Some(style) => painted.push_str(&paint(text, style)),
-            None => painted.push_str(text),
-        }
-        rest = &rest[start + text.len()..];
-    }
-    painted.push_str(rest);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +315,7 @@ mod tests {
             Column::new("ACTION", |port| port.action.to_owned()),
             Column::named("PEER", |port, names| names.of(&port.peer)),
             Column::wide("FIRST", |port| port.uses.first().copied().unwrap_or_default().to_owned()),
+            Column::optional(None, |port| port.peer.to_owned()),
             Column::alone("USES", |port| port.uses.join("\n")),
         ];
 

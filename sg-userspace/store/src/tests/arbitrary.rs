@@ -26,8 +26,8 @@ pub(super) fn record() -> BoxedStrategy<Record> {
         1 => group().prop_map(Record::from),
         4 => rule().prop_map(Record::from),
         1 => member().prop_map(Record::from),
-        1 => prefix_list().prop_map(Record::from),
-        1 => port_list().prop_map(Record::from),
+        1 => list::<PrefixEntry>(net(), family()).prop_map(Record::from),
+        1 => list::<PortEntry>(port_set(), Just(NoExtra {})).prop_map(Record::from),
         1 => instance().prop_map(Record::from),
         1 => nic().prop_map(Record::from),
         1 => access_key().prop_map(Record::from),
@@ -161,25 +161,24 @@ prop_compose! {
     }
 }
 
-prop_compose! {
-    fn prefix_list()(
-        id in id("pl-"), region in text(), label in label(),
-        family in option::of(select(vec![Family::V4, Family::V6])), max_entries in any::<u32>(),
-        entries in vec((net(), text()), 0..4),
-    ) -> PrefixList {
-        let entries = entries.into_iter().map(|(cidr, description)| PrefixEntry { cidr, description }).collect();
-        PrefixList { id, region, label, family, max_entries, entries }
-    }
+fn list<E: ListEntry>(
+    value: impl Strategy<Value = E::Value>,
+    extra: impl Strategy<Value = E::Extra>,
+) -> impl Strategy<Value = EntryList<E>> {
+    let entry = (value, text()).prop_map(|(value, description)| E::new(value, description));
+    let parts = (id(E::Id::PREFIX), text(), label(), extra, any::<u32>(), vec(entry, 0..4));
+    parts.prop_map(|(id, region, label, extra, max_entries, entries)| EntryList {
+        id,
+        region,
+        label,
+        extra,
+        max_entries,
+        entries,
+    })
 }
 
-prop_compose! {
-    fn port_list()(
-        id in id("prl-"), region in text(), label in label(), max_entries in any::<u32>(),
-        entries in vec((port_set(), text()), 0..4),
-    ) -> PortList {
-        let entries = entries.into_iter().map(|(ports, description)| PortEntry { ports, description }).collect();
-        PortList { id, region, label, max_entries, entries }
-    }
+fn family() -> impl Strategy<Value = PrefixFamily> {
+    option::of(select(vec![Family::V4, Family::V6])).prop_map(|family| PrefixFamily { family })
 }
 
 prop_compose! {

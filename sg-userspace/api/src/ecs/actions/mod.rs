@@ -3,11 +3,10 @@
 
 mod action;
 mod groups;
+mod lists;
 mod membership;
 mod pagination;
 mod permission;
-mod port_lists;
-mod prefix_lists;
 mod refusals;
 mod resources;
 mod rules;
@@ -32,8 +31,8 @@ pub const NOUNS: [Noun; 6] = [
     ("Groups", groups::ACTIONS),
     ("Rules", rules::ACTIONS),
     ("Groups of instances and NICs", membership::ACTIONS),
-    ("Prefix lists", prefix_lists::ACTIONS),
-    ("Port lists", port_lists::ACTIONS),
+    ("Prefix lists", lists::PREFIX_LISTS),
+    ("Port lists", lists::PORT_LISTS),
     ("Regions, VPCs, instances, NICs", resources::ACTIONS),
 ];
 

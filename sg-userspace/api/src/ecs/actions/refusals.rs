@@ -242,7 +242,6 @@ fn too_many(quota: Quota, about: ErrorContext) -> (StatusCode, &'static str) {
             ErrorContext::PortList => (Is::BAD_REQUEST, "InvalidOperation.EntryCountExceedMaxEntries"),
             _ => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         },
-        Quota::EntriesPerList => (Is::BAD_REQUEST, "LimitExceed.MaxEntries"),
         Quota::RulesPerOperation => (Is::BAD_REQUEST, "InvalidParam.Permissions"),
         Quota::RulesPerImport => (Is::FORBIDDEN, "AuthorizationLimitExceed"),
         Quota::Tags => (Is::BAD_REQUEST, "InvalidTagKey.Malformed"),

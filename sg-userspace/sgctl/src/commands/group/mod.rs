@@ -7,19 +7,19 @@ mod reference;
 use clap::Subcommand;
 use hyper::Method;
 use sg_api_types::{CreateGroup, DeleteGroups, GroupView, ModifyGroup};
-use sg_records::{Action, Group, GroupType};
+use sg_records::{Action, Group, GroupType, Label};
 
 use crate::{
     args::{
         filter::Filter,
-        label::{self, LabelChangeArgs, NewLabelArgs},
-        values::{named, word, write_time, yes_no},
+        label::{LabelChangeArgs, NewLabelArgs},
+        values::{named, word, yes_no},
     },
     client::{address::Address, names::Wanted, resource::Resource, session::Session},
     failure::Failure,
     render::{
         output::Yes,
-        table::{Column, Render, name_or},
+        table::{Column, Render},
     },
 };
 use copy::{CloneArgs, RestoreArgs};
@@ -133,21 +133,16 @@ fn inner_access(group: &Group) -> String {
 impl Render for Group {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|group| &group.label);
 
     fn id(&self) -> String {
         self.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.label.name)
     }
 }
 
 impl Render for GroupView {
     const NOUN: &'static str = "group";
     const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("NAME", |view| name_or(&view.group.label.name, &view.group.id)),
-        Column::wide("ID", |view| view.group.id.to_string()),
         Column::new("TYPE", |view| word(&view.group.kind)),
         Column::named("VPC", |view, names| names.all(&view.group.vpc)),
         Column::new("INNER-ACCESS", |view| inner_access(&view.group)),
@@ -158,17 +153,11 @@ impl Render for GroupView {
         Column::wide("REGION", |view| view.group.region.clone()),
         Column::wide("DEFAULT", |view| yes_no(view.group.default)),
         Column::wide("OWNER", |view| view.group.label.owner.clone().unwrap_or_default()),
-        Column::wide("TAGS", |view| label::tags(&view.group.label)),
-        Column::wide("CREATED", |view| write_time(view.group.label.created)),
-        Column::wide("DESCRIPTION", |view| view.group.label.description.clone()),
     ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|view| &view.group.label);
 
     fn id(&self) -> String {
         self.group.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.group.label.name)
     }
 
     fn mentions(&self, wanted: &mut Wanted) {

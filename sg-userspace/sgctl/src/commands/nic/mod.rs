@@ -8,13 +8,12 @@ use clap::Subcommand;
 use hyper::Method;
 use serde::Serialize;
 use sg_api_types::{Move, MoveGroup, SetGroups};
-use sg_records::{Nic, Rule};
+use sg_records::{Label, Nic, Rule};
 
 use crate::{
     args::{
         filter::Filter,
-        label,
-        values::{named, parse_bool, word, write_addresses, write_ids, write_remote, write_time, yes_no},
+        values::{named, parse_bool, word, write_addresses, write_ids, write_remote, yes_no},
     },
     client::{address::Address, names::Wanted, resource::Resource, session::Session},
     commands::{
@@ -130,8 +129,6 @@ fn addresses(nic: &Nic) -> String {
 impl Render for Nic {
     const NOUN: &'static str = "NIC";
     const COLUMNS: &'static [Column<Self>] = &[
-        Column::new("NAME", |nic| name_or(&nic.label.name, &nic.id)),
-        Column::wide("ID", |nic| nic.id.to_string()),
         Column::new("DEVICE", |nic| nic.device.clone().unwrap_or_default()),
         Column::new("ADDRESSES", addresses),
         Column::named("GROUPS", |nic, names| names.all(&nic.groups)),
@@ -152,17 +149,11 @@ impl Render for Nic {
         Column::wide("IPSEC", |nic| nic.ipsec.as_ref().map(word).unwrap_or_default()),
         Column::wide("ETHERTYPES", |nic| write_ids(&nic.ethertypes)),
         Column::wide("NIC-TYPE", |nic| word(&nic.nic_type)),
-        Column::wide("TAGS", |nic| label::tags(&nic.label)),
-        Column::wide("CREATED", |nic| write_time(nic.label.created)),
-        Column::wide("DESCRIPTION", |nic| nic.label.description.clone()),
     ];
+    const LABEL: Option<fn(&Self) -> &Label> = Some(|nic| &nic.label);
 
     fn id(&self) -> String {
         self.id.to_string()
-    }
-
-    fn name(&self) -> Option<&str> {
-        Some(&self.label.name)
     }
 
     fn mentions(&self, wanted: &mut Wanted) {

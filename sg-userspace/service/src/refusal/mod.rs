@@ -1,0 +1,362 @@
+//! The reasons for which operations are refused: one list for all APIs.
+//!
+//! A message is one sentence: what is wrong, where, and what to do. Serialized, a refusal is its code and the values of its fields,
+//! which the native API sends. Each API maps it to a status or a vendor's code; this file must never know those.
+
+mod subject;
+
+use std::{fmt, net::IpAddr};
+
+use serde::Serialize;
+use sg_records::{GroupId, NicId, RuleId, VpcId};
+use thiserror::Error;
+
+pub use subject::{Field, Kind, Quota};
+
+/// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+#[serde(tag = "code", content = "details", rename_all = "snake_case")]
+pub enum Refusal {
+    /// An object does not exist.
+    #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
+    NotFound {
+        /// The expected kind.
+        kind: Kind,
+        /// The id or name.
+        name: String,
+        /// A similar name that exists.
+        hint: Option<String>,
+    },
+    /// Several objects have the name.
+    #[error("{} {kind}s are named {name:?}: use one of their ids: {}", ids.len(), ids.join(", "))]
+    Ambiguous {
+        /// The kind of the objects.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The ids of the objects.
+        ids: Vec<String>,
+    },
+    /// A value is invalid.
+    #[error("{field} {found:?}: {allowed}")]
+    Invalid {
+        /// The field.
+        field: Field,
+        /// The value.
+        found: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A document cannot be parsed.
+    #[error("{reason}")]
+    #[serde(rename = "invalid_document")]
+    Document {
+        /// The file, the place, and what is wrong there.
+        reason: String,
+    },
+    /// A file is not an export.
+    #[error("{reason}")]
+    #[serde(rename = "invalid_export")]
+    NoExport {
+        /// The line, and what is wrong there.
+        reason: String,
+    },
+    /// No operation could have produced a record.
+    #[error("{}{record}: {reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    #[serde(rename = "invalid_record")]
+    Record {
+        /// The line of the record in the imported file. `None`: the record is in the state.
+        line: Option<u64>,
+        /// The key of the record.
+        record: String,
+        /// Why an operation would be refused.
+        #[serde(flatten)]
+        reason: Box<Refusal>,
+    },
+    /// An import would refuse the state, so it cannot be exported.
+    #[error("the state cannot be exported, since an import would refuse it: {reason}")]
+    Unexportable {
+        /// Why, and what to change first.
+        reason: String,
+    },
+    /// A required value is missing.
+    #[error("{field} is missing: {allowed}")]
+    Missing {
+        /// The field.
+        field: Field,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// A quota would be exceeded.
+    #[error("{what} would have {needed} {}, {allowed} are allowed ({})", quota.unit(), quota.raised(*needed))]
+    TooMany {
+        /// The quota.
+        quota: Quota,
+        /// The object that would exceed it.
+        what: String,
+        /// The number that the operation needs.
+        needed: u64,
+        /// The allowed number.
+        allowed: u64,
+    },
+    /// A group still has members.
+    #[error("group {group} still has members: remove {} from it first", some(members))]
+    HasMembers {
+        /// The group.
+        group: GroupId,
+        /// Its NICs and addresses.
+        members: Vec<String>,
+    },
+    /// Rules of other groups name a group.
+    #[error("group {group} is named by rules of {}: revoke those rules first", some(by))]
+    Referenced {
+        /// The group.
+        group: GroupId,
+        /// The groups of those rules.
+        by: Vec<String>,
+    },
+    /// A list or VPC is still in use.
+    #[error("{kind} {id} is in use by {}: change those first", some(by))]
+    InUse {
+        /// The kind of the object.
+        kind: Kind,
+        /// The id of the object.
+        id: String,
+        /// The objects that use it.
+        by: Vec<String>,
+    },
+    /// A NIC already holds the group.
+    #[error("NIC {nic} already holds group {group}")]
+    AlreadyMember {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// A NIC does not hold the group.
+    #[error("NIC {nic} does not hold group {group}")]
+    NotMember {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// An address is not a member of the group.
+    #[error("{address} is not a member of group {group}")]
+    #[serde(rename = "not_member")]
+    NoMemberAddress {
+        /// The address.
+        address: IpAddr,
+        /// The group.
+        group: GroupId,
+    },
+    /// The last group of a NIC cannot be removed.
+    #[error(
+        "group {group} is the last one of NIC {nic}, which must hold at least one group: join it to another one first"
+    )]
+    LastGroup {
+        /// The NIC.
+        nic: NicId,
+        /// The group.
+        group: GroupId,
+    },
+    /// Groups of both types on one NIC.
+    #[error(
+        "group {group} is of another type than {other}: one NIC holds groups of one type, basic or enterprise"
+    )]
+    MixedTypes {
+        /// One group.
+        group: GroupId,
+        /// The other group.
+        other: GroupId,
+    },
+    /// Objects of different VPCs.
+    #[error("{what} is in {}, {with} in {}: both must be in the same VPC", network(found.as_ref()), network(wanted.as_ref()))]
+    OtherVpc {
+        /// One object.
+        what: String,
+        /// The VPC of that object.
+        found: Option<VpcId>,
+        /// The other object.
+        with: String,
+        /// The VPC of the other object.
+        wanted: Option<VpcId>,
+    },
+    /// Objects of a VPC and of the classic network, or of different regions.
+    #[error("{what} and {with} are in different {networks}")]
+    OtherNetwork {
+        /// One object.
+        what: String,
+        /// The other object.
+        with: String,
+        /// `network types` or `regions`.
+        networks: &'static str,
+    },
+    /// A rule of an enterprise group names a group, or a rule names an enterprise group.
+    #[error("group {group} is an enterprise group: its rules cannot name groups, and no rule can name it")]
+    EnterpriseReference {
+        /// The enterprise group.
+        group: GroupId,
+    },
+    /// Inner access of an enterprise group. Only members of basic groups can reach each other without a rule.
+    #[error(
+        "group {group} is an enterprise group, which has no inner access: add rules for the addresses of its members"
+    )]
+    EnterpriseInnerAccess {
+        /// The group.
+        group: GroupId,
+    },
+    /// A rule names its own group.
+    #[error("a rule cannot name its own group {group}: set its inner access to accept instead")]
+    OwnGroup {
+        /// The group.
+        group: GroupId,
+    },
+    /// IPv4 and IPv6 in one rule.
+    #[error("{first} and {second} are of different address families: write two rules")]
+    MixedFamilies {
+        /// One field.
+        first: &'static str,
+        /// The other field.
+        second: &'static str,
+    },
+    /// The group already has a rule with the same content.
+    #[error("rule {rule} already matches the same packets and does the same: change that one")]
+    DuplicateRule {
+        /// The existing rule.
+        rule: RuleId,
+    },
+    /// Two rules of one operation have the same content.
+    #[error("rules {first} and {second} of this request are the same: leave one out")]
+    Repeated {
+        /// The position of one, counted from 1.
+        first: usize,
+        /// The position of the other, counted from 1.
+        second: usize,
+    },
+    /// A change of the kind of remote or ports that a rule has.
+    #[error("the {field} of a rule cannot be replaced by another kind: revoke the rule and add a new one")]
+    ChangesKind {
+        /// The field.
+        field: Field,
+    },
+    /// A change without any field.
+    #[error("nothing to change: specify at least one field")]
+    NothingToChange,
+    /// A rule is not in the group, or not of the direction.
+    #[error("rule {rule} is not {of}")]
+    OtherRule {
+        /// The rule.
+        rule: RuleId,
+        /// The expected group or direction.
+        of: String,
+    },
+    /// Another NIC has the device.
+    #[error("device {device:?} already belongs to NIC {nic}: remove that NIC, or give it another device")]
+    DeviceTaken {
+        /// The device.
+        device: String,
+        /// The NIC that has it.
+        nic: NicId,
+    },
+    /// An object with this id already exists.
+    #[error("{kind} {id} already exists: choose another id")]
+    Exists {
+        /// The kind of the object.
+        kind: Kind,
+        /// The id of the object.
+        id: String,
+    },
+    /// An idempotency key was used for another operation.
+    #[error("the idempotency key {token:?} was used for another request: use a new one")]
+    TokenReused {
+        /// The idempotency key.
+        token: String,
+    },
+    /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
+    #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
+    Unenforceable {
+        /// The reason.
+        reason: String,
+    },
+    /// The change is stored but not in force yet. The agent keeps trying.
+    #[error("the change is stored, but not yet in force on this host; sgd keeps trying: {reason}")]
+    NotYetInForce {
+        /// What is missing.
+        reason: String,
+    },
+    /// The change could not be stored.
+    #[error("the change could not be stored, and nothing was changed: {reason}")]
+    NotStored {
+        /// The reason.
+        reason: String,
+    },
+    /// The service is stopping. Nothing was changed.
+    #[error("sgd is stopping, and nothing was changed: try again later")]
+    Ending,
+}
+
+impl Refusal {
+    /// A value is invalid; `allowed` says what is allowed. A long value is shortened.
+    pub(crate) fn invalid(field: Field, found: impl fmt::Display, allowed: impl Into<String>) -> Self {
+        Self::Invalid { field, found: excerpt(&found.to_string()), allowed: allowed.into() }
+    }
+}
+
+/// Shortens a text for a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The first few names, and how many more there are.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more"),
+    }
+}
+
+fn network(vpc: Option<&VpcId>) -> String {
+    vpc.map_or_else(|| "the classic network".to_owned(), |vpc| format!("VPC {vpc}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_its_code_and_its_fields() {
+        let missing = Refusal::NotFound { kind: Kind::PrefixList, name: "office".to_owned(), hint: None };
+        let details = json!({ "kind": "prefix list", "name": "office", "hint": null });
+        assert_eq!(to_value(missing).unwrap(), json!({ "code": "not_found", "details": details }));
+        assert_eq!(to_value(Refusal::Ending).unwrap(), json!({ "code": "ending" }));
+
+        let (found, allowed) = ("7".to_owned(), "less".to_owned());
+        let reason = Box::new(Refusal::Invalid { field: Field::Stored("serial"), found, allowed });
+        let record = Refusal::Record { line: Some(3), record: "rule sgr-1".to_owned(), reason };
+        let details = json!({ "field": "serial", "found": "7", "allowed": "less" });
+        let details = json!({ "line": 3, "record": "rule sgr-1", "code": "invalid", "details": details });
+        assert_eq!(to_value(record).unwrap(), json!({ "code": "invalid_record", "details": details }));
+    }
+
+    #[test]
+    fn an_exceeded_quota_is_raised_where_that_is_possible() {
+        let refused = |quota, needed| {
+            Refusal::TooMany { quota, what: "NIC eni-1".to_owned(), needed, allowed: 5 }.to_string()
+        };
+        assert_eq!(
+            refused(Quota::GroupsPerNic, 6),
+            "NIC eni-1 would have 6 groups, 5 are allowed (groups_per_nic; `sgctl quota modify groups_per_nic=6` raises it)"
+        );
+        let refused = refused(Quota::GroupsPerNic, 11);
+        assert_eq!(refused, "NIC eni-1 would have 11 groups, 5 are allowed (groups_per_nic)");
+    }
+}

@@ -1,0 +1,217 @@
+//! What a refusal is about: kinds of objects, fields and quotas. Each is written as it is serialized.
+//!
+//! It must never know why something is refused. Operations and queries name these in their refusals.
+
+use std::fmt;
+
+use serde::Serialize;
+use sg_model::MAX_GROUPS_PER_NIC;
+
+use super::Refusal;
+
+/// The kind of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A VPC.
+    #[serde(rename = "VPC")]
+    Vpc,
+    /// A group.
+    Group,
+    /// A rule.
+    Rule,
+    /// A NIC.
+    #[serde(rename = "NIC")]
+    Nic,
+    /// An instance.
+    Instance,
+    /// A prefix list.
+    #[serde(rename = "prefix list")]
+    PrefixList,
+    /// A port list.
+    #[serde(rename = "port list")]
+    PortList,
+    /// An access key.
+    #[serde(rename = "access key")]
+    AccessKey,
+    /// A region.
+    Region,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A field of an operation that can be invalid by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Field {
+    /// A name.
+    Name,
+    /// A description.
+    Description,
+    /// The description of a rule.
+    #[serde(rename = "description")]
+    RuleDescription,
+    /// The key of a tag.
+    #[serde(rename = "tag key")]
+    TagKey,
+    /// The value of a tag.
+    #[serde(rename = "tag value")]
+    TagValue,
+    /// The key of a tag that occurs twice.
+    #[serde(rename = "tag key")]
+    TagTwice,
+    /// A rule's protocol.
+    Protocol,
+    /// A rule's destination ports.
+    Ports,
+    /// A rule's source ports.
+    #[serde(rename = "source ports")]
+    SourcePorts,
+    /// A rule's ICMP type or code.
+    #[serde(rename = "ICMP message")]
+    Icmp,
+    /// A rule's priority.
+    Priority,
+    /// A rule's remote.
+    Remote,
+    /// A rule's local address.
+    Local,
+    /// A rule's NIC type.
+    #[serde(rename = "NIC type")]
+    NicType,
+    /// The hook of a NIC.
+    Hook,
+    /// What happens to packets that IPsec decrypted for a NIC.
+    Ipsec,
+    /// The kinds of non-IP frames that pass a NIC.
+    Ethertypes,
+    /// The maximum number of entries of a list.
+    #[serde(rename = "number of entries")]
+    MaxEntries,
+    /// A prefix of a list.
+    #[serde(rename = "prefix")]
+    Cidr,
+    /// A prefix that occurs twice.
+    #[serde(rename = "prefix")]
+    CidrTwice,
+    /// Ports of a port list.
+    #[serde(rename = "port range")]
+    PortRange,
+    /// Ports that occur twice.
+    #[serde(rename = "port range")]
+    PortRangeTwice,
+    /// The family of a prefix list.
+    #[serde(rename = "address family")]
+    Family,
+    /// A NIC's device.
+    Device,
+    /// An address.
+    Address,
+    /// The position of a group on a NIC.
+    Place,
+    /// The groups of a NIC.
+    Groups,
+    /// A region.
+    Region,
+    /// A VPC.
+    #[serde(rename = "VPC")]
+    Vpc,
+    /// The size of a page.
+    #[serde(rename = "page size")]
+    PageSize,
+    /// The token of a page.
+    #[serde(rename = "page token")]
+    PageToken,
+    /// The idempotency key of an operation.
+    #[serde(rename = "idempotency key")]
+    ClientToken,
+    /// A quota.
+    Quota,
+    /// A file of rules to import.
+    File,
+    /// A field that only an import can set.
+    #[serde(untagged)]
+    Stored(&'static str),
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quota {
+    /// Groups on a NIC.
+    GroupsPerNic,
+    /// Rules over all groups of a NIC.
+    RulesPerNic,
+    /// Members of a group.
+    #[serde(rename = "members_per_basic_group or members_per_enterprise_group")]
+    MembersPerGroup,
+    /// Rules of a group whose remote is a group.
+    #[serde(rename = "group_references_per_group")]
+    GroupReferences,
+    /// Groups in a region.
+    GroupsPerRegion,
+    /// Entries of a list, limited by the list's own `max_entries`.
+    #[serde(rename = "the list's max_entries")]
+    MaxEntries,
+    /// Rules in one operation.
+    RulesPerOperation,
+    /// Rules in one imported file.
+    RulesPerImport,
+    /// Tags of an object.
+    Tags,
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl Quota {
+    /// Checks that what needs so many is allowed them.
+    pub(crate) fn check(
+        self,
+        what: impl fmt::Display,
+        needed: u64,
+        allowed: impl Into<u64>,
+    ) -> Result<(), Refusal> {
+        let allowed = allowed.into();
+        if needed <= allowed {
+            return Ok(());
+        }
+        Err(Refusal::TooMany { quota: self, what: what.to_string(), needed, allowed })
+    }
+
+    /// The unit that the quota counts.
+    pub(super) const fn unit(self) -> &'static str {
+        match self {
+            Self::GroupsPerNic | Self::GroupsPerRegion => "groups",
+            Self::RulesPerNic | Self::RulesPerOperation | Self::RulesPerImport => "rules",
+            Self::MembersPerGroup => "members",
+            Self::GroupReferences => "rules that name a group",
+            Self::MaxEntries => "entries",
+            Self::Tags => "tags",
+        }
+    }
+
+    /// Its name, and how to raise it to what is needed, if that is possible.
+    pub(super) fn raised(self, needed: u64) -> String {
+        let is_setting = !matches!(self, Self::MembersPerGroup | Self::MaxEntries);
+        let most = if self == Self::GroupsPerNic { MAX_GROUPS_PER_NIC as u64 } else { u64::from(u32::MAX) };
+        if is_setting && needed <= most {
+            format!("{self}; `sgctl quota modify {self}={needed}` raises it")
+        } else {
+            self.to_string()
+        }
+    }
+}

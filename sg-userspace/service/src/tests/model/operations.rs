@@ -1,0 +1,108 @@
+//! Random operations. Most are possible; some are of a kind that is refused.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::{GROUPS, LISTS, NICS, expected::vpc};
+
+/// An operation; objects are numbers: groups `g0`…, NICs at `10.0.0.1`…, lists `l0`…. Even groups and NICs are in VPC 0, where
+/// the order is merged, odd ones in VPC 1, where it is group by group.
+#[derive(Clone, Debug)]
+pub(in super::super) enum Op {
+    CreateGroup { group: usize, enterprise: bool },
+    DeleteGroups(Vec<usize>),
+    InnerAccess(usize, bool),
+    Authorize { group: usize, ingress: bool, rule: MRule },
+    Priority { rule: usize, priority: u8 },
+    Revoke(usize),
+    Register(usize, Vec<usize>),
+    Remove(usize),
+    Join(usize, Vec<usize>),
+    Leave(usize, Vec<usize>),
+    Set(usize, Vec<usize>),
+    MoveUp(usize, usize),
+    AddMember(usize, u8),
+    RemoveMember(usize, u8),
+    CreateList { list: usize, max: u32, prefixes: Vec<u8> },
+    AddPrefix(usize, u8),
+    RemovePrefix(usize, u8),
+    DeleteList(usize),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) struct MRule {
+    pub(super) drop: bool,
+    pub(super) priority: u8,
+    pub(super) port: u16,
+    pub(super) remote: MRemote,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(in super::super) enum MRemote {
+    Any,
+    /// 10.0.0.0/24 with N, 10.0.N.0/24.
+    Net(u8),
+    Group(usize),
+    List(usize),
+}
+
+/// Groups for `of`, a group or NIC: mostly of its VPC, each once.
+fn near(of: usize, groups: Vec<usize>, stray: bool) -> Vec<usize> {
+    let mut groups: Vec<usize> = groups.into_iter().map(|group| group - vpc(group) + vpc(of)).collect();
+    if !stray {
+        groups.sort_unstable();
+        groups.dedup();
+        groups.reverse();
+    } else if let Some(first) = groups.first_mut() {
+        *first = (*first + 1) % GROUPS;
+    }
+    groups
+}
+
+fn rules() -> impl Strategy<Value = (usize, MRule)> {
+    let remote = prop_oneof![
+        2 => Just(MRemote::Any),
+        3 => (0_u8..3).prop_map(MRemote::Net),
+        3 => (0..GROUPS).prop_map(MRemote::Group),
+        2 => (0..LISTS).prop_map(MRemote::List),
+    ];
+    let parts = (0..GROUPS, any::<bool>(), 1_u8..4, 80_u16..82, remote, prop::bool::weighted(0.1));
+    parts.prop_map(|(group, drop, priority, port, remote, stray)| {
+        let remote = match remote {
+            MRemote::Group(named) => MRemote::Group(near(group, vec![named], stray)[0]),
+            remote => remote,
+        };
+        (group, MRule { drop, priority, port, remote })
+    })
+}
+
+pub(in super::super) fn operations() -> impl Strategy<Value = Op> {
+    let (group, nic, list, member) = (0..GROUPS, 0..NICS, 0..LISTS, 0_u8..6);
+    let held = (nic.clone(), vec(0..GROUPS, 0..4), prop::bool::weighted(0.1))
+        .prop_map(|(nic, groups, stray)| (nic, near(nic, groups, stray)));
+    prop_oneof![
+        2 => (group.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(group, enterprise)| Op::CreateGroup { group, enterprise }),
+        2 => (group.clone(), vec(0..GROUPS, 0..3)).prop_map(|(first, more)| {
+            Op::DeleteGroups(near(first, [vec![first], more].concat(), false))
+        }),
+        1 => (group.clone(), any::<bool>()).prop_map(|(group, inner)| Op::InnerAccess(group, inner)),
+        8 => (any::<bool>(), rules())
+            .prop_map(|(ingress, (group, rule))| Op::Authorize { group, ingress, rule }),
+        2 => (any::<usize>(), 1_u8..4).prop_map(|(rule, priority)| Op::Priority { rule, priority }),
+        1 => any::<usize>().prop_map(Op::Revoke),
+        4 => held.clone().prop_map(|(nic, groups)| Op::Register(nic, groups)),
+        1 => nic.clone().prop_map(Op::Remove),
+        3 => held.clone().prop_map(|(nic, groups)| Op::Join(nic, groups)),
+        1 => held.clone().prop_map(|(nic, groups)| Op::Leave(nic, groups)),
+        2 => held.prop_map(|(nic, groups)| Op::Set(nic, groups)),
+        3 => (nic, group.clone(), prop::bool::weighted(0.1))
+            .prop_map(|(nic, group, stray)| Op::MoveUp(nic, near(nic, vec![group], stray)[0])),
+        2 => (group.clone(), member.clone()).prop_map(|(group, member)| Op::AddMember(group, member)),
+        1 => (group, member).prop_map(|(group, member)| Op::RemoveMember(group, member)),
+        2 => (list.clone(), 1_u32..4, vec(0_u8..3, 0..3))
+            .prop_map(|(list, max, prefixes)| Op::CreateList { list, max, prefixes }),
+        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::AddPrefix(list, number)),
+        1 => (list.clone(), 0_u8..3).prop_map(|(list, number)| Op::RemovePrefix(list, number)),
+        1 => list.prop_map(Op::DeleteList),
+    ]
+}

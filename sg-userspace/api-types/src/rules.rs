@@ -4,7 +4,7 @@
 //! ECS API builds them.
 
 use serde::{Deserialize, Serialize};
-use sg_records::{Action, Direction, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Direction, Match, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
 /// Adds rules to a group. Rules that the group already has are not added again. The response has all rules, new and existing.
@@ -68,6 +68,50 @@ impl ModifyRule {
             ..Self::default()
         };
         *self == named
+    }
+
+    /// The rule with the changes of this request. A new protocol resets what only some protocols have.
+    #[must_use]
+    pub fn apply(&self, old: RuleSpec) -> RuleSpec {
+        let Self {
+            rule: _,
+            group: _,
+            direction: _,
+            action,
+            priority,
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote,
+            local,
+            enabled,
+            description,
+        } = self.clone();
+        let of_protocol = match protocol {
+            Some(protocol) if protocol != old.matches.protocol => Match::of(protocol),
+            _ => old.matches.clone(),
+        };
+        let matches = Match {
+            protocol: of_protocol.protocol,
+            ports: ports.unwrap_or(of_protocol.ports),
+            source_ports: source_ports.unwrap_or(of_protocol.source_ports),
+            // A code belongs to its type.
+            icmp_code: if icmp_type.is_some() { icmp_code } else { icmp_code.or(of_protocol.icmp_code) },
+            icmp_type: icmp_type.or(of_protocol.icmp_type),
+            remote: remote.unwrap_or(old.matches.remote),
+            local: local.or(old.matches.local),
+        };
+        RuleSpec {
+            action: action.unwrap_or(old.action),
+            priority: priority.unwrap_or(old.priority),
+            matches,
+            nic_type: old.nic_type,
+            enabled: enabled.unwrap_or(old.enabled),
+            name: old.name,
+            description: description.unwrap_or(old.description),
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
-    identifies,
+    Conditions, Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule,
+    Service, identifies,
 };
 use smallvec::smallvec;
 
@@ -52,7 +52,14 @@ impl LoweredRule {
 
     /// The number of ranges, over all dimensions.
     pub(super) fn ranges(&self) -> usize {
-        self.remote.pieces().len() + self.service.len() + self.source_port.len() + self.local.pieces().len()
+        let Self { remote, service, source_port, local, ethernet: _, decision: _ } = self;
+        remote.pieces().len() + service.len() + source_port.len() + local.pieces().len()
+    }
+
+    /// The number of combinations of ranges.
+    fn combinations(&self) -> usize {
+        let Self { remote, service, source_port, local, ethernet: _, decision: _ } = self;
+        remote.pieces().len() * service.len() * source_port.len() * local.pieces().len()
     }
 
     /// The ranges in one dimension that rules can match; for addresses, the upper halves.
@@ -69,11 +76,12 @@ impl LoweredRule {
 
     /// The dimensions with a condition, except lower halves of addresses.
     pub(super) fn asked(&self) -> Dimensions {
-        Dimensions::only_if(!self.remote.is_any(), Dimension::RemoteHigh)
-            .or(Dimensions::only_if(self.service[..] != [Range::FULL], Dimension::Service))
-            .or(Dimensions::only_if(self.source_port[..] != [Range::FULL], Dimension::SourcePort))
-            .or(Dimensions::only_if(!self.local.is_any(), Dimension::LocalHigh))
-            .or(Dimensions::only_if(self.ethernet != Range::FULL, Dimension::Ethernet))
+        let Self { remote, service, source_port, local, ethernet, decision: _ } = self;
+        Dimensions::only_if(!remote.is_any(), Dimension::RemoteHigh)
+            .or(Dimensions::only_if(service[..] != [Range::FULL], Dimension::Service))
+            .or(Dimensions::only_if(source_port[..] != [Range::FULL], Dimension::SourcePort))
+            .or(Dimensions::only_if(!local.is_any(), Dimension::LocalHigh))
+            .or(Dimensions::only_if(*ethernet != Range::FULL, Dimension::Ethernet))
     }
 
     /// The membership rules that recognise the NIC's own addresses: those accept.
@@ -228,30 +236,31 @@ impl<'a> Resolver<'a> {
     }
 
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
-        if rule.service.family().is_some_and(|only| only != family) {
+        let Conditions { service, remote, local } = rule.matches.conditions();
+        if service.family().is_some_and(|only| only != family) {
             return None;
         }
-        let remote = match rule.remote {
+        let remote = match remote {
             Remote::Any => Addresses::any(),
-            Remote::Net(net) => prefix(family, net)?,
-            Remote::Group(group) => self.resolve(Source::Group(group), family)?,
-            Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
+            Remote::Net(net) => prefix(family, *net)?,
+            Remote::Group(group) => self.resolve(Source::Group(*group), family)?,
+            Remote::PrefixList(list) => self.resolve(Source::PrefixList(*list), family)?,
         };
-        let local = match rule.local {
+        let local = match local {
             None => Addresses::any(),
             Some(net) => prefix(family, net)?,
         };
-        let (service, source_port) = self.service(&rule.service);
+        let (service, source_port) = self.service(service);
         Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of a service in its two dimensions.
-    fn service(&self, service: &Service) -> (Ranges, Ranges) {
+    fn service(&self, service: Service<'_>) -> (Ranges, Ranges) {
         let whole =
             |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
         match service {
             Service::All => (one(Range::FULL), one(Range::FULL)),
-            Service::Other(protocol) => (one(whole(*protocol)), one(Range::FULL)),
+            Service::Other(protocol) => (one(whole(protocol)), one(Range::FULL)),
             Service::Icmp { family, message } => {
                 let protocol = match family {
                     Family::V4 => sg_common::packet::protocol::ICMP,
@@ -265,12 +274,12 @@ impl<'a> Resolver<'a> {
             }
             Service::Ported { protocol, destination, source } => {
                 let destination = match self.ports(destination) {
-                    None => one(whole(*protocol)),
+                    None => one(whole(protocol)),
                     Some(mut ranges) => {
                         for range in &mut ranges {
                             *range = Range {
-                                first: service_key(*protocol, range.first as u16),
-                                last: service_key(*protocol, range.last as u16),
+                                first: service_key(protocol, range.first as u16),
+                                last: service_key(protocol, range.last as u16),
                             };
                         }
                         ranges
@@ -318,12 +327,7 @@ impl<'a> Resolver<'a> {
                 let cost: usize = [Family::V4, Family::V6]
                     .into_iter()
                     .filter_map(|family| self.rule(rule, family, nothing))
-                    .map(|lowered_rule| {
-                        lowered_rule.remote.pieces().len()
-                            * lowered_rule.service.len()
-                            * lowered_rule.source_port.len()
-                            * lowered_rule.local.pieces().len()
-                    })
+                    .map(|lowered_rule| lowered_rule.combinations())
                     .sum();
                 costs.push((cost, index, rule));
             }

@@ -1,7 +1,7 @@
 //! One rule.
 
 use sg_common::packet::protocol::{self, is_extension_header};
-use sg_model::{Action, Direction, IcmpMessage, Ports, Priority, Remote, Rule, Service};
+use sg_model::{Action, Direction, Match, Ports, Priority, Protocol, Remote, Rule, Service};
 
 use super::{
     error::Notice,
@@ -194,57 +194,75 @@ impl<'d> Lowering<'d> {
             Direction::Egress => self.fields(node, &OUTBOUND),
         };
         let id = self.field(fields, "id", |_, id| id.name("a rule"));
-        let service = self.service(fields);
+        let of_protocol = self.of_protocol(fields);
         let action = self.field(fields, "action", |_, action| action.one_of_meant(ACTIONS, MEANT_ACTIONS));
         Rule {
             id: id.map_or_else(default_id, str::to_owned),
             enabled: self.field(fields, "enabled", |_, node| node.boolean()).unwrap_or(true),
             action: action.unwrap_or(Action::Accept),
             priority: self.field(fields, "priority", |_, node| priority(node)).unwrap_or(Priority::FIRST),
-            service,
-            remote: self.field(fields, "remote", Self::remote).unwrap_or(Remote::Any),
-            local: self.field(fields, "local", |me, local| me.prefix(local, LOCAL)),
+            matches: self.match_fields(fields, of_protocol),
             description: self.field(fields, "description", |_, node| description(node)).flatten(),
         }
     }
 
-    fn service(&mut self, fields: Fields<'d>) -> Service {
+    fn match_fields(&mut self, fields: Fields<'d>, of_protocol: Match) -> Match {
+        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote: _, local: _ } = of_protocol;
+        Match {
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote: self.field(fields, "remote", Self::remote).unwrap_or_default(),
+            local: self.field(fields, "local", |me, local| me.prefix(local, LOCAL)),
+        }
+    }
+
+    /// The protocol, and the fields that only some protocols have.
+    fn of_protocol(&mut self, fields: Fields<'d>) -> Match {
         let named = self.required(fields, "protocol", PROTOCOL);
-        let service = named.and_then(|named| self.keep(protocol_of(named)));
-        let (Some(named), Some(mut service)) = (named, service) else {
+        let protocol = named.and_then(|named| self.keep(protocol_of(named)));
+        let mut read = Match::of(protocol.unwrap_or(Protocol::All));
+        let (Some(named), Some(_)) = (named, protocol) else {
             // What belongs to the protocol is not known; how it is written is.
             for key in ["ports", "source_ports"] {
                 self.field(fields, key, Self::ports);
             }
-            return Service::All;
+            return read;
         };
-        match &mut service {
-            Service::Ported { destination, source, .. } => {
-                *destination = self.field(fields, "ports", Self::ports).unwrap_or(Ports::Any);
-                *source = self.field(fields, "source_ports", Self::ports).unwrap_or(Ports::Any);
-            }
-            Service::Icmp { message, .. } => *message = self.icmp_message(fields),
-            Service::Other(protocol) if is_extension_header(*protocol) => {
-                self.warn(named, Notice::ExtensionHeader { protocol: *protocol });
+        let (mut has_ports, mut is_icmp) = (false, false);
+        match read.conditions().service {
+            Service::Ported { .. } => has_ports = true,
+            Service::Icmp { .. } => is_icmp = true,
+            Service::Other(protocol) if is_extension_header(protocol) => {
+                self.warn(named, Notice::ExtensionHeader { protocol });
             }
             Service::All | Service::Other(_) => {}
         }
-        if !matches!(service, Service::Ported { .. }) {
+        if has_ports {
+            read.ports = self.field(fields, "ports", Self::ports).unwrap_or_default();
+            read.source_ports = self.field(fields, "source_ports", Self::ports).unwrap_or_default();
+        } else {
             self.refuse(fields, named, &["ports", "source_ports"], WITH_PORTS);
         }
-        if !matches!(service, Service::Icmp { .. }) {
+        if is_icmp {
+            self.icmp_message(fields, &mut read);
+        } else {
             self.refuse(fields, named, &["icmp_type", "icmp_code"], "icmp and icmpv6");
         }
-        service
+        read
     }
 
-    fn icmp_message(&mut self, fields: Fields<'d>) -> Option<IcmpMessage> {
+    fn icmp_message(&mut self, fields: Fields<'d>, read: &mut Match) {
         let kind = self.field(fields, "icmp_type", |_, node| node.number("an ICMP type", 0, u8::MAX));
         let code = self.field(fields, "icmp_code", |_, node| node.number("an ICMP code", 0, u8::MAX));
         if let (None, Some(written)) = (fields.get("icmp_type"), fields.get("icmp_code")) {
             self.keep::<()>(Err(written.fails(Problem::CodeWithoutType)));
         }
-        kind.map(|kind| IcmpMessage { kind, code })
+        read.icmp_type = kind;
+        // A type that cannot be read is a failure already.
+        read.icmp_code = code.filter(|_| kind.is_some());
     }
 
     /// Refuses keys that belong to other protocols than the one in `named`.
@@ -327,7 +345,7 @@ fn priority(node: &Node) -> Read<'_, Priority> {
     Ok(Priority::new(number).unwrap_or(Priority::FIRST))
 }
 
-fn protocol_of(node: &Node) -> Read<'_, Service> {
+fn protocol_of(node: &Node) -> Read<'_, Protocol> {
     if let Value::Text(text) = &node.value {
         if let Some((protocol, port)) = ports::service(text) {
             return Err(node.unfit(format!("write protocol: {protocol} with ports: {port}")));
@@ -345,5 +363,5 @@ fn protocol_of(node: &Node) -> Read<'_, Service> {
         _ => None,
     };
     let number = number.ok_or_else(|| node.unfit(PROTOCOL))?;
-    Ok(number.map_or(Service::All, Service::of))
+    Ok(number.map_or(Protocol::All, Protocol::Number))
 }

@@ -12,12 +12,10 @@ mod rule;
 pub use ids::{
     AccessKeyId, GroupId, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
-pub use ports::{PortSet, PortSetError, port_range};
+pub use ports::PortSet;
 pub use record::{
     AccessKey, Established, Family, Group, GroupType, Hook, Instance, Label, Member, Nic, Order, PortEntry,
     PortList, PrefixEntry, PrefixList, Quotas, Role, Settings, Token, Vpc,
 };
-pub use rule::{
-    Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
-    shortest,
-};
+pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
+pub use sg_model::{Action, PortSetError, Protocol, ProtocolError, WrittenError, net, port_range, shortest};

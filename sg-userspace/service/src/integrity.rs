@@ -162,11 +162,11 @@ impl<'a> Check<'a> {
         }
         // Groups that a document made, and copies of them, may name themselves.
         let spec = checked(self.state, group, &rule.spec, Strictness::Document)?;
-        if spec.remote != rule.spec.remote {
+        if spec.matches.remote != rule.spec.matches.remote {
             return Err(Refusal::Invalid {
                 field: Field::Remote,
-                found: excerpt(&rule.spec.remote.to_string()),
-                allowed: format!("an id, not a name, and no host bits: {}", spec.remote),
+                found: excerpt(&rule.spec.matches.remote.to_string()),
+                allowed: format!("an id, not a name, and no host bits: {}", spec.matches.remote),
             });
         }
         if spec != rule.spec {

@@ -6,9 +6,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
+use sg_model::Named;
 use sg_records::{
     AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
-    Ports, PrefixList, PrefixListId, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 use sg_store::{Key, Record};
 
@@ -264,14 +265,11 @@ impl State {
                     // If another rule has taken its serial meanwhile, that one keeps it.
                     rules.remove(&rule.serial);
                 }
-                match &rule.spec.remote {
-                    Remote::Group(group) => set(&mut self.naming_group, group, &rule.id, there),
-                    Remote::PrefixList(list) => set(&mut self.naming_prefix_list, list, &rule.id, there),
-                    Remote::Any | Remote::Net(_) => {}
-                }
-                for ports in [&rule.spec.ports, &rule.spec.source_ports] {
-                    if let Ports::List(list) = ports {
-                        set(&mut self.naming_port_list, list, &rule.id, there);
+                for named in rule.spec.matches.named() {
+                    match named {
+                        Named::Group(group) => set(&mut self.naming_group, group, &rule.id, there),
+                        Named::PrefixList(list) => set(&mut self.naming_prefix_list, list, &rule.id, there),
+                        Named::PortList(list) => set(&mut self.naming_port_list, list, &rule.id, there),
                     }
                 }
             }

@@ -3,7 +3,7 @@
 use sg_model::DeviceFacts;
 use sg_records::{Action, Direction, Family, Ports, Protocol, Remote, RuleSpec};
 
-use super::{World, new_group, tcp};
+use super::{World, new_group, tcp, with};
 use crate::{
     Apply, CheckPacket, CloneGroup, CreatePrefixList, CreateVpc, Filter, FindingKind, GroupQuery,
     ImportRules, Imported, ModifyQuotas, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope,
@@ -45,7 +45,7 @@ fn web() -> World {
         entries: Vec::new(),
     };
     let list = world.run(&list).unwrap();
-    let from_list = RuleSpec { remote: Remote::PrefixList(list.id), ..tcp(25, "any") };
+    let from_list = with(tcp(25, "any"), |matches| matches.remote = Remote::PrefixList(list.id));
     for spec in [tcp(80, "any"), tcp(22, "ops"), from_list] {
         world.rule("web", Direction::Ingress, spec).unwrap();
     }
@@ -181,7 +181,10 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let shadowed = add(3, Action::Drop, 80, "10.2.0.0/16");
     add(3, Action::Drop, 80, "11.0.0.0/8");
     let open = add(4, Action::Accept, 22, "0.0.0.0/0");
-    let header = RuleSpec { protocol: Protocol::Number(60), ports: Ports::Any, ..tcp(1, "12.0.0.0/8") };
+    let header = with(tcp(1, "12.0.0.0/8"), |matches| {
+        matches.protocol = Protocol::Number(60);
+        matches.ports = Ports::Any;
+    });
     let header = world.rule("web", Direction::Ingress, header).unwrap().id;
     let findings = lint(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);

@@ -8,7 +8,7 @@ mod operations;
 mod writer;
 
 use jiff::Timestamp;
-use sg_records::{Direction, Group, Nic, Protocol, Rule, RuleSpec, Vpc};
+use sg_records::{Direction, Group, Match, Nic, Protocol, Rule, RuleSpec, Vpc};
 
 use super::{
     Authorize, CreateGroup, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx, perform,
@@ -76,11 +76,15 @@ pub(crate) fn new_group(name: &str, vpc: &Vpc) -> CreateGroup {
 
 /// A rule that accepts TCP to a port from a remote: `any`, a prefix or the id of a group.
 pub(crate) fn tcp(port: u16, remote: &str) -> RuleSpec {
-    RuleSpec {
-        ports: port.to_string().parse().unwrap(),
-        remote: remote
-            .parse()
-            .unwrap_or_else(|_| sg_records::Remote::Group(sg_records::GroupId::from(remote))),
-        ..RuleSpec::accept(Protocol::Number(6))
-    }
+    with(RuleSpec::accept(Protocol::Number(6)), |matches| {
+        matches.ports = port.to_string().parse().unwrap();
+        matches.remote =
+            remote.parse().unwrap_or_else(|_| sg_records::Remote::Group(sg_records::GroupId::from(remote)));
+    })
+}
+
+/// A rule with a change of what it matches.
+pub(crate) fn with(mut spec: RuleSpec, change: impl FnOnce(&mut Match)) -> RuleSpec {
+    change(&mut spec.matches);
+    spec
 }

@@ -16,7 +16,7 @@ use sg_records::{
     Action, Direction, Family, GroupId, GroupType, Order, PrefixEntry, PrefixListId, Remote, RuleId, RuleSpec,
 };
 
-use super::{World, tcp};
+use super::{World, tcp, with};
 use crate::{
     ChangeMembers, CreateGroup, CreatePrefixList, CreateVpc, DeleteGroups, DeletePrefixLists, Join, Leave,
     ModifyGroup, ModifyPrefixList, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Refusal, RegisterNic,
@@ -688,17 +688,15 @@ impl Both {
 }
 
 fn spec(rule: &MRule) -> RuleSpec {
-    RuleSpec {
-        action: if rule.drop { Action::Drop } else { Action::Accept },
-        priority: rule.priority,
-        remote: match rule.remote {
-            MRemote::Any => Remote::Any,
-            MRemote::Net(number) => Remote::Net(net(number)),
-            MRemote::Group(group) => Remote::Group(GroupId::from(group_name(group))),
-            MRemote::List(list) => Remote::PrefixList(PrefixListId::from(format!("l{list}"))),
-        },
-        ..tcp(rule.port, "any")
-    }
+    let remote = match rule.remote {
+        MRemote::Any => Remote::Any,
+        MRemote::Net(number) => Remote::Net(net(number)),
+        MRemote::Group(group) => Remote::Group(GroupId::from(group_name(group))),
+        MRemote::List(list) => Remote::PrefixList(PrefixListId::from(format!("l{list}"))),
+    };
+    let action = if rule.drop { Action::Drop } else { Action::Accept };
+    let spec = RuleSpec { action, priority: rule.priority, ..tcp(rule.port, "any") };
+    with(spec, |matches| matches.remote = remote)
 }
 
 /// Groups for `of`, a group or NIC: mostly of its VPC, each once.

@@ -1,7 +1,7 @@
 //! One rule.
 
 use sg_common::packet::protocol::{self, is_extension_header};
-use sg_model::{Action, Direction, Match, Ports, Priority, Protocol, Remote, Rule, Service};
+use sg_model::{Action, Direction, Match, MatchField, Ports, Priority, Protocol, Remote, Rule, Service};
 
 use super::{
     error::Notice,
@@ -13,20 +13,18 @@ use super::{
     words::{Excerpt, Near},
 };
 
-const KEYS: &[&str] = &[
-    "action",
-    "priority",
-    "protocol",
-    "ports",
-    "source_ports",
-    "icmp_type",
-    "icmp_code",
-    "remote",
-    "local",
-    "enabled",
-    "id",
-    "description",
-];
+/// The keys of a rule: what it matches, among the others.
+const KEYS: &[&str] = &{
+    let mut keys = [""; MatchField::ALL.len() + 5];
+    (keys[0], keys[1]) = ("action", "priority");
+    let mut at = 2;
+    while at < MatchField::ALL.len() + 2 {
+        keys[at] = MatchField::ALL[at - 2].key();
+        at += 1;
+    }
+    (keys[at], keys[at + 1], keys[at + 2]) = ("enabled", "id", "description");
+    keys
+};
 
 /// What other programs call the keys of every rule.
 macro_rules! meant {
@@ -214,20 +212,20 @@ impl<'d> Lowering<'d> {
             source_ports,
             icmp_type,
             icmp_code,
-            remote: self.field(fields, "remote", Self::remote).unwrap_or_default(),
-            local: self.field(fields, "local", |me, local| me.prefix(local, LOCAL)),
+            remote: self.field(fields, MatchField::Remote.key(), Self::remote).unwrap_or_default(),
+            local: self.field(fields, MatchField::Local.key(), |me, local| me.prefix(local, LOCAL)),
         }
     }
 
     /// The protocol, and the fields that only some protocols have.
     fn of_protocol(&mut self, fields: Fields<'d>) -> Match {
-        let named = self.required(fields, "protocol", PROTOCOL);
+        let named = self.required(fields, MatchField::Protocol.key(), PROTOCOL);
         let protocol = named.and_then(|named| self.keep(protocol_of(named)));
         let mut read = Match::of(protocol.unwrap_or(Protocol::All));
         let (Some(named), Some(_)) = (named, protocol) else {
             // What belongs to the protocol is not known; how it is written is.
-            for key in ["ports", "source_ports"] {
-                self.field(fields, key, Self::ports);
+            for field in [MatchField::Ports, MatchField::SourcePorts] {
+                self.field(fields, field.key(), Self::ports);
             }
             return read;
         };
@@ -241,23 +239,28 @@ impl<'d> Lowering<'d> {
             Service::All | Service::Other(_) => {}
         }
         if has_ports {
-            read.ports = self.field(fields, "ports", Self::ports).unwrap_or_default();
-            read.source_ports = self.field(fields, "source_ports", Self::ports).unwrap_or_default();
+            read.ports = self.field(fields, MatchField::Ports.key(), Self::ports).unwrap_or_default();
+            read.source_ports =
+                self.field(fields, MatchField::SourcePorts.key(), Self::ports).unwrap_or_default();
         } else {
-            self.refuse(fields, named, &["ports", "source_ports"], WITH_PORTS);
+            self.refuse(fields, named, [MatchField::Ports, MatchField::SourcePorts], WITH_PORTS);
         }
         if is_icmp {
             self.icmp_message(fields, &mut read);
         } else {
-            self.refuse(fields, named, &["icmp_type", "icmp_code"], "icmp and icmpv6");
+            self.refuse(fields, named, [MatchField::IcmpType, MatchField::IcmpCode], "icmp and icmpv6");
         }
         read
     }
 
     fn icmp_message(&mut self, fields: Fields<'d>, read: &mut Match) {
-        let kind = self.field(fields, "icmp_type", |_, node| node.number("an ICMP type", 0, u8::MAX));
-        let code = self.field(fields, "icmp_code", |_, node| node.number("an ICMP code", 0, u8::MAX));
-        if let (None, Some(written)) = (fields.get("icmp_type"), fields.get("icmp_code")) {
+        let kind =
+            self.field(fields, MatchField::IcmpType.key(), |_, node| node.number("an ICMP type", 0, u8::MAX));
+        let code =
+            self.field(fields, MatchField::IcmpCode.key(), |_, node| node.number("an ICMP code", 0, u8::MAX));
+        if let (None, Some(written)) =
+            (fields.get(MatchField::IcmpType.key()), fields.get(MatchField::IcmpCode.key()))
+        {
             self.keep::<()>(Err(written.fails(Problem::CodeWithoutType)));
         }
         read.icmp_type = kind;
@@ -266,8 +269,8 @@ impl<'d> Lowering<'d> {
     }
 
     /// Refuses keys that belong to other protocols than the one in `named`.
-    fn refuse(&mut self, fields: Fields<'d>, named: &Node, keys: &[&'static str], owners: &'static str) {
-        for &key in keys {
+    fn refuse(&mut self, fields: Fields<'d>, named: &Node, misplaced: [MatchField; 2], owners: &'static str) {
+        for key in misplaced.map(MatchField::key) {
             let Some(node) = fields.get(key) else { continue };
             let protocol = named.excerpt().to_string().replace('"', "");
             self.keep::<()>(Err(node.fails(Problem::Misplaced { key, owners, protocol })));

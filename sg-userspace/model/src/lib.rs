@@ -6,6 +6,7 @@
 
 mod device;
 mod ethertype;
+mod field;
 mod group;
 mod matches;
 mod membership;
@@ -24,10 +25,9 @@ mod written;
 
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
+pub use field::MatchField;
 pub use group::{Group, GroupType};
-pub use matches::{
-    Conditions, IcmpMessage, Indices, Match, Misfit, Named, Part, References, Resolve, Service,
-};
+pub use matches::{Conditions, IcmpMessage, Indices, Match, Misfit, Named, References, Resolve, Service};
 pub use membership::identifies;
 pub use nic::{
     Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use sg_common::packet::{Family, has_ports, protocol};
 use thiserror::Error;
 
-use super::{GroupIndex, PortListIndex, Ports, PrefixListIndex, Protocol, Remote};
+use super::{GroupIndex, MatchField, PortListIndex, Ports, PrefixListIndex, Protocol, Remote};
 
 /// How a rule refers to groups and lists.
 pub trait References: Copy + Debug + Default + Eq + Hash + Ord {
@@ -92,17 +92,6 @@ pub enum Misfit {
     /// An ICMP code without a type.
     #[error("an ICMP code needs a type")]
     CodeWithoutType,
-}
-
-/// A part of a rule that may have an address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The protocol.
-    Protocol,
-    /// The remote.
-    Remote,
-    /// The local address.
-    Local,
 }
 
 /// What a rule names instead of addresses or ports.
@@ -240,12 +229,12 @@ impl<R: References> Match<R> {
         Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local }
     }
 
-    /// Two parts of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
+    /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
     /// if it has one.
     pub fn mixed_families(
         &self,
         of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
-    ) -> Option<[(Part, Family); 2]> {
+    ) -> Option<[(MatchField, Family); 2]> {
         let Conditions { service, remote, local } = self.conditions();
         let remote = match remote {
             Remote::Any | Remote::Group(_) => None,
@@ -253,8 +242,12 @@ impl<R: References> Match<R> {
             Remote::PrefixList(list) => of_list(list),
         };
         let local = local.map(family_of);
-        let parts = [(Part::Protocol, service.family()), (Part::Remote, remote), (Part::Local, local)];
-        let mut known = parts.into_iter().filter_map(|(part, family)| Some((part, family?)));
+        let fields = [
+            (MatchField::Protocol, service.family()),
+            (MatchField::Remote, remote),
+            (MatchField::Local, local),
+        ];
+        let mut known = fields.into_iter().filter_map(|(field, family)| Some((field, family?)));
         let first = known.next()?;
         known.find(|(_, family)| *family != first.1).map(|second| [first, second])
     }

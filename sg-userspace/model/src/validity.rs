@@ -5,9 +5,8 @@
 use foldhash::{HashSet, HashSetExt as _};
 
 use super::{
-    Direction, FamilyName, Group, GroupIndex, GroupType, Hook, InvalidPolicy,
-    InvalidReason, Ipsec, MAX_GROUPS_PER_NIC, Named, Nic, Part, Place, PolicyParts, Role, Rule, RuleIndex,
-    fit_one_nic,
+    Direction, FamilyName, Group, GroupIndex, GroupType, Hook, InvalidPolicy, InvalidReason, Ipsec,
+    MAX_GROUPS_PER_NIC, Named, Nic, Place, PolicyParts, Role, Rule, RuleIndex, fit_one_nic,
 };
 
 /// The first `most` problems of the parts, in the order of the document.
@@ -82,8 +81,9 @@ impl Parts<'_> {
                 return Err(InvalidReason::Dangling { what });
             }
         }
-        if let Some([(first, first_family), (second, second_family)]) = rule.matches.mixed_families(|_| None) {
-            let (first, second) = (key(first), key(second));
+        if let Some([(first, first_family), (second, second_family)]) = rule.matches.mixed_families(|_| None)
+        {
+            let (first, second) = (first.key(), second.key());
             let (first_family, second_family) = (FamilyName(first_family), FamilyName(second_family));
             return Err(InvalidReason::MixedFamilies { first, first_family, second, second_family });
         }
@@ -140,14 +140,5 @@ impl Parts<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The key of a part in documents.
-const fn key(part: Part) -> &'static str {
-    match part {
-        Part::Protocol => "protocol",
-        Part::Remote => "remote",
-        Part::Local => "local",
     }
 }

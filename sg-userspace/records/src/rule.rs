@@ -294,3 +294,52 @@ pub struct Rule {
     /// Content of the rule.
     pub spec: RuleSpec,
 }
+
+#[cfg(test)]
+mod tests {
+    use sg_model::MatchField;
+
+    use super::*;
+
+    #[test]
+    fn the_json_form_is_flat_and_has_the_fields_of_the_list() {
+        let json = serde_json::json!({
+            "action": "drop", "priority": 7, "protocol": "tcp", "ports": "22,80-90", "source_ports": {"port_list": "prl-1"},
+            "icmp_type": 8, "icmp_code": 0, "remote": {"group": "sg-1"}, "local": "10.0.0.5/32", "nic_type": "internet",
+            "enabled": false, "name": "a", "description": "b",
+        });
+        let spec: RuleSpec = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&spec).unwrap(), json);
+        let others = ["action", "priority", "nic_type", "enabled", "name", "description"];
+        let keys = json.as_object().unwrap().keys().map(String::as_str);
+        let mut found: Vec<&str> = keys.filter(|key| !others.contains(key)).collect();
+        let mut listed = MatchField::ALL.map(MatchField::key);
+        found.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(found, listed);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_and_what_is_left_out_has_its_default() {
+        let read = |json| serde_json::from_value::<RuleSpec>(json);
+        let spec = read(serde_json::json!({"protocol": "udp"})).unwrap();
+        assert_eq!(spec, RuleSpec::accept("udp".parse().unwrap()));
+        let json = serde_json::to_value(spec).unwrap();
+        let wanted = serde_json::json!({
+            "action": "accept", "priority": 1, "protocol": "udp", "remote": "any", "nic_type": "intranet",
+        });
+        assert_eq!(json, wanted);
+        let refused = read(serde_json::json!({"protocol": "udp", "port": "53"})).unwrap_err().to_string();
+        assert!(refused.contains("unknown field `port`, expected one of `action`"), "{refused}");
+        for (wrong, why) in [
+            (serde_json::json!({"protocol": "udp", "ports": {"group": "sg-1"}}), "ports are \"any\""),
+            (
+                serde_json::json!({"protocol": "udp", "remote": {"port_list": "prl-1"}}),
+                "\"prl-1\" is no remote",
+            ),
+        ] {
+            let refused = read(wrong).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+}

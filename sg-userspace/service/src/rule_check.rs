@@ -2,7 +2,7 @@
 //!
 //! It must never decide which packets a rule matches. Called by the operations that add or change rules.
 
-use sg_model::{Misfit, Part, Priority, Resolve};
+use sg_model::{MatchField, Misfit, Priority, Resolve};
 use sg_records::{
     Family, Group, GroupId, GroupType, Ids, Match, NicType, PortListId, PrefixListId, Remote, RuleSpec,
 };
@@ -98,10 +98,11 @@ fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
         })
     };
     if let Some([first, second]) = matches.mixed_families(of_list) {
-        let [first, second] = [first, second].map(|(part, _)| match part {
-            Part::Protocol => "the protocol",
-            Part::Remote => "the remote",
-            Part::Local => "the local address",
+        let [first, second] = [first, second].map(|(field, _)| match field {
+            MatchField::Local => "the local address",
+            MatchField::Remote => "the remote",
+            // Every other field that has a family has that of the protocol.
+            _ => "the protocol",
         });
         return Err(Refusal::MixedFamilies { first, second });
     }

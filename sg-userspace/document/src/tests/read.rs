@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Established, Group, GroupIndex, GroupType, Hook, Ipsec, Match, Nic, Policy, PolicyParts,
-    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule,
+    Action, Established, Group, GroupIndex, GroupType, Hook, Ipsec, Match, MatchField, Nic, Policy,
+    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote,
+    Role, Rule,
 };
 
 use super::{super::Notice, EXAMPLE, accepted};
@@ -413,4 +414,12 @@ fn rules_without_end_are_not_all_compared() {
     let said = of_rules(&rules.join(","));
     assert_eq!(said.len(), 1);
     assert!(said[0].ends_with("not all of them were"), "{said:?}");
+}
+
+#[test]
+fn the_manual_has_a_row_for_every_field() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/use/policy.md"));
+    for field in MatchField::ALL {
+        assert!(page.contains(&format!("\n| `{field}` |")), "{field}");
+    }
 }

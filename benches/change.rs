@@ -29,7 +29,7 @@ use sg_benches::{
 use sg_check::CompiledNic;
 use sg_compile::{Image, LARGEST_WORDS};
 use sg_kernel::{Datapath, Limits, Options};
-use sg_model::{Policy, PolicyParts, Priority, Remote, Rule};
+use sg_model::{Match, Policy, PolicyParts, Priority, Remote, Rule};
 
 const NICS: usize = 200;
 const RULES: usize = 100;
@@ -53,7 +53,8 @@ impl Scene {
         let mut more = parts.clone();
         let rule = more.groups[shared.0].ingress[0].clone();
         let remote = Remote::Net(IpNet::V4(Ipv4Net::from(Ipv4Addr::new(192, 0, 2, 1))));
-        let rule = Rule { id: "sgr-added".to_owned(), remote, priority: Priority::FIRST, ..rule };
+        let matches = Match { remote, ..rule.matches };
+        let rule = Rule { id: "sgr-added".to_owned(), matches, priority: Priority::FIRST, ..rule };
         more.groups[shared.0].ingress.push(rule);
         let devices: Devices = (1..)
             .zip(&parts.nics)

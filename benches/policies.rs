@@ -8,9 +8,11 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::packet::Family;
 use sg_model::{
-    Action, Group, GroupIndex, GroupType, Nic, Policy, PolicyParts, PortRange, Ports, PrefixListIndex,
-    Priority, Remote, Role, Rule, Service, Unmatched,
+    Action, Group, GroupIndex, GroupType, Match, Nic, Policy, PolicyParts, PortRange, Ports, PrefixListIndex,
+    Priority, Protocol, Remote, Role, Rule, Unmatched,
 };
+
+const TCP: Protocol = Protocol::Number(6);
 
 /// The address of the NIC.
 pub const LOCAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -60,9 +62,7 @@ fn mixed(rules: usize, family: Family) -> Vec<Rule> {
             enabled: true,
             action: if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept },
             priority: Priority::new((random.next() % 100 + 1) as u8).unwrap_or(Priority::FIRST),
-            service: Service::Ported { protocol: 6, destination: ports, source: Ports::Any },
-            remote: Remote::Net(net),
-            local: None,
+            matches: Match { ports, remote: Remote::Net(net), ..Match::of(TCP) },
             description: None,
         }
     };
@@ -160,7 +160,7 @@ pub fn host(nics: usize, rules: usize) -> (PolicyParts, GroupIndex) {
             for (position, rule) in rules.iter_mut().enumerate() {
                 rule.id = format!("sgr-{number:08x}{position:08x}");
                 if position % 20 == 19 {
-                    rule.remote = Remote::Group(GroupIndex((number + position) % groups));
+                    rule.matches.remote = Remote::Group(GroupIndex((number + position) % groups));
                 }
             }
             let egress = rules.split_off(rules.len() * 4 / 5);
@@ -200,9 +200,7 @@ fn any(remote: Remote) -> Rule {
         enabled: true,
         action: Action::Accept,
         priority: Priority::FIRST,
-        service: Service::of(6),
-        remote,
-        local: None,
+        matches: Match { remote, ..Match::of(TCP) },
         description: None,
     }
 }

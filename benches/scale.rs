@@ -27,8 +27,8 @@ use sg_benches::{
 use sg_compile::LARGEST_WORDS;
 use sg_kernel::Limits;
 use sg_records::{
-    Action, Direction, Established, Family, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
-    PortSet, Ports, PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
+    Action, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order, Ports,
+    PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
 };
 use sg_service::{
     Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join, LARGEST_PAGE,
@@ -257,14 +257,14 @@ fn rule(of: usize, position: usize) -> Rule {
     let number = (of * RULES_OF_A_GROUP + position) as u32;
     let mut random = Sequence(number.into());
     let mut spec = RuleSpec::accept("tcp".parse().expect("a protocol"));
-    spec.remote = match position {
+    spec.matches.remote = match position {
         0 if of % 10 == 3 => Remote::Group(group(0)),
         0 if of % 10 == 7 => Remote::PrefixList("pl-1".into()),
         19 | 39 | 59 | 79 => Remote::Group(group((of + position) % GROUPS)),
         _ => Remote::Net(prefix(&mut random)),
     };
-    spec.ports = match ports(&mut random) {
-        sg_model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(&ranges)),
+    spec.matches.ports = match ports(&mut random) {
+        sg_model::Ports::Ranges(ranges) => Ports::Ranges(ranges),
         _ => Ports::Any,
     };
     spec.action = if random.next().is_multiple_of(8) { Action::Drop } else { Action::Accept };
@@ -369,8 +369,8 @@ fn changes(bench: &Bench, service: &Service) {
     let large = group(0).to_string();
     let spec = |number: usize| {
         let mut spec = RuleSpec::accept("udp".parse().expect("a protocol"));
-        spec.remote = format!("192.0.2.{}", number % 250).parse().expect("an address");
-        spec.ports = "53".parse().expect("a port");
+        spec.matches.remote = format!("192.0.2.{}", number % 250).parse().expect("an address");
+        spec.matches.ports = "53".parse().expect("a port");
         spec
     };
     let add =

@@ -32,8 +32,9 @@ fn rule(number: u32) -> Record {
         spec: RuleSpec::accept("tcp".parse().expect("a protocol")),
     };
     let [_, a, b, c] = number.to_be_bytes();
-    rule.spec.remote = format!("10.{a}.{b}.{c}").parse().expect("an address");
-    rule.spec.ports = format!("{},{}-{}", number % 1000, 2000 + number % 1000, 4000).parse().expect("ports");
+    rule.spec.matches.remote = format!("10.{a}.{b}.{c}").parse().expect("an address");
+    rule.spec.matches.ports =
+        format!("{},{}-{}", number % 1000, 2000 + number % 1000, 4000).parse().expect("ports");
     "a rule with words".clone_into(&mut rule.spec.description);
     rule.into()
 }

@@ -11,8 +11,8 @@ use std::{
 use ipnet::IpNet;
 use sg_model::{
     Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
-    IcmpMessage, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-    Priority, Remote, Role, Rule, Service, Takeover, Unmatched,
+    Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
+    Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
 };
 use sg_probe::{Probe, ProbeParts};
 
@@ -175,32 +175,39 @@ impl<'a> Source<'a> {
                 _ => Action::Reject,
             },
             priority: Priority::new(1 + (shape >> 4 & 3)).unwrap_or(Priority::FIRST),
-            service: self.service(family),
-            remote,
-            local: (shape >> 6 == 3).then(|| self.net(family)),
+            matches: {
+                let matches = self.service(family);
+                Match { remote, local: (shape >> 6 == 3).then(|| self.net(family)), ..matches }
+            },
             description: None,
         }
     }
 
-    fn service(&mut self, family: Family) -> Service {
+    fn service(&mut self, family: Family) -> Match {
+        let number = |protocol| Match::of(Protocol::Number(protocol));
         match self.below(8) {
-            0 => Service::All,
+            0 => Match::of(Protocol::All),
             1 => {
-                let number = self.byte();
+                let protocol = self.byte();
                 // Named protocols have services of their own.
-                Service::of(if matches!(number, 1 | 58) { 47 } else { number })
+                number(if matches!(protocol, 1 | 58) { 47 } else { protocol })
             }
             2 => {
                 let kind = self.byte();
                 let code = self.bit().then(|| self.byte());
                 self.details.push((kind, code.unwrap_or(7)));
-                let message = (kind != 255).then_some(IcmpMessage { kind, code });
-                Service::Icmp { family, message }
+                let named = kind != 255;
+                let (icmp_type, icmp_code) = (named.then_some(kind), code.filter(|_| named));
+                let protocol = match family {
+                    Family::V4 => 1,
+                    Family::V6 => 58,
+                };
+                Match { icmp_type, icmp_code, ..number(protocol) }
             }
-            chosen => Service::Ported {
-                protocol: [6, 17, 132, 6, 17][chosen - 3],
-                destination: self.port_set(),
-                source: if self.below(4) == 0 { self.port_set() } else { Ports::Any },
+            chosen => Match {
+                ports: self.port_set(),
+                source_ports: if self.below(4) == 0 { self.port_set() } else { Ports::Any },
+                ..number([6, 17, 132, 6, 17][chosen - 3])
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use sg_kernel::Limits;
 use sg_model::{
-    Action, Group, GroupIndex, GroupType, Hook, Nic, Policy, PolicyParts, Priority, Remote, Rule, Service,
+    Action, Group, GroupIndex, GroupType, Hook, Match, Nic, Policy, PolicyParts, Priority, Protocol, Rule,
 };
 
 use crate::{
@@ -19,9 +19,7 @@ pub(crate) fn group(name: &str, rules: &[&str]) -> Group {
         enabled: true,
         action: Action::Accept,
         priority: Priority::FIRST,
-        service: Service::All,
-        remote: Remote::Any,
-        local: None,
+        matches: Match::of(Protocol::All),
         description: None,
     };
     Group {

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use sg_common::packet::protocol;
+use sg_probe::ProbeParts;
 use sg_records::{Direction, GroupId, Protocol, Rule, RuleId};
 use utoipa::ToSchema;
 
@@ -38,6 +40,59 @@ pub struct CheckPacket {
     /// ICMP code. Default: 0.
     #[serde(default)]
     pub icmp_code: Option<u8>,
+}
+
+/// The types of ICMP and ICMPv6 messages that ask for an echo.
+const ECHO_REQUESTS: [(u8, u8); 2] = [(protocol::ICMP, 8), (protocol::ICMPV6, 128)];
+
+impl CheckPacket {
+    /// An inbound packet to a NIC from `remote`, to `port` if its protocol has ports.
+    #[must_use]
+    pub fn inbound(nic: &str, protocol: u8, remote: IpAddr, port: Option<u16>) -> Self {
+        Self {
+            nic: nic.to_owned(),
+            direction: Direction::Ingress,
+            protocol: Protocol::Number(protocol),
+            remote,
+            local: None,
+            port,
+            source_port: None,
+            icmp_type: None,
+            icmp_code: None,
+        }
+    }
+
+    /// The parts of the probe: `nic` is the position of the NIC in its policy, and `local` is its end.
+    #[must_use]
+    pub fn parts(&self, nic: usize, protocol: u8, local: IpAddr) -> ProbeParts {
+        let Self {
+            nic: _,
+            direction,
+            protocol: _,
+            remote,
+            local: _,
+            port,
+            source_port,
+            icmp_type,
+            icmp_code,
+        } = *self;
+        let (source, destination) = match direction {
+            Direction::Ingress => (remote, local),
+            Direction::Egress => (local, remote),
+        };
+        let echo = ECHO_REQUESTS.into_iter().find(|(of, _)| *of == protocol).map(|(_, kind)| kind);
+        ProbeParts {
+            nic,
+            direction: direction.into(),
+            protocol,
+            source,
+            destination,
+            source_port,
+            destination_port: port,
+            icmp_type: icmp_type.or(echo),
+            icmp_code,
+        }
+    }
 }
 
 /// A rule, and the group that it belongs to.

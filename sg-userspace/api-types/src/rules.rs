@@ -4,7 +4,7 @@
 //! ECS API builds them.
 
 use serde::{Deserialize, Serialize};
-use sg_records::{Action, Direction, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Direction, Match, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
 /// Adds rules to a group. Rules that the group already has are not added again. The response has all rules, new and existing.
@@ -69,6 +69,50 @@ impl ModifyRule {
         };
         *self == named
     }
+
+    /// The rule with the changes of this request. A new protocol resets what only some protocols have.
+    #[must_use]
+    pub fn apply(&self, old: RuleSpec) -> RuleSpec {
+        let Self {
+            rule: _,
+            group: _,
+            direction: _,
+            action,
+            priority,
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote,
+            local,
+            enabled,
+            description,
+        } = self.clone();
+        let of_protocol = match protocol {
+            Some(protocol) if protocol != old.matches.protocol => Match::of(protocol),
+            _ => old.matches.clone(),
+        };
+        let matches = Match {
+            protocol: of_protocol.protocol,
+            ports: ports.unwrap_or(of_protocol.ports),
+            source_ports: source_ports.unwrap_or(of_protocol.source_ports),
+            // A code belongs to its type.
+            icmp_code: if icmp_type.is_some() { icmp_code } else { icmp_code.or(of_protocol.icmp_code) },
+            icmp_type: icmp_type.or(of_protocol.icmp_type),
+            remote: remote.unwrap_or(old.matches.remote),
+            local: local.or(old.matches.local),
+        };
+        RuleSpec {
+            action: action.unwrap_or(old.action),
+            priority: priority.unwrap_or(old.priority),
+            matches,
+            nic_type: old.nic_type,
+            enabled: enabled.unwrap_or(old.enabled),
+            name: old.name,
+            description: description.unwrap_or(old.description),
+        }
+    }
 }
 
 /// Deletes rules of a group.
@@ -81,4 +125,52 @@ pub struct Revoke {
     pub direction: Option<Direction>,
     /// Ids or names of the rules. Either all of them are revoked or none. Required.
     pub rules: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use sg_model::MatchField;
+
+    use super::*;
+
+    #[test]
+    fn a_change_names_every_field_that_a_rule_matches() {
+        let change = serde_json::to_value(ModifyRule::default()).unwrap();
+        for field in MatchField::ALL {
+            assert!(change.get(field.key()).is_some(), "{field}");
+        }
+    }
+
+    #[test]
+    fn a_new_protocol_resets_what_only_the_old_one_had() {
+        let old: RuleSpec = serde_json::from_value(serde_json::json!({
+            "protocol": "tcp", "ports": "22", "source_ports": "1024-65535", "remote": "10.0.0.0/8", "local": "10.0.0.5/32",
+            "priority": 9, "name": "ssh",
+        }))
+        .unwrap();
+        let changed = |change: serde_json::Value| {
+            let change: ModifyRule = serde_json::from_value(change).unwrap();
+            change.apply(old.clone())
+        };
+        let of = |spec: &RuleSpec| (spec.priority, spec.name.clone(), spec.matches.to_string());
+        let with = |matches: &str| (9, "ssh".to_owned(), matches.to_owned());
+        let rest = "remote 10.0.0.0/8 local 10.0.0.5/32";
+        let icmp = changed(serde_json::json!({"protocol": "icmp", "icmp_type": 8}));
+        assert_eq!(of(&icmp), with(&format!("icmp type 8 {rest}")));
+        let same = changed(serde_json::json!({"protocol": "tcp", "ports": "80"}));
+        assert_eq!(of(&same), with(&format!("tcp ports 80 from ports 1024-65535 {rest}")));
+        let udp = changed(serde_json::json!({"protocol": "udp", "ports": "53"}));
+        assert_eq!(of(&udp), with(&format!("udp ports 53 {rest}")));
+        let all = changed(serde_json::json!({"action": "drop", "enabled": false, "description": "no"}));
+        assert_eq!((all.action, all.enabled, all.description.as_str()), (Action::Drop, false, "no"));
+        assert_eq!(all.matches, old.matches);
+        let echo = ModifyRule { icmp_type: Some(8), icmp_code: Some(0), ..ModifyRule::default() }.apply(icmp);
+        let reply = ModifyRule { icmp_type: Some(0), ..ModifyRule::default() }.apply(echo.clone());
+        assert_eq!(echo.matches.icmp_code, Some(0));
+        assert_eq!(
+            (reply.matches.icmp_type, reply.matches.icmp_code),
+            (Some(0), None),
+            "a code belongs to its type"
+        );
+    }
 }

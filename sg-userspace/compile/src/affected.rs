@@ -108,7 +108,7 @@ pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Aff
 /// The groups and lists that the rules of a NIC refer to.
 fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source> {
     let effective = policy.effective(nic, direction);
-    let named = effective.rules.iter().filter_map(|(_, rule)| match rule.remote {
+    let named = effective.rules.iter().filter_map(|(_, rule)| match rule.matches.remote {
         Remote::Group(group) => Some(Source::Group(group)),
         Remote::PrefixList(list) => Some(Source::PrefixList(list)),
         Remote::Any | Remote::Net(_) => None,

@@ -16,8 +16,8 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule, Service,
-    identifies,
+    Conditions, Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule,
+    Service, identifies,
 };
 use smallvec::smallvec;
 
@@ -272,30 +272,31 @@ impl<'a> Resolver<'a> {
     }
 
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
-        if rule.service.family().is_some_and(|only| only != family) {
+        let Conditions { service, remote, local } = rule.matches.conditions();
+        if service.family().is_some_and(|only| only != family) {
             return None;
         }
-        let remote = match rule.remote {
+        let remote = match remote {
             Remote::Any => Addresses::any(),
-            Remote::Net(net) => prefix(family, net)?,
-            Remote::Group(group) => self.resolve(Source::Group(group), family)?,
-            Remote::PrefixList(list) => self.resolve(Source::PrefixList(list), family)?,
+            Remote::Net(net) => prefix(family, *net)?,
+            Remote::Group(group) => self.resolve(Source::Group(*group), family)?,
+            Remote::PrefixList(list) => self.resolve(Source::PrefixList(*list), family)?,
         };
-        let local = match rule.local {
+        let local = match local {
             None => Addresses::any(),
             Some(net) => prefix(family, net)?,
         };
-        let (service, source_port) = self.service(&rule.service);
+        let (service, source_port) = self.service(service);
         Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of a service in its two dimensions.
-    fn service(&self, service: &Service) -> (Ranges, Ranges) {
+    fn service(&self, service: Service<'_>) -> (Ranges, Ranges) {
         let whole =
             |protocol| Range { first: service_key(protocol, 0), last: service_key(protocol, u16::MAX) };
         match service {
             Service::All => (one(Range::FULL), one(Range::FULL)),
-            Service::Other(protocol) => (one(whole(*protocol)), one(Range::FULL)),
+            Service::Other(protocol) => (one(whole(protocol)), one(Range::FULL)),
             Service::Icmp { family, message } => {
                 let protocol = match family {
                     Family::V4 => sg_common::packet::protocol::ICMP,
@@ -309,12 +310,12 @@ impl<'a> Resolver<'a> {
             }
             Service::Ported { protocol, destination, source } => {
                 let destination = match self.ports(destination) {
-                    None => one(whole(*protocol)),
+                    None => one(whole(protocol)),
                     Some(mut ranges) => {
                         for range in &mut ranges {
                             *range = Range {
-                                first: service_key(*protocol, range.first as u16),
-                                last: service_key(*protocol, range.last as u16),
+                                first: service_key(protocol, range.first as u16),
+                                last: service_key(protocol, range.last as u16),
                             };
                         }
                         ranges

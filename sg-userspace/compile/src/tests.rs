@@ -18,9 +18,9 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Ipsec, Nic, Policy,
-    PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
-    Service,
+    Action, Decider, DeviceFacts, Established, Ethertype, Group, GroupIndex, GroupType, Ipsec, Match, Nic,
+    Policy, PolicyParts, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role,
+    Rule, RuleIndex,
 };
 
 use super::{CompileError, Image, ImageOptions, LARGEST_WORDS, compile};
@@ -31,22 +31,20 @@ pub(super) const OPTIONS: ImageOptions =
 /// 1 MiB.
 const SMALL_BUDGET: ImageOptions = ImageOptions { budget_words: CLASS_WORDS[1], ..OPTIONS };
 
-pub(super) fn rule(number: usize, service: Service, remote: Remote) -> Rule {
+pub(super) fn rule(number: usize, matches: Match, remote: Remote) -> Rule {
     Rule {
         id: format!("rule-{number}"),
         enabled: true,
         action: if number % 3 == 2 { Action::Drop } else { Action::Accept },
         priority: Priority::FIRST,
-        service,
-        remote,
-        local: None,
+        matches: Match { remote, ..matches },
         description: None,
     }
 }
 
-pub(super) fn tcp(first: u16, last: u16) -> Service {
+pub(super) fn tcp(first: u16, last: u16) -> Match {
     let destination = Ports::Ranges(vec![PortRange::new(first, last).unwrap()]);
-    Service::Ported { protocol: 6, destination, source: Ports::Any }
+    Match { ports: destination, ..Match::of(Protocol::Number(6)) }
 }
 
 pub(super) fn group(name: &str, ingress: Vec<Rule>) -> Group {
@@ -317,7 +315,8 @@ fn equal_parts_are_stored_once() {
 #[test]
 fn a_rule_that_is_shadowed_costs_nothing() {
     // At the same priority, drops come first.
-    let all = Rule { id: "all".to_owned(), action: Action::Drop, ..rule(0, Service::All, Remote::Any) };
+    let all =
+        Rule { id: "all".to_owned(), action: Action::Drop, ..rule(0, Match::of(Protocol::All), Remote::Any) };
     let behind = |rules: Vec<Rule>| image(&policy(vec![group("web", [vec![all.clone()], rules].concat())]));
     let hidden = hosts(500).into_iter().enumerate();
     let hidden = hidden.map(|(number, host)| rule(number, tcp(number as u16, 60_000), Remote::Net(host)));
@@ -329,12 +328,13 @@ pub(super) fn overlapping(count: usize) -> Policy {
     let rules = (0..count).map(|number| {
         let at = |turn: u32| (spread(number) >> turn) as u16;
         let range = |a: u16, b: u16| Ports::Ranges(vec![PortRange::new(a.min(b), a.max(b)).unwrap()]);
-        let service =
-            Service::Ported { protocol: 6, destination: range(at(0), at(5)), source: range(at(3), at(9)) };
+        let (ports, source_ports) = (range(at(0), at(5)), range(at(3), at(9)));
         let net = Ipv4Net::new(Ipv4Addr::from_bits(spread(number)), 1 + (number % 24) as u8).unwrap().trunc();
         let local =
             Ipv4Net::new(Ipv4Addr::from_bits(spread(number + 7)), (number % 17) as u8).unwrap().trunc();
-        Rule { local: Some(local.into()), ..rule(number, service, Remote::Net(net.into())) }
+        let local = Some(local.into());
+        let matches = Match { ports, source_ports, local, ..Match::of(Protocol::Number(6)) };
+        rule(number, matches, Remote::Net(net.into()))
     });
     policy(vec![group("web", rules.collect())])
 }

@@ -19,6 +19,7 @@ pub(super) fn blame(root: &Node, invalid: InvalidPolicy) -> Failure<'_> {
         InvalidReason::GroupCount { .. } => node.get("groups"),
         InvalidReason::Duplicate { .. } => node.get("device"),
         InvalidReason::Dangling { .. }
+        | InvalidReason::Misfit(_)
         | InvalidReason::GroupTwice { .. }
         | InvalidReason::MixedTypes { .. } => None,
     };

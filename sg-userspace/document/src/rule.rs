@@ -1,7 +1,7 @@
 //! One rule.
 
 use sg_common::packet::protocol::{self, is_extension_header};
-use sg_model::{Action, Direction, IcmpMessage, Ports, Priority, Remote, Rule, Service};
+use sg_model::{Action, Direction, Match, MatchField, Ports, Priority, Protocol, Remote, Rule, Service};
 
 use super::{
     error::Notice,
@@ -13,20 +13,18 @@ use super::{
     words::{Excerpt, Near},
 };
 
-const KEYS: &[&str] = &[
-    "action",
-    "priority",
-    "protocol",
-    "ports",
-    "source_ports",
-    "icmp_type",
-    "icmp_code",
-    "remote",
-    "local",
-    "enabled",
-    "id",
-    "description",
-];
+/// The keys of a rule: what it matches, among the others.
+const KEYS: &[&str] = &{
+    let mut keys = [""; MatchField::ALL.len() + 5];
+    (keys[0], keys[1]) = ("action", "priority");
+    let mut at = 2;
+    while at < MatchField::ALL.len() + 2 {
+        keys[at] = MatchField::ALL[at - 2].key();
+        at += 1;
+    }
+    (keys[at], keys[at + 1], keys[at + 2]) = ("enabled", "id", "description");
+    keys
+};
 
 /// What other programs call the keys of every rule.
 macro_rules! meant {
@@ -194,62 +192,85 @@ impl<'d> Lowering<'d> {
             Direction::Egress => self.fields(node, &OUTBOUND),
         };
         let id = self.field(fields, "id", |_, id| id.name("a rule"));
-        let service = self.service(fields);
+        let of_protocol = self.of_protocol(fields);
         let action = self.field(fields, "action", |_, action| action.one_of_meant(ACTIONS, MEANT_ACTIONS));
         Rule {
             id: id.map_or_else(default_id, str::to_owned),
             enabled: self.field(fields, "enabled", |_, node| node.boolean()).unwrap_or(true),
             action: action.unwrap_or(Action::Accept),
             priority: self.field(fields, "priority", |_, node| priority(node)).unwrap_or(Priority::FIRST),
-            service,
-            remote: self.field(fields, "remote", Self::remote).unwrap_or(Remote::Any),
-            local: self.field(fields, "local", |me, local| me.prefix(local, LOCAL)),
+            matches: self.match_fields(fields, of_protocol),
             description: self.field(fields, "description", |_, node| description(node)).flatten(),
         }
     }
 
-    fn service(&mut self, fields: Fields<'d>) -> Service {
-        let named = self.required(fields, "protocol", PROTOCOL);
-        let service = named.and_then(|named| self.keep(protocol_of(named)));
-        let (Some(named), Some(mut service)) = (named, service) else {
+    fn match_fields(&mut self, fields: Fields<'d>, of_protocol: Match) -> Match {
+        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote: _, local: _ } = of_protocol;
+        Match {
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote: self.field(fields, MatchField::Remote.key(), Self::remote).unwrap_or_default(),
+            local: self.field(fields, MatchField::Local.key(), |me, local| me.prefix(local, LOCAL)),
+        }
+    }
+
+    /// The protocol, and the fields that only some protocols have.
+    fn of_protocol(&mut self, fields: Fields<'d>) -> Match {
+        let named = self.required(fields, MatchField::Protocol.key(), PROTOCOL);
+        let protocol = named.and_then(|named| self.keep(protocol_of(named)));
+        let mut read = Match::of(protocol.unwrap_or(Protocol::All));
+        let (Some(named), Some(_)) = (named, protocol) else {
             // What belongs to the protocol is not known; how it is written is.
-            for key in ["ports", "source_ports"] {
-                self.field(fields, key, Self::ports);
+            for field in [MatchField::Ports, MatchField::SourcePorts] {
+                self.field(fields, field.key(), Self::ports);
             }
-            return Service::All;
+            return read;
         };
-        match &mut service {
-            Service::Ported { destination, source, .. } => {
-                *destination = self.field(fields, "ports", Self::ports).unwrap_or(Ports::Any);
-                *source = self.field(fields, "source_ports", Self::ports).unwrap_or(Ports::Any);
-            }
-            Service::Icmp { message, .. } => *message = self.icmp_message(fields),
-            Service::Other(protocol) if is_extension_header(*protocol) => {
-                self.warn(named, Notice::ExtensionHeader { protocol: *protocol });
+        let (mut has_ports, mut is_icmp) = (false, false);
+        match read.conditions().service {
+            Service::Ported { .. } => has_ports = true,
+            Service::Icmp { .. } => is_icmp = true,
+            Service::Other(protocol) if is_extension_header(protocol) => {
+                self.warn(named, Notice::ExtensionHeader { protocol });
             }
             Service::All | Service::Other(_) => {}
         }
-        if !matches!(service, Service::Ported { .. }) {
-            self.refuse(fields, named, &["ports", "source_ports"], WITH_PORTS);
+        if has_ports {
+            read.ports = self.field(fields, MatchField::Ports.key(), Self::ports).unwrap_or_default();
+            read.source_ports =
+                self.field(fields, MatchField::SourcePorts.key(), Self::ports).unwrap_or_default();
+        } else {
+            self.refuse(fields, named, [MatchField::Ports, MatchField::SourcePorts], WITH_PORTS);
         }
-        if !matches!(service, Service::Icmp { .. }) {
-            self.refuse(fields, named, &["icmp_type", "icmp_code"], "icmp and icmpv6");
+        if is_icmp {
+            self.icmp_message(fields, &mut read);
+        } else {
+            self.refuse(fields, named, [MatchField::IcmpType, MatchField::IcmpCode], "icmp and icmpv6");
         }
-        service
+        read
     }
 
-    fn icmp_message(&mut self, fields: Fields<'d>) -> Option<IcmpMessage> {
-        let kind = self.field(fields, "icmp_type", |_, node| node.number("an ICMP type", 0, u8::MAX));
-        let code = self.field(fields, "icmp_code", |_, node| node.number("an ICMP code", 0, u8::MAX));
-        if let (None, Some(written)) = (fields.get("icmp_type"), fields.get("icmp_code")) {
+    fn icmp_message(&mut self, fields: Fields<'d>, read: &mut Match) {
+        let kind =
+            self.field(fields, MatchField::IcmpType.key(), |_, node| node.number("an ICMP type", 0, u8::MAX));
+        let code =
+            self.field(fields, MatchField::IcmpCode.key(), |_, node| node.number("an ICMP code", 0, u8::MAX));
+        if let (None, Some(written)) =
+            (fields.get(MatchField::IcmpType.key()), fields.get(MatchField::IcmpCode.key()))
+        {
             self.keep::<()>(Err(written.fails(Problem::CodeWithoutType)));
         }
-        kind.map(|kind| IcmpMessage { kind, code })
+        read.icmp_type = kind;
+        // A type that cannot be read is a failure already.
+        read.icmp_code = code.filter(|_| kind.is_some());
     }
 
     /// Refuses keys that belong to other protocols than the one in `named`.
-    fn refuse(&mut self, fields: Fields<'d>, named: &Node, keys: &[&'static str], owners: &'static str) {
-        for &key in keys {
+    fn refuse(&mut self, fields: Fields<'d>, named: &Node, misplaced: [MatchField; 2], owners: &'static str) {
+        for key in misplaced.map(MatchField::key) {
             let Some(node) = fields.get(key) else { continue };
             let protocol = named.excerpt().to_string().replace('"', "");
             self.keep::<()>(Err(node.fails(Problem::Misplaced { key, owners, protocol })));
@@ -327,7 +348,7 @@ fn priority(node: &Node) -> Read<'_, Priority> {
     Ok(Priority::new(number).unwrap_or(Priority::FIRST))
 }
 
-fn protocol_of(node: &Node) -> Read<'_, Service> {
+fn protocol_of(node: &Node) -> Read<'_, Protocol> {
     if let Value::Text(text) = &node.value {
         if let Some((protocol, port)) = ports::service(text) {
             return Err(node.unfit(format!("write protocol: {protocol} with ports: {port}")));
@@ -345,5 +366,5 @@ fn protocol_of(node: &Node) -> Read<'_, Service> {
         _ => None,
     };
     let number = number.ok_or_else(|| node.unfit(PROTOCOL))?;
-    Ok(number.map_or(Service::All, Service::of))
+    Ok(number.map_or(Protocol::All, Protocol::Number))
 }

@@ -27,7 +27,7 @@ pub(super) fn shadowed(policy: &Policy) -> Vec<(RuleIndex, Notice)> {
 
 fn of_group(
     policy: &Policy,
-    lists: &JoinedLists,
+    lists: &JoinedLists<'_>,
     (group, direction): (GroupIndex, Direction),
     work: &mut Option<usize>,
     found: &mut Vec<(RuleIndex, Notice)>,
@@ -39,7 +39,7 @@ fn of_group(
     // Only rules for the same protocol can cover one another, or one for every protocol.
     let mut before: BTreeMap<Option<u8>, Vec<(&Rule, Reach<'_>)>> = BTreeMap::new();
     for (position, rule) in rules {
-        let reach = Reach::of(policy, lists, rule);
+        let reach = Reach::of(lists, &rule.matches);
         let own = reach.protocol();
         let candidates = before.get(&None).into_iter().chain(own.and_then(|_| before.get(&own))).flatten();
         for (first, other) in candidates {

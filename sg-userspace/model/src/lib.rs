@@ -1,26 +1,33 @@
 //! The meaning of a policy: groups, rules, prefix lists, port lists and NICs.
 //!
 //! A [`Policy`] is valid by construction: references resolve, ranges are not reversed, and only protocols that have ports have
-//! them. This crate alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. `sg-document`
+//! them. What a rule matches is one type for all crates, [`Match`]. This crate alone knows precedence ([`precedence`]) and membership (`membership`). It must never do I/O. `sg-document`
 //! and `sg-service` build policies; the oracle and the compiler read them.
 
 mod device;
 mod ethertype;
+mod field;
 mod group;
+mod matches;
 mod membership;
 mod nic;
 mod policy;
+mod ports;
 pub mod precedence;
+mod protocol;
 mod reach;
+mod remote;
 mod rule;
 mod senders;
-mod service;
 pub mod text;
 mod validity;
+mod written;
 
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
+pub use field::MatchField;
 pub use group::{Group, GroupType};
+pub use matches::{Conditions, IcmpMessage, Indices, Match, Misfit, Named, References, Resolve, Service};
 pub use membership::identifies;
 pub use nic::{
     Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
@@ -29,9 +36,12 @@ pub use policy::{
     Decider, FamilyName, GroupIndex, Invalid, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
     PortListIndex, PrefixListIndex, RuleIndex,
 };
+pub use ports::{PortRange, PortSetError, Ports, port_range, port_ranges, write_port_ranges};
 pub use precedence::Precedence;
-pub use reach::{JoinedLists, Reach};
-pub use rule::{Action, Priority, Remote, Rule};
+pub use protocol::{Protocol, ProtocolError, ProtocolName, UnknownProtocol};
+pub use reach::{JoinedLists, Lists, Reach, join_port_ranges};
+pub use remote::{Remote, net, shortest};
+pub use rule::{Action, Priority, Rule};
 pub use senders::{AddressPair, AllowedSources, Mac, NoMac};
-pub use service::{IcmpMessage, PortRange, Ports, Service};
 pub use sg_common::{flow::Direction, packet::Family};
+pub use written::WrittenError;

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use super::{
-    DeviceFacts, Direction, Family, Group, MAX_GROUPS_PER_NIC, Nic, NoEthertypes, PortRange, Rule,
+    DeviceFacts, Direction, Family, Group, MAX_GROUPS_PER_NIC, Misfit, Nic, NoEthertypes, PortRange, Rule,
     validity::problems,
 };
 
@@ -21,6 +21,12 @@ macro_rules! index {
             /// The position in the policy's list.
             pub usize,
         );
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "#{}", self.0)
+            }
+        }
     };
 }
 index!(
@@ -142,6 +148,9 @@ pub enum InvalidReason {
         /// The family of the other part.
         second_family: FamilyName,
     },
+    /// Fields of a rule that do not fit together.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
     /// `inner_access: accept` on an enterprise group.
     #[error("an enterprise group never lets its members talk by itself: inner_access is always drop")]
     EnterpriseInnerAccess,

@@ -7,16 +7,16 @@ use std::{borrow::Cow, slice};
 use ipnet::IpNet;
 use sg_common::packet::{Family, protocol};
 
-use super::{GroupIndex, IcmpMessage, Policy, PortRange, Ports, Remote, Rule, Service};
+use super::{Conditions, IcmpMessage, Indices, Match, Policy, PortRange, Ports, References, Remote, Service};
 
 /// The packets that a rule matches, with lists expanded.
 #[derive(Clone, Debug)]
-pub struct Reach<'p> {
+pub struct Reach<'p, R: References = Indices> {
     /// `None`: every protocol.
     protocol: Option<u8>,
     /// `None`: every message.
     message: Option<IcmpMessage>,
-    remote: Other<'p>,
+    remote: Other<'p, R>,
     local: Option<IpNet>,
     ports: Joined<'p>,
     source_ports: Joined<'p>,
@@ -24,64 +24,105 @@ pub struct Reach<'p> {
 
 /// The remote of a rule.
 #[derive(Clone, Debug)]
-enum Other<'p> {
+enum Other<'p, R: References> {
     Any,
     Nets(Cow<'p, [IpNet]>),
     /// Not expanded: members change without the rule.
-    Group(GroupIndex),
+    Group(&'p R::Group),
 }
 
 /// Ranges that neither touch nor overlap, in order. `None`: every port.
 #[derive(Clone, Debug)]
 struct Joined<'p>(Option<Cow<'p, [PortRange]>>);
 
-/// The port lists of a policy, prepared once for all rules that name them.
-#[derive(Debug)]
-pub struct JoinedLists(Vec<Vec<PortRange>>);
+/// The entries of the lists that rules name.
+pub trait Lists<R: References> {
+    /// The prefixes of a list.
+    fn prefixes(&self, list: &R::PrefixList) -> Cow<'_, [IpNet]>;
 
-impl JoinedLists {
-    /// Prepares the port lists of `policy`.
+    /// The ranges of a port list, joined by [`join_port_ranges`].
+    fn joined_ports(&self, list: &R::PortList) -> Cow<'_, [PortRange]>;
+}
+
+/// The lists of a policy; port lists are joined once for all rules that name them.
+#[derive(Debug)]
+pub struct JoinedLists<'p> {
+    policy: &'p Policy,
+    port_lists: Vec<Vec<PortRange>>,
+}
+
+impl<'p> JoinedLists<'p> {
+    /// Prepares the lists of `policy`.
     #[must_use]
-    pub fn of(policy: &Policy) -> Self {
-        Self(policy.parts().port_lists.iter().map(|(_, ranges)| joined(ranges)).collect())
+    pub fn of(policy: &'p Policy) -> Self {
+        let lists = policy.parts().port_lists.iter();
+        Self { policy, port_lists: lists.map(|(_, ranges)| join_port_ranges(ranges)).collect() }
     }
 }
 
-impl<'p> Reach<'p> {
-    /// The packets that `rule` of `policy` matches. Panics like [`Policy::group`], also if `lists` are those of another policy.
+/// Panics like [`Policy::group`] about the lists of other policies.
+impl Lists<Indices> for JoinedLists<'_> {
+    fn prefixes(&self, list: &super::PrefixListIndex) -> Cow<'_, [IpNet]> {
+        self.policy.prefixes(*list).into()
+    }
+
+    fn joined_ports(&self, list: &super::PortListIndex) -> Cow<'_, [PortRange]> {
+        Cow::Borrowed(&self.port_lists[list.0])
+    }
+}
+
+impl<'p, R: References> Reach<'p, R> {
+    /// The packets that `matches` describes, with the entries of `lists`.
     #[must_use]
-    pub fn of(policy: &'p Policy, lists: &'p JoinedLists, rule: &'p Rule) -> Self {
-        let ports = |ports: &Ports| match ports {
+    pub fn of(lists: &'p impl Lists<R>, matches: &'p Match<R>) -> Self {
+        let joined = |ports: &'p Ports<R>| match ports {
             Ports::Any => Joined(None),
-            Ports::Ranges(ranges) => Joined(Some(Cow::Owned(joined(ranges)))),
-            Ports::List(list) => Joined(Some(Cow::Borrowed(&lists.0[list.0]))),
+            Ports::Ranges(ranges) => Joined(Some(Cow::Owned(join_port_ranges(ranges)))),
+            Ports::List(list) => Joined(Some(lists.joined_ports(list))),
         };
-        let (protocol, message, to, from) = match &rule.service {
+        let Conditions { service, remote, local } = matches.conditions();
+        let (protocol, message, ports, source_ports) = match service {
             Service::All => (None, None, Joined(None), Joined(None)),
-            Service::Other(number) => (Some(*number), None, Joined(None), Joined(None)),
+            Service::Other(number) => (Some(number), None, Joined(None), Joined(None)),
             Service::Icmp { family: Family::V4, message } => {
-                (Some(protocol::ICMP), *message, Joined(None), Joined(None))
+                (Some(protocol::ICMP), message, Joined(None), Joined(None))
             }
             Service::Icmp { family: Family::V6, message } => {
-                (Some(protocol::ICMPV6), *message, Joined(None), Joined(None))
+                (Some(protocol::ICMPV6), message, Joined(None), Joined(None))
             }
             Service::Ported { protocol, destination, source } => {
-                (Some(*protocol), None, ports(destination), ports(source))
+                (Some(protocol), None, joined(destination), joined(source))
             }
         };
-        let remote = match &rule.remote {
+        let remote = match remote {
             Remote::Any => Other::Any,
             Remote::Net(net) => Other::Nets(Cow::Borrowed(slice::from_ref(net))),
-            Remote::Group(group) => Other::Group(*group),
-            Remote::PrefixList(list) => Other::Nets(Cow::Borrowed(policy.prefixes(*list))),
+            Remote::Group(group) => Other::Group(group),
+            Remote::PrefixList(list) => Other::Nets(lists.prefixes(list)),
         };
-        Self { protocol, message, remote, local: rule.local, ports: to, source_ports: from }
+        Self { protocol, message, remote, local, ports, source_ports }
     }
 
     /// The protocol's number; `None` means every protocol.
     #[must_use]
     pub const fn protocol(&self) -> Option<u8> {
         self.protocol
+    }
+
+    /// The destination ports, joined; `None` means every port.
+    #[must_use]
+    pub fn ports(&self) -> Option<&[PortRange]> {
+        self.ports.0.as_deref()
+    }
+
+    /// Whether every address of a family is a remote.
+    #[must_use]
+    pub fn is_from_everybody(&self) -> bool {
+        match &self.remote {
+            Other::Any => true,
+            Other::Nets(nets) => nets.iter().any(|net| net.prefix_len() == 0),
+            Other::Group(_) => false,
+        }
     }
 
     /// The approximate number of comparisons of prefixes and ranges that comparing it with `other` takes.
@@ -97,36 +138,57 @@ impl<'p> Reach<'p> {
     /// Whether it contains every packet of `other`. `other` must have packets: a rule with an empty list is covered by no rule.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let message = match (self.message, other.message) {
+        let Self { protocol, message, remote, local, ports, source_ports } = self;
+        let message = match (message, other.message) {
             (None, _) => true,
             (Some(one), Some(two)) => one.kind == two.kind && (one.code.is_none() || one.code == two.code),
             (Some(_), None) => false,
         };
-        let local = match (self.local, other.local) {
+        let local = match (local, other.local) {
             (None, _) => true,
-            (Some(one), Some(two)) => one.contains(&two),
+            (Some(one), Some(two)) => contains(*one, two),
             (Some(_), None) => false,
         };
-        let remote = || match (&self.remote, &other.remote) {
+        let remote = || match (remote, &other.remote) {
             // A list that is to be filled.
             (_, Other::Nets(nets)) if nets.is_empty() => false,
             (Other::Any, _) => true,
             (Other::Group(one), Other::Group(two)) => one == two,
             (Other::Nets(ones), Other::Nets(twos)) => {
-                twos.iter().all(|two| ones.iter().any(|one| one.contains(two)))
+                twos.iter().all(|two| ones.iter().any(|one| contains(*one, *two)))
             }
             (Other::Group(_) | Other::Nets(_), _) => false,
         };
-        (self.protocol.is_none() || self.protocol == other.protocol)
+        (protocol.is_none() || *protocol == other.protocol)
             && message
             && local
-            && self.ports.span(&other.ports)
-            && self.source_ports.span(&other.source_ports)
+            && ports.span(&other.ports)
+            && source_ports.span(&other.source_ports)
             && remote()
     }
 }
 
-fn joined(ranges: &[PortRange]) -> Vec<PortRange> {
+/// Whether a prefix contains all of another.
+fn contains(outer: IpNet, inner: IpNet) -> bool {
+    // By bits: this runs for every pair of rules.
+    match (outer, inner) {
+        (IpNet::V4(outer), IpNet::V4(inner)) => {
+            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
+            outer.prefix_len() <= inner.prefix_len()
+                && differ.checked_shr(32 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
+        }
+        (IpNet::V6(outer), IpNet::V6(inner)) => {
+            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
+            outer.prefix_len() <= inner.prefix_len()
+                && differ.checked_shr(128 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
+        }
+        (IpNet::V4(_), IpNet::V6(_)) | (IpNet::V6(_), IpNet::V4(_)) => false,
+    }
+}
+
+/// The same ports in ranges that neither touch nor overlap, in order.
+#[must_use]
+pub fn join_port_ranges(ranges: &[PortRange]) -> Vec<PortRange> {
     let mut sorted = ranges.to_vec();
     sorted.sort_unstable();
     let mut joined: Vec<PortRange> = Vec::new();

@@ -1,22 +1,39 @@
-//! A rule: the packets that it matches, and what happens to them.
+//! A rule of a policy: the packets that it matches, and what happens to them.
 //!
 //! This file must never evaluate rules: `precedence` orders them, the oracle applies them and the compiler lowers them.
 
 use std::fmt;
 
-use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use sg_common::verdict::Verdict;
+use utoipa::ToSchema;
 
-use super::{GroupIndex, PrefixListIndex, Service};
+use super::Match;
 
 /// What happens to packets that a rule matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    ToSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Drops them silently. Evaluated first among rules of equal priority.
+    /// Drops packets silently. Evaluated before `reject` and `accept` at equal priority.
     Drop,
-    /// Drops them and tells their sender. Evaluated before `Accept`.
+    /// Drops packets and tells the sender, with a TCP reset or an ICMP error. Evaluated before `accept` at equal priority.
     Reject,
-    /// Accepts them and their replies.
+    /// Accepts packets and their replies.
+    #[default]
     Accept,
 }
 
@@ -71,19 +88,6 @@ impl Priority {
     }
 }
 
-/// The remote of a packet: the source of inbound traffic, the destination of outbound traffic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remote {
-    /// Any address of either family.
-    Any,
-    /// An address or prefix, with host bits zero.
-    Net(IpNet),
-    /// The members of a group.
-    Group(GroupIndex),
-    /// The prefixes of a prefix list.
-    PrefixList(PrefixListIndex),
-}
-
 /// A rule of one direction of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -95,12 +99,8 @@ pub struct Rule {
     pub action: Action,
     /// The position among other rules.
     pub priority: Priority,
-    /// Protocol, ports, ICMP message.
-    pub service: Service,
-    /// The remote.
-    pub remote: Remote,
-    /// The local address; `None` means every address of the NIC. Host bits are zero.
-    pub local: Option<IpNet>,
+    /// The packets that it matches.
+    pub matches: Match,
     /// The description.
     pub description: Option<String>,
 }

@@ -3,11 +3,10 @@
 //! Called by [`Policy::checked`](super::Policy::checked).
 
 use foldhash::{HashSet, HashSetExt as _};
-use ipnet::IpNet;
 
 use super::{
-    Direction, Family, FamilyName, Group, GroupIndex, GroupType, Hook, InvalidPolicy, InvalidReason, Ipsec,
-    MAX_GROUPS_PER_NIC, Nic, Place, PolicyParts, Ports, Remote, Role, Rule, RuleIndex, Service, fit_one_nic,
+    Direction, FamilyName, Group, GroupIndex, GroupType, Hook, InvalidPolicy, InvalidReason, Ipsec,
+    MAX_GROUPS_PER_NIC, Named, Nic, Place, PolicyParts, Role, Rule, RuleIndex, fit_one_nic,
 };
 
 /// The first `most` problems of the parts, in the order of the document.
@@ -71,31 +70,20 @@ impl Parts<'_> {
     }
 
     fn check_rule(&self, rule: &Rule) -> Result<(), InvalidReason> {
-        let exists = |ports: &Ports| match ports {
-            Ports::List(list) => list.0 < self.parts.port_lists.len(),
-            Ports::Any | Ports::Ranges(_) => true,
-        };
-        if let Service::Ported { destination, source, .. } = &rule.service
-            && !(exists(destination) && exists(source))
-        {
-            return Err(InvalidReason::Dangling { what: "port list" });
+        rule.matches.fits()?;
+        for named in rule.matches.named() {
+            let (exists, what) = match named {
+                Named::Group(group) => (group.0 < self.parts.groups.len(), "group"),
+                Named::PrefixList(list) => (list.0 < self.parts.prefix_lists.len(), "prefix list"),
+                Named::PortList(list) => (list.0 < self.parts.port_lists.len(), "port list"),
+            };
+            if !exists {
+                return Err(InvalidReason::Dangling { what });
+            }
         }
-        let remote = match rule.remote {
-            Remote::Net(net) => Some(("remote", family_of(net))),
-            Remote::Group(group) if group.0 >= self.parts.groups.len() => {
-                return Err(InvalidReason::Dangling { what: "group" });
-            }
-            Remote::PrefixList(list) if list.0 >= self.parts.prefix_lists.len() => {
-                return Err(InvalidReason::Dangling { what: "prefix list" });
-            }
-            Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => None,
-        };
-        let local = rule.local.map(|net| ("local", family_of(net)));
-        let service = rule.service.family().map(|family| ("protocol", family));
-        let mut parts = [service, remote, local].into_iter().flatten();
-        if let Some((first, first_family)) = parts.next()
-            && let Some((second, second_family)) = parts.find(|&(_, family)| family != first_family)
+        if let Some([(first, first_family), (second, second_family)]) = rule.matches.mixed_families(|_| None)
         {
+            let (first, second) = (first.key(), second.key());
             let (first_family, second_family) = (FamilyName(first_family), FamilyName(second_family));
             return Err(InvalidReason::MixedFamilies { first, first_family, second, second_family });
         }
@@ -152,12 +140,5 @@ impl Parts<'_> {
             }
         }
         Ok(())
-    }
-}
-
-fn family_of(net: IpNet) -> Family {
-    match net {
-        IpNet::V4(_) => Family::V4,
-        IpNet::V6(_) => Family::V6,
     }
 }

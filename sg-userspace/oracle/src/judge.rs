@@ -75,7 +75,7 @@ impl<'a> Oracle<'a> {
             rules: effective
                 .rules
                 .into_iter()
-                .map(|(index, rule)| (index, rule, self.named(rule.remote)))
+                .map(|(index, rule)| (index, rule, self.named(rule.matches.remote)))
                 .collect(),
             default: effective.default,
         });

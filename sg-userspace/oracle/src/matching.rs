@@ -2,8 +2,10 @@
 
 use std::{fmt, net::IpAddr};
 
-use sg_model::{Family, FamilyName, IcmpMessage, Policy, Ports, Remote, Rule, Service};
-use sg_probe::{Content, Probe, ProtocolName};
+use sg_model::{
+    Conditions, Family, FamilyName, IcmpMessage, Policy, Ports, ProtocolName, Remote, Rule, Service,
+};
+use sg_probe::{Content, Probe};
 
 use super::addresses::AddressSet;
 
@@ -73,13 +75,14 @@ pub(super) fn mismatch(
     named: Option<&AddressSet>,
     probe: &Probe,
 ) -> Option<Mismatch> {
-    service_mismatch(policy, &rule.service, probe).or_else(|| {
+    let Conditions { service, remote: wanted, local: own } = rule.matches.conditions();
+    service_mismatch(policy, service, probe).or_else(|| {
         let (local, remote) = (probe.local(), probe.remote());
         // A prefix contains no address of the other family.
-        if rule.local.is_some_and(|prefix| !prefix.contains(&local)) {
+        if own.is_some_and(|prefix| !prefix.contains(&local)) {
             return Some(Mismatch::Local { found: local });
         }
-        let met = match rule.remote {
+        let met = match wanted {
             Remote::Any => true,
             Remote::Net(prefix) => prefix.contains(&remote),
             Remote::Group(_) | Remote::PrefixList(_) => named.is_some_and(|set| set.contains(remote)),
@@ -88,21 +91,21 @@ pub(super) fn mismatch(
     })
 }
 
-fn service_mismatch(policy: &Policy, service: &Service, probe: &Probe) -> Option<Mismatch> {
+fn service_mismatch(policy: &Policy, service: Service<'_>, probe: &Probe) -> Option<Mismatch> {
     const ICMP: u8 = 1;
     const ICMPV6: u8 = 58;
     let other_protocol = Some(Mismatch::Protocol { found: probe.protocol() });
     match service {
         Service::All => None,
         Service::Other(number) => {
-            if probe.protocol() == *number {
+            if probe.protocol() == number {
                 None
             } else {
                 other_protocol
             }
         }
         Service::Ported { protocol, destination, source } => match probe.content() {
-            Content::Ports { source: from, destination: to } if probe.protocol() == *protocol => {
+            Content::Ports { source: from, destination: to } if probe.protocol() == protocol => {
                 if !has(policy, destination, to) {
                     Some(Mismatch::DestinationPort { found: to })
                 } else if !has(policy, source, from) {
@@ -120,10 +123,10 @@ fn service_mismatch(policy: &Policy, service: &Service, probe: &Probe) -> Option
             };
             match (probe.content(), message) {
                 _ if probe.protocol() != number => other_protocol,
-                _ if probe.ends().family() != *family => {
+                _ if probe.ends().family() != family => {
                     Some(Mismatch::Family { found: probe.ends().family() })
                 }
-                (Content::Icmp { kind, code }, Some(wanted)) if !is(*wanted, kind, code) => {
+                (Content::Icmp { kind, code }, Some(wanted)) if !is(wanted, kind, code) => {
                     Some(Mismatch::IcmpMessage { kind, code })
                 }
                 _ => None,

@@ -4,9 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::verdict::{Reason, Verdict};
 use sg_model::{
-    Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, Policy, PolicyParts,
-    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, RuleIndex,
-    Service,
+    Action, Direction, Group, GroupIndex, GroupType, Match, Nic, Policy, PolicyParts, PortListIndex,
+    PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, RuleIndex,
 };
 use sg_probe::{CheckResult, Probe, ProbeParts};
 
@@ -17,15 +16,19 @@ const OWN6: &str = "2001:db8::5";
 const OTHER: &str = "192.0.2.1";
 const OTHER6: &str = "2001:db8:f::1";
 
-fn rule(service: Service) -> Rule {
+const ALL: Match = Match::of(Protocol::All);
+
+const fn number(protocol: u8) -> Match {
+    Match::of(Protocol::Number(protocol))
+}
+
+fn rule(matches: Match) -> Rule {
     Rule {
         id: String::new(),
         enabled: true,
         action: Action::Accept,
         priority: Priority::FIRST,
-        service,
-        remote: Remote::Any,
-        local: None,
+        matches,
         description: None,
     }
 }
@@ -35,11 +38,11 @@ fn ports(first: u16, last: u16) -> Ports {
 }
 
 fn tcp(destination: Ports) -> Rule {
-    rule(Service::Ported { protocol: 6, destination, source: Ports::Any })
+    rule(Match { ports: destination, ..number(6) })
 }
 
-fn icmp(family: Family, kind: u8, code: Option<u8>) -> Rule {
-    rule(Service::Icmp { family, message: Some(IcmpMessage { kind, code }) })
+fn icmp(kind: u8, code: Option<u8>) -> Rule {
+    rule(Match { icmp_type: Some(kind), icmp_code: code, ..number(1) })
 }
 
 fn drops(rule: Rule) -> Rule {
@@ -51,7 +54,8 @@ fn at(priority: u8, rule: Rule) -> Rule {
 }
 
 fn from(remote: &str, rule: Rule) -> Rule {
-    Rule { remote: Remote::Net(remote.parse().unwrap()), ..rule }
+    let remote = Remote::Net(remote.parse().unwrap());
+    Rule { matches: Match { remote, ..rule.matches }, ..rule }
 }
 
 fn numbered(rules: Vec<Rule>) -> Vec<Rule> {
@@ -154,7 +158,7 @@ fn ports_include_both_ends() {
         let probe = to_port(port, packet(6, OTHER, OWN));
         assert_eq!(matches(tcp(ports(8000, 8010)), &probe), inside, "{port}");
         assert_eq!(matches(tcp(Ports::List(PortListIndex(0))), &probe), inside, "{port}");
-        let from_port = Service::Ported { protocol: 6, destination: Ports::Any, source: ports(8000, 8010) };
+        let from_port = Match { source_ports: ports(8000, 8010), ..number(6) };
         assert_eq!(matches(rule(from_port), &ports_of(port, 22, packet(6, OTHER, OWN))), inside, "{port}");
     }
     assert!(!matches(tcp(Ports::Any), &to_port(22, packet(17, OTHER, OWN))), "udp is not tcp");
@@ -164,14 +168,14 @@ fn ports_include_both_ends() {
 fn icmp_has_one_family() {
     let echo = message(8, 0, packet(1, OTHER, OWN));
     let echo6 = message(8, 0, packet(58, OTHER6, OWN6));
-    for (family, v4, v6) in [(Family::V4, true, false), (Family::V6, false, true)] {
-        assert_eq!(matches(rule(Service::Icmp { family, message: None }), &echo), v4);
-        assert_eq!(matches(rule(Service::Icmp { family, message: None }), &echo6), v6);
+    for (protocol, v4, v6) in [(1, true, false), (58, false, true)] {
+        assert_eq!(matches(rule(number(protocol)), &echo), v4);
+        assert_eq!(matches(rule(number(protocol)), &echo6), v6);
         for stranger in [bare(packet(58, OTHER, OWN)), bare(packet(1, OTHER6, OWN6))] {
-            assert!(!matches(rule(Service::Icmp { family, message: None }), &stranger), "{stranger}");
+            assert!(!matches(rule(number(protocol)), &stranger), "{stranger}");
         }
     }
-    assert!(matches(rule(Service::All), &bare(packet(58, OTHER, OWN))), "`all` is every number");
+    assert!(matches(rule(ALL), &bare(packet(58, OTHER, OWN))), "`all` is every number");
 }
 
 #[test]
@@ -180,16 +184,16 @@ fn icmp_types_and_codes() {
         [(3, 0, true, false), (3, 4, true, true), (3, 5, true, false), (4, 4, false, false)]
     {
         let probe = message(kind, code, packet(1, OTHER, OWN));
-        assert_eq!(matches(icmp(Family::V4, 3, None), &probe), any_code);
-        assert_eq!(matches(icmp(Family::V4, 3, Some(4)), &probe), code_four);
+        assert_eq!(matches(icmp(3, None), &probe), any_code);
+        assert_eq!(matches(icmp(3, Some(4)), &probe), code_four);
     }
 }
 
 #[test]
 fn a_bare_number_matches_in_both_families() {
     for (source, destination) in [(OTHER, OWN), (OTHER6, OWN6)] {
-        assert!(matches(rule(Service::Other(50)), &bare(packet(50, source, destination))));
-        assert!(!matches(rule(Service::Other(50)), &bare(packet(51, source, destination))));
+        assert!(matches(rule(number(50)), &bare(packet(50, source, destination))));
+        assert!(!matches(rule(number(50)), &bare(packet(51, source, destination))));
     }
 }
 
@@ -203,15 +207,15 @@ fn a_prefix_has_one_family() {
         ("192.0.2.0/32", false, false),
         ("192.0.2.2/31", false, false),
     ] {
-        assert_eq!(matches(from(remote, rule(Service::All)), &gre(OTHER, OWN)), v4, "{remote}");
-        assert_eq!(matches(from(remote, rule(Service::All)), &gre(OTHER6, OWN6)), v6, "{remote}");
+        assert_eq!(matches(from(remote, rule(ALL)), &gre(OTHER, OWN)), v4, "{remote}");
+        assert_eq!(matches(from(remote, rule(ALL)), &gre(OTHER6, OWN6)), v6, "{remote}");
     }
-    assert!(matches(rule(Service::All), &gre(OTHER, OWN)) && matches(rule(Service::All), &gre(OTHER6, OWN6)));
+    assert!(matches(rule(ALL), &gre(OTHER, OWN)) && matches(rule(ALL), &gre(OTHER6, OWN6)));
 }
 
 #[test]
 fn named_remotes() {
-    let office = Rule { remote: Remote::PrefixList(PrefixListIndex(0)), ..rule(Service::All) };
+    let office = rule(Match { remote: Remote::PrefixList(PrefixListIndex(0)), ..ALL });
     for (source, destination, inside) in [
         ("203.0.113.255", OWN, true),
         ("203.0.114.0", OWN, false),
@@ -220,7 +224,7 @@ fn named_remotes() {
     ] {
         assert_eq!(matches(office.clone(), &bare(packet(47, source, destination))), inside, "{source}");
     }
-    let own_group = Rule { remote: Remote::Group(GroupIndex(0)), ..rule(Service::All) };
+    let own_group = rule(Match { remote: Remote::Group(GroupIndex(0)), ..ALL });
     for (source, inside) in [("10.1.0.7", true), ("10.1.0.8", false)] {
         assert_eq!(matches(own_group.clone(), &bare(packet(47, source, OWN))), inside, "{source}");
     }
@@ -252,14 +256,14 @@ fn link_local_addresses_make_no_members() {
         );
     }
     // A rule that names the address itself matches it, link-local or not.
-    parts.groups[0].ingress = numbered(vec![from("fe80::9/128", rule(Service::All))]);
+    parts.groups[0].ingress = numbered(vec![from("fe80::9/128", rule(ALL))]);
     assert_eq!(judge(&parts, &bare(packet(47, "fe80::9", OWN6))), accepted());
 }
 
 #[test]
 fn nobody_else_sends_from_an_address_of_the_nic() {
     let spoofed = CheckResult::without_policy(Verdict::Drop, Reason::OwnSource);
-    let mut parts = parts(vec![group("web", vec![rule(Service::All)], vec![rule(Service::All)])]);
+    let mut parts = parts(vec![group("web", vec![rule(ALL)], vec![rule(ALL)])]);
     parts.nics[0].senders.allowed_address_pairs = vec!["10.0.0.77".parse().unwrap()];
     let inbound = |source, to| bare(ProbeParts { direction: Direction::Ingress, ..packet(47, source, to) });
     for role in [Role::Host, Role::Guest] {
@@ -281,7 +285,7 @@ fn nobody_else_sends_from_an_address_of_the_nic() {
 
 #[test]
 fn the_local_end() {
-    let local = Rule { local: Some("10.0.0.5/32".parse().unwrap()), ..rule(Service::All) };
+    let local = rule(Match { local: Some("10.0.0.5/32".parse().unwrap()), ..ALL });
     assert!(matches(local.clone(), &bare(packet(47, OTHER, OWN))));
     assert!(!matches(local.clone(), &bare(packet(47, OTHER, "10.0.0.4"))));
     assert!(!matches(local, &bare(packet(47, OTHER6, OWN6))));
@@ -311,13 +315,13 @@ fn groups_in_sequence_or_merged() {
 
 #[test]
 fn a_disabled_rule_is_not_there() {
-    let off = Rule { enabled: false, ..rule(Service::All) };
+    let off = Rule { enabled: false, ..rule(ALL) };
     assert!(!matches(off, &bare(packet(47, OTHER, OWN))));
 }
 
 #[test]
 fn members_of_an_open_group_come_in_before_any_rule() {
-    let open = Group { inner_access: true, ..group("web", vec![drops(rule(Service::All))], vec![]) };
+    let open = Group { inner_access: true, ..group("web", vec![drops(rule(ALL))], vec![]) };
     let parts = parts(vec![open]);
     let inside = CheckResult {
         verdict: Verdict::Accept,
@@ -362,7 +366,7 @@ fn a_guest_speaks_for_itself_only() {
 fn a_client_of_dhcp_asks_its_link_and_its_servers() {
     let mut guest = parts(vec![Group {
         kind: GroupType::Enterprise,
-        ..group("web", vec![drops(rule(Service::All))], vec![drops(rule(Service::All))])
+        ..group("web", vec![drops(rule(ALL))], vec![drops(rule(ALL))])
     }]);
     guest.nics[0].role = Role::Guest;
     guest.nics[0].device_facts.connected =
@@ -405,9 +409,9 @@ fn a_client_of_dhcp_asks_its_link_and_its_servers() {
 fn an_explanation_names_what_was_evaluated_and_what_is_shadowed() {
     let rules = vec![
         tcp(ports(80, 80)),
-        from("198.51.100.0/24", drops(rule(Service::All))),
+        from("198.51.100.0/24", drops(rule(ALL))),
         at(2, tcp(ports(22, 22))),
-        at(3, drops(rule(Service::All))),
+        at(3, drops(rule(ALL))),
         at(4, tcp(ports(23, 23))),
     ];
     let policy =

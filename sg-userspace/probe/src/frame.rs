@@ -27,11 +27,12 @@ impl Probe {
     /// enough for any reader.
     #[must_use]
     pub fn frame(&self, sender: Option<Mac>) -> BytesMut {
+        let Self { nic: _, direction: _, protocol, ends, content: _ } = *self;
         let transport = self.transport();
         let mut frame = BytesMut::with_capacity(ETHERNET + 40 + transport.len());
         frame.put_slice(&RECEIVER);
         frame.put_slice(&sender.map_or(SENDER, Mac::bytes));
-        match self.ends() {
+        match ends {
             Ends::V4 { source, destination } => {
                 frame.put_u16(ethertype::IPV4);
                 let mut header = BytesMut::with_capacity(20);
@@ -41,7 +42,7 @@ impl Probe {
                 header.put_u16(0); // identification
                 header.put_u16(DO_NOT_FRAGMENT);
                 header.put_u8(HOP_LIMIT);
-                header.put_u8(self.protocol());
+                header.put_u8(protocol);
                 header.put_u16(0);
                 header.put_slice(&source.octets());
                 header.put_slice(&destination.octets());
@@ -53,7 +54,7 @@ impl Probe {
                 frame.put_u16(ethertype::IPV6);
                 frame.put_u32(6 << 28);
                 frame.put_u16(transport.len() as u16);
-                frame.put_u8(self.protocol());
+                frame.put_u8(protocol);
                 frame.put_u8(HOP_LIMIT);
                 frame.put_slice(&source.octets());
                 frame.put_slice(&destination.octets());

@@ -7,11 +7,9 @@
 mod check_result;
 mod frame;
 mod line;
-mod protocol_name;
 mod question;
 
 pub use check_result::{CheckResult, WrittenAnswer};
 pub use frame::HOP_LIMIT;
 pub use line::{LineReason, Reader};
-pub use protocol_name::{ProtocolName, UnknownProtocol};
 pub use question::{Content, DEFAULT_SOURCE_PORT, Ends, InvalidProbe, Probe, ProbeParts};

@@ -6,10 +6,10 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected, Visitor},
 };
-use sg_model::{Direction, Policy};
+use sg_model::{Direction, Policy, ProtocolName};
 use thiserror::Error;
 
-use super::{InvalidProbe, Probe, ProbeParts, ProtocolName};
+use super::{InvalidProbe, Probe, ProbeParts};
 
 /// Why a line is not a probe. The reader of lines adds the file and the line number.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -67,19 +67,20 @@ impl<'a> Reader<'a> {
             let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
             LineReason::Json { column: error.column(), message }
         })?;
+        let Written { nic, direction, protocol, src, dst, sport, dport, icmp_type, icmp_code } = written;
         let parts = ProbeParts {
-            nic: self.nic(&written.nic)?,
-            direction: match written.direction {
+            nic: self.nic(&nic)?,
+            direction: match direction {
                 WrittenDirection::Ingress => Direction::Ingress,
                 WrittenDirection::Egress => Direction::Egress,
             },
-            protocol: written.protocol.0,
-            source: written.src.0,
-            destination: written.dst.0,
-            source_port: written.sport.map(|Number(port)| port as u16),
-            destination_port: written.dport.map(|Number(port)| port as u16),
-            icmp_type: written.icmp_type.map(|Number(kind)| kind as u8),
-            icmp_code: written.icmp_code.map(|Number(code)| code as u8),
+            protocol: protocol.0,
+            source: src.0,
+            destination: dst.0,
+            source_port: sport.map(|Number(port)| port as u16),
+            destination_port: dport.map(|Number(port)| port as u16),
+            icmp_type: icmp_type.map(|Number(kind)| kind as u8),
+            icmp_code: icmp_code.map(|Number(code)| code as u8),
         };
         Ok(Probe::new(parts)?)
     }

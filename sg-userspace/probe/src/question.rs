@@ -9,10 +9,8 @@ use sg_common::packet::{
     has_ports, is_icmp,
     protocol::{self, is_extension_header},
 };
-use sg_model::{Direction, Family};
+use sg_model::{Direction, Family, ProtocolName};
 use thiserror::Error;
-
-use super::ProtocolName;
 
 /// The source port of a probe that specifies none.
 pub const DEFAULT_SOURCE_PORT: u16 = 40_000;
@@ -64,11 +62,11 @@ pub enum Content {
 /// 64, so it is never neighbour discovery, which requires 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Probe {
-    nic: usize,
-    direction: Direction,
-    protocol: u8,
-    ends: Ends,
-    content: Content,
+    pub(super) nic: usize,
+    pub(super) direction: Direction,
+    pub(super) protocol: u8,
+    pub(super) ends: Ends,
+    pub(super) content: Content,
 }
 
 /// A probe as written, with optional parts.
@@ -154,7 +152,18 @@ impl Probe {
     /// # Errors
     /// The first problem found.
     pub fn new(parts: ProbeParts) -> Result<Self, InvalidProbe> {
-        let ends = match (parts.source, parts.destination) {
+        let ProbeParts {
+            nic,
+            direction,
+            protocol,
+            source,
+            destination,
+            source_port: _,
+            destination_port: _,
+            icmp_type: _,
+            icmp_code: _,
+        } = parts;
+        let ends = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ends::V4 { source, destination },
             (IpAddr::V6(source), IpAddr::V6(destination)) => Ends::V6 { source, destination },
             (source_end, destination_end) => {
@@ -162,7 +171,6 @@ impl Probe {
             }
         };
         let content = parts.content(ends.family())?;
-        let ProbeParts { nic, direction, protocol, .. } = parts;
         Ok(Self { nic, direction, protocol, ends, content })
     }
 
@@ -277,13 +285,14 @@ impl ProbeParts {
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let direction = match self.direction {
+        let Self { nic: _, direction, protocol, ends: _, content } = *self;
+        let direction = match direction {
             Direction::Ingress => "ingress",
             Direction::Egress => "egress",
         };
         let (source, destination) = (self.source(), self.destination());
-        write!(f, "{direction} {} ", ProtocolName(self.protocol))?;
-        match self.content {
+        write!(f, "{direction} {} ", ProtocolName(protocol))?;
+        match content {
             Content::Ports { source: from, destination: to } => {
                 write!(f, "{} -> {}", SocketAddr::new(source, from), SocketAddr::new(destination, to))
             }

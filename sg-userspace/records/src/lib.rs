@@ -14,12 +14,12 @@ pub use ids::{
     AccessKeyId, GroupId, Id, InstanceId, NicId, PortListId, PrefixListId, RuleId, VpcId, looks_like_id,
 };
 pub use list::{EntryList, ListEntry, NoExtra, PortEntry, PortList, PrefixEntry, PrefixFamily, PrefixList};
-pub use ports::{PortSet, PortSetError, port_range};
+pub use ports::PortSet;
 pub use record::{
     AccessKey, Family, Group, Instance, Label, Member, Nic, Order, Quotas, Settings, Token, Vpc,
 };
-pub use rule::{
-    Action, Direction, NicType, Ports, Protocol, ProtocolError, Remote, Rule, RuleSpec, WrittenError, net,
-    shortest,
+pub use rule::{Direction, Ids, Match, NicType, Ports, Remote, Rule, RuleSpec};
+pub use sg_model::{
+    Action, Established, GroupType, Hook, PortSetError, Protocol, ProtocolError, Role, WrittenError, net,
+    port_range, shortest,
 };
-pub use sg_model::{Established, GroupType, Hook, Role};

@@ -9,13 +9,10 @@ use sg_api_types::{CheckPacket, Checked, CommonCheck, Concerned, Evaluated};
 use sg_check::{Engine as _, ImageEngine};
 use sg_model::{DeviceFacts, Policy, RuleIndex};
 use sg_oracle::{Oracle, Step};
-use sg_probe::{Probe, ProbeParts};
-use sg_records::{Direction, GroupId, Protocol, Rule, RuleId};
+use sg_probe::Probe;
+use sg_records::{GroupId, Protocol, Rule, RuleId};
 
 use super::{Field, Refusal, State, group_of, policy_for};
-
-const ECHO_REQUEST: u8 = 8;
-const ECHO_REQUEST_V6: u8 = 128;
 
 /// The verdict on a packet, and what decided it. `facts` returns the facts about a device of this host.
 ///
@@ -51,27 +48,7 @@ fn probe(packet: &CheckPacket, policy: &Policy) -> Result<Probe, Refusal> {
         let allowed = "the NIC has no address of the remote's family: say the local address".to_owned();
         return Err(Refusal::Missing { field: Field::Local, allowed });
     };
-    let (source, destination) = match packet.direction {
-        Direction::Ingress => (packet.remote, local),
-        Direction::Egress => (local, packet.remote),
-    };
-    let echo = match protocol {
-        1 => Some(ECHO_REQUEST),
-        58 => Some(ECHO_REQUEST_V6),
-        _ => None,
-    };
-    let parts = ProbeParts {
-        nic: 0,
-        direction: packet.direction.into(),
-        protocol,
-        source,
-        destination,
-        source_port: packet.source_port,
-        destination_port: packet.port,
-        icmp_type: packet.icmp_type.or(echo),
-        icmp_code: packet.icmp_code,
-    };
-    Probe::new(parts)
+    Probe::new(packet.parts(0, protocol, local))
         .map_err(|error| error.in_words(&WORDS))
         .map_err(|error| Refusal::invalid(Field::Protocol, packet.protocol, error.to_string()))
 }
@@ -134,17 +111,7 @@ pub fn check_common(
 ) -> Result<Vec<CommonCheck>, Refusal> {
     const TCP: [(u16, &str); 5] =
         [(22, "22 SSH"), (80, "80 HTTP"), (443, "443 HTTPS"), (3389, "3389 RDP"), (8080, "8080 HTTP")];
-    let packet = |protocol, port| CheckPacket {
-        nic: nic.to_owned(),
-        direction: Direction::Ingress,
-        protocol: Protocol::Number(protocol),
-        remote,
-        local: None,
-        port,
-        source_port: None,
-        icmp_type: None,
-        icmp_code: None,
-    };
+    let packet = |protocol, port| CheckPacket::inbound(nic, protocol, remote, port);
     // Six checks, one policy: compiled once.
     let policy = judges(state, nic, facts)?;
     let mut tables = ImageEngine::new(&policy);

@@ -4,7 +4,8 @@
 //! `Service`.
 
 use sg_api_types::{CloneGroup, Cloned, CreateGroup, LeftOut};
-use sg_records::{Direction, Group, NicType, Ports, Remote, Rule, RuleSpec};
+use sg_model::Named;
+use sg_records::{Direction, Group, NicType, Remote, Rule, RuleSpec};
 
 use super::{
     Field, Operation, Refusal, Tx,
@@ -73,31 +74,30 @@ impl Operation for CloneGroup {
 fn carried(tx: &Tx, from: &Group, to: &Group, spec: &RuleSpec) -> Result<RuleSpec, String> {
     let mut spec = spec.clone();
     let in_region = |region: Option<&String>| region == Some(&to.region);
-    if let Remote::PrefixList(list) = &spec.remote
-        && !in_region(tx.prefix_list(list).map(|list| &list.region))
+    for named in spec.matches.named() {
+        match named {
+            Named::PrefixList(list) if !in_region(tx.prefix_list(list).map(|list| &list.region)) => {
+                return Err(format!("prefix list {list} is in another region"));
+            }
+            Named::PortList(list) if !in_region(tx.port_list(list).map(|list| &list.region)) => {
+                return Err(format!("port list {list} is in another region"));
+            }
+            Named::Group(group) if *group != from.id && (from.region != to.region || from.vpc != to.vpc) => {
+                return Err(format!("group {group} is in another region or network"));
+            }
+            Named::PrefixList(_) | Named::PortList(_) | Named::Group(_) => {}
+        }
+    }
+    if let Remote::Group(named) = &mut spec.matches.remote
+        && *named == from.id
     {
-        return Err(format!("prefix list {list} is in another region"));
-    }
-    for ports in [&spec.ports, &spec.source_ports] {
-        if let Ports::List(list) = ports
-            && !in_region(tx.port_list(list).map(|list| &list.region))
-        {
-            return Err(format!("port list {list} is in another region"));
-        }
-    }
-    match &spec.remote {
         // A rule that names its own group names the copy there.
-        Remote::Group(named) if *named == from.id => spec.remote = Remote::Group(to.id.clone()),
-        Remote::Group(named) if from.region != to.region || from.vpc != to.vpc => {
-            return Err(format!("group {named} is in another region or network"));
-        }
-        _ => {}
+        *named = to.id.clone();
     }
     if to.vpc.is_some() && spec.nic_type == NicType::Internet {
         return Err("it is for NICs that face the internet, which a VPC does not have".to_owned());
     }
-    let lists = [&spec.ports, &spec.source_ports].into_iter().any(|ports| matches!(ports, Ports::List(_)));
-    if to.vpc.is_none() && (lists || matches!(spec.remote, Remote::PrefixList(_))) {
+    if to.vpc.is_none() && spec.matches.named().any(|named| !matches!(named, Named::Group(_))) {
         return Err("rules of the classic network name no lists".to_owned());
     }
     checked(tx, to, &spec, Strictness::Document).map_err(|refusal| refusal.to_string())

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use sg_api_types::{CreateGroup, DeleteGroups, ModifyGroup};
 use sg_records::{
-    Direction, Group, GroupId, GroupType, Id as _, Label, NicType, PortSet, Ports, Protocol, Remote,
-    RuleSpec, Vpc, VpcId, net,
+    Direction, Group, GroupId, GroupType, Id as _, Label, Match, Ports, Protocol, Remote, RuleSpec, Vpc,
+    VpcId, net,
 };
 use sg_store::Key;
 
@@ -159,11 +159,13 @@ pub(super) fn default_group(tx: &mut Tx, region: &str, vpc: Option<&VpcId>) -> R
     let everyone = net("0.0.0.0/0").map_or(Remote::Any, Remote::Net);
     let rule = |number: u8, port: Option<u16>| RuleSpec {
         priority: sg_model::Priority::LAST.get(),
-        ports: port
-            .and_then(|port| sg_model::PortRange::new(port, port))
-            .map_or(Ports::Any, |range| Ports::Ranges(PortSet::range(range))),
-        remote: everyone.clone(),
-        nic_type: NicType::Intranet,
+        matches: Match {
+            ports: port
+                .and_then(|port| sg_model::PortRange::new(port, port))
+                .map_or(Ports::Any, |range| Ports::Ranges(vec![range])),
+            remote: everyone.clone(),
+            ..Match::of(Protocol::Number(number))
+        },
         ..RuleSpec::accept(Protocol::Number(number))
     };
     let specs = [rule(6, Some(22)), rule(6, Some(3389)), rule(1, None)];

@@ -159,9 +159,9 @@ impl<'a> Check<'a> {
         }
         // Groups that a document made, and copies of them, may name themselves.
         let spec = checked(self.state, group, &rule.spec, Strictness::Document)?;
-        if spec.remote != rule.spec.remote {
-            let allowed = format!("an id, not a name, and no host bits: {}", spec.remote);
-            return Err(Refusal::invalid(Field::Remote, &rule.spec.remote, allowed));
+        if spec.matches.remote != rule.spec.matches.remote {
+            let allowed = format!("an id, not a name, and no host bits: {}", spec.matches.remote);
+            return Err(Refusal::invalid(Field::Remote, &rule.spec.matches.remote, allowed));
         }
         if spec != rule.spec {
             return invalid("spec", rule.id.as_str(), "ids, not names, and no host bits");

@@ -4,14 +4,14 @@
 //! decides: it is redundant if both accept or neither does, and shadowed otherwise. Lint changes nothing. The native API calls
 //! it.
 
-use std::{borrow::Cow, collections::BTreeMap, slice, thread};
+use std::{borrow::Cow, collections::BTreeMap, thread};
 
 use ipnet::IpNet;
 use sg_api_types::{Finding, FindingKind, Severity};
-use sg_common::packet::protocol::is_extension_header;
+use sg_common::packet::{has_ports, protocol::is_extension_header};
 use sg_host::parallel::parallel_map;
-use sg_model::PortRange;
-use sg_records::{Action, Direction, GroupId, NicType, Order, Ports, PrefixList, Protocol, Remote, Rule};
+use sg_model::{Lists, PortRange, Reach, join_port_ranges};
+use sg_records::{Action, Direction, GroupId, Ids, NicType, Order, PortListId, PrefixListId, Protocol, Rule};
 
 use super::{Refusal, State};
 
@@ -101,19 +101,36 @@ fn of_groups(
             (before, rule.spec.priority, rule.spec.action, place, rule.serial)
         });
         // Two rules can match the same packet only if they have the same protocol, or one has all.
-        let mut seen: BTreeMap<Option<Protocol>, Vec<Reach<'_>>> = BTreeMap::new();
+        let lists = StoredLists(state);
+        let mut seen: BTreeMap<Option<u8>, Vec<(&Rule, Reach<'_, Ids>)>> = BTreeMap::new();
         for (_, rule) in rules {
-            let reach = Reach::of(state, rule);
-            let key = |protocol| (protocol != Protocol::All).then_some(protocol);
-            let own = key(rule.spec.protocol);
+            let reach = Reach::of(&lists, &rule.spec.matches);
+            let own = reach.protocol();
             let candidates = seen.get(&None).into_iter().chain(own.and_then(|_| seen.get(&own))).flatten();
-            if let Some(first) = candidates.into_iter().find(|first| first.covers(&reach)) {
-                findings.push(never_asked(rule, first.rule));
+            let mut same_nics = candidates.filter(|(first, _)| first.spec.nic_type == rule.spec.nic_type);
+            if let Some((first, _)) = same_nics.find(|(_, first)| first.covers(&reach)) {
+                findings.push(never_asked(rule, first));
             }
             findings.extend(over_open(rule, &reach));
             findings.extend(extension_header(rule));
-            seen.entry(own).or_default().push(reach);
+            seen.entry(own).or_default().push((rule, reach));
         }
+    }
+}
+
+/// The entries of the lists of a state.
+struct StoredLists<'a>(&'a State);
+
+impl Lists<Ids> for StoredLists<'_> {
+    fn prefixes(&self, list: &PrefixListId) -> Cow<'_, [IpNet]> {
+        let entries = self.0.prefix_list(list).into_iter().flat_map(|list| &list.entries);
+        entries.map(|entry| entry.cidr).collect()
+    }
+
+    fn joined_ports(&self, list: &PortListId) -> Cow<'_, [PortRange]> {
+        let entries = self.0.port_list(list).into_iter().flat_map(|list| &list.entries);
+        let ranges: Vec<PortRange> = entries.flat_map(|entry| entry.ports.ranges()).copied().collect();
+        join_port_ranges(&ranges).into()
     }
 }
 
@@ -135,17 +152,16 @@ fn never_asked(rule: &Rule, first: &Rule) -> Finding {
     Finding { severity, kind, rule, group, by: Some(first.id.clone()), message }
 }
 
-fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
-    let everybody = reach.remote.as_ref().is_none_or(|nets| nets.iter().any(|net| net.prefix_len() == 0));
-    if rule.direction != Direction::Ingress || rule.spec.action != Action::Accept || !everybody {
+fn over_open(rule: &Rule, reach: &Reach<'_, Ids>) -> Option<Finding> {
+    let accepts = rule.spec.action == Action::Accept;
+    if rule.direction != Direction::Ingress || !accepts || !reach.is_from_everybody() {
         return None;
     }
     let every_port = reach
-        .ports
-        .as_ref()
+        .ports()
         .is_none_or(|all| all.iter().any(|range| range.first() <= 1 && range.last() == u16::MAX));
-    let has_ports = matches!(rule.spec.protocol, Protocol::All | Protocol::Number(6 | 17 | 33 | 132 | 136));
-    let names: Vec<&str> = match &reach.ports {
+    let has_ports = reach.protocol().is_none_or(has_ports);
+    let names: Vec<&str> = match reach.ports() {
         Some(ranges) if has_ports => SENSITIVE
             .into_iter()
             .filter(|(port, _)| ranges.iter().any(|range| range.contains(*port)))
@@ -165,7 +181,7 @@ fn over_open(rule: &Rule, reach: &Reach<'_>) -> Option<Finding> {
 }
 
 fn extension_header(rule: &Rule) -> Option<Finding> {
-    let Protocol::Number(number) = rule.spec.protocol else { return None };
+    let Protocol::Number(number) = rule.spec.matches.protocol else { return None };
     is_extension_header(number).then(|| Finding {
         severity: Severity::Medium,
         kind: FindingKind::ExtensionHeader,
@@ -176,109 +192,5 @@ fn extension_header(rule: &Rule) -> Option<Finding> {
             "protocol {number} is an extension header of IPv6: this rule matches IPv4 packets only, those of IPv6 have the \
              protocol that stands behind it"
         ),
-    })
-}
-
-/// The packets that a rule matches, with lists expanded.
-struct Reach<'a> {
-    rule: &'a Rule,
-    /// `None`: any remote. Groups are not expanded; see `group`.
-    remote: Option<Cow<'a, [IpNet]>>,
-    group: Option<&'a GroupId>,
-    ports: Option<Cow<'a, [PortRange]>>,
-    source_ports: Option<Cow<'a, [PortRange]>>,
-}
-
-impl<'a> Reach<'a> {
-    fn of(state: &State, rule: &'a Rule) -> Self {
-        let ports = |ports: &'a Ports| match ports {
-            Ports::Any => None,
-            Ports::Ranges(set) => Some(Cow::Borrowed(set.ranges())),
-            Ports::List(list) => Some(Cow::Owned(state.port_list(list).map_or_else(Vec::new, |list| {
-                list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect()
-            }))),
-        };
-        let (mut remote, mut group) = (Some(Cow::default()), None);
-        match &rule.spec.remote {
-            Remote::Any => remote = None,
-            Remote::Net(net) => remote = Some(Cow::Borrowed(slice::from_ref(net))),
-            Remote::Group(named) => group = Some(named),
-            Remote::PrefixList(list) => {
-                let entries = |list: &PrefixList| list.entries.iter().map(|entry| entry.cidr).collect();
-                remote = state.prefix_list(list).map(|list| Cow::Owned(entries(list)));
-            }
-        }
-        let (to, from) = (ports(&rule.spec.ports), ports(&rule.spec.source_ports));
-        Self { rule, remote, group, ports: to, source_ports: from }
-    }
-
-    /// Whether `self` contains every packet of `other`.
-    fn covers(&self, other: &Self) -> bool {
-        let (one, two) = (&self.rule.spec, &other.rule.spec);
-        let icmp = match (one.icmp_type, one.icmp_code) {
-            (None, _) => true,
-            (kind, None) => kind == two.icmp_type,
-            both => both == (two.icmp_type, two.icmp_code),
-        };
-        let local = match (one.local, two.local) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(one), Some(two)) => contains(one, two),
-        };
-        let remote = || match (&self.remote, &other.remote) {
-            (None, _) => true,
-            (Some(_), _) if self.group.is_some() => self.group == other.group,
-            (Some(_), None) => false,
-            (Some(_), Some(_)) if other.group.is_some() => false,
-            (Some(ones), Some(twos)) => twos.iter().all(|two| ones.iter().any(|one| contains(*one, *two))),
-        };
-        (one.protocol == Protocol::All || one.protocol == two.protocol)
-            && one.nic_type == two.nic_type
-            && icmp
-            && local
-            && remote()
-            && spans(self.ports.as_deref(), other.ports.as_deref())
-            && spans(self.source_ports.as_deref(), other.source_ports.as_deref())
-    }
-}
-
-fn contains(outer: IpNet, inner: IpNet) -> bool {
-    // By bits: this runs for every pair of rules.
-    match (outer, inner) {
-        (IpNet::V4(outer), IpNet::V4(inner)) => {
-            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
-            outer.prefix_len() <= inner.prefix_len()
-                && differ.checked_shr(32 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
-        }
-        (IpNet::V6(outer), IpNet::V6(inner)) => {
-            let differ = outer.addr().to_bits() ^ inner.addr().to_bits();
-            outer.prefix_len() <= inner.prefix_len()
-                && differ.checked_shr(128 - u32::from(outer.prefix_len())).unwrap_or(0) == 0
-        }
-        _ => false,
-    }
-}
-
-/// Whether `outer` contains every port of `inner`; adjacent ranges are joined.
-fn spans(outer: Option<&[PortRange]>, inner: Option<&[PortRange]>) -> bool {
-    let (outer, inner) = match (outer, inner) {
-        (None, _) => return true,
-        (Some(_), None) => return false,
-        (Some(outer), Some(inner)) => (outer, inner),
-    };
-    let mut sorted: Vec<(u32, u32)> =
-        outer.iter().map(|range| (u32::from(range.first()), u32::from(range.last()))).collect();
-    sorted.sort_unstable();
-    let mut joined: Vec<(u32, u32)> = Vec::new();
-    for (first, last) in sorted {
-        match joined.last_mut() {
-            Some((_, end)) if first <= *end + 1 => *end = (*end).max(last),
-            _ => joined.push((first, last)),
-        }
-    }
-    inner.iter().all(|range| {
-        joined
-            .iter()
-            .any(|(first, last)| *first <= u32::from(range.first()) && u32::from(range.last()) <= *last)
     })
 }

@@ -6,11 +6,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use sg_model::{DeviceFacts, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Service};
-use sg_records::{
-    Direction, Group, GroupId, Nic, NicType, PortListId, Ports, PrefixListId, Protocol, Remote, Rule,
-    RuleSpec,
-};
+use sg_model::{DeviceFacts, GroupIndex, Policy, PolicyParts, PortListIndex, PrefixListIndex, Resolve};
+use sg_records::{Direction, Group, GroupId, Ids, Nic, NicType, PortListId, PrefixListId, Rule, RuleSpec};
 use thiserror::Error;
 
 use super::State;
@@ -136,12 +133,7 @@ impl Projection<'_> {
         if self.indices.groups.contains_key(&(id.clone(), network)) {
             return Ok(());
         }
-        let by = || "a NIC".to_owned();
-        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
-            what: "group",
-            id: id.to_string(),
-            by: by(),
-        })?;
+        let group = self.state.group(id).ok_or_else(|| dangling("a NIC", "group", id))?;
         // Members are known by their private addresses: facing the internet, nobody is a member.
         let inner_access = group.inner_access && network == NicType::Intranet;
         let index = self.group(group, network, inner_access);
@@ -185,79 +177,18 @@ impl Projection<'_> {
     }
 
     fn rule(&mut self, rule: &Rule) -> Result<sg_model::Rule, ProjectError> {
-        let by = rule.id.as_str();
-        let wrong = |reason| ProjectError::Rule { rule: by.to_owned(), reason };
-        let spec = &rule.spec;
-        let remote = match &spec.remote {
-            Remote::Any => sg_model::Remote::Any,
-            Remote::Net(net) => sg_model::Remote::Net(*net),
-            Remote::Group(group) => sg_model::Remote::Group(self.named(group, by)?),
-            Remote::PrefixList(list) => sg_model::Remote::PrefixList(self.prefix_list(list, by)?),
-        };
-        let destination = self.ports(&spec.ports, by)?;
-        let source = self.ports(&spec.source_ports, by)?;
+        let Rule { id, group: _, direction: _, serial: _, created: _, spec } = rule;
+        let RuleSpec { action, priority, matches, nic_type: _, enabled, name: _, description: _ } = spec;
+        let wrong = |reason| ProjectError::Rule { rule: id.to_string(), reason };
         Ok(sg_model::Rule {
-            id: by.to_owned(),
-            enabled: spec.enabled,
-            action: spec.action.into(),
-            priority: sg_model::Priority::new(spec.priority)
+            id: id.to_string(),
+            enabled: *enabled,
+            action: *action,
+            priority: sg_model::Priority::new(*priority)
                 .ok_or_else(|| wrong("its priority is not 1 to 100"))?,
-            service: service(spec, destination, source).map_err(wrong)?,
-            remote,
-            local: spec.local,
+            matches: matches.try_map(&mut ByPosition { projection: self, by: id.as_str() })?,
             description: None,
         })
-    }
-
-    /// Adds a group that a rule names, and returns its index.
-    fn named(&mut self, id: &GroupId, by: &str) -> Result<GroupIndex, ProjectError> {
-        self.indices.named.push(id.clone());
-        if let Some(index) = self.indices.groups.get(&(id.clone(), NicType::Intranet)) {
-            return Ok(*index);
-        }
-        let group = self.state.group(id).ok_or_else(|| ProjectError::Dangling {
-            what: "group",
-            id: id.to_string(),
-            by: by.to_owned(),
-        })?;
-        Ok(self.group(group, NicType::Intranet, false))
-    }
-
-    fn prefix_list(&mut self, id: &PrefixListId, by: &str) -> Result<PrefixListIndex, ProjectError> {
-        if let Some(index) = self.indices.prefix_lists.get(id) {
-            return Ok(*index);
-        }
-        let list = self.state.prefix_list(id).ok_or_else(|| ProjectError::Dangling {
-            what: "prefix list",
-            id: id.to_string(),
-            by: by.to_owned(),
-        })?;
-        let index = PrefixListIndex(self.parts.prefix_lists.len());
-        let prefixes = list.entries.iter().map(|entry| entry.cidr).collect();
-        self.parts.prefix_lists.push((id.to_string(), prefixes));
-        self.indices.prefix_lists.insert(id.clone(), index);
-        Ok(index)
-    }
-
-    fn ports(&mut self, ports: &Ports, by: &str) -> Result<sg_model::Ports, ProjectError> {
-        let id = match ports {
-            Ports::Any => return Ok(sg_model::Ports::Any),
-            Ports::Ranges(set) => return Ok(sg_model::Ports::Ranges(set.ranges().to_vec())),
-            Ports::List(id) => id,
-        };
-        if let Some(index) = self.indices.port_lists.get(id) {
-            return Ok(sg_model::Ports::List(*index));
-        }
-        let list = self.state.port_list(id).ok_or_else(|| ProjectError::Dangling {
-            what: "port list",
-            id: id.to_string(),
-            by: by.to_owned(),
-        })?;
-        let index = PortListIndex(self.parts.port_lists.len());
-        let ranges = list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect();
-        self.parts.port_lists.push((id.to_string(), ranges));
-        self.indices.port_lists.insert(id.clone(), index);
-        Ok(sg_model::Ports::List(index))
     }
 
     fn nic(&mut self, nic: &Nic) {
@@ -303,34 +234,52 @@ impl Projection<'_> {
     }
 }
 
-/// Protocol, ports and ICMP message of a rule.
-///
-/// # Errors
-/// What does not fit together.
-pub(super) fn service(
-    spec: &RuleSpec,
-    destination: sg_model::Ports,
-    source: sg_model::Ports,
-) -> Result<Service, &'static str> {
-    let plain = match spec.protocol {
-        Protocol::All => Service::All,
-        Protocol::Number(number) => Service::of(number),
-    };
-    let has_ports = !spec.ports.is_any() || !spec.source_ports.is_any();
-    let has_message = spec.icmp_type.is_some() || spec.icmp_code.is_some();
-    match plain {
-        Service::Ported { protocol, .. } if !has_message => {
-            Ok(Service::Ported { protocol, destination, source })
+/// Finds the positions in the policy of what a rule names, and adds what is not there yet.
+struct ByPosition<'p, 'a> {
+    projection: &'p mut Projection<'a>,
+    /// The rule.
+    by: &'p str,
+}
+
+fn dangling(by: &str, what: &'static str, id: &impl ToString) -> ProjectError {
+    ProjectError::Dangling { what, id: id.to_string(), by: by.to_owned() }
+}
+
+impl Resolve<Ids, sg_model::Indices> for ByPosition<'_, '_> {
+    type Error = ProjectError;
+
+    fn group(&mut self, id: &GroupId) -> Result<GroupIndex, ProjectError> {
+        self.projection.indices.named.push(id.clone());
+        if let Some(index) = self.projection.indices.groups.get(&(id.clone(), NicType::Intranet)) {
+            return Ok(*index);
         }
-        Service::Icmp { family, .. } if !has_ports => match (spec.icmp_type, spec.icmp_code) {
-            (None, Some(_)) => Err("an ICMP code needs a type"),
-            (None, None) => Ok(Service::Icmp { family, message: None }),
-            (Some(kind), code) => {
-                Ok(Service::Icmp { family, message: Some(sg_model::IcmpMessage { kind, code }) })
-            }
-        },
-        other if !has_ports && !has_message => Ok(other),
-        _ if has_ports => Err("only TCP, UDP, SCTP, DCCP and UDP-Lite have ports"),
-        _ => Err("only ICMP and ICMPv6 have message types"),
+        let group = self.projection.state.group(id).ok_or_else(|| dangling(self.by, "group", id))?;
+        Ok(self.projection.group(group, NicType::Intranet, false))
+    }
+
+    fn prefix_list(&mut self, id: &PrefixListId) -> Result<PrefixListIndex, ProjectError> {
+        let Projection { state, parts, indices } = &mut *self.projection;
+        if let Some(index) = indices.prefix_lists.get(id) {
+            return Ok(*index);
+        }
+        let list = state.prefix_list(id).ok_or_else(|| dangling(self.by, "prefix list", id))?;
+        let index = PrefixListIndex(parts.prefix_lists.len());
+        let prefixes = list.entries.iter().map(|entry| entry.cidr).collect();
+        parts.prefix_lists.push((id.to_string(), prefixes));
+        indices.prefix_lists.insert(id.clone(), index);
+        Ok(index)
+    }
+
+    fn port_list(&mut self, id: &PortListId) -> Result<PortListIndex, ProjectError> {
+        let Projection { state, parts, indices } = &mut *self.projection;
+        if let Some(index) = indices.port_lists.get(id) {
+            return Ok(*index);
+        }
+        let list = state.port_list(id).ok_or_else(|| dangling(self.by, "port list", id))?;
+        let index = PortListIndex(parts.port_lists.len());
+        let ranges = list.entries.iter().flat_map(|entry| entry.ports.ranges()).copied().collect();
+        parts.port_lists.push((id.to_string(), ranges));
+        indices.port_lists.insert(id.clone(), index);
+        Ok(index)
     }
 }

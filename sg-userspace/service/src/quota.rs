@@ -5,22 +5,20 @@
 
 use std::collections::HashMap;
 
-use sg_records::{Group, GroupId, GroupType, Nic, Ports, Remote, Rule};
+use sg_model::Named;
+use sg_records::{Group, GroupId, GroupType, Nic, Remote, Rule};
 
 use super::{Quota, Refusal, State};
 
 /// The number of rules that a rule counts as. A list in it counts as the maximum number of its entries; several are multiplied.
 #[must_use]
 pub fn weight(state: &State, rule: &Rule) -> u64 {
-    let ports = |ports: &Ports| match ports {
-        Ports::List(list) => state.port_list(list).map_or(1, |list| u64::from(list.max_entries)),
-        Ports::Any | Ports::Ranges(_) => 1,
+    let entries = |named| match named {
+        Named::Group(_) => 1,
+        Named::PrefixList(list) => state.prefix_list(list).map_or(1, |list| u64::from(list.max_entries)),
+        Named::PortList(list) => state.port_list(list).map_or(1, |list| u64::from(list.max_entries)),
     };
-    let remote = match &rule.spec.remote {
-        Remote::PrefixList(list) => state.prefix_list(list).map_or(1, |list| u64::from(list.max_entries)),
-        Remote::Any | Remote::Net(_) | Remote::Group(_) => 1,
-    };
-    remote * ports(&rule.spec.ports) * ports(&rule.spec.source_ports)
+    rule.spec.matches.named().map(entries).product()
 }
 
 /// The number of rules that a group counts as, in both directions.
@@ -51,7 +49,7 @@ pub(super) fn rules_of_nic(
 /// Checks how many rules of a group name a group.
 pub(super) fn group_references(state: &State, group: &GroupId) -> Result<(), Refusal> {
     let allowed = state.settings().quotas.group_references_per_group;
-    let names_group = |rule: &Rule| matches!(rule.spec.remote, Remote::Group(_));
+    let names_group = |rule: &Rule| matches!(rule.spec.matches.remote, Remote::Group(_));
     let needed = state.rules_of(group).filter(|rule| names_group(rule)).count() as u64;
     Quota::GroupReferences.check(format_args!("group {group}"), needed, allowed)
 }

@@ -47,8 +47,8 @@ impl Operation for RestoreRules {
         let others: Vec<Rule> = tx.rules_of(&from.id).map(|rule| Rule::clone(rule)).collect();
         for mut rule in others {
             // A copy that names itself stands for a group that names itself.
-            if rule.spec.remote == Remote::Group(from.id.clone()) {
-                rule.spec.remote = Remote::Group(group.id.clone());
+            if rule.spec.matches.remote == Remote::Group(from.id.clone()) {
+                rule.spec.matches.remote = Remote::Group(group.id.clone());
             }
             match checked(tx, &group, &rule.spec, Strictness::Document) {
                 Ok(spec) => {

@@ -2,13 +2,15 @@
 //!
 //! It must never decide which packets a rule matches. Called by the operations that add or change rules.
 
-use sg_model::Priority;
-use sg_records::{Family, Group, GroupType, NicType, PortEntry, Ports, PrefixEntry, Remote, RuleSpec};
+use sg_model::{MatchField, Misfit, Priority, Resolve};
+use sg_records::{
+    Family, Group, GroupId, GroupType, Ids, Match, NicType, PortEntry, PortListId, PrefixEntry, PrefixListId,
+    Remote, RuleSpec,
+};
 
 use super::{
     Field, Refusal, State,
     labels::{free_name, rule_description},
-    project::service,
     refusal::excerpt,
 };
 
@@ -45,67 +47,68 @@ pub(super) fn checked(
     }
     free_name(&spec.name)?;
     rule_description(&spec.description)?;
-    for ports in [&mut spec.ports, &mut spec.source_ports] {
-        if let Ports::List(list) = ports {
-            *list = state.find_list::<PortEntry>(list.as_str())?.id.clone();
-        }
-    }
-    fits_together(&spec)?;
-    if let Some(local) = &mut spec.local {
-        *local = local.trunc();
-    }
-    families(state, &mut spec)?;
-    named_group(state, group, &mut spec, strictness)?;
+    spec.matches = spec.matches.try_map(&mut ByName { state, group })?;
+    fits_together(&spec.matches)?;
+    spec.matches = spec.matches.truncated();
+    families(state, &spec.matches)?;
+    named_group(state, group, &spec, strictness)?;
     Ok(spec)
 }
 
+/// Resolves the names in a rule of `group` to ids.
+struct ByName<'a> {
+    state: &'a State,
+    group: &'a Group,
+}
+
+impl Resolve<Ids, Ids> for ByName<'_> {
+    type Error = Refusal;
+
+    fn group(&mut self, group: &GroupId) -> Result<GroupId, Refusal> {
+        Ok(self.state.find_group_near(group.as_str(), self.group)?.id.clone())
+    }
+
+    fn prefix_list(&mut self, list: &PrefixListId) -> Result<PrefixListId, Refusal> {
+        Ok(self.state.find_list::<PrefixEntry>(list.as_str())?.id.clone())
+    }
+
+    fn port_list(&mut self, list: &PortListId) -> Result<PortListId, Refusal> {
+        Ok(self.state.find_list::<PortEntry>(list.as_str())?.id.clone())
+    }
+}
+
 /// Checks that protocol, ports and ICMP message fit together.
-fn fits_together(spec: &RuleSpec) -> Result<(), Refusal> {
-    let said = |ports: &Ports| match ports {
-        Ports::Any => sg_model::Ports::Any,
-        Ports::Ranges(_) | Ports::List(_) => sg_model::Ports::Ranges(Vec::new()),
+fn fits_together(matches: &Match) -> Result<(), Refusal> {
+    let Err(misfit) = matches.fits() else { return Ok(()) };
+    let (field, found) = match misfit {
+        Misfit::Ports if !matches.ports.is_any() => (Field::Ports, matches.ports.to_string()),
+        Misfit::Ports => (Field::SourcePorts, matches.source_ports.to_string()),
+        Misfit::Message | Misfit::CodeWithoutType => {
+            (Field::Icmp, matches.icmp_type.map_or_else(String::new, |kind| kind.to_string()))
+        }
     };
-    let Err(reason) = service(spec, said(&spec.ports), said(&spec.source_ports)) else { return Ok(()) };
-    let (field, found) = if !spec.ports.is_any() {
-        (Field::Ports, spec.ports.to_string())
-    } else if !spec.source_ports.is_any() {
-        (Field::SourcePorts, spec.source_ports.to_string())
-    } else {
-        (Field::Icmp, spec.icmp_type.map_or_else(String::new, |kind| kind.to_string()))
-    };
-    Err(Refusal::Invalid { field, found, allowed: format!("{reason}; the protocol is {}", spec.protocol) })
+    Err(Refusal::Invalid { field, found, allowed: format!("{misfit}; the protocol is {}", matches.protocol) })
 }
 
 /// Checks that a rule has one address family.
-fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
-    let protocol = match service(spec, sg_model::Ports::Any, sg_model::Ports::Any) {
-        Ok(service) => service.family().map(|family| match family {
-            sg_model::Family::V4 => Family::V4,
-            sg_model::Family::V6 => Family::V6,
-        }),
-        Err(_) => None,
+fn families(state: &State, matches: &Match) -> Result<(), Refusal> {
+    let of_list = |list: &PrefixListId| {
+        let family = state.prefix_list(list)?.extra.family?;
+        Some(match family {
+            Family::V4 => sg_model::Family::V4,
+            Family::V6 => sg_model::Family::V6,
+        })
     };
-    let remote = match &mut spec.remote {
-        Remote::Any | Remote::Group(_) => None,
-        Remote::Net(net) => {
-            *net = net.trunc();
-            Some(Family::of(*net))
-        }
-        Remote::PrefixList(list) => {
-            let found = state.find_list::<PrefixEntry>(list.as_str())?;
-            *list = found.id.clone();
-            found.extra.family
-        }
-    };
-    let local = spec.local.map(Family::of);
-    let parts = [("the protocol", protocol), ("the remote", remote), ("the local address", local)];
-    let mut known = parts.into_iter().filter_map(|(part, family)| Some((part, family?)));
-    if let Some((first, family)) = known.next()
-        && let Some((second, _)) = known.find(|(_, other)| *other != family)
-    {
+    if let Some([first, second]) = matches.mixed_families(of_list) {
+        let [first, second] = [first, second].map(|(field, _)| match field {
+            MatchField::Local => "the local address",
+            MatchField::Remote => "the remote",
+            // Every other field that has a family has that of the protocol.
+            _ => "the protocol",
+        });
         return Err(Refusal::MixedFamilies { first, second });
     }
-    if let (Remote::Net(remote), Some(local)) = (&spec.remote, spec.local)
+    if let (Remote::Net(remote), Some(local)) = (&matches.remote, matches.local)
         && *remote == local
         && remote.prefix_len() > 0
     {
@@ -116,16 +119,10 @@ fn families(state: &State, spec: &mut RuleSpec) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Resolves the group that a rule names, and checks that it may be named.
-fn named_group(
-    state: &State,
-    group: &Group,
-    spec: &mut RuleSpec,
-    strictness: Strictness,
-) -> Result<(), Refusal> {
-    let Remote::Group(name) = &mut spec.remote else { return Ok(()) };
-    let named = state.find_group_near(name.as_str(), group)?;
-    *name = named.id.clone();
+/// Checks that the group that a rule names may be named.
+fn named_group(state: &State, group: &Group, spec: &RuleSpec, strictness: Strictness) -> Result<(), Refusal> {
+    let Remote::Group(id) = &spec.matches.remote else { return Ok(()) };
+    let Some(named) = state.group(id) else { return Ok(()) };
     if named.vpc != group.vpc {
         let called = |group: &Group| match group.label.name.as_str() {
             "" => format!("group {}", group.id),

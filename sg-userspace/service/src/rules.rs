@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use sg_api_types::{Authorize, ModifyRule, Revoke};
 use sg_records::{
-    Action, Direction, Group, GroupId, Id as _, NicType, Ports, Protocol, Remote, Rule, RuleId, RuleSpec,
+    Action, Direction, Group, GroupId, Id as _, Match, NicType, Remote, Rule, RuleId, RuleSpec,
 };
 use sg_store::Key;
 
@@ -87,12 +87,7 @@ pub(super) fn put_rules(
 pub struct Identity {
     action: Action,
     priority: u8,
-    protocol: Protocol,
-    ports: Ports,
-    source_ports: Ports,
-    icmp: (Option<u8>, Option<u8>),
-    remote: Remote,
-    local: Option<ipnet::IpNet>,
+    matches: Match,
     nic_type: NicType,
 }
 
@@ -100,60 +95,26 @@ impl Identity {
     /// The identity of a rule.
     #[must_use]
     pub fn of(spec: &RuleSpec) -> Self {
-        Self {
-            action: spec.action,
-            priority: spec.priority,
-            protocol: spec.protocol,
-            ports: spec.ports.clone(),
-            source_ports: spec.source_ports.clone(),
-            icmp: (spec.icmp_type, spec.icmp_code),
-            remote: spec.remote.clone(),
-            local: spec.local,
-            nic_type: spec.nic_type,
-        }
+        let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description: _ } = spec;
+        Self { action: *action, priority: *priority, matches: matches.clone(), nic_type: *nic_type }
     }
 }
 
-fn modified(change: &ModifyRule, spec: &RuleSpec) -> Result<RuleSpec, Refusal> {
+/// Checks that a change keeps the kind of the remote, and ports from becoming a list or the other way round.
+fn keeps_kinds(change: &ModifyRule, old: &Match) -> Result<(), Refusal> {
     let changes_kind = |field| Err(Refusal::ChangesKind { field });
     if let Some(remote) = &change.remote
-        && kind_of(remote) != kind_of(&spec.remote)
+        && kind_of(remote) != kind_of(&old.remote)
     {
         return changes_kind(Field::Remote);
     }
     if let Some(ports) = &change.ports
-        && matches!(ports, Ports::List(_)) != matches!(spec.ports, Ports::List(_))
-        && !spec.ports.is_any()
+        && ports.list().is_some() != old.ports.list().is_some()
+        && !old.ports.is_any()
     {
         return changes_kind(Field::Ports);
     }
-    let mut spec = spec.clone();
-    if let Some(protocol) = change.protocol.filter(|protocol| *protocol != spec.protocol) {
-        // What only the old protocol had goes with it.
-        spec.protocol = protocol;
-        spec.ports = change.ports.clone().unwrap_or_default();
-        spec.source_ports = Ports::Any;
-        (spec.icmp_type, spec.icmp_code) = (None, None);
-    }
-    spec.action = change.action.unwrap_or(spec.action);
-    spec.priority = change.priority.unwrap_or(spec.priority);
-    spec.enabled = change.enabled.unwrap_or(spec.enabled);
-    spec.local = change.local.or(spec.local);
-    spec.icmp_code =
-        if change.icmp_type.is_some() { change.icmp_code } else { change.icmp_code.or(spec.icmp_code) };
-    spec.icmp_type = change.icmp_type.or(spec.icmp_type);
-    for (to, from) in [(&mut spec.ports, &change.ports), (&mut spec.source_ports, &change.source_ports)] {
-        if let Some(ports) = from {
-            to.clone_from(ports);
-        }
-    }
-    if let Some(remote) = &change.remote {
-        spec.remote.clone_from(remote);
-    }
-    if let Some(description) = &change.description {
-        spec.description.clone_from(description);
-    }
-    Ok(spec)
+    Ok(())
 }
 
 fn kind_of(remote: &Remote) -> u8 {
@@ -178,7 +139,8 @@ impl Operation for ModifyRule {
             return Err(Refusal::NothingToChange);
         }
         let owner = Group::clone(tx.find_group(rule.group.as_str())?);
-        let spec = modified(self, &rule.spec)?;
+        keeps_kinds(self, &rule.spec.matches)?;
+        let spec = self.apply(rule.spec.clone());
         let strictness = if owner.label.owner.is_some() { Strictness::Document } else { Strictness::Cloud };
         let spec = checked(tx, &owner, &spec, strictness)?;
         if spec == rule.spec {

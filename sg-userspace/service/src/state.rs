@@ -6,9 +6,10 @@
 use std::{net::IpAddr, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
+use sg_model::Named;
 use sg_records::{
     AccessKey, AccessKeyId, Group, GroupId, Instance, InstanceId, Member, Nic, NicId, PortList, PortListId,
-    Ports, PrefixList, PrefixListId, Remote, Rule, RuleId, Settings, Token, Vpc, VpcId,
+    PrefixList, PrefixListId, Rule, RuleId, Settings, Token, Vpc, VpcId,
 };
 use sg_store::{Key, Record};
 
@@ -261,16 +262,11 @@ impl State {
 
 /// The group and the lists that a rule names.
 fn named_by(rule: &Rule) -> impl Iterator<Item = Key> {
-    let remote = match &rule.spec.remote {
-        Remote::Group(group) => Some(Key::Group(group.clone())),
-        Remote::PrefixList(list) => Some(Key::PrefixList(list.clone())),
-        Remote::Any | Remote::Net(_) => None,
-    };
-    let ports = [&rule.spec.ports, &rule.spec.source_ports].into_iter().filter_map(|ports| match ports {
-        Ports::List(list) => Some(Key::PortList(list.clone())),
-        Ports::Any | Ports::Ranges(_) => None,
-    });
-    remote.into_iter().chain(ports)
+    rule.spec.matches.named().map(|named| match named {
+        Named::Group(group) => Key::Group(group.clone()),
+        Named::PrefixList(list) => Key::PrefixList(list.clone()),
+        Named::PortList(list) => Key::PortList(list.clone()),
+    })
 }
 
 /// Adds `value` under `key`, or removes it.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sg_records::{
-    Action, Direction, Family, GroupId, Id as _, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
+    Action, Direction, Family, GroupId, Id as _, Match, NicType, PortListId, Ports, PrefixListId, Protocol,
     Remote, Rule, RuleSpec, net, port_range, shortest,
 };
 use utoipa::ToSchema;
@@ -57,29 +57,28 @@ impl RuleRow {
 
     /// The row of a rule.
     fn of(rule: &Rule) -> Self {
-        let spec = &rule.spec;
-        let text = |number: Option<u8>| number.map_or_else(String::new, |number| number.to_string());
+        let Rule { id: _, group: _, direction, serial: _, created: _, spec } = rule;
+        let RuleSpec { action, priority, matches, nic_type, enabled, name, description } = spec;
+        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = matches;
+        let text = |number: &Option<u8>| number.map_or_else(String::new, |number| number.to_string());
         let mut row = Self {
-            direction: rule.direction.to_string(),
-            policy: spec.action.to_string(),
-            priority: spec.priority.to_string(),
-            ip_protocol: spec.protocol.to_string().to_uppercase(),
-            port_range: ports_text(&spec.ports),
-            source_port_range: ports_text(&spec.source_ports),
-            nic_type: spec.nic_type.to_string(),
-            icmp_type: text(spec.icmp_type),
-            icmp_code: text(spec.icmp_code),
-            enabled: if spec.enabled { "" } else { "false" }.to_owned(),
-            name: spec.name.clone(),
-            description: spec.description.clone(),
+            direction: direction.to_string(),
+            policy: action.to_string(),
+            priority: priority.to_string(),
+            ip_protocol: protocol.to_string().to_uppercase(),
+            port_range: if ports.list().is_some() { String::new() } else { ports_text(ports) },
+            source_port_range: ports_text(source_ports),
+            port_range_list_id: ports.list().map_or_else(String::new, ToString::to_string),
+            nic_type: nic_type.to_string(),
+            icmp_type: text(icmp_type),
+            icmp_code: text(icmp_code),
+            enabled: if *enabled { "" } else { "false" }.to_owned(),
+            name: name.clone(),
+            description: description.clone(),
             ..Self::default()
         };
-        if let Ports::List(list) = &spec.ports {
-            row.port_range_list_id = list.to_string();
-            row.port_range.clear();
-        }
-        let remote_is_source = rule.direction == Direction::Ingress;
-        match &spec.remote {
+        let remote_is_source = *direction == Direction::Ingress;
+        match remote {
             Remote::Any => {
                 let [v4, v6, ..] = row.end(remote_is_source);
                 "0.0.0.0/0".clone_into(v4);
@@ -89,8 +88,8 @@ impl RuleRow {
             Remote::Group(group) => *row.end(remote_is_source)[2] = group.to_string(),
             Remote::PrefixList(list) => *row.end(remote_is_source)[3] = list.to_string(),
         }
-        if let Some(local) = spec.local {
-            row.put_net(!remote_is_source, local);
+        if let Some(local) = local {
+            row.put_net(!remote_is_source, *local);
         }
         row
     }
@@ -123,26 +122,49 @@ impl RuleRow {
     /// The row without blanks around its fields. Names and descriptions are left unchanged.
     fn trimmed(&self) -> Self {
         let mut row = self.clone();
+        let Self {
+            direction,
+            policy,
+            priority,
+            ip_protocol,
+            port_range,
+            source_port_range,
+            source_cidr_ip,
+            ipv6_source_cidr_ip,
+            source_group_id,
+            source_prefix_list_id,
+            dest_cidr_ip,
+            ipv6_dest_cidr_ip,
+            dest_group_id,
+            dest_prefix_list_id,
+            port_range_list_id,
+            nic_type,
+            icmp_type,
+            icmp_code,
+            enabled,
+            name: _,
+            description: _,
+        } = &mut row;
         for field in [
-            &mut row.direction,
-            &mut row.policy,
-            &mut row.priority,
-            &mut row.ip_protocol,
-            &mut row.port_range,
-            &mut row.source_port_range,
-            &mut row.source_cidr_ip,
-            &mut row.ipv6_source_cidr_ip,
-            &mut row.source_group_id,
-            &mut row.source_prefix_list_id,
-            &mut row.dest_cidr_ip,
-            &mut row.ipv6_dest_cidr_ip,
-            &mut row.dest_group_id,
-            &mut row.dest_prefix_list_id,
-            &mut row.port_range_list_id,
-            &mut row.nic_type,
-            &mut row.icmp_type,
-            &mut row.icmp_code,
-            &mut row.enabled,
+            direction,
+            policy,
+            priority,
+            ip_protocol,
+            port_range,
+            source_port_range,
+            source_cidr_ip,
+            ipv6_source_cidr_ip,
+            source_group_id,
+            source_prefix_list_id,
+            dest_cidr_ip,
+            ipv6_dest_cidr_ip,
+            dest_group_id,
+            dest_prefix_list_id,
+            port_range_list_id,
+            nic_type,
+            icmp_type,
+            icmp_code,
+            enabled,
         ] {
             if field.trim().len() < field.len() {
                 *field = field.trim().to_owned();
@@ -188,12 +210,15 @@ impl RuleRow {
                 _ => return Err(format!("Policy {:?}: accept, drop or reject", self.policy)),
             },
             priority: number("Priority", &self.priority)?.unwrap_or(1),
-            ports,
-            source_ports: ports_of("SourcePortRange", &self.source_port_range)?,
-            icmp_type: number("IcmpType", &self.icmp_type)?,
-            icmp_code: number("IcmpCode", &self.icmp_code)?,
-            remote,
-            local,
+            matches: Match {
+                protocol,
+                ports,
+                source_ports: ports_of("SourcePortRange", &self.source_port_range)?,
+                icmp_type: number("IcmpType", &self.icmp_type)?,
+                icmp_code: number("IcmpCode", &self.icmp_code)?,
+                remote,
+                local,
+            },
             nic_type: match self.nic_type.to_ascii_lowercase().as_str() {
                 "" | "intranet" => NicType::Intranet,
                 "internet" => NicType::Internet,
@@ -206,7 +231,6 @@ impl RuleRow {
             },
             name: self.name.clone(),
             description: self.description.clone(),
-            ..RuleSpec::accept(protocol)
         };
         Ok((direction, spec))
     }
@@ -230,8 +254,8 @@ fn ports_text(ports: &Ports) -> String {
     match ports {
         Ports::Any => "-1/-1".to_owned(),
         Ports::List(list) => list.to_string(),
-        Ports::Ranges(set) => {
-            let ranges = set.ranges().iter().map(|range| format!("{}/{}", range.first(), range.last()));
+        Ports::Ranges(ranges) => {
+            let ranges = ranges.iter().map(|range| format!("{}/{}", range.first(), range.last()));
             ranges.collect::<Vec<_>>().join(",")
         }
     }
@@ -244,10 +268,8 @@ fn ports_of(name: &str, text: &str) -> Result<Ports, String> {
     if text.starts_with(PortListId::PREFIX) {
         return Ok(Ports::List(PortListId::from(text)));
     }
-    let range = |part: &str| port_range(part, '/').map(|range| range.to_string());
-    let ranges: Option<Vec<String>> = text.split(',').map(range).collect();
-    let set: Option<PortSet> = ranges.and_then(|ranges| ranges.join(",").parse().ok());
-    set.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
+    let ranges: Option<Vec<_>> = text.split(',').map(|part| port_range(part, '/')).collect();
+    ranges.map(Ports::Ranges).ok_or_else(|| format!("{name} {text:?}: write 22/22, 80/90 or -1/-1"))
 }
 
 #[cfg(test)]
@@ -288,21 +310,11 @@ mod tests {
                 texts,
             )| {
                 let (name, description, enabled, internet) = texts;
-                let spec = RuleSpec {
-                    action,
-                    priority,
-                    ports,
-                    source_ports,
-                    icmp_type,
-                    icmp_code,
-                    remote,
-                    local: local.map(|text| text.parse().unwrap()),
-                    nic_type: if internet { NicType::Internet } else { NicType::Intranet },
-                    enabled,
-                    name,
-                    description,
-                    ..RuleSpec::accept(Protocol::Number(protocol))
-                };
+                let local = local.map(|text| text.parse().unwrap());
+                let protocol = Protocol::Number(protocol);
+                let matches = Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local };
+                let nic_type = if internet { NicType::Internet } else { NicType::Intranet };
+                let spec = RuleSpec { action, priority, matches, nic_type, enabled, name, description };
                 let (id, group) = (sg_records::RuleId::random(), GroupId::from("sg-0"));
                 Rule { id, group, direction, serial: 0, created: jiff::Timestamp::UNIX_EPOCH, spec }
             },

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::{has_ports, is_icmp, protocol};
-use sg_model::{Direction, Family, Nic, Policy, PortRange, Ports, Remote, Rule, Service};
+use sg_model::{Conditions, Direction, Family, Nic, Policy, PortRange, Ports, Remote, Rule, Service};
 use sg_probe::{Probe, ProbeParts};
 
 use super::{
@@ -55,12 +55,13 @@ impl Aim {
     pub(super) fn at_rule(random: &mut Rng, policy: &Policy, at: (usize, Direction), rule: &Rule) -> Self {
         let nic = &policy.nics()[at.0];
         let mut aim = Self::anywhere(random, policy, at);
-        let written = match rule.remote {
+        let Conditions { service, remote, local } = rule.matches.conditions();
+        let written = match remote {
             Remote::Net(prefix) => Some(family_of(prefix.addr())),
-            _ => rule.local.map(|prefix| family_of(prefix.addr())),
+            _ => local.map(|prefix| family_of(prefix.addr())),
         };
         let remotes = remotes(policy, rule);
-        let wanted = rule.service.family().or(written);
+        let wanted = service.family().or(written);
         let remote = pick::among(
             random,
             remotes.iter().filter(|prefix| wanted.is_none_or(|family| family_of(prefix.addr()) == family)),
@@ -71,12 +72,12 @@ impl Aim {
             Some(&prefix) => address::inside(random, prefix),
             None => address::any(random, family),
         };
-        aim.local = own(random, nic, family, rule.local);
-        match &rule.service {
+        aim.local = own(random, nic, family, local);
+        match service {
             Service::All => {}
-            Service::Other(number) => aim.protocol = *number,
+            Service::Other(number) => aim.protocol = number,
             Service::Ported { protocol, destination, source } => {
-                aim.protocol = *protocol;
+                aim.protocol = protocol;
                 if let Some(range) = pick::among(random, ranges(policy, destination)) {
                     aim.destination_port = random.u16(range.first()..=range.last());
                 }
@@ -85,7 +86,7 @@ impl Aim {
                 }
             }
             Service::Icmp { family, message } => {
-                aim.protocol = icmp_of(*family);
+                aim.protocol = icmp_of(family);
                 if let Some(message) = message {
                     aim.icmp_type = message.kind;
                     aim.icmp_code = message.code.unwrap_or_else(|| random.u8(..));
@@ -97,10 +98,11 @@ impl Aim {
 
     /// Moves one field to an edge of `rule`, or just over it.
     pub(super) fn nudge(&mut self, random: &mut Rng, policy: &Policy, rule: &Rule) {
+        let Conditions { service, remote: _, local } = rule.matches.conditions();
         let family = family_of(self.remote);
         match random.u8(..12) {
             0..3 => {
-                if let Service::Ported { destination, source, .. } = &rule.service {
+                if let Service::Ported { destination, source, .. } = service {
                     if let Some(range) = pick::among(random, ranges(policy, source)) {
                         self.source_port = edge(random, *range);
                     } else if let Some(range) = pick::among(random, ranges(policy, destination)) {
@@ -111,7 +113,7 @@ impl Aim {
                 }
             }
             3 => {
-                if let Service::Ported { destination, .. } = &rule.service
+                if let Service::Ported { destination, .. } = service
                     && let Some(range) = pick::among(random, ranges(policy, destination))
                 {
                     self.destination_port = edge(random, *range);
@@ -130,7 +132,7 @@ impl Aim {
             }
             7 => self.remote = address::flip(self.remote, random.u32(..width(family))),
             8 => {
-                self.local = match rule.local {
+                self.local = match local {
                     Some(prefix) if family_of(prefix.addr()) == family => address::at_border(random, prefix),
                     _ => address::flip(self.local, random.u32(..width(family))),
                 };
@@ -245,7 +247,7 @@ fn own(random: &mut Rng, nic: &Nic, family: Family, within: Option<IpNet>) -> Ip
 
 /// Who the remote of the rule is; nothing where it is everyone.
 fn remotes(policy: &Policy, rule: &Rule) -> Vec<IpNet> {
-    match rule.remote {
+    match rule.matches.remote {
         Remote::Any => Vec::new(),
         Remote::Net(prefix) => vec![prefix],
         Remote::Group(group) => policy.members(group).into_iter().map(IpNet::from).collect(),

@@ -18,8 +18,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Direction, Family, Group, GroupIndex, GroupType, IcmpMessage, Nic, PolicyParts, PortRange, Ports,
-    Priority, Remote, Rule, Service,
+    Action, Direction, Family, Group, GroupIndex, GroupType, Match, Nic, PolicyParts, PortRange, Ports,
+    Priority, Protocol, Remote, Rule, Service,
 };
 
 use super::{
@@ -99,8 +99,8 @@ impl Shape {
     fn rule(self, random: &mut Rng, pools: &Pools, direction: Direction) -> (u32, Rule) {
         let (from, to) = weighted(random, self.pairs());
         let (source, destination) = (random.u32(from.0..=from.1), random.u32(to.0..=to.1));
-        let service = self.service(random, pools, source + destination > 0);
-        let openness = 64 - source - destination + openness(&service) + random.u32(..8);
+        let matches = self.service(random, pools, source + destination > 0);
+        let openness = 64 - source - destination + openness(&matches) + random.u32(..8);
         let [source, destination] = [(0, source), (1, destination)]
             .map(|(side, length)| (length > 0).then(|| pools.prefix(random, side, length)));
         let (remote, local) = match direction {
@@ -112,9 +112,7 @@ impl Shape {
             enabled: true,
             action: if random.u8(..4) == 0 { Action::Drop } else { Action::Accept },
             priority: Priority::FIRST,
-            service,
-            remote: remote.map_or(Remote::Any, Remote::Net),
-            local,
+            matches: Match { remote: remote.map_or(Remote::Any, Remote::Net), local, ..matches },
             description: None,
         };
         (openness, rule)
@@ -173,21 +171,26 @@ impl Shape {
         }
     }
 
-    /// A service; everything only where an end is `named`.
-    fn service(self, random: &mut Rng, pools: &Pools, named: bool) -> Service {
+    /// What a rule matches at any addresses; everything only where an end is `named`.
+    fn service(self, random: &mut Rng, pools: &Pools, named: bool) -> Match {
+        let number = |protocol| Match::of(Protocol::Number(protocol));
         let ported = match weighted_index(random, self.protocols()) {
-            0 if named => return Service::All,
+            0 if named => return Match::of(Protocol::All),
             0 | 1 => protocol::TCP,
             2 => protocol::UDP,
             3 => {
-                let message = IcmpMessage { kind: pick::of(random, [0, 3, 8, 11]), code: None };
-                return Service::Icmp { family: pools.family, message: random.bool().then_some(message) };
+                let kind = pick::of(random, [0, 3, 8, 11]);
+                let icmp = match pools.family {
+                    Family::V4 => protocol::ICMP,
+                    Family::V6 => protocol::ICMPV6,
+                };
+                return Match { icmp_type: random.bool().then_some(kind), ..number(icmp) };
             }
             // GRE, ESP, AH, OSPF.
-            _ => return Service::of(pick::of(random, [47, 50, 51, 89])),
+            _ => return number(pick::of(random, [47, 50, 51, 89])),
         };
-        let [source, destination] = [0, 1].map(|side| pools.ports(random, side, self.ports()[side]));
-        Service::Ported { protocol: ported, destination, source }
+        let [source_ports, ports] = [0, 1].map(|side| pools.ports(random, side, self.ports()[side]));
+        Match { ports, source_ports, ..number(ported) }
     }
 }
 
@@ -256,15 +259,15 @@ impl Pools {
     }
 }
 
-/// How much a service leaves open, in bits of a port.
-fn openness(service: &Service) -> u32 {
+/// How much the protocol and its ports leave open, in bits of a port.
+fn openness(matches: &Match) -> u32 {
     let ports = |ports: &Ports| match ports {
         Ports::Ranges(ranges) => {
             ranges.iter().map(|range| range.last() - range.first()).max().unwrap_or(0).checked_ilog2()
         }
         Ports::Any | Ports::List(_) => Some(16),
     };
-    match service {
+    match matches.conditions().service {
         Service::All => 40,
         Service::Ported { destination, source, .. } => {
             [destination, source].into_iter().filter_map(ports).sum()

@@ -6,8 +6,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Family, GroupIndex, IcmpMessage, PortListIndex, PortRange, Ports, PrefixListIndex, Priority,
-    Remote, Rule, Service,
+    Action, Family, GroupIndex, Indices, Match, PortListIndex, PortRange, Ports, PrefixListIndex, Priority,
+    Protocol, Remote, Rule,
 };
 
 use super::{
@@ -20,16 +20,24 @@ use super::{
 const EDGES: [u16; 10] = [0, 1, 22, 53, 80, 443, 1023, 1024, 40_000, 65_535];
 
 pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
-    let service = service(random, world);
-    let family = service.family().unwrap_or_else(|| pick::family(random));
+    let (protocol, ports, source_ports, message) = service(random, world);
+    let only = Match::<Indices>::of(protocol).conditions().service.family();
+    let family = only.unwrap_or_else(|| pick::family(random));
+    let (icmp_type, icmp_code) = message.map_or((None, None), |(kind, code)| (Some(kind), code));
     Rule {
         id,
         enabled: random.u8(..10) > 0,
         action: pick::of(random, [Action::Accept, Action::Accept, Action::Drop, Action::Reject]),
         priority: priority(random),
-        remote: remote(random, world, family),
-        local: (random.u8(..6) == 0).then(|| prefix_around(world.local(random, family), random)),
-        service,
+        matches: Match {
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote: remote(random, world, family),
+            local: (random.u8(..6) == 0).then(|| prefix_around(world.local(random, family), random)),
+        },
         description: None,
     }
 }
@@ -40,18 +48,20 @@ fn priority(random: &mut Rng) -> Priority {
     Priority::new(number).unwrap_or(Priority::FIRST)
 }
 
-fn service(random: &mut Rng, world: &World) -> Service {
+/// Protocol, destination ports, source ports, ICMP type and code.
+fn service(random: &mut Rng, world: &World) -> (Protocol, Ports, Ports, Option<(u8, Option<u8>)>) {
     match random.u8(..12) {
-        0..2 => Service::All,
-        2..8 => Service::Ported {
-            protocol: pick::of(random, [protocol::TCP, protocol::TCP, protocol::UDP, protocol::SCTP]),
-            destination: ports(random, world, 8),
-            source: ports(random, world, 2),
-        },
-        8..11 => {
-            Service::Icmp { family: pick::family(random), message: random.bool().then(|| message(random)) }
+        0..2 => (Protocol::All, Ports::Any, Ports::Any, None),
+        2..8 => {
+            let protocol = pick::of(random, [protocol::TCP, protocol::TCP, protocol::UDP, protocol::SCTP]);
+            (Protocol::Number(protocol), ports(random, world, 8), ports(random, world, 2), None)
         }
-        _ => Service::of(random.u8(..)),
+        8..11 => {
+            let protocol = pick::of(random, [protocol::ICMP, protocol::ICMPV6]);
+            let message = random.bool().then(|| message(random));
+            (Protocol::Number(protocol), Ports::Any, Ports::Any, message)
+        }
+        _ => (Protocol::Number(random.u8(..)), Ports::Any, Ports::Any, None),
     }
 }
 
@@ -84,10 +94,10 @@ pub(super) fn port(random: &mut Rng) -> u16 {
 }
 
 /// Echo, unreachable and anything, in either family's numbers.
-fn message(random: &mut Rng) -> IcmpMessage {
+fn message(random: &mut Rng) -> (u8, Option<u8>) {
     let kind = if random.bool() { pick::of(random, [0, 3, 8, 128, 129, 255]) } else { random.u8(..) };
     let code = random.bool().then(|| pick::of(random, [0, 1, 4, 255]));
-    IcmpMessage { kind, code }
+    (kind, code)
 }
 
 fn remote(random: &mut Rng, world: &World, family: Family) -> Remote {

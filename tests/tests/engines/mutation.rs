@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use sg_check::EngineKind;
 use sg_common::packet::protocol;
 use sg_model::{
-    Family, Group, PolicyParts, PortRange, Ports, Precedence, Priority, Remote, Role, Rule, Service,
+    Group, Match, PolicyParts, PortRange, Ports, Precedence, Priority, Protocol, Remote, Role, Rule,
 };
 
 use super::compare::{self, Opponent, Size};
@@ -35,33 +35,31 @@ const BUGS: &[Bug] = &[
     ("disabled rules are asked", |parts| each_rule(parts, |rule| rule.enabled = true)),
     ("the source port is not asked", |parts| {
         each_rule(parts, |rule| {
-            if let Service::Ported { source, .. } = &mut rule.service {
-                *source = Ports::Any;
-            }
+            rule.matches.source_ports = Ports::Any;
         });
     }),
-    ("the local end is not asked", |parts| each_rule(parts, |rule| rule.local = None)),
-    ("icmp is asked in both families", |parts| {
+    ("the local end is not asked", |parts| each_rule(parts, |rule| rule.matches.local = None)),
+    ("icmp and icmpv6 are mistaken for one another", |parts| {
         each_rule(parts, |rule| {
-            if let Service::Icmp { family, message: None } = rule.service {
-                rule.service = Service::Other(match family {
-                    Family::V4 => protocol::ICMP,
-                    Family::V6 => protocol::ICMPV6,
-                });
+            let Match { protocol, remote, local: None, .. } = &mut rule.matches else { return };
+            if let (Protocol::Number(number), false) = (protocol, matches!(remote, Remote::Net(_))) {
+                *number = match *number {
+                    protocol::ICMP => protocol::ICMPV6,
+                    protocol::ICMPV6 => protocol::ICMP,
+                    other => other,
+                };
             }
         });
     }),
     ("the ICMP code is not asked", |parts| {
         each_rule(parts, |rule| {
-            if let Service::Icmp { message: Some(message), .. } = &mut rule.service {
-                message.code = None;
-            }
+            rule.matches.icmp_code = None;
         });
     }),
     ("a remote group is everyone", |parts| {
         each_rule(parts, |rule| {
-            if matches!(rule.remote, Remote::Group(_)) {
-                rule.remote = Remote::Any;
+            if matches!(rule.matches.remote, Remote::Group(_)) {
+                rule.matches.remote = Remote::Any;
             }
         });
     }),
@@ -103,7 +101,7 @@ fn each_range(parts: &mut PolicyParts, change: fn(PortRange) -> PortRange) {
     let all = |ranges: &mut [PortRange]| ranges.iter_mut().for_each(|range| *range = change(*range));
     parts.port_lists.iter_mut().for_each(|(_, ranges)| all(ranges));
     each_rule(parts, |rule| {
-        if let Service::Ported { destination: Ports::Ranges(ranges), .. } = &mut rule.service {
+        if let Ports::Ranges(ranges) = &mut rule.matches.ports {
             all(ranges);
         }
     });
@@ -119,7 +117,7 @@ fn first_port_left_out(range: PortRange) -> PortRange {
 
 fn each_prefix(parts: &mut PolicyParts, change: fn(IpNet) -> IpNet) {
     each_rule(parts, |rule| {
-        if let Remote::Net(prefix) = &mut rule.remote {
+        if let Remote::Net(prefix) = &mut rule.matches.remote {
             *prefix = change(*prefix);
         }
     });

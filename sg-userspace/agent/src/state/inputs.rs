@@ -11,8 +11,8 @@ use std::{
 use ipnet::IpNet;
 use sg_compile::diff::trim_common_ends;
 use sg_model::{
-    Action, AddressPair, AllowedSources, Decider, DeviceFacts, Direction, Established, Family, Group,
-    GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy,
+    Action, AddressPair, AllowedSources, Conditions, Decider, DeviceFacts, Direction, Established, Family,
+    Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy,
     PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
     Takeover, Unmatched,
 };
@@ -237,18 +237,19 @@ impl<'a> Inputs<'a> {
     }
 
     fn rule(&mut self, rule: &Rule, text: &mut Text) {
-        let Rule { id: _, enabled: _, action, priority, service, remote, local, description: _ } = rule;
+        let Rule { id: _, enabled: _, action, priority, matches, description: _ } = rule;
         text.tag(match action {
             Action::Drop => 0,
             Action::Accept => 1,
             Action::Reject => 2,
         });
         text.tag(priority.get());
+        let Conditions { service, remote, local } = matches.conditions();
         match service {
             Service::All => text.tag(0),
             Service::Ported { protocol, destination, source } => {
                 text.tag(1);
-                text.tag(*protocol);
+                text.tag(protocol);
                 self.ports(destination, text);
                 self.ports(source, text);
             }
@@ -260,15 +261,15 @@ impl<'a> Inputs<'a> {
                 });
                 text.number(match message {
                     None => 0,
-                    Some(IcmpMessage { kind, code: None }) => 1 << 16 | u64::from(*kind),
+                    Some(IcmpMessage { kind, code: None }) => 1 << 16 | u64::from(kind),
                     Some(IcmpMessage { kind, code: Some(code) }) => {
-                        2 << 16 | u64::from(*code) << 8 | u64::from(*kind)
+                        2 << 16 | u64::from(code) << 8 | u64::from(kind)
                     }
                 });
             }
             Service::Other(protocol) => {
                 text.tag(3);
-                text.tag(*protocol);
+                text.tag(protocol);
             }
         }
         match remote {
@@ -288,7 +289,7 @@ impl<'a> Inputs<'a> {
         }
         text.tag(local.is_some().into());
         if let Some(net) = local {
-            text.net(*net);
+            text.net(net);
         }
     }
 

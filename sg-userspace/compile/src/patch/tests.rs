@@ -11,7 +11,7 @@ use sg_common::{
     packet::Address,
     verdict::{Decision, Reason},
 };
-use sg_model::{GroupIndex, PolicyParts, Precedence, PrefixListIndex, Remote, Rule};
+use sg_model::{GroupIndex, Match, PolicyParts, Precedence, PrefixListIndex, Remote, Rule};
 use sg_oracle::Oracle;
 use sg_probe::{CheckResult, Probe, ProbeParts};
 
@@ -82,8 +82,8 @@ impl Random {
                     }
                     _ => None,
                 };
-                let service = tcp(first, first + self.of(&[0, 100]));
-                Rule { local, ..rule(number, service, remote) }
+                let matches = Match { local, ..tcp(first, first + self.of(&[0, 100])) };
+                rule(number, matches, remote)
             })
             .collect()
     }

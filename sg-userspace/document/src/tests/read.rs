@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Established, Family, Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Nic, Policy,
-    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule,
-    Service,
+    Action, Established, Group, GroupIndex, GroupType, Hook, Ipsec, Match, MatchField, Nic, Policy,
+    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote,
+    Role, Rule,
 };
 
 use super::{super::Notice, EXAMPLE, accepted};
@@ -27,19 +27,23 @@ fn port(port: u16) -> PortRange {
     range(port, port)
 }
 
-fn ported(protocol: u8, destination: Ports) -> Service {
-    Service::Ported { protocol, destination, source: Ports::Any }
+const ALL: Match = Match::of(Protocol::All);
+
+const fn number(protocol: u8) -> Match {
+    Match::of(Protocol::Number(protocol))
 }
 
-fn rule(id: &str, service: Service) -> Rule {
+fn ported(protocol: u8, ports: Ports) -> Match {
+    Match { ports, ..number(protocol) }
+}
+
+fn rule(id: &str, matches: Match) -> Rule {
     Rule {
         id: id.to_owned(),
         enabled: true,
         action: Action::Accept,
         priority: Priority::FIRST,
-        service,
-        remote: Remote::Any,
-        local: None,
+        matches,
         description: None,
     }
 }
@@ -54,48 +58,41 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
                 ported(protocol::TCP, Ports::Ranges(vec![port(80), port(443), range(8080, 8090)])),
             )
         },
-        Rule {
-            remote: Remote::PrefixList(office),
-            ..rule("web/ingress/1", ported(protocol::TCP, Ports::List(web_ports)))
-        },
+        rule(
+            "web/ingress/1",
+            Match { remote: Remote::PrefixList(office), ..ported(protocol::TCP, Ports::List(web_ports)) },
+        ),
         Rule {
             action: Action::Drop,
             priority: Priority::LAST,
-            remote: remote("198.51.100.0/24"),
-            ..rule("no-scan", Service::All)
+            ..rule("no-scan", Match { remote: remote("198.51.100.0/24"), ..ALL })
         },
         Rule {
             enabled: false,
-            remote: Remote::Group(ops),
-            ..rule("web/ingress/3", ported(protocol::SCTP, Ports::Ranges(vec![port(22)])))
+            ..rule(
+                "web/ingress/3",
+                Match { remote: Remote::Group(ops), ..ported(protocol::SCTP, Ports::Ranges(vec![port(22)])) },
+            )
         },
+        rule("web/ingress/4", Match { icmp_type: Some(8), icmp_code: Some(0), ..number(protocol::ICMP) }),
         rule(
-            "web/ingress/4",
-            Service::Icmp { family: Family::V4, message: Some(IcmpMessage { kind: 8, code: Some(0) }) },
+            "web/ingress/5",
+            Match {
+                source_ports: Ports::Ranges(vec![port(53)]),
+                local: Some("10.0.0.5/32".parse().unwrap()),
+                ..ported(protocol::UDP, Ports::Ranges(vec![range(5000, 5010)]))
+            },
         ),
-        Rule {
-            local: Some("10.0.0.5/32".parse().unwrap()),
-            ..rule(
-                "web/ingress/5",
-                Service::Ported {
-                    protocol: protocol::UDP,
-                    destination: Ports::Ranges(vec![range(5000, 5010)]),
-                    source: Ports::Ranges(vec![port(53)]),
-                },
-            )
-        },
-        Rule {
-            remote: remote("::/0"),
-            local: Some("2001:db8::5/128".parse().unwrap()),
-            ..rule(
-                "web/ingress/6",
-                Service::Icmp { family: Family::V6, message: Some(IcmpMessage { kind: 128, code: None }) },
-            )
-        },
-        Rule {
-            description: Some("tunnels".to_owned()),
-            ..rule("web/ingress/7", Service::Other(protocol::GRE))
-        },
+        rule(
+            "web/ingress/6",
+            Match {
+                icmp_type: Some(128),
+                remote: remote("::/0"),
+                local: Some("2001:db8::5/128".parse().unwrap()),
+                ..number(protocol::ICMPV6)
+            },
+        ),
+        Rule { description: Some("tunnels".to_owned()), ..rule("web/ingress/7", number(protocol::GRE)) },
     ]
 }
 
@@ -183,7 +180,7 @@ fn what_is_left_out_has_its_default() {
     let policy = &loaded.policy;
     let group = &policy.groups()[0];
     assert_eq!((group.kind, group.inner_access), (GroupType::Basic, true));
-    assert_eq!(group.ingress, [rule("g/ingress/0", Service::All)]);
+    assert_eq!(group.ingress, [rule("g/ingress/0", ALL)]);
     assert!(group.egress.is_empty());
     let nic = &policy.nics()[0];
     assert_eq!((nic.precedence, nic.established), (Precedence::Sequence, Established::Revalidate));
@@ -219,8 +216,8 @@ fn every_way_to_write_ports() {
     let ports = |written: &str| {
         let text = format!("groups: {{ g: {{ ingress: [ {{ protocol: tcp, ports: {written} }} ] }} }}");
         let policy = accepted(&text).policy;
-        match &policy.groups()[0].ingress[0].service {
-            Service::Ported { destination: Ports::Ranges(ranges), .. } => ranges.clone(),
+        match &policy.groups()[0].ingress[0].matches.ports {
+            Ports::Ranges(ranges) => ranges.clone(),
             other => panic!("{other:?}"),
         }
     };
@@ -237,7 +234,7 @@ fn every_way_to_write_ports() {
 #[test]
 fn a_rule_may_name_its_own_group() {
     let policy = accepted("groups: { g: { egress: [ { protocol: all, remote: { group: g } } ] } }").policy;
-    assert_eq!(policy.groups()[0].egress[0].remote, Remote::Group(GroupIndex(0)));
+    assert_eq!(policy.groups()[0].egress[0].matches.remote, Remote::Group(GroupIndex(0)));
 }
 
 #[test]
@@ -252,7 +249,7 @@ groups:
 ";
     let policy = accepted(text).policy;
     let group = &policy.groups()[0];
-    assert_eq!(group.ingress[1].service, ported(protocol::TCP, Ports::Ranges(vec![port(23)])));
+    assert_eq!(group.ingress[1].matches, ported(protocol::TCP, Ports::Ranges(vec![port(23)])));
     assert_eq!(group.egress[0], Rule { id: "g/egress/0".to_owned(), ..group.ingress[0].clone() });
 }
 
@@ -267,8 +264,8 @@ groups:
 ";
     let loaded = accepted(text);
     let rule = &loaded.policy.groups()[0].ingress[0];
-    assert_eq!(rule.remote, remote("2001:db8::/32"));
-    assert_eq!(rule.local, Some("fe80::/10".parse().unwrap()));
+    assert_eq!(rule.matches.remote, remote("2001:db8::/32"));
+    assert_eq!(rule.matches.local, Some("fe80::/10".parse().unwrap()));
     let ten = "10.0.0.0/8".parse().unwrap();
     assert_eq!(loaded.policy.prefixes(PrefixListIndex(0)), [ten, ten]);
     let warnings: Vec<_> = loaded.warnings[..3].iter().map(ToString::to_string).collect();
@@ -417,4 +414,12 @@ fn rules_without_end_are_not_all_compared() {
     let said = of_rules(&rules.join(","));
     assert_eq!(said.len(), 1);
     assert!(said[0].ends_with("not all of them were"), "{said:?}");
+}
+
+#[test]
+fn the_manual_has_a_row_for_every_field() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/use/policy.md"));
+    for field in MatchField::ALL {
+        assert!(page.contains(&format!("\n| `{field}` |")), "{field}");
+    }
 }

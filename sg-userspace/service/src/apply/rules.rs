@@ -5,13 +5,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt::Write as _,
+    convert::Infallible,
 };
 
 use sg_api_types::Happens;
-use sg_records::{
-    Action, Direction, Group, GroupId, NicType, PortSet, Ports, Protocol, Remote, Rule, RuleSpec,
-};
+use sg_model::{GroupIndex, Indices, PortListIndex, PrefixListIndex, Resolve};
+use sg_records::{Direction, Group, GroupId, Ids, NicType, PortListId, PrefixListId, Rule, RuleSpec};
 use sg_store::Key;
 
 use super::plan::Plan;
@@ -106,68 +105,42 @@ fn said(spec: &RuleSpec) -> String {
     serde_json::to_string(&nameless).unwrap_or_default()
 }
 
-/// A rule in one line.
+/// A rule in one line, without its texts.
 fn summary(spec: &RuleSpec) -> String {
-    let mut text = format!("{} {} {}", spec.action, spec.priority, spec.protocol);
-    let ports = [("ports", &spec.ports), ("from ports", &spec.source_ports)];
-    for (what, ports) in ports.into_iter().filter(|(_, ports)| !ports.is_any()) {
-        let _ = write!(text, " {what} {ports}");
-    }
-    if let Some(kind) = spec.icmp_type {
-        let _ = write!(text, " type {kind}");
-        text += &spec.icmp_code.map(|code| format!(" code {code}")).unwrap_or_default();
-    }
-    let _ = write!(text, " remote {}", spec.remote);
-    text += &spec.local.map(|local| format!(" local {local}")).unwrap_or_default();
-    if !spec.enabled {
-        text += " (not enabled)";
-    }
-    text
+    let RuleSpec { action, priority, matches, nic_type: _, enabled, name: _, description: _ } = spec;
+    let enabled = if *enabled { "" } else { " (not enabled)" };
+    format!("{action} {priority} {matches}{enabled}")
 }
 
-/// The rule of a document, with ids in place of references.
+/// The rule of a document, with ids in place of positions.
 fn spec(plan: &Plan<'_>, rule: &sg_model::Rule) -> RuleSpec {
-    let ports = |ports: &sg_model::Ports| match ports {
-        sg_model::Ports::Any => Ports::Any,
-        sg_model::Ports::Ranges(ranges) => Ports::Ranges(PortSet::of(ranges)),
-        sg_model::Ports::List(list) => Ports::List(plan.port_lists[list.0].clone()),
-    };
-    let plain = |protocol| RuleSpec::accept(protocol);
-    let service = match &rule.service {
-        sg_model::Service::All => plain(Protocol::All),
-        sg_model::Service::Other(number) => plain(Protocol::Number(*number)),
-        sg_model::Service::Ported { protocol, destination, source } => RuleSpec {
-            ports: ports(destination),
-            source_ports: ports(source),
-            ..plain(Protocol::Number(*protocol))
-        },
-        sg_model::Service::Icmp { family, message } => RuleSpec {
-            icmp_type: message.map(|message| message.kind),
-            icmp_code: message.and_then(|message| message.code),
-            ..plain(Protocol::Number(match family {
-                sg_model::Family::V4 => 1,
-                sg_model::Family::V6 => 58,
-            }))
-        },
-    };
+    let sg_model::Rule { id, enabled, action, priority, matches, description } = rule;
     RuleSpec {
-        action: match rule.action {
-            sg_model::Action::Accept => Action::Accept,
-            sg_model::Action::Drop => Action::Drop,
-            sg_model::Action::Reject => Action::Reject,
-        },
-        priority: rule.priority.get(),
-        remote: match rule.remote {
-            sg_model::Remote::Any => Remote::Any,
-            sg_model::Remote::Net(net) => Remote::Net(net),
-            sg_model::Remote::Group(group) => Remote::Group(plan.groups[group.0].clone()),
-            sg_model::Remote::PrefixList(list) => Remote::PrefixList(plan.prefix_lists[list.0].clone()),
-        },
-        local: rule.local,
+        action: *action,
+        priority: priority.get(),
+        matches: matches.map(&mut ById(plan)),
         nic_type: NicType::Intranet,
-        enabled: rule.enabled,
-        name: rule.id.clone(),
-        description: rule.description.clone().unwrap_or_default(),
-        ..service
+        enabled: *enabled,
+        name: id.clone(),
+        description: description.clone().unwrap_or_default(),
+    }
+}
+
+/// Finds the ids that a document's groups and lists got.
+struct ById<'p, 'a>(&'p Plan<'a>);
+
+impl Resolve<Indices, Ids> for ById<'_, '_> {
+    type Error = Infallible;
+
+    fn group(&mut self, group: &GroupIndex) -> Result<GroupId, Infallible> {
+        Ok(self.0.groups[group.0].clone())
+    }
+
+    fn prefix_list(&mut self, list: &PrefixListIndex) -> Result<PrefixListId, Infallible> {
+        Ok(self.0.prefix_lists[list.0].clone())
+    }
+
+    fn port_list(&mut self, list: &PortListIndex) -> Result<PortListId, Infallible> {
+        Ok(self.0.port_lists[list.0].clone())
     }
 }

@@ -14,7 +14,7 @@ use sg_store::{Record, export, import};
 use super::{
     World,
     model::{Both, operations},
-    new_list, tcp,
+    new_list, tcp, with,
 };
 use crate::{
     Apply, Authorize, ChangeMembers, CloneGroup, CreateAccessKey, CreateGroup, CreateList, CreateVpc,
@@ -48,8 +48,8 @@ fn populated(operations: &[super::model::Op]) -> Tx {
     world.run(&CreateAccessKey { description: "of a pipeline".to_owned() }).unwrap();
     let entry = PortEntry { ports: "80,443".parse().unwrap(), description: "the web".to_owned() };
     let list = world.run(&new_list("ports", NoExtra {}, 3, vec![entry])).unwrap();
-    let of_list =
-        RuleSpec { ports: Ports::List(list.id), description: "écrit ici".to_owned(), ..tcp(1, "any") };
+    let of_list = RuleSpec { description: "écrit ici".to_owned(), ..tcp(1, "any") };
+    let of_list = with(of_list, |matches| matches.ports = Ports::List(list.id));
     world.rule("site", Direction::Egress, of_list).unwrap();
     let nic = RegisterNic {
         device: Some("tap0".to_owned()),
@@ -180,12 +180,12 @@ fn remade(state: &State) -> Result<(), String> {
     }
     for rule in state.rules().values() {
         let mut spec = rule.spec.clone();
-        match &mut spec.remote {
+        match &mut spec.matches.remote {
             Remote::Group(group) => *group = new(&ids, group.as_str())?.into(),
             Remote::PrefixList(list) => *list = new(&ids, list.as_str())?.into(),
             Remote::Any | Remote::Net(_) => {}
         }
-        for ports in [&mut spec.ports, &mut spec.source_ports] {
+        for ports in [&mut spec.matches.ports, &mut spec.matches.source_ports] {
             if let Ports::List(list) = ports {
                 *list = new(&ids, list.as_str())?.into();
             }
@@ -345,8 +345,8 @@ fn places_of_rules_that_are_near_the_end_are_counted_anew() {
         let group = other.tx.find_group("web").unwrap().id.clone();
         let mut rules: Vec<_> = other.tx.rules_of(&group).cloned().collect();
         rules.sort_by_key(|rule| rule.serial);
-        let ports: Vec<String> = rules.iter().map(|rule| format!("{:?}", rule.spec.ports)).collect();
-        let wanted = [22, 80, 443, 8443].map(|port| format!("{:?}", tcp(port, "any").ports));
+        let ports: Vec<String> = rules.iter().map(|rule| format!("{:?}", rule.spec.matches.ports)).collect();
+        let wanted = [22, 80, 443, 8443].map(|port| format!("{:?}", tcp(port, "any").matches.ports));
         assert_eq!(ports, wanted, "{next}");
     }
 }

@@ -3,7 +3,7 @@
 use sg_model::DeviceFacts;
 use sg_records::{Action, Direction, Ports, PrefixEntry, Protocol, Remote, RuleSpec};
 
-use super::{IPV4, World, new_group, new_list, tcp};
+use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
     Apply, CheckPacket, CloneGroup, CreateVpc, Filter, FindingKind, GroupQuery, ImportRules, Imported,
     ModifyQuotas, NewLabel, PageRequest, Refusal, RestoreRules, RuleFile, Scope, check_common, check_packet,
@@ -38,7 +38,7 @@ fn web() -> World {
     world.group("web");
     world.group("ops");
     let list = world.run(&new_list::<PrefixEntry>("office", IPV4, 5, Vec::new())).unwrap();
-    let from_list = RuleSpec { remote: Remote::PrefixList(list.id), ..tcp(25, "any") };
+    let from_list = with(tcp(25, "any"), |matches| matches.remote = Remote::PrefixList(list.id));
     for spec in [tcp(80, "any"), tcp(22, "ops"), from_list] {
         world.rule("web", Direction::Ingress, spec).unwrap();
     }
@@ -174,7 +174,10 @@ fn rules_that_never_decide_and_open_doors_are_found() {
     let shadowed = add(3, Action::Drop, 80, "10.2.0.0/16");
     add(3, Action::Drop, 80, "11.0.0.0/8");
     let open = add(4, Action::Accept, 22, "0.0.0.0/0");
-    let header = RuleSpec { protocol: Protocol::Number(60), ports: Ports::Any, ..tcp(1, "12.0.0.0/8") };
+    let header = with(tcp(1, "12.0.0.0/8"), |matches| {
+        matches.protocol = Protocol::Number(60);
+        matches.ports = Ports::Any;
+    });
     let header = world.rule("web", Direction::Ingress, header).unwrap().id;
     let findings = lint(&world.tx, &Scope::Group("web".to_owned())).unwrap();
     let found = |kind| findings.iter().filter(move |found| found.kind == kind);

@@ -8,7 +8,9 @@ mod operations;
 mod writer;
 
 use jiff::Timestamp;
-use sg_records::{Direction, Family, Group, ListEntry, Nic, PrefixFamily, Protocol, Rule, RuleSpec, Vpc};
+use sg_records::{
+    Direction, Family, Group, ListEntry, Match, Nic, PrefixFamily, Protocol, Rule, RuleSpec, Vpc,
+};
 
 use super::{
     Authorize, CreateGroup, CreateList, CreateVpc, NewLabel, Operation, Refusal, RegisterNic, State, Tx,
@@ -91,11 +93,15 @@ pub(crate) fn new_list<E: ListEntry>(
 
 /// A rule that accepts TCP to a port from a remote: `any`, a prefix or the id of a group.
 pub(crate) fn tcp(port: u16, remote: &str) -> RuleSpec {
-    RuleSpec {
-        ports: port.to_string().parse().unwrap(),
-        remote: remote
-            .parse()
-            .unwrap_or_else(|_| sg_records::Remote::Group(sg_records::GroupId::from(remote))),
-        ..RuleSpec::accept(Protocol::Number(6))
-    }
+    with(RuleSpec::accept(Protocol::Number(6)), |matches| {
+        matches.ports = port.to_string().parse().unwrap();
+        matches.remote =
+            remote.parse().unwrap_or_else(|_| sg_records::Remote::Group(sg_records::GroupId::from(remote)));
+    })
+}
+
+/// A rule with a change of what it matches.
+pub(crate) fn with(mut spec: RuleSpec, change: impl FnOnce(&mut Match)) -> RuleSpec {
+    change(&mut spec.matches);
+    spec
 }

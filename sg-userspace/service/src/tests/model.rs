@@ -11,7 +11,7 @@ mod verdicts;
 use proptest::{collection::vec, prelude::*};
 use sg_records::{Action, Direction, GroupId, GroupType, Order, PrefixListId, Remote, RuleId, RuleSpec};
 
-use super::{World, tcp};
+use super::{World, tcp, with};
 use crate::{
     ChangeMembers, CreateGroup, CreateVpc, DeleteGroups, Join, Leave, ModifyGroup, ModifyQuotas, ModifyRule,
     Move, MoveGroup, NewLabel, Quota, Refusal, RegisterNic, RemoveNics, Revoke, SetGroups,
@@ -346,17 +346,15 @@ impl Both {
 }
 
 fn spec(rule: &MRule) -> RuleSpec {
-    RuleSpec {
-        action: if rule.drop { Action::Drop } else { Action::Accept },
-        priority: rule.priority,
-        remote: match rule.remote {
-            MRemote::Any => Remote::Any,
-            MRemote::Net(number) => Remote::Net(net(number)),
-            MRemote::Group(group) => Remote::Group(GroupId::from(group_name(group))),
-            MRemote::List(list) => Remote::PrefixList(PrefixListId::from(format!("l{list}"))),
-        },
-        ..tcp(rule.port, "any")
-    }
+    let remote = match rule.remote {
+        MRemote::Any => Remote::Any,
+        MRemote::Net(number) => Remote::Net(net(number)),
+        MRemote::Group(group) => Remote::Group(GroupId::from(group_name(group))),
+        MRemote::List(list) => Remote::PrefixList(PrefixListId::from(format!("l{list}"))),
+    };
+    let action = if rule.drop { Action::Drop } else { Action::Accept };
+    let spec = RuleSpec { action, priority: rule.priority, ..tcp(rule.port, "any") };
+    with(spec, |matches| matches.remote = remote)
 }
 
 proptest! {

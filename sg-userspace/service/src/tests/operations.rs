@@ -1,11 +1,11 @@
 //! What each operation does, and why it refuses.
 
 use sg_records::{
-    Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, PortListId, Ports, PrefixEntry,
-    PrefixFamily, PrefixListId, Protocol, Remote, Role, RuleSpec,
+    Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, Ports, PrefixEntry, PrefixFamily, Protocol,
+    Remote, Role, RuleSpec,
 };
 
-use super::{IPV4, World, new_group, new_list, tcp};
+use super::{IPV4, World, new_group, new_list, tcp, with};
 use crate::{
     ChangeMembers, CreateGroup, CreateList, DeleteGroups, DeleteLists, DeleteVpc, Field, Join, LabelChange,
     Leave, ModifyGroup, ModifyList, ModifyNic, ModifyQuotas, ModifyRule, Move, MoveGroup, NewLabel, Quota,
@@ -173,7 +173,7 @@ fn a_list_counts_with_all_it_may_hold() {
     let list = new_list("office", IPV4, 60, vec![entry("10.0.0.0/8")]);
     world.run(&list).unwrap();
     let by_list =
-        |port| RuleSpec { remote: Remote::PrefixList(PrefixListId::from("office")), ..tcp(port, "any") };
+        |port| with(tcp(port, "any"), |matches| matches.remote = Remote::PrefixList("office".into()));
     world.rule("web", Direction::Ingress, by_list(80)).unwrap();
     let refused = world.rule("web", Direction::Ingress, by_list(81));
     assert!(matches!(refused, Err(Refusal::TooMany { needed: 120, .. })));
@@ -211,9 +211,9 @@ fn a_port_list_reaches_the_rules_that_name_it() {
     }))
     .unwrap();
     world.run(&ports).unwrap();
-    let spec = RuleSpec { ports: Ports::List(PortListId::from("web-ports")), ..tcp(1, "any") };
+    let spec = with(tcp(1, "any"), |matches| matches.ports = Ports::List("web-ports".into()));
     world.rule("web", Direction::Ingress, spec.clone()).unwrap();
-    let icmp = RuleSpec { protocol: Protocol::Number(1), ..spec };
+    let icmp = with(spec, |matches| matches.protocol = Protocol::Number(1));
     assert!(matches!(
         world.rule("web", Direction::Ingress, icmp),
         Err(Refusal::Invalid { field: Field::Ports, .. })
@@ -248,7 +248,7 @@ fn rules_are_added_once_and_told_apart_by_what_they_say() {
     let wrong_way = ModifyRule { direction: Some(Direction::Ingress), ..modify(&egress) };
     assert!(matches!(world.run(&wrong_way), Err(Refusal::OtherRule { .. })));
     let udp = ModifyRule { protocol: Some(Protocol::Number(17)), ports: Some(Ports::Any), ..modify(&second) };
-    assert_eq!(world.run(&udp).unwrap().spec.ports, Ports::Any);
+    assert_eq!(world.run(&udp).unwrap().spec.matches.ports, Ports::Any);
 
     let matching = |spec: RuleSpec, with_priority| RevokeMatching {
         group: "web".to_owned(),
@@ -274,18 +274,25 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let cases: [(RuleSpec, &str); 8] = [
         (of(&|spec| spec.priority = 0), "priority \"0\": 1 (first) to 100 (last)"),
         (of(&|spec| spec.priority = 101), "priority \"101\""),
-        (of(&|spec| spec.icmp_type = Some(8)), "ports \"80\""),
-        (of(&|spec| spec.protocol = Protocol::All), "only TCP, UDP, SCTP, DCCP and UDP-Lite have ports"),
-        (of(&|spec| spec.local = Some("2001:db8::1/128".parse().unwrap())), "different address families"),
-        (of(&|spec| spec.local = Some("10.0.0.0/8".parse().unwrap())), "another one than the remote"),
+        (of(&|spec| spec.matches.icmp_type = Some(8)), "ports \"80\""),
+        (
+            of(&|spec| spec.matches.protocol = Protocol::All),
+            "only TCP, UDP, SCTP, DCCP and UDP-Lite have ports",
+        ),
+        (
+            of(&|spec| spec.matches.local = Some("2001:db8::1/128".parse().unwrap())),
+            "different address families",
+        ),
+        (of(&|spec| spec.matches.local = Some("10.0.0.0/8".parse().unwrap())), "another one than the remote"),
         (of(&|spec| spec.nic_type = NicType::Internet), "in a VPC every rule is for intranet"),
-        (of(&|spec| spec.remote = Remote::Group(web.id.clone())), "cannot name its own group"),
+        (of(&|spec| spec.matches.remote = Remote::Group(web.id.clone())), "cannot name its own group"),
     ];
     for (spec, says) in cases {
         let refused = world.rule("web", Direction::Ingress, spec).unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");
     }
-    let icmpv6 = RuleSpec { remote: "10.0.0.0/8".parse().unwrap(), ..RuleSpec::accept(Protocol::Number(58)) };
+    let icmpv6 = RuleSpec::accept(Protocol::Number(58));
+    let icmpv6 = with(icmpv6, |matches| matches.remote = "10.0.0.0/8".parse().unwrap());
     let refused = world.rule("web", Direction::Ingress, icmpv6);
     assert!(matches!(refused, Err(Refusal::MixedFamilies { first: "the protocol", second: "the remote" })));
 }
@@ -322,7 +329,7 @@ fn classic_rules_are_for_the_network_that_a_nic_faces() {
     let ports = |device: &str| {
         let nic = policy.nic(device).unwrap();
         let group = policy.group(nic.groups[0]);
-        (group.inner_access, format!("{:?}", group.ingress[0].service).contains("443"), group.ingress.len())
+        (group.inner_access, format!("{:?}", group.ingress[0].matches).contains("443"), group.ingress.len())
     };
     assert_eq!(ports("eth0"), (true, false, 1));
     assert_eq!(ports("eth1"), (false, true, 1));

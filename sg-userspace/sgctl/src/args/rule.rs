@@ -3,7 +3,7 @@
 use clap::{ArgAction, Args};
 use ipnet::IpNet;
 use sg_api_types::ModifyRule;
-use sg_records::{Action, NicType, Ports, Protocol, Remote, RuleSpec};
+use sg_records::{Action, Match, NicType, Ports, Protocol, Remote, RuleSpec};
 
 use crate::args::values::{parse_bool, ports, prefix, remote};
 
@@ -56,23 +56,46 @@ pub(crate) struct NewRule {
 impl NewRule {
     /// One rule for each remote.
     pub(crate) fn into_request(self) -> Vec<RuleSpec> {
-        let spec = RuleSpec {
-            action: self.action,
-            priority: self.priority,
-            protocol: self.protocol,
-            ports: self.ports.unwrap_or_default(),
-            source_ports: self.source_ports.unwrap_or_default(),
-            icmp_type: self.icmp_type,
-            icmp_code: self.icmp_code,
+        let Self {
+            protocol,
+            ports,
+            remotes,
+            action,
+            priority,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            local,
+            nic_type,
+            enabled,
+            name,
+            description,
+        } = self;
+        let matches = Match {
+            protocol,
+            ports: ports.unwrap_or_default(),
+            source_ports: source_ports.unwrap_or_default(),
+            icmp_type,
+            icmp_code,
             remote: Remote::Any,
-            local: self.local,
-            nic_type: self.nic_type,
-            enabled: self.enabled,
-            name: self.name.unwrap_or_default(),
-            description: self.description.unwrap_or_default(),
+            local,
         };
-        let remotes = if self.remotes.is_empty() { vec![Remote::Any] } else { self.remotes };
-        remotes.into_iter().map(|remote| RuleSpec { remote, ..spec.clone() }).collect()
+        let spec = RuleSpec {
+            action,
+            priority,
+            matches,
+            nic_type,
+            enabled,
+            name: name.unwrap_or_default(),
+            description: description.unwrap_or_default(),
+        };
+        let remotes = if remotes.is_empty() { vec![Remote::Any] } else { remotes };
+        let to = |remote| {
+            let mut spec = spec.clone();
+            spec.matches.remote = remote;
+            spec
+        };
+        remotes.into_iter().map(to).collect()
     }
 }
 
@@ -116,21 +139,36 @@ pub(crate) struct RuleChange {
 }
 
 impl RuleChange {
-    /// The change as a request.
-    pub(crate) fn into_request(self) -> ModifyRule {
+    /// The change as a request, for a rule of `group` if that is given. The rule itself is in the path.
+    pub(crate) fn into_request(self, group: Option<String>) -> ModifyRule {
+        let Self {
+            protocol,
+            ports,
+            remote,
+            action,
+            priority,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            local,
+            enabled,
+            description,
+        } = self;
         ModifyRule {
-            action: self.action,
-            priority: self.priority,
-            protocol: self.protocol,
-            ports: self.ports,
-            source_ports: self.source_ports,
-            icmp_type: self.icmp_type,
-            icmp_code: self.icmp_code,
-            remote: self.remote,
-            local: self.local,
-            enabled: self.enabled,
-            description: self.description,
-            ..ModifyRule::default()
+            rule: String::new(),
+            group,
+            direction: None,
+            action,
+            priority,
+            protocol,
+            ports,
+            source_ports,
+            icmp_type,
+            icmp_code,
+            remote,
+            local,
+            enabled,
+            description,
         }
     }
 }

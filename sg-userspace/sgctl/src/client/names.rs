@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use sg_records::{Ports, Remote};
+use sg_records::Match;
 
 use crate::{
     client::{address::Address, session::Session},
@@ -26,17 +26,14 @@ impl Wanted {
         self.0.entry(collection).or_default().extend(ids.into_iter().map(|id| id.to_string()));
     }
 
-    pub(crate) fn remote(&mut self, remote: &Remote) {
-        match remote {
-            Remote::Any | Remote::Net(_) => {}
-            Remote::Group(group) => self.ids("groups", [group]),
-            Remote::PrefixList(list) => self.ids("prefix-lists", [list]),
-        }
-    }
-
-    pub(crate) fn ports(&mut self, ports: &Ports) {
-        if let Ports::List(list) = ports {
-            self.ids("port-lists", [list]);
+    /// What a rule names.
+    pub(crate) fn matches(&mut self, matches: &Match) {
+        for named in matches.named() {
+            match named {
+                sg_model::Named::Group(group) => self.ids("groups", [group]),
+                sg_model::Named::PrefixList(list) => self.ids("prefix-lists", [list]),
+                sg_model::Named::PortList(list) => self.ids("port-lists", [list]),
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use hyper::Method;
 use sg_api_types::{Authorize, GroupView, Revoke};
-use sg_records::{Direction, NicType, Rule, RuleSpec, shortest};
+use sg_records::{Direction, Match, NicType, Rule, RuleSpec, shortest};
 
 use crate::{
     args::{
@@ -114,11 +114,11 @@ impl Render for Rule {
         Column::new("DIRECTION", |rule| rule.direction.to_string()),
         Column::number("PRIORITY", |rule| rule.spec.priority.to_string()),
         Column::new("ACTION", |rule| action(&rule.spec)),
-        Column::new("PROTOCOL", |rule| rule.spec.protocol.to_string()),
-        Column::named("PORTS", |rule, names| ports(&rule.spec, names)),
-        Column::named("REMOTE", |rule, names| write_remote(&rule.spec.remote, names)),
-        Column::wide_named("SOURCE-PORTS", |rule, names| write_ports(&rule.spec.source_ports, names)),
-        Column::wide("LOCAL", |rule| rule.spec.local.map_or_else(|| "any".to_owned(), shortest)),
+        Column::named("PROTOCOL", |rule, names| Cells::of(&rule.spec, names).protocol),
+        Column::named("PORTS", |rule, names| Cells::of(&rule.spec, names).ports),
+        Column::named("REMOTE", |rule, names| Cells::of(&rule.spec, names).remote),
+        Column::wide_named("SOURCE-PORTS", |rule, names| Cells::of(&rule.spec, names).source_ports),
+        Column::wide_named("LOCAL", |rule, names| Cells::of(&rule.spec, names).local),
         Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
         Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
         Column::wide("CREATED", |rule| write_time(rule.created)),
@@ -134,9 +134,7 @@ impl Render for Rule {
     }
 
     fn mentions(&self, wanted: &mut Wanted) {
-        wanted.remote(&self.spec.remote);
-        wanted.ports(&self.spec.ports);
-        wanted.ports(&self.spec.source_ports);
+        wanted.matches(&self.spec.matches);
         wanted.ids("groups", [&self.group]);
     }
 }
@@ -146,23 +144,43 @@ pub(crate) fn action(spec: &RuleSpec) -> String {
     if spec.enabled { word(&spec.action) } else { "disabled".to_owned() }
 }
 
-/// Its ports, or its ICMP messages.
-pub(crate) fn ports(spec: &RuleSpec, names: &Names) -> String {
-    match (spec.icmp_type, spec.icmp_code) {
-        (None, _) => write_ports(&spec.ports, names),
-        (Some(kind), None) => format!("type {kind}"),
-        (Some(kind), Some(code)) => format!("type {kind} code {code}"),
+/// What columns show of the packets that a rule matches. A field of a rule without one here is an error of the build, and one
+/// here that no column shows is a warning.
+pub(crate) struct Cells {
+    pub(crate) protocol: String,
+    /// The ports, or the ICMP messages.
+    pub(crate) ports: String,
+    source_ports: String,
+    pub(crate) remote: String,
+    local: String,
+}
+
+impl Cells {
+    pub(crate) fn of(spec: &RuleSpec, names: &Names) -> Self {
+        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = &spec.matches;
+        Self {
+            protocol: protocol.to_string(),
+            ports: match (icmp_type, icmp_code) {
+                (None, _) => write_ports(ports, names),
+                (Some(kind), None) => format!("type {kind}"),
+                (Some(kind), Some(code)) => format!("type {kind} code {code}"),
+            },
+            source_ports: write_ports(source_ports, names),
+            remote: write_remote(remote, names),
+            local: local.map_or_else(|| "any".to_owned(), shortest),
+        }
     }
 }
 
 /// A rule in one line.
 pub(crate) fn words(rule: &Rule, names: &Names) -> String {
     let spec = &rule.spec;
+    let Cells { protocol, ports, source_ports: _, remote, local: _ } = Cells::of(spec, names);
     let [from, to] = match rule.direction {
-        Direction::Ingress => [write_remote(&spec.remote, names), ports(spec, names)],
-        Direction::Egress => [ports(spec, names), write_remote(&spec.remote, names)],
+        Direction::Ingress => [remote, ports],
+        Direction::Egress => [ports, remote],
     };
-    let (direction, protocol, priority) = (rule.direction, spec.protocol, spec.priority);
+    let (direction, priority) = (rule.direction, spec.priority);
     cell(&format!("{direction} {} {protocol} {from} -> {to}, priority {priority}", action(spec)))
 }
 
@@ -193,8 +211,7 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
             session.output.done_all(done, &rules)
         }
         Verb::Modify(modify) => {
-            let mut body = modify.change.into_request();
-            body.group = modify.group;
+            let body = modify.change.into_request(modify.group);
             session.modify::<Rule>(&modify.rule, &body).map(drop)
         }
         Verb::Revoke(args) => revoke(args, session),

@@ -1,5 +1,7 @@
 //! Which arguments are accepted, and how they are described.
 
+use sg_model::MatchField;
+
 use super::{
     super::{Args, failure::EXIT_CODES, help},
     run,
@@ -33,6 +35,19 @@ fn every_noun_has_the_same_verbs() {
     for noun in ["member", "access-key"] {
         for verb in ["list", "ls", "create", "delete", "rm"] {
             assert!(verbs(noun).contains(&verb.to_owned()), "{noun} {verb}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_has_a_flag_for_every_field() {
+    let command = help::command();
+    let rule = command.find_subcommand("rule").unwrap();
+    for verb in ["add", "modify"] {
+        let verb = rule.find_subcommand(verb).unwrap();
+        let flags: Vec<&str> = verb.get_arguments().filter_map(clap::Arg::get_long).collect();
+        for field in MatchField::ALL {
+            assert!(flags.contains(&field.key().replace('_', "-").as_str()), "{field}: {flags:?}");
         }
     }
 }

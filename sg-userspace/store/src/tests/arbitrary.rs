@@ -115,7 +115,11 @@ prop_compose! {
 }
 
 fn ports() -> impl Strategy<Value = Ports> {
-    prop_oneof![Just(Ports::Any), port_set().prop_map(Ports::Ranges), id("prl-").prop_map(Ports::List)]
+    prop_oneof![
+        Just(Ports::Any),
+        port_set().prop_map(|set| Ports::Ranges(set.ranges().to_vec())),
+        id("prl-").prop_map(Ports::List)
+    ]
 }
 
 fn remote() -> impl Strategy<Value = Remote> {
@@ -139,10 +143,8 @@ prop_compose! {
         remote in remote(), local in option::of(net()), enabled in any::<bool>(),
         name in text(), description in text(),
     ) -> RuleSpec {
-        RuleSpec {
-            action, priority, protocol, ports, source_ports, icmp_type, icmp_code, remote, local, nic_type, enabled,
-            name, description,
-        }
+        let matches = Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local };
+        RuleSpec { action, priority, matches, nic_type, enabled, name, description }
     }
 }
 

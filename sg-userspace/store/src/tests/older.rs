@@ -36,7 +36,7 @@ pub(super) fn old() -> (Vec<(String, Value)>, Vec<Record>) {
             created: jiff::Timestamp::UNIX_EPOCH,
             spec: RuleSpec::accept("tcp".parse().unwrap()),
         };
-        rule.spec.remote = remote.parse().unwrap();
+        rule.spec.matches.remote = remote.parse().unwrap();
         let old = json!({"kind": "rule", "record": {
             "id": id, "group": "sg-1", "direction": "ingress", "created": "1970-01-01T00:00:00Z",
             "spec": {"protocol": "tcp", "address": remote},

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use sg_compile::{Image, ImageOptions, Patch, Patchable, compile};
 use sg_kernel::Attachment;
 use sg_model::{
-    Action, Established, GroupIndex, GroupType, IcmpMessage, Policy, PolicyParts, PortListIndex, PortRange,
-    Ports, Precedence, PrefixListIndex, Priority, Remote, Role, Rule, Service,
+    Action, Established, GroupIndex, GroupType, Match, Policy, PolicyParts, PortListIndex, PortRange, Ports,
+    Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Service,
 };
 
 use crate::{
@@ -105,25 +105,35 @@ const CHANGES: &[Change] = &[
                 Ports::List(PortListIndex(at % 2)),
             ];
             let (destination, source) = (ports[at % 3].clone(), ports[at / 3 % 3].clone());
-            rule.service = Service::Ported { protocol: 6, destination, source };
+            let Match { remote, local, .. } = rule.matches.clone();
+            rule.matches = Match {
+                ports: destination,
+                source_ports: source,
+                remote,
+                local,
+                ..Match::of(Protocol::Number(6))
+            };
         });
     }),
     ("ICMP messages", |parts, at| {
         each(parts, at, |rule, at| {
-            if let Service::Icmp { message, .. } = &mut rule.service {
-                let code = at.is_multiple_of(2).then_some(1);
-                *message = (!at.is_multiple_of(3)).then_some(IcmpMessage { kind: at as u8, code });
+            if let Service::Icmp { .. } = rule.matches.conditions().service {
+                let kind = (!at.is_multiple_of(3)).then_some(at as u8);
+                rule.matches.icmp_type = kind;
+                rule.matches.icmp_code = kind.and_then(|_| at.is_multiple_of(2).then_some(1));
             }
         });
     }),
     ("protocol", |parts, at| {
         each(parts, at, |rule, at| {
-            rule.service = [Service::All, Service::Other(at as u8 % 100 + 150)][at % 2].clone();
+            let protocol = [Protocol::All, Protocol::Number(at as u8 % 100 + 150)][at % 2];
+            let Match { remote, local, .. } = rule.matches.clone();
+            rule.matches = Match { remote, local, ..Match::of(protocol) };
         });
     }),
     ("remote", |parts, at| {
         each(parts, at, |rule, at| {
-            rule.remote = [
+            rule.matches.remote = [
                 Remote::Any,
                 Remote::Net("192.0.2.7/32".parse().unwrap()),
                 Remote::Group(GroupIndex(at % 4)),
@@ -132,7 +142,7 @@ const CHANGES: &[Change] = &[
         });
     }),
     ("local", |parts, at| {
-        each(parts, at, |rule, at| rule.local = [None, Some("10.0.0.2/32".parse().unwrap())][at % 2]);
+        each(parts, at, |rule, at| rule.matches.local = [None, Some("10.0.0.2/32".parse().unwrap())][at % 2]);
     }),
     ("an address more", |parts, at| parts.nics[at % 4].addresses.push("10.0.0.77".parse().unwrap())),
     ("an address less", |parts, at| _ = parts.nics[at % 4].addresses.pop()),

@@ -238,7 +238,7 @@ fn summary(state: &State, group: &Group) -> Value {
         "EcsCount": instances.len(),
         "AvailableInstanceAmount": allowed.saturating_sub(there),
         "RuleCount": state.rules_of(&group.id).count(),
-        "GroupToGroupRuleCount": state.rules_of(&group.id).filter(|rule| names_group(&rule.spec.remote)).count(),
+        "GroupToGroupRuleCount": state.rules_of(&group.id).filter(|rule| names_group(&rule.spec.matches.remote)).count(),
         "Tags": tags_shown(&group.label),
     })
 }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 use sg_model::PortRange;
 use sg_records::{
-    Action, Direction, Family, Group, GroupId, NicType, PortListId, PortSet, Ports, PrefixListId, Protocol,
+    Action, Direction, Family, Group, GroupId, Match, NicType, PortListId, Ports, PrefixListId, Protocol,
     Remote, Rule, RuleSpec, port_range, shortest,
 };
 use sg_service::State;
@@ -172,19 +172,27 @@ impl Parts {
             return Err(Fault::missing(name).named(code));
         };
         let classic = || self.nic_type.unwrap_or(NicType::Internet);
+        let matches = Match {
+            protocol,
+            ports: self.ports.unwrap_or_default(),
+            source_ports: self.source_ports.unwrap_or_default(),
+            // No parameter of the cloud's has them.
+            icmp_type: None,
+            icmp_code: None,
+            remote,
+            local: self.local,
+        };
         let spec = RuleSpec {
             action: self.action.unwrap_or_default(),
             priority: self.priority.unwrap_or(1),
-            ports: self.ports.unwrap_or_default(),
-            source_ports: self.source_ports.unwrap_or_default(),
+            matches,
             // Only in the classic network do NICs face two networks.
             nic_type: if group.vpc.is_some() { NicType::Intranet } else { classic() },
-            remote,
-            local: self.local,
+            enabled: true,
+            name: String::new(),
             description: self.description.unwrap_or_default(),
-            ..RuleSpec::accept(protocol)
         };
-        if spec.nic_type == NicType::Internet && matches!(spec.remote, Remote::Group(_)) {
+        if spec.nic_type == NicType::Internet && matches!(spec.matches.remote, Remote::Group(_)) {
             let code = match direction {
                 Direction::Ingress => "InvalidSourceGroupId.Mismatch",
                 Direction::Egress => "InvalidDestGroupId.Mismatch",
@@ -267,7 +275,7 @@ fn range(fields: &Fields<'_>, name: &str, code: &'static str) -> Result<Option<P
             format!("The specified parameter \"{name}\" is not valid: 1/65535 or -1/-1 is expected.");
         Fault::bad(code, message)
     })?;
-    Ok(Some(Ports::Ranges(PortSet::range(range))))
+    Ok(Some(Ports::Ranges(vec![range])))
 }
 
 /// `22/80`.
@@ -307,7 +315,9 @@ fn net(fields: &Fields<'_>, names: &Names) -> Result<Option<IpNet>, Fault> {
 
 /// The rule in the vendor's form. Every field is present; unspecified ones are empty texts.
 pub(super) fn shown(state: &State, rule: &Rule) -> Value {
-    let spec = &rule.spec;
+    let Rule { id, group: _, direction, serial: _, created, spec } = rule;
+    let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description } = spec;
+    let Match { protocol, ports, source_ports, icmp_type: _, icmp_code: _, remote, local } = matches;
     let mut fields = Map::new();
     let mut say =
         |name: &str, text: Cow<'_, str>| drop(fields.insert(name.to_owned(), text.into_owned().into()));
@@ -320,50 +330,46 @@ pub(super) fn shown(state: &State, rule: &Rule) -> Value {
             say(&format!("{end}{name}"), "".into());
         }
     }
-    let (remote, local) = ends(rule.direction);
-    let end = remote.cidr.trim_end_matches("CidrIp");
-    match &spec.remote {
+    let (remote_names, local_names) = ends(*direction);
+    let end = remote_names.cidr.trim_end_matches("CidrIp");
+    match remote {
         Remote::Any => {
-            say(remote.cidr, "0.0.0.0/0".into());
-            say(remote.cidr_v6, "::/0".into());
+            say(remote_names.cidr, "0.0.0.0/0".into());
+            say(remote_names.cidr_v6, "::/0".into());
         }
-        Remote::Net(net) => say(of_family(&remote, *net), shortest(*net).into()),
+        Remote::Net(net) => say(of_family(&remote_names, *net), shortest(*net).into()),
         Remote::Group(id) => {
-            say(remote.group, id.as_str().into());
+            say(remote_names.group, id.as_str().into());
             let name = state.group(id).map_or("", |group| group.label.name.as_str());
             say(&format!("{end}GroupName"), name.into());
         }
         Remote::PrefixList(id) => {
-            say(remote.prefix_list, id.as_str().into());
+            say(remote_names.prefix_list, id.as_str().into());
             let name = state.prefix_list(id).map_or("", |list| list.label.name.as_str());
             say(&format!("{end}PrefixListName"), name.into());
         }
     }
-    if let Some(net) = spec.local {
-        say(of_family(&local, net), shortest(net).into());
+    if let Some(net) = local {
+        say(of_family(&local_names, *net), shortest(*net).into());
     }
-    say("SecurityGroupRuleId", rule.id.as_str().into());
-    say("Direction", rule.direction.to_string().into());
-    say("IpProtocol", spec.protocol.to_string().to_uppercase().into());
-    say(
-        "SourcePortRange",
-        if spec.source_ports.is_any() { "".into() } else { range_shown(&spec.source_ports) },
-    );
-    say("PortRange", range_shown(&spec.ports));
-    let list = if let Ports::List(id) = &spec.ports { Some(id) } else { None };
-    say("PortRangeListId", list.map_or("", PortListId::as_str).into());
-    let name = list.and_then(|id| state.port_list(id)).map_or("", |list| list.label.name.as_str());
+    say("SecurityGroupRuleId", id.as_str().into());
+    say("Direction", direction.to_string().into());
+    say("IpProtocol", protocol.to_string().to_uppercase().into());
+    say("SourcePortRange", if source_ports.is_any() { "".into() } else { range_shown(source_ports) });
+    say("PortRange", range_shown(ports));
+    say("PortRangeListId", ports.list().map_or("", PortListId::as_str).into());
+    let name = ports.list().and_then(|id| state.port_list(id)).map_or("", |list| list.label.name.as_str());
     say("PortRangeListName", name.into());
-    let policy = match spec.action {
+    let policy = match action {
         Action::Accept => "Accept",
         Action::Drop => "Drop",
         Action::Reject => "Reject",
     };
     say("Policy", policy.into());
-    say("Priority", spec.priority.to_string().into());
-    say("NicType", spec.nic_type.to_string().into());
-    say("Description", spec.description.as_str().into());
-    say("CreateTime", super::time(rule.created).into());
+    say("Priority", priority.to_string().into());
+    say("NicType", nic_type.to_string().into());
+    say("Description", description.as_str().into());
+    say("CreateTime", super::time(*created).into());
     Value::Object(fields)
 }
 
@@ -378,8 +384,8 @@ fn range_shown(ports: &Ports) -> Cow<'static, str> {
     match ports {
         Ports::Any => "-1/-1".into(),
         Ports::List(_) => "".into(),
-        Ports::Ranges(set) => {
-            let ranges = set.ranges().iter().map(|range| format!("{}/{}", range.first(), range.last()));
+        Ports::Ranges(ranges) => {
+            let ranges = ranges.iter().map(|range| format!("{}/{}", range.first(), range.last()));
             ranges.collect::<Vec<_>>().join(",").into()
         }
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap::Args;
 use hyper::Method;
-use sg_api_types::{CheckPacket, Checked, CommonCheck};
+use sg_api_types::{Checked, CommonCheck};
 use sg_model::text::escaped;
 
 use crate::{
@@ -39,19 +39,8 @@ pub(crate) struct CommonArgs {
 
 pub(crate) fn packet(args: &PacketArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     args.require_port()?;
-    let body = CheckPacket {
-        nic: args.nic.clone(),
-        direction: args.direction,
-        protocol: args.protocol,
-        remote: args.remote,
-        local: args.local,
-        port: args.port,
-        source_port: args.source_port,
-        icmp_type: args.icmp_type,
-        icmp_code: args.icmp_code,
-    };
     // A query; it is no GET only because of its length.
-    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&body)?;
+    let call = Call::change(Method::POST, Address::of(&["check"])).with_json(&args.request())?;
     let checked: Checked = session.client.call(&call)?;
     match session.output.format {
         Format::Table | Format::Wide => explain(session, &checked),

@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
+use sg_api_types::CheckPacket;
 use sg_check::EngineKind;
 use sg_records::{Direction, Protocol};
 
@@ -83,6 +84,35 @@ impl Engine {
 }
 
 impl PacketArgs {
+    /// The packet.
+    pub(crate) fn request(&self) -> CheckPacket {
+        let Self {
+            nic,
+            policy: _,
+            direction,
+            protocol,
+            remote,
+            local,
+            port,
+            source_port,
+            icmp_type,
+            icmp_code,
+            expect: _,
+            engine: _,
+        } = self;
+        CheckPacket {
+            nic: nic.clone(),
+            direction: *direction,
+            protocol: *protocol,
+            remote: *remote,
+            local: *local,
+            port: *port,
+            source_port: *source_port,
+            icmp_type: *icmp_type,
+            icmp_code: *icmp_code,
+        }
+    }
+
     /// Refuses a protocol with ports without one, in the words of the arguments.
     pub(crate) fn require_port(&self) -> Result<(), Failure> {
         let has_ports = matches!(self.protocol, Protocol::Number(6 | 17 | 33 | 132 | 136));

@@ -17,8 +17,8 @@ use sg_model::{
     text::{escaped, escaped_json},
 };
 use sg_oracle::Oracle;
-use sg_probe::{CheckResult, Probe, ProbeParts, Reader};
-use sg_records::{Direction, Protocol};
+use sg_probe::{CheckResult, Probe, Reader};
+use sg_records::Protocol;
 
 use crate::{
     args::{
@@ -69,26 +69,7 @@ fn probe(args: &PacketArgs, policy: &Policy) -> Result<Probe, Failure> {
     let Protocol::Number(protocol) = args.protocol else {
         return Err(Failure::input(anyhow!("a packet has one protocol: give --protocol tcp, udp, icmp …")));
     };
-    let (source, destination) = match args.direction {
-        Direction::Ingress => (args.remote, local),
-        Direction::Egress => (local, args.remote),
-    };
-    let echo_request = match (protocol, args.remote) {
-        (1, IpAddr::V4(_)) => Some(8),
-        (58, IpAddr::V6(_)) => Some(128),
-        _ => None,
-    };
-    let parts = ProbeParts {
-        nic: index,
-        direction: args.direction.into(),
-        protocol,
-        source,
-        destination,
-        source_port: args.source_port,
-        destination_port: args.port,
-        icmp_type: args.icmp_type.or(echo_request),
-        icmp_code: args.icmp_code,
-    };
+    let parts = args.request().parts(index, protocol, local);
     Probe::new(parts).map_err(|error| Failure::input(error.in_words(&FLAGS)))
 }
 

@@ -11,10 +11,10 @@ use sg_records::RuleSpec;
 use crate::{
     args::{
         common::Format,
-        values::{named, word, write_remote},
+        values::{named, word},
     },
     client::{address::Address, http::Call, names::Wanted, session::Session},
-    commands::rule::ports,
+    commands::rule::Cells,
     failure::Failure,
     render::{
         file,
@@ -119,9 +119,9 @@ impl Render for ImportRow {
         }),
         Column::new("DIRECTION", |row| row.direction.map(|direction| word(&direction)).unwrap_or_default()),
         Column::new("ACTION", |row| of(row, |rule| word(&rule.action))),
-        Column::new("PROTOCOL", |row| of(row, |rule| rule.protocol.to_string())),
-        Column::named("PORTS", |row, names| of(row, |rule| ports(rule, names))),
-        Column::named("REMOTE", |row, names| of(row, |rule| write_remote(&rule.remote, names))),
+        Column::named("PROTOCOL", |row, names| of(row, |rule| Cells::of(rule, names).protocol)),
+        Column::named("PORTS", |row, names| of(row, |rule| Cells::of(rule, names).ports)),
+        Column::named("REMOTE", |row, names| of(row, |rule| Cells::of(rule, names).remote)),
         Column::new("REASON", |row| row.reason.clone()),
     ];
 
@@ -131,8 +131,7 @@ impl Render for ImportRow {
 
     fn mentions(&self, wanted: &mut Wanted) {
         if let Some(rule) = &self.rule {
-            wanted.remote(&rule.remote);
-            wanted.ports(&rule.ports);
+            wanted.matches(&rule.matches);
         }
     }
 }

@@ -13,12 +13,12 @@ use sg_records::{Label, Nic, Rule};
 use crate::{
     args::{
         filter::Filter,
-        values::{named, parse_bool, word, write_addresses, write_ids, write_remote, yes_no},
+        values::{named, parse_bool, word, write_addresses, write_ids, yes_no},
     },
     client::{address::Address, names::Wanted, resource::Resource, session::Session},
     commands::{
         membership::{JoinArgs, LeaveArgs},
-        rule,
+        rule::{self, Cells},
     },
     failure::Failure,
     render::{
@@ -212,9 +212,9 @@ impl Render for HeldRule {
         Column::new("DIRECTION", |held| held.0.direction.to_string()),
         Column::number("PRIORITY", |held| held.0.spec.priority.to_string()),
         Column::new("ACTION", |held| rule::action(&held.0.spec)),
-        Column::new("PROTOCOL", |held| held.0.spec.protocol.to_string()),
-        Column::named("PORTS", |held, names| rule::ports(&held.0.spec, names)),
-        Column::named("REMOTE", |held, names| write_remote(&held.0.spec.remote, names)),
+        Column::named("PROTOCOL", |held, names| Cells::of(&held.0.spec, names).protocol),
+        Column::named("PORTS", |held, names| Cells::of(&held.0.spec, names).ports),
+        Column::named("REMOTE", |held, names| Cells::of(&held.0.spec, names).remote),
         Column::wide("ID", |held| held.0.id.to_string()),
     ];
 

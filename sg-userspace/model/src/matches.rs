@@ -1,0 +1,381 @@
+//! The packets that a rule matches: one type for documents, policies, records and requests, generic over how it refers to groups
+//! and lists.
+//!
+//! This is the list of a rule's match fields. What reads, writes, compares, compiles or shows them takes [`Match`] or
+//! [`Conditions`] apart without `..`, so that a new field stops the build at every place that must know it. It must never decide
+//! whether a packet matches: the oracle and the compiler do.
+
+use std::{
+    convert::Infallible,
+    fmt::{self, Debug, Display},
+    hash::Hash,
+};
+
+use ipnet::IpNet;
+use sg_common::packet::{Family, has_ports, protocol};
+use thiserror::Error;
+
+use super::{GroupIndex, MatchField, PortListIndex, Ports, PrefixListIndex, Protocol, Remote};
+
+/// How a rule refers to groups and lists.
+pub trait References: Copy + Debug + Default + Eq + Hash + Ord {
+    /// A reference to a group.
+    type Group: Clone + Debug + Display + Eq + Hash + Ord;
+    /// A reference to a prefix list.
+    type PrefixList: Clone + Debug + Display + Eq + Hash + Ord;
+    /// A reference to a port list.
+    type PortList: Clone + Debug + Display + Eq + Hash + Ord;
+}
+
+/// By their positions in a policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Indices;
+
+impl References for Indices {
+    type Group = GroupIndex;
+    type PrefixList = PrefixListIndex;
+    type PortList = PortListIndex;
+}
+
+/// Finds, for references of one kind, those of another: [`Match::try_map`] asks it.
+pub trait Resolve<From: References, To: References> {
+    /// Why there is none.
+    type Error;
+
+    /// The reference to the same group.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn group(&mut self, group: &From::Group) -> Result<To::Group, Self::Error>;
+
+    /// The reference to the same prefix list.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn prefix_list(&mut self, list: &From::PrefixList) -> Result<To::PrefixList, Self::Error>;
+
+    /// The reference to the same port list.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn port_list(&mut self, list: &From::PortList) -> Result<To::PortList, Self::Error>;
+}
+
+/// The packets that a rule matches. Two rules match the same packets if theirs are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Match<R: References = Indices> {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The packet's destination ports. Only for TCP, UDP, SCTP, DCCP and UDP-Lite.
+    pub ports: Ports<R>,
+    /// The packet's source ports. Only for TCP, UDP, SCTP, DCCP and UDP-Lite.
+    pub source_ports: Ports<R>,
+    /// The ICMP type; `None` means every type. Only for ICMP and ICMPv6.
+    pub icmp_type: Option<u8>,
+    /// The ICMP code; `None` means every code. Requires a type.
+    pub icmp_code: Option<u8>,
+    /// The remote.
+    pub remote: Remote<R>,
+    /// The local address; `None` means every address of the NIC. Host bits are zero.
+    pub local: Option<IpNet>,
+}
+
+/// Why the fields of a [`Match`] do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Misfit {
+    /// Ports, and a protocol without ports.
+    #[error("only TCP, UDP, SCTP, DCCP and UDP-Lite have ports")]
+    Ports,
+    /// An ICMP type or code, and another protocol.
+    #[error("only ICMP and ICMPv6 have message types")]
+    Message,
+    /// An ICMP code without a type.
+    #[error("an ICMP code needs a type")]
+    CodeWithoutType,
+}
+
+/// What a rule names instead of addresses or ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named<'m, R: References = Indices> {
+    /// A group.
+    Group(&'m R::Group),
+    /// A prefix list.
+    PrefixList(&'m R::PrefixList),
+    /// A port list.
+    PortList(&'m R::PortList),
+}
+
+/// The conditions of a rule, all of which a packet meets that it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions<'m, R: References = Indices> {
+    /// Protocol, ports, ICMP message.
+    pub service: Service<'m, R>,
+    /// The remote.
+    pub remote: &'m Remote<R>,
+    /// The local address; `None` means every address of the NIC.
+    pub local: Option<IpNet>,
+}
+
+/// The condition on protocol, ports and ICMP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service<'m, R: References = Indices> {
+    /// Every protocol.
+    All,
+    /// TCP, UDP, SCTP, DCCP or UDP-Lite.
+    Ported {
+        /// The IANA number.
+        protocol: u8,
+        /// The packet's destination port.
+        destination: &'m Ports<R>,
+        /// The packet's source port.
+        source: &'m Ports<R>,
+    },
+    /// ICMP (IPv4 only) or ICMPv6 (IPv6 only).
+    Icmp {
+        /// IPv4 for ICMP, IPv6 for ICMPv6.
+        family: Family,
+        /// `None` means every message.
+        message: Option<IcmpMessage>,
+    },
+    /// Any other protocol, by its IANA number.
+    Other(u8),
+}
+
+/// A type of ICMP message, with one code or all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IcmpMessage {
+    /// The type, 0 to 255.
+    pub kind: u8,
+    /// The code, 0 to 255; `None` means every code.
+    pub code: Option<u8>,
+}
+
+impl<R: References> Match<R> {
+    /// Every packet of a protocol.
+    #[must_use]
+    pub const fn of(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            ports: Ports::Any,
+            source_ports: Ports::Any,
+            icmp_type: None,
+            icmp_code: None,
+            remote: Remote::Any,
+            local: None,
+        }
+    }
+
+    /// The same packets, with other references.
+    ///
+    /// # Errors
+    /// The first reference that `to` does not find.
+    pub fn try_map<T: References, E>(&self, to: &mut impl Resolve<R, T, Error = E>) -> Result<Match<T>, E> {
+        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        Ok(Match {
+            protocol: *protocol,
+            ports: ports.try_map(to)?,
+            source_ports: source_ports.try_map(to)?,
+            icmp_type: *icmp_type,
+            icmp_code: *icmp_code,
+            remote: remote.try_map(to)?,
+            local: *local,
+        })
+    }
+
+    /// Like [`Self::try_map`], where every reference is found.
+    #[must_use]
+    pub fn map<T: References>(&self, to: &mut impl Resolve<R, T, Error = Infallible>) -> Match<T> {
+        self.try_map(to).unwrap_or_else(|never| match never {})
+    }
+
+    /// The groups and lists that are named.
+    pub fn named(&self) -> impl Iterator<Item = Named<'_, R>> {
+        let Self { protocol: _, ports, source_ports, icmp_type: _, icmp_code: _, remote, local: _ } = self;
+        let remote = match remote {
+            Remote::Any | Remote::Net(_) => None,
+            Remote::Group(group) => Some(Named::Group(group)),
+            Remote::PrefixList(list) => Some(Named::PrefixList(list)),
+        };
+        let lists = [ports, source_ports].into_iter().filter_map(|ports| ports.list());
+        remote.into_iter().chain(lists.map(Named::PortList))
+    }
+
+    /// The conditions. What does not fit together, which no policy has, is left out.
+    #[must_use]
+    pub fn conditions(&self) -> Conditions<'_, R> {
+        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        let message = icmp_type.map(|kind| IcmpMessage { kind, code: *icmp_code });
+        let service = match *protocol {
+            Protocol::All => Service::All,
+            Protocol::Number(protocol::ICMP) => Service::Icmp { family: Family::V4, message },
+            Protocol::Number(protocol::ICMPV6) => Service::Icmp { family: Family::V6, message },
+            Protocol::Number(protocol) if has_ports(protocol) => {
+                Service::Ported { protocol, destination: ports, source: source_ports }
+            }
+            Protocol::Number(protocol) => Service::Other(protocol),
+        };
+        Conditions { service, remote, local: *local }
+    }
+
+    /// The same packets, with host bits zeroed.
+    #[must_use]
+    pub fn truncated(self) -> Self {
+        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        let remote = match remote {
+            Remote::Net(net) => Remote::Net(net.trunc()),
+            Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => remote,
+        };
+        let local = local.map(|net| net.trunc());
+        Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local }
+    }
+
+    /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
+    /// if it has one.
+    pub fn mixed_families(
+        &self,
+        of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
+    ) -> Option<[(MatchField, Family); 2]> {
+        let Conditions { service, remote, local } = self.conditions();
+        let remote = match remote {
+            Remote::Any | Remote::Group(_) => None,
+            Remote::Net(net) => Some(family_of(*net)),
+            Remote::PrefixList(list) => of_list(list),
+        };
+        let local = local.map(family_of);
+        let fields = [
+            (MatchField::Protocol, service.family()),
+            (MatchField::Remote, remote),
+            (MatchField::Local, local),
+        ];
+        let mut known = fields.into_iter().filter_map(|(field, family)| Some((field, family?)));
+        let first = known.next()?;
+        known.find(|(_, family)| *family != first.1).map(|second| [first, second])
+    }
+
+    /// Whether the fields fit together.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn fits(&self) -> Result<(), Misfit> {
+        let Self { protocol: _, ports, source_ports, icmp_type, icmp_code, remote: _, local: _ } = self;
+        let has_ports = !ports.is_any() || !source_ports.is_any();
+        let has_message = icmp_type.is_some() || icmp_code.is_some();
+        match self.conditions().service {
+            Service::Ported { .. } if !has_message => Ok(()),
+            Service::Icmp { .. } if !has_ports && icmp_type.is_none() && icmp_code.is_some() => {
+                Err(Misfit::CodeWithoutType)
+            }
+            Service::Icmp { .. } if !has_ports => Ok(()),
+            _ if has_ports => Err(Misfit::Ports),
+            _ if has_message => Err(Misfit::Message),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<R: References> Service<'_, R> {
+    /// The only family whose packets can match, if there is just one.
+    #[must_use]
+    pub const fn family(&self) -> Option<Family> {
+        match self {
+            Self::Icmp { family, .. } => Some(*family),
+            Self::All | Self::Ported { .. } | Self::Other(_) => None,
+        }
+    }
+}
+
+const fn family_of(net: IpNet) -> Family {
+    match net {
+        IpNet::V4(_) => Family::V4,
+        IpNet::V6(_) => Family::V6,
+    }
+}
+
+/// In one line, with references as they are.
+impl<R: References> Display for Match<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        write!(f, "{protocol}")?;
+        for (what, ports) in [("ports", ports), ("from ports", source_ports)] {
+            if !ports.is_any() {
+                write!(f, " {what} {ports}")?;
+            }
+        }
+        if let Some(kind) = icmp_type {
+            write!(f, " type {kind}")?;
+        }
+        if let Some(code) = icmp_code {
+            write!(f, " code {code}")?;
+        }
+        write!(f, " remote {remote}")?;
+        local.map_or(Ok(()), |local| write!(f, " local {local}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Match {
+        Match::of(text.parse().unwrap())
+    }
+
+    #[test]
+    fn fields_fit_the_protocol() {
+        let ports = || "22,80-90".parse().unwrap();
+        let fits = [
+            of("all"),
+            of("gre"),
+            Match { ports: ports(), source_ports: ports(), ..of("tcp") },
+            Match { icmp_type: Some(8), ..of("icmp") },
+            Match { icmp_type: Some(1), icmp_code: Some(4), ..of("icmpv6") },
+        ];
+        for matches in fits {
+            assert_eq!(matches.fits(), Ok(()), "{matches}");
+        }
+        for (matches, why) in [
+            (Match { ports: ports(), ..of("all") }, Misfit::Ports),
+            (Match { source_ports: ports(), ..of("icmp") }, Misfit::Ports),
+            (Match { ports: ports(), icmp_type: Some(8), ..of("tcp") }, Misfit::Ports),
+            (Match { icmp_type: Some(8), ..of("tcp") }, Misfit::Message),
+            (Match { icmp_code: Some(8), ..of("47") }, Misfit::Message),
+            (Match { icmp_code: Some(8), ..of("icmp") }, Misfit::CodeWithoutType),
+        ] {
+            assert_eq!(matches.fits(), Err(why), "{matches}");
+        }
+    }
+
+    #[test]
+    fn every_reference_is_mapped() {
+        struct Next;
+        impl Resolve<Indices, Indices> for Next {
+            type Error = Infallible;
+
+            fn group(&mut self, group: &GroupIndex) -> Result<GroupIndex, Infallible> {
+                Ok(GroupIndex(group.0 + 1))
+            }
+            fn prefix_list(&mut self, list: &PrefixListIndex) -> Result<PrefixListIndex, Infallible> {
+                Ok(PrefixListIndex(list.0 + 2))
+            }
+            fn port_list(&mut self, list: &PortListIndex) -> Result<PortListIndex, Infallible> {
+                Ok(PortListIndex(list.0 + 3))
+            }
+        }
+        let (ports, source_ports) = (Ports::List(PortListIndex(1)), Ports::List(PortListIndex(2)));
+        let local = Some("10.0.0.5/32".parse().unwrap());
+        let tcp = Match { ports, source_ports, local, ..of("tcp") };
+        let text = |remote| Match { remote, ..tcp.clone() }.map(&mut Next).to_string();
+        let rest = "local 10.0.0.5/32";
+        assert_eq!(
+            text(Remote::Group(GroupIndex(0))),
+            format!("tcp ports #4 from ports #5 remote #1 {rest}")
+        );
+        let list = Remote::PrefixList(PrefixListIndex(0));
+        assert_eq!(text(list), format!("tcp ports #4 from ports #5 remote #2 {rest}"));
+        let named: Vec<_> =
+            Match { remote: list, ..tcp.clone() }.named().map(|named| format!("{named:?}")).collect();
+        assert_eq!(named.len(), 3, "{named:?}");
+        let echo = Match { icmp_type: Some(8), icmp_code: Some(0), ..of("icmp") };
+        assert_eq!(echo.map(&mut Next), echo);
+    }
+}

@@ -27,11 +27,11 @@ mod whole;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, http::HeaderName};
 
 pub use caller::Caller;
 
-use super::attempts::Attempts;
+use super::{attempts::Attempts, request_id::with_ids};
 use routes::Routes;
 use sg_agent::Instance;
 use sg_service::Service;
@@ -57,12 +57,13 @@ pub fn router(native: Native) -> Router {
         let document = Arc::clone(&document);
         async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
     };
-    router
+    let router = router
         .route("/v1/openapi.json", axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
-        .with_state(native)
+        .with_state(native);
+    with_ids(router, "native", HeaderName::from_static("x-request-id"))
 }
 
 /// The `OpenAPI` document.

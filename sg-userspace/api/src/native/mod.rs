@@ -5,6 +5,7 @@
 //!            identity   one table  query: parameters ─► function of a snapshot
 //! ```
 //!
+//! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
 //! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Every reference may be an id or a name.
@@ -19,6 +20,7 @@ mod error;
 mod groups;
 mod lists;
 mod nics;
+mod request;
 mod routes;
 mod rules;
 #[cfg(test)]

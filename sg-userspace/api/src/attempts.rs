@@ -95,9 +95,9 @@ impl Attempts {
             let count = account.count;
             match wrong {
                 Wrong::Secret(key) => {
-                    log::warn!("{api}: wrong secret for access key {key}, {from}; {count} so far");
+                    tracing::warn!("{api}: wrong secret for access key {key}, {from}; {count} so far");
                 }
-                Wrong::Key => log::warn!("{api}: access key that does not exist, {from}; {count} so far"),
+                Wrong::Key => tracing::warn!("{api}: access key that does not exist, {from}; {count} so far"),
             }
         }
         account.wait(now)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`listen`] | sockets and connections: who may connect, how many, how slowly, how much |
 //! | [`media`] | the declared format of a request's body, against what the route reads |
+//! | `request_id` | the id of a request, in its log lines and its response |
 //! | [`attempts`] | wrong secrets: how many, of which keys, and how long their responses are delayed |
 //! | [`signature`] | the vendors' recipes for signing a request, as pure functions |
 //! | [`native`] | our own API: JSON, described by an `OpenAPI` document |
@@ -17,4 +18,5 @@ pub mod ecs;
 pub mod listen;
 pub mod media;
 pub mod native;
+mod request_id;
 pub mod signature;

@@ -151,7 +151,7 @@ impl LockFile {
                         return Err(LockError::Held { path: path.to_owned(), holder, content });
                     }
                     let who = holder.map_or_else(|| "somebody".to_owned(), |holder| holder.to_string());
-                    log::warn!(
+                    tracing::warn!(
                         "the lock {} was held by {who}, who has no right to it: it is replaced",
                         path.display()
                     );

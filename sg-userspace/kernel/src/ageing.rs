@@ -112,7 +112,7 @@ impl Datapath {
 fn move_to(closed: &mut Closed, key: &FlowKey, entry: &FlowEntry) -> bool {
     closed
         .enter(key, &ClosedEntry::of(entry))
-        .inspect_err(|error| log::warn!("a closed connection stays where it is: {error}"))
+        .inspect_err(|error| tracing::warn!("a closed connection stays where it is: {error}"))
         .is_ok()
 }
 

@@ -271,9 +271,9 @@ fn finish_move(path: &Path) -> Result<(), KernelError> {
 }
 
 fn forget(path: &Path, why: &str) {
-    log::debug!("{}: not the link of this device any more: {why}", path.display());
+    tracing::debug!("{}: not the link of this device any more: {why}", path.display());
     if let Err(error) = pins::remove_link(path) {
-        log::warn!("{error}");
+        tracing::warn!("{error}");
     }
 }
 

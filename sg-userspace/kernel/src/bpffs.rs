@@ -101,7 +101,7 @@ pub(super) fn mount_at(root: &Path) -> Result<(), KernelError> {
     if is_bpffs(root) {
         return Ok(());
     }
-    log::info!("mounting bpffs on {PLACE}");
+    tracing::info!("mounting bpffs on {PLACE}");
     mount(Some("bpf"), PLACE, Some("bpf"), MsFlags::empty(), Some("mode=0700"))
         .map_err(KernelError::call(format_args!("mount bpffs (by hand: mount -t bpf bpf {PLACE})")))
 }

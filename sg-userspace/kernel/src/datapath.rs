@@ -425,12 +425,13 @@ impl Datapath {
         Ok(counts)
     }
 
-    /// The program's own log, if it was loaded with a log level: `flush` forwards pending records.
+    /// The program's own log, if it was loaded with a log level: each call forwards pending records.
     ///
     /// # Errors
     /// If the ring buffer cannot be opened.
-    pub fn logger(&mut self) -> Result<EbpfLogger<&'static dyn log::Log>, KernelError> {
-        EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"))
+    pub fn logger(&mut self) -> Result<impl FnMut() + Send + use<>, KernelError> {
+        let logger = EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"));
+        logger.map(|mut logger| move || logger.flush())
     }
 }
 

@@ -178,7 +178,7 @@ impl KernelError {
                 if io_error.raw_os_error() != Some(libc::EPERM) =>
             {
                 let log = verifier_log.to_string();
-                log::debug!("verifier log of {program}:\n{log}");
+                tracing::debug!("verifier log of {program}:\n{log}");
                 Self::Refused { program, summary: format!("{io_error}: {}", last_words(&log)) }
             }
             _ => Self::call(format_args!("load program {program}"))(source),

@@ -107,7 +107,7 @@ fn ask(about: LinkMessage, flags: u16) -> io::Result<Vec<Link>> {
                 Ok(NetlinkPayload::Done(_)) => return Ok(links),
                 Ok(_) => {}
                 // A newer kernel may report more than the library understands. One device less is better than none.
-                Err(error) => log::debug!("what the kernel says of a device is not understood: {error}"),
+                Err(error) => tracing::debug!("what the kernel says of a device is not understood: {error}"),
             }
             // `NLMSG_ALIGN`, include/uapi/linux/netlink.h.
             rest = rest.get(length.max(1).next_multiple_of(4)..).unwrap_or_default();

@@ -231,7 +231,7 @@ fn open_link(path: &Path) -> Option<OwnedFd> {
     sys::open_pinned(path)
         .inspect_err(|error| {
             if error.kind() != io::ErrorKind::NotFound {
-                log::warn!("open {}: {error}", path.display());
+                tracing::warn!("open {}: {error}", path.display());
             }
         })
         .ok()
@@ -240,7 +240,7 @@ fn open_link(path: &Path) -> Option<OwnedFd> {
 /// Detaches a link whose pin is gone. Without this it would end anyway, but some time later, or with this process.
 fn end(link: Option<OwnedFd>, path: &Path) {
     if let Some(Err(error)) = link.map(|link| sys::detach_link(link.as_fd())) {
-        log::warn!("{}: it is not taken off its device at once: {error}", path.display());
+        tracing::warn!("{}: it is not taken off its device at once: {error}", path.display());
     }
 }
 

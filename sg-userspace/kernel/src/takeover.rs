@@ -71,9 +71,9 @@ impl Older {
     pub(super) fn carry_counters(&self, counters: &mut PerCpuArray<MapData, Counter>) {
         for (version, directory) in self.continued().filter(|&(version, _)| counters_go_on(version)) {
             match pins::Counters::open(directory).and_then(|old| old.carry(counters)) {
-                Ok(carried) => log::info!("{carried} counters of layout {version} go on"),
+                Ok(carried) => tracing::info!("{carried} counters of layout {version} go on"),
                 // No reason to keep the old layout.
-                Err(error) => log::warn!("counts of layout {version} are not carried over: {error}"),
+                Err(error) => tracing::warn!("counts of layout {version} are not carried over: {error}"),
             }
         }
     }
@@ -94,13 +94,17 @@ impl Older {
         for (version, directory) in self.continued() {
             match carry(flows, version, directory) {
                 Ok(carried) => {
-                    log::info!("{} flows of layout {version} go on{}", carried.entered, left(carried.left));
+                    tracing::info!(
+                        "{} flows of layout {version} go on{}",
+                        carried.entered,
+                        left(carried.left)
+                    );
                 }
                 // No reason to keep the old layout.
-                Err(why) if !self.carried => log::warn!(
+                Err(why) if !self.carried => tracing::warn!(
                     "flows are not carried over: {why}. What is open meets the rules with its next packet"
                 ),
-                Err(why) => log::debug!("flows are not carried over: {why}"),
+                Err(why) => tracing::debug!("flows are not carried over: {why}"),
             }
         }
         self.carried = true;

@@ -133,7 +133,7 @@ impl Service {
         let policy = policy(&state)?;
         enforcement.prepare(policy).map_err(|source| StartError::Unenforceable { source })?;
         if let Err(error) = enforcement.enforce() {
-            log::error!("{error}");
+            tracing::error!("{error}");
         }
         let committed = Arc::new(ArcSwap::from_pointee(state));
         let (queue, waiting) = mpsc::channel();

@@ -97,7 +97,7 @@ impl<E: Enforcement> Writer<E> {
             error => unenforceable(error.to_string()),
         })?;
         self.store.commit(tx.changes()).map_err(|error| {
-            log::error!("{error}");
+            tracing::error!("{error}");
             Refusal::NotStored { reason: error.to_string() }
         })?;
         self.committed.store(Arc::new(tx.into_state()));

@@ -1,71 +1,123 @@
-//! How much `sgd` logs. `RUST_LOG=debug` means sgd's own steps, one a line. What its libraries log at that level is a thousand
-//! lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
+//! What `sgd` logs, and in which form. `RUST_LOG=debug` means sgd's own steps, one a line. What its libraries log at that level is a
+//! thousand lines a start; it appears only if it is requested by name (`RUST_LOG=debug,aya=debug`).
 //!
 //! It must never let a line of the log cause another one: the log may be in the policy's directory, which is watched, and
 //! `notify` would log a write there for each line. Called once, by `main.rs`.
 
-use std::env;
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+};
 
-use env_logger::Builder;
-use log::LevelFilter;
+use clap::ValueEnum;
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt as _,
+    registry,
+    util::SubscriberInitExt as _,
+};
 
 /// Our own crates, by how their names begin: a bare level applies to them.
 const OWN: [&str; 2] = ["sg_", "sgd"];
 /// What libraries log unless they are named.
-const LIBRARIES: LevelFilter = LevelFilter::Warn;
+const LIBRARIES: LevelFilter = LevelFilter::WARN;
 /// The crate that watches the directory that the log may be in. It also warns of every swap of a `ConfigMap`: a watched directory
 /// was deleted.
 const WATCHER: &str = "notify";
-const OF_WATCHER: LevelFilter = LevelFilter::Error;
+const OF_WATCHER: LevelFilter = LevelFilter::ERROR;
 
-/// Starts logging to standard error.
-pub(crate) fn init() {
-    let said = env::var("RUST_LOG").unwrap_or_default();
-    let style = env::var("RUST_LOG_STYLE").unwrap_or_default();
-    Builder::new().parse_filters(&directives(&said)).parse_write_style(&style).init();
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs: one object per line.
+    Json,
 }
 
-/// The directives of `RUST_LOG`, each with its target.
-fn directives(said: &str) -> String {
-    let (said, pattern) = said.split_once('/').map_or((said, None), |(said, pattern)| (said, Some(pattern)));
-    let (mut level, mut named) = (LevelFilter::Info, Vec::new());
+/// Starts logging to standard error. Fails if `RUST_LOG` cannot be read, and says how to write it.
+pub(crate) fn init(format: Format) -> Result<(), String> {
+    let said = env::var_os("RUST_LOG").unwrap_or_default();
+    let filter = filter(&said.to_string_lossy())?;
+    let colour = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    // What libraries log through the crate `log` becomes events of `tracing` here.
+    subscriber(format, filter, colour, io::stderr).try_init().map_err(|error| error.to_string())
+}
+
+fn subscriber(
+    format: Format,
+    filter: Targets,
+    colour: bool,
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+) -> impl tracing::Subscriber + Send + Sync {
+    let layer = fmt::layer().with_writer(writer);
+    registry().with(filter).with(match format {
+        Format::Text => layer.with_ansi(colour).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+    })
+}
+
+/// The filter that `RUST_LOG` asks for: levels, alone or of a target.
+fn filter(said: &str) -> Result<Targets, String> {
+    let (mut level, mut named) = (LevelFilter::INFO, Vec::<(&str, LevelFilter)>::new());
     for directive in said.split(',').map(str::trim).filter(|directive| !directive.is_empty()) {
-        let target = directive.split('=').next().unwrap_or_default().trim();
+        let (target, wanted) = directive.split_once('=').unwrap_or((directive, "trace"));
         if let Ok(alone) = directive.parse() {
             level = alone;
-        } else if target.split("::").next() != Some(WATCHER) {
-            named.push(directive.to_owned());
+        } else if let (true, Ok(wanted)) = (is_target(target.trim()), wanted.trim().parse()) {
+            named.push((target.trim(), wanted));
+        } else {
+            return Err(format!(
+                "RUST_LOG has {directive:?}: write LEVEL or TARGET=LEVEL, with commas between several; levels are off, \
+                 error, warn, info, debug, trace"
+            ));
         }
     }
-    let mut all = vec![level.min(LIBRARIES).to_string(), format!("{WATCHER}={}", level.min(OF_WATCHER))];
-    all.extend(OWN.map(|target| format!("{target}={level}")));
-    all.append(&mut named);
-    let all = all.join(",");
-    pattern.map_or(all.clone(), |pattern| format!("{all}/{pattern}"))
+    let named = named.into_iter().filter(|(target, _)| target.split("::").next() != Some(WATCHER));
+    Ok(Targets::new()
+        .with_default(level.min(LIBRARIES))
+        .with_target(WATCHER, level.min(OF_WATCHER))
+        .with_targets(OWN.map(|target| (target, level)))
+        .with_targets(named))
+}
+
+/// Whether it may be the path of a module.
+fn is_target(text: &str) -> bool {
+    !text.is_empty()
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':'))
 }
 
 #[cfg(test)]
 mod tests {
-    use log::{Level, Log as _, Metadata};
+    use std::{
+        fs::File,
+        io::{Read as _, Seek as _},
+        sync::Arc,
+    };
+
+    use serde_json::{Value, json};
+    use tracing::Level;
 
     use super::*;
 
     /// The most verbose level that `target` logs under this `RUST_LOG`.
     fn most(said: &str, target: &str) -> Option<Level> {
-        let logger = Builder::new().parse_filters(&directives(said)).build();
-        let says = |level: &Level| logger.enabled(&Metadata::builder().target(target).level(*level).build());
-        Level::iter().filter(says).last()
+        let levels = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+        let filter = filter(said).unwrap();
+        levels.into_iter().find(|level| filter.would_enable(target, level))
     }
 
     #[test]
     fn a_level_alone_is_about_our_own_steps() {
         for (said, own, library) in [
-            ("", Some(Level::Info), Some(Level::Warn)),
-            ("debug", Some(Level::Debug), Some(Level::Warn)),
-            ("TRACE", Some(Level::Trace), Some(Level::Warn)),
-            ("error", Some(Level::Error), Some(Level::Error)),
+            ("", Some(Level::INFO), Some(Level::WARN)),
+            ("debug", Some(Level::DEBUG), Some(Level::WARN)),
+            ("TRACE", Some(Level::TRACE), Some(Level::WARN)),
+            ("error", Some(Level::ERROR), Some(Level::ERROR)),
             ("off", None, None),
-            ("info,hyper=trace", Some(Level::Info), Some(Level::Warn)),
+            ("info,hyper=trace", Some(Level::INFO), Some(Level::WARN)),
         ] {
             assert_eq!(most(said, "sg_agent::reconcile"), own, "{said:?}");
             assert_eq!(most(said, "sgd"), own, "{said:?}");
@@ -75,22 +127,72 @@ mod tests {
 
     #[test]
     fn what_is_named_is_logged_as_it_is_named() {
-        let said = "warn,aya=debug, sg_agent::plan=trace";
-        assert_eq!(most(said, "aya::bpf"), Some(Level::Debug));
-        assert_eq!(most(said, "sg_agent::plan"), Some(Level::Trace));
-        assert_eq!(most(said, "sg_agent::run"), Some(Level::Warn));
+        let said = "warn,aya=debug, sg_agent::plan=trace,redb";
+        assert_eq!(most(said, "aya::bpf"), Some(Level::DEBUG));
+        assert_eq!(most(said, "sg_agent::plan"), Some(Level::TRACE));
+        assert_eq!(most(said, "sg_agent::run"), Some(Level::WARN));
+        assert_eq!(most(said, "redb"), Some(Level::TRACE));
     }
 
     #[test]
     fn the_watcher_never_logs_what_it_watches() {
         for said in ["trace", "notify=trace", "notify::inotify=trace,debug", "notify", "info,notify=debug"] {
-            assert_eq!(most(said, "notify::inotify"), Some(Level::Error), "{said:?}");
+            assert_eq!(most(said, "notify::inotify"), Some(Level::ERROR), "{said:?}");
         }
         assert_eq!(most("off", "notify::inotify"), None);
     }
 
     #[test]
-    fn a_pattern_stays() {
-        assert!(directives("debug/eth0").ends_with("/eth0"));
+    fn what_is_no_directive_is_refused_by_name() {
+        for (said, named) in [
+            ("debug/eth0", "debug/eth0"),
+            ("info,aya=loud", "aya=loud"),
+            ("[request]=debug", "[request]=debug"),
+            ("=debug", "=debug"),
+        ] {
+            assert!(filter(said).unwrap_err().contains(&format!("RUST_LOG has {named:?}")), "{said}");
+        }
+    }
+
+    /// What is written while `log` runs.
+    fn written(format: Format, log: impl FnOnce()) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        let writer: Arc<File> = Arc::new(file.try_clone().unwrap());
+        tracing::subscriber::with_default(subscriber(format, filter("").unwrap(), false, writer), log);
+        file.rewind().unwrap();
+        let mut written = String::new();
+        file.read_to_string(&mut written).unwrap();
+        written
+    }
+
+    /// A line in a span, and one that is not wanted.
+    fn two() {
+        tracing::info_span!(target: "sg_api", "request", id = "A").in_scope(|| {
+            tracing::warn!(target: "sg_api::attempts", "two\nlines of {}\x1b[31m", "a \"client\"");
+            tracing::debug!(target: "sg_api", "not at this level");
+        });
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let written = written(Format::Json, two);
+        assert_eq!(written.lines().count(), 1, "{written}");
+        let mut line: Value = serde_json::from_str(&written).unwrap();
+        let at = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+        at.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        let wanted = json!({
+            "level": "WARN",
+            "target": "sg_api::attempts",
+            "message": "two\nlines of a \"client\"\u{1b}[31m",
+            "spans": [{ "name": "request", "id": "A" }],
+        });
+        assert_eq!(line, wanted);
+    }
+
+    #[test]
+    fn text_has_level_spans_target_and_message_and_moves_no_cursor() {
+        let written = written(Format::Text, two);
+        let wanted = "  WARN request{id=\"A\"}: sg_api::attempts: two\nlines of a \"client\"\\x1b[31m\n";
+        assert!(written.ends_with(wanted), "{written:?}");
     }
 }

@@ -7,7 +7,7 @@ mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind, value_parser};
 use sg_agent::{AgentError, AgentOptions, Instance, run};
 use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, LONGEST_TIMEOUT_SECONDS, TIMEOUT_NAMES};
 use sg_kernel::{Attachment, FlowOptions, Limits, RejectRate, TcxOrder, remedy};
@@ -18,7 +18,7 @@ use sg_model::text::escaped_lines;
 #[command(
     name = "sgd",
     version,
-    after_help = "Logging goes to stderr. RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
+    after_help = "Logging goes to stderr, as text or as JSON (--log-format). RUST_LOG=debug logs every step of sgd (default: info); name a library to log what it does: RUST_LOG=debug,aya=debug."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -32,6 +32,15 @@ enum Command {
     /// Keep groups, rules and NICs in a store, serve the APIs that change them, and enforce them until SIGTERM or
     /// SIGINT.
     Serve(serve::Arguments),
+}
+
+impl Command {
+    const fn agent(&self) -> &AgentArguments {
+        match self {
+            Self::Run(arguments) => &arguments.agent,
+            Self::Serve(arguments) => &arguments.agent,
+        }
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +69,9 @@ struct AgentArguments {
     /// Refuse to start if the filter would not outlive the agent: bpffs is not the host's.
     #[arg(long, conflicts_with = "detach_on_exit")]
     require_pinned: bool,
+    /// Format of the log on stderr.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    log_format: logging::Format,
     /// Log level of the programs in the kernel.
     #[arg(long, value_enum, default_value = "off")]
     bpf_log: BpfLog,
@@ -158,8 +170,11 @@ fn timeout(text: &str) -> Result<(usize, u32), String> {
 }
 
 fn main() -> ExitCode {
-    logging::init();
     let command = Arguments::parse().command;
+    let log_format = command.agent().log_format;
+    if let Err(error) = logging::init(log_format) {
+        Arguments::command().error(ErrorKind::InvalidValue, error).exit();
+    }
     let ended = open_files::raise().and_then(|()| match command {
         Command::Run(arguments) => run_until_told(&arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
@@ -167,7 +182,10 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sgd: {}", escaped_lines(&said(&error)));
+            match log_format {
+                logging::Format::Text => eprintln!("sgd: {}", escaped_lines(&said(&error))),
+                logging::Format::Json => tracing::error!("{}", said(&error)),
+            }
             let concerns_policy = error.downcast_ref().is_some_and(AgentError::concerns_policy);
             ExitCode::from(if concerns_policy { 2 } else { 1 })
         }
@@ -193,4 +211,24 @@ fn run_until_told(arguments: &RunArguments) -> anyhow::Result<()> {
     // One thread: the agent does one thing at a time, and between two events it sleeps.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(run(&arguments.policy, &options))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_that_does_not_exist_is_refused_by_name() {
+        let read = |format: &str| {
+            Arguments::try_parse_from(["sgd", "run", "--policy", "p.yaml", "--log-format", format])
+        };
+        let error = read("yaml").unwrap_err().to_string();
+        assert!(
+            error.contains("'yaml'") && error.contains("--log-format") && error.contains("text, json"),
+            "{error}"
+        );
+        assert_eq!(read("json").unwrap().command.agent().log_format, logging::Format::Json);
+        let usual = Arguments::try_parse_from(["sgd", "serve"]).unwrap();
+        assert_eq!(usual.command.agent().log_format, logging::Format::Text);
+    }
 }

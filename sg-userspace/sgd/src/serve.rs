@@ -61,7 +61,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     expose: bool,
     #[command(flatten)]
-    agent: AgentArguments,
+    pub(super) agent: AgentArguments,
 }
 
 /// An address, or nowhere.

@@ -155,7 +155,7 @@ impl Store for RedbStore {
         match self.base().and_then(Base::commits) {
             // Opening made durable what it found, as it does after a crash of the host.
             Ok(stored) if stored == commits => {
-                log::warn!("{error}; opened again, it was stored");
+                tracing::warn!("{error}; opened again, it was stored");
                 self.commits = commits;
                 Ok(())
             }

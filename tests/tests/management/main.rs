@@ -1,5 +1,5 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, and hostile clients. Each test has a host of its own in the lab; clients talk to it over
+//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients talk to it over
 //! its loopback.
 
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ mod clients;
 mod concurrency;
 mod hostile;
 mod lifecycle;
+mod logged;
 mod served;
 #[path = "../traffic/suite.rs"]
 mod suite;
@@ -32,6 +33,7 @@ fn main() -> Result<ExitCode> {
         concurrency::tests,
         asked::tests,
         backup::tests,
+        logged::tests,
         hostile::tests,
     ] {
         room(&mut suite);

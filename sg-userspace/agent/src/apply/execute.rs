@@ -37,7 +37,7 @@ impl<E: Enforcer> Agent<E> {
             let is_left = |step: &&Step| step.slot().is_none_or(|slot| !failed.contains(&slot));
             let steps: Vec<&Step> = steps.iter().filter(is_left).collect();
             for step in &steps {
-                log::debug!("{step}");
+                tracing::debug!("{step}");
             }
             let results = match steps[..] {
                 [step] if !step.is_publish() => vec![self.act(enforcer, step, prepared, report)],
@@ -77,13 +77,15 @@ impl<E: Enforcer> Agent<E> {
             match enforcer.patch(*slot, patch) {
                 Ok(true) => {
                     let words = patch.appended.len();
-                    log::debug!(target: PATCHES, "the image in slot {slot} is patched, with {words} words more");
+                    tracing::debug!(target: PATCHES, "the image in slot {slot} is patched, with {words} words more");
                     patched.insert(*slot);
                 }
                 Ok(false) => {
-                    log::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched");
+                    tracing::debug!(target: PATCHES, "the image in slot {slot} is not one to be patched");
                 }
-                Err(error) => log::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}"),
+                Err(error) => {
+                    tracing::debug!(target: PATCHES, "cannot patch the image in slot {slot}: {error}");
+                }
             }
         }
         // Images that could not be patched are published as a whole.

@@ -74,7 +74,7 @@ impl fmt::Display for StatusEvent {
 pub(crate) fn emit(line: &StatusEvent) {
     let mut out = io::stdout().lock();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        log::debug!("stdout is closed: {line}");
+        tracing::debug!("stdout is closed: {line}");
     }
 }
 

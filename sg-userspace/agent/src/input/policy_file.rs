@@ -93,7 +93,7 @@ impl PolicyFile {
     pub(crate) fn load(&mut self) -> Result<Policy, AgentError> {
         // Before the file is read: a change in between wakes the agent again.
         if let Err(error) = self.watch_directories() {
-            log::warn!("{error}; send SIGHUP after a change");
+            tracing::warn!("{error}; send SIGHUP after a change");
         }
         self.identity = identity(&self.path);
         let bytes = self.bytes();
@@ -101,7 +101,7 @@ impl PolicyFile {
         let loaded = sg_document::parse(&self.path.display().to_string(), &bytes?)
             .map_err(|error| AgentError::Policy { text: error.to_string() })?;
         for warning in &loaded.warnings {
-            log::warn!("{warning}");
+            tracing::warn!("{warning}");
         }
         Ok(loaded.policy)
     }

@@ -69,7 +69,7 @@ async fn pass_on_news(news: TokioSocket, events: Sender) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
             Err(error) => {
-                log::error!(
+                tracing::error!(
                     "the kernel's news about devices ended ({error}): send SIGHUP after a device changed"
                 );
                 return;

@@ -131,10 +131,12 @@ fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
     let name = options.instance.name();
     if !options.detach_on_exit {
         match bpffs::lasts().warning() {
-            None => log::info!(
+            None => tracing::info!(
                 "{why}: the agent ends, the filter stays in force; `sgctl detach --instance {name}` removes it"
             ),
-            Some(warning) => log::warn!("{why}: the agent ends, and the filter may end with it: {warning}"),
+            Some(warning) => {
+                tracing::warn!("{why}: the agent ends, and the filter may end with it: {warning}");
+            }
         }
         return Ok(());
     }
@@ -143,6 +145,6 @@ fn end(options: &AgentOptions, why: &str) -> Result<(), AgentError> {
             emit(&StatusEvent::Detached { device });
         }
     }
-    log::info!("{why}: the agent ends and so does the filter (--detach-on-exit)");
+    tracing::info!("{why}: the agent ends and so does the filter (--detach-on-exit)");
     Ok(())
 }

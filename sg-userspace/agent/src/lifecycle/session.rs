@@ -63,8 +63,12 @@ impl<'a, E: Enforcer> Session<'a, E> {
                 order = policies.order() => match order {
                     None => return "nobody is left to give it orders",
                     Some(Order::Stop { why }) => return why,
-                    Some(Order::Prepare { policy, reply }) => reply.answer(self.prepare(*policy)),
-                    Some(Order::Enforce { reply }) => reply.answer(self.enforce()),
+                    Some(Order::Prepare { policy, reply }) => {
+                        reply.answer(reconciling("policy").in_scope(|| self.prepare(*policy)));
+                    }
+                    Some(Order::Enforce { reply }) => {
+                        reply.answer(reconciling("policy").in_scope(|| self.enforce()));
+                    }
                 },
                 wake = events.next() => match wake {
                     None => return "no event source is left",
@@ -89,17 +93,18 @@ impl<'a, E: Enforcer> Session<'a, E> {
             .map(|loaded| (loaded, file.path())),
         };
         match loaded {
-            Some((loaded, path)) => {
+            Some((loaded, path)) => reconciling("policy").in_scope(|| {
                 if let Err(error) = loaded.and_then(|policy| self.prepare(policy)) {
-                    log::error!("the new policy is refused, what was in force stays in force:\n{error}");
+                    tracing::error!("the new policy is refused, what was in force stays in force:\n{error}");
                     emit(&StatusEvent::Refused { path: path.to_owned(), reason: error.to_string() });
                     self.resync();
                 } else {
                     // Errors were reported already.
                     let _ = self.enforce();
                 }
-            }
-            None if wake.devices || !self.agent.is_settled() => self.resync(),
+            }),
+            None if wake.devices => reconciling("devices").in_scope(|| self.resync()),
+            None if !self.agent.is_settled() => reconciling("retry").in_scope(|| self.resync()),
             None => {}
         }
         self.sweeping |= wake.tick;
@@ -109,11 +114,11 @@ impl<'a, E: Enforcer> Session<'a, E> {
     fn sweep_some(&mut self) {
         match self.agent.sweep_some() {
             Ok(Swept { swept, is_last }) => {
-                log::trace!("swept {swept} flows");
+                tracing::trace!("swept {swept} flows");
                 self.sweeping = !is_last;
             }
             Err(error) => {
-                log::error!("{error}");
+                tracing::error!("{error}");
                 self.sweeping = false;
             }
         }
@@ -130,7 +135,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         self.tell(report, None);
         // Units that wait for it bring the network up: whatever can be filtered is filtered now, and the rest was reported.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-            log::warn!("systemd was not told that the filter is in force: {error}");
+            tracing::warn!("systemd was not told that the filter is in force: {error}");
         }
         Ok(())
     }
@@ -176,7 +181,7 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let Report { lines, warnings, errors, published } = report;
         lines.iter().for_each(emit);
         for warning in &warnings {
-            log::warn!("{warning}");
+            tracing::warn!("{warning}");
         }
         self.complain(&errors);
         let (nics, attached) = self.agent.nics();
@@ -195,13 +200,19 @@ impl<'a, E: Enforcer> Session<'a, E> {
         let complaints: Vec<String> = errors.iter().map(ToString::to_string).collect();
         for complaint in &complaints {
             if self.complaints.contains(complaint) {
-                log::debug!("still: {complaint}");
+                tracing::debug!("still: {complaint}");
             } else {
-                log::error!("{complaint}");
+                tracing::error!("{complaint}");
             }
         }
         self.complaints = complaints;
     }
+}
+
+/// The span of a reconciliation. Its log lines carry the cause: a change of the `policy` or of the `devices`, or the `retry` of
+/// what failed.
+fn reconciling(cause: &'static str) -> tracing::Span {
+    tracing::info_span!("reconcile", %cause)
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub(crate) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
     let pinned = bpffs::lasts();
     match pinned.warning() {
         Some(why) if options.require_pinned => return Err(AgentError::NotPinned { why }),
-        Some(warning) if !options.detach_on_exit => log::warn!("{warning}"),
+        Some(warning) if !options.detach_on_exit => tracing::warn!("{warning}"),
         _ => {}
     }
     let beginning = beginning(&options.instance)?;
@@ -84,16 +84,16 @@ pub(crate) fn start(options: &AgentOptions) -> Result<Agent<Datapath>, AgentErro
         StartMode::Adopt { catalog, layout } => {
             let continued =
                 if *layout == abi::VERSION { String::new() } else { format!(", of layout {layout}") };
-            log::info!("adopting what an earlier agent (pid {}) left in force{continued}", catalog.pid);
+            tracing::info!("adopting what an earlier agent (pid {}) left in force{continued}", catalog.pid);
             if catalog.limits != options.limits {
                 let Limits { nics, flows, counters } = catalog.limits;
-                log::warn!(
+                tracing::warn!(
                     "the tables keep the sizes they were made with ({nics} NICs, {flows} flows, {counters} \
                      counters); `sgctl detach` first to change them"
                 );
             }
             for Moved { device, now } in pins::moved(&options.instance.pins()) {
-                log::warn!(
+                tracing::warn!(
                     "device {device} was moved to another network namespace while no agent ran, where it is device \
                      {now}: the filter stayed on it, under the policy of what is device {now} here. It is taken off \
                      now; filter the device by an agent in its own namespace"
@@ -124,7 +124,7 @@ fn older(instance: &Instance, beginning: &StartMode) -> Result<Option<Vec<PathBu
             }
         }
         StartMode::Takeover { why } => {
-            log::warn!(
+            tracing::warn!(
                 "starting afresh: {why}. The old filter stays until the new one is in its place; flows and counts \
                  are lost"
             );
@@ -163,15 +163,15 @@ fn load(
     Ok(datapath)
 }
 
-/// Starts forwarding the program's own log to `log`. Called inside the runtime, unless `--bpf-log` is off; the spawned task owns
-/// what it needs and ends with the process.
+/// Starts forwarding the program's own log to the agent's. Called inside the runtime, unless `--bpf-log` is off; the spawned task
+/// owns what it needs and ends with the process.
 fn spawn_program_log(datapath: &mut Datapath) -> Result<(), KernelError> {
-    let mut logger = datapath.logger()?;
+    let mut forward = datapath.logger()?;
     tokio::spawn(async move {
         let mut often = tokio::time::interval(PROGRAM_LOG_INTERVAL);
         loop {
             often.tick().await;
-            logger.flush();
+            forward();
         }
     });
     Ok(())

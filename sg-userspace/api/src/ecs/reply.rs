@@ -28,7 +28,7 @@ impl Response {
     /// `InternalError`, if it serializes to no object.
     pub fn of(answer: &impl Serialize) -> Result<Self, Fault> {
         let Ok(Value::Object(fields)) = serde_json::to_value(answer) else {
-            log::error!("an answer is no object; this is a defect of sgd");
+            tracing::error!("an answer is no object; this is a defect of sgd");
             return Err(Fault::internal());
         };
         Ok(Self(fields))
@@ -77,11 +77,7 @@ impl ResponseContext {
         };
         let mut response = http::Response::new(Body::from(text));
         *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            headers.insert("x-acs-request-id", id);
-        }
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         response
     }
 }

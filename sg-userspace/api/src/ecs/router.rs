@@ -4,13 +4,12 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
-    http::{self, Request},
+    http::{self, HeaderName, Request},
 };
 use jiff::Timestamp;
 use sg_service::Service;
-use uuid::Uuid;
 
 use super::{
     AccessKeys, Call, Fault, Nonces, Response, actions,
@@ -18,7 +17,11 @@ use super::{
     reply::ResponseContext,
     wire::{self, Wire},
 };
-use crate::{attempts::Attempts, listen::Claim};
+use crate::{
+    attempts::Attempts,
+    listen::Claim,
+    request_id::{RequestId, with_ids},
+};
 
 /// The source of the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -59,28 +62,27 @@ pub struct Region {
 /// The router of this API. It handles every path and method.
 pub fn router(ecs: Ecs) -> Router {
     let ecs = Arc::new(ecs);
-    Router::new().fallback(move |request: Request<Body>| {
-        let ecs = Arc::clone(&ecs);
-        async move { reply(&ecs, request).await }
-    })
+    let router =
+        Router::new().fallback(move |Extension(id): Extension<RequestId>, request: Request<Body>| {
+            let ecs = Arc::clone(&ecs);
+            async move { reply(&ecs, id, request).await }
+        });
+    with_ids(router, "ecs", HeaderName::from_static("x-acs-request-id"))
 }
 
-async fn reply(ecs: &Ecs, request: Request<Body>) -> http::Response<Body> {
+async fn reply(ecs: &Ecs, RequestId(request_id): RequestId, request: Request<Body>) -> http::Response<Body> {
     let (parts, body) = request.into_parts();
-    let mut manner = ResponseContext {
-        format: wire::early_format(&parts),
-        host: wire::host(&parts),
-        request_id: Uuid::new_v4().to_string().to_uppercase(),
-    };
+    let mut manner =
+        ResponseContext { format: wire::early_format(&parts), host: wire::host(&parts), request_id };
     let answered = answer(ecs, Request::from_parts(parts, body), &mut manner).await;
     match answered {
         Ok((call, answer)) => {
-            log::debug!("ecs {}: {} by {}", manner.request_id, call.action, call.key_id);
+            tracing::debug!("{} by {}", call.action, call.key_id);
             manner.succeed(&call.action, answer)
         }
         Err(fault) => {
             // Not its message: that of a wrong signature has every parameter.
-            log::debug!("ecs {}: {} {}", manner.request_id, fault.status.as_u16(), fault.code);
+            tracing::debug!("{} {}", fault.status.as_u16(), fault.code);
             manner.fail(fault)
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn document(root: &str, fields: &Map<String, Value>) -> String {
         .and_then(|()| element(&mut writer, root, |writer| children(writer, fields)));
     if let Err(error) = written {
         // Writing to memory does not fail.
-        log::error!("an XML reply is incomplete: {error}; this is a defect of sgd");
+        tracing::error!("an XML reply is incomplete: {error}; this is a defect of sgd");
     }
     String::from_utf8_lossy(&writer.into_inner()).into_owned()
 }

@@ -100,7 +100,7 @@ where
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    log::debug!("connection of {:?}: {error}", caller.peer);
+                    tracing::debug!("connection of {:?}: {error}", caller.peer);
                 }
                 return;
             }
@@ -108,7 +108,7 @@ where
                 let Some(deadline) = pace.deadline() else { return Poll::Pending };
                 poll_alarm(alarm.as_mut(), deadline, context)
             }) => {
-                log::debug!("connection of {:?}: too slow, or idle for too long; closed", caller.peer);
+                tracing::debug!("connection of {:?}: too slow, or idle for too long; closed", caller.peer);
                 return;
             }
             () = seat.leave.notified() => {
@@ -116,7 +116,7 @@ where
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
-                log::debug!("connection of {:?}: closed for another one", caller.peer);
+                tracing::debug!("connection of {:?}: closed for another one", caller.peer);
                 return;
             }
             Ok(()) = closing.changed() => connection.as_mut().graceful_shutdown(),
@@ -182,7 +182,7 @@ async fn hold_back(time: Duration, pace: &Deadlines, mut closing: watch::Receive
 
 /// The response to every request of a user who is not admitted.
 fn refuse(peer: Peer) -> Response<Body> {
-    log::warn!("{peer:?} is not admitted");
+    tracing::warn!("{peer:?} is not admitted");
     let mut response = Response::new(Body::from(
         "Your user may not use this socket: ask as root, or have sgd started with a group that you are in.\n",
     ));

@@ -91,7 +91,7 @@ impl Memory {
             bodies.gone += 1;
         }
         if bodies.gone > 0 && bodies.told.is_none_or(|told| now.duration_since(told) >= COMPLAINT_INTERVAL) {
-            log::warn!(
+            tracing::warn!(
                 "the memory for request bodies is taken: incomplete bodies that were refused for others: {}",
                 std::mem::take(&mut bodies.gone)
             );

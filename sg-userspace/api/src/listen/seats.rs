@@ -141,7 +141,7 @@ impl Seats {
         oldest.tell(now);
         taken.gone += 1;
         if taken.told.is_none_or(|told| now.duration_since(told) >= COMPLAINT_INTERVAL) {
-            log::warn!(
+            tracing::warn!(
                 "all {} connections are taken: {} without a complete request, or with answers that they did not read, \
                  were closed for others",
                 self.most,

@@ -109,7 +109,7 @@ impl Accept for TcpListener {
         // Every response is written at once; waiting for more of it would only cost time. If the client is gone already, its
         // connection will notice.
         if let Err(error) = stream.set_nodelay(true) {
-            log::debug!("{address}: {error}");
+            tracing::debug!("{address}: {error}");
         }
         Ok((stream, Caller { peer: Peer::Address(address), admitted: true }))
     }
@@ -183,7 +183,7 @@ pub(super) async fn serve(
         }
     };
     if tokio::time::timeout(grace, all_ended).await.is_err() {
-        log::warn!("connections that did not end within {grace:?} are cut");
+        tracing::warn!("connections that did not end within {grace:?} are cut");
     }
 }
 
@@ -197,7 +197,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        log::error!("a connection ended unexpectedly: {error}");
+        tracing::error!("a connection ended unexpectedly: {error}");
     }
 }
 
@@ -210,7 +210,7 @@ struct Complaints {
 impl Complaints {
     fn note(&mut self, error: &io::Error) {
         if self.last.is_none_or(|last| last.elapsed() >= COMPLAINT_INTERVAL) {
-            log::error!("cannot accept a connection: {error}; it is tried again");
+            tracing::error!("cannot accept a connection: {error}; it is tried again");
             self.last = Some(Instant::now());
         }
     }

@@ -33,7 +33,7 @@ impl Drop for SocketFile {
         if identity(&self.path).is_ok_and(|identity| identity == self.identity)
             && let Err(error) = fs::remove_file(&self.path)
         {
-            log::warn!("cannot remove the socket {}: {error}", self.path.display());
+            tracing::warn!("cannot remove the socket {}: {error}", self.path.display());
         }
     }
 }
@@ -110,7 +110,7 @@ async fn remove_stale(path: &Path) -> Result<(), ListenError> {
             Err(ListenError::Taken { path: path.to_owned() })
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            log::info!("{} is left from a process that has ended; it is replaced", path.display());
+            tracing::info!("{} is left from a process that has ended; it is replaced", path.display());
             fs::remove_file(path).map_err(failed("remove", path))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

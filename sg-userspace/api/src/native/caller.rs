@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::{
-    extract::{Request, State},
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
@@ -72,8 +72,14 @@ pub(super) async fn identify(State(native): State<Native>, mut request: Request,
             if native.caller == Caller::Socket {
                 call_json(request.headers_mut());
             }
-            request.extensions_mut().insert(Identity(who));
-            return next.run(request).await;
+            // Not the path itself: a client may write anything there.
+            let path = request.extensions().get::<MatchedPath>().cloned();
+            let asked =
+                format!("{} {}", request.method(), path.as_ref().map_or("nothing", MatchedPath::as_str));
+            request.extensions_mut().insert(Identity(who.clone()));
+            let response = next.run(request).await;
+            tracing::debug!("{asked} by {who}: {}", response.status().as_u16());
+            return response;
         }
         Said::Several => {
             let message = "the request has several Authorization headers: send one";

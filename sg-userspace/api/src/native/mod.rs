@@ -5,6 +5,7 @@
 //!            identity   one table  query: parameters ─► function of a snapshot
 //! ```
 //!
+//! * `request`: the context and the body of a request, and its operation.
 //! * `routes`: how a route is declared. A declaration is both served and described: the router and the `OpenAPI` document
 //!   (`GET /v1/openapi.json`) come from the same table, so neither has a route that the other lacks.
 //! * `groups`, `rules`, `nics`, `lists`, `whole`: the table, by noun. Every reference may be an id or a name.
@@ -19,6 +20,7 @@ mod error;
 mod groups;
 mod lists;
 mod nics;
+mod request;
 mod routes;
 mod rules;
 #[cfg(test)]
@@ -27,11 +29,11 @@ mod whole;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, http::HeaderName};
 
 pub use caller::Caller;
 
-use super::attempts::Attempts;
+use super::{attempts::Attempts, request_id::with_ids};
 use routes::Routes;
 use sg_agent::Instance;
 use sg_service::Service;
@@ -57,12 +59,13 @@ pub fn router(native: Native) -> Router {
         let document = Arc::clone(&document);
         async move { axum::Json(serde_json::to_value(&*document).unwrap_or_default()) }
     };
-    router
+    let router = router
         .route("/v1/openapi.json", axum::routing::get(described))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(axum::middleware::from_fn_with_state(native.clone(), caller::identify))
-        .with_state(native)
+        .with_state(native);
+    with_ids(router, "native", HeaderName::from_static("x-request-id"))
 }
 
 /// The `OpenAPI` document.

@@ -21,7 +21,8 @@ use utoipa::IntoParams;
 use super::{
     Native,
     error::Failed,
-    routes::{RequestContext, Route, Routes, Upload},
+    request::RequestContext,
+    routes::{Route, Routes, Upload},
 };
 
 fn status(native: &Native, state: &State) -> Status {

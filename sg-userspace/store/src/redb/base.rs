@@ -82,7 +82,7 @@ impl Base {
         }
         if found < SCHEMA {
             base.migrate(found)?;
-            log::info!("the store {} was brought from schema {found} to {SCHEMA}", path.display());
+            tracing::info!("the store {} was brought from schema {found} to {SCHEMA}", path.display());
         }
         Ok(base)
     }
@@ -93,7 +93,10 @@ impl Base {
         let open = || -> Result<_, Error> {
             let mut database = Builder::new().set_cache_size(CACHE).create_with_backend(backend)?;
             if !database.check_integrity()? {
-                log::warn!("the store {} was damaged where no record is, and is repaired", path.display());
+                tracing::warn!(
+                    "the store {} was damaged where no record is, and is repaired",
+                    path.display()
+                );
             }
             Ok(database)
         };

@@ -30,7 +30,7 @@ use socket2::{Domain, Socket, Type};
 use crate::{served::Served, suite::Suite};
 pub(crate) use key::Key;
 
-const ECS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
+pub(crate) const ECS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
 pub(crate) const NATIVE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
 /// Has the native API on [`NATIVE`].
 pub(crate) const BOTH: &[&str] = &["--listen", "127.0.0.1:8790"];

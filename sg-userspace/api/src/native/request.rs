@@ -1,0 +1,239 @@
+//! A request of this API, from its head to the response: its context, its body, and the operation that it asks for.
+//!
+//! It refuses unknown parameters and fields, and runs operations idempotently. It must never know an operation. `routes` calls it.
+
+use axum::{
+    Json, RequestPartsExt as _,
+    body::Body,
+    extract::{Query, RawPathParams, Request},
+    http::{HeaderMap, Uri},
+    response::{IntoResponse as _, Response},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, channel::Channel};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sg_service::{Idempotent, Operation, Refusal};
+use sg_store::{Export, StoreError};
+use tracing::Span;
+use utoipa::IntoParams;
+
+use super::{Native, caller::Identity, error::Failed};
+use crate::{
+    listen::{LargeBody, collect, failure},
+    media,
+};
+
+/// The context of a request, for queries and operations.
+#[derive(Clone, Debug)]
+pub(super) struct RequestContext {
+    /// The path parameters, in order.
+    path: Vec<String>,
+    uri: Uri,
+    caller: String,
+}
+
+impl RequestContext {
+    /// The first path parameter.
+    pub(super) fn path(&self) -> String {
+        self.path.first().cloned().unwrap_or_default()
+    }
+
+    /// Parses the query parameters.
+    pub(super) fn query<Q: DeserializeOwned>(&self) -> Result<Q, Failed> {
+        let query = Query::<Q>::try_from_uri(&self.uri);
+        query.map(|Query(query)| query).map_err(|error| Failed::Malformed(error.body_text()))
+    }
+
+    /// Whether the caller may read and import secrets.
+    pub(super) fn is_root(&self) -> bool {
+        self.caller == "uid 0"
+    }
+}
+
+/// Parameters of every operation.
+#[derive(Clone, Copy, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+pub(super) struct Trial {
+    /// Return the result that the operation would have, without changing anything. Default: false.
+    dry_run: bool,
+}
+
+/// A request whose body has not been read yet.
+pub(super) struct Begun {
+    pub(super) asked: RequestContext,
+    /// The idempotency key.
+    token: Option<String>,
+    headers: HeaderMap,
+    /// The media types that its body may have; if there are none, it must be empty.
+    kinds: &'static [&'static str],
+    body: Body,
+    /// Counts the body as large until it is dropped.
+    large: Option<LargeBody>,
+}
+
+impl Begun {
+    /// Reads the context of a request, and refuses query parameters that are not `known`.
+    pub(super) async fn of(
+        request: Request,
+        known: &[String],
+        kinds: &'static [&'static str],
+        large: Option<usize>,
+    ) -> Result<Self, Failed> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.extract::<RawPathParams>().await;
+        let path = path.map_err(|error| Failed::Malformed(error.body_text()))?;
+        let path = path.iter().map(|(_, part)| part.to_owned()).collect();
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+            if !known.iter().any(|known| *known == name) {
+                let name: String = name.chars().take(64).collect();
+                let known = known.join(", ");
+                return Err(Failed::Malformed(format!("the query has {name:?}; allowed are: {known}")));
+            }
+        }
+        let token = token(&parts.headers)?;
+        let caller = parts.extensions.get::<Identity>().map(|identity| identity.0.clone());
+        // A request that came through no listener has no limit to raise.
+        let large = large.and_then(|bytes| Some((bytes, parts.extensions.remove::<LargeBody>()?)));
+        if let Some((bytes, handle)) = &large {
+            handle.allow(*bytes);
+        }
+        let asked = RequestContext { path, uri: parts.uri, caller: caller.unwrap_or_default() };
+        let large = large.map(|(_, handle)| handle);
+        Ok(Self { asked, token, headers: parts.headers, kinds, body, large })
+    }
+
+    /// Reads the whole body.
+    pub(super) async fn read(&mut self) -> Result<Bytes, Failed> {
+        let body = collect(std::mem::take(&mut self.body)).await?;
+        self.check(&body)?;
+        Ok(body)
+    }
+
+    /// Reads the next piece of the body.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Failed> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(data) = frame.map_err(failure)?.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Checks that a body, or a piece of one, is of an expected kind.
+    pub(super) fn check(&self, body: &[u8]) -> Result<(), Failed> {
+        match self.kinds {
+            [] if !matches!(body.trim_ascii(), b"" | b"{}") => Err(Failed::Malformed(
+                "nobody reads the body of this request: say what it asks in its path and query".to_owned(),
+            )),
+            [_, ..] if !body.is_empty() => Ok(media::check(&self.headers, self.kinds)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs an operation; with `dry_run`, returns the result that it would have.
+    pub(super) async fn perform<O>(self, native: Native, operation: O) -> Result<Response, Failed>
+    where
+        O: Operation + Sync + Clone + Serialize,
+        O::Output: Serialize + DeserializeOwned,
+    {
+        let Self { asked, token, large, .. } = self;
+        if asked.query::<Trial>()?.dry_run {
+            return aside(move || Ok(native.service.try_out(&operation)?)).await.map(json);
+        }
+        let output = match token {
+            None => native.service.submit(operation).await?,
+            Some(token) => {
+                let idempotent = Idempotent::new(&asked.caller, &token, &operation, operation.clone())?;
+                native.service.submit(idempotent).await?
+            }
+        };
+        drop(large);
+        Ok(json(output))
+    }
+}
+
+/// The idempotency key of a request.
+fn token(headers: &HeaderMap) -> Result<Option<String>, Failed> {
+    let malformed = |what: &str| Failed::Malformed(format!("the request has {what}"));
+    let mut tokens = headers.get_all("idempotency-key").iter();
+    let Some(token) = tokens.next() else { return Ok(None) };
+    if tokens.next().is_some() {
+        return Err(malformed("several Idempotency-Key headers: send one"));
+    }
+    let token = token.to_str().map_err(|_| malformed("an Idempotency-Key that is not ASCII"))?;
+    Ok(Some(token.to_owned()))
+}
+
+/// Does what may take milliseconds, while other requests are served.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failed> + Send + 'static,
+) -> Result<T, Failed> {
+    let request = Span::current();
+    let done = tokio::task::spawn_blocking(move || request.in_scope(work));
+    done.await.map_err(|_| Failed::Refused(Refusal::Ending))?
+}
+
+pub(super) fn json(answer: impl Serialize) -> Response {
+    Json(answer).into_response()
+}
+
+/// The lines of a file as a body, generated as the client reads them.
+pub(super) fn lines(file: Export) -> Body {
+    const PIECE: usize = 64 << 10;
+    let (mut sender, body) = Channel::<Bytes, StoreError>::new(2);
+    tokio::spawn(async move {
+        let mut piece = Vec::with_capacity(PIECE * 2);
+        for line in file {
+            match line {
+                Ok(line) => piece.extend_from_slice(&line),
+                Err(error) => return sender.abort(error),
+            }
+            if piece.len() >= PIECE {
+                let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE * 2));
+                // The client is gone.
+                let Ok(()) = sender.send_data(full.into()).await else { return };
+            }
+        }
+        let _ = sender.send_data(piece.into()).await;
+    });
+    Body::new(body)
+}
+
+/// A body as text.
+pub(super) fn text(body: &[u8]) -> Result<&str, Failed> {
+    std::str::from_utf8(body).map_err(|error| Failed::Malformed(format!("the body is no UTF-8: {error}")))
+}
+
+/// Parses JSON. An unknown field is refused: a misspelt change must not look successful.
+pub(super) fn strictly<T: Serialize + DeserializeOwned>(body: &[u8]) -> Result<T, Failed> {
+    let empty = body.iter().all(u8::is_ascii_whitespace);
+    let written: Value = if empty { Value::Object(serde_json::Map::new()) } else { read(body)? };
+    let Value::Object(fields) = &written else {
+        return Err(Failed::Malformed("a JSON object is expected".to_owned()));
+    };
+    let given: Vec<String> = fields.keys().cloned().collect();
+    // From the text and not from the parsed value, which has lost duplicate keys.
+    let value = if empty { serde_json::from_value(written) } else { serde_json::from_slice(body) };
+    let value: T = value.map_err(|error| Failed::Malformed(error.to_string()))?;
+    let understood = serde_json::to_value(&value).unwrap_or_default();
+    let is_known = |key: &String| understood.get(key).is_some();
+    if let Some(unknown) = given.iter().find(|key| !is_known(key)) {
+        let names: Vec<&str> = understood
+            .as_object()
+            .map(|fields| fields.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        let near = names
+            .iter()
+            .max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)));
+        let near = near.filter(|near| strsim::jaro_winkler(near, unknown) > 0.7);
+        let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        return Err(Failed::Malformed(format!("unknown field {unknown:?}{hint}")));
+    }
+    Ok(value)
+}
+
+fn read(body: &[u8]) -> Result<Value, Failed> {
+    serde_json::from_slice(body).map_err(|error| Failed::Malformed(format!("this is no JSON: {error}")))
+}

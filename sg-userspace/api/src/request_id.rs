@@ -1,0 +1,36 @@
+//! The id of a request: made here, once for every request of every API. It is in a span around all that is done for the request, so
+//! in each of its log lines, and in a header of the response.
+//!
+//! It must never be one that the client chose: clients that are not authenticated would write into the log, and two requests could
+//! share an id. The routers of the APIs call it.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::{Next, from_fn},
+};
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+/// The id of a request, as an extension of it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// Gives every request of `router`, which serves `api`, an id, and every response the header `header` with it.
+pub(crate) fn with_ids(router: Router, api: &'static str, header: HeaderName) -> Router {
+    router.layer(from_fn(move |mut request: Request, next: Next| {
+        let header = header.clone();
+        // In the form that the clients of one API expect.
+        let id = Uuid::new_v4().to_string().to_uppercase();
+        let span = tracing::info_span!("request", %id, %api);
+        let value = HeaderValue::try_from(&id);
+        request.extensions_mut().insert(RequestId(id));
+        let answer = async move {
+            let mut response = next.run(request).await;
+            response.headers_mut().extend(value.map(|id| (header, id)));
+            response
+        };
+        answer.instrument(span)
+    }))
+}

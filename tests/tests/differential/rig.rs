@@ -17,7 +17,7 @@ use nix::{
 use sg_common::{flow::Direction, packet::ethertype};
 use sg_tests::lab::{FrameSocket, Host, Lab, PATIENCE};
 
-use crate::packet::{self, Packet};
+use crate::differential::packet::{self, Packet};
 
 /// The router's devices: towards the remote end, and towards the local one.
 pub(crate) const OUTER: &str = "outer";

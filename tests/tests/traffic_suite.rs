@@ -35,7 +35,6 @@ mod exceptions {
     pub(crate) mod neighbours;
 }
 mod fields {
-    pub(crate) mod groups;
     pub(crate) mod protocol_between_hosts;
 }
 mod frames {
@@ -89,7 +88,6 @@ fn main() -> Result<ExitCode> {
         fields::protocol_between_hosts,
         conntrack::replies,
         conntrack::policy_changes,
-        fields::groups,
         reject::told,
         reject::untold,
         reject::bystanders,

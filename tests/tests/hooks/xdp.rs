@@ -3,7 +3,7 @@
 
 use sg_check::CompiledNic;
 use sg_common::{
-    abi::Counter,
+    abi::{Counter, reason_counter},
     flow::{self, Direction, FlowKey},
     packet::{Parsed, parse},
     verdict::Reason,
@@ -43,10 +43,10 @@ fn judges_as_tc_does() {
                 let mut frame = whole.clone();
                 damage(&mut frame, &mut random);
                 // A frame that ends in its IP header is refused by the test run at tc, not by the program.
-                let Ok((tc, moved)) = counted(&mut datapath, Program::Ingress, &frame, slot) else {
+                let Ok((tc, moved)) = counted(&mut datapath, Program::Ingress, &frame, slot, 0) else {
                     continue;
                 };
-                let (xdp, moved_too) = counted(&mut datapath, Program::Xdp, &frame, slot).unwrap();
+                let (xdp, moved_too) = counted(&mut datapath, Program::Xdp, &frame, slot, 0).unwrap();
                 assert_eq!(xdp.passed, tc.passed, "seed {seed}, {probe:?}: {frame:02x?}");
                 assert_eq!(moved_too, moved, "seed {seed}, {probe:?}: {frame:02x?}");
                 compared += 1;
@@ -87,19 +87,22 @@ const DAMAGES: [Damage; 6] = [
     },
 ];
 
-/// Runs the program over the frame as the first of its flow, and says which counters moved by how much. Whether the sender of a
+/// Runs the program over the frame as the first of its flow, and says which counters moved by how much; those of the NIC begin at
+/// `block`. Whether the sender of a
 /// rejected one is told is another matter: at XDP that takes the NIC's own Ethernet address, see the tests of `reject`.
-fn counted(
+pub(crate) fn counted(
     datapath: &mut Datapath,
     program: Program,
     frame: &[u8],
     slot: u16,
+    block: u32,
 ) -> Result<(Outcome, Vec<(u32, Counter)>), KernelError> {
     let numbers: Vec<u32> = (0..512).collect();
     datapath.reset_counters(&numbers)?;
     let outcome = datapath.run(program, frame, 1)?;
     let counters = numbers.iter().copied().zip(datapath.counters(&numbers)?);
-    let telling = [Reason::RejectSent, Reason::RejectRateLimited].map(|reason| reason as u32);
+    let telling = [Reason::RejectSent, Reason::RejectRateLimited];
+    let telling = telling.map(|reason| reason_counter(block, Direction::Ingress, reason));
     let moved = counters
         .filter(|(number, counter)| *counter != Counter::default() && !telling.contains(number))
         .collect();

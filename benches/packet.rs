@@ -145,7 +145,7 @@ fn known(policy: &Policy, number: usize) -> Option<IpAddr> {
     let group = &policy.groups()[number % policy.groups().len()];
     let group = if group.ingress.is_empty() { &policy.groups()[0] } else { group };
     let number = number * 7_919;
-    match group.ingress.get(number % group.ingress.len().max(1))?.remote {
+    match group.ingress.get(number % group.ingress.len().max(1))?.matches.remote {
         Remote::Net(net) => Some(net.broadcast()),
         Remote::PrefixList(list) => {
             let prefixes = policy.prefixes(list);

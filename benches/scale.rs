@@ -27,8 +27,8 @@ use sg_benches::{
 use sg_compile::LARGEST_WORDS;
 use sg_kernel::Limits;
 use sg_records::{
-    Action, Direction, Established, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order, Ports,
-    PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
+    Action, Direction, Established, Family, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
+    Ports, PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
 };
 use sg_service::{
     Authorize, ChangeMembers, CheckPacket, CreateGroup, DeleteGroups, Filter, GroupQuery, Join, LARGEST_PAGE,

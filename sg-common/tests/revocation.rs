@@ -3,7 +3,7 @@
 //! connection may reach the server: unless the server asks for a connection itself, and the peer answers.
 //!
 //! Time is a number here, so waiting costs nothing: `SG_DEEP=1` takes millions of steps. Checksums do not exist here: the filter
-//! looks at none. The program in the kernel is asked in `tests/tests/engines/revocation.rs`.
+//! looks at none. The program in the kernel is asked in `tests/tests/conntrack/revocation.rs`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 

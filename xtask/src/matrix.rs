@@ -33,15 +33,16 @@ const LIMIT: Duration = Duration::from_hours(1);
 /// What runs in the guest: everything that the verifier checks, then real packets over each way to attach; one test at a time,
 /// since the guest is slow and tests wait for silence. A test that is skipped for lack of root or of the programs counts as
 /// failed there; one that needs a newer kernel is reported with what it needs.
-const RUNS: [&str; 8] = [
-    "engines --include-ignored --test-threads 1 programs::",
-    "traffic --include-ignored --test-threads 1 verdicts::inbound_host_v4",
-    "traffic --include-ignored --test-threads 1 verdicts::outbound_host_v6",
-    "traffic --include-ignored --test-threads 1 verdicts::each_program_drops_host",
-    "traffic --include-ignored --test-threads 1 lifecycle::a_restart",
-    "traffic --include-ignored --test-threads 1 ipsec::",
-    "traffic --include-ignored --test-threads 1 tunnels::",
-    "traffic --include-ignored --test-threads 1 vlans::",
+const RUNS: [&str; 9] = [
+    "engines --include-ignored --test-threads 1 hooks::programs::",
+    "engines --include-ignored --test-threads 1 conntrack::ageing::",
+    "traffic --include-ignored --test-threads 1 protocol_between_hosts::inbound_host_v4",
+    "traffic --include-ignored --test-threads 1 protocol_between_hosts::outbound_host_v6",
+    "traffic --include-ignored --test-threads 1 protocol_between_hosts::each_program_drops_host",
+    "traffic --include-ignored --test-threads 1 agent::lifecycle::a_restart",
+    "traffic --include-ignored --test-threads 1 hooks::ipsec::",
+    "traffic --include-ignored --test-threads 1 hooks::tunnels_between_hosts::",
+    "traffic --include-ignored --test-threads 1 frames::vlans_between_hosts::",
 ];
 /// Debian's kernels for cloud machines: the smallest ones that have everything needed.
 const KERNELS: &str = "^linux-image-[0-9].*-cloud-amd64$";

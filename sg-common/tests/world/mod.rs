@@ -1,6 +1,6 @@
 //! Two hostile ends of one TCP connection past a filter on the server's NIC, and what must hold once its rule is gone. They
 //! send, lie about numbers, wait; the agent sweeps, tables forget. The filter is whoever implements [`Filter`]: the functions of
-//! `sg_common` here, the program in the kernel in `tests/tests/engines/revocation.rs`. Of its code nothing is used here.
+//! `sg_common` here, the program in the kernel in `tests/tests/conntrack/revocation.rs`. Of its code nothing is used here.
 
 #![allow(unreachable_pub, reason = "this file is part of two programs")]
 

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Host, Lab};
 
-use crate::{
+use crate::differential::{
     policy::Policy,
     rig::{Rig, Step, number_of},
 };

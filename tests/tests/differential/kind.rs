@@ -3,7 +3,7 @@
 
 use sg_common::flow::Direction;
 
-use crate::{
+use crate::differential::{
     judges::{State, Verdicts},
     packet::{Body, FIN, Packet, RST, SYN},
     rig::Step,

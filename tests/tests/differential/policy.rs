@@ -9,7 +9,7 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::{flow::Direction, packet::protocol};
 
-use crate::{
+use crate::differential::{
     packet::LAST,
     rig::{INNER, LOCAL, OUTER},
 };

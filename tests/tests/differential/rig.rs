@@ -17,7 +17,7 @@ use nix::{
 use sg_common::{flow::Direction, packet::ethertype};
 use sg_tests::lab::{FrameSocket, Host, Lab, PATIENCE};
 
-use crate::packet::{self, Packet};
+use crate::differential::packet::{self, Packet};
 
 /// The router's devices: towards the remote end, and towards the local one.
 pub(crate) const OUTER: &str = "outer";
@@ -42,6 +42,9 @@ pub(crate) struct Step {
     pub(crate) packet: Packet,
 }
 
+/// A frame, and which way it goes.
+pub(crate) type Sent = (Direction, Vec<u8>);
+
 pub(crate) struct Rig {
     pub(crate) router: Host,
     /// By the direction of what they send: the remote end sends what is inbound.
@@ -60,36 +63,38 @@ impl Rig {
         let router = lab.host("router")?;
         let ends = [
             End::new(lab, &router, OUTER, ["192.0.2", "fd01:"])?,
-            End::new(lab, &router, INNER, ["198.51.100", "fd02:"])?,
+            End::new(lab, &router, INNER, ["100.64.0", "fd02:"])?,
         ];
         router.sysctl("net/ipv4/ip_forward", "1")?;
+        // What claims to come from behind the other device is for the filter.
+        for device in ["all", OUTER, INNER] {
+            router.sysctl(&format!("net/ipv4/conf/{device}/rp_filter"), "0")?;
+        }
         router.sysctl("net/ipv6/conf/all/forwarding", "1")?;
-        router.ip("route add 172.16.0.0/16 via 198.51.100.2\nroute add default via 192.0.2.2\n\
+        router.ip("route add 172.16.0.0/16 via 100.64.0.2\nroute add default via 192.0.2.2\n\
              route add fd03::/16 via fd02::2\nroute add default via fd01::2")?;
         Ok(Self { router, ends })
     }
 
     /// Sends one after the other and tells of each whether it arrived at the other end.
     pub(crate) fn run(&self, steps: &[Step]) -> Result<Vec<bool>> {
+        let frame = |(number, step): (usize, &Step)| {
+            (step.direction, step.packet.frame(self.links(step.direction), number_of(number)))
+        };
+        self.carry(&steps.iter().enumerate().map(frame).collect::<Vec<_>>())
+    }
+
+    /// The same of frames, which carry the numbers of their places. Behind them go marks, which the filter must let pass.
+    pub(crate) fn carry(&self, frames: &[Sent]) -> Result<Vec<bool>> {
         let _one = OneCpu::pin()?;
-        for (number, step) in steps.iter().enumerate() {
-            self.ends[step.direction as usize].send(&step.packet, number_of(number))?;
-        }
+        frames.iter().try_for_each(|(direction, frame)| self.ends[*direction as usize].send_frame(frame))?;
         let marks = [packet::last(FAR, LOCAL_V4), packet::last(LOCAL_V4, FAR)];
         for (end, mark) in self.ends.iter().zip(&marks) {
             end.send(mark, u16::MAX)?;
         }
-        let arrived = RefCell::new(vec![false; steps.len()]);
+        let arrived = RefCell::new(vec![false; frames.len()]);
         for (direction, end) in [(Direction::Egress, &self.ends[0]), (Direction::Ingress, &self.ends[1])] {
-            let note = |frame: &[u8]| {
-                let Some(number) = packet::number(frame).map(|number| usize::from(number) - 1) else {
-                    return;
-                };
-                let mut arrived = arrived.borrow_mut();
-                if steps.get(number).is_some_and(|step| step.direction == direction) {
-                    arrived[number] = true;
-                }
-            };
+            let note = |frame: &[u8]| note(frames, direction, frame, &mut arrived.borrow_mut());
             let ended = end.v4.hears(PATIENCE, |frame| {
                 note(frame);
                 packet::number(frame) == Some(u16::MAX)
@@ -100,6 +105,47 @@ impl Rig {
                 note(frame);
                 false
             })?;
+        }
+        Ok(arrived.into_inner())
+    }
+
+    /// Sends frames, does `then`, and tells of each whether it arrived. It waits for those that are expected, and has no marks.
+    pub(crate) fn carry_expected(
+        &self,
+        frames: &[Sent],
+        expected: &[bool],
+        then: impl FnOnce() -> Result<()>,
+    ) -> Result<Vec<bool>> {
+        {
+            let _one = OneCpu::pin()?;
+            frames
+                .iter()
+                .try_for_each(|(direction, frame)| self.ends[*direction as usize].send_frame(frame))?;
+        }
+        then()?;
+        let arrived = RefCell::new(vec![false; frames.len()]);
+        for direction in [Direction::Egress, Direction::Ingress] {
+            let end = &self.ends[direction.reversed() as usize];
+            for (socket, kind) in [(&end.v4, ethertype::IPV4), (&end.v6, ethertype::IPV6)] {
+                let is_missing = |arrived: &[bool]| {
+                    let mut due = frames.iter().zip(expected).zip(arrived);
+                    due.any(|(((way, frame), expected), arrived)| {
+                        *way == direction && frame[12..14] == kind.to_be_bytes() && *expected && !arrived
+                    })
+                };
+                let note = |frame: &[u8]| {
+                    let mut arrived = arrived.borrow_mut();
+                    note(frames, direction, frame, &mut arrived);
+                    !is_missing(&arrived)
+                };
+                if is_missing(&arrived.borrow()) {
+                    socket.hears(PATIENCE, note)?;
+                }
+                socket.hears(Duration::ZERO, |frame| {
+                    note(frame);
+                    false
+                })?;
+            }
         }
         Ok(arrived.into_inner())
     }
@@ -142,9 +188,29 @@ impl End {
     }
 
     fn send(&self, packet: &Packet, number: u16) -> Result<()> {
-        let frame = packet.frame(self.links(), number);
-        self.v4.send(&frame)
+        self.send_frame(&packet.frame(self.links(), number))
     }
+
+    fn send_frame(&self, frame: &[u8]) -> Result<()> {
+        self.v4.send(frame)
+    }
+}
+
+/// Notes that a frame which went this way arrived, where it is one of `frames`. What the router or a filter says itself may have the
+/// number of one of them; it says something else.
+fn note(frames: &[Sent], direction: Direction, heard: &[u8], arrived: &mut [bool]) {
+    let Some(place) = packet::number(heard).map(|number| usize::from(number) - 1) else { return };
+    if frames.get(place).is_some_and(|(way, sent)| *way == direction && is_forwarded(sent, heard)) {
+        arrived[place] = true;
+    }
+}
+
+/// Whether one is the other behind a router, which changes the link addresses, the hop limit and the sum of the header.
+fn is_forwarded(sent: &[u8], heard: &[u8]) -> bool {
+    let is_v4 = heard[12..14] == ethertype::IPV4.to_be_bytes();
+    let [hop_limit, sum] = if is_v4 { [22..23, 24..26] } else { [21..22, 0..0] };
+    let is_changed = |place: usize| place < 12 || hop_limit.contains(&place) || sum.contains(&place);
+    sent.len() == heard.len() && (0..sent.len()).all(|place| is_changed(place) || sent[place] == heard[place])
 }
 
 /// Packets sent on one CPU are taken through all three hosts on that CPU, in order: each has one queue of what veth

@@ -1,290 +1,214 @@
-//! What the kernel's own tests of connection tracking ask (`tools/testing/selftests/net/netfilter`), asked of this
-//! filter. Each comment names the test whose situation is rebuilt here, with packets of our own, and says what must
-//! hold. nftables stands beside it: that it says what is expected of it shows that the situation is the one meant.
+//! Scenarios put to the judges that need no network: oracle, image, and the programs at tc and XDP in test runs. And what they
+//! cover: which judge is asked what, every key of a rule, every file of tests.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    thread,
-    time::{Duration, Instant},
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use sg_common::flow::Direction::{self, Egress as OUT, Ingress as IN};
-use sg_tests::lab::{FrameSocket, Lab, PATIENCE};
+use sg_check::{Engine, EngineKind, KernelEngine};
+use sg_common::{
+    abi::{HOST_COUNTERS, NIC_COUNTERS},
+    verdict::{Reason, Verdict},
+};
+use sg_compile::{ImageOptions, LARGEST_WORDS, compile};
+use sg_kernel::{Datapath, Limits, Options, Program};
+use sg_model::{Direction, Policy, Role};
+use sg_probe::CheckResult;
 
 use crate::{
-    judges::{self, Judges},
-    packet::{self, ACK, Body, Packet, RST, SYN, Segment},
-    policy::{Policy, Service},
-    rig::{LOCAL, Step},
-    suite::Suite,
+    hooks::xdp::counted,
+    support::{
+        runs::Test,
+        scenario::{Judge, Scenario, all},
+    },
 };
 
-const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
-const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 10));
-const REMOTE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 9));
-const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 0, 1));
-const ROUTER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 1));
+pub(crate) const TESTS: &[Test] = &[
+    ("each_judge_is_asked_or_there_is_a_reason", each_judge_is_asked_or_there_is_a_reason),
+    ("every_key_of_a_rule_has_one", every_key_of_a_rule_has_one),
+    ("every_file_of_tests_is_part_of_a_program", every_file_of_tests_is_part_of_a_program),
+];
 
-/// A packet, and whether ours and nftables let it pass.
-type Line = (Step, [bool; 2]);
+/// The judges of this file.
+const JUDGES: [Judge; 4] = [Judge::Oracle, Judge::Image, Judge::Tc, Judge::Xdp];
 
-type Test = fn(Lab) -> Result<()>;
-
-const BOTH: [bool; 2] = [true, true];
-const NEITHER: [bool; 2] = [false, false];
-const OURS: [bool; 2] = [true, false];
-
-pub(crate) fn tests(suite: &mut Suite) {
-    let tests: [(&str, Test); 10] = [
-        ("errors_about_flows", errors_about_flows),
-        ("a_question_that_was_not_answered", a_question_that_was_not_answered),
-        ("a_challenge_after_a_lost_end", a_challenge_after_a_lost_end),
-        ("a_reset_outside_the_window", a_reset_outside_the_window),
-        ("a_reset_that_is_not_exact", a_reset_that_is_not_exact),
-        ("an_answer_to_an_older_question", an_answer_to_an_older_question),
-        ("a_last_acknowledgement_is_lost", a_last_acknowledgement_is_lost),
-        ("a_port_in_the_shadow", a_port_in_the_shadow),
-        ("two_first_packets_at_once", two_first_packets_at_once),
-        ("two_first_packets_from_both_ends", two_first_packets_from_both_ends),
-    ];
-    for (name, test) in tests {
-        suite.when(format!("scenarios::{name}"), judges::missing(), test);
-    }
+/// A scenario put to a judge.
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) needs_kernel: bool,
+    pub(crate) test: Box<dyn FnOnce() + Send>,
 }
 
-fn ends(direction: Direction, remote: IpAddr) -> [IpAddr; 2] {
-    let local = LOCAL[usize::from(remote.is_ipv6())];
-    if direction == IN { [remote, local] } else { [local, remote] }
+pub(crate) fn asked() -> impl Iterator<Item = Asked> {
+    all().flat_map(|(feature, scenario)| {
+        JUDGES.into_iter().filter(|&judge| scenario.why_not(judge).is_none()).map(move |judge| Asked {
+            name: format!("{feature}::{}::{judge}", scenario.name),
+            needs_kernel: matches!(judge, Judge::Tc | Judge::Xdp),
+            test: Box::new(move || ask(scenario, judge)),
+        })
+    })
 }
 
-fn step(direction: Direction, remote: IpAddr, body: Body) -> Step {
-    let [from, to] = ends(direction, remote);
-    Step { direction, packet: Packet::new(from, to, body) }
-}
-
-/// Of a connection between port 40000 of the remote end and port 80 of the local one.
-fn tcp(direction: Direction, numbers: [u32; 2], flags: u8, payload: u16) -> Step {
-    let ports = if direction == IN { [40_000, 80] } else { [80, 40_000] };
-    step(direction, REMOTE, Body::Tcp(Segment { ports, numbers, flags, payload }))
-}
-
-fn udp(direction: Direction, remote: IpAddr, ports: [u16; 2]) -> Step {
-    step(direction, remote, Body::Udp { ports })
-}
-
-/// An error that a router sends towards `to`.
-fn error(direction: Direction, to: IpAddr, [kind, code]: [u8; 2], about: &Step) -> Step {
-    let from = if to.is_ipv4() { ROUTER } else { ROUTER_V6 };
-    let body = Body::Error { kind, code, about: Box::new(about.packet.clone()) };
-    Step { direction, packet: Packet::new(from, to, body) }
-}
-
-/// Everything one way, nothing the other way.
-fn only(direction: Direction) -> Policy {
-    let rules = |accepts| [(accepts, Service::All)];
-    Policy::of(&rules(direction == IN), &rules(direction == OUT))
-}
-
-/// Runs these packets and checks what both say.
-fn holds(judges: &Judges, lines: &[Line]) -> Result<()> {
-    let steps: Vec<_> = lines.iter().map(|(step, _)| step.clone()).collect();
-    let verdicts = judges.judge(&steps)?;
-    for (number, ((step, expected), said)) in lines.iter().zip(&verdicts).enumerate() {
-        ensure!(
-            [said.ours, said.theirs] == *expected,
-            "packet {number}, {:?} {}: [ours, theirs] should be {expected:?}, but {said:?}",
-            step.direction,
-            step.packet
-        );
-    }
-    Ok(())
-}
-
-/// A connection that the end with port 40000 or the one with port 80 opened. The opener's next number is 1001, that of
-/// the other end 5001.
-fn connected(by: Direction) -> [Line; 3] {
-    [
-        (tcp(by, [1_000, 0], SYN, 0), BOTH),
-        (tcp(by.reversed(), [5_000, 1_001], SYN | ACK, 0), BOTH),
-        (tcp(by, [1_001, 5_001], ACK, 0), BOTH),
-    ]
-}
-
-/// `conntrack_icmp_related.sh`: errors about a flow that is known reach its sender, whoever sends them; about one that is
-/// not known, or for somebody else, they do not.
-fn errors_about_flows(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(OUT))?;
-    let sent = udp(OUT, REMOTE, [40_000, 53]);
-    let sent_v6 = udp(OUT, REMOTE_V6, [40_000, 53]);
-    let never = udp(OUT, REMOTE, [40_001, 53]);
-    let ping = step(OUT, REMOTE, Body::Icmp { kind: 8, code: 0, identifier: 7 });
-    let [local, local_v6] = LOCAL;
-    holds(
-        &judges,
-        &[
-            (error(IN, local, [3, 4], &sent), NEITHER),
-            (sent.clone(), BOTH),
-            (error(IN, local, [3, 4], &sent), BOTH),
-            (error(IN, local, [3, 3], &never), NEITHER),
-            (error(IN, Ipv4Addr::new(172, 16, 0, 6).into(), [3, 4], &sent), NEITHER),
-            (ping.clone(), BOTH),
-            (error(IN, local, [11, 0], &ping), BOTH),
-            (error(IN, local_v6, [2, 0], &sent_v6), NEITHER),
-            (sent_v6.clone(), BOTH),
-            (error(IN, local_v6, [2, 0], &sent_v6), BOTH),
-        ],
-    )
-}
-
-/// `conntrack_tcp_unreplied.sh`: a question that nobody answered stands in no way. Asked again, it meets the policy that is
-/// in force by then.
-fn a_question_that_was_not_answered(lab: Lab) -> Result<()> {
-    let mut judges = Judges::new(lab, &only(IN))?;
-    let question = tcp(IN, [1_000, 0], SYN, 0);
-    holds(&judges, &[(question.clone(), BOTH), (question.clone(), BOTH)])?;
-    judges.apply(&only(OUT))?;
-    holds(&judges, &[(question.clone(), NEITHER), (tcp(IN, [1_001, 0], ACK, 9), NEITHER)])?;
-    judges.apply(&only(IN))?;
-    holds(&judges, &connected(IN))
-}
-
-/// `packetdrill/conntrack_syn_challenge_ack.pkt`: an end lost its connection and asks with the same ports. The other end
-/// challenges it, the answer to that is a reset, and the next question opens a connection.
-fn a_challenge_after_a_lost_end(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(IN))?;
-    let asks = tcp(IN, [700_000, 0], SYN, 0);
-    let then = [
-        (asks.clone(), BOTH),
-        (tcp(OUT, [5_001, 1_001], ACK, 0), BOTH),
-        (tcp(IN, [1_001, 0], RST, 0), BOTH),
-        (asks, BOTH),
-        (tcp(OUT, [80_000, 700_001], SYN | ACK, 0), BOTH),
-        (tcp(IN, [700_001, 80_001], ACK, 0), BOTH),
-        (tcp(OUT, [80_001, 700_001], ACK, 100), BOTH),
-    ];
-    holds(&judges, &[&connected(IN)[..], &then].concat())
-}
-
-/// `packetdrill/conntrack_rst_invalid.pkt`: a reset outside the window ends nothing. Ours passes it on, for the end to
-/// challenge; conntrack calls it invalid, and no rule accepts it.
-fn a_reset_outside_the_window(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(OUT))?;
-    let then = [
-        (tcp(IN, [900_000_000, 0], RST, 0), OURS),
-        (tcp(IN, [5_001, 1_001], ACK, 100), BOTH),
-        (tcp(OUT, [1_001, 5_101], ACK, 100), BOTH),
-        (tcp(IN, [5_101, 0], RST, 0), BOTH),
-    ];
-    holds(&judges, &[&connected(OUT)[..], &then].concat())
-}
-
-/// `packetdrill/conntrack_inexact_rst.pkt`: a reset within the window, but not at its edge, ends nothing either: what the
-/// ends say then goes on.
-fn a_reset_that_is_not_exact(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(IN))?;
-    let then = [
-        (tcp(IN, [1_101, 0], RST, 0), BOTH),
-        (tcp(OUT, [5_001, 1_001], ACK, 0), BOTH),
-        (tcp(OUT, [5_001, 1_001], ACK, 200), BOTH),
-        (tcp(IN, [1_001, 5_201], ACK, 100), BOTH),
-        (tcp(OUT, [5_201, 1_101], ACK, 200), BOTH),
-    ];
-    holds(&judges, &[&connected(IN)[..], &then].concat())
-}
-
-/// `packetdrill/conntrack_synack_old.pkt`, `conntrack_synack_reuse.pkt`: a late answer to an older question with the same
-/// ports. The end resets that one, asks again, and the answer that fits opens the connection.
-fn an_answer_to_an_older_question(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(OUT))?;
-    let asks = tcp(OUT, [1_000, 0], SYN, 0);
-    let then = [
-        (asks.clone(), BOTH),
-        (tcp(IN, [33_000, 778], SYN | ACK, 0), BOTH),
-        (tcp(OUT, [778, 0], RST, 0), BOTH),
-    ];
-    let data = [(tcp(IN, [5_001, 1_001], ACK, 100), BOTH), (tcp(OUT, [1_001, 5_101], ACK, 100), BOTH)];
-    holds(&judges, &[&then[..], &connected(OUT), &data].concat())
-}
-
-/// `packetdrill/conntrack_ack_loss_stall.pkt`: an acknowledgement is lost, and what it was about comes again. Nothing of
-/// that is dropped, and the connection goes on.
-fn a_last_acknowledgement_is_lost(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(IN))?;
-    let [question, answer, _lost] = connected(IN);
-    let then = [
-        (tcp(IN, [1_001, 5_001], ACK, 100), BOTH),
-        (tcp(OUT, [5_001, 1_101], ACK, 500), BOTH),
-        // Its acknowledgement is lost too.
-        (tcp(OUT, [5_001, 1_101], ACK, 500), BOTH),
-        (tcp(IN, [1_101, 5_501], ACK, 0), BOTH),
-        (tcp(OUT, [5_501, 1_101], ACK, 500), BOTH),
-    ];
-    holds(&judges, &[&[question, answer.clone(), answer][..], &then].concat())
-}
-
-/// `nft_nat.sh`, its port shadowing: whoever answers from the port of a service opens it to the one it talks with, to
-/// nobody else, and for no new connection.
-fn a_port_in_the_shadow(lab: Lab) -> Result<()> {
-    let judges = Judges::new(lab, &only(OUT))?;
-    let then = [
-        (udp(IN, REMOTE, [40_000, 53]), NEITHER),
-        (udp(OUT, REMOTE, [53, 40_000]), BOTH),
-        (udp(IN, REMOTE, [40_000, 53]), BOTH),
-        (udp(IN, OTHER, [40_000, 53]), NEITHER),
-        (udp(IN, REMOTE, [40_001, 53]), NEITHER),
-        (udp(IN, REMOTE, [40_000, 54]), NEITHER),
-        (tcp(IN, [9_000, 0], SYN, 0), NEITHER),
-    ];
-    holds(&judges, &[&connected(OUT)[..], &then].concat())
-}
-
-/// `conntrack_clash.sh`: two first packets of one flow on two CPUs at once. Neither is lost.
-fn two_first_packets_at_once(lab: Lab) -> Result<()> {
-    at_once(&Judges::new(lab, &only(IN))?, [IN, IN])
-}
-
-/// `conntrack_reverse_clash.sh`: the same from both ends.
-fn two_first_packets_from_both_ends(lab: Lab) -> Result<()> {
-    let all = [(true, Service::All)];
-    at_once(&Judges::new(lab, &Policy::of(&all, &all))?, [IN, OUT])
-}
-
-/// Two threads begin the same flows at the same time, with ours only: each packet arrives. A few at a time, for sockets
-/// hold only so many.
-fn at_once(judges: &Judges, ways: [Direction; 2]) -> Result<()> {
-    const FLOWS: u16 = 2_000;
-    const PART: u16 = 20;
-    let rig = &judges.ours;
-    let send = |way, flow| {
-        let ports = if way == IN { [10_000 + flow, 53] } else { [53, 10_000 + flow] };
-        rig.send(&udp(way, REMOTE, ports), flow + 1)
-    };
-    for first in (0..FLOWS).step_by(PART.into()) {
-        thread::scope(|scope| {
-            let senders = ways
-                .map(|way| scope.spawn(move || (first..first + PART).try_for_each(|flow| send(way, flow))));
-            senders
-                .into_iter()
-                .try_for_each(|sender| sender.join().map_err(|_| anyhow!("a sender panicked"))?)
-        })?;
-        for way in ways {
-            received(rig.receiver(way), PART.into())
-                .with_context(|| format!("flows from {first} on, {way:?}"))?;
+fn ask(scenario: &Scenario, judge: Judge) {
+    for head in scenario.heads {
+        for &role in scenario.roles {
+            let document = scenario.document(head, role, "nic");
+            let policy = sg_document::parse("scenario", document.as_bytes()).unwrap().policy;
+            match judge {
+                Judge::Oracle => check(scenario, &policy, &mut *EngineKind::Oracle.start(&policy).unwrap()),
+                Judge::Image => check(scenario, &policy, &mut *EngineKind::Image.start(&policy).unwrap()),
+                Judge::Tc => over_a_datapath(|datapath| {
+                    let mut engine = KernelEngine::over(datapath, &policy);
+                    check(scenario, &policy, &mut engine);
+                    engine.into_datapath()
+                }),
+                Judge::Xdp if role == Role::Host => {
+                    over_a_datapath(|datapath| at_xdp(scenario, &policy, datapath));
+                }
+                Judge::Xdp => {}
+                Judge::Wire | Judge::Nftables => unreachable!("they are asked on the wire"),
+            }
         }
     }
-    Ok(())
 }
 
-/// Waits for this many frames.
-fn received(socket: &FrameSocket, expected: usize) -> Result<()> {
-    let start = Instant::now();
-    let mut buffer = [0; 256];
-    let mut count = 0;
-    while count < expected && start.elapsed() < PATIENCE {
-        let frame = socket.next(Duration::from_millis(100), &mut buffer)?;
-        count += usize::from(frame.and_then(packet::number).is_some());
+fn check(scenario: &Scenario, policy: &Policy, engine: &mut dyn Engine) {
+    for (probe, expected) in scenario.probes(policy).unwrap() {
+        let answer = engine.answer(&probe).unwrap();
+        assert_eq!(answer.written(policy).to_string(), expected, "{probe}, {:?}", probe.direction());
     }
-    ensure!(count == expected, "{count} of {expected} packets arrived");
-    Ok(())
+}
+
+/// Loading takes longer than any of them: a datapath goes from one scenario to the next. One whose test failed is not given back.
+fn over_a_datapath(work: impl FnOnce(Datapath) -> Datapath) {
+    static IDLE: Mutex<Vec<Datapath>> = Mutex::new(Vec::new());
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = idle().pop();
+    let limits = Limits { nics: 4, flows: 64, counters: 1 << 10 };
+    let datapath =
+        taken.unwrap_or_else(|| Datapath::load(&Options { limits, ..Options::default() }).unwrap());
+    let back = work(datapath);
+    idle().push(back);
+}
+
+/// The program at XDP notes no decision: which counter moves says what it was.
+fn at_xdp(scenario: &Scenario, policy: &Policy, mut datapath: Datapath) -> Datapath {
+    const RULES: u32 = HOST_COUNTERS + NIC_COUNTERS;
+    let mut deciders = Vec::new();
+    let options = ImageOptions { generation: 1, counters: HOST_COUNTERS, budget_words: LARGEST_WORDS };
+    let image = compile(policy, &policy.nics()[0], &options, &mut |decider| {
+        deciders.push(decider);
+        RULES + deciders.len() as u32 - 1
+    })
+    .unwrap();
+    datapath.publish(0, &image).unwrap();
+    datapath.stand_in(0).unwrap();
+    for (probe, expected) in scenario.probes(policy).unwrap() {
+        if probe.direction() != Direction::Ingress {
+            continue;
+        }
+        let frame = probe.frame(None);
+        let (outcome, moved) = counted(&mut datapath, Program::Xdp, &frame, 0, HOST_COUNTERS).unwrap();
+        let [(number, counter)] = moved[..] else { panic!("{probe}: {moved:?}") };
+        assert_eq!(counter.packets, 1, "{probe}");
+        // Whether the sender of a rejected one is told shows on the wire only.
+        let dropped = if expected.starts_with("reject") { Verdict::Reject } else { Verdict::Drop };
+        let verdict = if outcome.passed { Verdict::Accept } else { dropped };
+        let answer = if let Some(place) = number.checked_sub(RULES) {
+            CheckResult::of(deciders[place as usize], verdict)
+        } else {
+            let reason = (number - HOST_COUNTERS) % (NIC_COUNTERS / 2);
+            CheckResult::without_policy(verdict, Reason::try_from(reason as u8).unwrap())
+        };
+        assert_eq!(answer.written(policy).to_string(), expected, "{probe}");
+    }
+    datapath
+}
+
+/// Prints what is asked of whom.
+fn each_judge_is_asked_or_there_is_a_reason() {
+    let mut names = BTreeSet::new();
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    let mut asked = BTreeMap::<Judge, usize>::new();
+    println!("{:80}{}", "scenario", Judge::ALL.map(|judge| format!("{judge:9}")).concat());
+    for (feature, scenario) in all() {
+        let cells = Judge::ALL.map(|judge| match scenario.why_not(judge) {
+            None => {
+                *asked.entry(judge).or_default() += 1;
+                "yes".to_owned()
+            }
+            Some(why) => {
+                assert!(
+                    !why.is_empty(),
+                    "{feature}::{}: {judge} is not asked, and there is no reason",
+                    scenario.name
+                );
+                let next = reasons.len() + 1;
+                format!("({})", reasons.entry(why).or_insert(next))
+            }
+        });
+        let name = format!("{feature}::{}", scenario.name);
+        println!("{name:80}{}", cells.map(|cell| format!("{cell:9}")).concat());
+        assert!(names.insert(name), "{feature}::{} is there twice", scenario.name);
+        assert!(!scenario.packets.is_empty() && !scenario.heads.is_empty() && !scenario.roles.is_empty());
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().map(|(why, number)| (number, why)).collect();
+    reasons.sort_unstable();
+    for (number, why) in reasons {
+        println!("({number}) {why}");
+    }
+    for judge in Judge::ALL {
+        let asked = asked.get(&judge).copied().unwrap_or(0);
+        assert!(asked * 10 >= names.len() * 8, "{judge} is asked {asked} of {} scenarios", names.len());
+    }
+}
+
+/// A key that matches packets and is in no scenario would not be asked of every judge.
+fn every_key_of_a_rule_has_one() {
+    // They name a rule, and decide nothing.
+    const NAMES: [&str; 2] = ["id", "description"];
+    let page = include_str!("../../../docs/use/policy.md");
+    let (_, section) = page.split_once("\n## Rules\n").unwrap();
+    let table =
+        section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let keys: Vec<&str> = table.filter_map(|row| row.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(keys.contains(&"protocol") && keys.contains(&"local"), "{keys:?}");
+    for key in keys.into_iter().filter(|key| !NAMES.contains(key)) {
+        let written = format!(" {key}: ");
+        assert!(
+            all().any(|(_, scenario)| scenario.policy.contains(&written)),
+            "no scenario has a rule with {key}"
+        );
+    }
+}
+
+/// A file that no program names would never run.
+fn every_file_of_tests_is_part_of_a_program() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
+    let entries = |path: &str| {
+        let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let (programs, folders): (Vec<_>, Vec<_>) =
+        entries(root).into_iter().partition(|name| name.contains('.'));
+    let mut named = BTreeSet::new();
+    for program in &programs {
+        let mut folder = "";
+        let text = fs::read_to_string(format!("{root}/{program}")).unwrap();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
+                folder = name;
+            } else if let Some(name) = line.strip_prefix("    pub(crate) mod ") {
+                named.insert(format!("{folder}/{}", name.trim_end_matches(';')));
+            }
+        }
+    }
+    let files = folders.iter().flat_map(|folder| {
+        let names = entries(&format!("{root}/{folder}"));
+        names.into_iter().map(move |name| format!("{folder}/{}", name.trim_end_matches(".rs")))
+    });
+    assert_eq!(files.collect::<BTreeSet<_>>(), named);
+    assert!(programs.len() == 6 && named.len() > 80, "{programs:?}, {} files", named.len());
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use fastrand::Rng;
 use sg_common::flow::Direction;
 
-use crate::{
+use crate::differential::{
     packet::{ACK, Body, FIN, Packet, RST, SYN, Segment},
     policy::PORTS,
     rig::{LOCAL, Step},

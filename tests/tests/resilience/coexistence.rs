@@ -14,18 +14,20 @@ use nix::{
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service};
 
 use crate::{
-    residue,
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, web,
+    resilience::residue,
+    support::{
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            filtered, web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("coexistence::both_filter_and_one_stays", both_filter_and_one_stays);
-    suite.each("coexistence::the_order_is_what_was_asked_for", the_order_is_what_was_asked_for);
+    suite.each("both_filter_and_one_stays", both_filter_and_one_stays);
+    suite.each("the_order_is_what_was_asked_for", the_order_is_what_was_asked_for);
 }
 
 /// Ports that one of them drops, and one that both accept.

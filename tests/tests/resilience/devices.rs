@@ -6,13 +6,16 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service, until};
 
 use crate::{
-    amount, residue,
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, web,
+    amount,
+    resilience::residue,
+    support::{
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            filtered, web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 const OPEN: Service = Service::Tcp(80);
@@ -20,10 +23,10 @@ const SHUT: Service = Service::Tcp(22);
 const RULES: &str = "ingress: [{ id: eighty, protocol: tcp, ports: 80 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("devices::a_renamed_one_is_another", a_renamed_one_is_another);
-    suite.each("devices::one_that_moves_away_is_gone", one_that_moves_away_is_gone);
-    suite.each("devices::hundreds_come_and_go", hundreds_come_and_go);
-    suite.each("devices::one_is_filtered_before_it_is_up", one_is_filtered_before_it_is_up);
+    suite.each("a_renamed_one_is_another", a_renamed_one_is_another);
+    suite.each("one_that_moves_away_is_gone", one_that_moves_away_is_gone);
+    suite.each("hundreds_come_and_go", hundreds_come_and_go);
+    suite.each("one_is_filtered_before_it_is_up", one_is_filtered_before_it_is_up);
 }
 
 /// Waits until the agent has said it.

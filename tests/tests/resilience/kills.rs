@@ -10,13 +10,15 @@ use sg_tests::lab::{Attach, Lab};
 
 use crate::{
     amount,
-    background_traffic::{Meanwhile, OPEN, SHUT},
-    scene::{Role, filtered, web},
-    suite::Suite,
+    support::{
+        background_traffic::{Meanwhile, OPEN, SHUT},
+        scene::{Role, filtered, web},
+        suite::Suite,
+    },
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("kills::lose_nothing_and_open_nothing", lose_nothing_and_open_nothing);
+    suite.each("lose_nothing_and_open_nothing", lose_nothing_and_open_nothing);
 }
 
 /// The policy number `n`: all of them accept and refuse the same, in images that differ.

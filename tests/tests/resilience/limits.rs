@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, Binaries, Family, Lab, Outcome, Service};
 
 use crate::{
-    residue,
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
+    resilience::residue,
+    support::{
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 /// What is done to the agent before it starts, in a shell of its own mount namespace; the rest of the line is `sgd`.
@@ -71,9 +73,9 @@ const ALL_LACKS: [Lack; 6] = [
 
 pub(crate) fn tests(suite: &mut Suite) {
     for lack in &ALL_LACKS {
-        suite.each(&format!("limits::{}", lack.name), move |lab, attach| refuses(lab, attach, lack));
+        suite.each(lack.name, move |lab, attach| refuses(lab, attach, lack));
     }
-    suite.each("limits::little_locked_memory_is_enough", little_locked_memory_is_enough);
+    suite.each("little_locked_memory_is_enough", little_locked_memory_is_enough);
 }
 
 /// Starts `sgd` in the foreground and returns whether it succeeded within three seconds, and what it said.

@@ -20,7 +20,7 @@ use nix::{
 };
 use sg_tests::lab::{Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
-use crate::{
+use crate::support::{
     scene::{
         Role,
         Who::{Client, Server},
@@ -34,14 +34,10 @@ const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
     let ways = &[Attach::Tcx];
-    suite.over(ways, "local_users::no_lock_is_theirs", no_lock_is_theirs);
-    suite.over(
-        ways,
-        "local_users::a_lock_that_is_held_names_the_holder",
-        a_lock_that_is_held_names_the_holder,
-    );
-    suite.over(ways, "local_users::files_are_not_for_them", files_are_not_for_them);
-    suite.over(ways, "local_users::a_policy_in_their_hands_is_not_read", a_policy_in_their_hands_is_not_read);
+    suite.over(ways, "no_lock_is_theirs", no_lock_is_theirs);
+    suite.over(ways, "a_lock_that_is_held_names_the_holder", a_lock_that_is_held_names_the_holder);
+    suite.over(ways, "files_are_not_for_them", files_are_not_for_them);
+    suite.over(ways, "a_policy_in_their_hands_is_not_read", a_policy_in_their_hands_is_not_read);
 }
 
 /// A command of a user who is nobody, with a user's path: the tests' own lies in the checkout, which may be in a home that is

@@ -6,13 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service};
 
 use crate::{
-    residue::{self, printed},
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
+    resilience::residue::{self, printed},
+    support::{
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 const OPEN: Service = Service::Tcp(80);
@@ -24,9 +26,9 @@ const BEFORE: &str = "10";
 const AFTER: &str = "60000";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("neighbours::filters_of_others_go_on", filters_of_others_go_on);
-    suite.each("neighbours::a_qdisc_that_was_there_stays", a_qdisc_that_was_there_stays);
-    suite.each("residue::detach_leaves_nothing", detach_leaves_nothing);
+    suite.each("filters_of_others_go_on", filters_of_others_go_on);
+    suite.each("a_qdisc_that_was_there_stays", a_qdisc_that_was_there_stays);
+    suite.each("detach_leaves_nothing", detach_leaves_nothing);
 }
 
 fn tc(host: &Host, arguments: &str) -> Result<String> {

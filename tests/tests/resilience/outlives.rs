@@ -10,27 +10,25 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, PATIENCE, Service, answer, ask, until};
 
 use crate::{
-    residue,
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, question, web,
+    resilience::residue,
+    support::{
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            filtered, question, web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 
 pub(crate) fn tests(suite: &mut Suite) {
     let ways = &[Attach::Tcx];
-    suite.over(ways, "outlives::a_container_is_said", a_container_is_said);
-    suite.over(ways, "outlives::a_private_bpffs_is_said", a_private_bpffs_is_said);
-    suite.over(
-        ways,
-        "outlives::the_bpffs_of_the_first_process_is_found",
-        the_bpffs_of_the_first_process_is_found,
-    );
-    suite.over(ways, "outlives::a_bpffs_from_outside_is_good_enough", a_bpffs_from_outside_is_good_enough);
+    suite.over(ways, "a_container_is_said", a_container_is_said);
+    suite.over(ways, "a_private_bpffs_is_said", a_private_bpffs_is_said);
+    suite.over(ways, "the_bpffs_of_the_first_process_is_found", the_bpffs_of_the_first_process_is_found);
+    suite.over(ways, "a_bpffs_from_outside_is_good_enough", a_bpffs_from_outside_is_good_enough);
 }
 
 /// The lab has a first process of its own, and so looks like a container.

@@ -15,7 +15,7 @@ use nix::{
 };
 use sg_tests::lab::{Attach, Binaries, Lab};
 
-use crate::{
+use crate::support::{
     scene::{Role, Scene, Who::Server, web},
     suite::Suite,
 };
@@ -24,7 +24,7 @@ use crate::{
 const WATCHED: Duration = Duration::from_millis(500);
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.over(&[Attach::Tcx], "own_log::it_does_not_grow_by_itself", it_does_not_grow_by_itself);
+    suite.over(&[Attach::Tcx], "it_does_not_grow_by_itself", it_does_not_grow_by_itself);
 }
 
 fn it_does_not_grow_by_itself(lab: Lab, attach: Attach) -> Result<()> {

@@ -13,7 +13,7 @@ use nix::{
 };
 use sg_tests::lab::{Attach, Binaries, Family, Lab, Outcome, Service};
 
-use crate::{
+use crate::support::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
@@ -25,8 +25,8 @@ use crate::{
 const UNIT: &str = include_str!("../../../packaging/sgd.service");
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("packaging::the_units_capabilities_are_enough", the_units_capabilities_are_enough);
-    suite.each("packaging::none_of_them_is_too_much", none_of_them_is_too_much);
+    suite.each("the_units_capabilities_are_enough", the_units_capabilities_are_enough);
+    suite.each("none_of_them_is_too_much", none_of_them_is_too_much);
 }
 
 /// What the unit says after `key=`.

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_common::abi;
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
-use crate::{
+use crate::support::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("residue::detach_all_leaves_nothing_of_anybody", detach_all_leaves_nothing_of_anybody);
+    suite.each("detach_all_leaves_nothing_of_anybody", detach_all_leaves_nothing_of_anybody);
 }
 
 /// The directory of the pins of an instance.

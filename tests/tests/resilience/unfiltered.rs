@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
-use crate::{
+use crate::support::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
@@ -22,9 +22,9 @@ const EIGHTY: &str = "ingress: [{ protocol: tcp, ports: 80 }]";
 const NO_NIC: &str = "groups: { web: {} }\n";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.over(&[Attach::Tcx], "unfiltered::a_nic_that_leaves_the_document", a_nic_that_leaves_the_document);
-    suite.over(&[Attach::Tcx], "unfiltered::a_device_that_is_not_there", a_device_that_is_not_there);
-    suite.over(&[Attach::Tcx], "unfiltered::what_is_served_says_so_too", what_is_served_says_so_too);
+    suite.over(&[Attach::Tcx], "a_nic_that_leaves_the_document", a_nic_that_leaves_the_document);
+    suite.over(&[Attach::Tcx], "a_device_that_is_not_there", a_device_that_is_not_there);
+    suite.over(&[Attach::Tcx], "what_is_served_says_so_too", what_is_served_says_so_too);
 }
 
 fn status(agent: &Agent) -> Result<Value> {

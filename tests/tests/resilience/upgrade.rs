@@ -20,28 +20,30 @@ use sg_tests::lab::{
 
 use crate::{
     amount,
-    background_traffic::{Meanwhile, OPEN, SHUT},
-    residue,
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, question, web,
+    resilience::residue,
+    support::{
+        background_traffic::{Meanwhile, OPEN, SHUT},
+        scene::{
+            Role, Scene,
+            Who::{Client, Server},
+            filtered, question, web,
+        },
+        suite::Suite,
     },
-    suite::Suite,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    suite.each("upgrade::a_changed_program_takes_over", a_changed_program_takes_over);
-    suite.each("upgrade::the_layout_before_is_taken_over", |lab, attach| {
+    suite.each("a_changed_program_takes_over", a_changed_program_takes_over);
+    suite.each("the_layout_before_is_taken_over", |lab, attach| {
         the_layout_before(lab, attach, AreFlows::AsNow)
     });
-    suite.each("upgrade::flows_of_another_form_are_left_behind", |lab, attach| {
+    suite.each("flows_of_another_form_are_left_behind", |lab, attach| {
         the_layout_before(lab, attach, AreFlows::Longer)
     });
-    suite.each("upgrade::kills_in_the_middle_of_it", kills_in_the_middle_of_it);
-    suite.each("upgrade::pins_without_a_catalog_are_replaced", pins_without_a_catalog_are_replaced);
-    suite.each("upgrade::another_hook_takes_over", another_hook_takes_over);
-    suite.each("upgrade::a_later_layout_is_refused", a_later_layout_is_refused);
+    suite.each("kills_in_the_middle_of_it", kills_in_the_middle_of_it);
+    suite.each("pins_without_a_catalog_are_replaced", pins_without_a_catalog_are_replaced);
+    suite.each("another_hook_takes_over", another_hook_takes_over);
+    suite.each("a_later_layout_is_refused", a_later_layout_is_refused);
 }
 
 /// Accepts at [`OPEN`] and answers; what else comes in is dropped, and nothing may begin from within.

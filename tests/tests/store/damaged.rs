@@ -6,7 +6,7 @@ use fastrand::Rng;
 use redb::{Builder, TableDefinition};
 use sg_store::{RedbStore, Store as _, StoreError, import};
 
-use crate::{
+use crate::store::{
     disk::Disk,
     script::{Script, State, state},
 };

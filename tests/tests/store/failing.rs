@@ -3,7 +3,7 @@
 
 use sg_store::{RedbStore, Store as _, StoreError};
 
-use crate::{
+use crate::store::{
     disk::{Disk, Trouble},
     script::{Script, exported_state, state},
 };

@@ -21,7 +21,7 @@ use nix::{
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 use sg_store::{RedbStore, Store as _};
 
-use crate::script::{Script, exported_state, state};
+use crate::store::script::{Script, exported_state, state};
 
 /// The directory of the store; makes this process a victim.
 const DIRECTORY: &str = "SG_STORE_VICTIM";

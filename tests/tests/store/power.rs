@@ -6,7 +6,7 @@ use std::env;
 use fastrand::Rng;
 use sg_store::{RedbStore, Store as _, StoreError};
 
-use crate::{
+use crate::store::{
     disk::{Disk, Trouble},
     script::{Script, exported_state, state},
 };

@@ -1,0 +1,79 @@
+//! Vendors' clients, unmodified: each runs through the life cycle of groups, rules, lists and members. `cargo xtask clients`
+//! installs them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::Lab;
+
+use crate::support::{served::Served, suite::Suite};
+
+/// A client by name, its script, and what the script is told.
+const CLIENTS: [(&str, &str, &[&str]); 8] = [
+    ("core", "aliyun_core.py", &[]),
+    ("tea_acs3", "tea.py", &["acs3"]),
+    ("tea_v2", "tea.py", &["v2"]),
+    ("pop_core_get", "pop_core.js", &["GET"]),
+    ("pop_core_post", "pop_core.js", &["POST"]),
+    ("tea_js", "tea.js", &[]),
+    ("libcloud", "libcloud_ecs.py", &[]),
+    ("ansible", "ansible_playbook.py", &[]),
+];
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for (name, script, arguments) in CLIENTS {
+        suite.when(name, installed().err().map(|error| error.to_string()), move |lab| {
+            life_cycle(lab, name, script, arguments)
+        });
+    }
+}
+
+/// Where `cargo xtask clients` puts them: below the target directory that this test was built in.
+pub(crate) fn installed() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let mut above = own.ancestors().map(|directory| directory.join("clients"));
+    let found = above.find(|directory| {
+        directory.join("python/made-from").is_file() && directory.join("node/made-from").is_file()
+    });
+    found.context("the clients are not installed: run `cargo xtask clients`")
+}
+
+fn life_cycle(lab: Lab, name: &str, script: &str, arguments: &[&str]) -> Result<()> {
+    let clients = installed()?;
+    let host = lab.host(&format!("ecs-{name}").replace('_', "-"))?;
+    let served = Served::start(&host)?;
+    let text = |value: &serde_json::Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    let vpc = text(&served.done("POST", "/v1/vpcs", r#"{"name":"net","region":"cn-hangzhou"}"#)?, "id");
+    let key = served.done("POST", "/v1/access-keys", "{}")?;
+    let instance = format!(
+        r#"{{"id":"i-web1","vpc":"{vpc}","nics":[{{"id":"eni-1","addresses":["10.0.0.5"]}},{{"id":"eni-2","addresses":["10.0.1.5"]}}]}}"#
+    );
+    served.done("POST", "/v1/instances", &instance)?;
+
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let program = if Path::new(script).extension().is_some_and(|extension| extension == "py") {
+        clients.join("python/bin/python")
+    } else {
+        PathBuf::from("node")
+    };
+    let mut client = Command::new(program);
+    client.arg(scripts.join(script)).args(arguments).current_dir(&scripts);
+    client.env("NODE_PATH", clients.join("node/node_modules")).env("PYTHONDONTWRITEBYTECODE", "1");
+    client.env("ENDPOINT", "127.0.0.1:8750").env("REGION", "cn-hangzhou").env("VPC", vpc);
+    client.env("INSTANCE", "i-web1").env("ENI", "eni-2");
+    client.env("KEY_ID", text(&key, "id")).env("SECRET", text(&key, "secret"));
+    let output = host.spawn(client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let output = output.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let last: Vec<&str> = said.lines().rev().take(4).collect();
+    ensure!(
+        output.status.success(),
+        "{script} {arguments:?}: {}\n{}",
+        last.into_iter().rev().collect::<Vec<_>>().join("\n"),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}

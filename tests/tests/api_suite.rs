@@ -1,0 +1,43 @@
+//! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
+//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients talk to it over
+//! its loopback.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod api {
+    pub(crate) mod asked;
+    pub(crate) mod backup;
+    pub(crate) mod clients;
+    pub(crate) mod concurrency;
+    pub(crate) mod hostile;
+    pub(crate) mod kills;
+    pub(crate) mod logged;
+    pub(crate) mod walkthrough;
+}
+mod support {
+    pub(crate) mod served;
+    pub(crate) mod suite;
+}
+
+use support::suite::{Suite, features};
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    features!(suite:
+        api::clients,
+        api::walkthrough,
+        api::kills,
+        api::concurrency,
+        api::asked,
+        api::backup,
+        api::logged,
+        api::hostile,
+    );
+    Ok(suite.run(&arguments))
+}

@@ -1,0 +1,134 @@
+//! Associations of SCTP, packet by packet through the program in the kernel: one that is asked for meets the rules, whatever is
+//! known of its ends. Over tc and XDP, both families.
+
+use sg_check::CompiledNic;
+use sg_common::packet::Family;
+use sg_kernel::{Datapath, Limits, Options, Program};
+
+use crate::support::runs::Test;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("one_that_is_asked_for_meets_the_rules", one_that_is_asked_for_meets_the_rules),
+    ("one_that_was_cut_gives_way_to_another", one_that_was_cut_gives_way_to_another),
+];
+
+// Types of chunks (RFC 9260 3.2).
+const DATA: u8 = 0;
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Client,
+    Server,
+}
+use End::{Client, Server};
+
+/// The server's NIC, as one family and one way to hook see it.
+struct Nic {
+    datapath: Datapath,
+    family: Family,
+    received: Program,
+    generation: u32,
+}
+
+impl Nic {
+    fn rules(&mut self, ingress: &str, egress: &str) {
+        let rules = |action: &str| format!("[{{ protocol: sctp, ports: 3868, action: {action} }}]");
+        let text = format!(
+            "groups: {{ g: {{ inner_access: drop, ingress: {}, egress: {} }} }}\n\
+             nics: [{{ device: nic, addresses: [10.0.0.5, \"2001:db8::5\"], groups: [g] }}]",
+            rules(ingress),
+            rules(egress)
+        );
+        let policy = sg_document::parse("associations", text.as_bytes()).unwrap().policy;
+        let mut image = CompiledNic::new(&policy, &policy.nics()[0]).unwrap().image;
+        self.generation += 1;
+        image.set_generation(self.generation);
+        self.datapath.publish(0, &image).unwrap();
+    }
+
+    #[track_caller]
+    fn expect(&mut self, end: End, chunk: u8, passes: bool) {
+        let program = if end == Client { self.received } else { Program::Egress };
+        let outcome = self.datapath.run(program, &frame(self.family, end, chunk), 1).unwrap();
+        let (family, hook) = (self.family, self.received);
+        assert_eq!(outcome.passed, passes, "chunk {chunk} of the {end:?} over {family:?} {hook:?}");
+    }
+}
+
+fn each(test: impl Fn(&mut Nic)) {
+    let limits = Limits { nics: 4, flows: 1 << 12, counters: 512 };
+    let datapath = Datapath::load(&Options { limits, ..Options::default() }).unwrap();
+    let mut nic = Nic { datapath, family: Family::V4, received: Program::Ingress, generation: 0 };
+    nic.datapath.stand_in(0).unwrap();
+    for family in [Family::V4, Family::V6] {
+        for received in [Program::Ingress, Program::Xdp] {
+            (nic.family, nic.received) = (family, received);
+            nic.datapath.forget_flows(0).unwrap();
+            test(&mut nic);
+        }
+    }
+}
+
+/// Both ends have port 3868, as peers in a network of signals do.
+fn frame(family: Family, end: End, chunk: u8) -> Vec<u8> {
+    let mut sctp = [3868_u16.to_be_bytes(), 3868_u16.to_be_bytes()].concat();
+    sctp.extend([0; 8]);
+    sctp.extend([chunk, 0, 0, 20]);
+    sctp.resize(32, 1);
+    let mut frame = vec![0; 12];
+    let mut ends = match family {
+        Family::V4 => {
+            frame.extend([0x08, 0x00, 0x45, 0, 0, 52, 0, 9, 0x40, 0, 64, 132, 0, 0]);
+            [vec![192, 0, 2, 1], vec![10, 0, 0, 5]]
+        }
+        Family::V6 => {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 132, 64]);
+            [1_u8, 5].map(|last| [&[0x20, 0x01, 0x0d, 0xb8][..], &[0; 11], &[last]].concat())
+        }
+    };
+    if end == Server {
+        ends.reverse();
+    }
+    frame.extend(ends.concat());
+    frame.extend(sctp);
+    frame
+}
+
+/// An answer is let through because of what it answers; a question never is.
+fn one_that_is_asked_for_meets_the_rules() {
+    each(|nic| {
+        nic.rules("accept", "drop");
+        nic.expect(Server, INIT, false);
+        nic.expect(Client, INIT, true);
+        nic.expect(Server, INIT_ACK, true);
+        nic.expect(Client, DATA, true);
+        nic.expect(Server, DATA, true);
+        nic.expect(Server, INIT, false);
+        nic.expect(Client, INIT, true);
+        nic.expect(Server, DATA, true);
+    });
+}
+
+fn one_that_was_cut_gives_way_to_another() {
+    each(|nic| {
+        nic.rules("accept", "accept");
+        nic.expect(Client, INIT, true);
+        nic.expect(Server, INIT_ACK, true);
+        nic.rules("drop", "accept");
+        nic.expect(Client, DATA, false);
+        nic.expect(Server, DATA, false);
+        nic.expect(Client, INIT, false);
+        // The server may ask, and be answered.
+        nic.expect(Client, INIT_ACK, false);
+        nic.expect(Server, INIT, true);
+        nic.expect(Client, INIT_ACK, true);
+        nic.expect(Server, DATA, true);
+        nic.expect(Client, INIT, false);
+        nic.rules("drop", "drop");
+        nic.expect(Server, DATA, false);
+        nic.expect(Client, DATA, false);
+    });
+}

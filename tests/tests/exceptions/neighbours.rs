@@ -1,0 +1,86 @@
+//! What works without a rule, under a policy that drops everything: finding neighbours, and getting an address.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Service, until};
+
+use crate::support::{
+    forwarding::{ARP, IPV6},
+    scene::{
+        NOTHING, Role,
+        Who::{Client, Server},
+        counts, filtered, question, web,
+    },
+    suite::Suite,
+};
+
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// `IFA_F_DADFAILED` (`linux/if_addr.h`).
+const DAD_FAILED: u8 = 0x08;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        suite.over(role.ways(), &format!("neighbours_are_found_{role}"), move |lab, attach| {
+            neighbours_are_found(lab, attach, role)
+        });
+        suite.over(role.ways(), &format!("duplicate_addresses_are_found_{role}"), move |lab, attach| {
+            duplicate_addresses_are_found(lab, attach, role)
+        });
+    }
+}
+
+/// Both ways: each asks for the other, whose answer comes.
+fn neighbours_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    for (family, ethertype, reason) in [(Family::V4, ARP, "arp"), (Family::V6, IPV6, "neighbour-discovery")] {
+        let is_answer = |frame: &[u8]| match family {
+            Family::V4 => frame.get(20..22) == Some(&[0, 2]),
+            Family::V6 => frame.get(54) == Some(&NEIGHBOUR_ADVERTISEMENT),
+        };
+        for (asker, asked) in [(Client, Server), (Server, Client)] {
+            let heard = FrameSocket::open(scene.host(asker), "eth0", ethertype)?;
+            scene.host(asker).ip("neighbour flush dev eth0")?;
+            counts(
+                &agent,
+                reason,
+                |stats| stats.reason(reason),
+                2..,
+                || {
+                    // What makes the kernel look for the neighbour goes nowhere.
+                    scene.puts(asker, &question(asker, asked, family, Service::Udp(9)), Outcome::Silent)?;
+                    ensure!(heard.hears(PATIENCE, is_answer)?, "{family}: no answer for the {asker:?}");
+                    Ok(())
+                },
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The server is given an address that the client has: its probe goes out, the client's objection comes in.
+fn duplicate_addresses_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, role, &web(role, NOTHING))?;
+    let server = scene.host(Server);
+    for device in ["all", "eth0"] {
+        server.sysctl(&format!("net/ipv6/conf/{device}/accept_dad"), "1")?;
+    }
+    scene.host(Client).address("eth0", &["fd77::99/64"])?;
+    counts(
+        &agent,
+        "neighbour-discovery",
+        |stats| stats.reason("neighbour-discovery"),
+        2..,
+        || {
+            server.address("eth0", &["fd77::99/64"])?;
+            until("the duplicate address is found", || is_duplicate(server))
+        },
+    )
+}
+
+fn is_duplicate(host: &Host) -> Result<bool> {
+    let addresses = host.inside(|| Ok(fs::read_to_string("/proc/thread-self/net/if_inet6")?))?;
+    let address = addresses.lines().find(|line| line.starts_with("fd77") && line.contains("99 "));
+    let flags = address.and_then(|line| line.split_whitespace().nth(4)).context("no such address")?;
+    Ok(u8::from_str_radix(flags, 16)? & DAD_FAILED != 0)
+}

@@ -1,0 +1,103 @@
+//! Frames that cannot be judged are dropped, and counted under why.
+
+use anyhow::{Context as _, Result, ensure};
+use sg_tests::lab::{Attach, Family, Lab, checksum};
+
+use crate::support::{
+    forwarding::{ARP, ForwardingPath},
+    scene::{
+        Role, Scene,
+        Who::{self, Client, Server},
+        counts, filtered, web,
+    },
+    suite::Suite,
+};
+
+/// Everything that can be judged is accepted.
+const OPEN: &str = "
+ingress:
+  - { protocol: all }
+egress:
+  - { protocol: all }
+";
+
+const UDP: u8 = 17;
+const FRAGMENT_HEADER: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+/// Local experiments (IEEE 802).
+const EXPERIMENTAL: u16 = 0x88b5;
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
+            suite.over(role.ways(), &format!("are_dropped_for_a_reason_{way}_{role}"), move |lab, attach| {
+                are_dropped_for_a_reason(lab, attach, role, from, to)
+            });
+        }
+    }
+}
+
+fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to: Who) -> Result<()> {
+    let (scene, agent) = filtered(lab, attach, role, &web(role, OPEN))?;
+    let v4 = ForwardingPath::ip(&scene, from, to, Family::V4)?;
+    let v6 = ForwardingPath::ip(&scene, from, to, Family::V6)?;
+
+    // The control: what can be judged goes through.
+    for road in [&v4, &v6] {
+        let whole = road.frame(&road.packet(UDP, &crate::support::forwarding::udp(7, 7, b"whole")));
+        ensure!(road.carries(&whole, true)?, "a whole packet was dropped");
+    }
+
+    let mut later_v4 = v4.packet(UDP, b"the rest");
+    later_v4[6..8].copy_from_slice(&5_u16.to_be_bytes());
+    summed(&mut later_v4);
+    let later_v6 = v6.packet(FRAGMENT_HEADER, &[&[UDP, 0, 0, 8, 0, 0, 0, 1][..], b"the rest"].concat());
+    let mut long_header = v4.packet(UDP, &crate::support::forwarding::udp(7, 7, b"odd"));
+    long_header[0] = 0x4f;
+    summed(&mut long_header);
+    long_header.truncate(24);
+    let options = [DESTINATION_OPTIONS, 0, 1, 4, 0, 0, 0, 0].repeat(7);
+    let unknown = ForwardingPath::open(&scene, from, to, Family::V4, EXPERIMENTAL)?;
+
+    let cases: [(&str, &str, &ForwardingPath, Vec<u8>); 8] = [
+        ("a later fragment, v4", "fragment", &v4, later_v4),
+        ("a later fragment, v6", "fragment", &v6, later_v6),
+        ("half an IPv4 header", "malformed", &v4, v4.packet(UDP, &[])[..10].to_vec()),
+        ("half an IPv6 header", "malformed", &v6, v6.packet(UDP, &[])[..20].to_vec()),
+        ("half a UDP header", "malformed", &v6, v6.packet(UDP, &[0, 7])),
+        ("a header longer than the packet", "malformed", &v4, long_header),
+        ("seven extension headers", "too-many-headers", &v6, v6.packet(DESTINATION_OPTIONS, &options)),
+        ("an unknown EtherType", "not-ip", &unknown, b"anything".to_vec()),
+    ];
+    for (what, reason, road, payload) in cases {
+        counts(
+            &agent,
+            reason,
+            |stats| stats.reason(reason),
+            1..=1,
+            || {
+                ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
+                Ok(())
+            },
+        )
+        .with_context(|| what.to_owned())?;
+    }
+    arp_passes(&scene, from, to)
+}
+
+/// Puts the right checksum into an IPv4 header of twenty bytes.
+fn summed(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let sum = checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// The other control: what is not IP is not all dropped.
+fn arp_passes(scene: &Scene, from: Who, to: Who) -> Result<()> {
+    let road = ForwardingPath::open(scene, from, to, Family::V4, ARP)?;
+    // A probe (RFC 5227), which a guest that speaks for itself may send, too: from its Ethernet address and no other.
+    let mut probe = road.frame(&[&[0, 1, 8, 0, 6, 4, 0, 1][..], &[0; 20]].concat());
+    probe.copy_within(6..12, 22);
+    ensure!(road.carries(&probe, true)?, "ARP was dropped");
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Who has nothing to do with a filter is not harmed by it: a switch that does not know where a host is sends its frames to all,
+//! and nobody else may answer them (cases of a promiscuous reset, and of what a switch learns from an answer).
+
+use std::thread;
+
+use anyhow::{Result, ensure};
+use sg_tests::lab::{
+    Attach, Datagrams, End, Family, Lab, Outcome, PATIENCE, Pair as _, SILENCE, Service, Streams,
+};
+
+use crate::{
+    reject::told::scene,
+    support::{
+        scene::{
+            Role,
+            Who::{Client, Server, Stranger},
+            question, web,
+        },
+        suite::Suite,
+    },
+};
+
+pub(crate) fn tests(suite: &mut Suite) {
+    for role in Role::ALL {
+        suite.over(role.ways(), &format!("strangers_talk_undisturbed_{role}"), move |lab, attach| {
+            strangers_talk_undisturbed(lab, attach, role)
+        });
+    }
+}
+
+/// The client talks to the stranger, and the switch forgets all the time where they are.
+fn strangers_talk_undisturbed(lab: Lab, attach: Attach, role: Role) -> Result<()> {
+    const CONNECTIONS: u16 = 10;
+    const DATAGRAMS: usize = 100;
+    let policy = format!("default: reject\n{}", web(role, ""));
+    let (scene, agent, _other) = scene(lab, attach, role, &policy)?;
+    // A hub: every frame goes everywhere.
+    scene.lan.switch().ip("link set bridge type bridge ageing_time 0")?;
+    let before = agent.stats()?;
+    for family in Family::ALL {
+        // A port each: a process that another test starts may hold the listener before it open for a moment.
+        for port in 7_000..7_000 + CONNECTIONS {
+            let question = question(Client, Stranger, family, Service::Tcp(port));
+            let mut streams = Streams::open(scene.host(Client), scene.host(Stranger), &question)?;
+            for end in [End::Asker, End::Answerer, End::Asker, End::Answerer] {
+                streams.send(end)?;
+                ensure!(streams.arrives(end.other(), PATIENCE)?, "{family}: the connection broke");
+            }
+        }
+        // Who only listens is found by nothing that he sends.
+        let question = question(Client, Stranger, family, Service::Udp(7_001));
+        let mut datagrams = Datagrams::open(scene.host(Client), scene.host(Stranger), &question)?;
+        scene.lan.switch().ip("link set bridge type bridge ageing_time 30000")?;
+        for _ in 0..DATAGRAMS {
+            datagrams.send(End::Asker)?;
+            thread::sleep(SILENCE / 250);
+        }
+        ensure!(datagrams.arrives(End::Answerer, PATIENCE)?, "{family}: the last datagram was lost");
+        ensure!(datagrams.lost(End::Answerer) == 0, "{family}: {} were lost", datagrams.lost(End::Answerer));
+        scene.lan.switch().ip("link set bridge type bridge ageing_time 0")?;
+    }
+    let after = agent.stats()?;
+    let moved = after.moved_since(&before);
+    ensure!(after.reason("reject-sent") == before.reason("reject-sent"), "somebody was told: {moved:?}");
+    ensure!(!moved.is_empty(), "the filter saw nothing of it");
+    // What is for it is answered as ever.
+    for family in Family::ALL {
+        scene.asks(Client, Server, family, Service::Tcp(81), Outcome::Refused)?;
+        scene.asks(Client, Server, family, Service::Udp(81), Outcome::Prohibited)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Resilience: what a host meets in days, in seconds. Kills, bursts of changes, devices that come and go, other people's programs
+//! on the same device, and hosts that lack something.
+//!
+//! Each test is short; `SG_DEEP=1` makes it long and prints its figures. The lab and the scene are those of the traffic tests.
+
+use std::{env, process::ExitCode};
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod resilience {
+    pub(crate) mod coexistence;
+    pub(crate) mod devices;
+    pub(crate) mod kills;
+    pub(crate) mod limits;
+    pub(crate) mod local_users;
+    pub(crate) mod neighbours;
+    pub(crate) mod outlives;
+    pub(crate) mod own_log;
+    pub(crate) mod packaging;
+    pub(crate) mod residue;
+    pub(crate) mod unfiltered;
+    pub(crate) mod upgrade;
+}
+mod scale {
+    pub(crate) mod storm;
+}
+mod support {
+    pub(crate) mod background_traffic;
+    #[allow(dead_code, reason = "this file is part of two programs, and one of them does not use all of it")]
+    pub(crate) mod scene;
+    pub(crate) mod suite;
+}
+
+use support::suite::{Suite, features};
+
+fn main() -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    // Two at a time: a storm is to meet a machine that has time for it.
+    arguments.test_threads = arguments.test_threads.or(Some(2));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    features!(suite:
+        resilience::kills,
+        resilience::upgrade,
+        scale::storm,
+        resilience::devices,
+        resilience::neighbours,
+        resilience::residue,
+        resilience::coexistence,
+        resilience::limits,
+        resilience::packaging,
+        resilience::local_users,
+        resilience::own_log,
+        resilience::outlives,
+        resilience::unfiltered,
+    );
+    Ok(suite.run(&arguments))
+}
+
+/// How much of something: `short` in a normal run, `deep` where `SG_DEEP` asks for days.
+fn amount<T>(short: T, deep: T) -> T {
+    if env::var_os("SG_DEEP").is_some() { deep } else { short }
+}

@@ -1,0 +1,130 @@
+//! Tests over real packets: namespaces, real sockets, the real agent.
+//!
+//! Each test builds a little network of its own in the lab and is written as rules in, packets out. Without
+//! root all of them are left out, and the run says so.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::Arguments;
+use sg_tests::lab::{Entered, Lab};
+
+mod agent {
+    pub(crate) mod devices;
+    pub(crate) mod lifecycle;
+    pub(crate) mod orders;
+}
+mod anti_spoofing {
+    pub(crate) mod own_source;
+    pub(crate) mod vrrp;
+}
+mod conntrack {
+    pub(crate) mod closing;
+    pub(crate) mod flows;
+    pub(crate) mod policy_changes;
+    pub(crate) mod replies;
+    pub(crate) mod takeover;
+    pub(crate) mod wires;
+}
+mod exceptions {
+    pub(crate) mod closed;
+    pub(crate) mod dhcp;
+    pub(crate) mod dhcp_clients;
+    pub(crate) mod ethertypes_between_hosts;
+    pub(crate) mod multicast;
+    pub(crate) mod neighbours;
+}
+mod fields {
+    pub(crate) mod protocol_between_hosts;
+}
+mod frames {
+    pub(crate) mod big_tcp;
+    pub(crate) mod malformed;
+    pub(crate) mod receiver_between_hosts;
+    pub(crate) mod vlans_between_hosts;
+}
+mod hooks {
+    pub(crate) mod ipsec;
+    pub(crate) mod placement;
+    pub(crate) mod tunnels_between_hosts;
+}
+mod lab {
+    pub(crate) mod baseline;
+    pub(crate) mod left_behind;
+}
+mod reject {
+    pub(crate) mod bystanders;
+    pub(crate) mod duplex;
+    pub(crate) mod limits;
+    pub(crate) mod mark;
+    pub(crate) mod options;
+    pub(crate) mod told;
+    pub(crate) mod untold;
+}
+mod scale {
+    pub(crate) mod flooded;
+}
+mod support {
+    pub(crate) mod forwarding;
+    pub(crate) mod reject_wire;
+    pub(crate) mod routed;
+    pub(crate) mod scene;
+    pub(crate) mod suite;
+}
+
+use support::suite::{Suite, features};
+
+fn main() -> Result<ExitCode> {
+    if lab::left_behind::idle()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut arguments = Arguments::from_args();
+    // Most of a test is waiting for silence.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    features!(suite:
+        lab::left_behind,
+        lab::baseline,
+        fields::protocol_between_hosts,
+        conntrack::replies,
+        conntrack::policy_changes,
+        reject::told,
+        reject::untold,
+        reject::bystanders,
+        reject::limits,
+        reject::mark,
+        reject::duplex,
+        reject::options,
+        exceptions::neighbours,
+        exceptions::closed,
+        exceptions::dhcp,
+        exceptions::dhcp_clients,
+        anti_spoofing::own_source,
+        anti_spoofing::vrrp,
+        exceptions::multicast,
+        conntrack::flows,
+        scale::flooded,
+        conntrack::closing,
+        conntrack::takeover,
+        conntrack::wires,
+        frames::malformed,
+        exceptions::ethertypes_between_hosts,
+        frames::receiver_between_hosts,
+        frames::big_tcp,
+        agent::devices,
+        hooks::placement,
+        hooks::tunnels_between_hosts,
+        frames::vlans_between_hosts,
+        agent::lifecycle,
+        agent::orders,
+    );
+    // What many kernels were built without: `cargo xtask test --kernel` asks for it, over kernels that must have it.
+    if arguments.include_ignored {
+        features!(suite: hooks::ipsec);
+        suite.feature("hooks::tunnels_between_hosts");
+        hooks::tunnels_between_hosts::of_kinds(&mut suite);
+        suite.feature("frames::vlans_between_hosts");
+        frames::vlans_between_hosts::of_devices(&mut suite);
+    }
+    Ok(suite.run(&arguments))
+}

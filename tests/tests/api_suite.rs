@@ -1,6 +1,6 @@
 //! `sgd serve` as its users meet it: vendors' clients, the walkthroughs of the documentation, an agent that is killed at any
-//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients talk to it over
-//! its loopback.
+//! moment, many clients at once, backups, its log, and hostile clients. Each test has a host of its own in the lab; clients talk to
+//! it over its loopback.
 
 use std::process::ExitCode;
 

@@ -126,10 +126,10 @@ fn maps() -> String {
         State::Closing as u8,
         flow::flags::FIN_ORIGINAL,
         flow::flags::FIN_REPLY,
-        flow::flags::PENDING,
         flow::flags::SYN,
         flow::flags::EITHER_WAY,
         FlowEntry::default().with_state(State::Closing).status,
+        FlowEntry::PENDING,
     );
     let indices = [(6, 0), (6, 1), (6, 2), (17, 0), (17, 1), (1, 0), (47, 0), (47, 1)]
         .map(|(protocol, state)| flow::timeout_index(Family::V4, protocol, state));

@@ -1,5 +1,6 @@
 //! The flow entry, and what it decides about a packet. Several CPUs may write an entry at once: its fields are words that are
-//! written whole. A race can lose a count or a sequence number, but not a verdict.
+//! written whole. A race can lose a count, a sequence number, or a bit of the status, which two processors change at once: then a
+//! connection is known for another time than it should be. It cannot lose a verdict, nor who opened a flow.
 
 use super::{Direction, FlowKey, PortsProtoNic, State, Timeouts, flags, timeout_index};
 use crate::{
@@ -27,7 +28,8 @@ pub struct FlowEntry {
     /// The first packet, by which the flow is judged again: its [`Direction`] in bit 0. The others are zero: room for a field of
     /// that packet that is not in the key.
     pub first: u8,
-    /// With [`flags::PENDING`]: the same of that SYN.
+    /// With [`Self::PENDING`] in bit 1, the same of a SYN that requests another connection between the same ends and has no reply
+    /// yet; zero if there is none. Written whole, as [`Self::first`] is.
     pub pending_first: u8,
     /// Length in bytes of the frame of [`Self::pending_syn`], 255 if it was longer.
     pub pending_length: u8,
@@ -41,7 +43,7 @@ pub struct FlowEntry {
     pub acknowledged: [u32; 2],
     /// Time of the first packet that passed: the lower half of jiffies.
     pub opened: u32,
-    /// With [`flags::PENDING`]: the number that a reply to that SYN acknowledges.
+    /// With [`Self::PENDING`]: the number that a reply to that SYN acknowledges.
     pub pending_syn: u32,
 }
 
@@ -68,7 +70,7 @@ pub(super) const OPENER: usize = 0;
 pub(super) const OTHER: usize = 1;
 
 /// Flags that keep a flow off the fast path. So does a decision that does not accept it.
-const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY | flags::PENDING;
+const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY;
 
 /// Bits of [`FlowEntry::status`] that are the state.
 const STATE: u8 = 3 << STATE_SHIFT;
@@ -78,6 +80,10 @@ const STATE_SHIFT: u32 = 6;
 pub(super) const DIRECTION: u8 = 1;
 
 impl FlowEntry {
+    /// TCP: bit of [`Self::pending_first`]. It is not among the bits of the status, where another processor that changes the state
+    /// could lose it: the reply would then be part of the old connection, and be judged by its direction.
+    pub const PENDING: u8 = 2;
+
     /// The entry of a flow whose first packet, `length` bytes long and going in `direction`, has just been accepted.
     #[inline(always)]
     #[must_use]
@@ -234,9 +240,11 @@ impl FlowEntry {
 
     /// Records the decision of the policy of `generation` on this flow.
     #[inline(always)]
-    pub const fn revalidate(&mut self, decision: Decision, generation: u32) {
-        // In this order: who finds the generation finds the decision.
+    pub fn revalidate(&mut self, decision: Decision, generation: u32) {
+        // Who finds the generation finds the decision: another processor must not pass a packet by the old decision as if it
+        // were the new policy's. LLVM would swap the two; x86 does not.
         self.decision = decision.word();
+        core::hint::black_box(());
         self.generation = generation;
     }
 

@@ -66,15 +66,12 @@ pub enum State {
     Closing = 2,
 }
 
-/// Bits of [`FlowEntry::status`], below those of the state. Bit 5 has no meaning yet.
+/// Bits of [`FlowEntry::status`], below those of the state. Bits 2 and 5 have no meaning yet.
 pub mod flags {
     /// TCP: the side that opened the flow sent FIN, perhaps ahead of earlier data.
     pub const FIN_ORIGINAL: u8 = 1;
     /// TCP: the other side sent FIN.
     pub const FIN_REPLY: u8 = 2;
-    /// TCP: a SYN requests another connection between the same ends, and has no reply yet, see
-    /// [`FlowEntry::pending_syn`](super::FlowEntry::pending_syn).
-    pub const PENDING: u8 = 4;
     /// TCP: the flow began with a SYN.
     pub const SYN: u8 = 8;
     /// TCP: the flow was first seen mid-stream, and the rules of both directions accepted it. It is unknown who opened it, so it

@@ -143,8 +143,9 @@ impl FlowEntry {
         }
         self.pending_syn = packet.sequence_end();
         self.pending_length = if length > 255 { 255 } else { length as u8 };
-        self.pending_first = direction as u8;
-        self.status |= flags::PENDING;
+        // Last: who finds it finds the number.
+        core::hint::black_box(());
+        self.pending_first = Self::PENDING | direction as u8;
         false
     }
 
@@ -153,7 +154,7 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn is_begun_anew_by(&self, packet: &Packet, direction: Direction) -> bool {
-        self.status & flags::PENDING != 0
+        self.pending_first & Self::PENDING != 0
             && packet.protocol == protocol::TCP
             && packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN | tcp::ACK
             && self.pending_first & DIRECTION != direction as u8
@@ -165,7 +166,7 @@ impl FlowEntry {
     #[inline(always)]
     pub fn begin_anew(&mut self, decision: Decision, generation: u32, now: u64) {
         if !decision.accepts() {
-            self.status &= !flags::PENDING;
+            self.pending_first = 0;
             return;
         }
         *self = Self {
@@ -173,7 +174,7 @@ impl FlowEntry {
             decision: decision.word(),
             generation,
             status: Self::new_status(flags::SYN),
-            first: self.pending_first,
+            first: self.pending_first & !Self::PENDING,
             pending_first: 0,
             pending_length: 0,
             packets: [1, 0],

@@ -16,7 +16,9 @@ pub(crate) fn build(name: &str, root: &str, sources: &[&str]) -> Result<()> {
     for source in sources {
         println!("cargo:rerun-if-changed={}", here.join(source).display());
     }
-    println!("cargo:rerun-if-env-changed=PATH");
+    for name in ["PATH", "SG_WITHOUT_PROGRAMS"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
 
     // Clippy and the fuzz targets have a build of this script to themselves, and read no object.
     if ["CLIPPY_ARGS", "SG_WITHOUT_PROGRAMS"].into_iter().any(|name| env::var_os(name).is_some()) {

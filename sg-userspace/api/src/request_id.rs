@@ -23,7 +23,8 @@ pub(crate) fn with_ids(router: Router, api: &'static str, header: HeaderName) ->
         let header = header.clone();
         // In the form that the clients of one API expect.
         let id = Uuid::new_v4().to_string().to_uppercase();
-        let span = tracing::info_span!("request", %id, %api);
+        // Of the highest level, so that no `RUST_LOG` keeps its id from a line that it lets through.
+        let span = tracing::error_span!("request", %id, %api);
         let value = HeaderValue::try_from(&id);
         request.extensions_mut().insert(RequestId(id));
         let answer = async move {

@@ -262,6 +262,7 @@ impl<R: References> Match<R> {
         let has_message = icmp_type.is_some() || icmp_code.is_some();
         match self.conditions().service {
             Service::Ported { .. } if !has_message => Ok(()),
+            Service::Ported { .. } => Err(Misfit::Message),
             Service::Icmp { .. } if !has_ports && icmp_type.is_none() && icmp_code.is_some() => {
                 Err(Misfit::CodeWithoutType)
             }
@@ -336,7 +337,7 @@ mod tests {
         for (matches, why) in [
             (Match { ports: ports(), ..of("all") }, Misfit::Ports),
             (Match { source_ports: ports(), ..of("icmp") }, Misfit::Ports),
-            (Match { ports: ports(), icmp_type: Some(8), ..of("tcp") }, Misfit::Ports),
+            (Match { ports: ports(), icmp_type: Some(8), ..of("tcp") }, Misfit::Message),
             (Match { icmp_type: Some(8), ..of("tcp") }, Misfit::Message),
             (Match { icmp_code: Some(8), ..of("47") }, Misfit::Message),
             (Match { icmp_code: Some(8), ..of("icmp") }, Misfit::CodeWithoutType),

@@ -165,7 +165,12 @@ impl Service {
         let (reply, answer) = oneshot::channel();
         let task = Task { operation, output: None, reply };
         self.queue.send(Box::new(task)).map_err(|_| Refusal::Ending)?;
-        answer.await.unwrap_or(Err(Refusal::Ending))
+        let answer = answer.await.unwrap_or(Err(Refusal::Ending));
+        // The writer and the agent serve many requests at once, and log without the id of one. This line is in its span.
+        if let Err(refusal @ (Refusal::NotStored { .. } | Refusal::NotYetInForce { .. })) = &answer {
+            tracing::error!("{refusal}");
+        }
+        answer
     }
 }
 

@@ -19,8 +19,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-/// Our own crates, by how their names begin: a bare level applies to them.
-const OWN: [&str; 2] = ["sg_", "sgd"];
+/// How the names of our own crates begin: a bare level applies to them.
+const ROOMS: &str = "sg_";
+/// The crate of the program.
+const DAEMON: &str = "sgd";
 /// What libraries log unless they are named.
 const LIBRARIES: LevelFilter = LevelFilter::WARN;
 /// The crate that watches the directory that the log may be in. It also warns of every swap of a `ConfigMap`: a watched directory
@@ -75,11 +77,16 @@ fn filter(said: &str) -> Result<Targets, String> {
             ));
         }
     }
-    let named = named.into_iter().filter(|(target, _)| target.split("::").next() != Some(WATCHER));
+    let named = named.into_iter().filter(|(target, _)| target.split(':').next() != Some(WATCHER));
+    // The last words of sgd come from its own module, and say why it ended.
+    let named = named.map(|(target, level)| {
+        (target, if target == DAEMON { level.max(LevelFilter::ERROR) } else { level })
+    });
     Ok(Targets::new()
         .with_default(level.min(LIBRARIES))
         .with_target(WATCHER, level.min(OF_WATCHER))
-        .with_targets(OWN.map(|target| (target, level)))
+        .with_target(ROOMS, level)
+        .with_target(DAEMON, level.max(LevelFilter::ERROR))
         .with_targets(named))
 }
 
@@ -120,7 +127,7 @@ mod tests {
             ("info,hyper=trace", Some(Level::INFO), Some(Level::WARN)),
         ] {
             assert_eq!(most(said, "sg_agent::reconcile"), own, "{said:?}");
-            assert_eq!(most(said, "sgd"), own, "{said:?}");
+            assert_eq!(most(said, "sgd"), own.or(Some(Level::ERROR)), "{said:?}");
             assert_eq!(most(said, "aya::bpf"), library, "{said:?}");
         }
     }
@@ -135,8 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn why_sgd_ended_is_always_logged() {
+        for said in ["off", "sgd=off", "debug,sgd=off", "off,sgd=off"] {
+            assert_eq!(most(said, "sgd"), Some(Level::ERROR), "{said:?}");
+        }
+    }
+
+    #[test]
     fn the_watcher_never_logs_what_it_watches() {
-        for said in ["trace", "notify=trace", "notify::inotify=trace,debug", "notify", "info,notify=debug"] {
+        for said in [
+            "trace",
+            "notify=trace",
+            "notify::inotify=trace,debug",
+            "notify",
+            "info,notify=debug",
+            "notify:=trace",
+        ] {
             assert_eq!(most(said, "notify::inotify"), Some(Level::ERROR), "{said:?}");
         }
         assert_eq!(most("off", "notify::inotify"), None);
@@ -155,10 +176,10 @@ mod tests {
     }
 
     /// What is written while `log` runs.
-    fn written(format: Format, log: impl FnOnce()) -> String {
+    fn written(format: Format, said: &str, log: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer: Arc<File> = Arc::new(file.try_clone().unwrap());
-        tracing::subscriber::with_default(subscriber(format, filter("").unwrap(), false, writer), log);
+        tracing::subscriber::with_default(subscriber(format, filter(said).unwrap(), false, writer), log);
         file.rewind().unwrap();
         let mut written = String::new();
         file.read_to_string(&mut written).unwrap();
@@ -167,7 +188,8 @@ mod tests {
 
     /// A line in a span, and one that is not wanted.
     fn two() {
-        tracing::info_span!(target: "sg_api", "request", id = "A").in_scope(|| {
+        // At the level of the product's spans.
+        tracing::error_span!(target: "sg_api", "request", id = "A").in_scope(|| {
             tracing::warn!(target: "sg_api::attempts", "two\nlines of {}\x1b[31m", "a \"client\"");
             tracing::debug!(target: "sg_api", "not at this level");
         });
@@ -175,7 +197,7 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line() {
-        let written = written(Format::Json, two);
+        let written = written(Format::Json, "", two);
         assert_eq!(written.lines().count(), 1, "{written}");
         let mut line: Value = serde_json::from_str(&written).unwrap();
         let at = line.as_object_mut().unwrap().remove("timestamp").unwrap();
@@ -190,8 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn text_has_level_spans_target_and_message_and_moves_no_cursor() {
-        let written = written(Format::Text, two);
+    fn a_line_keeps_its_span_at_every_level() {
+        for said in ["error", "warn", "off,sg_api=warn"] {
+            let written = written(Format::Json, said, || {
+                tracing::error_span!(target: "sg_api", "request", id = "A")
+                    .in_scope(|| tracing::error!(target: "sg_api::attempts", "a line"));
+            });
+            let line: Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(line["spans"][0]["id"], "A", "{said}: {written}");
+        }
+    }
+
+    #[test]
+    fn text_has_level_spans_target_and_message_and_no_escape_sequence() {
+        let written = written(Format::Text, "", two);
         let wanted = "  WARN request{id=\"A\"}: sg_api::attempts: two\nlines of a \"client\"\\x1b[31m\n";
         assert!(written.ends_with(wanted), "{written:?}");
     }

@@ -210,9 +210,9 @@ impl<'a, E: Enforcer> Session<'a, E> {
 }
 
 /// The span of a reconciliation. Its log lines carry the cause: a change of the `policy` or of the `devices`, or the `retry` of
-/// what failed.
+/// what failed. It has the highest level, so that it is in every line that `RUST_LOG` lets through.
 fn reconciling(cause: &'static str) -> tracing::Span {
-    tracing::info_span!("reconcile", %cause)
+    tracing::error_span!("reconcile", %cause)
 }
 
 #[cfg(test)]

@@ -274,7 +274,10 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
     let cases: [(RuleSpec, &str); 8] = [
         (of(&|spec| spec.priority = 0), "priority \"0\": 1 (first) to 100 (last)"),
         (of(&|spec| spec.priority = 101), "priority \"101\""),
-        (of(&|spec| spec.matches.icmp_type = Some(8)), "ports \"80\""),
+        (
+            of(&|spec| spec.matches.icmp_type = Some(8)),
+            "ICMP message \"8\": only ICMP and ICMPv6 have message types; the protocol is tcp",
+        ),
         (
             of(&|spec| spec.matches.protocol = Protocol::All),
             "only TCP, UDP, SCTP, DCCP and UDP-Lite have ports",

@@ -49,6 +49,16 @@ fn message(refusal: &Refusal, code: &str) -> String {
             "The specified parameter \"{name}\" ({found}) is not valid: {wanted}, since {allowed}."
         );
     }
+    // In the words of this API.
+    match refusal {
+        Refusal::Invalid { field: Field::ClientToken, found, allowed } => {
+            return format!("The specified parameter \"ClientToken\" ({found}) is not valid: {allowed}.");
+        }
+        Refusal::TokenReused { token } => {
+            return format!("The ClientToken {token:?} was used for another request: use a new one.");
+        }
+        _ => {}
+    }
     let documented = match code {
         "InvalidSecurityGroupId.NotFound" => "The specified SecurityGroupId does not exist.",
         "DependencyViolation" if matches!(refusal, Refusal::HasMembers { .. }) => {

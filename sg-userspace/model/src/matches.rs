@@ -321,6 +321,24 @@ mod tests {
         Match::of(text.parse().unwrap())
     }
 
+    /// The oracle and the compiler both ask [`Match::conditions`], so neither can tell that it is wrong.
+    #[test]
+    fn the_service_of_every_protocol_is_as_written_here() {
+        assert_eq!(of("all").conditions().service, Service::All);
+        for number in 0..=u8::MAX {
+            let wanted = match number {
+                1 => Service::Icmp { family: Family::V4, message: None },
+                58 => Service::Icmp { family: Family::V6, message: None },
+                6 | 17 | 33 | 132 | 136 => {
+                    Service::Ported { protocol: number, destination: &Ports::Any, source: &Ports::Any }
+                }
+                _ => Service::Other(number),
+            };
+            let matches: Match = Match::of(Protocol::Number(number));
+            assert_eq!(matches.conditions().service, wanted);
+        }
+    }
+
     #[test]
     fn fields_fit_the_protocol() {
         let ports = || "22,80-90".parse().unwrap();

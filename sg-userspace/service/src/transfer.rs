@@ -175,62 +175,62 @@ impl RuleRow {
 
     /// Parses the rule of a row.
     fn read(&self) -> Result<(Direction, RuleSpec), String> {
-        self.trimmed().read_trimmed()
-    }
-
-    fn read_trimmed(&self) -> Result<(Direction, RuleSpec), String> {
-        let mut row = self.clone();
-        let direction = match self.direction.to_ascii_lowercase().as_str() {
+        let mut row = self.trimmed();
+        let direction = match row.direction.to_ascii_lowercase().as_str() {
             "ingress" => Direction::Ingress,
             "egress" => Direction::Egress,
-            _ => return Err(format!("Direction {:?}: ingress or egress", self.direction)),
+            _ => return Err(format!("Direction {:?}: ingress or egress", row.direction)),
         };
-        let protocol: Protocol = self.ip_protocol.parse().map_err(|error| format!("IpProtocol: {error}"))?;
+        let protocol: Protocol = row.ip_protocol.parse().map_err(|error| format!("IpProtocol: {error}"))?;
         let number = |name: &str, text: &str| -> Result<Option<u8>, String> {
             if text.is_empty() {
                 return Ok(None);
             }
             text.parse().map(Some).map_err(|_| format!("{name} {text:?}: a number from 0 to 255"))
         };
-        let ports = match self.port_range_list_id.as_str() {
-            "" => ports_of("PortRange", &self.port_range)?,
+        let ports = match row.port_range_list_id.as_str() {
+            "" => ports_of("PortRange", &row.port_range)?,
             list => Ports::List(PortListId::from(list)),
         };
         let remote_is_source = direction == Direction::Ingress;
         let remote = remote_of(row.end(remote_is_source).map(|text| text.clone()))?;
-        let [v4, v6, ..] = row.end(!remote_is_source).map(|text| text.clone());
+        let [v4, v6, group, list] = row.end(!remote_is_source).map(|text| text.clone());
+        if let Some(named) = [group, list].into_iter().find(|text| !text.is_empty()) {
+            // Without it, the rule would be about every address of the NIC.
+            return Err(format!("{named:?} at the NIC's own end: only an address or prefix may be there"));
+        }
         let local = [v4, v6].into_iter().find(|text| !text.is_empty());
         let local =
             local.map(|text| net(&text).ok_or_else(|| format!("{text:?} is no prefix"))).transpose()?;
         let spec = RuleSpec {
-            action: match self.policy.to_ascii_lowercase().as_str() {
+            action: match row.policy.to_ascii_lowercase().as_str() {
                 "" | "accept" => Action::Accept,
                 "drop" => Action::Drop,
                 "reject" => Action::Reject,
-                _ => return Err(format!("Policy {:?}: accept, drop or reject", self.policy)),
+                _ => return Err(format!("Policy {:?}: accept, drop or reject", row.policy)),
             },
-            priority: number("Priority", &self.priority)?.unwrap_or(1),
+            priority: number("Priority", &row.priority)?.unwrap_or(1),
             matches: Match {
                 protocol,
                 ports,
-                source_ports: ports_of("SourcePortRange", &self.source_port_range)?,
-                icmp_type: number("IcmpType", &self.icmp_type)?,
-                icmp_code: number("IcmpCode", &self.icmp_code)?,
+                source_ports: ports_of("SourcePortRange", &row.source_port_range)?,
+                icmp_type: number("IcmpType", &row.icmp_type)?,
+                icmp_code: number("IcmpCode", &row.icmp_code)?,
                 remote,
                 local,
             },
-            nic_type: match self.nic_type.to_ascii_lowercase().as_str() {
+            nic_type: match row.nic_type.to_ascii_lowercase().as_str() {
                 "" | "intranet" => NicType::Intranet,
                 "internet" => NicType::Internet,
-                _ => return Err(format!("NicType {:?}: internet or intranet", self.nic_type)),
+                _ => return Err(format!("NicType {:?}: internet or intranet", row.nic_type)),
             },
-            enabled: match self.enabled.to_ascii_lowercase().as_str() {
+            enabled: match row.enabled.to_ascii_lowercase().as_str() {
                 "" | "true" => true,
                 "false" => false,
-                _ => return Err(format!("Enabled {:?}: true or false", self.enabled)),
+                _ => return Err(format!("Enabled {:?}: true or false", row.enabled)),
             },
-            name: self.name.clone(),
-            description: self.description.clone(),
+            name: row.name.clone(),
+            description: row.description.clone(),
         };
         Ok((direction, spec))
     }

@@ -119,6 +119,13 @@ fn a_file_adds_what_is_not_there_and_names_the_rest() {
         |row: usize| report.rows[row].outcome == Imported::Refused && !report.rows[row].reason.is_empty();
     assert_eq!((report.added, report.skipped), (2, 4), "{:#?}", report.rows);
     assert!((1..5).all(refused));
+    // Not a rule about every address of the NIC.
+    let own_end =
+        "Direction,IpProtocol,PortRange,SourceCidrIp,DestGroupId\ningress,tcp,1/2,10.9.0.0/16,sg-1\n";
+    let import = ImportRules { group: "new".to_owned(), file: RuleFile::from_csv(own_end).unwrap() };
+    let report = world.run(&import).unwrap();
+    assert_eq!(report.added, 0);
+    assert!(report.rows[0].reason.contains("\"sg-1\" at the NIC's own end"), "{:?}", report.rows[0].reason);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 
 use libfuzzer_sys::fuzz_target;
 use sg_common::{
-    flow::{self, Direction, FlowEntry, FlowKey, State, flags, packet_fields, timeout_index},
+    flow::{self, Direction, First, FlowEntry, FlowKey, State, flags, packet_fields, timeout_index},
     packet::{
         self, Bytes, ETHERNET, Family, Frame, Icmp, Packet, Parsed, Part, Tag, embedded_offset, network,
         parse, tcp,
@@ -282,7 +282,7 @@ fn check_flow(packet: &Packet, direction: Direction) {
     }
     if packet.icmp().is_none() || packet.icmp() == Some(Icmp::EchoRequest) && packet.l4_selector as u8 == 0 {
         assert_eq!(
-            key.original(direction),
+            key.original(First::of(packet, direction)),
             packet_fields(direction, packet),
             "the flow forgot its first packet"
         );

@@ -16,8 +16,8 @@ use sg_common::{
     abi::{self, Counter, reason_counter},
     exchange::{Exchanges, Leased, Open, Solicitor},
     flow::{
-        self, ClosedEntry, Direction, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Shares, State, Width,
-        common_tickets, own_tickets,
+        self, ClosedEntry, Direction, First, FlowEntry, FlowKey, FlowKeyV4, PortsProtoNic, Shares, State,
+        Width, common_tickets, own_tickets,
     },
     fragment::{FragmentEntry, FragmentKey},
     image::{self, Dimension, Header, Reference, header, inner_control, leaf_control, service_key},
@@ -27,12 +27,23 @@ use sg_common::{
 };
 
 macro_rules! layout {
-    ($text:ident, $kind:ident { $($field:ident: $type:ty),* $(,)? }) => {
+    ($text:ident, $kind:ident { $($field:ident: $type:ty $(as $integer:ty)?),* $(,)? }) => {
         // A field that is missing here, or has another type, does not compile.
         let $kind { $($field),* } = $kind::default();
         $(let _: $type = $field;)*
+        $($(assert_eq!((size_of::<$type>(), align_of::<$type>()), (size_of::<$integer>(), align_of::<$integer>()));)?)*
         let _ = writeln!($text, "{}: {} bytes, aligned to {}", stringify!($kind), size_of::<$kind>(), align_of::<$kind>());
-        $(let _ = writeln!($text, "  {:>3} {}: {}", offset_of!($kind, $field), stringify!($field), stringify!($type));)*
+        $(let _ = writeln!($text, "  {:>3} {}: {}", offset_of!($kind, $field), stringify!($field), written!($type $(as $integer)?));)*
+    };
+}
+
+/// How a type is written: as the integer that it is.
+macro_rules! written {
+    ($type:ty) => {
+        stringify!($type)
+    };
+    ($type:ty as $integer:ty) => {
+        stringify!($integer)
     };
 }
 
@@ -76,7 +87,7 @@ fn flows(text: &mut String) {
             decision: u64,
             generation: u32,
             status: u8,
-            first: u8,
+            first: First as u8,
             pending_first: u8,
             pending_length: u8,
             packets: [u64; 2],

@@ -2,7 +2,8 @@
 
 use sg_common::{
     flow::{
-        AS_ESTABLISHED, Began, ClosedEntry, Direction, FOREVER, FlowEntry, State, Timeouts, flags, takes_over,
+        AS_ESTABLISHED, Began, ClosedEntry, Direction, FOREVER, First, FlowEntry, State, Timeouts, flags,
+        takes_over,
     },
     packet::{Packet, tcp},
     verdict::{Decision, Reason, Verdict},
@@ -25,7 +26,7 @@ fn how_a_connection_began_is_remembered_as_long_as_an_established_one() {
                 for (now, known) in
                     [(999, true), (1_000, true), (1_900, true), (1_901, false), (5_000, false)]
                 {
-                    let began = known.then_some(Began::Way(direction, either));
+                    let began = known.then_some(Began::With(entry.first, either));
                     assert_eq!(closed.began(&TIMEOUTS, now), began, "at {now}");
                     assert_eq!(deleted.began(&TIMEOUTS, now), known.then_some(Began::Deleted), "at {now}");
                 }
@@ -93,12 +94,12 @@ fn a_connection_that_had_ended_goes_on_with_data_and_as_it_began() {
             let opened = FlowEntry::open(&packet, sender, ACCEPT, 4, 500, 1_000);
             assert_eq!((opened.sent, opened.acknowledged), ([next, 0], [9_000, 0]));
             let mut by_opener = opened;
-            by_opener.reopen(&packet, sender);
+            by_opener.reopen(&packet, First::of(&packet, sender));
             assert_eq!(by_opener, opened.with_state(state));
             let mut by_other = opened;
-            by_other.reopen(&packet, sender.reversed());
+            by_other.reopen(&packet, First::of(&packet, sender.reversed()));
             let wanted = FlowEntry {
-                first: sender.reversed() as u8,
+                first: First::of(&packet, sender.reversed()),
                 packets: [0, 1],
                 bytes: [0, 500],
                 sent: [0, next],

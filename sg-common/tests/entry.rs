@@ -5,7 +5,7 @@
 mod two_ends;
 
 use sg_common::{
-    flow::{Direction, FlowEntry, FlowKey, Found, PortsProtoNic as Names, State, Timeouts, flags},
+    flow::{Direction, First, FlowEntry, FlowKey, Found, PortsProtoNic as Names, State, Timeouts, flags},
     packet::{Family, Packet},
 };
 use two_ends::{ACCEPT, ACK, DROP, FIN, ORIGINAL, REPLY, RST, SYN, TwoEnds, find, noted, way};
@@ -47,7 +47,7 @@ fn a_syn_changes_nothing_before_it_is_answered() {
             let before = talk.entry.unwrap();
             for end in [ORIGINAL, REPLY] {
                 let answer = Packet { acknowledgement: 0, ..talk.packet(6, end, SYN | ACK, 0) };
-                assert!(!before.is_begun_anew_by(&answer, way(end)), "nobody asked");
+                assert_eq!(before.begun_anew_by(&answer, way(end)), None, "nobody asked");
             }
             let forged = Packet { sequence: 77_000_000, ..TwoEnds::new().packet(6, side, SYN, 0) };
             let entry = talk.entry.as_mut().unwrap();
@@ -64,29 +64,40 @@ fn a_syn_changes_nothing_before_it_is_answered() {
                 assert_eq!(found, Found::Decided(ACCEPT.word()));
             }
             let answer = Packet { acknowledgement: 77_000_001, ..talk.packet(6, side ^ 1, SYN | ACK, 0) };
-            assert!(!talk.entry.unwrap().is_begun_anew_by(&answer, way(side)), "not of its own end");
+            assert_eq!(talk.entry.unwrap().begun_anew_by(&answer, way(side)), None, "not of its own end");
             // Another processor saw a packet of the old connection meanwhile, and writes the state that it found.
             let overwritten = FlowEntry { status: before.status, ..talk.entry.unwrap() };
-            assert!(overwritten.is_begun_anew_by(&answer, way(side ^ 1)));
+            let first = First::of(&forged, way(side));
+            assert_eq!(overwritten.begun_anew_by(&answer, way(side ^ 1)), Some(first));
             let entry = talk.entry.as_mut().unwrap();
-            assert_eq!(find(entry, side ^ 1, &answer, 1, 501), Found::Stale(way(side), false));
+            assert_eq!(find(entry, side ^ 1, &answer, 1, 501), Found::Stale(first, false));
             // Where the rules refuse it, all stays as it was.
             let mut refused = *entry;
-            refused.begin_anew(DROP, 1, 501);
+            refused.begin_anew(first, DROP, 1, 501);
             assert_eq!(known(&refused), known(&before));
             assert_eq!(refused.pending_first, 0);
-            assert!(!refused.is_begun_anew_by(&answer, way(side ^ 1)), "nothing is pending any more");
-            entry.begin_anew(ACCEPT, 3, 501);
+            assert_eq!(refused.begun_anew_by(&answer, way(side ^ 1)), None, "nothing is pending any more");
+            entry.begin_anew(first, ACCEPT, 3, 501);
             assert_eq!((entry.packets, entry.bytes, entry.generation), ([1, 0], [74, 0], 3));
-            assert_eq!(
-                (entry.direction(), entry.state(), entry.flags()),
-                (way(side), State::New as u8, flags::SYN)
-            );
+            assert_eq!((entry.first, entry.state(), entry.flags()), (first, State::New as u8, flags::SYN));
             let judged = noted(entry, side ^ 1, &answer, (true, 3), 501);
             assert_eq!((judged, entry.state()), (Found::Decided(ACCEPT.word()), State::Established as u8));
             assert_eq!((entry.packets, entry.sent), ([1, 1], [77_000_001, answer.sequence_end()]));
         }
     }
+}
+
+/// Between the judgement and its record, another processor may see that SYN again, with another value of a field.
+#[test]
+fn a_connection_that_begins_anew_remembers_the_syn_that_was_judged() {
+    let mut talk = TwoEnds::established();
+    let entry = talk.entry.as_mut().unwrap();
+    let syn = Packet { sequence: 77_000_000, ..TwoEnds::new().packet(6, REPLY, SYN, 0) };
+    assert!(!entry.note_request(&syn, way(REPLY), (ACCEPT, 1), 74, 500));
+    let judged = First::from_word(First::of(&syn, way(REPLY)).word() | First::WORD);
+    entry.begin_anew(judged, ACCEPT, 3, 501);
+    assert_eq!((entry.first, entry.pending_first), (judged, 0));
+    assert_eq!((entry.sent, entry.bytes), ([77_000_001, 0], [74, 0]));
 }
 
 #[test]
@@ -100,7 +111,7 @@ fn the_same_syn_again_is_the_same_connection() {
     // Another number is another connection.
     assert!(!entry.note_request(&Packet { sequence: 5, ..syn }, Direction::Egress, (ACCEPT, 1), 60, 0));
     assert_eq!((entry.packets, entry.last_seen), ([1, 0], 0));
-    let pending = FlowEntry::PENDING | Direction::Egress as u8;
+    let pending = First::of(&syn, Direction::Egress).pending();
     assert_eq!((entry.flags(), entry.pending_first, entry.pending_syn), (flags::SYN, pending, 6));
 }
 
@@ -117,7 +128,7 @@ fn of_two_syns_that_were_not_answered_the_last_one_is_pending() {
             let syn = Packet { sequence: number, ..TwoEnds::new().packet(6, side, SYN, 0) };
             assert!(!entry.note_request(&syn, way(side), (ACCEPT, 1), length, 9));
             let wanted = FlowEntry {
-                pending_first: FlowEntry::PENDING | way(side) as u8,
+                pending_first: First::of(&syn, way(side)).pending(),
                 pending_syn: number + 1,
                 pending_length: counted,
                 ..before
@@ -246,11 +257,12 @@ fn a_stale_flow_says_which_ways_the_policy_is_asked() {
         let talk = TwoEnds::established();
         let mut entry = talk.entry.unwrap();
         entry.status |= flag;
+        let first = entry.first;
         for side in [ORIGINAL, REPLY] {
             let packet = talk.packet(6, side, ACK, 100);
             for error in [false, true] {
                 let mut found = |judged| entry.find(&packet, way(side), (error, judged), (2, true), 5);
-                assert_eq!(found(false), Found::Stale(Direction::Egress, either));
+                assert_eq!(found(false), Found::Stale(first, either));
                 let after = if error { Found::Related } else { Found::Passes(ACCEPT.word()) };
                 assert_eq!(found(true), after, "it was judged for this packet");
             }
@@ -320,7 +332,7 @@ fn usual_packets_are_believed_as_any_are() {
     let talk = TwoEnds::established();
     let data = talk.packet(6, REPLY, ACK, 100);
     let mut reopened = FlowEntry::open(&data, way(REPLY), ACCEPT, 1, 154, 0);
-    reopened.reopen(&data, way(ORIGINAL));
+    reopened.reopen(&data, First::of(&data, way(ORIGINAL)));
     assert_eq!((reopened.packets, reopened.sent), ([0, 1], [0, data.sequence_end()]));
     for (entry, unheard) in [(talk.entry.unwrap(), None), (reopened, Some(ORIGINAL))] {
         for side in [ORIGINAL, REPLY] {

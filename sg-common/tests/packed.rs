@@ -2,18 +2,27 @@
 //! decision is never taken for one.
 
 use sg_common::{
-    flow::Direction::{self, Egress, Ingress},
+    flow::{
+        Direction::{self, Egress, Ingress},
+        First,
+    },
     packed::{
         ClaimKind, ExceptionArgs, ExceptionResult, FlowLookup, FlowScope, FollowResult, FrameWord,
-        InsertArgs, LookupArgs, LookupResult, ParseResult, RingStep, Takeover,
+        InsertArgs, LookupArgs, LookupResult, ParseResult, RevalidateArgs, RingStep, Takeover,
     },
-    packet::{Family, Payload},
+    packet::{Family, Packet, Payload},
     verdict::{Decision, Reason, Verdict},
 };
 
 const DIRECTIONS: [Direction; 2] = [Ingress, Egress];
 const BOTH: [bool; 2] = [false, true];
 const SLOTS: [u16; 5] = [0, 1, 0x55aa, 1023, u16::MAX];
+
+/// Both directions, with no field of the packet and with all of them.
+fn firsts() -> impl Iterator<Item = First> {
+    let plain = DIRECTIONS.map(|direction| First::of(&Packet::EMPTY, direction));
+    plain.into_iter().flat_map(|first| [first, First::from_word(first.word() | First::WORD & !1)])
+}
 
 fn decisions() -> impl Iterator<Item = Decision> {
     let verdicts = [Verdict::Accept, Verdict::Drop, Verdict::Reject];
@@ -30,7 +39,7 @@ fn results() -> Vec<LookupResult> {
         LookupResult::RELATED,
         LookupResult::CORRUPT,
     ];
-    for first in DIRECTIONS {
+    for first in firsts() {
         for either in BOTH {
             all.extend([LookupResult::stale(first, either), LookupResult::closed(first, either)]);
         }
@@ -81,11 +90,23 @@ fn arguments_of_a_lookup_come_back() {
     }
 }
 
+#[test]
+fn arguments_of_a_revalidation_come_back() {
+    assert_eq!(RevalidateArgs::new(First::of(&Packet::EMPTY, Egress), true).word(), 0b101);
+    for first in firsts() {
+        for error in BOTH {
+            let args = RevalidateArgs::of(RevalidateArgs::new(first, error).word());
+            assert_eq!((args.first(), args.is_error()), (first, error));
+        }
+    }
+}
+
 /// An entry is updated by the arguments of an insert, read as those of a lookup.
 #[test]
 fn arguments_of_an_insert_come_back() {
     assert_eq!(InsertArgs::open(Egress, true, true).word(), 0b1_0011);
-    assert_eq!(InsertArgs::reopen(Egress, Egress, true).word(), 0b110_0011);
+    let outbound = First::of(&Packet::EMPTY, Egress);
+    assert_eq!(InsertArgs::reopen(Egress, outbound, true).word(), 0b110_0011);
     let same = |args: InsertArgs, direction| {
         let args = LookupArgs::of(args.word());
         assert_eq!((args.direction(), args.is_error(), args.is_judged()), (direction, false, false));
@@ -98,7 +119,7 @@ fn arguments_of_an_insert_come_back() {
                 assert_eq!((args.is_either(), args.reopened()), (either, None));
                 same(args, direction);
             }
-            for first in DIRECTIONS {
+            for first in firsts() {
                 let args = InsertArgs::of(InsertArgs::reopen(direction, first, either).word());
                 assert_eq!((args.direction(), args.has_entry()), (direction, false));
                 assert_eq!((args.is_either(), args.reopened()), (either, Some(first)));
@@ -119,7 +140,7 @@ fn results_of_a_lookup_are_told_apart() {
     assert_eq!(LookupResult::NEEDS_POLICY.decode(), FlowLookup::NeedsPolicy);
     assert_eq!(LookupResult::RELATED.decode(), FlowLookup::Related);
     assert_eq!(LookupResult::CORRUPT.decode(), FlowLookup::Corrupt);
-    for first in DIRECTIONS {
+    for first in firsts() {
         for either in BOTH {
             assert_eq!(LookupResult::stale(first, either).decode(), FlowLookup::Stale(first, either));
             assert_eq!(LookupResult::closed(first, either).decode(), FlowLookup::Closed(first, either));

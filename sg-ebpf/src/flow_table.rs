@@ -4,9 +4,9 @@
 
 use sg_common::{
     abi::reason_counter,
-    flow::{Began, Direction, FlowEntry, FlowKey, FlowKeyV4, Found, PortsProtoNic, State, Width, flags},
+    flow::{Began, First, FlowEntry, FlowKey, FlowKeyV4, Found, PortsProtoNic, State, Width, flags},
     image,
-    packed::{FlowLookup, InsertArgs, LookupArgs, LookupResult},
+    packed::{FlowLookup, InsertArgs, LookupArgs, LookupResult, RevalidateArgs},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -23,11 +23,11 @@ pub fn lookup_and_update(scratch: &mut Scratch, args: LookupArgs, length: u32) -
     LookupResult::of(sg_lookup(scratch, args.word(), u64::from(length))).decode()
 }
 
-/// Updates the flow with the decision of the current policy, taken for a first packet in direction `first`. An entry that has
+/// Updates the flow with the decision of the current policy, taken for the first packet `first`. An entry that has
 /// replaced the flow since is left alone.
 #[inline(always)]
-pub fn revalidate(scratch: &mut Scratch, first: Direction, decision: Decision, error: bool) {
-    sg_revalidate(scratch, decision.word(), LookupArgs::new(first, error, false).word());
+pub fn revalidate(scratch: &mut Scratch, first: First, decision: Decision, error: bool) {
+    sg_revalidate(scratch, decision.word(), RevalidateArgs::new(first, error).word());
 }
 
 /// Inserts a flow with a packet of `length` bytes. Returns false if there is no room.
@@ -118,7 +118,7 @@ extern "C" fn sg_observe(scratch: *mut Scratch, entry: *mut FlowEntry, args: u64
 
 const _: subprograms::Judged = sg_judged;
 
-/// Updates an entry with the policy's decision on a flow that begins in direction `first`.
+/// Updates an entry with the policy's decision on a flow that began with the first packet of `args`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: u64, args: u64) -> u64 {
@@ -128,11 +128,11 @@ extern "C" fn sg_judged(scratch: *mut Scratch, entry: *mut FlowEntry, decision: 
         return 0;
     };
     let Some(decision) = Decision::from_word(decision) else { return 0 };
-    let args = LookupArgs::of(args);
-    let first = args.direction();
-    if !args.is_error() && entry.is_begun_anew_by(packet, first.reversed()) {
-        entry.begin_anew(decision, header.generation, helpers::now());
-    } else if entry.direction() == first && entry.generation != header.generation {
+    let args = RevalidateArgs::of(args);
+    let first = args.first();
+    if !args.is_error() && entry.begun_anew_by(packet, first.direction().reversed()).is_some() {
+        entry.begin_anew(first, decision, header.generation, helpers::now());
+    } else if entry.first == first && entry.generation != header.generation {
         entry.revalidate(decision, header.generation);
         if !args.is_error() {
             entry.note_revoked(packet, helpers::now());
@@ -186,7 +186,7 @@ extern "C" fn sg_unknown(scratch: *mut Scratch, args: u64) -> u64 {
     let closed = closed.and_then(|entry| unsafe { &*entry }.began(&settings().timeouts, helpers::now()));
     match closed {
         None => MISS,
-        Some(Began::Way(first, either)) => LookupResult::closed(first, either).word(),
+        Some(Began::With(first, either)) => LookupResult::closed(first, either).word(),
         Some(Began::Deleted) => {
             let reason = Reason::NotTakenOver;
             let number = reason_counter(header.counters, args.direction(), reason);

@@ -6,7 +6,7 @@
 
 use sg_common::{
     abi::Settings,
-    flow::{self, Direction, packet_fields},
+    flow::{self, Direction, First, packet_fields},
     image::{self, CLASS_WORDS, Header, Keys, Partition, Walk, Words as _, header},
     packed::Takeover,
     packet::{Family, Packet},
@@ -157,24 +157,25 @@ extern "C" fn sg_keys(keys: *mut Keys, packet: *const Packet, direction: u64) ->
     0
 }
 
-/// Decision of the rules on the flow that [`Scratch::key`] names, beginning in direction `first`; with `either`, and if they
+/// Decision of the rules on the flow that [`Scratch::key`] names, beginning with the packet `first`; with `either`, and if they
 /// accept it, also beginning in the other direction. `None` if the image is corrupt.
 ///
 /// Uses the image now in force. If that is newer than the packet's, the flow is judged again at its next packet.
 #[inline(always)]
-pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: Direction, either: bool) -> Option<Decision> {
+pub fn refill_keys(scratch: &mut Scratch, slot: u16, first: First, either: bool) -> Option<Decision> {
     let slot = u64::from(slot);
-    let mut result = sg_reclassify(scratch, slot, first as u64);
+    let mut result = sg_reclassify(scratch, slot, first.word());
     if either && Decision::from_word(result).is_some_and(Decision::accepts) {
-        result = sg_reclassify(scratch, slot, first.reversed() as u64);
+        result = sg_reclassify(scratch, slot, first.reversed().word());
     }
     Decision::from_word(result)
 }
 
-/// Whether the connection that [`Scratch::key`] names is taken over, after a packet in `direction` was accepted.
+/// Whether the connection that [`Scratch::key`] names is taken over, after `first` was accepted: the first packet that was
+/// seen of it.
 #[inline(always)]
-pub fn takes_over(scratch: &mut Scratch, slot: u16, direction: Direction) -> Takeover {
-    Takeover::of(sg_takes_over(scratch, u64::from(slot), direction as u64))
+pub fn takes_over(scratch: &mut Scratch, slot: u16, first: First) -> Takeover {
+    Takeover::of(sg_takes_over(scratch, u64::from(slot), first.word()))
 }
 
 const _: subprograms::Reclassify = sg_reclassify;
@@ -188,18 +189,18 @@ extern "C" fn sg_reclassify(scratch: *mut Scratch, slot: u64, first: u64) -> u64
     };
     sg_original(scratch, first);
     let Scratch { key, original, .. } = scratch;
-    image.classify(Direction::of(first), key.l4.family(), original).map_or(0, Decision::word)
+    image.classify(First::from_word(first).direction(), key.l4.family(), original).map_or(0, Decision::word)
 }
 
 const _: subprograms::Original = sg_original;
 
-/// Fills the keys of a lookup for the flow, beginning in direction `first`.
+/// Fills the keys of a lookup for the flow, beginning with the packet `first`.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn sg_original(scratch: *mut Scratch, first: u64) -> u64 {
     // SAFETY: as above.
     if let Some(Scratch { key, original, .. }) = unsafe { scratch.as_mut() } {
-        original.fill(&key.original(Direction::of(first)));
+        original.fill(&key.original(First::from_word(first)));
     }
     0
 }
@@ -208,9 +209,9 @@ const _: subprograms::TakesOver = sg_takes_over;
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, direction: u64) -> u64 {
-    let other = Direction::of(direction).reversed();
-    let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other as u64)) else {
+extern "C" fn sg_takes_over(scratch: *mut Scratch, slot: u64, first: u64) -> u64 {
+    let other = First::from_word(first).reversed();
+    let Some(decision) = Decision::from_word(sg_reclassify(scratch, slot, other.word())) else {
         return Takeover::Refused(Verdict::Drop).word();
     };
     if decision.accepts() {

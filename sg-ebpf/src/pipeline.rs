@@ -6,7 +6,7 @@
 use aya_log_ebpf::debug;
 use sg_common::{
     abi::{host_counter, reason_counter},
-    flow::{self, Direction, packet_fields},
+    flow::{self, Direction, First, packet_fields},
     guest::may_solicit,
     image::{Header, Keys, flags},
     packed::{ExceptionArgs, FlowLookup, FlowScope, FrameWord, InsertArgs, LookupArgs, Takeover},
@@ -237,7 +237,7 @@ fn decide_first(
         if let FlowLookup::Stale(first, either) | FlowLookup::Closed(first, either) = known {
             let decision = refill_keys(scratch, nic.slot, first, either);
             let decision = decision.unwrap_or(nic.decision(Verdict::Drop, Reason::ImageFault));
-            if known == FlowLookup::Closed(first, either) {
+            if let FlowLookup::Closed(..) = known {
                 if decision.accepts() {
                     let args = InsertArgs::reopen(nic.direction, first, either);
                     flow_table::insert(scratch, decision, args, length);
@@ -287,7 +287,8 @@ fn decide_first(
     // Step 16: mid-stream TCP. Which side opened a connection that is first seen in its middle is unknown.
     let mut either = false;
     if is_mid_stream && decision.accepts() {
-        match takes_over(scratch, nic.slot, nic.direction) {
+        let first = First::of(packet, nic.direction);
+        match takes_over(scratch, nic.slot, first) {
             Takeover::OneWay => {}
             Takeover::EitherWay => either = true,
             Takeover::Refused(verdict) => return nic.decision(verdict, Reason::NotTakenOver),

@@ -55,13 +55,13 @@ pub type Lookup = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 pub type Found = extern "C" fn(*mut Scratch, *mut FlowEntry, u64, u64) -> u64;
 /// Records the packet in the entry, by `args` and length.
 pub type Observe = extern "C" fn(*mut Scratch, *mut FlowEntry, u64, u64) -> u64;
-/// Updates the entry with a decision, by `args`.
+/// Updates the entry with a decision, by [`RevalidateArgs`](sg_common::packed::RevalidateArgs).
 pub type Judged = extern "C" fn(*mut Scratch, *mut FlowEntry, u64, u64) -> u64;
 /// Records the request for a new connection in the entry, by decision, `args` and length.
 pub type Request = extern "C" fn(*mut Scratch, *mut FlowEntry, u64, u64, u64) -> u64;
 /// Looks for a closed connection, by `args`. Returns a [`LookupResult`](sg_common::packed::LookupResult).
 pub type Unknown = extern "C" fn(*mut Scratch, u64) -> u64;
-/// Updates the flow with a decision, by `args`.
+/// Updates the flow with a decision, by [`RevalidateArgs`](sg_common::packed::RevalidateArgs).
 pub type Revalidate = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 /// Inserts a flow, or updates its entry, by decision, [`InsertArgs`](sg_common::packed::InsertArgs) and length. Returns whether
 /// there is room.
@@ -84,7 +84,8 @@ pub type Begun = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 /// Returns a [`FollowResult`](sg_common::packed::FollowResult).
 pub type Follow = extern "C" fn(*mut Scratch, u64) -> u64;
 
-// Images. A decision is a [`Decision`](sg_common::verdict::Decision) as a word, or zero if the image is corrupt.
+// Images. A decision is a [`Decision`](sg_common::verdict::Decision) as a word, or zero if the image is corrupt; a first packet is a
+// [`First`](sg_common::flow::First) as a word.
 
 /// Walks from the reference at this word to its end: a decision, or a partition; or, of a partition, to its decision.
 pub type Walk<const WORDS: usize> = extern "C" fn(*const [u64; WORDS], u64, *const image::Keys) -> u64;
@@ -92,11 +93,11 @@ pub type Walk<const WORDS: usize> = extern "C" fn(*const [u64; WORDS], u64, *con
 pub type DhcpServer<const WORDS: usize> = Walk<WORDS>;
 /// Fills the keys of a packet in this direction.
 pub type Keys = extern "C" fn(*mut image::Keys, *const packet::Packet, u64) -> u64;
-/// Returns the decision of a NIC's slot on the flow, beginning in this direction.
+/// Returns the decision of a NIC's slot on the flow, beginning with this first packet.
 pub type Reclassify = extern "C" fn(*mut Scratch, u64, u64) -> u64;
-/// Fills the keys of the flow's first packet, in this direction.
+/// Fills the keys of the flow, beginning with this first packet.
 pub type Original = extern "C" fn(*mut Scratch, u64) -> u64;
-/// Returns the [`Takeover`](sg_common::packed::Takeover) of a NIC's slot and a direction.
+/// Returns the [`Takeover`](sg_common::packed::Takeover) of a NIC's slot and the first packet that was seen.
 pub type TakesOver = extern "C" fn(*mut Scratch, u64, u64) -> u64;
 
 // Rejects.

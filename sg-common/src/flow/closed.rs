@@ -1,8 +1,8 @@
-//! TCP connections without a flow entry: closed ones, of which only the original direction is kept, and unknown ones that are
+//! TCP connections without a flow entry: closed ones, of which only the first packet is kept, and unknown ones that are
 //! first seen mid-stream and may be taken over. The datapath calls this for a segment that is no SYN and belongs to no known
 //! flow; the agent's ageing pass creates the entries. It must never look at rules.
 
-use super::{Direction, FlowEntry, Timeouts, flags};
+use super::{First, FlowEntry, Timeouts, flags};
 use crate::clock::elapsed;
 
 /// Entry of a closed connection. Without it, a late segment would belong to no connection, and the side that did not open the
@@ -12,15 +12,15 @@ use crate::clock::elapsed;
 pub struct ClosedEntry {
     /// Time of the last packet that passed, or of the deletion, in jiffies.
     pub last_seen: u64,
-    /// The [`Direction`] of the first packet, as a number, with the bits below.
+    /// The [`First`] packet, as a word, with the bits below.
     pub began: u64,
 }
 
 /// How a connection without a flow entry began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Began {
-    /// In this direction; and whether the rules of both directions must accept it, see [`flags::EITHER_WAY`].
-    Way(Direction, bool),
+    /// With this packet; and whether the rules of both directions must accept it, see [`flags::EITHER_WAY`].
+    With(First, bool),
     /// Irrelevant: an operator deleted the connection, whatever the rules say.
     Deleted,
 }
@@ -30,7 +30,7 @@ impl ClosedEntry {
     #[must_use]
     pub const fn of(entry: &FlowEntry) -> Self {
         let either = if entry.status & flags::EITHER_WAY == 0 { 0 } else { EITHER_WAY };
-        Self { last_seen: entry.last_seen, began: entry.direction() as u64 | either }
+        Self { last_seen: entry.last_seen, began: entry.first.word() | either }
     }
 
     /// The entry of a connection that is deleted `now`, although the rules accept it. Remembered from now on, however long it was
@@ -50,7 +50,7 @@ impl ClosedEntry {
         if self.began & DELETED != 0 {
             return Some(Began::Deleted);
         }
-        Some(Began::Way(Direction::of(self.began & 1), self.began & EITHER_WAY != 0))
+        Some(Began::With(First::from_word(self.began), self.began & EITHER_WAY != 0))
     }
 }
 
@@ -81,4 +81,4 @@ pub const fn takes_over(takeover: u32, timeouts: &Timeouts, hertz: u32, since: u
 /// Index of the timeout of established TCP connections in [`Timeouts`].
 const ESTABLISHED: usize = 1;
 
-const _: () = assert!(size_of::<ClosedEntry>() == 16);
+const _: () = assert!(size_of::<ClosedEntry>() == 16 && First::WORD & (EITHER_WAY | DELETED) == 0);

@@ -2,7 +2,7 @@
 //! written whole. A race can lose a count, a sequence number, or a bit of the status, which two processors change at once: then a
 //! connection is known for another time than it should be. It cannot lose a verdict, nor who opened a flow.
 
-use super::{Direction, FlowKey, PortsProtoNic, State, Timeouts, flags, timeout_index};
+use super::{Direction, First, FlowKey, PortsProtoNic, State, Timeouts, flags, timeout_index};
 use crate::{
     clock::elapsed,
     packet::{Packet, protocol, tcp},
@@ -25,11 +25,10 @@ pub struct FlowEntry {
     pub generation: u32,
     /// Bits of [`flags`], and above them the [`State`], see [`Self::state`].
     pub status: u8,
-    /// The first packet, by which the flow is judged again: its [`Direction`] in bit 0. The others are zero: room for a field of
-    /// that packet that is not in the key.
-    pub first: u8,
-    /// With [`Self::PENDING`] in bit 1, the same of a SYN that requests another connection between the same ends and has no reply
-    /// yet; zero if there is none. Written whole, as [`Self::first`] is.
+    /// The first packet, by which the flow is judged again.
+    pub first: First,
+    /// The same of a SYN that requests another connection between the same ends and has no reply yet, see [`First::pending`];
+    /// zero if there is none. Written whole, as [`Self::first`] is.
     pub pending_first: u8,
     /// Length in bytes of the frame of [`Self::pending_syn`], 255 if it was longer.
     pub pending_length: u8,
@@ -54,8 +53,8 @@ pub enum Found {
     Passes(u64),
     /// The flow's decision, as a word, with nothing to record.
     Decided(u64),
-    /// The policy must first judge a packet that begins the flow in this direction; if true, also one in the other direction.
-    Stale(Direction, bool),
+    /// The policy must judge the flow by this first packet; if true, also by the same packet in the other direction.
+    Stale(First, bool),
     /// The packet is an ICMP error about a live flow.
     Related,
     /// The policy must judge the packet: it requests a new connection, or is an error about a revoked flow.
@@ -75,9 +74,6 @@ const UNUSUAL: u8 = flags::FIN_ORIGINAL | flags::FIN_REPLY;
 /// Bits of [`FlowEntry::status`] that are the state.
 const STATE: u8 = 3 << STATE_SHIFT;
 const STATE_SHIFT: u32 = 6;
-
-/// Bit of [`FlowEntry::first`] that is the direction.
-pub(super) const DIRECTION: u8 = 1;
 
 impl FlowEntry {
     /// TCP: bit of [`Self::pending_first`]. It is not among the bits of the status, where another processor that changes the state
@@ -100,7 +96,7 @@ impl FlowEntry {
             decision: decision.word(),
             generation,
             status: Self::new_status(if packet.is_syn() { flags::SYN } else { 0 }),
-            first: direction as u8,
+            first: First::of(packet, direction),
             pending_first: 0,
             pending_length: 0,
             packets: [1, 0],
@@ -117,19 +113,19 @@ impl FlowEntry {
         (State::New as u8) << STATE_SHIFT | flags
     }
 
-    /// Turns it into the entry of a connection that had closed, and whose first packet went in `first`. If `packet` carries data,
-    /// the connection continues.
+    /// Turns it into the entry of a connection that had closed, and whose first packet was `first`. If `packet` carries data, the
+    /// connection continues.
     #[inline(always)]
-    pub fn reopen(&mut self, packet: &Packet, first: Direction) {
+    pub fn reopen(&mut self, packet: &Packet, first: First) {
         let goes_on = packet.has_data() && !packet.is_reset();
         self.set_state(if goes_on { State::Established } else { State::Closing });
-        if self.direction() != first {
-            self.first = self.first & !DIRECTION | first as u8;
+        if !first.goes(self.direction()) {
             self.packets = [0, self.packets[OPENER]];
             self.bytes = [0, self.bytes[OPENER]];
             self.sent = [0, self.sent[OPENER]];
             self.acknowledged = [0, self.acknowledged[OPENER]];
         }
+        self.first = first;
     }
 
     /// The [`State`] as a number: nobody else's, because other programs may write an entry.
@@ -168,13 +164,13 @@ impl FlowEntry {
     #[inline(always)]
     #[must_use]
     pub const fn direction(&self) -> Direction {
-        Direction::of((self.first & DIRECTION) as u64)
+        self.first.direction()
     }
 
     /// Whether a packet in `direction` is of the side that opened the flow.
     #[inline(always)]
     pub(super) const fn is_of_opener(&self, direction: Direction) -> bool {
-        self.first & DIRECTION == direction as u8
+        self.first.goes(direction)
     }
 
     /// Whether the policy has revoked this flow. The entry stays while either side keeps trying: without it, the next packet of
@@ -336,11 +332,11 @@ impl FlowEntry {
         now: u64,
     ) -> Found {
         if !judged {
-            if !error && self.is_begun_anew_by(packet, direction) {
-                return Found::Stale(direction.reversed(), false);
+            if !error && let Some(first) = self.begun_anew_by(packet, direction) {
+                return Found::Stale(first, false);
             }
             if self.is_stale(generation, revalidate) {
-                return Found::Stale(self.direction(), self.status & flags::EITHER_WAY != 0);
+                return Found::Stale(self.first, self.status & flags::EITHER_WAY != 0);
             }
         }
         if error {

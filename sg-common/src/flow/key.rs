@@ -1,6 +1,6 @@
 //! Flow keys, and the keys of policy lookups.
 
-use super::Direction;
+use super::{Direction, First};
 use crate::{
     image::{Fields, Keys, service_key},
     packet::{Address, Family, Icmp, Packet, Vlan, is_icmp},
@@ -170,10 +170,10 @@ impl FlowKey {
         }
     }
 
-    /// The fields of the flow's first packet, which went in `direction`, for revalidation.
+    /// The fields of the flow's first packet, of which the entry remembers `first`, for revalidation.
     #[inline(always)]
     #[must_use]
-    pub fn original(&self, direction: Direction) -> Fields {
+    pub fn original(&self, first: First) -> Fields {
         let Self { l4, .. } = *self;
         let family = l4.family();
         let (source_port, l4_selector) = if is_icmp(family, l4.protocol()) {
@@ -184,7 +184,7 @@ impl FlowKey {
             (0, echo_request)
         } else {
             // The same swap: the source and destination of an inbound packet are the remote and local ends.
-            ends(direction, l4.remote_port(), l4.local_port())
+            ends(first.direction(), l4.remote_port(), l4.local_port())
         };
         Fields {
             remote: Address { high: self.remote_high, low: self.remote_low },

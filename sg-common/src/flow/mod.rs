@@ -8,18 +8,21 @@
 //! |---|---|
 //! | `key` | flow keys |
 //! | `entry` | the flow entry, and what it decides about a packet |
+//! | `first` | what is remembered of a flow's first packet beside the key |
 //! | `tcp` | sequence numbers: how a connection closes, and how another one with the same ends begins |
 //! | `closed` | closed connections, and the takeover of unknown ones |
 //! | `shares` | how the room for half-open flows is divided among NICs |
 
 mod closed;
 mod entry;
+mod first;
 mod key;
 mod shares;
 mod tcp;
 
 pub use closed::{AS_ESTABLISHED, Began, ClosedEntry, FOREVER, takes_over};
 pub use entry::{FlowEntry, Found};
+pub use first::First;
 pub use key::{FlowKey, FlowKeyV4, PortsProtoNic, Width, packet_fields, packet_keys};
 pub use shares::{Shares, common_tickets, own_tickets, ticket_counts};
 

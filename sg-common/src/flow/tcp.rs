@@ -4,8 +4,8 @@
 //! next data undoes. It must never decide about a packet. Called by `entry`.
 
 use super::{
-    Direction, FlowEntry, State,
-    entry::{DIRECTION, OPENER, OTHER},
+    Direction, First, FlowEntry, State,
+    entry::{OPENER, OTHER},
     flags,
 };
 use crate::{
@@ -145,26 +145,29 @@ impl FlowEntry {
         self.pending_length = if length > 255 { 255 } else { length as u8 };
         // Last: who finds it finds the number.
         core::hint::black_box(());
-        self.pending_first = Self::PENDING | direction as u8;
+        self.pending_first = First::of(packet, direction).pending();
         false
     }
 
-    /// Whether `packet`, which goes in `direction`, replies to the SYN that requests another connection between the same ends.
-    /// Then that SYN must be judged, and the decision passed to [`Self::begin_anew`].
+    /// The SYN that requests another connection between the same ends, if `packet`, which goes in `direction`, replies to it.
+    /// Then that SYN must be judged, and passed to [`Self::begin_anew`] with the decision.
     #[inline(always)]
     #[must_use]
-    pub const fn is_begun_anew_by(&self, packet: &Packet, direction: Direction) -> bool {
-        self.pending_first & Self::PENDING != 0
-            && packet.protocol == protocol::TCP
+    pub const fn begun_anew_by(&self, packet: &Packet, direction: Direction) -> Option<First> {
+        let Some(first) = First::of_pending(self.pending_first) else { return None };
+        let is_reply = packet.protocol == protocol::TCP
             && packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN | tcp::ACK
-            && self.pending_first & DIRECTION != direction as u8
             && packet.acknowledgement == self.pending_syn
+            && !first.goes(direction);
+        if is_reply { Some(first) } else { None }
     }
 
-    /// Becomes the entry of the connection that was [pending](Self::is_begun_anew_by), if `decision`, of the policy of
-    /// `generation`, accepts its SYN. Otherwise this flow continues, and nothing is pending.
+    /// Becomes the entry of the connection that was [pending](Self::begun_anew_by), if `decision`, of the policy of `generation`,
+    /// accepts its SYN, `first`. Otherwise this flow continues, and nothing is pending.
+    ///
+    /// Another processor may have recorded that SYN again meanwhile, with other fields: the entry remembers what was judged.
     #[inline(always)]
-    pub fn begin_anew(&mut self, decision: Decision, generation: u32, now: u64) {
+    pub fn begin_anew(&mut self, first: First, decision: Decision, generation: u32, now: u64) {
         if !decision.accepts() {
             self.pending_first = 0;
             return;
@@ -174,7 +177,7 @@ impl FlowEntry {
             decision: decision.word(),
             generation,
             status: Self::new_status(flags::SYN),
-            first: self.pending_first & !Self::PENDING,
+            first,
             pending_first: 0,
             pending_length: 0,
             packets: [1, 0],

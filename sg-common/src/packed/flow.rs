@@ -3,7 +3,7 @@
 
 use super::{DIRECTION, packed};
 use crate::{
-    flow::Direction,
+    flow::{Direction, First},
     verdict::{Decision, Verdict},
 };
 
@@ -11,10 +11,12 @@ packed! {
     /// Arguments of a flow lookup. Bit 0 is the direction of the packet; bit 2: it is an ICMP error about the flow; bit 3: the
     /// flow was judged for this packet.
     LookupArgs,
-    /// Result of a flow lookup: the flow's decision, or a [`FlowLookup`] with its direction in bit 0 and `either` in bit 1.
+    /// Result of a flow lookup: the flow's decision, or a [`FlowLookup`] with its [`First`] packet as a word and `either` in bit 1.
     LookupResult,
+    /// Arguments of a revalidation: the [`First`] packet, as a word; bit 2: the packet at hand is an ICMP error about the flow.
+    RevalidateArgs,
     /// Arguments of an insert. Bit 0 is the direction of the packet; bit 1: the rules of both directions must accept; bit 4: the
-    /// flow has an entry; bit 5: a closed connection opens again; bit 6: its first packet was outbound.
+    /// flow has an entry; bit 5: a closed connection opens again; from bit 6 on: its [`First`] packet, as a word.
     InsertArgs,
     /// Where a half-open flow goes next, or what became of it.
     RingStep,
@@ -26,7 +28,7 @@ const ERROR: u64 = 4;
 const JUDGED: u64 = 8;
 const HAS_ENTRY: u64 = 16;
 const REOPENS: u64 = 32;
-const FIRST_EGRESS: u64 = 64;
+const FIRST: u32 = 6;
 
 #[inline(always)]
 const fn bit(is_set: bool, bit: u64) -> u64 {
@@ -64,6 +66,29 @@ impl LookupArgs {
     }
 }
 
+impl RevalidateArgs {
+    /// The flow was judged by this first packet; with `error`, for an ICMP error about the flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(first: First, error: bool) -> Self {
+        Self(bit(error, ERROR) | first.word())
+    }
+
+    /// The first packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn first(self) -> First {
+        First::from_word(self.0)
+    }
+
+    /// Whether it was judged for an ICMP error about the flow.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.0 & ERROR != 0
+    }
+}
+
 impl InsertArgs {
     /// A packet in `direction` opens a flow. With `either`, the rules of both directions must accept it, see
     /// [`EITHER_WAY`](crate::flow::flags::EITHER_WAY). With `has_entry`, there is an entry to update.
@@ -73,12 +98,11 @@ impl InsertArgs {
         Self(bit(has_entry, HAS_ENTRY) | bit(either, EITHER) | direction as u64)
     }
 
-    /// A packet in `direction` opens a closed connection again, whose first packet went in direction `first`.
+    /// A packet in `direction` opens a closed connection again, whose first packet was `first`.
     #[inline(always)]
     #[must_use]
-    pub const fn reopen(direction: Direction, first: Direction, either: bool) -> Self {
-        let first = bit(matches!(first, Direction::Egress), FIRST_EGRESS);
-        Self(REOPENS | first | bit(either, EITHER) | direction as u64)
+    pub const fn reopen(direction: Direction, first: First, either: bool) -> Self {
+        Self(REOPENS | first.word() << FIRST | bit(either, EITHER) | direction as u64)
     }
 
     /// The direction.
@@ -102,14 +126,11 @@ impl InsertArgs {
         self.0 & EITHER != 0
     }
 
-    /// The direction of the first packet, if a closed connection opens again.
+    /// The first packet, if a closed connection opens again.
     #[inline(always)]
     #[must_use]
-    pub const fn reopened(self) -> Option<Direction> {
-        if self.0 & REOPENS == 0 {
-            return None;
-        }
-        Some(if self.0 & FIRST_EGRESS != 0 { Direction::Egress } else { Direction::Ingress })
+    pub const fn reopened(self) -> Option<First> {
+        if self.0 & REOPENS == 0 { None } else { Some(First::from_word(self.0 >> FIRST)) }
     }
 }
 
@@ -118,11 +139,11 @@ impl InsertArgs {
 pub enum FlowLookup {
     /// There is no entry.
     Miss,
-    /// The policy must judge the flow: its entry is from an older generation, or the flow begins anew. Holds the direction of the
-    /// first packet, and whether the rules of both directions must accept.
-    Stale(Direction, bool),
+    /// The policy must judge the flow: its entry is from an older generation, or the flow begins anew. Holds the first packet, and
+    /// whether the rules of both directions must accept.
+    Stale(First, bool),
     /// As [`Self::Stale`], for a closed TCP connection. If the policy accepts the packet, the connection opens again.
-    Closed(Direction, bool),
+    Closed(First, bool),
     /// The packet is an ICMP error about a live flow.
     Related,
     /// There is an entry, but the policy must judge the packet: it requests a new connection, or is an error about a revoked
@@ -151,15 +172,15 @@ impl LookupResult {
     /// [`FlowLookup::Stale`].
     #[inline(always)]
     #[must_use]
-    pub const fn stale(first: Direction, either: bool) -> Self {
-        Self(Self::STALE | bit(either, EITHER) | first as u64)
+    pub const fn stale(first: First, either: bool) -> Self {
+        Self(Self::STALE | bit(either, EITHER) | first.word())
     }
 
     /// [`FlowLookup::Closed`].
     #[inline(always)]
     #[must_use]
-    pub const fn closed(first: Direction, either: bool) -> Self {
-        Self(Self::CLOSED | bit(either, EITHER) | first as u64)
+    pub const fn closed(first: First, either: bool) -> Self {
+        Self(Self::CLOSED | bit(either, EITHER) | first.word())
     }
 
     /// [`FlowLookup::Hit`].
@@ -183,8 +204,8 @@ impl LookupResult {
         if let Some(decision) = self.decision() {
             return FlowLookup::Hit(decision);
         }
-        let (first, either) = (Direction::of(self.0 & DIRECTION), self.0 & EITHER != 0);
-        match Self(self.0 & !(DIRECTION | EITHER)) {
+        let (first, either) = (First::from_word(self.0), self.0 & EITHER != 0);
+        match Self(self.0 & !(First::WORD | EITHER)) {
             Self::MISS => FlowLookup::Miss,
             Self::NEEDS_POLICY => FlowLookup::NeedsPolicy,
             Self::RELATED => FlowLookup::Related,

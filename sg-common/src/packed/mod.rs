@@ -11,7 +11,7 @@ mod flow;
 mod frame;
 
 pub use self::{
-    flow::{FlowLookup, InsertArgs, LookupArgs, LookupResult, RingStep, Takeover},
+    flow::{FlowLookup, InsertArgs, LookupArgs, LookupResult, RevalidateArgs, RingStep, Takeover},
     frame::{FrameWord, ParseResult},
 };
 use crate::{

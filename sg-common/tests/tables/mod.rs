@@ -4,8 +4,8 @@
 
 use sg_common::{
     flow::{
-        AS_ESTABLISHED, Began, ClosedEntry, Direction, FlowEntry, FlowKey, Found, PortsProtoNic, Timeouts,
-        flags, takes_over,
+        AS_ESTABLISHED, Began, ClosedEntry, Direction, First, FlowEntry, FlowKey, Found, PortsProtoNic,
+        Timeouts, flags, takes_over,
     },
     packet::{Family, Packet},
     verdict::{Decision, Reason, Verdict},
@@ -56,8 +56,9 @@ impl Tables {
         passes
     }
 
-    /// What the rules of now say of a flow that begins in `direction`.
-    fn ask(&self, direction: Direction) -> Decision {
+    /// What the rules of now say of a flow that begins with `first`.
+    fn ask(&self, first: First) -> Decision {
+        let direction = first.direction();
         let accepts = match direction {
             Direction::Ingress => self.rule_stands,
             Direction::Egress => self.rules == Rules::Loose,
@@ -67,7 +68,7 @@ impl Tables {
     }
 
     /// The same, where it must accept the other direction, too.
-    fn ask_of(&self, first: Direction, either: bool) -> Decision {
+    fn ask_of(&self, first: First, either: bool) -> Decision {
         let decision = self.ask(first);
         if either && decision.accepts() { self.ask(first.reversed()) } else { decision }
     }
@@ -97,8 +98,8 @@ impl Tables {
         if let Some(Found::Stale(first, either)) = found {
             let decision = self.ask_of(first, either);
             let entry = self.live_entry().expect("it was found");
-            if entry.is_begun_anew_by(packet, first.reversed()) {
-                entry.begin_anew(decision, generation, now);
+            if entry.begun_anew_by(packet, first.direction().reversed()).is_some() {
+                entry.begin_anew(first, decision, generation, now);
             } else {
                 entry.revalidate(decision, generation);
             }
@@ -112,7 +113,7 @@ impl Tables {
         }
         let is_mid_stream = found.is_none() && packet.is_mid_stream();
         let closed = self.closed.filter(|_| is_mid_stream);
-        if let Some(Began::Way(first, either)) = closed.and_then(|closed| closed.began(&TIMEOUTS, now)) {
+        if let Some(Began::With(first, either)) = closed.and_then(|closed| closed.began(&TIMEOUTS, now)) {
             let decision = self.ask_of(first, either);
             if decision.accepts() {
                 let mut entry = FlowEntry::open(packet, direction, decision, generation, length, now);
@@ -121,11 +122,12 @@ impl Tables {
             }
             return decision.accepts();
         }
-        let decision = self.ask(direction);
+        let first = First::of(packet, direction);
+        let decision = self.ask(first);
         if !decision.accepts() {
             return false;
         }
-        let either = is_mid_stream && self.ask(direction.reversed()).accepts();
+        let either = is_mid_stream && self.ask(first.reversed()).accepts();
         let takes_over = takes_over(AS_ESTABLISHED, &TIMEOUTS, 1, self.since, now);
         if is_mid_stream && !either && !takes_over {
             return false;

@@ -12,9 +12,9 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
-    flow::Direction,
-    image::{CLASS_WORDS, Fields, Header, Keys, NODE_WORDS, Walk, flags, header, names, service_key},
-    packet::{Address, Family},
+    flow::{Direction, packet_keys},
+    image::{CLASS_WORDS, Header, NODE_WORDS, Walk, flags, header, names},
+    packet::{Family, Packet, protocol},
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
@@ -108,12 +108,9 @@ fn list_policy(prefixes: Vec<IpNet>) -> Policy {
 /// The decision for inbound TCP over IPv4.
 fn decision(image: &Image, remote: &str, port: u16) -> Decision {
     let root = header::ROOTS + Direction::Ingress as usize * 2 + Family::V4 as usize;
-    let keys = Keys::of(&Fields {
-        remote: remote.parse::<IpAddr>().unwrap().into(),
-        local: Address::default(),
-        service: service_key(6, port),
-        source_port: 0,
-    });
+    let source = remote.parse::<IpAddr>().unwrap().into();
+    let packet = Packet { protocol: protocol::TCP, l4_selector: port, source, ..Packet::EMPTY };
+    let keys = packet_keys(Direction::Ingress, &packet);
     Walk::from(image.words(), root).run(image.words(), &keys).unwrap()
 }
 

@@ -7,8 +7,9 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use sg_common::{
-    image::{Fields, Keys, Walk, service_key},
-    packet::Address,
+    flow::packet_keys,
+    image::Walk,
+    packet::{Packet, protocol},
     verdict::{Decision, Reason},
 };
 use sg_model::{GroupIndex, Match, PolicyParts, Precedence, PrefixListIndex, Remote, Rule};
@@ -167,8 +168,22 @@ fn around(net: IpNet) -> Vec<IpAddr> {
 
 fn decided(image: &Image, remote: IpAddr, direction: Direction, port: u16, local: IpAddr) -> Decision {
     let family = if remote.is_ipv4() { Family::V4 } else { Family::V6 };
-    let (remote, local) = (Address::from(remote), Address::from(local));
-    let keys = Keys::of(&Fields { remote, local, service: service_key(6, port), source_port: 40_000 });
+    let (source, destination) = match direction {
+        Direction::Ingress => (remote.into(), local.into()),
+        Direction::Egress => (local.into(), remote.into()),
+    };
+    let keys = packet_keys(
+        direction,
+        &Packet {
+            family,
+            protocol: protocol::TCP,
+            source,
+            destination,
+            source_port: 40_000,
+            l4_selector: port,
+            ..Packet::EMPTY
+        },
+    );
     let root = header::ROOTS + direction as usize * 2 + family as usize;
     Walk::from(image.words(), root).run(image.words(), &keys).expect("the image is whole")
 }

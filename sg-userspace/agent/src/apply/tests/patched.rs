@@ -7,9 +7,9 @@ use std::{
 };
 
 use sg_common::{
-    flow::Direction,
-    image::{Fields, Header, Keys, Walk, header, service_key},
-    packet::{Address, Family},
+    flow::{Direction, packet_keys},
+    image::{Header, Walk, header},
+    packet::{Family, Packet, protocol},
 };
 use sg_compile::LARGEST_WORDS;
 use sg_model::{GroupIndex, Policy, PolicyParts};
@@ -55,8 +55,9 @@ fn holds(host: &Host, parts: &PolicyParts) -> bool {
     let kept = host.kept.images.lock().unwrap();
     kept.iter().all(|(&slot, image)| {
         let accepts = |address: IpAddr| {
-            let (remote, local, service) = (address.into(), Address::default(), service_key(6, 80));
-            let keys = Keys::of(&Fields { remote, local, service, source_port: 0 });
+            let packet =
+                Packet { protocol: protocol::TCP, l4_selector: 80, source: address.into(), ..Packet::EMPTY };
+            let keys = packet_keys(Direction::Ingress, &packet);
             Walk::from(image.words(), root).run(image.words(), &keys).unwrap().accepts()
         };
         let record = host.agent.records.iter().find(|record| record.nic.slot == slot).unwrap();

@@ -26,6 +26,7 @@ use sg_benches::{
 };
 use sg_compile::LARGEST_WORDS;
 use sg_kernel::Limits;
+use sg_model::HeaderNumbers;
 use sg_records::{
     Action, Direction, Established, Family, Group, GroupId, GroupType, Hook, Label, Nic, NicType, Order,
     Ports, PrefixEntry, PrefixFamily, PrefixList, Remote, Role, Rule, RuleSpec, Vpc,
@@ -293,8 +294,7 @@ fn queries(bench: &Bench, state: &State) {
         local: None,
         port: Some(port),
         source_port: None,
-        icmp_type: None,
-        icmp_code: None,
+        numbers: HeaderNumbers::NONE,
     };
     let by_name = |name: &str| Filter { name: Some(name.to_owned()), ..Filter::default() };
     let by_tag = Filter { tag: Some("team=t3".to_owned()), ..Filter::default() };

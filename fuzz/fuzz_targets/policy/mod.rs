@@ -10,9 +10,9 @@ use std::{
 
 use ipnet::IpNet;
 use sg_model::{
-    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType, Hook,
-    Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex,
-    Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
+    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
+    HeaderNumbers, Hook, Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
+    PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
 };
 use sg_probe::{Probe, ProbeParts};
 
@@ -197,12 +197,12 @@ impl<'a> Source<'a> {
                 let code = self.bit().then(|| self.byte());
                 self.details.push((kind, code.unwrap_or(7)));
                 let named = kind != 255;
-                let (icmp_type, icmp_code) = (named.then_some(kind), code.filter(|_| named));
+                let numbers = if named { HeaderNumbers::icmp(kind, code) } else { HeaderNumbers::NONE };
                 let protocol = match family {
                     Family::V4 => 1,
                     Family::V6 => 58,
                 };
-                Match { icmp_type, icmp_code, ..number(protocol) }
+                Match { numbers, ..number(protocol) }
             }
             chosen => Match {
                 ports: self.port_set(),
@@ -311,8 +311,7 @@ impl<'a> Source<'a> {
             destination,
             source_port: ported.then(|| self.port()),
             destination_port: ported.then(|| self.port()),
-            icmp_type: icmp.then_some(kind),
-            icmp_code: icmp.then_some(code),
+            numbers: if icmp { HeaderNumbers::icmp(kind, code) } else { HeaderNumbers::NONE },
         };
         // Unwrap: every protocol has the fields it needs, and no others.
         Some(Probe::new(parts).unwrap())

@@ -7,40 +7,42 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use sg_common::packet::protocol;
+use sg_model::{HeaderNumbers, flat, schema_of};
 use sg_probe::ProbeParts;
 use sg_records::{Direction, GroupId, Protocol, Rule, RuleId};
 use utoipa::ToSchema;
 
-/// A packet that starts a flow, to be checked against the policy of one NIC.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CheckPacket {
-    /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Required.
-    pub nic: String,
-    /// Direction of the packet, as seen by the NIC's owner. Required.
-    pub direction: Direction,
-    /// Protocol: a name such as `tcp`, or a number from 0 to 255; not `all`. Required.
-    pub protocol: Protocol,
-    /// Remote address. Required.
-    #[schema(value_type = String)]
-    pub remote: IpAddr,
-    /// Local address. Default: the first address of the NIC that is of the remote's family.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    pub local: Option<IpAddr>,
-    /// Destination port. Required for protocols that have ports.
-    #[serde(default)]
-    pub port: Option<u16>,
-    /// Source port. Default: 40000, for protocols that have ports.
-    #[serde(default)]
-    pub source_port: Option<u16>,
-    /// ICMP type. Default: echo request, for ICMP and `ICMPv6`.
-    #[serde(default)]
-    pub icmp_type: Option<u8>,
-    /// ICMP code. Default: 0.
-    #[serde(default)]
-    pub icmp_code: Option<u8>,
+flat! {
+    of packets;
+    /// A packet that starts a flow, to be checked against the policy of one NIC.
+    @[derive(Clone, Debug, Serialize, Deserialize)]
+    @[serde(from = "FlatPacket", into = "FlatPacket")]
+    pub struct CheckPacket as
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename = "CheckPacket", deny_unknown_fields)]
+    FlatPacket {
+        /// Id, name or device of the NIC. The id or name of an instance means its primary NIC. Required.
+        pub nic: String,
+        /// Direction of the packet, as seen by the NIC's owner. Required.
+        pub direction: Direction,
+        /// Protocol: a name such as `tcp`, or a number from 0 to 255; not `all`. Required.
+        pub protocol: Protocol,
+        /// Remote address. Required.
+        @[schema(value_type = String)]
+        pub remote: IpAddr,
+        /// Local address. Default: the first address of the NIC that is of the remote's family.
+        @[serde(default)]
+        @[schema(value_type = Option<String>)]
+        pub local: Option<IpAddr>,
+        /// Destination port. Required for protocols that have ports.
+        @[serde(default)]
+        pub port: Option<u16>,
+        /// Source port. Default: 40000, for protocols that have ports.
+        @[serde(default)]
+        pub source_port: Option<u16>,
+    } ..numbers {}
 }
+schema_of! { CheckPacket: FlatPacket }
 
 /// The types of ICMP and ICMPv6 messages that ask for an echo.
 const ECHO_REQUESTS: [(u8, u8); 2] = [(protocol::ICMP, 8), (protocol::ICMPV6, 128)];
@@ -57,30 +59,19 @@ impl CheckPacket {
             local: None,
             port,
             source_port: None,
-            icmp_type: None,
-            icmp_code: None,
+            numbers: HeaderNumbers::NONE,
         }
     }
 
     /// The parts of the probe: `nic` is the position of the NIC in its policy, and `local` is its end.
     #[must_use]
     pub fn parts(&self, nic: usize, protocol: u8, local: IpAddr) -> ProbeParts {
-        let Self {
-            nic: _,
-            direction,
-            protocol: _,
-            remote,
-            local: _,
-            port,
-            source_port,
-            icmp_type,
-            icmp_code,
-        } = *self;
+        let Self { nic: _, direction, protocol: _, remote, local: _, port, source_port, numbers } = *self;
         let (source, destination) = match direction {
             Direction::Ingress => (remote, local),
             Direction::Egress => (local, remote),
         };
-        let echo = ECHO_REQUESTS.into_iter().find(|(of, _)| *of == protocol).map(|(_, kind)| kind);
+        let echo = ECHO_REQUESTS.into_iter().find(|(of, _)| *of == protocol).map(|(_, kind)| kind.into());
         ProbeParts {
             nic,
             direction: direction.into(),
@@ -89,8 +80,7 @@ impl CheckPacket {
             destination,
             source_port,
             destination_port: port,
-            icmp_type: icmp_type.or(echo),
-            icmp_code,
+            numbers: HeaderNumbers { icmp_type: numbers.icmp_type.or(echo), ..numbers },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ECS API builds them.
 
 use serde::{Deserialize, Serialize};
+use sg_model::{flat, schema_of};
 use sg_records::{Action, Direction, Match, Ports, Protocol, Remote, RuleSpec};
 use utoipa::ToSchema;
 
@@ -20,42 +21,46 @@ pub struct Authorize {
     pub rules: Vec<RuleSpec>,
 }
 
-/// Changes a rule. Unspecified fields are left unchanged; a new protocol resets ports and ICMP fields that are not specified. The
-/// kind of the remote cannot change (any, IPv4, IPv6, group, prefix list), nor can ports become a port list or the other way
-/// round.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModifyRule {
-    /// Id of the rule, or its name together with `group`. Taken from the path.
-    pub rule: String,
-    /// Id or name of the rule's group. Required if `rule` is a name.
-    pub group: Option<String>,
-    /// Direction of the rule. It cannot be changed; the request is refused if the rule has the other one.
-    pub direction: Option<Direction>,
-    /// What happens to matching packets: `accept`, `drop` or `reject`.
-    pub action: Option<Action>,
-    /// Priority. Range: 1 (evaluated first) to 100.
-    pub priority: Option<u8>,
-    /// Protocol.
-    pub protocol: Option<Protocol>,
-    /// Destination ports.
-    pub ports: Option<Ports>,
-    /// Source ports.
-    pub source_ports: Option<Ports>,
-    /// ICMP type. Range: 0 to 255. Resets the ICMP code if that is not specified.
-    pub icmp_type: Option<u8>,
-    /// ICMP code. Range: 0 to 255.
-    pub icmp_code: Option<u8>,
-    /// Remote addresses.
-    pub remote: Option<Remote>,
-    /// Local prefix in CIDR notation, such as `10.0.0.5/32`.
-    #[schema(value_type = Option<String>)]
-    pub local: Option<ipnet::IpNet>,
-    /// Whether the rule is in effect.
-    pub enabled: Option<bool>,
-    /// Description, up to 512 characters.
-    pub description: Option<String>,
+flat! {
+    of rules;
+    /// Changes a rule. Unspecified fields are left unchanged; a new protocol resets ports and ICMP fields that are not specified,
+    /// and a new ICMP type the ICMP code. The kind of the remote cannot change (any, IPv4, IPv6, group, prefix list), nor can ports
+    /// become a port list or the other way round.
+    @[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    @[serde(from = "FlatChange", into = "FlatChange")]
+    pub struct ModifyRule as
+    #[derive(Default, Serialize, Deserialize, ToSchema)]
+    #[serde(rename = "ModifyRule", default, deny_unknown_fields)]
+    FlatChange {
+        /// Id of the rule, or its name together with `group`. Taken from the path.
+        pub rule: String,
+        /// Id or name of the rule's group. Required if `rule` is a name.
+        pub group: Option<String>,
+        /// Direction of the rule. It cannot be changed; the request is refused if the rule has the other one.
+        pub direction: Option<Direction>,
+        /// What happens to matching packets: `accept`, `drop` or `reject`.
+        pub action: Option<Action>,
+        /// Priority. Range: 1 (evaluated first) to 100.
+        pub priority: Option<u8>,
+        /// Protocol.
+        pub protocol: Option<Protocol>,
+        /// Destination ports.
+        pub ports: Option<Ports>,
+        /// Source ports.
+        pub source_ports: Option<Ports>,
+    } ..numbers {
+        /// Remote addresses.
+        pub remote: Option<Remote>,
+        /// Local prefix in CIDR notation, such as `10.0.0.5/32`.
+        @[schema(value_type = Option<String>)]
+        pub local: Option<ipnet::IpNet>,
+        /// Whether the rule is in effect.
+        pub enabled: Option<bool>,
+        /// Description, up to 512 characters.
+        pub description: Option<String>,
+    }
 }
+schema_of! { ModifyRule: FlatChange }
 
 impl ModifyRule {
     /// Whether the request changes no field.
@@ -82,8 +87,7 @@ impl ModifyRule {
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             remote,
             local,
             enabled,
@@ -93,13 +97,16 @@ impl ModifyRule {
             Some(protocol) if protocol != old.matches.protocol => Match::of(protocol),
             _ => old.matches.clone(),
         };
+        let mut kept = of_protocol.numbers;
+        if numbers.icmp_type.is_some() {
+            // A code belongs to its type.
+            kept.icmp_code = None;
+        }
         let matches = Match {
             protocol: of_protocol.protocol,
             ports: ports.unwrap_or(of_protocol.ports),
             source_ports: source_ports.unwrap_or(of_protocol.source_ports),
-            // A code belongs to its type.
-            icmp_code: if icmp_type.is_some() { icmp_code } else { icmp_code.or(of_protocol.icmp_code) },
-            icmp_type: icmp_type.or(of_protocol.icmp_type),
+            numbers: numbers.or(kept),
             remote: remote.unwrap_or(old.matches.remote),
             local: local.or(old.matches.local),
         };
@@ -129,7 +136,7 @@ pub struct Revoke {
 
 #[cfg(test)]
 mod tests {
-    use sg_model::MatchField;
+    use sg_model::{HeaderNumbers, MatchField};
 
     use super::*;
 
@@ -156,7 +163,7 @@ mod tests {
         let with = |matches: &str| (9, "ssh".to_owned(), matches.to_owned());
         let rest = "remote 10.0.0.0/8 local 10.0.0.5/32";
         let icmp = changed(serde_json::json!({"protocol": "icmp", "icmp_type": 8}));
-        assert_eq!(of(&icmp), with(&format!("icmp type 8 {rest}")));
+        assert_eq!(of(&icmp), with(&format!("icmp icmp_type 8 {rest}")));
         let same = changed(serde_json::json!({"protocol": "tcp", "ports": "80"}));
         assert_eq!(of(&same), with(&format!("tcp ports 80 from ports 1024-65535 {rest}")));
         let udp = changed(serde_json::json!({"protocol": "udp", "ports": "53"}));
@@ -164,13 +171,10 @@ mod tests {
         let all = changed(serde_json::json!({"action": "drop", "enabled": false, "description": "no"}));
         assert_eq!((all.action, all.enabled, all.description.as_str()), (Action::Drop, false, "no"));
         assert_eq!(all.matches, old.matches);
-        let echo = ModifyRule { icmp_type: Some(8), icmp_code: Some(0), ..ModifyRule::default() }.apply(icmp);
-        let reply = ModifyRule { icmp_type: Some(0), ..ModifyRule::default() }.apply(echo.clone());
-        assert_eq!(echo.matches.icmp_code, Some(0));
-        assert_eq!(
-            (reply.matches.icmp_type, reply.matches.icmp_code),
-            (Some(0), None),
-            "a code belongs to its type"
-        );
+        let echo = ModifyRule { numbers: HeaderNumbers::icmp(8, 0), ..ModifyRule::default() }.apply(icmp);
+        let reply =
+            ModifyRule { numbers: HeaderNumbers::icmp(0, None), ..ModifyRule::default() }.apply(echo.clone());
+        assert_eq!(echo.matches.numbers, HeaderNumbers::icmp(8, 0));
+        assert_eq!(reply.matches.numbers, HeaderNumbers::icmp(0, None), "a code belongs to its type");
     }
 }

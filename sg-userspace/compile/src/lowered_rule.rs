@@ -16,8 +16,8 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Conditions, Decider, GroupIndex, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex, Remote, Rule,
-    Service, identifies,
+    Conditions, Decider, GroupIndex, HeaderNumbers, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex,
+    Remote, Rule, Service, identifies,
 };
 use smallvec::smallvec;
 
@@ -272,7 +272,9 @@ impl<'a> Resolver<'a> {
     }
 
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
-        let Conditions { service, remote, local } = rule.matches.conditions();
+        let Conditions { service, remote, local, numbers } = rule.matches.conditions();
+        // Those of ICMP are in the service.
+        let HeaderNumbers { icmp_type: _, icmp_code: _ } = numbers;
         if service.family().is_some_and(|only| only != family) {
             return None;
         }

@@ -1,7 +1,10 @@
 //! One rule.
 
 use sg_common::packet::protocol::{self, is_extension_header};
-use sg_model::{Action, Direction, Match, MatchField, Ports, Priority, Protocol, Remote, Rule, Service};
+use sg_model::{
+    Action, Direction, HeaderNumbers, Match, MatchField, Ports, Priority, Protocol, Remote, Rule, Scope,
+    Service,
+};
 
 use super::{
     error::Notice,
@@ -205,13 +208,12 @@ impl<'d> Lowering<'d> {
     }
 
     fn match_fields(&mut self, fields: Fields<'d>, of_protocol: Match) -> Match {
-        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote: _, local: _ } = of_protocol;
+        let Match { protocol, ports, source_ports, numbers, remote: _, local: _ } = of_protocol;
         Match {
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             remote: self.field(fields, MatchField::Remote.key(), Self::remote).unwrap_or_default(),
             local: self.field(fields, MatchField::Local.key(), |me, local| me.prefix(local, LOCAL)),
         }
@@ -222,59 +224,57 @@ impl<'d> Lowering<'d> {
         let named = self.required(fields, MatchField::Protocol.key(), PROTOCOL);
         let protocol = named.and_then(|named| self.keep(protocol_of(named)));
         let mut read = Match::of(protocol.unwrap_or(Protocol::All));
-        let (Some(named), Some(_)) = (named, protocol) else {
-            // What belongs to the protocol is not known; how it is written is.
-            for field in [MatchField::Ports, MatchField::SourcePorts] {
-                self.field(fields, field.key(), Self::ports);
-            }
-            return read;
+        // What belongs to a protocol that is not known is read for its mistakes.
+        let known = named.filter(|_| protocol.is_some());
+        let own = match read.conditions().service {
+            Service::Ported { .. } => Scope::Ported,
+            Service::Icmp { .. } => Scope::Icmp,
+            Service::All | Service::Other(_) => Scope::Every,
         };
-        let (mut has_ports, mut is_icmp) = (false, false);
-        match read.conditions().service {
-            Service::Ported { .. } => has_ports = true,
-            Service::Icmp { .. } => is_icmp = true,
-            Service::Other(protocol) if is_extension_header(protocol) => {
+        let is_read = |field: MatchField| known.is_none() || [Scope::Every, own].contains(&field.scope());
+        if let Some(named) = known {
+            if let Service::Other(protocol) = read.conditions().service
+                && is_extension_header(protocol)
+            {
                 self.warn(named, Notice::ExtensionHeader { protocol });
             }
-            Service::All | Service::Other(_) => {}
+            for field in MatchField::ALL.into_iter().filter(|field| !is_read(*field)) {
+                self.refuse(fields, named, field);
+            }
         }
-        if has_ports {
-            read.ports = self.field(fields, MatchField::Ports.key(), Self::ports).unwrap_or_default();
-            read.source_ports =
-                self.field(fields, MatchField::SourcePorts.key(), Self::ports).unwrap_or_default();
-        } else {
-            self.refuse(fields, named, [MatchField::Ports, MatchField::SourcePorts], WITH_PORTS);
+        if is_read(MatchField::Ports) {
+            let mut ports =
+                |field: MatchField| self.field(fields, field.key(), Self::ports).unwrap_or_default();
+            (read.ports, read.source_ports) = (ports(MatchField::Ports), ports(MatchField::SourcePorts));
         }
-        if is_icmp {
-            self.icmp_message(fields, &mut read);
-        } else {
-            self.refuse(fields, named, [MatchField::IcmpType, MatchField::IcmpCode], "icmp and icmpv6");
-        }
-        read
-    }
-
-    fn icmp_message(&mut self, fields: Fields<'d>, read: &mut Match) {
-        let kind =
-            self.field(fields, MatchField::IcmpType.key(), |_, node| node.number("an ICMP type", 0, u8::MAX));
-        let code =
-            self.field(fields, MatchField::IcmpCode.key(), |_, node| node.number("an ICMP code", 0, u8::MAX));
-        if let (None, Some(written)) =
-            (fields.get(MatchField::IcmpType.key()), fields.get(MatchField::IcmpCode.key()))
+        read.numbers = HeaderNumbers::read(|field, what, max| {
+            is_read(field)
+                .then(|| self.field(fields, field.key(), |_, node| node.number(what, 0, max)))
+                .flatten()
+        });
+        if own == Scope::Icmp
+            && let (None, Some(code)) =
+                (fields.get(MatchField::IcmpType.key()), fields.get(MatchField::IcmpCode.key()))
         {
-            self.keep::<()>(Err(written.fails(Problem::CodeWithoutType)));
+            self.keep::<()>(Err(code.fails(Problem::CodeWithoutType)));
         }
-        read.icmp_type = kind;
-        // A type that cannot be read is a failure already.
-        read.icmp_code = code.filter(|_| kind.is_some());
+        if read.numbers.icmp_type.is_none() {
+            // If the type cannot be read, that is a failure already.
+            read.numbers.icmp_code = None;
+        }
+        if known.is_some() { read } else { Match::of(Protocol::All) }
     }
 
-    /// Refuses keys that belong to other protocols than the one in `named`.
-    fn refuse(&mut self, fields: Fields<'d>, named: &Node, misplaced: [MatchField; 2], owners: &'static str) {
-        for key in misplaced.map(MatchField::key) {
-            let Some(node) = fields.get(key) else { continue };
-            let protocol = named.excerpt().to_string().replace('"', "");
-            self.keep::<()>(Err(node.fails(Problem::Misplaced { key, owners, protocol })));
-        }
+    /// Refuses a key that belongs to other protocols than the one in `named`.
+    fn refuse(&mut self, fields: Fields<'d>, named: &Node, misplaced: MatchField) {
+        let Some(node) = fields.get(misplaced.key()) else { return };
+        let owners = match misplaced.scope() {
+            Scope::Every => return,
+            Scope::Ported => WITH_PORTS,
+            Scope::Icmp => "icmp and icmpv6",
+        };
+        let protocol = named.excerpt().to_string().replace('"', "");
+        self.keep::<()>(Err(node.fails(Problem::Misplaced { key: misplaced.key(), owners, protocol })));
     }
 
     fn ports(&mut self, node: &'d Node) -> Read<'d, Ports> {

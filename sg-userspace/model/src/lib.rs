@@ -11,6 +11,7 @@ mod group;
 mod matches;
 mod membership;
 mod nic;
+mod numbers;
 mod policy;
 mod ports;
 pub mod precedence;
@@ -25,13 +26,14 @@ mod written;
 
 pub use device::DeviceFacts;
 pub use ethertype::{Carrier, Ethertype, MAX_ETHERTYPES, NoEthertype, NoEthertypes, fit_one_nic};
-pub use field::MatchField;
+pub use field::{MatchField, Scope};
 pub use group::{Group, GroupType};
 pub use matches::{Conditions, IcmpMessage, Indices, Match, Misfit, Named, References, Resolve, Service};
 pub use membership::identifies;
 pub use nic::{
     Established, Hook, Ipsec, MAX_GROUPS_PER_NIC, MidStream, NamedTakeover, Nic, Role, Takeover, Unmatched,
 };
+pub use numbers::{Bounded, HeaderNumbers, OutOfBounds};
 pub use policy::{
     Decider, FamilyName, GroupIndex, Invalid, InvalidPolicy, InvalidReason, Place, Policy, PolicyParts,
     PortListIndex, PrefixListIndex, RuleIndex,

@@ -15,7 +15,10 @@ use ipnet::IpNet;
 use sg_common::packet::{Family, has_ports, protocol};
 use thiserror::Error;
 
-use super::{GroupIndex, MatchField, PortListIndex, Ports, PrefixListIndex, Protocol, Remote};
+use super::{
+    Bounded, GroupIndex, HeaderNumbers, MatchField, PortListIndex, Ports, PrefixListIndex, Protocol, Remote,
+    Scope,
+};
 
 /// How a rule refers to groups and lists.
 pub trait References: Copy + Debug + Default + Eq + Hash + Ord {
@@ -70,10 +73,8 @@ pub struct Match<R: References = Indices> {
     pub ports: Ports<R>,
     /// The packet's source ports. Only for TCP, UDP, SCTP, DCCP and UDP-Lite.
     pub source_ports: Ports<R>,
-    /// The ICMP type; `None` means every type. Only for ICMP and ICMPv6.
-    pub icmp_type: Option<u8>,
-    /// The ICMP code; `None` means every code. Requires a type.
-    pub icmp_code: Option<u8>,
+    /// The numbers in the headers of the packet.
+    pub numbers: HeaderNumbers,
     /// The remote.
     pub remote: Remote<R>,
     /// The local address; `None` means every address of the NIC. Host bits are zero.
@@ -114,6 +115,8 @@ pub struct Conditions<'m, R: References = Indices> {
     pub remote: &'m Remote<R>,
     /// The local address; `None` means every address of the NIC.
     pub local: Option<IpNet>,
+    /// The numbers in the headers. Those of an ICMP message are in the service, too.
+    pub numbers: HeaderNumbers,
 }
 
 /// The condition on protocol, ports and ICMP message.
@@ -158,8 +161,7 @@ impl<R: References> Match<R> {
             protocol,
             ports: Ports::Any,
             source_ports: Ports::Any,
-            icmp_type: None,
-            icmp_code: None,
+            numbers: HeaderNumbers::NONE,
             remote: Remote::Any,
             local: None,
         }
@@ -170,13 +172,12 @@ impl<R: References> Match<R> {
     /// # Errors
     /// The first reference that `to` does not find.
     pub fn try_map<T: References, E>(&self, to: &mut impl Resolve<R, T, Error = E>) -> Result<Match<T>, E> {
-        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
         Ok(Match {
             protocol: *protocol,
             ports: ports.try_map(to)?,
             source_ports: source_ports.try_map(to)?,
-            icmp_type: *icmp_type,
-            icmp_code: *icmp_code,
+            numbers: *numbers,
             remote: remote.try_map(to)?,
             local: *local,
         })
@@ -190,7 +191,7 @@ impl<R: References> Match<R> {
 
     /// The groups and lists that are named.
     pub fn named(&self) -> impl Iterator<Item = Named<'_, R>> {
-        let Self { protocol: _, ports, source_ports, icmp_type: _, icmp_code: _, remote, local: _ } = self;
+        let Self { protocol: _, ports, source_ports, numbers: _, remote, local: _ } = self;
         let remote = match remote {
             Remote::Any | Remote::Net(_) => None,
             Remote::Group(group) => Some(Named::Group(group)),
@@ -203,8 +204,9 @@ impl<R: References> Match<R> {
     /// The conditions. What does not fit together, which no policy has, is left out.
     #[must_use]
     pub fn conditions(&self) -> Conditions<'_, R> {
-        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
-        let message = icmp_type.map(|kind| IcmpMessage { kind, code: *icmp_code });
+        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
+        let code = numbers.icmp_code.map(Bounded::get);
+        let message = numbers.icmp_type.map(|kind| IcmpMessage { kind: kind.get(), code });
         let service = match *protocol {
             Protocol::All => Service::All,
             Protocol::Number(protocol::ICMP) => Service::Icmp { family: Family::V4, message },
@@ -214,19 +216,19 @@ impl<R: References> Match<R> {
             }
             Protocol::Number(protocol) => Service::Other(protocol),
         };
-        Conditions { service, remote, local: *local }
+        Conditions { service, remote, local: *local, numbers: *numbers }
     }
 
     /// The same packets, with host bits zeroed.
     #[must_use]
     pub fn truncated(self) -> Self {
-        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
         let remote = match remote {
             Remote::Net(net) => Remote::Net(net.trunc()),
             Remote::Any | Remote::Group(_) | Remote::PrefixList(_) => remote,
         };
         let local = local.map(|net| net.trunc());
-        Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local }
+        Self { protocol, ports, source_ports, numbers, remote, local }
     }
 
     /// Two fields of different families, if there are any: no packet matches such a rule. `of_list` is the family of a prefix list,
@@ -235,7 +237,7 @@ impl<R: References> Match<R> {
         &self,
         of_list: impl FnOnce(&R::PrefixList) -> Option<Family>,
     ) -> Option<[(MatchField, Family); 2]> {
-        let Conditions { service, remote, local } = self.conditions();
+        let Conditions { service, remote, local, numbers: _ } = self.conditions();
         let remote = match remote {
             Remote::Any | Remote::Group(_) => None,
             Remote::Net(net) => Some(family_of(*net)),
@@ -257,13 +259,16 @@ impl<R: References> Match<R> {
     /// # Errors
     /// The first that does not.
     pub fn fits(&self) -> Result<(), Misfit> {
-        let Self { protocol: _, ports, source_ports, icmp_type, icmp_code, remote: _, local: _ } = self;
+        let Self { protocol: _, ports, source_ports, numbers, remote: _, local: _ } = self;
         let has_ports = !ports.is_any() || !source_ports.is_any();
-        let has_message = icmp_type.is_some() || icmp_code.is_some();
+        let mut given = numbers.by_field().into_iter().filter(|(_, number)| number.is_some());
+        let has_message = given.any(|(field, _)| field.scope() == Scope::Icmp);
         match self.conditions().service {
             Service::Ported { .. } if !has_message => Ok(()),
             Service::Ported { .. } => Err(Misfit::Message),
-            Service::Icmp { .. } if !has_ports && icmp_type.is_none() && icmp_code.is_some() => {
+            Service::Icmp { .. }
+                if !has_ports && numbers.icmp_type.is_none() && numbers.icmp_code.is_some() =>
+            {
                 Err(Misfit::CodeWithoutType)
             }
             Service::Icmp { .. } if !has_ports => Ok(()),
@@ -295,19 +300,14 @@ const fn family_of(net: IpNet) -> Family {
 /// In one line, with references as they are.
 impl<R: References> Display for Match<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = self;
+        let Self { protocol, ports, source_ports, numbers, remote, local } = self;
         write!(f, "{protocol}")?;
         for (what, ports) in [("ports", ports), ("from ports", source_ports)] {
             if !ports.is_any() {
                 write!(f, " {what} {ports}")?;
             }
         }
-        if let Some(kind) = icmp_type {
-            write!(f, " type {kind}")?;
-        }
-        if let Some(code) = icmp_code {
-            write!(f, " code {code}")?;
-        }
+        write!(f, "{numbers}")?;
         write!(f, " remote {remote}")?;
         local.map_or(Ok(()), |local| write!(f, " local {local}"))
     }
@@ -342,12 +342,13 @@ mod tests {
     #[test]
     fn fields_fit_the_protocol() {
         let ports = || "22,80-90".parse().unwrap();
+        let code = || HeaderNumbers { icmp_code: Some(8.into()), ..HeaderNumbers::NONE };
         let fits = [
             of("all"),
             of("gre"),
             Match { ports: ports(), source_ports: ports(), ..of("tcp") },
-            Match { icmp_type: Some(8), ..of("icmp") },
-            Match { icmp_type: Some(1), icmp_code: Some(4), ..of("icmpv6") },
+            Match { numbers: HeaderNumbers::icmp(8, None), ..of("icmp") },
+            Match { numbers: HeaderNumbers::icmp(1, 4), ..of("icmpv6") },
         ];
         for matches in fits {
             assert_eq!(matches.fits(), Ok(()), "{matches}");
@@ -355,10 +356,10 @@ mod tests {
         for (matches, why) in [
             (Match { ports: ports(), ..of("all") }, Misfit::Ports),
             (Match { source_ports: ports(), ..of("icmp") }, Misfit::Ports),
-            (Match { ports: ports(), icmp_type: Some(8), ..of("tcp") }, Misfit::Message),
-            (Match { icmp_type: Some(8), ..of("tcp") }, Misfit::Message),
-            (Match { icmp_code: Some(8), ..of("47") }, Misfit::Message),
-            (Match { icmp_code: Some(8), ..of("icmp") }, Misfit::CodeWithoutType),
+            (Match { ports: ports(), numbers: HeaderNumbers::icmp(8, None), ..of("tcp") }, Misfit::Message),
+            (Match { numbers: HeaderNumbers::icmp(8, None), ..of("tcp") }, Misfit::Message),
+            (Match { numbers: code(), ..of("47") }, Misfit::Message),
+            (Match { numbers: code(), ..of("icmp") }, Misfit::CodeWithoutType),
         ] {
             assert_eq!(matches.fits(), Err(why), "{matches}");
         }
@@ -394,7 +395,7 @@ mod tests {
         let named: Vec<_> =
             Match { remote: list, ..tcp.clone() }.named().map(|named| format!("{named:?}")).collect();
         assert_eq!(named.len(), 3, "{named:?}");
-        let echo = Match { icmp_type: Some(8), icmp_code: Some(0), ..of("icmp") };
+        let echo = Match { numbers: HeaderNumbers::icmp(8, 0), ..of("icmp") };
         assert_eq!(echo.map(&mut Next), echo);
     }
 }

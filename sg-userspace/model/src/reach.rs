@@ -7,15 +7,16 @@ use std::{borrow::Cow, slice};
 use ipnet::IpNet;
 use sg_common::packet::{Family, protocol};
 
-use super::{Conditions, IcmpMessage, Indices, Match, Policy, PortRange, Ports, References, Remote, Service};
+use super::{
+    Conditions, HeaderNumbers, Indices, Match, Policy, PortRange, Ports, References, Remote, Service,
+};
 
 /// The packets that a rule matches, with lists expanded.
 #[derive(Clone, Debug)]
 pub struct Reach<'p, R: References = Indices> {
     /// `None`: every protocol.
     protocol: Option<u8>,
-    /// `None`: every message.
-    message: Option<IcmpMessage>,
+    numbers: HeaderNumbers,
     remote: Other<'p, R>,
     local: Option<IpNet>,
     ports: Joined<'p>,
@@ -80,18 +81,18 @@ impl<'p, R: References> Reach<'p, R> {
             Ports::Ranges(ranges) => Joined(Some(Cow::Owned(join_port_ranges(ranges)))),
             Ports::List(list) => Joined(Some(lists.joined_ports(list))),
         };
-        let Conditions { service, remote, local } = matches.conditions();
-        let (protocol, message, ports, source_ports) = match service {
-            Service::All => (None, None, Joined(None), Joined(None)),
-            Service::Other(number) => (Some(number), None, Joined(None), Joined(None)),
-            Service::Icmp { family: Family::V4, message } => {
-                (Some(protocol::ICMP), message, Joined(None), Joined(None))
+        let Conditions { service, remote, local, numbers } = matches.conditions();
+        let (protocol, ports, source_ports) = match service {
+            Service::All => (None, Joined(None), Joined(None)),
+            Service::Other(number) => (Some(number), Joined(None), Joined(None)),
+            Service::Icmp { family: Family::V4, message: _ } => {
+                (Some(protocol::ICMP), Joined(None), Joined(None))
             }
-            Service::Icmp { family: Family::V6, message } => {
-                (Some(protocol::ICMPV6), message, Joined(None), Joined(None))
+            Service::Icmp { family: Family::V6, message: _ } => {
+                (Some(protocol::ICMPV6), Joined(None), Joined(None))
             }
             Service::Ported { protocol, destination, source } => {
-                (Some(protocol), None, joined(destination), joined(source))
+                (Some(protocol), joined(destination), joined(source))
             }
         };
         let remote = match remote {
@@ -100,7 +101,7 @@ impl<'p, R: References> Reach<'p, R> {
             Remote::Group(group) => Other::Group(group),
             Remote::PrefixList(list) => Other::Nets(lists.prefixes(list)),
         };
-        Self { protocol, message, remote, local, ports, source_ports }
+        Self { protocol, numbers, remote, local, ports, source_ports }
     }
 
     /// The protocol's number; `None` means every protocol.
@@ -138,12 +139,7 @@ impl<'p, R: References> Reach<'p, R> {
     /// Whether it contains every packet of `other`. `other` must have packets: a rule with an empty list is covered by no rule.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        let Self { protocol, message, remote, local, ports, source_ports } = self;
-        let message = match (message, other.message) {
-            (None, _) => true,
-            (Some(one), Some(two)) => one.kind == two.kind && (one.code.is_none() || one.code == two.code),
-            (Some(_), None) => false,
-        };
+        let Self { protocol, numbers, remote, local, ports, source_ports } = self;
         let local = match (local, other.local) {
             (None, _) => true,
             (Some(one), Some(two)) => contains(*one, two),
@@ -160,7 +156,7 @@ impl<'p, R: References> Reach<'p, R> {
             (Other::Group(_) | Other::Nets(_), _) => false,
         };
         (protocol.is_none() || *protocol == other.protocol)
-            && message
+            && numbers.cover(&other.numbers)
             && local
             && ports.span(&other.ports)
             && source_ports.span(&other.source_ports)

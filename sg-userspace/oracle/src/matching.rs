@@ -3,7 +3,8 @@
 use std::{fmt, net::IpAddr};
 
 use sg_model::{
-    Conditions, Family, FamilyName, IcmpMessage, Policy, Ports, ProtocolName, Remote, Rule, Service,
+    Conditions, Family, FamilyName, HeaderNumbers, IcmpMessage, Policy, Ports, ProtocolName, Remote, Rule,
+    Service,
 };
 use sg_probe::{Content, Probe};
 
@@ -75,7 +76,9 @@ pub(super) fn mismatch(
     named: Option<&AddressSet>,
     probe: &Probe,
 ) -> Option<Mismatch> {
-    let Conditions { service, remote: wanted, local: own } = rule.matches.conditions();
+    let Conditions { service, remote: wanted, local: own, numbers } = rule.matches.conditions();
+    // Those of ICMP are in the service.
+    let HeaderNumbers { icmp_type: _, icmp_code: _ } = numbers;
     service_mismatch(policy, service, probe).or_else(|| {
         let (local, remote) = (probe.local(), probe.remote());
         // A prefix contains no address of the other family.

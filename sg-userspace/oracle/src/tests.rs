@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::verdict::{Reason, Verdict};
 use sg_model::{
-    Action, Direction, Group, GroupIndex, GroupType, Match, Nic, Policy, PolicyParts, PortListIndex,
-    PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, RuleIndex,
+    Action, Direction, Group, GroupIndex, GroupType, HeaderNumbers, Match, Nic, Policy, PolicyParts,
+    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule,
+    RuleIndex,
 };
 use sg_probe::{CheckResult, Probe, ProbeParts};
 
@@ -42,7 +43,7 @@ fn tcp(destination: Ports) -> Rule {
 }
 
 fn icmp(kind: u8, code: Option<u8>) -> Rule {
-    rule(Match { icmp_type: Some(kind), icmp_code: code, ..number(1) })
+    rule(Match { numbers: HeaderNumbers::icmp(kind, code), ..number(1) })
 }
 
 fn drops(rule: Rule) -> Rule {
@@ -106,8 +107,7 @@ fn packet(protocol: u8, source: &str, destination: &str) -> ProbeParts {
         destination,
         source_port: None,
         destination_port: None,
-        icmp_type: None,
-        icmp_code: None,
+        numbers: HeaderNumbers::NONE,
     }
 }
 
@@ -120,7 +120,7 @@ fn ports_of(from: u16, to: u16, packet: ProbeParts) -> Probe {
 }
 
 fn message(kind: u8, code: u8, packet: ProbeParts) -> Probe {
-    Probe::new(ProbeParts { icmp_type: Some(kind), icmp_code: Some(code), ..packet }).unwrap()
+    Probe::new(ProbeParts { numbers: HeaderNumbers::icmp(kind, code), ..packet }).unwrap()
 }
 
 fn bare(packet: ProbeParts) -> Probe {

@@ -196,6 +196,7 @@ fn checksum(parts: &[&[u8]]) -> u16 {
 mod tests {
     use etherparse::{IpNumber, PacketBuilder};
     use sg_common::packet::{Address, Packet, Parsed, has_ports, is_icmp, parse, protocol};
+    use sg_model::HeaderNumbers;
 
     use super::*;
     use crate::{InvalidProbe, ProbeParts};
@@ -215,8 +216,7 @@ mod tests {
             destination: destination.parse().unwrap(),
             source_port: ports.then_some(50_001),
             destination_port: ports.then_some(8_080),
-            icmp_type: icmp.then_some(13),
-            icmp_code: icmp.then_some(7),
+            numbers: if icmp { HeaderNumbers::icmp(13, 7) } else { HeaderNumbers::NONE },
         })
     }
 

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, Unexpected, Visitor},
 };
-use sg_model::{Direction, Policy, ProtocolName};
+use sg_model::{Direction, Policy, ProtocolName, flat};
 use thiserror::Error;
 
 use super::{InvalidProbe, Probe, ProbeParts};
@@ -60,14 +60,14 @@ impl<'a> Reader<'a> {
             let message = "a probe is one JSON object".to_owned();
             return Err(LineReason::Json { column: 1, message });
         }
-        let written: Written<'_> = serde_json::from_slice(line).map_err(|error| {
+        let flat: Flat<'_> = serde_json::from_slice(line).map_err(|error| {
             // serde_json appends a position whose line is always 1 here.
             let place = format!(" at line {} column {}", error.line(), error.column());
             let message = error.to_string();
             let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
             LineReason::Json { column: error.column(), message }
         })?;
-        let Written { nic, direction, protocol, src, dst, sport, dport, icmp_type, icmp_code } = written;
+        let Written { nic, direction, protocol, src, dst, sport, dport, numbers } = flat.into();
         let parts = ProbeParts {
             nic: self.nic(&nic)?,
             direction: match direction {
@@ -79,8 +79,7 @@ impl<'a> Reader<'a> {
             destination: dst.0,
             source_port: sport.map(|Number(port)| port as u16),
             destination_port: dport.map(|Number(port)| port as u16),
-            icmp_type: icmp_type.map(|Number(kind)| kind as u8),
-            icmp_code: icmp_code.map(|Number(code)| code as u8),
+            numbers,
         };
         Ok(Probe::new(parts)?)
     }
@@ -101,20 +100,22 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The object. `null` equals absent for optional fields.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Written<'a> {
-    #[serde(borrow)]
-    nic: Cow<'a, str>,
-    direction: WrittenDirection,
-    protocol: WrittenProtocol,
-    src: Address,
-    dst: Address,
-    sport: Option<Number<65_535>>,
-    dport: Option<Number<65_535>>,
-    icmp_type: Option<Number<255>>,
-    icmp_code: Option<Number<255>>,
+flat! {
+    of packets;
+    /// The object. `null` equals absent for optional fields.
+    struct Written<'a> as
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    Flat {
+        @[serde(borrow)]
+        nic: Cow<'a, str>,
+        direction: WrittenDirection,
+        protocol: WrittenProtocol,
+        src: Address,
+        dst: Address,
+        sport: Option<Number<65_535>>,
+        dport: Option<Number<65_535>>,
+    } ..numbers {}
 }
 
 #[derive(Deserialize)]

@@ -9,7 +9,7 @@ use sg_common::packet::{
     has_ports, is_icmp,
     protocol::{self, is_extension_header},
 };
-use sg_model::{Direction, Family, ProtocolName};
+use sg_model::{Bounded, Direction, Family, HeaderNumbers, ProtocolName, Scope};
 use thiserror::Error;
 
 /// The source port of a probe that specifies none.
@@ -86,10 +86,9 @@ pub struct ProbeParts {
     pub source_port: Option<u16>,
     /// For protocols with ports: required.
     pub destination_port: Option<u16>,
-    /// For ICMP over IPv4 and ICMPv6 over IPv6: required.
-    pub icmp_type: Option<u8>,
-    /// For the same protocols; `None` means 0.
-    pub icmp_code: Option<u8>,
+    /// The numbers in its headers. The ICMP type is required for ICMP over IPv4 and ICMPv6 over IPv6; for the others, `None` means
+    /// 0.
+    pub numbers: HeaderNumbers,
 }
 
 /// Why parts do not form a probe. Fields are named as in JSON and on the command line.
@@ -160,8 +159,7 @@ impl Probe {
             destination,
             source_port: _,
             destination_port: _,
-            icmp_type: _,
-            icmp_code: _,
+            numbers: _,
         } = parts;
         let ends = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ends::V4 { source, destination },
@@ -267,15 +265,17 @@ impl ProbeParts {
             refuse("sport", self.source_port.is_some(), WITH_PORTS)?;
         }
         if !matches!(protocol, protocol::ICMP | protocol::ICMPV6) {
-            refuse("icmp_type", self.icmp_type.is_some(), "icmp and icmpv6")?;
-            refuse("icmp_code", self.icmp_code.is_some(), "icmp and icmpv6")?;
+            for (field, number) in self.numbers.by_field() {
+                refuse(field.key(), number.is_some() && field.scope() == Scope::Icmp, "icmp and icmpv6")?;
+            }
         }
         if has_ports(protocol) {
             let destination = self.destination_port.ok_or_else(|| missing("dport", "a port, 0 to 65535"))?;
             Ok(Content::Ports { source: self.source_port.unwrap_or(DEFAULT_SOURCE_PORT), destination })
         } else if is_icmp(family, protocol) {
-            let kind = self.icmp_type.ok_or_else(|| missing("icmp_type", "0 to 255"))?;
-            Ok(Content::Icmp { kind, code: self.icmp_code.unwrap_or(0) })
+            let HeaderNumbers { icmp_type, icmp_code } = self.numbers;
+            let kind = icmp_type.ok_or_else(|| missing("icmp_type", "0 to 255"))?.get();
+            Ok(Content::Icmp { kind, code: icmp_code.map_or(0, Bounded::get) })
         } else {
             // ICMP in the wrong family is a bare number: a type may be given, but nothing reads it.
             Ok(Content::Bare)
@@ -315,8 +315,7 @@ mod tests {
             destination: "10.0.0.5".parse().unwrap(),
             source_port: None,
             destination_port: None,
-            icmp_type: None,
-            icmp_code: None,
+            numbers: HeaderNumbers::NONE,
         }
     }
 
@@ -335,21 +334,22 @@ mod tests {
             "gre has no dport: only tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) have it"
         );
         assert_eq!(
-            error(ProbeParts { source_port: Some(22), icmp_type: Some(8), ..parts(1) }),
+            error(ProbeParts { source_port: Some(22), numbers: HeaderNumbers::icmp(8, None), ..parts(1) }),
             "icmp has no sport: only tcp, udp, sctp, 33 (DCCP) and 136 (UDP-Lite) have it"
         );
     }
 
     #[test]
     fn icmp_types_stand_where_there_is_icmp() {
-        let echo = Probe::new(ProbeParts { icmp_type: Some(8), ..parts(1) }).unwrap();
+        let echo = Probe::new(ProbeParts { numbers: HeaderNumbers::icmp(8, None), ..parts(1) }).unwrap();
         assert_eq!(echo.content(), Content::Icmp { kind: 8, code: 0 });
         assert_eq!(error(parts(1)), "icmp needs icmp_type, 0 to 255");
         assert_eq!(
-            error(ProbeParts { icmp_type: Some(8), ..parts(50) }),
+            error(ProbeParts { numbers: HeaderNumbers::icmp(8, None), ..parts(50) }),
             "protocol 50 has no icmp_type: only icmp and icmpv6 have it"
         );
-        let stranger = Probe::new(ProbeParts { icmp_type: Some(128), ..parts(58) }).unwrap();
+        let stranger =
+            Probe::new(ProbeParts { numbers: HeaderNumbers::icmp(128, None), ..parts(58) }).unwrap();
         assert_eq!(stranger.content(), Content::Bare);
     }
 

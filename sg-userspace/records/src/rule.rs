@@ -8,11 +8,8 @@ use std::fmt;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sg_model::{Action, Protocol, References};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{RefOr, schema::Schema},
-};
+use sg_model::{Action, Protocol, References, flat, schema_of};
+use utoipa::ToSchema;
 
 use super::{GroupId, PortListId, PrefixListId, RuleId};
 
@@ -126,7 +123,7 @@ pub type Match = sg_model::Match<Ids>;
 
 /// Content of a rule: the packets that it matches, and what happens to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "Written")]
+#[serde(from = "Flat", into = "Flat")]
 pub struct RuleSpec {
     /// What happens to matching packets.
     pub action: Action,
@@ -160,107 +157,93 @@ impl RuleSpec {
     }
 }
 
-/// Content of a rule: the packets that it matches, and what happens to them.
-// This is the form of `RuleSpec` in JSON and in the schema of the API. It is flat by hand because serde's `flatten` would accept
-// unknown fields.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename = "RuleSpec", deny_unknown_fields)]
-struct Written {
-    /// What happens to matching packets: `accept`, `drop` or `reject`. Default: `accept`.
-    #[serde(default)]
-    action: Action,
-    /// Priority. Range: 1 (evaluated first) to 100. Default: 1.
-    #[serde(default = "first")]
-    #[schema(minimum = 1, maximum = 100)]
-    priority: u8,
-    /// Protocol: `all`, a name such as `tcp`, or a number from 0 to 255. Required.
-    protocol: Protocol,
-    /// Destination ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
-    #[serde(default, skip_serializing_if = "Ports::is_any")]
-    ports: Ports,
-    /// Source ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
-    #[serde(default, skip_serializing_if = "Ports::is_any")]
-    source_ports: Ports,
-    /// ICMP type. Range: 0 to 255. Only for ICMP and `ICMPv6`. Default: every type.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    icmp_type: Option<u8>,
-    /// ICMP code. Range: 0 to 255. Requires `icmp_type`. Default: every code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    icmp_code: Option<u8>,
-    /// Remote addresses: the source of inbound packets, the destination of outbound ones. Default: `any`.
-    #[serde(default)]
-    remote: Remote,
-    /// Local prefix in CIDR notation, such as `10.0.0.5/32`. Default: every address of the NIC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    local: Option<IpNet>,
-    /// In a group of the classic network: the rule is for NICs that face this network. Default: `intranet`.
-    #[serde(default)]
-    nic_type: NicType,
-    /// Whether the rule is in effect. Default: true.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
-    enabled: bool,
-    /// Name of the rule in an applied document. Default: none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    name: String,
-    /// Description, up to 512 characters. Default: empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    description: String,
+// `RuleSpec` as JSON has it: flat, and `Written` in the code here.
+flat! {
+    of rules;
+    /// Content of a rule: the packets that it matches, and what happens to them.
+    struct Written as
+    #[derive(Serialize, Deserialize, ToSchema)]
+    #[serde(rename = "RuleSpec", deny_unknown_fields)]
+    Flat {
+        /// What happens to matching packets: `accept`, `drop` or `reject`. Default: `accept`.
+        @[serde(default)]
+        action: Action,
+        /// Priority. Range: 1 (evaluated first) to 100. Default: 1.
+        @[serde(default = "first")]
+        @[schema(minimum = 1, maximum = 100)]
+        priority: u8,
+        /// Protocol: `all`, a name such as `tcp`, or a number from 0 to 255. Required.
+        protocol: Protocol,
+        /// Destination ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
+        @[serde(default, skip_serializing_if = "Ports::is_any")]
+        ports: Ports,
+        /// Source ports of the packet. Only for TCP, UDP, SCTP, DCCP and UDP-Lite. Default: `any`.
+        @[serde(default, skip_serializing_if = "Ports::is_any")]
+        source_ports: Ports,
+    } ..numbers {
+        /// Remote addresses: the source of inbound packets, the destination of outbound ones. Default: `any`.
+        @[serde(default)]
+        remote: Remote,
+        /// Local prefix in CIDR notation, such as `10.0.0.5/32`. Default: every address of the NIC.
+        @[serde(default, skip_serializing_if = "Option::is_none")]
+        @[schema(value_type = Option<String>)]
+        local: Option<IpNet>,
+        /// In a group of the classic network: the rule is for NICs that face this network. Default: `intranet`.
+        @[serde(default)]
+        nic_type: NicType,
+        /// Whether the rule is in effect. Default: true.
+        @[serde(default = "yes", skip_serializing_if = "is_yes")]
+        enabled: bool,
+        /// Name of the rule in an applied document. Default: none.
+        @[serde(default, skip_serializing_if = "String::is_empty")]
+        name: String,
+        /// Description, up to 512 characters. Default: empty.
+        @[serde(default, skip_serializing_if = "String::is_empty")]
+        description: String,
+    }
 }
+schema_of! { RuleSpec: Flat }
 
-impl From<Written> for RuleSpec {
-    fn from(written: Written) -> Self {
+impl From<Flat> for RuleSpec {
+    fn from(flat: Flat) -> Self {
         let Written {
             action,
             priority,
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             remote,
             local,
             nic_type,
             enabled,
             name,
             description,
-        } = written;
-        let matches = Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local };
+        } = flat.into();
+        let matches = Match { protocol, ports, source_ports, numbers, remote, local };
         Self { action, priority, matches, nic_type, enabled, name, description }
     }
 }
 
-impl From<RuleSpec> for Written {
+impl From<RuleSpec> for Flat {
     fn from(spec: RuleSpec) -> Self {
         let RuleSpec { action, priority, matches, nic_type, enabled, name, description } = spec;
-        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = matches;
-        Self {
+        let Match { protocol, ports, source_ports, numbers, remote, local } = matches;
+        let written = Written {
             action,
             priority,
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             remote,
             local,
             nic_type,
             enabled,
             name,
             description,
-        }
-    }
-}
-
-impl PartialSchema for RuleSpec {
-    fn schema() -> RefOr<Schema> {
-        Written::schema()
-    }
-}
-
-impl ToSchema for RuleSpec {
-    fn schemas(all: &mut Vec<(String, RefOr<Schema>)>) {
-        Written::schemas(all);
+        };
+        written.into()
     }
 }
 

@@ -84,7 +84,7 @@ fn fits_together(matches: &Match) -> Result<(), Refusal> {
         Misfit::Ports if !matches.ports.is_any() => (Field::Ports, matches.ports.to_string()),
         Misfit::Ports => (Field::SourcePorts, matches.source_ports.to_string()),
         Misfit::Message | Misfit::CodeWithoutType => {
-            (Field::Icmp, matches.icmp_type.map_or_else(String::new, |kind| kind.to_string()))
+            (Field::Icmp, matches.numbers.icmp_type.map_or_else(String::new, |kind| kind.to_string()))
         }
     };
     Err(Refusal::Invalid { field, found, allowed: format!("{misfit}; the protocol is {}", matches.protocol) })

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::{has_ports, is_icmp, protocol};
-use sg_model::{Conditions, Direction, Family, Nic, Policy, PortRange, Ports, Remote, Rule, Service};
+use sg_model::{
+    Conditions, Direction, Family, HeaderNumbers, Nic, Policy, PortRange, Ports, Remote, Rule, Service,
+};
 use sg_probe::{Probe, ProbeParts};
 
 use super::{
@@ -55,7 +57,7 @@ impl Aim {
     pub(super) fn at_rule(random: &mut Rng, policy: &Policy, at: (usize, Direction), rule: &Rule) -> Self {
         let nic = &policy.nics()[at.0];
         let mut aim = Self::anywhere(random, policy, at);
-        let Conditions { service, remote, local } = rule.matches.conditions();
+        let Conditions { service, remote, local, numbers: _ } = rule.matches.conditions();
         let written = match remote {
             Remote::Net(prefix) => Some(family_of(prefix.addr())),
             _ => local.map(|prefix| family_of(prefix.addr())),
@@ -98,7 +100,7 @@ impl Aim {
 
     /// Moves one field to an edge of `rule`, or just over it.
     pub(super) fn nudge(&mut self, random: &mut Rng, policy: &Policy, rule: &Rule) {
-        let Conditions { service, remote: _, local } = rule.matches.conditions();
+        let Conditions { service, remote: _, local, numbers: _ } = rule.matches.conditions();
         let family = family_of(self.remote);
         match random.u8(..12) {
             0..3 => {
@@ -226,8 +228,11 @@ impl Aim {
             destination,
             source_port: ports.then_some(self.source_port),
             destination_port: ports.then_some(self.destination_port),
-            icmp_type: icmp.then_some(self.icmp_type),
-            icmp_code: icmp.then_some(self.icmp_code),
+            numbers: if icmp {
+                HeaderNumbers::icmp(self.icmp_type, self.icmp_code)
+            } else {
+                HeaderNumbers::NONE
+            },
         };
         Probe::new(parts).ok()
     }

@@ -18,8 +18,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Direction, Family, Group, GroupIndex, GroupType, Match, Nic, PolicyParts, PortRange, Ports,
-    Priority, Protocol, Remote, Rule, Service,
+    Action, Direction, Family, Group, GroupIndex, GroupType, HeaderNumbers, Match, Nic, PolicyParts,
+    PortRange, Ports, Priority, Protocol, Remote, Rule, Service,
 };
 
 use super::{
@@ -184,7 +184,9 @@ impl Shape {
                     Family::V4 => protocol::ICMP,
                     Family::V6 => protocol::ICMPV6,
                 };
-                return Match { icmp_type: random.bool().then_some(kind), ..number(icmp) };
+                let numbers =
+                    if random.bool() { HeaderNumbers::icmp(kind, None) } else { HeaderNumbers::NONE };
+                return Match { numbers, ..number(icmp) };
             }
             // GRE, ESP, AH, OSPF.
             _ => return number(pick::of(random, [47, 50, 51, 89])),

@@ -6,8 +6,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Family, GroupIndex, Indices, Match, PortListIndex, PortRange, Ports, PrefixListIndex, Priority,
-    Protocol, Remote, Rule,
+    Action, Family, GroupIndex, HeaderNumbers, Indices, Match, PortListIndex, PortRange, Ports,
+    PrefixListIndex, Priority, Protocol, Remote, Rule,
 };
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
     let (protocol, ports, source_ports, message) = service(random, world);
     let only = Match::<Indices>::of(protocol).conditions().service.family();
     let family = only.unwrap_or_else(|| pick::family(random));
-    let (icmp_type, icmp_code) = message.map_or((None, None), |(kind, code)| (Some(kind), code));
+    let numbers = message.map_or(HeaderNumbers::NONE, |(kind, code)| HeaderNumbers::icmp(kind, code));
     Rule {
         id,
         enabled: random.u8(..10) > 0,
@@ -33,8 +33,7 @@ pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             remote: remote(random, world, family),
             local: (random.u8(..6) == 0).then(|| prefix_around(world.local(random, family), random)),
         },

@@ -56,7 +56,7 @@ const BUGS: &[Bug] = &[
     }),
     ("the ICMP code is not asked", |parts| {
         each_rule(parts, |rule| {
-            rule.matches.icmp_code = None;
+            rule.matches.numbers.icmp_code = None;
         });
     }),
     ("a remote group is everyone", |parts| {

@@ -4,7 +4,7 @@
 use sg_check::{CompiledNic, KernelEngine};
 use sg_common::{flow::Direction, verdict::Reason};
 use sg_kernel::{Datapath, Program};
-use sg_model::{DeviceFacts, Policy};
+use sg_model::{DeviceFacts, HeaderNumbers, Policy};
 use sg_probe::{Probe, ProbeParts};
 
 use crate::support::runs::{PASSES, Test, dropped, expect, segment_to};
@@ -118,8 +118,7 @@ fn differ_from_other_devices_in_this_only() {
             destination: destination.parse().unwrap(),
             source_port: None,
             destination_port: Some(port),
-            icmp_type: None,
-            icmp_code: None,
+            numbers: HeaderNumbers::NONE,
         })
         .unwrap();
         for policy in [&tunnel, &wire] {

@@ -12,9 +12,9 @@ use ipnet::IpNet;
 use sg_compile::diff::trim_common_ends;
 use sg_model::{
     Action, AddressPair, AllowedSources, Conditions, Decider, DeviceFacts, Direction, Established, Family,
-    Group, GroupIndex, GroupType, Hook, IcmpMessage, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy,
-    PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service,
-    Takeover, Unmatched,
+    Group, GroupIndex, GroupType, Hook, Ipsec, Mac, MidStream, NamedTakeover, Nic, Policy, PortListIndex,
+    PortRange, Ports, Precedence, PrefixListIndex, Remote, Role, Rule, RuleIndex, Service, Takeover,
+    Unmatched,
 };
 
 use crate::host::numbers::Numbers;
@@ -244,7 +244,7 @@ impl<'a> Inputs<'a> {
             Action::Reject => 2,
         });
         text.tag(priority.get());
-        let Conditions { service, remote, local } = matches.conditions();
+        let Conditions { service, remote, local, numbers } = matches.conditions();
         match service {
             Service::All => text.tag(0),
             Service::Ported { protocol, destination, source } => {
@@ -253,18 +253,11 @@ impl<'a> Inputs<'a> {
                 self.ports(destination, text);
                 self.ports(source, text);
             }
-            Service::Icmp { family, message } => {
+            Service::Icmp { family, message: _ } => {
                 text.tag(2);
                 text.tag(match family {
                     Family::V4 => 0,
                     Family::V6 => 1,
-                });
-                text.number(match message {
-                    None => 0,
-                    Some(IcmpMessage { kind, code: None }) => 1 << 16 | u64::from(kind),
-                    Some(IcmpMessage { kind, code: Some(code) }) => {
-                        2 << 16 | u64::from(code) << 8 | u64::from(kind)
-                    }
                 });
             }
             Service::Other(protocol) => {
@@ -290,6 +283,10 @@ impl<'a> Inputs<'a> {
         text.tag(local.is_some().into());
         if let Some(net) = local {
             text.net(net);
+        }
+        for (_, number) in numbers.by_field() {
+            text.tag(number.is_some().into());
+            text.tag(number.unwrap_or(0));
         }
     }
 

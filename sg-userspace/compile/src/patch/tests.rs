@@ -12,7 +12,7 @@ use sg_common::{
     packet::{Packet, protocol},
     verdict::{Decision, Reason},
 };
-use sg_model::{GroupIndex, Match, PolicyParts, Precedence, PrefixListIndex, Remote, Rule};
+use sg_model::{GroupIndex, HeaderNumbers, Match, PolicyParts, Precedence, PrefixListIndex, Remote, Rule};
 use sg_oracle::Oracle;
 use sg_probe::{CheckResult, Probe, ProbeParts};
 
@@ -208,8 +208,7 @@ fn said(
         destination,
         source_port: Some(40_000),
         destination_port: Some(port),
-        icmp_type: None,
-        icmp_code: None,
+        numbers: HeaderNumbers::NONE,
     });
     oracle.judge(&probe.unwrap())
 }

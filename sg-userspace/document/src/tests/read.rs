@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Established, Group, GroupIndex, GroupType, Hook, Ipsec, Match, MatchField, Nic, Policy,
-    PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote,
-    Role, Rule,
+    Action, Established, Group, GroupIndex, GroupType, HeaderNumbers, Hook, Ipsec, Match, MatchField, Nic,
+    Policy, PolicyParts, PortListIndex, PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol,
+    Remote, Role, Rule,
 };
 
 use super::{super::Notice, EXAMPLE, accepted};
@@ -74,7 +74,7 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
                 Match { remote: Remote::Group(ops), ..ported(protocol::SCTP, Ports::Ranges(vec![port(22)])) },
             )
         },
-        rule("web/ingress/4", Match { icmp_type: Some(8), icmp_code: Some(0), ..number(protocol::ICMP) }),
+        rule("web/ingress/4", Match { numbers: HeaderNumbers::icmp(8, 0), ..number(protocol::ICMP) }),
         rule(
             "web/ingress/5",
             Match {
@@ -86,7 +86,7 @@ fn web_ingress(ops: GroupIndex, office: PrefixListIndex, web_ports: PortListInde
         rule(
             "web/ingress/6",
             Match {
-                icmp_type: Some(128),
+                numbers: HeaderNumbers::icmp(128, None),
                 remote: remote("::/0"),
                 local: Some("2001:db8::5/128".parse().unwrap()),
                 ..number(protocol::ICMPV6)

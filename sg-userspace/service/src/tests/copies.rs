@@ -1,6 +1,6 @@
 //! Groups cloned and restored, rules from files, checks and lint.
 
-use sg_model::DeviceFacts;
+use sg_model::{DeviceFacts, HeaderNumbers};
 use sg_records::{Action, Direction, Ports, PrefixEntry, Protocol, Remote, RuleSpec};
 
 use super::{IPV4, World, new_group, new_list, tcp, with};
@@ -155,8 +155,7 @@ fn a_check_names_who_decides_and_whom_he_shadows() {
         local: None,
         port: Some(80),
         source_port: None,
-        icmp_type: None,
-        icmp_code: None,
+        numbers: HeaderNumbers::NONE,
     };
     let checked = check_packet(&world.tx, &packet, |_| DeviceFacts::default()).unwrap();
     assert_eq!((checked.verdict.as_str(), checked.reason.as_str()), ("accept", "rule"));

@@ -1,5 +1,6 @@
 //! What each operation does, and why it refuses.
 
+use sg_model::HeaderNumbers;
 use sg_records::{
     Direction, GroupId, GroupType, Hook, Nic, NicType, PortEntry, Ports, PrefixEntry, PrefixFamily, Protocol,
     Remote, Role, RuleSpec,
@@ -275,7 +276,7 @@ fn a_rule_that_cannot_be_is_refused_with_the_part_that_is_wrong() {
         (of(&|spec| spec.priority = 0), "priority \"0\": 1 (first) to 100 (last)"),
         (of(&|spec| spec.priority = 101), "priority \"101\""),
         (
-            of(&|spec| spec.matches.icmp_type = Some(8)),
+            of(&|spec| spec.matches.numbers = HeaderNumbers::icmp(8, None)),
             "ICMP message \"8\": only ICMP and ICMPv6 have message types; the protocol is tcp",
         ),
         (

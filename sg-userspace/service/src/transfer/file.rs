@@ -5,7 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::RuleRow;
+use super::{Column, RuleRow};
 use crate::{Field, Refusal, State};
 
 /// Rules as a file.
@@ -36,12 +36,10 @@ impl RuleFile {
     #[must_use]
     pub fn to_csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let rows = if self.permissions.is_empty() { &[RuleRow::default()][..] } else { &self.permissions };
         // Writing to memory does not fail.
-        let _ = rows.iter().try_for_each(|row| writer.serialize(row));
-        let text =
-            writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        if self.permissions.is_empty() { text.split_inclusive('\n').take(1).collect() } else { text }
+        let _ = writer.write_record(Column::all().map(Column::name));
+        let _ = self.permissions.iter().try_for_each(|row| writer.write_record(row.texts()));
+        writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// Parses JSON: an object with `Permissions`, the list alone, or the response of a cloud's API.
@@ -93,14 +91,24 @@ impl RuleFile {
             .trim(csv::Trim::Headers)
             .flexible(false)
             .from_reader(io::Cursor::new(text.trim_start_matches('\u{feff}')));
-        let names = RuleRow::names();
-        if let Some(unknown) = reader.headers().map_err(broken)?.iter().find(|name| !names.contains(*name)) {
-            let mut allowed: Vec<String> = names.into_iter().collect();
+        let names = reader.headers().map_err(broken)?.clone();
+        let columns: Result<Vec<Column>, &str> =
+            names.iter().map(|name| Column::named(name).ok_or(name)).collect();
+        let columns = columns.map_err(|unknown| {
+            let mut allowed: Vec<&str> = Column::all().map(Column::name).collect();
             allowed.sort_unstable();
-            let allowed = format!("the columns are {}", allowed.join(", "));
-            return Err(Refusal::invalid(Field::File, unknown, allowed));
-        }
-        let permissions: Result<Vec<RuleRow>, csv::Error> = reader.deserialize().collect();
+            Refusal::invalid(Field::File, unknown, format!("the columns are {}", allowed.join(", ")))
+        })?;
+        let permissions: Result<Vec<RuleRow>, csv::Error> = reader
+            .records()
+            .map(|record| {
+                let mut row = RuleRow::default();
+                for (column, text) in columns.iter().zip(&record?) {
+                    text.clone_into(&mut row[*column]);
+                }
+                Ok(row)
+            })
+            .collect();
         Ok(Self { permissions: permissions.map_err(broken)? })
     }
 }

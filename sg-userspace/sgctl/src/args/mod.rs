@@ -6,6 +6,7 @@ pub(crate) mod common;
 pub(crate) mod filter;
 pub(crate) mod label;
 pub(crate) mod nic_spec;
+pub(crate) mod numbers;
 pub(crate) mod policy;
 pub(crate) mod rule;
 pub(crate) mod service_name;

@@ -5,7 +5,10 @@ use ipnet::IpNet;
 use sg_api_types::ModifyRule;
 use sg_records::{Action, Match, NicType, Ports, Protocol, Remote, RuleSpec};
 
-use crate::args::values::{parse_bool, ports, prefix, remote};
+use crate::args::{
+    numbers::RuleNumbers,
+    values::{parse_bool, ports, prefix, remote},
+};
 
 /// The fields of a new rule.
 #[derive(Clone, Debug, Args)]
@@ -30,12 +33,8 @@ pub(crate) struct NewRule {
     /// Source ports, written like --ports. Default: any.
     #[arg(long, value_name = "PORTS", value_parser = ports)]
     source_ports: Option<Ports>,
-    /// ICMP type. Default: any.
-    #[arg(long, value_name = "NUMBER")]
-    icmp_type: Option<u8>,
-    /// ICMP code; requires a type. Default: any.
-    #[arg(long, value_name = "NUMBER")]
-    icmp_code: Option<u8>,
+    #[command(flatten)]
+    numbers: RuleNumbers,
     /// Local address or prefix. Default: every address of the NIC.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
@@ -63,8 +62,7 @@ impl NewRule {
             action,
             priority,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             local,
             nic_type,
             enabled,
@@ -75,8 +73,7 @@ impl NewRule {
             protocol,
             ports: ports.unwrap_or_default(),
             source_ports: source_ports.unwrap_or_default(),
-            icmp_type,
-            icmp_code,
+            numbers: numbers.into(),
             remote: Remote::Any,
             local,
         };
@@ -121,12 +118,8 @@ pub(crate) struct RuleChange {
     /// Source ports, written like --ports.
     #[arg(long, value_name = "PORTS", value_parser = ports)]
     source_ports: Option<Ports>,
-    /// ICMP type.
-    #[arg(long, value_name = "NUMBER")]
-    icmp_type: Option<u8>,
-    /// ICMP code.
-    #[arg(long, value_name = "NUMBER")]
-    icmp_code: Option<u8>,
+    #[command(flatten)]
+    numbers: RuleNumbers,
     /// Local address or prefix.
     #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     local: Option<IpNet>,
@@ -148,8 +141,7 @@ impl RuleChange {
             action,
             priority,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers,
             local,
             enabled,
             description,
@@ -163,8 +155,7 @@ impl RuleChange {
             protocol,
             ports,
             source_ports,
-            icmp_type,
-            icmp_code,
+            numbers: numbers.into(),
             remote,
             local,
             enabled,

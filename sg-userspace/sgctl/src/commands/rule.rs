@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use hyper::Method;
 use sg_api_types::{Authorize, GroupView, Revoke};
+use sg_model::Scope;
 use sg_records::{Direction, Match, NicType, Rule, RuleSpec, shortest};
 
 use crate::{
@@ -119,6 +120,7 @@ impl Render for Rule {
         Column::named("REMOTE", |rule, names| Cells::of(&rule.spec, names).remote),
         Column::wide_named("SOURCE-PORTS", |rule, names| Cells::of(&rule.spec, names).source_ports),
         Column::wide_named("LOCAL", |rule, names| Cells::of(&rule.spec, names).local),
+        Column::wide_named("OTHER-FIELDS", |rule, names| Cells::of(&rule.spec, names).others),
         Column::wide("NIC-TYPE", |rule| word(&rule.spec.nic_type)),
         Column::alone("ENABLED", |rule| yes_no(rule.spec.enabled)),
         Column::wide("CREATED", |rule| write_time(rule.created)),
@@ -151,20 +153,23 @@ pub(crate) struct Cells {
     /// The ports, or the ICMP messages.
     pub(crate) ports: String,
     source_ports: String,
+    /// The numbers that are in the headers of every packet, by their keys.
+    others: String,
     pub(crate) remote: String,
     local: String,
 }
 
 impl Cells {
     pub(crate) fn of(spec: &RuleSpec, names: &Names) -> Self {
-        let Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local } = &spec.matches;
+        let Match { protocol, ports, source_ports, numbers, remote, local } = &spec.matches;
         Self {
             protocol: protocol.to_string(),
-            ports: match (icmp_type, icmp_code) {
+            ports: match (numbers.icmp_type, numbers.icmp_code) {
                 (None, _) => write_ports(ports, names),
                 (Some(kind), None) => format!("type {kind}"),
                 (Some(kind), Some(code)) => format!("type {kind} code {code}"),
             },
+            others: numbers.of_scope(Scope::Every).to_string().trim_start().to_owned(),
             source_ports: write_ports(source_ports, names),
             remote: write_remote(remote, names),
             local: local.map_or_else(|| "any".to_owned(), shortest),
@@ -175,7 +180,7 @@ impl Cells {
 /// A rule in one line.
 pub(crate) fn words(rule: &Rule, names: &Names) -> String {
     let spec = &rule.spec;
-    let Cells { protocol, ports, source_ports: _, remote, local: _ } = Cells::of(spec, names);
+    let Cells { protocol, ports, source_ports: _, others: _, remote, local: _ } = Cells::of(spec, names);
     let [from, to] = match rule.direction {
         Direction::Ingress => [remote, ports],
         Direction::Egress => [ports, remote],

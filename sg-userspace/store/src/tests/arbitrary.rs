@@ -14,7 +14,8 @@ use proptest::{
 };
 use serde_json::{Value, json};
 use sg_model::{
-    AddressPair, AllowedSources, Ethertype, Ipsec, MidStream, NamedTakeover, PortRange, Takeover, Unmatched,
+    AddressPair, AllowedSources, Ethertype, HeaderNumbers, Ipsec, MidStream, NamedTakeover, PortRange,
+    Takeover, Unmatched,
 };
 use sg_records::*;
 
@@ -139,11 +140,13 @@ prop_compose! {
         priority in any::<u8>(),
         protocol in prop_oneof![Just(Protocol::All), any::<u8>().prop_map(Protocol::Number)],
         ports in ports(), source_ports in ports(),
-        (icmp_type, icmp_code) in any::<(Option<u8>, Option<u8>)>(),
+        numbers in any::<[Option<u8>; HeaderNumbers::COUNT]>(),
         remote in remote(), local in option::of(net()), enabled in any::<bool>(),
         name in text(), description in text(),
     ) -> RuleSpec {
-        let matches = Match { protocol, ports, source_ports, icmp_type, icmp_code, remote, local };
+        let mut numbers = numbers.into_iter();
+        let numbers = HeaderNumbers::read(|_, _, max| numbers.next()?.map(|number| number & max));
+        let matches = Match { protocol, ports, source_ports, numbers, remote, local };
         RuleSpec { action, priority, matches, nic_type, enabled, name, description }
     }
 }

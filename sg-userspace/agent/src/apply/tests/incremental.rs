@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use sg_compile::{Image, ImageOptions, Patch, Patchable, compile};
 use sg_kernel::Attachment;
 use sg_model::{
-    Action, Established, GroupIndex, GroupType, Match, Policy, PolicyParts, PortListIndex, PortRange, Ports,
-    Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Service,
+    Action, Established, GroupIndex, GroupType, HeaderNumbers, Match, Policy, PolicyParts, PortListIndex,
+    PortRange, Ports, Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Service,
 };
 
 use crate::{
@@ -119,8 +119,9 @@ const CHANGES: &[Change] = &[
         each(parts, at, |rule, at| {
             if let Service::Icmp { .. } = rule.matches.conditions().service {
                 let kind = (!at.is_multiple_of(3)).then_some(at as u8);
-                rule.matches.icmp_type = kind;
-                rule.matches.icmp_code = kind.and_then(|_| at.is_multiple_of(2).then_some(1));
+                let code = at.is_multiple_of(2).then_some(1);
+                rule.matches.numbers =
+                    kind.map_or(HeaderNumbers::NONE, |kind| HeaderNumbers::icmp(kind, code));
             }
         });
     }),

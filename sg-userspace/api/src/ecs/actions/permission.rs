@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use ipnet::IpNet;
 use serde_json::{Map, Value};
-use sg_model::PortRange;
+use sg_model::{HeaderNumbers, PortRange};
 use sg_records::{
     Action, Direction, Family, Group, GroupId, Match, NicType, PortListId, Ports, PrefixListId, Protocol,
     Remote, Rule, RuleSpec, port_range, shortest,
@@ -176,9 +176,8 @@ impl Parts {
             protocol,
             ports: self.ports.unwrap_or_default(),
             source_ports: self.source_ports.unwrap_or_default(),
-            // No parameter of the cloud's has them.
-            icmp_type: None,
-            icmp_code: None,
+            // No parameter of the cloud's has one.
+            numbers: HeaderNumbers::NONE,
             remote,
             local: self.local,
         };
@@ -317,7 +316,7 @@ fn net(fields: &Fields<'_>, names: &Names) -> Result<Option<IpNet>, Fault> {
 pub(super) fn shown(state: &State, rule: &Rule) -> Value {
     let Rule { id, group: _, direction, serial: _, created, spec } = rule;
     let RuleSpec { action, priority, matches, nic_type, enabled: _, name: _, description } = spec;
-    let Match { protocol, ports, source_ports, icmp_type: _, icmp_code: _, remote, local } = matches;
+    let Match { protocol, ports, source_ports, numbers: _, remote, local } = matches;
     let mut fields = Map::new();
     let mut say =
         |name: &str, text: Cow<'_, str>| drop(fields.insert(name.to_owned(), text.into_owned().into()));

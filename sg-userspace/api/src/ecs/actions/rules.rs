@@ -1,5 +1,6 @@
 //! Actions on rules: authorise, modify, revoke, each for both directions.
 
+use sg_model::HeaderNumbers;
 use sg_records::{Direction, Group, NicType, RuleId};
 use sg_service::{Authorize, ModifyRule, Refusal, Revoke, RevokeMatching};
 
@@ -156,8 +157,7 @@ fn changes(parts: Parts, rule: String, direction: Direction) -> ModifyRule {
         protocol,
         ports,
         source_ports,
-        icmp_type: None,
-        icmp_code: None,
+        numbers: HeaderNumbers::NONE,
         remote,
         local,
         enabled: None,

@@ -1,5 +1,6 @@
 //! The verdicts of the model and of the oracle.
 
+use sg_model::HeaderNumbers;
 use sg_oracle::Oracle;
 use sg_probe::{Probe, ProbeParts};
 use sg_records::RuleId;
@@ -45,8 +46,7 @@ impl Both {
                         destination,
                         source_port: None,
                         destination_port: Some(port),
-                        icmp_type: None,
-                        icmp_code: None,
+                        numbers: HeaderNumbers::NONE,
                     })
                     .unwrap();
                     let answer = oracle.judge(&probe).written(&policy);

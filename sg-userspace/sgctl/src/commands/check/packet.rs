@@ -9,7 +9,7 @@ use sg_check::EngineKind;
 use sg_records::{Direction, Protocol};
 
 use crate::{
-    args::{service_name::port, values::named},
+    args::{numbers::PacketNumbers, service_name::port, values::named},
     failure::Failure,
 };
 
@@ -40,12 +40,8 @@ pub(crate) struct PacketArgs {
     /// Source port. Default: 40000
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub(crate) source_port: Option<u16>,
-    /// ICMP type. Default: echo request
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) icmp_type: Option<u8>,
-    /// ICMP code. Default: 0
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) icmp_code: Option<u8>,
+    #[command(flatten)]
+    numbers: PacketNumbers,
     /// Verdict to expect; another one ends the command with exit code 1
     #[arg(long, value_enum, value_name = "VERDICT")]
     pub(crate) expect: Option<Expected>,
@@ -95,8 +91,7 @@ impl PacketArgs {
             local,
             port,
             source_port,
-            icmp_type,
-            icmp_code,
+            numbers,
             expect: _,
             engine: _,
         } = self;
@@ -108,8 +103,7 @@ impl PacketArgs {
             local: *local,
             port: *port,
             source_port: *source_port,
-            icmp_type: *icmp_type,
-            icmp_code: *icmp_code,
+            numbers: (*numbers).into(),
         }
     }
 

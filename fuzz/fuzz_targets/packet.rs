@@ -179,7 +179,7 @@ fn check_packet(bytes: &[u8], packet: &Packet, offset: usize, is_quoted: bool) {
     match packet.family {
         Family::V4 => {
             assert_eq!(packet.transport, offset + usize::from(ip[0] & 15) * 4);
-            assert_eq!((packet.hop_limit, packet.protocol), (ip[8], ip[9]));
+            assert_eq!((packet.ip.hop_limit, packet.protocol), (ip[8], ip[9]));
             assert_eq!(packet.source.high, u64::from(be32(ip, 12)));
             assert_eq!(packet.destination.high, u64::from(be32(ip, 16)));
             assert_eq!((packet.source.low, packet.destination.low), (0, 0));
@@ -187,7 +187,7 @@ fn check_packet(bytes: &[u8], packet: &Packet, offset: usize, is_quoted: bool) {
         Family::V6 => {
             let behind = packet.transport - offset;
             assert!(behind >= 40 && behind.is_multiple_of(8));
-            assert_eq!(packet.hop_limit, ip[7]);
+            assert_eq!(packet.ip.hop_limit, ip[7]);
             assert!(!matches!(packet.protocol, 0 | 43 | 44 | 60) || packet.is_later_fragment());
             for (address, at) in [(packet.source, 8), (packet.destination, 24)] {
                 assert_eq!(address.high, u64::from(be32(ip, at)) << 32 | u64::from(be32(ip, at + 4)));

@@ -76,13 +76,13 @@ pub fn read<F: Frame>(
     }
     let length = packet.end - at;
     let found = if matches!(kind, 133..=136) {
-        if packet.hop_limit != 255 || at != begins {
+        if packet.ip.hop_limit != 255 || at != begins {
             return None;
         }
         neighbour(frame, packet, (kind, at, length), sent)?
     } else {
         let unspecified = sent && packet.source.is_unspecified();
-        if packet.hop_limit != 1 || !packet.source.is_link_local() && !unspecified {
+        if packet.ip.hop_limit != 1 || !packet.source.is_link_local() && !unspecified {
             return None;
         }
         listener(frame, packet, (kind, at, length), sent)?

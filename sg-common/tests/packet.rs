@@ -10,8 +10,8 @@ use frames::{
 };
 use sg_common::{
     packet::{
-        Address, Bytes, ETHERNET, Family, Frame, Icmp, MAX_EXTENSION_HEADERS, Packet, Parsed, Part, Payload,
-        Tag, Vlan, finish_plain, is_plain, network, parse, plain,
+        Address, Bytes, ETHERNET, Family, Frame, Icmp, IpFields, MAX_EXTENSION_HEADERS, Packet, Parsed, Part,
+        Payload, Tag, Vlan, finish_plain, is_plain, network, parse, plain,
     },
     verdict::Reason,
 };
@@ -62,7 +62,7 @@ fn before() -> Packet {
     Packet {
         family: Family::V6,
         protocol: 255,
-        hop_limit: 255,
+        ip: IpFields { hop_limit: 255 },
         tcp_flags: 255,
         source_port: u16::MAX,
         l4_selector: u16::MAX,
@@ -102,7 +102,16 @@ fn expected(family: Family, protocol: u8, transport: usize, end: usize) -> Packe
         Family::V4 => (v4(SOURCE4), v4(DESTINATION4)),
         Family::V6 => (v6(SOURCE6), v6(DESTINATION6)),
     };
-    Packet { family, protocol, hop_limit: HOP_LIMIT, source, destination, transport, end, ..Packet::EMPTY }
+    Packet {
+        family,
+        protocol,
+        ip: IpFields { hop_limit: HOP_LIMIT },
+        source,
+        destination,
+        transport,
+        end,
+        ..Packet::EMPTY
+    }
 }
 
 /// It is alone in its packet: what comes first says what it is. What an ICMP error quotes asks for nothing.

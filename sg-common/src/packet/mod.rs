@@ -192,8 +192,8 @@ pub struct Packet {
     pub family: Family,
     /// The transport protocol, behind all IPv6 extension headers.
     pub protocol: u8,
-    /// Time to live or hop limit.
-    pub hop_limit: u8,
+    /// Fields of the IP header that are one byte or less.
+    pub ip: IpFields,
     /// TCP: the flags, see [`tcp`]. SCTP: [`tcp::SYN`] if the packet is an INIT. Else 0.
     pub tcp_flags: u8,
     /// The source port, if the protocol [`has_ports`]. Else 0.
@@ -230,6 +230,14 @@ pub struct Packet {
     pub vlan: Vlan,
 }
 
+/// Small fields that the IP headers of both families have. Their parsers write it as a whole, so neither can forget one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct IpFields {
+    /// Time to live or hop limit.
+    pub hop_limit: u8,
+}
+
 /// Which part of a datagram a packet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -258,7 +266,7 @@ impl Packet {
     pub const EMPTY: Self = Self {
         family: Family::V4,
         protocol: 0,
-        hop_limit: 0,
+        ip: IpFields { hop_limit: 0 },
         tcp_flags: 0,
         source: Address { high: 0, low: 0 },
         destination: Address { high: 0, low: 0 },

@@ -6,8 +6,8 @@
 //! for its headers is malformed here too. Called by [`super::parse`] and the datapath.
 
 use super::{
-    Address, ETHERNET, Family, Frame, IPV6_HEADER, MAX_EXTENSION_HEADERS, Packet, Part, Vlan, Window,
-    ethertype, has_ports, is_icmp, protocol, tcp,
+    Address, ETHERNET, Family, Frame, IPV6_HEADER, IpFields, MAX_EXTENSION_HEADERS, Packet, Part, Vlan,
+    Window, ethertype, has_ports, is_icmp, protocol, tcp,
 };
 use crate::verdict::Reason;
 
@@ -126,7 +126,7 @@ impl<W: Window> Ipv4<W> {
         };
         let end = end(frame, account, quotation)?;
         packet.end = end;
-        packet.hop_limit = ip.byte(8);
+        packet.ip = IpFields { hop_limit: ip.byte(8) };
         packet.source.high = u64::from(ip.be32(12));
         packet.destination.high = u64::from(ip.be32(16));
         let behind = offset + header;
@@ -199,7 +199,7 @@ fn ipv6<F: Frame>(
     };
     let end = end(frame, account, quotation)?;
     packet.end = end;
-    packet.hop_limit = ip.byte(7);
+    packet.ip = IpFields { hop_limit: ip.byte(7) };
     packet.source = Address { high: ip.be64(8), low: ip.be64(16) };
     packet.destination = Address { high: ip.be64(24), low: ip.be64(32) };
     packet.no_fragment();

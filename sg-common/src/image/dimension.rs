@@ -68,6 +68,15 @@ impl Dimension {
         }
     }
 
+    /// Whether rules have conditions of their own in it. The condition on a lower half comes with that on its upper half.
+    #[must_use]
+    pub const fn is_of_rules(self) -> bool {
+        match self {
+            Self::RemoteHigh | Self::LocalHigh | Self::Service | Self::SourcePort => true,
+            Self::RemoteLow | Self::LocalLow | Self::Ethernet => false,
+        }
+    }
+
     /// The dimension of the lower half of an address, if this is that of its upper half.
     #[must_use]
     pub const fn lower_half(self) -> Option<Self> {

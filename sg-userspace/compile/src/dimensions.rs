@@ -68,39 +68,35 @@ impl Dimensions {
     }
 }
 
-/// The dimensions in which rules have conditions of their own, in the order in which rules are separated by them.
+/// The dimensions in which rules have conditions of their own, in the order in which rules are separated by them: addresses, which
+/// tell most rules apart, and then as they are numbered.
 pub(super) const OF_RULES: [Dimension; OF_RULES_COUNT] = {
     let mut found = [Dimension::Ethernet; OF_RULES_COUNT];
-    let mut number = 0;
-    while number < Dimension::ALL.len() {
-        if let Some(place) = place(Dimension::ALL[number]) {
-            // If two have one place, another stays empty: asserted below.
-            found[place] = Dimension::ALL[number];
+    let mut next = 0;
+    let mut pass = 0;
+    while pass < 2 {
+        let mut number = 0;
+        while number < Dimension::ALL.len() {
+            let dimension = Dimension::ALL[number];
+            let is_address = dimension.lower_half().is_some();
+            if dimension.is_of_rules() && is_address == (pass == 0) {
+                found[next] = dimension;
+                next += 1;
+            }
+            number += 1;
         }
-        number += 1;
+        pass += 1;
     }
     found
 };
 
-const OF_RULES_COUNT: usize = 4;
-
-/// The place of a dimension in [`OF_RULES`].
-const fn place(dimension: Dimension) -> Option<usize> {
-    match dimension {
-        Dimension::RemoteHigh => Some(0),
-        Dimension::LocalHigh => Some(1),
-        Dimension::Service => Some(2),
-        Dimension::SourcePort => Some(3),
-        // The condition on a lower half comes with that on the upper half. Rules do not ask for Ethernet addresses.
-        Dimension::RemoteLow | Dimension::LocalLow | Dimension::Ethernet => None,
-    }
-}
-
-const _: () = {
-    assert!(Dimension::ALL.len() <= DIMENSIONS && DIMENSIONS <= u16::BITS as usize);
-    let mut number = 0;
-    while number < OF_RULES_COUNT {
-        assert!(matches!(place(OF_RULES[number]), Some(found) if found == number));
+const OF_RULES_COUNT: usize = {
+    let (mut count, mut number) = (0, 0);
+    while number < Dimension::ALL.len() {
+        count += Dimension::ALL[number].is_of_rules() as usize;
         number += 1;
     }
+    count
 };
+
+const _: () = assert!(Dimension::ALL.len() <= DIMENSIONS && DIMENSIONS <= u16::BITS as usize);

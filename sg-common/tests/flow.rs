@@ -9,7 +9,7 @@ use sg_common::{
         Width, flags, opens, packet_fields, timeout_index,
     },
     image::Fields,
-    packet::{Address, Family, Icmp, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
+    packet::{Address, Family, Icmp, IpFields, Packet, Tag, Vlan, ethertype, has_ports, is_icmp},
     verdict::{Decision, Reason, Verdict},
 };
 
@@ -165,13 +165,14 @@ fn the_identifier_tells_echoes_apart() {
 fn a_policy_is_asked_about_the_remote_end_first() {
     let (source, destination) = (Address { high: 1, low: 2 }, Address { high: 3, low: 4 });
     let datagram = Packet { family: Family::V6, protocol: 17, source, destination, ..Packet::EMPTY };
-    let datagram = Packet { source_port: 40_000, l4_selector: 53, ..datagram };
+    let ip = IpFields { hop_limit: 64, dscp: 46 };
+    let datagram = Packet { source_port: 40_000, l4_selector: 53, ip, ..datagram };
     // The protocol, and the port or ICMP's type and code in the lower 16 bits.
     let service = 0x0011_0035;
     for (direction, remote, local) in
         [(Direction::Ingress, source, destination), (Direction::Egress, destination, source)]
     {
-        let wanted = Fields { remote, local, service, source_port: 40_000 };
+        let wanted = Fields { remote, local, service, source_port: 40_000, dscp: 46 };
         assert_eq!(packet_fields(direction, &datagram), wanted);
         let key = FlowKey::of(1, direction, &datagram).unwrap();
         assert_eq!(key.original(First::of(&datagram, direction)), wanted);

@@ -62,7 +62,7 @@ fn before() -> Packet {
     Packet {
         family: Family::V6,
         protocol: 255,
-        ip: IpFields { hop_limit: 255 },
+        ip: IpFields { hop_limit: 255, dscp: 255 },
         tcp_flags: 255,
         source_port: u16::MAX,
         l4_selector: u16::MAX,
@@ -105,7 +105,7 @@ fn expected(family: Family, protocol: u8, transport: usize, end: usize) -> Packe
     Packet {
         family,
         protocol,
-        ip: IpFields { hop_limit: HOP_LIMIT },
+        ip: IpFields { hop_limit: HOP_LIMIT, dscp: 0 },
         source,
         destination,
         transport,
@@ -226,6 +226,21 @@ fn a_packet_that_is_not_all_in_the_frame_is_malformed() {
         // What a driver pads it with is none of it.
         let padded = [&frame[..], &[0xee; 46]].concat();
         assert_eq!(read(&padded), whole);
+    }
+}
+
+#[test]
+fn the_dscp_is_six_bits_of_either_header() {
+    for class in 0..=u8::MAX {
+        let mut v4 = ipv4(17, &udp(40_000, 53));
+        v4[ETHERNET + 1] = class;
+        // The flow label behind it is no part of it (RFC 8200 3).
+        let mut v6 = ipv6(17, &udp(40_000, 53));
+        v6[ETHERNET..ETHERNET + 4]
+            .copy_from_slice(&(6 << 28 | u32::from(class) << 20 | 0xf_ffff).to_be_bytes());
+        for frame in [v4, v6] {
+            assert_eq!(read(&frame).ip, IpFields { hop_limit: HOP_LIMIT, dscp: class >> 2 }, "class {class}");
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod exceptions {
     pub(crate) mod addresses;
 }
 mod fields {
+    pub(crate) mod dscp;
     pub(crate) mod enabled;
     pub(crate) mod icmp;
     pub(crate) mod local;

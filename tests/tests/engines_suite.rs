@@ -33,6 +33,7 @@ mod exceptions {
     pub(crate) mod ethertypes;
 }
 mod fields {
+    pub(crate) mod dscp;
     pub(crate) mod enabled;
     pub(crate) mod icmp;
     pub(crate) mod local;

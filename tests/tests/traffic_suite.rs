@@ -35,6 +35,7 @@ mod exceptions {
     pub(crate) mod neighbours;
 }
 mod fields {
+    pub(crate) mod dscp_between_hosts;
     pub(crate) mod protocol_between_hosts;
 }
 mod frames {
@@ -86,6 +87,7 @@ fn main() -> Result<ExitCode> {
         lab::left_behind,
         lab::baseline,
         fields::protocol_between_hosts,
+        fields::dscp_between_hosts,
         conntrack::replies,
         conntrack::policy_changes,
         reject::told,

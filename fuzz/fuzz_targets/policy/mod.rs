@@ -10,9 +10,9 @@ use std::{
 
 use ipnet::IpNet;
 use sg_model::{
-    Action, AllowedSources, DeviceFacts, Direction, Established, Family, Group, GroupIndex, GroupType,
-    HeaderNumbers, Hook, Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports, Precedence,
-    PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
+    Action, AllowedSources, Bounded, DeviceFacts, Direction, Established, Family, Group, GroupIndex,
+    GroupType, HeaderNumbers, Hook, Match, MidStream, Nic, PolicyParts, PortListIndex, PortRange, Ports,
+    Precedence, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, Takeover, Unmatched,
 };
 use sg_probe::{Probe, ProbeParts};
 
@@ -176,7 +176,8 @@ impl<'a> Source<'a> {
             },
             priority: Priority::new(1 + (shape >> 4 & 3)).unwrap_or(Priority::FIRST),
             matches: {
-                let matches = self.service(family);
+                let mut matches = self.service(family);
+                matches.numbers.dscp = (self.below(8) == 0).then(|| self.dscp()).flatten();
                 Match { remote, local: (shape >> 6 == 3).then(|| self.net(family)), ..matches }
             },
             description: None,
@@ -210,6 +211,11 @@ impl<'a> Source<'a> {
                 ..number([6, 17, 132, 6, 17][chosen - 3])
             },
         }
+    }
+
+    /// One of few, so that probes have them.
+    fn dscp(&mut self) -> Option<Bounded<63>> {
+        Bounded::new([0, 1, 46, 63][self.below(4)])
     }
 
     fn port_set(&mut self) -> Ports {
@@ -311,7 +317,10 @@ impl<'a> Source<'a> {
             destination,
             source_port: ported.then(|| self.port()),
             destination_port: ported.then(|| self.port()),
-            numbers: if icmp { HeaderNumbers::icmp(kind, code) } else { HeaderNumbers::NONE },
+            numbers: HeaderNumbers {
+                dscp: self.dscp(),
+                ..if icmp { HeaderNumbers::icmp(kind, code) } else { HeaderNumbers::NONE }
+            },
         };
         // Unwrap: every protocol has the fields it needs, and no others.
         Some(Probe::new(parts).unwrap())

@@ -5,9 +5,7 @@
 use super::{Direction, FlowEntry};
 use crate::packet::Packet;
 
-/// The first packet of a flow: its [`Direction`] in bit 0. Bit 1 is zero, for [`FlowEntry::PENDING`]. Bits 2 to 7 are zero too:
-/// room for a field of that packet that is not in the key, which [`Self::of`] would take from it and
-/// [`FlowKey::original`](super::FlowKey::original) would read.
+/// The first packet of a flow: its [`Direction`] in bit 0, its DSCP in bits 2 to 7. Bit 1 is zero, for [`FlowEntry::PENDING`].
 ///
 /// It is written whole and never changed bit by bit: a race between two processors mixes no two packets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,9 +27,15 @@ impl First {
     /// `packet`, which goes in `direction`, as the first of a flow.
     #[inline(always)]
     #[must_use]
-    pub const fn of(_packet: &Packet, direction: Direction) -> Self {
-        // The key has every field that rules match.
-        Self(direction as u8)
+    pub const fn of(packet: &Packet, direction: Direction) -> Self {
+        Self(direction as u8 | packet.ip.dscp << 2)
+    }
+
+    /// The DSCP of the packet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn dscp(self) -> u8 {
+        self.0 >> 2
     }
 
     /// The direction of the packet.

@@ -191,6 +191,7 @@ impl FlowKey {
             local: Address { high: self.local_high, low: self.local_low },
             service: service_key(l4.protocol(), l4_selector),
             source_port,
+            dscp: first.dscp(),
         }
     }
 }
@@ -275,6 +276,7 @@ pub fn packet_fields(direction: Direction, packet: &Packet) -> Fields {
         local: *local,
         service: service_key(packet.protocol, packet.l4_selector),
         source_port: packet.source_port,
+        dscp: packet.ip.dscp,
     }
 }
 

@@ -53,6 +53,8 @@ dimensions! {
     LocalLow = 5,
     /// The Ethernet address of the sender. Rules do not use it.
     Ethernet = 6,
+    /// The DSCP.
+    Dscp = 7,
 }
 
 impl Dimension {
@@ -65,6 +67,7 @@ impl Dimension {
             (Self::Service, _) => 24,
             (Self::SourcePort, _) => 16,
             (Self::Ethernet, _) => 48,
+            (Self::Dscp, _) => 6,
         }
     }
 
@@ -72,7 +75,7 @@ impl Dimension {
     #[must_use]
     pub const fn is_of_rules(self) -> bool {
         match self {
-            Self::RemoteHigh | Self::LocalHigh | Self::Service | Self::SourcePort => true,
+            Self::RemoteHigh | Self::LocalHigh | Self::Service | Self::SourcePort | Self::Dscp => true,
             Self::RemoteLow | Self::LocalLow | Self::Ethernet => false,
         }
     }
@@ -83,7 +86,12 @@ impl Dimension {
         match self {
             Self::RemoteHigh => Some(Self::RemoteLow),
             Self::LocalHigh => Some(Self::LocalLow),
-            Self::RemoteLow | Self::LocalLow | Self::Service | Self::SourcePort | Self::Ethernet => None,
+            Self::RemoteLow
+            | Self::LocalLow
+            | Self::Service
+            | Self::SourcePort
+            | Self::Ethernet
+            | Self::Dscp => None,
         }
     }
 }
@@ -99,6 +107,8 @@ pub struct Fields {
     pub service: u64,
     /// The source port; zero if the protocol has none.
     pub source_port: u16,
+    /// The DSCP, 0 to 63.
+    pub dscp: u8,
 }
 
 impl Fields {
@@ -113,6 +123,7 @@ impl Fields {
             Dimension::LocalHigh => Some(self.local.high),
             Dimension::LocalLow => Some(self.local.low),
             Dimension::Ethernet => None,
+            Dimension::Dscp => Some(self.dscp as u64),
         }
     }
 }
@@ -189,9 +200,10 @@ mod tests {
             local: Address { high: 5, low: 6 },
             service: 3,
             source_port: 4,
+            dscp: 8,
         };
         let keys = Keys::of(&fields);
-        assert_eq!(Dimension::ALL.map(|dimension| keys.get(dimension)), [1, 2, 3, 4, 5, 6, 0]);
+        assert_eq!(Dimension::ALL.map(|dimension| keys.get(dimension)), [1, 2, 3, 4, 5, 6, 0, 8]);
         let mut known = Keys::from([7; DIMENSIONS]);
         known.fill(&fields);
         assert_eq!(known.get(Dimension::Ethernet), 7, "that of the frame stays");

@@ -61,7 +61,7 @@ pub use reference::{Reference, inner_control, leaf_control};
 pub use walk::{Partition, Walk};
 
 /// The version of the layout above, and of the header below.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// "sgim" in ASCII, the upper half of an image's first word.
 const MAGIC: u32 = 0x7367_696d;

@@ -236,6 +236,8 @@ pub struct Packet {
 pub struct IpFields {
     /// Time to live or hop limit.
     pub hop_limit: u8,
+    /// The DSCP, 0 to 63 (RFC 2474 3). The two bits behind it (ECN, RFC 3168) change on the way and are not read.
+    pub dscp: u8,
 }
 
 /// Which part of a datagram a packet is.
@@ -266,7 +268,7 @@ impl Packet {
     pub const EMPTY: Self = Self {
         family: Family::V4,
         protocol: 0,
-        ip: IpFields { hop_limit: 0 },
+        ip: IpFields { hop_limit: 0, dscp: 0 },
         tcp_flags: 0,
         source: Address { high: 0, low: 0 },
         destination: Address { high: 0, low: 0 },

@@ -126,7 +126,7 @@ impl<W: Window> Ipv4<W> {
         };
         let end = end(frame, account, quotation)?;
         packet.end = end;
-        packet.ip = IpFields { hop_limit: ip.byte(8) };
+        packet.ip = IpFields { hop_limit: ip.byte(8), dscp: ip.byte(1) >> 2 };
         packet.source.high = u64::from(ip.be32(12));
         packet.destination.high = u64::from(ip.be32(16));
         let behind = offset + header;
@@ -199,7 +199,7 @@ fn ipv6<F: Frame>(
     };
     let end = end(frame, account, quotation)?;
     packet.end = end;
-    packet.ip = IpFields { hop_limit: ip.byte(7) };
+    packet.ip = IpFields { hop_limit: ip.byte(7), dscp: (ip.be16(0) >> 6) as u8 & 0x3f };
     packet.source = Address { high: ip.be64(8), low: ip.be64(16) };
     packet.destination = Address { high: ip.be64(24), low: ip.be64(32) };
     packet.no_fragment();

@@ -229,7 +229,7 @@ fn image(
     words[header::COUNTERS] = u64::from(options.counters);
     words[header::TAKEOVER] = u64::from(takeover(nic));
     words[header::ETHERTYPES..][..2].copy_from_slice(&ethertypes(nic));
-    const { assert!(VERSION == 4) };
+    const { assert!(VERSION == 5) };
     Ok(Image { words, steps: layout.steps })
 }
 

@@ -35,6 +35,7 @@ pub(super) struct LoweredRule {
     pub(super) remote: Addresses,
     pub(super) service: Ranges,
     pub(super) source_port: Ranges,
+    pub(super) dscp: Range,
     pub(super) local: Addresses,
     /// The sender's Ethernet address.
     pub(super) ethernet: Range,
@@ -66,6 +67,7 @@ impl LoweredRule {
             remote: Addresses::any(),
             service: one(Range::FULL),
             source_port: one(Range::FULL),
+            dscp: Range::FULL,
             local: Addresses::any(),
             ethernet: Range::FULL,
             decision,
@@ -79,6 +81,7 @@ impl LoweredRule {
             Dimension::RemoteLow => Condition::Low(End::Remote),
             Dimension::Service => Condition::Key(&self.service),
             Dimension::SourcePort => Condition::Key(&self.source_port),
+            Dimension::Dscp => Condition::Key(slice::from_ref(&self.dscp)),
             Dimension::LocalHigh => Condition::High(End::Local, &self.local),
             Dimension::LocalLow => Condition::Low(End::Local),
             Dimension::Ethernet => Condition::Key(slice::from_ref(&self.ethernet)),
@@ -147,7 +150,7 @@ impl LoweredRule {
         let nobody = nic.senders.macs().map(Some).chain(unknown).map(|mac| (nobody, mac));
         Self::membership_rules(nic.pairs().chain(nobody).filter_map(|(net, mac)| {
             let local = prefix(family, net)?;
-            let ethernet = only(mac.filter(|_| has_ethernet));
+            let ethernet = only(mac.filter(|_| has_ethernet).map(Mac::key));
             Some(Self { local, ethernet, ..Self::told(Verdict::Accept) })
         }))
     }
@@ -178,9 +181,9 @@ fn one(range: Range) -> Ranges {
     Ranges::from_buf([range])
 }
 
-/// One Ethernet address, or all of them if none is known.
-fn only(mac: Option<Mac>) -> Range {
-    mac.map_or(Range::FULL, |mac| Range { first: mac.key(), last: mac.key() })
+/// One key, or all of them.
+fn only(key: Option<u64>) -> Range {
+    key.map_or(Range::FULL, |key| Range { first: key, last: key })
 }
 
 /// Resolves references to addresses, each once.
@@ -274,7 +277,7 @@ impl<'a> Resolver<'a> {
     fn rule(&mut self, rule: &Rule, family: Family, decision: Decision) -> Option<LoweredRule> {
         let Conditions { service, remote, local, numbers } = rule.matches.conditions();
         // Those of ICMP are in the service.
-        let HeaderNumbers { icmp_type: _, icmp_code: _ } = numbers;
+        let HeaderNumbers { icmp_type: _, icmp_code: _, dscp } = numbers;
         if service.family().is_some_and(|only| only != family) {
             return None;
         }
@@ -289,7 +292,8 @@ impl<'a> Resolver<'a> {
             Some(net) => prefix(family, net)?,
         };
         let (service, source_port) = self.service(service);
-        Some(LoweredRule { remote, service, source_port, local, ethernet: Range::FULL, decision })
+        let dscp = only(dscp.map(|dscp| dscp.get().into()));
+        Some(LoweredRule { remote, service, source_port, dscp, local, ethernet: Range::FULL, decision })
     }
 
     /// The keys of a service in its two dimensions.

@@ -204,12 +204,14 @@ mod tests {
         }
 
         fn lowered_rules(&mut self, family: Family, count: u32) -> Vec<LoweredRule> {
+            let only = |key| Range { first: key, last: key };
             let decision = |number| Decision::new(Verdict::Accept, Reason::Rule, number);
             let some = |number| LoweredRule {
                 remote: self.addresses(family),
                 local: self.addresses(family),
                 service: self.range(6),
                 source_port: self.range(0),
+                dscp: if self.below(4) == 0 { only(self.below(3) * 31) } else { Range::FULL },
                 ethernet: Range::FULL,
                 decision: decision(number),
             };

@@ -32,6 +32,7 @@ macro_rules! match_numbers {
             { $($given)* }
             (icmp_type IcmpType 255 Icmp "an ICMP type" "ICMP type, 0 to 255." "ICMP type. Default: echo request.")
             (icmp_code IcmpCode 255 Icmp "an ICMP code" "ICMP code, 0 to 255. Requires a type." "ICMP code. Default: 0.")
+            (dscp Dscp 63 Every "a DSCP" "DSCP, 0 to 63: the class of traffic that its sender asks for." "DSCP. Default: 0.")
         }
     };
 }

@@ -40,6 +40,11 @@ pub enum Mismatch {
         /// The packet's code.
         code: u8,
     },
+    /// The DSCP differs.
+    Dscp {
+        /// The packet's DSCP.
+        found: u8,
+    },
     /// The remote address differs.
     Remote {
         /// The packet's remote address.
@@ -62,6 +67,7 @@ impl fmt::Display for Mismatch {
             Self::IcmpMessage { kind, code } => {
                 write!(f, "icmp_type: the packet is type {kind} code {code}")
             }
+            Self::Dscp { found } => write!(f, "dscp: the packet has {found}"),
             Self::Remote { found } => write!(f, "remote: the other end is {found}"),
             Self::Local { found } => write!(f, "local: this end is {found}"),
         }
@@ -78,8 +84,11 @@ pub(super) fn mismatch(
 ) -> Option<Mismatch> {
     let Conditions { service, remote: wanted, local: own, numbers } = rule.matches.conditions();
     // Those of ICMP are in the service.
-    let HeaderNumbers { icmp_type: _, icmp_code: _ } = numbers;
+    let HeaderNumbers { icmp_type: _, icmp_code: _, dscp } = numbers;
     service_mismatch(policy, service, probe).or_else(|| {
+        if dscp.is_some_and(|wanted| wanted.get() != probe.dscp()) {
+            return Some(Mismatch::Dscp { found: probe.dscp() });
+        }
         let (local, remote) = (probe.local(), probe.remote());
         // A prefix contains no address of the other family.
         if own.is_some_and(|prefix| !prefix.contains(&local)) {

@@ -27,7 +27,7 @@ impl Probe {
     /// enough for any reader.
     #[must_use]
     pub fn frame(&self, sender: Option<Mac>) -> BytesMut {
-        let Self { nic: _, direction: _, protocol, ends, content: _ } = *self;
+        let Self { nic: _, direction: _, protocol, ends, content: _, dscp } = *self;
         let transport = self.transport();
         let mut frame = BytesMut::with_capacity(ETHERNET + 40 + transport.len());
         frame.put_slice(&RECEIVER);
@@ -37,7 +37,7 @@ impl Probe {
                 frame.put_u16(ethertype::IPV4);
                 let mut header = BytesMut::with_capacity(20);
                 header.put_u8(0x45);
-                header.put_u8(0);
+                header.put_u8(dscp << 2);
                 header.put_u16(20 + transport.len() as u16);
                 header.put_u16(0); // identification
                 header.put_u16(DO_NOT_FRAGMENT);
@@ -52,7 +52,7 @@ impl Probe {
             }
             Ends::V6 { source, destination } => {
                 frame.put_u16(ethertype::IPV6);
-                frame.put_u32(6 << 28);
+                frame.put_u32(6 << 28 | u32::from(dscp) << 22);
                 frame.put_u16(transport.len() as u16);
                 frame.put_u8(protocol);
                 frame.put_u8(HOP_LIMIT);
@@ -194,9 +194,11 @@ fn checksum(parts: &[&[u8]]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use etherparse::{IpNumber, PacketBuilder};
-    use sg_common::packet::{Address, Packet, Parsed, has_ports, is_icmp, parse, protocol};
-    use sg_model::HeaderNumbers;
+    use etherparse::{
+        IpDscp, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6Header, PacketBuilder,
+    };
+    use sg_common::packet::{Address, IpFields, Packet, Parsed, has_ports, is_icmp, parse, protocol};
+    use sg_model::{Bounded, HeaderNumbers};
 
     use super::*;
     use crate::{InvalidProbe, ProbeParts};
@@ -216,7 +218,10 @@ mod tests {
             destination: destination.parse().unwrap(),
             source_port: ports.then_some(50_001),
             destination_port: ports.then_some(8_080),
-            numbers: if icmp { HeaderNumbers::icmp(13, 7) } else { HeaderNumbers::NONE },
+            numbers: HeaderNumbers {
+                dscp: Bounded::new(46),
+                ..if icmp { HeaderNumbers::icmp(13, 7) } else { HeaderNumbers::NONE }
+            },
         })
     }
 
@@ -242,7 +247,7 @@ mod tests {
                 let expected = Packet {
                     family,
                     protocol: number,
-                    hop_limit: 64,
+                    ip: IpFields { hop_limit: 64, dscp: 46 },
                     tcp_flags,
                     sequence,
                     header,
@@ -266,14 +271,24 @@ mod tests {
             for number in [protocol::TCP, protocol::UDP, protocol::ICMP, protocol::ICMPV6] {
                 let probe = probe(family, number).unwrap();
                 let link = PacketBuilder::ethernet2(SENDER, RECEIVER);
-                let network = match probe.ends() {
+                let network = link.ip(match probe.ends() {
                     Ends::V4 { source, destination } => {
-                        link.ipv4(source.octets(), destination.octets(), HOP_LIMIT)
+                        let addresses = (source.octets(), destination.octets());
+                        let new = Ipv4Header::new(0, HOP_LIMIT, IpNumber(number), addresses.0, addresses.1);
+                        let dscp = IpDscp::try_new(46).unwrap();
+                        IpHeaders::Ipv4(Ipv4Header { dscp, ..new.unwrap() }, Ipv4Extensions::default())
                     }
                     Ends::V6 { source, destination } => {
-                        link.ipv6(source.octets(), destination.octets(), HOP_LIMIT)
+                        let header = Ipv6Header {
+                            traffic_class: 46 << 2,
+                            hop_limit: HOP_LIMIT,
+                            source: source.octets(),
+                            destination: destination.octets(),
+                            ..Ipv6Header::default()
+                        };
+                        IpHeaders::Ipv6(header, Ipv6Extensions::default())
                     }
-                };
+                });
                 let mut expected = Vec::new();
                 match (probe.content(), number) {
                     (Content::Ports { source, destination }, protocol::TCP) => {

@@ -67,6 +67,7 @@ pub struct Probe {
     pub(super) protocol: u8,
     pub(super) ends: Ends,
     pub(super) content: Content,
+    pub(super) dscp: u8,
 }
 
 /// A probe as written, with optional parts.
@@ -159,7 +160,7 @@ impl Probe {
             destination,
             source_port: _,
             destination_port: _,
-            numbers: _,
+            numbers: HeaderNumbers { icmp_type: _, icmp_code: _, dscp },
         } = parts;
         let ends = match (source, destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => Ends::V4 { source, destination },
@@ -169,7 +170,7 @@ impl Probe {
             }
         };
         let content = parts.content(ends.family())?;
-        Ok(Self { nic, direction, protocol, ends, content })
+        Ok(Self { nic, direction, protocol, ends, content, dscp: dscp.map_or(0, Bounded::get) })
     }
 
     /// The position of the NIC in the policy.
@@ -200,6 +201,12 @@ impl Probe {
     #[must_use]
     pub const fn content(&self) -> Content {
         self.content
+    }
+
+    /// The DSCP, 0 to 63.
+    #[must_use]
+    pub const fn dscp(&self) -> u8 {
+        self.dscp
     }
 
     /// The source address.
@@ -273,7 +280,7 @@ impl ProbeParts {
             let destination = self.destination_port.ok_or_else(|| missing("dport", "a port, 0 to 65535"))?;
             Ok(Content::Ports { source: self.source_port.unwrap_or(DEFAULT_SOURCE_PORT), destination })
         } else if is_icmp(family, protocol) {
-            let HeaderNumbers { icmp_type, icmp_code } = self.numbers;
+            let HeaderNumbers { icmp_type, icmp_code, dscp: _ } = self.numbers;
             let kind = icmp_type.ok_or_else(|| missing("icmp_type", "0 to 255"))?.get();
             Ok(Content::Icmp { kind, code: icmp_code.map_or(0, Bounded::get) })
         } else {
@@ -285,7 +292,7 @@ impl ProbeParts {
 
 impl fmt::Display for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nic: _, direction, protocol, ends: _, content } = *self;
+        let Self { nic: _, direction, protocol, ends: _, content, dscp } = *self;
         let direction = match direction {
             Direction::Ingress => "ingress",
             Direction::Egress => "egress",
@@ -298,7 +305,8 @@ impl fmt::Display for Probe {
             }
             Content::Icmp { kind, code } => write!(f, "type {kind} code {code} {source} -> {destination}"),
             Content::Bare => write!(f, "{source} -> {destination}"),
-        }
+        }?;
+        if dscp == 0 { Ok(()) } else { write!(f, " dscp {dscp}") }
     }
 }
 

@@ -288,7 +288,7 @@ mod tests {
     fn the_json_form_is_flat_and_has_the_fields_of_the_list() {
         let json = serde_json::json!({
             "action": "drop", "priority": 7, "protocol": "tcp", "ports": "22,80-90", "source_ports": {"port_list": "prl-1"},
-            "icmp_type": 8, "icmp_code": 0, "remote": {"group": "sg-1"}, "local": "10.0.0.5/32", "nic_type": "internet",
+            "icmp_type": 8, "icmp_code": 0, "dscp": 46, "remote": {"group": "sg-1"}, "local": "10.0.0.5/32", "nic_type": "internet",
             "enabled": false, "name": "a", "description": "b",
         });
         let spec: RuleSpec = serde_json::from_value(json.clone()).unwrap();

@@ -6,7 +6,8 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::{has_ports, is_icmp, protocol};
 use sg_model::{
-    Conditions, Direction, Family, HeaderNumbers, Nic, Policy, PortRange, Ports, Remote, Rule, Service,
+    Bounded, Conditions, Direction, Family, HeaderNumbers, Nic, Policy, PortRange, Ports, Remote, Rule,
+    Service,
 };
 use sg_probe::{Probe, ProbeParts};
 
@@ -28,6 +29,7 @@ pub(super) struct Aim {
     destination_port: u16,
     icmp_type: u8,
     icmp_code: u8,
+    dscp: u8,
 }
 
 impl Aim {
@@ -50,6 +52,7 @@ impl Aim {
             destination_port: rules::port(random),
             icmp_type: pick::of(random, [0, 3, 8, 128, 135]),
             icmp_code: random.u8(..3),
+            dscp: if random.bool() { 0 } else { pick::of(random, rules::DSCPS) },
         }
     }
 
@@ -57,7 +60,7 @@ impl Aim {
     pub(super) fn at_rule(random: &mut Rng, policy: &Policy, at: (usize, Direction), rule: &Rule) -> Self {
         let nic = &policy.nics()[at.0];
         let mut aim = Self::anywhere(random, policy, at);
-        let Conditions { service, remote, local, numbers: _ } = rule.matches.conditions();
+        let Conditions { service, remote, local, numbers } = rule.matches.conditions();
         let written = match remote {
             Remote::Net(prefix) => Some(family_of(prefix.addr())),
             _ => local.map(|prefix| family_of(prefix.addr())),
@@ -75,6 +78,9 @@ impl Aim {
             None => address::any(random, family),
         };
         aim.local = own(random, nic, family, local);
+        if let Some(dscp) = numbers.dscp {
+            aim.dscp = dscp.get();
+        }
         match service {
             Service::All => {}
             Service::Other(number) => aim.protocol = number,
@@ -100,7 +106,7 @@ impl Aim {
 
     /// Moves one field to an edge of `rule`, or just over it.
     pub(super) fn nudge(&mut self, random: &mut Rng, policy: &Policy, rule: &Rule) {
-        let Conditions { service, remote: _, local, numbers: _ } = rule.matches.conditions();
+        let Conditions { service, remote: _, local, numbers } = rule.matches.conditions();
         let family = family_of(self.remote);
         match random.u8(..12) {
             0..3 => {
@@ -156,6 +162,7 @@ impl Aim {
                 self.remote = address::any(random, other);
                 self.local = own(random, &policy.nics()[self.nic], other, None);
             }
+            11 if numbers.dscp.is_some() => self.dscp ^= 1 << random.u8(..6),
             _ => self.direction = self.direction.reversed(),
         }
     }
@@ -228,10 +235,9 @@ impl Aim {
             destination,
             source_port: ports.then_some(self.source_port),
             destination_port: ports.then_some(self.destination_port),
-            numbers: if icmp {
-                HeaderNumbers::icmp(self.icmp_type, self.icmp_code)
-            } else {
-                HeaderNumbers::NONE
+            numbers: HeaderNumbers {
+                dscp: Bounded::new(self.dscp),
+                ..if icmp { HeaderNumbers::icmp(self.icmp_type, self.icmp_code) } else { HeaderNumbers::NONE }
             },
         };
         Probe::new(parts).ok()

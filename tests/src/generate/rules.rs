@@ -6,7 +6,7 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_common::packet::protocol;
 use sg_model::{
-    Action, Family, GroupIndex, HeaderNumbers, Indices, Match, PortListIndex, PortRange, Ports,
+    Action, Bounded, Family, GroupIndex, HeaderNumbers, Indices, Match, PortListIndex, PortRange, Ports,
     PrefixListIndex, Priority, Protocol, Remote, Rule,
 };
 
@@ -16,6 +16,9 @@ use super::{
     world::World,
 };
 
+/// Few, so that packets have them: the default, the bounds, one whose lowest bits are zero, and EF.
+pub(super) const DSCPS: [u8; 5] = [0, 1, 8, 46, 63];
+
 /// Ports that somebody once got wrong.
 const EDGES: [u16; 10] = [0, 1, 22, 53, 80, 443, 1023, 1024, 40_000, 65_535];
 
@@ -23,7 +26,10 @@ pub(super) fn rule(random: &mut Rng, world: &World, id: String) -> Rule {
     let (protocol, ports, source_ports, message) = service(random, world);
     let only = Match::<Indices>::of(protocol).conditions().service.family();
     let family = only.unwrap_or_else(|| pick::family(random));
-    let numbers = message.map_or(HeaderNumbers::NONE, |(kind, code)| HeaderNumbers::icmp(kind, code));
+    let mut numbers = message.map_or(HeaderNumbers::NONE, |(kind, code)| HeaderNumbers::icmp(kind, code));
+    if random.u8(..6) == 0 {
+        numbers.dscp = Bounded::new(pick::of(random, DSCPS));
+    }
     Rule {
         id,
         enabled: random.u8(..10) > 0,

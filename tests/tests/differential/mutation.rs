@@ -59,6 +59,7 @@ const BUGS: &[Bug] = &[
             rule.matches.numbers.icmp_code = None;
         });
     }),
+    ("the DSCP is not asked", |parts| each_rule(parts, |rule| rule.matches.numbers.dscp = None)),
     ("a remote group is everyone", |parts| {
         each_rule(parts, |rule| {
             if matches!(rule.matches.remote, Remote::Group(_)) {

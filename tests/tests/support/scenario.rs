@@ -113,6 +113,7 @@ pub(crate) struct Packet {
     source_port: Option<u16>,
     port: Option<u16>,
     icmp: Option<[u8; 2]>,
+    dscp: Option<u8>,
     families: &'static [Family],
     /// In the words of `sgctl check`: the verdict, the reason, and whose counter moves.
     expected: &'static str,
@@ -128,6 +129,7 @@ pub(crate) const fn from(remote: Ends) -> Packet {
         source_port: None,
         port: None,
         icmp: None,
+        dscp: None,
         families: &[Family::V4, Family::V6],
         expected: "",
     }
@@ -169,6 +171,10 @@ impl Packet {
         Self { source_port: Some(port), ..self }
     }
 
+    pub(crate) const fn dscp(self, dscp: u8) -> Self {
+        Self { dscp: Some(dscp), ..self }
+    }
+
     /// The end on the side of the NIC.
     pub(crate) const fn at(self, local: Ends) -> Self {
         Self { local, ..self }
@@ -205,6 +211,9 @@ impl Packet {
         if let Some([kind, code]) = self.icmp {
             line["icmp_type"] = kind.into();
             line["icmp_code"] = code.into();
+        }
+        if let Some(dscp) = self.dscp {
+            line["dscp"] = dscp.into();
         }
         Ok(Reader::new(policy).probe(line.to_string().as_bytes())?)
     }
@@ -255,10 +264,11 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static Scenario)> {
             [$((concat!(stringify!($folder), "::", stringify!($file)), crate::$folder::$file::SCENARIOS)),+]
         };
     }
-    let tables: [(&str, &'static [Scenario]); 14] = tables!(
+    let tables: [(&str, &'static [Scenario]); 15] = tables!(
         fields::protocol,
         fields::ports,
         fields::source_ports,
+        fields::dscp,
         fields::icmp,
         fields::remote,
         fields::local,

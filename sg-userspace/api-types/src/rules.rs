@@ -142,10 +142,13 @@ mod tests {
 
     #[test]
     fn a_change_names_every_field_that_a_rule_matches() {
-        let change = serde_json::to_value(ModifyRule::default()).unwrap();
+        let read = |key: &str| serde_json::from_value::<ModifyRule>(serde_json::json!({ key: null }));
         for field in MatchField::ALL {
-            assert!(change.get(field.key()).is_some(), "{field}");
+            assert_eq!(read(field.key()).unwrap(), ModifyRule::default(), "{field}");
         }
+        assert!(
+            read("port").unwrap_err().to_string().contains("unknown field `port`, expected one of `rule`")
+        );
     }
 
     #[test]

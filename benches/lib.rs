@@ -5,17 +5,16 @@
 //! | [`cloud`] | a policy as a cloud account grows it, for comparison with other filters |
 //! | [`frames`] | packets to measure with |
 //! | `policies` | policies to measure with |
-//! | [`catalogue`] | what every family of figures means |
+//! | [`catalogue`] | every family of figures, its unit and its targets |
 //! | `rehearsal` | an agent without devices |
 //! | [`report`] | a figure, and how it reaches `cargo xtask bench` |
 //! | [`plan`] | which figures a run is to take, and how long it may take |
-//! | [`sampling`] | a figure from repeated measurements |
+//! | [`sampling`] | a figure from repeated measurements, more of them while the machine is slow |
 //! | [`timing`] | criterion, and a figure from its runs |
 
 pub mod catalogue;
 pub mod cloud;
 pub mod frames;
-pub mod noise_guard;
 pub mod plan;
 mod policies;
 mod rehearsal;

@@ -24,8 +24,7 @@ use kernel::Kernel;
 const PACKETS: usize = 128;
 
 fn main() {
-    let plan = Plan::from_env();
-    let families = [
+    let Some(plan) = Plan::from_env(&[
         "stage",
         "classify",
         "classify-ipv6",
@@ -38,10 +37,9 @@ fn main() {
         "reject",
         "memory",
         "verifier",
-    ];
-    if !families.iter().any(|family| plan.wants(family)) {
+    ]) else {
         return;
-    }
+    };
     let mut kernel = Kernel::new(plan);
     stages(&mut kernel);
     rules(&mut kernel);

@@ -78,10 +78,8 @@ fn size(path: &Path) -> u64 {
 }
 
 fn main() {
-    let mut timing = Timing::new(Plan::from_env());
-    if !timing.plan.wants("store") {
-        return;
-    }
+    let Some(plan) = Plan::from_env(&["store"]) else { return };
+    let mut timing = Timing::new(plan);
     let place = Place::new();
     let mut store = place.open();
     let before = Instant::now();

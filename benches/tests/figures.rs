@@ -98,7 +98,7 @@ fn what_is_no_figure_is_refused() {
         (r#"{"name":"deny/1k","unit":"ns","baseline":null,"ratio":null,"spread":null}"#, "value"),
     ] {
         fs::write(&lines, format!("{line}\n")).expect("written");
-        let error = read(&lines).map(drop).map_err(|error| error.to_string());
+        let error = read(&lines).map(drop).map_err(|error| format!("{error:#}"));
         assert!(
             error.as_ref().is_err_and(|error| error.contains("line 1") && error.contains(wanted)),
             "{error:?}"

@@ -1,8 +1,7 @@
-//! Processes the figures of a run: a table, the JSON document, and on request the tables and plots of the documentation. `cargo
+//! Processes the figures of a run: a table, the JSON document, and on request the tables of the documentation. `cargo
 //! xtask bench` calls it when every benchmark has ended. It measures nothing.
 
 mod documentation;
-mod plot;
 mod table;
 mod targets;
 
@@ -20,7 +19,7 @@ struct Arguments {
     /// Write them here as one JSON document
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fill the tables of the documentation in this directory, and draw its plots
+    /// Fill the tables of the documentation in this directory
     #[arg(long, value_name = "DIRECTORY")]
     docs: Option<PathBuf>,
     /// What to say of how they were taken
@@ -39,7 +38,6 @@ fn main() -> Result<()> {
     }
     if let Some(directory) = &arguments.docs {
         documentation::fill(&directory.join("performance.md"), &machine, &figures)?;
-        plot::all(&directory.join("plots"), &figures)?;
     }
     let unknown: Vec<&str> =
         figures.iter().map(|figure| figure.name.as_str()).filter(|name| Family::of(name).is_none()).collect();

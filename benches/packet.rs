@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sg_benches::{
     LOCAL, LOCAL_V6, Sequence,
-    frames::{ACK, RST, SYN, foreign, received, tcp},
+    frames::{ACK, RST, SYN, foreign, tcp},
     listed, members, open,
     plan::Plan,
     policy, policy_v6, refused, refusing, unmatched, valid,
@@ -185,8 +185,7 @@ fn reject(kernel: &mut Kernel) {
         // Some addresses belong to no interface.
         let mut peer =
             || std::iter::repeat_with(&mut stranger).find(|address| is_one(*address)).expect("no end");
-        let frames: Vec<Vec<u8>> =
-            (0..10_000).map(|_| received(to_nic((peer(), 40_000), 80, flags))).collect();
+        let frames: Vec<Vec<u8>> = (0..10_000).map(|_| to_nic((peer(), 40_000), 80, flags)).collect();
         kernel.once(name, Program::Ingress, &frames);
     }
 }

@@ -14,12 +14,15 @@ use sg_benches::{
     report::{Figure, Unit},
     sampling::{NoiseGuard, Samples},
 };
-use sg_tests::lab::{self, Entered, Lab, Vary};
+use sg_tests::{
+    lab::{self, Entered, Lab, Vary},
+    packet::{ACK, SYN},
+};
 
 mod forwarding_path;
 mod peers;
 
-use forwarding_path::{ACK, ForwardingPath, From, Packet, SYN};
+use forwarding_path::{ForwardingPath, From, Packet};
 use peers::{EMPTY, Filter, Peer};
 
 /// Numbers of rules.

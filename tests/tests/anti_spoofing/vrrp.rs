@@ -2,10 +2,13 @@
 //! them is needed ([docs/use/networks.md](../../../docs/use/networks.md)).
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats, checksum};
+use sg_tests::{
+    lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats},
+    packet::{checksum, ip},
+};
 
 use crate::support::{
-    forwarding::{ARP, IPV4, packet},
+    forwarding::{ARP, IPV4},
     scene::{
         Role, Scene,
         Who::{Client, Server},
@@ -57,7 +60,7 @@ fn advertisement() -> Vec<u8> {
 }
 
 fn advertised(from: [u8; 6], source: [u8; 4]) -> Vec<u8> {
-    let packet = packet(source.into(), ROUTERS.into(), VRRP, HOP_LIMIT, &advertisement());
+    let packet = ip([source.into(), ROUTERS.into()], VRRP, HOP_LIMIT, &advertisement());
     [&ROUTERS_LINK[..], &from, &IPV4.to_be_bytes(), &packet].concat()
 }
 

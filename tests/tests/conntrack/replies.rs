@@ -2,12 +2,13 @@
 //! answer does not.
 
 use anyhow::{Result, ensure};
-use sg_tests::lab::{
-    Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Question, Service, Streams,
+use sg_tests::{
+    lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Question, Service, Streams},
+    packet::{SYN, TCP, UDP, ip, tcp, udp},
 };
 
 use crate::support::{
-    forwarding::{ForwardingPath, packet, syn, udp, unreachable},
+    forwarding::{ForwardingPath, unreachable},
     routed::Routed,
     scene::{
         Role,
@@ -30,9 +31,6 @@ egress:
 
 /// Outbound is open, by default; inbound is shut, by default.
 const ASKS_ONLY: &str = "description: no rules";
-
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 pub(crate) fn tests(suite: &mut Suite) {
     for role in Role::ALL {
@@ -87,7 +85,7 @@ fn a_syn_on_the_tuple_is_judged(lab: Lab, attach: Attach, role: Role) -> Result<
             |stats| stats.rule("nothing-out"),
             1..=1,
             || {
-                let back = road.frame(&road.packet(TCP, &syn(80, 40_000)));
+                let back = road.frame(&road.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
                 ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
                 Ok(())
             },
@@ -128,7 +126,7 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
     let (scene, agent) = filtered(lab, attach, role, &web(role, ASKS_ONLY))?;
     for family in Family::ALL {
         let [server, client] = [Server, Client].map(|who| who.address(family));
-        let never_sent = packet(server, client, UDP, 64, &udp(4000, 53, b"never sent"));
+        let never_sent = ip([server, client], UDP, 64, &udp([4000, 53], b"never sent"));
         let road = ForwardingPath::ip(&scene, Client, Server, family)?;
         let protocol = Service::Echo.protocol(family);
         let error = road.frame(&road.packet(protocol, &unreachable(family, &never_sent)));

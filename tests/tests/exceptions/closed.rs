@@ -3,10 +3,13 @@
 use std::net::Ipv6Addr;
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab};
+use sg_tests::{
+    lab::{Attach, Family, Lab},
+    packet::{ICMPV6, ip},
+};
 
 use crate::support::{
-    forwarding::{ARP, ForwardingPath, IPV6, packet},
+    forwarding::{ARP, ForwardingPath, IPV6},
     scene::{
         NOTHING, Role,
         Who::{self, Client, Server},
@@ -15,7 +18,6 @@ use crate::support::{
     suite::Suite,
 };
 
-const ICMPV6: u8 = 58;
 const OWN: &str = "fd77::1";
 const NEIGHBOUR: &str = "fd77::2";
 const ELSEWHERE: &str = "fd99::1";
@@ -124,7 +126,7 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
         let to = if sent.from == Server { Client } else { Server };
         let road = ForwardingPath::open(&scene, sent.from, to, Family::V6, IPV6)?;
         let [from, to] = [sent.ends[0].parse()?, sent.ends[1].parse()?];
-        let frame = road.frame(&packet(from, to, ICMPV6, sent.hop_limit, &sent.message));
+        let frame = road.frame(&ip([from, to], ICMPV6, sent.hop_limit, &sent.message));
         crosses(&agent, &road, &frame, "neighbour-discovery", sent.passes).context(sent.what.to_owned())?;
     }
     Ok(())
@@ -159,16 +161,16 @@ fn who_asks_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let outward = ForwardingPath::open(&scene, Server, Client, Family::V6, IPV6)?;
     let inward = ForwardingPath::open(&scene, Client, Server, Family::V6, IPV6)?;
     let asker = "fd77::77";
-    let answer = packet(OWN.parse()?, asker.parse()?, ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
+    let answer = ip([OWN.parse()?, asker.parse()?], ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
     let answer = outward.frame(&answer);
     crosses(&agent, &outward, &answer, "neighbour-discovery", false).context("before it asked")?;
-    let question = packet(asker.parse()?, OWN.parse()?, ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
+    let question = ip([asker.parse()?, OWN.parse()?], ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
     let question = inward.frame(&question);
     crosses(&agent, &inward, &question, "neighbour-discovery", true).context("it asks")?;
     crosses(&agent, &outward, &answer, "neighbour-discovery", true).context("when it has asked")?;
     for (what, to, options) in [("to somewhere else", ELSEWHERE, vec![]), ("with data", asker, data(64))] {
         let answer = message(136, 0, Some(OWN), &options);
-        let answer = outward.frame(&packet(OWN.parse()?, to.parse()?, ICMPV6, 255, &answer));
+        let answer = outward.frame(&ip([OWN.parse()?, to.parse()?], ICMPV6, 255, &answer));
         crosses(&agent, &outward, &answer, "neighbour-discovery", false).context(what)?;
     }
     Ok(())

@@ -4,10 +4,13 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, Family, Lab};
+use sg_tests::{
+    lab::{Agent, Attach, Family, Lab},
+    packet::{UDP, ip, udp},
+};
 
 use crate::support::{
-    forwarding::{ForwardingPath, IPV4, IPV6, packet, udp},
+    forwarding::{ForwardingPath, IPV4, IPV6},
     scene::{
         NOTHING, Role, Scene,
         Who::{self, Client, Server},
@@ -16,7 +19,6 @@ use crate::support::{
     suite::Suite,
 };
 
-const UDP: u8 = 17;
 const ALL: &str = "255.255.255.255";
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -100,7 +102,7 @@ impl Wire<'_> {
         let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
         let to = if from == Server { Client } else { Server };
         let road = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
-        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(ports[0], ports[1], message)));
+        let frame = road.frame(&ip([source, destination], UDP, 64, &udp(ports, message)));
         let counted = u64::from(passes);
         counts(
             self.agent,

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
-use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, Stats, checksum, until};
+use sg_tests::{
+    lab::{Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, Stats, until},
+    packet::checksum,
+};
 use socket2::SockRef;
 
 use crate::support::{

@@ -1,7 +1,10 @@
 //! Frames that cannot be judged are dropped, and counted under why.
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab, checksum};
+use sg_tests::{
+    lab::{Attach, Family, Lab},
+    packet::{UDP, checksum, udp},
+};
 
 use crate::support::{
     forwarding::{ARP, ForwardingPath},
@@ -21,7 +24,6 @@ egress:
   - { protocol: all }
 ";
 
-const UDP: u8 = 17;
 const FRAGMENT_HEADER: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 /// Local experiments (IEEE 802).
@@ -44,7 +46,7 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
 
     // The control: what can be judged goes through.
     for road in [&v4, &v6] {
-        let whole = road.frame(&road.packet(UDP, &crate::support::forwarding::udp(7, 7, b"whole")));
+        let whole = road.frame(&road.packet(UDP, &udp([7, 7], b"whole")));
         ensure!(road.carries(&whole, true)?, "a whole packet was dropped");
     }
 
@@ -52,7 +54,7 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
     later_v4[6..8].copy_from_slice(&5_u16.to_be_bytes());
     summed(&mut later_v4);
     let later_v6 = v6.packet(FRAGMENT_HEADER, &[&[UDP, 0, 0, 8, 0, 0, 0, 1][..], b"the rest"].concat());
-    let mut long_header = v4.packet(UDP, &crate::support::forwarding::udp(7, 7, b"odd"));
+    let mut long_header = v4.packet(UDP, &udp([7, 7], b"odd"));
     long_header[0] = 0x4f;
     summed(&mut long_header);
     long_header.truncate(24);

@@ -7,13 +7,16 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use sg_tests::lab::{Attach, Family, FrameSocket, Lab, Outcome, Service};
+use sg_tests::{
+    lab::{Attach, Family, FrameSocket, Lab, Outcome, Service},
+    packet::octets,
+};
 
 use crate::{
     reject::told::scene,
     support::{
         forwarding::{IPV4, IPV6},
-        reject_wire::{Crafted, Kind, octets},
+        reject_wire::{Crafted, Kind},
         scene::{
             Role,
             Who::{Client, Server, Stranger},
@@ -147,7 +150,7 @@ fn answers_tell_no_port(lab: Lab, attach: Attach) -> Result<()> {
 
 /// Another address of the same network.
 fn another(address: IpAddr, number: u64) -> IpAddr {
-    let mut octets = octets(address);
+    let mut octets = octets(&[address]);
     if let Some(last) = octets.last_mut() {
         *last = 100 + number as u8;
     }

@@ -19,17 +19,13 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
-        counts, filtered,
+        counts, filtered, over_roles,
     },
     suite::Suite,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("nobody_else_sends_from_it_{role}"), move |lab, attach| {
-            nobody_else_sends_from_it(lab, attach, role)
-        });
-    }
+    over_roles(suite, "nobody_else_sends_from_it", nobody_else_sends_from_it);
     suite.over(Role::Host.ways(), "a_flow_ends_when_its_sender_is_the_nic", a_flow_ends);
     suite.over(Role::Host.ways(), "link_local_addresses_make_no_members", link_local_addresses);
     suite.over(

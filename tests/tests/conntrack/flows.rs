@@ -13,7 +13,7 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{self, Client, Server},
-        filtered, question, web,
+        filtered, over_roles, question, web,
     },
     suite::Suite,
 };
@@ -28,14 +28,8 @@ egress:
 ";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("are_shown_and_deleted_{role}"), move |lab, attach| {
-            are_shown_and_deleted(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("large_datagrams_arrive_{role}"), move |lab, attach| {
-            large_datagrams_arrive(lab, attach, role)
-        });
-    }
+    over_roles(suite, "are_shown_and_deleted", are_shown_and_deleted);
+    over_roles(suite, "large_datagrams_arrive", large_datagrams_arrive);
 }
 
 pub(crate) fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {

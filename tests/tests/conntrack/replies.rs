@@ -13,7 +13,7 @@ use crate::support::{
     scene::{
         Role,
         Who::{Client, Server},
-        counts, filtered, question, web,
+        counts, filtered, over_roles, question, web,
     },
     suite::Suite,
 };
@@ -33,22 +33,10 @@ egress:
 const ASKS_ONLY: &str = "description: no rules";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("a_pinged_peer_may_not_ping_{role}"), move |lab, attach| {
-            a_pinged_peer_may_not_ping(lab, attach, role)
-        });
-        suite.over(
-            role.ways(),
-            &format!("a_syn_on_the_tuple_of_a_connection_is_judged_{role}"),
-            move |lab, attach| a_syn_on_the_tuple_is_judged(lab, attach, role),
-        );
-        suite.over(role.ways(), &format!("an_error_about_a_flow_passes_{role}"), move |lab, attach| {
-            an_error_about_a_flow_passes(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("an_error_about_no_flow_is_dropped_{role}"), move |lab, attach| {
-            an_error_about_no_flow_is_dropped(lab, attach, role)
-        });
-    }
+    over_roles(suite, "a_pinged_peer_may_not_ping", a_pinged_peer_may_not_ping);
+    over_roles(suite, "a_syn_on_the_tuple_of_a_connection_is_judged", a_syn_on_the_tuple_is_judged);
+    over_roles(suite, "an_error_about_a_flow_passes", an_error_about_a_flow_passes);
+    over_roles(suite, "an_error_about_no_flow_is_dropped", an_error_about_no_flow_is_dropped);
     for family in Family::ALL {
         suite.each(&format!("path_mtu_is_discovered_{family}"), move |lab, attach| {
             path_mtu_is_discovered(lab, attach, family)

@@ -13,7 +13,7 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{Client, Server},
-        counts, question, web,
+        counts, over_roles, question, web,
     },
     suite::Suite,
 };
@@ -27,13 +27,7 @@ const RESTART: Duration = Duration::from_secs(TAKEOVER - 1);
 const OVER: Duration = Duration::from_millis(TAKEOVER * 1_000 + 500);
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(
-            role.ways(),
-            &format!("starts_with_the_flow_table_and_no_restart_{role}"),
-            move |lab, attach| starts_with_the_flow_table(lab, attach, role),
-        );
-    }
+    over_roles(suite, "starts_with_the_flow_table_and_no_restart", starts_with_the_flow_table);
 }
 
 /// A connection of each family. A port each: a process that another test starts may hold a listener open for a moment.

@@ -13,7 +13,7 @@ use crate::support::{
     scene::{
         NOTHING, Role,
         Who::{self, Client, Server},
-        counts, filtered, web,
+        counts, filtered, over_roles, web,
     },
     suite::Suite,
 };
@@ -24,17 +24,9 @@ const ELSEWHERE: &str = "fd99::1";
 const SOLICITED: &str = "ff02::1:ff00:2";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("discovery_is_no_channel_{role}"), move |lab, attach| {
-            discovery_is_no_channel(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("who_asks_is_answered_{role}"), move |lab, attach| {
-            who_asks_is_answered(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("arp_is_no_channel_{role}"), move |lab, attach| {
-            arp_is_no_channel(lab, attach, role)
-        });
-    }
+    over_roles(suite, "discovery_is_no_channel", discovery_is_no_channel);
+    over_roles(suite, "who_asks_is_answered", who_asks_is_answered);
+    over_roles(suite, "arp_is_no_channel", arp_is_no_channel);
 }
 
 /// An ICMPv6 message: its first eight bytes, an address where it has one, and what stands behind it.

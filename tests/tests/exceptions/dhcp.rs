@@ -14,7 +14,7 @@ use crate::support::{
     scene::{
         NOTHING, Role, Scene,
         Who::{self, Client, Server},
-        counts, filtered, web,
+        counts, filtered, over_roles, web,
     },
     suite::Suite,
 };
@@ -28,17 +28,9 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 5];
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 6];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("what_was_asked_is_answered_{role}"), move |lab, attach| {
-            what_was_asked_is_answered(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("one_server_is_asked_{role}"), move |lab, attach| {
-            one_server_is_asked(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("dhcpv6_likewise_{role}"), move |lab, attach| {
-            dhcpv6_likewise(lab, attach, role)
-        });
-    }
+    over_roles(suite, "what_was_asked_is_answered", what_was_asked_is_answered);
+    over_roles(suite, "one_server_is_asked", one_server_is_asked);
+    over_roles(suite, "dhcpv6_likewise", dhcpv6_likewise);
 }
 
 /// A message of BOOTP with the options of DHCP.

@@ -16,7 +16,7 @@ use crate::support::{
     scene::{
         Role,
         Who::{Client, Server},
-        filtered, web,
+        filtered, over_roles, web,
     },
     suite::Suite,
 };
@@ -33,11 +33,7 @@ const RULES: [&str; 4] = [
 ];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("a_receiver_needs_three_rules_{role}"), move |lab, attach| {
-            a_receiver_needs_three_rules(lab, attach, role)
-        });
-    }
+    over_roles(suite, "a_receiver_needs_three_rules", a_receiver_needs_three_rules);
 }
 
 fn group(family: Family) -> IpAddr {

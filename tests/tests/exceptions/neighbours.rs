@@ -10,7 +10,7 @@ use crate::support::{
     scene::{
         NOTHING, Role,
         Who::{Client, Server},
-        counts, filtered, question, web,
+        counts, filtered, over_roles, question, web,
     },
     suite::Suite,
 };
@@ -20,14 +20,8 @@ const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const DAD_FAILED: u8 = 0x08;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("neighbours_are_found_{role}"), move |lab, attach| {
-            neighbours_are_found(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("duplicate_addresses_are_found_{role}"), move |lab, attach| {
-            duplicate_addresses_are_found(lab, attach, role)
-        });
-    }
+    over_roles(suite, "neighbours_are_found", neighbours_are_found);
+    over_roles(suite, "duplicate_addresses_are_found", duplicate_addresses_are_found);
 }
 
 /// Both ways: each asks for the other, whose answer comes.

@@ -10,7 +10,7 @@ use crate::{
         scene::{
             Role,
             Who::{Client, Server, Stranger},
-            counts, filtered, web,
+            counts, filtered, over_roles, web,
         },
         suite::Suite,
     },
@@ -56,10 +56,8 @@ pub(crate) fn tests(suite: &mut Suite) {
                 outbound(lab, attach, role, family)
             });
         }
-        suite.over(role.ways(), &format!("each_program_drops_{role}"), move |lab, attach| {
-            each_program_drops(lab, attach, role)
-        });
     }
+    over_roles(suite, "each_program_drops", each_program_drops);
 }
 
 fn inbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{self, Client, Server},
-        counts, filtered, web,
+        counts, filtered, over_roles, web,
     },
     suite::Suite,
 };
@@ -30,12 +30,10 @@ const DESTINATION_OPTIONS: u8 = 60;
 const EXPERIMENTAL: u16 = 0x88b5;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
-            suite.over(role.ways(), &format!("are_dropped_for_a_reason_{way}_{role}"), move |lab, attach| {
-                are_dropped_for_a_reason(lab, attach, role, from, to)
-            });
-        }
+    for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
+        over_roles(suite, &format!("are_dropped_for_a_reason_{way}"), move |lab, attach, role| {
+            are_dropped_for_a_reason(lab, attach, role, from, to)
+        });
     }
 }
 

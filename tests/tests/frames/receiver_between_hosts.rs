@@ -19,7 +19,7 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{self, Client, Server, Stranger},
-        counts, filtered, web,
+        counts, filtered, over_roles, web,
     },
     suite::Suite,
 };
@@ -42,23 +42,16 @@ const OPTIONS: u8 = 60;
 const DATA: &[u8] = b"for whom it is not meant";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
-            let name = |what: &str| format!("{what}_{way}_{role}");
-            suite.over(role.ways(), &name("gets_no_hidden_datagram"), move |lab, attach| {
-                gets_no_hidden_datagram(lab, attach, role, from, to)
-            });
-            suite.over(role.ways(), &name("gets_what_was_judged"), move |lab, attach| {
-                gets_what_was_judged(lab, attach, role, from, to)
-            });
-        }
-        suite.over(role.ways(), &format!("gets_no_tiny_syn_{role}"), move |lab, attach| {
-            gets_no_tiny_syn(lab, attach, role)
+    for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
+        over_roles(suite, &format!("gets_no_hidden_datagram_{way}"), move |lab, attach, role| {
+            gets_no_hidden_datagram(lab, attach, role, from, to)
         });
-        suite.over(role.ways(), &format!("padding_opens_nothing_{role}"), move |lab, attach| {
-            padding_opens_nothing(lab, attach, role)
+        over_roles(suite, &format!("gets_what_was_judged_{way}"), move |lab, attach, role| {
+            gets_what_was_judged(lab, attach, role, from, to)
         });
     }
+    over_roles(suite, "gets_no_tiny_syn", gets_no_tiny_syn);
+    over_roles(suite, "padding_opens_nothing", padding_opens_nothing);
     suite.over(
         &[Attach::Tcx, Attach::Clsact],
         "gets_no_rogue_server_in_fragments",

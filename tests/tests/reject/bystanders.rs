@@ -14,18 +14,14 @@ use crate::{
         scene::{
             Role,
             Who::{Client, Server, Stranger},
-            question, web,
+            over_roles, question, web,
         },
         suite::Suite,
     },
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("strangers_talk_undisturbed_{role}"), move |lab, attach| {
-            strangers_talk_undisturbed(lab, attach, role)
-        });
-    }
+    over_roles(suite, "strangers_talk_undisturbed", strangers_talk_undisturbed);
 }
 
 /// The client talks to the stranger, and the switch forgets all the time where they are.

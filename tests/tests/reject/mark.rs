@@ -19,7 +19,7 @@ use crate::{
         scene::{
             Role,
             Who::{Client, Server},
-            counts, web,
+            counts, over_roles, web,
         },
         suite::Suite,
     },
@@ -29,11 +29,7 @@ const PORT: u16 = 81;
 const TRIES: u64 = 5;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("nobody_takes_the_mark_{role}"), move |lab, attach| {
-            nobody_takes_the_mark(lab, attach, role)
-        });
-    }
+    over_roles(suite, "nobody_takes_the_mark", nobody_takes_the_mark);
 }
 
 /// A process sends what is rejected, sees the mark of the answer that comes in, and sends the same with that mark.

@@ -17,7 +17,7 @@ use crate::{
         scene::{
             Role,
             Who::{self, Client, Server},
-            counts, web,
+            counts, over_roles, web,
         },
         suite::Suite,
     },
@@ -102,11 +102,7 @@ impl Set {
 }
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("who_connects_with_options_is_told_{role}"), move |lab, attach| {
-            who_connects_with_options(lab, attach, role)
-        });
-    }
+    over_roles(suite, "who_connects_with_options_is_told", who_connects_with_options);
 }
 
 fn who_connects_with_options(lab: Lab, attach: Attach, role: Role) -> Result<()> {

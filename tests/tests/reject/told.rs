@@ -13,7 +13,7 @@ use crate::support::{
     scene::{
         Role, Scene,
         Who::{self, Client, Server},
-        accepting_port, counts, question, web,
+        accepting_port, counts, over_roles, question, web,
     },
     suite::Suite,
 };
@@ -23,14 +23,8 @@ const UDP: Service = Service::Udp(81);
 const SILENT: [Service; 2] = [Service::Tcp(82), Service::Udp(82)];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("inbound_{role}"), move |lab, attach| {
-            a_rule_rejects(lab, attach, role, Client)
-        });
-        suite.over(role.ways(), &format!("outbound_{role}"), move |lab, attach| {
-            a_rule_rejects(lab, attach, role, Server)
-        });
-    }
+    over_roles(suite, "inbound", |lab, attach, role| a_rule_rejects(lab, attach, role, Client));
+    over_roles(suite, "outbound", |lab, attach, role| a_rule_rejects(lab, attach, role, Server));
     suite.over(&Attach::RECEIVED, "the_default_may", the_default_may);
     suite.over(&Attach::RECEIVED, "a_revoked_connection_is_reset", a_revoked_connection_is_reset);
 }

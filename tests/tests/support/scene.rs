@@ -14,6 +14,8 @@ use sg_tests::lab::{
     Tunnel, answer, ask,
 };
 
+use crate::support::suite::Suite;
+
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -79,6 +81,18 @@ impl fmt::Display for Role {
             Self::Host => "host",
             Self::Guest => "guest",
         })
+    }
+}
+
+/// Adds a test that is run in both roles, over each one's ways to attach; its name ends with the role.
+pub(crate) fn over_roles(
+    suite: &mut Suite,
+    name: &str,
+    test: impl FnOnce(Lab, Attach, Role) -> Result<()> + Clone + Send + 'static,
+) {
+    for role in Role::ALL {
+        let test = test.clone();
+        suite.over(role.ways(), &format!("{name}_{role}"), move |lab, attach| test(lab, attach, role));
     }
 }
 

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::support::{
     forwarding::{ForwardingPath, IPV4, IPV6},
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{Client, Server},
         counts, filtered, over_roles,
     },
@@ -52,7 +52,7 @@ fn comes(
     let counted = |stats: &sg_tests::lab::Stats| {
         reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
     };
-    counts(agent, reason.unwrap_or("all"), counted, 1.., || {
+    counts(agent, Counted::Of(reason.unwrap_or("all"), &counted), 1.., || {
         let arrived = road.carries(&frame, reason.is_none())?;
         ensure!(arrived == reason.is_none(), "it {}", if arrived { "arrived" } else { "did not arrive" });
         Ok(())
@@ -124,7 +124,7 @@ groups:
         let frame = road.frame(&ip([source, destination], UDP, 64, &udp([3_000, 53], b"?")));
         let members = |stats: &sg_tests::lab::Stats| stats.intra_group("web");
         let expected = u64::from(member);
-        counts(&agent, "members of web", members, expected..=expected, || {
+        counts(&agent, Counted::Of("members of web", &members), expected..=expected, || {
             ensure!(road.carries(&frame, member)? == member, "member: {member}");
             Ok(())
         })
@@ -174,17 +174,11 @@ nics:
     ] {
         let connected = || is_connected(&neighbour, from.parse()?, to.parse()?, member);
         let counted = if member { 1..=u64::MAX } else { 0..=0 };
-        counts(&agent, "members of mine", members, counted, || {
-            counts(
-                &agent,
-                "the default",
-                |stats| stats.default_of("ingress"),
-                if member { 0..=0 } else { 1..=u64::MAX },
-                || {
-                    ensure!(connected()? == member, "connected: {}", !member);
-                    Ok(())
-                },
-            )
+        counts(&agent, Counted::Of("members of mine", &members), counted, || {
+            counts(&agent, Counted::Default("ingress"), if member { 0..=0 } else { 1..=u64::MAX }, || {
+                ensure!(connected()? == member, "connected: {}", !member);
+                Ok(())
+            })
         })
         .with_context(|| format!("from {from} to {to}"))?;
     }

@@ -10,7 +10,7 @@ use sg_tests::{
 use crate::support::{
     forwarding::{ARP, IPV4},
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{Client, Server},
         counts,
     },
@@ -126,7 +126,7 @@ fn a_guest_needs_three_pairs(lab: Lab, attach: Attach) -> Result<()> {
             let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
             let heard = FrameSocket::open(scene.host(Client), "eth0", ethertype)?;
             let expected = u64::from(!passes);
-            counts(&agent, "spoofed packets", spoofed, expected..=expected, || {
+            counts(&agent, Counted::Of("spoofed packets", &spoofed), expected..=expected, || {
                 ensure!(arrives(&guest, &heard, &frame, passes)? == passes, "it arrived: {}", !passes);
                 Ok(())
             })
@@ -151,7 +151,7 @@ fn advertisements_need_a_rule(lab: Lab, attach: Attach) -> Result<()> {
         for (direction, (from, to), frame) in [("out", from, &outbound), ("in", to, &inbound)] {
             let way = if direction == "out" { "egress" } else { "ingress" };
             let by = |stats: &Stats| if has_rules { stats.rule(direction) } else { stats.default_of(way) };
-            counts(&agent, "who decides", by, 1..=1, || {
+            counts(&agent, Counted::Of("who decides", &by), 1..=1, || {
                 ensure!(arrives(from, to, frame, has_rules)? == has_rules, "it arrived: {}", !has_rules);
                 Ok(())
             })

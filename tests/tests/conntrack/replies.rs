@@ -11,7 +11,7 @@ use crate::support::{
     forwarding::{ForwardingPath, unreachable},
     routed::Routed,
     scene::{
-        Role,
+        Counted, Role,
         Who::{Client, Server},
         counts, filtered, over_roles, question, web,
     },
@@ -50,13 +50,7 @@ fn a_pinged_peer_may_not_ping(lab: Lab, attach: Attach, role: Role) -> Result<()
         let ping = Question { source_port: 77, ..question(Client, Server, family, Service::Echo) };
         scene.puts(Client, &ping, Outcome::Answered)?;
         let back = Question { source_port: 77, ..question(Server, Client, family, Service::Echo) };
-        counts(
-            &agent,
-            "nothing-out",
-            |stats| stats.rule("nothing-out"),
-            1..=1,
-            || scene.puts(Server, &back, Outcome::Silent),
-        )?;
+        counts(&agent, Counted::Rule("nothing-out"), 1..=1, || scene.puts(Server, &back, Outcome::Silent))?;
     }
     Ok(())
 }
@@ -67,17 +61,11 @@ fn a_syn_on_the_tuple_is_judged(lab: Lab, attach: Attach, role: Role) -> Result<
         let ask = Question { source_port: 40_000, ..question(Client, Server, family, Service::Tcp(80)) };
         let mut streams = Streams::open(scene.host(Client), scene.host(Server), &ask)?;
         let road = ForwardingPath::ip(&scene, Server, Client, family)?;
-        counts(
-            &agent,
-            "nothing-out",
-            |stats| stats.rule("nothing-out"),
-            1..=1,
-            || {
-                let back = road.frame(&road.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
-                ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
-                Ok(())
-            },
-        )?;
+        counts(&agent, Counted::Rule("nothing-out"), 1..=1, || {
+            let back = road.frame(&road.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
+            ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
+            Ok(())
+        })?;
         // The connection does not suffer from it.
         streams.send(End::Answerer)?;
         ensure!(streams.arrives(End::Asker, PATIENCE)?, "{family}: the connection was lost");
@@ -89,23 +77,15 @@ fn an_error_about_a_flow_passes(lab: Lab, attach: Attach, role: Role) -> Result<
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
     for family in Family::ALL {
         // The server has nobody at this port, and its error goes out, where nothing else may.
-        counts(
-            &agent,
-            "icmp-error",
-            |stats| stats.reason("icmp-error"),
-            1..=1,
-            || scene.puts(Client, &question(Client, Server, family, Service::Udp(54)), Outcome::Refused),
-        )?;
+        counts(&agent, Counted::Reason("icmp-error"), 1..=1, || {
+            scene.puts(Client, &question(Client, Server, family, Service::Udp(54)), Outcome::Refused)
+        })?;
     }
     agent.apply(&web(role, ASKS_ONLY))?;
     for family in Family::ALL {
-        counts(
-            &agent,
-            "icmp-error",
-            |stats| stats.reason("icmp-error"),
-            1..=1,
-            || scene.puts(Server, &question(Server, Client, family, Service::Udp(55)), Outcome::Refused),
-        )?;
+        counts(&agent, Counted::Reason("icmp-error"), 1..=1, || {
+            scene.puts(Server, &question(Server, Client, family, Service::Udp(55)), Outcome::Refused)
+        })?;
     }
     Ok(())
 }
@@ -118,16 +98,10 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
         let road = ForwardingPath::ip(&scene, Client, Server, family)?;
         let protocol = Service::Echo.protocol(family);
         let error = road.frame(&road.packet(protocol, &unreachable(family, &never_sent)));
-        counts(
-            &agent,
-            "the default",
-            |stats| stats.default_of("ingress"),
-            1..=1,
-            || {
-                ensure!(!road.carries(&error, false)?, "{family}: an error about no flow arrived");
-                Ok(())
-            },
-        )?;
+        counts(&agent, Counted::Default("ingress"), 1..=1, || {
+            ensure!(!road.carries(&error, false)?, "{family}: an error about no flow arrived");
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -135,5 +109,5 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
 fn path_mtu_is_discovered(lab: Lab, attach: Attach, family: Family) -> Result<()> {
     let routed = Routed::new(lab)?;
     let agent = Agent::start(&routed.server, &web(Role::Host, ANSWERS_ONLY), attach.into())?;
-    counts(&agent, "icmp-error", |stats| stats.reason("icmp-error"), 1.., || routed.bulk_arrives(family))
+    counts(&agent, Counted::Reason("icmp-error"), 1.., || routed.bulk_arrives(family))
 }

@@ -11,7 +11,7 @@ use sg_tests::lab::{Attach, End, Family, Lab, PATIENCE, Pair as _, SILENCE, Serv
 
 use crate::support::{
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{Client, Server},
         counts, over_roles, question, web,
     },
@@ -63,21 +63,15 @@ fn starts_with_the_flow_table(lab: Lab, attach: Attach, role: Role) -> Result<()
     agent.start_again()?;
     goes_on(&mut early, "after the restart")?;
     sleep_until(OVER);
-    counts(
-        &agent,
-        "not-taken-over",
-        |stats| stats.reason("not-taken-over"),
-        2..,
-        || {
-            for pair in &mut late {
-                pair.send(End::Answerer)?;
-            }
-            for pair in &mut late {
-                ensure!(!pair.arrives(End::Asker, SILENCE)?, "a connection was taken over");
-            }
-            Ok(())
-        },
-    )
+    counts(&agent, Counted::Reason("not-taken-over"), 2.., || {
+        for pair in &mut late {
+            pair.send(End::Answerer)?;
+        }
+        for pair in &mut late {
+            ensure!(!pair.arrives(End::Asker, SILENCE)?, "a connection was taken over");
+        }
+        Ok(())
+    })
     .context("when the time is over")?;
     goes_on(&mut early, "when the time is over")?;
 

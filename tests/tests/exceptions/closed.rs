@@ -11,7 +11,7 @@ use sg_tests::{
 use crate::support::{
     forwarding::{ARP, ForwardingPath, IPV6},
     scene::{
-        NOTHING, Role,
+        Counted, NOTHING, Role,
         Who::{self, Client, Server},
         counts, filtered, over_roles, web,
     },
@@ -134,17 +134,11 @@ fn crosses(
 ) -> Result<()> {
     // The hosts look for each other in between.
     let least = u64::from(passes);
-    counts(
-        agent,
-        reason,
-        |stats| stats.reason(reason),
-        least..,
-        || {
-            let arrived = road.carries(frame, passes)?;
-            ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
-            Ok(())
-        },
-    )
+    counts(agent, Counted::Reason(reason), least.., || {
+        let arrived = road.carries(frame, passes)?;
+        ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
+        Ok(())
+    })
 }
 
 /// A neighbour that asks from an address of the network is answered there.

@@ -12,7 +12,7 @@ use sg_tests::{
 use crate::support::{
     forwarding::{ForwardingPath, IPV4, IPV6},
     scene::{
-        NOTHING, Role, Scene,
+        Counted, NOTHING, Role, Scene,
         Who::{self, Client, Server},
         counts, filtered, over_roles, web,
     },
@@ -96,17 +96,11 @@ impl Wire<'_> {
         let road = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
         let frame = road.frame(&ip([source, destination], UDP, 64, &udp(ports, message)));
         let counted = u64::from(passes);
-        counts(
-            self.agent,
-            "dhcp",
-            |stats| stats.reason("dhcp"),
-            counted..=counted,
-            || {
-                let arrived = road.carries(&frame, passes)?;
-                ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
-                Ok(())
-            },
-        )
+        counts(self.agent, Counted::Reason("dhcp"), counted..=counted, || {
+            let arrived = road.carries(&frame, passes)?;
+            ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
+            Ok(())
+        })
         .with_context(|| what.to_owned())
     }
 

@@ -8,7 +8,7 @@ use crate::{
     lab::baseline::SERVICES,
     support::{
         scene::{
-            Role,
+            Counted, Role,
             Who::{Client, Server, Stranger},
             counts, filtered, over_roles, web,
         },
@@ -64,21 +64,13 @@ fn inbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &(web(role, RULES) + CLIENT))?;
     for service in SERVICES {
         let rule = rule("in", service, family);
-        counts(
-            &agent,
-            &rule,
-            |stats| stats.rule(&rule),
-            packets(service),
-            || scene.asks(Client, Server, family, service, Outcome::Answered),
-        )
+        counts(&agent, Counted::Rule(&rule), packets(service), || {
+            scene.asks(Client, Server, family, service, Outcome::Answered)
+        })
         .with_context(|| format!("{service}, which a rule accepts"))?;
-        counts(
-            &agent,
-            "the default",
-            |stats| stats.default_of("ingress"),
-            1..=1,
-            || scene.asks(Stranger, Server, family, service, Outcome::Silent),
-        )
+        counts(&agent, Counted::Default("ingress"), 1..=1, || {
+            scene.asks(Stranger, Server, family, service, Outcome::Silent)
+        })
         .with_context(|| format!("{service}, which no rule accepts"))?;
     }
     Ok(())
@@ -88,21 +80,13 @@ fn outbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> 
     let (scene, agent) = filtered(lab, attach, role, &(web(role, RULES) + CLIENT))?;
     for service in SERVICES {
         let rule = rule("out", service, family);
-        counts(
-            &agent,
-            &rule,
-            |stats| stats.rule(&rule),
-            packets(service),
-            || scene.asks(Server, Client, family, service, Outcome::Answered),
-        )
+        counts(&agent, Counted::Rule(&rule), packets(service), || {
+            scene.asks(Server, Client, family, service, Outcome::Answered)
+        })
         .with_context(|| format!("{service}, which a rule accepts"))?;
-        counts(
-            &agent,
-            "the dropping rule",
-            |stats| stats.rule("nothing-else-out"),
-            1..=1,
-            || scene.asks(Server, Stranger, family, service, Outcome::Silent),
-        )
+        counts(&agent, Counted::Rule("nothing-else-out"), 1..=1, || {
+            scene.asks(Server, Stranger, family, service, Outcome::Silent)
+        })
         .with_context(|| format!("{service}, which a rule drops"))?;
     }
     Ok(())
@@ -133,20 +117,12 @@ fn each_program_drops(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, DROP_EVERYTHING))?;
     for family in Family::ALL {
         for service in SERVICES {
-            counts(
-                &agent,
-                "nothing-in",
-                |stats| stats.rule("nothing-in"),
-                1..=1,
-                || scene.asks(Client, Server, family, service, Outcome::Silent),
-            )?;
-            counts(
-                &agent,
-                "nothing-out",
-                |stats| stats.rule("nothing-out"),
-                1..=1,
-                || scene.asks(Server, Client, family, service, Outcome::Silent),
-            )?;
+            counts(&agent, Counted::Rule("nothing-in"), 1..=1, || {
+                scene.asks(Client, Server, family, service, Outcome::Silent)
+            })?;
+            counts(&agent, Counted::Rule("nothing-out"), 1..=1, || {
+                scene.asks(Server, Client, family, service, Outcome::Silent)
+            })?;
         }
     }
     Ok(())

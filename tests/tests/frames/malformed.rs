@@ -9,7 +9,7 @@ use sg_tests::{
 use crate::support::{
     forwarding::{ARP, ForwardingPath},
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{self, Client, Server},
         counts, filtered, over_roles, web,
     },
@@ -70,16 +70,10 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
         ("an unknown EtherType", "not-ip", &unknown, b"anything".to_vec()),
     ];
     for (what, reason, road, payload) in cases {
-        counts(
-            &agent,
-            reason,
-            |stats| stats.reason(reason),
-            1..=1,
-            || {
-                ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
-                Ok(())
-            },
-        )
+        counts(&agent, Counted::Reason(reason), 1..=1, || {
+            ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
+            Ok(())
+        })
         .with_context(|| what.to_owned())?;
     }
     arp_passes(&scene, from, to)

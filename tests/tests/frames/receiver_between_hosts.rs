@@ -17,7 +17,7 @@ use socket2::{Domain, Socket, Type};
 use crate::support::{
     forwarding::ForwardingPath,
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{self, Client, Server, Stranger},
         counts, filtered, over_roles, web,
     },
@@ -59,7 +59,6 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
 }
 
-/// A socket that hears UDP.
 fn heard(scene: &Scene, who: Who, family: Family, port: u16) -> Result<UdpSocket> {
     scene.host(who).inside(|| Ok(UdpSocket::bind((who.address(family), port))?))
 }
@@ -196,7 +195,7 @@ fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who
             for (index, (frame, is_dropped)) in pieces.into_iter().enumerate() {
                 let dropped = |stats: &Stats| stats.reason("fragment-overlap");
                 let expected = u64::from(is_dropped);
-                counts(&agent, "overlaps", dropped, expected..=expected, || {
+                counts(&agent, Counted::Of("overlaps", &dropped), expected..=expected, || {
                     // Without the socket: what is put together is not heard as frames.
                     road.send(&frame)?;
                     std::thread::sleep(Duration::from_millis(20));
@@ -281,16 +280,10 @@ fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             packets.push(zero);
         }
         for packet in packets {
-            counts(
-                &agent,
-                "malformed",
-                |stats| stats.reason("malformed"),
-                1..=1,
-                || {
-                    road.carries(&road.frame(&packet), false)?;
-                    Ok(())
-                },
-            )
+            counts(&agent, Counted::Reason("malformed"), 1..=1, || {
+                road.carries(&road.frame(&packet), false)?;
+                Ok(())
+            })
             .with_context(|| format!("{family}: {packet:02x?}"))?;
         }
     }

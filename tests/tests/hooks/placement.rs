@@ -15,7 +15,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as 
 
 use crate::support::{
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{Client, Server},
         counts, filtered, native_xdp, question, web,
     },
@@ -47,13 +47,9 @@ fn policy(hook: Hook) -> String {
 
 /// One datagram each way, each judged once.
 fn is_judged_once(scene: &Scene, agent: &Agent) -> Result<()> {
-    counts(
-        agent,
-        "the rule",
-        |stats| stats.rule("udp"),
-        2..=2,
-        || scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Answered),
-    )?;
+    counts(agent, Counted::Rule("udp"), 2..=2, || {
+        scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Answered)
+    })?;
     scene.asks(Client, Server, Family::V6, Service::Udp(SHUT), Outcome::Silent)
 }
 

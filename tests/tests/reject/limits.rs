@@ -18,7 +18,7 @@ use crate::{
         forwarding::{IPV4, IPV6},
         reject_wire::{Crafted, Kind},
         scene::{
-            Role,
+            Counted, Role,
             Who::{Client, Server, Stranger},
             counts, question, web,
         },
@@ -75,7 +75,7 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
 
     agent.stop()?;
     agent.start_with(&["--reject-rate", "0"])?;
-    counts(&agent, "answers", |stats| stats.reason("reject-sent"), 0..=0, || ask(100))?;
+    counts(&agent, Counted::Reason("reject-sent"), 0..=0, || ask(100))?;
     let question = question(Client, Server, Family::V4, UDP);
     scene.puts(Client, &question, Outcome::Silent)
 }

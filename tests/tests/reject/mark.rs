@@ -17,7 +17,7 @@ use crate::{
     reject::told::scene,
     support::{
         scene::{
-            Role,
+            Counted, Role,
             Who::{Client, Server},
             counts, over_roles, web,
         },
@@ -59,17 +59,11 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             .context("sending")
     };
     // The first is lost on finding the neighbour, where it must be found.
-    counts(
-        &agent,
-        "an answer",
-        |stats| stats.reason("reject-sent"),
-        1..=1,
-        || {
-            send()?;
-            std::thread::sleep(SILENCE);
-            Ok(())
-        },
-    )?;
+    counts(&agent, Counted::Reason("reject-sent"), 1..=1, || {
+        send()?;
+        std::thread::sleep(SILENCE);
+        Ok(())
+    })?;
     let mut mark = 0;
     for (bit, socket) in bits.iter().enumerate() {
         let seen = (&*socket).read(&mut [0; 2_048]).is_ok();
@@ -79,19 +73,13 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     ensure!((mark != 0) == (attach != Attach::Xdp), "the mark that was seen: {mark:#x}");
 
     SockRef::from(&sender).set_mark(mark).context("taking the mark")?;
-    counts(
-        &agent,
-        "the rule",
-        |stats| stats.rule("told"),
-        TRIES..=TRIES,
-        || {
-            for _ in 0..TRIES {
-                send()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Ok(())
-        },
-    )?;
+    counts(&agent, Counted::Rule("told"), TRIES..=TRIES, || {
+        for _ in 0..TRIES {
+            send()?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    })?;
     receiver.set_read_timeout(Some(SILENCE))?;
     ensure!(receiver.recv(&mut [0; 64]).is_err(), "a packet with the mark passed the filter");
     Ok(())

@@ -15,7 +15,7 @@ use crate::{
     reject::told::scene,
     support::{
         scene::{
-            Role,
+            Counted, Role,
             Who::{self, Client, Server},
             counts, over_roles, web,
         },
@@ -118,8 +118,8 @@ egress:
             for &set in Set::of(family) {
                 let connect = || scene.host(from).inside(|| is_refused(from, to, family, set));
                 // One SYN, and one answer, which was understood.
-                let told = || counts(&agent, rule, |stats| stats.rule(rule), 1..=1, connect);
-                counts(&agent, "answers", |stats| stats.reason("reject-sent"), 1..=1, told)
+                let told = || counts(&agent, Counted::Rule(rule), 1..=1, connect);
+                counts(&agent, Counted::Reason("reject-sent"), 1..=1, told)
                     .with_context(|| format!("{rule}, {family}, {set:?}"))?;
             }
         }

@@ -11,7 +11,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, FrameSocket, Lab, Outcome, PATIE
 use crate::support::{
     forwarding::IPV4,
     scene::{
-        Role, Scene,
+        Counted, Role, Scene,
         Who::{self, Client, Server},
         accepting_port, counts, over_roles, question, web,
     },
@@ -68,21 +68,9 @@ fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()>
         for (service, rule, expected) in
             [(TCP, "told-tcp", Outcome::Refused), (UDP, "told-udp", Outcome::Prohibited)]
         {
-            counts(
-                &agent,
-                "answers",
-                |stats| stats.reason("reject-sent"),
-                1..=1,
-                || {
-                    counts(
-                        &agent,
-                        rule,
-                        |stats| stats.rule(rule),
-                        1..=1,
-                        || scene.asks(from, to, family, service, expected),
-                    )
-                },
-            )
+            counts(&agent, Counted::Reason("reject-sent"), 1..=1, || {
+                counts(&agent, Counted::Rule(rule), 1..=1, || scene.asks(from, to, family, service, expected))
+            })
             .with_context(|| format!("{family:?}, {service}"))?;
         }
         for service in SILENT {

@@ -63,7 +63,6 @@ impl Crafted {
         Family::from(self.source)
     }
 
-    /// Its bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let family = self.family();
         let protocol = self.kind.protocol(family);

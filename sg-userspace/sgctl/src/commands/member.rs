@@ -22,14 +22,8 @@ use crate::{
 /// Members of groups on other hosts.
 ///
 /// Members on this host are NICs: see `sgctl nic`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List the addresses of a group's members on other hosts.
     List {
         /// Id or name of the group.
@@ -47,7 +41,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Change {
+pub(crate) struct Change {
     /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
@@ -73,8 +67,8 @@ impl Render for Member {
     }
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List { group, length } => {
             session.list_at::<Member>(&Address::of(&["groups", &group, "members"]), length)
         }

@@ -20,14 +20,8 @@ use crate::{
 };
 
 /// VPCs: networks whose groups and NICs can refer to each other.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List VPCs.
     List {
         #[command(flatten)]
@@ -54,7 +48,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Create {
+pub(crate) struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
     /// Region. Default: local.
@@ -79,7 +73,7 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-struct Modify {
+pub(crate) struct Modify {
     /// Id or name.
     #[arg(value_parser = named())]
     vpc: String,
@@ -127,8 +121,8 @@ impl Resource for Vpc {
     type View = Vpc;
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List { filter } => session.list::<Vpc>(filter, |address| address),
         Verb::Show { name } => session.show::<Vpc>(&name).map(drop),
         Verb::Create(create) => {

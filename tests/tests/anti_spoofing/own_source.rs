@@ -16,11 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::support::{
     forwarding::{ForwardingPath, IPV4, IPV6},
-    scene::{
-        Counted, Role, Scene,
-        Who::{Client, Server},
-        counts, filtered, over_roles,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts, filtered, over_roles},
     suite::Suite,
 };
 

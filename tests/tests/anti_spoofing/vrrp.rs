@@ -9,11 +9,7 @@ use sg_tests::{
 
 use crate::support::{
     forwarding::{ARP, IPV4},
-    scene::{
-        Counted, Role, Scene,
-        Who::{Client, Server},
-        counts,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts},
     suite::Suite,
 };
 

@@ -13,11 +13,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, Lab, PATIENCE, Pair as _, SILENC
 use socket2::SockRef;
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, over_roles, question, web,
-    },
+    scene::{Client, Role, Scene, Server, filtered, over_roles, question, web},
     suite::Suite,
 };
 

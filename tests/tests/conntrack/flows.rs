@@ -10,11 +10,7 @@ use serde_json::Value;
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, PATIENCE, Pair as _, SILENCE, Service, Streams};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{self, Client, Server},
-        filtered, over_roles, question, web,
-    },
+    scene::{Client, Role, Scene, Server, Who, filtered, over_roles, question, web},
     suite::Suite,
 };
 

@@ -8,11 +8,7 @@ use sg_tests::lab::{
 };
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server, Stranger},
-        filtered, over_roles, question, web,
-    },
+    scene::{Client, Role, Scene, Server, Stranger, filtered, over_roles, question, web},
     suite::Suite,
 };
 

@@ -10,11 +10,7 @@ use sg_tests::{
 use crate::support::{
     forwarding::{ForwardingPath, unreachable},
     routed::Routed,
-    scene::{
-        Counted, Role,
-        Who::{Client, Server},
-        counts, filtered, over_roles, question, web,
-    },
+    scene::{Client, Counted, Role, Server, counts, filtered, over_roles, question, web},
     suite::Suite,
 };
 

@@ -10,11 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, End, Family, Lab, PATIENCE, Pair as _, SILENCE, Service, Streams};
 
 use crate::support::{
-    scene::{
-        Counted, Role, Scene,
-        Who::{Client, Server},
-        counts, over_roles, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts, over_roles, question, web},
     suite::Suite,
 };
 

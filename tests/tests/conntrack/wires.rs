@@ -15,11 +15,7 @@ use socket2::SockRef;
 use crate::{
     conntrack::flows::shown,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            native_xdp, over_roles, question, web,
-        },
+        scene::{Client, Role, Scene, Server, native_xdp, over_roles, question, web},
         suite::Suite,
     },
 };

@@ -10,11 +10,7 @@ use sg_tests::{
 
 use crate::support::{
     forwarding::{ARP, ForwardingPath, IPV6},
-    scene::{
-        Counted, NOTHING, Role,
-        Who::{self, Client, Server},
-        counts, filtered, over_roles, web,
-    },
+    scene::{Client, Counted, NOTHING, Role, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 

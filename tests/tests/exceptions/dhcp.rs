@@ -11,11 +11,7 @@ use sg_tests::{
 
 use crate::support::{
     forwarding::{ForwardingPath, IPV4, IPV6},
-    scene::{
-        Counted, NOTHING, Role, Scene,
-        Who::{self, Client, Server},
-        counts, filtered, over_roles, web,
-    },
+    scene::{Client, Counted, NOTHING, Role, Scene, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 

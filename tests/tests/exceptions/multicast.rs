@@ -13,11 +13,7 @@ use socket2::SockRef;
 
 use crate::support::{
     forwarding::{IPV4, IPV6},
-    scene::{
-        Role,
-        Who::{Client, Server},
-        filtered, over_roles, web,
-    },
+    scene::{Client, Role, Server, filtered, over_roles, web},
     suite::Suite,
 };
 

@@ -7,11 +7,7 @@ use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, S
 
 use crate::support::{
     forwarding::{ARP, IPV6},
-    scene::{
-        Counted, NOTHING, Role,
-        Who::{Client, Server},
-        counts, filtered, over_roles, question, web,
-    },
+    scene::{Client, Counted, NOTHING, Role, Server, counts, filtered, over_roles, question, web},
     suite::Suite,
 };
 

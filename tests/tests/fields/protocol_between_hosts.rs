@@ -7,11 +7,7 @@ use sg_tests::lab::{Attach, Family, Lab, Outcome, Service};
 use crate::{
     lab::baseline::SERVICES,
     support::{
-        scene::{
-            Counted, Role,
-            Who::{Client, Server, Stranger},
-            counts, filtered, over_roles, web,
-        },
+        scene::{Client, Counted, Role, Server, Stranger, counts, filtered, over_roles, web},
         suite::Suite,
     },
 };

@@ -8,11 +8,7 @@ use sg_tests::{
 
 use crate::support::{
     forwarding::{ARP, ForwardingPath},
-    scene::{
-        Counted, Role, Scene,
-        Who::{self, Client, Server},
-        counts, filtered, over_roles, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 

@@ -16,11 +16,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::support::{
     forwarding::ForwardingPath,
-    scene::{
-        Counted, Role, Scene,
-        Who::{self, Client, Server, Stranger},
-        counts, filtered, over_roles, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, Stranger, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 

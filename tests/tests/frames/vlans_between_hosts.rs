@@ -20,11 +20,7 @@ use crate::{
     conntrack::flows::shown,
     support::{
         forwarding::ForwardingPath,
-        scene::{
-            Role,
-            Who::{Client, Server},
-            filtered, web,
-        },
+        scene::{Client, Role, Server, filtered, web},
         suite::Suite,
     },
 };

@@ -14,11 +14,7 @@ use sg_model::Hook;
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, until};
 
 use crate::support::{
-    scene::{
-        Counted, Role, Scene,
-        Who::{Client, Server},
-        counts, filtered, native_xdp, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts, filtered, native_xdp, question, web},
     suite::Suite,
 };
 

@@ -11,11 +11,7 @@ use sg_tests::lab::{
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Role,
-            Who::{Client, Server, Stranger},
-            over_roles, question, web,
-        },
+        scene::{Client, Role, Server, Stranger, over_roles, question, web},
         suite::Suite,
     },
 };

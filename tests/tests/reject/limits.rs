@@ -17,11 +17,7 @@ use crate::{
     support::{
         forwarding::{IPV4, IPV6},
         reject_wire::{Crafted, Kind},
-        scene::{
-            Counted, Role,
-            Who::{Client, Server, Stranger},
-            counts, question, web,
-        },
+        scene::{Client, Counted, Role, Server, Stranger, counts, question, web},
         suite::Suite,
     },
 };

@@ -16,11 +16,7 @@ use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Counted, Role,
-            Who::{Client, Server},
-            counts, over_roles, web,
-        },
+        scene::{Client, Counted, Role, Server, counts, over_roles, web},
         suite::Suite,
     },
 };

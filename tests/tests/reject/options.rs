@@ -14,11 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Counted, Role,
-            Who::{self, Client, Server},
-            counts, over_roles, web,
-        },
+        scene::{Client, Counted, Role, Server, Who, counts, over_roles, web},
         suite::Suite,
     },
 };

@@ -10,11 +10,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, FrameSocket, Lab, Outcome, PATIE
 
 use crate::support::{
     forwarding::IPV4,
-    scene::{
-        Counted, Role, Scene,
-        Who::{self, Client, Server},
-        accepting_port, counts, over_roles, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, Who, accepting_port, counts, over_roles, question, web},
     suite::Suite,
 };
 

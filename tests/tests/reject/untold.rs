@@ -6,11 +6,7 @@ use sg_tests::lab::{Attach, Family, Lab};
 
 use crate::support::{
     reject_wire::{Crafted, Kind, Wire, absent, guest},
-    scene::{
-        Role,
-        Who::{self, Client, Server},
-        over_roles,
-    },
+    scene::{Client, Role, Server, Who, over_roles},
     suite::Suite,
 };
 

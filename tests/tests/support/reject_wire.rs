@@ -13,11 +13,7 @@ use sg_tests::{
 
 use crate::support::{
     forwarding::{IPV4, IPV6},
-    scene::{
-        Role,
-        Who::{self, Client, Server},
-        accepting_port,
-    },
+    scene::{Client, Role, Server, Who, accepting_port},
 };
 
 const HOP_LIMIT: u8 = 64;

@@ -24,7 +24,7 @@ pub(crate) enum Who {
     Stranger = 3,
 }
 
-use Who::{Client, Server, Stranger};
+pub(crate) use Who::{Client, Server, Stranger};
 
 impl Who {
     pub(crate) fn address(self, family: Family) -> IpAddr {

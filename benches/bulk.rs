@@ -13,12 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sg_benches::{
-    cloud,
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, Plan, Samples, Unit, cloud};
 use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
 
 const RULES: usize = 1_000;

@@ -16,13 +16,7 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 use sg_agent::Enforcement as _;
-use sg_benches::{
-    Rehearsal, host,
-    plan::Plan,
-    policy,
-    report::Unit,
-    timing::{Of, Timing},
-};
+use sg_benches::{Of, Plan, Rehearsal, Timing, Unit, host, policy};
 use sg_check::CompiledNic;
 use sg_compile::Image;
 use sg_kernel::{Datapath, Limits, Options};

@@ -16,11 +16,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use sg_benches::{
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, Plan, Samples, Unit};
 use sg_check::CompiledNic;
 use sg_common::{
     flow::packet_keys,

@@ -10,14 +10,9 @@ use std::{
 };
 
 use sg_benches::{
-    LOCAL, LOCAL_V6, Sequence,
+    Figure, LOCAL, LOCAL_V6, Of, Plan, Sequence, Timing, Unit,
     frames::{SYN, tcp},
-    listed, member, members,
-    plan::Plan,
-    policy, policy_v6,
-    report::{Figure, Unit},
-    timing::{Of, Timing},
-    valid,
+    listed, member, members, policy, policy_v6, valid,
 };
 use sg_check::CompiledNic;
 use sg_common::{

@@ -6,11 +6,7 @@
 
 use std::{convert::Infallible, fs, time::Instant};
 
-use sg_benches::{
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::{NoiseGuard, Samples},
-};
+use sg_benches::{Figure, NoiseGuard, Plan, Samples, Unit};
 use sg_check::CompiledNic;
 use sg_common::flow::FlowKeyV4;
 use sg_kernel::{Datapath, Limits, Options, Program, RejectRate};

@@ -16,11 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use sg_benches::{
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, Plan, Samples, Unit};
 use sg_tests::lab::{Binaries, Entered, Host, Lab};
 
 /// Numbers of NICs: the first is the baseline of the second, which is another one in a short run.

@@ -8,11 +8,9 @@ mod kernel;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sg_benches::{
-    LOCAL, LOCAL_V6, Sequence,
+    LOCAL, LOCAL_V6, Plan, Sequence,
     frames::{ACK, RST, SYN, foreign, tcp},
-    listed, members, open,
-    plan::Plan,
-    policy, policy_v6, refused, refusing, unmatched, valid,
+    listed, members, open, policy, policy_v6, refused, refusing, unmatched, valid,
 };
 use sg_common::packet::Family;
 use sg_kernel::Program;

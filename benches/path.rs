@@ -9,10 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
+    Figure, NoiseGuard, Plan, Samples, Unit,
     cloud::{self, Question, Rule, TCP},
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::{NoiseGuard, Samples},
 };
 use sg_tests::{
     lab::{self, Entered, Lab, Vary},

@@ -8,10 +8,10 @@ use criterion::Criterion;
 use crate::report::Figure;
 
 /// The environment variable with the requested names, separated by commas.
-pub const ONLY: &str = "SG_BENCH_ONLY";
+const ONLY: &str = "SG_BENCH_ONLY";
 
 /// The environment variable that requests a short run.
-pub const QUICK: &str = "SG_BENCH_QUICK";
+const QUICK: &str = "SG_BENCH_QUICK";
 
 /// What a run has to do.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! A figure: the result of a benchmark, and how it reaches `cargo xtask bench`.
 //!
-//! A benchmark records each figure when it has it. It is printed, and if [`FILE`] is set, appended to that file as a line of
+//! A benchmark records each figure when it has it. It is printed, and if `SG_FIGURES` is set, appended to that file as a line of
 //! JSON. The binary `figures` makes the table, the JSON document and the tables of the documentation from that file.
 
 use std::{
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// The environment variable with the file to which figures are appended.
-pub const FILE: &str = "SG_FIGURES";
+const FILE: &str = "SG_FIGURES";
 
 /// The unit of a figure, written as in the JSON document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -17,13 +17,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_benches::{
-    Rehearsal, Sequence,
-    plan::Plan,
-    ports, prefix,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, Plan, Rehearsal, Samples, Sequence, Unit, ports, prefix};
 use sg_kernel::Limits;
 use sg_model::HeaderNumbers;
 use sg_records::{

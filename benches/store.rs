@@ -11,11 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sg_benches::{
-    plan::Plan,
-    report::Unit,
-    timing::{Of, Timing},
-};
+use sg_benches::{Of, Plan, Timing, Unit};
 use sg_records::{Direction, Rule, RuleSpec};
 use sg_store::{Change, Record, RedbStore, Store, export, import};
 

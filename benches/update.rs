@@ -13,14 +13,7 @@
 use std::time::Instant;
 
 use sg_agent::Enforcement as _;
-use sg_benches::{
-    Rehearsal, listed, member, members,
-    plan::Plan,
-    policy,
-    report::{Figure, Unit},
-    sampling::Samples,
-    valid,
-};
+use sg_benches::{Figure, Plan, Rehearsal, Samples, Unit, listed, member, members, policy, valid};
 use sg_check::CompiledNic;
 use sg_kernel::{Datapath, Limits, Options};
 use sg_model::{GroupIndex, Policy};

@@ -9,7 +9,7 @@ use std::{env, fs, path::PathBuf, thread};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use sg_benches::{catalogue::Family, report};
+use sg_benches::{catalogue::Family, read};
 
 /// Shows the figures of a run.
 #[derive(Parser)]
@@ -29,7 +29,7 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let figures = report::read(&arguments.lines)?;
+    let figures = read(&arguments.lines)?;
     let machine = machine(&arguments.how);
     println!("\n{machine}\n\n{}", table::of(&figures));
     if let Some(file) = &arguments.json {

@@ -4,10 +4,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use sg_benches::{
-    catalogue::FAMILIES,
-    report::{Figure, Unit, read},
-};
+use sg_benches::{Figure, Unit, catalogue::FAMILIES, read};
 
 /// Names that programs and people look up.
 const READ_BY_NAME: [(&str, Unit); 17] = [

@@ -5,13 +5,10 @@ use hyper::Method;
 use sg_api_types::{AccessKeyView, CreateAccessKey, NewAccessKey};
 
 use crate::{
-    args::values::{named, write_time},
-    client::{address::Address, http::Call, names::Names, resource::Resource, session::Session},
+    args::{named, write_time},
+    client::{Address, Call, Names, Resource, Session},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// Access keys, with which clients sign their requests.

@@ -5,19 +5,11 @@ use sg_api_types::{InstanceView, RegisterInstance, RegisterNic};
 use sg_records::Label;
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::NewLabelArgs,
-        nic_spec::nic,
-        values::{named, write_addresses, write_ids},
-    },
-    client::{names::Wanted, resource::Resource, session::Session},
+    args::{Filter, NewLabelArgs, named, nic, write_addresses, write_ids},
+    client::{Resource, Session, Wanted},
     commands::membership::{JoinArgs, LeaveArgs},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// Instances: machines with one or more NICs; the first is the primary one.

@@ -10,13 +10,10 @@ use sg_model::identifies;
 use sg_records::Member;
 
 use crate::{
-    args::{common::Format, filter::Length, values::named},
-    client::{address::Address, names::Wanted, session::Session},
+    args::{Format, Length, named},
+    client::{Address, Session, Wanted},
     failure::Failure,
-    render::{
-        output::count,
-        table::{Column, Render},
-    },
+    render::{Column, Render, count},
 };
 
 /// Members of groups on other hosts.

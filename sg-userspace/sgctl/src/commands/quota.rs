@@ -7,10 +7,10 @@ use sg_api_types::ModifyQuotas;
 use sg_records::Quotas;
 
 use crate::{
-    args::common::Format,
-    client::{address::Address, session::Session},
+    args::Format,
+    client::{Address, Session},
     failure::Failure,
-    render::table::Rows,
+    render::Rows,
 };
 
 /// Quotas: the maximum number of each resource.

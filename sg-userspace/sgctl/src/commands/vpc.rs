@@ -6,17 +6,10 @@ use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{Established, Label, Order, Vpc};
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::{LabelChangeArgs, NewLabelArgs},
-        values::{named, word},
-    },
-    client::{resource::Resource, session::Session},
+    args::{Filter, LabelChangeArgs, NewLabelArgs, named, word},
+    client::{Resource, Session},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// VPCs: networks whose groups and NICs can refer to each other.

@@ -9,22 +9,10 @@ use sg_api_types::{CreateGroup, DeleteGroups, GroupView, ModifyGroup, Reference}
 use sg_records::{Action, Group, GroupType, Label};
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::{LabelChangeArgs, NewLabelArgs},
-        values::{named, word, write_ids, yes_no},
-    },
-    client::{
-        address::Address,
-        names::{Names, Wanted},
-        resource::Resource,
-        session::Session,
-    },
+    args::{Filter, LabelChangeArgs, NewLabelArgs, named, word, write_ids, yes_no},
+    client::{Address, Names, Resource, Session, Wanted},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render, name_or},
-    },
+    render::{Column, Render, Yes, name_or},
 };
 use copy::{CloneArgs, RestoreArgs};
 use file::{ExportArgs, ImportArgs};

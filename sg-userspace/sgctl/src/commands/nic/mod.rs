@@ -11,20 +11,14 @@ use sg_api_types::{Move, MoveGroup, SetGroups};
 use sg_records::{Label, Nic, Rule};
 
 use crate::{
-    args::{
-        filter::Filter,
-        values::{named, parse_bool, word, write_addresses, write_ids, yes_no},
-    },
-    client::{address::Address, names::Wanted, resource::Resource, session::Session},
+    args::{Filter, named, parse_bool, word, write_addresses, write_ids, yes_no},
+    client::{Address, Resource, Session, Wanted},
     commands::{
         membership::{JoinArgs, LeaveArgs},
         rule::{self, Cells},
     },
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render, name_or},
-    },
+    render::{Column, Render, Yes, name_or},
 };
 use settings::{Modify, Register};
 

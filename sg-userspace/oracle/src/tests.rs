@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use sg_common::verdict::{Reason, Verdict};
 use sg_model::{
-    Action, Direction, Family, Group, GroupIndex, GroupType, HeaderNumbers, Match, Nic, Policy, PolicyParts,
-    PortListIndex, PortRange, Ports, PrefixListIndex, Priority, Protocol, Remote, Role, Rule, RuleIndex,
+    Action, Bounded, Direction, Family, Group, GroupIndex, GroupType, HeaderNumbers, Match, Nic, Policy,
+    PolicyParts, PortListIndex, PortRange, Ports, PrefixListIndex, Priority, Protocol, Remote, Role, Rule,
+    RuleIndex,
 };
 use sg_probe::{CheckResult, Probe, ProbeParts};
 
@@ -167,6 +168,7 @@ fn a_mismatch_names_the_first_field_that_differs() {
     let ping = message(8, 0, packet(1, OTHER, OWN));
     let at_home = Match { local: Some("10.0.0.4/32".parse().unwrap()), ..ALL };
     let office = Match { remote: Remote::PrefixList(PrefixListIndex(0)), ..ALL };
+    let expedited = HeaderNumbers { dscp: Bounded::new(46), ..HeaderNumbers::NONE };
     let found: IpAddr = OTHER.parse().unwrap();
     for (matches, probe, mismatch) in [
         (number(17), &tcp22, Mismatch::Protocol { found: 6 }),
@@ -187,6 +189,7 @@ fn a_mismatch_names_the_first_field_that_differs() {
             &ping,
             Mismatch::IcmpMessage { kind: 8, code: 0 },
         ),
+        (Match { numbers: expedited, ..ALL }, &tcp22, Mismatch::Dscp { found: 0 }),
         (office, &tcp22, Mismatch::Remote { found }),
         (at_home, &tcp22, Mismatch::Local { found: OWN.parse().unwrap() }),
     ] {

@@ -1,6 +1,6 @@
 //! Throughput of one TCP connection between two hosts, one of which filters: short runs of `iperf3` in turns, with the filter,
 //! without it, and without it once more between two other hosts. The difference between the two without it is noise, and no
-//! smaller difference means anything.
+//! smaller difference means anything. Criterion has neither runs in turns nor ratios of one round.
 //!
 //! Client and server have a processor each if there are two. Data passes in segments of up to 64 KiB, and each passes the filter
 //! once; so does each acknowledgement.
@@ -13,12 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sg_benches::{
-    cloud,
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, Plan, Samples, Unit, cloud};
 use sg_tests::lab::{Agent, Attach, Entered, Host, Lab};
 
 const RULES: usize = 1_000;
@@ -28,14 +23,7 @@ const SERVER: [u8; 4] = [198, 18, 0, 5];
 const BYTES: &str = "1G";
 
 fn main() -> Result<()> {
-    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
-        return Ok(());
-    }
-    let plan = Plan::from_env();
-    let take = |figure: Figure| if plan.wants(&figure.name) { figure.record() } else { Ok(()) };
-    if !["bulk", "bulk-rate"].into_iter().any(|family| plan.wants(family)) {
-        return Ok(());
-    }
+    let Some(plan) = Plan::from_env(&["bulk", "bulk-rate"]) else { return Ok(()) };
     let lab = match Lab::enter()? {
         Entered::Inside(lab) => lab,
         Entered::LeftOut(why) => bail!("bulk needs {why}"),
@@ -60,10 +48,11 @@ fn main() -> Result<()> {
     }
     let [plain, with] = rates;
     let [filtered, unfiltered] = ratios;
-    take(Figure::new("bulk/filtered", filtered.median(), Unit::Ratio).spread(filtered.spread()))?;
-    take(Figure::new("bulk/unfiltered", unfiltered.median(), Unit::Ratio).spread(unfiltered.spread()))?;
+    for (name, ratio) in [("bulk/filtered", filtered), ("bulk/unfiltered", unfiltered)] {
+        plan.record(&Figure::new(name, ratio.median(), Unit::Ratio).spread(ratio.spread()));
+    }
     let rate = Figure::new("bulk-rate/filtered", with.median(), Unit::Megabits);
-    take(rate.beside(plain.median()).spread(with.spread()))?;
+    plan.record(&rate.beside(plain.median()).spread(with.spread()));
     Ok(())
 }
 

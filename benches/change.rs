@@ -15,19 +15,10 @@ use std::{
 };
 
 use ipnet::{IpNet, Ipv4Net};
-use sg_agent::{
-    Enforcement as _,
-    devices::{Devices, Found},
-};
-use sg_benches::{
-    Rehearsal, host,
-    plan::Plan,
-    policy,
-    report::Unit,
-    timing::{Of, Timing},
-};
+use sg_agent::Enforcement as _;
+use sg_benches::{Of, Plan, Rehearsal, Timing, Unit, host, policy};
 use sg_check::CompiledNic;
-use sg_compile::{Image, LARGEST_WORDS};
+use sg_compile::Image;
 use sg_kernel::{Datapath, Limits, Options};
 use sg_model::{Match, Policy, PolicyParts, Priority, Remote, Rule};
 
@@ -36,15 +27,11 @@ const RULES: usize = 100;
 
 const LIMITS: Limits = Limits { nics: 256, flows: 1 << 18, counters: 1 << 18 };
 
-/// ARPHRD number of Ethernet.
-const ETHERNET: u16 = 1;
-
 /// The host with and without a rule, and an agent without a kernel.
 struct Scene {
     parts: [PolicyParts; 2],
     rehearsal: Rehearsal,
     changes: usize,
-    _directory: tempfile::TempDir,
 }
 
 impl Scene {
@@ -56,19 +43,10 @@ impl Scene {
         let matches = Match { remote, ..rule.matches };
         let rule = Rule { id: "sgr-added".to_owned(), matches, priority: Priority::FIRST, ..rule };
         more.groups[shared.0].ingress.push(rule);
-        let devices: Devices = (1..)
-            .zip(&parts.nics)
-            .map(|(index, nic)| {
-                let found = Found { index, link_type: ETHERNET, ..Found::default() };
-                (nic.device.clone(), found)
-            })
-            .collect();
-        // The agent keeps its catalog in `/run`, which is memory.
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let directory = directory.expect("a directory");
         let limits = Limits { nics: 256, counters: 1 << 18, ..Limits::default() };
-        let rehearsal = Rehearsal::new(devices, limits, directory.path().join("catalog.json"), LARGEST_WORDS);
-        let mut scene = Self { parts: [parts, more], rehearsal, changes: 0, _directory: directory };
+        let devices = parts.nics.iter().map(|nic| nic.device.clone());
+        let rehearsal = Rehearsal::new(devices, limits, None);
+        let mut scene = Self { parts: [parts, more], rehearsal, changes: 0 };
         let start = Instant::now();
         assert_eq!(scene.change().2, NICS, "everything is new");
         println!("the whole host at once: {} ms", start.elapsed().as_millis());
@@ -93,7 +71,8 @@ impl Scene {
 }
 
 fn main() {
-    let mut timing = Timing::new(Plan::from_env());
+    let Some(plan) = Plan::from_env(&["change", "publish"]) else { return };
+    let mut timing = Timing::new(plan);
     if timing.plan.wants("change") {
         change(&mut timing);
     }

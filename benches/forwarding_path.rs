@@ -7,7 +7,10 @@ use std::{fs, net::Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
 use sg_benches::cloud::{Question, TCP};
-use sg_tests::lab::{FrameSocket, Generator, Host, Lab, Sent, Vary, checksum};
+use sg_tests::{
+    lab::{FrameSocket, Generator, Host, Lab, Sent, Vary},
+    packet::{SYN, ethernet, ip, summed, tcp, udp},
+};
 
 /// The filtered device.
 pub(crate) const OUTER: &str = "outer";
@@ -15,10 +18,6 @@ pub(crate) const OUTER: &str = "outer";
 pub(crate) const INNER: &str = "inner";
 /// The destination of all packets.
 pub(crate) const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 5);
-
-/// Flags of TCP.
-pub(crate) const SYN: u8 = 0x02;
-pub(crate) const ACK: u8 = 0x10;
 
 pub(crate) struct ForwardingPath {
     pub(crate) router: Host,
@@ -115,25 +114,12 @@ impl Packet {
         if from == From::Local {
             ends.reverse();
         }
-        let mut segment: Vec<u8> = ends.iter().flat_map(|(_, port)| port.to_be_bytes()).collect();
-        if protocol == TCP {
-            segment.extend(self.numbers.iter().flat_map(|number| number.to_be_bytes()));
-            segment.extend([0x50, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
-        } else {
-            segment.extend([0, 12, 0, 0, 1, 2, 3, 4]);
-        }
-        let addresses: Vec<u8> = ends.iter().flat_map(|(address, _)| address.octets()).collect();
-        let length = segment.len() as u16;
-        let pseudo = [&addresses[..], &[0, protocol], &length.to_be_bytes(), &segment].concat();
-        let place = if protocol == TCP { 16 } else { 6 };
-        segment[place..place + 2].copy_from_slice(&checksum(&pseudo).to_be_bytes());
-
-        let total = (20 + length).to_be_bytes();
-        let mut header = vec![0x45, 0, total[0], total[1], 0, 0, 0x40, 0, 64, protocol, 0, 0];
-        header.extend(addresses);
-        let sum = checksum(&header);
-        header[10..12].copy_from_slice(&sum.to_be_bytes());
-        [&link[..], &[2, 0, 0, 0, 0, 3], &[0x08, 0x00], &header, &segment].concat()
+        let (ends, ports) = (ends.map(|(end, _)| end.into()), ends.map(|(_, port)| port));
+        let segment = match protocol {
+            TCP => tcp(ports, self.numbers, self.flags),
+            _ => udp(ports, &[1, 2, 3, 4]),
+        };
+        ethernet([link, [2, 0, 0, 0, 0, 3]], &ip(ends, protocol, 64, &summed(ends, protocol, segment)))
     }
 }
 

@@ -1,16 +1,12 @@
-//! The loaded programs, and how a run of one is timed.
+//! The loaded programs, and how a run of one is timed. Criterion measures one thing after the other; here the program and the empty
+//! one must alternate.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::{convert::Infallible, fs, time::Instant};
 
-use sg_benches::{
-    noise_guard::NoiseGuard,
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
+use sg_benches::{Figure, NoiseGuard, Plan, Samples, Unit};
 use sg_check::CompiledNic;
 use sg_common::flow::FlowKeyV4;
 use sg_kernel::{Datapath, Limits, Options, Program, RejectRate};
@@ -78,7 +74,7 @@ impl Kernel {
         let Ok(()) = self.patience.rounds(self.plan.rounds(150, 20), round);
         let empty = empty(&least);
         let added = mean(least.iter().map(|[taken, _]| *taken)) - empty;
-        record(name, added, empty, &rounds);
+        self.record(name, added, empty, &rounds);
     }
 
     /// A figure of packets that occur once each, in turns: what the one before left in the nearest cache is of no use. The
@@ -104,7 +100,7 @@ impl Kernel {
             rounds.push(taken - empty);
             empties.push(empty);
         }
-        record(name, rounds.least(), empties.least(), &rounds);
+        self.record(name, rounds.least(), empties.least(), &rounds);
     }
 
     /// The cost of each program for the verifier.
@@ -116,7 +112,7 @@ impl Kernel {
             Ok(programs) => {
                 for (program, count) in programs {
                     let name = program.name().trim_start_matches("sg_");
-                    save(&Figure::new(format!("verifier/{name}"), f64::from(count), Unit::Count));
+                    self.plan.record(&Figure::new(format!("verifier/{name}"), f64::from(count), Unit::Count));
                 }
             }
             Err(error) => println!("verifier is left out: {error}"),
@@ -129,8 +125,12 @@ impl Kernel {
             // The IPv4 table has the memory of all its entries from the start.
             let (entries, key) = (u64::from(LIMITS.flows), size_of::<FlowKeyV4>() as u64);
             let bytes = table_bytes(entries, key).expect("the kernel tells how large a table is");
-            save(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
+            self.plan.record(&Figure::new("memory/flow", bytes / f64::from(LIMITS.flows), Unit::Bytes));
         }
+    }
+
+    fn record(&self, name: &str, added: f64, empty: f64, rounds: &Samples) {
+        self.plan.record(&Figure::new(name, added, Unit::Nanoseconds).beside(empty).spread(rounds.spread()));
     }
 }
 
@@ -152,12 +152,4 @@ fn table_bytes(entries: u64, key: u64) -> Option<f64> {
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
     sum / count
-}
-
-fn record(name: &str, added: f64, empty: f64, rounds: &Samples) {
-    save(&Figure::new(name, added, Unit::Nanoseconds).beside(empty).spread(rounds.spread()));
-}
-
-fn save(figure: &Figure) {
-    figure.record().expect("a figure can be written");
 }

@@ -8,11 +8,9 @@ mod kernel;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sg_benches::{
-    LOCAL, LOCAL_V6, Sequence,
-    frames::{ACK, RST, SYN, foreign, received, tcp},
-    listed, members, open,
-    plan::Plan,
-    policy, policy_v6, refused, refusing, unmatched, valid,
+    LOCAL, LOCAL_V6, Plan, Sequence,
+    frames::{ACK, RST, SYN, foreign, tcp},
+    listed, members, open, policy, policy_v6, refused, refusing, unmatched, valid,
 };
 use sg_common::packet::Family;
 use sg_kernel::Program;
@@ -24,8 +22,7 @@ use kernel::Kernel;
 const PACKETS: usize = 128;
 
 fn main() {
-    let plan = Plan::from_env();
-    let families = [
+    let Some(plan) = Plan::from_env(&[
         "stage",
         "classify",
         "classify-ipv6",
@@ -38,10 +35,9 @@ fn main() {
         "reject",
         "memory",
         "verifier",
-    ];
-    if !families.iter().any(|family| plan.wants(family)) {
+    ]) else {
         return;
-    }
+    };
     let mut kernel = Kernel::new(plan);
     stages(&mut kernel);
     rules(&mut kernel);
@@ -187,8 +183,7 @@ fn reject(kernel: &mut Kernel) {
         // Some addresses belong to no interface.
         let mut peer =
             || std::iter::repeat_with(&mut stranger).find(|address| is_one(*address)).expect("no end");
-        let frames: Vec<Vec<u8>> =
-            (0..10_000).map(|_| received(to_nic((peer(), 40_000), 80, flags))).collect();
+        let frames: Vec<Vec<u8>> = (0..10_000).map(|_| to_nic((peer(), 40_000), 80, flags)).collect();
         kernel.once(name, Program::Ingress, &frames);
     }
 }

@@ -1,6 +1,7 @@
 //! The cost of a packet on its whole path through a router: received, judged, forwarded. Each filter has its own router, under
 //! the same rules and the same packets, beside one whose program does nothing. Samples alternate between them, and the least of a
-//! filter's rounds counts. That is done under 10 rules, and under more, each time with new routers.
+//! filter's rounds counts; criterion has no samples in turns. That is done under 10 rules, and under more, each time with new
+//! routers.
 //!
 //! Before anything is measured, every filter must give the verdicts of the rules for the same sample of packets.
 
@@ -8,18 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use sg_benches::{
+    Figure, NoiseGuard, Plan, Samples, Unit,
     cloud::{self, Question, Rule, TCP},
-    noise_guard::NoiseGuard,
-    plan::Plan,
-    report::{Figure, Unit},
-    sampling::Samples,
 };
-use sg_tests::lab::{self, Entered, Lab, Vary};
+use sg_tests::{
+    lab::{self, Entered, Lab, Vary},
+    packet::{ACK, SYN},
+};
 
 mod forwarding_path;
 mod peers;
 
-use forwarding_path::{ACK, ForwardingPath, From, Packet, SYN};
+use forwarding_path::{ForwardingPath, From, Packet};
 use peers::{EMPTY, Filter, Peer};
 
 /// Numbers of rules.
@@ -70,9 +71,8 @@ impl Kind {
 }
 
 fn main() -> Result<()> {
-    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
-        return Ok(());
-    }
+    let families = Kind::ALL.map(Kind::family);
+    let Some(plan) = Plan::from_env(&[&families[..], &[RATE]].concat()) else { return Ok(()) };
     let lab = match Lab::enter()? {
         Entered::Inside(lab) => lab,
         Entered::LeftOut(why) => bail!("path needs {why}"),
@@ -80,7 +80,6 @@ fn main() -> Result<()> {
     if let Some(missing) = lab::missing() {
         bail!(missing);
     }
-    let plan = Plan::from_env();
     let mut patience = NoiseGuard::new(&plan);
     for size in SIZES {
         let wanted = peers::ALL.into_iter().filter(|peer| size.is_wanted(&plan, *peer));
@@ -141,7 +140,8 @@ fn measure(lab: Lab, plan: &Plan, patience: &mut NoiseGuard, size: Size, wanted:
         }
         anyhow::Ok(routers[0].rounds[Kind::New as usize].least())
     })?;
-    report(plan, size, &routers)
+    report(plan, size, &routers);
+    Ok(())
 }
 
 /// The same packets for all.
@@ -258,9 +258,9 @@ fn of(flows: &[Packet], flags: u8, numbers: [u32; 2]) -> Vec<Packet> {
     flows.iter().map(|flow| Packet { flags, numbers, ..*flow }).collect()
 }
 
-fn report(plan: &Plan, size: Size, routers: &[Router]) -> Result<()> {
+fn report(plan: &Plan, size: Size, routers: &[Router]) {
     let least = |router: &Router, kind: Kind| router.rounds[kind as usize].least();
-    let Some((empty, filters)) = routers.split_first() else { return Ok(()) };
+    let Some((empty, filters)) = routers.split_first() else { return };
     let added = |router: &Router, kind: Kind| least(router, kind) - least(empty, kind);
     println!("\nns a packet, and what is added to the empty program, under {} rules:", size.rules);
     print!("{:<14}", "");
@@ -277,17 +277,15 @@ fn report(plan: &Plan, size: Size, routers: &[Router]) -> Result<()> {
     }
     println!();
     for router in filters {
-        let take = |figure: Figure| if plan.wants(&figure.name) { figure.record() } else { Ok(()) };
         for &kind in size.kinds {
             let name = size.figure(kind.family(), router.peer);
             let figure = Figure::new(name, added(router, kind), Unit::Nanoseconds);
-            take(figure.beside(least(empty, kind)).spread(router.rounds[kind as usize].spread()))?;
+            plan.record(&figure.beside(least(empty, kind)).spread(router.rounds[kind as usize].spread()));
         }
         if size.has_rate() {
             let rate = |router| 1e9 / least(router, Kind::New);
             let name = size.figure(RATE, router.peer);
-            take(Figure::new(name, rate(router), Unit::PacketsPerSecond).beside(rate(empty)))?;
+            plan.record(&Figure::new(name, rate(router), Unit::PacketsPerSecond).beside(rate(empty)));
         }
     }
-    Ok(())
 }

@@ -5,11 +5,13 @@ use std::{env, time::Duration};
 
 use criterion::Criterion;
 
+use crate::report::Figure;
+
 /// The environment variable with the requested names, separated by commas.
-pub const ONLY: &str = "SG_BENCH_ONLY";
+const ONLY: &str = "SG_BENCH_ONLY";
 
 /// The environment variable that requests a short run.
-pub const QUICK: &str = "SG_BENCH_QUICK";
+const QUICK: &str = "SG_BENCH_QUICK";
 
 /// What a run has to do.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +22,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan in the environment; by default everything at full length.
+    /// The plan in the environment, by default everything at full length, for a benchmark that takes figures of these families.
+    /// None if there is nothing to take: the run wants no figure of them, or cargo tests or lists benchmarks.
     #[must_use]
-    pub fn from_env() -> Self {
+    pub fn from_env(families: &[&str]) -> Option<Self> {
         let only = env::var(ONLY).unwrap_or_default();
-        Self { quick: env::var_os(QUICK).is_some(), ..Self::of(&only) }
+        let plan = Self { quick: env::var_os(QUICK).is_some(), ..Self::of(&only) };
+        let measures = env::args().all(|argument| argument != "--test" && argument != "--list");
+        (measures && families.iter().any(|family| plan.wants(family))).then_some(plan)
     }
 
     fn of(only: &str) -> Self {
@@ -39,6 +44,17 @@ impl Plan {
             name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.only.is_empty() || self.only.iter().any(|only| within(name, only) || within(only, name))
+    }
+
+    /// Records a figure if it is requested.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn record(&self, figure: &Figure) {
+        if self.wants(&figure.name) {
+            #[expect(clippy::expect_used, reason = "a measurement that nobody sees is none")]
+            figure.record().expect("a figure can be written");
+        }
     }
 
     /// `full` rounds, or `quick` in a short run.

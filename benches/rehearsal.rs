@@ -2,26 +2,29 @@
 //! those that publish images. Nothing is in force anywhere. Used by the figures of what a change costs: `change`, `update`,
 //! `scale`.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use sg_agent::{
-    Agent, AgentError, Catalog, Enforced, Enforcement, Enforcer, EnforcerError, Report, devices::Devices,
+    Agent, AgentError, Catalog, Enforced, Enforcement, Enforcer, EnforcerError, Report,
+    devices::{Devices, Found},
 };
-use sg_compile::{Image, Patch};
+use sg_compile::{Image, LARGEST_WORDS, Patch};
 use sg_kernel::{Attachment, Datapath, Limits};
 use sg_model::Policy;
+use tempfile::TempDir;
+
+/// ARPHRD number of Ethernet.
+const ETHERNET: u16 = 1;
 
 /// An agent without devices.
 pub struct Rehearsal {
     agent: Agent<Publisher>,
     devices: Devices,
     patched: Arc<AtomicUsize>,
+    _directory: TempDir,
 }
 
 impl std::fmt::Debug for Rehearsal {
@@ -31,38 +34,30 @@ impl std::fmt::Debug for Rehearsal {
 }
 
 impl Rehearsal {
-    /// A rehearsal on a host that has `devices`, with a catalog in the file `catalog` and images of up to `budget_words`.
+    /// A rehearsal on a host that has these devices; images are published and patched in `datapath`, if there is one.
+    ///
+    /// # Panics
+    /// If there is no place for its catalog.
+    #[expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
     #[must_use]
-    pub fn new(devices: Devices, limits: Limits, catalog: PathBuf, budget_words: usize) -> Self {
-        Self::with(None, devices, limits, catalog, budget_words)
-    }
-
-    /// Like [`Self::new`], but images are published and patched in `datapath`.
-    #[must_use]
-    pub fn over(
-        datapath: Datapath,
-        devices: Devices,
+    pub fn new(
+        devices: impl IntoIterator<Item = String>,
         limits: Limits,
-        catalog: PathBuf,
-        budget_words: usize,
-    ) -> Self {
-        Self::with(Some(datapath), devices, limits, catalog, budget_words)
-    }
-
-    fn with(
         mut datapath: Option<Datapath>,
-        devices: Devices,
-        limits: Limits,
-        catalog: PathBuf,
-        budget_words: usize,
     ) -> Self {
+        let found = |index| Found { index, link_type: ETHERNET, ..Found::default() };
+        let devices = (1..).zip(devices).map(|(index, device)| (device, found(index))).collect();
+        // The agent keeps its catalog in `/run`, which is memory.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let directory = directory.expect("a directory");
         let fresh = Catalog::new(limits, Attachment::Auto);
         let patched = Arc::new(AtomicUsize::new(0));
         let publisher = Arc::clone(&patched);
         let load = Box::new(move |_: &Catalog| {
             Ok(Publisher { datapath: datapath.take(), patched: Arc::clone(&publisher) })
         });
-        Self { agent: Agent::new(load, fresh, catalog, budget_words), devices, patched }
+        let agent = Agent::new(load, fresh, directory.path().join("catalog.json"), LARGEST_WORDS);
+        Self { agent, devices, patched, _directory: directory }
     }
 
     /// The number of images that were patched rather than published.

@@ -1,19 +1,20 @@
 //! A figure: the result of a benchmark, and how it reaches `cargo xtask bench`.
 //!
-//! A benchmark records each figure when it has it. It is printed, and if [`FILE`] is set, appended to that file as a line of
-//! JSON. The binary `figures` makes the table, the JSON document, the tables and the plots of the documentation from that file.
+//! A benchmark records each figure when it has it. It is printed, and if `SG_FIGURES` is set, appended to that file as a line of
+//! JSON. The binary `figures` makes the table, the JSON document and the tables of the documentation from that file.
 
 use std::{
     env, fmt,
-    fs::{File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
-    path::{Path, PathBuf},
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
 };
 
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 /// The environment variable with the file to which figures are appended.
-pub const FILE: &str = "SG_FIGURES";
+const FILE: &str = "SG_FIGURES";
 
 /// The unit of a figure, written as in the JSON document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -199,16 +200,14 @@ impl fmt::Display for Figure {
 ///
 /// # Errors
 /// If the file cannot be read, or a line is no figure.
-pub fn read(lines: &Path) -> Result<Vec<Figure>, ReportError> {
-    let fault = |what: String| ReportError { file: lines.to_owned(), what };
+pub fn read(lines: &Path) -> Result<Vec<Figure>> {
+    let text = fs::read_to_string(lines).with_context(|| format!("cannot read {}", lines.display()))?;
     let mut figures: Vec<Figure> = Vec::new();
-    let file = File::open(lines).map_err(|error| fault(error.to_string()))?;
-    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
-        let line = line.map_err(|error| fault(error.to_string()))?;
-        let figure: Figure =
-            serde_json::from_str(&line).map_err(|error| fault(format!("line {number}: {error}")))?;
+    for (number, line) in (1..).zip(text.lines()) {
+        let place = || format!("{}: line {number}", lines.display());
+        let figure: Figure = serde_json::from_str(line).with_context(place)?;
         if let Some(wrong) = figure.fault() {
-            return Err(fault(format!("line {number}: {}: {wrong}", figure.name)));
+            bail!("{}: {}: {wrong}", place(), figure.name);
         }
         match figures.iter_mut().find(|known| known.name == figure.name) {
             Some(known) => *known = figure,
@@ -216,14 +215,4 @@ pub fn read(lines: &Path) -> Result<Vec<Figure>, ReportError> {
         }
     }
     Ok(figures)
-}
-
-/// An invalid file of figures.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {what}", file.display())]
-pub struct ReportError {
-    /// Which file.
-    pub file: PathBuf,
-    /// What is wrong with it, and where.
-    pub what: String,
 }

@@ -2,7 +2,8 @@
 //! a start, of each query, and of each single change until its response: stored on the disk, and with everything prepared for the
 //! kernel. The kernel's own part comes on top: `publish`.
 //!
-//! A figure is the median of its rounds; the worst is printed beside it.
+//! A figure is the median of its rounds; the worst is printed beside it. Not by criterion: an operation builds on the ones before,
+//! whose number criterion would choose.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 
@@ -16,15 +17,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use sg_agent::devices::{Devices, Found};
-use sg_benches::{
-    Rehearsal, Sequence,
-    plan::Plan,
-    ports, prefix,
-    report::{Figure, Unit},
-    sampling::Samples,
-};
-use sg_compile::LARGEST_WORDS;
+use sg_benches::{Figure, Plan, Rehearsal, Samples, Sequence, Unit, ports, prefix};
 use sg_kernel::Limits;
 use sg_model::HeaderNumbers;
 use sg_records::{
@@ -45,15 +38,11 @@ const NICS: usize = 10_000;
 /// NICs whose devices are on this host.
 const HERE: usize = 200;
 
-/// ARPHRD number of Ethernet.
-const ETHERNET: u16 = 1;
-
 fn main() {
-    let bench = Bench { plan: Plan::from_env() };
-    let [starts, asks, operates] = ["service", "query", "operation"].map(|family| bench.plan.wants(family));
-    if !starts && !asks && !operates {
-        return;
-    }
+    let families = ["service", "query", "operation"];
+    let Some(plan) = Plan::from_env(&families) else { return };
+    let [starts, asks, operates] = families.map(|family| plan.wants(family));
+    let bench = Bench { plan };
     // Beside the build: `/tmp` is often memory.
     let program = std::env::current_exe().expect("a program has a place");
     let place = tempfile::tempdir_in(program.parent().expect("in a directory")).expect("a directory");
@@ -131,7 +120,7 @@ impl Bench {
     fn record(&self, name: &str, rounds: &Samples) {
         if self.plan.wants(name) {
             let figure = Figure::new(name, rounds.median(), Unit::Milliseconds).spread(rounds.spread());
-            figure.record().expect("a figure can be written");
+            self.plan.record(&figure);
             println!("{:<26} {:>12.1} ms at worst", "", rounds.most());
         }
     }
@@ -146,14 +135,8 @@ fn figure_name(family: &str, name: &str) -> String {
 
 /// From the closed store to the policy in force, without the kernel.
 fn started(store: &Path) -> (Service, JoinHandle<()>) {
-    let devices: Devices = (1..)
-        .zip(0..HERE)
-        .map(|(index, nic)| (device(nic), Found { index, link_type: ETHERNET, ..Found::default() }))
-        .collect();
     let limits = Limits { nics: 512, counters: 1 << 18, ..Limits::default() };
-    // The agent keeps its catalog in `/run`, which is memory.
-    let catalog = Path::new("/dev/shm").join(format!("sg-scale-{}.json", std::process::id()));
-    let rehearsal = Rehearsal::new(devices, limits, catalog, LARGEST_WORDS);
+    let rehearsal = Rehearsal::new((0..HERE).map(device), limits, None);
     let store = RedbStore::open(store).expect("a store");
     Service::start(Box::new(store), rehearsal).expect("it starts")
 }

@@ -11,11 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sg_benches::{
-    plan::Plan,
-    report::Unit,
-    timing::{Of, Timing},
-};
+use sg_benches::{Of, Plan, Timing, Unit};
 use sg_records::{Direction, Rule, RuleSpec};
 use sg_store::{Change, Record, RedbStore, Store, export, import};
 
@@ -78,10 +74,8 @@ fn size(path: &Path) -> u64 {
 }
 
 fn main() {
-    let mut timing = Timing::new(Plan::from_env());
-    if !timing.plan.wants("store") {
-        return;
-    }
+    let Some(plan) = Plan::from_env(&["store"]) else { return };
+    let mut timing = Timing::new(plan);
     let place = Place::new();
     let mut store = place.open();
     let before = Instant::now();

@@ -4,40 +4,25 @@
 //! If an image is published whole, the kernel's wait is left out: packets meet an image when its slot is written; what follows is
 //! a wait until none meets the one before, 4 to 15 ms for the caller (`publish/1`). If it is patched, as for one more member,
 //! there is no wait, and nothing is left out.
+//!
+//! Not by criterion: a figure's baseline is taken in the same round, and a member that joined cannot join again.
 
 #![expect(clippy::expect_used, reason = "a measurement that fails has nothing to go on with")]
 #![expect(clippy::cast_precision_loss, reason = "what is counted here is far below 2^52")]
 
 use std::time::Instant;
 
-use sg_agent::{
-    Enforcement as _,
-    devices::{Devices, Found},
-};
-use sg_benches::{
-    Rehearsal, listed, member, members,
-    plan::Plan,
-    policy,
-    report::{Figure, Unit},
-    sampling::Samples,
-    valid,
-};
+use sg_agent::Enforcement as _;
+use sg_benches::{Figure, Plan, Rehearsal, Samples, Unit, listed, member, members, policy, valid};
 use sg_check::CompiledNic;
-use sg_compile::LARGEST_WORDS;
 use sg_kernel::{Datapath, Limits, Options};
-use sg_model::{GroupIndex, Policy, PolicyParts};
+use sg_model::{GroupIndex, Policy};
 
 const LIMITS: Limits = Limits { nics: 4, flows: 1 << 12, counters: 1 << 18 };
 
-/// ARPHRD number of Ethernet.
-const ETHERNET: u16 = 1;
-
 fn main() {
-    let plan = Plan::from_env();
     let families = ["compile", "compile-rules", "compile-prefixes", "member-join"];
-    if !families.iter().any(|family| plan.wants(family)) {
-        return;
-    }
+    let Some(plan) = Plan::from_env(&families) else { return };
     let bench = Bench { plan, datapath: datapath() };
     bench.compile(
         "compile-rules",
@@ -94,13 +79,11 @@ impl Bench {
             let figure = Figure::new(&name, all.least(), Unit::Microseconds).spread(all.spread());
             let linear = before.map(|(smaller, time)| time * count as f64 / smaller as f64);
             before = Some((count, all.least()));
-            if self.plan.wants(&name) {
-                save(&linear.map_or_else(|| figure.clone(), |linear| figure.clone().beside(linear)));
+            if !other.is_empty() {
+                let figure = Figure { name: other.to_owned(), ..figure.clone() };
+                self.plan.record(&figure.beside(alone.least()));
             }
-            if !other.is_empty() && self.plan.wants(other) {
-                let figure = Figure::new(other, all.least(), Unit::Microseconds);
-                save(&figure.spread(all.spread()).beside(alone.least()));
-            }
+            self.plan.record(&linear.map_or(figure.clone(), |linear| figure.beside(linear)));
         }
     }
 
@@ -120,7 +103,9 @@ impl Bench {
             anew.push(microseconds(start));
             drop(compiled);
         }
-        let mut agent = Agent::new(&changed);
+        let devices = changed.nics.iter().map(|nic| nic.device.clone());
+        let mut agent = Rehearsal::new(devices, LIMITS, Some(datapath()));
+        change(&mut agent, policy);
         let (mut all, mut checking) = (Samples::default(), Samples::default());
         let rounds = self.rounds(count);
         for round in 0..rounds as u32 {
@@ -131,16 +116,14 @@ impl Bench {
             let start = Instant::now();
             let policy = valid(parts);
             checking.push(microseconds(start));
-            agent.change(policy);
+            change(&mut agent, policy);
             all.push(microseconds(start));
         }
-        assert_eq!(
-            agent.rehearsal.patched(),
-            rounds,
-            "an image was published anew, which waits for the kernel"
-        );
+        assert_eq!(agent.patched(), rounds, "an image was published anew, which waits for the kernel");
         println!("{name}: {:.0} µs of it check the policy", checking.least());
-        save(&Figure::new(name, all.least(), Unit::Microseconds).spread(all.spread()).beside(anew.least()));
+        self.plan.record(
+            &Figure::new(name, all.least(), Unit::Microseconds).spread(all.spread()).beside(anew.least()),
+        );
     }
 
     const fn rounds(&self, count: usize) -> usize {
@@ -148,38 +131,12 @@ impl Bench {
     }
 }
 
-/// An agent that publishes and patches images, and has no devices.
-struct Agent {
-    rehearsal: Rehearsal,
-    _directory: tempfile::TempDir,
-}
-
-impl Agent {
-    fn new(parts: &PolicyParts) -> Self {
-        let found = |index| Found { index, link_type: ETHERNET, ..Found::default() };
-        let devices: Devices =
-            (1..).zip(&parts.nics).map(|(index, nic)| (nic.device.clone(), found(index))).collect();
-        // The agent keeps its catalog in `/run`, which is memory.
-        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let directory = directory.expect("a directory");
-        let catalog = directory.path().join("catalog.json");
-        let rehearsal = Rehearsal::over(datapath(), devices, LIMITS, catalog, LARGEST_WORDS);
-        let mut agent = Self { rehearsal, _directory: directory };
-        agent.change(valid(parts.clone()));
-        agent
-    }
-
-    fn change(&mut self, policy: Policy) {
-        self.rehearsal.prepare(policy).expect("nothing refuses it");
-        let enforced = self.rehearsal.enforce().expect("nobody refuses anything");
-        assert_eq!(enforced.published, 1, "the NIC has another image");
-    }
+fn change(agent: &mut Rehearsal, policy: Policy) {
+    agent.prepare(policy).expect("nothing refuses it");
+    let enforced = agent.enforce().expect("nobody refuses anything");
+    assert_eq!(enforced.published, 1, "the NIC has another image");
 }
 
 fn microseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
-}
-
-fn save(figure: &Figure) {
-    figure.record().expect("a figure can be written");
 }

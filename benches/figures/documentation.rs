@@ -12,7 +12,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use sg_benches::report::Figure;
+use sg_benches::Figure;
 
 use crate::{table, targets};
 
@@ -57,7 +57,7 @@ fn filled(text: &str, machine: &str, figures: &[Figure]) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use sg_benches::report::{Figure, Unit};
+    use sg_benches::{Figure, Unit};
 
     use super::filled;
 

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 use sg_benches::{
+    Figure, Unit,
     catalogue::{FAMILIES, Family},
-    report::{Figure, Unit},
 };
 
 const TITLES: [&str; 6] = ["", "figure", "± spread", "baseline", "ratio", "target"];
@@ -104,7 +104,7 @@ pub(crate) fn amount(value: f64, unit: Unit) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sg_benches::report::{Figure, Unit};
+    use sg_benches::{Figure, Unit};
 
     use super::{amount, markdown};
 

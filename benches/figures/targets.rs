@@ -1,9 +1,6 @@
 //! The project's targets, beside the results of a run: which figures show which target, and the command that takes them again.
 
-use sg_benches::{
-    catalogue::Family,
-    report::{Figure, Unit},
-};
+use sg_benches::{Figure, Unit, catalogue::Family};
 
 use crate::table::{amount, bound, is_missed};
 
@@ -130,7 +127,7 @@ pub(crate) fn markdown(figures: &[Figure]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use sg_benches::report::{Figure, Unit};
+    use sg_benches::{Figure, Unit};
 
     use super::markdown;
 

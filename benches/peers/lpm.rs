@@ -14,6 +14,7 @@ use sg_benches::cloud::{Rule, TCP, UDP};
 use sg_tests::lab::{Host, programs};
 
 use super::{Filter, Peer, attached};
+
 /// The size of a flow's key, in bytes.
 const FLOW: usize = 16;
 

@@ -1,13 +1,11 @@
-//! The filters, each in its own file, with the best configuration that we know for it. All render the same list of rules, and
-//! their verdicts are compared before anything is measured.
+//! The filters, each with the best configuration that we know for it. All render the same list of rules, and their verdicts are
+//! compared before anything is measured.
 //!
 //! | file | filter |
 //! |---|---|
-//! | `ours` | `sgd`, as a user starts it |
-//! | `nft_sets` | nftables: verdict map of states, named sets of address, protocol and ports |
-//! | `nft_linear` | nftables, a rule a line |
-//! | `ipset` | iptables with ipset |
-//! | `iptables` | iptables over nftables, a rule a line |
+//! | this one | `sgd`, as a user starts it |
+//! | `nft` | nftables: verdict map of states, named sets of address, protocol and ports; and a rule a line |
+//! | `iptables` | iptables with ipset; and over nftables, a rule a line |
 //! | `lpm` | an eBPF firewall of longest prefixes |
 
 use std::{
@@ -20,17 +18,14 @@ use aya::{
     Ebpf,
     programs::{SchedClassifier, TcAttachType},
 };
-use sg_benches::cloud::Rule;
-use sg_tests::lab::{Agent, Host, programs};
+use sg_benches::cloud::{self, Rule};
+use sg_tests::lab::{Agent, Attach, Host, programs};
 
-use crate::forwarding_path::OUTER;
+use crate::forwarding_path::{LOCAL, OUTER};
 
-mod ipset;
 mod iptables;
 mod lpm;
-mod nft_linear;
-mod nft_sets;
-mod ours;
+mod nft;
 
 /// A filter to compare.
 #[derive(Clone, Copy)]
@@ -70,9 +65,12 @@ impl Filter {
 pub(crate) const EMPTY: Peer =
     Peer { name: "empty", commands: &[], conntrack: false, install: |host, _| empty(host) };
 
+/// `sgd` with a document, on TCX.
+const OURS: Peer = Peer { name: "ours", commands: &[], conntrack: false, install: ours };
+
 /// Every filter, ours first.
 pub(crate) const ALL: [Peer; 6] =
-    [ours::PEER, nft_sets::PEER, nft_linear::PEER, ipset::PEER, iptables::PEER, lpm::PEER];
+    [OURS, nft::SETS, nft::LINEAR, iptables::IPSET, iptables::LINEAR, lpm::PEER];
 
 /// Accepting replies comes first, as in every guide.
 const CONNTRACK: &str = "conntrack";
@@ -84,6 +82,11 @@ impl Peer {
         let runs = |command: &str| Command::new(command).arg("--version").output().is_ok();
         self.commands.iter().copied().chain(tracking).find(|command| !runs(command))
     }
+}
+
+fn ours(host: &Host, rules: &[Rule]) -> Result<Filter> {
+    let agent = Agent::start(host, &cloud::document(rules, OUTER, LOCAL), Attach::Tcx.into())?;
+    Ok(Filter::Agent(Box::new(agent)))
 }
 
 fn empty(host: &Host) -> Result<Filter> {
@@ -113,7 +116,8 @@ fn feed(host: &Host, command: &[&str], input: &str) -> Result<()> {
     Ok(())
 }
 
-/// Conntrack need not verify checksums: network cards do that.
-fn trust_checksums(host: &Host) -> Result<()> {
-    host.sysctl("net/netfilter/nf_conntrack_checksum", "0")
+/// A filter of the host's kernel. Conntrack need not verify checksums: network cards do that.
+fn host_filter(host: &Host) -> Result<Filter> {
+    host.sysctl("net/netfilter/nf_conntrack_checksum", "0")?;
+    Ok(Filter::Host)
 }

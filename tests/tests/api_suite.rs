@@ -5,8 +5,6 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use libtest_mimic::Arguments;
-use sg_tests::lab::{Entered, Lab};
 
 mod api {
     pub(crate) mod asked;
@@ -23,21 +21,19 @@ mod support {
     pub(crate) mod suite;
 }
 
-use support::suite::{Suite, features};
+use support::suite::{self, features};
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(4));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    features!(suite:
-        api::clients,
-        api::walkthrough,
-        api::kills,
-        api::concurrency,
-        api::asked,
-        api::backup,
-        api::logged,
-        api::hostile,
-    );
-    Ok(suite.run(&arguments))
+    suite::run(4, |suite, _| {
+        features!(suite:
+            api::clients,
+            api::walkthrough,
+            api::kills,
+            api::concurrency,
+            api::asked,
+            api::backup,
+            api::logged,
+            api::hostile,
+        );
+    })
 }

@@ -8,8 +8,6 @@
 use std::{env, process::ExitCode};
 
 use anyhow::Result;
-use libtest_mimic::Arguments;
-use sg_tests::lab::{Entered, Lab};
 
 mod anti_spoofing {
     pub(crate) mod sources;
@@ -56,20 +54,18 @@ mod support {
     pub(crate) mod suite;
 }
 
-use support::suite::{Suite, features};
+use support::suite::{self, features};
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = Arguments::from_args();
     // Most of a scenario is waiting for its policy.
-    arguments.test_threads = arguments.test_threads.or(Some(6));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    features!(suite:
-        differential::scenarios_on_the_wire,
-        differential::nftables,
-        differential::conntrack_selftests,
-        scale::flood,
-    );
-    Ok(suite.run(&arguments))
+    suite::run(6, |suite, _| {
+        features!(suite:
+            differential::scenarios_on_the_wire,
+            differential::nftables,
+            differential::conntrack_selftests,
+            scale::flood,
+        );
+    })
 }
 
 /// How much of something: `short` in a normal run, `deep` where `SG_DEEP` asks for more.

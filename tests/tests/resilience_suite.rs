@@ -6,8 +6,6 @@
 use std::{env, process::ExitCode};
 
 use anyhow::Result;
-use libtest_mimic::Arguments;
-use sg_tests::lab::{Entered, Lab};
 
 mod resilience {
     pub(crate) mod coexistence;
@@ -33,29 +31,27 @@ mod support {
     pub(crate) mod suite;
 }
 
-use support::suite::{Suite, features};
+use support::suite::{self, features};
 
 fn main() -> Result<ExitCode> {
-    let mut arguments = Arguments::from_args();
     // Two at a time: a storm is to meet a machine that has time for it.
-    arguments.test_threads = arguments.test_threads.or(Some(2));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    features!(suite:
-        resilience::kills,
-        resilience::upgrade,
-        scale::storm,
-        resilience::devices,
-        resilience::neighbours,
-        resilience::residue,
-        resilience::coexistence,
-        resilience::limits,
-        resilience::packaging,
-        resilience::local_users,
-        resilience::own_log,
-        resilience::outlives,
-        resilience::unfiltered,
-    );
-    Ok(suite.run(&arguments))
+    suite::run(2, |suite, _| {
+        features!(suite:
+            resilience::kills,
+            resilience::upgrade,
+            scale::storm,
+            resilience::devices,
+            resilience::neighbours,
+            resilience::residue,
+            resilience::coexistence,
+            resilience::limits,
+            resilience::packaging,
+            resilience::local_users,
+            resilience::own_log,
+            resilience::outlives,
+            resilience::unfiltered,
+        );
+    })
 }
 
 /// How much of something: `short` in a normal run, `deep` where `SG_DEEP` asks for days.

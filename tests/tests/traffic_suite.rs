@@ -6,8 +6,6 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use libtest_mimic::Arguments;
-use sg_tests::lab::{Entered, Lab};
 
 mod agent {
     pub(crate) mod devices;
@@ -73,60 +71,58 @@ mod support {
     pub(crate) mod suite;
 }
 
-use support::suite::{Suite, features};
+use support::suite::{self, features};
 
 fn main() -> Result<ExitCode> {
     if lab::left_behind::idle()? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut arguments = Arguments::from_args();
     // Most of a test is waiting for silence.
-    arguments.test_threads = arguments.test_threads.or(Some(8));
-    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
-    features!(suite:
-        lab::left_behind,
-        lab::baseline,
-        fields::protocol_between_hosts,
-        fields::dscp_between_hosts,
-        conntrack::replies,
-        conntrack::policy_changes,
-        reject::told,
-        reject::untold,
-        reject::bystanders,
-        reject::limits,
-        reject::mark,
-        reject::duplex,
-        reject::options,
-        exceptions::neighbours,
-        exceptions::closed,
-        exceptions::dhcp,
-        exceptions::dhcp_clients,
-        anti_spoofing::own_source,
-        anti_spoofing::vrrp,
-        exceptions::multicast,
-        conntrack::flows,
-        scale::flooded,
-        conntrack::closing,
-        conntrack::takeover,
-        conntrack::wires,
-        frames::malformed,
-        exceptions::ethertypes_between_hosts,
-        frames::receiver_between_hosts,
-        frames::big_tcp,
-        agent::devices,
-        hooks::placement,
-        hooks::tunnels_between_hosts,
-        frames::vlans_between_hosts,
-        agent::lifecycle,
-        agent::orders,
-    );
-    // What many kernels were built without: `cargo xtask test --kernel` asks for it, over kernels that must have it.
-    if arguments.include_ignored {
-        features!(suite: hooks::ipsec);
-        suite.feature("hooks::tunnels_between_hosts");
-        hooks::tunnels_between_hosts::of_kinds(&mut suite);
-        suite.feature("frames::vlans_between_hosts");
-        frames::vlans_between_hosts::of_devices(&mut suite);
-    }
-    Ok(suite.run(&arguments))
+    suite::run(8, |suite, arguments| {
+        features!(suite:
+            lab::left_behind,
+            lab::baseline,
+            fields::protocol_between_hosts,
+            fields::dscp_between_hosts,
+            conntrack::replies,
+            conntrack::policy_changes,
+            reject::told,
+            reject::untold,
+            reject::bystanders,
+            reject::limits,
+            reject::mark,
+            reject::duplex,
+            reject::options,
+            exceptions::neighbours,
+            exceptions::closed,
+            exceptions::dhcp,
+            exceptions::dhcp_clients,
+            anti_spoofing::own_source,
+            anti_spoofing::vrrp,
+            exceptions::multicast,
+            conntrack::flows,
+            scale::flooded,
+            conntrack::closing,
+            conntrack::takeover,
+            conntrack::wires,
+            frames::malformed,
+            exceptions::ethertypes_between_hosts,
+            frames::receiver_between_hosts,
+            frames::big_tcp,
+            agent::devices,
+            hooks::placement,
+            hooks::tunnels_between_hosts,
+            frames::vlans_between_hosts,
+            agent::lifecycle,
+            agent::orders,
+        );
+        // What many kernels were built without: `cargo xtask test --kernel` asks for it, over kernels that must have it.
+        if arguments.include_ignored {
+            features!(suite: hooks::ipsec);
+            suite.feature("hooks::tunnels_between_hosts");
+            hooks::tunnels_between_hosts::of_kinds(suite);
+            suite.feature("frames::vlans_between_hosts");
+            frames::vlans_between_hosts::of_devices(suite);
+        }
+    })
 }

@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Write the figures here, as an array of {name, value, unit, baseline, ratio, spread}
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fill the tables of docs/design/performance.md and draw its plots
+    /// Fill the tables of docs/design/performance.md
     #[arg(long)]
     docs: bool,
 }

@@ -60,7 +60,6 @@ pub(crate) fn read(command: &mut Command) -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-/// The path of `program`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     // Debian keeps /usr/sbin, which has `tc`, out of a user's PATH, and systemd's own programs out of everybody's.
     let path = env::var_os("PATH").unwrap_or_default();

@@ -13,6 +13,7 @@ use super::{apply::enforcer::EnforcerError, host::error::HostError, input::trust
 
 /// An error of the agent.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum AgentError {
     /// An instance, its files and pins, or the devices of the host.
     #[error(transparent)]
@@ -38,7 +39,6 @@ pub enum AgentError {
         abi::VERSION
     )]
     Newer {
-        /// The instance.
         instance: String,
         /// The layout in force.
         found: u32,
@@ -85,7 +85,6 @@ pub enum AgentError {
          cannot be filtered; give a GRE tunnel one remote address, name the device below it instead, or take it out of `nics`"
     )]
     OtherHeader {
-        /// The interface name.
         device: String,
         /// The ARPHRD number.
         link_type: u16,
@@ -94,27 +93,18 @@ pub enum AgentError {
     #[error(
         "device {device}: its packets have no Ethernet header, so XDP cannot judge them; write `hook: tc` for this NIC"
     )]
-    TunnelXdp {
-        /// The interface name.
-        device: String,
-    },
+    TunnelXdp { device: String },
     /// `ethertypes` on a device without an Ethernet header.
     #[error(
         "device {device}: its packets have no Ethernet header, so none has an EtherType; leave `ethertypes` out for this NIC"
     )]
-    TunnelEthertypes {
-        /// The interface name.
-        device: String,
-    },
+    TunnelEthertypes { device: String },
     /// A policy that cannot be compiled into an image.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The program could not be loaded.
     #[error("cannot load the filter program: {source}")]
-    Load {
-        /// The cause.
-        source: KernelError,
-    },
+    Load { source: KernelError },
     /// A step that failed. The agent retries it.
     #[error("cannot {doing}: {source}; it is tried again")]
     Step {
@@ -122,7 +112,6 @@ pub enum AgentError {
         device: Option<String>,
         /// The step, in words, including the NIC.
         doing: String,
-        /// The cause.
         source: EnforcerError,
     },
     /// A policy of which something is not in force. The agent keeps retrying it.
@@ -139,23 +128,14 @@ pub enum AgentError {
     Watch {
         /// The watched directory.
         path: PathBuf,
-        /// The cause.
         source: notify::Error,
     },
     /// A source of events could not be started.
     #[error("cannot listen to {what}: {source}")]
-    Source {
-        /// The source.
-        what: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
+    Source { what: &'static str, source: io::Error },
     /// The agent's thread could not be started.
     #[error("cannot start the agent's thread: {source}")]
-    Thread {
-        /// The cause.
-        source: io::Error,
-    },
+    Thread { source: io::Error },
 }
 
 /// A part of a policy that is not in force yet.

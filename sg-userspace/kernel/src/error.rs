@@ -9,6 +9,7 @@ use super::options::Size;
 
 /// An error between user space and the kernel.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum KernelError {
     /// This build contains no eBPF programs.
     #[error(
@@ -18,24 +19,13 @@ pub enum KernelError {
     NoPrograms,
     /// Capabilities are missing.
     #[error("{doing}: not permitted: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
-    NotPermitted {
-        /// What was attempted.
-        doing: String,
-    },
+    NotPermitted { doing: String },
     /// A resource limit of the host is too low.
     #[error("{doing}: {why}: {remedy}")]
-    Lacking {
-        /// What was attempted.
-        doing: String,
-        /// The kernel's error.
-        why: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    Lacking { doing: String, why: String, remedy: &'static str },
     /// The kernel lacks a feature.
     #[error("{feature} needs Linux {minimum} or newer{hint}")]
     Unsupported {
-        /// The missing feature.
         feature: &'static str,
         /// The first version that has it.
         minimum: &'static str,
@@ -45,7 +35,6 @@ pub enum KernelError {
     /// The verifier rejected a program.
     #[error("the kernel refused program {program}: {summary} (the whole log: RUST_LOG=debug)")]
     Refused {
-        /// The program.
         program: &'static str,
         /// The last lines of the verifier's log.
         summary: String,
@@ -55,7 +44,6 @@ pub enum KernelError {
     Missing {
         /// Program or map.
         what: &'static str,
-        /// The missing name.
         name: &'static str,
     },
     /// An image that fits no size class.
@@ -69,7 +57,6 @@ pub enum KernelError {
     OutOfRange {
         /// What the number counts.
         what: &'static str,
-        /// The number.
         number: u32,
         /// The size of the table.
         size: u32,
@@ -78,35 +65,21 @@ pub enum KernelError {
     },
     /// A device disappeared meanwhile, or never existed.
     #[error("device {device} does not exist (any more)")]
-    NoDevice {
-        /// The interface name.
-        device: String,
-    },
+    NoDevice { device: String },
     /// A driver that accepts no XDP program.
     #[error(
         "device {device}: its driver ({driver}) refuses native XDP: {why}; `hook: tc` works on every device"
     )]
-    NoNativeXdp {
-        /// The interface name.
-        device: String,
-        /// The name of its driver.
-        driver: String,
-        /// The driver's reason.
-        why: String,
-    },
+    NoNativeXdp { device: String, driver: String, why: String },
     /// A device that strips VLAN tags before XDP sees them.
     #[error(
         "device {device} takes VLAN tags off before an XDP program could see them, and what is in one network would be judged as \
          of another: say `ethtool -K {device} rxvlan off`, or write `hook: tc`"
     )]
-    TagsTakenOff {
-        /// The interface name.
-        device: String,
-    },
+    TagsTakenOff { device: String },
     /// A device that already has another XDP program: it takes only one.
     #[error("device {device} has an XDP program already, {program}: take that off it, or write `hook: tc`")]
     XdpTaken {
-        /// The interface name.
         device: String,
         /// The program that is attached, by id and name.
         program: String,
@@ -116,27 +89,14 @@ pub enum KernelError {
     NotOurs {
         /// The directory.
         path: PathBuf,
-        /// Its owner.
         owner: String,
     },
     /// An operation on a path failed.
     #[error("{doing} {path}: {source}")]
-    Path {
-        /// What was attempted.
-        doing: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Path { doing: &'static str, path: PathBuf, source: io::Error },
     /// A call failed.
     #[error("{doing}: {source}")]
-    Call {
-        /// What was attempted.
-        doing: String,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    Call { doing: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 impl KernelError {

@@ -255,7 +255,6 @@ impl Flows {
     }
 }
 
-/// A table of `kind`.
 fn table(map: Map, kind: &Kind) -> Result<Box<dyn Table>, KernelError> {
     Ok(match kind.width {
         Width::Narrow => Box::new(Keyed::<FlowKeyV4>::of(map, kind.name)?),

@@ -7,23 +7,14 @@ use thiserror::Error;
 
 /// Why a store could not be opened, read or written.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum StoreError {
     /// An operation on the file or its directory failed.
     #[error("cannot {doing} {}: {source}", path.display())]
-    Io {
-        /// The operation.
-        doing: &'static str,
-        /// Its path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
     /// Another process uses the store.
     #[error("the store {} is in use by another process: one sgd serves one store", path.display())]
-    InUse {
-        /// The store's path.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// Users other than the owner could read or change it.
     #[error(
         "{0} has mode {mode:04o}: others could read the secrets in the store or change it; `chmod {remedy:04o} {0}`, and \
@@ -33,7 +24,6 @@ pub enum StoreError {
     Exposed {
         /// The file or its directory.
         path: PathBuf,
-        /// Its mode.
         mode: u32,
         /// The mode that it should have.
         remedy: u32,
@@ -52,10 +42,7 @@ pub enum StoreError {
     },
     /// The directory's lock could not be taken.
     #[error("{source}")]
-    Lock {
-        /// The cause.
-        source: LockError,
-    },
+    Lock { source: LockError },
     /// A newer program wrote it.
     #[error(
         "the store {} has schema {found}, this program knows up to {known}: use the program that wrote it, or export there \
@@ -63,7 +50,6 @@ pub enum StoreError {
         path.display()
     )]
     Newer {
-        /// The store's path.
         path: PathBuf,
         /// The schema of the store.
         found: u32,
@@ -73,49 +59,23 @@ pub enum StoreError {
     /// An older program wrote it, and it cannot be migrated to the schema of this one.
     #[error("the store {} has schema {found} and cannot be brought to {known}: {reason}", path.display())]
     Migration {
-        /// The store's path.
         path: PathBuf,
         /// The schema of the store.
         found: u32,
         /// The newest schema that this program knows.
         known: u32,
-        /// The cause.
         reason: String,
     },
     /// A record cannot be read.
     #[error("the record {key} of the store {} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The store's path.
-        path: PathBuf,
-        /// The record's key.
-        key: String,
-        /// The cause.
-        reason: String,
-    },
+    Damaged { path: PathBuf, key: String, reason: String },
     /// A record could be written but not read again.
     #[error("the record {key} cannot be stored: {reason}")]
-    Unwritable {
-        /// The record's key.
-        key: String,
-        /// The cause.
-        reason: String,
-    },
+    Unwritable { key: String, reason: String },
     /// The disk failed during a commit, and what it holds is unknown. Only loading everything again tells.
     #[error("whether the last change is in the store {} is not known: {reason}; start sgd again", path.display())]
-    Doubtful {
-        /// The store's path.
-        path: PathBuf,
-        /// The cause.
-        reason: String,
-    },
+    Doubtful { path: PathBuf, reason: String },
     /// An operation of the database failed.
     #[error("cannot {doing} the store {}: {reason}", path.display())]
-    Database {
-        /// The operation.
-        doing: &'static str,
-        /// The store's path.
-        path: PathBuf,
-        /// The cause.
-        reason: String,
-    },
+    Database { doing: &'static str, path: PathBuf, reason: String },
 }

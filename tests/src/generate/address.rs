@@ -6,7 +6,6 @@ use fastrand::Rng;
 use ipnet::IpNet;
 use sg_model::Family;
 
-/// The family of an address.
 pub(super) const fn family_of(address: IpAddr) -> Family {
     match address {
         IpAddr::V4(_) => Family::V4,

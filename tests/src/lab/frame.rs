@@ -101,15 +101,3 @@ fn link(device: &str) -> Result<LinkAddr> {
     let mut links = addresses.filter_map(|found| found.address?.as_link_addr().copied());
     links.next().with_context(|| format!("no device {device}"))
 }
-
-/// The checksum of IP, ICMP, TCP and UDP (RFC 1071).
-#[must_use]
-pub fn checksum(bytes: &[u8]) -> u16 {
-    let words =
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| low.into()));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
-}

@@ -33,7 +33,7 @@ pub use answer::{Responder, answer};
 pub use ask::{Outcome, Question, ask};
 pub use binaries::Binaries;
 pub use enter::{Entered, Lab};
-pub use frame::{FrameSocket, checksum};
+pub use frame::FrameSocket;
 pub use generator::{Generator, Sent, Vary, missing, programs};
 pub use host::Host;
 pub use kernel::{Version, kernel};

@@ -17,10 +17,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{
     answer::is_silence,
     ask::{Outcome, Question},
-    frame::checksum,
     service::{Family, Service},
     wait::uninterrupted,
 };
+use crate::packet::checksum;
 
 /// The last byte of a request, and that of a reply.
 const QUESTION: u8 = b'?';

@@ -12,10 +12,8 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    frame::{FrameSocket, checksum},
-    host::Host,
-};
+use super::{frame::FrameSocket, host::Host};
+use crate::packet::{TCP, checksum};
 
 const IPV4: u16 = 0x0800;
 /// How long a stopped relay may still wait for a frame.
@@ -81,7 +79,6 @@ fn pass_on(from: &FrameSocket, to: &FrameSocket, delay: Duration, is_over: &Atom
 
 /// Writes the checksum of TCP, which a veth pair leaves to a hardware device that never comes.
 fn finish(frame: &mut [u8]) {
-    const TCP: u8 = 6;
     let Some(ip) = frame.get(14..34) else { return };
     let (header, length) = (usize::from(ip[0] & 15) * 4, usize::from(u16::from_be_bytes([ip[2], ip[3]])));
     if ip[9] != TCP || length < header + 20 {

@@ -4,11 +4,7 @@ use anyhow::{Context as _, Result};
 use sg_tests::lab::{Attach, Family, Lab, Outcome, Question, SILENCE, Service, answer, ask, until};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
-    },
+    scene::{Client, Role, Scene, Server, web},
     suite::Suite,
 };
 

@@ -8,11 +8,7 @@ use sg_tests::lab::{
 };
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, question, web,
-    },
+    scene::{Client, Role, Scene, Server, filtered, question, web},
     suite::Suite,
 };
 

@@ -10,11 +10,7 @@ use sg_model::Policy;
 use sg_tests::lab::{Attach, Family, Host, Lab, Outcome, Service, until};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
-    },
+    scene::{Client, Role, Scene, Server, web},
     suite::Suite,
 };
 

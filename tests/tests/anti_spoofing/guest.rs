@@ -3,9 +3,10 @@
 use sg_check::KernelEngine;
 use sg_common::verdict::Reason;
 use sg_kernel::{Datapath, Program};
+use sg_tests::packet::{ACK, SYN, tcp, udp};
 
 use crate::support::runs::{
-    ACK, LOCAL, PASSES, REMOTE, SYN, Test, dropped, expect, inbound, ipv4, ipv6, judged, outbound, tcp, udp,
+    LOCAL, PASSES, REMOTE, Test, dropped, expect, inbound, ipv4, ipv6, judged, outbound,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -143,17 +144,17 @@ fn advertises_itself() {
 fn is_no_server() {
     let mut datapath = guest();
     let rogue = dropped(Reason::RogueServer);
-    let offer = from(OWN, ipv4(17, [LOCAL, [255; 4]], &udp([67, 68])));
+    let offer = from(OWN, ipv4(17, [LOCAL, [255; 4]], &udp([67, 68], &[])));
     expect(&mut datapath, SENDS, &offer, rogue);
-    let advertise = ipv6(17, 64, ["fe80::ff:fe00:5", "fe80::1"], &udp([547, 546]));
+    let advertise = ipv6(17, 64, ["fe80::ff:fe00:5", "fe80::1"], &udp([547, 546], &[]));
     expect(&mut datapath, SENDS, &from(OWN, advertise), rogue);
     let router =
         ipv6(58, 255, ["fe80::ff:fe00:5", "ff02::1"], &[134, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     expect(&mut datapath, SENDS, &from(OWN, router), rogue);
     // Not as the answer to a question that the rules let in either.
-    let question = ipv4(17, [REMOTE, LOCAL], &udp([68, 67]));
+    let question = ipv4(17, [REMOTE, LOCAL], &udp([68, 67], &[]));
     expect(&mut datapath, Program::Egress, &question, PASSES);
-    expect(&mut datapath, SENDS, &from(OWN, ipv4(17, [LOCAL, REMOTE], &udp([67, 68]))), rogue);
+    expect(&mut datapath, SENDS, &from(OWN, ipv4(17, [LOCAL, REMOTE], &udp([67, 68], &[]))), rogue);
 }
 
 /// A message of a DHCP client, or of a server, of BOOTP in a UDP packet; who asks has `has`.
@@ -163,9 +164,7 @@ fn bootp(ports: [u16; 2], operation: u8, has: [u8; 4]) -> Vec<u8> {
     message.extend(OWN);
     message.resize(236, 0);
     message.extend([0x63, 0x82, 0x53, 0x63, 53, 1, operation, 255]);
-    let mut datagram = udp(ports);
-    datagram[4..6].copy_from_slice(&(8 + message.len() as u16).to_be_bytes());
-    [datagram, message].concat()
+    udp(ports, &message)
 }
 
 fn looks_for_an_address() {

@@ -8,25 +8,20 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
-use sg_tests::lab::{Agent, Attach, Family, Host, Lab, PATIENCE, SILENCE};
+use sg_tests::{
+    lab::{Agent, Attach, Family, Host, Lab, PATIENCE, SILENCE},
+    packet::{SYN, TCP, UDP, ip, tcp, udp},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::support::{
-    forwarding::{ForwardingPath, IPV4, IPV6, packet, syn, udp},
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        counts, filtered,
-    },
+    forwarding::{ForwardingPath, IPV4, IPV6},
+    scene::{Client, Counted, Role, Scene, Server, counts, filtered, over_roles},
     suite::Suite,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("nobody_else_sends_from_it_{role}"), move |lab, attach| {
-            nobody_else_sends_from_it(lab, attach, role)
-        });
-    }
+    over_roles(suite, "nobody_else_sends_from_it", nobody_else_sends_from_it);
     suite.over(Role::Host.ways(), "a_flow_ends_when_its_sender_is_the_nic", a_flow_ends);
     suite.over(Role::Host.ways(), "link_local_addresses_make_no_members", link_local_addresses);
     suite.over(
@@ -37,8 +32,6 @@ pub(crate) fn tests(suite: &mut Suite) {
 }
 
 const ALL: &str = "groups: { web: { inner_access: drop, ingress: [{ id: all, protocol: all }] } }";
-const UDP: u8 = 17;
-const TCP: u8 = 6;
 
 /// Sends a packet to the server from `source`, and tells whether it arrived and was counted for `reason`, or for a rule.
 fn comes(
@@ -51,11 +44,11 @@ fn comes(
     let [source, destination] = ends;
     let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
     let road = ForwardingPath::open(scene, Client, Server, family, ethertype)?;
-    let frame = road.frame(&packet(source, destination, protocol, 64, payload));
+    let frame = road.frame(&ip([source, destination], protocol, 64, payload));
     let counted = |stats: &sg_tests::lab::Stats| {
         reason.map_or_else(|| stats.rule("all"), |reason| stats.reason(reason))
     };
-    counts(agent, reason.unwrap_or("all"), counted, 1.., || {
+    counts(agent, Counted::Of(reason.unwrap_or("all"), &counted), 1.., || {
         let arrived = road.carries(&frame, reason.is_none())?;
         ensure!(arrived == reason.is_none(), "it {}", if arrived { "arrived" } else { "did not arrive" });
         Ok(())
@@ -76,7 +69,7 @@ fn nobody_else_sends_from_it(lab: Lab, attach: Attach, role: Role) -> Result<()>
             Family::V6 => (Server.address(family), address("fd77::50")?),
         };
         for (source, reason) in [(own, Some("own-source")), (pair, None), (Client.address(family), None)] {
-            for (protocol, payload) in [(UDP, udp(1_000, 53, b"?")), (TCP, syn(1_000, 80))] {
+            for (protocol, payload) in [(UDP, udp([1_000, 53], b"?")), (TCP, tcp([1_000, 80], [0, 0], SYN))] {
                 comes(&scene, &agent, [source, own], (protocol, &payload), reason)?;
             }
         }
@@ -84,7 +77,7 @@ fn nobody_else_sends_from_it(lab: Lab, attach: Attach, role: Role) -> Result<()>
     agent.apply(&policy.replace("groups: [web]", "accept_own_source: true, groups: [web]"))?;
     for family in Family::ALL {
         let own = Server.address(family);
-        comes(&scene, &agent, [own, own], (UDP, &udp(1_001, 53, b"?")), None).context("accepted")?;
+        comes(&scene, &agent, [own, own], (UDP, &udp([1_001, 53], b"?")), None).context("accepted")?;
     }
     Ok(())
 }
@@ -95,7 +88,7 @@ fn a_flow_ends(lab: Lab, attach: Attach) -> Result<()> {
         format!("{ALL}\nnics:\n  - {{ device: eth0, addresses: [{addresses}], groups: [web] }}\n")
     };
     let (scene, mut agent) = filtered(lab, attach, Role::Host, &policy("10.77.0.1, \"fd77::1\""))?;
-    let flow = |family| ([Client.address(family), Server.address(family)], udp(2_000, 53, b"?"));
+    let flow = |family| ([Client.address(family), Server.address(family)], udp([2_000, 53], b"?"));
     for family in Family::ALL {
         let (ends, payload) = flow(family);
         comes(&scene, &agent, ends, (UDP, &payload), None)?;
@@ -124,10 +117,10 @@ groups:
             IpAddr::V6(_) => (Family::V6, IPV6),
         };
         let road = ForwardingPath::open(&scene, Client, Server, family, ethertype)?;
-        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(3_000, 53, b"?")));
+        let frame = road.frame(&ip([source, destination], UDP, 64, &udp([3_000, 53], b"?")));
         let members = |stats: &sg_tests::lab::Stats| stats.intra_group("web");
         let expected = u64::from(member);
-        counts(&agent, "members of web", members, expected..=expected, || {
+        counts(&agent, Counted::Of("members of web", &members), expected..=expected, || {
             ensure!(road.carries(&frame, member)? == member, "member: {member}");
             Ok(())
         })
@@ -177,17 +170,11 @@ nics:
     ] {
         let connected = || is_connected(&neighbour, from.parse()?, to.parse()?, member);
         let counted = if member { 1..=u64::MAX } else { 0..=0 };
-        counts(&agent, "members of mine", members, counted, || {
-            counts(
-                &agent,
-                "the default",
-                |stats| stats.default_of("ingress"),
-                if member { 0..=0 } else { 1..=u64::MAX },
-                || {
-                    ensure!(connected()? == member, "connected: {}", !member);
-                    Ok(())
-                },
-            )
+        counts(&agent, Counted::Of("members of mine", &members), counted, || {
+            counts(&agent, Counted::Default("ingress"), if member { 0..=0 } else { 1..=u64::MAX }, || {
+                ensure!(connected()? == member, "connected: {}", !member);
+                Ok(())
+            })
         })
         .with_context(|| format!("from {from} to {to}"))?;
     }

@@ -2,15 +2,14 @@
 //! them is needed ([docs/use/networks.md](../../../docs/use/networks.md)).
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats, checksum};
+use sg_tests::{
+    lab::{Attach, FrameSocket, Lab, PATIENCE, SILENCE, Stats},
+    packet::{checksum, ip},
+};
 
 use crate::support::{
-    forwarding::{ARP, IPV4, packet},
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        counts,
-    },
+    forwarding::{ARP, IPV4},
+    scene::{Client, Counted, Role, Scene, Server, counts},
     suite::Suite,
 };
 
@@ -57,7 +56,7 @@ fn advertisement() -> Vec<u8> {
 }
 
 fn advertised(from: [u8; 6], source: [u8; 4]) -> Vec<u8> {
-    let packet = packet(source.into(), ROUTERS.into(), VRRP, HOP_LIMIT, &advertisement());
+    let packet = ip([source.into(), ROUTERS.into()], VRRP, HOP_LIMIT, &advertisement());
     [&ROUTERS_LINK[..], &from, &IPV4.to_be_bytes(), &packet].concat()
 }
 
@@ -123,7 +122,7 @@ fn a_guest_needs_three_pairs(lab: Lab, attach: Attach) -> Result<()> {
             let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
             let heard = FrameSocket::open(scene.host(Client), "eth0", ethertype)?;
             let expected = u64::from(!passes);
-            counts(&agent, "spoofed packets", spoofed, expected..=expected, || {
+            counts(&agent, Counted::Of("spoofed packets", &spoofed), expected..=expected, || {
                 ensure!(arrives(&guest, &heard, &frame, passes)? == passes, "it arrived: {}", !passes);
                 Ok(())
             })
@@ -148,7 +147,7 @@ fn advertisements_need_a_rule(lab: Lab, attach: Attach) -> Result<()> {
         for (direction, (from, to), frame) in [("out", from, &outbound), ("in", to, &inbound)] {
             let way = if direction == "out" { "egress" } else { "ingress" };
             let by = |stats: &Stats| if has_rules { stats.rule(direction) } else { stats.default_of(way) };
-            counts(&agent, "who decides", by, 1..=1, || {
+            counts(&agent, Counted::Of("who decides", &by), 1..=1, || {
                 ensure!(arrives(from, to, frame, has_rules)? == has_rules, "it arrived: {}", !has_rules);
                 Ok(())
             })

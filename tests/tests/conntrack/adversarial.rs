@@ -3,10 +3,9 @@
 
 use sg_common::{abi::reason_counter, flow::Direction, verdict::Reason};
 use sg_kernel::{Datapath, Program};
+use sg_tests::packet::{ACK, FIN, RST, SYN, tcp};
 
-use crate::support::runs::{
-    ACK, FIN, LOCAL, PASSES, REMOTE, RST, SYN, Test, dropped, expect, inbound, ipv4, judging, outbound, tcp,
-};
+use crate::support::runs::{LOCAL, PASSES, REMOTE, Test, dropped, expect, inbound, ipv4, judging, outbound};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_forged_reset_ends_nothing", a_forged_reset_ends_nothing),

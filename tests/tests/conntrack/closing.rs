@@ -13,11 +13,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, Lab, PATIENCE, Pair as _, SILENC
 use socket2::SockRef;
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, question, web,
-    },
+    scene::{Client, Role, Scene, Server, filtered, over_roles, question, web},
     suite::Suite,
 };
 
@@ -35,14 +31,8 @@ const SHORT: [&str; 4] = ["--timeout", "tcp-established=3", "--timeout", "tcp-cl
 const LONGER_THAN_SHORT: Duration = Duration::from_millis(3_600);
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("a_close_is_closing_and_gone_{role}"), move |lab, attach| {
-            a_close_is_closing_and_gone(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("silence_revives_nothing_{role}"), move |lab, attach| {
-            silence_revives_nothing(lab, attach, role)
-        });
-    }
+    over_roles(suite, "a_close_is_closing_and_gone", a_close_is_closing_and_gone);
+    over_roles(suite, "silence_revives_nothing", silence_revives_nothing);
     suite.over(&Attach::RECEIVED, "a_reset_of_a_tombstone_revives_nothing", a_reset_of_a_tombstone);
     suite.over(&Attach::RECEIVED, "what_is_deleted_is_cut", what_is_deleted_is_cut);
     suite.over(&Attach::RECEIVED, "what_was_silent_and_is_deleted_is_cut", what_is_deleted_late);

@@ -10,11 +10,7 @@ use serde_json::Value;
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, PATIENCE, Pair as _, SILENCE, Service, Streams};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{self, Client, Server},
-        filtered, question, web,
-    },
+    scene::{Client, Role, Scene, Server, Who, filtered, over_roles, question, web},
     suite::Suite,
 };
 
@@ -28,14 +24,8 @@ egress:
 ";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("are_shown_and_deleted_{role}"), move |lab, attach| {
-            are_shown_and_deleted(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("large_datagrams_arrive_{role}"), move |lab, attach| {
-            large_datagrams_arrive(lab, attach, role)
-        });
-    }
+    over_roles(suite, "are_shown_and_deleted", are_shown_and_deleted);
+    over_roles(suite, "large_datagrams_arrive", large_datagrams_arrive);
 }
 
 pub(crate) fn shown(agent: &Agent, filter: &[&str]) -> Result<Vec<Value>> {

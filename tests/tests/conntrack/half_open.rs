@@ -9,8 +9,9 @@ use sg_common::{
 };
 use sg_compile::{ImageOptions, LARGEST_WORDS, compile};
 use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program};
+use sg_tests::packet::{UDP, udp};
 
-use crate::support::runs::{Test, inbound, outbound};
+use crate::support::runs::{Test, packet};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_flood_takes_what_others_leave", a_flood_takes_what_others_leave),
@@ -94,19 +95,7 @@ fn block(nic: u16) -> u32 {
 fn frame(family: Family, program: Program, port: u16) -> Vec<u8> {
     let sent = program == Program::Egress;
     let (from, to) = if sent { (53, port) } else { (port, 53) };
-    let datagram = [&u16::to_be_bytes(from)[..], &u16::to_be_bytes(to), &[0, 8, 0, 0]].concat();
-    match family {
-        Family::V4 if sent => outbound(17, &datagram),
-        Family::V4 => inbound(17, &datagram),
-        Family::V6 => {
-            let mut ends = [[0x20; 16], [0x30; 16]];
-            if sent {
-                ends.reverse();
-            }
-            let header = [&[0; 12][..], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 17, 64]].concat();
-            [&header[..], ends.as_flattened(), &datagram].concat()
-        }
-    }
+    packet(family, !sent, UDP, &udp([from, to], &[]))
 }
 
 fn a_flood_takes_what_others_leave() {

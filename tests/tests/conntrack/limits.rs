@@ -4,8 +4,9 @@
 use sg_check::KernelEngine;
 use sg_common::{abi::reason_counter, flow::Direction, verdict::Reason};
 use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program};
+use sg_tests::packet::{ACK, SYN, tcp, udp};
 
-use crate::support::runs::{ACK, PASSES, SYN, Test, dropped, expect, inbound, judged, outbound, tcp, udp};
+use crate::support::runs::{PASSES, Test, dropped, expect, inbound, judged, outbound};
 
 pub(crate) const TESTS: &[Test] = &[
     ("strict_about_the_middle_of_connections", strict_about_the_middle_of_connections),
@@ -31,7 +32,7 @@ fn strict_about_the_middle_of_connections() {
     expect(&mut datapath, Program::Ingress, &inbound(6, &tcp([40_000, 80], [1_000, 0], SYN)), PASSES);
     expect(&mut datapath, Program::Ingress, &data, PASSES);
     // UDP has no beginning.
-    expect(&mut datapath, Program::Ingress, &inbound(17, &udp([40_000, 53])), PASSES);
+    expect(&mut datapath, Program::Ingress, &inbound(17, &udp([40_000, 53], &[])), PASSES);
     let loose = strict.replace("strict", "loose");
     let mut datapath = judged(KernelEngine::datapath().unwrap(), &loose).1;
     expect(&mut datapath, Program::Ingress, &data, PASSES);

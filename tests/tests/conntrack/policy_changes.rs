@@ -8,11 +8,7 @@ use sg_tests::lab::{
 };
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server, Stranger},
-        filtered, question, web,
-    },
+    scene::{Client, Role, Scene, Server, Stranger, filtered, over_roles, question, web},
     suite::Suite,
 };
 
@@ -34,13 +30,11 @@ const KEEP: &str = "\nestablished: keep\n";
 
 pub(crate) fn tests(suite: &mut Suite) {
     for service in SERVICES {
-        for role in Role::ALL {
-            for end in End::ALL {
-                let name = format!("{}_when_the_{end:?}_speaks_{role}", name_of(service)).to_lowercase();
-                suite.over(role.ways(), &format!("cut_{name}"), move |lab, attach| {
-                    cut_and_accepted_again(lab, attach, role, service, end)
-                });
-            }
+        for end in End::ALL {
+            let name = format!("cut_{}_when_the_{end:?}_speaks", name_of(service)).to_lowercase();
+            over_roles(suite, &name, move |lab, attach, role| {
+                cut_and_accepted_again(lab, attach, role, service, end)
+            });
         }
         suite.each(&format!("keep_{}", name_of(service)), move |lab, attach| keep(lab, attach, service));
     }

@@ -2,18 +2,15 @@
 //! answer does not.
 
 use anyhow::{Result, ensure};
-use sg_tests::lab::{
-    Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Question, Service, Streams,
+use sg_tests::{
+    lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Question, Service, Streams},
+    packet::{SYN, TCP, UDP, ip, tcp, udp},
 };
 
 use crate::support::{
-    forwarding::{ForwardingPath, packet, syn, udp, unreachable},
+    forwarding::{ForwardingPath, unreachable},
     routed::Routed,
-    scene::{
-        Role,
-        Who::{Client, Server},
-        counts, filtered, question, web,
-    },
+    scene::{Client, Counted, Role, Server, counts, filtered, over_roles, question, web},
     suite::Suite,
 };
 
@@ -31,26 +28,11 @@ egress:
 /// Outbound is open, by default; inbound is shut, by default.
 const ASKS_ONLY: &str = "description: no rules";
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("a_pinged_peer_may_not_ping_{role}"), move |lab, attach| {
-            a_pinged_peer_may_not_ping(lab, attach, role)
-        });
-        suite.over(
-            role.ways(),
-            &format!("a_syn_on_the_tuple_of_a_connection_is_judged_{role}"),
-            move |lab, attach| a_syn_on_the_tuple_is_judged(lab, attach, role),
-        );
-        suite.over(role.ways(), &format!("an_error_about_a_flow_passes_{role}"), move |lab, attach| {
-            an_error_about_a_flow_passes(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("an_error_about_no_flow_is_dropped_{role}"), move |lab, attach| {
-            an_error_about_no_flow_is_dropped(lab, attach, role)
-        });
-    }
+    over_roles(suite, "a_pinged_peer_may_not_ping", a_pinged_peer_may_not_ping);
+    over_roles(suite, "a_syn_on_the_tuple_of_a_connection_is_judged", a_syn_on_the_tuple_is_judged);
+    over_roles(suite, "an_error_about_a_flow_passes", an_error_about_a_flow_passes);
+    over_roles(suite, "an_error_about_no_flow_is_dropped", an_error_about_no_flow_is_dropped);
     for family in Family::ALL {
         suite.each(&format!("path_mtu_is_discovered_{family}"), move |lab, attach| {
             path_mtu_is_discovered(lab, attach, family)
@@ -64,13 +46,7 @@ fn a_pinged_peer_may_not_ping(lab: Lab, attach: Attach, role: Role) -> Result<()
         let ping = Question { source_port: 77, ..question(Client, Server, family, Service::Echo) };
         scene.puts(Client, &ping, Outcome::Answered)?;
         let back = Question { source_port: 77, ..question(Server, Client, family, Service::Echo) };
-        counts(
-            &agent,
-            "nothing-out",
-            |stats| stats.rule("nothing-out"),
-            1..=1,
-            || scene.puts(Server, &back, Outcome::Silent),
-        )?;
+        counts(&agent, Counted::Rule("nothing-out"), 1..=1, || scene.puts(Server, &back, Outcome::Silent))?;
     }
     Ok(())
 }
@@ -81,17 +57,11 @@ fn a_syn_on_the_tuple_is_judged(lab: Lab, attach: Attach, role: Role) -> Result<
         let ask = Question { source_port: 40_000, ..question(Client, Server, family, Service::Tcp(80)) };
         let mut streams = Streams::open(scene.host(Client), scene.host(Server), &ask)?;
         let road = ForwardingPath::ip(&scene, Server, Client, family)?;
-        counts(
-            &agent,
-            "nothing-out",
-            |stats| stats.rule("nothing-out"),
-            1..=1,
-            || {
-                let back = road.frame(&road.packet(TCP, &syn(80, 40_000)));
-                ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
-                Ok(())
-            },
-        )?;
+        counts(&agent, Counted::Rule("nothing-out"), 1..=1, || {
+            let back = road.frame(&road.packet(TCP, &tcp([80, 40_000], [0, 0], SYN)));
+            ensure!(!road.carries(&back, false)?, "{family}: a SYN the other way passed");
+            Ok(())
+        })?;
         // The connection does not suffer from it.
         streams.send(End::Answerer)?;
         ensure!(streams.arrives(End::Asker, PATIENCE)?, "{family}: the connection was lost");
@@ -103,23 +73,15 @@ fn an_error_about_a_flow_passes(lab: Lab, attach: Attach, role: Role) -> Result<
     let (scene, mut agent) = filtered(lab, attach, role, &web(role, ANSWERS_ONLY))?;
     for family in Family::ALL {
         // The server has nobody at this port, and its error goes out, where nothing else may.
-        counts(
-            &agent,
-            "icmp-error",
-            |stats| stats.reason("icmp-error"),
-            1..=1,
-            || scene.puts(Client, &question(Client, Server, family, Service::Udp(54)), Outcome::Refused),
-        )?;
+        counts(&agent, Counted::Reason("icmp-error"), 1..=1, || {
+            scene.puts(Client, &question(Client, Server, family, Service::Udp(54)), Outcome::Refused)
+        })?;
     }
     agent.apply(&web(role, ASKS_ONLY))?;
     for family in Family::ALL {
-        counts(
-            &agent,
-            "icmp-error",
-            |stats| stats.reason("icmp-error"),
-            1..=1,
-            || scene.puts(Server, &question(Server, Client, family, Service::Udp(55)), Outcome::Refused),
-        )?;
+        counts(&agent, Counted::Reason("icmp-error"), 1..=1, || {
+            scene.puts(Server, &question(Server, Client, family, Service::Udp(55)), Outcome::Refused)
+        })?;
     }
     Ok(())
 }
@@ -128,20 +90,14 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
     let (scene, agent) = filtered(lab, attach, role, &web(role, ASKS_ONLY))?;
     for family in Family::ALL {
         let [server, client] = [Server, Client].map(|who| who.address(family));
-        let never_sent = packet(server, client, UDP, 64, &udp(4000, 53, b"never sent"));
+        let never_sent = ip([server, client], UDP, 64, &udp([4000, 53], b"never sent"));
         let road = ForwardingPath::ip(&scene, Client, Server, family)?;
         let protocol = Service::Echo.protocol(family);
         let error = road.frame(&road.packet(protocol, &unreachable(family, &never_sent)));
-        counts(
-            &agent,
-            "the default",
-            |stats| stats.default_of("ingress"),
-            1..=1,
-            || {
-                ensure!(!road.carries(&error, false)?, "{family}: an error about no flow arrived");
-                Ok(())
-            },
-        )?;
+        counts(&agent, Counted::Default("ingress"), 1..=1, || {
+            ensure!(!road.carries(&error, false)?, "{family}: an error about no flow arrived");
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -149,5 +105,5 @@ fn an_error_about_no_flow_is_dropped(lab: Lab, attach: Attach, role: Role) -> Re
 fn path_mtu_is_discovered(lab: Lab, attach: Attach, family: Family) -> Result<()> {
     let routed = Routed::new(lab)?;
     let agent = Agent::start(&routed.server, &web(Role::Host, ANSWERS_ONLY), attach.into())?;
-    counts(&agent, "icmp-error", |stats| stats.reason("icmp-error"), 1.., || routed.bulk_arrives(family))
+    counts(&agent, Counted::Reason("icmp-error"), 1.., || routed.bulk_arrives(family))
 }

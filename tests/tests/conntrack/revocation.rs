@@ -5,9 +5,10 @@
 use sg_check::CompiledNic;
 use sg_common::{flow::State, packet::Family, verdict::Reason};
 use sg_kernel::{Datapath, Limits, Options, Program};
+use sg_tests::packet::{FIN, RST, tcp};
 
 use self::world::{ACK, CLIENT, Filter, Rules, SERVER, SYN, Segment, Sent, World};
-use crate::support::runs::Test;
+use crate::support::runs::{Test, packet};
 
 #[path = "../../../sg-common/tests/world/mod.rs"]
 pub(crate) mod world;
@@ -23,9 +24,6 @@ pub(crate) const TESTS: &[Test] = &[
     ("takeover_is_what_the_document_says", takeover_is_what_the_document_says),
     ("a_half_closed_connection_outlives_an_outage", a_half_closed_connection_outlives_an_outage),
 ];
-
-const FIN: u8 = 1;
-const RST: u8 = 4;
 
 /// A NIC with the address of the server, as one family and one way to hook see it.
 pub(crate) struct Nic {
@@ -130,40 +128,14 @@ impl Nic {
     fn frame(&self, segment: &Segment) -> Vec<u8> {
         let [client, server] = self.ports;
         let (from, to) = if segment.end == CLIENT { (client, server) } else { (server, client) };
-        let mut tcp = [from.to_be_bytes(), to.to_be_bytes()].concat();
-        tcp.extend(segment.sequence.to_be_bytes());
-        tcp.extend(segment.acknowledgement.to_be_bytes());
-        tcp.extend([0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        let mut tcp = tcp([from, to], [segment.sequence, segment.acknowledgement], segment.flags);
         tcp.resize(20 + segment.data, 0x2e);
         self.packet(segment.end, 6, &tcp)
     }
 
     /// A packet of `end`, of any protocol.
     pub(crate) fn packet(&self, end: usize, protocol: u8, carried: &[u8]) -> Vec<u8> {
-        let mut frame = vec![0; 12];
-        let (mut ends, length) = (Vec::new(), carried.len() as u16);
-        match self.family {
-            Family::V4 => {
-                frame.extend([0x08, 0x00, 0x45, 0]);
-                frame.extend((20 + length).to_be_bytes());
-                frame.extend([0, 9, 0x40, 0, 64, protocol, 0, 0]);
-                ends.extend([[192, 0, 2, 1], [10, 0, 0, 5]].map(|end| end.to_vec()));
-            }
-            Family::V6 => {
-                frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-                frame.extend(length.to_be_bytes());
-                frame.extend([protocol, 64]);
-                ends.extend(
-                    [1_u8, 5].map(|last| [&[0x20, 0x01, 0x0d, 0xb8][..], &[0; 11], &[last]].concat()),
-                );
-            }
-        }
-        if end == SERVER {
-            ends.reverse();
-        }
-        frame.extend(ends.concat());
-        frame.extend(carried);
-        frame
+        packet(self.family, end == CLIENT, protocol, carried)
     }
 }
 

@@ -5,7 +5,7 @@ use sg_check::CompiledNic;
 use sg_common::packet::Family;
 use sg_kernel::{Datapath, Limits, Options, Program};
 
-use crate::support::runs::Test;
+use crate::support::runs::{Test, packet};
 
 pub(crate) const TESTS: &[Test] = &[
     ("one_that_is_asked_for_meets_the_rules", one_that_is_asked_for_meets_the_rules),
@@ -74,27 +74,9 @@ fn each(test: impl Fn(&mut Nic)) {
 
 /// Both ends have port 3868, as peers in a network of signals do.
 fn frame(family: Family, end: End, chunk: u8) -> Vec<u8> {
-    let mut sctp = [3868_u16.to_be_bytes(), 3868_u16.to_be_bytes()].concat();
-    sctp.extend([0; 8]);
-    sctp.extend([chunk, 0, 0, 20]);
+    let mut sctp = [[15, 28, 15, 28, 0, 0, 0, 0, 0, 0, 0, 0].as_slice(), &[chunk, 0, 0, 20]].concat();
     sctp.resize(32, 1);
-    let mut frame = vec![0; 12];
-    let mut ends = match family {
-        Family::V4 => {
-            frame.extend([0x08, 0x00, 0x45, 0, 0, 52, 0, 9, 0x40, 0, 64, 132, 0, 0]);
-            [vec![192, 0, 2, 1], vec![10, 0, 0, 5]]
-        }
-        Family::V6 => {
-            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 132, 64]);
-            [1_u8, 5].map(|last| [&[0x20, 0x01, 0x0d, 0xb8][..], &[0; 11], &[last]].concat())
-        }
-    };
-    if end == Server {
-        ends.reverse();
-    }
-    frame.extend(ends.concat());
-    frame.extend(sctp);
-    frame
+    packet(family, end == Client, 132, &sctp)
 }
 
 /// An answer is let through because of what it answers; a question never is.

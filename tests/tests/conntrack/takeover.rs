@@ -10,11 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Attach, End, Family, Lab, PATIENCE, Pair as _, SILENCE, Service, Streams};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        counts, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts, over_roles, question, web},
     suite::Suite,
 };
 
@@ -27,13 +23,7 @@ const RESTART: Duration = Duration::from_secs(TAKEOVER - 1);
 const OVER: Duration = Duration::from_millis(TAKEOVER * 1_000 + 500);
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(
-            role.ways(),
-            &format!("starts_with_the_flow_table_and_no_restart_{role}"),
-            move |lab, attach| starts_with_the_flow_table(lab, attach, role),
-        );
-    }
+    over_roles(suite, "starts_with_the_flow_table_and_no_restart", starts_with_the_flow_table);
 }
 
 /// A connection of each family. A port each: a process that another test starts may hold a listener open for a moment.
@@ -69,21 +59,15 @@ fn starts_with_the_flow_table(lab: Lab, attach: Attach, role: Role) -> Result<()
     agent.start_again()?;
     goes_on(&mut early, "after the restart")?;
     sleep_until(OVER);
-    counts(
-        &agent,
-        "not-taken-over",
-        |stats| stats.reason("not-taken-over"),
-        2..,
-        || {
-            for pair in &mut late {
-                pair.send(End::Answerer)?;
-            }
-            for pair in &mut late {
-                ensure!(!pair.arrives(End::Asker, SILENCE)?, "a connection was taken over");
-            }
-            Ok(())
-        },
-    )
+    counts(&agent, Counted::Reason("not-taken-over"), 2.., || {
+        for pair in &mut late {
+            pair.send(End::Answerer)?;
+        }
+        for pair in &mut late {
+            ensure!(!pair.arrives(End::Asker, SILENCE)?, "a connection was taken over");
+        }
+        Ok(())
+    })
     .context("when the time is over")?;
     goes_on(&mut early, "when the time is over")?;
 

@@ -15,11 +15,7 @@ use socket2::SockRef;
 use crate::{
     conntrack::flows::shown,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            native_xdp, question, web,
-        },
+        scene::{Client, Role, Scene, Server, native_xdp, over_roles, question, web},
         suite::Suite,
     },
 };
@@ -50,13 +46,9 @@ pub(crate) fn tests(suite: &mut Suite) {
     for (wire, name) in
         [(Wire::Veths, "veths"), (Wire::Taps, "taps"), (Wire::UnfinishedTaps, "unfinished_taps")]
     {
-        for role in Role::ALL {
-            suite.over(
-                role.ways(),
-                &format!("a_close_is_known_in_time_over_{name}_{role}"),
-                move |lab, attach| a_close_is_known(lab, attach, role, wire),
-            );
-        }
+        over_roles(suite, &format!("a_close_is_known_in_time_over_{name}"), move |lab, attach, role| {
+            a_close_is_known(lab, attach, role, wire)
+        });
     }
 }
 

@@ -7,12 +7,8 @@ use std::{
 };
 
 use sg_common::packet::{ethertype, protocol};
-use sg_tests::lab::checksum;
-
-pub(crate) const FIN: u8 = 1;
-pub(crate) const SYN: u8 = 2;
-pub(crate) const RST: u8 = 4;
-pub(crate) const ACK: u8 = 16;
+pub(crate) use sg_tests::packet::{ACK, FIN, RST, SYN};
+use sg_tests::packet::{checksum, ethernet, ip, summed, tcp, udp};
 
 /// A protocol number for experiments (RFC 3692): the packet that ends a sequence.
 pub(crate) const LAST: u8 = 253;
@@ -67,8 +63,7 @@ impl Packet {
 
     /// The frame between these link addresses (source, destination), with its number.
     pub(crate) fn frame(&self, [from, to]: [[u8; 6]; 2], number: u16) -> Vec<u8> {
-        let kind = if self.from.is_ipv4() { ethertype::IPV4 } else { ethertype::IPV6 };
-        [&to[..], &from, &kind.to_be_bytes(), &self.bytes(number)].concat()
+        ethernet([to, from], &self.bytes(number))
     }
 
     /// What a flow is known by, the same both ways; for an error, that of the packet it is about.
@@ -85,36 +80,17 @@ impl Packet {
     }
 
     fn bytes(&self, number: u16) -> Vec<u8> {
-        let body = self.body();
-        let length = body.len() as u16;
-        let mut packet = Vec::new();
-        if let (IpAddr::V4(from), IpAddr::V4(to)) = (self.from, self.to) {
-            packet.extend([0x45, 0]);
-            packet.extend((20 + length).to_be_bytes());
-            packet.extend(number.to_be_bytes());
-            packet.extend([0x40, 0, 64, self.protocol(), 0, 0]);
-            packet.extend(from.octets());
-            packet.extend(to.octets());
-            let sum = checksum(&packet);
+        let mut packet = ip([self.from, self.to], self.protocol(), 64, &self.body());
+        if self.from.is_ipv4() {
+            packet[4..6].copy_from_slice(&number.to_be_bytes());
+            packet[6] = 0x40;
+            packet[10..12].fill(0);
+            let sum = checksum(&packet[..20]);
             packet[10..12].copy_from_slice(&sum.to_be_bytes());
         } else {
-            packet.extend((6_u32 << 28 | u32::from(number)).to_be_bytes());
-            packet.extend(length.to_be_bytes());
-            packet.extend([self.protocol(), 64]);
-            packet.extend(self.addresses());
+            packet[2..4].copy_from_slice(&number.to_be_bytes());
         }
-        packet.extend(body);
         packet
-    }
-
-    fn addresses(&self) -> Vec<u8> {
-        [self.from, self.to].iter().fold(Vec::new(), |mut all, address| {
-            match address {
-                IpAddr::V4(v4) => all.extend(v4.octets()),
-                IpAddr::V6(v6) => all.extend(v6.octets()),
-            }
-            all
-        })
     }
 
     fn protocol(&self) -> u8 {
@@ -129,17 +105,13 @@ impl Packet {
 
     /// What stands behind the IP header, with its checksum.
     fn body(&self) -> Vec<u8> {
-        let ports = |ports: [u16; 2]| [ports[0].to_be_bytes(), ports[1].to_be_bytes()].concat();
         let (mut body, place) = match &self.body {
             Body::Tcp(segment) => {
-                let mut bytes = ports(segment.ports);
-                bytes.extend(segment.numbers[0].to_be_bytes());
-                bytes.extend(segment.numbers[1].to_be_bytes());
-                bytes.extend([0x50, segment.flags, 0xff, 0xff, 0, 0, 0, 0]);
+                let mut bytes = tcp(segment.ports, segment.numbers, segment.flags);
                 bytes.resize(20 + usize::from(segment.payload), b'.');
                 (bytes, 16)
             }
-            Body::Udp { ports: both } => ([ports(*both), vec![0, 12, 0, 0, 1, 2, 3, 4]].concat(), 6),
+            Body::Udp { ports } => (udp(*ports, &[1, 2, 3, 4]), 6),
             Body::Icmp { kind, code, identifier } => {
                 let [high, low] = identifier.to_be_bytes();
                 // Information and timestamps have twelve bytes more; an echo may have them.
@@ -150,15 +122,10 @@ impl Packet {
             }
             Body::Other(_) => return vec![0; 8],
         };
-        let mut summed = Vec::new();
-        if self.protocol() != protocol::ICMP {
-            summed = self.addresses();
-            summed.extend([0, self.protocol()]);
-            summed.extend((body.len() as u16).to_be_bytes());
+        body = summed([self.from, self.to], self.protocol(), body);
+        if self.spoiled {
+            body[place..place + 2].iter_mut().for_each(|byte| *byte ^= 1);
         }
-        summed.extend(&body);
-        let sum = checksum(&summed) ^ if self.spoiled { 0x0101 } else { 0 };
-        body[place..place + 2].copy_from_slice(&sum.to_be_bytes());
         body
     }
 }

@@ -12,7 +12,10 @@ use anyhow::{Context as _, Result, ensure};
 use sg_common::packet::ethertype;
 use sg_model::{Direction, Policy, Role};
 use sg_probe::Probe;
-use sg_tests::lab::{Agent, Attach, Counter, Lab, Stats, checksum, until};
+use sg_tests::{
+    lab::{Agent, Attach, Counter, Lab, Stats, until},
+    packet::checksum,
+};
 
 use crate::{
     differential::{

@@ -3,36 +3,26 @@
 use std::net::Ipv6Addr;
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab};
+use sg_tests::{
+    lab::{Attach, Family, Lab},
+    packet::{ICMPV6, ip},
+};
 
 use crate::support::{
-    forwarding::{ARP, ForwardingPath, IPV6, packet},
-    scene::{
-        NOTHING, Role,
-        Who::{self, Client, Server},
-        counts, filtered, web,
-    },
+    forwarding::{ARP, ForwardingPath, IPV6},
+    scene::{Client, Counted, NOTHING, Role, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 
-const ICMPV6: u8 = 58;
 const OWN: &str = "fd77::1";
 const NEIGHBOUR: &str = "fd77::2";
 const ELSEWHERE: &str = "fd99::1";
 const SOLICITED: &str = "ff02::1:ff00:2";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("discovery_is_no_channel_{role}"), move |lab, attach| {
-            discovery_is_no_channel(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("who_asks_is_answered_{role}"), move |lab, attach| {
-            who_asks_is_answered(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("arp_is_no_channel_{role}"), move |lab, attach| {
-            arp_is_no_channel(lab, attach, role)
-        });
-    }
+    over_roles(suite, "discovery_is_no_channel", discovery_is_no_channel);
+    over_roles(suite, "who_asks_is_answered", who_asks_is_answered);
+    over_roles(suite, "arp_is_no_channel", arp_is_no_channel);
 }
 
 /// An ICMPv6 message: its first eight bytes, an address where it has one, and what stands behind it.
@@ -124,7 +114,7 @@ fn discovery_is_no_channel(lab: Lab, attach: Attach, role: Role) -> Result<()> {
         let to = if sent.from == Server { Client } else { Server };
         let road = ForwardingPath::open(&scene, sent.from, to, Family::V6, IPV6)?;
         let [from, to] = [sent.ends[0].parse()?, sent.ends[1].parse()?];
-        let frame = road.frame(&packet(from, to, ICMPV6, sent.hop_limit, &sent.message));
+        let frame = road.frame(&ip([from, to], ICMPV6, sent.hop_limit, &sent.message));
         crosses(&agent, &road, &frame, "neighbour-discovery", sent.passes).context(sent.what.to_owned())?;
     }
     Ok(())
@@ -140,17 +130,11 @@ fn crosses(
 ) -> Result<()> {
     // The hosts look for each other in between.
     let least = u64::from(passes);
-    counts(
-        agent,
-        reason,
-        |stats| stats.reason(reason),
-        least..,
-        || {
-            let arrived = road.carries(frame, passes)?;
-            ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
-            Ok(())
-        },
-    )
+    counts(agent, Counted::Reason(reason), least.., || {
+        let arrived = road.carries(frame, passes)?;
+        ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
+        Ok(())
+    })
 }
 
 /// A neighbour that asks from an address of the network is answered there.
@@ -159,16 +143,16 @@ fn who_asks_is_answered(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let outward = ForwardingPath::open(&scene, Server, Client, Family::V6, IPV6)?;
     let inward = ForwardingPath::open(&scene, Client, Server, Family::V6, IPV6)?;
     let asker = "fd77::77";
-    let answer = packet(OWN.parse()?, asker.parse()?, ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
+    let answer = ip([OWN.parse()?, asker.parse()?], ICMPV6, 255, &message(136, 0, Some(OWN), &[]));
     let answer = outward.frame(&answer);
     crosses(&agent, &outward, &answer, "neighbour-discovery", false).context("before it asked")?;
-    let question = packet(asker.parse()?, OWN.parse()?, ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
+    let question = ip([asker.parse()?, OWN.parse()?], ICMPV6, 255, &message(135, 0, Some(OWN), &[]));
     let question = inward.frame(&question);
     crosses(&agent, &inward, &question, "neighbour-discovery", true).context("it asks")?;
     crosses(&agent, &outward, &answer, "neighbour-discovery", true).context("when it has asked")?;
     for (what, to, options) in [("to somewhere else", ELSEWHERE, vec![]), ("with data", asker, data(64))] {
         let answer = message(136, 0, Some(OWN), &options);
-        let answer = outward.frame(&packet(OWN.parse()?, to.parse()?, ICMPV6, 255, &answer));
+        let answer = outward.frame(&ip([OWN.parse()?, to.parse()?], ICMPV6, 255, &answer));
         crosses(&agent, &outward, &answer, "neighbour-discovery", false).context(what)?;
     }
     Ok(())

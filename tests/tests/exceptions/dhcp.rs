@@ -4,19 +4,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Agent, Attach, Family, Lab};
+use sg_tests::{
+    lab::{Agent, Attach, Family, Lab},
+    packet::{UDP, ip, udp},
+};
 
 use crate::support::{
-    forwarding::{ForwardingPath, IPV4, IPV6, packet, udp},
-    scene::{
-        NOTHING, Role, Scene,
-        Who::{self, Client, Server},
-        counts, filtered, web,
-    },
+    forwarding::{ForwardingPath, IPV4, IPV6},
+    scene::{Client, Counted, NOTHING, Role, Scene, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 
-const UDP: u8 = 17;
 const ALL: &str = "255.255.255.255";
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
@@ -26,17 +24,9 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 5];
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 6];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("what_was_asked_is_answered_{role}"), move |lab, attach| {
-            what_was_asked_is_answered(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("one_server_is_asked_{role}"), move |lab, attach| {
-            one_server_is_asked(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("dhcpv6_likewise_{role}"), move |lab, attach| {
-            dhcpv6_likewise(lab, attach, role)
-        });
-    }
+    over_roles(suite, "what_was_asked_is_answered", what_was_asked_is_answered);
+    over_roles(suite, "one_server_is_asked", one_server_is_asked);
+    over_roles(suite, "dhcpv6_likewise", dhcpv6_likewise);
 }
 
 /// A message of BOOTP with the options of DHCP.
@@ -100,19 +90,13 @@ impl Wire<'_> {
         let (family, ethertype) = if source.is_ipv4() { (Family::V4, IPV4) } else { (Family::V6, IPV6) };
         let to = if from == Server { Client } else { Server };
         let road = ForwardingPath::open(self.scene, from, to, family, ethertype)?;
-        let frame = road.frame(&packet(source, destination, UDP, 64, &udp(ports[0], ports[1], message)));
+        let frame = road.frame(&ip([source, destination], UDP, 64, &udp(ports, message)));
         let counted = u64::from(passes);
-        counts(
-            self.agent,
-            "dhcp",
-            |stats| stats.reason("dhcp"),
-            counted..=counted,
-            || {
-                let arrived = road.carries(&frame, passes)?;
-                ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
-                Ok(())
-            },
-        )
+        counts(self.agent, Counted::Reason("dhcp"), counted..=counted, || {
+            let arrived = road.carries(&frame, passes)?;
+            ensure!(arrived == passes, "it {}", if arrived { "arrived" } else { "did not arrive" });
+            Ok(())
+        })
         .with_context(|| what.to_owned())
     }
 

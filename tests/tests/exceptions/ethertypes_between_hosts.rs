@@ -7,16 +7,12 @@ use anyhow::{Context as _, Result, ensure};
 use sg_tests::lab::{Agent, Attach, FrameSocket, Host, Lab, PATIENCE, SILENCE};
 
 use crate::support::{
-    scene::{NOTHING, Role, native_xdp},
+    scene::{NOTHING, Role, native_xdp, over_roles},
     suite::Suite,
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("frames_pass_{role}"), move |lab, attach| {
-            frames_pass(lab, attach, role)
-        });
-    }
+    over_roles(suite, "frames_pass", frames_pass);
 }
 
 /// What the policy names.

@@ -5,16 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
-use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, Stats, checksum, until};
+use sg_tests::{
+    lab::{Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, Stats, until},
+    packet::checksum,
+};
 use socket2::SockRef;
 
 use crate::support::{
     forwarding::{IPV4, IPV6},
-    scene::{
-        Role,
-        Who::{Client, Server},
-        filtered, web,
-    },
+    scene::{Client, Role, Server, filtered, over_roles, web},
     suite::Suite,
 };
 
@@ -30,11 +29,7 @@ const RULES: [&str; 4] = [
 ];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("a_receiver_needs_three_rules_{role}"), move |lab, attach| {
-            a_receiver_needs_three_rules(lab, attach, role)
-        });
-    }
+    over_roles(suite, "a_receiver_needs_three_rules", a_receiver_needs_three_rules);
 }
 
 fn group(family: Family) -> IpAddr {

@@ -7,11 +7,7 @@ use sg_tests::lab::{Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, S
 
 use crate::support::{
     forwarding::{ARP, IPV6},
-    scene::{
-        NOTHING, Role,
-        Who::{Client, Server},
-        counts, filtered, question, web,
-    },
+    scene::{Client, Counted, NOTHING, Role, Server, counts, filtered, over_roles, question, web},
     suite::Suite,
 };
 
@@ -20,14 +16,8 @@ const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const DAD_FAILED: u8 = 0x08;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("neighbours_are_found_{role}"), move |lab, attach| {
-            neighbours_are_found(lab, attach, role)
-        });
-        suite.over(role.ways(), &format!("duplicate_addresses_are_found_{role}"), move |lab, attach| {
-            duplicate_addresses_are_found(lab, attach, role)
-        });
-    }
+    over_roles(suite, "neighbours_are_found", neighbours_are_found);
+    over_roles(suite, "duplicate_addresses_are_found", duplicate_addresses_are_found);
 }
 
 /// Both ways: each asks for the other, whose answer comes.
@@ -41,18 +31,12 @@ fn neighbours_are_found(lab: Lab, attach: Attach, role: Role) -> Result<()> {
         for (asker, asked) in [(Client, Server), (Server, Client)] {
             let heard = FrameSocket::open(scene.host(asker), "eth0", ethertype)?;
             scene.host(asker).ip("neighbour flush dev eth0")?;
-            counts(
-                &agent,
-                reason,
-                |stats| stats.reason(reason),
-                2..,
-                || {
-                    // What makes the kernel look for the neighbour goes nowhere.
-                    scene.puts(asker, &question(asker, asked, family, Service::Udp(9)), Outcome::Silent)?;
-                    ensure!(heard.hears(PATIENCE, is_answer)?, "{family}: no answer for the {asker:?}");
-                    Ok(())
-                },
-            )?;
+            counts(&agent, Counted::Reason(reason), 2.., || {
+                // What makes the kernel look for the neighbour goes nowhere.
+                scene.puts(asker, &question(asker, asked, family, Service::Udp(9)), Outcome::Silent)?;
+                ensure!(heard.hears(PATIENCE, is_answer)?, "{family}: no answer for the {asker:?}");
+                Ok(())
+            })?;
         }
     }
     Ok(())
@@ -66,16 +50,10 @@ fn duplicate_addresses_are_found(lab: Lab, attach: Attach, role: Role) -> Result
         server.sysctl(&format!("net/ipv6/conf/{device}/accept_dad"), "1")?;
     }
     scene.host(Client).address("eth0", &["fd77::99/64"])?;
-    counts(
-        &agent,
-        "neighbour-discovery",
-        |stats| stats.reason("neighbour-discovery"),
-        2..,
-        || {
-            server.address("eth0", &["fd77::99/64"])?;
-            until("the duplicate address is found", || is_duplicate(server))
-        },
-    )
+    counts(&agent, Counted::Reason("neighbour-discovery"), 2.., || {
+        server.address("eth0", &["fd77::99/64"])?;
+        until("the duplicate address is found", || is_duplicate(server))
+    })
 }
 
 fn is_duplicate(host: &Host) -> Result<bool> {

@@ -10,11 +10,7 @@ use sg_tests::lab::{Attach, Family, Host, Lab, PATIENCE, SILENCE};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    scene::{
-        Role,
-        Who::{Client, Server},
-        filtered, web,
-    },
+    scene::{Client, Role, Server, filtered, over_roles, web},
     suite::Suite,
 };
 
@@ -39,13 +35,7 @@ ingress:
 ";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(
-            role.ways(),
-            &format!("a_flow_is_judged_by_its_first_packet_{role}"),
-            move |lab, attach| by_its_first_packet(lab, attach, role),
-        );
-    }
+    over_roles(suite, "a_flow_is_judged_by_its_first_packet", by_its_first_packet);
 }
 
 /// Marks what the socket sends from now on. The lowest two bits are the sender's to use: they say nothing here.

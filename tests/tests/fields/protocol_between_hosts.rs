@@ -7,11 +7,7 @@ use sg_tests::lab::{Attach, Family, Lab, Outcome, Service};
 use crate::{
     lab::baseline::SERVICES,
     support::{
-        scene::{
-            Role,
-            Who::{Client, Server, Stranger},
-            counts, filtered, web,
-        },
+        scene::{Client, Counted, Role, Server, Stranger, counts, filtered, over_roles, web},
         suite::Suite,
     },
 };
@@ -56,31 +52,21 @@ pub(crate) fn tests(suite: &mut Suite) {
                 outbound(lab, attach, role, family)
             });
         }
-        suite.over(role.ways(), &format!("each_program_drops_{role}"), move |lab, attach| {
-            each_program_drops(lab, attach, role)
-        });
     }
+    over_roles(suite, "each_program_drops", each_program_drops);
 }
 
 fn inbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &(web(role, RULES) + CLIENT))?;
     for service in SERVICES {
         let rule = rule("in", service, family);
-        counts(
-            &agent,
-            &rule,
-            |stats| stats.rule(&rule),
-            packets(service),
-            || scene.asks(Client, Server, family, service, Outcome::Answered),
-        )
+        counts(&agent, Counted::Rule(&rule), packets(service), || {
+            scene.asks(Client, Server, family, service, Outcome::Answered)
+        })
         .with_context(|| format!("{service}, which a rule accepts"))?;
-        counts(
-            &agent,
-            "the default",
-            |stats| stats.default_of("ingress"),
-            1..=1,
-            || scene.asks(Stranger, Server, family, service, Outcome::Silent),
-        )
+        counts(&agent, Counted::Default("ingress"), 1..=1, || {
+            scene.asks(Stranger, Server, family, service, Outcome::Silent)
+        })
         .with_context(|| format!("{service}, which no rule accepts"))?;
     }
     Ok(())
@@ -90,21 +76,13 @@ fn outbound(lab: Lab, attach: Attach, role: Role, family: Family) -> Result<()> 
     let (scene, agent) = filtered(lab, attach, role, &(web(role, RULES) + CLIENT))?;
     for service in SERVICES {
         let rule = rule("out", service, family);
-        counts(
-            &agent,
-            &rule,
-            |stats| stats.rule(&rule),
-            packets(service),
-            || scene.asks(Server, Client, family, service, Outcome::Answered),
-        )
+        counts(&agent, Counted::Rule(&rule), packets(service), || {
+            scene.asks(Server, Client, family, service, Outcome::Answered)
+        })
         .with_context(|| format!("{service}, which a rule accepts"))?;
-        counts(
-            &agent,
-            "the dropping rule",
-            |stats| stats.rule("nothing-else-out"),
-            1..=1,
-            || scene.asks(Server, Stranger, family, service, Outcome::Silent),
-        )
+        counts(&agent, Counted::Rule("nothing-else-out"), 1..=1, || {
+            scene.asks(Server, Stranger, family, service, Outcome::Silent)
+        })
         .with_context(|| format!("{service}, which a rule drops"))?;
     }
     Ok(())
@@ -135,20 +113,12 @@ fn each_program_drops(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, DROP_EVERYTHING))?;
     for family in Family::ALL {
         for service in SERVICES {
-            counts(
-                &agent,
-                "nothing-in",
-                |stats| stats.rule("nothing-in"),
-                1..=1,
-                || scene.asks(Client, Server, family, service, Outcome::Silent),
-            )?;
-            counts(
-                &agent,
-                "nothing-out",
-                |stats| stats.rule("nothing-out"),
-                1..=1,
-                || scene.asks(Server, Client, family, service, Outcome::Silent),
-            )?;
+            counts(&agent, Counted::Rule("nothing-in"), 1..=1, || {
+                scene.asks(Client, Server, family, service, Outcome::Silent)
+            })?;
+            counts(&agent, Counted::Rule("nothing-out"), 1..=1, || {
+                scene.asks(Server, Client, family, service, Outcome::Silent)
+            })?;
         }
     }
     Ok(())

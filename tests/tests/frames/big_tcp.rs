@@ -12,10 +12,7 @@ use sg_tests::lab::{Attach, End, Family, FrameSocket, Lab, PATIENCE, Question, S
 
 use crate::support::{
     forwarding::{IPV4, IPV6},
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-    },
+    scene::{Client, Role, Scene, Server},
     suite::Suite,
 };
 

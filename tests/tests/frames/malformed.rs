@@ -1,15 +1,14 @@
 //! Frames that cannot be judged are dropped, and counted under why.
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab, checksum};
+use sg_tests::{
+    lab::{Attach, Family, Lab},
+    packet::{UDP, checksum, udp},
+};
 
 use crate::support::{
     forwarding::{ARP, ForwardingPath},
-    scene::{
-        Role, Scene,
-        Who::{self, Client, Server},
-        counts, filtered, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 
@@ -21,19 +20,16 @@ egress:
   - { protocol: all }
 ";
 
-const UDP: u8 = 17;
 const FRAGMENT_HEADER: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 /// Local experiments (IEEE 802).
 const EXPERIMENTAL: u16 = 0x88b5;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
-            suite.over(role.ways(), &format!("are_dropped_for_a_reason_{way}_{role}"), move |lab, attach| {
-                are_dropped_for_a_reason(lab, attach, role, from, to)
-            });
-        }
+    for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
+        over_roles(suite, &format!("are_dropped_for_a_reason_{way}"), move |lab, attach, role| {
+            are_dropped_for_a_reason(lab, attach, role, from, to)
+        });
     }
 }
 
@@ -44,7 +40,7 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
 
     // The control: what can be judged goes through.
     for road in [&v4, &v6] {
-        let whole = road.frame(&road.packet(UDP, &crate::support::forwarding::udp(7, 7, b"whole")));
+        let whole = road.frame(&road.packet(UDP, &udp([7, 7], b"whole")));
         ensure!(road.carries(&whole, true)?, "a whole packet was dropped");
     }
 
@@ -52,7 +48,7 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
     later_v4[6..8].copy_from_slice(&5_u16.to_be_bytes());
     summed(&mut later_v4);
     let later_v6 = v6.packet(FRAGMENT_HEADER, &[&[UDP, 0, 0, 8, 0, 0, 0, 1][..], b"the rest"].concat());
-    let mut long_header = v4.packet(UDP, &crate::support::forwarding::udp(7, 7, b"odd"));
+    let mut long_header = v4.packet(UDP, &udp([7, 7], b"odd"));
     long_header[0] = 0x4f;
     summed(&mut long_header);
     long_header.truncate(24);
@@ -70,16 +66,10 @@ fn are_dropped_for_a_reason(lab: Lab, attach: Attach, role: Role, from: Who, to:
         ("an unknown EtherType", "not-ip", &unknown, b"anything".to_vec()),
     ];
     for (what, reason, road, payload) in cases {
-        counts(
-            &agent,
-            reason,
-            |stats| stats.reason(reason),
-            1..=1,
-            || {
-                ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
-                Ok(())
-            },
-        )
+        counts(&agent, Counted::Reason(reason), 1..=1, || {
+            ensure!(!road.carries(&road.frame(&payload), false)?, "it arrived");
+            Ok(())
+        })
         .with_context(|| what.to_owned())?;
     }
     arp_passes(&scene, from, to)

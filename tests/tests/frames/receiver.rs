@@ -2,13 +2,14 @@
 //! another to who stops at the end of the packet, through each program. Nearly all of these meet rules that accept
 //! everything: what is dropped is dropped because nobody could judge it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sg_check::KernelEngine;
 use sg_common::verdict::Reason;
 use sg_kernel::{Datapath, Program};
+use sg_tests::packet::{ACK, SYN, TCP, UDP, ethernet, ip, tcp};
 
-use crate::support::runs::{ACK, PASSES, SYN, Test, dropped, judged, tcp};
+use crate::support::runs::{PASSES, Test, dropped, judged};
 
 pub(crate) const TESTS: &[Test] = &[
     ("nothing_behind_the_end_is_a_header", nothing_behind_the_end_is_a_header),
@@ -27,8 +28,6 @@ const PROGRAMS: [Program; 3] = [Program::Ingress, Program::Egress, Program::Xdp]
 
 const MALFORMED: (bool, Reason) = dropped(Reason::Malformed);
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 const OPTIONS: u8 = 60;
 
@@ -52,25 +51,15 @@ fn open() -> Datapath {
 
 /// An IPv4 packet whose length ends it after `bytes` of what it carries; all of that is in the frame.
 fn v4(protocol: u8, carried: &[u8], bytes: usize) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([8, 0, 0x45, 0]);
-    frame.extend((20 + bytes as u16).to_be_bytes());
-    frame.extend([0, 9, 0, 0, 64, protocol, 0, 0]);
-    frame.extend(REMOTE4.octets());
-    frame.extend(LOCAL4.octets());
-    frame.extend(carried);
+    let mut frame = ethernet([[0; 6]; 2], &ip([REMOTE4, LOCAL4].map(IpAddr::V4), protocol, 64, carried));
+    frame[16..18].copy_from_slice(&(20 + bytes as u16).to_be_bytes());
     frame
 }
 
 /// The same in IPv6.
 fn v6(next: u8, carried: &[u8], bytes: usize) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-    frame.extend((bytes as u16).to_be_bytes());
-    frame.extend([next, 255]);
-    frame.extend(REMOTE6.octets());
-    frame.extend(LOCAL6.octets());
-    frame.extend(carried);
+    let mut frame = ethernet([[0; 6]; 2], &ip([REMOTE6, LOCAL6].map(IpAddr::V6), next, 255, carried));
+    frame[18..20].copy_from_slice(&(bytes as u16).to_be_bytes());
     frame
 }
 

@@ -3,21 +3,20 @@
 
 use std::{
     io::ErrorKind,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use sg_tests::lab::{Attach, Family, Lab, PATIENCE, SILENCE, Stats, checksum};
+use sg_tests::{
+    lab::{Attach, Family, Lab, PATIENCE, SILENCE, Stats},
+    packet::{SYN, TCP, UDP, checksum, summed, tcp, udp},
+};
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{
-    forwarding::{ForwardingPath, syn, udp},
-    scene::{
-        Role, Scene,
-        Who::{self, Client, Server, Stranger},
-        counts, filtered, web,
-    },
+    forwarding::ForwardingPath,
+    scene::{Client, Counted, Role, Scene, Server, Stranger, Who, counts, filtered, over_roles, web},
     suite::Suite,
 };
 
@@ -34,30 +33,21 @@ egress:
 const OPEN: u16 = 54;
 const SHUT: u16 = 99;
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const FRAGMENT: u8 = 44;
 const OPTIONS: u8 = 60;
 const DATA: &[u8] = b"for whom it is not meant";
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
-            let name = |what: &str| format!("{what}_{way}_{role}");
-            suite.over(role.ways(), &name("gets_no_hidden_datagram"), move |lab, attach| {
-                gets_no_hidden_datagram(lab, attach, role, from, to)
-            });
-            suite.over(role.ways(), &name("gets_what_was_judged"), move |lab, attach| {
-                gets_what_was_judged(lab, attach, role, from, to)
-            });
-        }
-        suite.over(role.ways(), &format!("gets_no_tiny_syn_{role}"), move |lab, attach| {
-            gets_no_tiny_syn(lab, attach, role)
+    for (way, from, to) in [("in", Client, Server), ("out", Server, Client)] {
+        over_roles(suite, &format!("gets_no_hidden_datagram_{way}"), move |lab, attach, role| {
+            gets_no_hidden_datagram(lab, attach, role, from, to)
         });
-        suite.over(role.ways(), &format!("padding_opens_nothing_{role}"), move |lab, attach| {
-            padding_opens_nothing(lab, attach, role)
+        over_roles(suite, &format!("gets_what_was_judged_{way}"), move |lab, attach, role| {
+            gets_what_was_judged(lab, attach, role, from, to)
         });
     }
+    over_roles(suite, "gets_no_tiny_syn", gets_no_tiny_syn);
+    over_roles(suite, "padding_opens_nothing", padding_opens_nothing);
     suite.over(
         &[Attach::Tcx, Attach::Clsact],
         "gets_no_rogue_server_in_fragments",
@@ -65,7 +55,6 @@ pub(crate) fn tests(suite: &mut Suite) {
     );
 }
 
-/// A socket that hears UDP.
 fn heard(scene: &Scene, who: Who, family: Family, port: u16) -> Result<UdpSocket> {
     scene.host(who).inside(|| Ok(UdpSocket::bind((who.address(family), port))?))
 }
@@ -79,28 +68,6 @@ fn next(socket: &UdpSocket, patience: Duration) -> Result<Option<Vec<u8>>> {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
         Err(error) => Err(error).context("cannot receive"),
     }
-}
-
-/// A UDP datagram with its checksum, which IPv6 demands.
-fn datagram(from: IpAddr, to: IpAddr, ports: [u16; 2], data: &[u8]) -> Vec<u8> {
-    let mut bytes = udp(ports[0], ports[1], data);
-    summed(from, to, UDP, &mut bytes, 6);
-    bytes
-}
-
-/// Writes the checksum of `protocol` at `at`.
-fn summed(from: IpAddr, to: IpAddr, protocol: u8, bytes: &mut [u8], at: usize) {
-    let mut covered = Vec::new();
-    for address in [from, to] {
-        match address {
-            IpAddr::V4(v4) => covered.extend(v4.octets()),
-            IpAddr::V6(v6) => covered.extend(v6.octets()),
-        }
-    }
-    covered.extend([0, protocol]);
-    covered.extend((bytes.len() as u16).to_be_bytes());
-    covered.extend(&*bytes);
-    bytes[at..at + 2].copy_from_slice(&checksum(&covered).to_be_bytes());
 }
 
 /// A fragment of what is carried between the ends of `road`; `next` is what IPv6 says comes first.
@@ -142,7 +109,7 @@ fn hidden(
     // Behind the end of the first: the end of the chain, and what passes without a rule.
     let lie = [&options(58)[..], &[135, 0, 0, 0, 0, 0, 0, 0], &[0; 16]].concat();
     // Behind the end of the first: what passes by a rule.
-    let open = [&options(UDP)[..], &udp(OPEN, OPEN, &[0; 8])].concat();
+    let open = [&options(UDP)[..], &udp([OPEN, OPEN], &[0; 8])].concat();
     let trailed = |trailer: &[u8]| vec![[&first[..], trailer].concat(), rest.clone()];
     let renumbered = |packets: Vec<Vec<u8>>, number: u8| {
         packets.into_iter().map(move |mut packet| {
@@ -165,7 +132,7 @@ fn gets_no_hidden_datagram(lab: Lab, attach: Attach, role: Role, from: Who, to: 
         let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
         let socket = heard(&scene, receiver, Family::V6, SHUT)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
-        let transport = datagram(source, destination, [4_000, SHUT], DATA);
+        let transport = summed([source, destination], UDP, udp([4_000, SHUT], DATA));
         for (what, packets) in hidden(&road, &transport, UDP, u16::from(sender as u8) << 8) {
             for packet in packets {
                 road.send(&road.frame(&packet))?;
@@ -188,7 +155,7 @@ fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who
         let road = ForwardingPath::ip(&scene, from, to, family)?;
         let socket = heard(&scene, to, family, OPEN)?;
         let data: Vec<u8> = (0..48).collect();
-        let whole = datagram(from.address(family), to.address(family), [OPEN, OPEN], &data);
+        let whole = summed([from.address(family), to.address(family)], UDP, udp([OPEN, OPEN], &data));
         let other: Vec<u8> = whole.iter().map(|byte| !byte).collect();
         let piece = |number, (first, last): (usize, usize), bytes: &[u8]| {
             let place = (first as u16, last < whole.len());
@@ -224,7 +191,7 @@ fn gets_what_was_judged(lab: Lab, attach: Attach, role: Role, from: Who, to: Who
             for (index, (frame, is_dropped)) in pieces.into_iter().enumerate() {
                 let dropped = |stats: &Stats| stats.reason("fragment-overlap");
                 let expected = u64::from(is_dropped);
-                counts(&agent, "overlaps", dropped, expected..=expected, || {
+                counts(&agent, Counted::Of("overlaps", &dropped), expected..=expected, || {
                     // Without the socket: what is put together is not heard as frames.
                     road.send(&frame)?;
                     std::thread::sleep(Duration::from_millis(20));
@@ -260,8 +227,7 @@ fn gets_no_tiny_syn(lab: Lab, attach: Attach, role: Role) -> Result<()> {
 
             let road = ForwardingPath::ip(&scene, Client, receiver, family)?;
             let back = ForwardingPath::ip(&scene, receiver, Client, family)?;
-            let mut segment = syn(443, PORT);
-            summed(source, destination, TCP, &mut segment, 16);
+            let segment = summed([source, destination], TCP, tcp([443, PORT], [0, 0], SYN));
             let number = u16::from(receiver as u8);
             let pieces = [((0, true), &segment[..8]), ((8, false), &segment[8..])];
             for (place, bytes) in pieces {
@@ -297,7 +263,7 @@ fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     let (scene, agent) = filtered(lab, attach, role, &web(role, RULES))?;
     for family in Family::ALL {
         let road = ForwardingPath::ip(&scene, Client, Server, family)?;
-        let header = udp(9, OPEN, b"");
+        let header = udp([9, OPEN], b"");
         let empty = road.packet(UDP, &[]);
         let half = road.packet(UDP, &header[..4]);
         let behind = |packet: &[u8], from: usize| [packet, &header[from..], &[0; 20]].concat();
@@ -310,16 +276,10 @@ fn padding_opens_nothing(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             packets.push(zero);
         }
         for packet in packets {
-            counts(
-                &agent,
-                "malformed",
-                |stats| stats.reason("malformed"),
-                1..=1,
-                || {
-                    road.carries(&road.frame(&packet), false)?;
-                    Ok(())
-                },
-            )
+            counts(&agent, Counted::Reason("malformed"), 1..=1, || {
+                road.carries(&road.frame(&packet), false)?;
+                Ok(())
+            })
             .with_context(|| format!("{family}: {packet:02x?}"))?;
         }
     }
@@ -342,7 +302,7 @@ egress:
         let road = ForwardingPath::ip(&scene, sender, receiver, Family::V6)?;
         let socket = heard(&scene, receiver, Family::V6, 546)?;
         let (source, destination) = (sender.address(Family::V6), receiver.address(Family::V6));
-        let reply = datagram(source, destination, [547, 546], b"rogue DHCPv6 reply");
+        let reply = summed([source, destination], UDP, udp([547, 546], b"rogue DHCPv6 reply"));
         let mut tries = hidden(&road, &reply, UDP, u16::from(sender as u8) << 8);
         tries.push(("plain", vec![road.packet(UDP, &reply)]));
         for (what, packets) in tries {

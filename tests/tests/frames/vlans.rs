@@ -7,10 +7,11 @@ use sg_common::{
     verdict::Reason,
 };
 use sg_kernel::{Datapath, Program};
+use sg_tests::packet::{ACK, RST, SYN, tcp, udp};
 
 use crate::support::runs::{
-    ACK, LOCAL, PASSES, REMOTE, RST, SYN, Test, dropped, expect, inbound, ipv4, ipv6, judging, judging_nic,
-    outbound, tcp,
+    LOCAL6, PASSES, REMOTE, REMOTE6, Test, dropped, expect, inbound, ipv4, ipv6, judging, judging_nic,
+    outbound, packet,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -53,24 +54,6 @@ fn over_pairs(mut test: impl FnMut(&[Tag], &[Tag], bool)) {
     for (number, network) in NETWORKS.iter().enumerate() {
         for (other_number, other) in NETWORKS.iter().enumerate() {
             other.iter().for_each(|others| test(network[0], others, number == other_number));
-        }
-    }
-}
-
-fn udp(ports: [u16; 2], data: &[u8]) -> Vec<u8> {
-    let length = 8 + data.len() as u16;
-    [&ports[0].to_be_bytes()[..], &ports[1].to_be_bytes(), &length.to_be_bytes(), &[0, 0], data].concat()
-}
-
-const REMOTE6: &str = "2001:db8::1";
-const LOCAL6: &str = "2001:db8::5";
-
-/// A packet of `family`, inbound or outbound.
-fn packet(family: Family, inbound: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
-    match family {
-        Family::V4 => ipv4(protocol, if inbound { [REMOTE, LOCAL] } else { [LOCAL, REMOTE] }, payload),
-        Family::V6 => {
-            ipv6(protocol, 64, if inbound { [REMOTE6, LOCAL6] } else { [LOCAL6, REMOTE6] }, payload)
         }
     }
 }

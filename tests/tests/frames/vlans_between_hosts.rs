@@ -8,19 +8,19 @@ use std::{
 };
 
 use anyhow::{Result, bail, ensure};
-use sg_tests::lab::{
-    Agent, Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, answer, ask,
+use sg_tests::{
+    lab::{
+        Agent, Attach, Family, FrameSocket, Host, Lab, Outcome, PATIENCE, Question, SILENCE, Service, answer,
+        ask,
+    },
+    packet::{UDP, udp},
 };
 
 use crate::{
     conntrack::flows::shown,
     support::{
-        forwarding::{ForwardingPath, udp},
-        scene::{
-            Role,
-            Who::{Client, Server},
-            filtered, web,
-        },
+        forwarding::ForwardingPath,
+        scene::{Client, Role, Server, filtered, web},
         suite::Suite,
     },
 };
@@ -42,7 +42,6 @@ pub(crate) fn of_devices(suite: &mut Suite) {
     suite.over(&[Attach::Auto], "xdp_is_refused_where_tags_are_taken_off", xdp_is_refused);
 }
 
-const UDP: u8 = 17;
 /// Local experiments (IEEE 802).
 const EXPERIMENTAL: u16 = 0x88b5;
 const FROM_WITHIN: &str = "
@@ -78,8 +77,8 @@ fn an_answer_of_its_network(lab: Lab, attach: Attach) -> Result<()> {
         for asked in TAGS {
             for answered in TAGS {
                 port += 1;
-                let question = out.frame(&out.packet(UDP, &udp(port, 53, b"?")));
-                let answer = back.frame(&back.packet(UDP, &udp(53, port, b"!")));
+                let question = out.frame(&out.packet(UDP, &udp([port, 53], b"?")));
+                let answer = back.frame(&back.packet(UDP, &udp([53, port], b"!")));
                 out.send(&tagged(&question, asked))?;
                 ensure!(out.hears(PATIENCE, |heard| heard == question)?, "{asked:x?} was not sent");
                 let same = network(asked) == network(answered);
@@ -107,7 +106,7 @@ fn a_guest_sends_priorities_only(lab: Lab, attach: Attach) -> Result<()> {
     for family in Family::ALL {
         let out = ForwardingPath::ip(&scene, Server, Client, family)?;
         for (port, tag) in (40_000..).zip(TAGS) {
-            let frame = out.frame(&out.packet(UDP, &udp(port, 53, b"?")));
+            let frame = out.frame(&out.packet(UDP, &udp([port, 53], b"?")));
             let passes = network(tag) == 0;
             let before = agent.stats()?.reason("vlan-tag");
             out.send(&tagged(&frame, tag))?;

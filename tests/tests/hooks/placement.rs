@@ -14,11 +14,7 @@ use sg_model::Hook;
 use sg_tests::lab::{Agent, Attach, End, Family, Lab, Outcome, PATIENCE, Pair as _, Service, Streams, until};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        counts, filtered, native_xdp, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, counts, filtered, native_xdp, question, web},
     suite::Suite,
 };
 
@@ -47,13 +43,9 @@ fn policy(hook: Hook) -> String {
 
 /// One datagram each way, each judged once.
 fn is_judged_once(scene: &Scene, agent: &Agent) -> Result<()> {
-    counts(
-        agent,
-        "the rule",
-        |stats| stats.rule("udp"),
-        2..=2,
-        || scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Answered),
-    )?;
+    counts(agent, Counted::Rule("udp"), 2..=2, || {
+        scene.asks(Client, Server, Family::V4, Service::Udp(54), Outcome::Answered)
+    })?;
     scene.asks(Client, Server, Family::V6, Service::Udp(SHUT), Outcome::Silent)
 }
 

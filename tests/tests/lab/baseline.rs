@@ -5,11 +5,7 @@ use sg_tests::lab::{Datagrams, End, Family, FrameSocket, Lab, Outcome, PATIENCE,
 
 use crate::support::{
     routed::Routed,
-    scene::{
-        Scene,
-        Who::{self, Client, Server, Stranger},
-        question,
-    },
+    scene::{Client, Scene, Server, Stranger, Who, question},
     suite::Suite,
 };
 

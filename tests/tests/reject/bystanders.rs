@@ -11,21 +11,13 @@ use sg_tests::lab::{
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Role,
-            Who::{Client, Server, Stranger},
-            question, web,
-        },
+        scene::{Client, Role, Server, Stranger, over_roles, question, web},
         suite::Suite,
     },
 };
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("strangers_talk_undisturbed_{role}"), move |lab, attach| {
-            strangers_talk_undisturbed(lab, attach, role)
-        });
-    }
+    over_roles(suite, "strangers_talk_undisturbed", strangers_talk_undisturbed);
 }
 
 /// The client talks to the stranger, and the switch forgets all the time where they are.

@@ -18,11 +18,7 @@ use sg_tests::lab::{Attach, End, Family, Lab, PATIENCE, Service, Streams};
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Role,
-            Who::{Client, Server},
-            question, web,
-        },
+        scene::{Client, Role, Server, question, web},
         suite::Suite,
     },
 };

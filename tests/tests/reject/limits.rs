@@ -7,18 +7,17 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use sg_tests::lab::{Attach, Family, FrameSocket, Lab, Outcome, Service};
+use sg_tests::{
+    lab::{Attach, Family, FrameSocket, Lab, Outcome, Service},
+    packet::octets,
+};
 
 use crate::{
     reject::told::scene,
     support::{
         forwarding::{IPV4, IPV6},
-        reject_wire::{Crafted, Kind, octets},
-        scene::{
-            Role,
-            Who::{Client, Server, Stranger},
-            counts, question, web,
-        },
+        reject_wire::{Crafted, Kind},
+        scene::{Client, Counted, Role, Server, Stranger, counts, question, web},
         suite::Suite,
     },
 };
@@ -72,7 +71,7 @@ fn no_more_answers_than_agreed(lab: Lab, attach: Attach) -> Result<()> {
 
     agent.stop()?;
     agent.start_with(&["--reject-rate", "0"])?;
-    counts(&agent, "answers", |stats| stats.reason("reject-sent"), 0..=0, || ask(100))?;
+    counts(&agent, Counted::Reason("reject-sent"), 0..=0, || ask(100))?;
     let question = question(Client, Server, Family::V4, UDP);
     scene.puts(Client, &question, Outcome::Silent)
 }
@@ -147,7 +146,7 @@ fn answers_tell_no_port(lab: Lab, attach: Attach) -> Result<()> {
 
 /// Another address of the same network.
 fn another(address: IpAddr, number: u64) -> IpAddr {
-    let mut octets = octets(address);
+    let mut octets = octets(&[address]);
     if let Some(last) = octets.last_mut() {
         *last = 100 + number as u8;
     }

@@ -16,11 +16,7 @@ use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Role,
-            Who::{Client, Server},
-            counts, web,
-        },
+        scene::{Client, Counted, Role, Server, counts, over_roles, web},
         suite::Suite,
     },
 };
@@ -29,11 +25,7 @@ const PORT: u16 = 81;
 const TRIES: u64 = 5;
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("nobody_takes_the_mark_{role}"), move |lab, attach| {
-            nobody_takes_the_mark(lab, attach, role)
-        });
-    }
+    over_roles(suite, "nobody_takes_the_mark", nobody_takes_the_mark);
 }
 
 /// A process sends what is rejected, sees the mark of the answer that comes in, and sends the same with that mark.
@@ -63,17 +55,11 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
             .context("sending")
     };
     // The first is lost on finding the neighbour, where it must be found.
-    counts(
-        &agent,
-        "an answer",
-        |stats| stats.reason("reject-sent"),
-        1..=1,
-        || {
-            send()?;
-            std::thread::sleep(SILENCE);
-            Ok(())
-        },
-    )?;
+    counts(&agent, Counted::Reason("reject-sent"), 1..=1, || {
+        send()?;
+        std::thread::sleep(SILENCE);
+        Ok(())
+    })?;
     let mut mark = 0;
     for (bit, socket) in bits.iter().enumerate() {
         let seen = (&*socket).read(&mut [0; 2_048]).is_ok();
@@ -83,19 +69,13 @@ fn nobody_takes_the_mark(lab: Lab, attach: Attach, role: Role) -> Result<()> {
     ensure!((mark != 0) == (attach != Attach::Xdp), "the mark that was seen: {mark:#x}");
 
     SockRef::from(&sender).set_mark(mark).context("taking the mark")?;
-    counts(
-        &agent,
-        "the rule",
-        |stats| stats.rule("told"),
-        TRIES..=TRIES,
-        || {
-            for _ in 0..TRIES {
-                send()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Ok(())
-        },
-    )?;
+    counts(&agent, Counted::Rule("told"), TRIES..=TRIES, || {
+        for _ in 0..TRIES {
+            send()?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    })?;
     receiver.set_read_timeout(Some(SILENCE))?;
     ensure!(receiver.recv(&mut [0; 64]).is_err(), "a packet with the mark passed the filter");
     Ok(())

@@ -14,11 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::{
     reject::told::scene,
     support::{
-        scene::{
-            Role,
-            Who::{self, Client, Server},
-            counts, web,
-        },
+        scene::{Client, Counted, Role, Server, Who, counts, over_roles, web},
         suite::Suite,
     },
 };
@@ -102,11 +98,7 @@ impl Set {
 }
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("who_connects_with_options_is_told_{role}"), move |lab, attach| {
-            who_connects_with_options(lab, attach, role)
-        });
-    }
+    over_roles(suite, "who_connects_with_options_is_told", who_connects_with_options);
 }
 
 fn who_connects_with_options(lab: Lab, attach: Attach, role: Role) -> Result<()> {
@@ -122,8 +114,8 @@ egress:
             for &set in Set::of(family) {
                 let connect = || scene.host(from).inside(|| is_refused(from, to, family, set));
                 // One SYN, and one answer, which was understood.
-                let told = || counts(&agent, rule, |stats| stats.rule(rule), 1..=1, connect);
-                counts(&agent, "answers", |stats| stats.reason("reject-sent"), 1..=1, told)
+                let told = || counts(&agent, Counted::Rule(rule), 1..=1, connect);
+                counts(&agent, Counted::Reason("reject-sent"), 1..=1, told)
                     .with_context(|| format!("{rule}, {family}, {set:?}"))?;
             }
         }

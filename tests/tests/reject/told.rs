@@ -10,11 +10,7 @@ use sg_tests::lab::{Agent, Attach, End, Family, FrameSocket, Lab, Outcome, PATIE
 
 use crate::support::{
     forwarding::IPV4,
-    scene::{
-        Role, Scene,
-        Who::{self, Client, Server},
-        accepting_port, counts, question, web,
-    },
+    scene::{Client, Counted, Role, Scene, Server, Who, accepting_port, counts, over_roles, question, web},
     suite::Suite,
 };
 
@@ -23,14 +19,8 @@ const UDP: Service = Service::Udp(81);
 const SILENT: [Service; 2] = [Service::Tcp(82), Service::Udp(82)];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        suite.over(role.ways(), &format!("inbound_{role}"), move |lab, attach| {
-            a_rule_rejects(lab, attach, role, Client)
-        });
-        suite.over(role.ways(), &format!("outbound_{role}"), move |lab, attach| {
-            a_rule_rejects(lab, attach, role, Server)
-        });
-    }
+    over_roles(suite, "inbound", |lab, attach, role| a_rule_rejects(lab, attach, role, Client));
+    over_roles(suite, "outbound", |lab, attach, role| a_rule_rejects(lab, attach, role, Server));
     suite.over(&Attach::RECEIVED, "the_default_may", the_default_may);
     suite.over(&Attach::RECEIVED, "a_revoked_connection_is_reset", a_revoked_connection_is_reset);
 }
@@ -74,21 +64,9 @@ fn a_rule_rejects(lab: Lab, attach: Attach, role: Role, from: Who) -> Result<()>
         for (service, rule, expected) in
             [(TCP, "told-tcp", Outcome::Refused), (UDP, "told-udp", Outcome::Prohibited)]
         {
-            counts(
-                &agent,
-                "answers",
-                |stats| stats.reason("reject-sent"),
-                1..=1,
-                || {
-                    counts(
-                        &agent,
-                        rule,
-                        |stats| stats.rule(rule),
-                        1..=1,
-                        || scene.asks(from, to, family, service, expected),
-                    )
-                },
-            )
+            counts(&agent, Counted::Reason("reject-sent"), 1..=1, || {
+                counts(&agent, Counted::Rule(rule), 1..=1, || scene.asks(from, to, family, service, expected))
+            })
             .with_context(|| format!("{family:?}, {service}"))?;
         }
         for service in SILENT {

@@ -6,29 +6,20 @@ use sg_tests::lab::{Attach, Family, Lab};
 
 use crate::support::{
     reject_wire::{Crafted, Kind, Wire, absent, guest},
-    scene::{
-        Role,
-        Who::{self, Client, Server},
-    },
+    scene::{Client, Role, Server, Who, over_roles},
     suite::Suite,
 };
 
 const SECOND: [u8; 6] = [2, 0, 0, 0, 0x77, 9];
 
 pub(crate) fn tests(suite: &mut Suite) {
-    for role in Role::ALL {
-        for (way, from) in [("inbound", Client), ("outbound", Server)] {
-            suite.over(role.ways(), &format!("untold_{way}_{role}"), move |lab, attach| {
-                untold(lab, attach, role, from)
-            });
-            suite.over(role.ways(), &format!("whatever_is_between_{way}_{role}"), move |lab, attach| {
-                whatever_is_between(lab, attach, role, from)
-            });
-        }
-        suite.over(role.ways(), &format!("for_whom_the_nic_speaks_{role}"), move |lab, attach| {
-            for_whom_the_nic_speaks(lab, attach, role)
+    for (way, from) in [("inbound", Client), ("outbound", Server)] {
+        over_roles(suite, &format!("untold_{way}"), move |lab, attach, role| untold(lab, attach, role, from));
+        over_roles(suite, &format!("whatever_is_between_{way}"), move |lab, attach, role| {
+            whatever_is_between(lab, attach, role, from)
         });
     }
+    over_roles(suite, "for_whom_the_nic_speaks", for_whom_the_nic_speaks);
     suite.each("a_guest_of_unknown_ethernet_address", a_guest_of_unknown_ethernet_address);
 }
 

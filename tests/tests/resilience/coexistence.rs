@@ -16,11 +16,7 @@ use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service
 use crate::{
     resilience::residue,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            filtered, web,
-        },
+        scene::{Client, Role, Scene, Server, filtered, web},
         suite::Suite,
     },
 };

@@ -9,11 +9,7 @@ use crate::{
     amount,
     resilience::residue,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            filtered, web,
-        },
+        scene::{Client, Role, Scene, Server, filtered, web},
         suite::Suite,
     },
 };

@@ -8,11 +8,7 @@ use sg_tests::lab::{Attach, Binaries, Family, Lab, Outcome, Service};
 use crate::{
     resilience::residue,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            web,
-        },
+        scene::{Client, Role, Scene, Server, web},
         suite::Suite,
     },
 };

@@ -21,11 +21,7 @@ use nix::{
 use sg_tests::lab::{Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
 use crate::support::{
-    scene::{
-        Role,
-        Who::{Client, Server},
-        filtered, web,
-    },
+    scene::{Client, Role, Server, filtered, web},
     suite::Suite,
 };
 

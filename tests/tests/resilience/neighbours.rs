@@ -8,11 +8,7 @@ use sg_tests::lab::{Agent, Attach, Family, Host, Lab, Outcome, Service};
 use crate::{
     resilience::residue::{self, printed},
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            web,
-        },
+        scene::{Client, Role, Scene, Server, web},
         suite::Suite,
     },
 };

@@ -12,11 +12,7 @@ use sg_tests::lab::{Agent, Attach, Binaries, Family, Lab, Outcome, PATIENCE, Ser
 use crate::{
     resilience::residue,
     support::{
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            filtered, question, web,
-        },
+        scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
     },
 };

@@ -16,7 +16,7 @@ use nix::{
 use sg_tests::lab::{Attach, Binaries, Lab};
 
 use crate::support::{
-    scene::{Role, Scene, Who::Server, web},
+    scene::{Role, Scene, Server, web},
     suite::Suite,
 };
 

@@ -14,11 +14,7 @@ use nix::{
 use sg_tests::lab::{Attach, Binaries, Family, Lab, Outcome, Service};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
-    },
+    scene::{Client, Role, Scene, Server, web},
     suite::Suite,
 };
 

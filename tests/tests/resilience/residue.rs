@@ -12,11 +12,7 @@ use sg_common::abi;
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        web,
-    },
+    scene::{Client, Role, Scene, Server, web},
     suite::Suite,
 };
 

@@ -10,11 +10,7 @@ use serde_json::Value;
 use sg_tests::lab::{Agent, Attach, Binaries, Family, Host, Lab, Outcome, Service, until};
 
 use crate::support::{
-    scene::{
-        Role, Scene,
-        Who::{Client, Server},
-        filtered, web,
-    },
+    scene::{Client, Role, Scene, Server, filtered, web},
     suite::Suite,
 };
 

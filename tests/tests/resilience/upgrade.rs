@@ -23,11 +23,7 @@ use crate::{
     resilience::residue,
     support::{
         background_traffic::{Meanwhile, OPEN, SHUT},
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            filtered, question, web,
-        },
+        scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
     },
 };

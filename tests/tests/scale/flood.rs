@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use sg_common::flow::Direction::{self, Egress as OUT, Ingress as IN};
-use sg_tests::lab::{self, Agent, Attach, Generator, Host, Lab, Sent, Vary, checksum};
+use sg_tests::{
+    lab::{self, Agent, Attach, Generator, Host, Lab, Sent, Vary},
+    packet::checksum,
+};
 
 use crate::{
     amount,

@@ -3,14 +3,17 @@
 //! takes.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use sg_tests::lab::{self, Agent, Attach, FrameSocket, Generator, Host, Lab, Relay, Sent, Vary, checksum};
+use sg_tests::{
+    lab::{self, Agent, Attach, FrameSocket, Generator, Host, Lab, Relay, Sent, Vary},
+    packet::{SYN, TCP, ethernet, ip, summed, tcp},
+};
 
 use crate::support::{forwarding::IPV4, suite::Suite};
 
@@ -177,16 +180,8 @@ fn flood(rig: &Rig, number: u8, over: &AtomicBool) -> Result<Sent> {
 }
 
 fn syn(to: [u8; 6], from: [u8; 6], [number, victim]: [u8; 2]) -> Vec<u8> {
-    const TCP: u8 = 6;
-    let ends = [FLOODER, Ipv4Addr::new(172, 16, number, victim)].map(|end| end.octets());
-    let ends = ends.as_flattened();
-    let mut ip = [&[0x45, 0, 0, 40, 0, 0, 0, 0, 64, TCP, 0, 0], ends].concat();
-    let sum = checksum(&ip);
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    let mut tcp = vec![0, 0, 0, PORT as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0];
-    let sum = checksum(&[ends, &[0, TCP, 0, 20], &tcp].concat());
-    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
-    [&to[..], &from, &[8, 0], &ip, &tcp].concat()
+    let ends = [FLOODER, Ipv4Addr::new(172, 16, number, victim)].map(IpAddr::V4);
+    ethernet([to, from], &ip(ends, TCP, 64, &summed(ends, TCP, tcp([0, PORT], [0, 0], SYN))))
 }
 
 fn mac(address: [u8; 6]) -> String {

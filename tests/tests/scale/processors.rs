@@ -28,8 +28,9 @@ use sg_common::{
 };
 use sg_compile::{Image, ImageOptions, LARGEST_WORDS, compile};
 use sg_kernel::{Datapath, FlowOptions, Limits, Options, Program, pins};
+use sg_tests::packet::{ACK, SYN, tcp};
 
-use crate::support::runs::{ACK, LOCAL, REMOTE, SYN, Test, inbound, ipv4, outbound, tcp};
+use crate::support::runs::{LOCAL, REMOTE, Test, inbound, ipv4, outbound};
 
 pub(crate) const TESTS: &[Test] = &[
     ("one_connection_loses_no_verdict_and_no_count", one_connection),

@@ -16,11 +16,7 @@ use crate::{
     amount,
     support::{
         background_traffic::{Meanwhile, OPEN},
-        scene::{
-            Role, Scene,
-            Who::{Client, Server},
-            filtered, question, web,
-        },
+        scene::{Client, Role, Scene, Server, filtered, question, web},
         suite::Suite,
     },
 };

@@ -46,7 +46,6 @@ impl Script {
     }
 }
 
-/// What is in the store.
 pub(crate) fn state(store: &mut dyn Store) -> State {
     let records = store.load().expect("what was stored can be loaded");
     let count = records.len();

@@ -16,11 +16,7 @@ use sg_tests::lab::{
     ask,
 };
 
-use crate::support::scene::{
-    Scene,
-    Who::{Client, Server},
-    question,
-};
+use crate::support::scene::{Client, Scene, Server, question};
 
 /// Every policy of these tests accepts it inbound, and nothing outbound: answers pass because their flow is known.
 pub(crate) const OPEN: u16 = 80;

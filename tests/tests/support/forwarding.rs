@@ -3,7 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use anyhow::Result;
-use sg_tests::lab::{Family, FrameSocket, PATIENCE, SILENCE, checksum};
+use sg_tests::{
+    lab::{Family, FrameSocket, PATIENCE, SILENCE},
+    packet::ip,
+};
 
 use crate::support::scene::{Scene, Who};
 
@@ -50,7 +53,7 @@ impl ForwardingPath {
 
     /// `payload` in an IP packet from the one host to the other.
     pub(crate) fn packet(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
-        packet(self.source, self.destination, protocol, HOP_LIMIT, payload)
+        ip([self.source, self.destination], protocol, HOP_LIMIT, payload)
     }
 
     /// Whether its packets are of IPv6.
@@ -73,48 +76,6 @@ impl ForwardingPath {
         self.near.send(frame)?;
         self.far.hears(if expected { PATIENCE } else { SILENCE }, |heard| heard == frame)
     }
-}
-
-/// An IP packet.
-pub(crate) fn packet(from: IpAddr, to: IpAddr, protocol: u8, hop_limit: u8, payload: &[u8]) -> Vec<u8> {
-    let mut packet = Vec::new();
-    match (from, to) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            packet.extend([0x45, 0]);
-            packet.extend((20 + payload.len() as u16).to_be_bytes());
-            packet.extend([0, 0, 0, 0, hop_limit, protocol, 0, 0]);
-            packet.extend(from.octets());
-            packet.extend(to.octets());
-            let sum = checksum(&packet);
-            packet[10..12].copy_from_slice(&sum.to_be_bytes());
-        }
-        (from, to) => {
-            let octets = |address: IpAddr| match address {
-                IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-                IpAddr::V6(v6) => v6.octets(),
-            };
-            packet.extend([0x60, 0, 0, 0]);
-            packet.extend((payload.len() as u16).to_be_bytes());
-            packet.extend([protocol, hop_limit]);
-            packet.extend(octets(from));
-            packet.extend(octets(to));
-        }
-    }
-    packet.extend(payload);
-    packet
-}
-
-/// A UDP datagram, without checksum: nobody here looks.
-pub(crate) fn udp(source_port: u16, port: u16, payload: &[u8]) -> Vec<u8> {
-    let length = 8 + payload.len() as u16;
-    let header = [source_port, port, length, 0].map(u16::to_be_bytes);
-    [header.as_flattened(), payload].concat()
-}
-
-/// A TCP segment that asks for a connection.
-pub(crate) fn syn(source_port: u16, port: u16) -> Vec<u8> {
-    let ports = [source_port, port].map(u16::to_be_bytes);
-    [ports.as_flattened(), &[0; 8], &[0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0]].concat()
 }
 
 /// "Destination unreachable" about `offending`, which begins with its IP header.

@@ -6,23 +6,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sg_tests::lab::{Agent, Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE, checksum};
+use sg_tests::{
+    lab::{Agent, Attach, Family, FrameSocket, Host, Lab, PATIENCE, SILENCE},
+    packet::{RST, SYN, TCP, UDP, checksum, ethernet, ip, octets, summed, tcp, udp},
+};
 
 use crate::support::{
     forwarding::{IPV4, IPV6},
-    scene::{
-        Role,
-        Who::{self, Client, Server},
-        accepting_port,
-    },
+    scene::{Client, Role, Server, Who, accepting_port},
 };
 
 const HOP_LIMIT: u8 = 64;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
 const HOP_BY_HOP: u8 = 0;
 const DESTINATION_OPTIONS: u8 = 60;
-const RST: u8 = 4;
 
 /// What is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,75 +54,44 @@ pub(crate) struct Crafted {
     pub(crate) ports: [u16; 2],
 }
 
-pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
 impl Crafted {
     pub(crate) fn family(&self) -> Family {
         Family::from(self.source)
     }
 
-    /// Its bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let family = self.family();
         let protocol = self.kind.protocol(family);
-        let segment = self.segment(protocol);
-        let [to, from] = self.link;
-        let mut packet = Vec::new();
-        let kind = match family {
-            Family::V4 => {
-                let header = 20 + self.between;
-                packet.extend([0x40 | (header / 4) as u8, 0]);
-                packet.extend(((header + segment.len()) as u16).to_be_bytes());
-                packet.extend([0, 0, 0, 0, HOP_LIMIT, protocol, 0, 0]);
-                packet.extend(octets(self.source));
-                packet.extend(octets(self.destination));
-                // No operation.
-                packet.extend(vec![1; self.between]);
-                let sum = checksum(&packet);
-                packet[10..12].copy_from_slice(&sum.to_be_bytes());
-                IPV4
-            }
+        let (ends, segment) = ([self.source, self.destination], self.segment(protocol));
+        let mut packet = match family {
+            // No operation.
+            Family::V4 => ip(ends, protocol, HOP_LIMIT, &[vec![1; self.between], segment].concat()),
             Family::V6 => {
-                packet.extend([0x60, 0, 0, 0]);
-                packet.extend(((self.between + segment.len()) as u16).to_be_bytes());
-                packet.extend([if self.between == 0 { protocol } else { HOP_BY_HOP }, HOP_LIMIT]);
-                packet.extend(octets(self.source));
-                packet.extend(octets(self.destination));
-                packet.extend(extension_headers(self.between, protocol));
-                IPV6
+                let next = if self.between == 0 { protocol } else { HOP_BY_HOP };
+                let carried = [extension_headers(self.between, protocol), segment].concat();
+                ip(ends, next, HOP_LIMIT, &carried)
             }
         };
-        [&to[..], &from, &kind.to_be_bytes(), &packet, &segment].concat()
+        if family == Family::V4 {
+            packet[0] += (self.between / 4) as u8;
+            packet[10..12].fill(0);
+            let sum = checksum(&packet[..20 + self.between]);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+        ethernet(self.link, &packet)
     }
 
     fn segment(&self, protocol: u8) -> Vec<u8> {
         let ports = self.ports.map(u16::to_be_bytes);
-        let (mut segment, at) = match self.kind {
-            Kind::Syn => (
-                [ports.as_flattened(), &[0, 0, 0, 9, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0]].concat(),
-                16,
-            ),
-            Kind::Datagram => ([ports.as_flattened(), &[0, 12, 0, 0], b"data"].concat(), 6),
+        let segment = match self.kind {
+            Kind::Syn => tcp(self.ports, [9, 0], SYN),
+            Kind::Datagram => udp(self.ports, b"data"),
             Kind::Echo => {
                 let kind = if self.family() == Family::V4 { 8 } else { 128 };
-                ([&[kind, 0, 0, 0], ports.as_flattened(), b"data"].concat(), 2)
+                [&[kind, 0, 0, 0], ports.as_flattened(), b"data"].concat()
             }
         };
-        let mut pseudo = Vec::new();
-        if (self.family(), self.kind) != (Family::V4, Kind::Echo) {
-            pseudo.extend(octets(self.source));
-            pseudo.extend(octets(self.destination));
-            pseudo.extend([0, protocol]);
-            pseudo.extend((segment.len() as u16).to_be_bytes());
-        }
-        let sum = checksum(&[&pseudo[..], &segment].concat());
-        segment[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-        segment
+        summed([self.source, self.destination], protocol, segment)
     }
 
     /// Whether `frame` is the answer to it: between the same two, the other way, with right checksums and the right content.
@@ -136,7 +101,7 @@ impl Crafted {
             Family::V4 => (26..34, frame.get(23), 20),
             Family::V6 => (22..54, frame.get(20), 40),
         };
-        let back = [octets(self.destination), octets(self.source)].concat();
+        let back = octets(&[self.destination, self.source]);
         if frame.get(..12) != Some(&[from, to].concat()[..])
             || frame.get(addresses.clone()) != Some(&back[..])
         {

@@ -3,9 +3,10 @@
 //! It attaches nothing and sends nothing. Called by the tests of `engines.rs`.
 
 use sg_check::{CompiledNic, EngineKind, KernelEngine};
-use sg_common::verdict::Reason;
+use sg_common::{packet::Family, verdict::Reason};
 use sg_compile::Image;
 use sg_kernel::{Datapath, Program};
+use sg_tests::packet::{TCP, ethernet, ip, tcp};
 
 /// A test by its name.
 pub(crate) type Test = (&'static str, fn());
@@ -18,23 +19,12 @@ pub(crate) const COMPARED: &[EngineKind] = &[EngineKind::Image, EngineKind::Kern
 
 pub(crate) const REMOTE: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const LOCAL: [u8; 4] = [10, 0, 0, 5];
-
-pub(crate) const FIN: u8 = 1;
-pub(crate) const SYN: u8 = 2;
-pub(crate) const RST: u8 = 4;
-pub(crate) const ACK: u8 = 16;
+pub(crate) const REMOTE6: &str = "2001:db8::1";
+pub(crate) const LOCAL6: &str = "2001:db8::5";
 
 /// An Ethernet frame with an IPv4 packet.
-pub(crate) fn ipv4(protocol: u8, [from, to]: [[u8; 4]; 2], payload: &[u8]) -> Vec<u8> {
-    let length = (20 + payload.len()) as u16;
-    let mut frame = vec![0; 12];
-    frame.extend([0x08, 0x00, 0x45, 0]);
-    frame.extend(length.to_be_bytes());
-    frame.extend([0, 9, 0, 0, 64, protocol, 0, 0]);
-    frame.extend(from);
-    frame.extend(to);
-    frame.extend(payload);
-    frame
+pub(crate) fn ipv4(protocol: u8, ends: [[u8; 4]; 2], payload: &[u8]) -> Vec<u8> {
+    ethernet([[0; 6]; 2], &ip(ends.map(Into::into), protocol, 64, payload))
 }
 
 pub(crate) fn inbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
@@ -45,30 +35,19 @@ pub(crate) fn outbound(protocol: u8, payload: &[u8]) -> Vec<u8> {
     ipv4(protocol, [LOCAL, REMOTE], payload)
 }
 
-pub(crate) fn tcp(ports: [u16; 2], [sequence, acknowledgement]: [u32; 2], flags: u8) -> Vec<u8> {
-    let mut segment = [ports[0].to_be_bytes(), ports[1].to_be_bytes()].concat();
-    segment.extend(sequence.to_be_bytes());
-    segment.extend(acknowledgement.to_be_bytes());
-    segment.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-    segment
-}
-
-/// The header of a datagram without a payload.
-pub(crate) fn udp(ports: [u16; 2]) -> Vec<u8> {
-    [&ports[0].to_be_bytes()[..], &ports[1].to_be_bytes(), &[0, 8, 0, 0]].concat()
-}
-
 /// An Ethernet frame with an IPv6 packet.
-pub(crate) fn ipv6(next: u8, hop_limit: u8, [from, to]: [&str; 2], payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-    frame.extend((payload.len() as u16).to_be_bytes());
-    frame.extend([next, hop_limit]);
-    for address in [from, to] {
-        frame.extend(address.parse::<std::net::Ipv6Addr>().unwrap().octets());
+pub(crate) fn ipv6(next: u8, hop_limit: u8, ends: [&str; 2], payload: &[u8]) -> Vec<u8> {
+    ethernet([[0; 6]; 2], &ip(ends.map(|end| end.parse().unwrap()), next, hop_limit, payload))
+}
+
+/// A packet of `family` between the remote end and the local one, inbound or outbound.
+pub(crate) fn packet(family: Family, inbound: bool, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    match family {
+        Family::V4 => ipv4(protocol, if inbound { [REMOTE, LOCAL] } else { [LOCAL, REMOTE] }, payload),
+        Family::V6 => {
+            ipv6(protocol, 64, if inbound { [REMOTE6, LOCAL6] } else { [LOCAL6, REMOTE6] }, payload)
+        }
     }
-    frame.extend(payload);
-    frame
 }
 
 /// A TCP segment to port 80 with the flags given, from a source port.
@@ -78,12 +57,7 @@ pub(crate) fn segment(flags: u8, source_port: u16) -> Vec<u8> {
 
 /// A TCP segment from a source port of the remote end to a port of the local one.
 pub(crate) fn segment_to(port: u16, flags: u8, source_port: u16) -> Vec<u8> {
-    let mut frame = vec![0; 12];
-    frame.extend([0x08, 0x00, 0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 10, 0, 0, 5]);
-    frame.extend(source_port.to_be_bytes());
-    frame.extend(port.to_be_bytes());
-    frame.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-    frame
+    inbound(TCP, &tcp([source_port, port], [1, 0], flags))
 }
 
 /// A datapath whose test runs meet a NIC with one rule each way.

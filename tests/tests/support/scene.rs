@@ -14,6 +14,8 @@ use sg_tests::lab::{
     Tunnel, answer, ask,
 };
 
+use crate::support::suite::Suite;
+
 /// Who is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
@@ -22,7 +24,7 @@ pub(crate) enum Who {
     Stranger = 3,
 }
 
-use Who::{Client, Server, Stranger};
+pub(crate) use Who::{Client, Server, Stranger};
 
 impl Who {
     pub(crate) fn address(self, family: Family) -> IpAddr {
@@ -79,6 +81,18 @@ impl fmt::Display for Role {
             Self::Host => "host",
             Self::Guest => "guest",
         })
+    }
+}
+
+/// Adds a test that is run in both roles, over each one's ways to attach; its name ends with the role.
+pub(crate) fn over_roles(
+    suite: &mut Suite,
+    name: &str,
+    test: impl FnOnce(Lab, Attach, Role) -> Result<()> + Clone + Send + 'static,
+) {
+    for role in Role::ALL {
+        let test = test.clone();
+        suite.over(role.ways(), &format!("{name}_{role}"), move |lab, attach| test(lab, attach, role));
     }
 }
 
@@ -181,18 +195,36 @@ pub(crate) fn accepting_port(attach: Attach, host: &Host, device: &str) -> Resul
     }
 }
 
+/// A counter of the agent, or several.
+#[derive(Clone, Copy)]
+pub(crate) enum Counted<'a> {
+    /// What the rule of this id decides.
+    Rule(&'a str),
+    /// What no rule of this direction matches.
+    Default(&'a str),
+    /// What is accepted or dropped for this reason.
+    Reason(&'a str),
+    /// Others, and what to call them.
+    Of(&'a str, &'a dyn Fn(&Stats) -> u64),
+}
+
 /// Checks that `counted` grows by `expected` while `work` runs.
 pub(crate) fn counts(
     agent: &Agent,
-    what: &str,
-    counted: impl Fn(&Stats) -> u64,
+    counted: Counted<'_>,
     expected: impl RangeBounds<u64> + fmt::Debug,
     work: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    let (what, read): (&str, &dyn Fn(&Stats) -> u64) = match counted {
+        Counted::Rule(id) => (id, &|stats| stats.rule(id)),
+        Counted::Default(direction) => (direction, &|stats| stats.default_of(direction)),
+        Counted::Reason(name) => (name, &|stats| stats.reason(name)),
+        Counted::Of(what, read) => (what, read),
+    };
     let before = agent.stats()?;
     work()?;
     let after = agent.stats()?;
-    let moved = counted(&after) - counted(&before);
+    let moved = read(&after) - read(&before);
     ensure!(
         expected.contains(&moved),
         "{what} counted {moved} packets, expected {expected:?}; what moved: {:?}",

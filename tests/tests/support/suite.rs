@@ -21,14 +21,23 @@ macro_rules! features {
     ($suite:ident: $($folder:ident::$file:ident),+ $(,)?) => {
         $(
             $suite.feature(concat!(stringify!($folder), "::", stringify!($file)));
-            crate::$folder::$file::tests(&mut $suite);
+            crate::$folder::$file::tests($suite);
         )+
     };
 }
 pub(crate) use features;
 
+/// The program: enters the lab, and runs the tests that `add` adds, so many at once unless its arguments say otherwise.
+pub(crate) fn run(at_once: usize, add: impl FnOnce(&mut Suite, &Arguments)) -> Result<ExitCode> {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(at_once));
+    let mut suite = Suite::new(if arguments.list { Entered::LeftOut("to be run") } else { Lab::enter()? });
+    add(&mut suite, &arguments);
+    Ok(suite.run(&arguments))
+}
+
 impl Suite {
-    pub(crate) fn new(entered: Entered) -> Self {
+    fn new(entered: Entered) -> Self {
         let missing = Binaries::find().err().map(|error| error.to_string());
         // `cargo xtask test` builds them and says where they are; a plain `cargo test` need not have them.
         let expected = std::env::var_os("SG_BIN_DIR").is_some();
@@ -110,7 +119,7 @@ impl Suite {
         });
     }
 
-    pub(crate) fn run(self, arguments: &Arguments) -> ExitCode {
+    fn run(self, arguments: &Arguments) -> ExitCode {
         if let Entered::LeftOut(why) = self.entered {
             if !arguments.list {
                 println!("left out: {} tests need {why}: run `cargo xtask test`", self.trials.len());

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 /// An error about what is on the host.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum HostError {
     /// An instance name that cannot be part of a path.
     #[error("instance name {name:?}: 1 to 64 letters, digits, '-' and '_' are allowed")]
@@ -22,7 +23,6 @@ pub enum HostError {
         pid_text(*pid)
     )]
     Running {
-        /// The instance.
         instance: String,
         /// The PID, if the lock file has it.
         pid: Option<u32>,
@@ -32,7 +32,6 @@ pub enum HostError {
         "instance {instance}: no agent has it, but its lock {path:?} is held by {holder}: end that process"
     )]
     Locked {
-        /// The instance.
         instance: String,
         /// The path of the lock.
         path: PathBuf,
@@ -41,10 +40,7 @@ pub enum HostError {
     },
     /// The lock cannot be taken.
     #[error("{source}{}", lock_remedy(source))]
-    Lock {
-        /// The cause.
-        source: LockError,
-    },
+    Lock { source: LockError },
     /// A directory of the agent that belongs to another user.
     #[error(
         "{path:?} is no directory of root's, but belongs to {}, who could put anything in it: remove it, or give it to root",
@@ -63,7 +59,6 @@ pub enum HostError {
         doing: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
     /// Pins could not be removed.
@@ -71,15 +66,11 @@ pub enum HostError {
     Remove {
         /// The path of the pins.
         path: PathBuf,
-        /// The cause.
         source: KernelError,
     },
     /// The devices of the host could not be listed.
     #[error("cannot list the network devices of the host: {source}")]
-    Devices {
-        /// The cause.
-        source: io::Error,
-    },
+    Devices { source: io::Error },
 }
 
 fn pid_text(pid: Option<u32>) -> String {

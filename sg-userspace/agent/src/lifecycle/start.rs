@@ -49,7 +49,6 @@ pub struct AgentOptions {
     pub rejects: RejectRate,
 }
 
-/// How to start.
 #[derive(Debug)]
 enum StartMode {
     /// Nothing is there.

@@ -7,36 +7,20 @@ use thiserror::Error;
 
 /// Why a listener could not be created.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum ListenError {
     /// An address that other hosts can reach, without permission for that.
     #[error(
         "{address} can be reached from other hosts, and the connection is not encrypted: \
          name a loopback address, or allow it with {flag}"
     )]
-    NotLoopback {
-        /// The address.
-        address: SocketAddr,
-        /// The flag that allows it.
-        flag: &'static str,
-    },
+    NotLoopback { address: SocketAddr, flag: &'static str },
     /// Another process listens on the address.
     #[error("cannot listen on {address}: it is in use; choose another address with {flag}")]
-    InUse {
-        /// The address.
-        address: SocketAddr,
-        /// The flag that sets it.
-        flag: &'static str,
-    },
+    InUse { address: SocketAddr, flag: &'static str },
     /// A TCP socket could not be created.
     #[error("cannot listen on {address}: {source}; choose another address with {flag}")]
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// The cause.
-        source: io::Error,
-        /// The flag that sets it.
-        flag: &'static str,
-    },
+    Tcp { address: SocketAddr, source: io::Error, flag: &'static str },
     /// Another process accepts connections on the socket.
     #[error("{path:?}: a process listens there already; stop it first, or name another socket")]
     Taken {
@@ -45,10 +29,7 @@ pub enum ListenError {
     },
     /// Another kind of file has the socket's name.
     #[error("{path:?} is there and is not a socket; remove it, or name another socket")]
-    NotASocket {
-        /// The path.
-        path: PathBuf,
-    },
+    NotASocket { path: PathBuf },
     /// Another process is creating the same socket and does not finish, or its lock cannot be taken.
     #[error("{source}")]
     Lock {
@@ -60,9 +41,7 @@ pub enum ListenError {
     Io {
         /// "create", "bind", …
         doing: &'static str,
-        /// The path.
         path: PathBuf,
-        /// The cause.
         source: io::Error,
     },
 }

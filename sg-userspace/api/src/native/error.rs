@@ -96,7 +96,6 @@ pub(super) async fn no_such_method() -> Response {
     ErrorBody::new("no_such_method", message).with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// The response to a refusal.
 fn refused(refusal: &Refusal) -> Response {
     let mut said = serde_json::to_value(refusal).unwrap_or_default();
     let code = said["code"].as_str().unwrap_or_default().to_owned();

@@ -201,7 +201,6 @@ pub(super) fn lines(file: Export) -> Body {
     Body::new(body)
 }
 
-/// A body as text.
 pub(super) fn text(body: &[u8]) -> Result<&str, Failed> {
     std::str::from_utf8(body).map_err(|error| Failed::Malformed(format!("the body is no UTF-8: {error}")))
 }

@@ -16,6 +16,7 @@ pub use subject::{Field, Kind, Quota};
 /// Why an operation is refused. A refused operation changes nothing, unless the variant says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(tag = "code", content = "details", rename_all = "snake_case")]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum Refusal {
     /// An object does not exist.
     #[error("there is no {kind} {name:?}{}", hint.as_ref().map(|hint| format!("; did you mean {hint:?}?")).unwrap_or_default())]
@@ -29,24 +30,10 @@ pub enum Refusal {
     },
     /// Several objects have the name.
     #[error("{} {kind}s are named {name:?}: use one of their ids: {}", ids.len(), ids.join(", "))]
-    Ambiguous {
-        /// The kind of the objects.
-        kind: Kind,
-        /// The name.
-        name: String,
-        /// The ids of the objects.
-        ids: Vec<String>,
-    },
+    Ambiguous { kind: Kind, name: String, ids: Vec<String> },
     /// A value is invalid.
     #[error("{field} {found:?}: {allowed}")]
-    Invalid {
-        /// The field.
-        field: Field,
-        /// The value.
-        found: String,
-        /// What is allowed.
-        allowed: String,
-    },
+    Invalid { field: Field, found: String, allowed: String },
     /// A document cannot be parsed.
     #[error("{reason}")]
     #[serde(rename = "invalid_document")]
@@ -81,28 +68,19 @@ pub enum Refusal {
     },
     /// A required value is missing.
     #[error("{field} is missing: {allowed}")]
-    Missing {
-        /// The field.
-        field: Field,
-        /// What is allowed.
-        allowed: String,
-    },
+    Missing { field: Field, allowed: String },
     /// A quota would be exceeded.
     #[error("{what} would have {needed} {}, {allowed} are allowed ({})", quota.unit(), quota.raised(*needed))]
     TooMany {
-        /// The quota.
         quota: Quota,
         /// The object that would exceed it.
         what: String,
-        /// The number that the operation needs.
         needed: u64,
-        /// The allowed number.
         allowed: u64,
     },
     /// A group still has members.
     #[error("group {group} still has members: remove {} from it first", some(members))]
     HasMembers {
-        /// The group.
         group: GroupId,
         /// Its NICs and addresses.
         members: Vec<String>,
@@ -110,7 +88,6 @@ pub enum Refusal {
     /// Rules of other groups name a group.
     #[error("group {group} is named by rules of {}: revoke those rules first", some(by))]
     Referenced {
-        /// The group.
         group: GroupId,
         /// The groups of those rules.
         by: Vec<String>,
@@ -118,58 +95,31 @@ pub enum Refusal {
     /// A list or VPC is still in use.
     #[error("{kind} {id} is in use by {}: change those first", some(by))]
     InUse {
-        /// The kind of the object.
         kind: Kind,
-        /// The id of the object.
         id: String,
         /// The objects that use it.
         by: Vec<String>,
     },
     /// A NIC already holds the group.
     #[error("NIC {nic} already holds group {group}")]
-    AlreadyMember {
-        /// The NIC.
-        nic: NicId,
-        /// The group.
-        group: GroupId,
-    },
+    AlreadyMember { nic: NicId, group: GroupId },
     /// A NIC does not hold the group.
     #[error("NIC {nic} does not hold group {group}")]
-    NotMember {
-        /// The NIC.
-        nic: NicId,
-        /// The group.
-        group: GroupId,
-    },
+    NotMember { nic: NicId, group: GroupId },
     /// An address is not a member of the group.
     #[error("{address} is not a member of group {group}")]
     #[serde(rename = "not_member")]
-    NoMemberAddress {
-        /// The address.
-        address: IpAddr,
-        /// The group.
-        group: GroupId,
-    },
+    NoMemberAddress { address: IpAddr, group: GroupId },
     /// The last group of a NIC cannot be removed.
     #[error(
         "group {group} is the last one of NIC {nic}, which must hold at least one group: join it to another one first"
     )]
-    LastGroup {
-        /// The NIC.
-        nic: NicId,
-        /// The group.
-        group: GroupId,
-    },
+    LastGroup { nic: NicId, group: GroupId },
     /// Groups of both types on one NIC.
     #[error(
         "group {group} is of another type than {other}: one NIC holds groups of one type, basic or enterprise"
     )]
-    MixedTypes {
-        /// One group.
-        group: GroupId,
-        /// The other group.
-        other: GroupId,
-    },
+    MixedTypes { group: GroupId, other: GroupId },
     /// Objects of different VPCs.
     #[error("{what} is in {}, {with} in {}: both must be in the same VPC", network(found.as_ref()), network(wanted.as_ref()))]
     OtherVpc {
@@ -202,16 +152,10 @@ pub enum Refusal {
     #[error(
         "group {group} is an enterprise group, which has no inner access: add rules for the addresses of its members"
     )]
-    EnterpriseInnerAccess {
-        /// The group.
-        group: GroupId,
-    },
+    EnterpriseInnerAccess { group: GroupId },
     /// A rule names its own group.
     #[error("a rule cannot name its own group {group}: set its inner access to accept instead")]
-    OwnGroup {
-        /// The group.
-        group: GroupId,
-    },
+    OwnGroup { group: GroupId },
     /// IPv4 and IPv6 in one rule.
     #[error("{first} and {second} are of different address families: write two rules")]
     MixedFamilies {
@@ -236,17 +180,13 @@ pub enum Refusal {
     },
     /// A change of the kind of remote or ports that a rule has.
     #[error("the {field} of a rule cannot be replaced by another kind: revoke the rule and add a new one")]
-    ChangesKind {
-        /// The field.
-        field: Field,
-    },
+    ChangesKind { field: Field },
     /// A change without any field.
     #[error("nothing to change: specify at least one field")]
     NothingToChange,
     /// A rule is not in the group, or not of the direction.
     #[error("rule {rule} is not {of}")]
     OtherRule {
-        /// The rule.
         rule: RuleId,
         /// The expected group or direction.
         of: String,
@@ -254,19 +194,13 @@ pub enum Refusal {
     /// Another NIC has the device.
     #[error("device {device:?} already belongs to NIC {nic}: remove that NIC, or give it another device")]
     DeviceTaken {
-        /// The device.
         device: String,
         /// The NIC that has it.
         nic: NicId,
     },
     /// An object with this id already exists.
     #[error("{kind} {id} already exists: choose another id")]
-    Exists {
-        /// The kind of the object.
-        kind: Kind,
-        /// The id of the object.
-        id: String,
-    },
+    Exists { kind: Kind, id: String },
     /// An idempotency key was used for another operation.
     #[error("the idempotency key {token:?} was used for another request: use a new one")]
     TokenReused {
@@ -275,10 +209,7 @@ pub enum Refusal {
     },
     /// The agent cannot enforce the change, for example because an image exceeds its budget or there are too many NICs.
     #[error("the change cannot be enforced on this host, and nothing was changed: {reason}")]
-    Unenforceable {
-        /// The reason.
-        reason: String,
-    },
+    Unenforceable { reason: String },
     /// The change is stored but not in force yet. The agent keeps trying.
     #[error("the change is stored, but not yet in force on this host; sgd keeps trying: {reason}")]
     NotYetInForce {
@@ -287,10 +218,7 @@ pub enum Refusal {
     },
     /// The change could not be stored.
     #[error("the change could not be stored, and nothing was changed: {reason}")]
-    NotStored {
-        /// The reason.
-        reason: String,
-    },
+    NotStored { reason: String },
     /// The service is stopping. Nothing was changed.
     #[error("sgd is stopping, and nothing was changed: try again later")]
     Ending,

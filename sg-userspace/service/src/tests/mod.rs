@@ -100,7 +100,6 @@ pub(crate) fn tcp(port: u16, remote: &str) -> RuleSpec {
     })
 }
 
-/// A rule with a change of what it matches.
 pub(crate) fn with(mut spec: RuleSpec, change: impl FnOnce(&mut Match)) -> RuleSpec {
     change(&mut spec.matches);
     spec

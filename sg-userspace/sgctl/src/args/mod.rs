@@ -11,3 +11,11 @@ pub(crate) mod policy;
 pub(crate) mod rule;
 pub(crate) mod service_name;
 pub(crate) mod values;
+
+pub(crate) use common::{Common, Format};
+pub(crate) use filter::{Filter, Length};
+pub(crate) use label::{LabelChangeArgs, NewLabelArgs};
+pub(crate) use nic_spec::nic;
+pub(crate) use policy::PolicyArg;
+pub(crate) use service_name::port;
+pub(crate) use values::{named, parse_bool, word, write_addresses, write_ids, write_time, yes_no};

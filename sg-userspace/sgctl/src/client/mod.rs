@@ -10,3 +10,10 @@ pub(crate) mod names;
 pub(crate) mod resource;
 pub(crate) mod server;
 pub(crate) mod session;
+
+pub(crate) use address::Address;
+pub(crate) use error::ClientError;
+pub(crate) use http::Call;
+pub(crate) use names::{Names, Wanted};
+pub(crate) use resource::Resource;
+pub(crate) use session::{Session, filter_of};

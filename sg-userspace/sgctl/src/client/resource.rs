@@ -58,7 +58,6 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Shows one.
     pub(crate) fn show<R: Resource>(&mut self, name: &str) -> Result<R::View, Failure> {
         let view: R::View = self.get(Address::of(&[R::COLLECTION, name]))?;
         let names = self.names_for(std::slice::from_ref(&view))?;

@@ -5,24 +5,15 @@ use hyper::Method;
 use sg_api_types::{AccessKeyView, CreateAccessKey, NewAccessKey};
 
 use crate::{
-    args::values::{named, write_time},
-    client::{address::Address, http::Call, names::Names, resource::Resource, session::Session},
+    args::{named, write_time},
+    client::{Address, Call, Names, Resource, Session},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// Access keys, with which clients sign their requests.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List access keys, without their secrets.
     List,
     /// Create an access key and show its secret, this one time.
@@ -71,9 +62,9 @@ impl Resource for AccessKeyView {
     type View = Self;
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
     let collection = Address::of(&[AccessKeyView::COLLECTION]);
-    match args.verb {
+    match verb {
         Verb::List => {
             let keys: Vec<AccessKeyView> = session.get(collection)?;
             session.output.many(&keys, &Names::default())

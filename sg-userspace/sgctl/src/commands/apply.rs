@@ -7,14 +7,10 @@ use sg_api_types::{Apply, Changed, Difference, Happens};
 use sg_model::text::escaped_lines;
 
 use crate::{
-    args::{policy::PolicyArg, values::named},
-    client::{address::Address, error::ClientError, http::Call, session::Session},
+    args::{PolicyArg, named},
+    client::{Address, Call, ClientError, Session},
     failure::Failure,
-    render::{
-        file,
-        output::{Output, Yes, count},
-        table::cell,
-    },
+    render::{Output, Yes, cell, count, file},
 };
 
 /// Make the resources of a policy document match it.

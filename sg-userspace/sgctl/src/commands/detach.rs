@@ -8,9 +8,9 @@ use serde::Serialize;
 use sg_agent::{HostError, Instance, InstanceLock, Removed, teardown};
 
 use crate::{
-    args::common::{Common, Format},
+    args::{Common, Format},
     failure::Failure,
-    render::output::{Output, Yes},
+    render::{Output, Yes},
 };
 
 /// Remove the filter from the devices: from then on every packet passes.

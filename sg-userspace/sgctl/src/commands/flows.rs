@@ -22,17 +22,10 @@ use sg_kernel::Flows;
 use sg_records::Protocol;
 
 use crate::{
-    args::{
-        common::{Common, Format},
-        service_name::port,
-        values,
-    },
-    client::session::filter_of,
+    args::{Common, Format, port, values},
+    client::filter_of,
     failure::Failure,
-    render::{
-        output::{Output, count},
-        table::Rows,
-    },
+    render::{Output, Rows, count},
 };
 
 /// Show and delete flows.

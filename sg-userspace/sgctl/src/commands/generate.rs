@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap_complete::{Shell, env::Shells};
 
-use crate::{completion, failure::Failure, help, render::output::count};
+use crate::{completion, failure::Failure, help, render::count};
 
 /// Print a shell completion script.
 #[derive(Debug, clap::Args)]

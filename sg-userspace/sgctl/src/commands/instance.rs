@@ -5,30 +5,16 @@ use sg_api_types::{InstanceView, RegisterInstance, RegisterNic};
 use sg_records::Label;
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::NewLabelArgs,
-        nic_spec::nic,
-        values::{named, write_addresses, write_ids},
-    },
-    client::{names::Wanted, resource::Resource, session::Session},
+    args::{Filter, NewLabelArgs, named, nic, write_addresses, write_ids},
+    client::{Resource, Session, Wanted},
     commands::membership::{JoinArgs, LeaveArgs},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// Instances: machines with one or more NICs; the first is the primary one.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List instances.
     List(List),
     /// Show an instance and its NICs.
@@ -56,7 +42,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct List {
+pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
     /// Only in this VPC; `classic` means the classic network.
@@ -68,7 +54,7 @@ struct List {
 }
 
 #[derive(Debug, clap::Args)]
-struct Register {
+pub(crate) struct Register {
     #[command(flatten)]
     label: NewLabelArgs,
     /// Id, `i-…`. Default: generated.
@@ -121,8 +107,8 @@ impl Resource for InstanceView {
     type View = InstanceView;
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List(list) => session.list::<InstanceView>(list.filter, |address| {
             address.with_some("vpc", list.vpc).with_some("group", list.group)
         }),

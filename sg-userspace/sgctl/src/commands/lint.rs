@@ -3,10 +3,10 @@
 use sg_api_types::{Finding, FindingKind, Severity};
 
 use crate::{
-    args::values::{named, write_ids},
-    client::{address::Address, names::Wanted, session::Session},
+    args::{named, write_ids},
+    client::{Address, Session, Wanted},
     failure::Failure,
-    render::table::{Column, Render},
+    render::{Column, Render},
 };
 
 /// Find rules that never decide a packet, and rules that let everybody in.

@@ -7,17 +7,10 @@ use sg_api_types::{CreateList, ListView, ModifyList};
 use sg_records::{EntryList, Family, Label, ListEntry, NoExtra, PortEntry, PrefixEntry, PrefixFamily};
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::{LabelChangeArgs, NewLabelArgs},
-        values::named,
-    },
-    client::{address::Address, resource::Resource, session::Session},
+    args::{Filter, LabelChangeArgs, NewLabelArgs, named},
+    client::{Address, Resource, Session},
     failure::Failure,
-    render::{
-        output::{Yes, plural},
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes, plural},
 };
 
 /// A kind of list as a noun of `sgctl`.

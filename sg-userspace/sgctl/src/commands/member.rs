@@ -10,26 +10,17 @@ use sg_model::identifies;
 use sg_records::Member;
 
 use crate::{
-    args::{common::Format, filter::Length, values::named},
-    client::{address::Address, names::Wanted, session::Session},
+    args::{Format, Length, named},
+    client::{Address, Session, Wanted},
     failure::Failure,
-    render::{
-        output::count,
-        table::{Column, Render},
-    },
+    render::{Column, Render, count},
 };
 
 /// Members of groups on other hosts.
 ///
 /// Members on this host are NICs: see `sgctl nic`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List the addresses of a group's members on other hosts.
     List {
         /// Id or name of the group.
@@ -47,7 +38,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Change {
+pub(crate) struct Change {
     /// Id or name of the group.
     #[arg(value_parser = named())]
     group: String,
@@ -73,8 +64,8 @@ impl Render for Member {
     }
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List { group, length } => {
             session.list_at::<Member>(&Address::of(&["groups", &group, "members"]), length)
         }

@@ -6,10 +6,10 @@ use sg_api_types::{Join, Leave};
 use sg_records::Nic;
 
 use crate::{
-    args::values::named,
-    client::{address::Address, session::Session},
+    args::named,
+    client::{Address, Session},
     failure::Failure,
-    render::table::{Render as _, cell},
+    render::{cell, table::Render as _},
 };
 
 /// Add groups.

@@ -49,16 +49,23 @@ pub(crate) enum Command {
 /// Commands that `sgd serve` answers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Served {
-    Vpc(vpc::Args),
-    Group(group::Args),
+    #[command(subcommand)]
+    Vpc(vpc::Verb),
+    #[command(subcommand)]
+    Group(group::Verb),
     Rule(rule::Args),
-    Nic(nic::Args),
-    Instance(instance::Args),
+    #[command(subcommand)]
+    Nic(nic::Verb),
+    #[command(subcommand)]
+    Instance(instance::Verb),
     PrefixList(list::Args<PrefixEntry>),
     PortList(list::Args<PortEntry>),
-    Member(member::Args),
-    AccessKey(access_key::Args),
-    Quota(quota::Args),
+    #[command(subcommand)]
+    Member(member::Verb),
+    #[command(subcommand)]
+    AccessKey(access_key::Verb),
+    #[command(subcommand)]
+    Quota(quota::Verb),
     Lint(lint::Args),
     Apply(apply::Args),
     Export(transfer::ExportArgs),

@@ -7,21 +7,15 @@ use sg_api_types::ModifyQuotas;
 use sg_records::Quotas;
 
 use crate::{
-    args::common::Format,
-    client::{address::Address, session::Session},
+    args::Format,
+    client::{Address, Session},
     failure::Failure,
-    render::table::Rows,
+    render::Rows,
 };
 
 /// Quotas: the maximum number of each resource.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List the quotas.
     #[command(visible_alias = "show")]
     List,
@@ -40,9 +34,9 @@ fn quota(text: &str) -> Result<(String, u32), String> {
     Ok((name.replace('-', "_"), number))
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["quotas"]);
-    let quotas: Quotas = match args.verb {
+    let quotas: Quotas = match verb {
         Verb::List => session.get(address)?,
         Verb::Modify { quotas } => {
             let change = quotas.into_iter().map(|(name, number)| (name, Value::from(number)));

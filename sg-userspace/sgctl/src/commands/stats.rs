@@ -15,10 +15,10 @@ use sg_kernel::KernelError;
 use sg_model::text::escaped_json;
 
 use crate::{
-    args::common::{Common, Format},
-    client::session::filter_of,
+    args::{Common, Format},
+    client::filter_of,
     failure::Failure,
-    render::{output::Output, table::Rows},
+    render::{Output, Rows},
 };
 
 /// Show the counters of rules, defaults and reasons.

@@ -9,10 +9,10 @@ use sg_agent::{Catalog, CatalogError, Instance};
 use sg_api_types::Status;
 
 use crate::{
-    args::common::Common,
-    client::{address::Address, error::ClientError, http::Call, names::Names, session::Session},
+    args::Common,
+    client::{Address, Call, ClientError, Names, Session},
     failure::Failure,
-    render::table::{Column, Render},
+    render::{Column, Render},
 };
 
 /// Show the state of the agent, and whether everything is in force.

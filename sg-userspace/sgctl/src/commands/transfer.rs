@@ -8,12 +8,9 @@ use hyper::Method;
 use sg_api_types::Replaced;
 
 use crate::{
-    client::{address::Address, error::ClientError, http::Call, session::Session},
+    client::{Address, Call, ClientError, Session},
     failure::Failure,
-    render::{
-        file,
-        output::{Yes, count},
-    },
+    render::{Yes, count, file},
 };
 
 /// The media type of an export for the server.

@@ -8,13 +8,9 @@ use sg_check::CompiledNic;
 use sg_model::{Ethertype, Hook, Ipsec, Nic, Policy, Role};
 
 use crate::{
-    args::{
-        common::{Common, Format},
-        policy::{self, PolicyArg},
-        values::word,
-    },
+    args::{Common, Format, PolicyArg, policy, word},
     failure::Failure,
-    render::output::{Output, count},
+    render::{Output, count},
 };
 
 /// Validate and compile a policy document without applying it; root is not needed.

@@ -6,28 +6,15 @@ use sg_model::{MidStream, Takeover, Unmatched};
 use sg_records::{Established, Label, Order, Vpc};
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::{LabelChangeArgs, NewLabelArgs},
-        values::{named, word},
-    },
-    client::{resource::Resource, session::Session},
+    args::{Filter, LabelChangeArgs, NewLabelArgs, named, word},
+    client::{Resource, Session},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes},
 };
 
 /// VPCs: networks whose groups and NICs can refer to each other.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List VPCs.
     List {
         #[command(flatten)]
@@ -54,7 +41,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Create {
+pub(crate) struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
     /// Region. Default: local.
@@ -79,7 +66,7 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-struct Modify {
+pub(crate) struct Modify {
     /// Id or name.
     #[arg(value_parser = named())]
     vpc: String,
@@ -127,8 +114,8 @@ impl Resource for Vpc {
     type View = Vpc;
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List { filter } => session.list::<Vpc>(filter, |address| address),
         Verb::Show { name } => session.show::<Vpc>(&name).map(drop),
         Verb::Create(create) => {

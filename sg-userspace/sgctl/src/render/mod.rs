@@ -9,3 +9,6 @@ pub(crate) mod output;
 mod paint;
 pub(crate) mod progress;
 pub(crate) mod table;
+
+pub(crate) use output::{Output, Yes, count, plural};
+pub(crate) use table::{Column, Render, Rows, cell, name_or};

@@ -248,12 +248,10 @@ pub(crate) fn colour(terminal: bool) -> bool {
     terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
-/// The plural of a noun.
 pub(crate) fn plural(noun: &str) -> String {
     format!("{noun}s")
 }
 
-/// A number with its noun.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     let noun = if number == 1 { noun.to_owned() } else { plural(noun) };
     format!("{number} {noun}")

@@ -6,23 +6,20 @@ use thiserror::Error;
 
 /// Why an export cannot be imported. Nothing of it is.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "a field without a comment has the name of what it holds")]
 pub enum ImportError {
     /// The file cannot be read.
     #[error("line {line}: {source}")]
     Io {
         /// The line that was reached.
         line: u64,
-        /// The cause.
         source: io::Error,
     },
     /// The first line is not the head of an export.
     #[error(
         "line 1 is not the head of an export: {reason}; it begins with {{\"format\":\"sgd state\",\"schema\":…"
     )]
-    Head {
-        /// What is wrong with it.
-        reason: String,
-    },
+    Head { reason: String },
     /// A newer program wrote it.
     #[error(
         "line 1: the export has schema {found}, this program knows up to {known}: import it with the program that wrote it"
@@ -40,25 +37,18 @@ pub enum ImportError {
         found: u32,
         /// The newest schema that this program knows.
         known: u32,
-        /// The cause.
         reason: String,
     },
     /// A line is longer than any record.
     #[error("line {line} is longer than {limit} bytes")]
     TooLong {
-        /// Its number.
         line: u64,
         /// The maximum length.
         limit: usize,
     },
     /// A line is no record.
     #[error("line {line} is no record: {reason}")]
-    Record {
-        /// Its number.
-        line: u64,
-        /// What is wrong with it.
-        reason: String,
-    },
+    Record { line: u64, reason: String },
     /// A record occurs twice.
     #[error("line {line}: {key} was on line {first} already")]
     Twice {
@@ -66,7 +56,6 @@ pub enum ImportError {
         line: u64,
         /// The line of the first.
         first: u64,
-        /// Their key.
         key: String,
     },
     /// There are more records than the head says.

@@ -34,7 +34,6 @@ pub(super) fn honest_here(key: &Key) -> Result<()> {
     expect("an honest client of the native API", &exchange_here(NATIVE, &request)?, 200, "")
 }
 
-/// The statuses of all answers.
 fn statuses(answers: &str) -> Vec<u16> {
     let heads = answers.split("HTTP/1.1 ").skip(1);
     heads.filter_map(|rest| rest.get(..3)?.parse().ok()).collect()

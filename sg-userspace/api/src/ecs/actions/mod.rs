@@ -68,13 +68,11 @@ fn region(call: &Call) -> Result<&str, Fault> {
     call.fields().required("RegionId")
 }
 
-/// The group of a call.
 fn group(state: &State, call: &Call) -> Result<Arc<Group>, Fault> {
     let region = region(call)?;
     in_region(state, region, call.fields().required("SecurityGroupId")?).cloned()
 }
 
-/// A group of a region.
 fn in_region<'a>(state: &'a State, region: &str, id: &str) -> Result<&'a Arc<Group>, Fault> {
     let found = state.group(&GroupId::from(id)).filter(|group| group.region == region);
     let message = "The specified SecurityGroupId does not exist.";

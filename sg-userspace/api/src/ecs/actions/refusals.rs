@@ -33,7 +33,6 @@ pub(super) enum ErrorContext {
 
 use StatusCode as Is;
 
-/// The fault for a refusal.
 pub(super) fn fault(refusal: &Refusal, about: ErrorContext) -> Fault {
     let (status, code) = named(refusal, about);
     Fault::new(status, code, Cow::Owned(message(refusal, code)))

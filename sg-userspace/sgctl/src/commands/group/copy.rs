@@ -6,18 +6,11 @@ use sg_api_types::{CloneGroup, Cloned, LeftOut, RestoreRules, Restored};
 use sg_records::Rule;
 
 use crate::{
-    args::{label::NewLabelArgs, values::named},
-    client::{
-        address::Address,
-        names::{Names, Wanted},
-        session::Session,
-    },
+    args::{NewLabelArgs, named},
+    client::{Address, Names, Session, Wanted},
     commands::rule::words,
     failure::Failure,
-    render::{
-        output::{Output, Yes, count},
-        table::Render as _,
-    },
+    render::{Output, Yes, count, table::Render as _},
 };
 
 /// Create a group with the rules of another.

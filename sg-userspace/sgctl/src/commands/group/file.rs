@@ -9,18 +9,11 @@ use sg_api_types::{ImportReport, ImportRow, Imported};
 use sg_records::RuleSpec;
 
 use crate::{
-    args::{
-        common::Format,
-        values::{named, word},
-    },
-    client::{address::Address, http::Call, names::Wanted, session::Session},
+    args::{Format, named, word},
+    client::{Address, Call, Session, Wanted},
     commands::rule::Cells,
     failure::Failure,
-    render::{
-        file,
-        output::count,
-        table::{Column, Render},
-    },
+    render::{Column, Render, count, file},
 };
 
 /// The form of a file of rules.

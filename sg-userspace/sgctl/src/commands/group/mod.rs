@@ -2,38 +2,24 @@
 
 mod copy;
 mod file;
-mod reference;
 
 use clap::Subcommand;
 use hyper::Method;
-use sg_api_types::{CreateGroup, DeleteGroups, GroupView, ModifyGroup};
+use sg_api_types::{CreateGroup, DeleteGroups, GroupView, ModifyGroup, Reference};
 use sg_records::{Action, Group, GroupType, Label};
 
 use crate::{
-    args::{
-        filter::Filter,
-        label::{LabelChangeArgs, NewLabelArgs},
-        values::{named, word, yes_no},
-    },
-    client::{address::Address, names::Wanted, resource::Resource, session::Session},
+    args::{Filter, LabelChangeArgs, NewLabelArgs, named, word, write_ids, yes_no},
+    client::{Address, Names, Resource, Session, Wanted},
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render},
-    },
+    render::{Column, Render, Yes, name_or},
 };
 use copy::{CloneArgs, RestoreArgs};
 use file::{ExportArgs, ImportArgs};
 
 /// Security groups: named sets of rules for the NICs that hold them.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List groups.
     List(List),
     /// Show one.
@@ -71,7 +57,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct List {
+pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
     /// Only in this VPC; `classic` means the classic network.
@@ -86,7 +72,7 @@ struct List {
 }
 
 #[derive(Debug, clap::Args)]
-struct Create {
+pub(crate) struct Create {
     #[command(flatten)]
     label: NewLabelArgs,
     /// Region; with --vpc the VPC's region. Default: local.
@@ -104,7 +90,7 @@ struct Create {
 }
 
 #[derive(Debug, clap::Args)]
-struct Modify {
+pub(crate) struct Modify {
     /// Id or name.
     #[arg(value_parser = named())]
     group: String,
@@ -165,6 +151,20 @@ impl Render for GroupView {
     }
 }
 
+impl Render for Reference {
+    const NOUN: &'static str = "reference";
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("GROUP", |reference| name_or(&reference.name, &reference.group)),
+        Column::wide("ID", |reference| reference.group.to_string()),
+        Column::number("RULES", |reference| reference.rules.len().to_string()),
+        Column::wide("RULE-IDS", |reference| write_ids(&reference.rules)),
+    ];
+
+    fn id(&self) -> String {
+        self.group.to_string()
+    }
+}
+
 impl Resource for Group {
     const COLLECTION: &'static str = "groups";
     const TARGET: &'static str = "group";
@@ -172,8 +172,8 @@ impl Resource for Group {
     type View = GroupView;
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List(list) => session.list::<Group>(list.filter, |address| {
             let address = address.with_some("vpc", list.vpc).with_some("type", list.kind);
             address.with_some("target", list.held_by)
@@ -209,5 +209,13 @@ pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> 
         Verb::References { group } => session.referenced(&Address::of(&["groups", &group, "references"])),
         Verb::Export(args) => args.run(session),
         Verb::Import(args) => args.run(session),
+    }
+}
+
+impl Session<'_> {
+    /// Lists the groups at an address.
+    pub(crate) fn referenced(&mut self, address: &Address) -> Result<(), Failure> {
+        let references: Vec<Reference> = self.get(address.clone())?;
+        self.output.many(&references, &Names::default())
     }
 }

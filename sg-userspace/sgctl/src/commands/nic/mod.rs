@@ -11,32 +11,20 @@ use sg_api_types::{Move, MoveGroup, SetGroups};
 use sg_records::{Label, Nic, Rule};
 
 use crate::{
-    args::{
-        filter::Filter,
-        values::{named, parse_bool, word, write_addresses, write_ids, yes_no},
-    },
-    client::{address::Address, names::Wanted, resource::Resource, session::Session},
+    args::{Filter, named, parse_bool, word, write_addresses, write_ids, yes_no},
+    client::{Address, Resource, Session, Wanted},
     commands::{
         membership::{JoinArgs, LeaveArgs},
         rule::{self, Cells},
     },
     failure::Failure,
-    render::{
-        output::Yes,
-        table::{Column, Render, name_or},
-    },
+    render::{Column, Render, Yes, name_or},
 };
 use settings::{Modify, Register};
 
 /// NICs: the filtered devices and their groups.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(crate) enum Verb {
     /// List NICs.
     List(List),
     /// Show a NIC, and the rules of its groups.
@@ -87,7 +75,7 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct List {
+pub(crate) struct List {
     #[command(flatten)]
     filter: Filter,
     /// Only in this VPC; `classic` means the classic network.
@@ -227,8 +215,8 @@ impl Render for HeldRule {
     }
 }
 
-pub(crate) fn run(args: Args, session: &mut Session<'_>) -> Result<(), Failure> {
-    match args.verb {
+pub(crate) fn run(verb: Verb, session: &mut Session<'_>) -> Result<(), Failure> {
+    match verb {
         Verb::List(list) => session.list::<Nic>(list.filter, |address| {
             let address = address.with_some("vpc", list.vpc).with_some("group", list.group);
             let address = address.with_some("instance", list.attached_to).with_some("device", list.device);

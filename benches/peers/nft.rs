@@ -1,5 +1,5 @@
-//! nftables at its best: a verdict map of connection states, then one lookup in a set of address, protocol and ports for what is
-//! dropped, and one for what is accepted.
+//! nftables, after a verdict map of connection states: as most rulesets are, one rule after the other (linear); and at its best,
+//! with one lookup in a set of address, protocol and ports for what is dropped, and one for what is accepted.
 //!
 //! Such a set takes no element that begins or ends within another one (`nft_pipapo_insert`, `net/netfilter/nft_set_pipapo.c`).
 //! Rules that others cover are left out, and what still overlaps is in a second set, or in a third.
@@ -10,12 +10,26 @@ use anyhow::Result;
 use sg_benches::cloud::Rule;
 use sg_tests::lab::Host;
 
-use super::{Filter, Peer, feed, trust_checksums};
+use super::{Filter, Peer, feed, host_filter};
 use crate::forwarding_path::OUTER;
 
-pub(super) const PEER: Peer = Peer { name: "nft-sets", commands: &["nft"], conntrack: true, install };
+pub(super) const SETS: Peer =
+    Peer { name: "nft-sets", commands: &["nft"], conntrack: true, install: install_sets };
+pub(super) const LINEAR: Peer =
+    Peer { name: "nft-linear", commands: &["nft"], conntrack: true, install: install_linear };
 
-fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
+fn install_linear(host: &Host, rules: &[Rule]) -> Result<Filter> {
+    let mut lines = String::new();
+    for rule in rules {
+        let Rule { accepts, remote, ports: [first, last], .. } = rule;
+        let verdict = if *accepts { "accept" } else { "drop" };
+        let saddr = if remote.prefix_len() == 0 { String::new() } else { format!("ip saddr {remote} ") };
+        let _ = writeln!(lines, "    {saddr}{} dport {first}-{last} {verdict}", rule.protocol());
+    }
+    load(host, "", &lines)
+}
+
+fn install_sets(host: &Host, rules: &[Rule]) -> Result<Filter> {
     let (mut sets, mut lines) = (String::new(), String::new());
     for (verdict, accepts) in [("drop", false), ("accept", true)] {
         for (number, elements) in disjoint(rules, accepts).iter().enumerate() {
@@ -28,14 +42,12 @@ fn install(host: &Host, rules: &[Rule]) -> Result<Filter> {
             let _ = writeln!(lines, "    ip saddr . meta l4proto . th dport @{verdict}{number} {verdict}");
         }
     }
-    feed(host, &["nft", "-f", "-"], &ruleset(&sets, &lines))?;
-    trust_checksums(host)?;
-    Ok(Filter::Host)
+    load(host, &sets, &lines)
 }
 
-/// A table with these sets, which evaluates these lines for what opens a connection from outside.
-pub(super) fn ruleset(sets: &str, lines: &str) -> String {
-    format!(
+/// Loads a table with these sets, which evaluates these lines for what opens a connection from outside.
+fn load(host: &Host, sets: &str, lines: &str) -> Result<Filter> {
+    let ruleset = format!(
         "table ip cloud {{
 {sets}  chain forward {{
     type filter hook forward priority 0; policy drop;
@@ -44,7 +56,9 @@ pub(super) fn ruleset(sets: &str, lines: &str) -> String {
 {lines}  }}
 }}
 "
-    )
+    );
+    feed(host, &["nft", "-f", "-"], &ruleset)?;
+    host_filter(host)
 }
 
 fn element(rule: &Rule) -> String {

@@ -2,15 +2,15 @@
 //! upper halves of addresses for which its policy may decide differently than before. Including too many ranges is harmless,
 //! missing one is not. It must never look at an image. `patch` calls it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use sg_common::{flow::Direction, packet::Family};
-use sg_model::{Nic, Policy, Remote};
+use sg_model::{Nic, Policy};
 
 use super::{
-    lowered_rule::Source,
     ranges::{Range, Ranges},
+    source::{Source, sources},
 };
 use crate::diff::trim_common_ends;
 
@@ -103,17 +103,6 @@ pub(super) fn changed(before: &Policy, after: &Policy, nic: &Nic) -> Option<[Aff
         Some(AffectedRanges::new(nets))
     };
     Some([affected(Direction::Ingress)?, affected(Direction::Egress)?])
-}
-
-/// The groups and lists that the rules of a NIC refer to.
-fn sources(policy: &Policy, nic: &Nic, direction: Direction) -> BTreeSet<Source> {
-    let effective = policy.effective(nic, direction);
-    let named = effective.rules.iter().filter_map(|(_, rule)| match rule.matches.remote {
-        Remote::Group(group) => Some(Source::Group(group)),
-        Remote::PrefixList(list) => Some(Source::PrefixList(list)),
-        Remote::Any | Remote::Net(_) => None,
-    });
-    effective.intra_groups.iter().copied().map(Source::Group).chain(named).collect()
 }
 
 /// The entries that are in exactly one of two lists. `None` if there are too many.

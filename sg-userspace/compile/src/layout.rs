@@ -14,26 +14,16 @@ use sg_common::{
     packet::Family,
 };
 
-use super::tree::{DecisionTree, Interval, Target};
-
-/// Average number of intervals in a directory's bucket: most buckets are one node.
-const BUCKET: usize = 4;
+use super::{
+    interval::{BUCKET, Interval, Target},
+    tree::DecisionTree,
+};
 
 /// Index width of the largest directory, in bits.
 const DIRECTORY_BITS: u32 = 16;
 
 /// The width of keys that need a pair of nodes.
 const PAIRED_BITS: u32 = 64;
-
-/// Estimated words of a split of `intervals` intervals; errs on the high side.
-pub(super) fn words(intervals: usize) -> usize {
-    // A pair has two trees; the second adds at least a node and a table.
-    let nodes = intervals.div_ceil(FANOUT) + 1;
-    let tree = 2 * NODE_WORDS * nodes + NODE_WORDS * nodes.div_ceil(FANOUT - 1);
-    // Before a directory's buckets are filled, each has a node and a table of its own.
-    let directory = if intervals > FANOUT { intervals / BUCKET * 2 * NODE_WORDS } else { 0 };
-    tree + directory
-}
 
 /// An image under construction.
 pub(super) struct Layout {

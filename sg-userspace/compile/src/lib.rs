@@ -4,9 +4,11 @@
 //! | file | owns |
 //! |---|---|
 //! | `lowered_rule` | everything that can decide, in order, as ranges of keys |
+//! | `source` | where the remote addresses of a rule come from |
 //! | `ranges` | sets of keys as sorted, disjoint ranges |
 //! | `tree` | lowered rules → a decision tree of splits, equal parts stored once |
 //! | `candidate` | lowered rules that can still match, and the conditions each has left |
+//! | `interval` | keys of one dimension that lead to the same place |
 //! | `sweep_line` | where along one dimension which candidates can match |
 //! | `dimensions` | a set of dimensions |
 //! | `partition` | how many decision trees, and which lowered rules go into which |
@@ -18,11 +20,13 @@ mod affected;
 mod candidate;
 pub mod diff;
 mod dimensions;
+mod interval;
 mod layout;
 mod lowered_rule;
 mod partition;
 mod patch;
 mod ranges;
+mod source;
 mod sweep_line;
 #[cfg(test)]
 mod tests;

@@ -16,15 +16,14 @@ use sg_common::{
     verdict::{Decision, Reason, Verdict},
 };
 use sg_model::{
-    Conditions, Decider, GroupIndex, HeaderNumbers, IcmpMessage, Mac, Nic, Policy, Ports, PrefixListIndex,
-    Remote, Rule, Service, identifies,
+    Conditions, Decider, HeaderNumbers, IcmpMessage, Mac, Nic, Policy, Ports, Remote, Rule, Service,
 };
-use smallvec::smallvec;
 
 use super::{
     affected::AffectedRanges,
     dimensions::{Dimensions, OF_RULES},
     ranges::{Addresses, Range, Ranges},
+    source::{Source, addresses, prefix},
 };
 
 /// A condition on every dimension, and the decision if all are met. Earlier lowered rules win.
@@ -195,28 +194,6 @@ pub(super) struct Resolver<'a> {
     known: HashMap<(Source, Family), Option<Addresses>>,
 }
 
-/// What a rule refers to instead of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Source {
-    Group(GroupIndex),
-    PrefixList(PrefixListIndex),
-}
-
-impl Source {
-    /// The prefixes it refers to, as written: unsorted, possibly with duplicates.
-    pub(super) fn nets(self, policy: &Policy) -> impl Iterator<Item = IpNet> {
-        let (group, prefixes) = match self {
-            Self::Group(group) => (Some(group), &[][..]),
-            Self::PrefixList(list) => (None, policy.prefixes(list)),
-        };
-        let members = group.into_iter().flat_map(|group| {
-            let elsewhere = policy.remote_members(group).iter().filter(|address| identifies(**address));
-            elsewhere.chain(policy.local_members(group)).copied()
-        });
-        members.map(IpNet::from).chain(prefixes.iter().copied())
-    }
-}
-
 impl<'a> Resolver<'a> {
     pub(super) fn new(policy: &'a Policy) -> Self {
         Self { policy, affected: None, known: HashMap::new() }
@@ -380,33 +357,4 @@ impl<'a> Resolver<'a> {
         };
         costs.into_iter().take(SHOWN).map(name).collect()
     }
-}
-
-/// The addresses of one family among `nets`; `None` if there are none.
-pub(super) fn addresses(family: Family, nets: impl IntoIterator<Item = IpNet>) -> Option<Addresses> {
-    let nets = nets.into_iter();
-    let found = match family {
-        Family::V4 => Addresses::v4(nets.filter_map(v4).collect()),
-        Family::V6 => Addresses::v6(nets.filter_map(v6).collect()),
-    };
-    (!found.pieces().is_empty()).then_some(found)
-}
-
-/// The addresses of one prefix; `None` if it is of the other family.
-fn prefix(family: Family, net: IpNet) -> Option<Addresses> {
-    let found = match family {
-        Family::V4 => Addresses::v4(smallvec![v4(net)?]),
-        Family::V6 => Addresses::v6(smallvec![v6(net)?]),
-    };
-    Some(found)
-}
-
-fn v4(net: IpNet) -> Option<Range> {
-    let IpNet::V4(net) = net else { return None };
-    Some(Range { first: net.network().to_bits().into(), last: net.broadcast().to_bits().into() })
-}
-
-fn v6(net: IpNet) -> Option<Range<u128>> {
-    let IpNet::V6(net) = net else { return None };
-    Some(Range { first: net.network().to_bits(), last: net.broadcast().to_bits() })
 }

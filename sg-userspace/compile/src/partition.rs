@@ -166,8 +166,9 @@ mod tests {
     use super::*;
     use crate::{
         layout::Layout,
-        lowered_rule::{Condition, addresses},
+        lowered_rule::Condition,
         ranges::{Addresses, Piece, Ranges},
+        source::addresses,
     };
 
     /// Deterministic pseudo-random numbers.

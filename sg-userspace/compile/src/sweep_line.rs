@@ -6,7 +6,7 @@ use sg_common::image::Dimension;
 
 use super::{
     candidate::{Candidate, Candidates},
-    tree::{Interval, Target},
+    interval::{Interval, Target},
 };
 
 /// A key at which a candidate starts or stops matching. Sorted by key; at the same key, ends come before beginnings, so that a

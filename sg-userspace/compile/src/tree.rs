@@ -14,14 +14,12 @@ use std::{
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use sg_common::{
-    image::{Dimension, NO_BOUND, Reference},
-    packet::Family,
-};
+use sg_common::{image::Dimension, packet::Family};
 
 use super::{
     candidate::{Candidate, Candidates},
     dimensions::Dimensions,
+    interval::{self, Interval, Target},
     lowered_rule::LoweredRule,
     sweep_line::SweepLine,
 };
@@ -33,33 +31,6 @@ pub(super) enum Order {
     AddressFirst,
     /// The most selective dimension, which leaves the fewest lowered rules, chosen anew at each place.
     Sharpest,
-}
-
-/// The target of an interval: an encoded decision, or the number of a split. Decisions have the highest bit set ([`Reference`]),
-/// numbers do not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target(u64);
-
-impl Target {
-    const fn decision(decision: Reference) -> Self {
-        Self(decision.word())
-    }
-
-    const fn split(number: u32) -> Self {
-        Self(number as u64)
-    }
-
-    /// The number of the split, or the decision's word.
-    pub(super) fn resolve(self) -> Result<usize, u64> {
-        if self.0 < NO_BOUND { Ok(self.0 as usize) } else { Err(self.0) }
-    }
-}
-
-/// Keys with one target: they begin here, and end where the next interval begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Interval {
-    pub(super) key: u64,
-    pub(super) target: Target,
 }
 
 /// One dimension divided into intervals, which are stored consecutively in the decision tree. The first begins at zero.
@@ -325,7 +296,7 @@ impl Builder<'_> {
         hash.write_u8(dimension as u8);
         for interval in intervals {
             hash.write_u64(interval.key);
-            hash.write_u64(interval.target.0);
+            hash.write_u64(interval.target.word());
         }
         let hash = hash.finish() as u32;
         let same = |entry: &Entry| {
@@ -337,7 +308,7 @@ impl Builder<'_> {
         if let Some(known) = self.by_content.find(Entry::spread(hash), same) {
             return Some(Target::split(known.number));
         }
-        self.words += super::layout::words(intervals.len());
+        self.words += interval::words(intervals.len());
         if self.words > self.limits.words {
             return None;
         }

@@ -1,23 +1,39 @@
 //! Flow ageing: deletes expired flows, moves closed connections to a table of their own, where they take no NIC's share, and
 //! counts the rest, by NIC for their shares and in total for `sgctl stats`. The agent runs a pass every few seconds, in parts,
-//! and does other work in between.
+//! and does other work in between. It must never decide what is expired or closed: `sg_common` does. Called by `datapath`.
 
 use std::{cell::RefCell, mem::take};
 
-use aya::maps::PerCpuValues;
+use aya::{
+    Ebpf,
+    maps::{Array, MapData},
+};
 use sg_common::{
-    abi::{
-        Counter,
-        flows::{ESTABLISHED, HALF_OPEN},
-    },
-    flow::{ClosedEntry, FlowEntry, FlowKey},
+    abi::flows::{ESTABLISHED, HALF_OPEN},
+    flow::{ClosedEntry, FlowEntry, FlowKey, Timeouts},
 };
 
-use super::{Datapath, KernelError, closed::Closed, datapath::counter_error, flows::TABLES};
+use super::{
+    KernelError,
+    closed::Closed,
+    counters::Counters,
+    flows::{Flows, Place, TABLES},
+    object::open,
+};
+
+/// The pass that is under way, and where its result is written.
+pub(super) struct Ageing {
+    /// What the pass has found.
+    flow_stats: FlowTableStats,
+    /// Where its next part begins.
+    swept_to: Place,
+    /// The number of established flows of each NIC, by slot.
+    nic_flows: Array<MapData, u64>,
+}
 
 /// What a pass has found so far.
 #[derive(Debug, Default)]
-pub(super) struct FlowTableStats {
+struct FlowTableStats {
     /// Established flows by NIC slot.
     nics: Vec<u64>,
     /// Live flows: established ones, and half-open ones.
@@ -33,37 +49,29 @@ pub struct Swept {
     pub is_last: bool,
 }
 
-impl Datapath {
-    /// Deletes expired flows from all tables; returns how many.
-    ///
-    /// # Errors
-    /// If a table cannot be read.
-    pub fn sweep(&mut self) -> Result<usize, KernelError> {
-        let mut swept = 0;
-        loop {
-            let part = self.sweep_some()?;
-            swept += part.swept;
-            if part.is_last {
-                return Ok(swept);
-            }
-        }
+impl Ageing {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let nic_flows = open(ebpf, "NIC_FLOWS")?;
+        Ok(Self { flow_stats: FlowTableStats::default(), swept_to: Place::default(), nic_flows })
     }
 
-    /// Deletes expired flows from the next part of the tables, which takes a millisecond or two. Call it every few seconds, each
-    /// time until the last part.
-    ///
-    /// # Errors
-    /// If a table cannot be read; the next call then starts a new pass.
-    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
-        let now = self.now()?;
-        let timeouts = self.settings.timeouts;
+    /// Deletes what is expired from the next part of `flows`, moves what is closed to `closed`, and after the last part writes the
+    /// numbers of the rest. After an error the next call starts a new pass.
+    pub(super) fn sweep_some(
+        &mut self,
+        flows: &mut Flows,
+        closed: &mut Closed,
+        counters: &mut Counters,
+        timeouts: &Timeouts,
+        now: u64,
+    ) -> Result<Swept, KernelError> {
         let from = take(&mut self.swept_to);
         let established = TABLES.get(from.table).is_some_and(|kind| !kind.half_open);
         let flow_stats = RefCell::new(take(&mut self.flow_stats));
-        let closed = RefCell::new(&mut self.closed);
-        let part = self.flows.forget_some(from, |key, entry| {
-            let ended = entry.is_expired(key.l4, &timeouts, now)
-                || entry.is_closed(key, &timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
+        let closed = RefCell::new(closed);
+        let part = flows.forget_some(from, |key, entry| {
+            let ended = entry.is_expired(key.l4, timeouts, now)
+                || entry.is_closed(key, timeouts, now) && move_to(*closed.borrow_mut(), key, entry);
             if !ended {
                 flow_stats.borrow_mut().found(usize::from(key.l4.nic()), established);
             }
@@ -72,12 +80,16 @@ impl Datapath {
         let flow_stats = flow_stats.into_inner();
         match part.next {
             Some(next) => (self.flow_stats, self.swept_to) = (flow_stats, next),
-            None => self.publish_stats(&flow_stats)?,
+            None => self.publish_stats(&flow_stats, counters)?,
         }
         Ok(Swept { swept: part.forgotten, is_last: part.next.is_none() })
     }
 
-    fn publish_stats(&mut self, flow_stats: &FlowTableStats) -> Result<(), KernelError> {
+    fn publish_stats(
+        &mut self,
+        flow_stats: &FlowTableStats,
+        counters: &mut Counters,
+    ) -> Result<(), KernelError> {
         for slot in 0..self.nic_flows.len() {
             let found = flow_stats.nics.get(slot as usize).copied().unwrap_or(0);
             let known = self.nic_flows.get(&slot, 0).map_err(KernelError::call("read the flows of a NIC"))?;
@@ -86,25 +98,8 @@ impl Datapath {
             }
         }
         let [established, half_open] = flow_stats.live;
-        for (number, flows) in [(ESTABLISHED, established), (HALF_OPEN, half_open)] {
-            self.write_counter(number, flows)?;
-        }
-        // NICs that left leave their shares to the others. A new NIC takes its own at once.
-        match self.slots.last() {
-            Some(&last) => self.places.divide(u32::from(last) + 1),
-            None => Ok(()),
-        }
-    }
-
-    /// Sets a counter that the program never writes.
-    fn write_counter(&mut self, number: u32, packets: u64) -> Result<(), KernelError> {
-        let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
-        let mut values = vec![Counter::default(); cpus];
-        if let Some(first) = values.first_mut() {
-            first.packets = packets;
-        }
-        let values = PerCpuValues::try_from(values).map_err(KernelError::call("make counters"))?;
-        self.counters.set(number, values, 0).map_err(counter_error(number))
+        counters.write(ESTABLISHED, established)?;
+        counters.write(HALF_OPEN, half_open)
     }
 }
 

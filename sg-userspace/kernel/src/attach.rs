@@ -1,44 +1,30 @@
 //! Attaches the program to devices: by TCX links if the kernel has them, else by filters of a clsact qdisc, and on the receive
 //! side by an XDP link if the policy asks for it.
 //!
-//! It never touches another program or qdisc: a link belongs to us alone, and a filter is identified by a preference and by a
-//! handle of its instance.
+//! It must never touch another program: a link belongs to us alone, and so do the filters of `clsact`. Called by `datapath`.
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
 };
 
 use aya::{
     Ebpf,
     programs::{
-        LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp,
+        LinkOrder, SchedClassifier, Xdp,
         links::{FdLink, LinkError, PinnedLink},
-        tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcError, TcHandle},
+        tc::{SchedClassifierLink, TcAttachOptions, TcHandle},
     },
     util::KernelVersion,
 };
-use nix::net::if_::{Interface, if_indextoname, if_nameindex};
 
-use super::{KernelError, Program, TcxOrder, datapath::program_of, pins, xdp};
-
-/// The preference of our filters in a clsact qdisc, lower than the kernel's automatic 49152.
-const PREFERENCE: u16 = 0x5347;
-
-/// The handle of filters that belong to no instance.
-const HANDLE_OF_NONE: TcHandle = TcHandle::new(0, 1);
-
-/// The handle of the filters of the instance that pins in `directory`: instances on one device have different handles.
-pub(super) fn filter_handle(directory: Option<&Path>) -> TcHandle {
-    let Some(instance) = directory.and_then(Path::parent).and_then(Path::file_name) else {
-        return HANDLE_OF_NONE;
-    };
-    // FNV-1a: a name has the same handle in every build.
-    let bytes = instance.as_encoded_bytes().iter();
-    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    TcHandle::from(hash | 1 << 31)
-}
+use super::{
+    KernelError, clsact,
+    device::{Attached, Device, attach_error, hook},
+    object::{Program, program_of},
+    order::TcxOrder,
+    pins, xdp,
+};
 
 /// How programs are attached at tc. XDP is configured per NIC instead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,38 +57,6 @@ impl Attachment {
     }
 }
 
-/// A device as the kernel knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Device {
-    /// The interface name.
-    pub name: String,
-    /// The interface index.
-    pub index: u32,
-}
-
-impl Device {
-    /// All devices of this process's network namespace.
-    ///
-    /// # Errors
-    /// If the kernel does not list them.
-    pub fn all() -> io::Result<Vec<Self>> {
-        let device = |interface: &Interface| {
-            let name = interface.name().to_string_lossy().into_owned();
-            Self { name, index: interface.index() }
-        };
-        Ok(if_nameindex()?.iter().map(device).collect())
-    }
-}
-
-/// How a program was attached to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attached {
-    /// It was not attached before.
-    New,
-    /// It replaced the program of an earlier run.
-    Replaced,
-}
-
 /// What is attached, and where it is pinned.
 #[derive(Debug)]
 pub(super) struct Links {
@@ -121,7 +75,7 @@ impl Links {
         order: Option<TcxOrder>,
         pins: Option<PathBuf>,
     ) -> Result<Self, KernelError> {
-        let handle = filter_handle(pins.as_deref());
+        let handle = clsact::handle(pins.as_deref());
         Ok(Self { attachment: attachment.resolve()?, order, pins, handle, held: HashMap::new() })
     }
 
@@ -137,13 +91,13 @@ impl Links {
         let classifier = program_of(ebpf, program)?;
         match self.attachment {
             Attachment::Clsact => {
-                let attached = add_filter(classifier, program, device, self.handle)?;
+                let attached = clsact::add(classifier, program, device, self.handle)?;
                 self.drop_link(program, device)?;
                 Ok(attached)
             }
             Attachment::Tcx | Attachment::Auto => {
                 let attached = self.add_link(classifier, program, device)?;
-                remove_filter(program, device, self.handle)?;
+                clsact::remove(program, device, self.handle)?;
                 Ok(attached)
             }
         }
@@ -151,7 +105,7 @@ impl Links {
 
     pub(super) fn detach(&mut self, program: Program, device: &Device) -> Result<(), KernelError> {
         self.drop_link(program, device)?;
-        if program == Program::Xdp { Ok(()) } else { remove_filter(program, device, self.handle) }
+        if program == Program::Xdp { Ok(()) } else { clsact::remove(program, device, self.handle) }
     }
 
     fn pin(&self, program: Program, device: &Device) -> Option<PathBuf> {
@@ -275,91 +229,4 @@ fn forget(path: &Path, why: &str) {
     if let Err(error) = pins::remove_link(path) {
         tracing::warn!("{error}");
     }
-}
-
-fn add_filter(
-    classifier: &mut SchedClassifier,
-    program: Program,
-    device: &Device,
-    handle: TcHandle,
-) -> Result<Attached, KernelError> {
-    match tc::qdisc_add_clsact(&device.name) {
-        Ok(()) | Err(TcError::AlreadyAttached) => {}
-        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {}
-        Err(error) => return Err(attach_error(device, error.into())),
-    }
-    let options = || TcAttachOptions::Netlink(NlOptions { priority: PREFERENCE, handle, classid: None });
-    let mut attached = Attached::New;
-    let id = match classifier.attach_with_options(&device.name, hook(program), options()) {
-        // A filter of an earlier run: replaced atomically.
-        Err(ProgramError::TcError(TcError::NetlinkError(error)))
-            if error.raw_os_error() == Some(libc::EEXIST) =>
-        {
-            attached = Attached::Replaced;
-            classifier
-                .attach_to_link(filter(program, device, handle)?)
-                .map_err(|error| attach_error(device, error))?
-        }
-        other => other.map_err(|error| attach_error(device, error))?,
-    };
-    let link = classifier.take_link(id).map_err(KernelError::call("take over a filter"))?;
-    // A filter needs no process to hold it; dropping this would detach it.
-    std::mem::forget(link);
-    Ok(attached)
-}
-
-/// Removes our filter from a device. It is no error if there is no filter, or no device.
-pub(super) fn remove_filter(program: Program, device: &Device, handle: TcHandle) -> Result<(), KernelError> {
-    use aya::programs::Link as _;
-    // The device may have been renamed, and its old name may be another device's. A filter stays with the index.
-    let Some(name) = name_of(device.index) else { return Ok(()) };
-    let device = &Device { name, index: device.index };
-    let Ok(link) = filter(program, device, handle) else { return Ok(()) };
-    match link.detach() {
-        Ok(()) => Ok(()),
-        // No such filter (ENOENT), no clsact qdisc (EINVAL), no device (ENODEV).
-        Err(ProgramError::NetlinkError(error))
-            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL | libc::ENODEV)) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(KernelError::call(format_args!("take the filter off {}", device.name))(error)),
-    }
-}
-
-/// The name of the device with this index in this process's network namespace, if there is one.
-pub(super) fn name_of(index: u32) -> Option<String> {
-    // Nix 0.31 takes the null that means failure for success, and the name is empty then.
-    let name = if_indextoname(index).ok().filter(|name| !name.is_empty())?;
-    Some(name.to_string_lossy().into_owned())
-}
-
-fn filter(program: Program, device: &Device, handle: TcHandle) -> Result<SchedClassifierLink, KernelError> {
-    SchedClassifierLink::attached(&device.name, hook(program), PREFERENCE, handle, None)
-        .map_err(|error| attach_error(device, TcError::IoError(error).into()))
-}
-
-const fn hook(program: Program) -> TcAttachType {
-    match program {
-        Program::Egress => TcAttachType::Egress,
-        Program::Ingress | Program::Xdp | Program::Classify | Program::Empty | Program::Clock => {
-            TcAttachType::Ingress
-        }
-    }
-}
-
-fn attach_error(device: &Device, error: ProgramError) -> KernelError {
-    let gone = match &error {
-        ProgramError::UnknownInterface { .. } => true,
-        ProgramError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::ENODEV),
-        ProgramError::TcError(TcError::IoError(error)) => {
-            error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
-        }
-        ProgramError::TcError(TcError::NetlinkError(error)) => error.raw_os_error() == Some(libc::ENODEV),
-        _ => false,
-    };
-    if gone {
-        return KernelError::NoDevice { device: device.name.clone() };
-    }
-    KernelError::call(format_args!("attach to {}", device.name))(error)
 }

@@ -9,10 +9,7 @@ use aya::{
 };
 use sg_common::flow::{ClosedEntry, FlowKey, FlowKeyV4, Width};
 
-use super::{
-    KernelError,
-    datapath::{absent_is_fine, open},
-};
+use super::{KernelError, error::absent_is_fine, object::open};
 
 /// The map names.
 pub(super) const TABLES: [&str; 2] = ["CLOSED_V6", "CLOSED_V4"];

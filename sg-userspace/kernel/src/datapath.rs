@@ -1,19 +1,18 @@
-//! The loaded program and its maps.
+//! The loaded program and its maps: what the other files own, put together for one instance. It must never know how a
+//! table is read or a device hooked: their files do. The agent, `sg-check`, tests and benchmarks call it.
 
-use std::{collections::BTreeSet, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, Map, MapData, MapError, PerCpuArray, PerCpuValues},
-    programs::{self, ProgramType, SchedClassifier},
-    sys::{BpfHelper, is_helper_supported},
+    maps::{Array, MapData},
+    programs::SchedClassifier,
 };
 use aya_log::EbpfLogger;
 use sg_common::{
     abi::{Counter, Settings},
     exchange::Exchanges,
     flow::{FlowEntry, FlowKey},
-    fragment,
     reject::Mark,
 };
 use sg_compile::{Image, Patch};
@@ -21,92 +20,37 @@ use sg_model::Hook;
 
 use super::{
     KernelError,
-    ageing::FlowTableStats,
-    attach::{Attached, Device, Links},
+    ageing::{Ageing, Swept},
+    attach::Links,
     clock,
     closed::Closed,
-    flows::{Flows, Place},
+    counters::Counters,
+    device::{Attached, Device},
+    flows::Flows,
     images::{self, Images},
     nics::Nics,
-    options::{Options, SIZED},
+    object::{self, OBJECT, Program, has_programs, open, program_of},
+    options::{Options, SIZED, maps_error},
     pins::{self, MAPS},
+    run::{self, Outcome},
     shares::Places,
     takeover::Older,
 };
 
-/// The eBPF object; empty if it could not be built (see `build.rs`).
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sg-ebpf"));
-
-/// Whether this binary contains the eBPF programs. It is built without them if bpf-linker is missing.
-#[must_use]
-pub const fn has_programs() -> bool {
-    !OBJECT.is_empty()
-}
-
-/// A program of the object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Program {
-    /// Judges what a device receives.
-    Ingress,
-    /// The same, before the kernel allocates a packet buffer.
-    Xdp,
-    /// Judges what a device sends.
-    Egress,
-    /// Runs the classifier only: a stage, for measurements. Never attached.
-    Classify,
-    /// Does nothing: its cost is subtracted in measurements. Never attached.
-    Empty,
-    /// Returns jiffies.
-    Clock,
-}
-
-impl Program {
-    /// Every program of the object.
-    pub const ALL: [Self; 6] =
-        [Self::Ingress, Self::Xdp, Self::Egress, Self::Classify, Self::Empty, Self::Clock];
-
-    /// The programs that are attached to devices.
-    pub(super) const HOOKED: [Self; 3] = [Self::Ingress, Self::Xdp, Self::Egress];
-
-    /// The name in the object and in `bpftool prog`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "sg_ingress",
-            Self::Xdp => "sg_xdp",
-            Self::Egress => "sg_egress",
-            Self::Classify => "sg_classify",
-            Self::Empty => "sg_empty",
-            Self::Clock => "sg_clock",
-        }
-    }
-}
-
 /// The loaded program and its maps.
 pub struct Datapath {
-    pub(super) ebpf: Ebpf,
-    pub(super) links: Links,
-    pub(super) nics: Nics,
+    ebpf: Ebpf,
+    links: Links,
+    nics: Nics,
     images: Images,
-    pub(super) counters: PerCpuArray<MapData, Counter>,
-    pub(super) flows: Flows,
-    /// The places of half-open flows.
-    pub(super) places: Places,
-    /// Slots that have a share of these places, as far as this run knows.
-    pub(super) slots: BTreeSet<u16>,
-    /// Closed connections.
-    pub(super) closed: Closed,
-    /// When each NIC was first filtered, in jiffies, by slot; zero if it is not.
-    pub(super) filtered_since: Array<MapData, u64>,
-    /// The number of established flows of each NIC, by slot.
-    pub(super) nic_flows: Array<MapData, u64>,
+    counters: Counters,
+    flows: Flows,
+    places: Places,
+    closed: Closed,
+    ageing: Ageing,
     /// Open exchanges of each NIC that need no rule, by slot.
     exchanges: Array<MapData, Exchanges>,
-    /// What the current ageing pass has found.
-    pub(super) flow_stats: FlowTableStats,
-    /// Where the next part of the ageing pass begins.
-    pub(super) swept_to: Place,
-    pub(super) settings: Settings,
+    settings: Settings,
     pins: Option<PathBuf>,
     /// What earlier layouts left in force.
     older: Option<Older>,
@@ -127,9 +71,9 @@ impl Datapath {
         if !has_programs() {
             return Err(KernelError::NoPrograms);
         }
-        let settings = settings(options)?;
+        let settings = options.settings(clock::jiffies_per_second()?, rand::random());
         let mut loader = EbpfLoader::new();
-        let knows_ipsec = u32::from(knows_ipsec());
+        let knows_ipsec = u32::from(object::knows_ipsec());
         loader
             .override_global("SETTINGS", &settings, true)
             .override_global("KNOWS_IPSEC", &knows_ipsec, true)
@@ -146,7 +90,7 @@ impl Datapath {
         }
         let mut ebpf = loader.load(OBJECT).map_err(|error| match images::supported() {
             Err(reason @ KernelError::Unsupported { .. }) => reason,
-            _ => KernelError::tables(error),
+            _ => maps_error(error),
         })?;
         // Nearly every NIC needs these: if the kernel rejects one, the start fails now. XDP is loaded with the first NIC that uses
         // it.
@@ -157,7 +101,7 @@ impl Datapath {
         let mut mark: Array<_, u64> = open(&mut ebpf, "REJECT_MARK")?;
         mark.set(0, Mark::new(rand::random(), rand::random()).word(), 0)
             .map_err(KernelError::call("write the mark of answers"))?;
-        let mut counters = open(&mut ebpf, "COUNTERS")?;
+        let mut counters = Counters::take(&mut ebpf)?;
         let mut flows = Flows::take(&mut ebpf)?;
         let mut places = Places::take(&mut ebpf)?;
         let mut older = options.older.clone().map(Older::new);
@@ -174,13 +118,9 @@ impl Datapath {
             counters,
             flows,
             places,
-            slots: BTreeSet::new(),
             closed: Closed::take(&mut ebpf)?,
-            filtered_since: open(&mut ebpf, "FILTERED_SINCE")?,
-            flow_stats: FlowTableStats::default(),
-            nic_flows: open(&mut ebpf, "NIC_FLOWS")?,
+            ageing: Ageing::take(&mut ebpf)?,
             exchanges: open(&mut ebpf, "EXCHANGES")?,
-            swept_to: Place::default(),
             settings,
             pins: options.pins.clone(),
             older,
@@ -229,16 +169,9 @@ impl Datapath {
 
     /// Records when NIC `slot` was first filtered, unless an earlier run did: older connections may be taken over. From now on
     /// the NIC also has a share of the half-open flows.
-    pub(super) fn begin_filtering(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.slots.insert(slot);
-        self.places.divide_among_at_least(u32::from(slot) + 1)?;
-        let slot = u32::from(slot);
-        let noted = self.filtered_since.get(&slot, 0);
-        if noted.map_err(KernelError::call("ask since when a NIC is filtered"))? != 0 {
-            return Ok(());
-        }
-        let now = self.now()?;
-        self.filtered_since.set(slot, now, 0).map_err(KernelError::call("note since when a NIC is filtered"))
+    fn begin_filtering(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.places.join(slot)?;
+        self.nics.begin(slot, || run::now(&mut self.ebpf))
     }
 
     /// Detaches the program from `device`. It is no error if it is not attached.
@@ -305,7 +238,7 @@ impl Datapath {
     /// # Errors
     /// If the kernel refuses.
     pub fn withdraw(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.slots.remove(&slot);
+        self.places.leave(slot);
         self.images.withdraw(u32::from(slot))
     }
 
@@ -314,7 +247,7 @@ impl Datapath {
     /// # Errors
     /// If a number is outside the table.
     pub fn counters(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
-        numbers.iter().map(|&number| read_counter(&self.counters, number)).collect()
+        self.counters.read(numbers)
     }
 
     /// Resets counters, so that a number given to another rule starts at zero.
@@ -322,13 +255,7 @@ impl Datapath {
     /// # Errors
     /// If a number is outside the table.
     pub fn reset_counters(&mut self, numbers: &[u32]) -> Result<(), KernelError> {
-        let cpus = aya::util::nr_cpus().map_err(|(_, error)| KernelError::call("count the CPUs")(error))?;
-        for &number in numbers {
-            let zero = PerCpuValues::try_from(vec![Counter::default(); cpus])
-                .map_err(KernelError::call("make zero counters"))?;
-            self.counters.set(number, zero, 0).map_err(counter_error(number))?;
-        }
-        Ok(())
+        self.counters.reset(numbers)
     }
 
     /// Deletes the flows of NIC `slot`, which is given to another NIC, and its open exchanges; returns the number of flows.
@@ -342,7 +269,7 @@ impl Datapath {
         if let Some(older) = &mut self.older {
             older.forget(slot);
         }
-        self.filtered_since.set(u32::from(slot), 0, 0).map_err(KernelError::call("begin a NIC anew"))?;
+        self.nics.forget(slot)?;
         self.closed.forget(slot)?;
         self.flows.forget(|key, _| key.l4.nic() == slot)
     }
@@ -363,6 +290,36 @@ impl Datapath {
         self.flows.list()
     }
 
+    /// Deletes expired flows from all tables; returns how many.
+    ///
+    /// # Errors
+    /// If a table cannot be read.
+    pub fn sweep(&mut self) -> Result<usize, KernelError> {
+        let mut swept = 0;
+        loop {
+            let part = self.sweep_some()?;
+            swept += part.swept;
+            if part.is_last {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Deletes expired flows from the next part of the tables, which takes a millisecond or two. Call it every few seconds, each
+    /// time until the last part.
+    ///
+    /// # Errors
+    /// If a table cannot be read; the next call then starts a new pass.
+    pub fn sweep_some(&mut self) -> Result<Swept, KernelError> {
+        let now = self.now()?;
+        let Self { ageing, flows, closed, counters, settings, .. } = self;
+        let part = ageing.sweep_some(flows, closed, counters, &settings.timeouts, now)?;
+        if part.is_last {
+            self.places.settle()?;
+        }
+        Ok(part)
+    }
+
     /// Deletes the closed connections of NIC `slot`, as if they had been evicted: for tests.
     ///
     /// # Errors
@@ -379,16 +336,7 @@ impl Datapath {
         let jiffies = seconds.wrapping_mul(self.settings.hertz.into());
         self.flows.age(jiffies)?;
         self.closed.age(jiffies)?;
-        for slot in 0..self.filtered_since.len() {
-            let since =
-                self.filtered_since.get(&slot, 0).map_err(KernelError::call("ask for a NIC's start"))?;
-            if since != 0 {
-                // Zero means unknown.
-                let since = since.wrapping_sub(jiffies).max(1);
-                self.filtered_since.set(slot, since, 0).map_err(KernelError::call("set a NIC's start"))?;
-            }
-        }
-        Ok(())
+        self.nics.age(jiffies)
     }
 
     /// Inserts flows unchanged: for tests and measurements that need a full table.
@@ -405,24 +353,38 @@ impl Datapath {
         Ok(())
     }
 
+    /// Makes test runs use the policy of NIC `slot`.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.nics.enter(&run::loopback(), slot)?;
+        self.begin_filtering(slot)
+    }
+
+    /// Runs `program` on `frame` `repeat` times.
+    ///
+    /// # Errors
+    /// If the kernel refuses, for instance a frame that is no longer than an Ethernet header.
+    pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
+        run::run(&mut self.ebpf, program, frame, repeat)
+    }
+
+    /// The clock of flows: jiffies.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn now(&mut self) -> Result<u64, KernelError> {
+        run::now(&mut self.ebpf)
+    }
+
     /// The number of instructions the verifier processed, by program.
     ///
     /// # Errors
     /// If the kernel does not report it (Linux 5.16 and later do).
     pub fn verified_instructions(&mut self) -> Result<Vec<(Program, u32)>, KernelError> {
-        let mut counts = Vec::new();
-        for program in Program::ALL {
-            let info = program_of::<&mut programs::Program>(&mut self.ebpf, program)?
-                .info()
-                .map_err(KernelError::call(format_args!("ask about program {}", program.name())))?;
-            let count = info.verified_instruction_count().ok_or(KernelError::Unsupported {
-                feature: "the count of verified instructions",
-                minimum: "5.16",
-                hint: "",
-            })?;
-            counts.push((program, count));
-        }
-        Ok(counts)
+        let count = |program| Ok((program, object::verified_instructions(&mut self.ebpf, program)?));
+        Program::ALL.into_iter().map(count).collect()
     }
 
     /// The program's own log, if it was loaded with a log level: each call forwards pending records.
@@ -432,85 +394,5 @@ impl Datapath {
     pub fn logger(&mut self) -> Result<impl FnMut() + Send + use<>, KernelError> {
         let logger = EbpfLogger::init(&mut self.ebpf).map_err(KernelError::call("open the program's log"));
         logger.map(|mut logger| move || logger.flush())
-    }
-}
-
-/// The settings that programs are loaded with; times are in jiffies.
-fn settings(options: &Options) -> Result<Settings, KernelError> {
-    let hertz = clock::jiffies_per_second()?;
-    let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
-    Ok(Settings {
-        timeouts: options.flows.timeouts.map(jiffies),
-        fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
-        flows_per_nic: options.flows.per_nic,
-        reject_interval: options.rejects.interval(),
-        peer_secret: rand::random(),
-        hertz,
-    })
-}
-
-/// Whether this kernel has IPsec, so that a program can ask whether it decrypted a packet. A kernel that does not report it is
-/// assumed to have it, as distribution kernels do: if that is wrong, the kernel rejects the program and says why.
-fn knows_ipsec() -> bool {
-    is_helper_supported(ProgramType::SchedClassifier, BpfHelper::BPF_FUNC_skb_get_xfrm_state).unwrap_or(true)
-}
-
-/// A program of the object, as the type that its hook requires. It is loaded on first use: the verifier takes 0.2 s for each
-/// program that judges packets, and few hosts need all of them.
-pub(super) fn program_of<'a, T>(ebpf: &'a mut Ebpf, program: Program) -> Result<T, KernelError>
-where
-    T: TryFrom<&'a mut programs::Program>,
-{
-    let missing = || KernelError::Missing { what: "program", name: program.name() };
-    let found = ebpf.program_mut(program.name()).ok_or_else(missing)?;
-    if found.fd().is_err() {
-        match found {
-            programs::Program::Xdp(xdp) => xdp.load(),
-            programs::Program::SchedClassifier(classifier) => classifier.load(),
-            _ => return Err(missing()),
-        }
-        .map_err(KernelError::load(program.name()))?;
-    }
-    found.try_into().map_err(|_| missing())
-}
-
-/// Takes a map out of the object.
-pub(super) fn take_map(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
-    ebpf.take_map(name).ok_or(KernelError::Missing { what: "map", name })
-}
-
-pub(super) fn open<M: TryFrom<Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-) -> Result<M, KernelError> {
-    M::try_from(take_map(ebpf, name)?).map_err(KernelError::call(format_args!("open map {name}")))
-}
-
-/// One counter, summed over the CPUs.
-pub(super) fn read_counter(
-    counters: &PerCpuArray<MapData, Counter>,
-    number: u32,
-) -> Result<Counter, KernelError> {
-    let values = counters.get(&number, 0).map_err(counter_error(number))?;
-    Ok(values.iter().fold(Counter::default(), |sum, cpu| Counter {
-        packets: sum.packets + cpu.packets,
-        bytes: sum.bytes + cpu.bytes,
-    }))
-}
-
-pub(super) fn counter_error(number: u32) -> impl FnOnce(MapError) -> KernelError {
-    move |error| match error {
-        MapError::OutOfBounds { max_entries, .. } => {
-            KernelError::OutOfRange { what: "counter", number, size: max_entries, option: "--max-counters" }
-        }
-        error => KernelError::call(format_args!("counter {number}"))(error),
-    }
-}
-
-pub(super) fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
-    match result {
-        Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-        other => other,
     }
 }

@@ -1,11 +1,10 @@
-//! Errors at the boundary to the kernel, and their remedies.
+//! Errors at the boundary to the kernel, and their remedies. It must never know what a caller attempts, only be told. Every file of
+//! this crate calls it.
 
 use std::{fmt, io, path::PathBuf};
 
-use aya::{EbpfError, maps::MapError, programs::ProgramError};
+use aya::{maps::MapError, programs::ProgramError};
 use thiserror::Error;
-
-use super::options::Size;
 
 /// An error between user space and the kernel.
 #[derive(Debug, Error)]
@@ -118,19 +117,6 @@ impl KernelError {
         }
     }
 
-    /// Converts an error of creating maps, the larger of which have a configured size.
-    pub(super) fn tables(source: EbpfError) -> Self {
-        match &source {
-            EbpfError::MapError(MapError::CreateError { name, io_error })
-                if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
-            {
-                let remedy = Size::of(name).map_or("give this host more memory", Size::remedy);
-                Self::Lacking { doing: format!("make the table {name}"), why: io_error.to_string(), remedy }
-            }
-            _ => Self::call("make the tables")(source),
-        }
-    }
-
     /// Converts an error of loading `program`.
     pub(super) fn load(program: &'static str) -> impl FnOnce(ProgramError) -> Self {
         move |source| match &source {
@@ -143,6 +129,15 @@ impl KernelError {
             }
             _ => Self::call(format_args!("load program {program}"))(source),
         }
+    }
+}
+
+/// The result of a deletion, for which an absent key is no error.
+pub(super) fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        other => other,
     }
 }
 

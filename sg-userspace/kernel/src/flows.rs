@@ -12,12 +12,7 @@ use sg_common::{
     packet::protocol,
 };
 
-use super::{
-    KernelError, clock,
-    closed::Closed,
-    datapath::{absent_is_fine, take_map},
-    sys,
-};
+use super::{KernelError, clock, closed::Closed, error::absent_is_fine, object::take_map, sys};
 
 /// Entries read at a time.
 const BATCH: usize = 4096;

@@ -28,7 +28,7 @@ use sg_common::image::{CLASS_WORDS, header};
 use sg_compile::{Image, Patch};
 use sg_host::parallel;
 
-use super::{KernelError, datapath::take_map, sys};
+use super::{KernelError, object::take_map, sys};
 
 /// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
 const MMAPABLE: u32 = 1 << 10;

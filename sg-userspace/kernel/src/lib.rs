@@ -5,13 +5,17 @@
 //! |---|---|
 //! | `datapath` | the loaded program and its maps |
 //! | `options` | how it is loaded |
+//! | `object` | its programs and maps, by name |
 //! | `images` | filling and publishing policy images |
 //! | `flows` | the flow tables: reading and deleting |
 //! | `closed` | the tables of closed TCP connections |
 //! | `shares` | the places of half-open flows, and how NICs share them |
 //! | `ageing` | deleting expired flows, counting live ones |
-//! | `nics` | which device is which NIC |
+//! | `counters` | the counters: reading, resetting, carrying on |
+//! | `nics` | which device is which NIC, and since when it is filtered |
+//! | `device` | a device, and what attaching to it comes to |
 //! | `attach` | attaching the program to devices |
+//! | `clsact` | the filters of a clsact qdisc |
 //! | `order` | the position among other TCX programs |
 //! | `takeover` | what goes on from an earlier layout; handing over what it left in force, then removing it |
 //! | `xdp` | native XDP, and why a driver refuses it |
@@ -27,12 +31,16 @@ mod attach;
 pub mod bpffs;
 pub mod clock;
 mod closed;
+mod clsact;
+mod counters;
 mod datapath;
+mod device;
 mod error;
 mod flows;
 mod images;
 pub mod links;
 mod nics;
+mod object;
 mod options;
 mod order;
 pub mod pins;
@@ -43,10 +51,12 @@ mod takeover;
 mod xdp;
 
 pub use ageing::Swept;
-pub use attach::{Attachment, Device};
+pub use attach::Attachment;
 pub use bpffs::Lasts;
-pub use datapath::{Datapath, Program, has_programs};
+pub use datapath::Datapath;
+pub use device::Device;
 pub use error::{KernelError, remedy};
 pub use flows::Flows;
+pub use object::{Program, has_programs};
 pub use options::{FlowOptions, Limits, Options, RejectRate};
 pub use order::TcxOrder;

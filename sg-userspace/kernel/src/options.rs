@@ -1,10 +1,16 @@
-//! How a datapath is loaded: where it pins, how it attaches, how large its tables are. Nothing is done here.
+//! How a datapath is loaded: where it pins, how it attaches, how large its tables are, and which option to change if the kernel
+//! cannot make one. It must never ask or change anything of the host. Called by `datapath` and whoever loads one.
 
 use std::path::PathBuf;
 
-use sg_common::flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts, ticket_counts};
+use aya::{EbpfError, maps::MapError};
+use sg_common::{
+    abi::Settings,
+    flow::{DEFAULT_TIMEOUTS_SECONDS, Timeouts, ticket_counts},
+    fragment,
+};
 
-use super::{attach::Attachment, order::TcxOrder};
+use super::{KernelError, attach::Attachment, order::TcxOrder};
 
 /// The sizes of tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +75,7 @@ pub(super) const SIZED: [(&str, Size); 19] = [
 
 impl Size {
     /// What sizes the map named `map`; `None` if its size is fixed.
-    pub(super) fn of(map: &str) -> Option<Self> {
+    fn of(map: &str) -> Option<Self> {
         SIZED.into_iter().find_map(|(name, size)| (name == map).then_some(size))
     }
 
@@ -86,7 +92,7 @@ impl Size {
     }
 
     /// The remedy if the kernel cannot create a map of that size.
-    pub(super) const fn remedy(self) -> &'static str {
+    const fn remedy(self) -> &'static str {
         match self {
             Self::Nics | Self::Tickets => {
                 "start sgd with a smaller --max-nics, or give this host more memory"
@@ -96,6 +102,23 @@ impl Size {
             }
             Self::Counters => "start sgd with a smaller --max-counters, or give this host more memory",
         }
+    }
+}
+
+/// Converts an error of making the maps, the larger of which have a configured size.
+pub(super) fn maps_error(source: EbpfError) -> KernelError {
+    match &source {
+        EbpfError::MapError(MapError::CreateError { name, io_error })
+            if matches!(io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOMEM | libc::EINVAL)) =>
+        {
+            let remedy = Size::of(name).map_or("give this host more memory", Size::remedy);
+            KernelError::Lacking {
+                doing: format!("make the table {name}"),
+                why: io_error.to_string(),
+                remedy,
+            }
+        }
+        _ => KernelError::call("make the tables")(source),
     }
 }
 
@@ -128,6 +151,21 @@ pub struct Options {
     pub rejects: RejectRate,
 }
 
+impl Options {
+    /// The settings that programs are loaded with; times are in jiffies, of which a second has `hertz`.
+    pub(super) fn settings(&self, hertz: u32, peer_secret: [u32; 2]) -> Settings {
+        let jiffies = |seconds: u32| seconds.saturating_mul(hertz);
+        Settings {
+            timeouts: self.flows.timeouts.map(jiffies),
+            fragment_timeout: jiffies(fragment::TIMEOUT_SECONDS),
+            flows_per_nic: self.flows.per_nic,
+            reject_interval: self.rejects.interval(),
+            peer_secret,
+            hertz,
+        }
+    }
+}
+
 /// The maximum number of rejects sent per NIC and second; after a pause up to 50 at once. Zero: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RejectRate(
@@ -143,7 +181,7 @@ impl Default for RejectRate {
 
 impl RejectRate {
     /// The interval between rejects in nanoseconds; zero if none are sent.
-    pub(super) fn interval(self) -> u32 {
+    fn interval(self) -> u32 {
         1_000_000_000_u32.checked_div(self.0).map_or(0, |interval| interval.max(1))
     }
 }
@@ -166,7 +204,7 @@ impl Default for FlowOptions {
 #[cfg(test)]
 mod tests {
     use super::SIZED;
-    use crate::datapath::OBJECT;
+    use crate::object::OBJECT;
 
     /// A name that no map has would be ignored silently. Names end with a zero in an object's string table.
     #[test]

@@ -2,7 +2,7 @@
 
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType};
 
-use super::Device;
+use super::device::Device;
 
 /// The position relative to all other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

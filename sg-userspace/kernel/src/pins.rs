@@ -1,5 +1,6 @@
 //! What outlives the process: maps and links pinned in bpffs, in one directory per instance and layout version. Reading the
-//! counters there, and removing the directory, needs no program and no agent.
+//! counters there, and removing the directory, needs no program and no agent. It must never attach one. Called by `attach`,
+//! `datapath`, `takeover`, the agent, and `sgctl` without an agent.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -11,15 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::maps::{Map, MapData, PerCpuArray};
-use sg_common::abi::{Counter, VERSION};
+use sg_common::abi::VERSION;
 use sg_host::lock_file::{is_trusted, user};
 
+pub use super::counters::Counters;
 use super::{
-    KernelError, Program,
-    attach::{Device, filter_handle, name_of, remove_filter},
-    bpffs,
-    datapath::{counter_error, read_counter},
+    KernelError, bpffs, clsact,
+    device::{Device, name_of},
+    object::Program,
     sys,
 };
 
@@ -189,10 +189,10 @@ pub fn remove(directory: &Path, devices: &[Device]) -> Result<(), KernelError> {
 
 /// Removes the filters of the instance that pins in `directory` from `device`.
 pub(super) fn remove_filters(directory: &Path, device: &Device) -> Result<(), KernelError> {
-    let handle = filter_handle(Some(directory));
+    let handle = clsact::handle(Some(directory));
     [Program::Ingress, Program::Egress]
         .into_iter()
-        .try_for_each(|program| remove_filter(program, device, handle))
+        .try_for_each(|program| clsact::remove(program, device, handle))
 }
 
 /// The paths of the entries of `directory`; empty if it does not exist.
@@ -251,43 +251,5 @@ fn remove_file(path: &Path) -> Result<(), KernelError> {
             Err(KernelError::Path { doing: "remove pin", path: path.into(), source })
         }
         _ => Ok(()),
-    }
-}
-
-/// The pinned counters, for readers that load no program.
-pub struct Counters(PerCpuArray<MapData, Counter>);
-
-impl Counters {
-    /// Opens the counters in `directory`.
-    ///
-    /// # Errors
-    /// If there are none, or they are not readable.
-    pub fn open(directory: &Path) -> Result<Self, KernelError> {
-        let path = directory.join("COUNTERS");
-        let doing = format!("open the counters at {}", path.display());
-        let map = MapData::from_pin(&path).map_err(KernelError::call(&doing))?;
-        let map = Map::from_map_data(map).map_err(KernelError::call(&doing))?;
-        PerCpuArray::try_from(map).map(Self).map_err(KernelError::call(&doing))
-    }
-
-    /// Reads the counters `numbers`, summed over the CPUs, in the same order.
-    ///
-    /// # Errors
-    /// If a number is outside the table.
-    pub fn read(&self, numbers: &[u32]) -> Result<Vec<Counter>, KernelError> {
-        numbers.iter().map(|&number| read_counter(&self.0, number)).collect()
-    }
-
-    /// Copies the counts into another table, as far as both reach; returns how many counters were not zero.
-    pub(super) fn carry(&self, into: &mut PerCpuArray<MapData, Counter>) -> Result<u32, KernelError> {
-        let mut carried = 0;
-        for number in 0..self.0.len().min(into.len()) {
-            let counts = self.0.get(&number, 0).map_err(counter_error(number))?;
-            if counts.iter().any(|count| *count != Counter::default()) {
-                into.set(number, counts, 0).map_err(counter_error(number))?;
-                carried += 1;
-            }
-        }
-        Ok(carried)
     }
 }

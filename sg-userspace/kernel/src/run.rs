@@ -1,18 +1,22 @@
 //! `BPF_PROG_TEST_RUN`: runs the real program on packet bytes, without a device.
 //!
 //! A test run uses the loopback device of the caller's network namespace (`bpf_prog_test_run_skb`, `bpf_prog_test_run_xdp`,
-//! `net/bpf/test_run.c`), so [`Datapath::stand_in`] maps loopback's index to the NIC in question. That entry is in this
-//! datapath's own table; no program is attached anywhere.
+//! `net/bpf/test_run.c`), so [`Datapath::stand_in`](crate::Datapath::stand_in) maps loopback's index to the NIC in question. That
+//! entry is in this datapath's own table; it must never attach a program anywhere. Called by `datapath`.
 
 use std::time::Duration;
 
 use aya::{
-    TestRun as _,
+    Ebpf, TestRun as _,
     programs::{SchedClassifier, TestRunOptions, Xdp},
 };
 use sg_common::verdict::Decision;
 
-use super::{Datapath, Device, KernelError, Program, datapath::program_of};
+use super::{
+    KernelError,
+    device::Device,
+    object::{Program, program_of},
+};
 
 /// The index of the loopback device in every network namespace (`LOOPBACK_IFINDEX`).
 const LOOPBACK: u32 = 1;
@@ -40,62 +44,52 @@ pub struct Outcome {
     pub duration: Duration,
 }
 
-impl Datapath {
-    /// Makes test runs use the policy of NIC `slot`.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn stand_in(&mut self, slot: u16) -> Result<(), KernelError> {
-        self.nics.enter(&Device { name: "lo".to_owned(), index: LOOPBACK }, slot)?;
-        self.begin_filtering(slot)
-    }
+/// The device that test runs use.
+pub(super) fn loopback() -> Device {
+    Device { name: "lo".to_owned(), index: LOOPBACK }
+}
 
-    /// Runs `program` on `frame` `repeat` times.
-    ///
-    /// # Errors
-    /// If the kernel refuses, for instance a frame that is no longer than an Ethernet header.
-    pub fn run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<Outcome, KernelError> {
-        let doing = format!("test run of {}", program.name());
-        if program == Program::Xdp {
-            let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
-            let xdp: &mut Xdp = program_of(&mut self.ebpf, program)?;
-            let result = xdp.test_run(options).map_err(KernelError::call(doing))?;
-            let passed = result.return_value == PASS;
-            return Ok(Outcome { passed, decision: None, duration: result.duration });
-        }
-        let mut context = [0; SK_BUFF];
-        let options = TestRunOptions {
-            data_in: Some(frame),
-            ctx_out: Some(&mut context),
-            repeat,
-            ..TestRunOptions::default()
-        };
-        let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, program)?;
-        let result = classifier.test_run(options).map_err(KernelError::call(doing))?;
-        Ok(Outcome {
-            passed: result.return_value == NEXT,
-            decision: Decision::from_word(noted(&context)),
-            duration: result.duration,
-        })
+/// Runs `program` on `frame` `repeat` times.
+pub(super) fn run(
+    ebpf: &mut Ebpf,
+    program: Program,
+    frame: &[u8],
+    repeat: u32,
+) -> Result<Outcome, KernelError> {
+    let doing = format!("test run of {}", program.name());
+    if program == Program::Xdp {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let xdp: &mut Xdp = program_of(ebpf, program)?;
+        let result = xdp.test_run(options).map_err(KernelError::call(doing))?;
+        let passed = result.return_value == PASS;
+        return Ok(Outcome { passed, decision: None, duration: result.duration });
     }
+    let mut context = [0; SK_BUFF];
+    let options = TestRunOptions {
+        data_in: Some(frame),
+        ctx_out: Some(&mut context),
+        repeat,
+        ..TestRunOptions::default()
+    };
+    let classifier: &mut SchedClassifier = program_of(ebpf, program)?;
+    let result = classifier.test_run(options).map_err(KernelError::call(doing))?;
+    Ok(Outcome {
+        passed: result.return_value == NEXT,
+        decision: Decision::from_word(noted(&context)),
+        duration: result.duration,
+    })
+}
 
-    /// The clock of flows: jiffies.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn now(&mut self) -> Result<u64, KernelError> {
-        // The kernel requires more than an Ethernet header (`convert___skb_to_skb`).
-        const FRAME: [u8; 64] = [0; 64];
-        let mut context = [0; SK_BUFF];
-        let options = TestRunOptions {
-            data_in: Some(&FRAME),
-            ctx_out: Some(&mut context),
-            ..TestRunOptions::default()
-        };
-        let classifier: &mut SchedClassifier = program_of(&mut self.ebpf, Program::Clock)?;
-        classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
-        Ok(noted(&context))
-    }
+/// The clock of flows: jiffies.
+pub(super) fn now(ebpf: &mut Ebpf) -> Result<u64, KernelError> {
+    // The kernel requires more than an Ethernet header (`convert___skb_to_skb`).
+    const FRAME: [u8; 64] = [0; 64];
+    let mut context = [0; SK_BUFF];
+    let options =
+        TestRunOptions { data_in: Some(&FRAME), ctx_out: Some(&mut context), ..TestRunOptions::default() };
+    let classifier: &mut SchedClassifier = program_of(ebpf, Program::Clock)?;
+    classifier.test_run(options).map_err(KernelError::call("read jiffies"))?;
+    Ok(noted(&context))
 }
 
 /// What the program left in the packet's control block.

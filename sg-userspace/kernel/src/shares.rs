@@ -1,5 +1,7 @@
 //! The places of half-open flows: how they are divided among NICs, and entering flows that the program did not. It must never
-//! evict a flow: only the program does. Called by `datapath`.
+//! evict a flow: only the program does. Called by `datapath` and `takeover`.
+
+use std::collections::BTreeSet;
 
 use aya::{
     Ebpf,
@@ -7,7 +9,7 @@ use aya::{
 };
 use sg_common::flow::{FlowKey, FlowKeyV4, Shares, Width, common_tickets};
 
-use super::{KernelError, datapath::open};
+use super::{KernelError, object::open};
 
 /// The maps that hold the places.
 pub(super) struct Places {
@@ -15,6 +17,8 @@ pub(super) struct Places {
     tickets: Array<MapData, u64>,
     wide: Array<MapData, FlowKey>,
     narrow: Array<MapData, FlowKeyV4>,
+    /// Slots that have a share, as far as this run knows.
+    slots: BTreeSet<u16>,
 }
 
 impl Places {
@@ -25,6 +29,7 @@ impl Places {
             tickets: open(ebpf, "TICKETS")?,
             wide: open(ebpf, "PLACES_V6")?,
             narrow: open(ebpf, "PLACES_V4")?,
+            slots: BTreeSet::new(),
         };
         if places.shares()? == Shares::default() {
             places.divide(1)?;
@@ -32,9 +37,28 @@ impl Places {
         Ok(places)
     }
 
+    /// Gives NIC `slot` a share at once.
+    pub(super) fn join(&mut self, slot: u16) -> Result<(), KernelError> {
+        self.slots.insert(slot);
+        self.divide_among_at_least(u32::from(slot) + 1)
+    }
+
+    /// NIC `slot` keeps its share until the next [`Self::settle`].
+    pub(super) fn leave(&mut self, slot: u16) {
+        self.slots.remove(&slot);
+    }
+
+    /// Gives the shares of NICs that left to the others.
+    pub(super) fn settle(&mut self) -> Result<(), KernelError> {
+        match self.slots.last() {
+            Some(&last) => self.divide(u32::from(last) + 1),
+            None => Ok(()),
+        }
+    }
+
     /// Divides the places among `nics` NICs. A flow whose place becomes another NIC's stays there until that NIC needs it, and
     /// then moves to a place of its own NIC.
-    pub(super) fn divide(&mut self, nics: u32) -> Result<(), KernelError> {
+    fn divide(&mut self, nics: u32) -> Result<(), KernelError> {
         let wanted = Shares::of(self.narrow.len(), nics);
         if self.shares()? == wanted {
             return Ok(());
@@ -43,7 +67,7 @@ impl Places {
     }
 
     /// The same, unless they are divided among as many or more.
-    pub(super) fn divide_among_at_least(&mut self, nics: u32) -> Result<(), KernelError> {
+    fn divide_among_at_least(&mut self, nics: u32) -> Result<(), KernelError> {
         if self.shares()?.each > Shares::of(self.narrow.len(), nics).each {
             self.divide(nics)
         } else {
@@ -52,7 +76,7 @@ impl Places {
     }
 
     /// How the places are divided.
-    pub(super) fn shares(&self) -> Result<Shares, KernelError> {
+    fn shares(&self) -> Result<Shares, KernelError> {
         self.shares.get(&0, 0).map_err(failed)
     }
 

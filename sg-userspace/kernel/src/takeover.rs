@@ -8,13 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::maps::{MapData, PerCpuArray};
 use sg_common::{
-    abi::{Counter, VERSION},
+    abi::VERSION,
     flow::{FlowEntry, FlowKey},
 };
 
-use super::{Device, KernelError, flows::Flows, pins, shares::Places};
+use super::{KernelError, counters::Counters, device::Device, flows::Flows, pins, shares::Places};
 
 /// An earlier layout whose counters and their numbers mean the same in this one.
 struct Earlier {
@@ -68,9 +67,9 @@ impl Older {
     }
 
     /// Copies counts into a table that has counted nothing yet. What the older program counts from now on is lost.
-    pub(super) fn carry_counters(&self, counters: &mut PerCpuArray<MapData, Counter>) {
+    pub(super) fn carry_counters(&self, counters: &mut Counters) {
         for (version, directory) in self.continued().filter(|&(version, _)| counters_go_on(version)) {
-            match pins::Counters::open(directory).and_then(|old| old.carry(counters)) {
+            match Counters::open(directory).and_then(|old| old.carry(counters)) {
                 Ok(carried) => tracing::info!("{carried} counters of layout {version} go on"),
                 // No reason to keep the old layout.
                 Err(error) => tracing::warn!("counts of layout {version} are not carried over: {error}"),

@@ -13,7 +13,8 @@ use aya::programs::{
 use netlink_packet_route::link::InfoKind;
 
 use super::{
-    Device, KernelError,
+    KernelError,
+    device::Device,
     links::{self, Link},
     sys,
 };

@@ -2,14 +2,14 @@
 //!
 //! This file never changes the rules of a group. Every API calls it through `Service`; `nics` and `apply` call its checks.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use sg_api_types::{ChangeMembers, Join, Leave, Move, MoveGroup, SetGroups};
 use sg_model::MAX_GROUPS_PER_NIC;
 use sg_records::{Group, GroupId, Member, Nic};
 use sg_store::Key;
 
-use super::{Field, Operation, Quota, Refusal, State, Tx, nics, quota};
+use super::{Field, Operation, Quota, Refusal, State, Tx, quota};
 
 /// Checks whether a NIC may hold its groups. `before` are the groups that it already held, which gain no member.
 pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(), Refusal> {
@@ -18,7 +18,7 @@ pub(super) fn check_groups(tx: &Tx, nic: &Nic, before: &[GroupId]) -> Result<(),
     for id in nic.groups.iter().filter(|id| !before.contains(id)) {
         quota::members_of_group(tx, tx.find_group(id.as_str())?)?;
     }
-    nics::rules(tx, nic)
+    quota::rules_of_nic(tx, nic, &mut HashMap::new())
 }
 
 /// Checks that the groups of a NIC exist, are at most `allowed`, are in its network, and are of one type.

@@ -2,7 +2,7 @@
 //!
 //! This file never looks at devices. The native API calls it through `Service`; `integrity` calls its checks.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use sg_api_types::{InstanceView, ModifyNic, RegisterInstance, RegisterNic, RemoveInstances, RemoveNics};
 use sg_model::{Ethertype, Ipsec, fit_one_nic};
@@ -279,9 +279,4 @@ impl Operation for RemoveInstances {
         }
         Ok(removed)
     }
-}
-
-/// Checks the rule quota of a NIC.
-pub(super) fn rules(tx: &Tx, nic: &Nic) -> Result<(), Refusal> {
-    quota::rules_of_nic(tx, nic, &mut HashMap::new())
 }

@@ -18,7 +18,6 @@ use super::{
         http::{Call, Client},
         server::Server,
     },
-    help,
 };
 
 /// The variable with the shell's name in which the script asks.
@@ -27,16 +26,12 @@ pub(crate) const VARIABLE: &str = "SGCTL_COMPLETE";
 /// The maximum number of names offered.
 const MOST: usize = 200;
 
-/// Completes words if a shell asks for that, and then ends the process.
-pub(crate) fn answer() {
-    CompleteEnv::with_factory(command).var(VARIABLE).complete();
+/// Completes words of the commands in `tree` if a shell asks for that, and then ends the process.
+pub(crate) fn answer(tree: fn() -> clap::Command) {
+    CompleteEnv::with_factory(|| with_names(tree())).var(VARIABLE).complete();
 }
 
-/// The tree of commands, with completers at the arguments that name something.
-fn command() -> clap::Command {
-    with_names(help::command())
-}
-
+/// Adds completers at the arguments that name something.
 fn with_names(command: clap::Command) -> clap::Command {
     let noun = command.get_name().to_owned();
     let command = command.mut_args(|arg| match collection(&noun, arg.get_id().as_str()) {
@@ -48,7 +43,7 @@ fn with_names(command: clap::Command) -> clap::Command {
 }
 
 /// The collection that an argument names a member of.
-fn collection(command: &str, arg: &str) -> Option<&'static str> {
+pub(crate) fn collection(command: &str, arg: &str) -> Option<&'static str> {
     Some(match arg {
         "group" | "groups" | "from" => "groups",
         // In `instance register` it describes a new one.
@@ -130,24 +125,5 @@ mod tests {
         assert_eq!(common.socket, Some(PathBuf::from("/s")));
         assert_eq!(common.instance.as_deref(), Some("other"));
         assert_eq!(common_of(&words("sgctl group show --server")).server, None);
-    }
-
-    #[test]
-    fn arguments_that_name_something_have_a_collection() {
-        fn visit(command: &clap::Command, found: &mut Vec<String>) {
-            for arg in command.get_arguments() {
-                if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
-                    found.push(format!("{} {collection}", command.get_name()));
-                }
-            }
-            command.get_subcommands().for_each(|sub| visit(sub, found));
-        }
-        let mut found = Vec::new();
-        visit(&help::command(), &mut found);
-        for expected in
-            ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]
-        {
-            assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
-        }
     }
 }

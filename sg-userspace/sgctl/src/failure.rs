@@ -1,14 +1,8 @@
-//! How a command fails, and its exit code.
+//! How a command fails, and its exit code. It must never print anything: `render` does. Everything in this crate calls it.
 
-use std::{
-    io::{self, ErrorKind},
-    process::ExitCode,
-};
+use std::io::{self, ErrorKind};
 
 use sg_check::{EngineError, StreamError};
-use sg_model::text::escaped_lines;
-
-use crate::{args::common::Format, render::faults};
 
 /// The exit codes of every command.
 pub(crate) const EXIT_CODES: [(u8, &str); 4] = [
@@ -63,18 +57,6 @@ impl Failure {
             Self::NotFound(_) => 3,
             Self::Other(_) | Self::BrokenPipe => 1,
         }
-    }
-
-    /// Prints it to standard error and returns the exit code. The faults of a document have the format of the output.
-    pub(crate) fn report(&self, format: Format) -> ExitCode {
-        match self {
-            Self::Input(error) | Self::NotFound(error) | Self::Other(error) => match error.downcast_ref() {
-                Some(document) => faults::report(document, format),
-                None => eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}"))),
-            },
-            Self::BrokenPipe => {}
-        }
-        ExitCode::from(self.code())
     }
 }
 

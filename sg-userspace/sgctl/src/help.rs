@@ -1,9 +1,9 @@
 //! The tree of commands as users see it: what clap derives from the arguments, completed with what all commands have alike: aliases
 //! of verbs, defaults and requirements in words, one line a flag, and examples.
 
-use clap::{Arg, ArgAction, Command, CommandFactory as _, builder::Resettable};
+use clap::{Arg, ArgAction, Command, builder::Resettable};
 
-use super::{Args, args::common::HEADING, failure::EXIT_CODES};
+use super::{args::common::HEADING, failure::EXIT_CODES};
 
 /// Other names of verbs, which people type.
 const ALIASES: &[(&str, &[&str])] = &[
@@ -161,9 +161,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("man", &["sgctl man /usr/local/share/man/man1"]),
 ];
 
-/// The tree of commands.
-pub(crate) fn command() -> Command {
-    let command = completed(Args::command(), "");
+/// The tree of commands, completed from what clap derives.
+pub(crate) fn of(derived: Command) -> Command {
+    let command = completed(derived, "");
     // The same short form for -h and --help: a flag is a line.
     let help = Arg::new("help")
         .short('h')

@@ -1,6 +1,6 @@
 //! Applies the lists of a document, of each kind the same way.
 //!
-//! It must never delete a list that a rule names. Called by `Plan`.
+//! It must never delete a list that a rule names. Called by `steps`.
 
 use std::{
     collections::{BTreeSet, HashSet},

@@ -8,6 +8,7 @@
 mod lists;
 mod plan;
 mod rules;
+mod steps;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! Applies the rules of one group of a document. A rule whose content is unchanged keeps its id, whatever its name and position,
 //! so its counters continue.
 //!
-//! It must never change rules that were added by hand. Called by `Plan`.
+//! It must never change rules that were added by hand. Called by `steps`.
 
 use std::{
     collections::{BTreeMap, VecDeque},

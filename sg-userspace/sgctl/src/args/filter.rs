@@ -2,33 +2,23 @@
 
 use clap::Args;
 
-use crate::client::address::Address;
-
 /// What names, places and tags must be.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Filter {
     /// Only these ids or names; `*` matches anything
     #[arg(long, value_name = "NAME,…")]
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Only in this region
     #[arg(long)]
-    region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Only with this tag; may be repeated
     #[arg(long = "tag", value_name = "KEY[=VALUE]")]
-    tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Only what belongs to this applied document
     #[arg(long, value_name = "DOCUMENT")]
-    owner: Option<String>,
+    pub(crate) owner: Option<String>,
     #[command(flatten)]
     pub(crate) length: Length,
-}
-
-impl Filter {
-    /// An address with this filter in its query.
-    pub(crate) fn of(self, address: Address) -> Address {
-        let address = address.with_some("name", self.name).with_some("region", self.region);
-        address.with_list("tag", &self.tags).with_some("owner", self.owner)
-    }
 }
 
 /// How much of a list.

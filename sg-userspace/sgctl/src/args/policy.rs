@@ -6,7 +6,7 @@ use clap::Args;
 use sg_agent::devices;
 use sg_model::{Policy, text::escaped_lines};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, file};
 
 /// A policy document.
 #[derive(Clone, Debug, Args)]
@@ -19,7 +19,7 @@ pub(crate) struct PolicyArg {
 /// Loads the document at `path`. Prints its warnings to standard error.
 pub(crate) fn load(path: &Path) -> Result<Policy, Failure> {
     let sg_document::Loaded { mut policy, warnings } = if path == Path::new("-") {
-        sg_document::parse("<stdin>", &crate::render::file::read(path)?).map_err(Failure::input)?
+        sg_document::parse("<stdin>", &file::read(path)?).map_err(Failure::input)?
     } else {
         sg_document::load(path).map_err(Failure::input)?
     };

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use sg_common::packet::{Tag, Vlan, ethertype};
 use sg_records::{GroupId, ListEntry as _, PortListId, Ports, PrefixEntry, PrefixListId, Remote};
 
-use crate::{args::service_name::numbered, client::names::Names};
+use crate::{args::service_name::numbered, names::Names};
 
 /// An id or a name: a non-empty text.
 pub(crate) fn named() -> NonEmptyStringValueParser {

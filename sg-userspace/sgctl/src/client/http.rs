@@ -131,9 +131,10 @@ impl Client {
         Ok(Self { server, timeout, runtime: Some(runtime), moved: Arc::default(), connection: None })
     }
 
-    /// The progress of the transfer, for display.
-    pub(crate) fn moved(&self) -> Arc<Moved> {
-        Arc::clone(&self.moved)
+    /// What to display of the transfer while it lasts.
+    pub(crate) fn transferred(&self) -> impl Fn() -> Option<String> + Send + use<> {
+        let moved = Arc::clone(&self.moved);
+        move || moved.words()
     }
 
     /// Sends a request and parses the response.

@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::{Uri, header::HeaderValue};
 use serde::Deserialize;
 
-use crate::{args::common::Common, failure::Failure};
+use crate::{args::common::Common, failure::Failure, file};
 
 /// A server of the native API.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ fn authorization(path: &Path) -> Result<HeaderValue, Failure> {
             "{name}: other users can read or write this secret: chmod 0600 {name}"
         )));
     }
-    let text = crate::render::file::read_text(path)?;
+    let text = file::read_text(path)?;
     // The error would quote the secret.
     let AccessKeyFile { id, secret } = serde_json::from_str(&text).map_err(|error| {
         Failure::input(anyhow!(

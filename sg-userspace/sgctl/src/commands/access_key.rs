@@ -6,9 +6,12 @@ use sg_api_types::{AccessKeyView, CreateAccessKey, NewAccessKey};
 
 use crate::{
     args::{named, write_time},
-    client::{Address, Call, Names, Resource, Session},
+    client::{Address, Call},
     failure::Failure,
+    names::Names,
     render::{Column, Render, Yes},
+    resource::Resource,
+    session::Session,
 };
 
 /// Access keys, with which clients sign their requests.

@@ -8,9 +8,11 @@ use sg_model::text::escaped_lines;
 
 use crate::{
     args::{PolicyArg, named},
-    client::{Address, Call, ClientError, Session},
+    client::{Address, Call, ClientError},
     failure::Failure,
-    render::{Output, Yes, cell, count, file},
+    file,
+    render::{Output, Yes, cell, count},
+    session::Session,
 };
 
 /// Make the resources of a policy document match it.

@@ -23,9 +23,9 @@ use sg_records::Protocol;
 
 use crate::{
     args::{Common, Format, port, values},
-    client::filter_of,
     failure::Failure,
     render::{Output, Rows, count},
+    session::filter_of,
 };
 
 /// Show and delete flows.

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap_complete::{Shell, env::Shells};
 
-use crate::{completion, failure::Failure, help, render::count};
+use crate::{completion, failure::Failure, render::count};
 
 /// Print a shell completion script.
 #[derive(Debug, clap::Args)]
@@ -38,11 +38,11 @@ pub(crate) fn completion(args: &Completion, out: &mut dyn Write) -> Result<(), F
     Ok(out.write_all(&script)?)
 }
 
-pub(crate) fn man(args: &Man, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn man(args: &Man, tree: clap::Command, out: &mut dyn Write) -> Result<(), Failure> {
     let dir = args.dir.display().to_string();
     let pages = || -> io::Result<usize> {
         fs::create_dir_all(&args.dir)?;
-        clap_mangen::generate_to(help::command(), &args.dir)?;
+        clap_mangen::generate_to(tree, &args.dir)?;
         Ok(fs::read_dir(&args.dir)?
             .filter_map(Result::ok)
             .filter(|entry| is_ours(&entry.file_name()))

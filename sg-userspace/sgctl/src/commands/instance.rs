@@ -6,10 +6,12 @@ use sg_records::Label;
 
 use crate::{
     args::{Filter, NewLabelArgs, named, nic, write_addresses, write_ids},
-    client::{Resource, Session, Wanted},
     commands::membership::{JoinArgs, LeaveArgs},
     failure::Failure,
+    names::Wanted,
     render::{Column, Render, Yes},
+    resource::Resource,
+    session::Session,
 };
 
 /// Instances: machines with one or more NICs; the first is the primary one.

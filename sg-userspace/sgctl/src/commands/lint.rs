@@ -4,9 +4,11 @@ use sg_api_types::{Finding, FindingKind, Severity};
 
 use crate::{
     args::{named, write_ids},
-    client::{Address, Session, Wanted},
+    client::Address,
     failure::Failure,
+    names::Wanted,
     render::{Column, Render},
+    session::Session,
 };
 
 /// Find rules that never decide a packet, and rules that let everybody in.

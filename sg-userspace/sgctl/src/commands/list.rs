@@ -8,9 +8,11 @@ use sg_records::{EntryList, Family, Label, ListEntry, NoExtra, PortEntry, Prefix
 
 use crate::{
     args::{Filter, LabelChangeArgs, NewLabelArgs, named},
-    client::{Address, Resource, Session},
+    client::Address,
     failure::Failure,
     render::{Column, Render, Yes, plural},
+    resource::Resource,
+    session::Session,
 };
 
 /// A kind of list as a noun of `sgctl`.

@@ -11,9 +11,11 @@ use sg_records::Member;
 
 use crate::{
     args::{Format, Length, named},
-    client::{Address, Session, Wanted},
+    client::Address,
     failure::Failure,
+    names::Wanted,
     render::{Column, Render, count},
+    session::Session,
 };
 
 /// Members of groups on other hosts.

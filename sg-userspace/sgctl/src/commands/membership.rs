@@ -7,9 +7,10 @@ use sg_records::Nic;
 
 use crate::{
     args::named,
-    client::{Address, Session},
+    client::Address,
     failure::Failure,
-    render::{cell, table::Render as _},
+    render::{Render as _, cell},
+    session::Session,
 };
 
 /// Add groups.

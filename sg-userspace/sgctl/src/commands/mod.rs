@@ -29,7 +29,7 @@ use std::io::Write;
 use clap::Subcommand;
 use sg_records::{PortEntry, PrefixEntry};
 
-use super::{args::common::Common, client::session::Session, failure::Failure};
+use super::{args::common::Common, failure::Failure, session::Session};
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
@@ -73,7 +73,13 @@ pub(crate) enum Served {
 }
 
 impl Command {
-    pub(crate) fn run(self, common: &Common, out: &mut dyn Write) -> Result<(), Failure> {
+    /// Runs the command; `tree` is that of all commands, for those that print it.
+    pub(crate) fn run(
+        self,
+        common: &Common,
+        tree: fn() -> clap::Command,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
         match self {
             Self::Served(command) => command.run(&mut Session::new(common, out)?),
             Self::Check(args) => check::run(args, common, out),
@@ -83,7 +89,7 @@ impl Command {
             Self::Flows(args) => flows::run(&args, common, out),
             Self::Detach(args) => detach::run(&args, common, out),
             Self::Completion(args) => generate::completion(&args, out),
-            Self::Man(args) => generate::man(&args, out),
+            Self::Man(args) => generate::man(&args, tree(), out),
         }
     }
 }

@@ -6,12 +6,7 @@ use serde_json::{Map, Value};
 use sg_api_types::ModifyQuotas;
 use sg_records::Quotas;
 
-use crate::{
-    args::Format,
-    client::{Address, Session},
-    failure::Failure,
-    render::Rows,
-};
+use crate::{args::Format, client::Address, failure::Failure, render::Rows, session::Session};
 
 /// Quotas: the maximum number of each resource.
 #[derive(Debug, Subcommand)]

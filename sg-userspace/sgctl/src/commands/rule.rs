@@ -12,17 +12,15 @@ use crate::{
         rule::{NewRule, RuleChange},
         values::{named, word, write_ports, write_remote, write_time, yes_no},
     },
-    client::{
-        address::Address,
-        names::{Names, Wanted},
-        resource::Resource,
-        session::Session,
-    },
+    client::address::Address,
     failure::Failure,
+    names::{Names, Wanted},
     render::{
+        column::{Column, Render, cell, name_or},
         output::{Yes, count},
-        table::{Column, Render, cell, name_or},
     },
+    resource::Resource,
+    session::Session,
 };
 
 /// Rules of a group.

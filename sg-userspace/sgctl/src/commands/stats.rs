@@ -16,9 +16,9 @@ use sg_model::text::escaped_json;
 
 use crate::{
     args::{Common, Format},
-    client::filter_of,
     failure::Failure,
     render::{Output, Rows},
+    session::filter_of,
 };
 
 /// Show the counters of rules, defaults and reasons.

@@ -10,9 +10,11 @@ use sg_api_types::Status;
 
 use crate::{
     args::Common,
-    client::{Address, Call, ClientError, Names, Session},
+    client::{Address, Call, ClientError},
     failure::Failure,
+    names::Names,
     render::{Column, Render},
+    session::Session,
 };
 
 /// Show the state of the agent, and whether everything is in force.

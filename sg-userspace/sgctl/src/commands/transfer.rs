@@ -8,9 +8,11 @@ use hyper::Method;
 use sg_api_types::Replaced;
 
 use crate::{
-    client::{Address, Call, ClientError, Session},
+    client::{Address, Call, ClientError},
     failure::Failure,
-    render::{Yes, count, file},
+    file,
+    render::{Yes, count},
+    session::Session,
 };
 
 /// The media type of an export for the server.
@@ -44,7 +46,7 @@ pub(crate) struct ImportArgs {
 
 pub(crate) fn export(args: &ExportArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let address = Address::of(&["export"]).with_some("secrets", args.secrets.then_some(true));
-    let progress = session.output.progress_of("exporting", session.client.moved());
+    let progress = session.output.progress_of("exporting", session.client.transferred());
     let file = session.client.raw(&Call::get(address));
     drop(progress);
     session.output.file(args.file.as_deref(), &file?)

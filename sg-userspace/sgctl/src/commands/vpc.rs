@@ -7,9 +7,10 @@ use sg_records::{Established, Label, Order, Vpc};
 
 use crate::{
     args::{Filter, LabelChangeArgs, NewLabelArgs, named, word},
-    client::{Resource, Session},
     failure::Failure,
     render::{Column, Render, Yes},
+    resource::Resource,
+    session::Session,
 };
 
 /// VPCs: networks whose groups and NICs can refer to each other.

@@ -1,5 +1,5 @@
-//! The faults of a document: for people each with its line and a caret under the place, for programs as data. Both go to standard
-//! error; standard output is for results. `Failure` reports them.
+//! Failures on standard error; standard output is for results. The faults of a document are for people each a line with a caret
+//! under the place, and for programs data. It must never choose the exit code: the failure has it. Called by `main`.
 
 use std::io::{self, IsTerminal as _};
 
@@ -7,10 +7,10 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use clap::builder::styling::Style;
 use serde::Serialize;
 use sg_document::{DocumentError, Fault, SourceLine};
-use sg_model::text::{escaped, escaped_json};
+use sg_model::text::{escaped, escaped_json, escaped_lines};
 
 use super::{output::colour, paint::paint};
-use crate::args::common::Format;
+use crate::{args::common::Format, failure::Failure};
 
 /// The faults for programs.
 #[derive(Serialize)]
@@ -43,8 +43,20 @@ impl<'e> Written<'e> {
     }
 }
 
-/// Prints the faults to standard error.
-pub(crate) fn report(error: &DocumentError, format: Format) {
+/// Prints a failure to standard error. The faults of a document have the format of the output.
+pub(crate) fn report(failure: &Failure, format: Format) {
+    match failure {
+        Failure::Input(error) | Failure::NotFound(error) | Failure::Other(error) => {
+            match error.downcast_ref() {
+                Some(document) => print(document, format),
+                None => eprintln!("sgctl: {}", escaped_lines(&format!("{error:#}"))),
+            }
+        }
+        Failure::BrokenPipe => {}
+    }
+}
+
+fn print(error: &DocumentError, format: Format) {
     let text = match format {
         Format::Json => serde_json::to_string_pretty(&Written::of(error))
             .map_or_else(|_| error.to_string(), |json| escaped_json(&json).into_owned()),

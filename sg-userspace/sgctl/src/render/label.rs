@@ -8,7 +8,7 @@ use sg_records::Label;
 
 use crate::{
     args::values::write_time,
-    render::table::{Column, Render, name_or},
+    render::column::{Column, Render, name_or},
 };
 
 /// The columns before and behind those of `T`.

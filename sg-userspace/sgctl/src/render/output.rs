@@ -4,7 +4,6 @@ use std::{
     env,
     io::{self, IsTerminal as _, Write},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::anyhow;
@@ -15,13 +14,14 @@ use sg_model::text::{escaped, escaped_json, escaped_lines, is_invisible};
 
 use crate::{
     args::common::{Format, OutputArgs},
-    client::{moved::Moved, names::Names},
     failure::Failure,
+    file,
+    names::Names,
     render::{
-        file,
+        column::{Render, cell},
         paint::{paint, style_of},
         progress::Progress,
-        table::{self, Render, Rows},
+        table::{self, Rows},
     },
 };
 
@@ -112,7 +112,7 @@ impl<'a> Output<'a> {
         match self.format {
             Format::Table | Format::Wide => {
                 let name = thing.name().filter(|name| !name.is_empty());
-                let name = name.map(|name| format!(" ({})", table::cell(name))).unwrap_or_default();
+                let name = name.map(|name| format!(" ({})", cell(name))).unwrap_or_default();
                 self.line(&format!("{done} {} {}{name}", T::NOUN, thing.id()))
             }
             Format::Json | Format::Yaml | Format::Name => self.one(thing, &Names::default()),
@@ -227,9 +227,13 @@ impl<'a> Output<'a> {
         Progress::new(what.into(), self.watched, None)
     }
 
-    /// The same, for a large transfer.
-    pub(crate) fn progress_of(&self, what: &str, moved: Arc<Moved>) -> Progress {
-        Progress::new(what.to_owned(), self.watched, Some(moved))
+    /// The same, for a large transfer, of which `said` says what to show.
+    pub(crate) fn progress_of(
+        &self,
+        what: &str,
+        said: impl Fn() -> Option<String> + Send + 'static,
+    ) -> Progress {
+        Progress::new(what.to_owned(), self.watched, Some(Box::new(said)))
     }
 }
 

@@ -1,21 +1,19 @@
 //! A progress line on the terminal, shown if the work takes long enough for anybody to wonder.
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::client::moved::Moved;
-
 /// Shorter work shows no line, which would only flicker.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(120);
+
+/// What is to be said of a piece of work at the moment, if anything.
+pub(crate) type Said = Box<dyn Fn() -> Option<String> + Send>;
 
 /// The line is shown until this is dropped.
 pub(crate) struct Progress {
@@ -24,8 +22,8 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// `watched`: whether standard error is a terminal. `moved`: the transfer to display.
-    pub(crate) fn new(what: String, watched: bool, moved: Option<Arc<Moved>>) -> Self {
+    /// `watched`: whether standard error is a terminal. `said`: what changes while the line is shown.
+    pub(crate) fn new(what: String, watched: bool, said: Option<Said>) -> Self {
         let message = what.clone();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()).with_message(message);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
@@ -40,9 +38,9 @@ impl Progress {
                 }
                 shown.set_draw_target(ProgressDrawTarget::stderr());
                 shown.enable_steady_tick(TICK);
-                let Some(moved) = moved else { return };
+                let Some(said) = said else { return };
                 while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                    if let Some(words) = moved.words() {
+                    if let Some(words) = said() {
                         shown.set_message(format!("{what}: {words}"));
                     }
                 }

@@ -3,18 +3,18 @@
 use sg_model::MatchField;
 
 use super::{
-    super::{Args, failure::EXIT_CODES, help},
+    super::{Args, completion::collection, failure::EXIT_CODES, tree},
     run,
 };
 
 #[test]
 fn the_arguments_fit_together() {
-    help::command().debug_assert();
+    tree().debug_assert();
 }
 
 #[test]
 fn every_noun_has_the_same_verbs() {
-    let command = help::command();
+    let command = tree();
     let verbs = |noun: &str| -> Vec<String> {
         let noun = command.find_subcommand(noun).unwrap();
         let all = |verb: &clap::Command| {
@@ -41,7 +41,7 @@ fn every_noun_has_the_same_verbs() {
 
 #[test]
 fn a_rule_has_a_flag_for_every_field() {
-    let command = help::command();
+    let command = tree();
     let rule = command.find_subcommand("rule").unwrap();
     for verb in ["add", "modify"] {
         let verb = rule.find_subcommand(verb).unwrap();
@@ -63,7 +63,7 @@ fn every_command_says_what_it_is() {
             visit(sub, &format!("{path} {}", sub.get_name()));
         }
     }
-    visit(&help::command(), "sgctl");
+    visit(&tree(), "sgctl");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn words(example: &str) -> Vec<String> {
 #[test]
 fn every_command_has_an_example_that_can_be_parsed() {
     let mut found = Vec::new();
-    leaves(&help::command(), "sgctl", &mut found);
+    leaves(&tree(), "sgctl", &mut found);
     assert!(found.len() > 60, "{}", found.len());
     for (path, command) in found {
         let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -256,5 +256,24 @@ fn services_are_those_of_the_documentation() {
     let page = include_str!("../../../../docs/use/sgctl.md");
     for (name, port) in crate::args::service_name::SERVICES {
         assert!(page.contains(&format!("`{name}` ({port})")), "{name} ({port}): not in docs/use/sgctl.md");
+    }
+}
+
+#[test]
+fn arguments_that_name_something_have_a_collection() {
+    fn visit(command: &clap::Command, found: &mut Vec<String>) {
+        for arg in command.get_arguments() {
+            if let Some(collection) = collection(command.get_name(), arg.get_id().as_str()) {
+                found.push(format!("{} {collection}", command.get_name()));
+            }
+        }
+        command.get_subcommands().for_each(|sub| visit(sub, found));
+    }
+    let mut found = Vec::new();
+    visit(&tree(), &mut found);
+    for expected in
+        ["clone groups", "move nics", "join groups", "packet nics", "register vpcs", "lint groups"]
+    {
+        assert!(found.iter().any(|found| found == expected), "{expected}: {found:?}");
     }
 }

@@ -12,15 +12,12 @@ use crate::{
         common::Format,
         values::{named, write_ids},
     },
-    client::{
-        address::Address,
-        http::Call,
-        names::{Names, Wanted},
-        session::Session,
-    },
+    client::{address::Address, http::Call},
     commands::{check::packet::PacketArgs, rule::words},
     failure::Failure,
-    render::table::{Column, Render, name_or},
+    names::{Names, Wanted},
+    render::column::{Column, Render, name_or},
+    session::Session,
 };
 
 /// The maximum number of listed rules; the rest is only counted.

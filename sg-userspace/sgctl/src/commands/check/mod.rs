@@ -9,7 +9,7 @@ use std::io::Write;
 
 use clap::Subcommand;
 
-use crate::{args::common::Common, client::session::Session, failure::Failure};
+use crate::{args::common::Common, failure::Failure, session::Session};
 
 #[cfg(test)]
 pub(crate) use explain::write as write_explanation;

@@ -7,10 +7,12 @@ use sg_records::Rule;
 
 use crate::{
     args::{NewLabelArgs, named},
-    client::{Address, Names, Session, Wanted},
+    client::Address,
     commands::rule::words,
     failure::Failure,
-    render::{Output, Yes, count, table::Render as _},
+    names::{Names, Wanted},
+    render::{Output, Render as _, Yes, count},
+    session::Session,
 };
 
 /// Create a group with the rules of another.

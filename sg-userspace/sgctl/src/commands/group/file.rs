@@ -10,10 +10,13 @@ use sg_records::RuleSpec;
 
 use crate::{
     args::{Format, named, word},
-    client::{Address, Call, Session, Wanted},
+    client::{Address, Call},
     commands::rule::Cells,
     failure::Failure,
-    render::{Column, Render, count, file},
+    file,
+    names::Wanted,
+    render::{Column, Render, count},
+    session::Session,
 };
 
 /// The form of a file of rules.

@@ -10,9 +10,12 @@ use sg_records::{Action, Group, GroupType, Label};
 
 use crate::{
     args::{Filter, LabelChangeArgs, NewLabelArgs, named, word, write_ids, yes_no},
-    client::{Address, Names, Resource, Session, Wanted},
+    client::Address,
     failure::Failure,
+    names::{Names, Wanted},
     render::{Column, Render, Yes, name_or},
+    resource::Resource,
+    session::Session,
 };
 use copy::{CloneArgs, RestoreArgs};
 use file::{ExportArgs, ImportArgs};

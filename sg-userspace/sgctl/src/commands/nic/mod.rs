@@ -12,13 +12,16 @@ use sg_records::{Label, Nic, Rule};
 
 use crate::{
     args::{Filter, named, parse_bool, word, write_addresses, write_ids, yes_no},
-    client::{Address, Resource, Session, Wanted},
+    client::Address,
     commands::{
         membership::{JoinArgs, LeaveArgs},
         rule::{self, Cells},
     },
     failure::Failure,
+    names::Wanted,
     render::{Column, Render, Yes, name_or},
+    resource::Resource,
+    session::Session,
 };
 use settings::{Modify, Register};
 

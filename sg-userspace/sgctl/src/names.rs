@@ -2,20 +2,12 @@
 //!
 //! Tables show names; wide ones add the objects' own ids, and programs get ids only. Two objects may have the same name, so whoever
 //! has to be sure reads the ids.
+//!
+//! It must never fetch a name: `session` does. Tables, arguments and commands call it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Deserialize;
 use sg_records::Match;
-
-use crate::{
-    client::{address::Address, session::Session},
-    failure::Failure,
-    render::table::Render,
-};
-
-/// The maximum number of ids in one request: its URL must not get too long.
-const AT_ONCE: usize = 100;
 
 /// Ids whose names are needed, by their collection.
 #[derive(Debug, Default)]
@@ -24,6 +16,11 @@ pub(crate) struct Wanted(BTreeMap<&'static str, BTreeSet<String>>);
 impl Wanted {
     pub(crate) fn ids(&mut self, collection: &'static str, ids: impl IntoIterator<Item = impl ToString>) {
         self.0.entry(collection).or_default().extend(ids.into_iter().map(|id| id.to_string()));
+    }
+
+    /// The ids in each collection.
+    pub(crate) fn collections(&self) -> impl Iterator<Item = (&'static str, Vec<&str>)> {
+        self.0.iter().map(|(collection, ids)| (*collection, ids.iter().map(String::as_str).collect()))
     }
 
     /// What a rule names.
@@ -55,37 +52,9 @@ impl Names {
     }
 }
 
-#[derive(Deserialize)]
-struct Named {
-    id: String,
-    name: String,
-}
-
-impl Session<'_> {
-    /// The names of the objects that `things` refer to, for people.
-    pub(crate) fn names_for<T: Render>(&mut self, things: &[T]) -> Result<Names, Failure> {
-        let mut wanted = Wanted::default();
-        if self.output.format.is_table() {
-            for thing in things {
-                thing.mentions(&mut wanted);
-            }
-        }
-        self.names(&wanted)
-    }
-
-    /// Fetches the names of ids.
-    pub(crate) fn names(&mut self, wanted: &Wanted) -> Result<Names, Failure> {
-        let mut names = Names::default();
-        for (collection, ids) in &wanted.0 {
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            for some in ids.chunks(AT_ONCE) {
-                let address = Address::of(&[collection]).with("name", some.join(","));
-                let (found, _) = self.pages::<Named>(&address, some.len())?;
-                let found = found.into_iter().filter(|named| !named.name.is_empty());
-                names.0.extend(found.map(|named| (named.id, named.name)));
-            }
-        }
-        Ok(names)
+impl Extend<(String, String)> for Names {
+    fn extend<I: IntoIterator<Item = (String, String)>>(&mut self, names: I) {
+        self.0.extend(names);
     }
 }
 

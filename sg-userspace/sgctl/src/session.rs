@@ -1,4 +1,5 @@
-//! What every command needs: the server, and the output.
+//! What every command needs: the server, the output, and the names of what it prints. It must never know what a command is for. The
+//! commands call it, and `resource`.
 
 use std::{
     io::{self, Write},
@@ -6,7 +7,7 @@ use std::{
 };
 
 use hyper::Method;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sg_agent::Instance;
 use sg_api_types::{LARGEST_PAGE, Page, Status};
 
@@ -19,8 +20,12 @@ use crate::{
         server::Server,
     },
     failure::Failure,
-    render::output::Output,
+    names::{Names, Wanted},
+    render::{column::Render, output::Output},
 };
+
+/// The maximum number of ids in one request: its URL must not get too long.
+const AT_ONCE: usize = 100;
 
 /// The context of a command.
 pub(crate) struct Session<'a> {
@@ -36,6 +41,13 @@ pub(crate) fn filter_of(common: &Common) -> Result<Instance, Failure> {
     }
     let status: Status = Session::new(common, &mut io::sink())?.get(Address::of(&["status"]))?;
     Instance::new(&status.instance).map_err(Failure::other)
+}
+
+/// An object that others refer to.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    name: String,
 }
 
 impl<'a> Session<'a> {
@@ -56,7 +68,7 @@ impl<'a> Session<'a> {
 
     /// Sends a request that takes a while, and shows progress.
     pub(crate) fn waiting<T: DeserializeOwned>(&mut self, what: &str, call: &Call) -> Result<T, ClientError> {
-        let progress = self.output.progress_of(what, self.client.moved());
+        let progress = self.output.progress_of(what, self.client.transferred());
         let answer = self.client.call(call);
         drop(progress);
         answer
@@ -115,5 +127,29 @@ impl<'a> Session<'a> {
             }
             after = page.next;
         }
+    }
+    /// The names of the objects that `things` refer to, for people.
+    pub(crate) fn names_for<T: Render>(&mut self, things: &[T]) -> Result<Names, Failure> {
+        let mut wanted = Wanted::default();
+        if self.output.format.is_table() {
+            for thing in things {
+                thing.mentions(&mut wanted);
+            }
+        }
+        self.names(&wanted)
+    }
+
+    /// Fetches the names of ids.
+    pub(crate) fn names(&mut self, wanted: &Wanted) -> Result<Names, Failure> {
+        let mut names = Names::default();
+        for (collection, ids) in wanted.collections() {
+            for some in ids.chunks(AT_ONCE) {
+                let address = Address::of(&[collection]).with("name", some.join(","));
+                let (found, _) = self.pages::<Named>(&address, some.len())?;
+                let found = found.into_iter().filter(|named| !named.name.is_empty());
+                names.extend(found.map(|named| (named.id, named.name)));
+            }
+        }
+        Ok(names)
     }
 }

@@ -1,4 +1,5 @@
-//! Files to send, and files for responses.
+//! Files to send, and files for responses. It must never know what is in them. Called by arguments, the client, the output and the
+//! commands.
 
 use std::{
     fs::{self, File, OpenOptions},

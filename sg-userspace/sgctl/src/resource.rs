@@ -1,16 +1,18 @@
-//! Resources of the native API: what a collection holds, and the verbs that all of them have.
+//! Resources of the native API: what a collection holds, and the verbs that all of them have. It must never know a resource: the
+//! commands do, which call it.
 
 use hyper::Method;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     args::filter::{Filter, Length},
-    client::{address::Address, http::Call, session::Session},
+    client::{address::Address, http::Call},
     failure::Failure,
     render::{
+        column::Render,
         output::{Yes, count},
-        table::Render,
     },
+    session::Session,
 };
 
 /// A resource as operations return it.
@@ -34,8 +36,10 @@ impl Session<'_> {
         filter: Filter,
         more: impl FnOnce(Address) -> Address,
     ) -> Result<(), Failure> {
-        let length = filter.length;
-        self.list_at::<R::Item>(&more(filter.of(Address::of(&[R::COLLECTION]))), length)
+        let Filter { name, region, tags, owner, length } = filter;
+        let address = Address::of(&[R::COLLECTION]).with_some("name", name).with_some("region", region);
+        let address = address.with_list("tag", &tags).with_some("owner", owner);
+        self.list_at::<R::Item>(&more(address), length)
     }
 
     /// Lists what is at an address.
